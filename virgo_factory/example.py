@@ -1,0 +1,50 @@
+"""An example: one item to train on, as every adapter returns it. Pure data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from virgo_factory.thought import LongThought
+
+
+IMAGE = "<image>"
+"""LLaMA-Factory's place of an image in a question (llamafactory/extras/constants.py:43)."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question that was asked and the long thought that answered it."""
+
+    question: str
+    response: LongThought
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question with its long thought.
+
+    Attributes:
+        id: names the row for people; not empty, unique within its file where the source has ids.
+        question: the user's text, with one `<image>` for every entry of `images` over all turns.
+        response: what is trained on.
+        images: what the row gives for them (paths, bytes, dictionaries), in the order of their places.
+        history: earlier turns of the same conversation, trained on as well.
+        system: the system message, or None for the template's own.
+        answer: the gold answer where the source has one.
+        source: the family or dataset the row comes from.
+        domain: math, science, code, puzzle, ... where the source says so.
+    """
+
+    id: str
+    question: str
+    response: LongThought
+    images: tuple[Any, ...] = ()
+    history: tuple[Turn, ...] = ()
+    system: str | None = None
+    answer: str | None = None
+    source: str | None = None
+    domain: str | None = None
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """All turns, oldest first; the last is `question` and `response`."""
+        return (*self.history, Turn(self.question, self.response))
