@@ -12,10 +12,13 @@ IMAGE = "<image>"
 
 @dataclass(frozen=True)
 class Turn:
-    """A question that was asked and the long thought that answered it."""
+    """A question that was asked and the long thought that answered it.
+
+    `response` is a text where it is no long thought and the user asked to keep such rows (`malformed: keep`).
+    """
 
     question: str
-    response: LongThought
+    response: LongThought | str
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Example:
     Attributes:
         id: names the row for people; not empty, unique within its file where the source has ids.
         question: the user's text, with one `<image>` for every entry of `images` over all turns.
-        response: what is trained on.
+        response: what is trained on; a text, as in `Turn`, only with `malformed: keep`.
         images: what the row gives for them (paths, bytes, dictionaries), in the order of their places.
         history: earlier turns of the same conversation, trained on as well.
         system: the system message, or None for the template's own.
@@ -36,7 +39,7 @@ class Example:
 
     id: str
     question: str
-    response: LongThought
+    response: LongThought | str
     images: tuple[Any, ...] = ()
     history: tuple[Turn, ...] = ()
     system: str | None = None

@@ -1,0 +1,108 @@
+"""How the plugin gets into a stock `llamafactory-cli`, in every process and under torchrun.
+
+PyTorch calls the entry points of the group `torch.backends` at the end of `import torch` (torch/__init__.py,
+`_import_device_backends`). Ours, `autoload`, only puts one finder on `sys.meta_path`: nothing of LLaMA-Factory, torch
+or this package is imported, until LLaMA-Factory imports one of the modules in HOOKS. Then the hook is called with that
+module, once, right after the module has run.
+"""
+
+import importlib
+import os
+import sys
+
+
+HOOKS = {
+    "llamafactory.hparams.data_args": "arguments:extend_data_arguments",
+    "llamafactory.hparams.model_args": "arguments:extend_model_arguments",
+    "llamafactory.hparams.finetuning_args": "arguments:extend_finetuning_arguments",
+    "llamafactory.hparams.parser": "run:wrap_argument_parsers",
+    "llamafactory.data.template": "template:register_templates",
+    "llamafactory.data.converter": "converter:register_converters",
+    "llamafactory.data.parser": "dataset_lookup:wrap_dataset_list",
+    "llamafactory.data.loader": "loader:wrap_loader",
+    "llamafactory.model.loader": "marker_tokens:wrap_model_loader",
+    "llamafactory.train.sft.trainer": "trainer:extend_trainer",
+}
+"""Module of LLaMA-Factory -> `file:function` in virgo_factory/hooks."""
+
+failures: dict[str, BaseException] = {}
+"""Hooks that could not be applied. A run that uses the plugin refuses to start when there is one (hooks/run.py)."""
+
+
+class HookFinder:
+    """A meta-path finder that finds nothing by itself: it lets the others find, and hooks the modules of HOOKS."""
+
+    def __init__(self) -> None:
+        self.pending = set(HOOKS)
+
+    def find_spec(self, name, path=None, target=None):
+        """Return the spec of a hooked module, with its loader wrapped; None for every other module."""
+        if not self.pending:
+            return None
+
+        self.apply_to_loaded()
+        if name not in self.pending:
+            return None
+
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    self._wrap(spec.loader)
+
+                return spec
+
+        return None
+
+    def _wrap(self, loader) -> None:
+        run_module = loader.exec_module
+
+        def exec_module(module):
+            run_module(module)
+            self._apply(module)
+
+        loader.exec_module = exec_module
+
+    def apply_to_loaded(self) -> None:
+        """Hook the modules that had been imported, or had begun to be, before this finder was installed."""
+        for name in list(self.pending):
+            module = sys.modules.get(name)
+            if module is not None and not getattr(module.__spec__, "_initializing", False):
+                self._apply(module)
+
+    def _apply(self, module) -> None:
+        name = module.__name__
+        if name not in self.pending:
+            return
+
+        self.pending.discard(name)
+        file, function = HOOKS[name].split(":")
+        try:
+            getattr(importlib.import_module(f"virgo_factory.hooks.{file}"), function)(module)
+        except BaseException as error:  # an import of LLaMA-Factory must never fail because of us
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+
+            failures[HOOKS[name]] = error
+
+
+def autoload() -> None:
+    """Entry point of the group `torch.backends`. Never raises; does nothing when VIRGO_FACTORY_DISABLE is set."""
+    try:
+        install()
+    except Exception as error:
+        failures["autoload"] = error
+
+
+def install() -> None:
+    """Install the finder, once a process. `VIRGO_FACTORY_DISABLE=1` switches the plugin off."""
+    if os.environ.get("VIRGO_FACTORY_DISABLE", "").lower() in ("1", "true", "yes", "y"):
+        return
+
+    if not any(isinstance(finder, HookFinder) for finder in sys.meta_path):
+        finder = HookFinder()
+        sys.meta_path.insert(0, finder)
+        finder.apply_to_loaded()

@@ -1,0 +1,157 @@
+"""The recipe keys of the plugin, as fields of LLaMA-Factory's own argument classes, so that its parser reads them.
+
+Each key stands in the class where LLaMA-Factory itself would look for it. All default to None, "not in the recipe":
+whether a run uses the plugin at all depends on it (hooks/run.py).
+"""
+
+from dataclasses import dataclass, field, fields
+from types import ModuleType
+from typing import Any
+
+from virgo_factory.hooks.rebind import rebind
+from virgo_factory.prefix import read_prefix
+
+
+RELIES_ON = {
+    "hparams/data_args.py": ["@dataclass\nclass DataArguments:", "    def __post_init__(self):"],
+    "hparams/model_args.py": ["@dataclass\nclass ModelArguments("],
+    "hparams/finetuning_args.py": ["@dataclass\nclass FinetuningArguments("],
+    "hparams/parser.py": ["_TRAIN_ARGS = [\n    ModelArguments,\n    DataArguments,", "parser.parse_dict(args"],
+}
+
+CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep")}
+
+
+def our_keys(arguments: Any) -> dict[str, Any]:
+    """Return the plugin's keys that stand in the recipe, with their values, of one argument object."""
+    own = getattr(arguments, "VIRGO_KEYS", ())
+    return {name: getattr(arguments, name) for name in own if getattr(arguments, name) is not None}
+
+
+def _extend(module: ModuleType, name: str, extension: type) -> None:
+    """Replace a dataclass of LLaMA-Factory by one that also has the fields of `extension`."""
+    stock = getattr(module, name)
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        if hasattr(stock, "__post_init__"):
+            stock.__post_init__(self)
+
+    namespace = {
+        "__module__": stock.__module__,
+        "__doc__": stock.__doc__,
+        "__post_init__": __post_init__,
+        "VIRGO_KEYS": tuple(item.name for item in fields(extension)),
+    }
+    extended = dataclass(type(name, (extension, stock), namespace))  # in this order the stock fields stay first
+    extended.__qualname__ = stock.__qualname__  # pickled by reference, as the stock class
+    rebind(stock, extended)
+
+
+def check_values(arguments: Any) -> None:
+    """Raise a ValueError that names the allowed values if one of the plugin's keys has a wrong one."""
+    for key, value in our_keys(arguments).items():
+        if key in CHOICES and value not in CHOICES[key]:
+            raise ValueError(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}.")
+
+        if key in ("min_response_tokens", "max_response_tokens", "global_batch_size"):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
+
+        if key == "keep_model_at_epochs":
+            if not value or any(isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1 for epoch in value):
+                raise ValueError(f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5].")
+
+        if key == "marker_tokens" and not isinstance(value, bool):
+            raise ValueError(f"{key}: {value!r} is not one of true, false.")
+
+        if key == "question_prefix":
+            read_prefix(value)
+
+    low, high = (getattr(arguments, f"{end}_response_tokens", None) for end in ("min", "max"))
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept.")
+
+
+@dataclass
+class _DataKeys:
+    overlong: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: what happens to a row whose tokens exceed `cutoff_len` "
+                "(drop, error, truncate). Unset: drop in datasets of the plugin's formattings, stock in others."
+            )
+        },
+    )
+    malformed: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: what happens to a row of the plugin's formattings that is not one thought and one "
+                "solution, or whose images are missing or unreadable (drop, error, keep). Unset: drop."
+            )
+        },
+    )
+    min_response_tokens: int | None = field(
+        default=None,
+        metadata={"help": "virgo-factory: drop rows whose response has fewer tokens (inclusive bound)."},
+    )
+    max_response_tokens: int | None = field(
+        default=None,
+        metadata={"help": "virgo-factory: drop rows whose response has more tokens (inclusive bound)."},
+    )
+    question_prefix: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: text between the images and the question (none, virgo, or a file). Unset: none in "
+                "training, and in serving what the checkpoint was trained with."
+            )
+        },
+    )
+
+
+@dataclass
+class _ModelKeys:
+    marker_tokens: bool | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: make the four markers single, plain vocabulary entries, initialised from the mean of "
+                "their text pieces if the loaded tokenizer lacks them. Unset: false."
+            )
+        },
+    )
+
+
+@dataclass
+class _FinetuningKeys:
+    global_batch_size: int | None = field(
+        default=None,
+        metadata={"help": "virgo-factory: rows an optimiser step over all ranks; sets gradient_accumulation_steps."},
+    )
+    keep_model_at_epochs: list[int] | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: epochs whose weights, tokenizer and processor are kept in OUTPUT_DIR/epoch-N, "
+                "outside the rotation of checkpoints, such as [5]."
+            )
+        },
+    )
+
+
+def extend_data_arguments(module: ModuleType) -> None:
+    """Hook on llamafactory.hparams.data_args."""
+    _extend(module, "DataArguments", _DataKeys)
+
+
+def extend_model_arguments(module: ModuleType) -> None:
+    """Hook on llamafactory.hparams.model_args."""
+    _extend(module, "ModelArguments", _ModelKeys)
+
+
+def extend_finetuning_arguments(module: ModuleType) -> None:
+    """Hook on llamafactory.hparams.finetuning_args."""
+    _extend(module, "FinetuningArguments", _FinetuningKeys)
