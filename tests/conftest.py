@@ -7,7 +7,7 @@ from pathlib import Path
 # Before any import of transformers or datasets; child processes inherit it.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pytest  # noqa: E402
+import pytest
 
 
 ROOT = Path(__file__).parents[1]

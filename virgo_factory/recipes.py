@@ -172,7 +172,9 @@ def scan_object(text: str) -> tuple[dict, dict[str, tuple[int, int]], int]:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f":{error.lineno}: broken JSON: {error.msg} (column {error.colno}). Repair it first.") from None
+        raise ValueError(
+            f":{error.lineno}: broken JSON: {error.msg} (column {error.colno}). Repair it first."
+        ) from None
 
     if not isinstance(values, dict):
         raise ValueError(":1: not a JSON object of dataset names. Repair it first.")
