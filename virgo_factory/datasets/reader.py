@@ -5,6 +5,7 @@ line says, and every complaint names file and line.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 SUFFIXES = (".json", ".jsonl")
 SHOWN = 20
 _CHUNK = 1 << 20
+_NOT_SPACE = re.compile(r"[^ \t\r\n]")
 
 
 class UnreadableFile(ValueError):
@@ -95,58 +97,80 @@ def _lines(path: Path) -> Iterator[RawRow]:
 
 def _list_items(path: Path) -> Iterator[RawRow]:
     """Yield the items of a JSON list, reading the file in pieces."""
-    decoder = json.JSONDecoder()
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        buffer, line, ended = "", 1, False
+    text = _Text(path)
+    with text.file:
+        text.skip_space()
+        text.take("[")
+        if text.skip_space() == "]":
+            return
 
-        def skip(characters: str) -> None:
-            """Drop leading characters of the buffer, reading on while only such are left."""
-            nonlocal buffer, line, ended
-            while True:
-                rest = buffer.lstrip(characters)
-                line += buffer.count("\n", 0, len(buffer) - len(rest))
-                buffer = rest
-                if buffer or ended:
-                    return
-
-                chunk = file.read(_CHUNK)
-                buffer, ended = chunk, not chunk
-
-        skip(" \t\r\n")
-        buffer = buffer[1:]
-        first = True
         while True:
-            skip(" \t\r\n")
-            if buffer.startswith("]"):
+            line = text.line
+            yield RawRow(line, text.take_value())
+            mark = text.skip_space()
+            if mark == "]":
                 return
 
-            if not first:
-                if not buffer.startswith(","):
-                    raise UnreadableFile(f"{path}:{line}: not JSON (expecting ',' or ']' between rows).")
+            if mark != ",":
+                raise UnreadableFile(f"{path}:{text.line}: not JSON (expecting ',' or ']' after a row).")
 
-                buffer = buffer[1:]
-                skip(" \t\r\n")
+            text.take(",")
+            text.skip_space()
 
-            while True:
-                try:
-                    _, end = decoder.raw_decode(buffer)
-                    if end == len(buffer) and not ended:  # a number may go on in the next piece
-                        raise json.JSONDecodeError("Unfinished", buffer, end)
 
-                    break
-                except RecursionError:
-                    raise UnreadableFile(f"{path}:{line}: nested too deeply.") from None
-                except json.JSONDecodeError as error:
-                    # Read on, twice as far each time: a row of 50 MB costs linear time.
-                    more = file.read(max(_CHUNK, len(buffer)))
-                    if not more:
-                        ended = True
-                        at = line + buffer.count("\n", 0, error.pos)
-                        raise UnreadableFile(f"{path}:{at}: not JSON ({error.msg}).") from None
+class _Text:
+    """A window over a file's text that is read on as far as a JSON value needs."""
 
-                    buffer += more
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path.open(encoding="utf-8-sig", newline="\n")
+        self.window, self.at, self.line = "", 0, 1
+        self.decoder = json.JSONDecoder()
 
-            yield RawRow(line, buffer[:end])
-            line += buffer.count("\n", 0, end)
-            buffer = buffer[end:]
-            first = False
+    def read_on(self) -> bool:
+        """Add a piece of the file, as long as what is open, so that a 50 MB row costs linear time."""
+        rest = self.window[self.at :]
+        more = self.file.read(max(_CHUNK, len(rest)))
+        self.window, self.at = rest + more, 0
+        return bool(more)
+
+    def skip_space(self) -> str:
+        """Go to the next character that is not white, and return it; "" at the end of the file."""
+        while True:
+            found = _NOT_SPACE.search(self.window, self.at)
+            end = found.start() if found else len(self.window)
+            self.line += self.window.count("\n", self.at, end)
+            self.at = end
+            if found:
+                return found.group()
+
+            if not self.read_on():
+                return ""
+
+    def take(self, character: str) -> None:
+        self.at += len(character)
+
+    def take_value(self) -> str:
+        """Return the text of the JSON value that begins here, and go behind it."""
+        while True:
+            try:
+                _, end = self.decoder.raw_decode(self.window, self.at)
+                cut = end == len(self.window)  # a number may go on in the next piece
+                error = None
+            except RecursionError:
+                raise UnreadableFile(f"{self.path}:{self.line}: nested too deeply.") from None
+            except json.JSONDecodeError as found:
+                error = found
+                cut = found.msg.startswith("Unterminated string") or found.pos >= len(self.window) - 12
+
+            if cut and self.read_on():
+                continue
+
+            if error:
+                line = self.line + self.window.count("\n", self.at, error.pos)
+                raise UnreadableFile(f"{self.path}:{line}: not JSON ({error.msg}).") from None
+
+            value = self.window[self.at : end]
+            self.line += value.count("\n")
+            self.at = end
+            return value

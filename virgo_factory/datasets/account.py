@@ -1,0 +1,123 @@
+"""The row account: of every dataset, how many rows came in, how many are trained on, and why the others are not."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from virgo_factory import __version__
+
+
+FILE_NAME = "virgo_rows.json"
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class DroppedRow:
+    """A row that is not trained on. `file` is "" and `line` 0 where the rows were not read from a JSON file."""
+
+    number: int
+    file: str
+    line: int
+    id: str
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file else f"row {self.number + 1}"
+        named = f" (id {self.id})" if self.id else ""
+        return f"{place}{named}: {self.reason}" + (f", {self.detail}" if self.detail else "")
+
+
+@dataclass
+class DatasetAccount:
+    """The account of one dataset in one run.
+
+    `rows_in` + `repeated` = `kept` + `dropped`, always: a row may be drawn more than once (`num_samples`,
+    `interleave_over`), and rows that were not drawn (`max_samples`, mixing) count as dropped, "not drawn".
+
+    Attributes:
+        name: in dataset_info.json.
+        role: `train`, or `eval` for a dataset of `eval_dataset`.
+        rows_in: rows of the source.
+        kept_for: rows that are used, by `train`, `validation` (split off by `val_size`) or `eval`.
+    """
+
+    name: str
+    role: str
+    rows_in: int
+    repeated: int = 0
+    kept_for: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    dropped_rows: list[DroppedRow] = field(default_factory=list)
+
+    @property
+    def kept(self) -> int:
+        return sum(self.kept_for.values())
+
+    @property
+    def dropped(self) -> int:
+        return sum(self.reasons.values())
+
+    def __str__(self) -> str:
+        """The one line of this dataset that a run prints."""
+        more = f", {self.repeated:,} drawn again".replace(",", "") if self.repeated else ""
+        kept = f"{self.kept} kept"
+        if len(self.kept_for) > 1:
+            kept += f" ({', '.join(f'{rows} for {use}' for use, rows in self.kept_for.items())})"
+
+        why = ", ".join(f"{rows} {reason}" for reason, rows in self.reasons.items())
+        return f"{self.name}: {self.rows_in} rows in{more}, {kept}, {self.dropped} dropped" + (f" ({why})" if why else "")
+
+
+def settle(account: DatasetAccount, drawn: int, distinct: int, dropped: list[DroppedRow]) -> None:
+    """Enter the dropped rows and those never drawn, most frequent reason first.
+
+    Args:
+        account: with `rows_in` and `kept_for` filled in.
+        drawn: rows of this dataset in the tables that were tokenised.
+        distinct: how many different rows of the source these are.
+        dropped: those of the drawn rows that are not kept.
+
+    Raises:
+        AssertionError: the numbers do not add up, which is a defect of this package.
+    """
+    counts = Counter(row.reason for row in dropped)
+    if distinct < account.rows_in:
+        counts["not drawn"] = account.rows_in - distinct
+
+    account.repeated = drawn - distinct
+    account.reasons = dict(counts.most_common())
+    account.dropped_rows = dropped
+    if account.rows_in + account.repeated != account.kept + account.dropped:
+        raise AssertionError(f"row account does not add up: {account}")
+
+
+def to_json(accounts: list[DatasetAccount], **more: Any) -> dict[str, Any]:
+    """Return the content of virgo_rows.json."""
+    return {
+        "virgo_factory": __version__,
+        **more,
+        "datasets": [{**asdict(account), "kept": account.kept, "dropped": account.dropped} for account in accounts],
+    }
+
+
+def from_json(content: dict[str, Any]) -> list[DatasetAccount]:
+    """Return the accounts of a virgo_rows.json."""
+    accounts = []
+    for entry in content["datasets"]:
+        values = {key: value for key, value in entry.items() if key not in ("kept", "dropped")}
+        values["dropped_rows"] = [DroppedRow(**row) for row in entry["dropped_rows"]]
+        accounts.append(DatasetAccount(**values))
+
+    return accounts
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file so that it is never seen half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.replace(path)

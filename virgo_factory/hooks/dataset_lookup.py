@@ -1,0 +1,75 @@
+"""A dataset that the user's dataset_info.json lacks but the package knows is taken from the package."""
+
+import json
+import os
+from types import ModuleType
+from typing import Any
+
+from llamafactory.extras import logging
+
+from virgo_factory.files import DATASET_INFO
+from virgo_factory.hooks.rebind import rebind
+
+
+RELIES_ON = {
+    "data/parser.py": [
+        'def get_dataset_list(dataset_names: list[str] | None, dataset_dir: str | dict) -> list["DatasetAttr"]:',
+        "    if isinstance(dataset_dir, dict):\n        dataset_info = dataset_dir",
+        'raise ValueError(f"Undefined dataset {name} in {DATA_CONFIG}.")',
+        'dataset_attr = DatasetAttr("file", dataset_name=dataset_info[name]["file_name"])',
+    ],
+}
+
+logger = logging.get_logger(__name__)
+
+
+def packaged_datasets() -> dict[str, dict[str, Any]]:
+    """Return the entries of the package's own dataset_info.json, its files as absolute paths."""
+    entries = json.loads(DATASET_INFO.read_text(encoding="utf-8"))
+    for entry in entries.values():
+        if "file_name" in entry:
+            entry["file_name"] = str((DATASET_INFO.parent / entry["file_name"]).resolve())
+
+    return entries
+
+
+def wrap_dataset_list(module: ModuleType) -> None:
+    """Hook on llamafactory.data.parser."""
+    stock = module.get_dataset_list
+
+    def get_dataset_list(dataset_names, dataset_dir):
+        names = dataset_names or []
+        attributes = stock(dataset_names, _with_packaged(names, dataset_dir))
+        for name, attribute in zip(names, attributes, strict=True):
+            attribute.virgo_name = name
+
+        return attributes
+
+    rebind(stock, get_dataset_list)
+
+
+def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:
+    """Return `dataset_dir` unchanged, or the user's entries with those of the package that they lack."""
+    if isinstance(dataset_dir, dict):
+        info = dataset_dir
+    elif dataset_dir == "ONLINE" or dataset_dir.startswith("REMOTE:"):
+        return dataset_dir
+    else:
+        path = os.path.join(dataset_dir, "dataset_info.json")
+        try:
+            with open(path) as file:
+                info = json.load(file)
+        except FileNotFoundError:
+            info = {}
+        except (OSError, ValueError):
+            return dataset_dir  # stock says what is wrong with it
+
+    packaged = packaged_datasets()
+    missing = [name for name in names if name not in info]
+    if not missing or any(name not in packaged for name in missing):
+        return dataset_dir
+
+    for name in missing:
+        logger.info_rank0(f"virgo-factory: dataset {name} is not in dataset_info.json of {dataset_dir!r}; it is taken from the package.")
+
+    return {**info, **{name: packaged[name] for name in missing}}

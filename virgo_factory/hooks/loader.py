@@ -1,0 +1,375 @@
+"""Rows from file to tokenised table in a run that uses the plugin: our reader, the row account, caches that tell.
+
+The four functions below take the place of LLaMA-Factory's, and hand every other run on to them.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, NamedSplit, Value
+from llamafactory.extras import logging
+from llamafactory.extras.misc import has_tokenized_data
+
+from virgo_factory.datasets.account import (
+    FILE_NAME,
+    SHOWN,
+    DatasetAccount,
+    DroppedRow,
+    from_json,
+    settle,
+    to_json,
+    write_json,
+)
+from virgo_factory.datasets.fingerprint import code_hash, file_hash
+from virgo_factory.datasets.reader import SUFFIXES, read_rows
+from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, ROW_FEATURES
+from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
+from virgo_factory.hooks.run import check_steps_left, row_settings
+
+
+RELIES_ON = {
+    "data/loader.py": [
+        "        dataset = load_dataset(\n            path=data_path,\n            name=data_name,\n            data_dir=data_dir,\n            data_files=data_files,\n            split=dataset_attr.split,",
+        "    return align_dataset(dataset, dataset_attr, data_args, training_args)",
+        "        datasets[dataset_name] = _load_single_dataset(dataset_attr, model_args, data_args, training_args)",
+        "            train_dict[\"train\"] = _get_preprocessed_dataset(\n                train_dict[\"train\"], data_args, training_args, stage, template, tokenizer, processor, is_eval=False\n            )",
+        "        if has_tokenized_data(data_args.tokenized_path):",
+        "                dataset_dict.save_to_disk(data_args.tokenized_path)",
+        "    with training_args.main_process_first(desc=\"load dataset\", local=(not data_args.data_shared_file_system)):",
+    ],
+}
+
+logger = logging.get_logger(__name__)
+
+
+@dataclass
+class _Load:
+    """What is known while one `get_dataset` is running: `attribute` of the dataset being loaded, and all accounts."""
+
+    attribute: Any = None
+    code: str = ""
+    accounts: dict[tuple[str, str], DatasetAccount] = field(default_factory=dict)
+    drawn: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
+    dropped: dict[tuple[str, str], list[DroppedRow]] = field(default_factory=dict)
+    formattings: dict[str, str] = field(default_factory=dict)
+    role: str = "train"
+
+
+_load: _Load | None = None
+
+
+def wrap_loader(module: ModuleType) -> None:
+    """Hook on llamafactory.data.loader."""
+    module.load_dataset = _reading(module.load_dataset)
+    module._load_single_dataset = _noting_attribute(module._load_single_dataset)
+    module._get_merged_dataset = _noting_role(module._get_merged_dataset)
+    module.align_dataset = _aligning(module.align_dataset)
+    module._get_preprocessed_dataset = _preprocessing(module._get_preprocessed_dataset)
+    module.get_dataset = _accounting(module.get_dataset)
+
+
+def _noting_role(stock: Any) -> Any:
+    def _get_merged_dataset(dataset_names, model_args, data_args, *args, **kwargs):
+        if _load is not None:
+            _load.role = "train" if dataset_names is data_args.dataset else "eval"
+
+        return stock(dataset_names, model_args, data_args, *args, **kwargs)
+
+    return _get_merged_dataset
+
+
+def _noting_attribute(stock: Any) -> Any:
+    def _load_single_dataset(dataset_attr, *args, **kwargs):
+        if _load is not None:
+            _load.attribute = dataset_attr
+            _load.formattings |= our_formattings([dataset_attr])
+
+        return stock(dataset_attr, *args, **kwargs)
+
+    return _load_single_dataset
+
+
+def _reading(stock: Any) -> Any:
+    """Read local JSON of our formattings with our reader; note how many rows every dataset has."""
+
+    def load_dataset(*args, data_files=None, split=None, cache_dir=None, **kwargs):
+        if _load is None:
+            return stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
+
+        attribute = _load.attribute
+        ours = attribute.virgo_name in _load.formattings
+        if ours and attribute.load_from == "file" and all(Path(file).suffix in SUFFIXES for file in data_files):
+            dataset = read_table(sorted(data_files), cache_dir, split)
+        else:
+            dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
+
+        key = (attribute.virgo_name, _load.role)
+        _load.accounts[key] = DatasetAccount(*key, rows_in=len(dataset))
+        return dataset
+
+    return load_dataset
+
+
+def read_table(files: list[str], cache_dir: str | None, split: str | None) -> Dataset:
+    """Return a table of raw rows (columns `raw`: JSON text, `file`, `line`), cached by the files' contents."""
+    return Dataset.from_generator(
+        _raw_rows,
+        features=Features({"raw": Value("string"), "file": Value("string"), "line": Value("int64")}),
+        cache_dir=cache_dir,
+        gen_kwargs={"files": [(file, file_hash(file)) for file in files], "code": code_hash()},
+        split=NamedSplit(split or "train"),
+    )
+
+
+def _raw_rows(files: list[tuple[str, str]], code: str) -> Iterator[dict[str, Any]]:
+    for file, _ in files:
+        for row in read_rows(file):
+            yield {"raw": row.text, "file": file, "line": row.line}
+
+
+def _aligning(stock: Any) -> Any:
+    """Convert our formattings with a fixed schema; give the rows of every other dataset their place."""
+
+    def align_dataset(dataset, dataset_attr, data_args, training_args):
+        if _load is None:
+            return stock(dataset, dataset_attr, data_args, training_args)
+
+        rows = dataset._indices.column(0).to_numpy() if dataset._indices is not None else np.arange(len(dataset))
+        if dataset_attr.virgo_name not in _load.formattings:
+            aligned = stock(dataset, dataset_attr, data_args, training_args)
+            blank = {name: np.full(len(rows), "") for name, kind in ROW_FEATURES.items() if kind.dtype == "string"}
+            blank["_row_dataset"] = np.full(len(rows), dataset_attr.virgo_name)
+            numbers = {"_row_number": rows.astype(np.int64), "_row_line": np.zeros(len(rows), dtype=np.int64)}
+            for name in ROW_FEATURES:
+                aligned = aligned.add_column(name, (blank | numbers)[name])
+
+            return aligned
+
+        from llamafactory.data.converter import get_dataset_converter
+
+        converter = get_dataset_converter(dataset_attr.formatting, dataset_attr, data_args)
+        converter.code = _load.code
+        dataset = dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64))
+        return dataset.map(
+            converter,
+            batched=False,
+            remove_columns=dataset.column_names,
+            features=ALIGNED_FEATURES,
+            num_proc=data_args.preprocessing_num_workers,
+            load_from_cache_file=(not data_args.overwrite_cache) or (training_args.local_process_index != 0),
+            desc="Converting format of dataset",
+        )
+
+    return align_dataset
+
+
+def _preprocessing(stock: Any) -> Any:
+    """Tokenise with the row policy, note what is dropped, and keep the rest."""
+
+    def _get_preprocessed_dataset(
+        dataset, data_args, training_args, stage, template, tokenizer, processor=None, is_eval=False
+    ):
+        if _load is None or dataset is None:
+            return stock(dataset, data_args, training_args, stage, template, tokenizer, processor, is_eval)
+
+        generates = training_args.predict_with_generate and is_eval
+        arguments = {
+            "template": template,
+            "tokenizer": tokenizer,
+            "processor": processor,
+            "data_args": data_args,
+        }
+        rows = make_processor(
+            stage, generates, **arguments, formattings=dict(sorted(_load.formattings.items())), code=_load.code
+        )
+        settings = {
+            "num_proc": data_args.preprocessing_num_workers,
+            "load_from_cache_file": (not data_args.overwrite_cache) or (training_args.local_process_index != 0),
+            "batched": True,
+            "batch_size": data_args.preprocessing_batch_size,
+        }
+        table = dataset.map(
+            rows.preprocess_dataset,
+            remove_columns=dataset.column_names,
+            features=rows.columns(*(dataset.features[name] for name in ("_images", "_videos", "_audios"))),
+            desc="Running tokenizer on dataset",
+            **settings,
+        )
+        kept = _note(table, "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval else "train")
+        if len(kept) < len(table):
+            table = table.select(kept)
+
+        table = table.remove_columns(list(ROW_FEATURES))
+        if data_args.packing and stage == "sft" and not generates and len(table):
+            packer = PackedRows(**arguments)
+            table = table.map(
+                packer.preprocess_dataset, remove_columns=table.column_names, desc="Packing rows", **settings
+            )
+
+        if training_args.should_log and len(table):
+            print("eval example:" if is_eval else "training example:")
+            rows.print_data_example(table[0])
+
+        return table
+
+    return _get_preprocessed_dataset
+
+
+def _note(table: Dataset, use: str) -> list[int]:
+    """Enter the rows of a tokenised table into the accounts, and return the positions of the kept ones."""
+    role = "eval" if use == "eval" else "train"
+    names, reasons, numbers = (
+        table.data.column(name).to_numpy() for name in ("_row_dataset", "_row_reason", "_row_number")
+    )
+    good = reasons == ""
+    for name in dict.fromkeys(names.tolist()):
+        key, here = (name, role), names == name
+        _load.drawn.setdefault(key, []).append(numbers[here])
+        _load.accounts[key].kept_for[use] = int((good & here).sum())
+
+    for row in table.select(np.flatnonzero(~good)).select_columns(list(ROW_FEATURES)):
+        values = {name.removeprefix("_row_"): value for name, value in row.items()}
+        dropped = DroppedRow(**{name: value for name, value in values.items() if name != "dataset"})
+        _load.dropped.setdefault((values["dataset"], role), []).append(dropped)
+
+    return np.flatnonzero(good).tolist()
+
+
+def _accounting(stock: Any) -> Any:
+    """Run LLaMA-Factory's get_dataset, then print, store and act on the account, before the model is loaded."""
+
+    def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
+        if not getattr(data_args, "virgo_used", False):
+            return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
+
+        if processor is not None and data_args.question_prefix is not None:
+            processor.chat_template = tokenizer.chat_template  # both are saved, into one file
+
+        settings = row_settings(model_args, data_args, training_args, stage, tokenizer)
+        arguments = (template, model_args, data_args, training_args, stage, tokenizer, processor)
+        path = data_args.tokenized_path
+        if path and has_tokenized_data(path):
+            accounts = _read_tokenized(Path(path), settings)
+            module = stock(*arguments)
+        else:
+            data_args.tokenized_path = None  # saved below, once it is known that the rows are to be trained on
+            with _loading() as load:
+                module = stock(*arguments)
+
+            data_args.tokenized_path = path
+            accounts = _settled(load)
+
+        content = to_json(accounts, settings=settings)
+        if training_args.should_save:
+            write_json(Path(training_args.output_dir, FILE_NAME), content)
+
+        for account in accounts:
+            say = logger.warning_rank0 if account.dropped else logger.info_rank0
+            say(f"{account}")
+
+        check_accounts(accounts, data_args)
+        check_steps_left(module.get("train_dataset"), training_args)
+        if path and training_args.should_save and not has_tokenized_data(path):
+            _dataset_dict(module).save_to_disk(path)
+            write_json(Path(path, FILE_NAME), content)
+            logger.info_rank0(f"Tokenized dataset is saved at {path}.")
+
+        return module
+
+    return get_dataset
+
+
+@contextlib.contextmanager
+def _loading() -> Iterator[_Load]:
+    global _load
+    _load = _Load(code=code_hash())
+    try:
+        yield _load
+    finally:
+        _load = None
+
+
+def _settled(load: _Load) -> list[DatasetAccount]:
+    for key, account in load.accounts.items():
+        numbers = np.concatenate(load.drawn.get(key, [np.empty(0, dtype=np.int64)]))
+        dropped = sorted(load.dropped.get(key, []), key=lambda row: row.number)
+        settle(account, drawn=len(numbers), distinct=len(np.unique(numbers)), dropped=dropped)
+
+    return list(load.accounts.values())
+
+
+def _dataset_dict(module: dict[str, Any]) -> DatasetDict:
+    """Return what LLaMA-Factory's get_dataset_module (data/data_utils.py:148) takes apart."""
+    evaluation = module.get("eval_dataset")
+    parts = {"train": module.get("train_dataset")}
+    if isinstance(evaluation, dict):
+        parts |= {f"validation_{name}": part for name, part in evaluation.items()}
+    else:
+        parts["validation"] = evaluation
+
+    return DatasetDict({name: part for name, part in parts.items() if part is not None})
+
+
+def _read_tokenized(folder: Path, settings: dict[str, Any]) -> list[DatasetAccount]:
+    """Return the accounts stored beside a tokenised dataset, if it was made with these settings."""
+    where = f"tokenized_path: {folder}"
+    if not (folder / FILE_NAME).is_file():
+        raise ValueError(
+            f"{where} holds rows without a row account ({FILE_NAME}): they were made without virgo-factory, or their "
+            "making was cut short. Delete the folder, or choose another tokenized_path."
+        )
+
+    stored = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    then = stored["settings"]
+    changed = [
+        f"{key}: {then.get(key)!r} there, {settings.get(key)!r} now"
+        for key in dict.fromkeys([*then, *settings])
+        if then.get(key) != settings.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{where} holds rows made with other settings; training on them would not be what the recipe says. "
+            "Delete the folder, or choose another tokenized_path.\n  " + "\n  ".join(changed)
+        )
+
+    return from_json(stored)
+
+
+def check_accounts(accounts: list[DatasetAccount], data_args: Any) -> None:
+    """Stop the run where the policy says so, with up to 20 rows: every message names file and line.
+
+    Raises:
+        ValueError: a row was dropped under `error`, a row of an evaluation set was dropped, or nothing is kept.
+    """
+    for account in accounts:
+        if account.role == "eval":
+            rows = account.dropped_rows
+            remedy = "Dropping rows of an evaluation set would change the benchmark. Repair or remove them."
+        else:
+            rows = [row for row in account.dropped_rows if _is_error(row, data_args)]
+            remedy = "Repair or remove them, or set overlong: drop and malformed: drop to train on the rest."
+
+        if account.kept == 0:
+            rows = account.dropped_rows
+            remedy = "No row is kept, so there is nothing to train on."
+
+        if rows or account.kept == 0:
+            lines = [f"  {row}" for row in rows[:SHOWN]]
+            if len(rows) > SHOWN:
+                lines.append(f"  ... and {len(rows) - SHOWN} more, all of them in {FILE_NAME} in the output folder")
+
+            raise ValueError("\n".join([str(account), *lines, remedy]))
+
+
+def _is_error(row: DroppedRow, data_args: Any) -> bool:
+    """Whether the row was dropped for a reason that the recipe calls an error; the bounds of a response never are."""
+    if row.reason.startswith(OUTSIDE):
+        return False
+
+    return (data_args.overlong if row.reason.startswith(OVERLONG) else data_args.malformed) == "error"

@@ -1,0 +1,101 @@
+"""`marker_tokens: true`: the four markers as single, plain vocabulary entries with meaningful first weights.
+
+LLaMA-Factory's own `add_tokens` initialises rows only when the embedding has to grow, and then counts them from the old
+embedding size instead of the token ids (model/model_utils/embedding.py:181-192): on Qwen2-VL, whose 152,064 rows have
+room, nothing would be initialised.
+"""
+
+import contextlib
+import copy
+from types import ModuleType
+from typing import Any
+
+import torch
+from llamafactory.extras import logging
+from transformers import AddedToken
+
+from virgo_factory.thought import MARKERS
+
+
+RELIES_ON = {
+    "model/loader.py": [
+        "    patch_tokenizer(tokenizer, model_args)\n",
+        "    model = init_adapter(config, model, model_args, finetuning_args, is_trainable)\n",
+        "        patch_model(model, tokenizer, model_args, is_trainable, add_valuehead)\n",
+    ],
+    "model/model_utils/embedding.py": ["    if len(tokenizer) > current_embedding_size:"],
+}
+
+logger = logging.get_logger(__name__)
+
+
+def wrap_model_loader(module: ModuleType) -> None:
+    """Hook on llamafactory.model.loader: add the tokens after the tokenizer loads, the rows before the adapter."""
+    stock_tokenizer, stock_adapter = module.patch_tokenizer, module.init_adapter
+
+    def patch_tokenizer(tokenizer, model_args):
+        stock_tokenizer(tokenizer, model_args)
+        if getattr(model_args, "marker_tokens", None):
+            add_marker_tokens(tokenizer, model_args)
+
+    def init_adapter(config, model, model_args, finetuning_args, is_trainable):
+        if pieces := getattr(model_args, "virgo_marker_pieces", None):
+            initialise_rows(model, pieces)
+
+        return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
+
+    # Only in this module: patch_tokenizer and init_adapter are called from nowhere else.
+    module.patch_tokenizer, module.init_adapter = patch_tokenizer, init_adapter
+
+
+def add_marker_tokens(tokenizer: Any, model_args: Any) -> None:
+    """Add the markers that the tokenizer lacks, and note each one's text pieces by its new token id."""
+    lacking = [marker for marker in MARKERS if len(tokenizer.encode(marker, add_special_tokens=False)) > 1]
+    if not lacking:
+        return
+
+    tokenizer.virgo_text_tokenizer = copy.deepcopy(tokenizer)  # counts tokens "with the markers as text"
+    pieces = {marker: tokenizer.encode(marker, add_special_tokens=False) for marker in lacking}
+    tokenizer.add_tokens([AddedToken(marker, normalized=False, special=False) for marker in lacking])
+    ids = dict(zip(lacking, tokenizer.convert_tokens_to_ids(lacking), strict=True))
+    model_args.virgo_marker_pieces = {ids[marker]: pieces[marker] for marker in lacking}
+    model_args.resize_vocab = True  # as for add_tokens: a vocabulary without room has to grow
+    logger.info_rank0(f"virgo-factory: added as single plain tokens: {', '.join(f'{m} = {i}' for m, i in ids.items())}.")
+
+
+def initialise_rows(model: Any, pieces: dict[int, list[int]]) -> None:
+    """Set the rows of new tokens, in the input embedding and an untied lm_head, to the mean of their pieces' rows.
+
+    Args:
+        model: before adapters are put on it; its parameters may be partitioned (ZeRO-3).
+        pieces: new token id -> ids of the tokens that its text was before.
+    """
+    weights = [model.get_input_embeddings().weight]
+    output = model.get_output_embeddings()
+    if output is not None and output.weight is not weights[0]:
+        weights.append(output.weight)
+
+    for weight in weights:
+        with _gathered(weight) as writes, torch.no_grad():
+            if not writes:
+                continue
+
+            before = {token: weight[token].float().norm().item() for token in pieces}
+            for token, parts in pieces.items():
+                weight[token] = weight[parts].float().mean(dim=0).to(weight.dtype)
+
+            norms = ", ".join(f"{t}: {before[t]:.3f} -> {weight[t].float().norm().item():.3f}" for t in pieces)
+            logger.info_rank0(f"virgo-factory: marker rows set in a matrix of {weight.shape[0]} rows; norms {norms}.")
+
+
+@contextlib.contextmanager
+def _gathered(weight: Any):
+    """Give the whole weight, under ZeRO-3 too; yields whether this rank is to write."""
+    if not hasattr(weight, "ds_id"):
+        yield True
+        return
+
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters([weight], modifier_rank=0):
+        yield torch.distributed.get_rank() == 0

@@ -1,0 +1,264 @@
+"""The row policy: encode each row whole, then decide by `overlong`, `malformed` and the response bounds.
+
+LLaMA-Factory slices rows to `cutoff_len` before anyone sees their length (data/processor/supervised.py:76-81) and skips
+rows in worker processes. Here every row that goes in comes out, a dropped one as a placeholder with its reason; the
+loader hook reads the account off the table and then selects the kept rows.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Features, Value
+from llamafactory.data.processor import (
+    PackedSupervisedDatasetProcessor,
+    PairwiseDatasetProcessor,
+    SupervisedDatasetProcessor,
+    UnsupervisedDatasetProcessor,
+)
+
+from virgo_factory.adapters import ADAPTERS
+from virgo_factory.hooks.converter import ROW_FEATURES
+
+
+RELIES_ON = {
+    "data/processor/supervised.py": [
+        "    def _encode_data_example(\n        self,\n        prompt: list[dict[str, str]],",
+        "            if total_length >= self.data_args.cutoff_len:\n                break\n",
+        '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) != 1:',
+        '            model_inputs["images"].append(examples["_images"][i])',
+        "        knapsacks = greedy_knapsack(lengths, self.data_args.cutoff_len)",
+    ],
+    "data/processor/pairwise.py": [
+        "        source_len, target_len = infer_seqlen(\n",
+        '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) < 2:',
+    ],
+    "data/processor/unsupervised.py": ["    def _encode_data_example("],
+    "data/processor/processor_utils.py": [
+        'class DatasetProcessor(ABC):\n    r"""A class for data processors."""\n\n    template: "Template"\n'
+        '    tokenizer: "PreTrainedTokenizer"\n    processor: Optional["ProcessorMixin"]\n    data_args: "DataArguments"',
+    ],
+    "extras/constants.py": ["IGNORE_INDEX = -100"],
+}
+
+NO_LIMIT = 1 << 40
+OVERLONG = "overlong > "
+OUTSIDE = ("response < ", "response > ")
+TOKENS = [Value("int32")]
+LABELS = [Value("int64")]
+MASK = [Value("int8")]
+
+
+@dataclass
+class _RowPolicy:
+    """Shared by the stages. Fields beyond LLaMA-Factory's own:
+
+    Attributes:
+        formattings: dataset name -> formatting, of the datasets in one of ours.
+        code: fingerprint of our code and prompts, part of the key of the datasets cache.
+    """
+
+    formattings: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+
+    def columns(self, images: Any, videos: Any, audios: Any) -> Features:
+        """Return the schema of the tokenised table, fixed so that a first batch of dropped rows cannot spoil it."""
+        media = {"images": images, "videos": videos, "audios": audios}
+        return Features({**self.token_columns, **media, **ROW_FEATURES})
+
+    def preprocess_dataset(self, examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Return one output row for every input row (LLaMA-Factory's contract: a batch of columns)."""
+        self._whole = copy.copy(self.data_args)
+        self._whole.cutoff_len = NO_LIMIT
+        outputs: dict[str, list[Any]] = {name: [] for name in self.columns(None, None, None)}
+        special = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        for i in range(len(examples["_prompt"])):
+            row = {name: column[i] for name, column in examples.items()}
+            reason, detail = row["_row_reason"] or "", row["_row_detail"] or ""
+            encoded = None
+            if not reason:
+                encoded, reason, detail = self._judge(row, special)
+
+            if encoded is None:
+                encoded = self.placeholder()
+
+            for name, value in encoded.items():
+                outputs[name].append(value)
+
+            kept = not reason
+            for name in ("images", "videos", "audios"):
+                outputs[name].append(row[f"_{name}"] if kept else None)
+
+            for name in ROW_FEATURES:
+                outputs[name].append({"_row_reason": reason, "_row_detail": detail}.get(name, row[name]))
+
+        return outputs
+
+    def _judge(self, row: dict[str, Any], special: list[str]) -> tuple[dict[str, Any] | None, str, str]:
+        """Return the encoded row, or None with the reason and detail of dropping it."""
+        ours = row["_row_dataset"] in self.formattings
+        if not self.is_complete(row):
+            return None, "invalid example", "not a question and a response"
+
+        if ours:
+            # Only the text itself can be judged here: the places of images are expanded later on.
+            for message in row["_prompt"] + row["_response"]:
+                text = message["content"]
+                if found := next((token for token in special if token in text), None):
+                    return None, f"control token in the {'question' if message['role'] == 'user' else 'response'}", found
+
+            bounds = self.data_args.min_response_tokens, self.data_args.max_response_tokens
+            if any(bounds):
+                reason = self._outside(row, *bounds)
+                if reason:
+                    return None, *reason
+
+        try:
+            encoded, length = self.encode(row, self._whole)
+        except (ValueError, OSError, SyntaxError) as error:  # images that cannot be opened, of a size that is refused
+            if not (ours and row["_images"]):
+                raise
+
+            return None, "image unreadable", f"{error}"[:300]
+
+        if length > self.data_args.cutoff_len:
+            policy = self.data_args.overlong or ("drop" if ours else "truncate")
+            if policy != "truncate":
+                return None, f"{OVERLONG}{self.data_args.cutoff_len} tokens", f"{length} tokens"
+
+            encoded, _ = self.encode(row, self.data_args)
+
+        return encoded, "", ""
+
+    def _outside(self, row: dict[str, Any], low: int | None, high: int | None) -> tuple[str, str] | None:
+        """Return why the responses of a row are outside the bounds, counted without end of turn, markers as text."""
+        tokenizer = getattr(self.tokenizer, "virgo_text_tokenizer", self.tokenizer)
+        messages = [message for message in row["_prompt"] + row["_response"] if message["role"] == "assistant"]
+        tokens = sum(len(tokenizer.encode(message["content"], add_special_tokens=False)) for message in messages)
+        if low and tokens < low:
+            return f"{OUTSIDE[0]}{low} tokens", f"{tokens} tokens"
+
+        if high and tokens > high:
+            return f"{OUTSIDE[1]}{high} tokens", f"{tokens} tokens"
+
+        return None
+
+    def _arguments(self, row: dict[str, Any]) -> dict[str, Any]:
+        names = ("prompt", "response", "system", "tools")
+        media = ("images", "videos", "audios")
+        return {name: row[f"_{name}"] for name in names} | {name: row[f"_{name}"] or [] for name in media}
+
+    def _encode_with(self, row: dict[str, Any], data_args: Any) -> Any:
+        own, self.data_args = self.data_args, data_args
+        try:
+            return self._encode_data_example(**self._arguments(row))
+        finally:
+            self.data_args = own
+
+
+@dataclass
+class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
+    """Rows of supervised fine-tuning."""
+
+    token_columns = {"input_ids": TOKENS, "attention_mask": MASK, "labels": LABELS}
+
+    @staticmethod
+    def placeholder() -> dict[str, list[int]]:
+        return {"input_ids": [0], "attention_mask": [0], "labels": [-100]}
+
+    @staticmethod
+    def is_complete(row: dict[str, Any]) -> bool:
+        return len(row["_prompt"]) % 2 == 1 and len(row["_response"]) == 1
+
+    def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
+        """Return the columns of the row, cut at `data_args.cutoff_len`, and its length in tokens."""
+        input_ids, labels = self._encode_with(row, data_args)
+        return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}, len(input_ids)
+
+
+@dataclass
+class PairwiseRows(_RowPolicy, PairwiseDatasetProcessor):
+    """Rows of preference training."""
+
+    token_columns = {
+        f"{side}_{name}": feature
+        for side in ("chosen", "rejected")
+        for name, feature in SupervisedRows.token_columns.items()
+    }
+
+    @staticmethod
+    def placeholder() -> dict[str, list[int]]:
+        one = SupervisedRows.placeholder()
+        return {f"{side}_{name}": value for side in ("chosen", "rejected") for name, value in one.items()}
+
+    @staticmethod
+    def is_complete(row: dict[str, Any]) -> bool:
+        return len(row["_prompt"]) % 2 == 1 and len(row["_response"]) >= 2
+
+    def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
+        """Return the columns of the pair and the length of the longer side."""
+        chosen, chosen_labels, rejected, rejected_labels = self._encode_with(row, data_args)
+        columns = {
+            "chosen_input_ids": chosen,
+            "chosen_attention_mask": [1] * len(chosen),
+            "chosen_labels": chosen_labels,
+            "rejected_input_ids": rejected,
+            "rejected_attention_mask": [1] * len(rejected),
+            "rejected_labels": rejected_labels,
+        }
+        return columns, max(len(chosen), len(rejected))
+
+
+@dataclass
+class PredictionRows(_RowPolicy, UnsupervisedDatasetProcessor):
+    """Rows of an evaluation set with `predict_with_generate`: the prompt, and the response as labels."""
+
+    token_columns = {"input_ids": TOKENS, "attention_mask": MASK, "labels": LABELS}
+    placeholder = staticmethod(SupervisedRows.placeholder)
+
+    @staticmethod
+    def is_complete(row: dict[str, Any]) -> bool:
+        return len(row["_prompt"]) % 2 == 1
+
+    def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
+        """Return the columns of the row and the length of prompt and response together."""
+        input_ids, labels = self._encode_with(row, data_args)
+        columns = {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
+        return columns, len(input_ids) + len(labels)
+
+
+class PackedRows(PackedSupervisedDatasetProcessor):
+    """Packs rows that SupervisedRows has encoded and judged: LLaMA-Factory's packing on a table of tokens."""
+
+    def preprocess_dataset(self, examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Return LLaMA-Factory's packed columns of a batch of tokenised rows."""
+        rows = [
+            {"input_ids": ids, "labels": labels}
+            for ids, labels in zip(examples["input_ids"], examples["labels"], strict=True)
+        ]
+        blank = [None] * len(rows)
+        return super().preprocess_dataset(
+            {
+                "_prompt": [[row] for row in rows],
+                "_response": [[{}] for _ in rows],
+                "_system": blank,
+                "_tools": blank,
+                "_images": examples["images"],
+                "_videos": examples["videos"],
+                "_audios": examples["audios"],
+            }
+        )
+
+    def _encode_data_example(self, prompt, response, system, tools, images, videos, audios):
+        return prompt[0]["input_ids"], prompt[0]["labels"]
+
+
+def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
+    """Return the row processor of a training stage."""
+    kind = PairwiseRows if stage == "rm" else PredictionRows if generates else SupervisedRows
+    return kind(**arguments)
+
+
+def our_formattings(attributes: list[Any]) -> dict[str, str]:
+    """Return name -> formatting of those datasets that are in one of the plugin's formattings."""
+    return {attribute.virgo_name: attribute.formatting for attribute in attributes if attribute.formatting in ADAPTERS}
