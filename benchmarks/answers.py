@@ -1,0 +1,310 @@
+"""How often our verdicts agree with recorded labels, against peers, and how fast they are.
+
+python benchmarks/answers.py [--data ../shared/data] [--only NAME] [--disagreements] [--speed] [--workers 2] [--peer]
+
+One row a file: n, agreement (raw; with the labels shown to be wrong set right), false positives, false negatives, unverifiable,
+math-verify alone on the whole response, and the file's own recorded parsing compared with the gold as text.
+`answers_labels_wrong.tsv` names the labels that are shown to be wrong, with the reason.
+"""
+
+import argparse
+import csv
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.answers import Answer, GradingConfig, Question, grading, judge, score
+
+
+HERE = Path(__file__).parent
+DATA = HERE.parent.parent / "shared" / "data"
+LABELS_WRONG = HERE / "answers_labels_wrong.tsv"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One labelled output.
+
+    Attributes:
+        id: row in its file.
+        response: the whole response, or None where an answer is `given`.
+        label: what the file says: correct or not.
+        parsed: the answer that the file itself recorded, or None.
+    """
+
+    id: str
+    response: str | None
+    gold: Any
+    question: Question
+    config: GradingConfig
+    label: bool
+    parsed: str | None = None
+    given: str | None = None
+
+    def verdict(self):
+        """Our verdict on it."""
+        if self.given is not None:
+            return judge(Answer(self.given, "given", "given"), self.gold, self.question, self.config)
+        return score(self.response, self.gold, self.question, self.config)
+
+
+def _rows(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines if line.strip()]
+
+
+# --- the files -----------------------------------------------------------------------------------------------------
+
+
+def answer_equivalence(data: Path) -> Iterator[Case]:
+    """Test tables of eleven projects, each with its own settings."""
+    of_project = {
+        "NovaSky-AI__SkyThought": replace(grading("math"), percent_scale=True),
+        "hendrycks__math": replace(grading("math"), ordered_lists=True),
+        "OpenBMB__OlympiadBench": grading("olympiadbench"),
+    }
+    for path in sorted((data / "answer_equivalence").glob("*.jsonl")):
+        config = of_project.get(path.stem, grading("math"))
+        for index, row in enumerate(_rows(path)):
+            params, gold, response = row["params"], row["gold"], str(row["prediction"])
+            kind = tolerance = precision = None
+            if params.get("match_types") == ["NativeLetters"]:
+                kind = "choice"
+                gold, response = sorted((str(gold), response), key=len)
+            elif params.get("function") in ("get_multiple_choice_answer", "choice_answer_clean"):
+                kind = "choice"
+            elif params.get("verifier") == "PuzzleMatcherVerifier":
+                kind = "text"
+            elif params.get("verifier") == "GSM8KVerifier":
+                kind = "number"
+            if path.stem.startswith("OpenBMB") and "precision" in params:
+                stated = params["precision"]
+                tolerance = tuple(map(float, stated)) if isinstance(stated, list) else float(stated)
+            elif "precision" in params:
+                precision = int(params["precision"])
+            question = Question(params.get("problem", ""), kind=kind, tolerance=tolerance, precision=precision)
+            yield Case(f"{path.name}:{index}", response, gold, question, config, row["expected"])
+
+
+def _evaluation_file(path: Path, config: GradingConfig, question: Callable[[dict], Question]) -> Iterator[Case]:
+    for index, row in enumerate(_rows(path)):
+        for sample, (response, parsed, label) in enumerate(zip(row["code"], row["pred"], row["score"], strict=True)):
+            yield Case(f"{index}.{sample}", response, row["gt"], question(row), config, label, parsed)
+
+
+def _plain(row: dict) -> Question:
+    return Question(row["question"])
+
+
+def skythought(data: Path, name: str) -> Iterator[Case]:
+    """Long thoughts of five models with the verdict of the Qwen2.5-Math grader; two more in another format."""
+    path = data / "skythought" / name
+    if path.suffix == ".jsonl":
+        yield from _evaluation_file(path, grading("math"), _plain)
+        return
+    for index, row in enumerate(json.loads(path.read_text(encoding="utf-8")).values()):
+        for key, response in row["responses"].items():
+            yield Case(
+                f"{index}.{key}", response["content"], row["answer"], Question(row["problem"]), grading("math"),
+                response["correctness"],
+            )  # fmt: skip
+
+
+def qwen_samples(data: Path) -> Iterator[Case]:
+    """Eight samples a problem."""
+    yield from _evaluation_file(data / "qwen2.5_math_samples" / "math_cot_100.jsonl", grading("math"), _plain)
+
+
+def olympiadbench(data: Path) -> Iterator[Case]:
+    """Scored outputs, with tolerance and unit of the items."""
+    items = json.loads((data / "olympiadbench" / "OE_TO_maths_en_COMP.json").read_text(encoding="utf-8"))
+    by_question = {item["question"]: item for item in items}
+
+    def question(row: dict) -> Question:
+        item = by_question.get(row["question"], {})
+        tolerance = item.get("error")
+        return Question(
+            row["question"],
+            unit=row.get("unit") or None,
+            tolerance=float(tolerance) if tolerance else None,
+            several=item.get("is_multiple_answer"),
+        )
+
+    path = data / "olympiadbench" / "outputs" / "sky_t1_math_correct_5k_32b_short.jsonl"
+    yield from _evaluation_file(path, grading("olympiadbench"), question)
+
+
+def mathvision(data: Path, name: str) -> Iterator[Case]:
+    """Three models with the verdict of the benchmark's script."""
+    items = {item["id"]: item for item in _rows(data / "mathvision" / "test.jsonl")}
+    for row in _rows(data / "mathvision" / "outputs" / name):
+        item = items[row["id"]]
+        question = Question(item["question"], options=tuple(item["options"]))
+        yield Case(
+            str(row["id"]), row["response"], item["answer"], question, grading("mathvision"), row["correct"],
+            row["model_answer"],
+        )  # fmt: skip
+
+
+def mathvision_judged(data: Path) -> Iterator[Case]:
+    """`<think>` responses with the verdict of a language model."""
+    items = {str(item["id"]): item for item in _rows(data / "mathvision" / "test.jsonl")}
+    for row in _rows(data / "mathvision" / "outputs" / "vprm_think_judge_results.jsonl"):
+        item = items.get(str(row["id"]), {"options": (), "question": row["question"]})
+        question = Question(item["question"], options=tuple(item["options"]))
+        gold = row["answer"] or row["standard_answer"]
+        yield Case(
+            str(row["id"]), row["model_response"], gold, question, grading("mathvision"), bool(row["judgment"]),
+            row["model_response_ans_extracted"],
+        )  # fmt: skip
+
+
+def mmmu_pro(data: Path, name: str) -> Iterator[Case]:
+    """GPT-4o with the verdict of the benchmark's script."""
+    from virgo_factory.answers.options import list_in_string
+
+    for row in _rows(data / "mmmu" / "mmmu-pro" / name):
+        options = tuple(str(option) for option in list_in_string(row["options"]) or ())
+        question = Question(row["question"], options=options, kind="choice")
+        yield Case(
+            row["id"], row["response"], row["answer"], question, grading("mmmu"), row["if_right"], row["pred_indexs"]
+        )
+
+
+def mmmu_guessed(response: str, options: dict[str, str]) -> bool:
+    """Whether MMMU's parser finds nothing in a response and takes an option at random (its `parse_multi_choice_response`)."""
+    for sign in ",.!?;:'":
+        response = response.strip(sign)
+    response = f" {response} "
+    if any(f"({letter})" in response or f" {letter} " in response for letter in options):
+        return False
+    return len(response.split()) <= 5 or not any(text.lower() in response.lower() for text in options.values())
+
+
+def mmmu(data: Path, model: str, guessed: bool = False) -> Iterator[Case]:
+    """Choice questions with the letter MMMU's own parser took; the rows it guessed at are left out (or the only ones)."""
+    folder = data / "mmmu" / "example_outputs" / model
+    parsed = json.loads((folder / "total_val_output.json").read_text(encoding="utf-8"))
+    for path in sorted(folder.glob("*/output.json")):
+        for row in json.loads(path.read_text(encoding="utf-8")):
+            if row["question_type"] == "multiple-choice":
+                if mmmu_guessed(row["response"], row["index2ans"]) != guessed:
+                    continue
+                options = tuple(str(row["index2ans"][letter]) for letter in row["all_choices"])
+                question = Question(options=options, kind="choice")
+                # The recorded letter is the gold: agreement is "the same letter was read".
+                yield Case(row["id"], row["response"], parsed[row["id"]], question, grading("mmmu"), True, parsed[row["id"]])
+
+
+def mathvista(data: Path, model: str, given: bool) -> Iterator[Case]:
+    """Outputs with the verdict of the benchmark's script, from the response or from the recorded extraction."""
+    rows = json.loads((data / "mathvista" / "outputs" / f"{model}.json").read_text(encoding="utf-8"))
+    for pid, row in rows.items():
+        kind = {"integer": "number", "float": "number"}.get(row["answer_type"])
+        options = tuple(row["choices"] or ())
+        precision = int(row["precision"]) if row["answer_type"] == "float" and row["precision"] else None
+        question = Question(row["question"], options=options, kind="choice" if options else kind, unit=row["unit"], precision=precision)
+        yield Case(
+            pid, None if given else str(row["response"] or ""), row["answer"], question, grading("mathvista"),
+            row["true_false"], row["prediction"], str(row["extraction"] or "") if given else None,
+        )  # fmt: skip
+
+
+def geoqa(data: Path, name: str) -> Iterator[Case]:
+    """Two models with the verdict of R1-V's script."""
+    rows = json.loads((data / "geoqa_text" / "outputs" / name).read_text(encoding="utf-8"))["results"]
+    for index, row in enumerate(rows):
+        question = Question(row["question"]["question"])
+        extracted = row["extracted_answer"]
+        yield Case(
+            str(index), row["model_output"], row["ground_truth"], question, grading("geoqa"), row["is_correct"],
+            None if extracted is None else str(extracted),
+        )  # fmt: skip
+
+
+def superclevr(data: Path, name: str) -> Iterator[Case]:
+    """Counting questions; the label is whether the recorded number is the gold."""
+    rows = json.loads((data / "superclevr_text" / "outputs" / name).read_text(encoding="utf-8"))["results"]
+    for index, row in enumerate(rows):
+        question = Question(row["question"]["question"], kind="count")
+        label = str(row["extracted_answer"]) == str(row["ground_truth"])
+        yield Case(
+            str(index), row["model_output"], row["ground_truth"], question, grading("clevr"), label,
+            str(row["extracted_answer"]),
+        )  # fmt: skip
+
+
+def files(data: Path = DATA) -> dict[str, tuple[Callable[[], Iterator[Case]], float | None]]:
+    """Every labelled file: name -> (its cases, the agreement asked for)."""
+    found: dict[str, tuple[Callable[[], Iterator[Case]], float | None]] = {
+        "answer_equivalence": (lambda: answer_equivalence(data), 0.97)
+    }
+    for path in sorted((data / "skythought").glob("*.json*")):
+        found[f"skythought/{path.name}"] = (lambda name=path.name: skythought(data, name), 0.97)
+    for name in ("Gemini-Pro-CoT", "Qwen-VL-Max-CoT", "InternLM-XComposer2-VL-CoT"):
+        found[f"mathvision/{name}"] = (lambda name=name: mathvision(data, f"{name}.jsonl"), 0.98)
+    found["mathvision/vprm_think_judge"] = (lambda: mathvision_judged(data), 0.94)
+    for name in ("gpt-4o_standard(10 options)_cot", "gpt-4o_vision_cot"):
+        found[f"mmmu-pro/{name}"] = (lambda name=name: mmmu_pro(data, f"{name}.jsonl"), 0.98)
+    for model in ("llava1.5_13b", "qwen_vl"):
+        found[f"mmmu/{model}"] = (lambda model=model: mmmu(data, model), 0.95)
+    found["olympiadbench"] = (lambda: olympiadbench(data), 0.97)
+    for model in ("output_gpt4_2shot_solution", "output_bard", "output_llava_llama_2_13b"):
+        found[f"mathvista/{model} (extraction)"] = (lambda model=model: mathvista(data, model, True), 0.97)
+        found[f"mathvista/{model} (response)"] = (lambda model=model: mathvista(data, model, False), 0.93)
+    for name in ("geoqa_test_qwen2vl_7b_grpo_2epochs_legacy", "geoqa_test_qwen2vl_7b_instruct_legacy"):
+        found[f"geoqa/{name}"] = (lambda name=name: geoqa(data, f"{name}.json"), 0.97)
+    found["qwen2.5_math_samples"] = (lambda: qwen_samples(data), 0.97)
+    for path in sorted((data / "superclevr_text" / "outputs").glob("*.json")):
+        found[f"superclevr/{path.stem}"] = (lambda name=path.name: superclevr(data, name), None)
+    return found
+
+
+def wrong_labels(path: Path = LABELS_WRONG) -> dict[tuple[str, str], str]:
+    """The labels shown to be wrong: (file, row) -> reason."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {(row["file"], row["row"]): row["reason"] for row in csv.DictReader(lines, delimiter="\t")}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--n", type=int, default=400)
+    arguments = parser.parse_args()
+    wrong = wrong_labels()
+    for name, (cases, asked) in files().items():
+        if arguments.only not in name:
+            continue
+        start = time.time()
+        n = agree = fp = fn = un = 0
+        slow = []
+        lines = []
+        for case in cases():
+            t = time.time()
+            verdict = case.verdict()
+            t = time.time() - t
+            if t > 1:
+                slow.append((round(t, 1), case.id))
+            label = case.label != ((name, case.id) in wrong)
+            n += 1
+            ok = verdict.correct is label
+            agree += ok
+            if not ok:
+                tag = "UN" if verdict.correct is None else "FP" if verdict.correct else "FN"
+                fp += tag == "FP"
+                fn += tag == "FN"
+                un += tag == "UN"
+                lines.append(
+                    f"  {tag} {case.id} gold={str(case.gold)[:100]!r} ans={verdict.answer.text[:160]!r} parsed={str(case.parsed)[:80]!r} "
+                    f"[{verdict.answer.rule}/{verdict.answer.where} {verdict.reason} {verdict.kind}] opts={[o[:25] for o in case.question.options][:8]} ...{str(case.response)[-160:]!r}"
+                )
+        print(f"{name:60s} n={n} agree={agree / max(n, 1):.4f} asked={asked} FP={fp} FN={fn} UN={un} {time.time() - start:.1f}s slow={slow[:6]}", flush=True)
+        for line in lines[: arguments.n]:
+            print(line)

@@ -1,0 +1,349 @@
+"""Whether two answers are the same: exact and cheap comparisons first, math-verify only for formulas they leave open."""
+
+import re
+from fractions import Fraction
+
+from virgo_factory.answers.dates import read_date, same_date
+from virgo_factory.answers.expressions import TooLarge, same_expression
+from virgo_factory.answers.grading import GradingConfig
+from virgo_factory.answers.latex import compact, tidy, words
+from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
+from virgo_factory.answers.numbers import Number, as_float, read_number, unit_factor
+from virgo_factory.answers.sequences import Sequence, read_sequence
+
+
+_BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "y": True, "n": False,
+             "correct": True, "incorrect": False, "right": True, "wrong": False}  # fmt: skip
+_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
+_MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
+_NAME = re.compile(r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.]*[A-Za-z][A-Za-z\\_{}()|:0-9 ,'/∠△$.]*")
+_RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
+_MEMBER = re.compile(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])")
+
+
+def same(gold: str, answer: str, question: Question, config: GradingConfig, depth: int = 0) -> Verdict:
+    """Return the verdict on an answer to an open question.
+
+    Raises:
+        TooLarge, TimeoutError: math-verify was needed and must not or could not answer.
+    """
+    if compact(gold) == compact(answer):
+        return Verdict(CORRECT, "same_text", kind_of(gold, question))
+
+    if question.kind == "boolean" or (depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")):
+        return _boolean(gold, answer)
+    if question.kind == "text":
+        return _text(gold, answer)
+
+    known, got = _number(gold, question), _number(answer, question)
+    if known is not None and got is None and depth == 0:
+        got = _only_number(answer)
+    if known is not None and got is not None:
+        verdict = _numbers(known, got, question, config)
+        if verdict.verdict != CORRECT and config.percent_scale is False or verdict.verdict == CORRECT:
+            return verdict
+        return verdict
+
+    if (one := read_date(gold)) and (other := read_date(answer)):
+        equal = same_date(one, other)
+        return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "date")
+
+    one, other = read_sequence(gold), read_sequence(answer)
+    if (one or other) and depth < 4:
+        verdict = _sequences(one, other, gold, answer, question, config, depth)
+        if verdict is not None:
+            return verdict
+
+    left, right = _value_side(gold), _value_side(answer)
+    if (left is None) != (right is None):
+        return same(left if left is not None else gold, right if right is not None else answer, question, config, depth + 1) \
+            if depth < 6 else Verdict(WRONG, "other_value", "expression")
+    if left is not None and right is not None and _side_name(gold) == _side_name(answer) and depth < 6:
+        return same(left, right, question, config, depth + 1)
+
+    if known is not None or got is not None:
+        words_only = gold if got is not None else answer
+        if not _is_formula(words_only):
+            return Verdict(WRONG, "other_value" if known is not None else "other_text", "number")
+    if not _is_formula(gold) or not _is_formula(answer):
+        if not _is_formula(gold) or is_wordy(answer):
+            return _text(gold, answer)
+    try:
+        found = same_expression(gold, answer)
+    except TooLarge:
+        return Verdict(UNVERIFIABLE, "too_large", "expression")
+    except TimeoutError:
+        return Verdict(UNVERIFIABLE, "timeout", "expression")
+    if found is None:
+        equal = words(gold) == words(answer) and is_wordy(gold)
+        return Verdict(CORRECT if equal else WRONG, "same_text" if equal else "other_text", "expression")
+    return Verdict(CORRECT if found else WRONG, "same_expression" if found else "other_expression", "expression")
+
+
+def kind_of(gold: str, question: Question) -> str:
+    """Return the kind of an open question, from what is stated and from its gold answer."""
+    if question.kind:
+        return question.kind
+    if words(gold) in _BOOLEANS and not words(gold).isdigit():
+        return "boolean"
+    if (number := read_number(gold)) is not None:
+        return "count" if number.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
+    if read_date(gold):
+        return "date"
+    if read_sequence(gold):
+        return "sequence"
+    return "text" if is_wordy(gold) else "expression"
+
+
+def is_wordy(text: str) -> bool:
+    """Return whether a text is words rather than a formula."""
+    text = tidy(text)
+    return not _MATHS_SIGNS.search(text) and bool(re.search(r"[^\W\d_]{2,}", text))
+
+
+def _is_formula(text: str) -> bool:
+    text = tidy(text)
+    if not text or len(text) > 1_500:
+        return False
+    if _MATHS_SIGNS.search(text):
+        return True
+    return bool(re.fullmatch(r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})*|[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)) and not re.search(
+        r"[^\W\d_]{4,}", text
+    )
+
+
+# --- booleans and text ---------------------------------------------------------------------------------------------
+
+
+def _boolean(gold: str, answer: str) -> Verdict:
+    wanted, plain = _BOOLEANS.get(words(gold)), words(answer)
+    got = _BOOLEANS.get(plain)
+    if got is None and (first := plain.split()[:1]) and first[0] in ("yes", "no", "true", "false"):
+        got = _BOOLEANS[first[0]]
+    if wanted is None:
+        return _text(gold, answer)
+    if got is None:
+        found = {_BOOLEANS[word] for word in re.findall(r"\b(?:yes|no|true|false)\b", plain)}
+        got = found.pop() if len(found) == 1 else None
+    if got is None:
+        return Verdict(WRONG, "other_text", "boolean")
+    return Verdict(CORRECT if got == wanted else WRONG, "same_text" if got == wanted else "other_text", "boolean")
+
+
+def _text(gold: str, answer: str) -> Verdict:
+    wanted, got = words(gold), words(answer)
+    same_words = wanted == got or wanted.replace(" ", "") == got.replace(" ", "")
+    if not same_words and 1 < len(got.split()) <= 40 and len(wanted) > 1:
+        same_words = bool(re.search(rf"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer) {re.escape(wanted)}$", got)) and not re.search(
+            r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got
+        )
+    return Verdict(CORRECT if same_words else WRONG, "same_text" if same_words else "other_text", "text")
+
+
+# --- numbers -------------------------------------------------------------------------------------------------------
+
+
+def _number(text: str, question: Question) -> Number | None:
+    number = read_number(text)
+    if number is not None and number.unit and "in terms of" in question.text[-1_000:].lower():
+        return None
+    return number
+
+
+_ONE_NUMERAL = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-−]?\d+(?:\.\d+)?(?:\s*\\?%)?")
+
+
+def _only_number(text: str) -> Number | None:
+    """The number of a short sentence that holds just one: "There are 7 apples"."""
+    plain = tidy(text)
+    if len(plain) > 300 or _MATHS_SIGNS.search(plain) or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}", plain):
+        return None
+    if re.search(r"\b(?:not|or|between|than|cannot)\b", plain):
+        return None
+    found = _ONE_NUMERAL.findall(plain)
+    return read_number(found[0]) if len(found) == 1 else None
+
+
+def _numbers(gold: Number, answer: Number, question: Question, config: GradingConfig) -> Verdict:
+    kind = "count" if question.kind == "count" else "number"
+    factor = Fraction(1)
+    unit = gold.unit or question.unit or ""
+    if unit and answer.unit and unit != answer.unit:
+        one, other = unit_factor(unit), unit_factor(answer.unit)
+        if one and other:
+            if one[:2] != other[:2]:
+                if not ({unit, answer.unit} & {"°", "$"} and not {unit, answer.unit} <= {"°", "$"} and False):
+                    return Verdict(WRONG, "other_unit", kind)
+            else:
+                factor = other[2] / one[2]
+    wanted = gold.value
+    values = [answer.value if factor == 1 else _scaled(answer.value, factor)]
+    if gold.percent != answer.percent:
+        values += [_scaled(values[0], Fraction(1, 100)) if answer.percent else _scaled(values[0], Fraction(100))]
+    if config.percent_scale:
+        values += [_scaled(values[0], Fraction(100)), _scaled(values[0], Fraction(1, 100))]
+    equal = any(_close(wanted, value, gold, answer, question, config) for value in values)
+    return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", kind)
+
+
+def _scaled(value, factor: Fraction):
+    return value * factor if isinstance(value, Fraction) else value * factor.numerator / factor.denominator
+
+
+def _close(wanted, value, gold: Number, answer: Number, question: Question, config: GradingConfig) -> bool:
+    if wanted == value:
+        return True
+    one, other = as_float(wanted), as_float(value)
+    difference = abs(one - other)
+    if isinstance(question.tolerance, (int, float)):
+        return difference <= abs(question.tolerance) * (1 + 1e-9)
+    if question.precision is not None:
+        return _rounded(wanted, question.precision) == _rounded(value, question.precision)
+    if question.kind == "count":
+        return False
+    larger = max(abs(one), abs(other))
+    if not isinstance(wanted, Fraction) or not isinstance(value, Fraction):
+        if difference <= larger * 1e-25:
+            return True
+    if config.relaxed and not _is_year(gold, question):
+        return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
+    if config.rounding and gold.decimals and answer.approximate and _rounded(value, gold.decimals) == wanted:
+        return True
+    if not gold.approximate and not answer.approximate:
+        return False  # both exact, and different
+    if gold.whole and not answer.approximate:
+        return False
+    if gold.whole:
+        return difference <= abs(one) * 1e-6
+    if gold.decimals is not None and gold.decimals == answer.decimals:
+        return False
+    return difference <= abs(one) * config.relative_tolerance
+
+
+def _is_year(gold: Number, question: Question) -> bool:
+    whole = isinstance(gold.value, Fraction) and gold.value.denominator == 1 and gold.literal and not gold.unit and not gold.percent
+    if not whole or not _YEAR.fullmatch(str(gold.value)) or gold.decimals:
+        return False
+    return not question.text or bool(re.search(r"\b(?:year|when|decade|date)s?\b", question.text, re.IGNORECASE)) or bool(_YEAR.search(question.text))
+
+
+def _rounded(value, decimals: int) -> Fraction:
+    """Half away from zero, exactly."""
+    scaled = (value if isinstance(value, Fraction) else Fraction(str(value))) * 10**decimals
+    whole = int(abs(scaled) + Fraction(1, 2))
+    return Fraction(whole if scaled >= 0 else -whole, 10**decimals)
+
+
+# --- assignments ---------------------------------------------------------------------------------------------------
+
+
+def _value_side(text: str) -> str | None:
+    """The value in ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
+    text = tidy(text)
+    if member := _MEMBER.match(text):
+        return text[member.end() :].strip()
+    found = list(_RELATION.finditer(text))
+    if not found or re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text):
+        return None
+    head, tail = text[: found[0].start()], text[found[-1].end() :]
+    if not tail.strip():
+        return None
+    if len(found) == 1 and _NAME.fullmatch(head.strip()) and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", head):
+        return tail.strip()
+    if len(found) >= 1 and (read_number(head) is not None or len(found) > 1 and _NAME.fullmatch(head.strip())) and read_number(tail) is not None:
+        return tail.strip()
+    return None
+
+
+def _side_name(text: str) -> str:
+    return compact(_RELATION.split(tidy(text))[0].split("\\in")[0])
+
+
+# --- several values ------------------------------------------------------------------------------------------------
+
+
+def _sequences(
+    one: Sequence | None, other: Sequence | None, gold: str, answer: str, question: Question, config: GradingConfig, depth: int
+) -> Verdict | None:
+    """The verdict on two sequences, or None where it is not decided by their parts."""
+    if one is None or other is None:
+        lone = gold if one is None else answer
+        several = other if one is None else one
+        side = _value_side(lone)
+        if side is not None and (read_sequence(side) is not None):
+            return same(side if one is None else gold, answer if one is None else side, question, config, depth + 1)
+        if is_wordy(gold) or is_wordy(answer):
+            return _text(gold, answer)
+        if several.brackets == "{}" and len(several.parts) == 1:
+            return same(gold if one is None else several.parts[0], several.parts[0] if one is None else answer, question, config, depth + 1)
+        if several.brackets in ("()", "[]", "[)", "(]", "matrix") or re.search(r"[<>]|\\(?:le|ge|cup|setminus|pm)(?![A-Za-z])", lone):
+            return None
+        if one is None and (_is_formula(gold) and re.search(r"[,;]|\\quad|\\text|\\pm", gold)):
+            return None
+        return Verdict(WRONG, "other_parts", "sequence")
+
+    left, right = list(one.parts), list(other.parts)
+    if one.brackets == other.brackets == "" and one.parts and is_wordy(gold) and not re.search(r"\d", gold + answer):
+        if words(gold) == words(answer):
+            return Verdict(CORRECT, "same_text", "sequence")
+    for brackets, parts in ((one.brackets, left), (other.brackets, right)):
+        if brackets == "" and len(parts) > 1:
+            parts[:] = _expanded(parts)
+    if "matrix" in (one.brackets, other.brackets):
+        if one.brackets != other.brackets:
+            return None
+        if one.columns != other.columns:
+            return Verdict(WRONG, "other_parts", "sequence")
+    pair = {one.brackets, other.brackets}
+    if len(pair) == 2 and "" not in pair:
+        return Verdict(WRONG, "other_parts", "sequence")
+    if len(left) != len(right):
+        return Verdict(WRONG, "other_parts", "sequence")
+
+    ordered = config.ordered_lists or bool(pair & {"()", "[]", "[)", "(]", "matrix"})
+    tolerances = question.tolerance if isinstance(question.tolerance, tuple) else None
+
+    def alike(index: int, first: str, second: str) -> bool | None:
+        inner = question
+        if tolerances is not None:
+            from dataclasses import replace
+
+            inner = replace(question, tolerance=tolerances[index] if index < len(tolerances) else None)
+        names = _side_name(first), _side_name(second)
+        if "=" in first and "=" in second and names[0] != names[1] and _value_side(first) and _value_side(second):
+            return False
+        verdict = same(first, second, inner, config, depth + 1)
+        return verdict.correct
+
+    undecided = False
+    if ordered:
+        for index, (first, second) in enumerate(zip(left, right, strict=True)):
+            result = alike(index, first, second)
+            if result is False:
+                return Verdict(WRONG, "other_parts", "sequence")
+            undecided |= result is None
+    else:
+        unused = list(range(len(right)))
+        for index, first in enumerate(left):
+            found = None
+            for place in unused:
+                result = alike(index, first, right[place])
+                if result:
+                    found = place
+                    break
+                undecided |= result is None
+            if found is None:
+                return Verdict(UNVERIFIABLE, "timeout", "sequence") if undecided else Verdict(WRONG, "other_parts", "sequence")
+            unused.remove(found)
+        undecided = False
+    if undecided:
+        return Verdict(UNVERIFIABLE, "timeout", "sequence")
+    return Verdict(CORRECT, "same_parts", "sequence")
+
+
+def _expanded(parts: list[str]) -> list[str]:
+    """Parts with every ``\\pm`` written out."""
+    found = []
+    for part in parts:
+        found += [part.replace("\\pm", "+"), part.replace("\\pm", "-")] if part.count("\\pm") == 1 else [part]
+    return found

@@ -1,0 +1,116 @@
+"""Equality of formulas by math-verify, asked last and behind guards.
+
+math-verify's time limits are signals: it is called in the main thread of a process, for batches in one that can be killed
+(`pool`). The guards keep out what a signal cannot stop, such as one huge integer power.
+"""
+
+import logging
+import re
+import threading
+from functools import lru_cache
+
+from virgo_factory.answers.latex import characters, tidy
+
+
+MAX_LENGTH = 600
+MAX_DEPTH = 40
+SECONDS = 4
+
+_POWER_TOWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?[0-9A-Za-z]+\s*(?:\^|\*\*)")
+_BIG_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?(\d+)")
+_FACTORIAL = re.compile(r"(\d+|\))\s*!(\s*!)?")
+_BIG_NUMBER = re.compile(r"\d{60}")
+
+
+class TooLarge(ValueError):
+    """A formula that must not be evaluated."""
+
+
+def guard(text: str) -> None:
+    """Raise TooLarge for a formula that could take unbounded time or memory.
+
+    >>> guard("10^(10^10)")
+    Traceback (most recent call last):
+        ...
+    virgo_factory.answers.expressions.TooLarge: power tower
+    """
+    plain = re.sub(r"\s+", "", text)
+    if len(plain) > MAX_LENGTH:
+        raise TooLarge("long")
+    depth = deepest = 0
+    for sign in plain:
+        depth += (sign in "([{") - (sign in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise TooLarge("deep")
+    if _BIG_NUMBER.search(plain):
+        raise TooLarge("long number")
+    if _POWER_TOWER.search(plain) or re.search(r"\d\)*(?:\^|\*\*)[{(]+\d+(?:\^|\*\*)", plain):
+        raise TooLarge("power tower")
+    if any(len(power) > 5 or int(power) > 3_000 for power in _BIG_POWER.findall(plain)):
+        raise TooLarge("power")
+    for number, again in _FACTORIAL.findall(plain):
+        if again or (number.isdigit() and (len(number) > 3 or int(number) > 200)):
+            raise TooLarge("factorial")
+    if re.search(r"\\(?:sum|prod|int|lim|iint)(?![A-Za-z])", plain) and len(plain) > 200:
+        raise TooLarge("operator")
+
+
+@lru_cache(maxsize=1)
+def load():
+    """Import math-verify (about two seconds) and return its functions and settings."""
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+
+    for name in ("math_verify.parser", "math_verify.grader", "latex2sympy2_extended"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return parse, verify, (LatexExtractionConfig(boxed_match_priority=-1), ExprExtractionConfig())
+
+
+def loaded() -> bool:
+    """Whether math-verify is imported already."""
+    return load.cache_info().currsize > 0
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(text: str):
+    parse, _, settings = load()
+    seconds = SECONDS if threading.current_thread() is threading.main_thread() else None
+    return tuple(parse(f"${text}$", extraction_config=settings, parsing_timeout=seconds, fallback_mode="no_fallback"))
+
+
+def same_expression(gold: str, answer: str) -> bool | None:
+    """Return whether two formulas are equal; None where one of them cannot be read.
+
+    Raises:
+        TooLarge: one of them must not be evaluated.
+        TimeoutError: no result within a few seconds.
+    """
+    texts = [_for_latex(text) for text in (gold, answer)]
+    for text in texts:
+        guard(text)
+    if threading.current_thread() is not threading.main_thread():
+        raise TimeoutError("math-verify needs the main thread of a process: use score_many")
+    _, verify, _ = load()
+    left, right = (_parsed(text) for text in texts)
+    if not left or not right:
+        return None
+    from math_verify.errors import TimeoutException
+
+    try:
+        return bool(
+            verify(list(left), list(right), float_rounding=6, strict=True, timeout_seconds=SECONDS, raise_on_error=True)
+        )
+    except TimeoutException as error:
+        raise TimeoutError from error
+    except RecursionError as error:
+        raise TooLarge("deep") from error
+    except Exception:  # whatever sympy raises on a formula it cannot handle: no verdict from here
+        return None
+
+
+def _for_latex(text: str) -> str:
+    text = tidy(characters(text))
+    text = text.replace("°", r"^\circ").replace("**", "^").replace("$", "").replace("%", r"\%")
+    text = text.replace("!=", r"\ne ").replace("<=", r"\le ").replace(">=", r"\ge ")
+    return re.sub(r"(?<![A-Za-z\\])(sqrt|sin|cos|tan|log|ln|exp|pi)(?![A-Za-z])", r"\\\1", text)

@@ -1,0 +1,303 @@
+"""From a response to the answer it gives: after the thought, by the first rule that finds something."""
+
+import re
+from functools import lru_cache
+
+from virgo_factory.answers.latex import characters, tidy, unwrap, words
+from virgo_factory.answers.model import Answer, Question
+from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.options import LETTERS, options_of
+from virgo_factory.answers.response import answer_tag, boxes, parts
+
+
+MAX_ANSWER = 2_000
+"""Longest answer; a longer one is not an answer but a text."""
+_TAIL = 60_000
+"""Rules weaker than a box look only at so many last characters."""
+
+_SEVERAL = re.compile(
+    r"\ball (?:possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
+    r"triples|answers|integers|numbers|functions|points|coordinates|lengths|dimensions|zeros|intercepts|respectively)\b"
+    r"|separated by commas|\beach of\b|\bboth\b|\b(?:what|which|find|determine) .{0,80}\band\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_BETWEEN_BOXES = re.compile(r"(?:[\s,;&$.]|\\[\]\[()\\,;: ]|\\q?quad|\\text\s*\{\s*(?:,|and|or|,? ?and|,? ?or)\s*\}|and|or|\*){0,60}")
+
+_SUBJECT = (
+    r"(?:(?:the|my|our|your|this|so)\s+)?(?:(?:final|correct|best|right|most appropriate|most likely|closest|final correct)\s+)*"
+    r"(?:answer|choice|option|answer choice|answer option|ans|réponse|respuesta|antwort)s?"
+    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}))?"
+)
+_PHRASE = re.compile(
+    rf"(?:\*\*|__|#+ ?)?\b{_SUBJECT}\s*(?:\*\*|__)?\s*"
+    r"(?:(?:is|are|would be|should be|must be|will be|could be|est|es|ist|was)(?![A-Za-z])(?:\s*(?:therefore|thus|then|option|choice|indeed|as follows))*\s*[:：]?|[:：=])"
+    r"\s*(?:\*\*|__)?[ \t]*",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"(?:^|\n)[ \t]*(?:[*_#>]+[ \t]*)+(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|答案\s*[是为：:]*\s*|####[ \t]*", re.IGNORECASE
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
+_NUMERAL = re.compile(
+    r"(?<![\w.])(?:(?<![\d)\]}]\s)(?<![\d)\]}])[-−]\s?)?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?(?:(?<=\d)\s?/\s?\d+|[eE][+-]?\d+)?(?<=\d)(?:\s*\\?%)?(?![\d])"
+)
+_SENTENCE_END = re.compile(r"\n|(?<=[a-z)\]}$*\"%°])\.(?=\s|$)|(?<=\d)\.(?=\s+[A-Z]|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)")
+
+
+def extract(response: str, question: Question | None = None) -> Answer:
+    r"""Return the answer that a response gives, with the rule that found it and the part it stands in.
+
+    Linear in the response's length. What follows the thought is looked at; the thought only where nothing follows.
+
+    >>> extract(r"<think>\boxed{1}?</think> So it is \boxed{\frac{1}{2}}.")
+    Answer(text='\\frac{1}{2}', rule='box', where='solution')
+    >>> extract("The answer is (B).", Question("Which? (A) red (B) blue")).text
+    'B'
+    """
+    if not isinstance(response, str):
+        return Answer("", "none", "response")
+    question = question or Question()
+    options = options_of(question)
+    part, _ = parts(response)
+    text, where = part.text.replace("\x00", ""), part.where
+    if not text.strip():
+        return Answer("", "none", where)
+
+    tagged = answer_tag(text)
+    if tagged is not None:
+        inner = _from_box(tagged, question, where="answer_tag")
+        if inner is not None:
+            return inner
+        short = unwrap(tagged.strip())
+        if len(short) <= MAX_ANSWER:
+            inner = _from_text(tagged, question, options, "answer_tag") if len(short) > 40 else None
+            return inner if inner and inner.rule != "none" else Answer(short, "answer_tag", "answer_tag")
+        return _from_text(tagged, question, options, "answer_tag")
+
+    boxed = _from_box(text, question, where)
+    if boxed is not None:
+        return boxed
+    return _from_text(text[-_TAIL:], question, options, where)
+
+
+def wants_several(question: Question) -> bool | None:
+    """Return whether a question asks for several answers; None where there is no question to ask."""
+    if question.several is not None:
+        return question.several
+    return bool(_SEVERAL.search(question.text[-3_000:])) if question.text.strip() else None
+
+
+def _from_box(text: str, question: Question, where: str) -> Answer | None:
+    found, cut = boxes(text)
+    if cut is not None and (not found or found[-1].end < cut):
+        line, newline, rest = text[cut:].partition("\n")
+        if newline and rest.strip() and line.strip():
+            return Answer(unwrap(line)[:MAX_ANSWER], "box", where)
+        if not found:
+            return Answer("", "cut", where)
+    found = [box for box in found if box.text.strip()]
+    if not found:
+        return None
+    last = [found[-1]]
+    if len(found) > 1 and wants_several(question) is not False:
+        for box in reversed(found[:-1]):
+            if len(last) >= 50 or not _BETWEEN_BOXES.fullmatch(text, box.end, last[0].start):
+                break
+            last.insert(0, box)
+    inside = [unwrap(box.text) for box in last]
+    if len(set(inside)) == 1:
+        inside = inside[:1]
+    return Answer(", ".join(inside)[:MAX_ANSWER], "box", where)
+
+
+def _from_text(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer:
+    if options or question.kind == "choice":
+        return _choice(text, options, where)
+
+    said = _said(text)
+    if said:
+        return Answer(_tighten(said, question), "phrase", where)
+    whole = unwrap(text)
+    if len(whole) <= 200 and "\n" not in whole and (read_number(whole) or len(whole.split()) <= 4):
+        return Answer(whole, "whole", where)
+    return _weaker(text, question, where)
+
+
+def _said(text: str) -> str | None:
+    """What the last "the answer is" or "Final Answer" says, to the end of its sentence; None without one."""
+    found = sorted([*_PHRASE.finditer(text), *_HEADER.finditer(text)], key=lambda match: match.end())
+    for match in reversed(found[-50:]):
+        said = _sentence(text, match.end())
+        if said and not re.match(r"(?:that|not|in|the following|to|as|because|given|correct|a[sn]?)\b(?! [A-J]\b)", said, re.IGNORECASE):
+            return said
+        if said and re.match(r"that\b", said, re.IGNORECASE):
+            return said[4:].strip()
+    return None
+
+
+def _sentence(text: str, start: int) -> str:
+    """The text from a place to the end of its sentence; of the next line where this one is empty."""
+    rest = text[start : start + MAX_ANSWER]
+    skipped = rest.lstrip(" \t\n*_:>")
+    if skipped.startswith(("$$", "\\[")):
+        close = skipped.find("$$" if skipped.startswith("$$") else "\\]", 2)
+        if close > 0:
+            return unwrap(skipped[: close + 2])
+    if skipped.startswith(("$", "\\(")):
+        close = skipped.find("$" if skipped.startswith("$") else "\\)", 1)
+        if close > 0:
+            after = _SENTENCE_END.search(skipped, close + 1)
+            end = after.start() if after else len(skipped)
+            return unwrap(skipped[:end])
+    end = _SENTENCE_END.search(skipped)
+    return unwrap(skipped[: end.start()] if end else skipped)
+
+
+def _tighten(said: str, question: Question) -> str:
+    """The answer inside a sentence: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
+    said = unwrap(said)
+    if len(said) <= 40 and (read_number(said) is not None or question.kind == "text"):
+        return said
+    said = re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said)
+    if found := _BOLD.findall(said):
+        return unwrap(found[-1])
+    segments = [next(filter(None, match.groups())) for match in _MATHS.finditer(said)]
+    outside = _MATHS.sub(" ", said)
+    if segments and re.search(r"[A-Za-z]{2,}", outside):
+        if len(segments) > 1 and re.fullmatch(r"[\s,;]*(?:and|or)?[\s,;.]*", outside.strip()):
+            return ", ".join(segments)
+        return unwrap(segments[-1])
+    if question.kind in ("number", "count") or not re.search(r"[\\=^]", said):
+        tail = re.split(r"\b(?:is|are|equals?|was)\b|=|≈|:", said)[-1]
+        tail = unwrap(tail)
+        if tail and read_number(tail) is not None:
+            return tail
+        if question.kind in ("number", "count") and (numerals := _numerals(said)):
+            return numerals[-1]
+    return said
+
+
+def _weaker(text: str, question: Question, where: str) -> Answer:
+    """No box and no phrase: the last bold part, the last maths, the last number, the last sentence."""
+    numeric = question.kind in (None, "number", "count")
+    if bold := [found for found in _BOLD.findall(text[-4_000:]) if not found.rstrip().endswith(":")]:
+        candidate = unwrap(bold[-1])
+        if not numeric or re.search(r"\d", candidate):
+            tightened = _tighten(candidate, question)
+            if read_number(tightened) is not None or question.kind != "number":
+                return Answer(tightened, "bold", where)
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if question.kind in ("text", "boolean", "date"):
+        return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
+    segments = [next(filter(None, match.groups())) for match in _MATHS.finditer(last[-4_000:])]
+    if segments and re.search(r"[0-9\\]", segments[-1]):
+        segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
+        return Answer(unwrap(segment.rpartition("=")[2] or segment), "maths", where)
+    if question.kind != "text" and (numerals := _numerals(text[-4_000:])):
+        return Answer(numerals[-1], "number", where)
+    return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+def _numerals(text: str) -> list[str]:
+    return [match.group().strip() for match in _NUMERAL.finditer(characters(text)) if match.group().strip()]
+
+
+# --- choices -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _choice_rules(count: int) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    last = LETTERS[max(count, 2) - 1]
+    upper, lower = f"[A-{last}]", f"[a-{last.lower()}]"
+    mark = r"(?:\*\*|__|[\"'`“‘$]|\\\(|\\text(?:bf|rm)?\s*\{|\\math(?:bf|rm)\s*\{|\s)*"
+    named = rf"(?:[(\[{{]\s*(?P<b>{upper}|{lower})\s*[)\]}}]|(?P<l>{upper})(?![A-Za-z0-9'’_^=+/])(?!\s*[-+=<>]))"
+    subject = "(?i:" + _SUBJECT + ")"
+    verb = r"(?i:is|are|would be|should be|must be|will be|was|appears to be|seems to be)(?![A-Za-z])"
+    filler = r"(?:\s*(?i:therefore|thus|then|most likely|likely|probably|clearly|indeed|option|choice|letter|answer|the|correct|labeled|labelled))*"
+    return (
+        ("phrase", re.compile(rf"\b{subject}{mark}(?:{verb}{filler}\s*[:：]?|[:：=]){filler}{mark}{named}")),
+        ("phrase", re.compile(rf"(?i:答案|选项|选择)\s*(?:是|为|：|:)*{mark}{named}")),
+        (
+            "phrase",
+            re.compile(
+                rf"(?i:\b(?:option|choice|answer))?{mark}{named}{mark}(?:[^.\n]{{0,120}}?)?(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|therefore\s+)*"
+                r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final)\s+(?:answer|choice|option|one|match)|answer\b|correct\b(?! that)|right\b(?=[.\n]))"
+            ),
+        ),
+        ("phrase", re.compile(rf"(?i:\b(?:choose|select|pick|go with|choosing|selecting|corresponds? to|matches|match(?:es)? with|hence|therefore|thus|so)),?(?:\s+(?i:the|with|option|choice|answer|letter|is|it|it's))*{mark}{named}")),
+    )
+
+
+def _choice(text: str, options: tuple[str, ...], where: str) -> Answer:
+    """The option a response names: its letter in a telling phrase, a letter alone, its text."""
+    count = min(len(options) or 10, 26)
+    whole = unwrap(text)
+    if found := option_letter(whole, count):
+        return Answer(found, "letter", where)
+
+    for rule, pattern in _choice_rules(count):
+        found = None
+        for match in pattern.finditer(text):
+            found = match
+        if found:
+            return Answer((found["b"] or found["l"]).upper(), rule, where)
+
+    said = _said(text)
+    if said and options:
+        if matched := options_named(said, options):
+            return Answer(said if len(matched) == 1 else said, "phrase", where)
+
+    upper = f"A-{LETTERS[count - 1]}"
+    if found := re.findall(rf"[(\[]\s*([{upper}])\s*[)\]]", text):
+        return Answer(found[-1], "letter", where)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    for line in (lines[0], lines[-1]) if lines else ():
+        if found := re.match(rf"(?:\*\*|\s)*([{upper}])(?:\*\*)?\s*(?:[.):：]|$)", line):
+            return Answer(found[1], "letter", where)
+    if options:
+        for sentence in (lines[-1], *reversed(lines[:-1])) if lines else ():
+            matched = options_named(sentence, options)
+            if matched:
+                return Answer(options[matched[-1]], "option", where)
+    if found := re.findall(rf"(?<![\w'’.])([{upper.replace('A-', 'B-')}])(?![\w'’])", text):
+        return Answer(found[-1], "letter", where)
+    if said:
+        return Answer(_tighten(said, Question()), "phrase", where)
+    if len(whole) <= 200:
+        return Answer(whole, "whole", where)
+    return Answer("", "none", where)
+
+
+_LETTER_ALONE = re.compile(
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice)\s*(?:is\s*)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?\s*[.):：]?", re.IGNORECASE
+)
+_LETTER_TEXT = re.compile(r"(?:(?:option|choice)\s+)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：](?![A-Za-z0-9]*=)|([A-Z])(?=\s+[A-Z(]))[\s:：.,-]*(.*)", re.DOTALL)
+
+
+def option_letter(text: str, count: int = 26) -> str | None:
+    """Return the letter where the text is one ("B", "(b)", "B. blue", "Option C"), within the first `count`."""
+    text = tidy(text[:MAX_ANSWER])
+    found = _LETTER_ALONE.fullmatch(text)
+    letter = found[1] if found else None
+    if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
+        letter = found[1] or found[2] or found[3]
+    return letter.upper() if letter and letter.upper() in LETTERS[:count] else None
+
+
+def options_named(text: str, options: tuple[str, ...]) -> list[int]:
+    """Return the options whose text occurs in a text, by their last place; one inside another's place does not count."""
+    plain = f" {words(text[-4_000:])} "
+    places = []
+    for index, option in enumerate(options):
+        wanted = words(option)
+        at = plain.rfind(f" {wanted} ") if wanted else -1
+        if at >= 0:
+            places.append((at, at + len(wanted), index))
+    kept = [
+        place
+        for place in places
+        if not any(other[0] <= place[0] and place[1] <= other[1] and other[1] - other[0] > place[1] - place[0] for other in places)
+    ]
+    return [index for _, _, index in sorted(kept)]

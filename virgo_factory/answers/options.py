@@ -1,0 +1,112 @@
+"""The options of a choice question: given as a list, as a string of a list, or written inline in the question."""
+
+import ast
+import json
+import re
+from functools import lru_cache
+
+from virgo_factory.answers.model import Question
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MAX_LIST = 20_000
+
+_STYLES = tuple(
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        r"\\(?:textbf|mathbf|mathrm|text|bf|textrm)\s*\{\s*\(?\s*([A-J])\s*[).:]*\s*\}[.:)]?\s*~?",
+        r"^[ \t]*[*_]*[(\[]\s*([A-J])\s*[)\]][*_]*[.:]?[ \t]*",
+        r"(?<![\w])[(\[]\s*([A-J])\s*[)\]][.:]?[ \t]*",
+        r"^[ \t]*[*_]*([A-J])\s*[.):：．、][*_]*[ \t]*",
+        r"(?<![\w(])([A-J])\s*[.):：．、][ \t]*",
+        r"^[ \t]*[(\[]\s*([a-j])\s*[)\]][ \t]*",
+        r"(?<![\w])[(\[]\s*([a-j])\s*[)\]][ \t]*",
+        r"^[ \t]*([a-j])\s*[.):][ \t]*",
+    )
+)
+"""Ways a letter stands before its option, the more telling ones first."""
+
+_LISTED = re.compile(r"(?:choices|options|choose from)\s*(?:are)?\s*:?\s*(\[[^\[\]]{3,4000}\])", re.IGNORECASE)
+_NUMBERED = re.compile(r"^[ \t]*(?:[(\[]\s*)?([1-9])\s*[)\].:][ \t]*", re.MULTILINE)
+
+
+def options_of(question: Question) -> tuple[str, ...]:
+    """Return the options' texts: the given ones, else those written in the question, else nothing.
+
+    >>> options_of(Question("How many?\\nChoices:\\nA:40\\nB:60\\nC:120"))
+    ('40', '60', '120')
+    >>> options_of(Question("Which? (A) red (B) light blue (C) green"))
+    ('red', 'light blue', 'green')
+    """
+    return question.options or inline_options(question.text)
+
+
+@lru_cache(maxsize=4_000)
+def inline_options(text: str) -> tuple[str, ...]:
+    """Return the texts of the options written in a question."""
+    if len(text) > 100_000:
+        text = text[-100_000:]
+    if listed := _LISTED.search(text):
+        found = list_in_string(listed[1])
+        if found and len(found) > 1:
+            return tuple(str(option) for option in found)
+    for style in _STYLES:
+        options = _last_run(list(style.finditer(text)), text, LETTERS)
+        if len(options) >= 2:
+            return options
+    if re.search(r"choices|options|choose|select", text, re.IGNORECASE):
+        options = _last_run(list(_NUMBERED.finditer(text)), text, "123456789")
+        if len(options) >= 2:
+            return options
+    return ()
+
+
+def _last_run(found: list[re.Match[str]], text: str, order: str) -> tuple[str, ...]:
+    """The last run of markers A, B, C, ... with something after each of them."""
+    runs: list[list[re.Match[str]]] = []
+    for match in found:
+        name = match[1].upper()
+        if name == order[0]:
+            runs.append([match])
+        elif runs and len(runs[-1]) < len(order) and name == order[len(runs[-1])]:
+            runs[-1].append(match)
+    for run in reversed(runs):
+        if len(run) < 2:
+            continue
+        ends = [match.start() for match in run[1:]] + [_end_of_option(text, run[-1].end())]
+        options = tuple(_strip(text[match.end() : end]) for match, end in zip(run, ends, strict=True))
+        if all(options) and max(map(len, options)) <= 1000:
+            return options
+        if not any(options):
+            return tuple(match[1].upper() for match in run)
+    return ()
+
+
+def _end_of_option(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def _strip(option: str) -> str:
+    option = option.strip().rstrip(";,").strip()
+    option = re.sub(r"(?:\\qquad|\\quad|\s|,|;)+$", "", option)
+    return option.removesuffix("$") if option.count("$") == 1 and option.endswith("$") else option
+
+
+def list_in_string(text: str) -> list | None:
+    """Return the list that a string is the spelling of (JSON or Python), else None. Literals only; never evaluated.
+
+    >>> list_in_string("['a', 'b']"), list_in_string('["a"]'), list_in_string("[1, 2)")
+    (['a', 'b'], ['a'], None)
+    """
+    text = text.strip()
+    if len(text) > _MAX_LIST or not (text.startswith("[") and text.endswith("]")) or text.count("[") > 200:
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        if isinstance(found, list) and all(isinstance(part, (str, int, float)) for part in found):
+            return found
+    return None

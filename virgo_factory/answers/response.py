@@ -1,0 +1,108 @@
+"""The parts of a response: where its thought ends and its boxes are. Every function is linear in the response's length."""
+
+import re
+from dataclasses import dataclass
+
+from virgo_factory.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
+
+
+_END_OF_THOUGHT = re.compile(
+    rf"{re.escape(END_THOUGHT)}|</(?:think|thinking|thought|reasoning|REASONING_END)>|<\|/think\|>|\[/THINK\]|◁/think▷"
+    r"|^#{1,3} ?Final Response\b[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BEGIN_OF_THOUGHT = re.compile(
+    rf"{re.escape(BEGIN_THOUGHT)}|<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|^#{{1,3}} ?Thinking\b[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TAG = re.compile(r"<(/?)(answer|output|final_answer)>", re.IGNORECASE)
+_TURN_END = re.compile(r"(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<\|end\|>)\s*$")
+_BRACE = re.compile(r"\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
+_BARE_BOX = re.compile(r"\\+boxed\s+([A-Za-z0-9])\b|\\+boxed(\d+)\b")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a response in which to look for the answer."""
+
+    text: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """The inside of a balanced ``\\boxed{}``, with its place."""
+
+    text: str
+    start: int
+    end: int
+
+
+def parts(response: str) -> tuple[Part, bool]:
+    """Return the part of a response that may answer, and whether an end of thought was there.
+
+    What follows the last end of thought answers. Only where nothing follows is the thought itself returned, marked so.
+    """
+    response = _TURN_END.sub("", response)
+    ends = [match for match in _END_OF_THOUGHT.finditer(response) if not _quoted(response, match)]
+    if ends:
+        end = ends[-1]
+        after = response[end.end() :].replace(BEGIN_SOLUTION, "").partition(END_SOLUTION)[0]
+        if after.strip():
+            return Part(after, "solution"), True
+        return Part(response[: end.start()], "thought"), True
+
+    begin = response.rfind(BEGIN_SOLUTION)
+    if begin >= 0 and response[begin + len(BEGIN_SOLUTION) :].strip():
+        return Part(response[begin + len(BEGIN_SOLUTION) :].partition(END_SOLUTION)[0], "solution"), True
+    if begun := _BEGIN_OF_THOUGHT.search(response):
+        tagged = answer_tag(response[begun.end() :])
+        return Part(response, "response" if tagged is not None else "thought"), False
+    return Part(response, "response"), False
+
+
+def answer_tag(text: str) -> str | None:
+    """Return what stands in the last ``<answer>`` (or ``<Output>``), closed or open at the end; None without one."""
+    inside = None
+    opened = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            if text[opened : tag.start()].strip():
+                inside = text[opened : tag.start()]
+            opened = None
+    if opened is not None and text[opened:].strip():
+        inside = text[opened:]
+    return inside
+
+
+def boxes(text: str) -> tuple[list[Box], int | None]:
+    """Return the outermost balanced boxes in order, and where a box begins that was never closed, if one does.
+
+    >>> [box.text for box in boxes(r"\\boxed{\\frac{1}{2}} and \\boxed{\\text{a}}")[0]]
+    ['\\\\frac{1}{2}', '\\\\text{a}']
+    """
+    found: list[Box] = []
+    stack: list[tuple[int, int] | None] = []
+    for match in _BRACE.finditer(text):
+        sign = match.group()
+        if sign.endswith("{") and len(sign) > 2:
+            stack.append((match.start(), match.end()))
+        elif sign == "{":
+            stack.append(None)
+        elif sign == "}" and stack:
+            opening = stack.pop()
+            if opening is not None:
+                while found and found[-1].start > opening[0]:
+                    found.pop()
+                inside = text[opening[1] : match.start()]
+                found.append(Box(inside, opening[0], match.end()))
+    cut = next((opening[1] for opening in reversed(stack) if opening is not None), None)
+    if not found and cut is None:
+        found = [Box(match[1] or match[2], match.start(), match.end()) for match in _BARE_BOX.finditer(text)]
+    return found, cut
+
+
+def _quoted(text: str, match: re.Match[str]) -> bool:
+    return text[match.start() - 1 : match.start()] in set("`\"'") and text[match.end() : match.end() + 1] in set("`\"'")
