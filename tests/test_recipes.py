@@ -1,0 +1,276 @@
+"""Every recipe says what it does, LLaMA-Factory's own parser agrees, and a twin trains on it.
+
+This file is also the script that the tests run under torchrun: `python tests/test_recipes.py OUT RECIPE...` parses the
+recipes in one process and writes what LLaMA-Factory made of them.
+"""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from virgo_factory.global_batch import accumulation_steps
+
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "recipes").rglob("*.yaml")
+    if path.parts[len(ROOT.parts) + 1] not in ("launch", "distill")
+)
+PAPER_BATCH = [name for name in RECIPES if "demo" not in name]
+
+# Not installed without a GPU; the parser asks for liger-kernel, the model loader for flash-attn.
+WITHOUT_GPU = {"use_cpu": True, "enable_liger_kernel": False, "flash_attn": "disabled"}
+
+BLOCKS = ["model", "method", "dataset", "output", "train", "eval"]
+STATED = {
+    "image_max_pixels",
+    "freeze_vision_tower",
+    "freeze_multi_modal_projector",
+    "freeze_language_model",
+    "template",
+    "question_prefix",
+    "cutoff_len",
+    "overlong",
+    "malformed",
+    "overwrite_cache",
+    "save_strategy",
+    "save_total_limit",
+    "keep_model_at_epochs",
+    "overwrite_output_dir",
+    "global_batch_size",
+    "per_device_train_batch_size",
+    "seed",
+    "ddp_timeout",
+    "bf16",
+}
+
+# The released configurations of Qwen2-VL: hidden size, MLP size, layers, heads, key-value heads.
+QWEN2_VL = {"7b": (3584, 18944, 28, 28, 4), "72b": (8192, 29568, 80, 64, 8)}
+
+
+def load(name: str) -> dict:
+    """Return a recipe's keys and values."""
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def header(name: str) -> str:
+    """Return the comment lines above the first block as one text."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = text[: text.index("\n### ")].splitlines()
+    return " ".join(line.lstrip("#").strip() for line in lines)
+
+
+def number(text: str) -> int:
+    """Return the value of a number written with thousands separators."""
+    return int(text.replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory) -> dict[str, dict]:
+    """What LLaMA-Factory's parser makes of every recipe, and of two that are wrong, in one child process."""
+    folder = tmp_path_factory.mktemp("parsed")
+    good = (ROOT / "recipes/virgo7b_dt_lora.yaml").read_text(encoding="utf-8")
+    (folder / "misspelt.yaml").write_text(good.replace("question_prefix:", "question_prefx:"), encoding="utf-8")
+    (folder / "choice.yaml").write_text(good.replace("overlong: drop", "overlong: cut"), encoding="utf-8")
+    names = [*RECIPES, str(folder / "misspelt.yaml"), str(folder / "choice.yaml")]
+    out = folder / "parsed.json"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", __file__, out]
+    run = subprocess.run([*command, *names], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert out.exists(), run.stderr[-4000:]
+    return {Path(name).name: result for name, result in json.loads(out.read_text()).items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_llamafactory_parses_it(parsed, name):
+    result, recipe = parsed[Path(name).name], load(name)
+    assert "error" not in result, result["error"]
+    assert result["template"] == "virgo"
+    assert result["question_prefix"] == "virgo"
+    assert result["keep_model_at_epochs"] == recipe["keep_model_at_epochs"]
+    assert result["learning_rate"] == recipe["learning_rate"]
+    assert result["gradient_accumulation_steps"] * recipe["per_device_train_batch_size"] == recipe["global_batch_size"]
+    assert result["resume_from_checkpoint"] is None
+
+
+def test_the_parser_refuses_what_is_wrong(parsed):
+    assert "question_prefx" in parsed["misspelt.yaml"]["error"]
+    assert re.search(r"overlong.*cut.*drop", parsed["choice.yaml"]["error"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_it_names_exists(name):
+    recipe = load(name)
+    assert recipe["dataset_dir"] == "."
+    if "deepspeed" in recipe:
+        assert json.loads((ROOT / recipe["deepspeed"]).read_text())["zero_optimization"]["stage"] == 3
+
+    info = json.loads((ROOT / "dataset_info.json").read_text())
+    for dataset in recipe["dataset"].split(","):
+        entry = info[dataset.strip()]
+        assert "formatting" in entry
+        assert "hf_hub_url" in entry or (ROOT / entry["file_name"]).is_file()
+
+
+@pytest.mark.parametrize("name", PAPER_BATCH)
+@pytest.mark.parametrize("ranks", [8, 16, 32, 64])
+def test_the_global_batch_is_the_papers_on_any_cluster(name, ranks):
+    recipe = load(name)
+    per_device = recipe["per_device_train_batch_size"]
+    assert accumulation_steps(recipe["global_batch_size"], ranks, per_device) * ranks * per_device == 128
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_header_agrees_on_the_batch(name):
+    recipe, text = load(name), header(name)
+    total = re.search(r"Batch: global batch (\d+) = ", text)
+    assert total, "the header does not say `Batch: global batch N = ...`"
+    assert int(total[1]) == recipe["global_batch_size"]
+    products = re.findall(r"(\d+) (?:GPU|rank)s? x (\d+) x (\d+)", text[total.end() - 1 : text.index("Launch")])
+    assert products
+    for ranks, per_device, accumulation in products:
+        assert int(per_device) == recipe["per_device_train_batch_size"]
+        assert accumulation_steps(recipe["global_batch_size"], int(ranks), int(per_device)) == int(accumulation)
+
+
+@pytest.mark.parametrize("name", PAPER_BATCH)
+def test_the_header_agrees_on_disk(name, parsed):
+    text, recipe = header(name), load(name)
+    disk = re.search(
+        r"Peak disk: ([\d,]+) bytes = (\d+) checkpoints .*? x (\d+) B x ([\d,]+) parameters"
+        r" \+ (\d+) (?:models|adapters) .*? x (\d+) B x ([\d,]+) parameters",
+        text,
+    )
+    assert disk, "the header does not say how much disk the run needs"
+    peak, checkpoints, checkpoint, parameters, models, model, again = map(number, disk.groups())
+    assert peak == checkpoints * checkpoint * parameters + models * model * again
+    assert parameters == again
+    assert checkpoints == recipe["save_total_limit"] + 1
+    assert models == len(recipe["keep_model_at_epochs"]) + 1
+    sizes = parsed["sizes"][re.search(r"virgo(\d+b)", name)[1]]
+    lora = recipe["finetuning_type"] == "lora"
+    assert parameters == (sizes["lora_per_rank"] * recipe["lora_rank"] if lora else sizes["parameters"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_header_names_the_recipe_itself(name):
+    launches = re.findall(r"llamafactory-cli train (\S+)", header(name))
+    assert launches
+    assert set(launches) == {name}
+
+
+def test_no_two_recipes_share_an_output_folder():
+    folders = [load(name)["output_dir"] for name in RECIPES]
+    assert len(set(folders)) == len(folders)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_house_style(name):
+    text, recipe = (ROOT / name).read_text(encoding="utf-8"), load(name)
+    blocks = re.findall(r"^### (\w+)$", text, re.MULTILINE)
+    assert blocks == [block for block in BLOCKS if block in blocks]
+    assert not [key for key, value in recipe.items() if value in (None, "", [])], "empty keys"
+    assert not STATED - set(recipe), "keys that every recipe states"
+    keys = re.findall(r"^(\w+):", text, re.MULTILINE)
+    assert len(keys) == len(set(keys)), "a key stands there twice"
+    assert max(map(len, text.splitlines())) <= 119
+    assert isinstance(recipe["learning_rate"], float), "YAML reads 7e-6 as text: write 7.0e-6"
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER_BATCH if "lora" not in name])
+def test_the_papers_settings(name):
+    paper = {
+        "learning_rate": 7.0e-6,
+        "lr_scheduler_type": "cosine",
+        "warmup_ratio": 0.1,
+        "num_train_epochs": 10.0,
+        "keep_model_at_epochs": [5],
+        "global_batch_size": 128,
+        "cutoff_len": 32768,
+        "freeze_vision_tower": True,
+        "freeze_multi_modal_projector": False,
+        "finetuning_type": "full",
+    }
+    assert {key: load(name).get(key) for key in paper} == paper
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER_BATCH if "MathVerse" in header(name)])
+def test_the_header_quotes_table_2(name, shared_data):
+    model, condition = re.search(r'Table 2, "(\S+) (\S+)"', header(name)).groups()
+    quoted = re.search(
+        r"\(MathVerse ([\d.]+), MathVision ([\d.]+), OlympiadBench ([\d.]+), MMMU ([\d.]+)\)", header(name)
+    )
+    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
+        table = {
+            row["benchmark"]: row["value"]
+            for row in csv.DictReader(file)
+            if (row["table"], row["row"], row["condition"]) == ("2", model, condition)
+        }
+
+    assert quoted.groups() == tuple(table[name] for name in ("MathVerse", "MathVision", "OlympiadBench", "MMMU"))
+
+
+def parse_recipes(out: str, names: list[str]) -> None:
+    """Write what LLaMA-Factory's parser makes of the recipes, and the sizes of the real models, to a JSON file."""
+    import deepspeed
+    import torch
+    from llamafactory.hparams import get_train_args
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+    # Parsing needs no communication between ranks; building this operator takes DeepSpeed two minutes.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    results = {}
+    for name in names:
+        recipe = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        try:
+            model, data, training, finetuning, _ = get_train_args({**recipe, **WITHOUT_GPU})
+        except Exception as error:
+            results[name] = {"error": f"{type(error).__name__}: {error}"}
+            continue
+
+        results[name] = {
+            "template": data.template,
+            "question_prefix": data.question_prefix,
+            "marker_tokens": model.marker_tokens,
+            "keep_model_at_epochs": finetuning.keep_model_at_epochs,
+            "learning_rate": training.learning_rate,
+            "gradient_accumulation_steps": training.gradient_accumulation_steps,
+            "resume_from_checkpoint": training.resume_from_checkpoint,
+        }
+
+    sizes = {}
+    for size, (hidden, mlp, layers, heads, key_value_heads) in QWEN2_VL.items():
+        config = Qwen2VLConfig(
+            hidden_size=hidden,
+            intermediate_size=mlp,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=key_value_heads,
+            vocab_size=152064,
+            rope_scaling={"type": "mrope", "mrope_section": [16, 24, 24]},
+            vision_config={"depth": 32, "embed_dim": 1280, "num_heads": 16, "hidden_size": hidden},
+        )
+        with torch.device("meta"):
+            model = Qwen2VLForConditionalGeneration(config)
+
+        linear = [
+            module
+            for name, module in model.named_modules()
+            if "language_model" in name and isinstance(module, torch.nn.Linear)
+        ]
+        sizes[size] = {
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "lora_per_rank": sum(module.in_features + module.out_features for module in linear),
+        }
+
+    Path(out).write_text(json.dumps({**results, "sizes": sizes}))
+
+
+if __name__ == "__main__":
+    parse_recipes(sys.argv[1], sys.argv[2:])
