@@ -10,8 +10,6 @@ math-verify alone on the whole response, and the file's own recorded parsing com
 import argparse
 import csv
 import json
-import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -94,7 +92,9 @@ def answer_equivalence(data: Path) -> Iterator[Case]:
 def _evaluation_file(path: Path, config: GradingConfig, question: Callable[[dict], Question]) -> Iterator[Case]:
     for index, row in enumerate(_rows(path)):
         for sample, (response, parsed, label) in enumerate(zip(row["code"], row["pred"], row["score"], strict=True)):
-            yield Case(f"{index}.{sample}", response, row["gt"], question(row), config, label, parsed)
+            # `gt` was damaged by the grader's own normalising (backslashes and \\text lost); `answer` is the source's.
+            gold = row.get("answer") or row["gt"]
+            yield Case(f"{index}.{sample}", response, gold, question(row), config, label, parsed)
 
 
 def _plain(row: dict) -> Question:

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 from virgo_factory.answers.dates import read_date, same_date
-from virgo_factory.answers.expressions import TooLarge, same_expression
+from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
@@ -35,13 +35,15 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if question.kind == "text":
         return _text(gold, answer)
 
+    if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
+        return _approximate(gold, answer, question, config)
+
     known, got = _number(gold, question), _number(answer, question)
     if known is not None and got is None and depth == 0:
         got = _only_number(answer)
     if known is not None and got is not None:
-        verdict = _numbers(known, got, question, config)
-        if verdict.verdict != CORRECT and config.percent_scale is False or verdict.verdict == CORRECT:
-            return verdict
+        return _numbers(known, got, question, config)
+    if (verdict := _ratios(gold, answer, known, got)) is not None:
         return verdict
 
     if (one := read_date(gold)) and (other := read_date(answer)):
@@ -55,10 +57,11 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
             return verdict
 
     left, right = _value_side(gold), _value_side(answer)
-    if (left is None) != (right is None):
-        return same(left if left is not None else gold, right if right is not None else answer, question, config, depth + 1) \
-            if depth < 6 else Verdict(WRONG, "other_value", "expression")
-    if left is not None and right is not None and _side_name(gold) == _side_name(answer) and depth < 6:
+    if depth < 6 and left is not None and right is None and not _RELATION.search(tidy(answer)):
+        return same(left, answer, question, config, depth + 1)
+    if depth < 6 and right is not None and left is None and not _RELATION.search(tidy(gold)):
+        return same(gold, right, question, config, depth + 1)
+    if depth < 6 and left is not None and right is not None and _side_name(gold) == _side_name(answer):
         return same(left, right, question, config, depth + 1)
 
     if known is not None or got is not None:
@@ -69,6 +72,8 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         if not _is_formula(gold) or is_wordy(answer):
             return _text(gold, answer)
     try:
+        if (known is None) != (got is None) and (values := _evaluated(gold, answer)) is not None:
+            return _numbers(*values, question, config)
         found = same_expression(gold, answer)
     except TooLarge:
         return Verdict(UNVERIFIABLE, "too_large", "expression")
@@ -110,6 +115,47 @@ def _is_formula(text: str) -> bool:
     return bool(re.fullmatch(r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})*|[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)) and not re.search(
         r"[^\W\d_]{4,}", text
     )
+
+
+def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
+    """An exact value with its approximation: either of them may be the answer, and the gold."""
+    verdict = Verdict(WRONG, "other_value", "number")
+    for wanted in tidy(gold).split("\\approx")[:3]:
+        for got in tidy(answer).split("\\approx")[:3]:
+            if wanted.strip() and got.strip():
+                verdict = same(wanted.strip(), got.strip(), question, config, 1)
+                if verdict.verdict == CORRECT:
+                    return verdict
+    return verdict
+
+
+_RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)\s*:\s*(\d{1,6}(?:\.\d+)?)")
+
+
+def _ratios(gold: str, answer: str, known: Number | None, got: Number | None) -> Verdict | None:
+    """The verdict where one side is a ratio `a:b` and the other is one too, or a number; None otherwise."""
+    values = []
+    for text, number in ((gold, known), (answer, got)):
+        if number is not None:
+            values.append(number.value)
+        elif (found := _RATIO.fullmatch(tidy(text))) and Fraction(found[2]) and not re.fullmatch(r"\d?\d:\d\d", found[0]):
+            values.append(Fraction(found[1]) / Fraction(found[2]))
+    if len(values) < 2:
+        return None
+    equal = values[0] == values[1]
+    return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
+
+
+def _evaluated(gold: str, answer: str) -> tuple[Number, Number] | None:
+    """Both sides as numbers where one is a closed formula that only math-verify can read."""
+    values = [read_number(text) for text in (gold, answer)]
+    for index, text in enumerate((gold, answer)):
+        if values[index] is None:
+            value = closed_value(text)
+            if value is None:
+                return None
+            values[index] = Number(value)
+    return values[0], values[1]
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------

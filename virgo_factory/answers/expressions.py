@@ -10,6 +10,7 @@ import threading
 from functools import lru_cache
 
 from virgo_factory.answers.latex import characters, tidy
+from virgo_factory.answers.numbers import MP
 
 
 MAX_LENGTH = 600
@@ -106,6 +107,27 @@ def same_expression(gold: str, answer: str) -> bool | None:
     except RecursionError as error:
         raise TooLarge("deep") from error
     except Exception:  # whatever sympy raises on a formula it cannot handle: no verdict from here
+        return None
+
+
+def closed_value(text: str):
+    """Return the value of a formula without variables as a 30-digit float, or None; guarded as `same_expression`."""
+    text = _for_latex(text)
+    guard(text)
+    if threading.current_thread() is not threading.main_thread():
+        raise TimeoutError("math-verify needs the main thread of a process: use score_many")
+    from math_verify.errors import TimeoutException
+    from math_verify.utils import timeout
+
+    found = [part for part in _parsed(text) if not isinstance(part, str)]
+    if not found or getattr(found[0], "free_symbols", True):
+        return None
+    try:
+        value = timeout(timeout_seconds=SECONDS)(lambda: found[0].evalf(30))()
+        return MP.mpf(str(value)) if value.is_real and value.is_number and value.is_finite else None
+    except TimeoutException as error:
+        raise TimeoutError from error
+    except Exception:  # no number after all
         return None
 
 

@@ -8,6 +8,7 @@ from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.response import answer_tag, boxes, parts
+from virgo_factory.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 
 MAX_ANSWER = 2_000
@@ -34,6 +35,8 @@ _PHRASE = re.compile(
     r"\s*(?:\*\*|__)?[ \t]*",
     re.IGNORECASE,
 )
+_FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
+_WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _HEADER = re.compile(
     r"(?:^|\n)[ \t]*(?:[*_#>]+[ \t]*)+(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|答案\s*[是为：:]*\s*|####[ \t]*", re.IGNORECASE
 )
@@ -66,7 +69,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
 
     tagged = answer_tag(text)
     if tagged is not None:
-        inner = _from_box(tagged, question, where="answer_tag")
+        inner = _from_box(tagged, question, options, "answer_tag")
         if inner is not None:
             return inner
         short = unwrap(tagged.strip())
@@ -75,10 +78,15 @@ def extract(response: str, question: Question | None = None) -> Answer:
             return inner if inner and inner.rule != "none" else Answer(short, "answer_tag", "answer_tag")
         return _from_text(tagged, question, options, "answer_tag")
 
-    boxed = _from_box(text, question, where)
-    if boxed is not None:
-        return boxed
-    return _from_text(text[-_TAIL:], question, options, where)
+    boxed = _from_box(text, question, options, where)
+    if boxed is None:
+        boxed = _from_text(text[-_TAIL:], question, options, where)
+    if where == "solution" and boxed.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
+        # The solution was cut off before it came to an answer: the thought is all there is.
+        concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")
+        if concluded is not None and concluded.text:
+            return concluded
+    return boxed
 
 
 def wants_several(question: Question) -> bool | None:
@@ -88,7 +96,7 @@ def wants_several(question: Question) -> bool | None:
     return bool(_SEVERAL.search(question.text[-3_000:])) if question.text.strip() else None
 
 
-def _from_box(text: str, question: Question, where: str) -> Answer | None:
+def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
     if cut is not None and (not found or found[-1].end < cut):
         line, newline, rest = text[cut:].partition("\n")
@@ -105,10 +113,28 @@ def _from_box(text: str, question: Question, where: str) -> Answer | None:
             if len(last) >= 50 or not _BETWEEN_BOXES.fullmatch(text, box.end, last[0].start):
                 break
             last.insert(0, box)
+    if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
+        return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
     if len(set(inside)) == 1:
         inside = inside[:1]
     return Answer(", ".join(inside)[:MAX_ANSWER], "box", where)
+
+
+def _said_after(text: str, options: tuple[str, ...]) -> str | None:
+    """The answer said in so many words after the last box, which it overrules; None without one."""
+    if not text.strip():
+        return None
+    if options:
+        for _, pattern in _choice_rules(min(len(options), 26))[:1]:
+            found = list(pattern.finditer(text))
+            if found:
+                return (found[-1]["b"] or found[-1]["l"]).upper()
+        return None
+    found = [match for match in _FINAL.finditer(text)]
+    said = _sentence(text, found[-1].end()) if found else ""
+    tight = _tighten(said, Question()) if said else ""
+    return tight if tight and read_number(tight) is not None else None
 
 
 def _from_text(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer:
@@ -119,9 +145,22 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if said:
         return Answer(_tighten(said, question), "phrase", where)
     whole = unwrap(text)
-    if len(whole) <= 200 and "\n" not in whole and (read_number(whole) or len(whole.split()) <= 4):
+    if len(whole) <= 300 and (read_number(whole) is not None or _is_answer(whole)):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
+
+
+def _is_answer(text: str) -> bool:
+    """Whether a short text is an answer as it stands: a formula, or a few words."""
+    prose = _prose(text)
+    if re.search(r"[\d\\$=^<>]", text):
+        return prose == 0 or (prose <= 2 and (len(text.split()) <= 3 or text[0] in "$\\0123456789"))
+    return prose <= 4
+
+
+def _prose(text: str) -> int:
+    """How many words of prose a text has beside its formulas."""
+    return len(re.findall(r"(?<![\\\w])[^\W\d_]{3,}", re.sub(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}", " ", text)))
 
 
 def _said(text: str) -> str | None:
@@ -146,7 +185,7 @@ def _sentence(text: str, start: int) -> str:
             return unwrap(skipped[: close + 2])
     if skipped.startswith(("$", "\\(")):
         close = skipped.find("$" if skipped.startswith("$") else "\\)", 1)
-        if close > 0:
+        if 0 < close < 400 and "\n" not in skipped[:close]:
             after = _SENTENCE_END.search(skipped, close + 1)
             end = after.start() if after else len(skipped)
             return unwrap(skipped[:end])
@@ -162,7 +201,11 @@ def _tighten(said: str, question: Question) -> str:
     said = re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said)
     if found := _BOLD.findall(said):
         return unwrap(found[-1])
-    segments = [next(filter(None, match.groups())) for match in _MATHS.finditer(said)]
+    found = list(_MATHS.finditer(said))
+    segments = [next(filter(None, match.groups())) for match in found]
+    if segments and (tail := re.match(r".*\b(?:is|are|equals?|was|by)\s+(.{1,60})$", said[found[-1].end() :], re.DOTALL)):
+        if read_number(tail[1]) is not None:
+            return unwrap(tail[1])
     outside = _MATHS.sub(" ", said)
     if segments and re.search(r"[A-Za-z]{2,}", outside):
         if len(segments) > 1 and re.fullmatch(r"[\s,;]*(?:and|or)?[\s,;.]*", outside.strip()):
@@ -191,10 +234,11 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     last = lines[-1] if lines else ""
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
-    segments = [next(filter(None, match.groups())) for match in _MATHS.finditer(last[-4_000:])]
-    if segments and re.search(r"[0-9\\]", segments[-1]):
+    found = list(_MATHS.finditer(last[-4_000:]))
+    segments = [next(filter(None, match.groups())) for match in found]
+    if segments and re.search(r"[0-9\\]", segments[-1]) and not _numerals(last[-4_000:][found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
-        return Answer(unwrap(segment.rpartition("=")[2] or segment), "maths", where)
+        return Answer(unwrap(segment), "maths", where)
     if question.kind != "text" and (numerals := _numerals(text[-4_000:])):
         return Answer(numerals[-1], "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
@@ -234,15 +278,15 @@ def _choice(text: str, options: tuple[str, ...], where: str) -> Answer:
     """The option a response names: its letter in a telling phrase, a letter alone, its text."""
     count = min(len(options) or 10, 26)
     whole = unwrap(text)
-    if found := option_letter(whole, count):
-        return Answer(found, "letter", where)
+    if len(whole) <= 300 and "\n" not in whole and (found := option_letter(whole, count)):
+        return Answer(whole, "letter", where)
 
     for rule, pattern in _choice_rules(count):
         found = None
         for match in pattern.finditer(text):
             found = match
         if found:
-            return Answer((found["b"] or found["l"]).upper(), rule, where)
+            return Answer(_letters_from(found, text, count), rule, where)
 
     said = _said(text)
     if said and options:
@@ -270,6 +314,17 @@ def _choice(text: str, options: tuple[str, ...], where: str) -> Answer:
     return Answer("", "none", where)
 
 
+def _letters_from(found: re.Match[str], text: str, count: int) -> str:
+    """The letter of a match, with those that are joined to it: "(A), (B) and (C)"."""
+    letters = [(found["b"] or found["l"]).upper()]
+    at = found.end("b") + 1 if found["b"] else found.end("l")
+    joined = re.compile(rf"[)\]\s*$]*(?:,\s*(?:and|or)?|and|or|&)\s*(?:both\s*)?(?:\(([A-{LETTERS[count - 1]}])\)|([A-{LETTERS[count - 1]}])(?![\w'’]))")
+    while more := joined.match(text, at):
+        letters.append(more[1] or more[2])
+        at = more.end()
+    return ", ".join(letters)
+
+
 _LETTER_ALONE = re.compile(
     r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice)\s*(?:is\s*)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?\s*[.):：]?", re.IGNORECASE
 )
@@ -283,6 +338,8 @@ def option_letter(text: str, count: int = 26) -> str | None:
     letter = found[1] if found else None
     if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
         letter = found[1] or found[2] or found[3]
+        if re.match(r"(?:,|and|or|&|/)?\s*\(?[A-J]\)?(?![\w'])\s*(?:,|and|or|&|/|[(]|$)", found[4]):
+            return None  # "(A) and (B)" names two
     return letter.upper() if letter and letter.upper() in LETTERS[:count] else None
 
 

@@ -28,9 +28,10 @@ _CHARACTERS = str.maketrans(
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 _SPACING = re.compile(
     r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
-    r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|\\[,;:!> ~]|~"
+    r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~"
 )
-_THIN = re.compile(r"\\!|\{,\}")
+_THIN = re.compile(r"\\!\s*")
+_PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])")
 _WORDS = re.compile(
@@ -50,7 +51,7 @@ _SIGN_AT = re.compile(
 )
 _SIGN_OF = dict(_SIGNS)
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ("*", "*"), ("__", "__"))
-_ENDS = " \t\r\n.;,:!"
+_STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
 
 def characters(text: str) -> str:
@@ -72,7 +73,7 @@ def tidy(text: str) -> str:
     '17 cm^2'
     """
     text = characters(text).replace("\r", "\n")
-    text = _THIN.sub("", text.replace(r"{,}", ",").replace(r"\!", ""))
+    text = _THIN.sub("", text.replace(r"{,}", ","))
     text = _SPACING.sub(" ", text)
     text = _FRACTION.sub(r"\\frac", text)
     text = _DEGREE.sub("°", text)
@@ -81,6 +82,8 @@ def tidy(text: str) -> str:
         if shorter == text:
             break
         text = shorter
+    if text.count("$") >= 2:
+        text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
     text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
     return unwrap(re.sub(r"\s+", " ", text))
 
@@ -90,7 +93,9 @@ def unwrap(text: str) -> str:
     before = None
     while text != before:
         before = text
-        text = text.strip(_ENDS) if text.strip(_ENDS) else text.strip()
+        text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
+        if text.endswith("!") and text[-2:-1].isalpha():
+            text = text[:-1]
         for left, right in _WRAPPERS:
             inner = text[len(left) : -len(right)]
             if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right) and left not in inner:
@@ -129,5 +134,5 @@ def words(text: str) -> str:
     """
     text = tidy(text).replace("$", "").replace("_", " ").casefold()
     text = _PUNCTUATION.sub(" ", text)
-    kept = [word for word in text.split() if word not in ("the", "a", "an")]
-    return " ".join(kept) if kept else " ".join(text.split())
+    text = re.sub(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})", "", text)
+    return " ".join(text.split())

@@ -19,8 +19,9 @@ MAX_LENGTH = 400
 MAX_BITS = 20_000
 """Largest exact power, in bits."""
 
-_MP = mpmath.MPContext()
-_MP.dps = 50
+MP = mpmath.MPContext()
+MP.dps = 50
+"""Arithmetic of numbers that are not fractions: 50 digits."""
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<power>[eE][+-]?\d{1,4}(?![A-Za-z\d]))?"
@@ -40,7 +41,7 @@ _SMALL = {
     )
 } | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
 _PERCENT = re.compile(r"^(?:%|percent(?:age points?)?|per cent|pct\.?)$", re.IGNORECASE)
-_UNIT = re.compile(r"^[A-Za-zµμΩÅ°¢\\$€£¥₹' .\-/()^*_{}²³]{1,60}(?:\^?\{?-?[1-4]\}?[A-Za-z°· ./^{}\-1-4]*)?$")
+_UNIT = re.compile(r"^[A-Za-zµμΩÅ\u212b\u4e00-\u9fff°¢\\$€£¥₹' .\-/()^*_{}²³]{1,60}(?:\^?\{?-?[1-4]\}?[A-Za-z°· ./^{}\-1-4]*)?$")
 _GREEK_UNITS = re.compile(r"\\(?:mu|Omega|ohm|AA|circ|degree)(?![A-Za-z])")
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
 
@@ -159,7 +160,7 @@ class _Reader:
             self.operators = True
             if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 200):
                 raise _NotANumber
-            value = Fraction(_MP_FACTORIAL(int(value)))
+            value = Fraction(_factorial(int(value)))
         return value
 
     def power_atom(self):
@@ -178,7 +179,7 @@ class _Reader:
         if name == r"\pi":
             self.step()
             self.operators = True
-            return _MP.pi + 0
+            return MP.pi + 0
         if name in ("(", "{", "["):
             return self.group()
         if name in (r"\frac", r"\binom"):
@@ -246,7 +247,7 @@ class _Reader:
 
 
 def _float(value):
-    return _MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
+    return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
 
 
 def _small(value):
@@ -279,7 +280,7 @@ def _power(base, exponent):
         return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
     if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(_float(base)) > 10**50:
         raise _NotANumber
-    return _MP.power(_float(base), _float(exponent))
+    return MP.power(_float(base), _float(exponent))
 
 
 def _root(value, index):
@@ -293,11 +294,11 @@ def _root(value, index):
         top, bottom = _exact_root(value.numerator, int(index)), _exact_root(value.denominator, int(index))
         if top is not None and bottom is not None:
             return Fraction(top, bottom)
-    return _MP.root(_float(value), int(index))
+    return MP.root(_float(value), int(index))
 
 
 def _exact_root(value: int, index: int) -> int | None:
-    near = int(_MP.nint(_MP.root(value, index))) if value.bit_length() < 150 else None
+    near = int(MP.nint(MP.root(value, index))) if value.bit_length() < 150 else None
     return near if near is not None and near**index == value else None
 
 
@@ -309,7 +310,7 @@ def _choose(top, bottom):
     return Fraction(math.comb(int(top), int(bottom)))
 
 
-def _MP_FACTORIAL(value: int) -> int:
+def _factorial(value: int) -> int:
     import math
 
     return math.factorial(value)
@@ -372,6 +373,7 @@ def read_number(text: str) -> Number | None:
     elif mixed := re.fullmatch(r"(-?)(\d+)\s+(\d+)\s*/\s*(\d+)(\s*[^\d].*)?", text):
         text = f"{mixed[1]}({mixed[2]}+{mixed[3]}/{mixed[4]}){mixed[5] or ''}"
 
+    text = re.sub(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?", "", text)
     reader = _Reader(text)
     try:
         value = reader.sum()
@@ -427,7 +429,7 @@ _UNIT_NAMES = {
     "degree": "°", "deg": "°", "radian": "rad", "newton": "n", "joule": "j", "pascal": "pa", "volt": "v", "watt": "w",
     "hertz": "hz", "euro": "€", "pound": "lb", "lbs": "lb",
 }  # fmt: skip
-_ONE_LETTER = frozenset("mgshlLNJWVAKCFT$°¢%")
+_ONE_LETTER = frozenset("mgshlLNJWVAKCFTΩÅÅ$°¢%")
 
 
 def _unit_name(unit: str) -> str:
@@ -458,11 +460,13 @@ def _is_unit(text: str, glued: bool) -> bool:
         text = _GREEK_UNITS.sub("u", text)
     if "\\" in text or "=" in text or not _UNIT.match(text):
         return False
-    found = re.findall(r"[A-Za-zµΩÅ]+", text)
+    found = re.findall(r"[A-Za-zµΩÅ\u212b]+|[\u4e00-\u9fff]+", text)
     if not found:
         return text.strip() in ("°", "$", "¢", "€", "£")
     if found[0].lower() in _STOP_WORDS or any(word.lower() in ("and", "or") for word in found):
         return False
+    if "\u4e00" <= found[0][0] <= "\u9fff":
+        return len(text) <= 6
     if len(found[0]) == 1 and len(found) == 1 and not text.startswith("°"):
         return found[0] in _ONE_LETTER
     if len(found[0]) == 1 and glued and not text.startswith("°"):

@@ -44,6 +44,8 @@ def read_sequence(text: str) -> Sequence | None:
         if cells and len({len(row) for row in cells}) == 1 and len(cells) * len(cells[0]) <= MAX_PARTS:
             return Sequence("matrix", tuple(cell for row in cells for cell in row), len(cells[0]))
         return None
+    if "\\begin" in text:
+        return None
     text = re.sub(r"\s*,?\s*respectively$", "", text)
     if "\\pm" in text and text.count("\\pm") == 1 and not re.search(r"[,;]", text):
         return Sequence("", (text.replace("\\pm", "+"), text.replace("\\pm", "-")))
@@ -65,6 +67,8 @@ def read_sequence(text: str) -> Sequence | None:
 
 def _split(text: str) -> tuple[str, ...]:
     """Split at commas, semicolons and "and"/"or" outside brackets; a thousands comma does not split."""
+    if ";" in text and "," in text and (groups := _split_at(text, ";")) and len(groups) > 1:
+        return groups
     found, depth, start, at = [], 0, 0, 0
     while at < len(text):
         sign = text[at]
@@ -86,6 +90,17 @@ def _split(text: str) -> tuple[str, ...]:
                 start = at = match.end()
                 continue
         at += 1
+    found.append(text[start:])
+    return tuple(part.strip() for part in found if part.strip())
+
+
+def _split_at(text: str, separator: str) -> tuple[str, ...]:
+    found, depth, start = [], 0, 0
+    for at, sign in enumerate(text):
+        depth += (sign in _OPEN) - (sign in _CLOSE)
+        if sign == separator and depth == 0:
+            found.append(text[start:at])
+            start = at + 1
     found.append(text[start:])
     return tuple(part.strip() for part in found if part.strip())
 
