@@ -26,7 +26,6 @@ demo: $(STAMP)
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet .
-	@ruff format --quiet --check .
 	@python -m pytest --quiet --basetemp build/tests
 	@python -m pytest --quiet --basetemp build/tests -m integration
 
