@@ -72,7 +72,7 @@ class LongThought:
             if not isinstance(text, str):
                 raise MalformedThought("not_text")
 
-            text = text.replace("\r\n", "\n").strip()
+            text = text.replace("\r\n", "\n").replace("\r", "\n").strip()  # both, or a second reading finds more
             if not text:
                 raise MalformedThought(f"empty_{name}")
 
@@ -122,8 +122,8 @@ class LongThought:
             ("text_between", end_thought.end(), begin_solution.start()),
             ("text_after", end_solution.end(), len(response)),
         ):
-            if response[start:end].strip():
-                raise MalformedThought(reason, _line(response, start))
+            if outside := response[start:end].lstrip():
+                raise MalformedThought(reason, _line(response, end - len(outside)))
 
         return cls(
             thought=response[begin_thought.end() : end_thought.start()],
@@ -144,4 +144,6 @@ def _line(text: str, position: int) -> int:
 
 def _is_quoted(text: str, match: re.Match[str]) -> bool:
     """Whether a marker stands directly in quotes or backticks, as when a model talks about the format."""
-    return text[match.start() - 1 : match.start()] in set("`\"'") and text[match.end() : match.end() + 1] in set("`\"'")
+    return text[match.start() - 1 : match.start()] in set("`\"'") and text[match.end() : match.end() + 1] in set(
+        "`\"'"
+    )
