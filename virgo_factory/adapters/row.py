@@ -34,6 +34,7 @@ CONTROL_TOKENS = (
 )
 """Texts that LLaMA-Factory or the Qwen-VL tokenizers read as something else than text."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("|".join(re.escape(token) for token in CONTROL_TOKENS))
 
 
@@ -101,9 +102,12 @@ def read_messages(row: Mapping[str, Any], column: str) -> tuple[str | None, list
         role = message.get("role", message.get("from"))
         turns.append((role, _content(message.get("content", message.get("value")))))
 
-    system = row.get("system") or None
+    system = row.get("system")
     if turns[0][0] == "system":
         system = turns.pop(0)[1]
+
+    if system is not None and not isinstance(system, str):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
 
     roles = [role for role, _ in turns]
     for position, role in enumerate(roles):
@@ -114,7 +118,7 @@ def read_messages(row: Mapping[str, Any], column: str) -> tuple[str | None, list
         raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}")
 
     texts = [text for _, text in turns]
-    return system, list(zip(texts[::2], texts[1::2], strict=True))
+    return system or None, list(zip(texts[::2], texts[1::2], strict=True))
 
 
 def _content(content: Any) -> str:
@@ -147,6 +151,12 @@ def read_images(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return ()
 
 
+def domain_of(row: Mapping[str, Any]) -> str | None:
+    """Return the row's domain; None where it has none, or one that is not valid text."""
+    domain = row.get("domain")
+    return domain if isinstance(domain, str) and _is_unicode(domain) else None
+
+
 def row_id(row: Mapping[str, Any], question: str) -> str:
     """Return the row's own id, or twelve hexadecimal digits of its question's SHA-256 where it has none."""
     for column in ("id", "uuid", "idx"):
@@ -163,8 +173,11 @@ def check_example(example: Example) -> Example:
     Raises:
         RejectedRow: a control token in a text, `<image>` outside a question, a blank question, or another number of
             `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
-            reference llamafactory_095.md section 5).
+            reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it).
     """
+    if not _is_unicode(example.id):
+        raise RejectedRow("text is not valid Unicode", "in the id")
+
     places = 0
     for turn in example.turns:
         if not turn.question.replace(IMAGE, "").strip():
@@ -176,8 +189,14 @@ def check_example(example: Example) -> Example:
             raise RejectedRow("control token in the response", IMAGE)
 
         for place, text in (("question", turn.question), ("response", response)):
+            if not _is_unicode(text):
+                raise RejectedRow("text is not valid Unicode", f"in the {place}")
+
             if found := _CONTROL.search(text):
                 raise RejectedRow(f"control token in the {place}", found.group())
+
+    if example.system and not _is_unicode(example.system):
+        raise RejectedRow("text is not valid Unicode", "in the system message")
 
     if example.system and (found := _CONTROL.search(example.system) or re.search(IMAGE, example.system)):
         raise RejectedRow("control token in the system message", found.group())
@@ -186,3 +205,7 @@ def check_example(example: Example) -> Example:
         raise RejectedRow("<image> and images do not match", f"{places} <image> and {len(example.images)} images")
 
     return example
+
+
+def _is_unicode(text: str) -> bool:
+    return not _SURROGATE.search(text)

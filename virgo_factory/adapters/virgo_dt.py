@@ -6,6 +6,7 @@ from typing import Any
 from virgo_factory.adapters.row import (
     MESSAGE_COLUMNS,
     RejectedRow,
+    domain_of,
     read_images,
     read_messages,
     read_response,
@@ -29,7 +30,8 @@ def adapt(row: Mapping[str, Any], keep_malformed: bool = False) -> Example:
     Raises:
         RejectedRow: the row gives no example.
     """
-    if "combined_text" in row or "question" in row:
+    is_chat = any(column in row for column in MESSAGE_COLUMNS)
+    if "combined_text" in row or ("question" in row and not is_chat):
         question = text_of(row, "question")
         return Example(
             id=row_id(row, question),
@@ -37,7 +39,7 @@ def adapt(row: Mapping[str, Any], keep_malformed: bool = False) -> Example:
             response=read_response(text_of(row, "combined_text"), keep_malformed),
             images=read_images(row),
             source="virgo_dt",
-            domain=row.get("domain"),
+            domain=domain_of(row),
         )
 
     for column in MESSAGE_COLUMNS:
@@ -52,7 +54,7 @@ def adapt(row: Mapping[str, Any], keep_malformed: bool = False) -> Example:
                 history=tuple(Turn(text, read_response(answer, keep_malformed)) for text, answer in history),
                 system=system,
                 source="virgo_dt",
-                domain=row.get("domain"),
+                domain=domain_of(row),
             )
 
     raise RejectedRow(
