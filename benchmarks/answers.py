@@ -232,6 +232,8 @@ def superclevr(data: Path, name: str) -> Iterator[Case]:
     rows = json.loads((data / "superclevr_text" / "outputs" / name).read_text(encoding="utf-8"))["results"]
     for index, row in enumerate(rows):
         question = Question(row["question"]["question"], kind="count")
+        if row["extracted_answer"] is None:
+            continue  # no label
         label = str(row["extracted_answer"]) == str(row["ground_truth"])
         yield Case(
             str(index), row["model_output"], row["ground_truth"], question, grading("clevr"), label,

@@ -4,7 +4,7 @@ import re
 
 from virgo_factory.answers.extraction import option_letter
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.latex import compact, words
+from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import LETTERS
 
@@ -44,7 +44,7 @@ def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> 
         index = int(float(text)) - config.option_base
         return {index} if 0 <= index < len(options) else set()
     exact = {index for index, option in enumerate(options) if option.strip() == text}
-    if exact:
+    if exact and not (config.letters == "label" and re.fullmatch(r"[A-Z]", text)):
         return exact
     if re.fullmatch(r"\(?[A-Za-z]\)?\.?", text):
         letter = option_letter(text, len(options))
@@ -70,8 +70,11 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     lettered = option_letter(text, len(options))
     same = {index for index, option in enumerate(options) if same_option_text(option, text)}
     if lettered:
-        if len(text.strip("()[]{}.:$* ")) == 1 and not (same and text.islower()):
-            return {LETTERS.index(lettered)}
+        if len(tidy(text).strip("()[]{}.:$* ")) == 1:
+            label = {LETTERS.index(lettered)}
+            if not same or config.letters == "label":
+                return label
+            return same if text.islower() else label | same
         if same:
             return same
         rest = re.sub(r"^(?:(?:option|choice)\s+)?[(\[{]?\s*[A-Za-z]\s*[)\]}.:]?\s*", "", text.strip("$* "), flags=re.IGNORECASE)
@@ -81,7 +84,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if same:
         return same
     several = [part for part in _SPLIT.split(text) if part]
-    if 1 < len(several) <= len(options):
+    if 1 < len(several) <= len(options) and not re.fullmatch(r"\([^()]*,[^()]*\)", text):
         letters = [option_letter(part, len(options)) for part in several]
         if all(letter and len(part.strip("().")) == 1 for letter, part in zip(letters, several, strict=True)):
             return {LETTERS.index(letter) for letter in letters}

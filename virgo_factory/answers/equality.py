@@ -8,7 +8,7 @@ from virgo_factory.answers.expressions import TooLarge, closed_value, same_expre
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import Number, as_float, read_number, unit_factor
+from virgo_factory.answers.numbers import RANGE, Number, as_float, read_number, unit_factor
 from virgo_factory.answers.sequences import Sequence, read_sequence
 
 
@@ -37,6 +37,11 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
 
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
         return _approximate(gold, answer, question, config)
+
+    ranges = [re.fullmatch(RANGE, tidy(text)) for text in (gold, answer)]
+    if any(ranges):
+        equal = all(ranges) and [Fraction(end) for end in ranges[0].groups()] == [Fraction(end) for end in ranges[1].groups()]
+        return Verdict(CORRECT if equal else WRONG, "same_parts" if equal else "other_parts", "sequence")
 
     known, got = _number(gold, question), _number(answer, question)
     if known is not None and got is None and depth == 0:

@@ -61,11 +61,11 @@ def guard(text: str) -> None:
 def load():
     """Import math-verify (about two seconds) and return its functions and settings."""
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+    from math_verify import LatexExtractionConfig, parse, verify
 
     for name in ("math_verify.parser", "math_verify.grader", "latex2sympy2_extended"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return parse, verify, (LatexExtractionConfig(boxed_match_priority=-1), ExprExtractionConfig())
+    return parse, verify, (LatexExtractionConfig(boxed_match_priority=-1),)
 
 
 def loaded() -> bool:
@@ -90,6 +90,8 @@ def same_expression(gold: str, answer: str) -> bool | None:
     texts = [_for_latex(text) for text in (gold, answer)]
     for text in texts:
         guard(text)
+    if not all(map(str.isascii, texts)):
+        return None
     if threading.current_thread() is not threading.main_thread():
         raise TimeoutError("math-verify needs the main thread of a process: use score_many")
     _, verify, _ = load()
@@ -114,6 +116,8 @@ def closed_value(text: str):
     """Return the value of a formula without variables as a 30-digit float, or None; guarded as `same_expression`."""
     text = _for_latex(text)
     guard(text)
+    if not text.isascii():
+        return None
     if threading.current_thread() is not threading.main_thread():
         raise TimeoutError("math-verify needs the main thread of a process: use score_many")
     from math_verify.errors import TimeoutException

@@ -27,7 +27,7 @@ _BETWEEN_BOXES = re.compile(r"(?:[\s,;&$.]|\\[\]\[()\\,;: ]|\\q?quad|\\text\s*\{
 _SUBJECT = (
     r"(?:(?:the|my|our|your|this|so)\s+)?(?:(?:final|correct|best|right|most appropriate|most likely|closest|final correct)\s+)*"
     r"(?:answer|choice|option|answer choice|answer option|ans|réponse|respuesta|antwort)s?"
-    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}))?"
+    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
 )
 _PHRASE = re.compile(
     rf"(?:\*\*|__|#+ ?)?\b{_SUBJECT}\s*(?:\*\*|__)?\s*"
@@ -36,6 +36,10 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
+_REFUSAL = re.compile(
+    r"\b(?:cannot|can't|can not|could not|couldn't|unable to|impossible to|not possible to|don't know|not (?:provide|contain|give|include) enough|"
+    r"insufficient|not sufficient|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b", re.IGNORECASE
+)
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _HEADER = re.compile(
     r"(?:^|\n)[ \t]*(?:[*_#>]+[ \t]*)+(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|答案\s*[是为：:]*\s*|####[ \t]*", re.IGNORECASE
@@ -43,7 +47,7 @@ _HEADER = re.compile(
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
 _NUMERAL = re.compile(
-    r"(?<![\w.])(?:(?<![\d)\]}]\s)(?<![\d)\]}])[-−]\s?)?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?(?:(?<=\d)\s?/\s?\d+|[eE][+-]?\d+)?(?<=\d)(?:\s*\\?%)?(?![\d])"
+    r"\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?|(?<![\w.])(?:(?<![\d)\]}]\s)(?<![\d)\]}])[-−]\s?)?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?(?:(?<=\d)\s?/\s?\d+|[eE][+-]?\d+)?(?<=\d)(?:\s*\\?%)?(?![\d])"
 )
 _SENTENCE_END = re.compile(r"\n|(?<=[a-z)\]}$*\"%°])\.(?=\s|$)|(?<=\d)\.(?=\s+[A-Z]|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)")
 
@@ -81,6 +85,8 @@ def extract(response: str, question: Question | None = None) -> Answer:
     boxed = _from_box(text, question, options, where)
     if boxed is None:
         boxed = _from_text(text[-_TAIL:], question, options, where)
+        if boxed.rule in ("option", "letter", "number", "maths") and _refuses(text):
+            return Answer("", "none", where)
     if where == "solution" and boxed.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
         concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")
@@ -121,6 +127,15 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
     return Answer(", ".join(inside)[:MAX_ANSWER], "box", where)
 
 
+def _refuses(text: str) -> bool:
+    """Whether a response ends by saying that it has no answer."""
+    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n+", text.strip()[-1_000:]) if sentence.strip()]
+    return any(
+        _REFUSAL.search(sentence) and not re.search(r"\b(?:but|however|likely|probably|closest|most)\b", sentence, re.IGNORECASE)
+        for sentence in sentences[-2:]
+    )
+
+
 def _said_after(text: str, options: tuple[str, ...]) -> str | None:
     """The answer said in so many words after the last box, which it overrules; None without one."""
     if not text.strip():
@@ -131,7 +146,7 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
             if found:
                 return (found[-1]["b"] or found[-1]["l"]).upper()
         return None
-    found = [match for match in _FINAL.finditer(text)]
+    found = list(_FINAL.finditer(text))
     said = _sentence(text, found[-1].end()) if found else ""
     tight = _tighten(said, Question()) if said else ""
     return tight if tight and read_number(tight) is not None else None
@@ -139,13 +154,13 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
 
 def _from_text(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer:
     if options or question.kind == "choice":
-        return _choice(text, options, where)
+        return _choice(text, options, where, question)
 
     said = _said(text)
     if said:
         return Answer(_tighten(said, question), "phrase", where)
     whole = unwrap(text)
-    if len(whole) <= 300 and (read_number(whole) is not None or _is_answer(whole)):
+    if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not _THERE.match(whole))):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
 
@@ -239,9 +254,17 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if segments and re.search(r"[0-9\\]", segments[-1]) and not _numerals(last[-4_000:][found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
+    if question.kind in ("number", "count") and (there := _THERE.findall(last)):
+        return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
     if question.kind != "text" and (numerals := _numerals(text[-4_000:])):
         return Answer(numerals[-1], "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+_THERE = re.compile(
+    r"\b(?:there (?:is|are|was|were|will be)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**"
+    r"(\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE
+)
 
 
 def _numerals(text: str) -> list[str]:
@@ -266,7 +289,7 @@ def _choice_rules(count: int) -> tuple[tuple[str, re.Pattern[str]], ...]:
         (
             "phrase",
             re.compile(
-                rf"(?i:\b(?:option|choice|answer))?{mark}{named}{mark}(?:[^.\n]{{0,120}}?)?(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|therefore\s+)*"
+                rf"(?i:\b(?:option|choice|answer))?{mark}{named}{mark}(?:(?!\bnot\b|n't|incorrect)[^.\n]){{0,120}}?(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|therefore\s+)*"
                 r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final)\s+(?:answer|choice|option|one|match)|answer\b|correct\b(?! that)|right\b(?=[.\n]))"
             ),
         ),
@@ -274,7 +297,7 @@ def _choice_rules(count: int) -> tuple[tuple[str, re.Pattern[str]], ...]:
     )
 
 
-def _choice(text: str, options: tuple[str, ...], where: str) -> Answer:
+def _choice(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:
     """The option a response names: its letter in a telling phrase, a letter alone, its text."""
     count = min(len(options) or 10, 26)
     whole = unwrap(text)
@@ -295,22 +318,33 @@ def _choice(text: str, options: tuple[str, ...], where: str) -> Answer:
 
     upper = f"A-{LETTERS[count - 1]}"
     if found := re.findall(rf"[(\[]\s*([{upper}])\s*[)\]]", text):
-        return Answer(found[-1], "letter", where)
+        listed = "ABC"[:count] in "".join(found)
+        if not listed:
+            several = len(whole) <= 300 and len(set(found)) > 1
+            return Answer(", ".join(sorted(set(found))) if several else found[-1], "letter", where)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     for line in (lines[0], lines[-1]) if lines else ():
         if found := re.match(rf"(?:\*\*|\s)*([{upper}])(?:\*\*)?\s*(?:[.):：]|$)", line):
             return Answer(found[1], "letter", where)
+        else:
+            lines = [line for line in lines if not re.match(rf"[(\[]?\s*[{upper}]\s*[)\].:]", line)]
     if options:
+        if (told := restated(question.text, text, options)) is not None:
+            return Answer(options[told], "option", where)
         for sentence in (lines[-1], *reversed(lines[:-1])) if lines else ():
             matched = options_named(sentence, options)
             if matched:
-                return Answer(options[matched[-1]], "option", where)
-    if found := re.findall(rf"(?<![\w'’.])([{upper.replace('A-', 'B-')}])(?![\w'’])", text):
-        return Answer(found[-1], "letter", where)
+                return Answer(options[_asserted(sentence, matched, options)], "option", where)
+    if found := re.search(rf"\b(?:is|be|are)\s+\**([{upper}])\**[.\s]*$", lines[-1] if lines else ""):
+        return Answer(found[1], "letter", where)
+    if found := re.findall(rf"(?<![\w'’.])([{upper}])(?![\w'’.])", lines[-1] if lines else ""):
+        if len(found) == 1 and found[0] not in "AI":
+            return Answer(found[0], "letter", where)
     if said:
         return Answer(_tighten(said, Question()), "phrase", where)
     if len(whole) <= 200:
-        return Answer(whole, "whole", where)
+        tight = _tighten(whole, Question(kind="number")) if options and all(map(read_number, options)) else whole
+        return Answer(tight, "whole", where)
     return Answer("", "none", where)
 
 
@@ -343,12 +377,50 @@ def option_letter(text: str, count: int = 26) -> str | None:
     return letter.upper() if letter and letter.upper() in LETTERS[:count] else None
 
 
+def _asserted(sentence: str, matched: list[int], options: tuple[str, ...]) -> int:
+    """Of the options a sentence names, the one it says something *is*; else the last."""
+    plain = f" {words(sentence[-4_000:])} "
+    asserted = []
+    for index in matched:
+        for found in re.finditer(rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} ", plain):
+            asserted.append((found.end(), index))
+    return max(asserted)[1] if asserted else matched[-1]
+
+
+_AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
+_NO = frozenset(("not", "no", "never"))
+
+
+def restated(question: str, text: str, options: tuple[str, ...]) -> int | None:
+    """Return the option that a statement of a yes/no question chooses: "Is red larger than blue?" - "Red is not larger than blue."
+
+    Only a statement with the question's own words in their order decides.
+    """
+    names = [words(option) for option in options]
+    if sorted(names) not in (["no", "yes"], ["false", "true"]):
+        return None
+    asked = words(question.strip().splitlines()[-1] if question.strip() else "").split()
+    if len(asked) < 3 or asked[0] not in _AUXILIARIES:
+        return None
+    wanted = " ".join(word for word in asked[1:] if word not in _AUXILIARIES)
+    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
+        stated = words(sentence).split()
+        if f" {wanted} " in f" {' '.join(word for word in stated if word not in _AUXILIARIES and word not in _NO)} ":
+            return names.index(({"no", "false"} if _NO & set(stated) else {"yes", "true"}).intersection(names).pop())
+    return None
+
+
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text occurs in a text, by their last place; one inside another's place does not count."""
     plain = f" {words(text[-4_000:])} "
     places = []
     for index, option in enumerate(options):
         wanted = words(option)
+        if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
+            told = list(re.finditer(rf"(?:^|\b(?:is|are|answer|be)) ({re.escape(wanted)}) ", plain))
+            if told and not (wanted == "no" and re.match(r"no (?:information|context|data|such|more|other|further|way)\b", plain[told[-1].start(1) :])):
+                places.append((told[-1].start(1), told[-1].end(1), index))
+            continue
         at = plain.rfind(f" {wanted} ") if wanted else -1
         if at >= 0:
             places.append((at, at + len(wanted), index))

@@ -17,6 +17,7 @@ class GradingConfig:
         ordered_lists: the order of a bare list counts. Tuples, intervals and matrices are always ordered.
         gold_list: a gold that is a list names "all" answers or "any" one that is accepted.
         option_base: 0 or 1 where a bare number given for a choice is the option's index; None where it is its text.
+        letters: whether a single letter where the options are letters themselves is a "label", or "either" label or text.
         accept_thought: judge an answer that stands only inside the thought.
     """
 
@@ -28,6 +29,7 @@ class GradingConfig:
     ordered_lists: bool = False
     gold_list: Literal["all", "any"] = "all"
     option_base: Literal[0, 1] | None = None
+    letters: Literal["either", "label"] = "either"
     accept_thought: bool = True
 
 
@@ -41,7 +43,7 @@ GRADINGS = {
         replace(MATH, name="mathvision"),
         replace(MATH, name="mathverse", rounding=True),
         replace(MATH, name="mathvista", gold_list="all"),
-        replace(MATH, name="mmmu", gold_list="any", rounding=True),
+        replace(MATH, name="mmmu", gold_list="any", rounding=True, letters="label"),
         replace(MATH, name="chartqa", relative_tolerance=0.05, relaxed=True),
         replace(MATH, name="figureqa"),
         replace(MATH, name="clevr"),

@@ -95,7 +95,7 @@ def _choice(text: str, wanted: set[int], options: tuple[str, ...], question: Que
         named = {
             index
             for index, option in enumerate(options)
-            if re.search(r"[\\^=/]|[a-z]\s*[-+*]", option) and same(option, text, Question(), config).correct
+            if re.search(r"[\\^=/:]|[a-z]\s*[-+*]", option) and same(option, text, Question(), config).correct
         }
     if not named:
         return Verdict(WRONG, "not_an_option", "choice")

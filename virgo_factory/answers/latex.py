@@ -16,7 +16,7 @@ _CHARACTERS = str.maketrans(
         "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ",
         "∈": r"\in ", "∠": r"\angle ", "△": r"\triangle ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
         "°": r"^\circ ", "º": r"^\circ ", "掳": r"^\circ ", "％": "%", "．": ".", "，": ",", "：": ":", "；": ";",
-        "（": "(", "）": ")", "。": ".", "、": ",", "²": "^2", "³": "^3", "⁴": "^4", "⁻": "^-", "¹": "^1",
+        "（": "(", "）": ")", "。": ".", "、": ",", "⁻": "⁻",
         "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
         "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "⁄": "/", "∕": "/",
         **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
@@ -25,7 +25,11 @@ _CHARACTERS = str.maketrans(
     }
 )  # fmt: skip
 
-_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))")
+_PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
+_SUPERSCRIPT = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_RAISED = str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "-+0123456789")
 _SPACING = re.compile(
     r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
     r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~"
@@ -60,7 +64,17 @@ def characters(text: str) -> str:
     >>> characters("2\\u00d73\\x00 \\u2212 1")
     '2\\\\times 3 - 1'
     """
-    return _ROOT.sub(lambda found: r"\sqrt{" + (found[1] or found[2]) + "}", text.translate(_CHARACTERS))
+    text = text.translate(_CHARACTERS)
+    if not text.isascii():
+        text = _ROOT.sub(_root, text)
+        text = _SUPERSCRIPT.sub(lambda found: "^{" + found.group().translate(_RAISED) + "}", text)
+    if "sqrt" in text:
+        text = _PLAIN_ROOT.sub(_root, text)
+    return _PLAIN_PI.sub(r"\\pi ", text)
+
+
+def _root(found: re.Match[str]) -> str:
+    return r"\sqrt{" + next(filter(None, found.groups()), "") + "}"
 
 
 @lru_cache(maxsize=20_000)
@@ -101,6 +115,10 @@ def unwrap(text: str) -> str:
             if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right) and left not in inner:
                 text = inner.strip()
                 break
+    if text.endswith("**") and text.count("**") == 1:
+        text = text[:-2].rstrip(_ENDS)
+    if text.endswith("\\") and not text.endswith("\\\\"):
+        text = text[:-1].rstrip(_ENDS)
     if text.endswith("$") and text.count("$") == 1:
         text = text[:-1].strip()
     return text

@@ -40,6 +40,8 @@ _SMALL = {
         "eighteen nineteen twenty".split()
     )
 } | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
+RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to)\s*(\d+(?:\.\d+)?)(?:\s*(?:%|[A-Za-z]+))?"
+"""A range such as 11-15, which is no difference."""
 _PERCENT = re.compile(r"^(?:%|percent(?:age points?)?|per cent|pct\.?)$", re.IGNORECASE)
 _UNIT = re.compile(r"^[A-Za-zµμΩÅ\u212b\u4e00-\u9fff°¢\\$€£¥₹' .\-/()^*_{}²³]{1,60}(?:\^?\{?-?[1-4]\}?[A-Za-z°· ./^{}\-1-4]*)?$")
 _GREEK_UNITS = re.compile(r"\\(?:mu|Omega|ohm|AA|circ|degree)(?![A-Za-z])")
@@ -366,6 +368,8 @@ def read_number(text: str) -> Number | None:
             unit = head[2].strip() if value is not None else unit
         return Number(value, literal=True, decimals=0, unit=_unit_name(unit)) if value is not None else None
 
+    if re.fullmatch(RANGE, text):
+        return None
     if re.fullmatch(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?", text):
         text = text.replace(" ", "")
     elif re.fullmatch(r"-?0,\d+", text):
