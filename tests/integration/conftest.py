@@ -1,5 +1,6 @@
 """Real training through the stock command, on twins small enough for two CPU cores."""
 
+import contextlib
 import json
 import os
 import signal
@@ -117,7 +118,8 @@ class Bench:
                     time.sleep(0.02)
             finally:
                 for pid in _family(process.pid):
-                    os.kill(pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # gone with its parent
+                        os.kill(pid, signal.SIGKILL)
 
                 process.wait()
 

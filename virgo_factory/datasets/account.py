@@ -63,13 +63,15 @@ class DatasetAccount:
 
     def __str__(self) -> str:
         """The one line of this dataset that a run prints."""
-        more = f", {self.repeated:,} drawn again".replace(",", "") if self.repeated else ""
+        more = f", {self.repeated} drawn again" if self.repeated else ""
         kept = f"{self.kept} kept"
         if len(self.kept_for) > 1:
             kept += f" ({', '.join(f'{rows} for {use}' for use, rows in self.kept_for.items())})"
 
         why = ", ".join(f"{rows} {reason}" for reason, rows in self.reasons.items())
-        return f"{self.name}: {self.rows_in} rows in{more}, {kept}, {self.dropped} dropped" + (f" ({why})" if why else "")
+        return f"{self.name}: {self.rows_in} rows in{more}, {kept}, {self.dropped} dropped" + (
+            f" ({why})" if why else ""
+        )
 
 
 def settle(account: DatasetAccount, drawn: int, distinct: int, dropped: list[DroppedRow]) -> None:

@@ -23,6 +23,11 @@ def resolve_image(image: str, media_dir: str) -> str:
     if "\0" in image:
         raise BadMedia("an image path holds a NUL byte")
 
+    try:
+        image.encode()
+    except UnicodeEncodeError:
+        raise BadMedia(f"an image path is not valid Unicode: {image!a}") from None
+
     roots = [Path(media_dir), *(Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root)]
     path = Path(media_dir, image)
     real = Path(os.path.realpath(path))
@@ -35,7 +40,12 @@ def resolve_image(image: str, media_dir: str) -> str:
 
         raise BadMedia(f"{image} leads out of media_dir {media_dir}")
 
-    if not real.is_file():
+    try:
+        found = real.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise BadMedia(f"{path}: {error.strerror}") from None
+
+    if not found:
         raise BadMedia(f"no file {path}")
 
-    return str(path)
+    return str(path.absolute())

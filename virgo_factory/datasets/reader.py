@@ -87,12 +87,16 @@ def _lines(path: Path) -> Iterator[RawRow]:
                     break
             except RecursionError:
                 broken.append(f"{path}:{number}: nested too deeply")
+            except ValueError as error:  # a whole number of more than 4,300 digits
+                broken.append(f"{path}:{number}: {error}")
             else:
                 if not broken:
                     yield RawRow(number, line.strip())
 
     if broken:
-        raise UnreadableFile("\n".join([*broken, "Repair or remove the line; a file cut off in the middle is no data."]))
+        raise UnreadableFile(
+            "\n".join([*broken, "Repair or remove the line; a file cut off in the middle is no data."])
+        )
 
 
 def _list_items(path: Path) -> Iterator[RawRow]:
@@ -102,13 +106,17 @@ def _list_items(path: Path) -> Iterator[RawRow]:
         text.skip_space()
         text.take("[")
         if text.skip_space() == "]":
-            return
+            return  # no rows is an error anyway
 
         while True:
             line = text.line
             yield RawRow(line, text.take_value())
             mark = text.skip_space()
             if mark == "]":
+                text.take(mark)
+                if text.skip_space():  # a second list, say, whose rows would be lost
+                    raise UnreadableFile(f"{path}:{text.line}: not JSON (text after the end of the list).")
+
                 return
 
             if mark != ",":
@@ -131,7 +139,9 @@ class _Text:
         """Add a piece of the file, as long as what is open, so that a 50 MB row costs linear time."""
         rest = self.window[self.at :]
         more = self.file.read(max(_CHUNK, len(rest)))
-        self.window, self.at = rest + more, 0
+        if more:
+            self.window, self.at = rest + more, 0
+
         return bool(more)
 
     def skip_space(self) -> str:
@@ -155,13 +165,15 @@ class _Text:
         while True:
             try:
                 _, end = self.decoder.raw_decode(self.window, self.at)
-                cut = end == len(self.window)  # a number may go on in the next piece
+                cut = end + 2 >= len(self.window)  # a number may go on in the next piece: 1e+5 after 1e+
                 error = None
             except RecursionError:
                 raise UnreadableFile(f"{self.path}:{self.line}: nested too deeply.") from None
             except json.JSONDecodeError as found:
                 error = found
                 cut = found.msg.startswith("Unterminated string") or found.pos >= len(self.window) - 12
+            except ValueError as found:  # a whole number of more than 4,300 digits
+                raise UnreadableFile(f"{self.path}:{self.line}: {found}") from None
 
             if cut and self.read_on():
                 continue

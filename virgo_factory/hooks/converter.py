@@ -20,7 +20,7 @@ from virgo_factory.prefix import add_prefix, read_prefix
 
 RELIES_ON = {
     "data/converter.py": [
-        "def register_dataset_converter(name: str, dataset_converter: type[\"DatasetConverter\"]) -> None:",
+        'def register_dataset_converter(name: str, dataset_converter: type["DatasetConverter"]) -> None:',
         "return DATASET_CONVERTERS[name](dataset_attr, data_args)",
         '            "_audios": self._find_medias(example[self.dataset_attr.audios]) if self.dataset_attr.audios else None,',
     ],

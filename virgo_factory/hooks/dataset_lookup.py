@@ -70,6 +70,8 @@ def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:
         return dataset_dir
 
     for name in missing:
-        logger.info_rank0(f"virgo-factory: dataset {name} is not in dataset_info.json of {dataset_dir!r}; it is taken from the package.")
+        logger.info_rank0(
+            f"virgo-factory: dataset {name} is not in dataset_info.json of {dataset_dir!r}; it is taken from the package."
+        )
 
     return {**info, **{name: packaged[name] for name in missing}}

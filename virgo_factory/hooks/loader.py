@@ -38,10 +38,10 @@ RELIES_ON = {
         "        dataset = load_dataset(\n            path=data_path,\n            name=data_name,\n            data_dir=data_dir,\n            data_files=data_files,\n            split=dataset_attr.split,",
         "    return align_dataset(dataset, dataset_attr, data_args, training_args)",
         "        datasets[dataset_name] = _load_single_dataset(dataset_attr, model_args, data_args, training_args)",
-        "            train_dict[\"train\"] = _get_preprocessed_dataset(\n                train_dict[\"train\"], data_args, training_args, stage, template, tokenizer, processor, is_eval=False\n            )",
+        '            train_dict["train"] = _get_preprocessed_dataset(\n                train_dict["train"], data_args, training_args, stage, template, tokenizer, processor, is_eval=False\n            )',
         "        if has_tokenized_data(data_args.tokenized_path):",
         "                dataset_dict.save_to_disk(data_args.tokenized_path)",
-        "    with training_args.main_process_first(desc=\"load dataset\", local=(not data_args.data_shared_file_system)):",
+        '    with training_args.main_process_first(desc="load dataset", local=(not data_args.data_shared_file_system)):',
     ],
 }
 

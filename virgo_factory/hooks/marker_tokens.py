@@ -60,7 +60,9 @@ def add_marker_tokens(tokenizer: Any, model_args: Any) -> None:
     ids = dict(zip(lacking, tokenizer.convert_tokens_to_ids(lacking), strict=True))
     model_args.virgo_marker_pieces = {ids[marker]: pieces[marker] for marker in lacking}
     model_args.resize_vocab = True  # as for add_tokens: a vocabulary without room has to grow
-    logger.info_rank0(f"virgo-factory: added as single plain tokens: {', '.join(f'{m} = {i}' for m, i in ids.items())}.")
+    logger.info_rank0(
+        f"virgo-factory: added as single plain tokens: {', '.join(f'{m} = {i}' for m, i in ids.items())}."
+    )
 
 
 def initialise_rows(model: Any, pieces: dict[int, list[int]]) -> None:

@@ -51,7 +51,7 @@ MASK = [Value("int8")]
 
 @dataclass
 class _RowPolicy:
-    """Shared by the stages. Fields beyond LLaMA-Factory's own:
+    """What the processors of all stages share; its fields come on top of LLaMA-Factory's own.
 
     Attributes:
         formattings: dataset name -> formatting, of the datasets in one of ours.
@@ -105,7 +105,11 @@ class _RowPolicy:
             for message in row["_prompt"] + row["_response"]:
                 text = message["content"]
                 if found := next((token for token in special if token in text), None):
-                    return None, f"control token in the {'question' if message['role'] == 'user' else 'response'}", found
+                    return (
+                        None,
+                        f"control token in the {'question' if message['role'] == 'user' else 'response'}",
+                        found,
+                    )
 
             bounds = self.data_args.min_response_tokens, self.data_args.max_response_tokens
             if any(bounds):

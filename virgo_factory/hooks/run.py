@@ -19,7 +19,7 @@ from virgo_factory import autoload
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
-from virgo_factory.hooks.deepspeed_cpu import init_deepspeed_on_cpu
+from virgo_factory.hooks.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.hooks.template import BASES
 
@@ -30,7 +30,9 @@ RELIES_ON = {
         "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
         "            training_args.resume_from_checkpoint = last_checkpoint\n",
     ],
-    "train/tuner.py": ["    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"],
+    "train/tuner.py": [
+        "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"
+    ],
 }
 
 TESTED = ("0.9.5",)
@@ -85,8 +87,8 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     finetuning_args.virgo_used = True
     data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
 
-    if training_args.use_cpu and training_args.deepspeed:
-        init_deepspeed_on_cpu()
+    if training_args.use_cpu:
+        prepare_cpu_ranks(training_args)
 
 
 def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> None:
@@ -165,7 +167,9 @@ def find_problems(
         if getattr(finetuning_args, switch, False):
             problems.append(f"{switch}: its own loader and trainer know nothing of virgo-factory. Remove {switch}.")
 
-    idle = [key for key in ("malformed", "min_response_tokens", "max_response_tokens", "question_prefix") if key in keys]
+    idle = [
+        key for key in ("malformed", "min_response_tokens", "max_response_tokens", "question_prefix") if key in keys
+    ]
     if idle and not formattings and (training_args.do_train or "question_prefix" not in idle):
         problems.append(
             f"{', '.join(idle)}: does nothing, because no dataset has one of the plugin's formattings. "
@@ -243,7 +247,11 @@ def check_steps_left(dataset: Any, training_args: Any) -> None:
 
     batches = math.ceil(len(dataset) / (training_args.per_device_train_batch_size * training_args.world_size))
     per_epoch = max(math.ceil(batches / training_args.gradient_accumulation_steps), 1)
-    steps = training_args.max_steps if training_args.max_steps > 0 else math.ceil(training_args.num_train_epochs * per_epoch)
+    steps = (
+        training_args.max_steps
+        if training_args.max_steps > 0
+        else math.ceil(training_args.num_train_epochs * per_epoch)
+    )
     done = json.loads(state.read_text(encoding="utf-8"))["global_step"]
     if done >= steps:
         raise ValueError(

@@ -19,7 +19,7 @@ from virgo_factory.thought import BEGIN_THOUGHT, END_THOUGHT
 
 RELIES_ON = {
     "data/template.py": [
-        "def get_template_and_fix_tokenizer(tokenizer: \"PreTrainedTokenizer\", data_args: \"DataArguments\") -> \"Template\":",
+        'def get_template_and_fix_tokenizer(tokenizer: "PreTrainedTokenizer", data_args: "DataArguments") -> "Template":',
         'TEMPLATES: dict[str, "Template"] = {}',
         '    name="qwen2_vl",\n    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
         '    name="qwen3_vl",\n    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
@@ -57,7 +57,9 @@ def register_templates(module: ModuleType) -> None:
     module.VirgoTemplate = VirgoTemplate  # so that it pickles by reference, for worker processes
 
     for name, base in BASES.items():
-        values = {item.name: copy.deepcopy(getattr(module.TEMPLATES[base], item.name)) for item in fields(module.Template)}
+        values = {
+            item.name: copy.deepcopy(getattr(module.TEMPLATES[base], item.name)) for item in fields(module.Template)
+        }
         values["thought_words"] = (f"{BEGIN_THOUGHT}\n\n", f"\n\n{END_THOUGHT}\n\n")
         module.TEMPLATES[name] = VirgoTemplate(**values)
 

@@ -26,7 +26,7 @@ RELIES_ON = {
         "    trainer = CustomSeq2SeqTrainer(\n        model=model,\n        args=training_args,\n        finetuning_args=finetuning_args,",
     ],
     "train/sft/trainer.py": [
-        "        processor: Optional[\"ProcessorMixin\"],",
+        '        processor: Optional["ProcessorMixin"],',
         "            self.add_callback(SaveProcessorCallback(processor))",
     ],
 }

@@ -1,0 +1,30 @@
+"""Training on CPU ranks (`use_cpu: true`), which GPU runs never come through: two repairs of the stack below.
+
+- transformers starts torch.distributed (gloo) while the arguments are parsed, but DeepSpeed's own group only once the
+  trainer prepares the model. ZeRO-3 needs it earlier, in `from_pretrained`, and would otherwise see one rank.
+- a CPU rank's device is `cpu:0`, which `torch.load` cannot restore an optimiser's state to (transformers 4.57.6,
+  trainer.py:3578), so that no CPU run of several ranks could resume.
+"""
+
+from typing import Any
+
+import torch
+
+
+RELIES_ON = {
+    "hparams/parser.py": [
+        "    if training_args.deepspeed and training_args.parallel_mode != ParallelMode.DISTRIBUTED:"
+    ],
+}
+
+
+def prepare_cpu_ranks(training_args: Any) -> None:
+    """Make a run on CPU ranks able to use ZeRO-3 and to resume."""
+    if training_args.device.index is not None:
+        # where transformers' cached_property keeps TrainingArguments._setup_devices
+        setattr(training_args, "__cached__setup_devices", torch.device("cpu"))
+
+    if training_args.deepspeed:
+        import deepspeed
+
+        deepspeed.init_distributed(dist_backend="gloo", verbose=False)
