@@ -73,7 +73,7 @@ def _lines(path: Path) -> Iterator[RawRow]:
                 continue
 
             try:
-                json.loads(line)
+                json.loads(line.rstrip())
             except json.JSONDecodeError as error:
                 if number == 1 and line.strip() == "{":
                     raise UnreadableFile(
