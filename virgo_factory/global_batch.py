@@ -19,7 +19,7 @@ def accumulation_steps(global_batch_size: int, ranks: int, per_device: int) -> i
     if global_batch_size % rows == 0 and global_batch_size > 0:
         return global_batch_size // rows
 
-    below = global_batch_size // rows * rows
+    below = max(global_batch_size, 0) // rows * rows
     nearest = f"{below} or {below + rows}" if below > 0 else f"{below + rows}"
     raise ValueError(
         f"global_batch_size: {global_batch_size} is not a multiple of {ranks} ranks x per_device_train_batch_size "

@@ -1,5 +1,6 @@
 """The question prefix: the sentence between the images of a question and its text. Pure but for reading the file."""
 
+import os
 import re
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def read_prefix(name: str | None) -> str:
         name: `virgo` (any NAME of templates/NAME.prefix.txt), or the path of a text file.
 
     Raises:
-        ValueError: there is no such prefix; the message lists those that there are.
+        ValueError: there is no such prefix (the message lists those that there are), or its file holds no text.
 
     >>> read_prefix("virgo")
     'Please first think deeply about the question, and then put the final answer in \\boxed{}.'
@@ -29,11 +30,23 @@ def read_prefix(name: str | None) -> str:
 
     if isinstance(name, str):
         for path in (Path(name), Path("templates", name), TEMPLATES / name, TEMPLATES / f"{name}{SUFFIX}"):
-            if path.is_file():
-                return path.read_text(encoding="utf-8").strip()
+            if os.path.isfile(path):  # False for whatever cannot be a path; Path.is_file raises on a long one
+                return _read_file(path)
 
     known = ", ".join(sorted(path.name.removesuffix(SUFFIX) for path in TEMPLATES.glob(f"*{SUFFIX}")))
     raise ValueError(f"question_prefix: {name!r} is not one of none, {known}, and no such file exists.")
+
+
+def _read_file(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"question_prefix: {path} is not UTF-8 text.") from None
+
+    if not text:
+        raise ValueError(f"question_prefix: {path} is empty. For no prefix say question_prefix: none.")
+
+    return text
 
 
 def add_prefix(question: str, prefix: str) -> str:
