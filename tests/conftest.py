@@ -1,5 +1,6 @@
-"""What every test may rely on: no network, and the shared real data where it exists."""
+"""What every test may rely on: no network, the shared real data where it exists, and real recipes made small."""
 
+import json
 import os
 from pathlib import Path
 
@@ -26,3 +27,33 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def reduced(tmp_path_factory) -> dict[str, str]:
+    """Overrides that make a recipe for real models run here, everything else as it stands in the file.
+
+    The model is a twin, the hub's data sets are four local rows of the same columns, the device is the CPU, the global
+    batch is 4 (one step an epoch), and the GPU packages, which are not installed, are not asked for.
+    """
+    from virgo_factory.preflight.twin import make_twin
+
+    folder = tmp_path_factory.mktemp("reduced")
+    info = json.loads((ROOT / "dataset_info.json").read_text())
+    for name in [name for name, entry in info.items() if "hf_hub_url" in entry]:
+        info[name] = {"file_name": "rows.jsonl", "formatting": info[name]["formatting"]}
+
+    rows = (ROOT / "recipes/demo/long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()[:4]
+    (folder / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    return {
+        "model_name_or_path": str(make_twin(folder / "twin")),
+        "dataset_dir": str(folder),
+        "use_cpu": "true",
+        "enable_liger_kernel": "false",
+        "flash_attn": "disabled",
+        "global_batch_size": "4",
+        "num_train_epochs": "5",
+        "preprocessing_num_workers": "1",
+        "logging_steps": "1",
+    }

@@ -6,6 +6,7 @@ recipes in one process and writes what LLaMA-Factory made of them.
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -214,6 +215,97 @@ def test_the_header_quotes_table_2(name, shared_data):
         }
 
     assert quoted.groups() == tuple(table[name] for name in ("MathVerse", "MathVision", "OlympiadBench", "MMMU"))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", PAPER_BATCH)
+def test_a_twin_trains_on_it(name, reduced, tmp_path):
+    recipe = load(name)
+    out = tmp_path / "out"
+    overrides = [f"{key}={value}" for key, value in {**reduced, "output_dir": out}.items()]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "1", "OMP_NUM_THREADS": "1"}
+    command = ["llamafactory-cli", "train", name, *overrides]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+
+    assert f"{recipe['dataset']}: 4 rows in, 4 kept, 0 dropped" in run.stdout + run.stderr
+    log = [json.loads(line) for line in (out / "trainer_log.jsonl").read_text().splitlines()]
+    assert [entry["current_steps"] for entry in log if "loss" in entry] == [1, 2, 3, 4, 5]
+    assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-5"]
+    weights = "adapter_model.safetensors" if recipe["finetuning_type"] == "lora" else "model.safetensors"
+    for folder in (out, out / "epoch-5"):
+        assert (folder / weights).is_file()
+        assert "<|begin_of_thought|>" in (folder / "added_tokens.json").read_text() or not recipe.get("marker_tokens")
+
+
+LAUNCHER = """#!/bin/bash
+echo "$NODE_RANK of $NNODES at $MASTER_ADDR:$MASTER_PORT torchrun=$FORCE_TORCHRUN cache=$HF_HOME: $*" >> "$CALLS"
+"""
+SRUN = """#!/bin/bash
+while [[ "$1" == -* ]]; do shift; done
+for node in $(seq 0 $((SLURM_JOB_NUM_NODES - 1))); do SLURM_NODEID=$node "$@" || exit; done
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """A stand-in for Slurm: runs recipes/launch/virgo72b.slurm for 8 nodes and returns what each node would call."""
+    scripts = {
+        "srun": SRUN,
+        "scontrol": "#!/bin/bash\nprintf 'node%s\\n' 1 2 3 4 5 6 7 8\n",
+        "llamafactory-cli": LAUNCHER,
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+
+    def submit(*arguments: str, **environment: str) -> tuple[subprocess.CompletedProcess, list[str]]:
+        job = {"SLURM_JOB_NUM_NODES": "8", "SLURM_JOB_NODELIST": "node[1-8]", "CALLS": str(tmp_path / "calls")}
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        run = subprocess.run(
+            ["bash", "recipes/launch/virgo72b.slurm", *arguments],
+            cwd=ROOT,
+            env={"PATH": path, **job, **environment},
+            capture_output=True,
+            text=True,
+        )
+        calls = tmp_path / "calls"
+        return run, calls.read_text().splitlines() if calls.exists() else []
+
+    return submit
+
+
+def test_the_slurm_file_starts_one_command_a_node(slurm):
+    run, calls = slurm(HF_HOME="/shared/hf")
+    assert run.returncode == 0, run.stderr
+    where = "of 8 at node1:29500 torchrun=1 cache=/shared/hf"
+    assert calls == [f"{node} {where}: train recipes/virgo72b_dt.yaml" for node in range(8)]
+
+
+def test_the_slurm_file_hands_on_another_recipe_and_overrides(slurm):
+    _, calls = slurm("recipes/virgo7b_dt.yaml", "seed=1", HF_HOME="/shared/hf", MASTER_PORT="1234")
+    assert calls[3] == "3 of 8 at node1:1234 torchrun=1 cache=/shared/hf: train recipes/virgo7b_dt.yaml seed=1"
+
+
+def test_the_slurm_file_wants_a_shared_cache(slurm):
+    run, calls = slurm()
+    assert run.returncode != 0 and "set HF_HOME" in run.stderr
+    assert not calls
+
+
+@pytest.mark.parametrize("page", ["recipes/README.md", "recipes/launch/torchrun.md", "README.md"])
+def test_pages_name_recipes_that_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"recipes/[\w/-]+\.(?:yaml|json|slurm|md)", text))
+    assert named
+    assert not [name for name in named if not (ROOT / name).is_file()]
+
+
+def test_the_index_names_every_recipe():
+    text = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
+    assert not [name for name in PAPER_BATCH if name not in text and not name.endswith("virgo72b_dt.yaml")]
+    assert "virgo72b.slurm" in text
 
 
 def parse_recipes(out: str, names: list[str]) -> None:
