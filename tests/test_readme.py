@@ -1,0 +1,255 @@
+"""Every command in README.md is executed, and every table in it agrees with the code.
+
+Commands for real models are executed as they stand, with overrides behind them that make the run small (see `reduced`
+in conftest.py): a tiny twin, four rows, the CPU. A command that is not in COVERED fails the first test.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+from virgo_factory.adapters import ADAPTERS
+from virgo_factory.recipes import recipe_files
+
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+COVERED = {
+    "make demo": "test_make_calls_what_the_readme_says; what it calls is run by the tests of the demo",
+    "make test": "test_make_calls_what_the_readme_says; it is the way in which these tests are run (.ci/run)",
+    'pip install ".[deepspeed]"': "test_installing_moves_nothing: resolved against the installed set, not installed",
+    'uv pip install --no-build-isolation-package flash-attn ".[deepspeed,gpu]"': (
+        "test_installing_the_gpu_extras_moves_nothing: resolved, without building flash-attn"
+    ),
+    "virgo-factory recipes copy .": "test_copy_then_train_on_one_node: as it stands",
+    "FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml": "test_copy_then_train_on_one_node: reduced",
+    (
+        "FORCE_TORCHRUN=1 NNODES=8 NODE_RANK=0 MASTER_ADDR=10.0.0.1 MASTER_PORT=29500 "
+        "llamafactory-cli train recipes/virgo72b_dt.yaml"
+    ): "test_train_on_several_nodes: reduced, two nodes on this machine",
+    "llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts": (
+        "test_train_on_your_own_long_thoughts: reduced, on the entry and the row that the README shows"
+    ),
+    "llamafactory-cli train -h | grep virgo-factory": "test_the_switch: as it stands",
+    "VIRGO_FACTORY_DISABLE=1 llamafactory-cli train -h | grep -c virgo-factory": "test_the_switch: as it stands",
+}
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def command(beginning: str) -> str:
+    """Return the one command of the README that begins so."""
+    (found,) = [line for block in blocks("bash") for line in block.splitlines() if line.startswith(beginning)]
+    return found
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading."""
+    lines = README[README.index(heading) :].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|---"))
+    rows = []
+    for line in lines[start + 1 :]:
+        if not line.startswith("|"):
+            return rows
+
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+
+    return rows
+
+
+def execute(text: str, folder: Path, overrides: dict | None = None, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command of the README in a shell, with this environment's programs and the overrides behind it."""
+    behind = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    settings = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        ["bash", "-c", f"{text} {behind}"], cwd=folder, env=settings, capture_output=True, text=True, timeout=900
+    )
+
+
+def test_every_command_is_covered():
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    assert sorted(commands) == sorted(COVERED)
+    for how in COVERED.values():
+        assert callable(globals()[re.match(r"\w+", how)[0]])
+
+
+def test_make_calls_what_the_readme_says():
+    calls = {
+        "demo": ["virgo-factory demo"],
+        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests\n", "-m integration"],
+    }
+    for target, lines in calls.items():
+        # All prerequisites count as done: this prints, and installs nothing.
+        made = ["make", "--dry-run", "--old-file=.venv/installed", target]
+        run = subprocess.run(made, cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        for line in lines:
+            assert line in run.stdout
+
+    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+@pytest.mark.integration
+def test_installing_moves_nothing(tmp_path):
+    report = tmp_path / "report.json"
+    run = execute(command("pip install") + f" --dry-run --quiet --report {report}", ROOT)
+    assert run.returncode == 0, run.stderr[-3000:]
+    installed = {item["metadata"]["name"] for item in json.loads(report.read_text())["install"]}
+    assert installed == {"virgo-factory"}, "in the tested environment, nothing else is to be installed"
+
+
+@pytest.mark.integration
+def test_installing_the_gpu_extras_moves_nothing():
+    text = command("uv pip install").replace("uv pip install", f"uv pip install --dry-run --python {sys.executable}")
+    run = execute(text, ROOT, FLASH_ATTENTION_SKIP_CUDA_BUILD="TRUE")
+    assert run.returncode == 0, run.stderr[-3000:]
+    changes = re.findall(r"^ ([+-]) ([\w-]+)", run.stderr, re.MULTILINE)
+    assert {("+", "flash-attn"), ("+", "liger-kernel")} <= set(changes)
+    assert {name for _, name in changes} == {"flash-attn", "liger-kernel", "virgo-factory"}
+
+
+@pytest.mark.integration
+def test_copy_then_train_on_one_node(tmp_path, reduced):
+    run = execute(command("virgo-factory recipes copy"), tmp_path)
+    assert run.returncode == 0, run.stderr
+    (tmp_path / "dataset_info.json").replace(tmp_path / "as_copied.json")
+    for name in ("dataset_info.json", "rows.jsonl"):
+        shutil.copy(Path(reduced["dataset_dir"]) / name, tmp_path)
+
+    overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
+    run = execute(command("FORCE_TORCHRUN=1 llamafactory-cli"), tmp_path, overrides, NPROC_PER_NODE="1")
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    out = tmp_path / "saves/virgo7b/full/dt"
+    assert (out / "epoch-5/model.safetensors").is_file()
+    assert json.loads((out / "virgo_rows.json").read_text())["datasets"][0]["kept"] == 4
+
+
+@pytest.mark.integration
+def test_train_on_several_nodes(tmp_path, reduced):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    text = command("FORCE_TORCHRUN=1 NNODES=8").replace("NNODES=8", "NNODES=2").replace("10.0.0.1", "127.0.0.1")
+    text = text.replace("29500", str(port))
+    behind = " ".join(f"{key}={value}" for key, value in {**reduced, "output_dir": tmp_path / "out"}.items())
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    settings = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "NPROC_PER_NODE": "1"}
+    nodes = []
+    for rank in range(2):
+        with open(tmp_path / f"node{rank}.log", "w") as log:
+            line = f"{text.replace('NODE_RANK=0', f'NODE_RANK={rank}')} {behind}"
+            nodes.append(subprocess.Popen(["bash", "-c", line], cwd=ROOT, env=settings, stdout=log, stderr=log))
+
+    try:
+        codes = [node.wait(timeout=900) for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
+
+    assert codes == [0, 0], (tmp_path / "node0.log").read_text()[-4000:]
+    log = (tmp_path / "out/trainer_log.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["total_steps"] == 5, "a global batch of 4 rows on two ranks is one step an epoch"
+    assert "world size: 2" in (tmp_path / "node0.log").read_text() + (tmp_path / "node1.log").read_text()
+
+
+@pytest.mark.integration
+def test_train_on_your_own_long_thoughts(tmp_path, reduced):
+    entry, row = blocks("json")
+    assert execute(command("virgo-factory recipes copy"), tmp_path).returncode == 0
+    (tmp_path / "dataset_info.json").write_text(entry)
+    (tmp_path / "my_thoughts.jsonl").write_text(row)
+    overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
+    run = execute(command("llamafactory-cli train recipes/virgo7b_dt_lora"), tmp_path, {**overrides, "max_steps": 1})
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    (account,) = json.loads((tmp_path / "saves/my_thoughts/virgo_rows.json").read_text())["datasets"]
+    assert (account["name"], account["rows_in"], account["kept"]) == ("my_thoughts", 1, 1)
+
+
+def test_the_row_it_shows_is_an_example_of_the_format_it_names():
+    entry, row = (json.loads(block) for block in blocks("json"))
+    example = ADAPTERS[entry["my_thoughts"]["formatting"]](row)
+    assert example.question == "What is 7 x 8?"
+    assert example.response.solution == "The answer is \\boxed{56}."
+    assert "columns" not in entry["my_thoughts"] and "tags" not in entry["my_thoughts"]
+
+
+@pytest.mark.integration
+def test_the_row_account_it_quotes_is_the_demos(tmp_path, reduced):
+    overrides = {key: reduced[key] for key in ("model_name_or_path",)}
+    demo = "llamafactory-cli train recipes/virgo_demo_dt.yaml max_steps=1"
+    run = execute(demo, ROOT, {**overrides, "output_dir": tmp_path / "out"})
+    assert run.returncode == 0, run.stderr[-4000:]
+    (line,) = re.findall(r"virgo_demo_dt: \d+ rows in.*", run.stdout + run.stderr)
+    assert blocks("text") == [f"{line}\n"]
+
+
+@pytest.mark.integration
+def test_the_switch():
+    run = execute(command("llamafactory-cli train -h"), ROOT)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) >= len(plugin_keys()) - 1
+
+    run = execute(command("VIRGO_FACTORY_DISABLE=1"), ROOT)
+    assert run.stdout == "0\n"
+
+
+def plugin_keys() -> set[str]:
+    """The recipe keys that the plugin adds."""
+    from dataclasses import fields
+
+    from virgo_factory.hooks import arguments
+
+    classes = (arguments._DataKeys, arguments._ModelKeys, arguments._FinetuningKeys)
+    return {item.name for extension in classes for item in fields(extension)}
+
+
+def test_the_table_of_keys_is_complete():
+    from virgo_factory.hooks.arguments import CHOICES
+
+    rows = {tuple(re.findall(r"`(\w+)`", cells[0])): cells[1] for cells in table("## What installing it does")}
+    assert {key for keys in rows for key in keys} == plugin_keys()
+    for key, choices in CHOICES.items():
+        assert set(re.findall(r"`(\w+)`", rows[(key,)])) == set(choices)
+
+
+def test_the_table_of_recipes_is_complete():
+    named = {cells[0].strip("`") for cells in table("## Recipes")}
+    assert named == {name.removesuffix(".yaml") for name in recipe_files() if re.fullmatch(r"[^/]+\.yaml", name)}
+
+
+def test_the_table_of_pins_is_that_of_the_package():
+    said = " ".join(cells[0] for cells in table("## Versions")).replace(" ", "")
+    for requirement in requires("virgo-factory"):
+        name, bounds = re.match(r"([\w-]+)(?:\[[^\]]*\])?([^;]*)", requirement).groups()
+        if name in ("transformers", "deepspeed", "liger-kernel", "torch"):
+            lowest_first = ",".join(sorted(bounds.strip().split(","), reverse=True))
+            assert f"{name}{lowest_first}" in said, requirement
+
+    pins = (ROOT / "constraints.txt").read_text()
+    for name, version in re.findall(r"(llamafactory|vllm|fastapi)((?:\d+\.)+\d+)", said):
+        assert f"{name}=={version}" in pins
+
+
+def test_the_files_it_links_to_exist():
+    for link in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / link).is_file(), link
+
+
+def test_it_is_plain():
+    assert README.isascii()
+    assert len(README.splitlines()) < 180
