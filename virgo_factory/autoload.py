@@ -6,6 +6,7 @@ or this package is imported, until LLaMA-Factory imports one of the modules in H
 module, once, right after the module has run.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -25,8 +26,11 @@ HOOKS = {
 }
 """Module of LLaMA-Factory -> `file:function` in virgo_factory/hooks."""
 
+TESTED = ("0.9.5",)
+"""Versions of LLaMA-Factory whose internals the hooks were written against and tested with."""
+
 failures: dict[str, BaseException] = {}
-"""Hooks that could not be applied. A run that uses the plugin refuses to start when there is one (hooks/run.py)."""
+"""Hooks that could not be applied. A run that uses the plugin refuses to start when there is one (`check_hooks`)."""
 
 
 class HookFinder:
@@ -87,6 +91,56 @@ class HookFinder:
                 raise
 
             failures[HOOKS[name]] = error
+            if name == "llamafactory.hparams.parser":
+                with contextlib.suppress(Exception):
+                    _explain_unknown_keys(module)
+
+
+def check_hooks() -> None:
+    """Raise if a hook could not be applied: the run would silently train on something else.
+
+    Called where a run shows that it uses the plugin: its keys, its templates, its formattings.
+
+    Raises:
+        RuntimeError: with every failed hook, and what to do.
+    """
+    if failures:
+        raise RuntimeError(failure_message())
+
+
+def failure_message() -> str:
+    """Return which hooks failed, why, and what to do."""
+    import importlib.metadata
+
+    failed = "\n".join(f"  {name}: {type(error).__name__}: {error}" for name, error in failures.items())
+    return (
+        f"virgo-factory could not attach itself to LLaMA-Factory {importlib.metadata.version('llamafactory')} "
+        f"(tested: {', '.join(TESTED)}):\n{failed}\n"
+        "Install a tested version, or set VIRGO_FACTORY_DISABLE=1 and remove its keys."
+    )
+
+
+def _explain_unknown_keys(module) -> None:
+    """Add why to the errors of a parser that may not know the plugin's keys."""
+
+    def explaining(stock):
+        def parse(args=None):
+            try:
+                return stock(args)
+            except Exception as error:
+                if failure_message() not in str(error):
+                    error.add_note(failure_message())
+
+                raise
+
+        return parse
+
+    from virgo_factory.hooks.rebind import rebind
+
+    for name in ("get_train_args", "get_infer_args"):
+        stock = getattr(module, name, None)
+        if stock is not None:
+            rebind(stock, explaining(stock))
 
 
 def autoload() -> None:

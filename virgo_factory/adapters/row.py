@@ -157,14 +157,19 @@ def domain_of(row: Mapping[str, Any]) -> str | None:
     return domain if isinstance(domain, str) and _is_unicode(domain) else None
 
 
-def row_id(row: Mapping[str, Any], question: str) -> str:
-    """Return the row's own id, or twelve hexadecimal digits of its question's SHA-256 where it has none."""
+def own_id(row: Mapping[str, Any]) -> str:
+    """Return the row's own id as text; "" where it has none."""
     for column in ("id", "uuid", "idx"):
         value = row.get(column)
         if value is not None and value != "":
             return str(value)
 
-    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return ""
+
+
+def row_id(row: Mapping[str, Any], question: str) -> str:
+    """Return the row's own id, or twelve hexadecimal digits of its question's SHA-256 where it has none."""
+    return own_id(row) or hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def check_example(example: Example) -> Example:

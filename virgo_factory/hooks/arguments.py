@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Any
 
+from virgo_factory.autoload import check_hooks
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.prefix import read_prefix
 
@@ -50,7 +51,11 @@ def _extend(module: ModuleType, name: str, extension: type) -> None:
 
 def check_values(arguments: Any) -> None:
     """Raise a ValueError that names the allowed values if one of the plugin's keys has a wrong one."""
-    for key, value in our_keys(arguments).items():
+    keys = our_keys(arguments)
+    if keys:
+        check_hooks()  # here, too, since hooks/run.py may be what failed
+
+    for key, value in keys.items():
         if key in CHOICES and value not in CHOICES[key]:
             raise ValueError(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}.")
 
@@ -59,7 +64,11 @@ def check_values(arguments: Any) -> None:
                 raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
 
         if key == "keep_model_at_epochs":
-            if not value or any(isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1 for epoch in value):
+            if (
+                not isinstance(value, list)
+                or not value
+                or any(isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1 for epoch in value)
+            ):
                 raise ValueError(f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5].")
 
         if key == "marker_tokens" and not isinstance(value, bool):

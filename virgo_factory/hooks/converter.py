@@ -13,7 +13,8 @@ from datasets import Features, Value
 from llamafactory.data.data_utils import Role
 
 from virgo_factory.adapters import ADAPTERS, to_example
-from virgo_factory.adapters.row import RejectedRow
+from virgo_factory.adapters.row import RejectedRow, own_id
+from virgo_factory.autoload import check_hooks
 from virgo_factory.datasets.media import BadMedia, resolve_image
 from virgo_factory.prefix import add_prefix, read_prefix
 
@@ -60,11 +61,21 @@ ALIGNED_FEATURES = Features(
 
 @dataclass
 class LongThoughtConverter:
-    """Converts rows of one dataset. `code` is a fingerprint of our code and prompts, part of the cache's key."""
+    """Converts rows of one dataset.
+
+    Attributes:
+        code: fingerprint of our code and prompts, part of the cache's key.
+        prefix: the text of the question prefix, also part of it: a file of the user's own may be edited.
+    """
 
     dataset_attr: Any
     data_args: Any
     code: str = ""
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        check_hooks()
+        self.prefix = read_prefix(self.data_args.question_prefix)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         row = dict(row)
@@ -85,11 +96,10 @@ class LongThoughtConverter:
         except BadMedia as error:
             return {**self._aligned([], [], "", None), **place, **self._rejected(raw, "image missing", str(error))}
 
-        prefix = read_prefix(self.data_args.question_prefix)
         messages = []
         for turn in example.turns:
             response = turn.response if isinstance(turn.response, str) else turn.response.render()
-            messages.append({"role": Role.USER.value, "content": add_prefix(turn.question, prefix)})
+            messages.append({"role": Role.USER.value, "content": add_prefix(turn.question, self.prefix)})
             messages.append({"role": Role.ASSISTANT.value, "content": response})
 
         return {
@@ -123,8 +133,9 @@ class LongThoughtConverter:
 
     @staticmethod
     def _rejected(raw: Any, reason: str, detail: str) -> dict[str, Any]:
-        own_id = next((str(raw[key]) for key in ("id", "uuid", "idx") if isinstance(raw, dict) and raw.get(key)), "")
-        return {"_row_id": own_id, "_row_reason": reason, "_row_detail": detail}
+        texts = {"_row_id": own_id(raw) if isinstance(raw, dict) else "", "_row_reason": reason, "_row_detail": detail}
+        # The row's own text may be in it, with half a surrogate pair, on which Arrow would stop.
+        return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()}
 
 
 def register_converters(module: ModuleType) -> None:

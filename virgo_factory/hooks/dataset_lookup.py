@@ -1,5 +1,6 @@
 """A dataset that the user's dataset_info.json lacks but the package knows is taken from the package."""
 
+import functools
 import json
 import os
 from types import ModuleType
@@ -64,6 +65,9 @@ def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:
         except (OSError, ValueError):
             return dataset_dir  # stock says what is wrong with it
 
+        if not isinstance(info, dict):
+            return dataset_dir
+
     packaged = packaged_datasets()
     missing = [name for name in names if name not in info]
     if not missing or any(name not in packaged for name in missing):
@@ -75,3 +79,10 @@ def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:
         )
 
     return {**info, **{name: packaged[name] for name in missing}}
+
+
+@functools.cache  # LLaMA-Factory and our hooks look a dataset up several times a run
+def _tell(name: str, dataset_dir: str) -> None:
+    logger.info_rank0(
+        f"virgo-factory: dataset {name} is not in dataset_info.json of {dataset_dir!r}; it is taken from the package."
+    )

@@ -31,6 +31,7 @@ from virgo_factory.datasets.reader import SUFFIXES, read_rows
 from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, ROW_FEATURES
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
+from virgo_factory.hooks.template import is_ours
 
 
 RELIES_ON = {
@@ -248,7 +249,7 @@ def _accounting(stock: Any) -> Any:
         if not getattr(data_args, "virgo_used", False):
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 
-        if processor is not None and data_args.question_prefix is not None:
+        if processor is not None and is_ours(tokenizer.chat_template):
             processor.chat_template = tokenizer.chat_template  # both are saved, into one file
 
         settings = row_settings(model_args, data_args, training_args, stage, tokenizer)

@@ -9,19 +9,21 @@ import importlib.metadata
 import json
 import math
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
 
-from virgo_factory import autoload
+from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.hooks.template import BASES
+from virgo_factory.prefix import read_prefix
 
 
 RELIES_ON = {
@@ -34,9 +36,6 @@ RELIES_ON = {
         "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"
     ],
 }
-
-TESTED = ("0.9.5",)
-"""Versions of LLaMA-Factory whose internals the hooks were written against and tested with."""
 
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
 LORA_TARGETS = ("embed_tokens", "lm_head")
@@ -87,6 +86,9 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     finetuning_args.virgo_used = True
     data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
 
+    if training_args.resume_from_checkpoint is not None and not finetuning_args.use_mca:
+        training_args.resume_from_checkpoint = complete_checkpoint(training_args.resume_from_checkpoint)
+
     if training_args.use_cpu:
         prepare_cpu_ranks(training_args)
 
@@ -112,13 +114,7 @@ def check_plugin() -> None:
         RuntimeError: with the tested versions; DISABLE_VERSION_CHECK=1, LLaMA-Factory's own switch, makes an untested
             version a warning. A failed hook is never passed over: the run would train on something else.
     """
-    if autoload.failures:
-        failed = "\n".join(f"  {name}: {type(error).__name__}: {error}" for name, error in autoload.failures.items())
-        raise RuntimeError(
-            f"virgo-factory could not attach itself to LLaMA-Factory {_version()} (tested: {', '.join(TESTED)}):\n"
-            f"{failed}\nInstall a tested version, or set VIRGO_FACTORY_DISABLE=1 and remove its keys."
-        )
-
+    check_hooks()
     if _version() not in TESTED:
         message = f"virgo-factory has not been tested with LLaMA-Factory {_version()}, only with {', '.join(TESTED)}."
         if os.environ.get("DISABLE_VERSION_CHECK", "0").lower() not in ("1", "true", "y"):
@@ -235,6 +231,30 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
     )
 
 
+def complete_checkpoint(checkpoint: str) -> str | None:
+    """Return the checkpoint to resume from, or the last complete one before it, or None if there is none.
+
+    A run that was killed while it saved leaves a folder that LLaMA-Factory picks and cannot load. The trainer writes
+    trainer_state.json last (transformers 4.57.6, trainer.py, `_save_checkpoint`).
+    """
+    found = re.fullmatch(r"checkpoint-(\d+)", Path(checkpoint).name)
+    if found is None or Path(checkpoint, "trainer_state.json").is_file():
+        return checkpoint
+
+    steps = [
+        int(folder.name.removeprefix("checkpoint-"))
+        for folder in Path(checkpoint).parent.glob("checkpoint-*")
+        if folder.name.removeprefix("checkpoint-").isdigit() and (folder / "trainer_state.json").is_file()
+    ]
+    earlier = max((step for step in steps if step < int(found.group(1))), default=None)
+    instead = str(Path(checkpoint).parent / f"checkpoint-{earlier}") if earlier is not None else None
+    logger.warning_rank0(
+        f"virgo-factory: {checkpoint} was cut short while it was saved (no trainer_state.json); "
+        + (f"resuming from {instead}." if instead else "no complete checkpoint is left, so training starts again.")
+    )
+    return instead
+
+
 def check_steps_left(dataset: Any, training_args: Any) -> None:
     """Raise if the checkpoint to resume from is the run's last: LLaMA-Factory would train 0 steps and exit 0.
 
@@ -275,11 +295,12 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
     keys = (
         *("template", "cutoff_len", "train_on_prompt", "mask_history", "packing", "neat_packing", "default_system"),
         *("tool_format", "max_samples", "val_size", "mix_strategy", "interleave_probs", "dataset", "eval_dataset"),
-        *("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
+        *("overlong", "malformed", "min_response_tokens", "max_response_tokens"),
     )
     vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()), ensure_ascii=True)
     return {
         **{key: getattr(data_args, key) for key in keys},
+        "question_prefix": read_prefix(data_args.question_prefix),  # the text: a file may be edited
         "marker_tokens": bool(model_args.marker_tokens),
         "image_max_pixels": model_args.image_max_pixels,
         "image_min_pixels": model_args.image_min_pixels,

@@ -11,6 +11,7 @@ from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
+from virgo_factory.autoload import check_hooks
 from virgo_factory.files import TEMPLATES as FILES
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.prefix import add_prefix, read_prefix
@@ -68,10 +69,13 @@ def register_templates(module: ModuleType) -> None:
     def get_template_and_fix_tokenizer(tokenizer, data_args):
         template = stock(tokenizer, data_args)
         if data_args.template in BASES:
+            check_hooks()
             if getattr(data_args, "virgo_serving", False):
                 template.serving_prefix = serving_prefix(tokenizer, data_args.question_prefix)
-            elif prefix := read_prefix(data_args.question_prefix):
-                tokenizer.chat_template = chat_template(data_args.template, prefix)
+            else:
+                prefix = read_prefix(data_args.question_prefix)
+                if prefix != serving_prefix(tokenizer, None):  # without one the model's own template stays
+                    tokenizer.chat_template = chat_template(data_args.template, prefix)
 
         return template
 
@@ -81,7 +85,7 @@ def register_templates(module: ModuleType) -> None:
 def chat_template(name: str, prefix: str) -> str:
     """Return templates/NAME.jinja with `prefix` as the default that a caller can override with `question_prefix`."""
     text = (FILES / f"{name}.jinja").read_text(encoding="utf-8")
-    literal = json.dumps(prefix)
+    literal = json.dumps(prefix, ensure_ascii=False)  # jinja reads no surrogate pairs
     return _DEFAULT.sub(lambda match: match.group().replace(match.group(1), literal), text, count=1)
 
 
@@ -92,3 +96,8 @@ def serving_prefix(tokenizer: Any, key: str | None) -> str:
 
     found = _DEFAULT.search(tokenizer.chat_template or "")
     return json.loads(found.group(1)) if found else ""
+
+
+def is_ours(chat_template: str | None) -> bool:
+    """Whether a chat template is one of templates/*.jinja, which can carry a question prefix."""
+    return bool(_DEFAULT.search(chat_template or ""))
