@@ -8,6 +8,7 @@ from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import GRADINGS, GradingConfig, grading
 from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import KINDS, REASONS, Answer, Question, Verdict
+from virgo_factory.answers.pool import Task, score_many
 
 
 __all__ = [
@@ -17,9 +18,11 @@ __all__ = [
     "Answer",
     "GradingConfig",
     "Question",
+    "Task",
     "Verdict",
     "extract",
     "grading",
     "judge",
     "score",
+    "score_many",
 ]

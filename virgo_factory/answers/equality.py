@@ -181,8 +181,13 @@ def _boolean(gold: str, answer: str) -> Verdict:
     return Verdict(CORRECT if got == wanted else WRONG, "same_text" if got == wanted else "other_text", "boolean")
 
 
+_NOTHING = frozenset(("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", r"\emptyset"))
+
+
 def _text(gold: str, answer: str) -> Verdict:
     wanted, got = words(gold), words(answer)
+    if wanted in _NOTHING and got in _NOTHING:
+        return Verdict(CORRECT, "same_text", "text")
     same_words = wanted == got or wanted.replace(" ", "") == got.replace(" ", "")
     if not same_words and 1 < len(got.split()) <= 40 and len(wanted) > 1:
         same_words = bool(re.search(rf"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer) {re.escape(wanted)}$", got)) and not re.search(
@@ -268,7 +273,7 @@ def _close(wanted, value, gold: Number, answer: Number, question: Question, conf
         return difference <= abs(one) * 1e-6
     if gold.decimals is not None and gold.decimals == answer.decimals:
         return False
-    return difference <= abs(one) * config.relative_tolerance
+    return difference <= larger * config.relative_tolerance * (1 + 1e-9)
 
 
 def _is_year(gold: Number, question: Question) -> bool:

@@ -7,6 +7,7 @@ math-verify's time limits are signals: it is called in the main thread of a proc
 import logging
 import re
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 
 from virgo_factory.answers.latex import characters, tidy
@@ -57,20 +58,21 @@ def guard(text: str) -> None:
         raise TooLarge("operator")
 
 
+before_loading: Callable[[], None] | None = None
+"""Called once, before math-verify is imported; a worker says so to the process that watches its clock."""
+
+
 @lru_cache(maxsize=1)
 def load():
     """Import math-verify (about two seconds) and return its functions and settings."""
+    if before_loading is not None:
+        before_loading()
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     from math_verify import LatexExtractionConfig, parse, verify
 
     for name in ("math_verify.parser", "math_verify.grader", "latex2sympy2_extended"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return parse, verify, (LatexExtractionConfig(boxed_match_priority=-1),)
-
-
-def loaded() -> bool:
-    """Whether math-verify is imported already."""
-    return load.cache_info().currsize > 0
 
 
 @lru_cache(maxsize=4_096)

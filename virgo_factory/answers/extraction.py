@@ -16,6 +16,11 @@ MAX_ANSWER = 2_000
 _TAIL = 60_000
 """Rules weaker than a box look only at so many last characters."""
 
+_END = 300
+"""In a response that was cut off, a phrase counts only within so many last characters."""
+_LONG = 2_000
+"""A response longer than this that stops inside a sentence was cut off by a token limit."""
+
 _SEVERAL = re.compile(
     r"\ball (?:possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
     r"triples|answers|integers|numbers|functions|points|coordinates|lengths|dimensions|zeros|intercepts|respectively)\b"
@@ -37,7 +42,8 @@ _PHRASE = re.compile(
 )
 _FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
 _REFUSAL = re.compile(
-    r"\b(?:cannot|can't|can not|could not|couldn't|unable to|impossible to|not possible to|don't know|not (?:provide|contain|give|include) enough|"
+    r"\b(?:(?:cannot|can't|can not|could not|couldn't)(?: \w+ly)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)|determine|answer|provide|solve|"
+    r"find|process|see|view|help|identify|say|give|tell|decide)|unable to|impossible to|not possible to|don't know|not (?:provide|contain|give|include) enough|"
     r"insufficient|not sufficient|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b", re.IGNORECASE
 )
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
@@ -47,7 +53,8 @@ _HEADER = re.compile(
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
 _NUMERAL = re.compile(
-    r"\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?|(?<![\w.])(?:(?<![\d)\]}]\s)(?<![\d)\]}])[-−]\s?)?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?(?:(?<=\d)\s?/\s?\d+|[eE][+-]?\d+)?(?<=\d)(?:\s*\\?%)?(?![\d])"
+    r"\(\s*-?\d+(?:\.\d+)?\s*,\s*-?\d+(?:\.\d+)?\s*\)|\b(?:between|from)\s\$?\d[\d.,]*\s(?:and|to)\s\$?\d[\d,]*(?:\.\d+)?"
+    r"|\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?|(?<![\w.])(?:(?<![\d)\]}]\s)(?<![\d)\]}])[-−]\s?)?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?(?:(?<=\d)\s?/\s?\d+|[eE][+-]?\d+)?(?<=\d)(?:\s*\\?%)?(?![\d])"
 )
 _SENTENCE_END = re.compile(r"\n|(?<=[a-z)\]}$*\"%°])\.(?=\s|$)|(?<=\d)\.(?=\s+[A-Z]|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)")
 
@@ -66,7 +73,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
         return Answer("", "none", "response")
     question = question or Question()
     options = options_of(question)
-    part, _ = parts(response)
+    part, ended = parts(response)
     text, where = part.text.replace("\x00", ""), part.where
     if not text.strip():
         return Answer("", "none", where)
@@ -84,6 +91,10 @@ def extract(response: str, question: Question | None = None) -> Answer:
 
     boxed = _from_box(text, question, options, where)
     if boxed is None:
+        if (where == "thought" and not ended) or _is_cut(text):
+            # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
+            boxed = _from_text(text[-_END:], question, options, where)
+            return boxed if boxed.rule == "phrase" else Answer("", "cut", where)
         boxed = _from_text(text[-_TAIL:], question, options, where)
         if boxed.rule in ("option", "letter", "number", "maths") and _refuses(text):
             return Answer("", "none", where)
@@ -125,6 +136,11 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
     if len(set(inside)) == 1:
         inside = inside[:1]
     return Answer(", ".join(inside)[:MAX_ANSWER], "box", where)
+
+
+def _is_cut(text: str) -> bool:
+    """Whether a long text stops inside a sentence."""
+    return len(text) > _LONG and text.rstrip()[-1:] not in set(".!?。)]}$*`|>\"'…:")
 
 
 def _refuses(text: str) -> bool:
@@ -227,12 +243,12 @@ def _tighten(said: str, question: Question) -> str:
             return ", ".join(segments)
         return unwrap(segments[-1])
     if question.kind in ("number", "count") or not re.search(r"[\\=^]", said):
-        tail = re.split(r"\b(?:is|are|equals?|was)\b|=|≈|:", said)[-1]
+        tail = re.split(r"\b(?:is|are|equals?|was)\b|=|≈|:|是|为|等于", said)[-1]
         tail = unwrap(tail)
         if tail and read_number(tail) is not None:
             return tail
         if question.kind in ("number", "count") and (numerals := _numerals(said)):
-            return numerals[-1]
+            return numerals[0 if re.match(r"[-$€£]?\d", said) else -1]
     return said
 
 
@@ -263,7 +279,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
 
 _THERE = re.compile(
     r"\b(?:there (?:is|are|was|were|will be)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**"
-    r"(\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE
+    r"(\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b(?!\s*[/=*+])", re.IGNORECASE
 )
 
 
@@ -301,7 +317,7 @@ def _choice(text: str, options: tuple[str, ...], where: str, question: Question)
     """The option a response names: its letter in a telling phrase, a letter alone, its text."""
     count = min(len(options) or 10, 26)
     whole = unwrap(text)
-    if len(whole) <= 300 and "\n" not in whole and (found := option_letter(whole, count)):
+    if len(whole) <= 300 and "\n" not in whole.replace(r"\n", " ") and (found := option_letter(whole, count)):
         return Answer(whole, "letter", where)
 
     for rule, pattern in _choice_rules(count):
@@ -317,17 +333,18 @@ def _choice(text: str, options: tuple[str, ...], where: str, question: Question)
             return Answer(said if len(matched) == 1 else said, "phrase", where)
 
     upper = f"A-{LETTERS[count - 1]}"
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if found := re.findall(rf"[(\[]\s*([{upper}])\s*[)\]]", text):
-        listed = "ABC"[:count] in "".join(found)
-        if not listed:
+        if "ABC"[:count] not in "".join(found):
             several = len(whole) <= 300 and len(set(found)) > 1
             return Answer(", ".join(sorted(set(found))) if several else found[-1], "letter", where)
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+        if len(lines) <= len(set(found)):
+            return Answer("", "none", where)
+        # The options were only listed: what is said beside the list counts.
+        lines = [line for line in lines if not re.match(rf"[(\[]?\s*[{upper}]\s*[)\].:]", line)]
     for line in (lines[0], lines[-1]) if lines else ():
-        if found := re.match(rf"(?:\*\*|\s)*([{upper}])(?:\*\*)?\s*(?:[.):：]|$)", line):
+        if found := re.match(rf"(?:\*\*|\s)*([{upper}])(?:\*\*)?\s*(?:[.):：\u4e00-\u9fff]|$)", line):
             return Answer(found[1], "letter", where)
-        else:
-            lines = [line for line in lines if not re.match(rf"[(\[]?\s*[{upper}]\s*[)\].:]", line)]
     if options:
         if (told := restated(question.text, text, options)) is not None:
             return Answer(options[told], "option", where)
@@ -392,7 +409,7 @@ _NO = frozenset(("not", "no", "never"))
 
 
 def restated(question: str, text: str, options: tuple[str, ...]) -> int | None:
-    """Return the option that a statement of a yes/no question chooses: "Is red larger than blue?" - "Red is not larger than blue."
+    """Return the option that a statement chooses: "Is red larger than blue?" is answered by "Red is not larger than blue".
 
     Only a statement with the question's own words in their order decides.
     """
@@ -413,6 +430,7 @@ def restated(question: str, text: str, options: tuple[str, ...]) -> int | None:
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text occurs in a text, by their last place; one inside another's place does not count."""
     plain = f" {words(text[-4_000:])} "
+    exact = tidy(text[-4_000:]).casefold().replace("$", "")
     places = []
     for index, option in enumerate(options):
         wanted = words(option)
@@ -420,6 +438,11 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
             told = list(re.finditer(rf"(?:^|\b(?:is|are|answer|be)) ({re.escape(wanted)}) ", plain))
             if told and not (wanted == "no" and re.match(r"no (?:information|context|data|such|more|other|further|way)\b", plain[told[-1].start(1) :])):
                 places.append((told[-1].start(1), told[-1].end(1), index))
+            continue
+        if re.fullmatch(r"[\d.,%$°]+", wanted):
+            told = list(re.finditer(rf"(?<![\w{{}}^_/.,\\:-]){re.escape(wanted)}(?![\w{{}}^_/:]|[.,]\d)", exact))
+            if told:
+                places.append((told[-1].start(), told[-1].end(), index))
             continue
         at = plain.rfind(f" {wanted} ") if wanted else -1
         if at >= 0:

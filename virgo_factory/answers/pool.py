@@ -196,20 +196,11 @@ def _work(pipe: Connection) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     except (ImportError, ValueError, OSError):
         pass  # no such limit on this system: the time limit remains
-    current = [0]
-    load = expressions.load
-
-    def announced():
-        if not load.cache_info().currsize:
-            pipe.send((current[0], None))
-        return load()
-
-    expressions.load = announced
+    expressions.before_loading = lambda: pipe.send((None, None))
     while True:
         try:
             chunk = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
         for index, task in chunk:
-            current[0] = index
             pipe.send((index, verdict_of(task)))
