@@ -111,13 +111,19 @@ def make_twin(
         vision_width: of the vision tower, a multiple of 32.
 
     Raises:
-        ValueError: an unknown family, or both a tokenizer and texts for one.
+        ValueError: an unknown family, an impossible size, or both a tokenizer and texts for one.
     """
     if family not in _FAMILIES:
         raise ValueError(f"no twin of family {family!r}; known are {', '.join(_FAMILIES)}")
 
     if tokenizer_folder is not None and texts is not None:
         raise ValueError("give tokenizer_folder or texts, not both")
+
+    if heads < 2 or heads % 2:
+        raise ValueError(f"heads: {heads} is not an even number; two query heads share one key-value head")
+
+    if vision_width < HEAD_DIM or vision_width % HEAD_DIM:
+        raise ValueError(f"vision_width: {vision_width} is not a multiple of {HEAD_DIM}")
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,335 @@
+"""The demo's folders and command, and its proofs: each holds for what a training leaves, and fails when that is not so."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
+
+from virgo_factory.datasets.account import DatasetAccount, DroppedRow, to_json
+from virgo_factory.demo import proofs, run
+
+
+ROOT = Path(__file__).parents[2]
+OVERLONG, CUT = "overlong > 1024 tokens", "no end of thought"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder such as a good training leaves behind, made without training."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    demo = run.plan(folder)
+    run.prepare(demo)
+    shutil.copytree(demo.base, demo.output)
+    weights = load_file(demo.base / "model.safetensors")
+    for offset, target in ((0.5, demo.output / "epoch-2"), (1.0, demo.output)):
+        target.mkdir(exist_ok=True)
+        moved = {
+            name: weight + offset if proofs.part_of(name) == proofs.LANGUAGE else weight
+            for name, weight in weights.items()
+        }
+        widened = {
+            name: weight if proofs.part_of(name) == proofs.VISION else weight.float() for name, weight in moved.items()
+        }
+        save_file(widened, target / "model.safetensors", metadata={"format": "pt"})
+
+    trained = [name for name in weights if proofs.part_of(name) != proofs.VISION]
+    state = {}
+    for i, name in enumerate(trained):
+        fill = 0.0 if proofs.part_of(name) == proofs.CONNECTOR else 0.1
+        moment = torch.full(weights[name].shape, fill)
+        state[i] = {"step": torch.tensor(80.0), "exp_avg": moment, "exp_avg_sq": moment}
+    checkpoint = demo.output / "checkpoint-80"
+    checkpoint.mkdir()
+    torch.save({"state": state, "param_groups": []}, checkpoint / "optimizer.pt")
+
+    account = DatasetAccount(run.DATASET, "train", rows_in=320, kept_for={"train": 313})
+    tokenizer = AutoTokenizer.from_pretrained(demo.base)
+    for number, line in enumerate(demo.rows.read_text(encoding="utf-8").splitlines()):
+        row = json.loads(line)
+        length = len(tokenizer(row["question"] + row["combined_text"]).input_ids)
+        reason = CUT if "<|end_of_solution|>" not in row["combined_text"] else OVERLONG if length > 1000 else ""
+        if reason:
+            account.dropped_rows.append(DroppedRow(number, str(demo.rows), number + 1, row["id"], reason))
+    account.reasons = dict(Counter(row.reason for row in account.dropped_rows).most_common())
+    (demo.output / "virgo_rows.json").write_text(json.dumps(to_json([account])))
+
+    losses = [7.0 - step / 20 for step in range(80)]
+    entries = [{"current_steps": i, "total_steps": 80, "loss": loss} for i, loss in enumerate(losses, start=1)]
+    text = "".join(json.dumps(entry) + "\n" for entry in [*entries, {"current_steps": 80, "total_steps": 80}])
+    (demo.output / "trainer_log.jsonl").write_text(text)
+    (demo.output / "trainer_state.json").write_text(json.dumps({"global_step": 80, "epoch": 4.0}))
+    count = sum(weight.numel() for weight in weights.values())
+    trainable = sum(weights[name].numel() for name in trained)
+    demo.log.write_text(f"trainable params: {trainable:,} || all params: {count:,} || trainable%: 84\n{account}\n")
+    Image.new("RGB", (640, 480)).save(demo.output / "training_loss.png")
+    return folder
+
+
+@pytest.fixture
+def demo(finished, tmp_path) -> run.Demo:
+    """A copy of the finished demo, to be spoilt."""
+    shutil.copytree(finished, tmp_path / "demo")
+    return run.plan(tmp_path / "demo")
+
+
+def test_a_good_run_is_proved(demo):
+    found = list(proofs.prove(demo))
+    assert [proof.name for proof in found if not proof.holds] == []
+    assert len(found) == 9
+
+
+def spoil_tensor(demo: run.Demo, part: str, folder: str = "", flip_sign_of_zero: bool = False) -> None:
+    """Change one bit of one number of a part."""
+    file = demo.output / folder / "model.safetensors"
+    weights = load_file(file)
+    name = next(name for name in weights if proofs.part_of(name) == part and name.endswith("bias"))
+    flat = weights[name].flatten()
+    flat[0] = -flat[0] if flip_sign_of_zero else torch.nextafter(flat[0].float(), torch.tensor(9.0)).to(flat.dtype)
+    if not flip_sign_of_zero and flat.dtype == torch.bfloat16:
+        flat[0] += 1e-3
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def keep_language(demo: run.Demo) -> None:
+    start, file = load_file(demo.base / "model.safetensors"), demo.output / "model.safetensors"
+    weights = load_file(file)
+    weights["lm_head.weight"] = start["lm_head.weight"].float()
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def spoil_optimiser(demo: run.Demo, number: int, value: float) -> None:
+    """Set the second moments of the first trained tensor of a kind (0: connector is idle; else it had a gradient)."""
+    file = demo.output / "checkpoint-80" / "optimizer.pt"
+    content = torch.load(file, weights_only=True)
+    states = [state for state in content["state"].values() if bool(state["exp_avg_sq"].any()) == bool(number)]
+    states[0]["exp_avg_sq"] = torch.full_like(states[0]["exp_avg_sq"], value)
+    states[0]["exp_avg"] = states[0]["exp_avg_sq"]
+    torch.save(content, file)
+
+
+def drop_account_row(demo: run.Demo) -> None:
+    file = demo.output / "virgo_rows.json"
+    content = json.loads(file.read_text())
+    content["datasets"][0]["dropped_rows"].pop()
+    file.write_text(json.dumps(content))
+
+
+def swap_account_row(demo: run.Demo) -> None:
+    file = demo.output / "virgo_rows.json"
+    content = json.loads(file.read_text())
+    content["datasets"][0]["dropped_rows"][0]["id"] = "math-linear-0001"
+    file.write_text(json.dumps(content))
+
+
+def rise(demo: run.Demo) -> None:
+    file = demo.output / "trainer_log.jsonl"
+    entries = [{"current_steps": i, "total_steps": 80, "loss": 7.0} for i in range(80)]
+    file.write_text("\n".join(map(json.dumps, entries)))
+
+
+SPOILS = {
+    "vision tower moved": (lambda demo: spoil_tensor(demo, proofs.VISION), {"vision tower frozen"}),
+    "sign of a zero flipped": (
+        lambda demo: spoil_tensor(demo, proofs.VISION, flip_sign_of_zero=True),
+        {"vision tower frozen"},
+    ),
+    "connector moved": (lambda demo: spoil_tensor(demo, proofs.CONNECTOR), {"connector unmoved by text"}),
+    "one language tensor still": (keep_language, {"language model trained"}),
+    "connector frozen": (
+        lambda demo: edit(demo.log, "trainable params: 771,712", "trainable params: 672,896"),
+        {"connector trainable"},
+    ),
+    "nothing in the log": (lambda demo: demo.log.write_text(""), {"connector trainable", "rows accounted for"}),
+    "connector had a gradient": (lambda demo: spoil_optimiser(demo, 0, 1e-9), {"connector unmoved by text"}),
+    "a language tensor had none": (lambda demo: spoil_optimiser(demo, 1, 0.0), {"connector unmoved by text"}),
+    "no optimiser": (
+        lambda demo: (demo.output / "checkpoint-80/optimizer.pt").unlink(),
+        {"connector unmoved by text"},
+    ),
+    "loss stays": (rise, {"loss fell"}),
+    "loss not a number": (lambda demo: edit(demo.output / "trainer_log.jsonl", "6.5}", "NaN}"), {"loss fell"}),
+    "no log of losses": (lambda demo: (demo.output / "trainer_log.jsonl").unlink(), {"loss fell"}),
+    "a dropped row not named": (drop_account_row, {"rows accounted for"}),
+    "another row named": (swap_account_row, {"rows accounted for"}),
+    "a kept row too many": (
+        lambda demo: edit(demo.output / "virgo_rows.json", '{"train": 313}', '{"train": 314}'),
+        {"rows accounted for"},
+    ),
+    "no account": (
+        lambda demo: (demo.output / "virgo_rows.json").unlink(),
+        {"rows accounted for", "every epoch complete"},
+    ),
+    "another dataset": (
+        lambda demo: edit(demo.output / "virgo_rows.json", "virgo_demo_dt", "virgo_dt"),
+        {"rows accounted for"},
+    ),
+    "a step too few": (lambda demo: edit(demo.output / "trainer_state.json", "80", "79"), {"every epoch complete"}),
+    "no kept epoch": (lambda demo: shutil.rmtree(demo.output / "epoch-2"), {"epochs kept for selection"}),
+    "kept epoch is the last": (
+        lambda demo: shutil.copy(demo.output / "model.safetensors", demo.output / "epoch-2"),
+        {"epochs kept for selection"},
+    ),
+    "no curve": (lambda demo: (demo.output / "training_loss.png").unlink(), {"loss curve drawn"}),
+}
+
+
+@pytest.mark.parametrize("case", SPOILS)
+def test_a_bad_run_is_not_proved(case, demo):
+    spoil, expected = SPOILS[case]
+    spoil(demo)
+    assert {proof.name for proof in proofs.prove(demo) if not proof.holds} == expected
+
+
+def test_models_with_other_tensors_cannot_be_compared(demo):
+    weights = load_file(demo.output / "model.safetensors")
+    weights["extra"] = torch.zeros(1)
+    save_file(weights, demo.output / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="do not hold the same tensors: extra"):
+        list(proofs.prove(demo))
+
+
+def test_the_chart_is_what_the_question_is_about(tmp_path):
+    with Image.open(proofs.draw_chart(tmp_path / "chart.png")) as picture:
+        assert picture.width * picture.height <= run.plan(tmp_path / "x").settings["image_max_pixels"]
+        counts = {colour: count for count, colour in picture.convert("RGB").getcolors()}
+    heights = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255), "orange": (255, 165, 0)}
+    pixels = {name: counts[colour] for name, colour in heights.items()}
+    assert (
+        sorted(pixels, key=pixels.get)
+        == sorted(proofs.BARS, key=proofs.BARS.get)
+        == ["blue", "red", "orange", "green"]
+    )
+
+
+def test_an_answer_needs_picture_prefix_and_text(demo):
+    prefix = "Please first think deeply about the question, and then put the final answer in \\boxed{}."
+    good = proofs.Answer(f"<|vision_end|>{prefix}\n{proofs.QUESTION}", 81, "text", 1)
+    assert proofs.answered(demo, good).holds
+    for bad in (
+        proofs.Answer(f"<|vision_end|>{proofs.QUESTION}", 81, "text", 1),
+        proofs.Answer(good.prompt, 1, "text", 1),
+        proofs.Answer(good.prompt, 81, " \n", 1),
+    ):
+        assert not proofs.answered(demo, bad).holds
+
+
+def test_in_a_checkout_the_command_is_the_documented_one(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert run.plan(Path("saves/never_made")).overrides == (
+        "model_name_or_path=saves/never_made/base",
+        "output_dir=saves/never_made/dt",
+    )
+    demo = run.Demo(run.FOLDER, Path("recipes", run.RECIPE), ())
+    assert demo.command[1:] == ["train", "recipes/virgo_demo_dt.yaml"]
+    assert (str(demo.base), str(demo.output)) == (
+        demo.settings["model_name_or_path"],
+        demo.settings["output_dir"],
+    )
+    assert demo.rows == Path("recipes/demo/long_thoughts.jsonl")
+
+
+@pytest.mark.parametrize("info", [None, "{}", "[]", "{", '{"virgo_demo_dt": {"file_name": "gone.jsonl"}}'])
+def test_elsewhere_the_files_of_the_package_are_used(info, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if info:
+        Path("dataset_info.json").write_text(info)
+    demo = run.plan()
+    assert demo.recipe.is_absolute() and demo.recipe.is_file()
+    assert [override.split("=")[0] for override in demo.overrides] == ["dataset_dir"]
+    assert demo.rows.is_file()
+    assert list(tmp_path.iterdir()) == ([tmp_path / "dataset_info.json"] if info else [])
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "precious.txt").write_text("x")
+    with pytest.raises(ValueError, match="holds something that the demo did not make"):
+        run.plan(tmp_path)
+
+
+def test_a_second_demo_replaces_the_first(demo):
+    (demo.folder / "notes.txt").write_text("mine")
+    (demo.base / "old.txt").write_text("old")
+    run.prepare(run.plan(demo.folder))
+    assert sorted(path.name for path in demo.folder.iterdir()) == ["base", run.MARKER, "notes.txt"]
+    assert not (demo.base / "old.txt").exists()
+    assert {proof.holds for proof in [proofs.loss_fell(demo), proofs.rows_accounted(demo)]} == {False}
+
+
+def fake_command(folder: Path, script: str) -> Path:
+    """An environment whose llamafactory-cli is a script."""
+    file = folder / "bin" / "llamafactory-cli"
+    file.parent.mkdir()
+    file.write_text(f"#!{sys.executable}\n{script}\n")
+    file.chmod(file.stat().st_mode | stat.S_IEXEC)
+    return file.parent / "python"
+
+
+def test_a_failed_training_ends_with_the_end_of_its_log(demo, tmp_path, monkeypatch):
+    script = "import sys; print('10%\\r20%\\rstep'); sys.exit('CUDA on fire')"
+    monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))
+    with pytest.raises(ValueError, match="(?s)ended with 1: .*train.*output_dir=.*train.log:\nstep\nCUDA on fire"):
+        list(run.train(demo))
+
+
+def test_the_training_sees_no_accelerator_and_no_hub(demo, tmp_path, monkeypatch):
+    script = "import os, json; print(json.dumps(dict(os.environ)))"
+    monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    last = list(run.train(demo))[-1]
+    seen = json.loads(demo.log.read_text())
+    assert (seen["CUDA_VISIBLE_DEVICES"], seen["HF_HUB_OFFLINE"], seen["OMP_NUM_THREADS"]) == ("", "1", "1")
+    assert seen["PATH"].split(os.pathsep)[0] == str(tmp_path / "bin")
+    assert last == run.Progress(80, 80, 3.05)
+
+
+def test_a_demo_that_is_stopped_stops_its_training(demo, tmp_path, monkeypatch):
+    script = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))
+    training = run.train(demo)
+    while not demo.log.exists() or not demo.log.read_text().strip():
+        next(training)
+    training.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(demo.log.read_text()), 0)
+
+
+def test_without_the_command_the_error_says_so(demo, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    with pytest.raises(ValueError, match="llamafactory-cli is not there"):
+        list(run.train(demo))
+
+
+@pytest.mark.integration
+def test_the_demo_runs_anywhere_twice_and_notices_a_spoilt_run(tmp_path):
+    """From a folder without a checkout, as a user of the wheel has it."""
+    command = [str(Path(sys.executable).parent / "virgo-factory"), "demo", "--dir", "here/demo"]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("proved  ") == 10 and "FAILED" not in done.stdout
+        assert "313 kept, 7 dropped (5 overlong > 1024 tokens, 2 no end of thought)" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
+
+    folder = tmp_path / "here" / "demo"
+    spoilt = run.plan(folder)
+    assert all(proof.holds for proof in proofs.prove(spoilt))
+    spoil_tensor(spoilt, proofs.VISION)
+    assert [proof.name for proof in proofs.prove(spoilt) if not proof.holds] == ["vision tower frozen"]

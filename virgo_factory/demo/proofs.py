@@ -1,0 +1,337 @@
+"""What the demo did, proved from the files and the log that it left: each proof reads them and can fail."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+from safetensors import safe_open
+from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+
+from virgo_factory.datasets.account import FILE_NAME, from_json
+from virgo_factory.demo.run import DATASET, Demo, losses
+from virgo_factory.prefix import read_prefix
+from virgo_factory.thought import LongThought, MalformedThought
+
+
+LANGUAGE, VISION, CONNECTOR = "language model", "vision tower", "connector"
+FALL = 0.7
+"""The mean of the last five losses is below this share of the mean of the first five."""
+
+QUESTION = "Which colour has the tallest bar?"
+BARS = {"red": 90, "green": 160, "blue": 40, "orange": 120}
+SIDE = 252
+"""Pixels: 63,504 in all, inside the recipe's image_max_pixels, and 9 x 9 visual tokens."""
+
+ANSWER_SEED = 2
+"""Of the sampling; nothing hangs on it, and it was not searched for sense: there is none."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One statement about the run, whether it holds, and the numbers that say so."""
+
+    name: str
+    holds: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """How many tensors of a part of the model differ from the start, of how many, and their parameters."""
+
+    changed: int
+    tensors: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the trained model said to a picture, and how the question went in."""
+
+    prompt: str
+    image_tokens: int
+    response: str
+    tokens: int
+
+
+def part_of(name: str) -> str:
+    """Return the part of a Qwen2-VL model that a tensor belongs to.
+
+    >>> part_of("visual.merger.ln_q.weight"), part_of("model.layers.0.mlp.up_proj.weight")
+    ('connector', 'language model')
+    """
+    if ".merger." in f".{name}":
+        return CONNECTOR
+    return VISION if "visual." in name else LANGUAGE
+
+
+def compare(start: Path, end: Path) -> dict[str, Change]:
+    """Return by part how a checkpoint differs from another, bit by bit, one tensor at a time.
+
+    Both sides are widened to float32 first, which loses nothing: LLaMA-Factory keeps trainable parameters in float32
+    (model/adapter.py:53), so that a bfloat16 tensor that did not move is saved as the same numbers in float32.
+
+    Raises:
+        ValueError: the two do not hold the same tensors.
+    """
+    counts: dict[str, list[int]] = {part: [0, 0, 0] for part in (LANGUAGE, VISION, CONNECTOR)}
+    with safe_open(start / "model.safetensors", "pt") as first, safe_open(end / "model.safetensors", "pt") as second:
+        if different := set(first.keys()) ^ set(second.keys()):
+            raise ValueError(f"{start} and {end} do not hold the same tensors: {', '.join(sorted(different)[:5])}")
+
+        for name in first.keys():
+            one, two = first.get_tensor(name), second.get_tensor(name)
+            if one.shape != two.shape:
+                raise ValueError(f"{name} is {tuple(one.shape)} in {start} and {tuple(two.shape)} in {end}")
+
+            count = counts[part_of(name)]
+            count[0] += not torch.equal(one.float().view(torch.int32), two.float().view(torch.int32))
+            count[1] += 1
+            count[2] += one.numel()
+
+    return {part: Change(*count) for part, count in counts.items()}
+
+
+def prove(demo: Demo) -> Iterator[Proof]:
+    """Yield one proof after the other, cheap ones first. A file that is missing makes its proof fail, not the demo."""
+    changes = compare(demo.base, demo.output)
+    yield vision_frozen(changes)
+    yield language_trained(changes)
+    yield connector_trainable(demo, changes)
+    yield connector_unmoved(demo, changes)
+    yield loss_fell(demo)
+    yield rows_accounted(demo)
+    yield steps_taken(demo)
+    yield epoch_kept(demo)
+    yield curve_drawn(demo)
+
+
+def vision_frozen(changes: dict[str, Change]) -> Proof:
+    """Every tensor of the vision tower equals the start's."""
+    vision = changes[VISION]
+    holds = vision.tensors > 0 and vision.changed == 0
+    return Proof("vision tower frozen", holds, f"{vision.changed} of {vision.tensors} tensors differ from the start")
+
+
+def language_trained(changes: dict[str, Change]) -> Proof:
+    """Every tensor of the language model moved."""
+    language = changes[LANGUAGE]
+    holds = language.tensors > 0 and language.changed == language.tensors
+    return Proof("language model trained", holds, f"{language.changed} of {language.tensors} tensors changed")
+
+
+def connector_trainable(demo: Demo, changes: dict[str, Change]) -> Proof:
+    """What LLaMA-Factory counted as trainable is language model and connector, no more and no less."""
+    name = "connector trainable"
+    text = demo.log.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"trainable params: ([\d,]+) \|\| all params: ([\d,]+)", text)
+    if not found:
+        return Proof(name, False, f"{demo.log} does not say how many parameters were trainable")
+
+    trainable, total = (int(number.replace(",", "")) for number in found.groups())
+    language, connector = changes[LANGUAGE].parameters, changes[CONNECTOR].parameters
+    holds = trainable == language + connector and connector > 0 and total == trainable + changes[VISION].parameters
+    return Proof(
+        name,
+        holds,
+        f"log: {trainable:,} trainable {'=' if holds else 'is not'} {language:,} language model + {connector:,} connector",
+    )
+
+
+def connector_unmoved(demo: Demo, changes: dict[str, Change]) -> Proof:
+    """The connector equals the start's, and the optimiser took its steps with a gradient of exactly zero.
+
+    Adam's mean of squared gradients is zero only if every gradient was. Its states carry no names, so that those
+    that are zero are compared with the connector by number and shapes.
+    """
+    name = "connector unmoved by text"
+    checkpoints = sorted(demo.output.glob("checkpoint-*/optimizer.pt"))
+    if not checkpoints:
+        return Proof(name, False, f"no checkpoint-*/optimizer.pt in {demo.output}")
+
+    states = torch.load(checkpoints[-1], map_location="cpu", weights_only=True)["state"].values()
+    idle = [state for state in states if not state["exp_avg_sq"].any() and not state["exp_avg"].any()]
+    with safe_open(demo.base / "model.safetensors", "pt") as base:
+        shapes = Counter(tuple(base.get_slice(key).get_shape()) for key in base.keys() if part_of(key) == CONNECTOR)
+
+    steps = {int(state["step"]) for state in states}
+    connector = changes[CONNECTOR]
+    holds = (
+        connector.tensors > 0
+        and connector.changed == 0
+        and Counter(tuple(state["exp_avg"].shape) for state in idle) == shapes
+        and len(states) == connector.tensors + changes[LANGUAGE].tensors
+        and len(steps) == 1
+        and min(steps) > 0
+    )
+    return Proof(
+        name,
+        holds,
+        f"{connector.changed} of {connector.tensors} tensors differ; gradient exactly zero in all "
+        f"{max(steps, default=0)} steps for {len(idle)} of {len(states)} trained tensors",
+    )
+
+
+def loss_fell(demo: Demo) -> Proof:
+    """The loss is clearly lower at the end."""
+    values = [loss for _, _, loss in losses(demo)]
+    if len(values) < 10 or not all(map(math.isfinite, values)):
+        return Proof("loss fell", False, f"{len(values)} losses in trainer_log.jsonl, not all of them numbers")
+
+    first, last = sum(values[:5]) / 5, sum(values[-5:]) / 5
+    return Proof("loss fell", last < FALL * first, f"first step {values[0]:.2f}, last step {values[-1]:.2f}")
+
+
+def rows_accounted(demo: Demo) -> Proof:
+    """The row account adds up and names the very rows that a count of our own finds to be too long or cut off."""
+    name = "rows accounted for"
+    file = demo.output / FILE_NAME
+    if not file.is_file():
+        return Proof(name, False, f"{file} is not there")
+
+    accounts = from_json(json.loads(file.read_text(encoding="utf-8")))
+    if [account.name for account in accounts] != [DATASET]:
+        return Proof(name, False, f"{file} is about {[account.name for account in accounts]}")
+
+    (account,) = accounts
+    total, expected = count_rows(demo)
+    found = {row.id: row.reason for row in account.dropped_rows}
+    holds = (
+        account.rows_in == total == account.kept + account.dropped
+        and account.dropped == len(account.dropped_rows)
+        and Counter(found.values()) == Counter(account.reasons)
+        and found.keys() == expected.keys()
+        and all(("overlong" in found[row_id]) == (reason == "overlong") for row_id, reason in expected.items())
+        and str(account) in demo.log.read_text(encoding="utf-8", errors="replace")
+    )
+    evidence = str(account).removeprefix(f"{DATASET}: ")
+    return Proof(
+        name, holds, evidence if holds else f"{evidence}; our own count drops {dict(sorted(expected.items()))}"
+    )
+
+
+def count_rows(demo: Demo) -> tuple[int, dict[str, str]]:
+    """Return how many rows there are, and id -> why of those to be dropped, counted without LLaMA-Factory.
+
+    Lengths are those of the chat template that was saved with the checkpoint.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(demo.output)
+    limit = demo.settings["cutoff_len"]
+    dropped, total = {}, 0
+    for line in demo.rows.read_text(encoding="utf-8").splitlines():
+        row, total = json.loads(line), total + 1
+        try:
+            response = LongThought.parse(row["combined_text"]).render()
+        except MalformedThought as error:
+            dropped[row["id"]] = error.reason
+            continue
+
+        messages = [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": response}]
+        if len(tokenizer.apply_chat_template(messages)) > limit:
+            dropped[row["id"]] = "overlong"
+
+    return total, dropped
+
+
+def steps_taken(demo: Demo) -> Proof:
+    """As many optimiser steps as kept rows, epochs and global batch ask for."""
+    name, file = "every epoch complete", demo.output / "trainer_state.json"
+    if not file.is_file() or not (demo.output / FILE_NAME).is_file():
+        return Proof(name, False, f"{file} or {FILE_NAME} is not there")
+
+    state = json.loads(file.read_text(encoding="utf-8"))
+    kept = sum(account.kept for account in from_json(json.loads((demo.output / FILE_NAME).read_text("utf-8"))))
+    batch, epochs = demo.settings["global_batch_size"], int(demo.settings["num_train_epochs"])
+    expected = epochs * math.ceil(kept / batch)
+    return Proof(
+        name,
+        state["global_step"] == expected and state["epoch"] == epochs,
+        f"{state['global_step']} steps, {expected} expected: {epochs} epochs of {kept} rows in batches of {batch}",
+    )
+
+
+def epoch_kept(demo: Demo) -> Proof:
+    """The models of the epochs to be kept are there, each another one than the last, with the same vision tower."""
+    name, parts = "epochs kept for selection", []
+    for epoch in demo.settings["keep_model_at_epochs"]:
+        folder = demo.output / f"epoch-{epoch}"
+        if not (folder / "model.safetensors").is_file():
+            return Proof(name, False, f"{folder} holds no model")
+
+        from_start, to_end = compare(demo.base, folder), compare(folder, demo.output)
+        if from_start[VISION].changed or not from_start[LANGUAGE].changed or not to_end[LANGUAGE].changed:
+            return Proof(name, False, f"{folder} is not a model on the way from the first to the last")
+
+        parts.append(f"{folder}: {to_end[LANGUAGE].changed} tensors differ from the last model")
+
+    return Proof(name, bool(parts), "; ".join(parts))
+
+
+def curve_drawn(demo: Demo) -> Proof:
+    """The loss curve is a picture."""
+    file = demo.output / "training_loss.png"
+    if not file.is_file():
+        return Proof("loss curve drawn", False, f"{file} is not there")
+
+    with Image.open(file) as picture:
+        picture.load()
+        return Proof("loss curve drawn", min(picture.size) > 100, f"{file}, {picture.width} x {picture.height} pixels")
+
+
+def draw_chart(file: Path) -> Path:
+    """Draw a bar chart of four colours and return its file."""
+    picture = Image.new("RGB", (SIDE, SIDE), "white")
+    pen = ImageDraw.Draw(picture)
+    width = SIDE // (2 * len(BARS) + 1)
+    for i, (colour, height) in enumerate(BARS.items()):
+        left = (2 * i + 1) * width
+        pen.rectangle((left, SIDE - 30 - height, left + width, SIDE - 30), fill=colour)
+
+    pen.line((width // 2, SIDE - 30, SIDE - width // 2, SIDE - 30), fill="black", width=2)
+    picture.save(file)
+    return file
+
+
+def ask(demo: Demo, max_new_tokens: int = 200) -> Answer:
+    """Return what the trained model answers to a question about a picture, with transformers alone, seeded.
+
+    Sampling is that of the checkpoint's generation_config.json, as a user would get it.
+    """
+    processor = AutoProcessor.from_pretrained(demo.output, use_fast=True)
+    model = AutoModelForImageTextToText.from_pretrained(demo.output, dtype=torch.float32).eval()
+    content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
+    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    with Image.open(draw_chart(demo.picture)) as picture:
+        inputs = processor(text=[prompt], images=[picture.convert("RGB")], return_tensors="pt")
+
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(ANSWER_SEED)
+        output = model.generate(**inputs, max_new_tokens=max_new_tokens)
+
+    new = output[0, inputs["input_ids"].shape[1] :]
+    image_tokens = int((inputs["input_ids"] == model.config.image_token_id).sum())
+    response = processor.tokenizer.decode(new, skip_special_tokens=True)
+    return Answer(prompt, image_tokens, response, len(new))
+
+
+def answered(demo: Demo, answer: Answer) -> Proof:
+    """A picture went in as visual tokens with the trained question prefix, and text came out."""
+    prefix = read_prefix(demo.settings["question_prefix"])
+    wanted = (SIDE // 28) ** 2
+    holds = (
+        f"<|vision_end|>{prefix}\n{QUESTION}" in answer.prompt
+        and answer.prompt.count(prefix) == 1
+        and answer.image_tokens == wanted
+        and bool(answer.response.strip())
+    )
+    return Proof(
+        "image question answered",
+        holds,
+        f"{answer.image_tokens} visual tokens and the trained prefix in, {answer.tokens} tokens out",
+    )

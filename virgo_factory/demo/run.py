@@ -1,0 +1,203 @@
+"""The demo's way: make the base model, let the stock command train it, hand over what there is to prove."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from virgo_factory.files import BUNDLE, DATASET_INFO, RECIPES
+
+
+RECIPE = "virgo_demo_dt.yaml"
+DATASET = "virgo_demo_dt"
+FOLDER = Path("saves/virgo_demo")
+"""Where the recipe itself puts base model and checkpoint."""
+
+MARKER = "made_by_virgo_demo.json"
+SEED = 2501
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The files of one demo.
+
+    Attributes:
+        folder: holds everything; `saves/virgo_demo` unless told otherwise.
+        recipe: the YAML that is trained: the one below the current directory, else the one in the package.
+        overrides: what has to be said on top of it, `key=value`; empty in a checkout with the usual folder.
+    """
+
+    folder: Path
+    recipe: Path
+    overrides: tuple[str, ...]
+
+    @property
+    def base(self) -> Path:
+        """The tiny random model that training starts from."""
+        return self.folder / "base"
+
+    @property
+    def output(self) -> Path:
+        """Checkpoint, row account, loss curve."""
+        return self.folder / "dt"
+
+    @property
+    def log(self) -> Path:
+        """All that the training command printed."""
+        return self.folder / "train.log"
+
+    @property
+    def picture(self) -> Path:
+        """The bar chart that the trained model is asked about."""
+        return self.folder / "chart.png"
+
+    @property
+    def settings(self) -> dict:
+        """The recipe's keys and values."""
+        return yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+
+    @property
+    def rows(self) -> Path:
+        """The long thoughts that are trained on, as the recipe names them."""
+        own = not any(override.startswith("dataset_dir=") for override in self.overrides)
+        folder = Path() if own else BUNDLE
+        info = json.loads((folder / DATASET_INFO.name).read_text(encoding="utf-8"))
+        return folder / info[DATASET]["file_name"]
+
+    @property
+    def command(self) -> list[str]:
+        """The stock command of the same environment."""
+        return [str(Path(sys.executable).parent / "llamafactory-cli"), "train", str(self.recipe), *self.overrides]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands: step of steps (0 of 0 while it starts), and the last loss that was logged."""
+
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+
+
+def plan(folder: Path = FOLDER) -> Demo:
+    """Return the demo of a folder, as it would run from the current directory. Writes nothing.
+
+    Raises:
+        ValueError: the folder holds something that no demo made.
+    """
+    if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} holds something that the demo did not make. Choose another --dir, or remove it.")
+
+    overrides = []
+    recipe = Path("recipes", RECIPE)
+    if not recipe.is_file():
+        recipe = RECIPES / RECIPE
+
+    if not _knows_dataset(Path(DATASET_INFO.name)):
+        overrides.append(f"dataset_dir={BUNDLE}")
+
+    if folder != FOLDER:
+        overrides += [f"model_name_or_path={folder / 'base'}", f"output_dir={folder / 'dt'}"]
+
+    return Demo(folder, recipe, tuple(overrides))
+
+
+def _knows_dataset(info: Path) -> bool:
+    """Whether a dataset_info.json of the current directory names the demo's rows, and they are there."""
+    try:
+        return Path(json.loads(info.read_text(encoding="utf-8"))[DATASET]["file_name"]).is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def prepare(demo: Demo) -> None:
+    """Make the base model of a demo anew, and remove what an earlier demo left behind."""
+    from virgo_factory.preflight.twin import make_twin
+
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    (demo.folder / MARKER).write_text('{"safe_to_replace": ["base", "dt"]}\n', encoding="utf-8")
+    for folder in (demo.base, demo.output):
+        shutil.rmtree(folder, ignore_errors=True)
+
+    for file in (demo.log, demo.picture):
+        file.unlink(missing_ok=True)
+
+    make_twin(demo.base, seed=SEED)
+
+
+def train(demo: Demo) -> Iterator[Progress]:
+    """Run the training command to its end, yielding where it stands; what it prints goes to `demo.log`.
+
+    The child sees no accelerator and no hub. It gets one thread (OMP_NUM_THREADS, unless that is set): for matrices
+    this small more threads only wait for each other, badly so on a busy machine.
+
+    Raises:
+        ValueError: the command is not there, or it failed; the message holds the end of its output.
+    """
+    if not Path(demo.command[0]).is_file():
+        raise ValueError(f"{demo.command[0]} is not there. Install llamafactory into this environment.")
+
+    path = os.pathsep.join([str(Path(demo.command[0]).parent), os.environ.get("PATH", "")])  # for torchrun
+    quiet = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PATH": path}
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ | quiet
+    with open(demo.log, "wb") as log:
+        child = subprocess.Popen(demo.command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+    try:
+        while child.poll() is None:
+            yield _progress(demo)
+            time.sleep(0.5)
+    finally:
+        if child.poll() is None:  # interrupted
+            child.terminate()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    if child.returncode:
+        raise ValueError(
+            f"the training command ended with {child.returncode}: {' '.join(demo.command)}\n"
+            f"The end of {demo.log}:\n{_tail(demo.log)}"
+        )
+
+    yield _progress(demo)
+
+
+def losses(demo: Demo) -> list[tuple[int, int, float]]:
+    """Return step, steps and loss of every logged step, from LLaMA-Factory's trainer_log.jsonl."""
+    file = demo.output / "trainer_log.jsonl"
+    if not file.is_file():
+        return []
+
+    entries = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # a line that is being written just now
+            continue
+
+        if "loss" in entry:
+            entries.append((entry["current_steps"], entry["total_steps"], entry["loss"]))
+
+    return entries
+
+
+def _progress(demo: Demo) -> Progress:
+    entries = losses(demo)
+    return Progress(*entries[-1]) if entries else Progress()
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    """Return the last lines of a log, each as it stood when its progress bars had been drawn."""
+    text = log.read_bytes().decode("utf-8", errors="replace")
+    kept = [line.rsplit("\r", 1)[-1] for line in text.split("\n")]
+    return "\n".join([line for line in kept if line.strip()][-lines:])
