@@ -38,6 +38,7 @@ class HookFinder:
 
     def __init__(self) -> None:
         self.pending = set(HOOKS)
+        self.applying = 0
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of a hooked module, with its loader wrapped; None for every other module."""
@@ -79,10 +80,11 @@ class HookFinder:
 
     def _apply(self, module) -> None:
         name = module.__name__
-        if name not in self.pending:
-            return
+        if name not in self.pending or (not self.applying and _hooks_are_being_imported()):
+            return  # in the second case its turn comes with the next import
 
         self.pending.discard(name)
+        self.applying += 1
         file, function = HOOKS[name].split(":")
         try:
             getattr(importlib.import_module(f"virgo_factory.hooks.{file}"), function)(module)
@@ -94,6 +96,16 @@ class HookFinder:
             if name == "llamafactory.hparams.parser":
                 with contextlib.suppress(Exception):
                     _explain_unknown_keys(module)
+        finally:
+            self.applying -= 1
+
+
+def _hooks_are_being_imported() -> bool:
+    """Whether somebody else has begun to import one of our hook files, which imports LLaMA-Factory in turn."""
+    return any(
+        name.startswith("virgo_factory.hooks.") and getattr(getattr(module, "__spec__", None), "_initializing", False)
+        for name, module in list(sys.modules.items())
+    )
 
 
 def check_hooks() -> None:

@@ -70,6 +70,7 @@ def register_templates(module: ModuleType) -> None:
         template = stock(tokenizer, data_args)
         if data_args.template in BASES:
             check_hooks()
+            template.serving_prefix = ""  # a template lives as long as the process
             if getattr(data_args, "virgo_serving", False):
                 template.serving_prefix = serving_prefix(tokenizer, data_args.question_prefix)
             else:
