@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -58,7 +57,7 @@ def test_help_names_every_verb_and_ends_with_an_example(call):
     code, out, _ = call("--help")
     assert code == 0
     for verb, line in VERBS.items():
-        assert re.search(rf"^  {verb} +{re.escape(line)}$", out, re.MULTILINE), verb
+        assert f" {verb} {line} " in " ".join(out.split())
 
     assert out.rstrip().splitlines()[-1].strip().startswith("llamafactory-cli train recipes/")
 
