@@ -7,11 +7,13 @@ room, nothing would be initialised.
 
 import contextlib
 import copy
+import json
 from types import ModuleType
 from typing import Any
 
 import torch
 from llamafactory.extras import logging
+from tokenizers import Tokenizer
 from transformers import AddedToken
 
 from virgo_factory.thought import MARKERS
@@ -63,6 +65,22 @@ def add_marker_tokens(tokenizer: Any, model_args: Any) -> None:
     logger.info_rank0(
         f"virgo-factory: added as single plain tokens: {', '.join(f'{m} = {i}' for m, i in ids.items())}."
     )
+
+
+def text_tokenizer(tokenizer: Any) -> Any:
+    """Return a tokenizer that reads the markers as text; the given one itself where it does.
+
+    It only counts: its `encode(text, add_special_tokens=False)` has the right length.
+    """
+    if hasattr(tokenizer, "virgo_text_tokenizer"):
+        return tokenizer.virgo_text_tokenizer
+
+    if not set(MARKERS) & set(tokenizer.get_added_vocab()) or not tokenizer.is_fast:
+        return tokenizer
+
+    core = json.loads(tokenizer.backend_tokenizer.to_str())  # of a later stage: the tokens came with the checkpoint
+    core["added_tokens"] = [token for token in core["added_tokens"] if token["content"] not in MARKERS]
+    return Tokenizer.from_str(json.dumps(core))
 
 
 def initialise_rows(model: Any, pieces: dict[int, list[int]]) -> None:

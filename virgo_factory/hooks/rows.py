@@ -19,6 +19,7 @@ from llamafactory.data.processor import (
 
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.hooks.converter import ROW_FEATURES
+from virgo_factory.hooks.marker_tokens import text_tokenizer
 
 
 RELIES_ON = {
@@ -259,6 +260,12 @@ class PackedRows(PackedSupervisedDatasetProcessor):
 
 def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
     """Return the row processor of a training stage."""
+    data_args, tokenizer = arguments["data_args"], arguments["tokenizer"]
+    if data_args.min_response_tokens or data_args.max_response_tokens:
+        counter = text_tokenizer(tokenizer)
+        if counter is not tokenizer:
+            tokenizer.virgo_text_tokenizer = counter
+
     kind = PairwiseRows if stage == "rm" else PredictionRows if generates else SupervisedRows
     return kind(**arguments)
 
