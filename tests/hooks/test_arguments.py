@@ -1,0 +1,218 @@
+"""The recipe keys stand in LLaMA-Factory's own argument classes: parsed, checked, listed, and in nobody's way."""
+
+import dataclasses
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+
+OURS = {
+    "data_args": ("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
+    "model_args": ("marker_tokens",),
+    "finetuning_args": ("global_batch_size", "keep_model_at_epochs"),
+}
+KEYS = [key for keys in OURS.values() for key in keys]
+
+
+@pytest.fixture(scope="module")
+def hparams():
+    import llamafactory.hparams as hparams
+
+    return hparams
+
+
+def parse(hparams, folder, how="recipe", **keys):
+    """Parse a recipe with some keys through LLaMA-Factory's own parser, without its checks of the machine."""
+    recipe = {"model_name_or_path": "m", "output_dir": str(folder), "template": "virgo", "dataset": "d", **keys}
+    parser = sys.modules["llamafactory.hparams.parser"]
+    if how == "recipe":
+        return parser._parse_train_args(recipe)
+
+    words = []
+    for key, value in recipe.items():
+        words += [f"--{key}", *(map(str, value) if isinstance(value, list) else [str(value)])]
+
+    return parser._parse_train_args(words)
+
+
+GOOD = [
+    ("overlong", "drop"),
+    ("overlong", "error"),
+    ("overlong", "truncate"),
+    ("malformed", "drop"),
+    ("malformed", "error"),
+    ("malformed", "keep"),
+    ("min_response_tokens", 1),
+    ("max_response_tokens", 32768),
+    ("question_prefix", "none"),
+    ("question_prefix", "virgo"),
+    ("marker_tokens", True),
+    ("marker_tokens", False),
+    ("global_batch_size", 128),
+    ("keep_model_at_epochs", [5]),
+    ("keep_model_at_epochs", [2, 5]),
+]
+
+
+def value_of(parsed, key):
+    place = next(place for place, keys in OURS.items() if key in keys)
+    model_args, data_args, _, finetuning_args, _ = parsed
+    return getattr({"model_args": model_args, "data_args": data_args, "finetuning_args": finetuning_args}[place], key)
+
+
+@pytest.mark.parametrize("how", ["recipe", "command line"])
+@pytest.mark.parametrize(("key", "value"), GOOD)
+def test_every_key_parses(hparams, tmp_path, how, key, value):
+    parsed = parse(hparams, tmp_path, how, **{key: value})
+    assert value_of(parsed, key) == value
+    assert all(value_of(parsed, other) is None for other in KEYS if other != key)
+
+
+def test_the_table_has_every_key(hparams):
+    assert {key for key, _ in GOOD} == set(KEYS)
+    for kind, keys in zip(("DataArguments", "ModelArguments", "FinetuningArguments"), OURS.values(), strict=True):
+        assert getattr(hparams, kind).VIRGO_KEYS == keys
+
+
+BAD = [
+    ("overlong", "cut", "overlong: 'cut' is not one of drop, error, truncate."),
+    ("overlong", "Drop", "overlong: 'Drop' is not one of drop, error, truncate."),
+    ("overlong", False, "overlong: False is not one of drop, error, truncate."),
+    ("overlong", ["drop"], "overlong: ['drop'] is not one of drop, error, truncate."),
+    ("malformed", "truncate", "malformed: 'truncate' is not one of drop, error, keep."),
+    ("malformed", "", "malformed: '' is not one of drop, error, keep."),
+    ("min_response_tokens", 0, "min_response_tokens: 0 is not a whole number of at least 1."),
+    ("min_response_tokens", 2.5, "min_response_tokens: 2.5 is not a whole number"),
+    ("max_response_tokens", -1, "max_response_tokens: -1 is not a whole number"),
+    ("max_response_tokens", "4000", "max_response_tokens: '4000' is not a whole number"),
+    ("max_response_tokens", True, "max_response_tokens: True is not a whole number"),
+    ("global_batch_size", 0, "global_batch_size: 0 is not a whole number of at least 1."),
+    ("global_batch_size", "auto", "global_batch_size: 'auto' is not a whole number"),
+    ("keep_model_at_epochs", [], "keep_model_at_epochs: [] is not a list of epochs, each at least 1, such as [5]."),
+    ("keep_model_at_epochs", 5, "keep_model_at_epochs: 5 is not a list of epochs"),
+    ("keep_model_at_epochs", "5", "keep_model_at_epochs: '5' is not a list of epochs"),
+    ("keep_model_at_epochs", [0], "keep_model_at_epochs: [0] is not a list of epochs"),
+    ("keep_model_at_epochs", [1, 2.5], "keep_model_at_epochs: [1, 2.5] is not a list of epochs"),
+    ("keep_model_at_epochs", [True], "keep_model_at_epochs: [True] is not a list of epochs"),
+    ("marker_tokens", "yes", "marker_tokens: 'yes' is not one of true, false."),
+    ("marker_tokens", 1, "marker_tokens: 1 is not one of true, false."),
+    ("question_prefix", "virgi", "question_prefix: 'virgi' is not one of none, virgo, and no such file exists."),
+    ("question_prefix", True, "question_prefix: True is not one of none, virgo"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), BAD)
+def test_a_wrong_value_names_the_right_ones(hparams, tmp_path, key, value, message):
+    with pytest.raises(ValueError) as caught:
+        parse(hparams, tmp_path, **{key: value})
+
+    assert message in str(caught.value)
+
+
+def test_bounds_that_exclude_each_other(hparams, tmp_path):
+    parse(hparams, tmp_path, min_response_tokens=2001, max_response_tokens=4000)
+    parse(hparams, tmp_path, min_response_tokens=7, max_response_tokens=7)
+    with pytest.raises(ValueError, match="min_response_tokens: 4000 is more than max_response_tokens: 2001"):
+        parse(hparams, tmp_path, min_response_tokens=4000, max_response_tokens=2001)
+
+
+@pytest.mark.parametrize("how", ["recipe", "command line"])
+def test_an_unknown_key_still_stops_the_run(hparams, tmp_path, how):
+    with pytest.raises(ValueError, match="not used by the HfArgumentParser.*over_long"):
+        parse(hparams, tmp_path, how, over_long="drop")
+
+
+def test_the_stock_checks_still_run(hparams):
+    with pytest.raises(ValueError, match="val_size"):
+        hparams.DataArguments(val_size=0.1)
+
+    with pytest.raises(ValueError, match="model_name_or_path"):
+        hparams.ModelArguments()
+
+    assert hparams.DataArguments(dataset="a, b").dataset == ["a", "b"]
+    assert hparams.FinetuningArguments(lora_target="q,v").lora_target == ["q", "v"]
+
+
+STOCK = """
+import dataclasses, json, os
+os.environ["VIRGO_FACTORY_DISABLE"] = "1"
+import llamafactory.hparams as hparams
+kinds = ("DataArguments", "ModelArguments", "FinetuningArguments")
+print(json.dumps({kind: [[f.name, repr(f.default), f.init, f.kw_only] for f in dataclasses.fields(getattr(hparams, kind))]
+    for kind in kinds}))
+"""
+
+
+def test_the_stock_fields_stay_first_and_in_order(hparams):
+    import json
+
+    out = subprocess.run([sys.executable, "-c", STOCK], capture_output=True, text=True, check=True).stdout
+    for (kind, stock), keys in zip(json.loads(out.splitlines()[-1]).items(), OURS.values(), strict=True):
+        fields = dataclasses.fields(getattr(hparams, kind))
+        own = [[field.name, repr(field.default), field.init, field.kw_only] for field in fields]
+        assert own[: len(stock)] == stock
+        assert [(name, default) for name, default, *_ in own[len(stock) :]] == [(key, "None") for key in keys]
+
+
+def test_positional_arguments_mean_what_they_meant(hparams):
+    first, second = (field.name for field in dataclasses.fields(hparams.DataArguments)[:2])
+    data_args = hparams.DataArguments("virgo", "some_data")
+    assert (getattr(data_args, first), getattr(data_args, second)) == ("virgo", ["some_data"])
+
+
+def test_a_copy_keeps_our_keys_and_may_change_the_model(hparams):
+    model_args = hparams.ModelArguments(model_name_or_path="a", marker_tokens=True)
+    model_args.model_max_length = 77
+    copy = hparams.ModelArguments.copyfrom(model_args, model_name_or_path="b")
+    assert (copy.model_name_or_path, copy.marker_tokens, copy.model_max_length) == ("b", True, 77)
+    assert type(copy) is type(model_args) is hparams.ModelArguments
+
+
+def test_arguments_cross_processes(hparams, tmp_path):
+    parsed = parse(hparams, tmp_path, overlong="error", marker_tokens=True, keep_model_at_epochs=[5])
+    model_args, data_args, _, finetuning_args, _ = parsed
+    for arguments in (model_args, data_args, finetuning_args):
+        again = pickle.loads(pickle.dumps(arguments))
+        assert again == arguments
+        assert type(again) is type(arguments)
+
+    assert data_args.to_dict()["overlong"] == "error"
+    assert model_args.to_dict()["marker_tokens"] is True
+    assert finetuning_args.to_dict()["keep_model_at_epochs"] == [5]
+
+
+def test_there_is_one_class_of_each(hparams):
+    """Wherever LLaMA-Factory keeps a name for an argument class, it is the one with our keys."""
+    import llamafactory.train.tuner  # noqa: F401
+
+    for kind in ("DataArguments", "ModelArguments", "FinetuningArguments"):
+        stock = {
+            f"{name}.{key}"
+            for name, module in sys.modules.items()
+            if name.startswith("llamafactory.") and module is not None
+            for key, value in vars(module).items()
+            if isinstance(value, type) and value.__name__ == kind and not hasattr(value, "VIRGO_KEYS")
+        }
+        assert stock == set()
+
+    parser = sys.modules["llamafactory.hparams.parser"]
+    assert sum(hasattr(kind, "VIRGO_KEYS") for kind in parser._TRAIN_ARGS) == 3
+    assert sum(hasattr(kind, "VIRGO_KEYS") for kind in parser._INFER_ARGS) == 3
+
+
+def test_help_lists_every_key():
+    cli = [sys.executable, "-m", "llamafactory.cli", "train", "-h"]
+    done = subprocess.run(cli, capture_output=True, text=True, env={**environment(), "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    for key in KEYS:
+        assert f"--{key} " in done.stdout
+
+    assert done.stdout.count("virgo-factory: ") == len(KEYS)
+
+
+def environment():
+    import os
+
+    return {name: value for name, value in os.environ.items() if not name.startswith("VIRGO_FACTORY_")}
