@@ -85,8 +85,12 @@ class Bench:
 
     def train(self, ranks: int = 0, env: dict[str, str] | None = None, ok: bool = True, **changes) -> str:
         """Run the recipe with changes to its end and return what it printed."""
+        return self.train_recipe(RECIPE | changes, ranks, env, ok)
+
+    def train_recipe(self, recipe: dict, ranks: int = 0, env: dict[str, str] | None = None, ok: bool = True) -> str:
+        """Run any recipe to its end and return what it printed."""
         done = subprocess.run(
-            self.command(RECIPE, **changes),
+            self.command(recipe),
             cwd=self.folder,
             env=self.environment(ranks, **(env or {})),
             text=True,
@@ -165,6 +169,12 @@ def base(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("twin") / "base"
     make_twin(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_bench() -> type[Bench]:
+    """The class itself, for fixtures of a wider scope than `bench`."""
+    return Bench
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
-"""Training on CPU ranks (`use_cpu: true`), which GPU runs never come through: two repairs of the stack below.
+"""Training on CPU ranks (`use_cpu: true`), which GPU runs never come through: three repairs of the stack below.
 
 - transformers starts torch.distributed (gloo) while the arguments are parsed, but DeepSpeed's own group only once the
   trainer prepares the model. ZeRO-3 needs it earlier, in `from_pretrained`, and would otherwise see one rank.
+- DeepSpeed gathers several parameters at once and waits for the last transfer only, which means all of them on a GPU's
+  stream but not with gloo (deepspeed 0.18.4, runtime/zero/partition_parameters.py, `_allgather_params_coalesced`): now
+  and then a weight is loaded with garbage in it, and the loss is nan.
 - a CPU rank's device is `cpu:0`, which `torch.load` cannot restore an optimiser's state to (transformers 4.57.6,
   trainer.py:3578), so that no CPU run of several ranks could resume.
 """
@@ -28,3 +31,22 @@ def prepare_cpu_ranks(training_args: Any) -> None:
         import deepspeed
 
         deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+        _finish_each_gather()
+
+
+def _finish_each_gather() -> None:
+    from deepspeed import comm
+
+    stock = comm.all_gather_into_tensor
+    if hasattr(stock, "waits"):
+        return
+
+    def all_gather_into_tensor(*args, **kwargs):
+        handle = stock(*args, **kwargs)
+        if handle is not None:
+            handle.wait()
+
+        return handle
+
+    all_gather_into_tensor.waits = True
+    comm.all_gather_into_tensor = all_gather_into_tensor

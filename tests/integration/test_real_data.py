@@ -1,0 +1,151 @@
+"""Real model output, a real tokenizer: the row account of a run against a count that knows nothing of the package."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors import safe_open
+from transformers import AutoTokenizer
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+WELL_FORMED = re.compile(
+    r"\s*<\|begin_of_thought\|>(.*)<\|end_of_thought\|>\s*<\|begin_of_solution\|>(.*)<\|end_of_solution\|>\s*",
+    re.DOTALL,
+)
+CUTOFF = 1200
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, shared_data, make_bench):
+    """A twin of Qwen2.5-VL with the real tokenizer, and the 1,412 real responses as chat rows."""
+    from virgo_factory.preflight.twin import make_twin
+
+    folder = tmp_path_factory.mktemp("real")
+    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl")
+    bench = make_bench(folder, folder / "base")
+    rows = []
+    for file in sorted((shared_data / "skythought").glob("*.jsonl")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            rows += [(row["question"], response) for response in row["code"]]
+
+    for file in sorted((shared_data / "skythought").glob("*.json")):
+        for question, row in json.loads(file.read_text(encoding="utf-8")).items():
+            for response in row["responses"].values():
+                rows.append((question, response["content"]))
+
+    lines = []
+    for number, (question, response) in enumerate(rows):
+        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+        lines.append(json.dumps({"id": f"sky-{number}", "messages": messages}))
+
+    bench.add_dataset("real", lines)
+    bench.rows = rows
+    return bench
+
+
+def test_row_account_equals_an_independent_count(real):
+    """Kept rows = well formed by a regular expression and short enough by the tokenizer alone."""
+    tokenizer = AutoTokenizer.from_pretrained(real.base)
+    prefix = (ROOT / "templates" / "virgo.prefix.txt").read_text()
+    head = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+    malformed, overlong = 0, 0
+    for question, response in real.rows:
+        found = WELL_FORMED.fullmatch(response)
+        if not found or "<|" in found.group(1) + found.group(2):
+            malformed += 1
+            continue
+
+        thought, solution = (part.strip() for part in found.groups())
+        text = (
+            f"{head}{prefix}\n{question}<|im_end|>\n<|im_start|>assistant\n<|begin_of_thought|>\n\n{thought}\n\n"
+            f"<|end_of_thought|>\n\n<|begin_of_solution|>\n\n{solution}\n\n<|end_of_solution|><|im_end|>\n"
+        )
+        overlong += len(tokenizer.encode(text)) > CUTOFF
+
+    assert malformed == len(real.rows) - 842
+    real.train(dataset="real", cutoff_len=CUTOFF, max_steps=1, global_batch_size=1)
+    account = real.rows_json()["real"]
+    assert account["rows_in"] == len(real.rows) == 1412
+    assert account["reasons"].pop(f"overlong > {CUTOFF} tokens") == overlong
+    assert sum(account["reasons"].values()) == malformed
+    assert account["kept"] == 842 - overlong > 0
+
+
+def test_marker_rows_under_zero3(real):
+    """With a learning rate of nothing, the checkpoint holds the mean of each marker's pieces, in both matrices."""
+    config = str(ROOT / "recipes" / "deepspeed" / "ds_z3.json")
+    real.train(
+        2,
+        dataset="real",
+        cutoff_len=CUTOFF,
+        max_samples=300,
+        max_steps=1,
+        global_batch_size=2,
+        learning_rate=1e-30,
+        marker_tokens=True,
+        deepspeed=config,
+        output_dir="markers",
+    )
+    before, after = AutoTokenizer.from_pretrained(real.base), AutoTokenizer.from_pretrained(real.folder / "markers")
+    with (
+        safe_open(real.base / "model.safetensors", "pt") as start,
+        safe_open(real.folder / "markers" / "model.safetensors", "pt") as end,
+    ):
+        assert set(start.keys()) == set(end.keys())
+        for marker in ("<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"):
+            (token,) = after.encode(marker)
+            pieces = before.encode(marker)
+            assert len(pieces) > 1
+            for name in ("model.embed_tokens.weight", "lm_head.weight"):
+                wanted = start.get_tensor(name)[pieces].float().mean(dim=0)
+                found = end.get_tensor(name)[token].float()
+                assert (found - wanted).abs().max() < 1e-3 * wanted.abs().max() + 1e-6, (marker, name)
+                assert wanted.norm() > 0
+
+
+def test_markers_survive_a_second_stage(real):
+    """The second stage starts from a checkpoint that has the tokens: nothing is initialised again."""
+    again = {"max_samples": 300, "max_steps": 1, "global_batch_size": 1, "cutoff_len": CUTOFF, "dataset": "real"}
+    first = real.folder / "markers"
+    if not first.is_dir():
+        pytest.skip("the run of test_marker_rows_under_zero3 is missing")
+
+    log = real.train(model_name_or_path=str(first), marker_tokens=True, output_dir="second", **again)
+    assert "marker rows set" not in log
+
+
+def test_every_recipe_trains_a_twin(bench, demo_lines):
+    """Each recipe that ships, on a twin and rows of the columns of its dataset; only what a GPU is needed for is changed."""
+    names = sorted(path.name for path in (ROOT / "recipes").glob("virgo*_dt*.yaml") if "demo" not in path.name)
+    assert names
+    rows = [
+        json.dumps({key: json.loads(line)[key] for key in ("question", "combined_text", "domain")})
+        for line in demo_lines
+    ]
+    bench.add_dataset("virgo_dt", sorted(rows, key=len)[:8])
+    for name in names:
+        recipe = yaml.safe_load((ROOT / "recipes" / name).read_text())
+        recipe |= {
+            "model_name_or_path": str(bench.base),
+            "dataset_dir": "data",
+            "output_dir": f"out_{name}",
+            "use_cpu": True,
+            "flash_attn": "disabled",
+            "enable_liger_kernel": False,
+            "preprocessing_num_workers": 1,
+            "global_batch_size": 4,
+            "num_train_epochs": 1.0,
+            "keep_model_at_epochs": [1],
+            "plot_loss": False,
+        }
+        if "deepspeed" in recipe:
+            recipe["deepspeed"] = str(ROOT / recipe["deepspeed"])
+
+        bench.train_recipe(recipe, ranks=1 if "deepspeed" in recipe else 0)
+        assert (bench.folder / f"out_{name}" / "epoch-1" / "tokenizer.json").is_file(), name
+        assert bench.rows_json(f"out_{name}")["virgo_dt"]["kept"] == 8
