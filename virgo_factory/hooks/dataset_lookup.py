@@ -74,9 +74,7 @@ def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:
         return dataset_dir
 
     for name in missing:
-        logger.info_rank0(
-            f"virgo-factory: dataset {name} is not in dataset_info.json of {dataset_dir!r}; it is taken from the package."
-        )
+        _tell(name, dataset_dir if isinstance(dataset_dir, str) else "the program")
 
     return {**info, **{name: packaged[name] for name in missing}}
 

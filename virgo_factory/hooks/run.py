@@ -184,6 +184,9 @@ def find_problems(
     if "global_batch_size" in keys and training_args.gradient_accumulation_steps != 1:
         problems.append("global_batch_size and gradient_accumulation_steps: set one of them, not both.")
 
+    if "global_batch_size" in keys and not training_args.do_train:
+        problems.append("global_batch_size: only with do_train: true. Remove it.")
+
     epochs = keys.get("keep_model_at_epochs", [])
     if epochs and (stage != "sft" or not training_args.do_train):
         problems.append("keep_model_at_epochs: only in the stage sft with do_train: true.")

@@ -1,0 +1,397 @@
+"""What a run that uses the plugin must satisfy, told at once and before anything loads; every other run is left alone."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def run():
+    import llamafactory.hparams  # noqa: F401
+
+    from virgo_factory.hooks import run
+
+    return run
+
+
+@pytest.fixture
+def data_folder(tmp_path):
+    """A dataset folder with one dataset of ours and one stock one."""
+    row = {"question": "7 * 8?", "combined_text": "..."}
+    (tmp_path / "ours.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "stock.json").write_text(json.dumps([{"instruction": "a", "output": "b"}]))
+    info = {"ours": {"file_name": "ours.jsonl", "formatting": "virgo_dt"}, "stock": {"file_name": "stock.json"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    return tmp_path
+
+
+TRAINING = {
+    "do_train": True,
+    "gradient_accumulation_steps": 1,
+    "per_device_train_batch_size": 1,
+    "world_size": 8,
+    "num_train_epochs": 10.0,
+    "max_steps": -1,
+    "deepspeed": None,
+    "use_cpu": False,
+    "resume_from_checkpoint": None,
+    "predict_with_generate": False,
+    "seed": 42,
+}
+
+
+def arguments(folder, **keys):
+    """Return model, data, training and fine-tuning arguments, each key going where it belongs."""
+    import dataclasses
+
+    from llamafactory.hparams import DataArguments, FinetuningArguments, ModelArguments
+
+    keys = {"dataset": "ours", "template": "virgo", "dataset_dir": str(folder), "model_name_or_path": "m"} | keys
+    keys = {"finetuning_type": "full", "freeze_vision_tower": True} | keys
+    training = TRAINING | {"output_dir": str(folder / "out")}
+    parsed = []
+    for kind in (ModelArguments, DataArguments, FinetuningArguments):
+        own = {field.name for field in dataclasses.fields(kind)} & set(keys)
+        parsed.append(kind(**{name: keys.pop(name) for name in own}))
+
+    assert set(keys) <= set(training), keys
+    model_args, data_args, finetuning_args = parsed
+    return model_args, data_args, SimpleNamespace(**(training | keys)), finetuning_args
+
+
+STOCK = {"dataset": "stock", "template": "qwen2_vl"}
+PROBLEMS = [
+    # (recipe, parts of the problems; [] for a recipe that is right)
+    ({}, []),
+    ({"dataset": "stock"}, []),
+    ({"overlong": "error", "malformed": "keep", "question_prefix": "virgo", "marker_tokens": True}, []),
+    ({"min_response_tokens": 2001, "max_response_tokens": 4000, "stage": "dpo"}, []),
+    ({"dataset": "stock,ours", "malformed": "error"}, []),
+    (STOCK | {"overlong": "drop"}, []),
+    (STOCK | {"global_batch_size": 128}, []),
+    (STOCK | {"keep_model_at_epochs": [10]}, []),
+    (STOCK | {"marker_tokens": False, "finetuning_type": "freeze"}, []),
+    ({"question_prefix": "none", "template": "qwen2_vl"}, []),
+    ({"question_prefix": "virgo", "dataset": None, "do_train": False}, []),
+    ({"max_steps": 5, "keep_model_at_epochs": [99]}, []),
+    ({"streaming": True, "max_steps": 5}, ["formatting virgo_dt: not with streaming: true"]),
+    (STOCK | {"streaming": True, "overlong": "drop", "max_steps": 5}, ["overlong: not with streaming: true"]),
+    ({"stage": "pt"}, ["formatting virgo_dt: only in the stages sft and dpo, not in pt."]),
+    ({"stage": "kto"}, ["only in the stages sft and dpo, not in kto."]),
+    ({"stage": "rm", "overlong": "drop"}, ["overlong, formatting virgo_dt: only in the stages sft and dpo, not in rm."]),
+    (STOCK | {"stage": "ppo", "overlong": "drop", "reward_model": "r", "reward_model_type": "full"}, ["overlong: only in the stages sft and dpo"]),
+    (STOCK | {"malformed": "drop"}, ["malformed: does nothing, because no dataset has one of the plugin's formattings. Set formatting: virgo_dt"]),
+    (STOCK | {"min_response_tokens": 5}, ["min_response_tokens: does nothing"]),
+    ({"dataset": "stock", "question_prefix": "virgo"}, ["question_prefix: does nothing"]),
+    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl"]),
+    ({"global_batch_size": 128, "gradient_accumulation_steps": 4}, ["set one of them, not both"]),
+    ({"global_batch_size": 128, "do_train": False}, ["global_batch_size: only with do_train: true. Remove it."]),
+    ({"keep_model_at_epochs": [5, 11]}, ["keep_model_at_epochs: [5, 11], but the run has num_train_epochs: 10."]),
+    ({"keep_model_at_epochs": [5], "stage": "dpo"}, ["keep_model_at_epochs: only in the stage sft"]),
+    ({"keep_model_at_epochs": [5], "do_train": False}, ["keep_model_at_epochs: only in the stage sft with do_train"]),
+    ({"marker_tokens": True, "finetuning_type": "lora"}, ["additional_target: embed_tokens,lm_head"]),
+    (
+        {"marker_tokens": True, "finetuning_type": "lora", "additional_target": "lm_head"},
+        ["additional_target: embed_tokens,lm_head"],
+    ),
+    ({"marker_tokens": True, "finetuning_type": "lora", "additional_target": "lm_head,embed_tokens"}, []),
+    ({"marker_tokens": True, "finetuning_type": "freeze"}, ["needs finetuning_type: full or lora, not freeze"]),
+    (
+        {"marker_tokens": True, "finetuning_type": "lora", "quantization_bit": 4, "additional_target": "lm_head,embed_tokens"},
+        ["marker_tokens: not with quantization_bit"],
+    ),
+    (
+        STOCK | {"stage": "pt", "malformed": "drop", "global_batch_size": 8, "gradient_accumulation_steps": 2},
+        ["malformed: only in the stages", "malformed: does nothing", "set one of them, not both"],
+    ),
+]  # fmt: skip
+
+
+def recipe_id(case):
+    return ", ".join(f"{key}={value}" for key, value in case.items()) or "as recommended"
+
+
+@pytest.mark.parametrize(("recipe", "parts"), PROBLEMS, ids=[recipe_id(case[0]) for case in PROBLEMS])
+def test_what_is_wrong_with_a_recipe(run, data_folder, recipe, parts):
+    parsed = arguments(data_folder, **recipe)
+    if not parts:
+        run.prepare_training(*parsed)
+        assert parsed[3].virgo_used
+        assert parsed[1].virgo_used == (parsed[3].stage in ("sft", "dpo") and not parsed[1].streaming)
+        return
+
+    with pytest.raises(ValueError) as caught:
+        run.prepare_training(*parsed)
+
+    problems = str(caught.value).splitlines()
+    assert problems[0] == "virgo-factory:"
+    assert len(problems) - 1 == len(parts)
+    for part in parts:
+        assert any(part in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("switch", ["use_mca", "use_hyper_parallel"])
+def test_other_trainers_are_refused(run, data_folder, switch):
+    parsed = arguments(data_folder)
+    setattr(parsed[3], switch, True)
+    with pytest.raises(ValueError, match=f"{switch}: its own loader and trainer know nothing of virgo-factory"):
+        run.prepare_training(*parsed)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [({"global_batch_size": 128}, 16), ({"global_batch_size": 128, "per_device_train_batch_size": 4}, 4), ({}, 1)],
+)
+def test_the_global_batch_sets_the_accumulation(run, data_folder, recipe, steps):
+    parsed = arguments(data_folder, **recipe)
+    run.prepare_training(*parsed)
+    assert parsed[2].gradient_accumulation_steps == steps
+
+
+def test_a_global_batch_that_does_not_divide_is_told_with_the_rest(run, data_folder):
+    with pytest.raises(ValueError, match="(?s)keep_model_at_epochs.*not a multiple of 8 ranks.*120 or 128"):
+        run.prepare_training(*arguments(data_folder, global_batch_size=127, keep_model_at_epochs=[50]))
+
+
+@pytest.mark.parametrize(
+    "recipe", [STOCK, STOCK | {"dataset": "gone"}, STOCK | {"stage": "pt"}, STOCK | {"dataset": None}]
+)
+def test_a_run_that_does_not_use_the_plugin_is_left_alone(run, data_folder, monkeypatch, recipe):
+    monkeypatch.setattr(run, "_version", lambda: "9.9.9")  # would be refused
+    parsed = arguments(data_folder, **recipe)
+    before = [dict(vars(one)) for one in parsed]
+    run.prepare_training(*parsed)
+    run.prepare_serving(parsed[0], parsed[1], parsed[3])
+    assert [vars(one) for one in parsed] == before
+
+
+USING = [{}, {"dataset": "stock"}, {"template": "qwen2_vl"}, STOCK | {"overlong": "drop"}]
+
+
+@pytest.mark.parametrize("recipe", USING)
+def test_an_untested_version_is_refused_by_name(run, data_folder, monkeypatch, recipe):
+    monkeypatch.setattr(run, "_version", lambda: "0.9.6")
+    monkeypatch.delenv("DISABLE_VERSION_CHECK", raising=False)
+    with pytest.raises(RuntimeError, match=r"not been tested with LLaMA-Factory 0\.9\.6, only with 0\.9\.5"):
+        run.prepare_training(*arguments(data_folder, **recipe))
+
+
+def test_disable_version_check_makes_it_a_warning(run, data_folder, monkeypatch):
+    told = []
+    monkeypatch.setattr(run, "_version", lambda: "0.9.6")
+    monkeypatch.setattr(run, "logger", SimpleNamespace(warning_rank0=told.append, info_rank0=lambda text: None))
+    monkeypatch.setenv("DISABLE_VERSION_CHECK", "1")
+    run.prepare_training(*arguments(data_folder))
+    assert len(told) == 1 and "0.9.6" in told[0] and "0.9.5" in told[0]
+    monkeypatch.setenv("DISABLE_VERSION_CHECK", "0")
+    with pytest.raises(RuntimeError):
+        run.prepare_training(*arguments(data_folder))
+
+
+@pytest.mark.parametrize("recipe", USING)
+def test_a_failed_hook_stops_every_run_that_uses_the_plugin(run, data_folder, monkeypatch, recipe):
+    from virgo_factory import autoload
+
+    parsed = arguments(data_folder, **recipe)
+    monkeypatch.setitem(autoload.failures, "loader:wrap_loader", AttributeError("no _load_single_dataset"))
+    with pytest.raises(
+        RuntimeError, match="(?s)could not attach.*loader:wrap_loader: AttributeError: no _load_single"
+    ):
+        run.prepare_training(*parsed)
+
+
+def test_serving(run, data_folder):
+    model_args, data_args, _, finetuning_args = arguments(data_folder, question_prefix="virgo", marker_tokens=True)
+    run.prepare_serving(model_args, data_args, finetuning_args)
+    assert data_args.virgo_serving
+    model_args, data_args, _, finetuning_args = arguments(data_folder, overlong="drop", global_batch_size=8)
+    with pytest.raises(ValueError, match="overlong, global_batch_size does nothing outside training"):
+        run.prepare_serving(model_args, data_args, finetuning_args)
+
+
+LENGTHS = [
+    # (rows, batch, ranks, accumulation, epochs, max_steps): the steps of transformers
+    ((100, 1, 1, 1, 3, -1), 300),
+    ((100, 1, 8, 2, 1, -1), 7),
+    ((101, 4, 2, 4, 2, -1), 8),
+    ((3, 1, 1, 16, 5, -1), 5),
+    ((100, 1, 1, 1, 0.5, -1), 50),
+    ((100, 1, 1, 1, 3, 20), 20),
+]
+
+
+@pytest.mark.parametrize(("length", "steps"), LENGTHS)
+def test_a_finished_run_is_not_trained_zero_steps(run, tmp_path, length, steps):
+    rows, batch, ranks, accumulation, epochs, max_steps = length
+    checkpoint = tmp_path / f"checkpoint-{steps}"
+    checkpoint.mkdir()
+    training_args = SimpleNamespace(
+        do_train=True,
+        resume_from_checkpoint=str(checkpoint),
+        per_device_train_batch_size=batch,
+        world_size=ranks,
+        gradient_accumulation_steps=accumulation,
+        num_train_epochs=epochs,
+        max_steps=max_steps,
+        output_dir="saves/x",
+    )
+    for done, finished in ((steps - 1, False), (steps, True), (steps + 1, True)):
+        (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": done}))
+        if finished:
+            with pytest.raises(ValueError, match=rf"saves/x holds a finished run \({done} of {steps} steps\)"):
+                run.check_steps_left(range(rows), training_args)
+        else:
+            run.check_steps_left(range(rows), training_args)
+
+    for change in ({"do_train": False}, {"resume_from_checkpoint": None}, {"resume_from_checkpoint": str(tmp_path)}):
+        run.check_steps_left(range(rows), SimpleNamespace(**(vars(training_args) | change)))
+
+    run.check_steps_left(None, training_args)
+
+
+@pytest.mark.parametrize(("length", "steps"), LENGTHS)
+def test_the_count_of_steps_is_that_of_transformers(tmp_path, length, steps):
+    from torch.utils.data import DataLoader
+    from transformers import Trainer, TrainingArguments
+
+    rows, batch, ranks, accumulation, epochs, max_steps = length
+    args = TrainingArguments(
+        str(tmp_path),
+        gradient_accumulation_steps=accumulation,
+        num_train_epochs=epochs,
+        max_steps=max_steps,
+        use_cpu=True,
+        report_to="none",
+    )
+    loader = DataLoader(range(math.ceil(rows / (batch * ranks))))  # as long as each rank's
+    trainer = SimpleNamespace(
+        num_examples=lambda loader: rows, num_tokens=None, get_total_train_batch_size=lambda args: 1, args=args
+    )
+    assert Trainer.set_initial_training_values(trainer, args, loader, batch)[-1] == steps
+
+
+@pytest.mark.parametrize(
+    ("complete", "broken", "picked", "expected"),
+    [
+        ([10, 20], [], "checkpoint-20", "checkpoint-20"),
+        ([10, 20], [30], "checkpoint-30", "checkpoint-20"),
+        ([10, 100], [30, 20], "checkpoint-30", "checkpoint-10"),
+        ([], [30], "checkpoint-30", None),
+        ([40], [30], "checkpoint-30", None),
+        ([10], [], "elsewhere", "elsewhere"),
+    ],
+)
+def test_a_checkpoint_that_was_cut_short_is_passed_over(run, tmp_path, complete, broken, picked, expected):
+    for step in [*complete, *broken]:
+        (tmp_path / f"checkpoint-{step}").mkdir()
+
+    for step in complete:
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+
+    (tmp_path / "checkpoint-best").mkdir()
+    assert run.complete_checkpoint(str(tmp_path / picked)) == (str(tmp_path / expected) if expected else None)
+
+
+@pytest.fixture
+def datasets_of(run, monkeypatch):
+    """Return LLaMA-Factory's own look-up, as hooked, and what it has said."""
+    import llamafactory.data.parser as parser
+
+    from virgo_factory.hooks import dataset_lookup
+
+    told = []
+    monkeypatch.setattr(dataset_lookup, "logger", SimpleNamespace(info_rank0=told.append))
+    dataset_lookup._tell.cache_clear()
+    return parser.get_dataset_list, told
+
+
+def test_a_dataset_that_only_the_package_knows(datasets_of, data_folder, root):
+    look_up, told = datasets_of
+    for _ in range(3):
+        ours, packaged = look_up(["stock", "virgo_demo_dt"], str(data_folder))
+
+    assert (ours.virgo_name, packaged.virgo_name) == ("stock", "virgo_demo_dt")
+    assert ours.dataset_name == "stock.json"
+    assert packaged.dataset_name == str(root / "recipes" / "demo" / "long_thoughts.jsonl")
+    assert (packaged.load_from, packaged.formatting) == ("file", "virgo_dt")
+    assert len(told) == 1 and "virgo_demo_dt" in told[0] and str(data_folder) in told[0]
+
+
+def test_without_any_dataset_info(datasets_of, tmp_path):
+    look_up, told = datasets_of
+    (packaged,) = look_up(["virgo_dt"], str(tmp_path))
+    assert (packaged.load_from, packaged.formatting) == ("hf_hub", "virgo_dt")
+    assert len(told) == 1
+    with pytest.raises(ValueError, match="Cannot open .*dataset_info.json"):
+        look_up(["unknown"], str(tmp_path))
+
+
+def test_the_users_own_entry_goes_first(datasets_of, data_folder):
+    look_up, told = datasets_of
+    info = {"virgo_dt": {"file_name": "mine.jsonl", "formatting": "virgo_dt"}}
+    (data_folder / "dataset_info.json").write_text(json.dumps(info))
+    assert look_up(["virgo_dt"], str(data_folder))[0].dataset_name == "mine.jsonl"
+    assert look_up(["virgo_dt"], info)[0].dataset_name == "mine.jsonl"
+    assert look_up(["virgo_demo_dt"], info)[0].formatting == "virgo_dt"
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "message"),
+    [
+        ("{}", ["unknown"], "Undefined dataset unknown in dataset_info.json."),
+        ("{}", ["virgo_dt", "unknown"], "Undefined dataset virgo_dt in dataset_info.json."),
+        ("{broken", ["virgo_dt"], "Cannot open .* due to Expecting property name"),
+        ("\xff", ["virgo_dt"], "Cannot open .*dataset_info.json"),
+        ("[]", ["virgo_dt"], "Undefined dataset virgo_dt"),
+    ],
+)
+def test_what_is_wrong_is_still_said_by_llamafactory(datasets_of, tmp_path, content, names, message):
+    look_up, told = datasets_of
+    (tmp_path / "dataset_info.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=message):
+        look_up(names, str(tmp_path))
+
+    assert told == []
+
+
+def test_no_names_and_online_are_as_before(datasets_of, data_folder):
+    look_up, _ = datasets_of
+    assert look_up(None, str(data_folder)) == [] == look_up([], str(data_folder / "gone"))
+    assert look_up(["some/repo"], "ONLINE")[0].dataset_name == "some/repo"
+
+
+def test_everything_that_rows_depend_on_is_compared(run, data_folder):
+    def settings(vocabulary=("a", "b"), **keys):
+        model_args, data_args, training_args, finetuning_args = arguments(data_folder, **keys)
+        tokenizer = SimpleNamespace(get_vocab=lambda: {token: i for i, token in enumerate(vocabulary)})
+        return run.row_settings(model_args, data_args, training_args, finetuning_args.stage, tokenizer)
+
+    first = settings()
+    assert settings() == first == json.loads(json.dumps(first))
+    prefix = data_folder / "mine.txt"
+    prefix.write_text("Think.")
+    changes = [
+        {"overlong": "truncate"},
+        {"malformed": "keep"},
+        {"min_response_tokens": 5},
+        {"max_response_tokens": 5},
+        {"marker_tokens": True},
+        {"question_prefix": str(prefix)},
+        {"cutoff_len": 77},
+        {"template": "virgo_qwen3_vl"},
+        {"dataset": "ours,stock"},
+        {"stage": "dpo"},
+        {"mask_history": True},
+        {"image_max_pixels": 40000},
+        {"seed": 1},
+        {"vocabulary": ("b", "a")},
+    ]
+    found = [settings(**change) for change in changes]
+    assert all(one != first for one in found)
+    prefix.write_text("Think twice.")
+    assert settings(question_prefix=str(prefix)) != found[5]
+    (data_folder / "ours.jsonl").write_text("{}\n")
+    assert settings() != first
