@@ -10,9 +10,11 @@ math-verify alone on the whole response, and the file's own recorded parsing com
 import argparse
 import csv
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +267,133 @@ def files(data: Path = DATA) -> dict[str, tuple[Callable[[], Iterator[Case]], fl
     for path in sorted((data / "superclevr_text" / "outputs").glob("*.json")):
         found[f"superclevr/{path.stem}"] = (lambda name=path.name: superclevr(data, name), None)
     return found
+
+
+# --- gold against itself, and against others -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way to give an answer, with whether it is the gold."""
+
+    source: str
+    id: str
+    response: str
+    gold: Any
+    question: Question
+    config: GradingConfig
+    expected: bool
+
+
+def ways(text: str) -> list[str]:
+    """Ten responses that give a text as their answer."""
+    return [
+        text,
+        f"The answer is {text}.",
+        f"Answer: {text}",
+        f"**{text}**",
+        f"So we get \\(\\boxed{{\\text{{{text}}}}}\\).",
+        f"\\boxed{{{text}}}",
+        f"<think>Perhaps \\boxed{{0}}? No.</think>\n<answer>{text}</answer>",
+        f"<|begin_of_thought|>\n\nThe answer is 17. Wait.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n"
+        f"**Final Answer**\n\n{text}\n\n<|end_of_solution|>",
+        f"Let me look at it.\n\n### Final answer: {text}",
+        f"I looked at the picture. The final answer is **{text}**",
+    ]
+
+
+def ways_of_option(index: int, options: tuple[str, ...]) -> list[str]:
+    """Ten responses that choose an option."""
+    letter, text = "ABCDEFGHIJ"[index], options[index]
+    return [
+        letter,
+        f"({letter})",
+        f"{letter}. {text}",
+        f"The correct answer is ({letter}) {text}.",
+        f"Option {letter} is correct.",
+        f"\\boxed{{{letter}}}",
+        f"\\boxed{{\\text{{{text}}}}}",
+        f"<think>Is it (A)? Or \\boxed{{{text[:3]}}}? Hmm.</think><answer>{letter}</answer>",
+        f"Looking at the picture, the answer is {text}.",
+        f"**Answer:** {letter}",
+    ]
+
+
+def gold_spellings(data: Path = DATA) -> Iterator[Spelling]:
+    """The gold of every visual source in ten spellings, and the gold of other rows."""
+    opened: dict[str, list[tuple[str, Any, Question]]] = {}
+    for source, key, gold, question in _golds_of(data):
+        config = grading(source)
+        options = question.options
+        if options:
+            right = _right_option(source, gold, options)
+            for index in range(len(options)):
+                if index == right or options[index] != options[right]:
+                    for response in ways_of_option(index, options):
+                        yield Spelling(source, key, response, gold, question, config, index == right)
+            continue
+        if question.kind == "boolean":
+            names = {"1": ("yes", "Yes", "1", "True"), "0": ("no", "No", "0", "False")}
+            for value, spelled in names.items():
+                for response in [*ways(spelled[0]), *spelled[1:], f"{spelled[1]}, that is what the figure shows."]:
+                    yield Spelling(source, key, response, gold, question, config, str(gold) == value)
+            continue
+        text = str(gold).strip("[]")
+        for response in ways(text):
+            yield Spelling(source, key, response, gold, question, config, True)
+        opened.setdefault(source, []).append((key, gold, question))
+    for source, rows in opened.items():
+        chooser = random.Random(0)
+        for key, gold, question in rows:
+            for _, other, _ in chooser.sample(rows, min(10, len(rows))):
+                expected = _truly_equal(str(gold), str(other), 0.05 if source == "chartqa" else 0.0, question.text)
+                yield Spelling(
+                    source, key, f"The answer is {str(other).strip('[]')}.", gold, question, grading(source), expected
+                )
+
+
+def _golds_of(data: Path) -> Iterator[tuple[str, str, Any, Question]]:
+    for name in ("test1k", "dev1k"):
+        for key, row in json.loads((data / "tabmwp" / f"problems_{name}.json").read_text(encoding="utf-8")).items():
+            yield "tabmwp", key, row["answer"], Question(row["question"], tuple(row["choices"] or ()), unit=row["unit"])
+    for path in sorted((data / "chartqa" / "dataset").glob("*/*.json")):
+        for index, row in enumerate(json.loads(path.read_text(encoding="utf-8"))):
+            yield "chartqa", f"{path.name}:{index}", row["label"], Question(row["query"])
+    for row in json.loads((data / "figureqa" / "qa_pairs.json").read_text(encoding="utf-8"))["qa_pairs"]:
+        key = f"{row['image_index']}.{row['question_id']}"
+        yield "figureqa", key, row["answer"], Question(row["question_string"], kind="boolean")
+    for path in sorted((data / "iconqa").glob("*/*/data.json")):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        yield "iconqa", path.parent.name, row["answer"], Question(row["question"], tuple(row.get("choices") or ()))
+    for path in sorted((data / "clevr").glob("**/CLEVR_*_questions.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["questions"]:
+            yield "clevr", f"{path.name}:{row['question_index']}", row["answer"], Question(row["question"])
+    for path in sorted((data / "geos").glob("*/answer.json")):
+        row = json.loads((path.parent / "question.json").read_text(encoding="utf-8"))
+        answer = json.loads(path.read_text(encoding="utf-8"))["answer"]
+        yield "geos", path.parent.name, answer, Question(row["text"], tuple(row["choices"].values()))
+    for path in sorted([*data.glob("geometry3k/*/data.json"), *data.glob("geometry3k_sketchpad/*/ex.json")]):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        yield "geometry3k", path.parent.name, row["answer"], Question(row["problem_text"], tuple(row["choices"]))
+
+
+def _right_option(source: str, gold: Any, options: tuple[str, ...]) -> int:
+    if source == "tabmwp":
+        return options.index(gold)
+    return int(gold) if source == "iconqa" else int(gold) - 1 if source == "geos" else "ABCDEFGHIJ".index(gold)
+
+
+def _truly_equal(one: str, other: str, relaxed: float, question: str) -> bool:
+    """Equality by plain means, written apart from the rules that are measured."""
+    one, other = one.casefold().replace(",", ""), other.casefold().replace(",", "")
+    if one == other:
+        return True
+    try:
+        left, right = (float(Fraction(text)) for text in (one, other))
+    except ValueError:
+        return False
+    year = left == int(left) and 1500 <= left <= 2199 and ("year" in question.casefold() or "." not in one)
+    return left == right or (relaxed > 0 and not year and abs(left - right) <= relaxed * abs(left))
 
 
 def wrong_labels(path: Path = LABELS_WRONG) -> dict[tuple[str, str], str]:

@@ -48,7 +48,7 @@ _REFUSAL = re.compile(
 )
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _HEADER = re.compile(
-    r"(?:^|\n)[ \t]*(?:[*_#>]+[ \t]*)+(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|答案\s*[是为：:]*\s*|####[ \t]*", re.IGNORECASE
+    r"(?:^|\n)[*_#> \t]{1,20}(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|答案\s*[是为：:]*\s*|####[ \t]*", re.IGNORECASE
 )
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
@@ -317,8 +317,8 @@ def _choice(text: str, options: tuple[str, ...], where: str, question: Question)
     """The option a response names: its letter in a telling phrase, a letter alone, its text."""
     count = min(len(options) or 10, 26)
     whole = unwrap(text)
-    if len(whole) <= 300 and "\n" not in whole.replace(r"\n", " ") and (found := option_letter(whole, count)):
-        return Answer(whole, "letter", where)
+    if len(whole) <= 40 and _LETTER_ALONE.fullmatch(tidy(whole)) and (found := option_letter(whole, count)):
+        return Answer(whole if len(whole) <= 3 else found, "letter", where)
 
     for rule, pattern in _choice_rules(count):
         found = None
@@ -327,10 +327,12 @@ def _choice(text: str, options: tuple[str, ...], where: str, question: Question)
         if found:
             return Answer(_letters_from(found, text, count), rule, where)
 
+    if len(whole) <= 300 and "\n" not in whole and option_letter(whole, count):
+        return Answer(whole, "letter", where)
+
     said = _said(text)
-    if said and options:
-        if matched := options_named(said, options):
-            return Answer(said if len(matched) == 1 else said, "phrase", where)
+    if said and options and options_named(said, options):
+        return Answer(said, "phrase", where)
 
     upper = f"A-{LETTERS[count - 1]}"
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]

@@ -125,6 +125,8 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
         if text in options:
             return [text]
         several = list_in_string(text) if config.gold_list == "any" or re.search(r"^\[\s*['\"]", text) else None
+        if several is None and re.fullmatch(r"\[[^\[\]]*[^\W\d_]{3,}[^\[\]]*\]", text) and "\\" not in text:
+            several = [part.strip() for part in text[1:-1].split(",")]  # ChartQA's [Slovenia, Turkey]
         if several is None:
             return _one_gold(text)
     if not several:

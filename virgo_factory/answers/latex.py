@@ -42,6 +42,7 @@ _WORDS = re.compile(
     r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|mbox|hbox|mathrm|mathbf|mathit|mathsf|bm|operatorname"
     r"|emph|underline|rm|bf|it)\s*\*?\s*\{([^{}]*)\}"
 )
+_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}", re.DOTALL)
 _BAR = re.compile(r"\\(?:overline|bar|widehat|overrightarrow|overleftrightarrow|vec)\s*\{([^{}]*)\}")
 _SIGNS = (
     (r"\leqslant", r"\le"), (r"\geqslant", r"\ge"), (r"\leq", r"\le"), (r"\geq", r"\ge"), (r"\neq", r"\ne"),
@@ -99,7 +100,19 @@ def tidy(text: str) -> str:
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
     text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
-    return unwrap(re.sub(r"\s+", " ", text))
+    text = unwrap(re.sub(r"\s+", " ", text))
+    if (whole := _WHOLE.fullmatch(text)) and _balanced(whole[1]):
+        return tidy(whole[1])
+    return text
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for sign in text:
+        depth += (sign == "{") - (sign == "}")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def unwrap(text: str) -> str:

@@ -24,7 +24,7 @@ REASONS = {
     "other_expression": "math-verify finds them different",
     "other_text": "another text",
     "no_answer": "no answer in the response",
-    "cut_answer": "the response ends inside its answer",
+    "cut_answer": "the response was cut off before or inside its answer",
     "answer_in_thought": "the answer stands only inside the thought, which this grading does not accept",
     "gold_missing": "no gold answer",
     "gold_unclear": "the gold answer names no option of this question",

@@ -88,7 +88,7 @@ def _end_of_option(text: str, start: int) -> int:
 
 
 def _strip(option: str) -> str:
-    option = option.strip().rstrip(";,").strip()
+    option = re.sub(r"^(?:\\[ ,;]|~|\s)+", "", option.strip().rstrip(";,").strip())
     option = re.sub(r"(?:\\qquad|\\quad|\s|,|;)+$", "", option)
     return option.removesuffix("$") if option.count("$") == 1 and option.endswith("$") else option
 

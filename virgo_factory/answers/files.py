@@ -1,0 +1,192 @@
+"""Files of responses: rows in, verdict rows out beside the input columns, and a count of what happened."""
+
+import csv
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.answers.grading import GradingConfig
+from virgo_factory.answers.llm_judge import LLMJudge
+from virgo_factory.answers.model import Question, Verdict
+from virgo_factory.answers.options import list_in_string
+from virgo_factory.answers.pool import Task, score_many
+
+
+ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict_rule", "verdict_where")
+"""Columns of a verdict row beside those of the input."""
+
+
+class RowError(ValueError):
+    """A row that cannot be scored, with its file and line."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what."""
+
+    gold: str
+    response: str
+    question: str | None = None
+    options: str | None = None
+    against: str | None = None
+
+
+@dataclass
+class Counts:
+    """What came out: by verdict, rule, kind and reason, and against existing labels."""
+
+    rows: int = 0
+    by: dict[str, Counter] = field(default_factory=lambda: {name: Counter() for name in ("verdict", "rule", "kind", "reason")})
+    compared: int = 0
+    agreed: int = 0
+    false_positives: list[str] = field(default_factory=list)
+    false_negatives: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+
+    def add(self, verdict: Verdict, row: str, label: bool | None) -> None:
+        """Count one verdict; `row` names it for people."""
+        self.rows += 1
+        answer = verdict.answer
+        for name, value in (
+            ("verdict", verdict.verdict),
+            ("rule", f"{answer.rule} in {answer.where}" if answer else "none"),
+            ("kind", verdict.kind),
+            ("reason", verdict.reason),
+        ):
+            self.by[name][value] += 1
+        if label is None:
+            return
+        self.compared += 1
+        if verdict.correct is None:
+            self.undecided.append(row)
+        elif verdict.correct == label:
+            self.agreed += 1
+        else:
+            (self.false_positives if verdict.correct else self.false_negatives).append(row)
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, row) of a JSONL, JSON, CSV or TSV file; JSON is read whole, the others as they come.
+
+    Raises:
+        RowError: with file and line.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        csv.field_size_limit(2**31 - 1)
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines, delimiter="\t" if suffix == ".tsv" else ",")
+            for row in reader:
+                yield reader.line_num, row
+        return
+    if suffix == ".json":
+        try:
+            loaded = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise RowError(f"{path}: not JSON ({error}). One object a line belongs into a .jsonl file.") from error
+        rows = list(loaded.values()) if isinstance(loaded, dict) else loaded
+        for index, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                raise RowError(f"{path}: row {index} is no object")
+            yield index, row
+        return
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise RowError(f"{path}:{number}: not JSON ({error})") from error
+                if not isinstance(row, dict):
+                    raise RowError(f"{path}:{number}: no object")
+                yield number, row
+
+
+def label_of(value: Any) -> bool | None:
+    """Return what an existing label says: correct, not correct, or nothing (None)."""
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    return {
+        "true": True, "1": True, "correct": True, "yes": True, "1.0": True,
+        "false": False, "0": False, "wrong": False, "incorrect": False, "no": False, "0.0": False,
+    }.get(str(value).strip().lower())  # fmt: skip
+
+
+def score_file(
+    source: Path,
+    target: Path,
+    columns: Columns,
+    config: GradingConfig,
+    kind: str | None = None,
+    workers: int | None = None,
+    seconds: float = 15.0,
+    judge: LLMJudge | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Counts:
+    """Write a verdict row for every response of a file and return the counts; a response that is a list gives a row each.
+
+    The target appears only when it is complete.
+
+    Raises:
+        RowError: a column is missing, with file and line.
+    """
+    pending: deque[tuple[str, dict[str, Any], Task, bool | None]] = deque()
+
+    def tasks() -> Iterator[Task]:
+        for line, row in read_rows(source):
+            for name, task, shown, label in _tasks(source, line, row, columns, config, kind):
+                pending.append((name, shown, task, label))
+                yield task
+
+    counts = Counts()
+    partial = target.with_name(target.name + ".part")
+    with partial.open("w", encoding="utf-8") as lines:
+        for verdict in score_many(tasks(), workers=workers, seconds=seconds, progress=progress):
+            name, row, task, label = pending.popleft()
+            if judge is not None:
+                verdict = judge.settle(verdict, task.gold, task.question)
+            counts.add(verdict, name, label)
+            answer = verdict.answer
+            added = (
+                verdict.verdict, verdict.reason, verdict.kind,
+                answer.text if answer else "", answer.rule if answer else "none", answer.where if answer else "",
+            )  # fmt: skip
+            lines.write(json.dumps(row | dict(zip(ADDED, added, strict=True)), ensure_ascii=False) + "\n")
+    partial.replace(target)
+    return counts
+
+
+def _tasks(source: Path, line: int, row: dict, columns: Columns, config: GradingConfig, kind: str | None):
+    wanted = [name for name in (columns.gold, columns.response, columns.question, columns.options, columns.against) if name]
+    missing = [name for name in wanted if name not in row]
+    if missing:
+        raise RowError(f"{source}:{line}: no column {missing[0]!r}. It has: {', '.join(map(str, row))}")
+    clash = [name for name in ADDED if name in row]
+    if clash:
+        raise RowError(f"{source}:{line}: the input has a column {clash[0]!r} already. Rename it before scoring.")
+    options = row[columns.options] if columns.options else None
+    if isinstance(options, str):
+        options = list_in_string(options)
+    elif isinstance(options, dict):
+        options = list(options.values())
+    question = Question(
+        str(row[columns.question] or "") if columns.question else "",
+        options=tuple(str(option) for option in options or ()),
+        kind=kind,
+    )
+    responses = row[columns.response]
+    labels = row[columns.against] if columns.against else None
+    if not isinstance(responses, list):
+        yield f"line {line}", Task(_text(responses), row[columns.gold], question, config), row, label_of(labels)
+        return
+    for index, response in enumerate(responses):
+        label = labels[index] if isinstance(labels, list) and index < len(labels) else labels
+        task = Task(_text(response), row[columns.gold], question, config)
+        yield f"line {line}, response {index}", task, row | {"verdict_sample": index}, label_of(label)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)

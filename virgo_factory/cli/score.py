@@ -1,0 +1,112 @@
+"""`virgo-factory score`: verdicts on a file of responses."""
+
+from pathlib import Path
+
+import typer
+
+
+def score(
+    file: Path = typer.Argument(..., help="JSONL, JSON, CSV or TSV; one response a row."),
+    gold: str = typer.Option(..., "--gold", help="Column of the gold answer."),
+    response: str = typer.Option(..., "--response", help="Column of the response, or of a list of responses."),
+    question: str | None = typer.Option(None, "--question", help="Column of the question; inline options are found in it."),
+    options: str | None = typer.Option(None, "--options", help="Column of the options, a list."),
+    kind: str | None = typer.Option(
+        None, "--kind", help="choice, boolean, number, count, date, sequence, expression or text; recognised if unset."
+    ),
+    grading_name: str = typer.Option("math", "--grading", help="Named strictness: math, mathvista, chartqa, ..."),
+    against: str | None = typer.Option(None, "--against", help="Column of existing labels to compare with."),
+    out: Path | None = typer.Option(None, "--out", help="Verdict rows; FILE with .verdicts.jsonl by default."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing --out."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    seconds: float = typer.Option(15.0, "--seconds", min=0.1, help="Hard limit of one verdict."),
+    judge_url: str | None = typer.Option(
+        None, "--judge-url", help="OpenAI-compatible server that decides what rules cannot; key from OPENAI_API_KEY."
+    ),
+    judge_model: str | None = typer.Option(None, "--judge-model", help="Model of --judge-url."),
+    listed: int = typer.Option(20, "--list", min=0, help="Disagreements with --against to list."),
+) -> None:
+    """Score the responses of a file and write a verdict beside every row.
+
+    Example: virgo-factory score rollouts.jsonl --gold answer --response response --question question
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from virgo_factory.answers import KINDS, grading
+    from virgo_factory.answers.files import Columns, RowError, score_file
+    from virgo_factory.answers.llm_judge import LLMJudge
+
+    console = Console(highlight=False)
+    errors = []
+    if not file.is_file():
+        errors.append(f"{file}: no such file")
+    if kind is not None and kind not in KINDS:
+        errors.append(f"--kind {kind}: not one of {', '.join(KINDS)}")
+    if bool(judge_url) != bool(judge_model):
+        errors.append("--judge-url and --judge-model go together")
+    try:
+        config = grading(grading_name)
+    except ValueError as error:
+        errors.append(f"--grading: {error}")
+    target = out or file.with_name(file.name.removesuffix(file.suffix) + ".verdicts.jsonl")
+    if target.exists() and not overwrite:
+        errors.append(f"{target} exists. Name another --out, or replace it with --overwrite.")
+    if errors:
+        for error in errors:
+            console.print(f"[red]error:[/] {error}", soft_wrap=True)
+        raise typer.Exit(1)
+
+    columns = Columns(gold=gold, response=response, question=question, options=options, against=against)
+    judge = LLMJudge(judge_url, judge_model) if judge_url and judge_model else None
+    bar = Progress(
+        SpinnerColumn(), TextColumn("{task.completed} verdicts"), TimeElapsedColumn(), console=console, transient=True
+    )
+    try:
+        with bar:
+            shown = bar.add_task("verdicts", total=None)
+            counts = score_file(
+                file, target, columns, config, kind=kind, workers=workers, seconds=seconds, judge=judge,
+                progress=lambda done: bar.update(shown, completed=done),
+            )  # fmt: skip
+    except (RowError, OSError, UnicodeDecodeError) as error:
+        console.print("error:", str(error), style="red", soft_wrap=True, markup=False)
+        raise typer.Exit(1) from error
+
+    _tables(console, counts)
+    if against is not None:
+        _comparison(console, counts, against, listed)
+    console.print(f"{counts.rows} rows in {target}", soft_wrap=True)
+
+
+def _tables(console, counts) -> None:
+    from rich.table import Table
+
+    from virgo_factory.answers import REASONS
+
+    for name, counted in counts.by.items():
+        table = Table(name, "rows", "share")
+        for value, number in counted.most_common():
+            words = f"{value} ({REASONS[value]})" if name == "reason" else value
+            table.add_row(words, str(number), f"{number / max(counts.rows, 1):.1%}")
+        console.print(table)
+
+
+def _comparison(console, counts, against: str, listed: int) -> None:
+    if not counts.compared:
+        console.print(f"No label could be read in column {against}: true/false, 1/0, correct/wrong.")
+        return
+    console.print(
+        f"Agreement with {against}: {counts.agreed}/{counts.compared} = {counts.agreed / counts.compared:.4f}, "
+        f"false positives {len(counts.false_positives)}, false negatives {len(counts.false_negatives)}, "
+        f"unverifiable {len(counts.undecided)}",
+        soft_wrap=True,
+    )
+    for words, rows in (
+        ("we say correct, the label says wrong", counts.false_positives),
+        ("we say wrong, the label says correct", counts.false_negatives),
+        ("unverifiable", counts.undecided),
+    ):
+        if rows and listed:
+            more = f" and {len(rows) - listed} more" if len(rows) > listed else ""
+            console.print(f"{words}: {', '.join(rows[:listed])}{more}", soft_wrap=True)
