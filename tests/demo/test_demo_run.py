@@ -17,6 +17,8 @@ from transformers import AutoTokenizer
 
 from virgo_factory.datasets.account import DatasetAccount, DroppedRow, to_json
 from virgo_factory.demo import proofs, run
+from virgo_factory.files import TEMPLATES
+from virgo_factory.prefix import read_prefix
 
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +32,12 @@ def finished(tmp_path_factory) -> Path:
     demo = run.plan(folder)
     run.prepare(demo)
     shutil.copytree(demo.base, demo.output)
+    template = (TEMPLATES / "virgo.jinja").read_text(encoding="utf-8")
+    assert template.count('default("")') == 1
+    prefixed = template.replace('default("")', f"default({json.dumps(read_prefix('virgo'))})")
+    (demo.output / "chat_template.jinja").write_text(prefixed, encoding="utf-8")
     weights = load_file(demo.base / "model.safetensors")
-    for offset, target in ((0.5, demo.output / "epoch-2"), (1.0, demo.output)):
+    for offset, target in ((0.03125, demo.output / "epoch-2"), (0.0625, demo.output)):
         target.mkdir(exist_ok=True)
         moved = {
             name: weight + offset if proofs.part_of(name) == proofs.LANGUAGE else weight
@@ -218,7 +224,7 @@ def test_the_chart_is_what_the_question_is_about(tmp_path):
 
 
 def test_an_answer_needs_picture_prefix_and_text(demo):
-    prefix = "Please first think deeply about the question, and then put the final answer in \\boxed{}."
+    prefix = read_prefix("virgo")
     good = proofs.Answer(f"<|vision_end|>{prefix}\n{proofs.QUESTION}", 81, "text", 1)
     assert proofs.answered(demo, good).holds
     for bad in (
@@ -303,6 +309,7 @@ def test_the_training_sees_no_accelerator_and_no_hub(demo, tmp_path, monkeypatch
 def test_a_demo_that_is_stopped_stops_its_training(demo, tmp_path, monkeypatch):
     script = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))
+    demo.log.unlink()
     training = run.train(demo)
     while not demo.log.exists() or not demo.log.read_text().strip():
         next(training)
@@ -315,6 +322,56 @@ def test_without_the_command_the_error_says_so(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
     with pytest.raises(ValueError, match="llamafactory-cli is not there"):
         list(run.train(demo))
+
+
+@pytest.fixture
+def called(demo, monkeypatch):
+    """Call `virgo-factory demo` where the training has been done already; returns its exit code."""
+    from virgo_factory.cli.main import main
+
+    monkeypatch.setattr(run, "prepare", lambda demo: None)
+    monkeypatch.setattr(run, "train", lambda demo: iter([run.Progress(), run.Progress(40, 80, 5.0)]))
+
+    def call(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as stop:
+            main(["demo", "--dir", str(demo.folder), *arguments])
+        return stop.value.code
+
+    return call
+
+
+def test_the_verb_shows_every_proof_and_the_answer(called, demo, capsys):
+    assert called() == 0
+    out = capsys.readouterr().out
+    assert out.count("proved  ") == 10
+    assert "step 40 of 80, loss 5.00" in out
+    assert "81 visual tokens" in out and proofs.QUESTION in out
+    assert str(demo.output / "training_loss.png") in out
+    assert demo.picture.is_file()
+
+
+def test_the_verb_ends_with_1_when_a_proof_fails(called, demo, capsys):
+    spoil_tensor(demo, proofs.VISION)
+    assert called() == 1
+    out = capsys.readouterr().out
+    assert "not proved: vision tower frozen: 1 of 25 tensors differ from the start" in out
+    assert "All of it holds" not in out
+
+
+def test_prepare_only_says_how_to_train(called, demo, capsys):
+    assert called("--prepare-only") == 0
+    out = capsys.readouterr().out
+    assert f"llamafactory-cli train {demo.recipe}" in out and "proved" not in out
+
+
+def test_a_failed_training_is_one_message(called, demo, monkeypatch, capsys):
+    def fail(demo):
+        yield run.Progress()
+        raise ValueError("the training command ended with 1")
+
+    monkeypatch.setattr(run, "train", fail)
+    assert called() == 1
+    assert "virgo-factory: the training command ended with 1" in capsys.readouterr().err
 
 
 @pytest.mark.integration
