@@ -135,6 +135,7 @@ def test_copy_then_train_on_one_node(tmp_path, reduced):
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
     out = tmp_path / "saves/virgo7b/full/dt"
     assert (out / "epoch-5/model.safetensors").is_file()
+    assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-5"]
     assert json.loads((out / "virgo_rows.json").read_text())["datasets"][0]["kept"] == 4
 
 
@@ -178,6 +179,7 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced):
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
     (account,) = json.loads((tmp_path / "saves/my_thoughts/virgo_rows.json").read_text())["datasets"]
     assert (account["name"], account["rows_in"], account["kept"]) == ("my_thoughts", 1, 1)
+    assert "my_thoughts: 1 rows in, 1 kept, 0 dropped" in run.stdout + run.stderr, "every run says which rows"
 
 
 def test_the_row_it_shows_is_an_example_of_the_format_it_names():
