@@ -20,7 +20,7 @@ SECONDS = 4
 
 _POWER_TOWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?[0-9A-Za-z]+\s*(?:\^|\*\*)")
 _BIG_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?(\d+)")
-_FACTORIAL = re.compile(r"(\d+|\))\s*!(\s*!)?")
+_FACTORIAL = re.compile(r"\(*(\d+|\))\)*\s*!(\s*!)?")
 _BIG_NUMBER = re.compile(r"\d{60}")
 
 
@@ -52,7 +52,7 @@ def guard(text: str) -> None:
     if any(len(power) > 5 or int(power) > 3_000 for power in _BIG_POWER.findall(plain)):
         raise TooLarge("power")
     for number, again in _FACTORIAL.findall(plain):
-        if again or (number.isdigit() and (len(number) > 3 or int(number) > 200)):
+        if again or "!)!" in plain or (number.isdigit() and (len(number) > 3 or int(number) > 200)):
             raise TooLarge("factorial")
     if re.search(r"\\(?:sum|prod|int|lim|iint)(?![A-Za-z])", plain) and len(plain) > 200:
         raise TooLarge("operator")

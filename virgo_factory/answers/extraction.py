@@ -184,6 +184,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
 def _is_answer(text: str) -> bool:
     """Whether a short text is an answer as it stands: a formula, or a few words."""
     prose = _prose(text)
+    if "**" in text:
+        return False
     if re.search(r"[\d\\$=^<>]", text):
         return prose == 0 or (prose <= 2 and (len(text.split()) <= 3 or text[0] in "$\\0123456789"))
     return prose <= 4
