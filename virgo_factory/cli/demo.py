@@ -25,7 +25,7 @@ def demo(
     console = Console(highlight=False)
     started = time.monotonic()
     planned = run.plan(folder)
-    console.print("[bold]1 of 3[/] Making a tiny random Qwen2-VL: real architecture, its own small tokenizer.")
+    console.print("[bold]1 of 3[/] Making a tiny random Qwen2-VL: the real architecture.")
     run.prepare(planned)
     console.print(f"       {planned.base}")
     shown = " ".join(["llamafactory-cli", *planned.command[1:]])
