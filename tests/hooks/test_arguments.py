@@ -135,27 +135,6 @@ def test_the_stock_checks_still_run(hparams):
     assert hparams.FinetuningArguments(lora_target="q,v").lora_target == ["q", "v"]
 
 
-STOCK = """
-import dataclasses, json, os
-os.environ["VIRGO_FACTORY_DISABLE"] = "1"
-import llamafactory.hparams as hparams
-kinds = ("DataArguments", "ModelArguments", "FinetuningArguments")
-print(json.dumps({kind: [[f.name, repr(f.default), f.init, f.kw_only] for f in dataclasses.fields(getattr(hparams, kind))]
-    for kind in kinds}))
-"""
-
-
-def test_the_stock_fields_stay_first_and_in_order(hparams):
-    import json
-
-    out = subprocess.run([sys.executable, "-c", STOCK], capture_output=True, text=True, check=True).stdout
-    for (kind, stock), keys in zip(json.loads(out.splitlines()[-1]).items(), OURS.values(), strict=True):
-        fields = dataclasses.fields(getattr(hparams, kind))
-        own = [[field.name, repr(field.default), field.init, field.kw_only] for field in fields]
-        assert own[: len(stock)] == stock
-        assert [(name, default) for name, default, *_ in own[len(stock) :]] == [(key, "None") for key in keys]
-
-
 def test_positional_arguments_mean_what_they_meant(hparams):
     first, second = (field.name for field in dataclasses.fields(hparams.DataArguments)[:2])
     data_args = hparams.DataArguments("virgo", "some_data")

@@ -67,9 +67,11 @@ def register_templates(module: ModuleType) -> None:
     stock = module.get_template_and_fix_tokenizer
 
     def get_template_and_fix_tokenizer(tokenizer, data_args):
-        template = stock(tokenizer, data_args)
         if data_args.template in BASES:
             check_hooks()
+
+        template = stock(tokenizer, data_args)
+        if data_args.template in BASES:
             template.serving_prefix = ""  # a template lives as long as the process
             if getattr(data_args, "virgo_serving", False):
                 template.serving_prefix = serving_prefix(tokenizer, data_args.question_prefix)

@@ -1,0 +1,232 @@
+"""How the plugin gets in: with `import torch`, whatever comes first, at no cost, and never in the way.
+
+Every case is a process of its own, since an import happens once; cases that import LLaMA-Factory share theirs.
+"""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from virgo_factory import autoload
+
+
+def run(code, *, path=None, **environment):
+    """Return what a fresh Python process prints as JSON on its last line."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("VIRGO_FACTORY_")}
+    env |= {"PYTHONPATH": str(path)} if path else {}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=env | environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_it_is_an_entry_point_of_torch():
+    entry_points = importlib.metadata.entry_points(group="torch.backends")
+    assert [point.value for point in entry_points if point.name == "virgo_factory"] == [
+        "virgo_factory.autoload:autoload"
+    ]
+
+
+HEAVY = ("torch", "llamafactory", "transformers", "datasets", "numpy", "virgo_factory.hooks", "virgo_factory.thought")
+COST = """
+    import json, os, sys, time
+    before = set(sys.modules)
+    start = time.perf_counter()
+    from virgo_factory.autoload import autoload
+    autoload()
+    cost = time.perf_counter() - start
+    print(json.dumps([cost, sorted(set(sys.modules) - before)]))
+"""
+
+
+def test_it_costs_less_than_ten_milliseconds_and_imports_nothing_heavy():
+    run(COST)  # compiles
+    costs, imported = zip(*(run(COST) for _ in range(7)), strict=True)
+    assert min(costs) < 0.010  # seconds: the best of several, since other processes run on this machine
+    for name in imported[0]:
+        assert not any(name == heavy or name.startswith(f"{heavy}.") for heavy in HEAVY), name
+
+    assert len(imported[0]) < 12, imported[0]
+
+
+def test_a_package_that_is_broken_leaves_import_torch_alone(tmp_path):
+    """The hooks, and everything but autoload.py itself, are broken: torch loads, with the finder in place."""
+    (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
+    assert (
+        run(
+            "import json, torch, sys; print(json.dumps([f.__class__.__name__ for f in sys.meta_path]))", path=tmp_path
+        )[0]
+        == "HookFinder"
+    )
+
+
+BREAK_EVERYTHING = """
+import sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("virgo_factory.") and name != "virgo_factory.autoload":
+            raise RuntimeError(f"{name} is broken")
+sys.meta_path.insert(0, Broken())
+"""
+BREAK_RUN = BREAK_EVERYTHING.replace(
+    'name.startswith("virgo_factory.") and name != "virgo_factory.autoload"', 'name == "virgo_factory.hooks.run"'
+)
+TRY_RECIPES = """
+    import json, os, sys, types
+    from virgo_factory import autoload
+    import torch
+    import llamafactory.hparams.parser as parser
+    from llamafactory.data.template import get_template_and_fix_tokenizer
+    from llamafactory.data.converter import get_dataset_converter
+
+    def outcome(what):
+        try:
+            what()
+            return "runs"
+        except Exception as error:
+            return "\\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+
+    def parse(**keys):
+        return lambda: parser.get_train_args({
+            "model_name_or_path": "m", "output_dir": "out", "do_train": True, "use_cpu": True, "report_to": "none",
+            "dataset": "d", "template": "qwen2_vl", **keys})
+
+    def template():
+        data_args = sys.modules["llamafactory.hparams"].DataArguments(template="virgo")
+        get_template_and_fix_tokenizer(types.SimpleNamespace(chat_template=None), data_args)
+
+    def convert(formatting):
+        data_args = sys.modules["llamafactory.hparams"].DataArguments()
+        return lambda: get_dataset_converter(
+            formatting, types.SimpleNamespace(formatting=formatting, load_from="file"), data_args)
+
+    print(json.dumps({
+        "failures": sorted(autoload.failures),
+        "loaded": sorted(set(autoload.HOOKS) & set(sys.modules)),
+        "stock": outcome(parse()),
+        "key": outcome(parse(overlong="drop")),
+        "global batch": outcome(parse(global_batch_size=8)),
+        "template": outcome(template),
+        "formatting": outcome(convert("virgo_dt")),
+        "stock formatting": outcome(convert("alpaca")),
+    }))
+"""
+
+
+@pytest.mark.parametrize("which", ["one hook", pytest.param("all hooks", marks=pytest.mark.integration)])
+def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(tmp_path, which):
+    one = which == "one hook"
+    (tmp_path / "sitecustomize.py").write_text(BREAK_RUN if one else BREAK_EVERYTHING)
+    found = run(TRY_RECIPES, path=tmp_path)
+    failures, loaded = set(found.pop("failures")), found.pop("loaded")
+    assert "run:wrap_argument_parsers" in failures
+    assert one or failures == {hook for name, hook in autoload.HOOKS.items() if name in loaded}
+    assert found.pop("stock") == found.pop("stock formatting") == "runs"
+    for what, outcome in found.items():
+        assert outcome != "runs", what
+
+    for what in ("key", "global batch", *(("template", "formatting") if one else ())):
+        assert "could not attach itself to LLaMA-Factory" in found[what], what
+        assert "run:wrap_argument_parsers: RuntimeError: virgo_factory.hooks.run is broken" in found[what]
+        assert "VIRGO_FACTORY_DISABLE=1" in found[what]
+
+
+STATE = """
+    import json, sys, types
+    {first}
+    import dataclasses
+    import llamafactory.hparams as hparams
+    import llamafactory.data.template, llamafactory.data.converter
+    kinds = ("DataArguments", "ModelArguments", "FinetuningArguments")
+    arguments = {{
+        kind: [[f.name, repr(f.default), f.init, f.kw_only] for f in dataclasses.fields(getattr(hparams, kind))]
+        for kind in kinds
+    }}
+    try:
+        parsed = hparams.get_train_args({{
+            "model_name_or_path": "m", "output_dir": "out", "do_train": True, "use_cpu": True, "report_to": "none",
+            "dataset": "virgo_demo_dt", "template": "virgo", "dataset_dir": "nowhere", "global_batch_size": 6, "per_device_train_batch_size": 1,
+            "stage": "sft", "finetuning_type": "full", "overlong": "error",
+        }})
+        parse = [parsed[1].overlong, parsed[2].gradient_accumulation_steps, parsed[1].virgo_used]
+    except ValueError as error:
+        parse = str(error)
+    autoload = sys.modules.get("virgo_factory.autoload")
+    print(json.dumps({{
+        "finders": sum(type(finder).__name__ == "HookFinder" for finder in sys.meta_path),
+        "failures": sorted(getattr(autoload, "failures", {{}})),
+        "arguments": arguments,
+        "parse": parse,
+        "template": "virgo" in sys.modules["llamafactory.data.template"].TEMPLATES,
+        "converter": "virgo_dt" in sys.modules["llamafactory.data.converter"].DATASET_CONVERTERS,
+        "hooks": sorted(name for name in sys.modules if name.startswith("virgo_factory.hooks.")),
+    }}))
+"""
+FIRST = [
+    "import llamafactory.hparams",
+    pytest.param("import torch", marks=pytest.mark.integration),
+    pytest.param("import virgo_factory.hooks.rows", marks=pytest.mark.integration),
+    pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
+]
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_it_works_whatever_is_imported_first(first):
+    state = run(STATE.format(first=first))
+    assert (state["finders"], state["failures"]) == (1, [])
+    assert state["parse"] == ["error", 6, True]
+    assert state["template"] and state["converter"]
+    keys = {kind: [name for name, *_ in fields] for kind, fields in state["arguments"].items()}
+    assert keys["DataArguments"][-5:] == [
+        "overlong",
+        "malformed",
+        "min_response_tokens",
+        "max_response_tokens",
+        "question_prefix",
+    ]
+    assert keys["ModelArguments"][-1:] == ["marker_tokens"]
+    assert keys["FinetuningArguments"][-2:] == ["global_batch_size", "keep_model_at_epochs"]
+
+
+def test_switched_off_everything_is_stock():
+    """And the stock fields of the extended classes, in this process, are these, first and in this order."""
+    import dataclasses
+
+    import llamafactory.hparams as hparams
+
+    state = run(STATE.format(first="import torch"), VIRGO_FACTORY_DISABLE="1")
+    assert (state["finders"], state["failures"], state["hooks"]) == (0, [], [])
+    assert "not used by the HfArgumentParser" in state["parse"]
+    assert not state["template"] and not state["converter"]
+    for kind, stock in state["arguments"].items():
+        extended = getattr(hparams, kind)
+        own = [[field.name, repr(field.default), field.init, field.kw_only] for field in dataclasses.fields(extended)]
+        assert own[: len(stock)] == stock
+        assert [(name, default) for name, default, *_ in own[len(stock) :]] == [
+            (key, "None") for key in extended.VIRGO_KEYS
+        ]
+        assert extended.VIRGO_KEYS
+
+
+@pytest.mark.parametrize(("value", "off"), [("1", True), ("true", True), ("Yes", True), ("0", False), ("", False)])
+def test_the_switch(monkeypatch, value, off):
+    monkeypatch.setenv("VIRGO_FACTORY_DISABLE", value)
+    monkeypatch.setattr(sys, "meta_path", [])
+    autoload.install()
+    autoload.install()
+    assert len(sys.meta_path) == (0 if off else 1)
+
+
+def test_autoload_never_raises(monkeypatch):
+    monkeypatch.setattr(autoload, "install", lambda: 1 / 0)
+    monkeypatch.setattr(autoload, "failures", {})
+    autoload.autoload()
+    assert isinstance(autoload.failures["autoload"], ZeroDivisionError)
+    with pytest.raises(RuntimeError, match="autoload: ZeroDivisionError"):
+        autoload.check_hooks()
