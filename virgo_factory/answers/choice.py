@@ -5,7 +5,7 @@ import re
 from virgo_factory.answers.extraction import option_letter
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
-from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.numbers import as_float, read_number
 from virgo_factory.answers.options import LETTERS
 
 
@@ -23,10 +23,11 @@ def same_option_text(option: str, answer: str) -> bool:
         return False
     if one.unit and other.unit and one.unit != other.unit:
         return False
-    return one.value == other.value or (
-        (one.approximate or other.approximate)
-        and abs(float(one.value) - float(other.value)) <= 1e-6 * max(abs(float(one.value)), abs(float(other.value)))
-    )
+    if one.value == other.value:
+        return True
+    left, right = as_float(one.value), as_float(other.value)
+    rounded = (one.literal and one.approximate) or (other.literal and other.approximate)
+    return abs(left - right) <= max(abs(left), abs(right)) * (1e-6 if rounded else 1e-25)
 
 
 def _same_signs(option: str, answer: str) -> bool:
