@@ -147,12 +147,14 @@ def _explain_unknown_keys(module) -> None:
 
         return parse
 
-    from virgo_factory.hooks.rebind import rebind
-
-    for name in ("get_train_args", "get_infer_args"):
-        stock = getattr(module, name, None)
-        if stock is not None:
-            rebind(stock, explaining(stock))
+    for holder in (
+        module,
+        sys.modules.get("llamafactory.hparams"),
+    ):  # whoever imports them later takes them from there
+        for name in ("get_train_args", "get_infer_args"):
+            stock = getattr(holder, name, None)
+            if stock is not None:
+                setattr(holder, name, explaining(stock))
 
 
 def autoload() -> None:
