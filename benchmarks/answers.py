@@ -2,7 +2,7 @@
 
 python benchmarks/answers.py [--only NAME] [--workers 2] [--no-peers] [--no-speed] [--disagreements FILE]
 
-One row a file: n, agreement (raw; with the labels shown to be wrong set right), false positives, false negatives, unverifiable,
+One row a file: n, agreement (raw; without the labels shown to be wrong), false positives, false negatives, unverifiable,
 math-verify alone on the whole response, and the file's own recorded parsing compared with the gold as text.
 `answers_labels_wrong.tsv` names the labels that are shown to be wrong, with the reason.
 """
@@ -427,11 +427,11 @@ def recorded(case: Case) -> bool | None:
 
 
 def table(only: str, workers: int, peers: bool, disagreements: Path | None) -> bool:
-    """Print one row a file; return whether every figure asked for is reached with the shown-wrong labels set right."""
+    """Print one row a file; return whether every figure asked for is reached without the labels shown to be wrong."""
     wrong = wrong_labels()
-    heads = ("file", "n", "raw", "labels set right", "wrong labels", "asked", "FP", "FN", "unverifiable", "math-verify", "recorded")
+    heads = ("file", "n", "raw", "without wrong labels", "wrong labels (ours against them)", "asked", "FP with wrong labels", "FP", "FN", "unverifiable", "math-verify", "recorded")
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    total = {"n": 0, "FP": 0, "FN": 0, "unverifiable": 0}
+    total = {"n": 0, "against": 0, "FP": 0, "FN": 0, "unverifiable": 0}
     reached, notes = True, []
     groups: dict[str, list[int]] = {}
     for name, (cases, asked) in files().items():
@@ -442,16 +442,18 @@ def table(only: str, workers: int, peers: bool, disagreements: Path | None) -> b
             (Task(Answer(c.given, "given", "given") if c.given is not None else c.response, c.gold, c.question, c.config) for c in held),
             workers=workers,
         )
-        raw = right = flipped = 0
+        raw = right = apart = apart_right = against = 0
         counts = {"FP": 0, "FN": 0, "unverifiable": 0}
         peer = own = own_n = 0
         for case, verdict in zip(held, verdicts, strict=True):
-            shown_wrong = (name, case.id) in wrong
-            label = case.label != shown_wrong
-            flipped += shown_wrong
             raw += verdict.correct is case.label
-            right += verdict.correct is label
-            if verdict.correct is not label:
+            against += verdict.correct is True and not case.label
+            if (name, case.id) in wrong:
+                apart += 1
+                apart_right += verdict.correct is (not case.label)
+            elif verdict.correct is case.label:
+                right += 1
+            else:
                 kind = "unverifiable" if verdict.correct is None else "FP" if verdict.correct else "FN"
                 counts[kind] += 1
                 notes.append((name, case.id, kind, verdict))
@@ -462,25 +464,28 @@ def table(only: str, workers: int, peers: bool, disagreements: Path | None) -> b
                 own += found is case.label
                 own_n += 1
         n = len(held)
-        share = right / n
+        share = right / (n - apart)
         family = name.split("/")[0]
-        sums = groups.setdefault(family if family in ("skythought", "mmmu", "mmmu-pro", "geoqa") else name, [0, 0, 0])
-        sums[0], sums[1], sums[2] = sums[0] + n, sums[1] + raw, sums[2] + right
+        sums = groups.setdefault(family, [0, 0, 0, 0])
+        for place, value in enumerate((n, raw, right, apart)):
+            sums[place] += value
         reached &= asked is None or share >= asked
         for key in counts:
             total[key] += counts[key]
         total["n"] += n
+        total["against"] += against
         cells = (
-            name, n, f"{raw / n:.4f}", f"{share:.4f}", flipped, "" if asked is None else f"{asked:.2f}", counts["FP"], counts["FN"],
+            name, n, f"{raw / n:.4f}", f"{share:.4f}", f"{apart} ({apart_right})", "" if asked is None else f"{asked:.2f}", against, counts["FP"], counts["FN"],
             counts["unverifiable"], f"{peer / n:.4f}" if peers else "", f"{own / own_n:.4f}" if own_n else "",
         )  # fmt: skip
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-    print(f"\nAll files: {total['n']} verdicts, false positives {total['FP']} ({total['FP'] / max(total['n'], 1):.2%}), "
+    print(f"\nAll files: {total['n']} verdicts, false positives {total['FP']} ({total['FP'] / max(total['n'], 1):.2%}; "
+          f"with the wrong labels {total['against']}, {total['against'] / max(total['n'], 1):.2%}), "
           f"false negatives {total['FN']}, unverifiable {total['unverifiable']}.")  # fmt: skip
     for family in ("skythought", "mmmu", "mmmu-pro", "geoqa"):
         if family in groups:
-            n, raw, right = groups[family]
-            print(f"{family}, all its files: n {n}, raw {raw / n:.4f}, labels set right {right / n:.4f}.")
+            n, raw, right, apart = groups[family]
+            print(f"{family}, all its files: n {n}, raw {raw / n:.4f}, without the {apart} wrong labels {right / (n - apart):.4f}.")
     for model in ("llava1.5_13b", "qwen_vl"):
         if only in f"mmmu/{model}":
             print(f"mmmu/{model}: {sum(1 for _ in mmmu(DATA, model, guessed=True))} rows left out, where MMMU's parser guesses.")

@@ -54,6 +54,7 @@ THOUGHT = "<|begin_of_thought|>\n\nPerhaps \\boxed{1}. The answer is 2.\n\n<|end
         ("so there are **17** of them", "17", "bold", "response"),
         ("#### 42", "42", "phrase", "response"),
         ("因此答案是 5", "5", "phrase", "response"),
+        ("The final answers are:\n- one part: 5 g\n- another part: 7 g", "7 g", "phrase", "response"),
         # nothing
         ("", "", "none", "response"),
         ("   \n", "", "none", "response"),

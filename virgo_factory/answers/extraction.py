@@ -50,6 +50,7 @@ _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _HEADER = re.compile(
     r"(?:^|\n)[*_#> \t]{1,20}(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|答案\s*[是为：:]*\s*|####[ \t]*", re.IGNORECASE
 )
+_ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
 _NUMERAL = re.compile(
@@ -172,7 +173,7 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if options or question.kind == "choice":
         return _choice(text, options, where, question)
 
-    said = _said(text)
+    said = _said(text, question.text)
     if said:
         return Answer(_tighten(said, question), "phrase", where)
     whole = unwrap(text)
@@ -196,16 +197,33 @@ def _prose(text: str) -> int:
     return len(re.findall(r"(?<![\\\w])[^\W\d_]{3,}", re.sub(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}", " ", text)))
 
 
-def _said(text: str) -> str | None:
+def _said(text: str, question: str = "") -> str | None:
     """What the last "the answer is" or "Final Answer" says, to the end of its sentence; None without one."""
     found = sorted([*_PHRASE.finditer(text), *_HEADER.finditer(text)], key=lambda match: match.end())
     for match in reversed(found[-50:]):
+        end = match.end()
+        while text[end - 1 : end] == "\n":
+            end -= 1
+        if (items := _ITEMS.match(text, end)) and len(listed := items[0].strip().splitlines()) > 1:
+            return _item(listed, question)
         said = _sentence(text, match.end())
         if said and not re.match(r"(?:that|not|in|the following|to|as|because|given|correct|a[sn]?)\b(?! [A-J]\b)", said, re.IGNORECASE):
             return said
         if said and re.match(r"that\b", said, re.IGNORECASE):
             return said[4:].strip()
     return None
+
+
+def _item(listed: list[str], question: str) -> str:
+    """Of several answers in a list, the one whose name shares most words with the end of the question; else the last."""
+    asked = set(words(question.strip().rpartition("\n")[2][-300:]).split())
+    best, chosen = 0, listed[-1]
+    for line in listed:
+        name = line.rpartition(":")[0] or line.rpartition("=")[0]
+        shared = len(asked & set(words(name).split()))
+        if shared >= best:
+            best, chosen = shared, line
+    return unwrap((chosen.rpartition(":")[2] if ":" in chosen else chosen.rpartition("=")[2]).strip())
 
 
 def _sentence(text: str, start: int) -> str:
