@@ -30,6 +30,8 @@ def prepare_cpu_ranks(training_args: Any) -> None:
     if training_args.deepspeed:
         import deepspeed
 
+        # An operator for shared memory that DeepSpeed would compile first, for minutes, or fail without a compiler.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend="gloo", verbose=False)
         _finish_each_gather()
 

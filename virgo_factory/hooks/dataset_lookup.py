@@ -21,7 +21,7 @@ RELIES_ON = {
     ],
 }
 
-logger = logging.get_logger(__name__)
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def packaged_datasets() -> dict[str, dict[str, Any]]:

@@ -46,7 +46,7 @@ RELIES_ON = {
     ],
 }
 
-logger = logging.get_logger(__name__)
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 @dataclass

@@ -28,7 +28,7 @@ RELIES_ON = {
     "model/model_utils/embedding.py": ["    if len(tokenizer) > current_embedding_size:"],
 }
 
-logger = logging.get_logger(__name__)
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def wrap_model_loader(module: ModuleType) -> None:

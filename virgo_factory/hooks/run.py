@@ -40,7 +40,7 @@ RELIES_ON = {
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
 LORA_TARGETS = ("embed_tokens", "lm_head")
 
-logger = logging.get_logger(__name__)
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def wrap_argument_parsers(module: ModuleType) -> None:

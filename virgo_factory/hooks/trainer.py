@@ -31,7 +31,7 @@ RELIES_ON = {
     ],
 }
 
-logger = logging.get_logger(__name__)
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def choose_trainer(module: ModuleType) -> None:
