@@ -7,6 +7,8 @@ from pathlib import Path
 
 # Before any import of transformers or datasets; child processes inherit it.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Twins are too small for more: threads would only wait for each other on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
