@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +25,27 @@ def run(code, *, path=None, **environment):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """The processes that import LLaMA-Factory (ten seconds each), run two at a time: name -> future of what it printed."""
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "sitecustomize.py").write_text(BREAK_RUN)
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            "one hook": pool.submit(run, TRY_RECIPES, path=broken),
+            "switched off": pool.submit(run, STATE.format(first="import torch"), VIRGO_FACTORY_DISABLE="1"),
+            "hparams first": pool.submit(run, STATE.format(first="import llamafactory.hparams")),
+            "help": pool.submit(help_text),
+        }
+
+
+def help_text():
+    cli = [sys.executable, "-m", "llamafactory.cli", "train", "-h"]
+    done = subprocess.run(cli, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def test_it_is_an_entry_point_of_torch():
@@ -120,10 +142,10 @@ TRY_RECIPES = """
 
 
 @pytest.mark.parametrize("which", ["one hook", pytest.param("all hooks", marks=pytest.mark.integration)])
-def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(tmp_path, which):
+def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(processes, tmp_path, which):
     one = which == "one hook"
-    (tmp_path / "sitecustomize.py").write_text(BREAK_RUN if one else BREAK_EVERYTHING)
-    found = run(TRY_RECIPES, path=tmp_path)
+    (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
+    found = dict(processes[which].result() if one else run(TRY_RECIPES, path=tmp_path))
     failures, loaded = set(found.pop("failures")), found.pop("loaded")
     assert "run:wrap_argument_parsers" in failures
     assert one or failures == {hook for name, hook in autoload.HOOKS.items() if name in loaded}
@@ -169,7 +191,7 @@ STATE = """
     }}))
 """
 FIRST = [
-    "import llamafactory.hparams",
+    "hparams first",
     pytest.param("import torch", marks=pytest.mark.integration),
     pytest.param("import virgo_factory.hooks.rows", marks=pytest.mark.integration),
     pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
@@ -177,8 +199,8 @@ FIRST = [
 
 
 @pytest.mark.parametrize("first", FIRST)
-def test_it_works_whatever_is_imported_first(first):
-    state = run(STATE.format(first=first))
+def test_it_works_whatever_is_imported_first(processes, first):
+    state = processes[first].result() if first in processes else run(STATE.format(first=first))
     assert (state["finders"], state["failures"]) == (1, [])
     assert state["parse"] == ["error", 6, True]
     assert state["template"] and state["converter"]
@@ -194,13 +216,23 @@ def test_it_works_whatever_is_imported_first(first):
     assert keys["FinetuningArguments"][-2:] == ["global_batch_size", "keep_model_at_epochs"]
 
 
-def test_switched_off_everything_is_stock():
+def test_help_lists_every_key(processes):
+    import llamafactory.hparams as hparams
+
+    kinds = (hparams.DataArguments, hparams.ModelArguments, hparams.FinetuningArguments)
+    keys = [key for kind in kinds for key in kind.VIRGO_KEYS]
+    text = processes["help"].result()
+    assert [key for key in keys if f"--{key} " not in text] == []
+    assert text.count("virgo-factory: ") == len(keys) == 8
+
+
+def test_switched_off_everything_is_stock(processes):
     """And the stock fields of the extended classes, in this process, are these, first and in this order."""
     import dataclasses
 
     import llamafactory.hparams as hparams
 
-    state = run(STATE.format(first="import torch"), VIRGO_FACTORY_DISABLE="1")
+    state = processes["switched off"].result()
     assert (state["finders"], state["failures"], state["hooks"]) == (0, [], [])
     assert "not used by the HfArgumentParser" in state["parse"]
     assert not state["template"] and not state["converter"]
@@ -218,6 +250,7 @@ def test_switched_off_everything_is_stock():
 def test_the_switch(monkeypatch, value, off):
     monkeypatch.setenv("VIRGO_FACTORY_DISABLE", value)
     monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.setattr(autoload.HookFinder, "apply_to_loaded", lambda finder: None)  # they are hooked already
     autoload.install()
     autoload.install()
     assert len(sys.meta_path) == (0 if off else 1)
