@@ -201,7 +201,9 @@ def mmmu(data: Path, model: str, guessed: bool = False) -> Iterator[Case]:
                 options = tuple(str(row["index2ans"][letter]) for letter in row["all_choices"])
                 question = Question(options=options, kind="choice")
                 # The recorded letter is the gold: agreement is "the same letter was read".
-                yield Case(row["id"], row["response"], parsed[row["id"]], question, grading("mmmu"), True, parsed[row["id"]])
+                yield Case(
+                    row["id"], row["response"], parsed[row["id"]], question, grading("mmmu"), True, parsed[row["id"]]
+                )
 
 
 def mathvista(data: Path, model: str, given: bool) -> Iterator[Case]:
@@ -211,7 +213,9 @@ def mathvista(data: Path, model: str, given: bool) -> Iterator[Case]:
         kind = {"integer": "number", "float": "number"}.get(row["answer_type"])
         options = tuple(row["choices"] or ())
         precision = int(row["precision"]) if row["answer_type"] == "float" and row["precision"] else None
-        question = Question(row["question"], options=options, kind="choice" if options else kind, unit=row["unit"], precision=precision)
+        question = Question(
+            row["question"], options=options, kind="choice" if options else kind, unit=row["unit"], precision=precision
+        )
         yield Case(
             pid, None if given else str(row["response"] or ""), row["answer"], question, grading("mathvista"),
             row["true_false"], row["prediction"], str(row["extraction"] or "") if given else None,
@@ -356,7 +360,12 @@ def gold_spellings(data: Path = DATA) -> Iterator[Spelling]:
 def _golds_of(data: Path) -> Iterator[tuple[str, str, Any, Question]]:
     for name in ("test1k", "dev1k"):
         for key, row in json.loads((data / "tabmwp" / f"problems_{name}.json").read_text(encoding="utf-8")).items():
-            yield "tabmwp", key, row["answer"], Question(row["question"], tuple(row["choices"] or ()), unit=row["unit"])
+            yield (
+                "tabmwp",
+                key,
+                row["answer"],
+                Question(row["question"], tuple(row["choices"] or ()), unit=row["unit"]),
+            )
     for path in sorted((data / "chartqa" / "dataset").glob("*/*.json")):
         for index, row in enumerate(json.loads(path.read_text(encoding="utf-8"))):
             yield "chartqa", f"{path.name}:{index}", row["label"], Question(row["query"])
@@ -409,11 +418,14 @@ def wrong_labels(path: Path = LABELS_WRONG) -> dict[tuple[str, str], str]:
 
 
 def math_verify(gold: Any, response: str) -> bool:
-    """The verdict of math-verify alone, on the whole response."""
-    from math_verify import parse, verify
+    """The verdict of math-verify alone, on the whole response; with its string extraction where the gold is a letter."""
+    from math_verify import StringExtractionConfig, parse, verify
 
     gold = ", ".join(map(str, gold)) if isinstance(gold, list) else str(gold)
     try:
+        if len(gold) == 1 and gold.isupper():
+            letters = [StringExtractionConfig(strings=tuple("ABCDEFGHIJ"))]
+            return bool(verify(parse(gold, letters), parse(response, letters)))
         return bool(verify(parse(gold if "$" in gold or "boxed" in gold else f"${gold}$"), parse(response)))
     except Exception:  # its verdict is then "not correct"
         return False
@@ -429,7 +441,20 @@ def recorded(case: Case) -> bool | None:
 def table(only: str, workers: int, peers: bool, disagreements: Path | None) -> bool:
     """Print one row a file; return whether every figure asked for is reached without the labels shown to be wrong."""
     wrong = wrong_labels()
-    heads = ("file", "n", "raw", "without wrong labels", "wrong labels (ours against them)", "asked", "FP with wrong labels", "FP", "FN", "unverifiable", "math-verify", "recorded")
+    heads = (
+        "file",
+        "n",
+        "raw",
+        "without wrong labels",
+        "wrong labels (ours against them)",
+        "asked",
+        "FP with wrong labels",
+        "FP",
+        "FN",
+        "unverifiable",
+        "math-verify",
+        "recorded",
+    )
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     total = {"n": 0, "against": 0, "FP": 0, "FN": 0, "unverifiable": 0}
     reached, notes = True, []
@@ -439,7 +464,15 @@ def table(only: str, workers: int, peers: bool, disagreements: Path | None) -> b
             continue
         held = list(cases())
         verdicts = score_many(
-            (Task(Answer(c.given, "given", "given") if c.given is not None else c.response, c.gold, c.question, c.config) for c in held),
+            (
+                Task(
+                    Answer(c.given, "given", "given") if c.given is not None else c.response,
+                    c.gold,
+                    c.question,
+                    c.config,
+                )
+                for c in held
+            ),
             workers=workers,
         )
         raw = right = apart = apart_right = against = 0
@@ -485,15 +518,31 @@ def table(only: str, workers: int, peers: bool, disagreements: Path | None) -> b
     for family in ("skythought", "mmmu", "mmmu-pro", "geoqa"):
         if family in groups:
             n, raw, right, apart = groups[family]
-            print(f"{family}, all its files: n {n}, raw {raw / n:.4f}, without the {apart} wrong labels {right / (n - apart):.4f}.")
+            print(
+                f"{family}, all its files: n {n}, raw {raw / n:.4f}, without the {apart} wrong labels {right / (n - apart):.4f}."
+            )
     for model in ("llava1.5_13b", "qwen_vl"):
         if only in f"mmmu/{model}":
-            print(f"mmmu/{model}: {sum(1 for _ in mmmu(DATA, model, guessed=True))} rows left out, where MMMU's parser guesses.")
+            print(
+                f"mmmu/{model}: {sum(1 for _ in mmmu(DATA, model, guessed=True))} rows left out, where MMMU's parser guesses."
+            )
     if disagreements:
         with disagreements.open("w", encoding="utf-8") as lines:
             for name, row, kind, verdict in notes:
                 answer = verdict.answer
-                lines.write("\t".join((name, row, kind, verdict.reason, answer.rule if answer else "", answer.where if answer else "")) + "\n")
+                lines.write(
+                    "\t".join(
+                        (
+                            name,
+                            row,
+                            kind,
+                            verdict.reason,
+                            answer.rule if answer else "",
+                            answer.where if answer else "",
+                        )
+                    )
+                    + "\n"
+                )
     return reached
 
 

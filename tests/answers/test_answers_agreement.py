@@ -41,7 +41,12 @@ def _sampled() -> dict[str, list]:
         step = max(1, -(-len(held) // rows))
         taken += [(name, case, (name, case.id) in wrong) for case in held[::step]]
     tasks = (
-        Task(Answer(case.given, "given", "given") if case.given is not None else case.response, case.gold, case.question, case.config)
+        Task(
+            Answer(case.given, "given", "given") if case.given is not None else case.response,
+            case.gold,
+            case.question,
+            case.config,
+        )
         for _, case, _ in taken
     )
     found: dict[str, list] = {}
@@ -58,7 +63,9 @@ def test_agreement_with_the_labels(name):
     """The figure asked for each file, without the labels that answers_labels_wrong.tsv shows to be wrong."""
     held = [(case, verdict) for case, verdict, shown in _sampled()[name] if not shown]
     agreed = sum(verdict.correct is case.label for case, verdict in held)
-    assert agreed / len(held) >= (FILES[name] or 0.97), [case.id for case, verdict in held if verdict.correct is not case.label]
+    assert agreed / len(held) >= (FILES[name] or 0.97), [
+        case.id for case, verdict in held if verdict.correct is not case.label
+    ]
 
 
 def test_false_positives_are_rare():
@@ -82,7 +89,7 @@ def test_wrong_labels_are_disagreements_with_a_reason():
     for rows in _sampled().values():
         for case, verdict, shown in rows:
             if shown:
-                assert verdict.correct is (not case.label), case.id
+                assert verdict.correct is not case.label, case.id
 
 
 def test_golds_in_ten_spellings_and_against_each_other():

@@ -57,7 +57,13 @@ CHOICE = Question("Which?", options=("red", "blue"))
         ("\\boxed{3}", "\\boxed{3} but later \\boxed{4}", Question(), "unverifiable", "gold_unclear"),
         ("\\boxed{B}", "C or D", CHOICE, None, None),
         ("The answer is 40.", "C", Question("Which?"), "unverifiable", "options_missing"),
-        ("\\boxed{B}", "Z", Question("Which?", kind="choice", options=("red", "blue")), "unverifiable", "gold_unclear"),
+        (
+            "\\boxed{B}",
+            "Z",
+            Question("Which?", kind="choice", options=("red", "blue")),
+            "unverifiable",
+            "gold_unclear",
+        ),
         ("\\boxed{__import__('os').system('true')}", "0", Question(), "wrong", None),
         ("\\boxed{" + ",".join("1" * 400) + "}", ",".join("2" * 400), Question(), "wrong", None),
         ("\\boxed{" + "-" * 1000 + "1}", "1", Question(), None, None),
@@ -75,13 +81,17 @@ def test_bad_input_gets_a_verdict_with_a_reason(response, gold, question, verdic
         assert found.reason == reason
 
 
-@pytest.mark.parametrize("formula", ["9**9**9", "10^(10^10)", "2^{3^{4}}", "x^{99999}", "(99999)!", "(3!)!!", "7" * 70, "(" * 60 + ")" * 60])
+@pytest.mark.parametrize(
+    "formula", ["9**9**9", "10^(10^10)", "2^{3^{4}}", "x^{99999}", "(99999)!", "(3!)!!", "7" * 70, "(" * 60 + ")" * 60]
+)
 def test_the_guard_refuses(formula):
     with pytest.raises(TooLarge):
         guard(formula)
 
 
-@pytest.mark.parametrize("formula", ["x^{10}", r"\frac{n!}{k!(n-k)!}", "2^{1009}", "e^{-2t}", r"\sum_{k=0}^{n-1} F_k", "10!"])
+@pytest.mark.parametrize(
+    "formula", ["x^{10}", r"\frac{n!}{k!(n-k)!}", "2^{1009}", "e^{-2t}", r"\sum_{k=0}^{n-1} F_k", "10!"]
+)
 def test_the_guard_lets_through(formula):
     guard(formula)
 
@@ -106,5 +116,7 @@ def test_an_answer_is_itself(text):
 def test_no_module_evaluates():
     folder = Path(virgo_factory.answers.__file__).parent
     for path in folder.glob("*.py"):
-        names = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)}
+        names = {
+            node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)
+        }
         assert not names & {"eval", "exec", "compile", "__import__", "parse_expr", "sympify"}, path.name

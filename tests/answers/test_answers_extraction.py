@@ -13,7 +13,9 @@ from virgo_factory.thought import LongThought
 
 
 COLOURS = Question("Which?", options=("red", "light blue", "green", "none of these"))
-THOUGHT = "<|begin_of_thought|>\n\nPerhaps \\boxed{1}. The answer is 2.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n"
+THOUGHT = (
+    "<|begin_of_thought|>\n\nPerhaps \\boxed{1}. The answer is 2.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,12 @@ THOUGHT = "<|begin_of_thought|>\n\nPerhaps \\boxed{1}. The answer is 2.\n\n<|end
         ("\x08oxed{60}", "60", "box", "response"),
         (r"\boxed{\boxed{5}}", r"\boxed{5}", "box", "response"),
         # the last statement overrules an earlier box
-        (r"That is \boxed{200}. Final Answer: The final answer is $10,455$. I hope it is correct.", "10,455", "phrase", "response"),
+        (
+            r"That is \boxed{200}. Final Answer: The final answer is $10,455$. I hope it is correct.",
+            "10,455",
+            "phrase",
+            "response",
+        ),
         # phrases, bold, headers
         ("The answer is $\\frac{3}{4}$.", r"\frac{3}{4}", "phrase", "response"),
         ("The final answer is:\n\n\\[ x = 5 \\]", "x = 5", "phrase", "response"),
@@ -164,7 +171,11 @@ def test_what_stands_in_the_thought_is_not_answered(thought, number):
     assert extract(response).text == "456"
 
 
-@given(st.recursive(st.text("abc123\\,^ ", max_size=8), lambda inner: inner.map(lambda text: "{" + text + "}"), max_leaves=6))
+@given(
+    st.recursive(
+        st.text("abc123\\,^ ", max_size=8), lambda inner: inner.map(lambda text: "{" + text + "}"), max_leaves=6
+    )
+)
 @settings(max_examples=200, deadline=None)
 def test_a_balanced_box_is_returned_whole(inside):
     inside = inside.replace("\\", "")
@@ -173,7 +184,23 @@ def test_a_balanced_box_is_returned_whole(inside):
 
 @pytest.mark.parametrize(
     "piece",
-    ["\\boxed{", "{", "}", "\\boxed{1} ", "$", "the answer is ", "(A) ", "<think>", "</think> ", "**", "1,", "answer: ", "\\text{", "a.b ", "\n"],
+    [
+        "\\boxed{",
+        "{",
+        "}",
+        "\\boxed{1} ",
+        "$",
+        "the answer is ",
+        "(A) ",
+        "<think>",
+        "</think> ",
+        "**",
+        "1,",
+        "answer: ",
+        "\\text{",
+        "a.b ",
+        "\n",
+    ],
 )
 def test_extract_is_linear(piece):
     """Four times the length takes about four times the time; a quadratic rule would take sixteen times as long."""

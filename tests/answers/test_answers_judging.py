@@ -171,7 +171,15 @@ def test_an_answer_inside_the_thought_can_be_refused():
 @given(st.integers(-(10**9), 10**9))
 @settings(max_examples=100, deadline=None)
 def test_every_way_to_write_a_whole_number(value):
-    for written in (f"{value:,}", f"{value}.0", f"\\boxed{{{value}}}", f"${value}$", f"x = {value}", f"{value}\\text{{ cm}}", f"{2 * value}/2"):
+    for written in (
+        f"{value:,}",
+        f"{value}.0",
+        f"\\boxed{{{value}}}",
+        f"${value}$",
+        f"x = {value}",
+        f"{value}\\text{{ cm}}",
+        f"{2 * value}/2",
+    ):
         assert score(written, str(value)).verdict == "correct", written
     assert score(str(value + 1), str(value)).verdict == "wrong"
 

@@ -25,7 +25,11 @@ def server(monkeypatch):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.seen.append((self.path, self.headers.get("Authorization"), body))
             reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-            status, text = reply if isinstance(reply, tuple) else (200, json.dumps({"choices": [{"message": {"content": reply}}]}))
+            status, text = (
+                reply
+                if isinstance(reply, tuple)
+                else (200, json.dumps({"choices": [{"message": {"content": reply}}]}))
+            )
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())
@@ -85,7 +89,10 @@ def test_the_key_is_not_kept(server):
 def test_only_what_rules_cannot_decide_is_asked(server):
     server.replies, server.seen = ["CORRECT"], []
     judge = _judge(server)
-    for verdict in (Verdict("wrong", "other_value", answer=ANSWER), Verdict("unverifiable", "gold_missing", answer=ANSWER)):
+    for verdict in (
+        Verdict("wrong", "other_value", answer=ANSWER),
+        Verdict("unverifiable", "gold_missing", answer=ANSWER),
+    ):
         assert judge.settle(verdict, "2") is verdict
     assert not server.seen
     assert judge.settle(Verdict("unverifiable", "too_large", answer=ANSWER), "2").verdict == "correct"

@@ -19,7 +19,9 @@ def test_order_is_kept_and_progress_told():
     told = []
     tasks = (_number(index, index + (index % 7 == 0)) for index in range(1000))
     verdicts = list(score_many(tasks, workers=2, progress=told.append))
-    assert [verdict.verdict for verdict in verdicts] == ["wrong" if index % 7 == 0 else "correct" for index in range(1000)]
+    assert [verdict.verdict for verdict in verdicts] == [
+        "wrong" if index % 7 == 0 else "correct" for index in range(1000)
+    ]
     assert told == list(range(1, 1001))
 
 
@@ -41,7 +43,14 @@ def test_a_hung_worker_is_killed_and_the_others_are_scored():
     tasks = [_number(1, 1), Task(r"\boxed{x+x}", "2x"), SLOW, _number(2, 2), _number(3, 4), Task(r"\boxed{y+y}", "2y")]
     start = time.monotonic()
     verdicts = list(score_many(tasks, workers=1, seconds=1.0))
-    assert [verdict.verdict for verdict in verdicts] == ["correct", "correct", "unverifiable", "correct", "wrong", "correct"]
+    assert [verdict.verdict for verdict in verdicts] == [
+        "correct",
+        "correct",
+        "unverifiable",
+        "correct",
+        "wrong",
+        "correct",
+    ]
     assert verdicts[2].reason == "timeout"
     assert time.monotonic() - start < 60
 

@@ -47,12 +47,24 @@ def test_a_verdict_stands_beside_every_row(rows):
 
 def test_options_lists_of_responses_and_other_formats(tmp_path):
     path = tmp_path / "choices.json"
-    row = {"gold": "B", "options": "['red', 'blue']", "q": "Which?", "all": ["(B)", "red", "blue"], "ok": [True, False, False]}
+    row = {
+        "gold": "B",
+        "options": "['red', 'blue']",
+        "q": "Which?",
+        "all": ["(B)", "red", "blue"],
+        "ok": [True, False, False],
+    }
     path.write_text(json.dumps([row]), encoding="utf-8")
-    result = _run(path, "--gold", "gold", "--response", "all", "--options", "options", "--question", "q", "--against", "ok")
+    result = _run(
+        path, "--gold", "gold", "--response", "all", "--options", "options", "--question", "q", "--against", "ok"
+    )
     assert result.exit_code == 0, result.output
     written = [json.loads(line) for line in (tmp_path / "choices.verdicts.jsonl").read_text().splitlines()]
-    assert [(row["verdict"], row["verdict_sample"]) for row in written] == [("correct", 0), ("wrong", 1), ("correct", 2)]
+    assert [(row["verdict"], row["verdict_sample"]) for row in written] == [
+        ("correct", 0),
+        ("wrong", 1),
+        ("correct", 2),
+    ]
     assert "line 1, response 2" in result.output
 
     table = tmp_path / "table.csv"
@@ -64,7 +76,10 @@ def test_options_lists_of_responses_and_other_formats(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--gold", "answer", "--response", "response"], "rollouts.jsonl:1: no column 'answer'. It has: id, gold, response, label"),
+        (
+            ["--gold", "answer", "--response", "response"],
+            "rollouts.jsonl:1: no column 'answer'. It has: id, gold, response, label",
+        ),
         (["--gold", "gold", "--response", "response", "--kind", "maths"], "--kind maths: not one of choice"),
         (["--gold", "gold", "--response", "response", "--grading", "x"], "'x' is not one of math"),
         (["--gold", "gold", "--response", "response", "--judge-url", "http://x"], "go together"),
@@ -83,7 +98,9 @@ def test_broken_lines_and_existing_files(rows):
     assert result.exit_code == 1 and "rollouts.jsonl:2: not JSON" in " ".join(result.output.split())
 
     rows.write_text('{"gold": "1", "response": "1", "verdict": "x"}\n', encoding="utf-8")
-    assert "column 'verdict' already" in " ".join(_run(rows, "--gold", "gold", "--response", "response").output.split())
+    assert "column 'verdict' already" in " ".join(
+        _run(rows, "--gold", "gold", "--response", "response").output.split()
+    )
 
     target = rows.parent / "rollouts.verdicts.jsonl"
     target.write_text("kept", encoding="utf-8")

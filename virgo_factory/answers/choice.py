@@ -2,7 +2,7 @@
 
 import re
 
-from virgo_factory.answers.extraction import option_letter
+from virgo_factory.answers.choosing import option_letter
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.numbers import as_float, read_number
@@ -33,8 +33,10 @@ def same_option_text(option: str, answer: str) -> bool:
 def _same_signs(option: str, answer: str) -> bool:
     """Words drop punctuation, which in formulas is the answer: `-x` is not `x`."""
     signs = r"[-+*/^<>=!|()\[\]\\]"
-    return not re.search(signs, option + answer) or re.findall(signs, compact(option)) == re.findall(signs, compact(answer)) or (
-        not re.search(r"[\\^=<>]", option + answer) and re.findall(r"-\d", option) == re.findall(r"-\d", answer)
+    return (
+        not re.search(signs, option + answer)
+        or re.findall(signs, compact(option)) == re.findall(signs, compact(answer))
+        or (not re.search(r"[\\^=<>]", option + answer) and re.findall(r"-\d", option) == re.findall(r"-\d", answer))
     )
 
 
@@ -78,7 +80,9 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
             return same if text.islower() else label | same
         if same:
             return same
-        rest = re.sub(r"^(?:(?:option|choice)\s+)?[(\[{]?\s*[A-Za-z]\s*[)\]}.:]?\s*", "", text.strip("$* "), flags=re.IGNORECASE)
+        rest = re.sub(
+            r"^(?:(?:option|choice)\s+)?[(\[{]?\s*[A-Za-z]\s*[)\]}.:]?\s*", "", text.strip("$* "), flags=re.IGNORECASE
+        )
         other = {index for index, option in enumerate(options) if rest and same_option_text(option, rest)}
         own = LETTERS.index(lettered)
         return {own} if own in other or not other else {own} | other
@@ -93,5 +97,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         if stripped != text:
             return {index for index, option in enumerate(options) if same_option_text(option, stripped)}
     if bare := [re.sub(r"^.{1,20}?=\s*", "", option) for option in options]:
-        return {index for index, option in enumerate(bare) if option != options[index] and same_option_text(option, text)}
+        return {
+            index for index, option in enumerate(bare) if option != options[index] and same_option_text(option, text)
+        }
     return set()

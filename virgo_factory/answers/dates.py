@@ -19,9 +19,13 @@ _WEEKDAYS = {
 } | {"tues": 1, "thur": 3, "thurs": 3}
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 
-_TIME = re.compile(r"(?:at )?(\d{1,2})(?:[:.](\d{2}))?(?::(\d{2}))?\s*(?:([ap])\.?\s?m\b\.?|(o'clock|noon|midnight|hours?)?)", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?:at )?(\d{1,2})(?:[:.](\d{2}))?(?::(\d{2}))?\s*(?:([ap])\.?\s?m\b\.?|(o'clock|noon|midnight|hours?)?)",
+    re.IGNORECASE,
+)
 _DURATION = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(days?|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|sec|s)\b\.?(?:\s*(?:,|and|&)\s*|\s+|$)", re.IGNORECASE
+    r"(\d+(?:\.\d+)?)\s*(days?|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|sec|s)\b\.?(?:\s*(?:,|and|&)\s*|\s+|$)",
+    re.IGNORECASE,
 )
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTH})\b\.?,?\s*(\d{{4}})?", re.IGNORECASE)

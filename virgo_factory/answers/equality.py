@@ -1,6 +1,7 @@
 """Whether two answers are the same: exact and cheap comparisons first, math-verify only for formulas they leave open."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from virgo_factory.answers.dates import read_date, same_date
@@ -32,7 +33,9 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
 
     if words(gold) in _NOTHING and words(answer) in _NOTHING:
         return Verdict(CORRECT, "same_text", "text")
-    if question.kind == "boolean" or (depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")):
+    if question.kind == "boolean" or (
+        depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")
+    ):
         return _boolean(gold, answer)
     if question.kind == "text":
         return _text(gold, answer)
@@ -42,7 +45,9 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
 
     ranges = [re.fullmatch(RANGE, tidy(text)) for text in (gold, answer)]
     if any(ranges):
-        equal = all(ranges) and [Fraction(end) for end in ranges[0].groups()] == [Fraction(end) for end in ranges[1].groups()]
+        equal = all(ranges) and [Fraction(end) for end in ranges[0].groups()] == [
+            Fraction(end) for end in ranges[1].groups()
+        ]
         return Verdict(CORRECT if equal else WRONG, "same_parts" if equal else "other_parts", "sequence")
 
     known, got = _number(gold, question), _number(answer, question)
@@ -120,9 +125,11 @@ def _is_formula(text: str) -> bool:
         return False
     if _MATHS_SIGNS.search(text):
         return True
-    return bool(re.fullmatch(r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})*|[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)) and not re.search(
-        r"[^\W\d_]{4,}", text
-    )
+    return bool(
+        re.fullmatch(
+            r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})*|[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text
+        )
+    ) and not re.search(r"[^\W\d_]{4,}", text)
 
 
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
@@ -184,16 +191,18 @@ def _boolean(gold: str, answer: str) -> Verdict:
     return Verdict(CORRECT if got == wanted else WRONG, "same_text" if got == wanted else "other_text", "boolean")
 
 
-_NOTHING = frozenset(("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "emptyset"))
+_NOTHING = frozenset(
+    ("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "emptyset")
+)
 
 
 def _text(gold: str, answer: str) -> Verdict:
     wanted, got = words(gold), words(answer)
     same_words = wanted == got or wanted.replace(" ", "") == got.replace(" ", "")
     if not same_words and 1 < len(got.split()) <= 40 and len(wanted) > 1:
-        same_words = bool(re.search(rf"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer) {re.escape(wanted)}$", got)) and not re.search(
-            r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got
-        )
+        same_words = bool(
+            re.search(rf"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer) {re.escape(wanted)}$", got)
+        ) and not re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got)
     return Verdict(CORRECT if same_words else WRONG, "same_text" if same_words else "other_text", "text")
 
 
@@ -229,10 +238,8 @@ def _numbers(gold: Number, answer: Number, question: Question, config: GradingCo
         one, other = unit_factor(unit), unit_factor(answer.unit)
         if one and other:
             if one[:2] != other[:2]:
-                if not ({unit, answer.unit} & {"°", "$"} and not {unit, answer.unit} <= {"°", "$"} and False):
-                    return Verdict(WRONG, "other_unit", kind)
-            else:
-                factor = other[2] / one[2]
+                return Verdict(WRONG, "other_unit", kind)
+            factor = other[2] / one[2]
     wanted = gold.value
     values = [answer.value if factor == 1 else _scaled(answer.value, factor)]
     if gold.percent != answer.percent:
@@ -278,10 +285,20 @@ def _close(wanted, value, gold: Number, answer: Number, question: Question, conf
 
 
 def _is_year(gold: Number, question: Question) -> bool:
-    whole = isinstance(gold.value, Fraction) and gold.value.denominator == 1 and gold.literal and not gold.unit and not gold.percent
+    whole = (
+        isinstance(gold.value, Fraction)
+        and gold.value.denominator == 1
+        and gold.literal
+        and not gold.unit
+        and not gold.percent
+    )
     if not whole or not _YEAR.fullmatch(str(gold.value)) or gold.decimals:
         return False
-    return not question.text or bool(re.search(r"\b(?:year|when|decade|date)s?\b", question.text, re.IGNORECASE)) or bool(_YEAR.search(question.text))
+    return (
+        not question.text
+        or bool(re.search(r"\b(?:year|when|decade|date)s?\b", question.text, re.IGNORECASE))
+        or bool(_YEAR.search(question.text))
+    )
 
 
 def _rounded(value, decimals: int) -> Fraction:
@@ -305,9 +322,17 @@ def _value_side(text: str) -> str | None:
     head, tail = text[: found[0].start()], text[found[-1].end() :]
     if not tail.strip():
         return None
-    if len(found) == 1 and _NAME.fullmatch(head.strip()) and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", head):
+    if (
+        len(found) == 1
+        and _NAME.fullmatch(head.strip())
+        and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", head)
+    ):
         return tail.strip()
-    if len(found) >= 1 and (read_number(head) is not None or len(found) > 1 and _NAME.fullmatch(head.strip())) and read_number(tail) is not None:
+    if (
+        len(found) >= 1
+        and (read_number(head) is not None or len(found) > 1 and _NAME.fullmatch(head.strip()))
+        and read_number(tail) is not None
+    ):
         return tail.strip()
     return None
 
@@ -320,7 +345,13 @@ def _side_name(text: str) -> str:
 
 
 def _sequences(
-    one: Sequence | None, other: Sequence | None, gold: str, answer: str, question: Question, config: GradingConfig, depth: int
+    one: Sequence | None,
+    other: Sequence | None,
+    gold: str,
+    answer: str,
+    question: Question,
+    config: GradingConfig,
+    depth: int,
 ) -> Verdict | None:
     """The verdict on two sequences, or None where it is not decided by their parts."""
     if one is None or other is None:
@@ -332,8 +363,16 @@ def _sequences(
         if is_wordy(gold) or is_wordy(answer):
             return _text(gold, answer)
         if several.brackets == "{}" and len(several.parts) == 1:
-            return same(gold if one is None else several.parts[0], several.parts[0] if one is None else answer, question, config, depth + 1)
-        if several.brackets in ("()", "[]", "[)", "(]", "matrix") or re.search(r"[<>]|\\(?:le|ge|cup|setminus|pm)(?![A-Za-z])", lone):
+            return same(
+                gold if one is None else several.parts[0],
+                several.parts[0] if one is None else answer,
+                question,
+                config,
+                depth + 1,
+            )
+        if several.brackets in ("()", "[]", "[)", "(]", "matrix") or re.search(
+            r"[<>]|\\(?:le|ge|cup|setminus|pm)(?![A-Za-z])", lone
+        ):
             return None
         if one is None and (_is_formula(gold) and re.search(r"[,;]|\\quad|\\text|\\pm", gold)):
             return None
@@ -363,8 +402,6 @@ def _sequences(
     def alike(index: int, first: str, second: str) -> bool | None:
         inner = question
         if tolerances is not None:
-            from dataclasses import replace
-
             inner = replace(question, tolerance=tolerances[index] if index < len(tolerances) else None)
         names = _side_name(first), _side_name(second)
         if "=" in first and "=" in second and names[0] != names[1] and _value_side(first) and _value_side(second):
@@ -390,7 +427,11 @@ def _sequences(
                     break
                 undecided |= result is None
             if found is None:
-                return Verdict(UNVERIFIABLE, "timeout", "sequence") if undecided else Verdict(WRONG, "other_parts", "sequence")
+                return (
+                    Verdict(UNVERIFIABLE, "timeout", "sequence")
+                    if undecided
+                    else Verdict(WRONG, "other_parts", "sequence")
+                )
             unused.remove(found)
         undecided = False
     if undecided:

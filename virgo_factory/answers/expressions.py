@@ -104,7 +104,9 @@ def same_expression(gold: str, answer: str) -> bool | None:
 
     try:
         return bool(
-            verify(list(left), list(right), float_rounding=6, strict=True, timeout_seconds=SECONDS, raise_on_error=True)
+            verify(
+                list(left), list(right), float_rounding=6, strict=True, timeout_seconds=SECONDS, raise_on_error=True
+            )
         )
     except TimeoutException as error:
         raise TimeoutError from error

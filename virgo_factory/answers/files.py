@@ -39,7 +39,9 @@ class Counts:
     """What came out: by verdict, rule, kind and reason, and against existing labels."""
 
     rows: int = 0
-    by: dict[str, Counter] = field(default_factory=lambda: {name: Counter() for name in ("verdict", "rule", "kind", "reason")})
+    by: dict[str, Counter] = field(
+        default_factory=lambda: {name: Counter() for name in ("verdict", "rule", "kind", "reason")}
+    )
     compared: int = 0
     agreed: int = 0
     false_positives: list[str] = field(default_factory=list)
@@ -160,7 +162,9 @@ def score_file(
 
 
 def _tasks(source: Path, line: int, row: dict, columns: Columns, config: GradingConfig, kind: str | None):
-    wanted = [name for name in (columns.gold, columns.response, columns.question, columns.options, columns.against) if name]
+    wanted = [
+        name for name in (columns.gold, columns.response, columns.question, columns.options, columns.against) if name
+    ]
     missing = [name for name in wanted if name not in row]
     if missing:
         raise RowError(f"{source}:{line}: no column {missing[0]!r}. It has: {', '.join(map(str, row))}")

@@ -42,7 +42,7 @@ GRADINGS = {
         replace(MATH, name="olympiadbench", relative_tolerance=1e-8),
         replace(MATH, name="mathvision"),
         replace(MATH, name="mathverse", rounding=True),
-        replace(MATH, name="mathvista", gold_list="all"),
+        replace(MATH, name="mathvista"),
         replace(MATH, name="mmmu", gold_list="any", rounding=True, letters="label"),
         replace(MATH, name="chartqa", relative_tolerance=0.05, relaxed=True),
         replace(MATH, name="figureqa"),

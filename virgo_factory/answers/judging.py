@@ -4,13 +4,15 @@ import re
 from typing import Any
 
 from virgo_factory.answers.choice import answered_options, gold_options
+from virgo_factory.answers.choosing import option_letter
 from virgo_factory.answers.equality import same
-from virgo_factory.answers.extraction import MAX_ANSWER, extract, option_letter
+from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.latex import characters
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.numbers import read_number
-from virgo_factory.answers.options import LETTERS, list_in_string, options_of
+from virgo_factory.answers.options import list_in_string, options_of
+from virgo_factory.answers.phrases import MAX_ANSWER
 from virgo_factory.answers.response import answer_tag, boxes
 
 
@@ -83,13 +85,17 @@ def _one(text: str, gold: str, question: Question, options: tuple[str, ...], con
     return same(gold, text, question, config)
 
 
-def _choice(text: str, wanted: set[int], options: tuple[str, ...], question: Question, config: GradingConfig) -> Verdict:
+def _choice(
+    text: str, wanted: set[int], options: tuple[str, ...], question: Question, config: GradingConfig
+) -> Verdict:
     named = answered_options(text, options, config)
     if not named:
         named = {
             index
             for index, option in enumerate(options)
-            if read_number(option) is not None and read_number(text) is not None and same(option, text, Question(), config).correct
+            if read_number(option) is not None
+            and read_number(text) is not None
+            and same(option, text, Question(), config).correct
         }
     if not named and not re.fullmatch(r"\W*[A-Za-z]\W*", text):
         named = {
@@ -152,6 +158,3 @@ def _one_gold(text: str) -> list[str]:
         found = extract(text, Question())
         return [found.text] if found.text and found.rule in ("phrase", "bold", "maths") else [text[:MAX_ANSWER]]
     return [text]
-
-
-__all__ = ["LETTERS", "judge", "score"]

@@ -51,11 +51,18 @@ _SIGNS = (
     (r"\textpm", r"\pm"), (r"\ast", "*"), (r"\slash", "/"), (r"\%", "%"), (r"\$", "$"), (r"\#", "#"), (r"\&", "&"),
     (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
 )  # fmt: skip
-_SIGN_AT = re.compile(
-    "|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS)
-)
+_SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)
-_WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ("*", "*"), ("__", "__"))
+_WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ("*", "*"),
+    ("__", "__"),
+)
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
 
@@ -125,7 +132,12 @@ def unwrap(text: str) -> str:
             text = text[:-1]
         for left, right in _WRAPPERS:
             inner = text[len(left) : -len(right)]
-            if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right) and left not in inner:
+            if (
+                len(text) > len(left) + len(right)
+                and text.startswith(left)
+                and text.endswith(right)
+                and left not in inner
+            ):
                 text = inner.strip()
                 break
     if text.endswith("**") and text.count("**") == 1:

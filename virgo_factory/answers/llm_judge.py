@@ -55,7 +55,9 @@ class LLMJudge:
             asked += "\n" + "\n".join(f"({chr(65 + index)}) {option}" for index, option in enumerate(question.options))
         prompt = (TEMPLATES / self.template).read_text(encoding="utf-8")
         fields = {"question": asked, "gold": str(gold), "answer": answer}
-        return re.sub(r"\{(question|gold|answer)\}", lambda place: _TAG.sub(" ", fields[place[1]])[-MAX_FIELD:], prompt)
+        return re.sub(
+            r"\{(question|gold|answer)\}", lambda place: _TAG.sub(" ", fields[place[1]])[-MAX_FIELD:], prompt
+        )
 
     def judge(self, answer: Answer | str, gold: Any, question: Question | None = None) -> Verdict:
         """Return the judge's verdict; unverifiable after `tries` failures."""
@@ -77,12 +79,21 @@ class LLMJudge:
 
     def settle(self, verdict: Verdict, gold: Any, question: Question | None = None) -> Verdict:
         """Return the verdict itself, or the judge's where the rules could not decide."""
-        if verdict.verdict != UNVERIFIABLE or verdict.reason not in UNDECIDED or not (verdict.answer and verdict.answer.text):
+        if (
+            verdict.verdict != UNVERIFIABLE
+            or verdict.reason not in UNDECIDED
+            or not (verdict.answer and verdict.answer.text)
+        ):
             return verdict
         return self.judge(verdict.answer, gold, question)
 
     def _ask(self, prompt: str) -> str:
-        body = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": 16}
+        body = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "max_tokens": 16,
+        }
         request = urllib.request.Request(
             self.url.rstrip("/") + "/chat/completions",
             data=json.dumps(body).encode(),

@@ -4,6 +4,7 @@ A small reader of closed numbers only, so that most verdicts need no algebra; wh
 is left to math-verify. Sizes are bounded: nothing here can be made to run long.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,7 +33,15 @@ _ABOUT = re.compile(
     r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|a total of|\\approx|\\sim|~|=|equals?)\s*)+",
     re.IGNORECASE,
 )
-_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9}
+_SCALES = {
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "mn": 10**6,
+    "bn": 10**9,
+}
 _SMALL = {
     word: value
     for value, word in enumerate(
@@ -43,7 +52,9 @@ _SMALL = {
 RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to)\s*(\d+(?:\.\d+)?)(?:\s*(?:%|[A-Za-z]+))?"
 """A range such as 11-15, which is no difference."""
 _PERCENT = re.compile(r"^(?:%|percent(?:age points?)?|per cent|pct\.?)$", re.IGNORECASE)
-_UNIT = re.compile(r"^[A-Za-zµμΩÅ\u212b\u4e00-\u9fff°¢\\$€£¥₹' .\-/()^*_{}²³]{1,60}(?:\^?\{?-?[1-4]\}?[A-Za-z°· ./^{}\-1-4]*)?$")
+_UNIT = re.compile(
+    r"^[A-Za-zµμΩÅ\u212b\u4e00-\u9fff°¢\\$€£¥₹' .\-/()^*_{}²³]{1,60}(?:\^?\{?-?[1-4]\}?[A-Za-z°· ./^{}\-1-4]*)?$"
+)
 _GREEK_UNITS = re.compile(r"\\(?:mu|Omega|ohm|AA|circ|degree)(?![A-Za-z])")
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
 
@@ -134,7 +145,12 @@ class _Reader:
                 self.operators = True
                 value = _divide(value, other) if operator in ("/", r"\div") else _multiply(value, other)
             elif self.name in (r"\frac", r"\sqrt", r"\pi", "(", "{", r"\binom"):
-                mixed = self.name == r"\frac" and isinstance(value, Fraction) and value.denominator == 1 and self.is_literal
+                mixed = (
+                    self.name == r"\frac"
+                    and isinstance(value, Fraction)
+                    and value.denominator == 1
+                    and self.is_literal
+                )
                 other = self.power()
                 self.operators = True
                 if mixed and isinstance(other, Fraction) and 0 < other < 1:
@@ -162,7 +178,7 @@ class _Reader:
             self.operators = True
             if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 200):
                 raise _NotANumber
-            value = Fraction(_factorial(int(value)))
+            value = Fraction(math.factorial(int(value)))
         return value
 
     def power_atom(self):
@@ -253,7 +269,10 @@ def _float(value):
 
 
 def _small(value):
-    if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * MAX_BITS:
+    if (
+        isinstance(value, Fraction)
+        and max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * MAX_BITS
+    ):
         raise _NotANumber
     return value
 
@@ -305,17 +324,11 @@ def _exact_root(value: int, index: int) -> int | None:
 
 
 def _choose(top, bottom):
-    if not all(isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000 for value in (top, bottom)):
+    if not all(
+        isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000 for value in (top, bottom)
+    ):
         raise _NotANumber
-    import math
-
     return Fraction(math.comb(int(top), int(bottom)))
-
-
-def _factorial(value: int) -> int:
-    import math
-
-    return math.factorial(value)
 
 
 def _from_words(text: str) -> Fraction | None:

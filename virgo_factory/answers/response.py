@@ -105,4 +105,6 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
 
 
 def _quoted(text: str, match: re.Match[str]) -> bool:
-    return text[match.start() - 1 : match.start()] in set("`\"'") and text[match.end() : match.end() + 1] in set("`\"'")
+    return text[match.start() - 1 : match.start()] in set("`\"'") and text[match.end() : match.end() + 1] in set(
+        "`\"'"
+    )

@@ -52,7 +52,14 @@ def read_sequence(text: str) -> Sequence | None:
     if re.fullmatch(r"-?\$?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text):
         return None
 
-    for left, right, brackets in ((r"\{", r"\}", "{}"), ("{", "}", ""), ("(", ")", "()"), ("[", "]", "[]"), ("[", ")", "[)"), ("(", "]", "(]")):
+    for left, right, brackets in (
+        (r"\{", r"\}", "{}"),
+        ("{", "}", ""),
+        ("(", ")", "()"),
+        ("[", "]", "[]"),
+        ("[", ")", "[)"),
+        ("(", "]", "(]"),
+    ):
         if text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right):
             inner = text[len(left) : -len(right)]
             if _balanced(inner):

@@ -9,7 +9,9 @@ def score(
     file: Path = typer.Argument(..., help="JSONL, JSON, CSV or TSV; one response a row."),
     gold: str = typer.Option(..., "--gold", help="Column of the gold answer."),
     response: str = typer.Option(..., "--response", help="Column of the response, or of a list of responses."),
-    question: str | None = typer.Option(None, "--question", help="Column of the question; inline options are found in it."),
+    question: str | None = typer.Option(
+        None, "--question", help="Column of the question; inline options are found in it."
+    ),
     options: str | None = typer.Option(None, "--options", help="Column of the options, a list."),
     kind: str | None = typer.Option(
         None, "--kind", help="choice, boolean, number, count, date, sequence, expression or text; recognised if unset."
