@@ -125,6 +125,20 @@ def test_the_ids_are_those_of_the_chat_template(processor, pictures, key):
     assert differing == []
 
 
+@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl"])
+def test_a_default_system_of_the_recipe_is_served_too(processor, pictures, name, monkeypatch):
+    from llamafactory.data.template import TEMPLATES
+
+    monkeypatch.setattr(TEMPLATES[name], "default_system", TEMPLATES[name].default_system)  # stock leaves it changed
+    own, system = processor.tokenizer.chat_template, 'Say "ja", not \\yes.'
+    for conversation in (CONVERSATIONS["one image"], CONVERSATIONS["system message"]):
+        processor.tokenizer.chat_template = own
+        trained = flat(factory_ids(processor, name, "virgo", conversation, pictures, default_system=system))
+        take_template(processor)
+        assert trained == served_ids(processor, conversation, pictures)
+        assert (system in processor.tokenizer.decode(trained)) == (conversation[0] is None)
+
+
 @pytest.mark.parametrize("key", [None, "none"])
 def test_without_a_prefix_the_models_own_chat_template_is_untouched(processor, pictures, key):
     before = processor.tokenizer.chat_template

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
@@ -40,6 +42,7 @@ def test_killed_in_first_and_third_epoch(bench, ranks, deepspeed):
     bench.train(ranks, env, output_dir="undisturbed_out", **run)
     expected = _seen(bench.folder / "undisturbed", ranks)
     assert sorted(expected) == list(range(30))
+    assert _frozen_part(bench.folder / "undisturbed_out") == _frozen_part(bench.base)
 
     env["SEEN_ROWS"] = str(bench.folder / "killed")
     out = bench.folder / "out"
@@ -54,3 +57,12 @@ def test_killed_in_first_and_third_epoch(bench, ranks, deepspeed):
         assert [rows for _, rows, _ in seen[step]] == [rows for _, rows, _ in micro_steps], f"rows of step {step}"
         for (_, _, loss), (_, _, wanted) in zip(seen[step], micro_steps, strict=True):
             assert loss == pytest.approx(wanted, abs=2e-3), f"loss of step {step}"
+            assert loss > 0
+
+
+def _frozen_part(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of the vision tower's tensors, without the connector."""
+    with safe_open(folder / "model.safetensors", "pt") as tensors:
+        names = [name for name in tensors.keys() if name.startswith(("visual.patch_embed", "visual.blocks"))]  # noqa: SIM118
+        assert names
+        return {name: tensors.get_tensor(name).view(torch.uint8).numpy().tobytes() for name in names}

@@ -31,6 +31,7 @@ RELIES_ON = {
 BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl"}
 """Our template -> the template of LLaMA-Factory that it follows; its jinja file is templates/NAME.jinja."""
 
+_SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
 _DEFAULT = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
 
 
@@ -78,18 +79,27 @@ def register_templates(module: ModuleType) -> None:
             else:
                 prefix = read_prefix(data_args.question_prefix)
                 if prefix != serving_prefix(tokenizer, None):  # without one the model's own template stays
-                    tokenizer.chat_template = chat_template(data_args.template, prefix)
+                    tokenizer.chat_template = chat_template(data_args.template, prefix, template.default_system)
 
         return template
 
     rebind(stock, get_template_and_fix_tokenizer)
 
 
-def chat_template(name: str, prefix: str) -> str:
-    """Return templates/NAME.jinja with `prefix` as the default that a caller can override with `question_prefix`."""
+def chat_template(name: str, prefix: str, system: str) -> str:
+    """Return templates/NAME.jinja as it is saved with a checkpoint.
+
+    Args:
+        name: of the template.
+        prefix: the default that a caller can override with `question_prefix`.
+        system: the system message of conversations that have none; "" for no system turn at all.
+    """
     text = (FILES / f"{name}.jinja").read_text(encoding="utf-8")
-    literal = json.dumps(prefix, ensure_ascii=False)  # jinja reads no surrogate pairs
-    return _DEFAULT.sub(lambda match: match.group().replace(match.group(1), literal), text, count=1)
+    for pattern, value in ((_DEFAULT, prefix), (_SYSTEM, system)):
+        literal = json.dumps(value, ensure_ascii=False)  # jinja reads no surrogate pairs
+        text = pattern.sub(lambda match, new=literal: match.group().replace(match.group(1), new), text, count=1)
+
+    return text
 
 
 def serving_prefix(tokenizer: Any, key: str | None) -> str:
