@@ -24,8 +24,7 @@ RELIES_ON = {
 def prepare_cpu_ranks(training_args: Any) -> None:
     """Make a run on CPU ranks able to use ZeRO-3 and to resume."""
     if training_args.device.index is not None:
-        # where transformers' cached_property keeps TrainingArguments._setup_devices
-        setattr(training_args, "__cached__setup_devices", torch.device("cpu"))
+        vars(training_args)["_setup_devices"] = torch.device("cpu")  # the cached property behind `device`
 
     if training_args.deepspeed:
         import deepspeed
