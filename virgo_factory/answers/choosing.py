@@ -57,8 +57,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole, "letter", where)
 
     said = said_answer(text)
-    if said and options and options_named(said, options):
-        return Answer(said, "phrase", where)
+    if said and options and (matched := options_named(said, options)):
+        return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
 
     upper = f"A-{LETTERS[count - 1]}"
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
@@ -78,8 +78,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
             return Answer(options[told], "option", where)
         for sentence in (lines[-1], *reversed(lines[:-1])) if lines else ():
             matched = options_named(sentence, options)
-            if matched:
-                return Answer(options[_asserted(sentence, matched, options)], "option", where)
+            if matched and (chosen := _asserted(sentence, matched, options)) is not None:
+                return Answer(options[chosen], "option", where)
     if found := re.search(rf"\b(?:is|be|are)\s+\**([{upper}])\**[.\s]*$", lines[-1] if lines else ""):
         return Answer(found[1], "letter", where)
     last = lines[-1] if lines else ""
@@ -131,16 +131,18 @@ def option_letter(text: str, count: int = 26) -> str | None:
     return letter.upper() if letter and letter.upper() in LETTERS[:count] else None
 
 
-def _asserted(sentence: str, matched: list[int], options: tuple[str, ...]) -> int:
-    """Of the options a sentence names, the one it says something *is*; else the last."""
+def _asserted(sentence: str, matched: list[int], options: tuple[str, ...]) -> int | None:
+    """Of the options a sentence names, the one it says something *is*; else the only one, or none of several."""
     plain = f" {words(sentence[-4_000:])} "
     asserted = []
     for index in matched:
         for found in re.finditer(
-            rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} ", plain
+            rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} (?!or )", plain
         ):
             asserted.append((found.end(), index))
-    return max(asserted)[1] if asserted else matched[-1]
+    if asserted:
+        return max(asserted)[1]
+    return matched[0] if len(matched) == 1 else None
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())

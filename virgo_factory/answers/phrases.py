@@ -97,6 +97,8 @@ def tighten(said: str, question: Question) -> str:
     if len(said) <= 40 and (read_number(said) is not None or question.kind == "text"):
         return said
     said = re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said)
+    if (tail := unwrap(re.split("是|为|等于", said)[-1])) and tail != said and read_number(tail) is not None:
+        return tail
     if found := BOLD.findall(said):
         return unwrap(found[-1])
     found = list(MATHS.finditer(said))
