@@ -102,7 +102,7 @@ def test_boxes_are_joined_only_when_several_are_asked(question, text):
         ("That is \\boxed{45}. The answer is: (B).", "B"),
         ("I think it is light blue.", "light blue"),
         ("The answer is clearly light blue because of the sky.", "light blue"),
-        ("It could be red or green.", ""),
+        ("It could be red or green.", "It could be red or green"),
         ("It is light blue, not red or green", "light blue"),
         ("答案是 B", "B"),
         ("The picture does not show it, so I cannot determine whether it is red.", ""),

@@ -38,14 +38,12 @@ def options_of(question: Question) -> tuple[str, ...]:
     >>> options_of(Question("Which? (A) red (B) light blue (C) green"))
     ('red', 'light blue', 'green')
     """
-    return question.options or inline_options(question.text)
+    return question.options or inline_options(question.text[-20_000:])
 
 
-@lru_cache(maxsize=4_000)
+@lru_cache(maxsize=1_000)
 def inline_options(text: str) -> tuple[str, ...]:
     """Return the texts of the options written in a question."""
-    if len(text) > 100_000:
-        text = text[-100_000:]
     if listed := _LISTED.search(text):
         found = list_in_string(listed[1])
         if found and len(found) > 1:
