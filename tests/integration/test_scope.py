@@ -41,14 +41,13 @@ def test_stock_alpaca_run_is_unchanged(bench):
     path.write_text("\n".join(json.dumps(row) for row in rows))
     consoles, tables = [], []
     for disabled in ("1", "0"):
-        home = bench.folder / f"hf_{disabled}"
         env = {"VIRGO_FACTORY_DISABLE": disabled}
-        log = bench.train(0, env, tokenized_path=f"tokens_{disabled}", output_dir="out", **STOCK)
+        log = bench.train(0, env, tokenized_path=f"tokens_{disabled}", output_dir=f"out_{disabled}", **STOCK)
         consoles.append(
-            [line.replace(f"tokens_{disabled}", "tokens").replace(str(home), "hf") for line in _console(log)]
+            [line.replace(f"tokens_{disabled}", "tokens").replace(f"out_{disabled}", "out") for line in _console(log)]
         )
         tables.append(load_from_disk(str(bench.folder / f"tokens_{disabled}"))["train"])
-        assert not (bench.folder / "out" / "virgo_rows.json").exists()
+        assert not (bench.folder / f"out_{disabled}" / "virgo_rows.json").exists()
 
     assert tables[0].column_names == tables[1].column_names
     assert tables[0].to_dict() == tables[1].to_dict()
