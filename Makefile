@@ -25,7 +25,7 @@ demo: $(STAMP)
 
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
-	@ruff check --quiet .
+	@ruff check --quiet . && ruff format --check --quiet .
 	@python -m pytest --quiet --basetemp build/tests
 	@python -m pytest --quiet --basetemp build/tests -m integration
 

@@ -8,8 +8,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, Qwen2Tokenizer
 
+from virgo_factory.adapters.row import QWEN_VL_TOKENS
 from virgo_factory.demo.thoughts import PATH
-from virgo_factory.preflight.twin import CHAT_TEMPLATE, SPECIAL_TOKENS, make_twin
+from virgo_factory.preflight.twin import CHAT_TEMPLATE, make_twin
 
 
 @pytest.fixture(scope="module", params=["qwen2_vl", "qwen2_5_vl"])
@@ -68,8 +69,8 @@ def test_an_image_reaches_the_logits(twin):
 def test_its_tokenizer_is_of_the_qwen2_kind(twin):
     fast, slow = AutoTokenizer.from_pretrained(twin), Qwen2Tokenizer.from_pretrained(twin)
     assert type(fast).__name__ == "Qwen2TokenizerFast"
-    assert [fast.convert_ids_to_tokens(i) for i in range(len(fast) - len(SPECIAL_TOKENS), len(fast))] == list(
-        SPECIAL_TOKENS
+    assert [fast.convert_ids_to_tokens(i) for i in range(len(fast) - len(QWEN_VL_TOKENS), len(fast))] == list(
+        QWEN_VL_TOKENS
     )
     assert (fast.eos_token, fast.pad_token) == ("<|im_end|>", "<|endoftext|>")
     rows = [json.loads(line) for line in PATH.read_text(encoding="utf-8").splitlines()[::40]]

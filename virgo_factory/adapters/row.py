@@ -14,24 +14,25 @@ ASSISTANTS = ("assistant", "gpt")
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
 IMAGE_COLUMNS = ("images", "image")
 
-CONTROL_TOKENS = (
-    "<video>",
-    "<audio>",
+QWEN_VL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
     "<|object_ref_start|>",
     "<|object_ref_end|>",
     "<|box_start|>",
     "<|box_end|>",
     "<|quad_start|>",
     "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
 )
+"""The special tokens of Qwen2-VL, in the order of its vocabulary; the later Qwen-VL models have them all."""
+
+CONTROL_TOKENS = ("<video>", "<audio>", *QWEN_VL_TOKENS)
 """Texts that LLaMA-Factory or the Qwen-VL tokenizers read as something else than text."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

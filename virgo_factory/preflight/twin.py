@@ -23,26 +23,9 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from virgo_factory.adapters.row import QWEN_VL_TOKENS
 from virgo_factory.files import RECIPES
 
-
-SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|object_ref_start|>",
-    "<|object_ref_end|>",
-    "<|box_start|>",
-    "<|box_end|>",
-    "<|quad_start|>",
-    "<|quad_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
-"""The special tokens of Qwen2-VL, in its order."""
 
 CHAT_TEMPLATE = """\
 {% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}\
@@ -174,20 +157,20 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, folder: Path) -> Qwen
     core.decoder = decoders.ByteLevel()
     core.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(SPECIAL_TOKENS),
+        vocab_size=vocabulary - len(QWEN_VL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)
     core.model.save(str(folder))
-    core.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
+    core.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in QWEN_VL_TOKENS])
     return Qwen2TokenizerFast(
         tokenizer_object=core,
         unk_token=None,
         bos_token=None,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL_TOKENS[1:]),
+        additional_special_tokens=list(QWEN_VL_TOKENS[1:]),
         model_max_length=32768,
         chat_template=CHAT_TEMPLATE,
     )
@@ -205,7 +188,7 @@ def _sizes(
 ) -> dict:
     """Return the arguments of the family's configuration class."""
     width = heads * HEAD_DIM
-    token_ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
+    token_ids = {token: tokenizer.convert_tokens_to_ids(token) for token in QWEN_VL_TOKENS}
     text = {
         "vocab_size": _padded(len(tokenizer)),
         "hidden_size": width,
