@@ -65,7 +65,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
 
     A letter with a text names the letter's option, and the text's where that is another one.
     """
-    text = answer.strip()
+    text = tidy(answer) or answer.strip()
     if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
         index = int(float(text)) - config.option_base
         as_text = {place for place, option in enumerate(options) if option.strip() == text}

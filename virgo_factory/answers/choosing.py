@@ -83,7 +83,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if found := re.search(rf"\b(?:is|be|are)\s+\**([{upper}])\**[.\s]*$", lines[-1] if lines else ""):
         return Answer(found[1], "letter", where)
     last = lines[-1] if lines else ""
-    if found := re.findall(rf"(?<![\w'’.-])([{upper}])(?![\w'’.-])", last if len(last) <= _SHORT else ""):
+    if found := re.findall(rf"(?<![\w'’.-])([{upper}])(?![\w'’-]|\.\w)", last if len(last) <= _SHORT else ""):
         if len(found) == 1 and found[0] not in "AI":
             return Answer(found[0], "letter", where)
     if said:

@@ -43,6 +43,11 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
         return _approximate(gold, answer, question, config)
 
+    bases = [_BASE.fullmatch(compact(text)) for text in (gold, answer)]
+    if all(bases):
+        equal = bases[0][1] == bases[1][1] and bases[0][2] == bases[1][2]
+        return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
+
     ranges = [re.fullmatch(RANGE, tidy(text)) for text in (gold, answer)]
     if any(ranges):
         equal = all(ranges) and [Fraction(end) for end in ranges[0].groups()] == [
@@ -144,6 +149,8 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
     return verdict
 
 
+_BASE = re.compile(r"(\d+)_\{?(\d{1,2})\}?")
+"""Digits with their base, such as 4343_6."""
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)\s*:\s*(\d{1,6}(?:\.\d+)?)")
 
 

@@ -21,6 +21,8 @@ SECONDS = 4
 _POWER_TOWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?[0-9A-Za-z]+\s*(?:\^|\*\*)")
 _BIG_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?(\d+)")
 _FACTORIAL = re.compile(r"\(*(\d+|\))\)*\s*!(\s*!)?")
+_INTERVAL = re.compile(r"^\s*[(\[].*,.*[)\]]\s*$")
+_RELATION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
 _BIG_NUMBER = re.compile(r"\d{60}")
 
 
@@ -103,10 +105,14 @@ def same_expression(gold: str, answer: str) -> bool | None:
     from math_verify.errors import TimeoutException
 
     try:
-        return bool(
-            verify(
-                list(left), list(right), float_rounding=6, strict=True, timeout_seconds=SECONDS, raise_on_error=True
-            )
+        sides = [(left, right)]
+        if _INTERVAL.search(texts[0]) and _RELATION.search(texts[1]):
+            sides.append(
+                (right, left)
+            )  # a relation may be given for an interval, which math-verify takes the other way only
+        return any(
+            verify(list(one), list(other), float_rounding=6, strict=True, timeout_seconds=SECONDS, raise_on_error=True)
+            for one, other in sides
         )
     except TimeoutException as error:
         raise TimeoutError from error

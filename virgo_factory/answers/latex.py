@@ -27,6 +27,7 @@ _CHARACTERS = str.maketrans(
 
 _ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))")
+_INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
 _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
 _SUPERSCRIPT = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _RAISED = str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "-+0123456789")
@@ -43,6 +44,7 @@ _WORDS = re.compile(
     r"|emph|underline|rm|bf|it)\s*\*?\s*\{([^{}]*)\}"
 )
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}", re.DOTALL)
+_REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
 _BAR = re.compile(r"\\(?:overline|bar|widehat|overrightarrow|overleftrightarrow|vec)\s*\{([^{}]*)\}")
 _SIGNS = (
     (r"\leqslant", r"\le"), (r"\geqslant", r"\ge"), (r"\leq", r"\le"), (r"\geq", r"\ge"), (r"\neq", r"\ne"),
@@ -78,7 +80,7 @@ def characters(text: str) -> str:
         text = _SUPERSCRIPT.sub(lambda found: "^{" + found.group().translate(_RAISED) + "}", text)
     if "sqrt" in text:
         text = _PLAIN_ROOT.sub(_root, text)
-    return _PLAIN_PI.sub(r"\\pi ", text)
+    return _INFINITY.sub(r"\\infty ", _PLAIN_PI.sub(r"\\pi ", text))
 
 
 def _root(found: re.Match[str]) -> str:
@@ -99,6 +101,7 @@ def tidy(text: str) -> str:
     text = _SPACING.sub(" ", text)
     text = _FRACTION.sub(r"\\frac", text)
     text = _DEGREE.sub("°", text)
+    text = _REPEATING.sub(_repeated, text)
     for _ in range(4):
         shorter = _BAR.sub(r"\1", _WORDS.sub(r" \1 ", text))
         if shorter == text:
@@ -111,6 +114,14 @@ def tidy(text: str) -> str:
     if (whole := _WHOLE.fullmatch(text)) and _balanced(whole[1]):
         return tidy(whole[1])
     return text
+
+
+def _repeated(found: re.Match[str]) -> str:
+    """A repeating decimal as the fraction it is."""
+    whole, fixed, again = found[1] or "0", found[2], found[3]
+    bottom = 10 ** len(fixed) * (10 ** len(again) - 1)
+    top = int(whole + fixed + again) - int(whole + fixed)
+    return rf"\frac{{{top}}}{{{bottom}}}"
 
 
 def _balanced(text: str) -> bool:
