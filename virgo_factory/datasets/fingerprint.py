@@ -18,6 +18,15 @@ def file_hash(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's content, or one of the names and contents of a folder's files."""
+    if path.is_file():
+        return file_hash(path)
+
+    listed = [f"{file.relative_to(path)} {file_hash(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
+    return hashlib.sha256("\n".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 @functools.cache
 def code_hash() -> str:
     """Return a hash of the package's version, of the code that makes rows, and of its templates.

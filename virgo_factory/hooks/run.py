@@ -17,7 +17,7 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.autoload import TESTED, check_hooks
-from virgo_factory.datasets.fingerprint import code_hash, file_hash
+from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
@@ -292,8 +292,8 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
     data = {}
     for attribute in get_dataset_list(names, data_args.dataset_dir):
         path = Path(str(data_args.dataset_dir), attribute.dataset_name)
-        local = attribute.load_from == "file" and path.is_file()
-        data[attribute.virgo_name] = file_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
+        local = attribute.load_from == "file" and path.exists()
+        data[attribute.virgo_name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
 
     keys = (
         *("template", "cutoff_len", "train_on_prompt", "mask_history", "packing", "neat_packing", "default_system"),
