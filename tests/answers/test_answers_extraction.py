@@ -62,6 +62,7 @@ THOUGHT = (
         ("#### 42", "42", "phrase", "response"),
         ("因此答案是 5", "5", "phrase", "response"),
         ("The final answers are:\n- one part: 5 g\n- another part: 7 g", "7 g", "phrase", "response"),
+        ("It is 4.", "4", "number", "response"),
         # nothing
         ("", "", "none", "response"),
         ("   \n", "", "none", "response"),
@@ -161,6 +162,19 @@ def test_inline_options(text, options):
 )
 def test_lists_in_strings_are_read_not_evaluated(text, found):
     assert list_in_string(text) == found
+
+
+def test_examples_in_the_docstrings():
+    import doctest
+    import importlib
+    import pkgutil
+
+    import virgo_factory.answers
+
+    for module in pkgutil.iter_modules(virgo_factory.answers.__path__):
+        assert doctest.testmod(importlib.import_module(f"virgo_factory.answers.{module.name}")).failed == 0, (
+            module.name
+        )
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

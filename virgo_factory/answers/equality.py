@@ -89,6 +89,11 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if not _is_formula(gold) or not _is_formula(answer):
         if not _is_formula(gold) or is_wordy(answer):
             return _text(gold, answer)
+    bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
+    if not bound and (
+        variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))
+    ):
+        return Verdict(WRONG, "other_expression", "expression")
     try:
         if (known is None) != (got is None) and (values := _evaluated(gold, answer)) is not None:
             return _numbers(*values, question, config)
@@ -116,6 +121,29 @@ def kind_of(gold: str, question: Question) -> str:
     if read_sequence(gold):
         return "sequence"
     return "text" if is_wordy(gold) else "expression"
+
+
+_BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
+"""Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
+_VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
+_CONSTANTS = frozenset("e i d j pi infty".split())
+_VARIABLE_COMMANDS = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell".split()
+)
+
+
+def variables(text: str) -> frozenset[str]:
+    """Return the letters a formula depends on, in lower case; a simplified gold holds no letter that an equal answer lacks.
+
+    >>> sorted(variables(r"\\frac{K-1}{L} e^{2x}")), sorted(variables(r"\\sin(\\omega t)"))
+    (['k', 'l', 'x'], ['omega', 't'])
+    """
+    found = set()
+    for command, letter in _VARIABLE.findall(re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text))):
+        if letter or command in _VARIABLE_COMMANDS:
+            found.add((letter or command).lower())
+    return frozenset(found - _CONSTANTS)
 
 
 def is_wordy(text: str) -> bool:
@@ -229,7 +257,7 @@ _ONE_NUMERAL = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-−]?\d+(?:\.\
 def _only_number(text: str) -> Number | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
     plain = tidy(text)
-    if len(plain) > 300 or _MATHS_SIGNS.search(plain) or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}", plain):
+    if len(plain) > 300 or _MATHS_SIGNS.search(plain) or not re.search(r"[A-Za-z]{2,}\s|\s[A-Za-z]{2,}", plain):
         return None
     if re.search(r"\b(?:not|or|between|than|cannot)\b", plain):
         return None

@@ -174,6 +174,8 @@ def _is_answer(text: str) -> bool:
     prose = _prose(text)
     if "**" in text:
         return False
+    if re.search(r"\d.*\b(?:is|are|was|were)\b|\b(?:is|are|was|were)\b.*\d", text):
+        return False
     if re.search(r"[\d\\$=^<>]", text):
         return prose == 0 or (prose <= 2 and (len(text.split()) <= 3 or text[0] in "$\\0123456789"))
     return prose <= 4

@@ -93,8 +93,8 @@ def tidy(text: str) -> str:
 
     >>> tidy(r"$\left( 3, \dfrac{\pi}{2} \right)$.")
     '( 3, \\frac{\\pi}{2} )'
-    >>> tidy(r"\text{17 cm}^2")
-    '17 cm^2'
+    >>> tidy(r"17\text{ cm}")
+    '17 cm'
     """
     text = characters(text).replace("\r", "\n")
     text = _THIN.sub("", text.replace(r"{,}", ","))

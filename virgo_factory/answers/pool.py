@@ -19,7 +19,7 @@ from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import UNVERIFIABLE, Answer, Question, Verdict
 
 
-CHUNK = 32
+CHUNK = 8
 """Tasks sent to a worker at once."""
 MEMORY = 4 * 2**30
 """Address space of a worker, in bytes."""
@@ -107,7 +107,7 @@ class _Pool:
         self.workers: list[_Worker] = []
 
     def run(self, tasks: Iterator[Task]) -> Iterator[Verdict]:
-        window = self.size * CHUNK * 8
+        window = self.size * CHUNK * 32
         numbered = enumerate(tasks)
         verdicts: dict[int, Verdict] = {}
         again: deque[list[tuple[int, Task]]] = deque()
