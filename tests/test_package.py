@@ -24,11 +24,22 @@ NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "saves", "data", "*.e
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """A folder with the sdist, and the wheel made from that sdist. Needs the package index, for setuptools."""
+    """A folder with the sdist, and the wheel made from that sdist. Built with the setuptools that is installed."""
     folder = tmp_path_factory.mktemp("package")
     shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=NOT_SOURCE)
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    command = [uv, "build", "--quiet", "--python", sys.executable, "--out-dir", str(folder), str(folder / "source")]
+    command = [
+        uv,
+        "build",
+        "--quiet",
+        "--no-build-isolation",
+        "--offline",
+        "--python",
+        sys.executable,
+        "--out-dir",
+        str(folder),
+        str(folder / "source"),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr[-4000:]
     return folder
