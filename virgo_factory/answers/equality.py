@@ -373,7 +373,7 @@ def _value_side(text: str) -> str | None:
 
 
 def _side_name(text: str) -> str:
-    return compact(_RELATION.split(tidy(text))[0].split("\\in")[0])
+    return re.sub(r"[_{}]", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0]))
 
 
 # --- several values ------------------------------------------------------------------------------------------------
