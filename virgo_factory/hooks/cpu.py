@@ -1,14 +1,19 @@
-"""Training on CPU ranks (`use_cpu: true`), which GPU runs never come through: three repairs of the stack below.
+"""Training on CPU ranks (`use_cpu: true`), which GPU runs never come through: four repairs of the stack below.
 
 - transformers starts torch.distributed (gloo) while the arguments are parsed, but DeepSpeed's own group only once the
   trainer prepares the model. ZeRO-3 needs it earlier, in `from_pretrained`, and would otherwise see one rank.
 - DeepSpeed gathers several parameters at once and waits for the last transfer only, which means all of them on a GPU's
   stream but not with gloo (deepspeed 0.18.4, runtime/zero/partition_parameters.py, `_allgather_params_coalesced`): now
   and then a weight is loaded with garbage in it, and the loss is nan.
+- a gloo thread that asks for the interpreter's lock while Python shuts down aborts the process ("terminate called without
+  an active exception"), now and then after a ZeRO-3 run; torchrun then stops the rank that is still saving the model.
 - a CPU rank's device is `cpu:0`, which `torch.load` cannot restore an optimiser's state to (transformers 4.57.6,
   trainer.py:3578), so that no CPU run of several ranks could resume.
 """
 
+import atexit
+import os
+import sys
 from typing import Any
 
 import torch
@@ -18,7 +23,11 @@ RELIES_ON = {
     "hparams/parser.py": [
         "    if training_args.deepspeed and training_args.parallel_mode != ParallelMode.DISTRIBUTED:"
     ],
+    "launcher.py": ['if __name__ == "__main__":\n    from llamafactory.train.tuner import run_exp'],
 }
+
+LAUNCHER = os.path.join("llamafactory", "launcher.py")
+"""The script that torchrun starts; it never calls sys.exit, so an exception is all that can make a rank fail."""
 
 
 def prepare_cpu_ranks(training_args: Any) -> None:
@@ -33,6 +42,8 @@ def prepare_cpu_ranks(training_args: Any) -> None:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend="gloo", verbose=False)
         _finish_each_gather()
+        if str(getattr(sys.modules["__main__"], "__file__", "")).endswith(LAUNCHER):
+            _leave_without_shutting_down()
 
 
 def _finish_each_gather() -> None:
@@ -51,3 +62,23 @@ def _finish_each_gather() -> None:
 
     all_gather_into_tensor.waits = True
     comm.all_gather_into_tensor = all_gather_into_tensor
+
+
+def _leave_without_shutting_down() -> None:
+    """End this process behind its last exit function, with the status that it would have had."""
+    failed = []
+    report = sys.excepthook
+
+    def excepthook(*error):
+        failed.append(error)
+        report(*error)
+
+    def leave():
+        atexit.unregister(leave)
+        atexit._run_exitfuncs()  # those registered before this one, which would come after it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if failed else 0)
+
+    sys.excepthook = excepthook
+    atexit.register(leave)
