@@ -12,6 +12,7 @@
 """
 
 import atexit
+import logging
 import os
 import sys
 from typing import Any
@@ -65,7 +66,10 @@ def _finish_each_gather() -> None:
 
 
 def _leave_without_shutting_down() -> None:
-    """End this process behind its last exit function, with the status that it would have had."""
+    """End this process after the exit functions of the run, with the status that it would have had.
+
+    Exit functions registered before (by imports) do not run, since Python offers no way to run just those.
+    """
     failed = []
     report = sys.excepthook
 
@@ -74,8 +78,7 @@ def _leave_without_shutting_down() -> None:
         report(*error)
 
     def leave():
-        atexit.unregister(leave)
-        atexit._run_exitfuncs()  # those registered before this one, which would come after it
+        logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1 if failed else 0)
