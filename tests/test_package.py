@@ -19,14 +19,21 @@ from virgo_factory.recipes import recipe_files
 
 
 ROOT = Path(__file__).parents[1]
-NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "saves", "data", "*.egg-info", "__pycache__")
+
+
+def not_source(folder: str, names: list[str]) -> set[str]:
+    """Return what a checkout holds beside its source; `data` and the like only at its top."""
+    top = {"build", "dist", "saves", "data"} if Path(folder) == ROOT else set()
+    return {name for name in names if name in top or name.startswith(".")} | shutil.ignore_patterns(
+        "*.egg-info", "__pycache__"
+    )(folder, names)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
     """A folder with the sdist, and the wheel made from that sdist. Built with the setuptools that is installed."""
     folder = tmp_path_factory.mktemp("package")
-    shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=NOT_SOURCE)
+    shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=not_source)
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     command = [
         uv,

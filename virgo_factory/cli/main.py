@@ -1,22 +1,21 @@
 """`virgo-factory VERB`: finds the verb's module when it is asked for, and turns user errors into one line."""
 
-import importlib
-import importlib.util
 import os
 import sys
 
 import typer
-from typer.core import TyperGroup
 
 import virgo_factory
+from virgo_factory.cli.lazy import lazy_group
 
 
 VERBS = {
+    "data": "Add, check, look at, mix and cut datasets of long thoughts.",
     "demo": "Train a tiny Qwen2-VL on generated long thoughts and prove what happened.",
     "recipes": "List, show or copy the recipes that ship with the package.",
     "score": "Compare responses with gold answers: correct, wrong or unverifiable.",
 }
-"""Verb -> its line in the help. The module virgo_factory.cli.VERB holds a function or a Typer app named VERB."""
+"""Verb -> its line in the help; see `lazy_group`."""
 
 EXAMPLE = """\b
 Examples:
@@ -24,33 +23,8 @@ Examples:
   llamafactory-cli train recipes/virgo7b_dt.yaml"""
 
 
-class LazyGroup(TyperGroup):
-    """A group that imports a verb's module only when that verb is called or its own help is asked for."""
-
-    def list_commands(self, ctx):
-        """Return the verbs whose modules exist."""
-        return [verb for verb in VERBS if importlib.util.find_spec(f"virgo_factory.cli.{verb}")]
-
-    def get_command(self, ctx, cmd_name):
-        """Return the verb's command, None where there is no such verb."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-
-        verb = getattr(importlib.import_module(f"virgo_factory.cli.{cmd_name}"), cmd_name)
-        if not isinstance(verb, typer.Typer):
-            function, verb = verb, typer.Typer(rich_markup_mode=None, add_completion=False)
-            verb.command(name=cmd_name)(function)
-
-        return typer.main.get_command(verb)
-
-    def format_commands(self, ctx, formatter):
-        """Write the verbs from VERBS, without importing their modules."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
-
-
 # rich_markup_mode=None: importing rich's help renderer alone takes 0.25 s.
-app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True, epilog=EXAMPLE)
+app = typer.Typer(cls=lazy_group("virgo_factory.cli", VERBS), rich_markup_mode=None, add_completion=False, no_args_is_help=True, epilog=EXAMPLE)
 
 
 def show_version(value: bool) -> None:

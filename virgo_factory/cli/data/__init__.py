@@ -1,0 +1,34 @@
+"""`virgo-factory data VERB`: datasets of long thoughts, from a raw file to an entry that is trained on."""
+
+import typer
+
+from virgo_factory.cli.lazy import lazy_group
+
+
+VERBS = {
+    "add": "Recognise a file's format, check it, and write its entry into dataset_info.json.",
+    "check": "Tell what is wrong with the rows, row by row, and what will be trained on.",
+    "stats": "Rows, tokens and images by domain and source; lengths against cutoff_len.",
+    "preview": "Show a row as the model sees it: what is prompt, what is trained on.",
+    "convert": "Write any known format in the normal form.",
+    "mix": "Draw rows from several datasets into one.",
+    "slice": "Cut a dataset by tokens, domain, difficulty or number of rows.",
+    "materialize": "Fetch the images of the released Virgo visual dataset.",
+}
+
+EXAMPLE = """\b
+Example:
+  virgo-factory data check my_thoughts.jsonl --tokenizer Qwen/Qwen2-VL-7B-Instruct"""
+
+data = typer.Typer(
+    cls=lazy_group("virgo_factory.cli.data", VERBS),
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    epilog=EXAMPLE,
+)
+
+
+@data.callback()
+def data_command() -> None:
+    """Datasets of long thoughts: drop one in, and know what will be trained on."""

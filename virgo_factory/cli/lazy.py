@@ -1,0 +1,41 @@
+"""Groups of verbs that import a verb's module only when that verb is called, so that `--help` stays fast."""
+
+import importlib
+
+import typer
+from typer.core import TyperGroup
+
+
+def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
+    """Return the class of a group whose verbs are modules.
+
+    Args:
+        package: `package.VERB` holds a function or a Typer app named VERB. The help of a function ends with the text
+            EXAMPLE of its module, if there is one (click's `\b` in front of a block keeps its lines).
+        verbs: verb -> its line in the group's help.
+    """
+
+    class LazyGroup(TyperGroup):
+        def list_commands(self, ctx):
+            """Return the verbs, in the order of `verbs`."""
+            return list(verbs)
+
+        def get_command(self, ctx, cmd_name):
+            """Return the verb's command, None where there is no such verb."""
+            if cmd_name not in verbs:
+                return None
+
+            module = importlib.import_module(f"{package}.{cmd_name}")
+            verb = getattr(module, cmd_name)
+            if not isinstance(verb, typer.Typer):
+                function, verb = verb, typer.Typer(rich_markup_mode=None, add_completion=False)
+                verb.command(name=cmd_name, epilog=getattr(module, "EXAMPLE", None))(function)
+
+            return typer.main.get_command(verb)
+
+        def format_commands(self, ctx, formatter):
+            """Write the verbs' lines without importing their modules."""
+            with formatter.section("Verbs"):
+                formatter.write_dl(list(verbs.items()))
+
+    return LazyGroup
