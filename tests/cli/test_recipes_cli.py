@@ -51,7 +51,7 @@ def test_help_imports_no_verb_and_no_torch():
         "print(sorted(name for name in sys.modules if name.startswith('virgo_factory.cli.') or name == 'torch'))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.splitlines()[-1] == "['virgo_factory.cli.main']", run.stderr
+    assert run.stdout.splitlines()[-1] == "['virgo_factory.cli.lazy', 'virgo_factory.cli.main']", run.stderr
 
 
 def test_help_names_every_verb_and_ends_with_an_example(call):

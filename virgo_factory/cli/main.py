@@ -24,7 +24,13 @@ Examples:
 
 
 # rich_markup_mode=None: importing rich's help renderer alone takes 0.25 s.
-app = typer.Typer(cls=lazy_group("virgo_factory.cli", VERBS), rich_markup_mode=None, add_completion=False, no_args_is_help=True, epilog=EXAMPLE)
+app = typer.Typer(
+    cls=lazy_group("virgo_factory.cli", VERBS),
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    epilog=EXAMPLE,
+)
 
 
 def show_version(value: bool) -> None:
