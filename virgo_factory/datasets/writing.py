@@ -1,0 +1,237 @@
+"""The normal form: one long thought a row, the same columns in every row, written as JSONL or Parquet."""
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from virgo_factory.adapters.row import RejectedRow
+from virgo_factory.example import Example
+from virgo_factory.thought import LongThought
+
+
+SUFFIXES = (".jsonl", ".parquet")
+
+ALWAYS = ("id", "question", "thought", "solution", "images", "answer", "source", "domain")
+SOMETIMES = ("system", "assistant_prefix", "history", "rejected", "difficulty")
+"""Columns that a file has only if one of its rows has a value there."""
+COLUMNS = ALWAYS + SOMETIMES
+
+_EMPTY = {"images": [], "history": []}  # null elsewhere
+_FIRST_LOOK = 8 << 20  # `datasets.load_dataset` fixes the type of a JSON column by the first 10 MiB of the file
+_BATCH_ROWS, _BATCH_BYTES = 10_000, 32 << 20
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file.
+
+    Attributes:
+        promoted: rows put on top because they are the first with a value in some column (see `write_spool`).
+    """
+
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+    promoted: int = 0
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Rows on disk in the order in which they came, from which a file is written in any order.
+
+    Attributes:
+        starts: byte at which each row begins, and the file's length at the end.
+        used: of each row, the bit set of the COLUMNS that have a value.
+    """
+
+    path: Path
+    starts: array
+    used: array
+
+    def __len__(self) -> int:
+        return len(self.used)
+
+
+def normal_row(example: Example, **more: Any) -> dict[str, Any]:
+    """Return an example as a row of the normal form, without the columns that are empty in it.
+
+    `formatting: long_thought` reads it back as the same example. Images must be paths by now.
+
+    Args:
+        example: what to write.
+        more: values of further columns of the normal form (`difficulty`).
+
+    Raises:
+        RejectedRow: a response that is not a long thought (`malformed: keep`) has no place in the normal form.
+    """
+    row: dict[str, Any] = {"id": example.id, "question": example.question, **_parts(example.response)}
+    row["images"] = list(example.images)
+    row["answer"], row["source"], row["domain"] = example.answer, example.source, example.domain
+    row["system"] = example.system
+    row["assistant_prefix"] = example.assistant_prefix
+    row["history"] = [{"question": turn.question, **_parts(turn.response)} for turn in example.history]
+    row["rejected"] = None if example.rejected is None else _parts(example.rejected)
+    return {column: value for column, value in (row | more).items() if value not in (None, "", [])}
+
+
+def _parts(response: LongThought | str) -> dict[str, str]:
+    if isinstance(response, str):
+        raise RejectedRow("response is not a long thought", "the normal form keeps thought and solution apart")
+
+    return {"thought": response.thought, "solution": response.solution}
+
+
+def write_rows(path: Path, examples: Iterable[Example], overwrite: bool = False) -> int:
+    """Write examples in the normal form and return how many; the file appears when it is complete.
+
+    Raises:
+        ValueError: the suffix is neither .jsonl nor .parquet, or the file exists and `overwrite` is not set.
+        RejectedRow: see `normal_row`.
+    """
+    path = Path(path)
+    check_target(path, overwrite)
+    with spooled(path, (normal_row(example) for example in examples)) as spool:
+        return write_spool(spool.spool, path).rows
+
+
+def check_target(path: Path, overwrite: bool = False) -> None:
+    """Raise ValueError where `path` cannot become a file of rows: wrong suffix, there already, no folder."""
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path}: the name of an output ends with {' or '.join(SUFFIXES)}.")
+
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder. Name a file in it.")
+
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists. Name another file, or replace it with --overwrite.")
+
+
+class spooled:  # noqa: N801
+    """Context of a spool beside `target` that is gone afterwards, whatever happens; a killed run's is replaced."""
+
+    def __init__(self, target: Path, rows: Iterable[dict[str, Any]]) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path = target.with_name(f".{target.name}.spool")
+        self.rows = rows
+
+    def __enter__(self) -> "spooled":
+        try:
+            self.spool = _spool(self.path, self.rows)
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
+
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def _spool(path: Path, rows: Iterable[dict[str, Any]]) -> Spool:
+    starts, used = array("Q", [0]), array("L")
+    bits = {column: 1 << position for position, column in enumerate(COLUMNS)}
+    end = 0
+    with path.open("wb") as file:
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            file.write(line)
+            end += len(line)
+            starts.append(end)
+            used.append(sum(bits[column] for column in row))
+
+    return Spool(path, starts, used)
+
+
+def write_spool(spool: Spool, path: Path, order: Sequence[int] | np.ndarray | None = None) -> Written:
+    """Write rows of a spool, all or those of `order`, and return what was written.
+
+    Every row of a JSONL file has the same columns, so that `datasets.load_dataset` reads it. That function takes the
+    type of a column from the first 10 MiB alone; a column that gets its first value later would stop it, so the rows
+    with these first values are moved to the top (seen only in large files put together from unlike parts). Parquet
+    carries its types and keeps the order.
+    """
+    order = np.arange(len(spool)) if order is None else np.asarray(order, dtype=np.int64)
+    used = np.frombuffer(spool.used, dtype=f"u{spool.used.itemsize}")[order]
+    some = int(np.bitwise_or.reduce(used)) if len(used) else 0
+    columns = [name for bit, name in enumerate(COLUMNS) if name in ALWAYS or some >> bit & 1]
+    promoted = np.empty(0, dtype=np.int64)
+    if path.suffix == ".jsonl":
+        promoted = _late_first_values(spool, order, used)
+        order = np.concatenate([order[promoted], np.delete(order, promoted)])
+
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write = _write_parquet if path.suffix == ".parquet" else _write_jsonl
+        write(partial, _read(spool, order, columns), columns)
+        with partial.open("rb+") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+
+        size = partial.stat().st_size
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+    return Written(path, len(order), size, digest, len(promoted))
+
+
+def _late_first_values(spool: Spool, order: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Return the positions in `order` of rows that are first to use a column, and too late to be seen."""
+    starts = np.frombuffer(spool.starts, dtype=np.uint64)
+    before = np.cumsum((starts[1:] - starts[:-1])[order])
+    firsts = {int(np.argmax(used >> bit & 1)) for bit in range(len(COLUMNS)) if (used >> bit & 1).any()}
+    return np.array(sorted(first for first in firsts if before[first] > _FIRST_LOOK), dtype=np.int64)
+
+
+def _read(spool: Spool, order: np.ndarray, columns: list[str]) -> Iterator[dict[str, Any]]:
+    at = 0
+    with spool.path.open("rb") as file:
+        for position in order:
+            start = spool.starts[position]
+            if start != at:
+                file.seek(start)
+
+            line = file.readline()
+            at = start + len(line)
+            row = json.loads(line)
+            yield {column: row.get(column, _EMPTY.get(column)) for column in columns}
+
+
+def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]], columns: list[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = pa.string()
+    response = [("thought", text), ("solution", text)]
+    types = {
+        "images": pa.list_(text),
+        "history": pa.list_(pa.struct([("question", text), *response])),
+        "rejected": pa.struct(response),
+    }
+    schema = pa.schema([(column, types.get(column, text)) for column in columns])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        batch, size = [], 0
+        for row in rows:
+            batch.append(row)
+            size += len(row["thought"]) + len(row["question"]) + len(row["solution"])
+            if len(batch) == _BATCH_ROWS or size > _BATCH_BYTES:
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+                batch, size = [], 0
+
+        if batch:
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
