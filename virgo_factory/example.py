@@ -35,6 +35,10 @@ class Example:
         answer: the gold answer where the source has one.
         source: the family or dataset the row comes from.
         domain: math, science, code, puzzle, ... where the source says so.
+        rejected: the response that `response` is preferred to, in a preference pair; trained on by DPO only.
+        assistant_prefix: the beginning of the response, letter by letter as it is rendered, that is context and no
+            target (LongPerceptualThoughts); "" where the whole response is trained on.
+        format: the family by which the row was read, such as "think_answer".
     """
 
     id: str
@@ -46,6 +50,9 @@ class Example:
     answer: str | None = None
     source: str | None = None
     domain: str | None = None
+    rejected: LongThought | str | None = None
+    assistant_prefix: str = ""
+    format: str | None = None
 
     @property
     def turns(self) -> tuple[Turn, ...]:

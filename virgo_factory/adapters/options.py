@@ -1,0 +1,59 @@
+"""What the user says about a dataset in dataset_info.json, as far as reading its rows depends on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+RESPONSES = ("shortest", "all")
+COLUMNS = ("messages", "images", "prompt", "response", "chosen", "rejected", "system", "assistant_prefix")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read the rows of one dataset.
+
+    Attributes:
+        keep_malformed: keep a response that is no long thought as the text it is (recipe key `malformed: keep`).
+        responses: of a row with several responses, "shortest": the shortest correct one, as Virgo does; "all": every
+            correct one.
+        ranking: rows are preference pairs.
+        columns: LLaMA-Factory's name of a column (one of COLUMNS) -> its name in the file.
+    """
+
+    keep_malformed: bool = False
+    responses: str = "shortest"
+    ranking: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
+    """Return the options of a dataset_info.json entry.
+
+    Args:
+        entry: the entry; its keys `responses`, `ranking` and `columns` are looked at.
+        malformed: the recipe key of this name.
+
+    Raises:
+        ValueError: a key has a value that it cannot have, or `columns` names a column that no adapter reads.
+    """
+    responses = entry.get("responses", "shortest")
+    if responses not in RESPONSES:
+        raise ValueError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
+
+    ranking = entry.get("ranking", False)
+    if not isinstance(ranking, bool):
+        raise ValueError(f"ranking: {ranking!r} in dataset_info.json. It is true or false.")
+
+    columns = entry.get("columns") or {}
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):
+        raise ValueError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
+
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        raise ValueError(
+            f"columns: {', '.join(map(str, unknown))} in dataset_info.json is read by no adapter. "
+            f"It names some of {', '.join(COLUMNS)}."
+        )
+
+    return Options(malformed == "keep", responses, ranking, dict(columns))
