@@ -4,10 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from virgo_factory.datasets.finding import Finding
 from virgo_factory.datasets.images import ImageFacts
+from virgo_factory.datasets.mention import unmentioned_answer
+from virgo_factory.datasets.repetition import Loop, find_loop
 from virgo_factory.example import Example
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
+
+TINY = 40
+"""Characters: a thought without spaces that is longer may be in a language that writes none."""
 
 Rule = Callable[[Example, Sequence[ImageFacts]], Iterable[Finding]]
 
@@ -30,4 +35,34 @@ def image_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[F
             yield Finding(finding.code, finding.severity, detail)
 
 
-RULES: tuple[Rule, ...] = (image_findings,)
+def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield what looks wrong with the thoughts of the row: a word long, a loop, not the one of its answer."""
+    for turn in example.turns:
+        response = turn.response
+        if isinstance(response, str):  # kept as it is by `malformed: keep`
+            if loop := find_loop(response):
+                yield _loop_finding(loop)
+
+            continue
+
+        if len(response.thought.split()) == 1 and len(response.thought) < TINY:
+            yield Finding("thought_tiny", "warning", f"the thought is one word: {response.thought}")
+        elif answer := unmentioned_answer(response.thought, response.solution):
+            yield Finding(
+                "answer_not_in_thought", "warning", f"the solution boxes {_short(answer)}, the thought never does"
+            )
+
+        if loop := find_loop(response.thought):
+            yield _loop_finding(loop)
+
+
+def _loop_finding(loop: Loop) -> Finding:
+    return Finding("loop", "warning", f'{loop.times} times "{_short(loop.words)}"')
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+RULES: tuple[Rule, ...] = (image_findings, thought_findings)

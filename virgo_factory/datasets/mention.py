@@ -1,0 +1,74 @@
+"""Whether a thought ever mentions the answer that its solution boxes: if not, the two were not made for each other."""
+
+import re
+
+from virgo_factory.answers.latex import compact, unwrap
+from virgo_factory.answers.numbers import as_float, read_number
+from virgo_factory.answers.response import boxes
+
+
+NEAR = 0.02
+"""Numbers that differ by so much are the same number, rounded."""
+
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_HAS_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_WORDS = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()
+
+
+def unmentioned_answer(thought: str, solution: str) -> str | None:
+    r"""Return the boxed answer of a solution that its thought never mentions; None where it does, or cannot be judged.
+
+    An answer counts as mentioned where the thought writes it, its value (rounded, as a fraction, in words), or all of
+    its numbers. Option letters are not judged: a thought weighs what the options say.
+
+    >>> unmentioned_answer("So 7 * 8 must be fifty-four.", r"It is \boxed{61}.")
+    '61'
+    >>> unmentioned_answer("So 14/3 it is.", r"\boxed{\frac{14}{3}}") is None
+    True
+    """
+    found = boxes(solution)[0]
+    answer = unwrap(found[-1].text) if found else ""
+    if len(answer) > 300 or len(re.findall(r"\w", answer)) == 0:
+        return None
+
+    numbers = [_plain(number) for number in _NUMBER.findall(answer.translate(_RAISED))]
+    if numbers:
+        thought = thought.translate(_RAISED) if _HAS_RAISED.search(thought) else thought
+        written = {_plain(number) for number in _NUMBER.findall(thought)}
+        if all(number in written for number in numbers) or _has_value(answer, numbers, written, thought):
+            return None
+
+        return answer
+
+    words = [word.casefold() for word in _WORD.findall(_COMMAND.sub(" ", _WORDS.sub(r" \1 ", answer)))]
+    said = thought.casefold()
+    if not words or any(word in said for word in words) or compact(answer).casefold() in "".join(said.split()):
+        return None
+
+    return answer
+
+
+def _has_value(answer: str, numbers: list[str], written: set[str], thought: str) -> bool:
+    """Whether every number, or the answer's value, is written otherwise: rounded, as a word."""
+    values = [float(number) for number in written]
+    said = thought.casefold()
+
+    def is_written(number: float) -> bool:
+        if number <= 12 and number == int(number) and re.search(rf"\b{_SMALL[int(number)]}\b", said):
+            return True
+
+        return any(abs(value - number) <= NEAR * abs(number) for value in values)
+
+    if all(is_written(float(number)) for number in numbers):
+        return True
+
+    number = read_number(answer)
+    return number is not None and is_written(abs(float(as_float(number.value))))
+
+
+def _plain(number: str) -> str:
+    return number.replace(",", "").lstrip("0") or "0"
