@@ -11,8 +11,8 @@ NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_HAS_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORDS = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -35,10 +35,9 @@ def unmentioned_answer(thought: str, solution: str) -> str | None:
     if len(answer) > 300 or len(re.findall(r"\w", answer)) == 0:
         return None
 
-    numbers = [_plain(number) for number in _NUMBER.findall(answer.translate(_RAISED))]
+    numbers = _numbers(answer)
     if numbers:
-        thought = thought.translate(_RAISED) if _HAS_RAISED.search(thought) else thought
-        written = {_plain(number) for number in _NUMBER.findall(thought)}
+        written = set(_numbers(thought))
         if all(number in written for number in numbers) or _has_value(answer, numbers, written, thought):
             return None
 
@@ -70,5 +69,7 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
     return number is not None and is_written(abs(float(as_float(number.value))))
 
 
-def _plain(number: str) -> str:
-    return number.replace(",", "").lstrip("0") or "0"
+def _numbers(text: str) -> list[str]:
+    """Return the numerals of a text, exponents included, without thousands' commas and leading zeros."""
+    text = _RAISED.sub(lambda found: f"^{found.group().translate(_DIGITS)}", text)
+    return [number.replace(",", "").lstrip("0") or "0" for number in _NUMBER.findall(text)]
