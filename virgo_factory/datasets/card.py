@@ -11,6 +11,10 @@ from virgo_factory.datasets.account import write_json
 from virgo_factory.recipes import replace_file
 
 
+SHOWN = 20
+"""Rows left out that the Markdown card lists; the JSON card has more."""
+
+
 @dataclass(frozen=True)
 class Input:
     """A file that rows were taken from."""
@@ -30,32 +34,34 @@ class Card:
         verb: convert, mix or slice.
         command: the command line, as it can be entered again.
         inputs: the files rows were taken from.
-        output: name, rows, bytes and SHA-256 of the file.
         rows_in: rows read; one row may hold several examples.
         examples_in: examples and rejected rows that these gave = kept + all of `dropped`.
-        kept: rows of the output.
         dropped: reason -> how many, most frequent first.
-        by: what is counted (domain, source, format) -> value -> rows of the output.
         settings: what shaped the rows (seed, bounds, ...).
         media_dir: the folder that relative image paths start from; None without images.
-        entry: the entry of dataset_info.json that reads the output.
+        listed: the first rows left out, each with place, id, reason and detail.
         notes: sentences that a reader must know.
+        output: name, rows, bytes and SHA-256 of the file.
+        kept: rows of the output.
+        by: what is counted (domain, source) -> value -> rows of the output.
+        entry: name and entry of dataset_info.json that read the output.
     """
 
     verb: str
     command: str
     inputs: tuple[Input, ...]
-    output: Mapping[str, Any]
     rows_in: int
     examples_in: int
-    kept: int
     dropped: Mapping[str, int]
-    by: Mapping[str, Mapping[str, int]]
     settings: Mapping[str, Any]
     media_dir: str | None
-    entry: Mapping[str, Any]
+    listed: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
-    version: str = field(default=__version__)
+    output: Mapping[str, Any] = field(default_factory=dict)
+    kept: int = 0
+    by: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    version: str = __version__
 
 
 def card_files(path: Path) -> tuple[Path, Path]:
@@ -111,6 +117,18 @@ def markdown(card: Card) -> str:
     for name, counted in card.by.items():
         lines += ["", f"## By {name}", "", f"| {name} | rows | share |", "|---|---|---|"]
         lines += [_row((value, f"{count:,}", f"{count / card.kept:.1%}")) for value, count in counted.items()]
+
+    if card.listed:
+        lines += [
+            "",
+            f"## Left out, the first {min(SHOWN, len(card.listed))}",
+            "",
+            "| place | id | why |",
+            "|---|---|---|",
+        ]
+        for row in card.listed[:SHOWN]:
+            why = ": ".join(part for part in (row["reason"], row["detail"]) if part)
+            lines.append(_row((row["place"], row["id"], why)))
 
     lines += ["", "## Settings", "", "| | |", "|---|---|"]
     lines += [_row((name, _words(value))) for name, value in card.settings.items() if value is not None]

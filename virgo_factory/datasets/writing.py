@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Written:
     """A finished file.
 
     Attributes:
+        used: the columns of the normal form that have a value in one of the rows at least.
         promoted: rows put on top because they are the first with a value in some column (see `write_spool`).
     """
 
@@ -40,7 +41,27 @@ class Written:
     rows: int
     bytes: int
     sha256: str
+    used: tuple[str, ...]
     promoted: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a row is laid out in a file; the normal form itself by default.
+
+    Attributes:
+        columns: columns of the normal form that the file uses -> columns of the file.
+        row: a row of the normal form with all of its columns -> a row of the file.
+        types: column -> Arrow type, as `_arrow_type` spells them; text where it is not named.
+    """
+
+    columns: Callable[[list[str]], list[str]] = list
+    row: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    types: Mapping[str, Any] = field(default_factory=dict)
+
+
+_RESPONSE = {"thought": "text", "solution": "text"}
+NORMAL = Layout(types={"images": ["text"], "history": [{"question": "text", **_RESPONSE}], "rejected": _RESPONSE})
 
 
 @dataclass(frozen=True)
@@ -150,18 +171,34 @@ def _spool(path: Path, rows: Iterable[dict[str, Any]]) -> Spool:
     return Spool(path, starts, used)
 
 
-def write_spool(spool: Spool, path: Path, order: Sequence[int] | np.ndarray | None = None) -> Written:
+def write_spool(
+    spool: Spool,
+    path: Path,
+    order: Sequence[int] | np.ndarray | None = None,
+    layout: Layout = NORMAL,
+    look: Callable[[Mapping[str, Any]], None] = lambda row: None,
+    before: Callable[[Written], None] = lambda written: None,
+) -> Written:
     """Write rows of a spool, all or those of `order`, and return what was written.
 
     Every row of a JSONL file has the same columns, so that `datasets.load_dataset` reads it. That function takes the
     type of a column from the first 10 MiB alone; a column that gets its first value later would stop it, so the rows
     with these first values are moved to the top (seen only in large files put together from unlike parts). Parquet
     carries its types and keeps the order.
+
+    Args:
+        spool: see `spooled`.
+        path: the file; its suffix says how it is written.
+        order: positions of rows in the spool.
+        layout: of the file's rows.
+        look: is shown every row of the normal form.
+        before: is called when everything is on disk, before the file gets its name.
     """
     order = np.arange(len(spool)) if order is None else np.asarray(order, dtype=np.int64)
     used = np.frombuffer(spool.used, dtype=f"u{spool.used.itemsize}")[order]
     some = int(np.bitwise_or.reduce(used)) if len(used) else 0
-    columns = [name for bit, name in enumerate(COLUMNS) if name in ALWAYS or some >> bit & 1]
+    has_value = tuple(name for bit, name in enumerate(COLUMNS) if some >> bit & 1)
+    columns = [name for name in COLUMNS if name in ALWAYS or name in has_value]
     promoted = np.empty(0, dtype=np.int64)
     if path.suffix == ".jsonl":
         promoted = _late_first_values(spool, order, used)
@@ -170,18 +207,19 @@ def write_spool(spool: Spool, path: Path, order: Sequence[int] | np.ndarray | No
     partial = path.with_name(f".{path.name}.partial")
     try:
         write = _write_parquet if path.suffix == ".parquet" else _write_jsonl
-        write(partial, _read(spool, order, columns), columns)
+        write(partial, _read(spool, order, columns, look), layout.columns(columns), layout)
         with partial.open("rb+") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
 
-        size = partial.stat().st_size
+        written = Written(path, len(order), partial.stat().st_size, digest, has_value, len(promoted))
+        before(written)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
-    return Written(path, len(order), size, digest, len(promoted))
+    return written
 
 
 def _late_first_values(spool: Spool, order: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -192,7 +230,9 @@ def _late_first_values(spool: Spool, order: np.ndarray, used: np.ndarray) -> np.
     return np.array(sorted(first for first in firsts if before[first] > _FIRST_LOOK), dtype=np.int64)
 
 
-def _read(spool: Spool, order: np.ndarray, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _read(
+    spool: Spool, order: np.ndarray, columns: list[str], look: Callable[[Mapping[str, Any]], None]
+) -> Iterator[dict[str, Any]]:
     at = 0
     with spool.path.open("rb") as file:
         for position in order:
@@ -203,31 +243,26 @@ def _read(spool: Spool, order: np.ndarray, columns: list[str]) -> Iterator[dict[
             line = file.readline()
             at = start + len(line)
             row = json.loads(line)
-            yield {column: row.get(column, _EMPTY.get(column)) for column in columns}
+            row = {column: row.get(column, _EMPTY.get(column)) for column in columns}
+            look(row)
+            yield row
 
 
-def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]], columns: list[str]) -> None:
+def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]], columns: list[str], layout: Layout) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(layout.row(row), ensure_ascii=False) + "\n")
 
 
-def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str]) -> None:
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str], layout: Layout) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text = pa.string()
-    response = [("thought", text), ("solution", text)]
-    types = {
-        "images": pa.list_(text),
-        "history": pa.list_(pa.struct([("question", text), *response])),
-        "rejected": pa.struct(response),
-    }
-    schema = pa.schema([(column, types.get(column, text)) for column in columns])
+    schema = pa.schema([(column, _arrow_type(layout.types.get(column, "text"))) for column in columns])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         batch, size = [], 0
         for row in rows:
-            batch.append(row)
+            batch.append(layout.row(row))
             size += len(row["thought"]) + len(row["question"]) + len(row["solution"])
             if len(batch) == _BATCH_ROWS or size > _BATCH_BYTES:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
@@ -235,3 +270,16 @@ def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str
 
         if batch:
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+
+
+def _arrow_type(spelled: Any) -> Any:
+    """Return the Arrow type spelled as "text", a list of one type, or a dictionary of types."""
+    import pyarrow as pa
+
+    if isinstance(spelled, list):
+        return pa.list_(_arrow_type(spelled[0]))
+
+    if isinstance(spelled, dict):
+        return pa.struct([(name, _arrow_type(kind)) for name, kind in spelled.items()])
+
+    return pa.string()
