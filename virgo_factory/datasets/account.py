@@ -16,7 +16,10 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class DroppedRow:
-    """A row that is not trained on. `file` is "" and `line` 0 where the rows were not read from a JSON file."""
+    """A row, or one example of a row, that is not trained on.
+
+    `file` is "" and `line` 0 where the rows were not read from a JSON file; `part` counts the examples of one row from 0.
+    """
 
     number: int
     file: str
@@ -24,6 +27,7 @@ class DroppedRow:
     id: str
     reason: str
     detail: str = ""
+    part: int = 0
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.file else f"row {self.number + 1}"
@@ -35,20 +39,25 @@ class DroppedRow:
 class DatasetAccount:
     """The account of one dataset in one run.
 
-    `rows_in` + `repeated` = `kept` + `dropped`, always: a row may be drawn more than once (`num_samples`,
-    `interleave_over`), and rows that were not drawn (`max_samples`, mixing) count as dropped, "not drawn".
+    `rows_in` + `extra` + `repeated` = `kept` + `dropped`, always: a row may hold several examples (several questions on
+    one picture, several responses), may be drawn more than once (`num_samples`, `interleave_over`), and what was not
+    drawn (`max_samples`, mixing) counts as dropped, "not drawn".
 
     Attributes:
         name: in dataset_info.json.
         role: `train`, or `eval` for a dataset of `eval_dataset`.
         rows_in: rows of the source.
+        extra: examples beyond the first of rows that hold several.
+        format: the family by which the rows were read; "" where they show none.
         kept_for: rows that are used, by `train`, `validation` (split off by `val_size`) or `eval`.
     """
 
     name: str
     role: str
     rows_in: int
+    extra: int = 0
     repeated: int = 0
+    format: str = ""
     kept_for: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     dropped_rows: list[DroppedRow] = field(default_factory=list)
@@ -63,7 +72,8 @@ class DatasetAccount:
 
     def __str__(self) -> str:
         """The one line of this dataset that a run prints."""
-        more = f", {self.repeated} drawn again" if self.repeated else ""
+        more = f", {self.extra} more examples in them" if self.extra else ""
+        more += f", {self.repeated} drawn again" if self.repeated else ""
         kept = f"{self.kept} kept"
         if len(self.kept_for) > 1:
             kept += f" ({', '.join(f'{rows} for {use}' for use, rows in self.kept_for.items())})"
@@ -78,22 +88,23 @@ def settle(account: DatasetAccount, drawn: int, distinct: int, dropped: list[Dro
     """Enter the dropped rows and those never drawn, most frequent reason first.
 
     Args:
-        account: with `rows_in` and `kept_for` filled in.
-        drawn: rows of this dataset in the tables that were tokenised.
-        distinct: how many different rows of the source these are.
-        dropped: those of the drawn rows that are not kept.
+        account: with `rows_in`, `extra` and `kept_for` filled in.
+        drawn: examples of this dataset in the tables that were tokenised.
+        distinct: how many different examples of the source these are.
+        dropped: those of the drawn examples that are not kept.
 
     Raises:
         AssertionError: the numbers do not add up, which is a defect of this package.
     """
     counts = Counter(row.reason for row in dropped)
-    if distinct < account.rows_in:
-        counts["not drawn"] = account.rows_in - distinct
+    examples = account.rows_in + account.extra
+    if distinct < examples:
+        counts["not drawn"] = examples - distinct
 
     account.repeated = drawn - distinct
     account.reasons = dict(counts.most_common())
     account.dropped_rows = dropped
-    if account.rows_in + account.repeated != account.kept + account.dropped:
+    if examples + account.repeated != account.kept + account.dropped:
         raise AssertionError(f"row account does not add up: {account}")
 
 

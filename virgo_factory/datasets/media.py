@@ -1,14 +1,100 @@
-"""Where the images of a row may lie: below the media folder, and below folders that the user named."""
+"""Where the images of a row may lie, in whatever form the row gives them: nothing is fetched, nothing else is opened.
 
+A path is below the media folder, or below a folder that the user named. Rows of a hub dataset come from outside: their
+paths are below the media folder or in the hub's own cache. Bytes are written once, by content, so that tables hold paths
+only: ten questions on one picture would else be ten copies of it in every cached table.
+"""
+
+import base64
+import binascii
+import hashlib
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 
 ROOTS_VARIABLE = "VIRGO_FACTORY_MEDIA_ROOTS"
+PIXEL_LIMIT = 2 * 89_478_485
+"""Width x height above which Pillow refuses an image as a decompression bomb (twice its MAX_IMAGE_PIXELS)."""
+PATH_LIMIT = 4096
+"""Characters of a path (PATH_MAX on Linux); a longer text is something else."""
+
+MISSING = "image missing"
+OUTSIDE = "image outside media_dir"
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:[^,;]*((?:;[^,;]*)*),", re.IGNORECASE)
 
 
 class BadMedia(ValueError):
-    """An image path that is missing or not allowed."""
+    """An image that is missing, not allowed or not readable.
+
+    Attributes:
+        reason: short words by which rows are counted.
+    """
+
+    def __init__(self, message: str, reason: str = MISSING) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | bytes:
+    """Return the absolute path of an image, or its content where the row carries it.
+
+    Args:
+        image: a path, bytes, a `data:` URI in base64, or a dictionary of `bytes` or `path` (the Image feature of `datasets`).
+        media_dir: folder of relative paths.
+        hub: name of the hub dataset that the row is of; None for a local file.
+
+    Raises:
+        BadMedia: it is none of these, is a URL, is not allowed, or is not there.
+    """
+    if isinstance(image, Mapping):
+        content, path = image.get("bytes"), image.get("path")
+        if not isinstance(content, bytes | bytearray) and not (content is None and isinstance(path, str)):
+            found = ", ".join(f"{key}: {type(value).__name__}" for key, value in image.items()) or "nothing"
+            raise BadMedia(f"an image dictionary without bytes or path; found {found}", "image not understood")
+
+        image = path if content is None else content
+
+    if isinstance(image, bytes | bytearray):
+        return bytes(image)
+
+    if not isinstance(image, str):
+        raise BadMedia(
+            f"an image is {type(image).__name__}; expected a path, bytes, a data: URI or a dictionary of bytes or path",
+            "image not understood",
+        )
+
+    if found := _DATA_URI.match(image):
+        return _decode(image, found)
+
+    if _URL.match(image):
+        raise BadMedia(
+            f"{_short(image)} is not fetched, since training uses no network. Fetch the images once (virgo-factory data "
+            "materialize) and give their paths below media_dir",
+            "image is a URL",
+        )
+
+    if len(image) > PATH_LIMIT:
+        raise BadMedia(
+            f"a text of {len(image)} characters is no path; base64 needs data:image/png;base64, in front",
+            "image not understood",
+        )
+
+    return resolve_image(image, media_dir) if hub is None else _resolve_in_hub(image, media_dir, hub)
+
+
+def _decode(uri: str, found: re.Match[str]) -> bytes:
+    if ";base64" not in found.group(1).lower():
+        raise BadMedia(f"{_short(uri)} is a data URI without ;base64", "image not understood")
+
+    try:
+        return base64.b64decode(uri[found.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:  # ValueError: not ASCII
+        raise BadMedia(f"{_short(uri)} is not base64 ({error})", "image unreadable") from None
 
 
 def resolve_image(image: str, media_dir: str) -> str:
@@ -20,14 +106,7 @@ def resolve_image(image: str, media_dir: str) -> str:
     Raises:
         BadMedia: it is none of these, or no such file.
     """
-    if "\0" in image:
-        raise BadMedia("an image path holds a NUL byte")
-
-    try:
-        image.encode()
-    except UnicodeEncodeError:
-        raise BadMedia(f"an image path is not valid Unicode: {image!a}") from None
-
+    _check_text(image)
     roots = [Path(media_dir), *(Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root)]
     path = Path(media_dir, image)
     real = Path(os.path.realpath(path))
@@ -35,10 +114,11 @@ def resolve_image(image: str, media_dir: str) -> str:
         if os.path.isabs(image):
             raise BadMedia(
                 f"{image} is outside media_dir {media_dir}. If it is to be read, set media_dir: {path.parent} "
-                f"or {ROOTS_VARIABLE}={path.parent}"
+                f"or {ROOTS_VARIABLE}={path.parent}",
+                OUTSIDE,
             )
 
-        raise BadMedia(f"{image} leads out of media_dir {media_dir}")
+        raise BadMedia(f"{image} leads out of media_dir {media_dir}", OUTSIDE)
 
     try:
         found = real.is_file()
@@ -49,3 +129,120 @@ def resolve_image(image: str, media_dir: str) -> str:
         raise BadMedia(f"no file {path}")
 
     return str(path.absolute())
+
+
+def _check_text(image: str) -> None:
+    if "\0" in image:
+        raise BadMedia("an image path holds a NUL byte")
+
+    try:
+        image.encode()
+    except UnicodeEncodeError:
+        raise BadMedia(f"an image path is not valid Unicode: {image!a}") from None
+
+
+def _resolve_in_hub(image: str, media_dir: str, hub: str) -> str:
+    """Return the path of an image of a hub dataset: below media_dir, a file of its repository, or one unpacked from it."""
+    from datasets import config
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if os.path.isabs(image):  # `datasets` gives such paths of the files that it has unpacked itself
+        _check_text(image)
+        real = Path(os.path.realpath(image))
+        caches = (config.HF_DATASETS_CACHE, HF_HUB_CACHE)
+        if not any(real.is_relative_to(os.path.realpath(cache)) for cache in caches):
+            raise BadMedia(f"{image}: rows of a hub dataset give no absolute paths", OUTSIDE)
+
+        if not real.is_file():
+            raise BadMedia(f"no file {image}")
+
+        return image
+
+    try:
+        return resolve_image(image, media_dir)
+    except BadMedia as error:
+        if error.reason == OUTSIDE or ".." in PurePosixPath(image).parts:
+            raise
+
+        found = try_to_load_from_cache(hub, image, repo_type="dataset") if "\0" not in image else None
+        if not isinstance(found, str):
+            raise BadMedia(
+                f"{error}, nor a downloaded file of {hub}. Fetch the images (virgo-factory data materialize, or "
+                f"hf download {hub} --repo-type dataset) and set media_dir to their folder"
+            ) from None
+
+        return found
+
+
+def check_header(image: str | bytes) -> str:
+    """Return the format of an image, such as "PNG", from its first bytes; nothing is decoded.
+
+    Raises:
+        BadMedia: not an image, one of more than PIXEL_LIMIT pixels, or EPS, which is a program.
+    """
+    import warnings
+
+    from PIL import Image
+
+    name = image if isinstance(image, str) else f"{len(image)} bytes"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # half the limit
+            with Image.open(image if isinstance(image, str) else BytesIO(image)) as opened:
+                width, height = opened.size
+                kind = opened.format or ""
+    except Image.DecompressionBombError:
+        raise BadMedia(f"{name}: more than {PIXEL_LIMIT} pixels, not decoded. Shrink it", "image too large") from None
+    except Exception as error:  # decoders raise anything on broken bytes: SyntaxError, struct.error, IndexError, ...
+        raise BadMedia(f"{name}: {str(error) or type(error).__name__}"[:300], "image unreadable") from None
+
+    if width * height > PIXEL_LIMIT:
+        raise BadMedia(f"{name}: {width}x{height} is more than {PIXEL_LIMIT} pixels", "image too large")
+
+    if kind == "EPS":
+        raise BadMedia(f"{name} is EPS, which is a program. Save it as PNG", "image unreadable")
+
+    return kind
+
+
+def store_image(content: bytes, kind: str, folder: Path) -> str:
+    """Return the path of a file with this content below the folder, written if it is not there yet.
+
+    Safe with several processes at once, and when killed: a file is written under another name and moved.
+    """
+    name = hashlib.sha256(content).hexdigest()[:32]
+    path = folder / name[:2] / f"{name}.{kind.lower() or 'img'}"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+
+    return str(path)
+
+
+def outside_remedy(images: Iterable[str], media_dir: str) -> str | None:
+    """Return how to make absolute paths outside media_dir readable: their common folder and the line to set.
+
+    Args:
+        images: texts that begin with the absolute path.
+        media_dir: the folder that the run has.
+    """
+    folders = [os.path.dirname(path) for path in images if os.path.isabs(path)]
+    if not folders:
+        return None
+
+    common = os.path.commonpath(folders)
+    count = f"{len(folders)} image{'s' if len(folders) > 1 else ''}"
+    if os.path.isdir(common) and common != os.path.sep:
+        return f"{count} below {common}, media_dir is {media_dir}. To read them: media_dir: {common}"
+
+    return (
+        f"{count} below {common}, which does not exist on this machine; media_dir is {media_dir}. Give paths relative to "
+        "media_dir in the rows, and set media_dir to the folder that holds the images here."
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:90]}... ({len(text)} characters)"

@@ -8,12 +8,15 @@ from typing import Any
 
 from llamafactory.extras import logging
 
+from virgo_factory.adapters import ADAPTERS
 from virgo_factory.files import DATASET_INFO
 from virgo_factory.hooks.rebind import rebind
 
 
 RELIES_ON = {
     "data/parser.py": [
+        '        self.set_attr("ranking", attr, default=False)',
+        '            config_path = hf_hub_download(repo_id=dataset_dir[7:], filename=DATA_CONFIG, repo_type="dataset")',
         'def get_dataset_list(dataset_names: list[str] | None, dataset_dir: str | dict) -> list["DatasetAttr"]:',
         "    if isinstance(dataset_dir, dict):\n        dataset_info = dataset_dir",
         'raise ValueError(f"Undefined dataset {name} in {DATA_CONFIG}.")',
@@ -40,13 +43,30 @@ def wrap_dataset_list(module: ModuleType) -> None:
 
     def get_dataset_list(dataset_names, dataset_dir):
         names = dataset_names or []
-        attributes = stock(dataset_names, _with_packaged(names, dataset_dir))
+        info = _with_packaged(names, dataset_dir)
+        attributes = stock(dataset_names, info)
+        ours = any(attribute.formatting in ADAPTERS for attribute in attributes)
+        entries = (info if isinstance(info, dict) else _entries(info)) if ours else {}
         for name, attribute in zip(names, attributes, strict=True):
             attribute.virgo_name = name
+            attribute.virgo_entry = entries[name] if attribute.formatting in ADAPTERS else {}
 
         return attributes
 
     rebind(stock, get_dataset_list)
+
+
+def _entries(dataset_dir: str) -> dict[str, dict[str, Any]]:
+    """Return the entries of a dataset_info.json that LLaMA-Factory has just read; it keeps only the keys it knows."""
+    if dataset_dir.startswith("REMOTE:"):
+        from huggingface_hub import hf_hub_download
+
+        path = hf_hub_download(repo_id=dataset_dir[7:], filename="dataset_info.json", repo_type="dataset")
+    else:
+        path = os.path.join(dataset_dir, "dataset_info.json")
+
+    with open(path) as file:
+        return json.load(file)
 
 
 def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:

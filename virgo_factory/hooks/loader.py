@@ -5,6 +5,7 @@ The four functions below take the place of LLaMA-Factory's, and hand every other
 
 import contextlib
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, NamedSplit, Value
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, Features, NamedSplit, Value, config
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
@@ -27,8 +29,10 @@ from virgo_factory.datasets.account import (
     write_json,
 )
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
+from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
+from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.reader import SUFFIXES, read_rows
-from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, ROW_FEATURES
+from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, PREFIX_FEATURE, ROW_FEATURES
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
 from virgo_factory.hooks.template import is_ours
@@ -48,6 +52,13 @@ RELIES_ON = {
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
+BATCH_BYTES = 1 << 25
+"""Of raw rows converted at a time; at most BATCH_ROWS. Rows with pictures in them may be megabytes each."""
+BATCH_ROWS = 1000
+STORE = "virgo_factory_images"
+PARTS = 1 << 20
+"""More than the examples of any row: row number * PARTS + part names an example."""
+
 
 @dataclass
 class _Load:
@@ -55,6 +66,7 @@ class _Load:
 
     attribute: Any = None
     code: str = ""
+    cache_dir: str | None = None
     accounts: dict[tuple[str, str], DatasetAccount] = field(default_factory=dict)
     drawn: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
     dropped: dict[tuple[str, str], list[DroppedRow]] = field(default_factory=dict)
@@ -103,6 +115,7 @@ def _reading(stock: Any) -> Any:
         if _load is None:
             return stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
+        _load.cache_dir = cache_dir
         attribute = _load.attribute
         ours = attribute.virgo_name in _load.formattings
         if ours and attribute.load_from == "file" and all(Path(file).suffix in SUFFIXES for file in data_files):
@@ -141,33 +154,102 @@ def _aligning(stock: Any) -> Any:
         if _load is None:
             return stock(dataset, dataset_attr, data_args, training_args)
 
+        name = dataset_attr.virgo_name
         rows = dataset._indices.column(0).to_numpy() if dataset._indices is not None else np.arange(len(dataset))
-        if dataset_attr.virgo_name not in _load.formattings:
-            aligned = stock(dataset, dataset_attr, data_args, training_args)
-            blank = {name: np.full(len(rows), "") for name, kind in ROW_FEATURES.items() if kind.dtype == "string"}
-            blank["_row_dataset"] = np.full(len(rows), dataset_attr.virgo_name)
-            numbers = {"_row_number": rows.astype(np.int64), "_row_line": np.zeros(len(rows), dtype=np.int64)}
-            for name in ROW_FEATURES:
-                aligned = aligned.add_column(name, (blank | numbers)[name])
-
-            return aligned
+        # Not every hub of LLaMA-Factory goes through load_dataset.
+        _load.accounts.setdefault((name, _load.role), DatasetAccount(name, _load.role, rows_in=len(np.unique(rows))))
+        if name not in _load.formattings:
+            return _with_places(stock(dataset, dataset_attr, data_args, training_args), name, rows)
 
         from llamafactory.data.converter import get_dataset_converter
 
         converter = get_dataset_converter(dataset_attr.formatting, dataset_attr, data_args)
         converter.code = _load.code
-        dataset = dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64))
-        return dataset.map(
+        converter.store, converter.stamp = _image_store(_load.cache_dir)
+        # As Arrow tables: `datasets` would decode every picture of an Image column.
+        dataset = dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64)).with_format("arrow")
+        row_bytes = dataset.data.nbytes // max(len(dataset.data), 1) + 1
+        aligned = dataset.map(
             converter,
-            batched=False,
+            batched=True,
+            batch_size=min(max(BATCH_BYTES // row_bytes, 1), BATCH_ROWS),
             remove_columns=dataset.column_names,
             features=ALIGNED_FEATURES,
             num_proc=data_args.preprocessing_num_workers,
             load_from_cache_file=(not data_args.overwrite_cache) or (training_args.local_process_index != 0),
             desc="Converting format of dataset",
-        )
+        ).with_format(None)
+        account = _load.accounts[(name, _load.role)]
+        account.format = the_format(aligned, name)
+        account.extra = _extra(aligned)
+        return aligned
 
     return align_dataset
+
+
+def _with_places(aligned: Dataset, name: str, rows: np.ndarray) -> Dataset:
+    """Return a table of stock's with the columns that ours have."""
+    columns = PREFIX_FEATURE | ROW_FEATURES
+    own = {"_row_dataset": np.full(len(rows), name), "_row_number": rows.astype(np.int64)}
+    for column, kind in columns.items():
+        blank = np.full(len(rows), "") if kind.dtype == "string" else np.zeros(len(rows), dtype=np.int64)
+        aligned = aligned.add_column(column, own.get(column, blank))
+
+    return aligned
+
+
+def _image_store(cache_dir: str | None) -> tuple[str, str]:
+    """Return the folder for images that rows carry as bytes, beside the cached tables that name them, and its stamp."""
+    folder = Path(cache_dir or config.HF_DATASETS_CACHE, STORE)
+    stamp = folder / "STAMP"
+    if not stamp.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(uuid.uuid4().hex, encoding="utf-8")
+
+    return str(folder), stamp.read_text(encoding="utf-8")
+
+
+def _examples(table: Dataset) -> np.ndarray:
+    """Return the names, as integers, of a table's examples within their datasets."""
+    numbers, parts = (table.data.column(name).to_numpy() for name in ("_row_number", "_row_part"))
+    return numbers * PARTS + parts
+
+
+def _extra(aligned: Dataset) -> int:
+    """Return how many different examples are not the first of their row."""
+    examples = _examples(aligned)
+    return len(np.unique(examples[examples % PARTS > 0]))
+
+
+def the_format(aligned: Dataset, name: str) -> str:
+    """Return the one format that the rows of a dataset show, or "" if they show none.
+
+    Raises:
+        ValueError: they show several; with up to 20 rows, those of the rarest format first.
+    """
+    counts = {
+        entry["values"]: entry["counts"]
+        for entry in pc.value_counts(aligned.data.column("_row_format")).to_pylist()
+        if entry["values"]
+    }
+    if len(counts) < 2:
+        return next(iter(counts), "")
+
+    formats = sorted(counts, key=counts.get)
+    places: list[str] = []
+    for which in formats:
+        room = SHOWN - len(places) - (formats[-1] != which)  # one line is left for the most common format
+        found = np.flatnonzero(pc.equal(aligned.data.column("_row_format"), which).to_numpy())
+        for row in aligned.select(found[: max(room, 1)]).select_columns(list(ROW_FEATURES)):
+            place = DroppedRow(row["_row_number"], row["_row_file"], row["_row_line"], row["_row_id"], which)
+            places.append(f"  {place}")
+
+    shown = ", ".join(f"{counts[which]} {which}" for which in reversed(formats))
+    raise ValueError(
+        f"{name}: its rows are in {len(formats)} formats ({shown}). A dataset has one, or rows would be read in a way that "
+        "nobody chose.\n" + "\n".join(places[:SHOWN]) + "\nPut each format into a file and an entry of its own, or "
+        "bring all to one with: virgo-factory data convert."
+    )
 
 
 def _preprocessing(stock: Any) -> Any:
@@ -225,18 +307,17 @@ def _preprocessing(stock: Any) -> Any:
 def _note(table: Dataset, use: str) -> list[int]:
     """Enter the rows of a tokenised table into the accounts, and return the positions of the kept ones."""
     role = "eval" if use == "eval" else "train"
-    names, reasons, numbers = (
-        table.data.column(name).to_numpy() for name in ("_row_dataset", "_row_reason", "_row_number")
-    )
+    names, reasons = (table.data.column(name).to_numpy() for name in ("_row_dataset", "_row_reason"))
+    examples = _examples(table)
     good = reasons == ""
     for name in dict.fromkeys(names.tolist()):
         key, here = (name, role), names == name
-        _load.drawn.setdefault(key, []).append(numbers[here])
+        _load.drawn.setdefault(key, []).append(examples[here])
         _load.accounts[key].kept_for[use] = int((good & here).sum())
 
     for row in table.select(np.flatnonzero(~good)).select_columns(list(ROW_FEATURES)):
         values = {name.removeprefix("_row_"): value for name, value in row.items()}
-        dropped = DroppedRow(**{name: value for name, value in values.items() if name != "dataset"})
+        dropped = DroppedRow(**{name: value for name, value in values.items() if name not in ("dataset", "format")})
         _load.dropped.setdefault((values["dataset"], role), []).append(dropped)
 
     return np.flatnonzero(good).tolist()
@@ -273,6 +354,8 @@ def _accounting(stock: Any) -> Any:
         for account in accounts:
             say = logger.warning_rank0 if account.dropped else logger.info_rank0
             say(f"{account}")
+            if remedy := _media_remedy(account, data_args):
+                logger.warning_rank0(f"{account.name}: {remedy}")
 
         check_accounts(accounts, data_args)
         check_steps_left(module.get("train_dataset"), training_args)
@@ -298,9 +381,9 @@ def _loading() -> Iterator[_Load]:
 
 def _settled(load: _Load) -> list[DatasetAccount]:
     for key, account in load.accounts.items():
-        numbers = np.concatenate(load.drawn.get(key, [np.empty(0, dtype=np.int64)]))
-        dropped = sorted(load.dropped.get(key, []), key=lambda row: row.number)
-        settle(account, drawn=len(numbers), distinct=len(np.unique(numbers)), dropped=dropped)
+        examples = np.concatenate(load.drawn.get(key, [np.empty(0, dtype=np.int64)]))
+        dropped = sorted(load.dropped.get(key, []), key=lambda row: (row.number, row.part))
+        settle(account, drawn=len(examples), distinct=len(np.unique(examples)), dropped=dropped)
 
     return list(load.accounts.values())
 
@@ -361,11 +444,18 @@ def check_accounts(accounts: list[DatasetAccount], data_args: Any) -> None:
             remedy = "No row is kept, so there is nothing to train on."
 
         if rows or account.kept == 0:
+            remedy = " ".join(filter(None, (_media_remedy(account, data_args), remedy)))
             lines = [f"  {row}" for row in rows[:SHOWN]]
             if len(rows) > SHOWN:
                 lines.append(f"  ... and {len(rows) - SHOWN} more, all of them in {FILE_NAME} in the output folder")
 
             raise ValueError("\n".join([str(account), *lines, remedy]))
+
+
+def _media_remedy(account: DatasetAccount, data_args: Any) -> str | None:
+    """Return what to do about dropped rows with absolute paths outside media_dir; None where there are none."""
+    details = [row.detail for row in account.dropped_rows if row.reason == OUTSIDE_MEDIA]
+    return outside_remedy((detail.partition(" is outside ")[0] for detail in details), str(data_args.media_dir))
 
 
 def _is_error(row: DroppedRow, data_args: Any) -> bool:

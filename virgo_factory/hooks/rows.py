@@ -6,6 +6,7 @@ loader hook reads the account off the table and then selects the kept rows.
 """
 
 import copy
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from llamafactory.data.processor import (
     SupervisedDatasetProcessor,
     UnsupervisedDatasetProcessor,
 )
+from PIL import Image
 
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.hooks.converter import ROW_FEATURES
@@ -26,6 +28,7 @@ RELIES_ON = {
     "data/processor/supervised.py": [
         "    def _encode_data_example(\n        self,\n        prompt: list[dict[str, str]],",
         "            if total_length >= self.data_args.cutoff_len:\n                break\n",
+        "        encoded_pairs = self.template.encode_multiturn(self.tokenizer, messages, system, tools, discarding_history_cot)",
         '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) != 1:',
         '            model_inputs["images"].append(examples["_images"][i])',
         "        knapsacks = greedy_knapsack(lengths, self.data_args.cutoff_len)",
@@ -61,6 +64,7 @@ class _RowPolicy:
 
     formattings: dict[str, str] = field(default_factory=dict)
     code: str = ""
+    takes_prefix = False
 
     def columns(self, images: Any, videos: Any, audios: Any) -> Features:
         """Return the schema of the tokenised table, fixed so that a first batch of dropped rows cannot spoil it."""
@@ -118,10 +122,15 @@ class _RowPolicy:
                 if reason:
                     return None, *reason
 
+        if row["_assistant_prefix"] and not self.takes_prefix:
+            return None, "assistant_prefix", "only in supervised training a response can begin with context"
+
         try:
             encoded, length = self.encode(row, self._whole)
-        except (ValueError, OSError, SyntaxError) as error:  # images that cannot be opened, of a size that is refused
-            if not (ours and row["_images"]):
+        except (
+            Exception
+        ) as error:  # images that cannot be decoded raise anything; ValueError: of a size that is refused
+            if not (ours and row["_images"]) or not (isinstance(error, ValueError) or _is_broken(row["_images"])):
                 raise
 
             return None, "image unreadable", f"{error}"[:300]
@@ -166,6 +175,7 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
     """Rows of supervised fine-tuning."""
 
     token_columns = {"input_ids": TOKENS, "attention_mask": MASK, "labels": LABELS}
+    takes_prefix = True
 
     @staticmethod
     def placeholder() -> dict[str, list[int]]:
@@ -177,8 +187,54 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
 
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
         """Return the columns of the row, cut at `data_args.cutoff_len`, and its length in tokens."""
-        input_ids, labels = self._encode_with(row, data_args)
+        stock = self.template
+        if row["_assistant_prefix"]:
+            self.template = copy.copy(stock)
+            self.template.encode_multiturn = functools.partial(_with_prefix, stock, row["_assistant_prefix"])
+
+        try:
+            input_ids, labels = self._encode_with(row, data_args)
+        finally:
+            self.template = stock
+
         return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}, len(input_ids)
+
+
+def _with_prefix(template: Any, prefix: str, tokenizer: Any, messages: list[dict[str, str]], *rest: Any) -> list[Any]:
+    """Return the template's (source, target) pairs with the response's beginning in the last source, as context.
+
+    The row is the same tokens as without a prefix. A token that holds the end of the prefix and the beginning of what
+    follows goes to the context: no text of the prefix is ever a target.
+
+    Raises:
+        ValueError: the tokens of the beginning cannot be told apart from the rest.
+    """
+    *earlier, (source, target) = template.encode_multiturn(tokenizer, messages, *rest)
+    response = messages[-1]["content"]
+    if not response.startswith(prefix):
+        raise ValueError(f"assistant_prefix is not how the response begins: {prefix[:80]!r}, {response[:80]!r}")
+
+    if not tokenizer.is_fast:
+        raise ValueError("assistant_prefix needs a fast tokenizer. Remove use_fast_tokenizer: false.")
+
+    found = tokenizer(response, add_special_tokens=False, return_offsets_mapping=True)
+    context = sum(begin < len(prefix) for begin, _ in found["offset_mapping"])
+    if target[:context] != found["input_ids"][:context]:
+        raise ValueError("assistant_prefix: the template puts a text before the response. Use template: virgo.")
+
+    return [*earlier, (source + target[:context], target[context:])]
+
+
+def _is_broken(images: list[str]) -> bool:
+    """Whether Pillow cannot decode one of these files."""
+    for image in images:
+        try:
+            with Image.open(image) as opened:
+                opened.load()
+        except Exception:
+            return True
+
+    return False
 
 
 @dataclass

@@ -20,6 +20,7 @@ from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
+from virgo_factory.hooks.batch_order import batch_order_problems
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.hooks.template import BASES
@@ -187,6 +188,9 @@ def find_problems(
     if "global_batch_size" in keys and not training_args.do_train:
         problems.append("global_batch_size: only with do_train: true. Remove it.")
 
+    if "batch_order" in keys:
+        problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
+
     epochs = keys.get("keep_model_at_epochs", [])
     if epochs and (stage != "sft" or not training_args.do_train):
         problems.append("keep_model_at_epochs: only in the stage sft with do_train: true.")
@@ -289,8 +293,9 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
     from llamafactory.data.parser import get_dataset_list
 
     names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
-    data = {}
+    data, entries = {}, {}
     for attribute in get_dataset_list(names, data_args.dataset_dir):
+        entries[attribute.virgo_name] = attribute.virgo_entry
         path = Path(str(data_args.dataset_dir), attribute.dataset_name)
         local = attribute.load_from == "file" and path.exists()
         data[attribute.virgo_name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
@@ -312,6 +317,7 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
         "predict_with_generate": training_args.predict_with_generate,
         "tokenizer": hashlib.sha256(vocabulary.encode()).hexdigest()[:16],
         "data": data,
+        "dataset_info": entries,
         "llamafactory": _version(),
         "virgo_factory_code": code_hash(),
     }
