@@ -104,17 +104,10 @@ def write_page(
 
 
 def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
-    """Return a Pillow image as PNG or JPEG, whichever suits it, no side longer than `longest` pixels.
-
-    A transparent image is laid on white.
-    """
+    """Return a Pillow image as PNG or JPEG, whichever suits it, no side longer than `longest` pixels."""
     from PIL import Image
 
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-
-    image = image.convert("RGB")
+    image = on_white(image)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
@@ -123,6 +116,17 @@ def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
         image.save(buffer, "JPEG", quality=85)
 
     return buffer.getvalue()
+
+
+def on_white(image: Any) -> Any:
+    """Return a copy of a Pillow image in RGB, a transparent one laid on white: a diagram's lines are black."""
+    from PIL import Image
+
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+    return image.convert("RGB")
 
 
 def visible(text: str) -> str:

@@ -1,0 +1,668 @@
+"""The images of the released visual rows, which name them by a relative path only, taken from where they came from.
+
+A row is matched by its question and its answer with the question-answer pairs of LLaVA-OneVision (reference
+visual_sources.md sections 2, 3 and 5); an image's own name decides between several that fit. One pass over the source, a
+row group at a time; what was found stands in an append-only file, so that a run can be killed and started again.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import re
+import shutil
+import unicodedata
+import warnings
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from virgo_factory.datasets.card import Card, write_card
+from virgo_factory.datasets.entry import write_entry
+from virgo_factory.datasets.fingerprint import file_hash
+from virgo_factory.datasets.page import on_white
+from virgo_factory.datasets.produce import Inputs
+from virgo_factory.datasets.reader import read_source
+from virgo_factory.datasets.source import INFO, Source, read_info
+from virgo_factory.prefix import read_prefix
+from virgo_factory.recipes import replace_file
+
+
+ORIGIN = "lmms-lab/LLaVA-OneVision-Data"
+CONFIGS = (
+    "GEOS(MathV360K)",
+    "GeoQA+(MathV360K)",
+    "Geometry3K(MathV360K)",
+    "UniGeo(MathV360K)",
+    "TabMWP(MathV360K)",
+    "FigureQA(MathV360K)",
+    "chartqa(cauldron,llava_format)",
+    "clevr(cauldron,llava_format)",
+)
+"""The first-named config of each of Virgo's eight sources; which ones Virgo used is unconfirmed (section 2)."""
+
+ROWS, UNMATCHED, STATE, IMAGES, DOWNLOADS = "rows.jsonl", "unmatched.jsonl", "state.jsonl", "images", "downloads"
+
+NO_QUESTION, OTHER_ANSWER, UNREADABLE, SEVERAL = (
+    "question not in the source",
+    "question found, with other answers",
+    "its image cannot be read",
+    "several images fit",
+)
+"""Why a row has no image; rows that name no single image have reasons of their own."""
+
+_SHARDS = "*.parquet"
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow would start Ghostscript for EPS
+_TEXT_ROWS, _IMAGE_ROWS = 1000, 32
+_BRIEF = r"(?:answer|answered|response|brief|briefly|brevity|short|concise|succinct|terse|compact)"
+_LAST_SENTENCE = re.compile(rf"(?<=[?.!\n])\s*[^?.\n\d:]*\b{_BRIEF}\b[^?.\n\d:]*\.?\s*$", re.IGNORECASE)
+_HINT = re.compile(r"^\s*hint:[^\n]*\n", re.IGNORECASE)
+_QUESTION = re.compile(r"^\s*question:", re.IGNORECASE)
+_ANSWER = re.compile(r"^(?:the )?(?:final )?answer(?: is)?\b:?\s*", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run made.
+
+    Attributes:
+        rows_in: rows read = `kept` + all of `unmatched`.
+        by_name: kept rows whose image also has the name that the row gives; the others go by text alone.
+        by_config: kept rows by the config their image is from.
+        unmatched: reason -> rows.
+        images: different images that the kept rows show.
+    """
+
+    out: Path
+    rows_in: int
+    kept: int
+    by_name: int
+    by_config: Mapping[str, int]
+    unmatched: Mapping[str, int]
+    images: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of a config; `size` in bytes."""
+
+    config: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the rows ask for, one entry a row: digests, since a million rows must fit.
+
+    Attributes:
+        reasons: of the rows that cannot be matched at all, by row number.
+        questions: sorted.
+        order: row number of each of `questions`.
+        folders: different folders of image paths, as `_plain` writes them; `folder` is a place in it.
+        digest: of all that was read.
+    """
+
+    questions: np.ndarray
+    order: np.ndarray
+    answers: np.ndarray
+    names: np.ndarray
+    folder: np.ndarray
+    folders: tuple[str, ...]
+    reasons: Mapping[int, str]
+    digest: str
+
+    def rows(self, question: int) -> np.ndarray:
+        """Return the numbers of the rows with this question."""
+        return self.order[slice(*np.searchsorted(self.questions, [question, question + 1]))]
+
+
+def materialize(
+    dataset: Source,
+    out: Path,
+    origin: str = ORIGIN,
+    configs: Sequence[str] = CONFIGS,
+    progress: Callable[[str, int, int, int], None] | None = None,
+) -> Report:
+    """Write OUT/images, OUT/rows.jsonl (`formatting: virgo_dsd`) and OUT/unmatched.jsonl, and return the report.
+
+    Args:
+        dataset: the released rows: `question`, `answer`, `images` and whatever else, which is kept.
+        out: folder of this one dataset; a second call with the same rows goes on where the first one stopped.
+        origin: folder with CONFIG/*.parquet, or a hub dataset of that layout.
+        configs: of the origin; a later call may name further ones, and what was found before stays.
+        progress: called with the shard's name, shards done, shards in all and rows matched so far.
+
+    Raises:
+        ValueError: no such config, a broken shard, a hub that cannot be reached, a folder of other rows or in use, or no
+            row was matched.
+    """
+    wanted = _read_wanted(row.raw for row in read_source(dataset))
+    (out / IMAGES).mkdir(parents=True, exist_ok=True)
+    with _State(out / STATE, wanted) as state:
+        shards = _listed(origin, configs, state)
+        for position, shard in enumerate(shards):
+            if progress:
+                progress(f"{shard.config}/{shard.name}", position, len(shards), int(state.is_matched().sum()))
+
+            if not state.is_done(shard):
+                with _opened(origin, shard, state.revision, out) as path:
+                    _scan(shard, path, wanted, state, out)
+                    state.finish(shard)
+
+        if progress:
+            progress("", len(shards), len(shards), int(state.is_matched().sum()))
+
+        return _write(dataset, wanted, state, out)
+
+
+def describe(report: Report, dataset: Source, origin: str, configs: Sequence[str], command: str) -> list[Path]:
+    """Write the dataset_info.json entry and the card of what `materialize` made, and return their paths."""
+    path = report.out / ROWS
+    entry = {"file_name": ROWS, "formatting": "virgo_dsd"}
+    info = report.out / INFO
+    if dataset.name not in read_info(report.out):
+        write_entry(report.out, dataset.name, entry)
+
+    card = Card(
+        verb="materialize",
+        command=command,
+        inputs=Inputs.of([dataset]).described(),
+        output={"file": ROWS, "rows": report.kept, "bytes": path.stat().st_size, "sha256": file_hash(path)},
+        rows_in=report.rows_in,
+        examples_in=report.rows_in,
+        kept=report.kept,
+        dropped=report.unmatched,
+        by={"config": report.by_config},
+        settings={"images from": origin, "configs": list(configs), "different images": report.images},
+        media_dir=str(report.out),
+        entry={dataset.name: entry},
+        notes=(
+            f"{report.by_name} rows were matched by question, answer and the image's name, "
+            f"{report.kept - report.by_name} by question and answer alone. Which configs the paper used is not known.",
+        ),
+    )
+    return [info, *write_card(path, card)]
+
+
+def match_text(question: str) -> str:
+    r"""Return what two spellings of one question have in common (visual_sources.md section 3).
+
+    Without image markers, Virgo's prefix, a `Hint:` line, the word `Question:` and a last sentence that asks for a short
+    answer; case and spaces do not count.
+
+    >>> match_text("<image>\nHint: Give the letter.\nQuestion: Is Red the  minimum?\nGive a very brief answer.")
+    'is red the minimum?'
+    """
+    text = question.replace("<image>", " ").replace(read_prefix("virgo"), " ").strip()
+    text = _QUESTION.sub("", _HINT.sub("", text))
+    text = _LAST_SENTENCE.sub("", text) or text
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+
+
+def match_answer(answer: str) -> str:
+    """Return what two spellings of one answer have in common.
+
+    >>> match_answer("The answer is B."), match_answer("(B)"), match_answer("3.5")
+    ('b', 'b', '3.5')
+    """
+    text = _SPACE.sub(" ", unicodedata.normalize("NFKC", answer)).strip()
+    text = (_ANSWER.sub("", text) or text).removesuffix(".").strip()
+    if len(text) == 3 and text[0] + text[2] == "()":
+        text = text[1]
+
+    return text.casefold()
+
+
+def pairs_of(conversation: Any) -> list[tuple[str, str]]:
+    """Return the (question, answer) pairs of a source row; none where its turns are not human, gpt, human, gpt, ..."""
+    turns = [(turn.get("from"), turn.get("value")) for turn in conversation or () if isinstance(turn, Mapping)]
+    roles = [role for role, _ in turns]
+    if len(turns) % 2 or roles != ["human", "gpt"] * (len(turns) // 2):
+        return []
+
+    texts = [value if isinstance(value, str) else "" for _, value in turns]
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
+
+
+def _plain(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def _name(path: Any) -> str:
+    """Return an image's name without folders and suffix, "" where there is none."""
+    return PurePosixPath(path.replace("\\", "/")).stem.casefold() if isinstance(path, str) else ""
+
+
+def _read_wanted(rows: Iterator[Any]) -> Wanted:
+    questions, answers, names, folder = array("q"), array("q"), array("q"), array("l")
+    folders: dict[str, int] = {}
+    reasons: dict[int, str] = {}
+    total = hashlib.sha256()
+    for number, row in enumerate(rows):
+        question, answer, image, reason = _asked(row)
+        if reason:
+            reasons[number] = reason
+
+        questions.append(-1 if reason else _digest(match_text(question)))
+        answers.append(_digest(match_answer(answer)))
+        names.append(_digest(_name(image)))
+        folder.append(folders.setdefault(_plain(str(PurePosixPath(image).parent)), len(folders)))
+        total.update(json.dumps([question, answer, image]).encode())
+
+    unsorted = np.frombuffer(questions, dtype=np.int64)
+    order = np.argsort(unsorted, kind="stable")
+    return Wanted(
+        unsorted[order],
+        order,
+        np.frombuffer(answers, dtype=np.int64),
+        np.frombuffer(names, dtype=np.int64),
+        np.frombuffer(folder, dtype=f"i{folder.itemsize}"),
+        tuple(folders),
+        reasons,
+        total.hexdigest(),
+    )
+
+
+def _asked(row: Any) -> tuple[str, str, str, str]:
+    """Return a row's question, answer, image path, and why it cannot be matched ("" if it can)."""
+    if not isinstance(row, Mapping):
+        return "", "", "", "the row is not an object"
+
+    question, answer, images = row.get("question"), row.get("answer"), row.get("images")
+    if isinstance(images, str):
+        images = [images]
+
+    if not isinstance(question, str) or not question.strip():
+        return "", "", "", "no question"
+
+    if answer is None or isinstance(answer, (list, Mapping)):
+        return question, "", "", "no answer"
+
+    if not isinstance(images, list) or len(images) != 1:
+        count = len(images) if isinstance(images, list) else 0
+        return question, str(answer), "", f"{count} images (the source has one a row)"
+
+    if not isinstance(images[0], str):
+        return question, str(answer), "", "its image is not a path"
+
+    return question, str(answer), images[0], ""
+
+
+class _State:
+    """What was found so far: arrays in memory, one entry a row, made from the append-only file that each find goes to.
+
+    A level says how well an image fits: 0 nothing was found, 1 the question alone, 2 an image that cannot be read, 3
+    question and answer, and then 1 more for the folder and 2 more for the name of the image.
+    """
+
+    QUESTION, UNREADABLE, TEXT, FOLDER, NAME = 1, 2, 3, 1, 2
+
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self.path = path
+        count = len(wanted.order)
+        self.level = np.zeros(count, dtype=np.int8)
+        self.several = np.zeros(count, dtype=bool)
+        self.image = np.zeros((count, 16), dtype=np.uint8)
+        self.line = np.zeros(count, dtype=np.int64)  # byte in the file at which the find is told in full
+        self.done: set[tuple[str, str, int, int | None]] = set()
+        self.listing: dict[str, list[Shard]] = {}
+        self.revision: str | None = None
+        self.digest = wanted.digest
+
+    def __enter__(self) -> "_State":
+        self.file = self.path.open("ab+")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.file.close()
+            raise ValueError(f"{self.path.parent}: another run is writing there. Wait for it to end.") from None
+
+        try:
+            self._read()
+        except BaseException:
+            self.file.close()
+            raise
+
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.file.close()
+
+    def _read(self) -> None:
+        """Take up what an earlier run left; a line that was cut off by a kill is removed."""
+        self.file.seek(0)
+        start = 0
+        for line in self.file:
+            if not line.endswith(b"\n"):
+                break
+
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                raise ValueError(f"{self.path}: byte {start}: not JSON. Remove the file to begin anew.") from None
+
+            if start == 0 and entry.get("rows") != self.digest:
+                raise ValueError(f"{self.path.parent} holds the images of other rows. Choose another --out.")
+
+            self._take(entry, start)
+            start += len(line)
+
+        self.file.truncate(start)
+        self.file.seek(start)
+        if not start:
+            self.append({"rows": self.digest})
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Write an entry to the file, and take it up."""
+        start = self.file.seek(0, 2)
+        self.file.write(json.dumps(entry).encode() + b"\n")
+        self.file.flush()
+        self._take(entry, start)
+
+    def _take(self, entry: dict[str, Any], start: int) -> None:
+        if "done" in entry:
+            self.done.add(tuple(entry["done"]))
+        elif "shards" in entry:
+            self.revision = entry["revision"]
+            self.listing[entry["config"]] = [Shard(entry["config"], name, size) for name, size in entry["shards"]]
+        elif "level" in entry:
+            row, level = entry["row"], entry["level"]
+            image = np.frombuffer(bytes.fromhex(entry.get("image", "")[:32].ljust(32, "0")), dtype=np.uint8)
+            if level > self.level[row]:
+                self.level[row], self.image[row], self.line[row], self.several[row] = level, image, start, False
+            elif level == self.level[row] and (image != self.image[row]).any():
+                self.several[row] = True
+
+    def is_open(self, row: int, level: int) -> bool:
+        """Whether a find of this level would change what is known of the row."""
+        known = self.level[row]
+        return level > known or (level == known and level >= self.TEXT and not self.several[row])
+
+    def is_done(self, shard: Shard, group: int | None = None) -> bool:
+        """Whether a row group of a shard, or the whole of it, needs no second look."""
+        return (shard.config, shard.name, shard.size, group) in self.done
+
+    def finish(self, shard: Shard, group: int | None = None) -> None:
+        """Note that a row group, or a whole shard, needs no second look."""
+        self.append({"done": [shard.config, shard.name, shard.size, group]})
+
+    def is_matched(self) -> np.ndarray:
+        """Return, of every row, whether it has its one image."""
+        return (self.level >= self.TEXT) & ~self.several
+
+    def told(self, row: int) -> dict[str, Any]:
+        """Return the find of a matched row."""
+        self.file.seek(self.line[row])
+        return json.loads(self.file.readline())
+
+    def reason(self, row: int) -> str:
+        """Return why a row has no image."""
+        if self.level[row] >= self.TEXT:
+            return SEVERAL
+
+        return (NO_QUESTION, OTHER_ANSWER, UNREADABLE)[self.level[row]]
+
+
+def _listed(origin: str, configs: Sequence[str], state: _State) -> list[Shard]:
+    """Return the shards of the configs, asking the hub only for configs that no earlier run has listed."""
+    if Path(origin).is_dir():
+        found = {
+            config: [
+                Shard(config, path.name, path.stat().st_size) for path in sorted(Path(origin, config).glob(_SHARDS))
+            ]
+            for config in configs
+        }
+        there = sorted({path.parent.name for path in Path(origin).glob(f"*/{_SHARDS}")})
+    else:
+        found = {config: state.listing[config] for config in configs if config in state.listing}
+        there = []
+        if len(found) < len(configs):
+            revision, on_hub = _hub_shards(origin, state.revision)
+            there = sorted(on_hub)
+            for config in configs:
+                if shards := on_hub.get(config):
+                    found[config] = shards
+                    listed = [[shard.name, shard.size] for shard in shards]
+                    state.append({"config": config, "revision": revision, "shards": listed})
+
+    if missing := [config for config in configs if not found.get(config)]:
+        raise ValueError(
+            f"{origin}: no {_SHARDS} in a folder {', '.join(missing)}. There are: {', '.join(there) or 'none'}. "
+            "Name one with --config, in quotes."
+        )
+
+    return [shard for config in configs for shard in found[config]]
+
+
+def _hub_shards(repository: str, revision: str | None) -> tuple[str, dict[str, list[Shard]]]:
+    """Return the revision of a hub dataset and its shards by config."""
+    import huggingface_hub
+
+    try:
+        info = huggingface_hub.HfApi().dataset_info(repository, revision=revision, files_metadata=True)
+    except Exception as error:  # requests' and the library's own errors for "not there" and "no network"
+        raise ValueError(_unreachable(repository, error)) from None
+
+    shards: dict[str, list[Shard]] = {}
+    for file in sorted(info.siblings or (), key=lambda file: file.rfilename):
+        path = PurePosixPath(file.rfilename)
+        if len(path.parts) == 2 and path.match(_SHARDS):
+            shards.setdefault(path.parts[0], []).append(Shard(path.parts[0], path.name, file.size or 0))
+
+    return info.sha, shards
+
+
+@contextmanager
+def _opened(origin: str, shard: Shard, revision: str | None, out: Path) -> Iterator[Path]:
+    """Give the path of a shard; a downloaded one is removed afterwards, so that one at a time takes room."""
+    if Path(origin).is_dir():
+        yield Path(origin, shard.config, shard.name)
+        return
+
+    import huggingface_hub
+
+    if shutil.disk_usage(out).free < shard.size:
+        raise ValueError(f"{out}: {shard.config}/{shard.name} needs {shard.size / 1e9:.1f} GB of disk. Make room.")
+
+    try:
+        path = huggingface_hub.hf_hub_download(
+            origin,
+            f"{shard.config}/{shard.name}",
+            repo_type="dataset",
+            revision=revision,
+            local_dir=out / DOWNLOADS,  # a download that was cut off goes on from there
+        )
+    except Exception as error:
+        raise ValueError(_unreachable(f"{origin}: {shard.config}/{shard.name}", error)) from None
+
+    yield Path(path)
+    Path(path).unlink()
+
+
+def _unreachable(what: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()
+    return (
+        f"{what} could not be fetched ({type(error).__name__}: {reason[0] if reason else ''}). Run the same command "
+        "where there is a network and HF_HUB_OFFLINE is not set; it goes on where it stopped. Or give a folder that "
+        "holds CONFIG/train-*.parquet with --source."
+    )
+
+
+def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) -> None:
+    """Look for the rows' images in one file, and save those that may be theirs."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = {"id", "image", "conversations"}
+            if not columns <= set(file.schema_arrow.names) or file.schema_arrow.field("image").type.num_fields < 2:
+                raise ValueError(
+                    f"columns found: {', '.join(file.schema_arrow.names)}; expected id, image (bytes, path), conversations"
+                )
+
+            for group in range(file.num_row_groups):
+                if not state.is_done(shard, group):
+                    _scan_group(shard, file, group, wanted, state, out)
+                    state.finish(shard, group)
+
+    except (pa.ArrowException, ValueError) as error:
+        remedy = "Download it again, or name other configs with --config."
+        raise ValueError(f"{shard.config}/{shard.name}: {error}. {remedy}") from None
+
+
+def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _State, out: Path) -> None:
+    finds: dict[int, list[tuple[int, int]]] = {}  # position in the group -> rows and levels
+    ids: dict[int, str] = {}
+    position = 0
+    config = _plain(shard.config)
+    columns = ["id", "conversations", "image.path"]
+    for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=columns):
+        for source_row in batch.to_pylist():
+            for row, level in _fits(source_row, config, wanted, state):
+                if level == state.QUESTION:
+                    state.append({"row": row, "level": level})
+                else:
+                    finds.setdefault(position, []).append((row, level))
+                    ids[position] = str(source_row["id"])
+
+            position += 1
+
+    if not finds:
+        return
+
+    start = 0
+    for batch in file.iter_batches(_IMAGE_ROWS, row_groups=[group], columns=["image.bytes"]):
+        for position in range(start, start + len(batch)):
+            open_finds = [find for find in finds.get(position, ()) if state.is_open(*find)]
+            if open_finds:
+                content = (batch.column(0)[position - start].as_py() or {}).get("bytes")
+                saved = _save_image(content, out / IMAGES)
+                origin = {"config": shard.config, "id": ids[position]}
+                for row, level in open_finds:
+                    if saved:
+                        state.append({"row": row, "level": level, **saved, **origin})
+                    elif state.is_open(row, state.UNREADABLE):
+                        state.append({"row": row, "level": state.UNREADABLE, **origin})
+
+        start += len(batch)
+
+
+def _fits(source_row: Mapping[str, Any], config: str, wanted: Wanted, state: _State) -> Iterator[tuple[int, int]]:
+    """Yield the rows that a source row may be the image of, and how well it fits, where that is news."""
+    path = (source_row["image"] or {}).get("path")
+    names = {_digest(name) for name in (_name(path), _name(source_row["id"])) if name}
+    for question, answer in pairs_of(source_row["conversations"]):
+        rows = wanted.rows(_digest(match_text(question)))
+        if not len(rows):
+            continue
+
+        answered = _digest(match_answer(answer))
+        for row in rows.tolist():
+            level = state.QUESTION
+            if wanted.answers[row] == answered:
+                folder = wanted.folders[wanted.folder[row]]
+                level = state.TEXT
+                level += state.FOLDER if folder and folder in config else 0
+                level += state.NAME if int(wanted.names[row]) in names else 0
+
+            if state.is_open(row, level):
+                yield row, level
+
+
+def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
+    """Save an image as RGB under a hash of its pixels; return its file, width and height, None if it is none.
+
+    An RGB PNG or JPEG keeps its bytes; transparent images are laid on white.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                as_it_is = image.format in ("PNG", "JPEG") and image.mode == "RGB" and "transparency" not in image.info
+                suffix = ".jpg" if as_it_is and image.format == "JPEG" else ".png"
+                pixels = on_white(image)
+    except Exception:  # decoders raise anything on broken bytes
+        return None
+
+    digest = hashlib.sha256(f"{pixels.width}x{pixels.height}".encode() + pixels.tobytes()).hexdigest()[:32]
+    known = next((name for name in (f"{digest}.png", f"{digest}.jpg") if (folder / name).exists()), None)
+    if not known:
+        known = f"{digest}{suffix}"
+        if not as_it_is:
+            buffer = io.BytesIO()
+            pixels.save(buffer, "PNG")
+            content = buffer.getvalue()
+
+        replace_file(folder / known, content)
+
+    return {"image": known, "width": pixels.width, "height": pixels.height}
+
+
+def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
+    """Write the rows with their images and those without, and remove images that no row shows."""
+    matched = state.is_matched()
+    by_config: Counter[str] = Counter()
+    unmatched: Counter[str] = Counter()
+    shown: set[str] = set()
+    partials = {out / name: out / f"{name}.partial" for name in (ROWS, UNMATCHED)}
+    with ExitStack() as files:
+        kept, rest = (files.enter_context(path.open("w", encoding="utf-8")) for path in partials.values())
+        for number, row in enumerate(read_source(dataset)):
+            if matched[number]:
+                find = state.told(number)
+                shown.add(find["image"])
+                by_config[find["config"]] += 1
+                more = {
+                    "images": [f"{IMAGES}/{find['image']}"],
+                    "image_sizes": [[find["width"], find["height"]]],
+                    "image_source": {"config": find["config"], "id": find["id"]},
+                }
+                kept.write(json.dumps({**row.raw, **more}) + "\n")
+            else:
+                reason = wanted.reasons.get(number) or state.reason(number)
+                unmatched[reason] += 1
+                rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}) + "\n")
+
+    if gone := [name for name in sorted(shown) if not (out / IMAGES / name).is_file()]:
+        raise ValueError(
+            f"{out / IMAGES}: {len(gone)} images are gone, {gone[0]} first. Remove {state.path} and begin anew."
+        )
+
+    for path, partial in partials.items():
+        partial.replace(path)
+
+    for path in (out / IMAGES).iterdir():
+        if path.name not in shown:
+            path.unlink()
+
+    shutil.rmtree(out / DOWNLOADS, ignore_errors=True)
+    by_name = int((matched & (state.level >= state.TEXT + state.NAME)).sum())
+    counted = dict(unmatched.most_common())
+    report = Report(out, len(matched), int(matched.sum()), by_name, dict(by_config.most_common()), counted, len(shown))
+    if not report.kept:
+        why = ", ".join(f"{count} {reason}" for reason, count in counted.items())
+        raise ValueError(
+            f"none of {report.rows_in} rows was matched ({why}); see {out / UNMATCHED}. Name other configs."
+        )
+
+    return report
+
+
+def _named(raw: Any) -> dict[str, Any]:
+    """Return what a person needs to recognise a row."""
+    return {key: raw.get(key) for key in ("id", "question", "answer", "images") if key in raw} if raw else {}
