@@ -66,6 +66,20 @@ LINES = [
     ),
     (0, {}, 0, 0, [], "virgo_dt: 0 rows in, 0 kept, 0 dropped"),
 ]
+LINES_OF_SEVERAL = [
+    # (rows in, more examples, kept, drawn, distinct, dropped, line)
+    (60, 540, {"train": 600}, 600, 600, [], "clevr: 60 rows in, 540 more examples in them, 600 kept, 0 dropped"),
+    (
+        60,
+        90,
+        {"train": 100},
+        105,
+        95,
+        CUT + CUT[:2],
+        "clevr: 60 rows in, 90 more examples in them, 10 drawn again, 100 kept, 60 dropped "
+        "(55 not drawn, 5 no end of thought)",
+    ),
+]
 
 
 @pytest.mark.parametrize(("rows_in", "kept_for", "drawn", "distinct", "rows", "line"), LINES)
@@ -76,6 +90,15 @@ def test_the_line_of_a_dataset(rows_in, kept_for, drawn, distinct, rows, line):
     assert one.rows_in + one.repeated == one.kept + one.dropped
 
 
+@pytest.mark.parametrize(("rows_in", "extra", "kept_for", "drawn", "distinct", "rows", "line"), LINES_OF_SEVERAL)
+def test_the_line_of_rows_with_several_examples(rows_in, extra, kept_for, drawn, distinct, rows, line):
+    one = account(rows_in, kept_for, "clevr")
+    one.extra = extra
+    settle(one, drawn, distinct, rows)
+    assert str(one) == line
+    assert one.rows_in + one.extra + one.repeated == one.kept + one.dropped
+
+
 @pytest.mark.parametrize(
     ("rows_in", "kept_for", "drawn", "distinct", "rows"),
     [
@@ -83,6 +106,7 @@ def test_the_line_of_a_dataset(rows_in, kept_for, drawn, distinct, rows, line):
         (10, {"train": 10}, 10, 10, CUT[:1]),  # a row counted twice
         (10, {"train": 10}, 9, 9, []),  # a row that was not drawn and is kept
         (10, {}, 10, 10, CUT),
+        (10, {"train": 12}, 12, 12, []),  # more examples than rows, and no row said to hold several
     ],
 )
 def test_an_account_that_does_not_add_up_is_a_defect(rows_in, kept_for, drawn, distinct, rows):
@@ -115,6 +139,7 @@ ROWS = st.builds(
     id=st.text(),
     reason=st.text(),
     detail=st.text(),
+    part=st.integers(0, 9),
 )
 COUNTS = st.dictionaries(st.sampled_from(["train", "validation", "eval"]), st.integers(0, 9999))
 ACCOUNTS = st.builds(
@@ -122,7 +147,9 @@ ACCOUNTS = st.builds(
     name=st.text(),
     role=st.sampled_from(["train", "eval"]),
     rows_in=st.integers(0),
+    extra=st.integers(0),
     repeated=st.integers(0),
+    format=st.text(),
     kept_for=COUNTS,
     reasons=st.dictionaries(st.text(), st.integers(1)),
     dropped_rows=st.lists(ROWS, max_size=3),
