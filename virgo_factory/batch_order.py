@@ -4,10 +4,11 @@ Words: a micro-batch is the rows that one rank takes in one forward pass; a micr
 global batch is the micro-steps of one optimiser step. An order is the row numbers of one epoch as the stock sampler
 deals them out: micro-batch after micro-batch, one to each rank in turn (accelerate 1.11.0, `BatchSamplerShard`).
 
-Micro-batches are handed out for both ways in which ranks wait for each other at once. Under ZeRO-3 they meet at every
-micro-step: micro-batches of like length go into one micro-step, and sorting makes the sum of the micro-steps' longest
-as small as it can be. Under DDP and ZeRO-2 they meet once an optimiser step, so the ranks' sums must be alike: which
-rank takes which micro-batch of a micro-step is still free, and the longest goes to the rank that has had least so far.
+Micro-batches are handed out for both ways in which ranks wait for each other at once. Under ZeRO-2, ZeRO-3 and FSDP
+they meet at every micro-step: micro-batches of like length go into one micro-step, and sorting makes the sum of the
+micro-steps' longest as small as it can be. Under DDP and ZeRO-1 they meet once an optimiser step, so the ranks' sums
+must be alike: which rank takes which micro-batch of a micro-step is still free, and the longest goes to the rank that
+has had least so far.
 """
 
 import numpy as np
@@ -161,8 +162,8 @@ def slot_use(rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int,
         lengths: tokens of every row, by row number.
         ranks: number of training processes.
         per_device: rows of a micro-batch.
-        accumulation: 1 = ranks wait for each other at every micro-step (ZeRO-3), which is DESIGN's definition; the
-            micro-steps of a global batch = they wait once an optimiser step (DDP, ZeRO-2).
+        accumulation: 1 = ranks wait for each other at every micro-step (ZeRO-2, ZeRO-3, FSDP); the micro-steps
+            of a global batch = they wait once an optimiser step (DDP, ZeRO-1).
 
     >>> slot_use(np.arange(4), np.array([10, 30, 20, 20]), ranks=2, per_device=1)
     0.8

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.autoload import check_hooks
+from virgo_factory.batch_order import ORDERS
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.prefix import read_prefix
 
@@ -20,7 +21,7 @@ RELIES_ON = {
     "hparams/parser.py": ["_TRAIN_ARGS = [\n    ModelArguments,\n    DataArguments,", "parser.parse_dict(args"],
 }
 
-CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep")}
+CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
 
 
 def our_keys(arguments: Any) -> dict[str, Any]:
@@ -146,6 +147,15 @@ class _FinetuningKeys:
             "help": (
                 "virgo-factory: epochs whose weights, tokenizer and processor are kept in OUTPUT_DIR/epoch-N, "
                 "outside the rotation of checkpoints, such as [5]."
+            )
+        },
+    )
+    batch_order: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: which rows meet in a micro-step (shuffle; balanced: by length inside each global batch, "
+                "same gradients; grouped: by length in the whole epoch). Unset: shuffle."
             )
         },
     )

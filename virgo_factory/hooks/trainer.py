@@ -1,4 +1,4 @@
-"""The trainer of supervised fine-tuning, in runs that use the plugin: resuming that is right, and kept epochs.
+"""The trainer of supervised fine-tuning, in runs that use the plugin: right resuming, kept epochs, batch order.
 
 Two faults of the stock stack are repaired (reference: feasibility.md, point 2):
 - accelerate's `skip_first_batches` begins a new loader at iteration 0, so that a run resumed inside a later epoch goes
@@ -20,6 +20,8 @@ from safetensors import safe_open
 from transformers import TrainerCallback
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
+from virgo_factory.hooks.batch_order import BatchOrderSampler, check_order
+
 
 RELIES_ON = {
     "train/sft/workflow.py": [
@@ -39,7 +41,7 @@ def choose_trainer(module: ModuleType) -> None:
     stock = module.CustomSeq2SeqTrainer
 
     class VirgoTrainer(stock):
-        """LLaMA-Factory's trainer, resuming rightly and keeping the epochs of `keep_model_at_epochs`."""
+        """LLaMA-Factory's trainer, resuming rightly, with `keep_model_at_epochs` and `batch_order`."""
 
         def __init__(self, finetuning_args, processor, **kwargs):
             super().__init__(finetuning_args=finetuning_args, processor=processor, **kwargs)
@@ -56,6 +58,36 @@ def choose_trainer(module: ModuleType) -> None:
                 load_weights(target, Path(resume_from_checkpoint))
             else:
                 super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+        def _get_train_sampler(self, train_dataset=None, *args, **kwargs):
+            kind = self.finetuning_args.batch_order
+            if kind in (None, "shuffle"):
+                return super()._get_train_sampler(train_dataset, *args, **kwargs)
+
+            return BatchOrderSampler(
+                kind,
+                self.train_dataset if train_dataset is None else train_dataset,
+                ranks=self.accelerator.num_processes,
+                per_device=self._train_batch_size,
+                accumulation=self.args.gradient_accumulation_steps,
+                drop_last=self.args.dataloader_drop_last,
+                data_seed=self.args.data_seed,
+            )
+
+        def get_train_dataloader(self):
+            loader = super().get_train_dataloader()
+            if self.finetuning_args.batch_order in ("balanced", "grouped"):
+                sampler = check_order(loader)
+                each = self.is_fsdp_enabled or (
+                    self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage >= 2
+                )
+                logger.info_rank0(
+                    f"virgo-factory: batch_order: {sampler.kind}, slot use {sampler.slot_use(sampler.kind, each):.2f} "
+                    f"(shuffle: {sampler.slot_use('shuffle', each):.2f}), of ranks that wait for each other once "
+                    f"{'a micro-step' if each else 'an optimiser step'}."
+                )
+
+            return loader
 
     def trainer(finetuning_args, **kwargs):
         kind = VirgoTrainer if getattr(finetuning_args, "virgo_used", False) else stock
