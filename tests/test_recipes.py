@@ -73,6 +73,28 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
+def index_rows() -> list[tuple[str, str, str, list[str]]]:
+    """Return the rows of recipes/README.md that train: row of the paper, numbers, recipe, overrides."""
+    rows = []
+    for line in (ROOT / "recipes/README.md").read_text(encoding="utf-8").splitlines():
+        found = re.match(r"\| (.+?) \| (.+?) \| `(.+)` \|$", line)
+        if not found:
+            continue
+
+        row, numbers, command = found.groups()
+        words = command.split()
+        if "llamafactory-cli" in words:
+            recipe, *overrides = words[words.index("train") + 1 :]
+        elif words[0] == "sbatch":
+            recipe, *overrides = words[2:] or ["recipes/virgo72b_dt.yaml"]
+        else:
+            continue
+
+        rows.append((row, numbers, recipe, overrides))
+
+    return rows
+
+
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory) -> dict[str, dict]:
     """What LLaMA-Factory's parser makes of every recipe, and of two that are wrong, in one child process."""
@@ -81,11 +103,13 @@ def parsed(tmp_path_factory) -> dict[str, dict]:
     (folder / "misspelt.yaml").write_text(good.replace("question_prefix:", "question_prefx:"), encoding="utf-8")
     (folder / "choice.yaml").write_text(good.replace("overlong: drop", "overlong: cut"), encoding="utf-8")
     names = [*RECIPES, str(folder / "misspelt.yaml"), str(folder / "choice.yaml")]
+    names += [" ".join([recipe, *overrides]) for _, _, recipe, overrides in index_rows() if overrides]
     out = folder / "parsed.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", __file__, out]
     run = subprocess.run([*command, *names], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert out.exists(), run.stderr[-4000:]
-    return {Path(name).name: result for name, result in json.loads(out.read_text()).items()}
+    results = json.loads(out.read_text())
+    return {name if " " in name else Path(name).name: result for name, result in results.items()}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -113,10 +137,86 @@ def test_what_it_names_exists(name):
         assert json.loads((ROOT / recipe["deepspeed"]).read_text())["zero_optimization"]["stage"] == 3
 
     info = json.loads((ROOT / "dataset_info.json").read_text())
+    made = set()
     for dataset in recipe["dataset"].split(","):
         entry = info[dataset.strip()]
         assert "formatting" in entry
-        assert "hf_hub_url" in entry or (ROOT / entry["file_name"]).is_file()
+        made |= {entry["made_by"]} if "made_by" in entry else set()
+        assert "hf_hub_url" in entry or "made_by" in entry or (ROOT / entry["file_name"]).is_file()
+
+    second = (ROOT / name).read_text(encoding="utf-8").splitlines()[1]
+    assert made == ({second.removeprefix("# Data first: ")} if second.startswith("# Data first") else set())
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers", "recipe", "overrides"), index_rows(), ids=[row for row, *_ in index_rows()]
+)
+def test_each_row_of_the_paper_is_a_command(row, numbers, recipe, overrides, parsed, shared_data):
+    keys = load(recipe) | dict(item.split("=") for item in overrides)
+    if overrides:
+        result = parsed[" ".join([recipe, *overrides])]
+        assert "error" not in result, result["error"]
+        assert result["output_dir"] == keys["output_dir"] != load(recipe)["output_dir"]
+        assert result["dataset"] == keys["dataset"].split(",")
+        bounds = result["min_response_tokens"], result["max_response_tokens"]
+        assert bounds == tuple(
+            int(keys[key]) if key in keys else None for key in ("min_response_tokens", "max_response_tokens")
+        )
+
+    if "not in the paper" in numbers:
+        return
+
+    table = re.match(r"Table (\d)", row)
+    size = re.search(r"\d+B", row)[0]
+    bins = re.search(r"\((\d+), (\d+)\]", row)
+    if bins:
+        condition = f"D_T:length({bins[1]}-{bins[2]}]"
+        assert int(keys.get("min_response_tokens", 1)) == int(bins[1]) + 1
+        assert int(keys["max_response_tokens"]) == int(bins[2])
+    elif table and table[1] == "5":
+        thousands = re.search(r"(\d)K", row)[1]
+        condition = f"D_T:n={thousands}000"
+        assert keys["dataset"] == f"virgo_dt_{thousands}k"
+    elif table:
+        condition = f"D_T+D_SD:{row.split(', ')[-1]}"
+    else:
+        condition = row.split(", ")[1]
+
+    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
+        published = {
+            line["benchmark"]: line["value"]
+            for line in csv.DictReader(file)
+            if (line["table"], line["condition"]) == (table[1] if table else "2", condition) and size in line["row"]
+        }
+
+    assert numbers.split(" / ") == [published[name] for name in ("MathVerse", "MathVision", "OlympiadBench", "MMMU")]
+
+
+def test_every_row_that_the_paper_trained_is_in_the_index(shared_data):
+    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
+        trained = {
+            (line["table"], line["row"], line["condition"])
+            for line in csv.DictReader(file)
+            if line["table"] in "2456" and line["condition"].startswith("D_") and "n=5000" not in line["condition"]
+        }
+
+    twice = {("6", "Virgo-72B", "D_T+D_SD:medium")}  # the row of Table 2, which the index says in words
+    papers = [row for row, numbers, *_ in index_rows() if "not in the paper" not in numbers]
+    assert len(papers) == len(trained - twice)
+
+
+def test_data_that_is_made_first_is_made_by_one_command():
+    made = {
+        name: entry["made_by"]
+        for name, entry in json.loads((ROOT / "dataset_info.json").read_text()).items()
+        if "made_by" in entry
+    }
+    text = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
+    for names, command in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| `(.+)` \|$", text, re.MULTILINE):
+        for name in re.findall(r"\w+", names):
+            assert made.pop(name) == command
+
+    assert not made
 
 
 @pytest.mark.parametrize("name", PAPER_BATCH)
@@ -295,26 +395,7 @@ def parse_recipes(out: str, names: list[str]) -> None:
 
     # Parsing needs no communication between ranks; building this operator takes DeepSpeed two minutes.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    results = {}
-    for name in names:
-        recipe = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        try:
-            model, data, training, finetuning, _ = get_train_args({**recipe, **WITHOUT_GPU})
-        except Exception as error:
-            results[name] = {"error": f"{type(error).__name__}: {error}"}
-            continue
-
-        results[name] = {
-            "template": data.template,
-            "question_prefix": data.question_prefix,
-            "marker_tokens": model.marker_tokens,
-            "keep_model_at_epochs": finetuning.keep_model_at_epochs,
-            "learning_rate": training.learning_rate,
-            "gradient_accumulation_steps": training.gradient_accumulation_steps,
-            "resume_from_checkpoint": training.resume_from_checkpoint,
-        }
-
-    sizes = {}
+    sizes = {}  # first: a parsed recipe leaves ZeRO-3 on for the models of the process
     for size, (hidden, mlp, layers, heads, key_value_heads) in QWEN2_VL.items():
         config = Qwen2VLConfig(
             hidden_size=hidden,
@@ -337,6 +418,31 @@ def parse_recipes(out: str, names: list[str]) -> None:
         sizes[size] = {
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "lora_per_rank": sum(module.in_features + module.out_features for module in linear),
+        }
+
+    results = {}
+    for name in names:
+        path, *overrides = name.split()
+        recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        recipe |= {key: yaml.safe_load(value) for key, value in (item.split("=") for item in overrides)}
+        try:
+            model, data, training, finetuning, _ = get_train_args({**recipe, **WITHOUT_GPU})
+        except Exception as error:
+            results[name] = {"error": f"{type(error).__name__}: {error}"}
+            continue
+
+        results[name] = {
+            "template": data.template,
+            "dataset": data.dataset,
+            "output_dir": training.output_dir,
+            "min_response_tokens": data.min_response_tokens,
+            "max_response_tokens": data.max_response_tokens,
+            "question_prefix": data.question_prefix,
+            "marker_tokens": model.marker_tokens,
+            "keep_model_at_epochs": finetuning.keep_model_at_epochs,
+            "learning_rate": training.learning_rate,
+            "gradient_accumulation_steps": training.gradient_accumulation_steps,
+            "resume_from_checkpoint": training.resume_from_checkpoint,
         }
 
     Path(out).write_text(json.dumps({**results, "sizes": sizes}))
