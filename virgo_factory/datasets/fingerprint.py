@@ -10,6 +10,8 @@ from virgo_factory.files import TEMPLATES
 
 PACKAGE = Path(__file__).parent.parent
 ROW_CODE = ("example.py", "thought.py", "prefix.py", "adapters", "datasets", "hooks")
+CHECK_CODE = ("answers",)
+"""What the rules of a check use on top of ROW_CODE."""
 
 
 def file_hash(path: str | Path) -> str:
@@ -28,14 +30,14 @@ def content_hash(path: Path) -> str:
 
 
 @functools.cache
-def code_hash() -> str:
-    """Return a hash of the package's version, of the code that makes rows, and of its templates.
+def code_hash(more: tuple[str, ...] = ()) -> str:
+    """Return a hash of the package's version, of the code that makes rows (and of `more`), and of its templates.
 
     The `datasets` cache sees importable classes by reference only (reference llamafactory_095.md section 12), so a
     changed adapter or an edited prompt would otherwise reuse old rows.
     """
     digest = hashlib.sha256(__version__.encode())
-    files = [path for name in ROW_CODE for path in _python_files(PACKAGE / name)]
+    files = [path for name in ROW_CODE + more for path in _python_files(PACKAGE / name)]
     for path in [*files, *sorted(TEMPLATES.iterdir())]:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
