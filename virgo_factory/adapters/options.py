@@ -6,7 +6,12 @@ from typing import Any
 
 
 RESPONSES = ("shortest", "all")
-COLUMNS = ("messages", "images", "prompt", "response", "chosen", "rejected", "system", "assistant_prefix")
+DIFFICULTIES = {"medium": (4, 5), "hard": (2, 3)}
+"""Virgo's levels: how many of five responses are correct."""
+
+REQUIRED = ("messages", "prompt", "response", "chosen", "rejected")
+COLUMNS = (*REQUIRED, "images", "system", "assistant_prefix")
+"""LLaMA-Factory's names of columns that some adapter reads; a row must have those of REQUIRED that are named."""
 
 
 @dataclass(frozen=True)
@@ -19,19 +24,21 @@ class Options:
             correct one.
         ranking: rows are preference pairs.
         columns: LLaMA-Factory's name of a column (one of COLUMNS) -> its name in the file.
+        difficulty: of rows with five scores, only those of this level (a key of DIFFICULTIES); None for all.
     """
 
     keep_malformed: bool = False
     responses: str = "shortest"
     ranking: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
+    difficulty: str | None = None
 
 
 def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """Return the options of a dataset_info.json entry.
 
     Args:
-        entry: the entry; its keys `responses`, `ranking` and `columns` are looked at.
+        entry: the entry; its keys `responses`, `ranking`, `columns` and `difficulty` are looked at.
         malformed: the recipe key of this name.
 
     Raises:
@@ -45,6 +52,10 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     if not isinstance(ranking, bool):
         raise ValueError(f"ranking: {ranking!r} in dataset_info.json. It is true or false.")
 
+    difficulty = entry.get("difficulty")
+    if not (difficulty is None or isinstance(difficulty, str) and difficulty in DIFFICULTIES):
+        raise ValueError(f"difficulty: {difficulty!r} in dataset_info.json. It is one of {', '.join(DIFFICULTIES)}.")
+
     columns = entry.get("columns") or {}
     if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):
         raise ValueError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
@@ -56,4 +67,4 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
             f"It names some of {', '.join(COLUMNS)}."
         )
 
-    return Options(malformed == "keep", responses, ranking, dict(columns))
+    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty)

@@ -1,18 +1,18 @@
-"""What every adapter needs to read a raw row: rejecting with a reason, messages in their usual spellings, ids."""
+"""What every adapter needs to read a raw row: rejecting with a reason, columns in their usual spellings, ids."""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.example import IMAGE, Example
-from virgo_factory.thought import REASONS, LongThought, MalformedThought
+from virgo_factory.thought import LongThought
 
 
-USERS = ("user", "human")
-ASSISTANTS = ("assistant", "gpt")
-MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
 IMAGE_COLUMNS = ("images", "image")
+QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
+ANSWER_COLUMNS = ("answer", "gt", "ground_truth")
 
 QWEN_VL_TOKENS = (
     "<|endoftext|>",
@@ -56,10 +56,47 @@ class RejectedRow(ValueError):
         return type(self), (self.reason, self.detail)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What became of one row.
+
+    Attributes:
+        format: the family recognised; None where the row shows none.
+        parts: examples, and reasons why there is none; never empty, several for a row with several questions or
+            responses.
+    """
+
+    format: str | None
+    parts: tuple[Example | RejectedRow, ...]
+
+
+def attempt(make: Callable[[], Example]) -> Example | RejectedRow:
+    """Return the example that `make` returns, checked, or the reason why there is none."""
+    try:
+        return check_example(make())
+    except RejectedRow as error:
+        return error.with_traceback(None)  # which would keep the row alive
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's arrays and numbers, and tuples, as what JSON would have given."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+
+    return list(value) if isinstance(value, tuple) else value
+
+
+def columns_found(row: Mapping[str, Any]) -> str:
+    """Return the names of the columns that hold something, for a message; as short as a message has to be."""
+    names = [str(name)[:60] for name, value in row.items() if value is not None]
+    more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
+    return f"columns found: {', '.join(names[:20]) or 'none'}{more}"
+
+
 def text_of(row: Mapping[str, Any], column: str) -> str:
     """Return the text of a column, with Unix line ends. Raises RejectedRow if it is missing, null or not text."""
     if column not in row:
-        raise RejectedRow(f"no column {column}", f"columns found: {', '.join(map(str, row)) or 'none'}")
+        raise RejectedRow(f"no column {column}", columns_found(row))
 
     value = row[column]
     if value is None:
@@ -71,75 +108,26 @@ def text_of(row: Mapping[str, Any], column: str) -> str:
     return value.replace("\r\n", "\n")
 
 
-def read_response(text: str, keep_malformed: bool) -> LongThought | str:
-    """Return the long thought of a response; with `keep_malformed` the text itself where it is none."""
-    try:
-        return LongThought.parse(text)
-    except MalformedThought as error:
-        if keep_malformed and isinstance(text, str) and text.strip():
-            return text
-
-        raise RejectedRow(REASONS[error.reason], f"line {error.line} of the response") from None
+def first_column(row: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
+    """Return the first of some columns that the row has with a value; None without one."""
+    return next((column for column in columns if row.get(column) is not None), None)
 
 
-def read_messages(row: Mapping[str, Any], column: str) -> tuple[str | None, list[tuple[str, str]]]:
-    """Return the system message (or None) and the (question, response) pairs of a chat row.
-
-    Reads role/content and from/value, user/assistant and human/gpt, and typed content lists (`image`, `image_url`
-    and `text` items), which become text with `<image>` in the place of each image.
+def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLUMNS) -> str:
+    """Return the question, of the first of some columns that has a value; `input` of an alpaca row is part of it.
 
     Raises:
-        RejectedRow: an unknown role, an order other than user, assistant, user, ..., or content that is not text.
+        RejectedRow: there is none, or it is not text.
     """
-    messages = row[column]
-    if not isinstance(messages, list) or not messages:
-        raise RejectedRow(f"{column} is not a list of messages", f"found {type(messages).__name__}")
+    column = first_column(row, columns)
+    if column is None:
+        raise RejectedRow("no question", f"{columns_found(row)}; expected one of {', '.join(columns)}")
 
-    turns = []
-    for message in messages:
-        if not isinstance(message, Mapping):
-            raise RejectedRow("a message is not an object", f"found {type(message).__name__} in {column}")
+    question = text_of(row, column)
+    if column == "instruction" and row.get("input"):
+        question = f"{question}\n{text_of(row, 'input')}"
 
-        role = message.get("role", message.get("from"))
-        turns.append((role, _content(message.get("content", message.get("value")))))
-
-    system = row.get("system")
-    if turns[0][0] == "system":
-        system = turns.pop(0)[1]
-
-    if system is not None and not isinstance(system, str):
-        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
-
-    roles = [role for role, _ in turns]
-    for position, role in enumerate(roles):
-        if role not in (USERS, ASSISTANTS)[position % 2]:
-            raise RejectedRow("messages out of order", f"message {position + 1} of {column} has the role {role!r}")
-
-    if len(turns) < 2 or len(turns) % 2:
-        raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}")
-
-    texts = [text for _, text in turns]
-    return system or None, list(zip(texts[::2], texts[1::2], strict=True))
-
-
-def _content(content: Any) -> str:
-    if isinstance(content, str):
-        return content.replace("\r\n", "\n")
-
-    if not isinstance(content, list):
-        raise RejectedRow("a message is not text", f"its content is {type(content).__name__}")
-
-    parts = []
-    for item in content:
-        kind = item.get("type") if isinstance(item, Mapping) else None
-        if kind in ("image", "image_url"):
-            parts.append(IMAGE)
-        elif kind == "text" and isinstance(item.get("text"), str):
-            parts.append(item["text"].replace("\r\n", "\n"))
-        else:
-            raise RejectedRow("a message is not text", f"an item of its content has the type {kind!r}")
-
-    return "".join(parts)
+    return question
 
 
 def read_images(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -152,15 +140,39 @@ def read_images(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return ()
 
 
+def with_image(question: str, images: tuple[Any, ...]) -> str:
+    """Return the question with `<image>` in front, if there is exactly one image and no place for it."""
+    return f"{IMAGE}\n{question}" if len(images) == 1 and IMAGE not in question else question
+
+
+def answer_of(row: Mapping[str, Any], columns: tuple[str, ...] = ANSWER_COLUMNS) -> str | None:
+    """Return the gold answer as text: of the first of some columns that holds a text or a number."""
+    for column in columns:
+        value = row.get(column)
+        if isinstance(value, (str, int, float)) and str(value).strip():
+            return str(value).strip()
+
+    return None
+
+
 def domain_of(row: Mapping[str, Any]) -> str | None:
     """Return the row's domain; None where it has none, or one that is not valid text."""
-    domain = row.get("domain")
-    return domain if isinstance(domain, str) and _is_unicode(domain) else None
+    return _name_of(row, "domain")
+
+
+def source_of(row: Mapping[str, Any]) -> str | None:
+    """Return the dataset that the row says it comes from; None where it says none."""
+    return _name_of(row, "source")
+
+
+def _name_of(row: Mapping[str, Any], column: str) -> str | None:
+    value = row.get(column)
+    return value if isinstance(value, str) and value and _is_unicode(value) else None
 
 
 def own_id(row: Mapping[str, Any]) -> str:
     """Return the row's own id as text; "" where it has none."""
-    for column in ("id", "uuid", "idx"):
+    for column in ("id", "uuid", "idx", "unique_id"):
         value = row.get(column)
         if value is not None and value != "":
             return str(value)
@@ -170,7 +182,35 @@ def own_id(row: Mapping[str, Any]) -> str:
 
 def row_id(row: Mapping[str, Any], question: str) -> str:
     """Return the row's own id, or twelve hexadecimal digits of its question's SHA-256 where it has none."""
-    return own_id(row) or hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return own_id(row) or text_id(question)
+
+
+def text_id(text: str) -> str:
+    """Return twelve hexadecimal digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def check_finished(finish_reason: Any) -> None:
+    """Raise RejectedRow if a response ended at the token limit: that does not always show in its tags."""
+    if isinstance(finish_reason, str) and finish_reason in ("length", "max_tokens"):
+        raise RejectedRow("the response was cut off at the token limit", f"finish reason {finish_reason}")
+
+
+def check_ranking(reading: Reading, ranking: bool) -> Reading:
+    """Return the reading with preference pairs rejected where the dataset is none, and other rows where it is one."""
+    if not ranking and not any(isinstance(part, Example) and part.rejected is not None for part in reading.parts):
+        return reading
+
+    def checked(part: Example | RejectedRow) -> Example | RejectedRow:
+        if isinstance(part, RejectedRow) or ranking == (part.rejected is not None):
+            return part
+
+        if ranking:
+            return RejectedRow("no preference pair", 'chosen and rejected are expected: "ranking": true')
+
+        return RejectedRow("a preference pair", 'expected only with "ranking": true in dataset_info.json')
+
+    return Reading(reading.format, tuple(map(checked, reading.parts)))
 
 
 def check_example(example: Example) -> Example:
@@ -179,10 +219,13 @@ def check_example(example: Example) -> Example:
     Raises:
         RejectedRow: a control token in a text, `<image>` outside a question, a blank question, or another number of
             `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
-            reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it).
+            reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a
+            thought or solution that is the word None or the question again (raw_formats.md section 18, rule 8); an
+            `assistant_prefix` that the rendered response does not begin with; two equal responses in a pair.
     """
-    if not _is_unicode(example.id):
-        raise RejectedRow("text is not valid Unicode", "in the id")
+    for place, text in (("id", example.id), ("answer", example.answer), ("source", example.source)):
+        if text and not _is_unicode(text):
+            raise RejectedRow("text is not valid Unicode", f"in the {place}")
 
     places = 0
     for turn in example.turns:
@@ -190,28 +233,59 @@ def check_example(example: Example) -> Example:
             raise RejectedRow("the question is empty")
 
         places += turn.question.count(IMAGE)
-        response = turn.response if isinstance(turn.response, str) else turn.response.render()
-        if IMAGE in response:
-            raise RejectedRow("control token in the response", IMAGE)
+        _check_text("question", turn.question)
+        _check_response("response", turn.response, turn.question)
 
-        for place, text in (("question", turn.question), ("response", response)):
-            if not _is_unicode(text):
-                raise RejectedRow("text is not valid Unicode", f"in the {place}")
+    if example.rejected is not None:
+        _check_response("rejected response", example.rejected, example.question)
+        if example.rejected == example.response:
+            raise RejectedRow("chosen and rejected response are the same")
 
-            if found := _CONTROL.search(text):
-                raise RejectedRow(f"control token in the {place}", found.group())
+    if example.system:
+        if not _is_unicode(example.system):
+            raise RejectedRow("text is not valid Unicode", "in the system message")
 
-    if example.system and not _is_unicode(example.system):
-        raise RejectedRow("text is not valid Unicode", "in the system message")
-
-    if example.system and (found := _CONTROL.search(example.system) or re.search(IMAGE, example.system)):
-        raise RejectedRow("control token in the system message", found.group())
+        if found := _CONTROL.search(example.system) or re.search(IMAGE, example.system):
+            raise RejectedRow("control token in the system message", found.group())
 
     if places != len(example.images):
         raise RejectedRow("<image> and images do not match", f"{places} <image> and {len(example.images)} images")
 
+    if not rendered(example.response).startswith(example.assistant_prefix):
+        raise RejectedRow("the response does not begin with assistant_prefix")
+
     return example
 
 
+def rendered(response: LongThought | str) -> str:
+    """Return the text of a response that is trained on."""
+    return response if isinstance(response, str) else response.render()
+
+
+def _check_response(place: str, response: LongThought | str, question: str) -> None:
+    text = rendered(response)
+    if IMAGE in text:
+        raise RejectedRow(f"control token in the {place}", IMAGE)
+
+    _check_text(place, text)
+    if isinstance(response, LongThought):
+        asked = question.replace(IMAGE, "").strip()
+        for name in ("thought", "solution"):
+            part = getattr(response, name)
+            if part == "None":
+                raise RejectedRow(f"the {name} is None", f"in the {place}")
+
+            if part == asked:
+                raise RejectedRow(f"the {name} repeats the question", f"in the {place}")
+
+
+def _check_text(place: str, text: str) -> None:
+    if not _is_unicode(text):
+        raise RejectedRow("text is not valid Unicode", f"in the {place}")
+
+    if found := _CONTROL.search(text):
+        raise RejectedRow(f"control token in the {place}", found.group())
+
+
 def _is_unicode(text: str) -> bool:
-    return not _SURROGATE.search(text)
+    return text.isascii() or not _SURROGATE.search(text)

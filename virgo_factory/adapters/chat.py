@@ -1,0 +1,189 @@
+"""Message lists in from/value or role/content, the responses in any of the tag sets.
+
+Reference raw_formats.md: sections 4 and 6 (Sky-T1, Bespoke-Stratos, OpenThoughts), 8 (LLaVA-CoT), 9 (Vision-R1), 10
+(Mulberry), 12 (R1-Onevision), 13 (MMR1), 14 (OpenMMReasoner: typed contents), 15 (LongPerceptualThoughts: context prefix
+and preference pairs). What sets them apart is the tags of their responses and optional columns, not the layout.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from virgo_factory.adapters.messages import (
+    ASSISTANTS,
+    Chat,
+    content_text,
+    either,
+    message_column,
+    read_messages,
+)
+from virgo_factory.adapters.options import Options
+from virgo_factory.adapters.prompts import without_format_prompt, without_format_request
+from virgo_factory.adapters.responses import reject_wrong
+from virgo_factory.adapters.row import (
+    Reading,
+    RejectedRow,
+    answer_of,
+    attempt,
+    check_finished,
+    domain_of,
+    own_id,
+    plain,
+    read_images,
+    rendered,
+    source_of,
+    text_id,
+    with_image,
+)
+from virgo_factory.adapters.tags import FORMATS, format_of, parse_response, shown_format
+from virgo_factory.example import IMAGE, Example, Turn
+from virgo_factory.thought import BEGIN_THOUGHT, LongThought
+
+
+PAIR_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
+_CONTINUES = re.compile(r"(?:and|but|also|then|what about|how about)\b", re.IGNORECASE)
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a column of messages."""
+    return message_column(row) is not None
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the examples of a chat row. Raises RejectedRow where the messages cannot be read at all."""
+    is_pair = row.get("chosen") is not None or row.get("rejected") is not None
+    chat = read_messages(row, message_column(row), is_pair)
+    pair = [_answer(row, name) for name in ("chosen", "rejected")] if is_pair else []
+    return read_chat(row, chat, pair, options)
+
+
+def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
+    """Return the examples of a chat: one, or one a question where several are asked of one image.
+
+    The image goes to each of them, and questions that go on from the one before are rejected (visual_sources.md section
+    3). Conversations without images, or with several, keep the earlier turns as history. The fixed prompts of
+    `prompts` are dropped: what they ask for are the source's tags.
+
+    Args:
+        row: images, prefix, ids and names are read from it.
+        chat: its messages.
+        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair.
+        options: see Options.
+    """
+    responses = [response for _, response in chat.turns] + pair
+    name = next(filter(None, map(format_of, responses)), None)
+    format = next(filter(None, map(shown_format, responses)), None)
+    images = read_images(row) or chat.images
+    questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
+    questions = [without_format_request(question) for question in questions]
+    if not any(IMAGE in question for question in questions):
+        questions[0] = with_image(questions[0], images)
+
+    def parse(position: int) -> LongThought | str:
+        return parse_response(responses[position], name, options.keep_malformed)
+
+    def example(**texts: Any) -> Example:
+        return Example(
+            images=images,
+            system=without_format_prompt(chat.system),
+            answer=answer_of(row),
+            source=source_of(row) or format,
+            domain=domain_of(row),
+            format=format,
+            **texts,
+        )
+
+    id = _id(row, chat, questions[0], responses)
+
+    def one_question(position: int) -> Example:
+        question = questions[position]
+        if position and _CONTINUES.match(question.replace(IMAGE, "").lstrip()):
+            raise RejectedRow("the question goes on from the one before", question[:80])
+
+        return example(id=f"{id}-{position}", question=with_image(question, images), response=parse(position))
+
+    def whole() -> Example:
+        last = len(questions) - 1
+        history = tuple(Turn(question, parse(at)) for at, question in enumerate(questions[:-1]))
+        made = example(id=id, question=questions[-1], response=parse(last), history=history)
+        if pair:
+            return replace(made, rejected=_other(responses[-1], name, options))
+
+        check_finished(row.get("finish_reason"))
+        reject_wrong(row)
+        return replace(made, assistant_prefix=prefix_of(row, made.response, name))
+
+    if len(images) == 1 and len(chat.turns) > 1 and not pair:
+        return Reading(format, tuple(attempt(lambda at=at: one_question(at)) for at in range(len(questions))))
+
+    return Reading(format, (attempt(whole),))
+
+
+def _answer(row: Mapping[str, Any], column: str) -> str:
+    """Return the text of `chosen` or `rejected`: a text, a message, or a list of one message."""
+    value = plain(row.get(column))
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+
+    if isinstance(value, Mapping):
+        role = either(value, "role", "from")
+        if role is not None and role not in ASSISTANTS:
+            raise RejectedRow(f"{column} is not a response", f"its role is {role!r}")
+
+        value = plain(either(value, "content", "value"))
+
+    try:
+        return content_text(value, [])
+    except RejectedRow as error:
+        raise RejectedRow(f"{column} is not a response", error.detail) from None
+
+
+def _other(text: str, name: str | None, options: Options) -> LongThought | str:
+    try:
+        return parse_response(text, name, options.keep_malformed)
+    except RejectedRow as error:
+        raise RejectedRow(error.reason, f"rejected response; {error.detail}") from None
+
+
+def _id(row: Mapping[str, Any], chat: Chat, question: str, responses: list[str]) -> str:
+    """Return the row's id; OpenMMReasoner gives several responses one id, so theirs have the response's hash, too."""
+    metadata = row.get("metadata")
+    known = own_id(row)
+    if known:
+        return f"{known}-{text_id(responses[-1])[:8]}" if chat.is_typed else known
+
+    if isinstance(metadata, Mapping):
+        for name in PAIR_IDS:
+            if isinstance(metadata.get(name), str):
+                return metadata[name]
+
+    return text_id(question)
+
+
+def prefix_of(row: Mapping[str, Any], response: LongThought | str, name: str | None) -> str:
+    """Return LongPerceptualThoughts' `assistant_prefix` as a prefix of the rendered response.
+
+    In the source it is the beginning of the response's text, tag included; it is mapped onto the thought, where it has
+    to be a literal prefix again. "" if the row has none.
+
+    Raises:
+        RejectedRow: it is not text, or no prefix of the thought.
+    """
+    prefix = row.get("assistant_prefix")
+    if prefix is None or prefix == "":
+        return ""
+
+    if not isinstance(prefix, str):
+        raise RejectedRow("assistant_prefix is not text", f"found {type(prefix).__name__}")
+
+    prefix = prefix.replace("\r\n", "\n")
+    if rendered(response).startswith(prefix):
+        return prefix
+
+    opening = FORMATS[name].tags[0] if name else ""
+    inside = prefix.lstrip().removeprefix(opening)
+    if not isinstance(response, LongThought) or inside == prefix or not response.thought.startswith(inside.lstrip()):
+        raise RejectedRow("the response does not begin with assistant_prefix", repr(prefix[-40:]))
+
+    return f"{BEGIN_THOUGHT}\n\n{inside.lstrip()}"

@@ -1,0 +1,54 @@
+"""`formatting: long_thought`: any long-thought dataset, recognised by the columns and tags of its rows.
+
+A family is one file with `recognises(row)` and `read(row, options)`, and its line in FAMILIES; a tag set is one entry
+of FORMATS in `tags`. The name of a file is never looked at (reference: raw_formats.md section 18, rule 1).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from virgo_factory.adapters import (
+    chat,
+    insight_v,
+    llamav_o1,
+    question_response,
+    rollouts,
+    screen_traces,
+    thought_columns,
+    virgo_dsd,
+)
+from virgo_factory.adapters.options import Options
+from virgo_factory.adapters.row import Reading, RejectedRow, columns_found
+
+
+FAMILIES = (
+    virgo_dsd,
+    rollouts,
+    insight_v,
+    screen_traces,
+    thought_columns,
+    llamav_o1,
+    chat,
+    question_response,
+)
+"""The first that recognises a row reads it: rows of a family may carry columns of those further down."""
+
+EXPECTED = (
+    "messages, conversations or conversation; question (problem, instruction, prompt) and response (combined_text, "
+    "ds_answer, model_response, output); question, thought and solution; problem, deepseek_reasoning and "
+    "deepseek_solution; Question, Complex_CoT and Response; question, reasoning and solution; problem and generations; "
+    "question, response and score (lists); question and steps; instruction, thinking and text (lists)"
+)
+
+
+def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
+    """Return what a row of any known family gives.
+
+    Raises:
+        RejectedRow: no family recognises it, or its columns do not hold what they should.
+    """
+    for family in FAMILIES:
+        if family.recognises(row):
+            return family.read(row, options)
+
+    raise RejectedRow("format not known", f"{columns_found(row)}; expected one of: {EXPECTED}")

@@ -1,0 +1,76 @@
+"""Fixed prompts that published datasets carry and that ask for nothing but the dataset's own tags.
+
+A model is trained on the four markers whatever the tags of the source were, so such a prompt would contradict its
+response. Only wordings known from the projects' own code or data are dropped, everything else stays:
+
+- think / answer: LongPerceptualThoughts (rows of its released examples; what follows the fixed part, the capability
+  and the answer's style, stays) and DeepSeek-R1-Zero's template, which is the same but for one word;
+- think / answer: OpenMMReasoner (data_pipeline/distill_response.py, CLEAN_SYSTEM_PROMPT and SYSTEM_PROMPT);
+- thought / solution: Sky-T1, Bespoke-Stratos, OpenThoughts (open_thoughts/prompt.py, SKY_T1_SYSTEM_PROMPT), and STILL-2,
+  which puts the longer form in front of the question (README of RUCAIBox/Slow_Thinking_with_LLMs).
+"""
+
+import re
+
+
+_THINK_ANSWER = (
+    r"A conversation between User and Assistant\. The user asks a (?:visual )?question, and the Assistant solves it\. "
+    r"The assistant first thinks about the reasoning process in the mind and then provides the user with the answer\. "
+    r"The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, "
+    r"respectively, i\.e\., <think> reasoning process here </think> ?<answer> answer here </answer>\."
+)
+_OPEN_MM_REASONER = (
+    r"You are a helpful assistant\. When the user asks a question, your response must include two parts"
+    r"(?: and nothing else)?: first, the reasoning process enclosed in <think>\.\.\.</think> tags, then the final "
+    r"answer enclosed in <answer>\.\.\.</answer> tags\. ?Please provide a clear, concise response within "
+    r"<answer> </answer> tags that directly addresses the question\."
+)
+_MARKERS = (
+    r"Your role as an assistant involves thoroughly exploring questions through a systematic long thinking process "
+    r"before providing the final precise and accurate solutions\..{0,2000}?<\|begin_of_thought\|>.{0,2000}?"
+    r"<\|end_of_thought\|>.{0,2000}?<\|begin_of_solution\|>.{0,200}?<\|end_of_solution\|>.{0,20}?"
+    r"Now, try to solve the following question through the above guide?lines:"
+)
+
+
+def _spaced(pattern: str) -> re.Pattern[str]:
+    return re.compile(r"\s*" + pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*") + r"\s*", re.DOTALL)
+
+
+_SYSTEM = [_spaced(pattern) for pattern in (_THINK_ANSWER, _OPEN_MM_REASONER, _MARKERS)]
+_QUESTION = _SYSTEM[-1]
+
+_LAST_SENTENCE = re.compile(
+    r"(?:^|(?<=[.?!:])[ \t]|\n)[^.\n<]*<think>[^.\n<]*</think>[^.\n<]*<answer>[^.\n<]*</answer>[^.\n<]*\.?\s*\Z"
+)
+
+
+def without_format_prompt(system: str | None) -> str | None:
+    """Return what of a system message remains without a fixed format prompt; None if nothing does."""
+    if not system:
+        return None
+
+    for pattern in _SYSTEM:
+        if found := pattern.match(system):
+            return system[found.end() :].strip() or None
+
+    return system
+
+
+def without_format_request(question: str) -> str:
+    """Return a question without STILL-2's prompt in front, and without a last sentence that asks for the four tags.
+
+    OpenMMReasoner's questions may end with "Output the thinking process in <think> </think> and final answer in
+    <answer> </answer> tags." (its handle_question removes this sentence, not the others of the kind).
+
+    >>> without_format_request("How many? Put it in <think> </think> and then <answer> </answer> tags.")
+    'How many?'
+    """
+    if found := _QUESTION.match(question):
+        question = question[found.end() :]
+
+    end = question[-400:]
+    if found := _LAST_SENTENCE.search(end):
+        question = question[: len(question) - len(end) + found.start()].rstrip()
+
+    return question

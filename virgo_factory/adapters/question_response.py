@@ -1,0 +1,74 @@
+"""A question column and one response column, in any of the tag sets.
+
+Reference raw_formats.md: sections 1 (STILL-2: combined_text) and 11 (VLAA-Thinking: ds_answer, gt), 18 (Marco-o1:
+instruction, response); alpaca's spellings (instruction, input, output); judged outputs (model_response).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from virgo_factory.adapters.chat import prefix_of
+from virgo_factory.adapters.options import Options
+from virgo_factory.adapters.prompts import without_format_prompt, without_format_request
+from virgo_factory.adapters.responses import reject_wrong
+from virgo_factory.adapters.row import (
+    QUESTION_COLUMNS,
+    Reading,
+    RejectedRow,
+    answer_of,
+    attempt,
+    check_finished,
+    domain_of,
+    first_column,
+    question_of,
+    read_images,
+    row_id,
+    source_of,
+    text_of,
+    with_image,
+)
+from virgo_factory.adapters.tags import format_of, parse_response, shown_format
+from virgo_factory.example import Example
+
+
+RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output")
+ANSWER_COLUMNS = ("standard_answer", "gt", "ground_truth", "answer")
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a question and a response."""
+    return first_column(row, QUESTION_COLUMNS) is not None and first_column(row, RESPONSE_COLUMNS) is not None
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a row. Raises RejectedRow where question or response is no text."""
+    response = text_of(row, first_column(row, RESPONSE_COLUMNS))
+    name = format_of(response)
+    return Reading(shown_format(response), (attempt(lambda: _example(row, response, name, options)),))
+
+
+def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
+    if row.get("history"):
+        raise RejectedRow("history is not known in this layout", "expected a list of messages for several turns")
+
+    system = row.get("system")
+    if not (system is None or isinstance(system, str)):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+
+    images = read_images(row)
+    question = without_format_request(question_of(row))
+    response = parse_response(text, name, options.keep_malformed)
+    check_finished("length" if row.get("unfinished") is True else row.get("finish_reason"))
+    reject_wrong(row)
+    return Example(
+        id=row_id(row, question),
+        question=with_image(question, images),
+        response=response,
+        images=images,
+        system=without_format_prompt(system),
+        answer=answer_of(row, ANSWER_COLUMNS),
+        source=source_of(row) or name,
+        domain=domain_of(row),
+        assistant_prefix=prefix_of(row, response, name),
+        format=name,
+    )

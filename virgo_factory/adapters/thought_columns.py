@@ -1,0 +1,125 @@
+"""Thought and solution in columns of their own: no tags to parse.
+
+Reference raw_formats.md section 5 (OpenThoughts-114k metadata); HuatuoGPT-o1 (rows of its released demo data); the
+project's own normal form, which also carries history, rejected response and context prefix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from virgo_factory.adapters.options import Options
+from virgo_factory.adapters.prompts import without_format_prompt
+from virgo_factory.adapters.row import (
+    QUESTION_COLUMNS,
+    Reading,
+    RejectedRow,
+    answer_of,
+    attempt,
+    domain_of,
+    plain,
+    question_of,
+    read_images,
+    row_id,
+    source_of,
+    text_of,
+    with_image,
+)
+from virgo_factory.example import IMAGE, Example, Turn
+from virgo_factory.thought import REASONS, LongThought, MalformedThought
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of one layout."""
+
+    format: str
+    thought: str
+    solution: str
+    question: tuple[str, ...] = QUESTION_COLUMNS
+    answer: tuple[str, ...] = ("answer",)
+
+
+LAYOUTS = (
+    Columns("thought_solution", "thought", "solution"),
+    Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution", answer=()),
+    Columns("huatuogpt_o1", "Complex_CoT", "Response", ("Question",), ("Ground-True Answer",)),
+    Columns("reasoning_solution", "reasoning", "solution"),
+)
+
+
+def layout_of(row: Mapping[str, Any]) -> Columns | None:
+    """Return the layout of which the row has both columns, and something in one of them."""
+    for layout in LAYOUTS:
+        if layout.thought in row and layout.solution in row:
+            if row[layout.thought] is not None or row[layout.solution] is not None:
+                return layout
+
+    return None
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a thought and a solution."""
+    return layout_of(row) is not None
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a row."""
+    layout = layout_of(row)
+    return Reading(layout.format, (attempt(lambda: _example(row, layout)),))
+
+
+def _example(row: Mapping[str, Any], layout: Columns) -> Example:
+    images = read_images(row)
+    question = question_of(row, layout.question)
+    history = tuple(_turn(item) for item in _objects(row, "history"))
+    if not any(IMAGE in turn.question for turn in history):
+        question = with_image(question, images)
+
+    rejected = _objects(row, "rejected")
+    prefix = row.get("assistant_prefix")
+    for column, text in (("system", row.get("system")), ("assistant_prefix", prefix)):
+        if not (text is None or isinstance(text, str)):
+            raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
+
+    return Example(
+        id=row_id(row, question),
+        question=question,
+        response=long_thought(text_of(row, layout.thought), text_of(row, layout.solution)),
+        images=images,
+        history=history,
+        system=without_format_prompt(row.get("system")),
+        answer=answer_of(row, layout.answer),
+        source=source_of(row) or layout.format,
+        domain=domain_of(row),
+        rejected=_turn_response(rejected[0]) if rejected else None,
+        assistant_prefix=prefix or "",
+        format=layout.format,
+    )
+
+
+def long_thought(thought: str, solution: str) -> LongThought:
+    """Return the long thought of two texts. Raises RejectedRow if one is blank or holds a marker."""
+    try:
+        return LongThought(thought, solution)
+    except MalformedThought as error:
+        raise RejectedRow(REASONS[error.reason], f"line {error.line} of the thought or solution") from None
+
+
+def _objects(row: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a column: none, one, or a list."""
+    value = plain(row.get(column))
+    items = [] if value is None else value if isinstance(value, list) else [value]
+    for item in items:
+        if not isinstance(item, Mapping):
+            raise RejectedRow(f"{column} is not in the normal form", f"found {type(item).__name__}")
+
+    return items
+
+
+def _turn(item: Mapping[str, Any]) -> Turn:
+    return Turn(text_of(item, "question"), _turn_response(item))
+
+
+def _turn_response(item: Mapping[str, Any]) -> LongThought:
+    return long_thought(text_of(item, "thought"), text_of(item, "solution"))
