@@ -1,0 +1,142 @@
+"""Cheap proofs about formulas: equal only by an identity, different only by values, and nothing where reading is open."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from virgo_factory.answers.formulas import compare, value
+from virgo_factory.answers.numbers import MP
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"(x+1)^2", r"x^2+2x+1"),
+        (r"100p^{\frac{1}{2}}", r"100\sqrt{p}"),
+        (r"\frac{1}{\sqrt{a^2+b^2}}", r"\frac{\sqrt{a^2+b^2}}{a^2+b^2}"),
+        (r"\sqrt{8x}", r"2\sqrt{2}\sqrt{x}"),
+        (r"\frac{1}{3\sqrt[3]{x}^2}", r"\frac{1}{3x^{2/3}}"),
+        (r"\frac{4A}{3+3i}e^{it}", r"\frac{2A}{3}(1-i)e^{it}"),
+        (r"\frac{1}{2}(e^{a t}+e^{-a t})", r"\cosh(at)"),
+        (r"\sin(a+b)", r"\sin a \cos b + \cos a \sin b"),
+        (r"\frac{\sin 2x}{2}", r"\sin(x)\cos(x)"),
+        (r"\tan x", r"\frac{\sin x}{\cos x}"),
+        (r"\sin^2 x", r"1-\cos^2 x"),
+        (r"\tan^{-1} x", r"\arctan x"),
+        (r"e^{x+y}", r"e^x e^y"),
+        (r"2^{n+1}", r"2 \cdot 2^{n}"),
+        (r"\log_2 x", r"\frac{\ln x}{\ln 2}"),
+        (r"x_{0}\cos(\omegat)", r"x_0 \cos(\omega t)"),
+        (r"(1-3e^{-2t})u(t)", r"u(t)(1-3e^{-2 t})"),
+        (r"a(b+c)", r"ab+ac"),
+        (r"f(x+1)", r"f(1+x)"),
+        (r"C_{1}e^{t}", r"c_1 e^t"),
+        (r"\frac{K-1}{L}", r"\frac{k-1}{l}"),
+        (r"0.5x", r"\frac{x}{2}"),
+        (r"\dot{x}_{0}+x'", r"x^{\prime}+\dot{x}_0"),
+        (r"|x-y|", r"|y-x|"),
+    ],
+)
+def test_equal(gold, answer):
+    assert compare(gold, answer) is True
+    assert compare(answer, gold) is True
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"3R^2", r"3R^2+\frac{1}{3}a^2"),
+        (r"-\frac{1}{2}x^{-1/2}", r"\frac{1}{2}x^{-1/2}"),
+        (r"R^2-r^2", r"r^2-R^2"),
+        (r"\sin(2x)", r"2\sin x"),
+        (r"e^{2x}", r"2e^x"),
+        (r"\sqrt{a+b}", r"\sqrt{a}+\sqrt{b}"),
+        (r"\ln(x+y)", r"\ln x+\ln y"),
+        (r"n^2-n+1", r"n"),
+        (r"\frac{a}{b}", r"\frac{b}{a}"),
+        (r"x_1", r"x_2"),
+        (r"C_1\sin t+C_2\cos t", r"C_2\sin t+C_1\cos t"),
+        (r"1+\frac{1}{e}", r"1-\frac{1}{e}"),
+        (r"(n-2)2^{n}+1", r"2^n-1"),
+        (r"42", r"44+4b"),
+    ],
+)
+def test_different(gold, answer):
+    assert compare(gold, answer) is False
+    assert compare(answer, gold) is False
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("x=1", "1"),
+        ("x<1", "1>x"),
+        (r"\frac{1}{3}x", "0.33333x"),  # perhaps rounded
+        ("1/2x", "x/2"),  # which half
+        (r"2\frac{1}{2}", "2.5"),  # a mixed number, or a product
+        ("f(x)^2", "f(x)f(x)"),
+        (r"\frac{dx}{dt}", r"\frac{x}{t}"),
+        (r"\partial x", "x"),
+        (r"\sqrt{(a-b)^2}", "a-b"),
+        (r"2\cos(\pi t)", r"-2\cos(\pi t-\pi)"),
+        (r"\sum_{k=1}^n k", r"\frac{n(n+1)}{2}"),
+        (r"\sin x(y+1)", r"\sin(x)(y+1)"),
+        ("2E", "2e"),
+        (r"18^\circ", "18"),
+        ("for x", "x for"),
+        ("", "x"),
+        (r"\lfloor x \rfloor", "x"),
+    ],
+)
+def test_open(gold, answer):
+    assert compare(gold, answer) is None
+
+
+def test_a_function_is_no_product_and_no_proof_of_another_value():
+    assert compare("f(x+1)", "fx+f") is None
+    assert compare("u(x)+u(y)", "u(x+y)") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r"2.5\log_{10} 5", "1.747425"),
+        (r"\frac{\log 2}{\log 2-\log 3}", "-1.709511"),
+        (r"\cos^{10}(\frac{\pi}{10})", "0.605429"),
+        (r"\frac{7^3}{2^{12} 13^2}", "0.000495"),
+        (r"\log 5", None),
+        (r"\sqrt{-2}", None),
+        ("2x", None),
+        (r"e^{e^{e^{9}}}", None),
+        (r"\frac{1}{1-1}", None),
+    ],
+)
+def test_value(text, found):
+    number = value(text)
+    assert (number is None) == (found is None)
+    assert found is None or abs(number - MP.mpf(found)) < 1e-6
+
+
+LEAVES = st.sampled_from(["x", "y", "t", "2", "3", r"\frac{1}{2}", r"\pi", "e", "i", r"\omega", "x_1", "7"])
+SHAPES = ("(A+B)", "(A-B)", r"(A \cdot B)", r"\frac{A}{B}", r"\sin(A)", "e^{A}", r"\sqrt{A}", "(A)^2")
+FORMULAS = st.recursive(
+    LEAVES,
+    lambda inner: st.tuples(st.sampled_from(SHAPES), inner, inner).map(
+        lambda drawn: drawn[0].replace("A", drawn[1]).replace("B", drawn[2])
+    ),
+    max_leaves=6,
+)
+
+
+@given(FORMULAS, FORMULAS, FORMULAS)
+@settings(max_examples=120, deadline=None)
+def test_identities_are_never_different_and_other_values_never_equal(one, two, three):
+    for left, right in (
+        (rf"{one} \cdot ({two}+{three})", rf"{three} \cdot {one} + {one} \cdot {two}"),
+        (rf"({one}-{two})^2", rf"({two})^2-2 \cdot {one} \cdot {two}+({one})^2"),
+        (rf"e^{{{one}-{two}}}", rf"\frac{{e^{{{one}}}}}{{e^{{{two}}}}}"),
+        (rf"\cos(2 \cdot ({one}))", rf"\cos^2({one})-\sin^2({one})"),
+    ):
+        assert compare(left, right) is not False
+        assert compare(left, right + "+1") is not True
+        assert compare(left, rf"2 \cdot ({right}) + 1") is not True
