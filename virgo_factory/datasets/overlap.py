@@ -95,10 +95,13 @@ class Overlaps:
 
     def add(self, row: int, question: str) -> None:
         """Look up the 8-grams of a training row's question."""
+        self.add_grams(row, np.unique(question_grams(question)))
+
+    def add_grams(self, row: int, own: np.ndarray) -> None:
+        """Look up different 8-grams of a training row's question, as `question_grams` returns them."""
         if not len(self._grams):
             return
 
-        own = np.unique(question_grams(question))
         at = np.minimum(np.searchsorted(self._grams, own), len(self._grams) - 1)
         hits = at[(self._grams[at] == own) & ~self._is_phrase[at]]
         if not len(hits):
