@@ -76,9 +76,14 @@ def card_files(path: Path) -> tuple[Path, Path]:
 def write_card(path: Path, card: Card) -> tuple[Path, Path]:
     """Write both cards of the output `path` and return their paths."""
     people, programs = card_files(path)
-    write_json(programs, asdict(card))
+    write_json(programs, to_json(card))
     replace_file(people, markdown(card).encode("utf-8"))
     return people, programs
+
+
+def to_json(card: Card) -> dict[str, Any]:
+    """Return the card for programs."""
+    return asdict(card)
 
 
 def markdown(card: Card) -> str:

@@ -1,19 +1,25 @@
 """How many rows of which dataset and domain go into a mix, and which ones these are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from virgo_factory.datasets.card import Card
+from virgo_factory.datasets.produce import Inputs, check_targets, write_chosen
 from virgo_factory.datasets.selection import (
     DUPLICATE,
     Candidates,
     domain_mask,
     domains_there,
     first_of_duplicates,
+    gather,
     seeded_order,
 )
+from virgo_factory.datasets.source import Source
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,18 @@ def read_domains(text: str) -> list[Share]:
     return shares
 
 
+def by_domain(shares: Sequence[Share], text: str) -> list[Share]:
+    """Return the shares of `--domains`, which are over all datasets.
+
+    Raises:
+        ValueError: it is written otherwise, or a dataset has domains or an amount of its own.
+    """
+    if own := [str(share) for share in shares if share.domains or share.amount is not None]:
+        raise ValueError(f"--domains {text} says how many rows are drawn: name {', '.join(own)} without an amount.")
+
+    return read_domains(text)
+
+
 def _read_amount(text: str, amount: str) -> int | float:
     found = _AMOUNT.fullmatch(amount)
     number = float(found["number"]) if found else 0
@@ -96,13 +114,15 @@ def choose(
     sources_of: Sequence[Sequence[int]],
     seed: int,
     rows: int | None = None,
-) -> np.ndarray:
-    """Return the positions of the chosen candidates, in the order of the mix; none twice, none with equal content.
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the positions of the chosen candidates in the order of the mix, and why how many others are left out.
+
+    None is chosen twice, nor are two of equal content: the first one stays.
 
     A share without domains keeps the proportions of its domains, one of several datasets those of the datasets, too.
 
     Args:
-        candidates: of all datasets; exact duplicates are moved to its `dropped`, the first of them stays.
+        candidates: of all datasets.
         shares: what is asked for.
         sources_of: of each share, the positions of its datasets.
         seed: see `seeded_order`.
@@ -140,15 +160,17 @@ def choose(
     if errors:
         raise ValueError("\n  ".join(["the mix cannot be made:", *errors]) if len(errors) > 1 else errors[0])
 
-    candidates.dropped[DUPLICATE] += int((taken & ~unique).sum())
-    candidates.dropped["not asked for"] += int((~taken).sum())
-    candidates.dropped["not drawn"] += sum(len(pool) for pool in pools) - sum(counts)
+    left_out = {
+        "not drawn": sum(map(len, pools)) - sum(counts),
+        "not asked for": int((~taken).sum()),
+        DUPLICATE: int((taken & ~unique).sum()),
+    }
     strata = source.astype(np.int64) * len(candidates.domains) + candidates.column("domain").astype(np.int64)
     drawn = [
         pool[seeded_order(digest[pool], strata[pool], seed)[:count]] for pool, count in zip(pools, counts, strict=True)
     ]
     chosen = np.concatenate([np.empty(0, dtype=np.int64), *drawn])
-    return chosen[seeded_order(digest[chosen], strata[chosen], seed)]
+    return chosen[seeded_order(digest[chosen], strata[chosen], seed)], left_out
 
 
 def _counts(shares: Sequence[Share], there: list[int], rows: int | None, errors: list[str]) -> list[int]:
@@ -179,3 +201,40 @@ def _counts(shares: Sequence[Share], there: list[int], rows: int | None, errors:
         counts[place] += 1  # largest remainder: the counts add up to `rows`
 
     return [amount if isinstance(amount, int) else count for amount, count in zip(amounts, counts, strict=True)]
+
+
+def mix(
+    sources: Sequence[Source],
+    sources_of: Sequence[Sequence[int]],
+    records: Callable[[], Iterable[Any]],
+    shares: Sequence[Share],
+    target: Path,
+    command: str,
+    seed: int = 42,
+    rows: int | None = None,
+    overwrite: bool = False,
+) -> Card:
+    """Write a mix and return its card.
+
+    Args:
+        sources: of all datasets, each once.
+        sources_of: of each share, the positions of its sources.
+        records: returns the `RowRecord`s of `measure.measure` of `sources`.
+        shares: what is asked for.
+        target: .jsonl or .parquet.
+        command: the command line, for the card.
+        seed: decides which rows are drawn, and their order.
+        rows: see `choose`.
+        overwrite: replace files that are there.
+
+    Raises:
+        ValueError: the output is in the way, or see `choose`.
+    """
+    check_targets([target], sources, overwrite)
+    inputs = Inputs.of(sources)
+    candidates = gather(records())
+    chosen, left_out = choose(candidates, shares, sources_of, seed, rows)
+    asked = ", ".join(f"{share}:{'all' if share.amount is None else share.amount}" for share in shares)
+    settings = {"asked for": asked, "rows": rows, "seed": seed}
+    (card,) = write_chosen("mix", sources, inputs, candidates, [(target, chosen, left_out)], command, settings)
+    return card

@@ -118,12 +118,19 @@ def _scatter(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def domain_mask(candidates: Candidates, domains: Iterable[str]) -> np.ndarray:
-    """Return a mask of the candidates of the named domains; `science` includes physics, chemistry and biology."""
-    names = {name.casefold() for name in domains}
-    if "science" in names:
-        names |= set(SCIENCE)
+def domain_names(domains: Iterable[str]) -> set[str]:
+    """Return the names that are meant, without case; `science` includes physics, chemistry and biology.
 
+    >>> sorted(domain_names(["Science"]))
+    ['biology', 'chemistry', 'physics', 'science']
+    """
+    names = {name.casefold() for name in domains}
+    return names | set(SCIENCE) if "science" in names else names
+
+
+def domain_mask(candidates: Candidates, domains: Iterable[str]) -> np.ndarray:
+    """Return a mask of the candidates of the named domains (see `domain_names`); `none` names those without."""
+    names = domain_names(domains)
     wanted = [code for code, name in enumerate(candidates.domains) if (name or "none").casefold() in names]
     return np.isin(candidates.column("domain"), wanted)
 

@@ -1,5 +1,6 @@
 """The normal form: one long thought a row, the same columns in every row, written as JSONL or Parquet."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -119,8 +120,8 @@ def write_rows(path: Path, examples: Iterable[Example], overwrite: bool = False)
     """
     path = Path(path)
     check_target(path, overwrite)
-    with spooled(path, (normal_row(example) for example in examples)) as spool:
-        return write_spool(spool.spool, path).rows
+    with spooled(path, (normal_row(example) for example in examples)) as spool, published([path]):
+        return write_spool(spool, path).rows
 
 
 def check_target(path: Path, overwrite: bool = False) -> None:
@@ -135,25 +136,15 @@ def check_target(path: Path, overwrite: bool = False) -> None:
         raise ValueError(f"{path} exists. Name another file, or replace it with --overwrite.")
 
 
-class spooled:  # noqa: N801
+@contextlib.contextmanager
+def spooled(target: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[Spool]:
     """Context of a spool beside `target` that is gone afterwards, whatever happens; a killed run's is replaced."""
-
-    def __init__(self, target: Path, rows: Iterable[dict[str, Any]]) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.path = target.with_name(f".{target.name}.spool")
-        self.rows = rows
-
-    def __enter__(self) -> "spooled":
-        try:
-            self.spool = _spool(self.path, self.rows)
-        except BaseException:
-            self.path.unlink(missing_ok=True)
-            raise
-
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.path.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = target.with_name(f".{target.name}.spool")
+    try:
+        yield _spool(path, rows)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _spool(path: Path, rows: Iterable[dict[str, Any]]) -> Spool:
@@ -177,9 +168,10 @@ def write_spool(
     order: Sequence[int] | np.ndarray | None = None,
     layout: Layout = NORMAL,
     look: Callable[[Mapping[str, Any]], None] = lambda row: None,
-    before: Callable[[Written], None] = lambda written: None,
 ) -> Written:
-    """Write rows of a spool, all or those of `order`, and return what was written.
+    """Write rows of a spool, all or those of `order`, to `partial_of(path)` and return what was written.
+
+    The file still has to be published, so that several files, and what describes them, appear together.
 
     Every row of a JSONL file has the same columns, so that `datasets.load_dataset` reads it. That function takes the
     type of a column from the first 10 MiB alone; a column that gets its first value later would stop it, so the rows
@@ -192,7 +184,6 @@ def write_spool(
         order: positions of rows in the spool.
         layout: of the file's rows.
         look: is shown every row of the normal form.
-        before: is called when everything is on disk, before the file gets its name.
     """
     order = np.arange(len(spool)) if order is None else np.asarray(order, dtype=np.int64)
     used = np.frombuffer(spool.used, dtype=f"u{spool.used.itemsize}")[order]
@@ -204,22 +195,31 @@ def write_spool(
         promoted = _late_first_values(spool, order, used)
         order = np.concatenate([order[promoted], np.delete(order, promoted)])
 
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
+    write = _write_parquet if path.suffix == ".parquet" else _write_jsonl
+    write(partial, _read(spool, order, columns, look), layout.columns(columns), layout)
+    with partial.open("rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+
+    return Written(path, len(order), partial.stat().st_size, digest, has_value, len(promoted))
+
+
+def partial_of(path: Path) -> Path:
+    """Return where a file is written before it is complete; what a killed run left there is replaced."""
+    return path.with_name(f".{path.name}.partial")
+
+
+@contextlib.contextmanager
+def published(paths: Sequence[Path]) -> Iterator[None]:
+    """Context that gives the files at `partial_of(path)` their names at its end, or removes them if it fails."""
     try:
-        write = _write_parquet if path.suffix == ".parquet" else _write_jsonl
-        write(partial, _read(spool, order, columns, look), layout.columns(columns), layout)
-        with partial.open("rb+") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-
-        written = Written(path, len(order), partial.stat().st_size, digest, has_value, len(promoted))
-        before(written)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-    return written
+        yield
+        for path in paths:
+            partial_of(path).replace(path)
+    finally:
+        for path in paths:
+            partial_of(path).unlink(missing_ok=True)
 
 
 def _late_first_values(spool: Spool, order: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""`virgo-factory data convert`: any known format -> the normal form."""
+
+from pathlib import Path
+
+import typer
+
+
+def convert(
+    what: str = typer.Argument(metavar="FILE|DATASET", help="A .json, .jsonl or .parquet file, or a dataset's name."),
+    out: Path = typer.Argument(help="The file to write: .jsonl or .parquet."),
+    to: str = typer.Option(
+        "long_thought", "--to", help="long_thought: the normal form. sharegpt: messages for LLaMA-Factory without us."
+    ),
+    rejected: Path | None = typer.Option(None, "--rejected", help="A JSONL file of every row left out, and why."),
+    responses: str | None = typer.Option(
+        None, "--responses", help="Of a row with several responses: the shortest correct one, or all correct ones."
+    ),
+    formatting: str | None = typer.Option(
+        None, "--formatting", help="How rows are read; the entry's, or long_thought: recognised from the rows."
+    ),
+    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace OUT."),
+    as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
+) -> None:
+    """Write the long thoughts of any known format in the normal form: question, thought, solution, images, answer.
+
+    What cannot be converted is counted by reason and listed in the card beside OUT. Image paths stay relative to the
+    media folder; images that the rows carry as bytes are stored in OUT's folder.
+    """
+    from dataclasses import replace
+
+    from virgo_factory.adapters.options import RESPONSES
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards
+    from virgo_factory.datasets import convert as room
+    from virgo_factory.datasets.source import find_sources
+
+    for option, value, allowed in (("--to", to, room.LAYOUTS), ("--responses", responses, RESPONSES)):
+        if value is not None and value not in allowed:
+            raise ValueError(f"{option} {value}: it is one of {', '.join(allowed)}.")
+
+    sources, _ = find_sources(what, dataset_dir, formatting=formatting, media_dir=media_dir)
+    if responses:
+        sources = [replace(source, options=replace(source.options, responses=responses)) for source in sources]
+
+    with progress("reading") as told:
+        card = room.convert(sources, out, command_line(), to, rejected, overwrite, told)
+
+    more = [f"Rows left out: {rejected}"] if rejected else []
+    show_cards([card], [out], as_json, more)

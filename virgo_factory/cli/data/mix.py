@@ -1,0 +1,55 @@
+"""`virgo-factory data mix`: rows of several datasets in one file."""
+
+from pathlib import Path
+
+import typer
+
+
+def mix(
+    out: Path = typer.Argument(help="The file to write: .jsonl or .parquet."),
+    asked: list[str] = typer.Argument(
+        metavar="DATASET[DOMAINS]:AMOUNT ...",
+        help="A dataset's name or a file; of these domains (joined with +), if given; so many rows (3700, 3.7k), or a "
+        "ratio of its rows (0.5, 50%), or all of them if no amount is given.",
+    ),
+    domains: str | None = typer.Option(
+        None, "--domains", help="Amounts by domain over all datasets: math=3700,science=900,code=200,puzzle=100."
+    ),
+    rows: int | None = typer.Option(None, "--rows", min=1, help="Rows of the mix; ratios are then shares of it."),
+    seed: int = typer.Option(42, "--seed", help="Decides which rows are drawn and in which order."),
+    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace OUT."),
+    as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
+) -> None:
+    """Draw rows from several datasets into one, in the normal form.
+
+    Rows that cannot be trained on are not drawn, and of exact duplicates only the first is. What is drawn depends on the
+    rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
+    physics, chemistry and biology; `none` names rows without a domain.
+    """
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards
+    from virgo_factory.datasets import mix as room
+    from virgo_factory.datasets.measure import measure
+    from virgo_factory.datasets.source import Settings, find_sources
+
+    shares = [room.read_share(text) for text in asked]
+    sources, positions = [], {}
+    for name in dict.fromkeys(share.dataset for share in shares):
+        found, _ = find_sources(name, dataset_dir, media_dir=media_dir)
+        positions[name] = range(len(sources), len(sources) + len(found))
+        sources += found
+
+    sources_of = [positions[share.dataset] for share in shares]
+    if domains:
+        shares = room.by_domain(shares, domains)
+        sources_of = [range(len(sources))] * len(shares)
+
+    with progress("reading") as told:
+        card = room.mix(
+            sources, sources_of, lambda: measure(sources, Settings(), workers, progress=told),
+            shares, out, command_line(), seed, rows, overwrite,
+        )  # fmt: skip
+
+    show_cards([card], [out], as_json)

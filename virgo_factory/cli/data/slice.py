@@ -1,0 +1,61 @@
+"""`virgo-factory data slice`: part of a dataset, by length, domain, difficulty or number of rows."""
+
+from pathlib import Path
+
+import typer
+
+
+def slice(
+    what: str = typer.Argument(metavar="DATASET|FILE|RECIPE", help="A dataset's name, a data file or a recipe."),
+    out: Path = typer.Argument(help="The file to write: .jsonl or .parquet."),
+    rows: str | None = typer.Option(
+        None, "--rows", help="1000, or 1000,3000,5000 for OUT-1k, OUT-3k and OUT-5k, each inside the next."
+    ),
+    tokens: str | None = typer.Option(
+        None, "--tokens", help="Tokens of the response, both bounds included: 2001:4000, :2000 or 4001:"
+    ),
+    domain: str | None = typer.Option(
+        None, "--domain", help="math,puzzle; science includes physics, chemistry, biology."
+    ),
+    difficulty: str | None = typer.Option(
+        None, "--difficulty", help="medium (4-5 of 5 responses correct), hard (2-3), or values of a column difficulty."
+    ),
+    seed: int = typer.Option(42, "--seed", help="Of the order whose first rows --rows takes."),
+    tokenizer: str | None = typer.Option(
+        None, "--tokenizer", help="Folder or hub id, for --tokens; a recipe's model_name_or_path by default."
+    ),
+    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace OUT."),
+    as_json: bool = typer.Option(False, "--json", help="Print the cards as JSON."),
+) -> None:
+    """Write part of a dataset in the normal form.
+
+    Without --rows: all rows that fit, in their order. With it: the first ones of a seeded order in which every
+    beginning keeps the shares of the domains. Rows that cannot be trained on are left out.
+    """
+    from dataclasses import replace
+
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards
+    from virgo_factory.datasets import slice as room
+    from virgo_factory.datasets.measure import measure
+    from virgo_factory.datasets.source import find_sources
+
+    low, high = room.read_bounds(tokens)
+    wanted = room.Wanted(room.read_rows(rows), room.read_names(domain), room.read_names(difficulty), seed)
+    sources, settings = find_sources(what, dataset_dir, tokenizer=tokenizer, media_dir=media_dir)
+    if tokens and not settings.tokenizer:
+        raise ValueError(f"--tokens {tokens}: {what} names no tokenizer. Add --tokenizer FOLDER_OR_HUB_ID.")
+
+    settings = replace(
+        settings, cutoff_len=None, malformed="drop", min_response_tokens=low, max_response_tokens=high, max_samples=None,
+        tokenizer=settings.tokenizer if tokens else None,
+    )  # fmt: skip
+    shaped = {"response tokens": tokens, "tokenizer": settings.tokenizer}
+    with progress("reading") as told:
+        cards = room.cut(
+            sources, lambda: measure(sources, settings, workers, progress=told), out, wanted, command_line(), shaped, overwrite
+        )  # fmt: skip
+
+    show_cards(cards, room.output_files(out, sorted(set(wanted.rows))), as_json)

@@ -1,0 +1,182 @@
+"""`virgo-factory data stats`: rows, tokens and images of a dataset."""
+
+from pathlib import Path
+
+import typer
+
+
+def stats(
+    what: str = typer.Argument(metavar="DATASET|RECIPE|FILE", help="A dataset's name, a recipe or a data file."),
+    plots: Path | None = typer.Option(None, "--plots", help="Folder to put pictures (PNG) in."),
+    cutoff_len: int | None = typer.Option(
+        None, "--cutoff-len", min=1, help="Tokens at which training drops or cuts a row; the recipe's by default."
+    ),
+    tokenizer: str | None = typer.Option(
+        None, "--tokenizer", help="Folder or hub id; a recipe's model_name_or_path by default. Without: no tokens."
+    ),
+    template: str | None = typer.Option(None, "--template", help="The recipe's by default, else virgo."),
+    question_prefix: str | None = typer.Option(None, "--question-prefix", help="The recipe's by default, else none."),
+    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
+    formatting: str | None = typer.Option(None, "--formatting", help="How rows are read, if not as the entry says."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
+) -> None:
+    """Count rows, tokens and images by domain, source and format, and show how long the rows are.
+
+    Rows that cannot be trained on are counted by reason and left out of everything else. Rows longer than cutoff_len
+    are counted, and their share is shown.
+    """
+    import json
+    from dataclasses import replace
+
+    from virgo_factory.cli.data.terminal import progress
+    from virgo_factory.datasets.measure import measure
+    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.datasets.stats import measure_statistics, to_json
+
+    sources, settings = find_sources(
+        what, dataset_dir, tokenizer=tokenizer, template=template, question_prefix=question_prefix,
+        cutoff_len=cutoff_len, media_dir=media_dir, formatting=formatting,
+    )  # fmt: skip
+    unlimited = replace(settings, cutoff_len=None, max_samples=None)
+    with progress("measuring") as told:
+        found = measure_statistics(measure(sources, unlimited, workers, progress=told))
+
+    name = ", ".join(dict.fromkeys(source.name for source in sources))
+    pictures = []
+    if plots and found.all.rows:
+        from virgo_factory.datasets.plots import write_plots
+
+        pictures = write_plots(found, plots, name, settings.cutoff_len)
+
+    if as_json:
+        shown = {"dataset": name, "tokenizer": settings.tokenizer, **to_json(found, settings.cutoff_len)}
+        print(json.dumps({**shown, "plots": [str(path) for path in pictures]}, ensure_ascii=False))
+    else:
+        _show(found, name, settings)
+        if pictures:
+            print(f"\nPictures in {plots}: {', '.join(path.name for path in pictures)}")
+
+    if not found.all.rows:
+        raise typer.Exit(1)
+
+
+def _show(found, name: str, settings) -> None:
+    """Print the tables."""
+    from rich.console import Console
+
+    from virgo_factory.datasets.stats import NONE
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{_plain(name)}[/]: {found.rows_in:,} rows, ", end="")
+    several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
+    left = found.examples_in - found.all.rows
+    console.print(f"[bold]{found.all.rows:,}[/] usable{several}, {left:,} left out{':' if left else ''}")
+    width = max((len(f"{count:,}") for count in found.dropped.values()), default=0)
+    for reason, count in found.dropped.items():
+        console.print(f"  {count:>{width},}  {reason}", markup=False)
+
+    if not found.all.rows:
+        return
+
+    has_tokens = found.all.lengths.longest > 0
+    console.print()
+    console.print(_table(found, has_tokens))
+    for grouping, groups in found.by.items():
+        if set(groups) == {NONE}:
+            console.print(f"[dim]No row says its {grouping}.[/]")
+
+    if not has_tokens:
+        console.print("Tokens are not counted: name a tokenizer with --tokenizer FOLDER_OR_HUB_ID.")
+        return
+
+    console.print()
+    _histogram(console, found.all.lengths, settings.cutoff_len)
+
+
+def _table(found, has_tokens: bool):
+    """Return a table with a line for all rows and one for each domain, source and format."""
+    from rich import box
+    from rich.table import Table
+
+    from virgo_factory.datasets.stats import NONE
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("")
+    token_columns = ("tokens", "share", "mean", "median", "p95", "max") if has_tokens else ()
+    image_columns = ("images",) if found.all.images else ()
+    for column in ("rows", "share", *token_columns, *image_columns):
+        table.add_column(column, justify="right", no_wrap=True)
+
+    whole = found.all
+
+    def line(label: str, tally, style: str = "") -> None:
+        lengths = tally.lengths
+        cells = [f"{tally.rows:,}", f"{tally.rows / whole.rows:.1%}"]
+        if has_tokens:
+            cells += [f"{lengths.tokens:,}", f"{lengths.tokens / whole.lengths.tokens:.1%}", f"{lengths.mean:,.0f}"]
+            cells += [f"{value:,}" for value in (lengths.quantile(0.5), lengths.quantile(0.95), lengths.longest)]
+
+        if image_columns:
+            cells.append(f"{tally.images:,}")
+
+        table.add_row(label, *cells, style=style)
+
+    line("all", whole, "bold")
+    for grouping, groups in found.by.items():
+        if set(groups) == {NONE}:
+            continue
+
+        table.add_row(f"[bold]by {grouping}[/]")
+        shown = list(groups.items())[:SHOWN]
+        for value, tally in shown:
+            line(f"  {_plain(value)}", tally)
+
+        if len(groups) > len(shown):
+            table.add_row(f"  ... and {len(groups) - len(shown)} more (--json has them)")
+
+    return table
+
+
+SHOWN = 25
+"""Values of a domain, source or format that the table lists."""
+
+
+def _plain(text: str, most: int = 40) -> str:
+    """Return a text from a dataset for a table: on one line, not too long, and no markup."""
+    from rich.markup import escape
+
+    text = " ".join(text.split())
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return escape(text if len(text) <= most else f"{text[: most - 3]}...")
+
+
+def _histogram(console, lengths, cutoff_len: int | None) -> None:
+    """Print how many rows have which length, and what is beyond the cutoff."""
+    from virgo_factory.datasets.stats import histogram
+
+    bins = histogram(lengths)
+    most = max(rows for _, _, rows in bins)
+    ends = [(f"{start:,}", f"{stop:,}") for start, stop, _ in bins]
+    left, right = (max(map(len, texts)) for texts in zip(*ends, strict=True))
+    console.print("[bold]Length of a row in tokens[/] (question, images and response)")
+    for (start, stop), (_, last, rows) in zip(ends, bins, strict=True):
+        bar = "█" * round(40 * rows / most) or ("▏" if rows else "")
+        beyond = "[red]" if cutoff_len and last > cutoff_len else ""
+        console.print(
+            f"  {start:>{left}} to {stop:>{right}}  {beyond}{bar:40}{'[/]' if beyond else ''} {rows:>9,}  {rows / lengths.rows:6.1%}"
+        )
+
+    if not cutoff_len:
+        console.print("cutoff_len is not known: name a recipe, or give --cutoff-len.")
+        return
+
+    rows, tokens, behind = lengths.beyond(cutoff_len)
+    if rows:
+        console.print(
+            f"[red]{rows:,} rows ({rows / lengths.rows:.1%}) are longer than cutoff_len {cutoff_len:,}[/]: {tokens:,} tokens "
+            f"({tokens / lengths.tokens:.1%}) with `overlong: drop`, {behind:,} ({behind / lengths.tokens:.1%}) if cut off there."
+        )  # fmt: skip
+    else:
+        console.print(f"No row is longer than cutoff_len {cutoff_len:,}.")
