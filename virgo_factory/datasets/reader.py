@@ -31,7 +31,18 @@ _REMEDY = "Repair or remove the line; a file cut off in the middle is no data."
 
 
 class UnreadableFile(ValueError):
-    """A file that cannot be read as rows; the message lists up to 20 places."""
+    """A file that cannot be read as rows; the message lists up to 20 places.
+
+    Attributes:
+        line: 1-based, where a JSON list breaks off in the middle; 0 for anything else.
+    """
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def __reduce__(self):
+        return type(self), (str(self), self.line)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,7 @@ class Chunk:
         line: 1-based line at which it begins; 0 for a table.
         group: row group of a Parquet file.
         digest: of what it holds: equal digests, equal rows.
+        bytes: of the file that it stands for.
     """
 
     file: str
@@ -67,6 +79,7 @@ class Chunk:
     line: int
     group: int
     digest: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +340,7 @@ def _cut_lines(path: Path) -> Iterator[Chunk]:
                 content = window[:cut]
                 if not content.isspace():
                     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-                    yield Chunk(str(path), "lines", start, cut, line, 0, digest)
+                    yield Chunk(str(path), "lines", start, cut, line, 0, digest, cut)
 
                 line += content.count(b"\n")
                 start, window = start + cut, window[cut:]
@@ -362,7 +375,7 @@ def _cut_list(path: Path) -> Iterator[Chunk]:
     text = _Text(path)
 
     def chunk() -> Chunk:
-        return Chunk(str(path), "list", start, end - start, first, 0, digest.hexdigest())
+        return Chunk(str(path), "list", start, end - start, first, 0, digest.hexdigest(), end - start)
 
     try:
         for item in _items(text):
@@ -404,12 +417,16 @@ def _items(text: "_Text") -> Iterator[RawRow]:
             if mark == "]":
                 text.take(mark)
                 if text.skip_space():  # a second list, say, whose rows would be lost
-                    raise UnreadableFile(f"{text.path}:{text.line}: not JSON (text after the end of the list).")
+                    raise UnreadableFile(
+                        f"{text.path}:{text.line}: not JSON (text after the end of the list).", text.line
+                    )
 
                 return
 
             if mark != ",":
-                raise UnreadableFile(f"{text.path}:{text.line}: not JSON (expecting ',' or ']' after a row).")
+                raise UnreadableFile(
+                    f"{text.path}:{text.line}: not JSON (expecting ',' or ']' after a row).", text.line
+                )
 
             text.take(",")
             text.skip_space()
@@ -433,15 +450,15 @@ class _Text:
         try:
             more = self.file.read(max(_CHUNK, len(rest)))
         except UnicodeDecodeError as error:
-            raise UnreadableFile(self._not_utf8(error)) from None
+            raise UnreadableFile(*self._not_utf8(error)) from None
 
         if more:
             self.window, self.at = rest + more, 0
 
         return bool(more)
 
-    def _not_utf8(self, error: UnicodeDecodeError) -> str:
-        """Return where the file is not UTF-8: the first such byte, which the decoder tells within a piece only."""
+    def _not_utf8(self, error: UnicodeDecodeError) -> tuple[str, int]:
+        """Return message and line of where the file is not UTF-8: the first such byte, which the decoder tells within a piece only."""
         before = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -451,11 +468,14 @@ class _Text:
                     place = (
                         f"{self.path}:{number}: not UTF-8 (byte 0x{line[found.start]:02x} at {before + found.start})"
                     )
-                    return f"{place}. If it is Latin-1 or Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+                    return (
+                        f"{place}. If it is Latin-1 or Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+                        number,
+                    )
 
                 before += len(line)
 
-        return f"{self.path}: not UTF-8 ({error.reason}). Save the file as UTF-8."
+        return f"{self.path}: not UTF-8 ({error.reason}). Save the file as UTF-8.", 0
 
     def skip_space(self) -> str:
         """Go to the next character that is not white, and return it; "" at the end of the file."""
@@ -483,19 +503,19 @@ class _Text:
                 cut = end + 2 >= len(self.window)  # a number may go on in the next piece: 1e+5 after 1e+
                 error = None
             except RecursionError:
-                raise UnreadableFile(f"{self.path}:{self.line}: nested too deeply.") from None
+                raise UnreadableFile(f"{self.path}:{self.line}: nested too deeply.", self.line) from None
             except json.JSONDecodeError as found:
                 error = found
                 cut = found.msg.startswith("Unterminated string") or found.pos >= len(self.window) - 12
             except ValueError as found:  # a whole number of more than 4,300 digits
-                raise UnreadableFile(f"{self.path}:{self.line}: {found}") from None
+                raise UnreadableFile(f"{self.path}:{self.line}: {found}", self.line) from None
 
             if cut and self.read_on():
                 continue
 
             if error:
                 line = self.line + self.window.count("\n", self.at, error.pos)
-                raise UnreadableFile(f"{self.path}:{line}: not JSON ({error.msg}).") from None
+                raise UnreadableFile(f"{self.path}:{line}: not JSON ({error.msg}).", line) from None
 
             value = self.window[self.at : end]
             self.line += value.count("\n")

@@ -20,11 +20,14 @@ _MOST_ROWS = 4096
 def cut_table(path: Path) -> Iterator[Chunk]:
     """Yield the chunks of a Parquet or Arrow file. Raises UnreadableFile where it is none."""
     digest = file_hash(path)[:32]
-    for group, (rows, size) in enumerate(_groups(path)):
+    groups = list(_groups(path))
+    row_bytes = path.stat().st_size // max(sum(rows for rows, _ in groups), 1)
+    for group, (rows, size) in enumerate(groups):
         step = min(max(_CHUNK * rows // max(size, 1), 1), _MOST_ROWS)
         for start in range(0, rows, step):
             count = min(step, rows - start)
-            yield Chunk(str(path), "table", start, count, 0, group, f"{digest}:{group}:{start}:{count}")
+            name = f"{digest}:{group}:{start}:{count}"
+            yield Chunk(str(path), "table", start, count, 0, group, name, count * row_bytes)
 
 
 def read_table_rows(chunk: Chunk) -> Iterator[Any]:
