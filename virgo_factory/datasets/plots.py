@@ -22,9 +22,10 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
         cutoff_len: tokens at which a training run cuts or drops.
     """
     import matplotlib
+    from matplotlib.figure import Figure  # not pyplot: slower to import, and looks for a display
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    if not found.all.rows:
+        return []
 
     folder.mkdir(parents=True, exist_ok=True)
     has_tokens = found.all.lengths.longest > 0
@@ -52,13 +53,12 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
         pictures["images_per_row"] = lambda axes: _images(axes, found, name)
 
     paths = []
-    with plt.rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
+    with matplotlib.rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
         for file, draw in pictures.items():
-            figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-            draw(axes)
+            figure = Figure(figsize=(9, 5), layout="constrained")
+            draw(figure.add_subplot())
             path = folder / f"{file}.png"
             figure.savefig(path, dpi=120)
-            plt.close(figure)
             paths.append(path)
 
     return paths
