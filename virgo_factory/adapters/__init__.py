@@ -4,8 +4,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from virgo_factory.adapters import long_thought, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.adapters.messages import MESSAGE_COLUMNS
 from virgo_factory.adapters.options import REQUIRED, Options, options_of
-from virgo_factory.adapters.row import Reading, RejectedRow, attempt, check_ranking, columns_found, plain
+from virgo_factory.adapters.question_response import RESPONSE_COLUMNS
+from virgo_factory.adapters.row import (
+    IMAGE_COLUMNS,
+    QUESTION_COLUMNS,
+    Reading,
+    RejectedRow,
+    attempt,
+    check_ranking,
+    columns_found,
+    plain,
+    question_of,
+    text_of,
+)
 from virgo_factory.example import Example
 
 
@@ -38,29 +51,29 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
     return check_ranking(found, options.ranking)
 
 
+_TARGETS = {
+    # LLaMA-Factory's name: the name under which adapters look for it, and others that must not win over it
+    "messages": ("messages", MESSAGE_COLUMNS),
+    "images": ("images", IMAGE_COLUMNS),
+    "prompt": ("question", QUESTION_COLUMNS),
+    "response": ("response", RESPONSE_COLUMNS),
+}
+
+
 def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the row with plain values, and the columns that dataset_info.json names under LLaMA-Factory's names."""
+    """Return the row with plain values, and with the columns that dataset_info.json names where adapters find them."""
     row = {name: plain(value) for name, value in row.items()}
     for name, column in columns.items():
         if column not in row and name in REQUIRED:
             raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(row)}")
 
-    renamed = {column: name for name, column in columns.items() if column != name and column in row}
-    if not renamed:
-        return row
+        if column in row:
+            target, others = _TARGETS.get(name, (name, ()))
+            value = row[column]
+            row = {other: kept for other, kept in row.items() if other == column or other not in others}
+            row[target] = value
 
-    kept = {name: value for name, value in row.items() if name not in renamed and name not in renamed.values()}
-    return kept | {name: row[column] for column, name in renamed.items()}
+    if "query" in columns and row.get("query"):  # LLaMA-Factory puts it behind the prompt
+        row["question"] = f"{question_of(row)}\n{text_of(row, 'query')}"
 
-
-def to_example(row: Any, formatting: str, keep_malformed: bool = False) -> Example:
-    """Return the checked example of a raw row.
-
-    Raises:
-        RejectedRow: the row gives no example, or one that cannot be trained on as it reads.
-    """
-    (part,) = read_row(row, formatting, Options(keep_malformed)).parts
-    if isinstance(part, RejectedRow):
-        raise part
-
-    return part
+    return row

@@ -41,7 +41,7 @@ from virgo_factory.example import IMAGE, Example, Turn
 from virgo_factory.thought import BEGIN_THOUGHT, LongThought
 
 
-PAIR_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
+METADATA_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
 _CONTINUES = re.compile(r"(?:and|but|also|then|what about|how about)\b", re.IGNORECASE)
 
 
@@ -147,18 +147,19 @@ def _other(text: str, name: str | None, options: Options) -> LongThought | str:
 
 
 def _id(row: Mapping[str, Any], chat: Chat, question: str, responses: list[str]) -> str:
-    """Return the row's id; OpenMMReasoner gives several responses one id, so theirs have the response's hash, too."""
-    metadata = row.get("metadata")
+    """Return the row's id, with the hash of its responses where a source gives one id to several rows.
+
+    OpenMMReasoner's (typed contents) are one row a correct response; LongPerceptualThoughts' pairs name their question.
+    """
     known = own_id(row)
-    if known:
-        return f"{known}-{text_id(responses[-1])[:8]}" if chat.is_typed else known
+    metadata = row.get("metadata")
+    if not known and isinstance(metadata, Mapping):
+        known = next((metadata[name] for name in METADATA_IDS if isinstance(metadata.get(name), str)), "")
 
-    if isinstance(metadata, Mapping):
-        for name in PAIR_IDS:
-            if isinstance(metadata.get(name), str):
-                return metadata[name]
+    if known and (chat.is_typed or chat.asked is not None):
+        return f"{known}-{text_id(chr(10).join(responses))[:8]}"
 
-    return text_id(question)
+    return known or text_id(question)
 
 
 def prefix_of(row: Mapping[str, Any], response: LongThought | str, name: str | None) -> str:

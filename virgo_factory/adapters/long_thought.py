@@ -17,7 +17,7 @@ from virgo_factory.adapters import (
     thought_columns,
     virgo_dsd,
 )
-from virgo_factory.adapters.options import Options
+from virgo_factory.adapters.options import DIFFICULTIES, Options
 from virgo_factory.adapters.row import Reading, RejectedRow, columns_found
 
 
@@ -49,6 +49,18 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     """
     for family in FAMILIES:
         if family.recognises(row):
+            if options.difficulty and family is not virgo_dsd:
+                _check_difficulty(row, options.difficulty)
+
             return family.read(row, options)
 
     raise RejectedRow("format not known", f"{columns_found(row)}; expected one of: {EXPECTED}")
+
+
+def _check_difficulty(row: Mapping[str, Any], level: str) -> None:
+    known = row.get("difficulty")
+    if not isinstance(known, str) or known not in DIFFICULTIES:
+        raise RejectedRow("difficulty not known", f"expected {' or '.join(DIFFICULTIES)} in the column difficulty")
+
+    if known != level:
+        raise RejectedRow(f"difficulty is not {level}", f"it is {known}")

@@ -9,8 +9,11 @@ RESPONSES = ("shortest", "all")
 DIFFICULTIES = {"medium": (4, 5), "hard": (2, 3)}
 """Virgo's levels: how many of five responses are correct."""
 
+RATED = ("virgo_dsd", "long_thought")
+"""Values of `formatting` under which rows can tell their difficulty."""
+
 REQUIRED = ("messages", "prompt", "response", "chosen", "rejected")
-COLUMNS = (*REQUIRED, "images", "system", "assistant_prefix")
+COLUMNS = (*REQUIRED, "query", "images", "system", "assistant_prefix")
 """LLaMA-Factory's names of columns that some adapter reads; a row must have those of REQUIRED that are named."""
 
 
@@ -24,7 +27,8 @@ class Options:
             correct one.
         ranking: rows are preference pairs.
         columns: LLaMA-Factory's name of a column (one of COLUMNS) -> its name in the file.
-        difficulty: of rows with five scores, only those of this level (a key of DIFFICULTIES); None for all.
+        difficulty: only rows of this level (a key of DIFFICULTIES), by their five scores or their own column
+            `difficulty`; None for all.
     """
 
     keep_malformed: bool = False
@@ -55,6 +59,12 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     difficulty = entry.get("difficulty")
     if not (difficulty is None or isinstance(difficulty, str) and difficulty in DIFFICULTIES):
         raise ValueError(f"difficulty: {difficulty!r} in dataset_info.json. It is one of {', '.join(DIFFICULTIES)}.")
+
+    if difficulty and entry.get("formatting") not in RATED:
+        raise ValueError(
+            f"difficulty in dataset_info.json needs rows that tell it: formatting {' or '.join(RATED)}, "
+            f"not {entry.get('formatting')!r}."
+        )
 
     columns = entry.get("columns") or {}
     if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):

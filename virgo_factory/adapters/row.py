@@ -12,6 +12,7 @@ from virgo_factory.thought import LongThought
 
 IMAGE_COLUMNS = ("images", "image")
 QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
+ALPACA_PROMPTS = ("instruction", "prompt")
 ANSWER_COLUMNS = ("answer", "gt", "ground_truth")
 
 QWEN_VL_TOKENS = (
@@ -124,7 +125,7 @@ def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLU
         raise RejectedRow("no question", f"{columns_found(row)}; expected one of {', '.join(columns)}")
 
     question = text_of(row, column)
-    if column == "instruction" and row.get("input"):
+    if column in ALPACA_PROMPTS and row.get("input"):
         question = f"{question}\n{text_of(row, 'input')}"
 
     return question

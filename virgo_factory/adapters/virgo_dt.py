@@ -5,7 +5,15 @@ from typing import Any
 
 from virgo_factory.adapters.messages import MESSAGE_COLUMNS, message_column, read_messages
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.row import RejectedRow, columns_found, domain_of, read_images, row_id, text_of
+from virgo_factory.adapters.row import (
+    RejectedRow,
+    columns_found,
+    domain_of,
+    first_column,
+    read_images,
+    row_id,
+    text_of,
+)
 from virgo_factory.adapters.tags import parse_response
 from virgo_factory.example import Example, Turn
 
@@ -24,10 +32,11 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
     column = message_column(row)
     if "combined_text" in row or ("question" in row and column is None):
         question = text_of(row, "question")
+        named = first_column(row, ("combined_text", "response")) or "combined_text"  # response: by `columns`
         return Example(
             id=row_id(row, question),
             question=question,
-            response=parse_response(text_of(row, "combined_text"), "four_markers", keep),
+            response=parse_response(text_of(row, named), "four_markers", keep),
             images=read_images(row),
             source="virgo_dt",
             domain=domain_of(row),

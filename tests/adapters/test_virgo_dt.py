@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virgo_factory.adapters import to_example
+from virgo_factory.adapters import Options, Reading, read_row
 from virgo_factory.adapters.row import CONTROL_TOKENS, RejectedRow
 from virgo_factory.example import Example, Turn
 from virgo_factory.thought import MARKERS, REASONS, LongThought, MalformedThought
@@ -31,6 +31,17 @@ def published(**columns):
 def chat(*messages, column="messages", **columns):
     """Return a chat row; messages are (role, content) pairs."""
     return {column: [{"role": role, "content": content} for role, content in messages]} | columns
+
+
+def to_example(row, formatting="virgo_dt", keep_malformed=False):
+    """Return the one example of a row, or raise the reason why there is none."""
+    reading = read_row(row, formatting, Options(keep_malformed))
+    assert isinstance(reading, Reading) and reading.format == formatting
+    (part,) = reading.parts
+    if isinstance(part, RejectedRow):
+        raise part
+
+    return part
 
 
 def answered(question=QUESTION, response=WHOLE):
