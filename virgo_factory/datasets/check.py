@@ -11,9 +11,6 @@ from virgo_factory.example import Example
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
 
-TINY = 40
-"""Characters: a thought without spaces that is longer may be in a language that writes none."""
-
 Rule = Callable[[Example, Sequence[ImageFacts]], Iterable[Finding]]
 
 
@@ -45,7 +42,7 @@ def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable
 
             continue
 
-        if len(response.thought.split()) == 1 and len(response.thought) < TINY:
+        if _is_one_word(response.thought):
             yield Finding("thought_tiny", "warning", f"the thought is one word: {response.thought}")
         elif answer := unmentioned_answer(response.thought, response.solution):
             yield Finding(
@@ -54,6 +51,11 @@ def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable
 
         if loop := find_loop(response.thought):
             yield _loop_finding(loop)
+
+
+def _is_one_word(text: str) -> bool:
+    """Whether a text is one word; of a script without spaces, no more than four characters."""
+    return len(text.split()) == 1 and len(text) <= (40 if text.isascii() else 4)
 
 
 def _loop_finding(loop: Loop) -> Finding:

@@ -12,7 +12,7 @@ SHOWN = 20
 
 KINDS = {
     "overlong": ("longer than cutoff_len", "Raise cutoff_len, or leave it: overlong: drop does not train on them."),
-    "not_JSON": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
+    "not_json": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
     "mixed_formats": ("of another format than most rows", "Put the rows of each format into a file of its own."),
     "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
     "near_duplicate": (
@@ -34,7 +34,7 @@ KINDS = {
         "image outside media_dir",
         "Set media_dir, or VIRGO_FACTORY_MEDIA_ROOTS, as the first line says.",
     ),
-    "image_is_a_URL": ("image is a URL", "Fetch the images once and give their paths."),
+    "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
     "image_truncated": ("image cut off or damaged", "Fetch the file again."),
     "image_unreadable": ("image not readable", "Replace the file, or remove the row."),
     "image_too_large": ("image too large to decode", "Shrink it."),

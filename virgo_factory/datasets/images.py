@@ -52,7 +52,7 @@ def inspect(image: Any, media_dir: str | Path, max_pixels: int = 589_824, hub: s
     try:
         found = find_image(image, str(media_dir), hub)
     except BadMedia as error:
-        return _unreadable(error.reason.replace(" ", "_"), str(error))
+        return _unreadable(error.reason.lower().replace(" ", "_"), str(error))
 
     return _look(found, max_pixels)
 

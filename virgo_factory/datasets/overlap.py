@@ -122,7 +122,10 @@ class Overlaps:
         hit_rows, hit_grams = np.array(self._hit_rows, np.int64), np.array(self._hit_grams, np.int64)
         counted = self._rows_with[hit_grams] <= limit
         hit_rows, hit_grams = hit_rows[counted], hit_grams[counted]
-        starts = np.flatnonzero(np.append(True, hit_rows[1:] != hit_rows[:-1])) if len(hit_rows) else []
+        if not len(hit_rows):
+            return
+
+        starts = np.flatnonzero(np.append(True, hit_rows[1:] != hit_rows[:-1]))
         for start, end in zip(starts, [*starts[1:], len(hit_rows)], strict=True):
             shared: Counter[int] = Counter()
             for gram in hit_grams[start:end]:
