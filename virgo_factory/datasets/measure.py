@@ -26,8 +26,6 @@ __all__ = ["MixedFormats", "RowRecord", "cache_folder", "measure"]
 
 OVERLONG = "overlong > "
 NOT_DRAWN = "not drawn"
-ALONE = 1.0
-"""Seconds that one process works before others are started, which takes about as long."""
 
 
 class MixedFormats(ValueError):
@@ -123,7 +121,7 @@ def measure(
     rows = [0] * len(sources)
     done = 0
     try:
-        for task in run_tasks(_tasks(sources, memories), makes, count, ALONE):
+        for task in run_tasks(_tasks(sources, memories), makes, count, size):
             index, source = task.source, sources[task.source]
             if task.chunk is None:
                 yield _broken(index, rows[index], task)

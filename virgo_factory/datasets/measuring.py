@@ -98,6 +98,8 @@ class Measurer:
         self.sources, self.settings, self.rules = list(sources), settings, rules
         self._tokenizer: Any = None
         self._special: re.Pattern[str] | None = None
+        if rules:
+            from virgo_factory.datasets import check  # noqa: F401  half a second, better before the work is timed
 
     def measure(self, source: int, chunk: Chunk) -> Measured:
         """Return what the rows of a chunk give; never raises for a bad row."""

@@ -23,6 +23,10 @@ WINDOW = 8
 """Chunks a worker that may be done before the first of them is taken."""
 
 
+WORTH = 4.0
+"""Seconds of work from which it is worth to start processes, each of which needs about one to get ready."""
+
+
 @dataclass
 class Task:
     """A chunk to be measured.
@@ -47,33 +51,35 @@ class Task:
         return self.chunk is None or self.measured is not None
 
 
-def run_tasks(
-    tasks: Iterator[Task], make_measurer: Callable[[], Measurer], workers: int, alone: float
-) -> Iterator[Task]:
+def run_tasks(tasks: Iterator[Task], make_measurer: Callable[[], Measurer], workers: int, size: int) -> Iterator[Task]:
     """Yield the tasks in their order, measured.
 
     Args:
         tasks: taken as they are needed.
         make_measurer: called here, and pickled for the worker processes.
         workers: processes.
-        alone: seconds of work in this process before others are started.
+        size: bytes of all chunks; where little is left, no processes are started for it.
 
     Raises:
         ChildProcessError: a worker died; the message names its rows.
         ValueError, OSError: what the measuring raised.
     """
-    measurer, spent, first = None, 0.0, None
+    measurer, first = None, None
+    spent, done = 0.0, 0
     for task in tasks:
         if not task.is_done:
-            if workers > 1 and spent > alone:
+            if workers > 1 and done and spent / done * (size - done) > WORTH:
                 first = task
                 break
 
-            start = time.monotonic()
             measurer = measurer or make_measurer()
+            start = time.monotonic()
             task.measured = measurer.measure(task.source, task.chunk)
             task.packed = task.measured.pack()
             spent += time.monotonic() - start
+            done += task.chunk.bytes
+        elif task.chunk is not None:
+            size -= task.chunk.bytes
 
         yield task
 

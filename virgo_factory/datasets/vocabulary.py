@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json")
@@ -31,7 +31,7 @@ _PROVEN_PIECES = (_QWEN_PIECES,)
 """Expressions for which both engines cut every assigned character alike (tests/datasets/test_vocabulary.py)."""
 
 _PROVEN = {
-    "6ff8f7576cc077fd": "Qwen2, Qwen2.5 and Qwen3",
+    "a8ad7bdc1f10cc27": "Qwen2, Qwen2.5 and Qwen3",
 }
 """Vocabulary and merges (their hash) for which tiktoken's ids were proven equal."""
 
@@ -41,17 +41,22 @@ class Vocabulary:
 
     Attributes:
         special: texts of the special tokens, which a row must not hold.
-        added: texts of all added tokens, found in any text before it is merged.
+        added: text of each added token, found in any text before it is merged -> its id.
     """
 
-    def __init__(self, core: Tokenizer, fast: bool = True) -> None:
-        self._core = core
-        content = json.loads(core.to_str())
+    def __init__(self, content: dict[str, Any], merger: Any = None) -> None:
+        """Take the content of a tokenizer.json, and its tiktoken encoding where that is known already."""
+        self._content = content
         self.special = tuple(token["content"] for token in content["added_tokens"] if token["special"])
         self.added = {token["content"]: token["id"] for token in content["added_tokens"]}
-        self._merger = _merger(content) if fast else None
+        self._merger = merger or _merger(content)
         longest_first = sorted(self.added, key=len, reverse=True)
         self._split = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if self.added else None
+
+    @functools.cached_property
+    def _core(self) -> Tokenizer:
+        """The same tokenizer as `tokenizers` runs it, built when a text first needs it: that takes a second."""
+        return Tokenizer.from_str(json.dumps(self._content))
 
     @property
     def is_fast(self) -> bool:
@@ -92,9 +97,8 @@ class Vocabulary:
         if not set(tokens) & set(self.added):
             return self
 
-        content = json.loads(self._core.to_str())
-        content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in tokens]
-        return Vocabulary(Tokenizer.from_str(json.dumps(content)))
+        kept = [token for token in self._content["added_tokens"] if token["content"] not in tokens]
+        return Vocabulary({**self._content, "added_tokens": kept}, self._merger)
 
     def with_plain(self, tokens: Sequence[str]) -> "Vocabulary":
         """Return the vocabulary with plain (not special) tokens added, where each is several tokens by now."""
@@ -102,9 +106,18 @@ class Vocabulary:
         if not lacking:
             return self
 
-        core = Tokenizer.from_str(self._core.to_str())
-        core.add_tokens([AddedToken(token, normalized=False, special=False) for token in lacking])
-        return Vocabulary(core)
+        first = max([*self.added.values(), *self._content["model"]["vocab"].values()]) + 1
+        added = [_added(number, token) for number, token in enumerate(lacking, start=first)]
+        both = [*self._content["added_tokens"], *added]
+        return Vocabulary({**self._content, "added_tokens": both}, self._merger)
+
+
+def _added(number: int, text: str, **flags: bool) -> dict[str, Any]:
+    """Return an added token as tokenizer.json has it, plain by default."""
+    return {"id": number, "content": text, **{flag: flags.get(flag, False) for flag in _FLAGS}}
+
+
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 def _merger(content: dict[str, Any]) -> Any:
@@ -144,14 +157,11 @@ def _merger(content: dict[str, Any]) -> Any:
 
 def merges_hash(model: dict[str, Any]) -> str:
     """Return a hash of a byte-pair model's vocabulary and merges."""
-    digest = hashlib.sha256()
-    for token, number in sorted(model["vocab"].items(), key=lambda item: item[1]):
-        digest.update(f"{number} {token}\n".encode())
-
-    for merge in model["merges"]:
-        digest.update(f"{merge if isinstance(merge, str) else ' '.join(merge)}\n".encode())
-
-    return digest.hexdigest()[:16]
+    vocabulary = "\n".join(sorted(model["vocab"], key=model["vocab"].get))
+    ids = sorted(model["vocab"].values())
+    merges = "\n".join(merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"])
+    whole = "\0".join([vocabulary, f"{ids[0]} {ids[-1]} {len(set(ids))}", merges])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -169,41 +179,52 @@ def load_vocabulary(folder: Path) -> Vocabulary:
         ValueError: the folder holds no tokenizer that can be read without transformers.
     """
     config_file, whole = folder / "tokenizer_config.json", folder / "tokenizer.json"
-    config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
+    config = _read(config_file) if config_file.is_file() else {}
     if whole.is_file():
-        core = Tokenizer.from_file(str(whole))
+        content = _read(whole)
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         if not str(config.get("tokenizer_class", "")).startswith("Qwen2Tokenizer"):
             raise ValueError(
                 f"{folder}: no tokenizer.json, and tokenizer_class is {config.get('tokenizer_class')!r}, not "
                 "Qwen2Tokenizer. Save the tokenizer again with transformers, which writes tokenizer.json."
             )
-        core = _qwen_core(folder)
+        content = _qwen(folder)
     else:
         raise ValueError(f"{folder}: no tokenizer.json, and no vocab.json with merges.txt. Name a model's folder.")
 
-    known = core.get_added_tokens_decoder()
+    known = {token["content"] for token in content["added_tokens"]}
     for number, token in sorted(config.get("added_tokens_decoder", {}).items(), key=lambda item: int(item[0])):
-        if int(number) not in known or known[int(number)].content != token["content"]:
-            flags = {
-                key: token.get(key, False) for key in ("single_word", "lstrip", "rstrip", "normalized", "special")
-            }
-            core.add_tokens([AddedToken(token["content"], **flags)])
+        if token["content"] not in known:
+            flags = {flag: token.get(flag, False) for flag in _FLAGS}
+            content["added_tokens"].append(_added(int(number), token["content"], **flags))
 
-    return Vocabulary(core)
+    return Vocabulary({**content, "truncation": None, "padding": None, "post_processor": None})
 
 
-def _qwen_core(folder: Path) -> Tokenizer:
-    """Return the tokenizer that transformers makes of Qwen's vocab.json and merges.txt (Qwen2Converter)."""
-    from tokenizers import Regex, normalizers, pre_tokenizers
-    from tokenizers.models import BPE
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}). Fetch the tokenizer again.") from None
 
-    core = Tokenizer(BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
-    core.normalizer = normalizers.NFC()
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_QWEN_PIECES), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    return core
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not an object. Fetch the tokenizer again.")
+
+    return content
+
+
+def _qwen(folder: Path) -> dict[str, Any]:
+    """Return the tokenizer.json that transformers makes of Qwen's vocab.json and merges.txt (Qwen2Converter)."""
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+    merges = [line for line in lines if line and not line.startswith("#version")]
+    split = {"type": "Split", "pattern": {"Regex": _QWEN_PIECES}, "behavior": "Isolated", "invert": False}
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    model = {"type": "BPE", "vocab": _read(folder / "vocab.json"), "merges": merges}
+    return {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, bytes_]},
+        "decoder": None,
+        "model": {**model, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False},
+    }
