@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 
-KINDS_OF_TEXT = ("plain", "prompt", "context", "trained", "special")
-"""How a text is coloured: what the model is given, an assistant prefix, what is trained on, a control token."""
+KINDS_OF_TEXT = ("plain", "prompt", "context", "trained")
+"""How a text is coloured: what the model is given, a prefix of the response that it is given as well, what is trained on."""
 
 LONGEST_SIDE = 900
 """Pixels of the longer side of an embedded picture; larger ones are scaled down."""
@@ -29,10 +29,11 @@ _INVISIBLE = re.compile(
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of text and how it is coloured (one of KINDS_OF_TEXT)."""
+    """A piece of text and how it is coloured (one of KINDS_OF_TEXT); `dim` for a control token."""
 
     text: str
     kind: str = "plain"
+    dim: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _card(card: Card) -> Iterator[str]:
 
 
 def _text(piece: Text) -> str:
-    return f'<span class="{_escape(piece.kind)}">{_escape(piece.text)}</span>'
+    return f'<span class="{_escape(piece.kind)}{" dim" if piece.dim else ""}">{_escape(piece.text)}</span>'
 
 
 def _picture(picture: Picture) -> str:
@@ -212,10 +213,10 @@ def _picture(picture: Picture) -> str:
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1d2430; --dim: #667085; --line: #dfe3e8;
-  --prompt: #e3edfb; --context: #fff0cf; --trained: #dcf3e1; --special: #8a94a6; }
+  --prompt: #e3edfb; --context: #fff0cf; --trained: #dcf3e1; --faint: #7a8496; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #14171c; --card: #1c2027; --ink: #e4e7ec; --dim: #98a2b3; --line: #323842;
-    --prompt: #1d3150; --context: #4a3a12; --trained: #183d28; --special: #7d8899; } }
+    --prompt: #1d3150; --context: #4a3a12; --trained: #183d28; --faint: #8591a3; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -242,7 +243,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .prompt { background: var(--prompt); }
 .context { background: var(--context); }
 .trained { background: var(--trained); }
-.special { color: var(--special); font-size: .92em; }
+.dim { color: var(--faint); }
 figure { margin: .4rem 0; white-space: normal; font-family: system-ui, sans-serif; }
 figure img { display: block; max-width: 100%; max-height: 30rem; border: 1px solid var(--line); border-radius: .3rem;
   background: #fff; }
