@@ -6,10 +6,11 @@ from fractions import Fraction
 
 from virgo_factory.answers.dates import read_date, same_date
 from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
+from virgo_factory.answers.formulas import GREEK
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import RANGE, Number, as_float, read_number, unit_factor
+from virgo_factory.answers.numbers import RANGE, Number, as_float, divide, read_number, unit_factor
 from virgo_factory.answers.sequences import Sequence, read_sequence
 
 
@@ -44,8 +45,9 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return _approximate(gold, answer, question, config)
 
     bases = [_BASE.fullmatch(compact(text)) for text in (gold, answer)]
-    if all(bases):
-        equal = bases[0][1] == bases[1][1] and bases[0][2] == bases[1][2]
+    if any(bases) and (all(bases) or compact(gold).isdigit() or compact(answer).isdigit()):
+        digits = [compact(text).partition("_")[0] for text in (gold, answer)]
+        equal = digits[0] == digits[1] and (not all(bases) or bases[0][2] == bases[1][2])
         return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
 
     ranges = [re.fullmatch(RANGE, tidy(text)) for text in (gold, answer)]
@@ -80,8 +82,14 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if depth < 6 and left is not None and right is not None and _side_name(gold) == _side_name(answer):
         return same(left, right, question, config, depth + 1)
 
-    if _RELATION.search(tidy(gold)) is None and re.search(r"(?<![<>])=\s*0$", tidy(answer)):
-        return Verdict(WRONG, "other_expression", "expression")  # math-verify would take the 0 for the answer
+    equations = [len(_sides(text)) > 1 for text in (gold, answer)]
+    if depth < 6 and equations == [False, True] and not is_wordy(gold) and "\\begin" not in answer:
+        sides = _sides(answer)
+        if sides[-1] == "0" or not _is_formula(sides[-1]) and read_number(sides[-1]) is None:
+            return Verdict(WRONG, "other_expression", "expression")
+        return same(gold, sides[-1], question, config, depth + 1)
+    if equations == [True, False] and not _RELATION.search(tidy(answer)) and not is_wordy(answer):
+        return Verdict(WRONG, "other_expression", "expression")
     if known is not None or got is not None:
         words_only = gold if got is not None else answer
         if not _is_formula(words_only):
@@ -127,10 +135,6 @@ _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
-_VARIABLE_COMMANDS = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell".split()
-)
 
 
 def variables(text: str) -> frozenset[str]:
@@ -141,7 +145,7 @@ def variables(text: str) -> frozenset[str]:
     """
     found = set()
     for command, letter in _VARIABLE.findall(re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text))):
-        if letter or command in _VARIABLE_COMMANDS:
+        if letter or command in GREEK:
             found.add((letter or command).lower())
     return frozenset(found - _CONSTANTS)
 
@@ -179,20 +183,21 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 _BASE = re.compile(r"(\d+)_\{?(\d{1,2})\}?")
 """Digits with their base, such as 4343_6."""
-_RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)\s*:\s*(\d{1,6}(?:\.\d+)?)")
 
 
 def _ratios(gold: str, answer: str, known: Number | None, got: Number | None) -> Verdict | None:
     """The verdict where one side is a ratio `a:b` and the other is one too, or a number; None otherwise."""
     values = []
     for text, number in ((gold, known), (answer, got)):
+        parts = [read_number(part) for part in tidy(text).split(":")]
         if number is not None:
             values.append(number.value)
-        elif (found := _RATIO.fullmatch(tidy(text))) and Fraction(found[2]):
-            values.append(Fraction(found[1]) / Fraction(found[2]))
+        elif len(parts) == 2 and all(part is not None and not part.unit for part in parts) and parts[1].value:
+            values.append(divide(parts[0].value, parts[1].value))
     if len(values) < 2:
         return None
-    equal = values[0] == values[1]
+    one, other = map(as_float, values)
+    equal = values[0] == values[1] or abs(one - other) <= abs(one) * 1e-25
     return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
 
 
@@ -351,25 +356,26 @@ def _value_side(text: str) -> str | None:
     text = tidy(text)
     if member := _MEMBER.match(text):
         return text[member.end() :].strip()
-    found = list(_RELATION.finditer(text))
-    if not found or re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text):
+    sides = _sides(text)
+    if len(sides) < 2:
         return None
-    head, tail = text[: found[0].start()], text[found[-1].end() :]
-    if not tail.strip():
-        return None
-    if (
-        len(found) == 1
-        and _NAME.fullmatch(head.strip())
-        and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", head)
-    ):
-        return tail.strip()
-    if (
-        len(found) >= 1
-        and (read_number(head) is not None or len(found) > 1 and _NAME.fullmatch(head.strip()))
-        and read_number(tail) is not None
-    ):
-        return tail.strip()
+    named = _NAME.fullmatch(sides[0])
+    if len(sides) == 2 and named and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", sides[0]):
+        return sides[1]
+    if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
+        return sides[-1]
     return None
+
+
+def _sides(text: str) -> list[str]:
+    """The sides of an equation; nothing where one is empty or cut inside braces, or another relation stands there."""
+    text = tidy(text)
+    if text.startswith("(") and text.endswith(")") and not re.search(r"[()]", text[1:-1]):
+        text = text[1:-1]
+    sides = [side.strip() for side in _RELATION.split(text)]
+    if re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text) or not all(sides):
+        return []
+    return sides if all(side.count("{") == side.count("}") for side in sides) else []
 
 
 def _side_name(text: str) -> str:
@@ -397,6 +403,8 @@ def _sequences(
             return same(side if one is None else gold, answer if one is None else side, question, config, depth + 1)
         if is_wordy(gold) or is_wordy(answer):
             return _text(gold, answer)
+        if len(several.parts) > 1 and read_number(lone) is not None:
+            return Verdict(WRONG, "other_parts", "sequence")
         if several.brackets == "{}" and len(several.parts) == 1:
             return same(
                 gold if one is None else several.parts[0],

@@ -89,10 +89,11 @@ def _trees(texts: tuple[str, ...]) -> list[tuple]:
     bare = {match[1] for match in found if not match[4]} - set("fghFGH")
     functions = frozenset(match[1] for match in found if match[4]) - bare - _CONSTANTS
     trees = [_read(text, functions) for text in texts]
-    letters = set().union(*(_names(tree) for tree in trees))
-    if any(_names(tree) >= {name, name.swapcase()} for tree in trees for name in letters if name[0].isalpha()):
+    names = [_names(tree) for tree in trees]
+    if any(len({name.lower() for name in found}) < len(found) for found in names):
         return trees  # R and r are two things
-    if "E" in letters and "e" in letters or "I" in letters and "i" in letters:
+    both = frozenset().union(*names)
+    if both >= {"E", "e"} or both >= {"I", "i"}:
         raise Unreadable("a constant or a letter")
     return [_lowered(tree) for tree in trees]
 

@@ -41,7 +41,7 @@ _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])")
 _WORDS = re.compile(
     r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|mbox|hbox|mathrm|mathbf|mathit|mathsf|bm|operatorname"
-    r"|emph|underline|rm|bf|it)\s*\*?\s*\{([^{}]*)\}"
+    r"|emph|underline|rm|bf|it)\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}", re.DOTALL)
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")

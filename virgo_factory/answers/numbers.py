@@ -143,7 +143,7 @@ class _Reader:
                     self.look()
                     return value
                 self.operators = True
-                value = _divide(value, other) if operator in ("/", r"\div") else _multiply(value, other)
+                value = divide(value, other) if operator in ("/", r"\div") else _multiply(value, other)
             elif self.name in (r"\frac", r"\sqrt", r"\pi", "(", "{", r"\binom"):
                 mixed = (
                     self.name == r"\frac"
@@ -204,7 +204,7 @@ class _Reader:
             self.step()
             self.operators = True
             top, bottom = self.argument(), self.argument()
-            return _divide(top, bottom) if name == r"\frac" else _choose(top, bottom)
+            return divide(top, bottom) if name == r"\frac" else _choose(top, bottom)
         if name == r"\sqrt":
             self.step()
             self.operators = True
@@ -285,7 +285,8 @@ def _multiply(a, b):
     return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) * _float(b)
 
 
-def _divide(a, b):
+def divide(a, b):
+    """Return a / b, exact where both are fractions."""
     if b == 0:
         raise _NotANumber
     return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) / _float(b)
