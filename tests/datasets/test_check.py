@@ -139,10 +139,9 @@ def test_real_loops_among_cut_off_and_among_complete_responses(real_responses):
     places = {place for place, _ in complete}
     looping = [text for place, text in real_responses if place not in places and find_loop(text)]
     assert len(looping) == 124
-    for text in looping:  # each says some 40 characters at least five times
-        text = text[-10_000:]
-        pieces = Counter(text[start : start + 40] for start in range(len(text) - 39))
-        assert max(pieces.values()) >= 5
+    for text in looping:  # each says some six words at least five times
+        words = text.split()
+        assert Counter(zip(*(words[start:] for start in range(6)), strict=False)).most_common(1)[0][1] >= 5
 
 
 @pytest.mark.parametrize(

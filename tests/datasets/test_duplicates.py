@@ -95,11 +95,9 @@ def test_planted_near_duplicates_are_found_and_nothing_else():
         planted[row] = source
 
     found = {row: earlier for row, earlier, _ in near_duplicates(np.array([sketch(" ".join(text)) for text in texts]))}
-    similar = {row: max(_jaccard(texts[row], text) for text in texts[:row]) for row in planted}
-    assert all(similar[row] > 0.7 for row in found)
-    assert all(row in found for row in planted if similar[row] > 0.9)
     assert all(_jaccard(texts[row], texts[earlier]) > 0.7 for row, earlier in found.items())
-    assert set(found) <= set(planted)
+    assert all(row in found for row, source in planted.items() if _jaccard(texts[row], texts[source]) > 0.9)
+    assert set(found) <= set(planted)  # random texts are unlike each other
 
 
 def test_thousands_of_like_rows_are_linear():
