@@ -154,7 +154,7 @@ def choose(
     pools = [np.flatnonzero(pool & unique) for pool in asked]
     counts = _counts(shares, [len(pool) for pool in pools], rows, errors)
     for share, pool, count in zip(shares, pools, counts, strict=True):
-        if count > len(pool):
+        if count > len(pool) and (len(pool) or not share.domains):
             errors.append(f"{share}: {count:,} rows asked for, {len(pool):,} there.")
 
     if errors:

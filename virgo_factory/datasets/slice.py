@@ -165,7 +165,9 @@ class _Difficulty:
         return self.names[self.codes[source][number]]
 
     def there(self) -> str:
-        return ", ".join(name or "none" for name in self.names[:20])
+        """Return the difficulties that rows have, for a message."""
+        listed = ", ".join(self.names[1:21])
+        return listed or "none: no row has a column difficulty, nor a column score of five verdicts"
 
 
 def _difficulties(sources: Sequence[Source]) -> _Difficulty:

@@ -29,7 +29,7 @@ def mix(
     rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
     physics, chemistry and biology; `none` names rows without a domain.
     """
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, training
     from virgo_factory.datasets import mix as room
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import Settings, find_sources
@@ -37,7 +37,7 @@ def mix(
     shares = [room.read_share(text) for text in asked]
     sources, positions = [], {}
     for name in dict.fromkeys(share.dataset for share in shares):
-        found, _ = find_sources(name, dataset_dir, media_dir=media_dir)
+        found = training(find_sources(name, dataset_dir, media_dir=media_dir)[0])
         positions[name] = range(len(sources), len(sources) + len(found))
         sources += found
 

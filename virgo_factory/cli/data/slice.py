@@ -37,7 +37,7 @@ def slice(
     """
     from dataclasses import replace
 
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, training
     from virgo_factory.datasets import slice as room
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import find_sources
@@ -48,6 +48,7 @@ def slice(
     if tokens and not settings.tokenizer:
         raise ValueError(f"--tokens {tokens}: {what} names no tokenizer. Add --tokenizer FOLDER_OR_HUB_ID.")
 
+    sources = training(sources)
     settings = replace(
         settings, cutoff_len=None, malformed="drop", min_response_tokens=low, max_response_tokens=high, max_samples=None,
         tokenizer=settings.tokenizer if tokens else None,

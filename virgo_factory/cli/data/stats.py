@@ -25,12 +25,12 @@ def stats(
     """Count rows, tokens and images by domain, source and format, and show how long the rows are.
 
     Rows that cannot be trained on are counted by reason and left out of everything else. Rows longer than cutoff_len
-    are counted, and their share is shown.
+    are counted, and their share is shown. Of a recipe, its training datasets are meant.
     """
     import json
     from dataclasses import replace
 
-    from virgo_factory.cli.data.terminal import progress
+    from virgo_factory.cli.data.terminal import progress, training
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import find_sources
     from virgo_factory.datasets.stats import measure_statistics, to_json
@@ -39,6 +39,7 @@ def stats(
         what, dataset_dir, tokenizer=tokenizer, template=template, question_prefix=question_prefix,
         cutoff_len=cutoff_len, media_dir=media_dir, formatting=formatting,
     )  # fmt: skip
+    sources = training(sources)
     unlimited = replace(settings, cutoff_len=None, max_samples=None)
     with progress("measuring") as told:
         found = measure_statistics(measure(sources, unlimited, workers, progress=told))
@@ -69,6 +70,9 @@ def _show(found, name: str, settings) -> None:
     from virgo_factory.datasets.stats import NONE
 
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, soft_wrap=True, width=160)
+
     console.print(f"[bold]{_plain(name)}[/]: {found.rows_in:,} rows, ", end="")
     several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
     left = found.examples_in - found.all.rows
@@ -84,8 +88,9 @@ def _show(found, name: str, settings) -> None:
     console.print()
     console.print(_table(found, has_tokens))
     for grouping, groups in found.by.items():
-        if set(groups) == {NONE}:
-            console.print(f"[dim]No row says its {grouping}.[/]")
+        if len(groups) == 1:
+            (value,) = groups
+            console.print(f"[dim]No row says its {grouping}.[/]" if value == NONE else f"{grouping}: {_plain(value)}")
 
     if not has_tokens:
         console.print("Tokens are not counted: name a tokenizer with --tokenizer FOLDER_OR_HUB_ID.")
@@ -100,10 +105,8 @@ def _table(found, has_tokens: bool):
     from rich import box
     from rich.table import Table
 
-    from virgo_factory.datasets.stats import NONE
-
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     token_columns = ("tokens", "share", "mean", "median", "p95", "max") if has_tokens else ()
     image_columns = ("images",) if found.all.images else ()
     for column in ("rows", "share", *token_columns, *image_columns):
@@ -125,7 +128,7 @@ def _table(found, has_tokens: bool):
 
     line("all", whole, "bold")
     for grouping, groups in found.by.items():
-        if set(groups) == {NONE}:
+        if len(groups) == 1:
             continue
 
         table.add_row(f"[bold]by {grouping}[/]")
@@ -162,10 +165,10 @@ def _histogram(console, lengths, cutoff_len: int | None) -> None:
     left, right = (max(map(len, texts)) for texts in zip(*ends, strict=True))
     console.print("[bold]Length of a row in tokens[/] (question, images and response)")
     for (start, stop), (_, last, rows) in zip(ends, bins, strict=True):
-        bar = "█" * round(40 * rows / most) or ("▏" if rows else "")
+        bar = "█" * round(30 * rows / most) or ("▏" if rows else "")
         beyond = "[red]" if cutoff_len and last > cutoff_len else ""
         console.print(
-            f"  {start:>{left}} to {stop:>{right}}  {beyond}{bar:40}{'[/]' if beyond else ''} {rows:>9,}  {rows / lengths.rows:6.1%}"
+            f"  {start:>{left}} to {stop:>{right}}  {beyond}{bar:30}{'[/]' if beyond else ''} {rows:>9,}  {rows / lengths.rows:6.1%}"
         )
 
     if not cutoff_len:

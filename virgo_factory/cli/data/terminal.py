@@ -44,6 +44,11 @@ def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
+def training(sources: Sequence[Any]) -> list[Any]:
+    """Return the sources that are trained on; a recipe names others in `eval_dataset`."""
+    return [source for source in sources if source.role == "train"] or list(sources)
+
+
 def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more: Sequence[str] = ()) -> None:
     """Print what has been written, and the lines of dataset_info.json that read it."""
     from rich.console import Console
