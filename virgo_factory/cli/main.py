@@ -12,6 +12,7 @@ from virgo_factory.cli.lazy import lazy_group
 VERBS = {
     "data": "Add, check, look at, mix and cut datasets of long thoughts.",
     "demo": "Train a tiny Qwen2-VL on generated long thoughts and prove what happened.",
+    "doctor": "Check this environment against the tested versions and known traps.",
     "recipes": "List, show or copy the recipes that ship with the package.",
     "score": "Compare responses with gold answers: correct, wrong or unverifiable.",
 }

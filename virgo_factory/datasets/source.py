@@ -186,6 +186,11 @@ def _recipe_file(what: str) -> Path:
     return path if path.is_file() else RECIPES / find_recipe(what)
 
 
+def load_recipe(what: str) -> dict[str, Any]:
+    """Return the keys of a recipe: a .yaml file, or the name of one that ships. Raises ValueError as below."""
+    return read_recipe_file(_recipe_file(what))
+
+
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
     try:

