@@ -119,7 +119,7 @@ def test_a_changed_byte_in_a_png_is_found():
 def test_a_decompression_bomb_is_refused_by_its_header(size):
     facts = inspect(_png_header(*size), ".")
     assert _codes(facts) == [("image_too_large", "error")]
-    assert "Not decoded" in facts.findings[0].detail
+    assert f"{size[0] * size[1]:,} pixels by its header, not decoded" in facts.findings[0].detail
 
 
 def test_an_image_far_larger_than_the_budget_is_told_of():

@@ -36,18 +36,17 @@ def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable
     """Yield what looks wrong with the thoughts of the row: a word long, a loop, not the one of its answer."""
     for turn in example.turns:
         response = turn.response
-        if isinstance(response, str):  # kept as it is by `malformed: keep`
+        if isinstance(response, str):
+            yield Finding("malformed_kept", "warning")
             if loop := find_loop(response):
                 yield _loop_finding(loop)
 
             continue
 
         if _is_one_word(response.thought):
-            yield Finding("thought_tiny", "warning", f"the thought is one word: {response.thought}")
+            yield Finding("thought_tiny", "warning", response.thought)
         elif answer := unmentioned_answer(response.thought, response.solution):
-            yield Finding(
-                "answer_not_in_thought", "warning", f"the solution boxes {_short(answer)}, the thought never does"
-            )
+            yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
 
         if loop := find_loop(response.thought):
             yield _loop_finding(loop)

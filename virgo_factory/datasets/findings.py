@@ -12,16 +12,18 @@ SHOWN = 20
 
 KINDS = {
     "overlong": ("longer than cutoff_len", "Raise cutoff_len, or leave it: overlong: drop does not train on them."),
+    "benchmark_copy": ("a question of the benchmark", "Remove it, or do not report that benchmark."),
     "not_json": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
-    "mixed_formats": ("of another format than most rows", "Put the rows of each format into a file of its own."),
+    "mixed_formats": (
+        "of another format than most rows",
+        "A run stops on this. Put each format into a file of its own, or bring all to one: data convert.",
+    ),
     "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
     "near_duplicate": (
         "nearly the same as an earlier row",
         "Look at the pair; keep one, or both if they differ in what counts.",
     ),
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
-    "benchmark_copy": ("a question of the benchmark", "Remove it, or do not report that benchmark."),
-    "benchmark_overlap": ("shares 8 words in a row with a benchmark question", "Look at it: often a common phrase."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
     "answer_not_in_thought": (
         "the thought never mentions the answer that the solution boxes",
@@ -29,10 +31,13 @@ KINDS = {
     ),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
-    "image_missing": ("image missing", "Set media_dir to the folder that the paths start from."),
+    "image_missing": (
+        "image missing",
+        "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from.",
+    ),
     "image_outside_media_dir": (
         "image outside media_dir",
-        "Set media_dir, or VIRGO_FACTORY_MEDIA_ROOTS, as the first line says.",
+        "Copy the images below media_dir, or set --media-dir (media_dir: in the recipe) to a folder above them.",
     ),
     "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
     "image_truncated": ("image cut off or damaged", "Fetch the file again."),
@@ -42,8 +47,9 @@ KINDS = {
     "image_animated": ("image with several frames", "Save the frame that is meant as PNG or JPEG."),
     "image_cmyk": ("image in CMYK", "Convert it to RGB."),
     "image_ratio": ("image too long and narrow", "Cut it, or put it on a wider ground."),
+    "benchmark_overlap": ("shares 8 words in a row with a benchmark question", "Look at it: often a common phrase."),
 }
-"""Code -> words for people, and what to do. A row that is dropped for another reason has that reason as its words."""
+"""Code -> words for people, and what to do; in the order of importance. Rows dropped for another reason have its words."""
 
 REPAIR = "Repair the rows, or leave them: malformed: drop does not train on them."
 
@@ -115,5 +121,11 @@ class Findings:
             self._file.write(f"{json.dumps(found.to_json(), ensure_ascii=False)}\n")
 
     def ranked(self) -> list[Kind]:
-        """Return the kinds, most important first: errors before warnings, then by count."""
-        return sorted(self.kinds.values(), key=lambda kind: (kind.severity != "error", -kind.count, kind.code))
+        """Return the kinds, most important first: errors by count, then warnings in the order of KINDS."""
+        order = {code: number for number, code in enumerate(KINDS)}
+
+        def rank(kind: Kind) -> tuple[bool, int, int, str]:
+            is_warning = kind.severity != "error"
+            return is_warning, order.get(kind.code, 0) if is_warning else 0, -kind.count, kind.remedy
+
+        return sorted(self.kinds.values(), key=rank)

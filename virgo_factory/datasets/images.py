@@ -8,6 +8,7 @@ without a row: reference llamafactory_095.md section 5).
 import functools
 import io
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,8 @@ def _look(image: str | bytes, max_pixels: int) -> ImageFacts:
                     opened.draft(None, (1, 1))  # JPEG: read all of it, but compute an eighth of each side only
                     opened.load()
     except Image.DecompressionBombError as error:
-        return _unreadable(
-            "image_too_large", f"{name}: {str(error).rstrip('.')}. Not decoded; shrink it", (width, height)
-        )
+        pixels = re.search(r"\d+", str(error)).group()
+        return _unreadable("image_too_large", f"{name}: {int(pixels):,} pixels by its header, not decoded")
     except UnidentifiedImageError:
         return _unreadable("image_unreadable", f"{name} is not an image that Pillow knows")
     except Exception as error:  # decoders raise anything on broken bytes: SyntaxError, struct.error, IndexError, ...

@@ -1,0 +1,165 @@
+"""`virgo-factory data check`: what is wrong with the rows, and what will be trained on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from virgo_factory.datasets.audit import Report
+    from virgo_factory.datasets.findings import Kind, RowFinding
+    from virgo_factory.datasets.source import Settings
+
+
+def check(
+    what: str = typer.Argument(
+        ..., metavar="DATASET|RECIPE|FILE", help="Name in dataset_info.json, recipe, or .json, .jsonl, .parquet file."
+    ),
+    tokenizer: str | None = typer.Option(
+        None, "--tokenizer", metavar="DIR|ID", help="The model's; a recipe names it."
+    ),
+    dataset_dir: str | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    media_dir: str | None = typer.Option(None, "--media-dir", help="Folder of image paths; the file's by default."),
+    formatting: str | None = typer.Option(None, "--formatting", help="Read the rows in this way."),
+    template: str | None = typer.Option(None, "--template", help="LLaMA-Factory's name; a recipe names it."),
+    cutoff_len: int | None = typer.Option(None, "--cutoff-len", min=1, help="Tokens; a recipe names it."),
+    near: bool = typer.Option(False, "--near", help="Look for near duplicates, too."),
+    benchmark: list[str] = typer.Option(
+        [], "--benchmark", metavar="FILE[:COLUMN]", help="Questions that must not be trained on; may be repeated."
+    ),
+    strict: bool = typer.Option(False, "--strict", help="Warnings are errors."),
+    findings: Path | None = typer.Option(None, "--findings", help="Write every finding into this JSONL file."),
+    show: int = typer.Option(5, "--show", min=0, max=20, help="Findings of a kind to print."),
+    as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    no_cache: bool = typer.Option(False, "--no-cache", help="Neither use nor keep earlier measurements."),
+) -> None:
+    """Check every row through reader, adapter, template and tokenizer, and every image.
+
+    Exit code 1 where a row cannot be trained on as it is. Warnings alone leave it at 0, but for --strict.
+    """
+    import json
+
+    from rich.console import Console
+
+    from virgo_factory.cli.data.terminal import progress
+    from virgo_factory.datasets.audit import audit
+    from virgo_factory.datasets.overlap import read_benchmark
+    from virgo_factory.datasets.source import find_sources
+
+    overrides = {"media_dir": media_dir, "formatting": formatting, "template": template, "cutoff_len": cutoff_len}
+    sources, settings = find_sources(what, dataset_dir, tokenizer=tokenizer, **overrides)
+    questions = [question for file in benchmark for question in read_benchmark(file)]
+    with progress("checking") as told:
+        report = audit(
+            sources,
+            settings,
+            near=near,
+            benchmark=questions,
+            findings_file=findings,
+            workers=workers,
+            cache=None if no_cache else ...,
+            progress=told,
+        )
+
+    failed = report.count("error") > 0 or (strict and report.count("warning") > 0)
+    if as_json:
+        content = {**report.to_json(), "passed": not failed, "findings_file": str(findings) if findings else None}
+        typer.echo(json.dumps(content, ensure_ascii=False, indent=1))
+    else:
+        _print(Console(highlight=False, soft_wrap=True), report, settings, show, findings)
+
+    raise typer.Exit(int(failed))
+
+
+def _print(console: "Console", report: "Report", settings: "Settings", show: int, findings: Path | None) -> None:
+    width = max([5, *(len(f"{kind.count:,}") for kind in report.kinds)])
+    for number, kind in enumerate(report.kinds):
+        following = report.kinds[number + 1] if number + 1 < len(report.kinds) else None
+        _print_kind(console, kind, width, show, remedy=following is None or following.remedy != kind.remedy)
+
+    if not report.kinds:
+        console.print("Nothing is wrong with any row.\n", style="green")
+    else:
+        errors, warnings = report.count("error"), report.count("warning")
+        where = (
+            f" All of them: {findings}"
+            if findings
+            else " All of them with place: --findings FILE"
+            if _is_cut(report, show)
+            else ""
+        )
+        console.print(
+            f"{errors:,} error{'s' * (errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}.{where}\n",
+            markup=False,
+        )
+
+    for note in report.notes:
+        console.print(note, style="dim", markup=False)
+
+    console.print("What will be trained on", style="bold")
+    for account in report.accounts:
+        examples = f", {account.extra:,} more examples in them" if account.extra else ""
+        named = f"{account.name} ({account.format})" if account.format else account.name
+        console.print(
+            f"  {named}: {account.rows_in:,} rows in{examples}, {account.kept:,} kept, {account.dropped:,} dropped",
+            markup=False,
+        )
+        for reason, count in sorted(account.reasons.items(), key=lambda item: -item[1]):
+            console.print(f"  {count:>{width + 2},}  {reason}", markup=False)
+
+    if not any(account.kept for account in report.accounts):
+        console.print("  Nothing: no row is kept.", style="bold red")
+    elif report.tokens:
+        tokens = report.tokens
+        images = f"{tokens.image:,} image, " if tokens.image else ""
+        limit = f" of cutoff_len {settings.cutoff_len:,}" if settings.cutoff_len else ""
+        console.print(
+            f"  {tokens.total:,} tokens: {tokens.prompt - tokens.image:,} prompt, {images}"
+            f"{tokens.total - tokens.prompt:,} trained; longest row {tokens.longest:,}{limit}",
+        )
+
+
+def _print_kind(console: "Console", kind: "Kind", width: int, show: int, remedy: bool) -> None:
+    shown, indent = kind.shown[:show], " " * (width + 10)
+    details = {found.detail for found in shown} - {""}
+    same = _one_line(details.pop()) if len(details) == 1 and len(shown) > 1 else ""
+    words = f"{kind.words}: {same}" if same else kind.words
+    style = "bold red" if kind.severity == "error" else "bold yellow"
+    console.print(f"{kind.severity:<8}{kind.count:>{width},}  {words}", style=style, markup=False)
+    more = f"and {kind.count - len(shown):,} more" if kind.count > len(shown) > 0 else ""
+    if details:
+        for found in shown:
+            console.print(f"{indent}{found.place}  {_one_line(found.detail)}", markup=False)
+
+        if more:
+            console.print(f"{indent}{more}", markup=False)
+    elif shown:
+        console.print(f"{indent}{', '.join(_places(shown))}{f' {more}' if more else ''}", markup=False)
+
+    if remedy:
+        console.print(f"{indent}{kind.remedy}\n", style="dim", markup=False)
+
+
+def _places(shown: "list[RowFinding]") -> list[str]:
+    """Return the places of rows, the file named once where it is the same for neighbours."""
+    places, last = [], None
+    for found in shown:
+        is_same = found.file == last
+        places.append((f"{found.line}" if found.line else f"{found.number + 1}") if is_same else found.place)
+        last = found.file
+
+    return places
+
+
+def _one_line(text: str) -> str:
+    """Return a text from outside as it may be printed: one line, no control characters."""
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= 150 else f"{text[:147]}..."
+
+
+def _is_cut(report: "Report", show: int) -> bool:
+    return any(kind.count > show for kind in report.kinds)
