@@ -49,7 +49,7 @@ def _example(row: Mapping[str, Any]) -> Example:
     *steps, last = row["steps"]
     final = plain(row.get("final"))
     if final is None and (not _is_step(last) or _is_final(last)):
-        final = last
+        final = plain(last)
     else:
         steps.append(last)
 

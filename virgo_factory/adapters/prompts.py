@@ -27,9 +27,9 @@ _OPEN_MM_REASONER = (
 )
 _MARKERS = (
     r"Your role as an assistant involves thoroughly exploring questions through a systematic long thinking process "
-    r"before providing the final precise and accurate solutions\..{0,2000}?<\|begin_of_thought\|>.{0,2000}?"
-    r"<\|end_of_thought\|>.{0,2000}?<\|begin_of_solution\|>.{0,200}?<\|end_of_solution\|>.{0,20}?"
-    r"Now, try to solve the following question through the above guide?lines:"
+    r"before providing the final precise and accurate solutions\.(?>.{0,2000}?<\|begin_of_thought\|>)"
+    r"(?>.{0,2000}?<\|end_of_thought\|>)(?>.{0,2000}?<\|begin_of_solution\|>)(?>.{0,200}?<\|end_of_solution\|>)"
+    r"(?>.{0,20}?Now, try to solve the following question through the above guide?lines:)"
 )
 
 
@@ -40,8 +40,9 @@ def _spaced(pattern: str) -> re.Pattern[str]:
 _SYSTEM = [_spaced(pattern) for pattern in (_THINK_ANSWER, _OPEN_MM_REASONER, _MARKERS)]
 _QUESTION = _SYSTEM[-1]
 
+_WORDS = r"[^.?!\n<]*"
 _LAST_SENTENCE = re.compile(
-    r"(?:^|(?<=[.?!:])[ \t]|\n)[^.\n<]*<think>[^.\n<]*</think>[^.\n<]*<answer>[^.\n<]*</answer>[^.\n<]*\.?\s*\Z"
+    rf"(?:^|(?<=[.?!:])[ \t]|\n){_WORDS}<think>{_WORDS}</think>{_WORDS}<answer>{_WORDS}</answer>{_WORDS}\.?\s*\Z"
 )
 
 

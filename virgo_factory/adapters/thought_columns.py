@@ -93,7 +93,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         source=source_of(row) or layout.format,
         domain=domain_of(row),
         rejected=_turn_response(rejected[0]) if rejected else None,
-        assistant_prefix=prefix or "",
+        assistant_prefix=(prefix or "").replace("\r\n", "\n"),
         format=layout.format,
     )
 

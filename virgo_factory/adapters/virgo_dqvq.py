@@ -28,10 +28,11 @@ from virgo_factory.thought import REASONS, LongThought, MalformedThought
 
 
 _HEADING = re.compile(
-    r"^[ \t]*(?:#{1,6}[ \t]*)?(?:\*\*|__)?[ \t]*Final Answer[ \t]*(?:[:*_]+[ \t]*|$)", re.MULTILINE | re.IGNORECASE
+    r"^[ \t]*+(?:#{1,6}[ \t]*+)?(?:\*\*|__)?[ \t]*+Final Answer[ \t]*+(?:[:*_]++[ \t]*+|$)",
+    re.MULTILINE | re.IGNORECASE,
 )
 _BRACES = re.compile(r"\\boxed[ \t]*\{|\\.|[{}]", re.DOTALL)
-_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
 
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:

@@ -4,6 +4,7 @@ Reference: raw_formats.md section 2 (RUC-AIBOX/Virgo-Visual-Long-Thought-Dataset
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from virgo_factory.adapters import chat
@@ -45,12 +46,16 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     responses, correct = row.get("response"), flags(row.get("score"))
     _check_difficulty(correct, options.difficulty)
     column = message_column(row)
+    if column is not None and row[column] is None:
+        column = None
+
     if not isinstance(responses, list) or correct is None:
-        if column is None or row[column] is None:
+        if column is None:
             raise RejectedRow("no responses with scores, and no conversation", f"expected {', '.join(COLUMNS)}")
 
         reading = chat.read_chat(row, read_messages(row, column), [], options)
-        return Reading(FORMAT, reading.parts)
+        named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
+        return Reading(FORMAT, tuple(named))
 
     images = read_images(row)
     question = question_of(row) if row.get("question") is not None or column is None else _asked(row, column)
