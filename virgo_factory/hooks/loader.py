@@ -5,6 +5,7 @@ The four functions below take the place of LLaMA-Factory's, and hand every other
 
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, Features, NamedSplit, Value, config
+from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit, Value, config
+from datasets.fingerprint import Hasher
+from datasets.table import MemoryMappedTable
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
@@ -32,7 +36,7 @@ from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.reader import SUFFIXES, read_rows
-from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, PREFIX_FEATURE, ROW_FEATURES
+from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, PREFIX_FEATURE, RAW_COLUMNS, ROW_FEATURES
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
 from virgo_factory.hooks.template import is_ours
@@ -56,6 +60,7 @@ BATCH_BYTES = 1 << 25
 """Of raw rows converted at a time; at most BATCH_ROWS. Rows with pictures in them may be megabytes each."""
 BATCH_ROWS = 1000
 STORE = "virgo_factory_images"
+RAW_FEATURES = Features({"raw": Value("string"), "file": Value("string"), "line": Value("int64")})
 PARTS = 1 << 20
 """More than the examples of any row: row number * PARTS + part names an example."""
 
@@ -132,19 +137,37 @@ def _reading(stock: Any) -> Any:
 
 def read_table(files: list[str], cache_dir: str | None, split: str | None) -> Dataset:
     """Return a table of raw rows (columns `raw`: JSON text, `file`, `line`), cached by the files' contents."""
-    return Dataset.from_generator(
-        _raw_rows,
-        features=Features({"raw": Value("string"), "file": Value("string"), "line": Value("int64")}),
-        cache_dir=cache_dir,
-        gen_kwargs={"files": [(file, file_hash(file)) for file in files], "code": code_hash()},
-        split=NamedSplit(split or "train"),
-    )
+    key = Hasher.hash([*((file, file_hash(file)) for file in files), code_hash()])
+    path = Path(cache_dir or config.HF_DATASETS_CACHE, "virgo_factory_rows", f"{key}.arrow")
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            _write_rows(files, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    table = MemoryMappedTable.from_file(str(path))
+    return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit(split or "train"), fingerprint=key)
 
 
-def _raw_rows(files: list[tuple[str, str]], code: str) -> Iterator[dict[str, Any]]:
-    for file, _ in files:
-        for row in read_rows(file):
-            yield {"raw": row.text, "file": file, "line": row.line}
+def _write_rows(files: list[str], path: Path) -> None:
+    """Write the rows of the files as an Arrow stream, a few megabytes at a time."""
+    schema = RAW_FEATURES.arrow_schema
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
+        batch, size = {name: [] for name in RAW_COLUMNS}, 0
+        for file in files:
+            for row in read_rows(file):
+                for name, value in zip(RAW_COLUMNS, (row.text, file, row.line), strict=True):
+                    batch[name].append(value)
+
+                size += len(row.text)
+                if size > BATCH_BYTES or len(batch["raw"]) == BATCH_ROWS:
+                    stream.write_batch(pa.RecordBatch.from_pydict(batch, schema=schema))
+                    batch, size = {name: [] for name in RAW_COLUMNS}, 0
+
+        stream.write_batch(pa.RecordBatch.from_pydict(batch, schema=schema))
 
 
 def _aligning(stock: Any) -> Any:
@@ -277,13 +300,16 @@ def _preprocessing(stock: Any) -> Any:
             "batched": True,
             "batch_size": data_args.preprocessing_batch_size,
         }
-        table = dataset.map(
-            rows.preprocess_dataset,
+        media = Features({name: dataset.features[f"_{name}"] for name in ("images", "videos", "audios")})
+        table = dataset.with_format("arrow").map(
+            rows.preprocess_table,
+            fn_kwargs={"media": media},
             remove_columns=dataset.column_names,
-            features=rows.columns(*(dataset.features[name] for name in ("_images", "_videos", "_audios"))),
+            features=rows.columns(media),
             desc="Running tokenizer on dataset",
             **settings,
         )
+        table = table.with_format(None)
         kept = _note(table, "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval else "train")
         if len(kept) < len(table):
             table = table.select(kept)

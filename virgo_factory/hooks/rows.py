@@ -10,6 +10,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 from datasets import Features, Value
 from llamafactory.data.processor import (
     PackedSupervisedDatasetProcessor,
@@ -21,6 +22,7 @@ from PIL import Image
 
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.hooks.converter import ROW_FEATURES
+from virgo_factory.hooks.encoding import encode_with_context, quick
 from virgo_factory.hooks.marker_tokens import text_tokenizer
 
 
@@ -51,6 +53,11 @@ OUTSIDE = ("response < ", "response > ")
 TOKENS = [Value("int32")]
 LABELS = [Value("int64")]
 MASK = [Value("int8")]
+JUDGED = [
+    *("_prompt", "_response", "_system", "_tools", "_images", "_videos", "_audios", "_assistant_prefix"),
+    *("_row_dataset", "_row_reason", "_row_detail"),
+]
+"""Columns that deciding about a row needs; the other ROW columns go through as they are."""
 
 
 @dataclass
@@ -66,38 +73,45 @@ class _RowPolicy:
     code: str = ""
     takes_prefix = False
 
-    def columns(self, images: Any, videos: Any, audios: Any) -> Features:
+    def columns(self, media: Features) -> Features:
         """Return the schema of the tokenised table, fixed so that a first batch of dropped rows cannot spoil it."""
-        media = {"images": images, "videos": videos, "audios": audios}
         return Features({**self.token_columns, **media, **ROW_FEATURES})
 
-    def preprocess_dataset(self, examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Return one output row for every input row (LLaMA-Factory's contract: a batch of columns)."""
+    def preprocess_table(self, table: pa.Table, media: Features) -> pa.Table:
+        """Return one tokenised row for every aligned row, with the ROW columns.
+
+        Args:
+            table: a batch of aligned rows.
+            media: the columns `images`, `videos` and `audios` of the result.
+        """
         self._whole = copy.copy(self.data_args)
         self._whole.cutoff_len = NO_LIMIT
-        outputs: dict[str, list[Any]] = {name: [] for name in self.columns(None, None, None)}
         special = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
-        for i in range(len(examples["_prompt"])):
-            row = {name: column[i] for name, column in examples.items()}
-            reason, detail = row["_row_reason"] or "", row["_row_detail"] or ""
-            encoded = None
-            if not reason:
-                encoded, reason, detail = self._judge(row, special)
+        outputs: dict[str, list[Any]] = {
+            name: [] for name in [*self.token_columns, *media, "_row_reason", "_row_detail"]
+        }
+        own, self.tokenizer = self.tokenizer, quick(self.tokenizer)
+        try:
+            for row in table.select(JUDGED).to_pylist():
+                reason, detail = row["_row_reason"] or "", row["_row_detail"] or ""
+                encoded = None
+                if not reason:
+                    encoded, reason, detail = self._judge(row, special)
 
-            if encoded is None:
-                encoded = self.placeholder()
+                for name, value in (encoded or self.placeholder()).items():
+                    outputs[name].append(value)
 
-            for name, value in encoded.items():
-                outputs[name].append(value)
+                for name in media:
+                    outputs[name].append(None if reason else row[f"_{name}"])
 
-            kept = not reason
-            for name in ("images", "videos", "audios"):
-                outputs[name].append(row[f"_{name}"] if kept else None)
+                outputs["_row_reason"].append(reason)
+                outputs["_row_detail"].append(detail)
+        finally:
+            self.tokenizer = own
 
-            for name in ROW_FEATURES:
-                outputs[name].append({"_row_reason": reason, "_row_detail": detail}.get(name, row[name]))
-
-        return outputs
+        schema = self.columns(media).arrow_schema
+        unchanged = {name: table.column(name) for name in ROW_FEATURES if name not in outputs}
+        return pa.Table.from_pydict(outputs | unchanged, schema=schema)
 
     def _judge(self, row: dict[str, Any], special: list[str]) -> tuple[dict[str, Any] | None, str, str]:
         """Return the encoded row, or None with the reason and detail of dropping it."""
@@ -190,7 +204,7 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
         stock = self.template
         if row["_assistant_prefix"]:
             self.template = copy.copy(stock)
-            self.template.encode_multiturn = functools.partial(_with_prefix, stock, row["_assistant_prefix"])
+            self.template.encode_multiturn = functools.partial(encode_with_context, stock, row["_assistant_prefix"])
 
         try:
             input_ids, labels = self._encode_with(row, data_args)
@@ -198,31 +212,6 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
             self.template = stock
 
         return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}, len(input_ids)
-
-
-def _with_prefix(template: Any, prefix: str, tokenizer: Any, messages: list[dict[str, str]], *rest: Any) -> list[Any]:
-    """Return the template's (source, target) pairs with the response's beginning in the last source, as context.
-
-    The row is the same tokens as without a prefix. A token that holds the end of the prefix and the beginning of what
-    follows goes to the context: no text of the prefix is ever a target.
-
-    Raises:
-        ValueError: the tokens of the beginning cannot be told apart from the rest.
-    """
-    *earlier, (source, target) = template.encode_multiturn(tokenizer, messages, *rest)
-    response = messages[-1]["content"]
-    if not response.startswith(prefix):
-        raise ValueError(f"assistant_prefix is not how the response begins: {prefix[:80]!r}, {response[:80]!r}")
-
-    if not tokenizer.is_fast:
-        raise ValueError("assistant_prefix needs a fast tokenizer. Remove use_fast_tokenizer: false.")
-
-    found = tokenizer(response, add_special_tokens=False, return_offsets_mapping=True)
-    context = sum(begin < len(prefix) for begin, _ in found["offset_mapping"])
-    if target[:context] != found["input_ids"][:context]:
-        raise ValueError("assistant_prefix: the template puts a text before the response. Use template: virgo.")
-
-    return [*earlier, (source + target[:context], target[context:])]
 
 
 def _is_broken(images: list[str]) -> bool:

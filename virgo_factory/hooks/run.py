@@ -305,7 +305,8 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
         *("tool_format", "max_samples", "val_size", "mix_strategy", "interleave_probs", "dataset", "eval_dataset"),
         *("overlong", "malformed", "min_response_tokens", "max_response_tokens"),
     )
-    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()), ensure_ascii=True)
+    # Half a second, so only where it is compared.
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items())) if data_args.tokenized_path else ""
     return {
         **{key: getattr(data_args, key) for key in keys},
         "question_prefix": read_prefix(data_args.question_prefix),  # the text: a file may be edited
