@@ -54,7 +54,8 @@ class Tokens:
 
     Attributes:
         prompt: all that is context: system message, questions, images, turn heads, a prefix of the response.
-        response: the rendered responses without their ends of turn, markers as text (the bounds' measure).
+        response: the rendered responses (of a pair both) without their ends of turn, markers as text: what the bounds
+            look at.
         image: those of images, in `prompt` as well.
         total: the whole row; of a preference pair its longer side.
     """
@@ -228,7 +229,10 @@ class RowTokenizer:
 
         total = prompt + trained
         if example.rejected is not None:
-            total += max(count(render(example.rejected) + _END) - whole, 0)
+            rejected = render(example.rejected)
+            other = count(rejected + _END)
+            total += max(other - whole, 0)
+            response += self._response(rejected, other)
 
         if example.assistant_prefix:
             context = self.vocabulary.tokens_before(answer, len(example.assistant_prefix))
