@@ -1,6 +1,6 @@
 """How often our verdicts agree with recorded labels, against peers, and how fast they are.
 
-python benchmarks/answers.py [--only NAME] [--workers 2] [--no-peers] [--no-speed] [--disagreements FILE]
+python benchmarks/answers.py [--only NAME] [--workers 2] [--no-peers] [--no-speed | --only-speed] [--disagreements FILE]
 
 One row a file: n, agreement (raw; without the labels shown to be wrong), false positives, false negatives, unverifiable,
 math-verify alone on the whole response, and the file's own recorded parsing compared with the gold as text.
@@ -10,7 +10,9 @@ math-verify alone on the whole response, and the file's own recorded parsing com
 import argparse
 import csv
 import json
+import multiprocessing
 import random
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -565,10 +567,28 @@ def _loop(pairs: list[tuple[Any, str, bool, bool]]) -> int:
     return sum(math_verify(gold, response, letters) is label for gold, response, label, letters in pairs)
 
 
-def speed(workers: int) -> None:
-    """Print verdicts a second on the skythought and MMMU-Pro responses: ours, and math-verify in a loop, on the same cores."""
-    import multiprocessing
+def _warm_loops(processes: int, parts: list) -> tuple[float, int]:
+    """Run math-verify over each part in a process of its own; the time at which all had been started, and the agreements."""
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.map(_loop, [[("x", "$x$", True, False)]] * (4 * processes), chunksize=1)
+        running = time.perf_counter()
+        agreed = sum(pool.map(_loop, parts, chunksize=1))
+        pool.close()
+        pool.join()
+    return running, agreed
 
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def speed(workers: int) -> None:
+    """Print verdicts a second on the skythought and MMMU-Pro responses: ours, and math-verify in a loop, on the same cores.
+
+    Beside the clock, processor seconds of the worker processes are counted (start and import included, the same tasks without
+    responses taken off): they hardly change with what else runs on the machine.
+    """
     wrong = wrong_labels()
     for family in ("skythought", "mmmu-pro"):
         cases, labels = [], []
@@ -578,7 +598,13 @@ def speed(workers: int) -> None:
                     cases.append(case)
                     labels.append(case.label != ((name, case.id) in wrong))
         # Both sides are timed without and with the start of their processes and the import of math-verify.
-        warm = [Task(f"\\boxed{{x+{index}x}}", f"{index + 1}x") for index in range(8 * workers)]
+        warm = [
+            Task(rf"\boxed{{\lfloor x\rfloor+{index}}}", rf"\lceil x\rceil+{index}") for index in range(8 * workers)
+        ]
+        used = _children_seconds()
+        list(score_many(warm, workers=workers))
+        start_used = _children_seconds() - used
+        used = _children_seconds()
         started = time.perf_counter()
         stream = score_many([*warm, *(Task(c.response, c.gold, c.question, c.config) for c in cases)], workers=workers)
         for _ in warm:
@@ -589,26 +615,32 @@ def speed(workers: int) -> None:
         agreed = sum(verdict.correct is label for verdict, label in zip(verdicts, labels, strict=True))
         n = len(cases)
         ours, ours_cold = n / (ended - running), n / (ended - started)
+        ours_used = _children_seconds() - used - start_used
         print(
             f"{family}: {n} responses, {workers} processes. Ours: {ours:.0f} verdicts/s ({ours_cold:.0f} with the start), "
-            f"agreement {agreed / n:.4f}",
+            f"agreement {agreed / n:.4f}, {ours_used:.1f} processor seconds",
             flush=True,
         )
         for processes in (1, workers):
             for letters in (False, True) if family == "mmmu-pro" else (False,):
                 pairs = [(case.gold, case.response, label, letters) for case, label in zip(cases, labels, strict=True)]
+                used = _children_seconds()
+                _warm_loops(processes, [])
+                start_used = _children_seconds() - used
+                used = _children_seconds()
                 started = time.perf_counter()
-                with multiprocessing.get_context("spawn").Pool(processes) as pool:
-                    pool.map(_loop, [[("x", "$x$", True, False)]] * (4 * processes), chunksize=1)
-                    running = time.perf_counter()
-                    parts = [pairs[index::processes] for index in range(processes)]
-                    theirs_agreed = sum(pool.map(_loop, parts, chunksize=1))
-                    ended = time.perf_counter()
+                running, theirs_agreed = _warm_loops(
+                    processes, [pairs[index::processes] for index in range(processes)]
+                )
+                ended = time.perf_counter()
+                theirs_used = _children_seconds() - used - start_used
                 theirs, theirs_cold = n / (ended - running), n / (ended - started)
                 how = "with its string extraction, " if letters else ""
                 print(
                     f"  math-verify, {how}{processes} loop(s): {theirs:.1f} verdicts/s ({theirs_cold:.1f} with the start), "
-                    f"agreement {theirs_agreed / n:.4f}; ratio {ours / theirs:.1f} ({ours_cold / theirs_cold:.1f} with the start)",
+                    f"agreement {theirs_agreed / n:.4f}, {theirs_used:.1f} processor seconds; "
+                    f"ratio {ours / theirs:.1f} ({ours_cold / theirs_cold:.1f} with the start), "
+                    f"in processor seconds {theirs_used / ours_used:.1f}",
                     flush=True,
                 )
 
@@ -620,8 +652,12 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-peers", action="store_true", help="leave math-verify out (minutes)")
     parser.add_argument("--no-speed", action="store_true")
+    parser.add_argument("--only-speed", action="store_true", help="print the speed alone")
     parser.add_argument("--disagreements", type=Path, help="write what does not agree to this file")
     arguments = parser.parse_args()
+    if arguments.only_speed:
+        speed(arguments.workers)
+        return 0
     reached = table(arguments.only, arguments.workers, not arguments.no_peers, arguments.disagreements)
     if not arguments.only:
         print()

@@ -11,7 +11,7 @@ from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.numbers import RANGE, Number, as_float, divide, read_number, unit_factor
-from virgo_factory.answers.sequences import Sequence, read_sequence
+from virgo_factory.answers.sequences import Sequence, read_interval, read_sequence
 
 
 _BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "y": True, "n": False,
@@ -20,6 +20,11 @@ _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 _MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
 _NAME = re.compile(r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.]*[A-Za-z][A-Za-z\\_{}()|:0-9 ,'/∠△$.]*")
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
+_INTERVALS = ("()", "[]", "[)", "(]")
+_CONDITION = re.compile(
+    r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
+)
+"""A value with the condition under which it holds."""
 _MEMBER = re.compile(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])")
 
 
@@ -68,11 +73,27 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if (verdict := _ratios(gold, answer, known, got)) is not None:
         return verdict
 
+    signs = [re.fullmatch(r"[-+]?\\infty", compact(text)) for text in (gold, answer)]
+    if any(signs) and (known is not None or got is not None or all(signs)):
+        equal = all(signs) and signs[0][0].strip("+") == signs[1][0].strip("+")
+        return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
+
     one, other = read_sequence(gold), read_sequence(answer)
+    bounds = read_interval(gold), read_interval(answer)
+    if any(bounds):
+        named = {_side_name(bound[0]) for bound in bounds if bound}
+        spans = [bound[1] if bound else found for bound, found in zip(bounds, (one, other), strict=True)]
+        if len(named) == 1 and all(span is not None and span.brackets in _INTERVALS for span in spans):
+            return _sequences(*spans, gold, answer, question, config, depth) or Verdict(
+                WRONG, "other_parts", "sequence"
+            )
     if (one or other) and depth < 4:
         verdict = _sequences(one, other, gold, answer, question, config, depth)
         if verdict is not None:
             return verdict
+
+    if depth < 6 and (held := _CONDITION.fullmatch(tidy(answer))) and not _CONDITION.fullmatch(tidy(gold)):
+        return same(gold, held["value"], question, config, depth + 1)
 
     left, right = _value_side(gold), _value_side(answer)
     if depth < 6 and left is not None and right is None and not _RELATION.search(tidy(answer)):
@@ -413,7 +434,7 @@ def _sequences(
                 config,
                 depth + 1,
             )
-        if several.brackets in ("()", "[]", "[)", "(]", "matrix") or re.search(
+        if several.brackets in (*_INTERVALS, "matrix") or re.search(
             r"[<>]|\\(?:le|ge|cup|setminus|pm)(?![A-Za-z])", lone
         ):
             return None
@@ -439,7 +460,7 @@ def _sequences(
     if len(left) != len(right):
         return Verdict(WRONG, "other_parts", "sequence")
 
-    ordered = config.ordered_lists or bool(pair & {"()", "[]", "[)", "(]", "matrix"})
+    ordered = config.ordered_lists or bool(pair & {*_INTERVALS, "matrix"})
     tolerances = question.tolerance if isinstance(question.tolerance, tuple) else None
 
     def alike(index: int, first: str, second: str) -> bool | None:

@@ -72,6 +72,41 @@ def read_sequence(text: str) -> Sequence | None:
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
 
 
+_COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
+_COMPARED_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\(\s*[A-Za-z]\s*\))?")
+
+
+def read_interval(text: str) -> tuple[str, Sequence] | None:
+    r"""Return the name that an inequality bounds, and the interval it may lie in; None for anything else.
+
+    >>> read_interval(r"1 < x \le 4"), read_interval("2 > x")[1].parts, read_interval("x < y < 2")
+    (('x', Sequence(brackets='(]', parts=('1', '4'), columns=0)), ('-\\infty', '2'), None)
+    """
+    sides = _COMPARED.split(tidy(text[:4_000]))
+    if not 3 <= len(sides) <= 5 or not all(sides):
+        return None
+    if sides[1][-2:] in ("ge", ">=") or sides[1][0] == ">":
+        sides = sides[::-1]
+        upward = (">", ">=", "\\ge")
+    else:
+        upward = ("<", "<=", "\\le")
+    terms, signs = sides[::2], sides[1::2]
+    if not all(sign in upward for sign in signs):
+        return None
+    names = [bool(_COMPARED_NAME.fullmatch(term)) and term != "\\infty" for term in terms]
+    if sum(names) != 1 or any(re.search(r"[,=]|\\(?:cup|lor|land|ne)(?![A-Za-z])", term) for term in terms):
+        return None
+    if len(terms) == 2:  # one side is open
+        ends = ("-\\infty", terms[1]) if names[0] else (terms[0], "\\infty")
+        signs = ("<", signs[0]) if names[0] else (signs[0], "<")
+    elif names[1]:
+        ends = terms[0], terms[2]
+    else:
+        return None
+    brackets = ("(" if signs[0] in "<>" else "[") + (")" if signs[1] in "<>" else "]")
+    return terms[names.index(True)], Sequence(brackets, ends)
+
+
 def _split(text: str) -> tuple[str, ...]:
     """Split at commas, semicolons and "and"/"or" outside brackets; a thousands comma does not split."""
     if ";" in text and "," in text and (groups := _split_at(text, ";")) and len(groups) > 1:
