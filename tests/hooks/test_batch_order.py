@@ -141,6 +141,34 @@ def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
             assert epoch_of(resumed) == epochs[epoch + 1]
 
 
+@pytest.mark.parametrize(("per_device", "ranks"), [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2)])
+def test_gradients_of_balanced_are_those_of_shuffle(hook, per_device, ranks):
+    """The stock loss with a processor: a token mean a micro-batch, their mean over micro-steps and ranks."""
+    dataset = table(45)
+    torch.manual_seed(0)
+    targets = [torch.randint(50, (len(ids),)) for ids in dataset["input_ids"]]
+    model = torch.nn.Linear(8, 50).double()
+    inputs = [torch.randn(len(ids), 8, dtype=torch.float64) for ids in dataset["input_ids"]]
+
+    def gradients(make_sampler):
+        found = []
+        for batch in global_batches(epoch_of(loaders(dataset, make_sampler, ranks, per_device)), accumulation=4):
+            model.zero_grad()
+            for rows in batch:
+                logits = model(torch.cat([inputs[row] for row in rows]))
+                loss = torch.nn.functional.cross_entropy(logits, torch.cat([targets[row] for row in rows]))
+                (loss / len(batch)).backward()
+
+            found.append(model.weight.grad.clone())
+
+        return torch.stack(found)
+
+    def balanced(rows):
+        return hook.BatchOrderSampler("balanced", rows, ranks=ranks, per_device=per_device, accumulation=4)
+
+    torch.testing.assert_close(gradients(balanced), gradients(RandomSampler), rtol=1e-12, atol=1e-14)
+
+
 def test_lengths_of_any_dataset(hook):
     """Selected, shuffled, sliced, joined and split datasets look through `_indices`."""
     rows, more = table(50), table(20, seed=1)
