@@ -6,6 +6,7 @@ row group at a time; what was found stands in an append-only file, so that a run
 """
 
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -31,7 +32,6 @@ from virgo_factory.datasets.produce import Inputs
 from virgo_factory.datasets.reader import read_source
 from virgo_factory.datasets.source import INFO, Source, read_info
 from virgo_factory.prefix import read_prefix
-from virgo_factory.recipes import replace_file
 
 
 ORIGIN = "lmms-lab/LLaVA-OneVision-Data"
@@ -78,6 +78,7 @@ class Report:
         by_config: kept rows by the config their image is from.
         unmatched: reason -> rows.
         images: different images that the kept rows show.
+        searched: configs of which every file was read, by this call or an earlier one.
     """
 
     out: Path
@@ -87,6 +88,7 @@ class Report:
     by_config: Mapping[str, int]
     unmatched: Mapping[str, int]
     images: int
+    searched: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def materialize(
         return _write(dataset, wanted, state, out)
 
 
-def describe(report: Report, dataset: Source, origin: str, configs: Sequence[str], command: str) -> list[Path]:
+def describe(report: Report, dataset: Source, origin: str, command: str) -> list[Path]:
     """Write the dataset_info.json entry and the card of what `materialize` made, and return their paths."""
     path = report.out / ROWS
     entry = {"file_name": ROWS, "formatting": "virgo_dsd"}
@@ -181,7 +183,7 @@ def describe(report: Report, dataset: Source, origin: str, configs: Sequence[str
         kept=report.kept,
         dropped=report.unmatched,
         by={"config": report.by_config},
-        settings={"images from": origin, "configs": list(configs), "different images": report.images},
+        settings={"images from": origin, "configs": list(report.searched), "different images": report.images},
         media_dir=str(report.out),
         entry={dataset.name: entry},
         notes=(
@@ -201,10 +203,15 @@ def match_text(question: str) -> str:
     >>> match_text("<image>\nHint: Give the letter.\nQuestion: Is Red the  minimum?\nGive a very brief answer.")
     'is red the minimum?'
     """
-    text = question.replace("<image>", " ").replace(read_prefix("virgo"), " ").strip()
+    text = question.replace("<image>", " ").replace(_virgo_prefix(), " ").strip()
     text = _QUESTION.sub("", _HINT.sub("", text))
     text = _LAST_SENTENCE.sub("", text) or text
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+
+
+@functools.cache
+def _virgo_prefix() -> str:
+    return read_prefix("virgo")
 
 
 def match_answer(answer: str) -> str:
@@ -316,7 +323,7 @@ class _State:
         self.several = np.zeros(count, dtype=bool)
         self.image = np.zeros((count, 16), dtype=np.uint8)
         self.line = np.zeros(count, dtype=np.int64)  # byte in the file at which the find is told in full
-        self.done: set[tuple[str, str, int, int | None]] = set()
+        self.done: dict[tuple[str, str, int, int | None], None] = {}
         self.listing: dict[str, list[Shard]] = {}
         self.revision: str | None = None
         self.digest = wanted.digest
@@ -373,7 +380,7 @@ class _State:
 
     def _take(self, entry: dict[str, Any], start: int) -> None:
         if "done" in entry:
-            self.done.add(tuple(entry["done"]))
+            self.done[tuple(entry["done"])] = None
         elif "shards" in entry:
             self.revision = entry["revision"]
             self.listing[entry["config"]] = [Shard(entry["config"], name, size) for name, size in entry["shards"]]
@@ -506,7 +513,7 @@ def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) ->
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             columns = {"id", "image", "conversations"}
             if not columns <= set(file.schema_arrow.names) or file.schema_arrow.field("image").type.num_fields < 2:
                 raise ValueError(
@@ -608,7 +615,9 @@ def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
             pixels.save(buffer, "PNG")
             content = buffer.getvalue()
 
-        replace_file(folder / known, content)
+        partial = folder / f".{known}.partial"  # no fsync: a loss of power is noticed at the end, a kill loses nothing
+        partial.write_bytes(content)
+        partial.replace(folder / known)
 
     return {"image": known, "width": pixels.width, "height": pixels.height}
 
@@ -638,7 +647,7 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
                 unmatched[reason] += 1
                 rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}) + "\n")
 
-    if gone := [name for name in sorted(shown) if not (out / IMAGES / name).is_file()]:
+    if gone := [name for name in sorted(shown) if not _is_there(out / IMAGES / name)]:
         raise ValueError(
             f"{out / IMAGES}: {len(gone)} images are gone, {gone[0]} first. Remove {state.path} and begin anew."
         )
@@ -653,7 +662,10 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
     shutil.rmtree(out / DOWNLOADS, ignore_errors=True)
     by_name = int((matched & (state.level >= state.TEXT + state.NAME)).sum())
     counted = dict(unmatched.most_common())
-    report = Report(out, len(matched), int(matched.sum()), by_name, dict(by_config.most_common()), counted, len(shown))
+    searched = list(dict.fromkeys(config for config, _, _, group in state.done if group is None))
+    report = Report(
+        out, len(matched), int(matched.sum()), by_name, dict(by_config.most_common()), counted, len(shown), searched
+    )
     if not report.kept:
         why = ", ".join(f"{count} {reason}" for reason, count in counted.items())
         raise ValueError(
@@ -661,6 +673,10 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
         )
 
     return report
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _named(raw: Any) -> dict[str, Any]:

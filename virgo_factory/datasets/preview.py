@@ -9,6 +9,7 @@ from typing import Any
 
 from virgo_factory.adapters import Options, read_row
 from virgo_factory.adapters.row import QWEN_VL_TOKENS, RejectedRow, own_id
+from virgo_factory.datasets.entry import is_pair
 from virgo_factory.datasets.images import inspect
 from virgo_factory.datasets.media import find_image
 from virgo_factory.datasets.page import Card, Picture, Section, Text, scaled, visible
@@ -208,8 +209,8 @@ def _find_rows(sources: Sequence[Source], wanted: str) -> Iterator[tuple[Source,
 
 def _options(source: Source, raw: Any) -> Options:
     """Return how to read a row: a file that has no entry yet does not say whether its rows are preference pairs."""
-    is_pair = not source.entry and isinstance(raw, dict) and {"chosen", "rejected"} <= set(raw)
-    return replace(source.options, ranking=True) if is_pair else source.options
+    pair = not source.entry and is_pair(raw)
+    return replace(source.options, ranking=True) if pair else source.options
 
 
 def _is_id(raw: Any, source: Source, sought: str) -> bool:

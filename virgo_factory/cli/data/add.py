@@ -1,0 +1,85 @@
+"""`virgo-factory data add`: from a file or a hub dataset to an entry that LLaMA-Factory trains on."""
+
+from pathlib import Path
+
+import typer
+
+
+def add(
+    name: str = typer.Argument(help="What recipes will call it: dataset: NAME."),
+    what: str = typer.Argument(
+        metavar="FILE|HUB_ID", help="A .json, .jsonl or .parquet file, or OWNER/NAME of the hub."
+    ),
+    dataset_dir: Path = typer.Option(Path(), "--dataset-dir", help="Folder of dataset_info.json."),
+    formatting: str | None = typer.Option(
+        None,
+        "--formatting",
+        help="long_thought (recognises the format; the default), virgo_dt, virgo_dsd or virgo_dqvq.",
+    ),
+    subset: str | None = typer.Option(None, "--subset", help="Of a hub dataset: its config."),
+    split: str | None = typer.Option(None, "--split", help="Of a hub dataset; train by default."),
+    media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
+    tokenizer: str | None = typer.Option(None, "--tokenizer", help="Folder or hub id of a model, to count tokens."),
+    as_json: bool = typer.Option(False, "--json", help="Print what was found as JSON."),
+) -> None:
+    """Recognise a file's format, count the rows that would be trained on, and write its entry into dataset_info.json.
+
+    Other entries keep their place and their look; a name that is taken is left alone.
+    """
+    import json
+    from dataclasses import asdict
+
+    from virgo_factory.cli.data.terminal import progress
+    from virgo_factory.datasets.entry import Recognised, UnreadHub, check_name, entry_of, recognise, write_entry
+
+    check_name(name, dataset_dir)
+    entry = entry_of(what, dataset_dir, formatting or "long_thought", subset, split)
+    unchecked = ""
+    with progress("reading") as told:
+        try:
+            found = recognise(name, entry, dataset_dir, media_dir, tokenizer, told)
+        except UnreadHub as error:
+            if not formatting:
+                raise ValueError(f"{error} Or say its --formatting: the entry is then written unchecked.") from None
+
+            found, unchecked = Recognised(entry, media_dir), str(error)
+
+    path = write_entry(dataset_dir, name, found.entry)
+    train = _command(name, dataset_dir, found)
+    if as_json:
+        told = {**asdict(found), "media_dir": str(found.media_dir) if found.media_dir else None}
+        typer.echo(
+            json.dumps({"name": name, "dataset_info": str(path), "unchecked": unchecked, "next": train, **told})
+        )
+        return
+
+    if unchecked:
+        typer.echo(f"Not checked: {unchecked}")
+    else:
+        dropped = sum(found.dropped.values())
+        typer.echo(f"{found.format}: {found.rows:,} rows, {found.kept:,} kept, {dropped:,} dropped")
+        for reason, count in found.dropped.items():
+            typer.echo(f"  {count:,} {reason}: {found.first[reason]}")
+
+        if tokenizer:
+            typer.echo(f"{found.tokens:,} tokens, the longest row {found.longest:,}")
+
+    typer.echo(f"In {path}:\n  {json.dumps(name)}: {json.dumps(found.entry, ensure_ascii=False)}")
+    typer.echo(f"Next:\n  {train}")
+
+
+def _command(name: str, folder: Path, found) -> str:
+    """Return the command that trains on the new dataset."""
+    import shlex
+
+    words = ["llamafactory-cli", "train", "recipes/virgo7b_dt.yaml", f"dataset={name}", f"output_dir=saves/{name}"]
+    if folder != Path():
+        words.append(f"dataset_dir={folder}")
+
+    if found.media_dir:
+        words.append(f"media_dir={found.media_dir}")
+
+    if found.entry.get("ranking"):
+        words.append("stage=dpo")
+
+    return shlex.join(words)
