@@ -436,6 +436,15 @@ def typed(*urls, text=ASKED, id="wemath-9", answer="B"):
     }
 
 
+def test_an_object_of_lists_is_a_list_of_objects():
+    """What `datasets` makes of a sequence of objects."""
+    row = {"conversations": {"from": ["human", "gpt"], "value": [ASKED, THINK]}}
+    assert part(row).response == LONG_REST
+    assert part({"conversations": {"from": ["human", "gpt"], "value": [ASKED]}}).reason.endswith(
+        "not a list of messages"
+    )
+
+
 def test_typed_contents_hold_their_images():
     example = part(typed("wemath/9.png"))
     assert (example.images, example.question) == (("wemath/9.png",), f"<image>{ASKED}")

@@ -30,7 +30,10 @@ ADAPTERS: dict[str, Callable[..., Example | Reading]] = {
     "virgo_dqvq": virgo_dqvq.adapt,
     "long_thought": long_thought.adapt,
 }
-"""`formatting:` in dataset_info.json -> adapter: (row, options) -> its one Example, or a Reading; raises RejectedRow."""
+"""`formatting:` in dataset_info.json -> adapter: (row, options) -> its one Example, or a Reading.
+
+An adapter may raise RejectedRow; `read_row` does not, and checks what it returns.
+"""
 
 
 def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading:

@@ -1,8 +1,8 @@
 """Message lists in from/value or role/content, the responses in any of the tag sets.
 
 Reference raw_formats.md: sections 4 and 6 (Sky-T1, Bespoke-Stratos, OpenThoughts), 8 (LLaVA-CoT), 9 (Vision-R1), 10
-(Mulberry), 12 (R1-Onevision), 13 (MMR1), 14 (OpenMMReasoner: typed contents), 15 (LongPerceptualThoughts: context prefix
-and preference pairs). What sets them apart is the tags of their responses and optional columns, not the layout.
+(Mulberry), 12 (R1-Onevision), 13 (MMR1), 14 (OpenMMReasoner: typed contents), 15 (LongPerceptualThoughts: context
+prefix and preference pairs). They differ in the tags of their responses and in optional columns, not in the layout.
 """
 
 import re
@@ -36,7 +36,7 @@ from virgo_factory.adapters.row import (
     text_id,
     with_image,
 )
-from virgo_factory.adapters.tags import FORMATS, format_of, parse_response, shown_format
+from virgo_factory.adapters.tags import FORMATS, format_of, parse_response, shows
 from virgo_factory.example import IMAGE, Example, Turn
 from virgo_factory.thought import BEGIN_THOUGHT, LongThought
 
@@ -61,8 +61,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
     """Return the examples of a chat: one, or one a question where several are asked of one image.
 
-    The image goes to each of them, and questions that go on from the one before are rejected (visual_sources.md section
-    3). Conversations without images, or with several, keep the earlier turns as history. The fixed prompts of
+    The image goes to each of them, and questions that go on from the one before are rejected (visual_sources.md
+    section 3). Conversations without images, or with several, keep the earlier turns as history. The fixed prompts of
     `prompts` are dropped: what they ask for are the source's tags.
 
     Args:
@@ -72,8 +72,9 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         options: see Options.
     """
     responses = [response for _, response in chat.turns] + pair
-    name = next(filter(None, map(format_of, responses)), None)
-    format = next(filter(None, map(shown_format, responses)), None)
+    names = [format_of(response) for response in responses]
+    name = next(filter(None, names), None)
+    format = next((name for name, response in zip(names, responses, strict=True) if shows(response, name)), None)
     images = read_images(row) or chat.images
     questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
     questions = [without_format_request(question) for question in questions]
@@ -149,7 +150,8 @@ def _other(text: str, name: str | None, options: Options) -> LongThought | str:
 def _id(row: Mapping[str, Any], chat: Chat, question: str, responses: list[str]) -> str:
     """Return the row's id, with the hash of its responses where a source gives one id to several rows.
 
-    OpenMMReasoner's (typed contents) are one row a correct response; LongPerceptualThoughts' pairs name their question.
+    OpenMMReasoner's (typed contents) are one row a correct response; LongPerceptualThoughts' pairs have the id of
+    their question.
     """
     known = own_id(row)
     metadata = row.get("metadata")

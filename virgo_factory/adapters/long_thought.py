@@ -36,8 +36,9 @@ FAMILIES = (
 EXPECTED = (
     "messages, conversations or conversation; question (problem, instruction, prompt) and response (combined_text, "
     "ds_answer, model_response, output); question, thought and solution; problem, deepseek_reasoning and "
-    "deepseek_solution; Question, Complex_CoT and Response; question, reasoning and solution; problem and generations; "
-    "question, response and score (lists); question and steps; instruction, thinking and text (lists)"
+    "deepseek_solution; Question, Complex_CoT and Response; question, reasoning and solution; "
+    "problem and generations; question, response and score (lists); question, code, pred and score (lists); "
+    "question and steps; instruction, thinking and text (lists)"
 )
 
 

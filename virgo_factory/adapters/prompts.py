@@ -6,8 +6,8 @@ response. Only wordings known from the projects' own code or data are dropped, e
 - think / answer: LongPerceptualThoughts (rows of its released examples; what follows the fixed part, the capability
   and the answer's style, stays) and DeepSeek-R1-Zero's template, which is the same but for one word;
 - think / answer: OpenMMReasoner (data_pipeline/distill_response.py, CLEAN_SYSTEM_PROMPT and SYSTEM_PROMPT);
-- thought / solution: Sky-T1, Bespoke-Stratos, OpenThoughts (open_thoughts/prompt.py, SKY_T1_SYSTEM_PROMPT), and STILL-2,
-  which puts the longer form in front of the question (README of RUCAIBox/Slow_Thinking_with_LLMs).
+- thought / solution: Sky-T1, Bespoke-Stratos, OpenThoughts (open_thoughts/prompt.py, SKY_T1_SYSTEM_PROMPT), and
+  STILL-2, which puts the longer form in front of the question (README of RUCAIBox/Slow_Thinking_with_LLMs).
 """
 
 import re
@@ -71,7 +71,7 @@ def without_format_request(question: str) -> str:
         question = question[found.end() :]
 
     end = question[-400:]
-    if found := _LAST_SENTENCE.search(end):
+    if "<think>" in end and (found := _LAST_SENTENCE.search(end)):
         question = question[: len(question) - len(end) + found.start()].rstrip()
 
     return question

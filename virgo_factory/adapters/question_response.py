@@ -27,7 +27,7 @@ from virgo_factory.adapters.row import (
     text_of,
     with_image,
 )
-from virgo_factory.adapters.tags import format_of, parse_response, shown_format
+from virgo_factory.adapters.tags import format_of, parse_response, shows
 from virgo_factory.example import Example
 
 
@@ -44,7 +44,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row. Raises RejectedRow where question or response is no text."""
     response = text_of(row, first_column(row, RESPONSE_COLUMNS))
     name = format_of(response)
-    return Reading(shown_format(response), (attempt(lambda: _example(row, response, name, options)),))
+    return Reading(name if shows(response, name) else None, (attempt(lambda: _example(row, response, name, options)),))
 
 
 def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:

@@ -22,7 +22,7 @@ from virgo_factory.adapters.row import (
     source_of,
     with_image,
 )
-from virgo_factory.adapters.tags import format_of, parse_response, shown_format
+from virgo_factory.adapters.tags import format_of, parse_response, shows
 from virgo_factory.example import Example
 
 
@@ -68,8 +68,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         responses = [response["content"] for response in judged]
         correct, answers = [response["correctness"] is True for response in judged], ("answer",)
 
-    texts = [response for response in responses if isinstance(response, str)]
-    format = next(filter(None, map(shown_format, texts)), None)
+    names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
+    format = next((name for text, name in names if shows(text, name)), None)
     question = question_of(row)
     if correct is None:
         return Reading(format, (RejectedRow("no verdicts on the responses", "which are correct is not known"),))

@@ -252,7 +252,7 @@ def check_example(example: Example) -> Example:
     if places != len(example.images):
         raise RejectedRow("<image> and images do not match", f"{places} <image> and {len(example.images)} images")
 
-    if not rendered(example.response).startswith(example.assistant_prefix):
+    if example.assistant_prefix and not rendered(example.response).startswith(example.assistant_prefix):
         raise RejectedRow("the response does not begin with assistant_prefix")
 
     return example

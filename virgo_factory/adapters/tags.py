@@ -7,7 +7,6 @@ order, nothing outside but white space; nothing is repaired. Everything here is 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.thought import BEGIN_THOUGHT, MARKERS, REASONS, LongThought, MalformedThought
@@ -35,40 +34,55 @@ def _reject(reason: str, text: str, position: int, detail: str = "") -> Rejected
     return RejectedRow(reason, f"{detail}, {line}" if detail else line)
 
 
-def _parse_elements(text: str, elements: tuple[str, ...], rest: bool = False, out_of_place: tuple[str, ...] = ()):
-    """Return the long thought between tags: the last element, or the rest behind it, is the solution."""
+def _elements(*elements: str, rest: bool = False, out_of_place: tuple[str, ...] = ()) -> Format:
+    """Return the format of a response made of elements: the last one, or the rest behind it, is the solution."""
     tags = _tags(*elements)
-    if not text.strip():
-        raise MalformedThought("empty_response")
+    pattern = re.compile("|".join(map(re.escape, (*tags, *out_of_place))))
+    expected = list(tags)
 
-    found = list(re.finditer("|".join(map(re.escape, (*tags, *out_of_place))), text))
+    def parse(text: str) -> LongThought:
+        found = list(pattern.finditer(text))
+        if [match.group() for match in found] != expected:
+            raise _broken(text, found, tags, out_of_place)
+
+        gaps = [
+            (None, found[0]),
+            *zip(found[1:-1:2], found[2::2], strict=True),
+            *([] if rest else [(found[-1], None)]),
+        ]
+        for begin, end in gaps:
+            start, stop = begin.end() if begin else 0, end.start() if end else len(text)
+            if outside := text[start:stop].lstrip():
+                raise _reject(REASONS[_outside(begin, end)], text, stop - len(outside))
+
+        inside = [text[begin.end() : end.start()] for begin, end in zip(found[::2], found[1::2], strict=True)]
+        *thoughts, solution = [*inside, text[found[-1].end() :]] if rest else inside
+        return LongThought("\n\n".join(part.strip() for part in thoughts if part.strip()), solution)
+
+    return Format(tags, parse)
+
+
+def _broken(text: str, found: list[re.Match[str]], tags: tuple[str, ...], out_of_place: tuple[str, ...]) -> Exception:
+    """Return what is wrong with a response whose tags are not each there once and in order."""
+    if not text.strip():
+        return MalformedThought("empty_response")
+
     seen = set()
     for match in found:
         if match.group() in out_of_place:
-            raise _reject("a tag out of place", text, match.start(), match.group())
+            return _reject("a tag out of place", text, match.start(), match.group())
 
         if match.group() in seen:
-            raise _reject("a tag occurs more than once", text, match.start(), match.group())
+            return _reject("a tag occurs more than once", text, match.start(), match.group())
 
         seen.add(match.group())
 
     for tag in tags:
         if tag not in seen:
-            raise _reject(f"no {tag}", text, len(text))
+            return _reject(f"no {tag}", text, len(text))
 
-    for match, tag in zip(found, tags, strict=True):
-        if match.group() != tag:
-            raise _reject("tags out of order", text, match.start(), match.group())
-
-    inside = [text[begin.end() : end.start()] for begin, end in zip(found[::2], found[1::2], strict=True)]
-    gaps = [(None, found[0]), *zip(found[1:-1:2], found[2::2], strict=True), *([] if rest else [(found[-1], None)])]
-    for begin, end in gaps:
-        start, stop = begin.end() if begin else 0, end.start() if end else len(text)
-        if text[start:stop].strip():
-            raise _reject(REASONS[_outside(begin, end)], text, stop - len(text[start:stop].lstrip()))
-
-    *thoughts, solution = [*inside, text[found[-1].end() :]] if rest else inside
-    return LongThought("\n\n".join(part.strip() for part in thoughts if part.strip()), solution)
+    wrong = next(match for match, tag in zip(found, tags, strict=True) if match.group() != tag)
+    return _reject("tags out of order", text, wrong.start(), wrong.group())
 
 
 def _outside(begin: re.Match[str] | None, end: re.Match[str] | None) -> str:
@@ -90,16 +104,15 @@ def _parse_headings(text: str) -> LongThought:
     return LongThought(text[: last.start()], text[last.end() :])
 
 
-_THINK, _ANSWER = _tags("think"), _tags("answer")
-_SECTIONS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
+_ANSWER = _tags("answer")
 
 FORMATS = {
     "four_markers": Format(MARKERS, LongThought.parse),
-    "think_answer": Format((*_THINK, *_ANSWER), partial(_parse_elements, elements=("think", "answer"))),
-    "think": Format(_THINK, partial(_parse_elements, elements=("think",), rest=True, out_of_place=_ANSWER)),
-    "thought_output": Format(_tags("Thought", "Output"), partial(_parse_elements, elements=("Thought", "Output"))),
-    "thoughts": Format(_tags("thoughts"), partial(_parse_elements, elements=("thoughts",), rest=True)),
-    "four_sections": Format(_tags(*_SECTIONS), partial(_parse_elements, elements=_SECTIONS)),
+    "think_answer": _elements("think", "answer"),
+    "think": _elements("think", rest=True, out_of_place=_ANSWER),
+    "thought_output": _elements("Thought", "Output"),
+    "thoughts": _elements("thoughts", rest=True),
+    "four_sections": _elements("SUMMARY", "CAPTION", "REASONING", "CONCLUSION"),
     "headings": Format(("### Image Description:", "### Rationales:", "### The final answer is:"), _parse_headings),
 }
 """Name of a format -> how its responses are read."""
@@ -113,8 +126,8 @@ _START = re.compile(
 def format_of(response: str) -> str | None:
     """Return the name of the format that a response shows, whole or broken; None if it shows no tag.
 
-    What it begins with decides; else the first tag set of FORMATS of which it has a tag. A `<think>` with an answer tag
-    behind its end is "think_answer".
+    What it begins with decides; else the first tag set of FORMATS of which it has a tag. A `<think>` with an answer
+    tag behind its end is "think_answer".
     """
     if found := _START.match(response):
         name = found.lastgroup
@@ -128,10 +141,9 @@ def format_of(response: str) -> str | None:
     return name
 
 
-def shown_format(response: str) -> str | None:
-    """Return the format if the response shows it beyond doubt: one cut off inside `<think>` may be of two."""
-    name = format_of(response)
-    return None if name == "think" and "</think>" not in response else name
+def shows(response: str, name: str | None) -> bool:
+    """Whether a response shows its format beyond doubt: one cut off inside `<think>` may be of two."""
+    return name is not None and (name != "think" or "</think>" in response)
 
 
 def parse_response(text: str, name: str | None, keep_malformed: bool = False) -> LongThought | str:
