@@ -152,6 +152,27 @@ def test_every_epoch_has_its_own_order(kind, ranks, per_device, accumulation):
         assert shared < 0.7
 
 
+def test_grouped_micro_steps_come_in_random_order():
+    """But for the first, the longest: a length says nothing about its place in the epoch."""
+    chance = np.random.default_rng(0)
+    lengths = chance.lognormal(7, 1, 4000).astype(int)
+    order = epoch_order("grouped", chance.permutation(4000), lengths, 4, 1, 1)
+    longest = lengths[order].reshape(-1, 4).max(axis=1)
+    assert longest[0] == lengths.max()
+    assert abs(np.corrcoef(np.arange(999), np.argsort(np.argsort(longest[1:])))[0, 1]) < 0.1
+
+
+def test_the_longest_goes_to_the_rank_that_has_had_least():
+    """Ranks that meet once an optimiser step wait less than if rank 0 always took the longest of a micro-step."""
+    chance = np.random.default_rng(0)
+    lengths = chance.lognormal(7, 0.75, 4096).astype(int)
+    rows = chance.permutation(4096)
+    descending = np.concatenate([batch[np.argsort(-lengths[batch])] for batch in rows.reshape(-1, 128)])
+    ours = balanced(rows, lengths, ranks=16, per_device=1, accumulation=8)
+    assert slot_use(ours, lengths, 16, 1) == pytest.approx(slot_use(descending, lengths, 16, 1))
+    assert slot_use(ours, lengths, 16, 1, 8) > 1.1 * slot_use(descending, lengths, 16, 1, 8)
+
+
 def test_ties_are_broken_by_chance():
     """Rows of one length, and micro-steps of one length, are as shuffled as stock's."""
     lengths = np.full(64, 100)
