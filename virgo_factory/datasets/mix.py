@@ -55,7 +55,7 @@ def read_share(text: str) -> Share:
         ValueError: it is written otherwise.
     """
     found = _SHARE.fullmatch(text)
-    if not found:
+    if not found or found["dataset"].startswith(":") or set("[]") & set(found["dataset"]):
         raise ValueError(f"{text}: write DATASET:COUNT, such as virgo_dt:3700, virgo_dt[math]:3700 or virgo_dt:0.5.")
 
     domains = tuple(name.strip() for name in (found["domains"] or "").split("+") if name.strip())

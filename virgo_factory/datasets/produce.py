@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.adapters import read_row
+from virgo_factory.adapters.options import DIFFICULTIES
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.datasets.card import Card, Input, card_files, write_card
 from virgo_factory.datasets.fingerprint import file_hash
@@ -36,8 +37,6 @@ from virgo_factory.example import Example
 
 LISTED = 1000
 """Rows left out that a card names one by one; counts always tell of all."""
-LEVELS = {"medium": (4, 5), "hard": (2, 3)}
-"""Difficulty by the number of correct responses out of five (Virgo section 2.2.2)."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def difficulty_of(row: Any) -> str | None:
         return None
 
     correct = sum(score in (1, True) for score in scores)
-    return next((level for level, (low, high) in LEVELS.items() if low <= correct <= high), None)
+    return next((level for level, (low, high) in DIFFICULTIES.items() if low <= correct <= high), None)
 
 
 @dataclass(frozen=True)
@@ -178,8 +177,7 @@ def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) ->
                 yield place_of(chunk.file, row.line, number), row.raw, row.problem
                 number += 1
 
-            if chunk.kind != "table":  # the size of which is in rows
-                read(chunk.size)
+            read(chunk.bytes)
 
 
 def read_chosen(
