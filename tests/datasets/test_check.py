@@ -73,6 +73,8 @@ def test_findings_of_images_say_which_one():
     [
         ("So it is 14/3.", r"\boxed{\frac{14}{3}}"),
         ("That gives 4.6667.", r"\boxed{\frac{14}{3}}"),
+        ("So 4 of 16 are red.", r"\boxed{1/4}"),
+        (r"So \frac{4}{16} are red.", r"\boxed{\frac{1}{4}}"),
         ("The roots are 3, 5, and 7.", r"\boxed{3,5,7}"),
         ("1,234,000 people", r"\boxed{1234000}"),
         ("about 9.00 x 10¹¹ kJ", r"\boxed{9.00 \times 10^{11} \text{ kJ}}"),

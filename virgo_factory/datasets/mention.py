@@ -7,12 +7,16 @@ from virgo_factory.answers.numbers import as_float, read_number
 from virgo_factory.answers.response import boxes
 
 
+LOOKED_AT = 1_000_000
+"""Characters at the end of a thought that are looked at: the numbers of a row of 50 MB would fill a gigabyte."""
+
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_RATIO = re.compile(r"(\d+)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORDS = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -30,6 +34,7 @@ def unmentioned_answer(thought: str, solution: str) -> str | None:
     >>> unmentioned_answer("So 14/3 it is.", r"\boxed{\frac{14}{3}}") is None
     True
     """
+    thought = thought[-LOOKED_AT:]
     found = boxes(solution)[0]
     answer = unwrap(found[-1].text) if found else ""
     if len(answer) > 300 or len(re.findall(r"\w", answer)) == 0:
@@ -66,7 +71,12 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
         return True
 
     number = read_number(answer)
-    return number is not None and is_written(abs(float(as_float(number.value))))
+    if number is None:
+        return False
+
+    value = abs(float(as_float(number.value)))
+    ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
+    return is_written(value) or any(abs(ratio - value) <= NEAR * value for ratio in ratios)
 
 
 def _numbers(text: str) -> list[str]:

@@ -15,8 +15,10 @@ import numpy as np
 SHRINK = 5.0
 """A piece that shrinks to less than 1/5 is looked at closely."""
 PIECES = (4_000, 65_536)
-"""Bytes of a piece: short loops stand out in a small one, loops of many paragraphs in a large one (zlib sees 32 KB)."""
+"""Characters of a piece: short loops stand out in a small one, loops of many paragraphs in a large one (zlib sees 32 KB)."""
 MIN_PIECE = 1_000
+LOOKED_AT = 1_000_000
+"""Characters around a suspicious piece that are counted out, so that a row of 50 MB costs no gigabyte."""
 
 GRAM = 8
 """Words of a sequence."""
@@ -34,7 +36,7 @@ class Loop:
 
     Attributes:
         share: of the word sequences in the worst window that stand there several times, 0 to 1.
-        times: how often `words` occur in the text.
+        times: how often `words` occur in the text (in the million characters around the loop).
         words: the word sequence that occurs most often.
     """
 
@@ -51,9 +53,11 @@ def find_loop(text: str) -> Loop | None:
     >>> find_loop("The sum of the angles is 180 degrees.") is None
     True
     """
-    if not _is_suspicious(text):
+    start = _suspicious_piece(text)
+    if start is None:
         return None
 
+    text = text[max(0, start - LOOKED_AT // 2) : start + LOOKED_AT // 2]
     words = text.split()
     if len(words) < 2 * GRAM:  # no spaces: characters are the words
         words = re.findall(r"\S", text[: PIECES[-1]])
@@ -68,16 +72,16 @@ def find_loop(text: str) -> Loop | None:
     return Loop(share, int(counts[most]), " ".join(words[first[most] : first[most] + GRAM]))
 
 
-def _is_suspicious(text: str) -> bool:
-    content = text.encode("utf-8", "replace")
+def _suspicious_piece(text: str) -> int | None:
+    """Return where the first piece begins that shrinks much more than others do; None where none does."""
     for size in PIECES:
-        starts = [*range(0, len(content) - size // 4, size), max(0, len(content) - size)]  # and one up to the very end
+        starts = [*range(0, len(text) - size // 4, size), max(0, len(text) - size)]  # and one up to the very end
         for start in dict.fromkeys(starts):
-            piece = content[start : start + size]
+            piece = text[start : start + size].encode("utf-8", "replace")
             if len(piece) >= MIN_PIECE and len(piece) >= SHRINK * len(zlib.compress(piece, 1)):
-                return True
+                return start
 
-    return False
+    return None
 
 
 def _grams(words: list[str]) -> np.ndarray:
