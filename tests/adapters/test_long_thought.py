@@ -141,6 +141,18 @@ FAMILIES = [
         {"question": ASKED, "answer": "B", "response": LongThought("Hmm.", "B.")},
     ),
     (
+        "the layout of HuatuoGPT-o1 with its other question",
+        {"Open-ended Verifiable Question": ASKED, "Complex_CoT": "Hmm.", "Response": "B.", "Ground-True Answer": 5},
+        "huatuogpt_o1",
+        {"question": ASKED, "answer": "5"},
+    ),
+    (
+        "LPT, a first thought",
+        chat(THINK_ANSWER, f"<image>{ASKED}", images=["/abs/1.jpg"], metadata={"mcq_unique_id": "m", "image_id": "1"}),
+        "think_answer",
+        {"id": f"m-{hashlib.sha256(THINK_ANSWER.encode()).hexdigest()[:8]}"},
+    ),
+    (
         "reasoning and solution",
         {"problem": ASKED, "reasoning": "Hmm.", "solution": "B.", "answer": "B"},
         "reasoning_solution",
@@ -473,6 +485,15 @@ SKY_T1 = (
 )
 
 
+MULBERRY = (
+    "Generate an image description based on the question.\nThen, provide a rationale to analyze the question.\nNext, "
+    "generate a step-by-step reasoning process to solve the problem. Ensure the steps are logical and concise.\nFinally, "
+    "provide a concise summary of the final answer in the following format: 'The final answer is: xxx.\n\nFormat your "
+    "response with the following sections, separated by ###:\n### Image Description:\n### Rationales:\n### Let's think "
+    "step by step.\n### Step 1:\n### Step 2:\n...\n### The final answer is: "
+)
+
+
 @pytest.mark.parametrize(
     ("system", "remains"),
     [
@@ -503,13 +524,16 @@ def test_fixed_format_prompts_are_dropped_and_nothing_else(system, remains):
         ),
         (f"{ASKED}\nFirst think in <think> </think> tags, then put it in <answer> </answer> tags", ASKED),
         (f"{SKY_T1}\n{ASKED}", ASKED),
+        (f"<image>\n{SKY_T1}\n{ASKED}", f"<image>{ASKED}"),
+        (f"<image>{MULBERRY}\n\n{ASKED}", f"<image>{ASKED}"),
         ("What does <think> mean?", "What does <think> mean?"),
         ("Why <think> a </think> b <answer> c </answer> d? Tell me.",) * 2,
     ],
 )
 def test_requests_for_the_tags_are_no_part_of_the_question(question, remains):
-    assert part(chat(THINK_ANSWER, question)).question == remains
-    assert part({"question": question, "response": THINK_ANSWER}).question == remains
+    image = "a.png" if "<image>" in question else None
+    assert part(chat(THINK_ANSWER, question, image=image)).question == remains
+    assert part({"question": question, "response": THINK_ANSWER, "image": image}).question == remains
 
 
 def test_columns_of_dataset_info():
@@ -559,7 +583,11 @@ def test_openr1_takes_the_shortest_generation_that_is_complete_and_correct():
     [
         ({"correctness_math_verify": None}, "no verdicts on the responses"),
         ({"correctness_math_verify": [False] * 4}, "no correct response"),
-        ({"correctness_math_verify": [True]}, "responses and verdicts do not match"),
+        ({"correctness_math_verify": [False]}, "no correct response"),
+        (
+            {"is_reasoning_complete": [False, True], "correctness_math_verify": [True] * 4, "finish_reasons": None},
+            "no </think>",
+        ),
         ({"problem": None}, "no question"),
     ],
 )

@@ -150,15 +150,16 @@ def _other(text: str, name: str | None, options: Options) -> LongThought | str:
 def _id(row: Mapping[str, Any], chat: Chat, question: str, responses: list[str]) -> str:
     """Return the row's id, with the hash of its responses where a source gives one id to several rows.
 
-    OpenMMReasoner's (typed contents) are one row a correct response; LongPerceptualThoughts' pairs have the id of
-    their question.
+    OpenMMReasoner's (typed contents) are one row a correct response; LongPerceptualThoughts' pairs and first thoughts
+    have the id of their question.
     """
-    known = own_id(row)
+    known, is_shared = own_id(row), chat.is_typed or chat.asked is not None
     metadata = row.get("metadata")
     if not known and isinstance(metadata, Mapping):
-        known = next((metadata[name] for name in METADATA_IDS if isinstance(metadata.get(name), str)), "")
+        name = next((name for name in METADATA_IDS if isinstance(metadata.get(name), str)), None)
+        known, is_shared = metadata[name] if name else "", is_shared or name == METADATA_IDS[-1]
 
-    if known and (chat.is_typed or chat.asked is not None):
+    if known and is_shared:
         return f"{known}-{text_id(chr(10).join(responses))[:8]}"
 
     return known or text_id(question)

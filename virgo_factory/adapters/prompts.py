@@ -6,6 +6,7 @@ response. Only wordings known from the projects' own code or data are dropped, e
 - think / answer: LongPerceptualThoughts (rows of its released examples; what follows the fixed part, the capability
   and the answer's style, stays) and DeepSeek-R1-Zero's template, which is the same but for one word;
 - think / answer: OpenMMReasoner (data_pipeline/distill_response.py, CLEAN_SYSTEM_PROMPT and SYSTEM_PROMPT);
+- headings: Mulberry (PROMPT of its data builder), in front of the question;
 - thought / solution: Sky-T1, Bespoke-Stratos, OpenThoughts (open_thoughts/prompt.py, SKY_T1_SYSTEM_PROMPT), and
   STILL-2, which puts the longer form in front of the question (README of RUCAIBox/Slow_Thinking_with_LLMs).
 """
@@ -33,12 +34,22 @@ _MARKERS = (
 )
 
 
+_MULBERRY = (
+    r"Generate an image description based on the question\. Then, provide a rationale to analyze the question\. "
+    r"Next, generate a step-by-step reasoning process to solve the problem\. Ensure the steps are logical and "
+    r"concise\. Finally, provide a concise summary of the final answer in the following format: 'The final answer is: "
+    r"xxx\.'? Format your response with the following sections, separated by ###: ### Image Description: "
+    r"### Rationales: ### Let's think step by step\. ### Step 1: ### Step 2: \.\.\. ### The final answer is:"
+)
+
+
 def _spaced(pattern: str) -> re.Pattern[str]:
     return re.compile(r"\s*" + pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*") + r"\s*", re.DOTALL)
 
 
 _SYSTEM = [_spaced(pattern) for pattern in (_THINK_ANSWER, _OPEN_MM_REASONER, _MARKERS)]
-_QUESTION = _SYSTEM[-1]
+_QUESTION = [_SYSTEM[-1], _spaced(_MULBERRY)]
+_IMAGES = re.compile(r"(?:\s*<image>)*+")
 
 _WORDS = r"[^.?!\n<]*"
 _LAST_SENTENCE = re.compile(
@@ -59,7 +70,7 @@ def without_format_prompt(system: str | None) -> str | None:
 
 
 def without_format_request(question: str) -> str:
-    """Return a question without STILL-2's prompt in front, and without a last sentence that asks for the four tags.
+    """Return a question without STILL-2's or Mulberry's prompt in front, or a last sentence that asks for think tags.
 
     OpenMMReasoner's questions may end with "Output the thinking process in <think> </think> and final answer in
     <answer> </answer> tags." (its handle_question removes this sentence, not the others of the kind).
@@ -67,8 +78,10 @@ def without_format_request(question: str) -> str:
     >>> without_format_request("How many? Put it in <think> </think> and then <answer> </answer> tags.")
     'How many?'
     """
-    if found := _QUESTION.match(question):
-        question = question[found.end() :]
+    images = _IMAGES.match(question).end()
+    for pattern in _QUESTION:
+        if found := pattern.match(question, images):
+            question = question[:images] + question[found.end() :]
 
     end = question[-400:]
     if "<think>" in end and (found := _LAST_SENTENCE.search(end)):

@@ -101,7 +101,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 
 
 def _openr1_verdicts(row: Mapping[str, Any]) -> list[bool] | None:
-    """Return which generations are complete and correct by one of the two verifiers; None if neither has judged."""
+    """Return which generations are complete and correct by one of the two verifiers; None if neither has judged.
+
+    A generation without a verdict is not correct.
+    """
     verdicts = [flags(plain(row.get(f"correctness_{verifier}"))) for verifier in ("math_verify", "llama")]
     known = [verdict for verdict in verdicts if verdict is not None]
     if not known:
@@ -109,7 +112,5 @@ def _openr1_verdicts(row: Mapping[str, Any]) -> list[bool] | None:
 
     size = len(row["generations"])
     complete = flags(plain(row.get("is_reasoning_complete"))) or [True] * size
-    if any(len(verdict) != size for verdict in (*known, complete)):
-        raise RejectedRow("responses and verdicts do not match", f"{size} generations")
-
-    return [is_complete and any(judged) for is_complete, *judged in zip(complete, *known, strict=True)]
+    padded = [(*verdict, *[False] * size)[:size] for verdict in (complete, *known)]
+    return [is_complete and any(judged) for is_complete, *judged in zip(*padded, strict=True)]

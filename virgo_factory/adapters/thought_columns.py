@@ -40,10 +40,11 @@ class Columns:
     answer: tuple[str, ...] = ("answer",)
 
 
+HUATUO_QUESTIONS = ("Question", "Open-ended Verifiable Question")
 LAYOUTS = (
     Columns("thought_solution", "thought", "solution"),
     Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution", answer=()),
-    Columns("huatuogpt_o1", "Complex_CoT", "Response", ("Question",), ("Ground-True Answer",)),
+    Columns("huatuogpt_o1", "Complex_CoT", "Response", HUATUO_QUESTIONS, ("Ground-True Answer",)),
     Columns("reasoning_solution", "reasoning", "solution"),
 )
 
