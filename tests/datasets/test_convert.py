@@ -1,0 +1,242 @@
+"""Real rows of every shape through convert: independent counts, equal examples on the way back, stock readers."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from virgo_factory.adapters import Options, RejectedRow, read_row
+from virgo_factory.datasets.card import card_files
+from virgo_factory.datasets.convert import convert
+from virgo_factory.datasets.source import find_sources
+from virgo_factory.example import Example
+
+
+def _convert(path: Path, target: Path, **more):
+    sources, _ = find_sources(
+        str(path), media_dir=more.pop("media_dir", None), formatting=more.pop("formatting", None)
+    )
+    return convert(sources, target, "virgo-factory data convert", **more)
+
+
+def _rows(path: Path) -> list[dict]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path).to_pylist()
+
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def _raw(path: Path) -> list[dict]:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+
+
+def _counts(text: str, tags: list[str]) -> bool:
+    """Whether the tags stand in the text once each, in order, with nothing but blanks outside and text inside."""
+    whole = r"\s*" + r"\s*".join(rf"{re.escape(tags[at])}(.*\S.*){re.escape(tags[at + 1])}" for at in (0, 2)) + r"\s*"
+    return all(text.count(tag) == 1 for tag in tags) and re.fullmatch(whole, text, re.DOTALL) is not None
+
+
+FOUR = ["<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"]
+MARCO = ["<Thought>", "</Thought>", "<Output>", "</Output>"]
+THINK = ["<think>", "</think>", "<answer>", "</answer>"]
+LPT = "long_perceptual_thoughts"
+REAL = {
+    "skythought/sky_t1_math_correct_5k_27b__math500.jsonl": lambda row: (
+        row["score"][0] and _counts(row["code"][0], FOUR)
+    ),
+    "skythought/sky_t1_math_wrong_5k_27b__minerva_math.jsonl": lambda row: (
+        row["score"][0] and _counts(row["code"][0], FOUR)
+    ),
+    "marco_o1/CoT_demo.json": lambda row: _counts(row["response"], MARCO),
+    "huatuogpt_o1/demo_data.json": lambda row: bool(row["Complex_CoT"].strip() and row["Response"].strip()),
+    f"{LPT}/sft_docci_all_extended_cots.json": lambda row: _counts(row["messages"][-1]["content"], THINK),
+    f"{LPT}/dpo_docci_all_extended_cots_X_O.json": lambda row: (
+        _counts(row["chosen"]["content"], THINK) and _counts(row["rejected"]["content"], THINK)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_what_is_kept_of_real_rows_is_what_an_independent_look_finds(shared_data, tmp_path, name):
+    source = shared_data / name
+    raw = _raw(source)
+    expected = [bool(REAL[name](row)) for row in raw]
+    card = _convert(source, tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+    assert (card.rows_in, card.kept) == (len(raw), sum(expected)) and card.kept > 0
+    assert card.kept + sum(card.dropped.values()) == len(raw)
+    left = _rows(tmp_path / "left.jsonl") if sum(card.dropped.values()) else []
+    assert len(left) == len(raw) - card.kept
+    if source.suffix == ".jsonl":
+        assert [int(row["place"].rsplit(":", 1)[1]) for row in left] == [
+            number for number, kept in enumerate(expected, start=1) if not kept
+        ]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("name", [name for name in REAL if "wrong" not in name])
+def test_examples_are_equal_on_the_way_back(shared_data, tmp_path, name, suffix):
+    options = Options(ranking="dpo" in name)
+    before = [part for row in _raw(shared_data / name) for part in read_row(row, "long_thought", options).parts]
+    before = [part for part in before if isinstance(part, Example)]
+    target = tmp_path / f"out{suffix}"
+    card = _convert(shared_data / name, target)
+    after = [read_row(row, "long_thought", options).parts[0] for row in _rows(target)]
+    assert not any(isinstance(part, RejectedRow) for part in after)
+    assert [replace(part, format=None) for part in after] == [replace(part, format=None) for part in before]
+    assert card.entry["out"].get("ranking", False) == options.ranking
+    sources, _ = find_sources(str(target))
+    assert sources[0].media_dir == tmp_path
+
+
+def test_everything_that_is_wrong_is_counted_and_listed(tmp_path):
+    good = {"question": "Q?", "thought": "Hm.", "solution": "A."}
+    lines = [
+        json.dumps(good),
+        "{broken",
+        json.dumps({**good, "thought": ""}),
+        json.dumps(good | {"question": " "}),
+        "[1]",
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+    assert (card.rows_in, card.kept, sum(card.dropped.values())) == (5, 1, 4)
+    left = _rows(tmp_path / "left.jsonl")
+    assert [row["place"].rsplit(":", 1)[1] for row in left] == ["2", "3", "4", "5"]
+    assert [row["reason"] for row in left] == [row["reason"] for row in card.listed]
+    assert left[0]["reason"] == "not JSON" and left[3]["reason"] == "the row is not an object"
+    markdown, programs = card_files(tmp_path / "out.jsonl")
+    told = json.loads(programs.read_text())
+    assert told["kept"] == 1 and len(told["listed"]) == 4 and told["inputs"][0]["sha256"]
+    assert "rows.jsonl:2" in markdown.read_text() and "left out: not JSON | 1" in markdown.read_text()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"a": 1}] * 3, "none of 3 rows can be converted"),
+        (
+            [
+                {"question": "Q?", "thought": "Hm.", "solution": "A."},
+                {"question": "Q?", "response": "<think>a</think>b"},
+            ],
+            r"several formats \(.*rows.jsonl:1.*rows.jsonl:2",
+        ),
+    ],
+)
+def test_nothing_is_written_where_nothing_can_be(tmp_path, rows, words):
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=words):
+        _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_images_carried_by_rows_become_files_that_resolve(tmp_path, visual_questions):
+    """Parquet with pictures as bytes, as the hub stores them, next to rows with a path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from virgo_factory.datasets.media import find_image
+
+    asked = visual_questions[::10][:4]
+    contents = [question.picture.read_bytes() for question in asked]
+    rows = [
+        {"id": question.id, "question": question.question, "thought": "Look.", "solution": question.answer, "images": [{"bytes": content, "path": None}]}
+        for question, content in zip(asked, contents, strict=True)
+    ]  # fmt: skip
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.Table.from_pylist([*rows, {**rows[0], "id": "again"}]), tmp_path / "in" / "rows.parquet")
+    card = _convert(tmp_path / "in" / "rows.parquet", tmp_path / "out" / "rows.jsonl", media_dir=tmp_path)
+    read = [read_row(row, "long_thought").parts[0] for row in _rows(tmp_path / "out" / "rows.jsonl")]
+    assert card.media_dir == str(tmp_path)
+    found = [Path(find_image(example.images[0], card.media_dir)) for example in read]
+    assert [path.read_bytes() for path in found] == [*contents, contents[0]]
+    assert all(path.is_relative_to(tmp_path / "out" / "rows_images") for path in found)
+    assert found[0] == found[4]  # one file for one picture
+
+    far = _convert(tmp_path / "in" / "rows.parquet", tmp_path / "far" / "rows.jsonl", media_dir=tmp_path / "in")
+    (image,) = _rows(tmp_path / "far" / "rows.jsonl")[0]["images"]
+    assert Path(image).is_absolute() and Path(image).read_bytes() == contents[0] and far.kept == 5
+
+
+def test_relative_paths_stay_and_broken_pictures_are_told(tmp_path):
+    rows = [
+        {"question": "Q?", "thought": "Hm.", "solution": "A.", "image": image}
+        for image in ("a/b.png", "/data/c.png", "data:image/png;base64,bm90IGFuIGltYWdl", "https://x.org/a.png")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+    assert [row["images"] for row in _rows(tmp_path / "out.jsonl")] == [
+        ["a/b.png"],
+        ["/data/c.png"],
+        ["https://x.org/a.png"],
+    ]
+    assert card.dropped == {"image unreadable": 1}
+
+
+def test_an_output_is_replaced_only_when_asked_and_a_killed_run_leaves_no_trace(tmp_path):
+    row = json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n"
+    (tmp_path / "rows.jsonl").write_text(row)
+    _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+    first = (tmp_path / "out.jsonl").read_bytes()
+    (tmp_path / "rows.jsonl").write_text(row * 2)
+    with pytest.raises(ValueError, match="--overwrite"):
+        _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+
+    assert (tmp_path / "out.jsonl").read_bytes() == first
+    (tmp_path / ".out.jsonl.spool").write_text("half")
+    (tmp_path / ".out.jsonl.partial").write_text("half")
+    assert _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", overwrite=True).kept == 2
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["out.card.json", "out.card.md", "out.jsonl", "rows.jsonl"]
+
+
+def test_an_input_that_changes_meanwhile_is_told(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    row = json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n"
+    path.write_text(row * 3)
+    sources, _ = find_sources(str(path))
+    with pytest.raises(ValueError, match="changed while it was read"):
+        convert(sources, tmp_path / "out.jsonl", "x", progress=lambda done, total: path.write_text(row * 9))
+
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", [f"{LPT}/dpo_docci_all_extended_cots_O.json", f"{LPT}/sft_docci_all_extended_cots.json", "marco_o1/CoT_demo.json"])  # fmt: skip
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_stock_llamafactory_reads_what_is_written_for_it(shared_data, tmp_path, name, suffix, monkeypatch):
+    """`--to sharegpt` through LLaMA-Factory's own loader, parser and converter; no class of this package takes part."""
+    import datasets
+    from llamafactory.data.converter import SharegptDatasetConverter
+    from llamafactory.data.parser import get_dataset_list
+    from llamafactory.hparams.data_args import DataArguments
+
+    target = tmp_path / f"stock{suffix}"
+    card = _convert(shared_data / name, target, to="sharegpt")
+    (tmp_path / "dataset_info.json").write_text(json.dumps(card.entry))
+    (attributes,) = get_dataset_list(["stock"], str(tmp_path))
+    kind = "json" if suffix == ".jsonl" else "parquet"
+    table = datasets.load_dataset(kind, data_files=str(target), split="train", cache_dir=str(tmp_path / "cache"))
+    stock = SharegptDatasetConverter(attributes, DataArguments(dataset_dir=str(tmp_path)))
+    options = Options(ranking="dpo" in name)
+    examples = [part for row in _raw(shared_data / name) for part in read_row(row, "long_thought", options).parts]
+    examples = [part for part in examples if isinstance(part, Example)]
+    assert len(table) == len(examples) == card.kept
+    for row, example in zip(table, examples, strict=True):
+        aligned = stock(row)
+        assert [message["content"] for message in aligned["_prompt"]] == [example.question]
+        responses = [example.response, *([example.rejected] if options.ranking else [])]
+        assert [message["content"] for message in aligned["_response"]] == [text.render() for text in responses]
+        assert (aligned["_system"] or None) == example.system
+        assert [Path(image).name for image in aligned["_images"] or []] == [
+            Path(image).name for image in example.images
+        ]
+
+    if name.endswith("sft_docci_all_extended_cots.json"):
+        assert any("assistant_prefix" in note for note in card.notes)
