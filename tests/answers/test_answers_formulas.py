@@ -32,6 +32,8 @@ from virgo_factory.answers.numbers import MP
         (r"f(x+1)", r"f(1+x)"),
         (r"C_{1}e^{t}", r"c_1 e^t"),
         (r"\frac{K-1}{L}", r"\frac{k-1}{l}"),
+        (r"\ln 4", r"2\ln 2"),
+        (r"\ln\frac{8}{3}", r"3\ln 2-\ln 3"),
         (r"0.5x", r"\frac{x}{2}"),
         (r"\dot{x}_{0}+x'", r"x^{\prime}+\dot{x}_0"),
         (r"|x-y|", r"|y-x|"),
@@ -51,6 +53,7 @@ def test_equal(gold, answer):
         (r"\sin(2x)", r"2\sin x"),
         (r"e^{2x}", r"2e^x"),
         (r"\sqrt{a+b}", r"\sqrt{a}+\sqrt{b}"),
+        (r"\ln 6", r"\ln 5"),
         (r"\ln(x+y)", r"\ln x+\ln y"),
         (r"n^2-n+1", r"n"),
         (r"\frac{a}{b}", r"\frac{b}{a}"),
@@ -115,6 +118,24 @@ def test_value(text, found):
     number = value(text)
     assert (number is None) == (found is None)
     assert found is None or abs(number - MP.mpf(found)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "equal"),
+    [
+        ("x-(y+2)=0", "x=y+2", True),
+        ("x^2/4+y^2/3=1", "x^2/16+y^2/12=1/4", True),
+        ("2x+4y-3=0", r"y=-\frac{1}{2}x+\frac{3}{4}", True),
+        (r"I\frac{d\omega}{dt}+2B\omega=T", r"\frac{d\omega}{dt}=-\frac{2B}{I}\omega+\frac{1}{I}T", True),
+        ("x^2+y^2=1", "x^2-y^2=1", None),
+        ("x^2=2x", "x=2", None),  # a root is lost
+        (r"\frac{dx}{dt}=kx", r"\frac{x}{t}=kx", None),
+        ("x=x", "y=y", None),
+        ("x=1=y", "x=1", None),
+    ],
+)
+def test_equations(gold, answer, equal):
+    assert compare(gold, answer) is equal
 
 
 LEAVES = st.sampled_from(["x", "y", "t", "2", "3", r"\frac{1}{2}", r"\pi", "e", "i", r"\omega", "x_1", "7"])

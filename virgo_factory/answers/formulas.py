@@ -30,6 +30,10 @@ _FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh t
 _ACCENTS = frozenset(("dot", "ddot", "hat", "tilde"))
 _CONSTANTS = frozenset(("e", "i", "pi"))
 _WORDS = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]{4,}|and|for|gcd|if|is|lcm|max|min|mod|or|the|when|with)(?![A-Za-z])")
+_RATE = re.compile(
+    r"\\frac\s*\{\s*d(?:\^\{?\d\}?)?\s*(?:[A-Za-z]|\\[A-Za-z]+)(?:_(?:\{\w+\}|\w))?\s*\}\{\s*d[A-Za-z](?:\^\{?\d\}?)?\s*\}"
+)
+"""A derivative of one letter by another: read as a letter of its own."""
 _DERIVATIVE = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
 _CALL = re.compile(r"(?<![\\A-Za-z_])([A-Za-z])(_(?:\{[^{}]*\}|\w))?('*)\s*(\()?")
 _CLOSE = {"(": ")", "{": "}", "[": "]"}
@@ -50,12 +54,19 @@ def compare(gold: str, answer: str) -> bool | None:
     (True, False, None)
     """
     try:
+        if "=" in gold and "=" in answer:
+            sides = [_RATE.sub(_rate, text).split("=") for text in (gold, answer)]
+            return _same_equation(*sides) or None
         trees = _trees((gold, answer))
     except Unreadable:
         return None
     if _different(*trees):
         return False
     return True if _identical(*trees) else None
+
+
+def _rate(found: re.Match[str]) -> str:
+    return "D_{" + " ".join(re.findall(r"\w", found[0])) + "}"
 
 
 def value(text: str):
@@ -357,6 +368,23 @@ def _constant(tree: tuple) -> Fraction | None:
     return {"+": left + right, "-": left - right, "*": left * right}.get(tree[0]) if tree[0] != "/" else left / right
 
 
+def _prime_powers(number: Fraction | None) -> list[tuple[int, int]]:
+    """The primes of a small positive fraction with their powers."""
+    if number is None or number <= 0 or max(number.numerator, number.denominator) > 10**6:
+        return []
+    found = []
+    for rest, sign in ((number.numerator, 1), (number.denominator, -1)):
+        prime = 2
+        while rest > 1:
+            prime = prime if prime * prime <= rest else rest
+            if rest % prime:
+                prime += 1
+            else:
+                found.append((prime, sign))
+                rest //= prime
+    return found
+
+
 # --- equal: in finite fields ---------------------------------------------------------------------------------------
 
 _ORDERS = (
@@ -382,6 +410,31 @@ def _identical(one: tuple, other: tuple) -> bool:
         if not wanted:
             return True
     return False
+
+
+def _same_equation(one: list[str], other: list[str]) -> bool:
+    """Whether two equations are multiples of each other: by a number, and for differential equations by a letter."""
+    if len(one) != 2 or len(other) != 2:
+        return False
+    trees = _trees((*one, *other))
+    letters = frozenset().union(*map(_names, trees)) - _CONSTANTS
+    if _has_roots(("-", *trees[:2])) or _has_roots(("-", *trees[2:])):
+        return False
+    factors = [lambda field: (1, 0)]
+    if any(name.lower().startswith("d_frac") for name in letters):
+        for name in letters:
+            factors += [lambda field, name=name: field.drawn(name)]
+            factors += [lambda field, name=name: field.over((1, 0), field.drawn(name))]
+    fields = [_Field(2 * _ORDERS[0] + 1, seed, _Field(_ORDERS[0], seed, None)) for seed in range(3)]
+    try:
+        ratios = [field.over(field.value(("-", *trees[:2])), field.value(("-", *trees[2:]))) for field in fields]
+        return any(
+            len({field.times(ratio, factor(field)) for field, ratio in zip(fields, ratios, strict=True)}) == 1
+            and ratios[0] != (0, 0)
+            for factor in factors
+        )
+    except _Unlucky:
+        return False
 
 
 def _has_roots(tree: tuple) -> bool:
@@ -477,6 +530,9 @@ class _Field:
             if name == "tanh":
                 return self.over(odd, even)
             return self.over(even if name in ("cos", "cosh") else odd, (0, 2) if name == "sin" else (2, 0))
+        if name == "ln" and (powers := _prime_powers(_constant(argument))):
+            logarithms = [self.times(self.drawn("ln", prime), (power % self.modulus, 0)) for prime, power in powers]
+            return sum(one for one, _ in logarithms) % self.modulus, 0
         value = self.value(argument)
         mirrored = -value[0] % self.modulus, -value[1] % self.modulus
         if name in _EVEN:
