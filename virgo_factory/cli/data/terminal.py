@@ -74,7 +74,7 @@ def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more:
             console.print(f"  {count:>{width},}  {reason}", markup=False)
 
         for name, counted in card.by.items():
-            if len(counted) > 1 or "(none)" not in counted:
+            if len(counted) > 1:
                 shown = list(counted.items())[:12]
                 rest = [f"{len(counted) - 12} further ones"] if len(counted) > 12 else []
                 told = ", ".join([*(f"{value} {count:,}" for value, count in shown), *rest])

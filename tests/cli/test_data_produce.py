@@ -1,0 +1,120 @@
+"""`data stats`, `mix`, `slice` and `convert` as they are called: what they print is what their help shows."""
+
+import importlib
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from virgo_factory.cli.main import main
+
+
+VERBS = ("stats", "mix", "slice", "convert")
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Call `virgo-factory data ...` in an empty folder and return exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str):
+        monkeypatch.setattr(sys, "argv", ["virgo-factory", "data", *arguments])
+        with pytest.raises(SystemExit) as exit:
+            main(["data", *arguments])
+
+        said = capsys.readouterr()
+        return exit.value.code, said.out, said.err
+
+    return called
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_ends_with_an_example_and_its_real_output(call, shared_data, verb):
+    code, shown, _ = call(verb, "--help")
+    assert code == 0
+    command, _, output = shown.split("Example:\n", 1)[1].partition("\n\n")
+    tokenizer = str(shared_data / "qwen2.5_vl_tokenizer")  # of the same ids as the one named, for text
+    arguments = [tokenizer if word.startswith("Qwen/") else word for word in shlex.split(command)]
+    assert arguments[:3] == ["virgo-factory", "data", verb]
+    code, out, err = call(*arguments[2:])
+    assert (code, err) == (0, "")
+
+    def words(text: str) -> list[str]:
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    assert words(out) == words(output)
+    example = importlib.import_module(f"virgo_factory.cli.data.{verb}").EXAMPLE
+    assert max(map(len, example.splitlines())) <= 125
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_imports_no_library_of_numbers(verb):
+    code = f"import sys; from virgo_factory.cli.main import main; sys.argv[1:] = ['data', '{verb}', '--help']\n"
+    code += (
+        "try: main()\nfinally: print(sorted({'numpy', 'pyarrow', 'rich', 'tokenizers', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout + done.stderr
+
+
+def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
+    code, out, _ = call("mix", "a.jsonl", "virgo_demo_dt[math]:7", "--seed", "3", "--json")
+    (told,) = json.loads(out)
+    card = json.loads((tmp_path / "a.card.json").read_text())
+    assert code == 0 and told == {"path": "a.jsonl", **card}
+    assert card["command"] == "virgo-factory data mix a.jsonl 'virgo_demo_dt[math]:7' --seed 3 --json"
+    assert card["kept"] == 7 == len((tmp_path / "a.jsonl").read_text().splitlines())
+    assert card["entry"]["a"]["formatting"] == "long_thought" and card["settings"]["seed"] == 3
+
+    (tmp_path / "dataset_info.json").write_text(json.dumps(card["entry"]))  # the line that is printed works
+    code, out, _ = call("stats", "a", "--json")
+    assert code == 0 and json.loads(out)["by"]["domain"]["math"]["rows"] == 7
+
+
+def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, shared_data):
+    assert call("mix", "m.parquet", "virgo_demo_dt:100")[0] == 0
+    tokenizer = str(shared_data / "qwen2.5_vl_tokenizer")
+    code, out, _ = call("slice", "m.parquet", "s.jsonl", "--tokens", "250:", "--tokenizer", tokenizer, "--json")
+    (card,) = json.loads(out)
+    assert code == 0 and card["rows_in"] == 100 == card["kept"] + card["dropped"]["response < 250 tokens"]
+    assert call("convert", "s.jsonl", "again.jsonl")[0] == 0
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "s.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mix", "a.jsonl", "virgo_demo_dt:900"), "virgo_demo_dt: 900 rows asked for, 318 there."),
+        (("mix", "a.jsonl", "virgo_demo_dt:9", "--domains", "math=3"), "name virgo_demo_dt without an amount"),
+        (("mix", "a.txt", "virgo_demo_dt:9"), "ends with .jsonl or .parquet"),
+        (("mix", "a.jsonl", "nothing:9"), "nothing: no dataset of that name"),
+        (("slice", "virgo_demo_dt", "a.jsonl", "--tokens", "1:9"), "Add --tokenizer"),
+        (("slice", "virgo_demo_dt", "a.jsonl", "--tokens", "9:1"), "write FROM:TO"),
+        (("convert", "nothing.jsonl", "a.jsonl"), "nothing.jsonl: no such file"),
+        (
+            ("convert", "virgo_demo_dt", "a.jsonl", "--to", "alpaca"),
+            "--to alpaca: it is one of long_thought, sharegpt.",
+        ),
+        (("stats", "nothing"), "nothing: no dataset of that name"),
+    ],
+)
+def test_errors_say_what_to_do(call, tmp_path, arguments, words):
+    code, out, err = call(*arguments)
+    assert (code, out) == (1, "") and err.startswith("virgo-factory: ") and words in err
+    assert not [path for path in tmp_path.iterdir() if path.name != ".virgo_factory"]
+
+
+def test_stats_of_rows_of_which_none_is_usable(call, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"question": "Q?", "response": "no thought"}\n' * 3)
+    code, out, _ = call("stats", "rows.jsonl", "--plots", "plots")
+    assert code == 1 and "3 rows, 0 usable, 3 left out:" in out and not (tmp_path / "plots").exists()
+
+
+def test_a_recipe_means_what_it_trains_on(call, tmp_path, root, monkeypatch):
+    recipe = (root / "recipes/virgo_demo_dt.yaml").read_text(encoding="utf-8")
+    (tmp_path / "my.yaml").write_text(recipe + "\neval_dataset: virgo_demo_dt\n")
+    code, out, _ = call("slice", "my.yaml", "a.jsonl", "--dataset-dir", str(root), "--domain", "code", "--json")
+    (card,) = json.loads(out)
+    assert code == 0 and card["rows_in"] == 320 and card["by"]["domain"] == {"code": 14}
