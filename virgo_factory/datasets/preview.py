@@ -11,7 +11,7 @@ from virgo_factory.adapters import Options, read_row
 from virgo_factory.adapters.row import QWEN_VL_TOKENS, RejectedRow, own_id
 from virgo_factory.datasets.entry import is_pair
 from virgo_factory.datasets.images import inspect
-from virgo_factory.datasets.media import find_image
+from virgo_factory.datasets.media import BadMedia, check_header, find_image
 from virgo_factory.datasets.page import Card, Picture, Section, Text, scaled, visible
 from virgo_factory.datasets.reader import SourceRow, read_source
 from virgo_factory.datasets.source import Settings, Source
@@ -262,30 +262,35 @@ def _look(
 def _view(image: Any, source: Source, tokenizer: RowTokenizer) -> ImageView:
     facts = inspect(image, source.media_dir, tokenizer.settings.image_max_pixels, source.hub)
     name = _image_name(image)
-    for finding in facts.findings:
-        if finding.severity == "error":
-            return ImageView(name, problem=finding.code.replace("_", " "), detail=finding.detail)
+    if not facts.is_readable:
+        detail = next(finding.detail for finding in facts.findings if finding.severity == "error")
+        try:
+            check_header(find_image(image, str(source.media_dir), source.hub))
+        except BadMedia as error:
+            return ImageView(name, problem=error.reason, detail=detail)
+
+        return ImageView(name, problem="image unreadable", detail=detail)
 
     return ImageView(name, facts.width, facts.height, tokenizer.image_tokens(facts.width, facts.height))
 
 
 def _reason(tokens: Tokens, settings: Settings, broken: ImageView | None) -> tuple[str, str]:
-    """Return why an example that could be read is not trained on all the same."""
+    """Return why an example that could be read is not trained on all the same, in the words of a run's account."""
     if broken:
         return broken.problem, broken.detail
 
     low, high, limit = settings.min_response_tokens, settings.max_response_tokens, settings.cutoff_len
+    if low and tokens.response < low:
+        return f"response < {low} tokens", f"{tokens.response} tokens"
+
+    if high and tokens.response > high:
+        return f"response > {high} tokens", f"{tokens.response} tokens"
+
     if limit and tokens.total > limit:
         if settings.overlong == "truncate":
             return "", f"{tokens.total:,} tokens: LLaMA-Factory cuts it to cutoff_len {limit:,} (overlong: truncate)"
 
-        return "overlong", f"{tokens.total:,} tokens, cutoff_len {limit:,}"
-
-    if low and tokens.response < low:
-        return "too few response tokens", f"{tokens.response:,}, min_response_tokens {low:,}"
-
-    if high and tokens.response > high:
-        return "too many response tokens", f"{tokens.response:,}, max_response_tokens {high:,}"
+        return f"overlong > {limit} tokens", f"{tokens.total} tokens"
 
     return "", ""
 
