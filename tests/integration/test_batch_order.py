@@ -1,0 +1,156 @@
+"""`batch_order` in real training: balanced has the losses of shuffle, and both orders survive a kill.
+
+Text and image rows of very different lengths, float32, so that nothing but the order of sums can tell two runs apart.
+"""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+RECORDER = Path(__file__).parent / "seen_rows"
+CONFIGS = Path(__file__).parents[2] / "recipes" / "deepspeed"
+EPOCHS = 2
+STEPS = 3  # an epoch: 22 rows in global batches of 8, the last one padded where there are two ranks
+RUN = {
+    "dataset": "uneven",
+    "question_prefix": None,
+    "bf16": None,
+    "global_batch_size": 8,
+    "num_train_epochs": float(EPOCHS),
+    "learning_rate": 3.0e-4,
+    "lr_scheduler_type": "constant",
+}
+KILLED_AT = 4  # inside the second epoch
+
+
+@pytest.fixture
+def bench(tmp_path, base, demo_lines, make_bench):
+    """A bench with the twin in float32 and 22 rows of 60 to 700 tokens, every fifth with a picture."""
+    exact = tmp_path / "float32"
+    shutil.copytree(base, exact)
+    tensors = {name: tensor.float() for name, tensor in load_file(exact / "model.safetensors").items()}
+    save_file(tensors, exact / "model.safetensors", {"format": "pt"})
+    config = exact / "config.json"
+    config.write_text(config.read_text().replace("bfloat16", "float32"))
+
+    bench = make_bench(tmp_path, exact)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    texts = sorted((json.loads(line)["combined_text"] for line in demo_lines), key=len)
+    rows = []
+    for number in range(22):
+        text = texts[number * 14] if number % 3 else " ".join(texts[number * 10 : number * 10 + 3])
+        row = {"instruction": f"Question {number}", "input": "", "output": text, "images": []}
+        if number % 5 == 0:
+            Image.new("RGB", (56 + 28 * number, 84), (10 * number, 90, 160)).save(folder / f"{number}.png")
+            row |= {"instruction": f"<image>Question {number}", "images": [f"{number}.png"]}
+
+        rows.append(json.dumps(row))
+
+    columns = {"prompt": "instruction", "query": "input", "response": "output", "images": "images"}
+    bench.add_dataset("uneven", rows, formatting="alpaca", columns=columns)
+    return bench
+
+
+def losses(folder):
+    """Return the printed loss and the gradient norm of every step."""
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return [(entry["loss"], entry["grad_norm"]) for entry in history if "loss" in entry]
+
+
+def seen(file, ranks):
+    """Return step -> rank -> its micro-batches in their order; a resumed run's steps replace those it repeats."""
+    steps = {}
+    for rank in range(max(ranks, 1)):
+        runs = {}
+        last = -1
+        for line in Path(f"{file}.{rank}").read_text().splitlines():
+            entry = json.loads(line)
+            if entry["step"] < last:
+                runs = {step: batches for step, batches in runs.items() if step < entry["step"]}
+
+            last = entry["step"]
+            runs.setdefault(last, []).append(tuple(entry["rows"]))
+
+        for step, batches in runs.items():
+            steps.setdefault(step, {})[rank] = batches
+
+    return steps
+
+
+def train(bench, name, ranks, **changes):
+    """Train undisturbed and return (losses, micro-batches seen)."""
+    env = {"PYTHONPATH": str(RECORDER), "SEEN_ROWS": str(bench.folder / name)}
+    log = bench.train(ranks, env, output_dir=f"{name}_out", **RUN | changes)
+    assert ("slot use" in log) == (changes["batch_order"] != "shuffle")
+    return losses(bench.folder / f"{name}_out"), seen(bench.folder / name, ranks)
+
+
+def in_step(batches):
+    """Return the micro-batches of one optimiser step, whatever their rank and place."""
+    return Counter(batch for rank in batches.values() for batch in rank)
+
+
+def check_same_training(shuffle, balanced):
+    """Check that two runs have the same micro-batches in every step, handed out otherwise, and the same losses."""
+    (expected, rows), (got, moved) = shuffle, balanced
+    assert len(expected) == len(got) == EPOCHS * STEPS
+    assert sorted(rows) == sorted(moved) == list(range(EPOCHS * STEPS))
+    for step, batches in rows.items():
+        assert in_step(batches) == in_step(moved[step]), f"rows of step {step}"
+
+    assert rows != moved
+    for step, ((loss, norm), (wanted, wanted_norm)) in enumerate(zip(got, expected, strict=True)):
+        assert loss == pytest.approx(wanted, abs=2e-4), f"loss of step {step}"  # printed with four digits
+        assert norm == pytest.approx(wanted_norm, rel=1e-3), f"gradient norm of step {step}"
+
+
+def check_resume(bench, undisturbed, ranks, **changes):
+    """Kill a run inside its second epoch, resume it, and check it against the undisturbed one."""
+    saving = {"save_strategy": "steps", "save_steps": KILLED_AT, "save_total_limit": 1}
+    env = {"PYTHONPATH": str(RECORDER), "SEEN_ROWS": str(bench.folder / "killed")}
+    done = bench.folder / "out" / f"checkpoint-{KILLED_AT}" / "trainer_state.json"
+    bench.train_and_kill(done.is_file, ranks, env, **RUN | saving | changes)
+    assert "Resuming training from" in bench.train(ranks, env, **RUN | saving | changes)
+    expected, rows = undisturbed
+    assert seen(bench.folder / "killed", ranks) == rows
+    for (loss, norm), (wanted, wanted_norm) in zip(losses(bench.folder / "out"), expected, strict=True):
+        assert loss == pytest.approx(wanted, abs=2e-4)
+        assert norm == pytest.approx(wanted_norm, rel=1e-3)
+
+
+def test_two_ranks(bench):
+    """DDP: ranks meet once an optimiser step."""
+    shuffle, balanced = (train(bench, kind, 2, batch_order=kind) for kind in ("shuffle", "balanced"))
+    check_same_training(shuffle, balanced)
+    check_resume(bench, balanced, 2, batch_order="balanced")
+
+
+def test_two_ranks_under_zero3(bench):
+    """ZeRO-3: ranks meet at every micro-step, and with a batch of two the text rows get padding and a placeholder."""
+    run = {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
+    check_same_training(*(train(bench, kind, 2, batch_order=kind, **run) for kind in ("shuffle", "balanced")))
+
+
+def test_one_rank(bench):
+    """Balanced with four rows a micro-batch and a shorter last one; grouped killed and resumed."""
+    run = {"per_device_train_batch_size": 4}
+    check_same_training(*(train(bench, kind, 0, batch_order=kind, **run) for kind in ("shuffle", "balanced")))
+
+    run = {"batch_order": "grouped", "per_device_train_batch_size": 2}
+    undisturbed = train(bench, "grouped", 0, **run)
+    epochs = [
+        [row for step in range(first, first + STEPS) for batch in undisturbed[1][step][0] for row in batch]
+        for first in (0, STEPS)
+    ]
+    assert epochs[0] != epochs[1]
+    assert sorted(epochs[0]) == sorted(epochs[1])
+    assert len(set(epochs[0])) == len(epochs[0]) == 22
+    check_resume(bench, undisturbed, 0, **run)
