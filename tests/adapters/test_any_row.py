@@ -130,6 +130,20 @@ def test_changed_real_rows(shared_data):
                     check(row, "long_thought", Options(ranking="dpo" in name))
 
 
+def test_deeply_nested_values():
+    """As deep as JSON can be read: whatever column they are in."""
+    deep = json.loads("[" * 900 + "]" * 900)
+    for row in ROWS:
+        for column in row:
+            check(row | {column: deep}, "long_thought", Options())
+
+    for name in ("role", "content", "value", "from"):
+        message = {"role": "user", "content": "q"} | {name: deep}
+        check(
+            {"messages": [message, {"role": "assistant", "content": "<think>a</think>b"}]}, "long_thought", Options()
+        )
+
+
 REPEATED = [
     "<think>",
     "</answer>",

@@ -330,7 +330,7 @@ def test_rows_that_are_rejected(row, format, reason, detail):
     assert isinstance(rejected, RejectedRow), rejected
     assert (rejected.reason, reading.format) == (reason, format)
     assert detail in rejected.detail
-    assert rejected.__traceback__ is None, "it would keep the row's whole text alive"
+    assert rejected.__traceback__ is rejected.__context__ is None, "they would keep the row's whole text alive"
 
 
 @pytest.mark.parametrize("response", ["It is B.", "<think>\nA is", "<answer>(B)</answer>"])

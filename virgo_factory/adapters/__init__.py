@@ -13,6 +13,7 @@ from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
     attempt,
+    bare,
     check_ranking,
     columns_found,
     plain,
@@ -46,7 +47,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
         found = adapter(_with_columns(row, options.columns), options)
     except RejectedRow as error:
-        return Reading(named, (error.with_traceback(None),))
+        return Reading(named, (bare(error),))
 
     if isinstance(found, Example):
         found = Reading(named, (attempt(lambda: found),))

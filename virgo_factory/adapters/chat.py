@@ -6,6 +6,7 @@ prefix and preference pairs). They differ in the tags of their responses and in 
 """
 
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -130,7 +131,7 @@ def _answer(row: Mapping[str, Any], column: str) -> str:
     if isinstance(value, Mapping):
         role = either(value, "role", "from")
         if role is not None and role not in ASSISTANTS:
-            raise RejectedRow(f"{column} is not a response", f"its role is {role!r}")
+            raise RejectedRow(f"{column} is not a response", f"its role is {reprlib.repr(role)}")
 
         value = plain(either(value, "content", "value"))
 

@@ -1,5 +1,6 @@
 """Chat rows in their usual spellings: a list of messages becomes questions and responses."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,9 @@ def read_messages(row: Mapping[str, Any], column: str, is_pair: bool = False) ->
 
     for position, (role, _) in enumerate(turns):
         if role not in (USERS, ASSISTANTS)[position % 2]:
-            raise RejectedRow("messages out of order", f"message {position + 1} of {column} has the role {role!r}")
+            raise RejectedRow(
+                "messages out of order", f"message {position + 1} of {column} has the role {reprlib.repr(role)}"
+            )
 
     texts = [text for _, text in turns]
     asked = texts.pop() if is_pair and len(texts) % 2 else None
@@ -122,7 +125,7 @@ def content_text(content: Any, images: list[Any]) -> str:
         elif kind == "text" and isinstance(item.get("text"), str):
             parts.append(item["text"].replace("\r\n", "\n"))
         else:
-            raise RejectedRow("a message is not text", f"an item of its content has the type {kind!r}")
+            raise RejectedRow("a message is not text", f"an item of its content has the type {reprlib.repr(kind)}")
 
     return "".join(parts)
 

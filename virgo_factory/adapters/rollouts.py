@@ -13,6 +13,7 @@ from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
     answer_of,
+    bare,
     check_finished,
     domain_of,
     plain,
@@ -97,7 +98,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     try:
         return Reading(format, choose(responses, correct, options, make))
     except RejectedRow as error:
-        return Reading(format, (error.with_traceback(None),))
+        return Reading(format, (bare(error),))
 
 
 def _openr1_verdicts(row: Mapping[str, Any]) -> list[bool] | None:

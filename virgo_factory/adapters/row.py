@@ -76,7 +76,13 @@ def attempt(make: Callable[[], Example]) -> Example | RejectedRow:
     try:
         return check_example(make())
     except RejectedRow as error:
-        return error.with_traceback(None)  # which would keep the row alive
+        return bare(error)
+
+
+def bare(error: RejectedRow) -> RejectedRow:
+    """Return the error without the frames it went through, which would keep the texts of its row alive."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def plain(value: Any) -> Any:
@@ -175,7 +181,7 @@ def own_id(row: Mapping[str, Any]) -> str:
     """Return the row's own id as text; "" where it has none."""
     for column in ("id", "uuid", "idx", "unique_id"):
         value = row.get(column)
-        if value is not None and value != "":
+        if isinstance(value, (str, int, float)) and value != "":
             return str(value)
 
     return ""

@@ -64,7 +64,7 @@ def _id(row: Mapping[str, Any], question: str) -> str:
     if known := own_id(row):
         return known
 
-    if row.get("episode_id") is not None:
-        return f"{row['episode_id']}-{row.get('index')}"
+    if isinstance(row.get("episode_id"), (str, int)) and isinstance(row.get("index"), (str, int)):
+        return f"{row['episode_id']}-{row['index']}"
 
     return text_id(f"{row.get('filename')}\n{question}")

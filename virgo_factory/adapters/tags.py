@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from virgo_factory.adapters.row import RejectedRow
+from virgo_factory.adapters.row import RejectedRow, bare
 from virgo_factory.thought import BEGIN_THOUGHT, MARKERS, REASONS, LongThought, MalformedThought
 
 
@@ -165,7 +165,7 @@ def parse_response(text: str, name: str | None, keep_malformed: bool = False) ->
     except MalformedThought as error:
         rejected = RejectedRow(REASONS[error.reason], f"line {error.line} of the response")
     except RejectedRow as error:
-        rejected = error.with_traceback(None)
+        rejected = bare(error)
 
     if keep_malformed and text.strip():
         return text
