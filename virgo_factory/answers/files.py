@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from virgo_factory.answers.pool import Task, score_many
 
 ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict_rule", "verdict_where")
 """Columns of a verdict row beside those of the input."""
+
+ASKED_AT_ONCE = 8
+"""Rows that a language model is asked about at the same time."""
+
+Row = tuple[str, dict[str, Any], Task, bool | None]
+"""A row's name for people, its columns, what is judged, and its existing label."""
 
 
 class RowError(ValueError):
@@ -135,7 +142,7 @@ def score_file(
     Raises:
         RowError: a column is missing, with file and line.
     """
-    pending: deque[tuple[str, dict[str, Any], Task, bool | None]] = deque()
+    pending: deque[Row] = deque()
 
     def tasks() -> Iterator[Task]:
         for line, row in read_rows(source):
@@ -146,10 +153,10 @@ def score_file(
     counts = Counts()
     partial = target.with_name(target.name + ".part")
     with partial.open("w", encoding="utf-8") as lines:
-        for verdict in score_many(tasks(), workers=workers, seconds=seconds, progress=progress):
-            name, row, task, label = pending.popleft()
-            if judge is not None:
-                verdict = judge.settle(verdict, task.gold, task.question)
+        verdicts = score_many(tasks(), workers=workers, seconds=seconds, progress=progress)
+        for verdict, (name, row, task, label) in _settled(
+            ((verdict, pending.popleft()) for verdict in verdicts), judge
+        ):
             counts.add(verdict, name, label)
             answer = verdict.answer
             added = (
@@ -159,6 +166,26 @@ def score_file(
             lines.write(json.dumps(row | dict(zip(ADDED, added, strict=True)), ensure_ascii=False) + "\n")
     partial.replace(target)
     return counts
+
+
+def _settled(rows: Iterator[tuple[Verdict, Row]], judge: LLMJudge | None) -> Iterator[tuple[Verdict, Row]]:
+    """The rows in their order with the judge's verdict where it is asked: about several at once, a bounded number waiting."""
+    if judge is None:
+        yield from rows
+        return
+    waiting: deque[tuple[Future, Row]] = deque()
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+        try:
+            for verdict, row in rows:
+                waiting.append((threads.submit(judge.settle, verdict, row[2].gold, row[2].question), row))
+                while waiting and (len(waiting) > 8 * ASKED_AT_ONCE or waiting[0][0].done()):
+                    settled, first = waiting.popleft()
+                    yield settled.result(), first
+            while waiting:
+                settled, first = waiting.popleft()
+                yield settled.result(), first
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def _tasks(source: Path, line: int, row: dict, columns: Columns, config: GradingConfig, kind: str | None):
