@@ -1,6 +1,7 @@
 """From sources to a finished file: rows are read, their images made to resolve, written, and described by a card."""
 
 import functools
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -124,6 +125,10 @@ class Inputs:
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> "Inputs":
+        """Return the inputs of these sources. Raises ValueError for rows that are not ours to read."""
+        for source in sources:
+            check_ours(source)
+
         return cls(tuple(sources), _states(sources))
 
     def described(self) -> tuple[Input, ...]:
@@ -153,6 +158,15 @@ def _states(sources: Sequence[Source]) -> tuple[tuple[int, int], ...]:
     return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
+def check_ours(source: Source) -> None:
+    """Raise ValueError where no adapter of ours reads a source's rows."""
+    if not source.is_ours:
+        raise ValueError(
+            f"{source.name}: rows of formatting {source.formatting} are LLaMA-Factory's to read. If they are long "
+            "thoughts, give the entry, or convert with, formatting long_thought."
+        )
+
+
 def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) -> Iterator[tuple[str, Any, str]]:
     """Yield (place, raw row, problem) of every row of a source; where there is a problem, the row could not be read.
 
@@ -164,12 +178,7 @@ def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) ->
         ValueError: no adapter of ours reads rows of this formatting.
         UnreadableFile: a file that is none of rows.
     """
-    if not source.is_ours:
-        raise ValueError(
-            f"{source.name}: rows of formatting {source.formatting} are LLaMA-Factory's to read. If they are long "
-            "thoughts, read them with --formatting long_thought."
-        )
-
+    check_ours(source)
     number = 0
     for file in source.files:
         for chunk in cut_file(file):
@@ -237,9 +246,19 @@ def check_targets(paths: Sequence[Path], sources: Sequence[Source], overwrite: b
         if os.path.realpath(path) in files:
             raise ValueError(f"{path} is an input as well. Name another output.")
 
-        for card in card_files(path):
-            if card.exists() and not overwrite and not path.exists():
-                card.unlink()  # of a run that was killed between its card and its file
+        _check_card(path)
+
+
+def _check_card(path: Path) -> None:
+    """Raise ValueError where the card would replace that of another file of the same stem, `a.parquet` of `a.jsonl`."""
+    _, card = card_files(path)
+    try:
+        other = json.loads(card.read_text(encoding="utf-8"))["output"]["file"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # no card of ours
+
+    if other != path.name and path.with_name(other).exists():
+        raise ValueError(f"{path}: {card} is the card of {other}. Name the output otherwise.")
 
 
 @dataclass(frozen=True)
