@@ -315,6 +315,7 @@ BROKEN = [
     ("only a final step", {"question": "q", "steps": [{"title": "FINAL ANSWER", "content": "b"}]}, "steps", "no step before the final answer", ""),
     ("trace without a question", {"episode_id": "1", "index": "2", "text": ["a"], "thinking": ["b"]}, "screen_traces", "no question", "expected one of question"),
     ("history without an end", {"messages": [{"role": "user", "content": "q"}]}, None, "no response to the last question", ""),
+    ("D_SD without a correct response", {"question": "q", "response": ["a"], "score": [0]}, "virgo_dsd", "no correct response", ""),
     ("LlamaV-o1, but for a word", {"conversations": [
         {"from": who, "value": text} for who, text in (("human", "q\n" + STAGES[0]), ("gpt", "a"), ("human", STAGES[1] + "!"), ("gpt", "b"))
     ]}, None, "no tags of a known format", ""),
@@ -417,6 +418,14 @@ def test_one_broken_answer_of_several_costs_only_its_question():
     row["conversations"][1]["value"] = "<think>\nA"
     first, second = read_row(row, "long_thought").parts
     assert first.reason == "no </think>" and second.id == "c-1-1"
+
+
+def test_what_a_row_says_of_its_end_is_about_the_last_question():
+    row = turns("<image>How many?", "What colour?", image="a.png")
+    first, second = read_row(row | {"finish_reason": "length"}, "long_thought").parts
+    assert isinstance(first, Example) and second.reason == "the response was cut off at the token limit"
+    first, second = read_row(row | {"assistant_prefix": "<think>\nA is"}, "long_thought").parts
+    assert (first.assistant_prefix, second.assistant_prefix) == ("", f"{BT}\n\nA is")
 
 
 def test_conversations_without_images_or_with_several_keep_their_history():

@@ -97,27 +97,28 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         )
 
     id = _id(row, chat, questions[0], responses)
+    last = len(questions) - 1
 
     def one_question(position: int) -> Example:
         question = questions[position]
         if position and _CONTINUES.match(question.replace(IMAGE, "").lstrip()):
             raise RejectedRow("the question goes on from the one before", question[:80])
 
-        return example(id=f"{id}-{position}", question=with_image(question, images), response=parse(position))
+        made = example(id=f"{id}-{position}", question=with_image(question, images), response=parse(position))
+        return made if position < last else ended(made)
 
     def whole() -> Example:
-        last = len(questions) - 1
         history = tuple(Turn(question, parse(at)) for at, question in enumerate(questions[:-1]))
         made = example(id=id, question=questions[-1], response=parse(last), history=history)
-        if pair:
-            return replace(made, rejected=_other(responses[-1], name, options))
+        return replace(made, rejected=_other(responses[-1], name, options)) if pair else ended(made)
 
+    def ended(made: Example) -> Example:
         check_finished(row.get("finish_reason"))
         reject_wrong(row)
         return replace(made, assistant_prefix=prefix_of(row, made.response, name))
 
     if len(images) == 1 and len(chat.turns) > 1 and not pair:
-        return Reading(format, tuple(attempt(lambda at=at: one_question(at)) for at in range(len(questions))))
+        return Reading(format, tuple(attempt(lambda at=at: one_question(at)) for at in range(last + 1)))
 
     return Reading(format, (attempt(whole),))
 

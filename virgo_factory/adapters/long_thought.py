@@ -1,7 +1,7 @@
 """`formatting: long_thought`: any long-thought dataset, recognised by the columns and tags of its rows.
 
-A family is one file with `recognises(row)` and `read(row, options)`, and its line in FAMILIES; a tag set is one entry
-of FORMATS in `tags`. The name of a file is never looked at (reference: raw_formats.md section 18, rule 1).
+A family is one file with `recognises(row)`, `read(row, options)` and, where all its rows have one format, its name as
+FORMAT, and a line in FAMILIES; a tag set is one entry of FORMATS in `tags`. The name of a file is never looked at (reference: raw_formats.md section 18, rule 1).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from virgo_factory.adapters import (
     virgo_dsd,
 )
 from virgo_factory.adapters.options import DIFFICULTIES, Options
-from virgo_factory.adapters.row import Reading, RejectedRow, columns_found
+from virgo_factory.adapters.row import Reading, RejectedRow, bare, columns_found
 
 
 FAMILIES = (
@@ -46,14 +46,17 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     """Return what a row of any known family gives.
 
     Raises:
-        RejectedRow: no family recognises it, or its columns do not hold what they should.
+        RejectedRow: no family recognises it, or it is of another difficulty than asked for.
     """
     for family in FAMILIES:
         if family.recognises(row):
             if options.difficulty and family is not virgo_dsd:
                 _check_difficulty(row, options.difficulty)
 
-            return family.read(row, options)
+            try:
+                return family.read(row, options)
+            except RejectedRow as error:
+                return Reading(getattr(family, "FORMAT", None), (bare(error),))
 
     raise RejectedRow("format not known", f"{columns_found(row)}; expected one of: {EXPECTED}")
 

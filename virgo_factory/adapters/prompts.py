@@ -59,7 +59,7 @@ _LAST_SENTENCE = re.compile(
 
 def without_format_prompt(system: str | None) -> str | None:
     """Return what of a system message remains without a fixed format prompt; None if nothing does."""
-    if not system:
+    if not system or not system.strip():
         return None
 
     for pattern in _SYSTEM:
