@@ -141,7 +141,7 @@ def measure(
             if progress:
                 progress(min(done, size), size)
     finally:
-        for memory in {id(memory): memory for both in memories for memory in both}.values():
+        for memory in (memory for both in memories for memory in both):
             memory.close()
 
     problems = [found.problem(source.name) for found, source in zip(seen, sources, strict=True)]

@@ -97,23 +97,14 @@ class Memory:
         self.path = path
         self._at: dict[str, tuple[int, int]] = {}
         self._file = None
-        if path is None:
+        if path is None or not path.is_file():
             return
 
         try:
-            path.parent.mkdir(exist_ok=True)
-            ignore = path.parent / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n", encoding="utf-8")
-
-            self._file = path.open("ab+")
+            self._file = path.open("rb")
+            self._index()
         except OSError as error:
-            logger.warning("%s cannot be written (%s): measured again each time.", path.parent, error.strerror)
-            self.path = None
-            return
-
-        _forget_old(path)
-        self._index()
+            logger.warning("%s cannot be read (%s).", path, error.strerror)
 
     @classmethod
     def of(cls, source: Source, settings: Settings, rules: bool, cache: Path | EllipsisType | None) -> "Memory":
@@ -126,22 +117,29 @@ class Memory:
         return cls(path)
 
     def _index(self) -> None:
-        self._file.seek(0)
         at = 0
         for line in self._file:
-            if line.endswith(b"\n"):
+            if line.endswith(b"\n"):  # else cut off by a kill
                 key, _, rest = line.partition(b" ")
                 self._at[key.decode("ascii", "replace")] = (at + len(key) + 1, len(rest) - 1)
 
             at += len(line)
-            whole = line.endswith(b"\n")
 
-        if at and not whole:  # cut off by a kill
-            self._file.write(b"\n")
-            self._file.flush()
+    def _open(self) -> None:
+        """Open the file for what is to come, behind a line that a kill cut off."""
+        self.path.parent.mkdir(exist_ok=True)
+        ignore = self.path.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
 
-    def __contains__(self, chunk: Chunk) -> bool:
-        return _key(chunk) in self._at
+        self.close()
+        self._file = self.path.open("ab+")
+        _forget_old(self.path)
+        end = self._file.tell()
+        if end:
+            self._file.seek(end - 1)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
 
     def get(self, chunk: Chunk) -> Measured | None:
         """Return what a chunk gave; None where it is not known, or one of its images has changed since."""
@@ -163,20 +161,24 @@ class Memory:
 
     def put(self, chunk: Chunk, packed: bytes) -> None:
         """Keep what a chunk gave."""
-        if self._file is None:
+        if self.path is None:
             return
 
         content = base64.b64encode(zlib.crc32(packed).to_bytes(4) + packed)
+        key = _key(chunk).encode()
         try:
+            if self._file is None or not self._file.writable():
+                self._open()
+
             self._file.seek(0, os.SEEK_END)
             at = self._file.tell()
-            key = _key(chunk).encode()
             self._file.write(key + b" " + content + b"\n")
             self._file.flush()
             self._at[_key(chunk)] = (at + len(key) + 1, len(content))
-        except OSError as error:  # a full disk is no reason to stop
-            logger.warning("%s: %s. Measured rows are no longer kept.", self.path, error.strerror)
-            self._file = None
+        except OSError as error:  # a full disk, a folder of someone else's: no reason to stop
+            logger.warning("%s cannot be written (%s): what is measured now is not kept.", self.path, error.strerror)
+            self.close()
+            self.path, self._file = None, None
             self._at.clear()
 
     def close(self) -> None:

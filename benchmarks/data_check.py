@@ -1,0 +1,203 @@
+"""How fast `virgo-factory data check` goes through rows, against LLaMA-Factory's own preprocessing of the same rows.
+
+python benchmarks/data_check.py [--copies 4] [--repeat 3] [--workers 2]
+
+Rows: the well-formed responses of ../shared/data/skythought as chat rows (long), and the same with the first 400
+characters of each thought (short), one JSONL file each. Sides, each in a process of its own, in turns:
+
+- stock: LLaMA-Factory's `get_dataset` (load, convert, tokenise), `sharegpt`, template qwen2_vl, plugin switched off;
+- check: what the verb calls (`audit`: adapters, every rule, tokens, fate), with nothing kept from before;
+- again: the same a second time, with what the first time kept;
+- batch: one `tokenizers` batch call over the texts alone, in as many threads.
+
+Stock's clock starts when its tokenizer is loaded, check's before; neither counts importing. Ratios are of the medians.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+DATA = Path(__file__).absolute().parents[2] / "shared" / "data"
+TOKENIZER = DATA / "qwen2.5_vl_tokenizer"
+MARKERS = [f"<|{name}|>" for name in ("begin_of_thought", "end_of_thought", "begin_of_solution", "end_of_solution")]
+WELL_FORMED = re.compile(r"\s*{}(.*?){}\s*{}(.*?){}\s*".format(*map(re.escape, MARKERS)), re.DOTALL)
+SIDES = ("stock", "check", "again", "batch")
+
+
+def responses() -> list[tuple[str, str]]:
+    """Return the (question, response) pairs of SkyThought."""
+    pairs = []
+    for path in sorted((DATA / "skythought").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            pairs += [(row["question"], response) for response in row["code"]]
+
+    for path in sorted((DATA / "skythought").glob("*.json")):
+        for question, row in json.loads(path.read_text(encoding="utf-8")).items():
+            pairs += [(question, response["content"]) for response in row["responses"].values()]
+
+    return [tuple(text.replace("\r\n", "\n") for text in pair) for pair in pairs]  # as our adapters read them
+
+
+def chat_rows(short: bool, copies: int) -> list[dict]:
+    """Return chat rows of the well-formed responses, each copy with a question of its own."""
+    rows = []
+    for copy in range(copies):
+        for question, response in responses():
+            parts = WELL_FORMED.fullmatch(response)
+            if not parts or "<|" in parts.group(1) + parts.group(2):
+                continue
+
+            thought, solution = (text.strip() for text in parts.groups())
+            thought = thought[:400].strip() if short else thought
+            text = "\n\n".join([MARKERS[0], thought, MARKERS[1], MARKERS[2], solution, MARKERS[3]])
+            pair = (("human", f"{question} ({copy})"), ("gpt", text))
+            rows.append({"conversations": [{"from": role, "value": value} for role, value in pair]})
+
+    return rows
+
+
+def stock(folder: Path, workers: int) -> dict:
+    """Return seconds and rows of one preprocessing by LLaMA-Factory."""
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+
+    recipe = {
+        "model_name_or_path": str(TOKENIZER),
+        "stage": "sft",
+        "do_train": True,
+        "finetuning_type": "full",
+        "template": "qwen2_vl",
+        "dataset_dir": str(folder),
+        "dataset": "rows",
+        "cutoff_len": 32768,
+        "preprocessing_num_workers": workers,
+        "output_dir": str(folder / "out"),
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": True,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        model_args, data_args, training_args, _, _ = get_train_args(recipe)
+        parts = load_tokenizer(model_args)
+        template = get_template_and_fix_tokenizer(parts["tokenizer"], data_args)
+        start = time.perf_counter()
+        module = get_dataset(template, model_args, data_args, training_args, stage="sft", **parts)
+        seconds = time.perf_counter() - start
+
+    table = module["train_dataset"]
+    return {"seconds": seconds, "rows": len(table), "tokens": sum(len(ids) for ids in table["input_ids"])}
+
+
+def check(folder: Path, workers: int) -> dict:
+    """Return seconds and rows of one check."""
+    from virgo_factory.datasets.audit import audit
+    from virgo_factory.datasets.source import find_sources
+
+    start = time.perf_counter()
+    sources, settings = find_sources(
+        str(folder / "rows.jsonl"), tokenizer=str(TOKENIZER), template="qwen2_vl", cutoff_len=32768
+    )
+    report = audit(sources, settings, workers=workers, cache=folder / "kept")
+    seconds = time.perf_counter() - start
+    (account,) = report.accounts
+    return {"seconds": seconds, "rows": account.kept, "tokens": report.tokens.total if report.tokens else 0}
+
+
+def batch(folder: Path, workers: int) -> dict:
+    """Return seconds and rows of one batch call over the texts."""
+    from transformers import AutoTokenizer
+
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [message["value"] for row in rows for message in row["conversations"]]
+    core = AutoTokenizer.from_pretrained(TOKENIZER).backend_tokenizer
+    start = time.perf_counter()
+    found = core.encode_batch_fast(texts, add_special_tokens=False)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "rows": len(rows), "tokens": sum(len(encoding.ids) for encoding in found)}
+
+
+def run(side: str, folder: Path, workers: int) -> dict:
+    """Return what one side measured, in a process of its own."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"HF_DATASETS_CACHE": cache, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")  # as an installed package has it
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment |= {"VIRGO_FACTORY_DISABLE": "1"} if side == "stock" else {}
+        environment |= {"RAYON_NUM_THREADS": str(workers), "TOKENIZERS_PARALLELISM": "true"} if side == "batch" else {}
+        command = [sys.executable, __file__, "--child", side, str(folder), "--workers", str(workers)]
+        done = subprocess.run(command, env=environment, text=True, capture_output=True)
+        if done.returncode:
+            raise SystemExit(done.stderr[-3000:])
+
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(name: str, copies: int, repeat: int, workers: int) -> str:
+    """Return one line of the table: all sides in turns on the same rows."""
+    rows = chat_rows(name == "short", copies)
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    size = sum(len(line.encode()) for line in lines) // len(lines)
+    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    counts = set()
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        entry = {"rows": {"file_name": "rows.jsonl", "formatting": "sharegpt"}}
+        (folder / "dataset_info.json").write_text(json.dumps(entry))
+        for side in SIDES:  # once without the clock: bytecode, the file system's cache
+            run(side, folder, workers)
+
+        for _ in range(repeat):
+            for kept in folder.glob("kept/*.txt"):
+                kept.unlink()
+
+            for side in SIDES:
+                found = run(side, folder, workers)
+                seconds[side].append(found["seconds"])
+                if side != "batch":
+                    counts.add((found["rows"], found["tokens"]))
+
+    middle = {side: statistics.median(times) for side, times in seconds.items()}
+    rates = " | ".join(f"{len(lines) / middle[side]:,.0f}" for side in SIDES)
+    return (
+        f"| {name}, {len(lines)} rows of {size} bytes | {rates} | **{middle['stock'] / middle['check']:.2f}** "
+        f"| {middle['stock'] / middle['batch']:.2f} | **{middle['check'] / middle['again']:.1f}** "
+        f"| {'yes' if len(counts) == 1 else f'NO: {counts}'} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--copies", type=int, default=4, help="of every long row; four times as many of a short one")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        side, folder = options.child
+        call = {"stock": stock, "check": check, "again": check, "batch": batch}[side]
+        print(json.dumps(call(Path(folder), options.workers)))
+        return
+
+    print(
+        "| rows | stock, rows/s | check | check again | batch call | check : stock | batch : stock | again : check | same rows and tokens |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    print(compare("long", options.copies, options.repeat, options.workers), flush=True)
+    print(compare("short", 4 * options.copies, options.repeat, options.workers))
+
+
+if __name__ == "__main__":
+    main()
