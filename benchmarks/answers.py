@@ -191,8 +191,21 @@ def mmmu_guessed(response: str, options: dict[str, str]) -> bool:
     return len(response.split()) <= 5 or not any(text.lower() in response.lower() for text in options.values())
 
 
+def mmmu_equal(parsed: Any, gold: Any) -> bool:
+    """Whether a parsed short answer is a gold answer as MMMU compares them: numbers at two decimals, texts within each other."""
+
+    def normal(value: Any) -> Any:
+        try:
+            return round(float(str(value).replace(",", "")), 2)
+        except ValueError:
+            return str(value).strip().lower()
+
+    got, golds = normal(parsed), [normal(value) for value in (gold if isinstance(gold, list) else [gold])]
+    return any(got == known or isinstance(got, str) and isinstance(known, str) and known in got for known in golds)
+
+
 def mmmu(data: Path, model: str, guessed: bool = False) -> Iterator[Case]:
-    """Choice questions with the letter MMMU's own parser took; the rows it guessed at are left out (or the only ones)."""
+    """Choice questions with the letter MMMU's own parser took, without those it guessed at (or only those), and short answers."""
     folder = data / "mmmu" / "example_outputs" / model
     parsed = json.loads((folder / "total_val_output.json").read_text(encoding="utf-8"))
     for path in sorted(folder.glob("*/output.json")):
@@ -205,6 +218,17 @@ def mmmu(data: Path, model: str, guessed: bool = False) -> Iterator[Case]:
                 # The recorded letter is the gold: agreement is "the same letter was read".
                 yield Case(
                     row["id"], row["response"], parsed[row["id"]], question, grading("mmmu"), True, parsed[row["id"]]
+                )
+            elif not guessed:
+                label = mmmu_equal(parsed[row["id"]], row["answer"])
+                yield Case(
+                    row["id"],
+                    row["response"],
+                    row["answer"],
+                    Question(),
+                    grading("mmmu"),
+                    label,
+                    str(parsed[row["id"]]),
                 )
 
 
