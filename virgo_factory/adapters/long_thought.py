@@ -1,7 +1,8 @@
 """`formatting: long_thought`: any long-thought dataset, recognised by the columns and tags of its rows.
 
 A family is one file with `recognises(row)`, `read(row, options)` and, where all its rows have one format, its name as
-FORMAT, and a line in FAMILIES; a tag set is one entry of FORMATS in `tags`. The name of a file is never looked at (reference: raw_formats.md section 18, rule 1).
+FORMAT, and a line in FAMILIES; a tag set is one entry of FORMATS in `tags`. The name of a file is never looked at
+(reference: raw_formats.md section 18, rule 1).
 """
 
 from collections.abc import Mapping
