@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -118,3 +119,22 @@ def test_a_recipe_means_what_it_trains_on(call, tmp_path, root, monkeypatch):
     code, out, _ = call("slice", "my.yaml", "a.jsonl", "--dataset-dir", str(root), "--domain", "code", "--json")
     (card,) = json.loads(out)
     assert code == 0 and card["rows_in"] == 320 and card["by"]["domain"] == {"code": 14}
+
+
+def test_killed_while_it_writes_and_started_again(tmp_path, root):
+    """SIGKILL: no output, and the next run makes what an undisturbed one makes."""
+    rows = (root / "recipes/demo/long_thoughts.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text(rows * 25, encoding="utf-8")
+    line = [sys.executable, "-m", "virgo_factory.cli.main", "data", "convert", "rows.jsonl", "out.jsonl"]
+    process = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while process.poll() is None and not (tmp_path / ".out.jsonl.spool").exists():
+        time.sleep(0.01)
+
+    process.kill()
+    process.communicate()
+    assert process.returncode == -9 and not (tmp_path / "out.jsonl").exists()
+    assert (tmp_path / ".out.jsonl.spool").exists()
+    subprocess.run(line, cwd=tmp_path, check=True, capture_output=True)
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 318 * 25
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"rows.jsonl", "out.jsonl", "out.card.json", "out.card.md"}

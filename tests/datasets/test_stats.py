@@ -68,6 +68,14 @@ def test_groups_and_account():
     assert told["images_per_row"] == {"0": 4, "2": 1}
 
 
+def test_several_datasets_are_counted_apart():
+    records = [record(0), record(0, 50, source=1), record(1, 30, source=1)]
+    found = measure_statistics(records, ["a", "b"])
+    assert {name: group.lengths.tokens for name, group in found.by["dataset"].items()} == {"b": 80, "a": 100}
+    assert list(found.by) == ["dataset", "domain", "source", "format"]
+    assert list(measure_statistics(records[:1], ["a"]).by) == ["domain", "source", "format"]
+
+
 def test_a_column_of_ids_called_domain_does_not_fill_the_memory():
     found = measure_statistics(record(number, domain=f"d{number}") for number in range(1000))
     assert len(found.by["domain"]) == MOST_VALUES + 1

@@ -10,6 +10,8 @@ from virgo_factory.datasets.stats import Lengths, Statistics, Tally
 
 BLUE, ORANGE, GREY = "#3b6ea8", "#d1663c", "#6b6b6b"
 MOST_BARS = 15
+BEHIND = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
+"""Of a text that may stand on bars."""
 
 
 def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | None) -> list[Path]:
@@ -21,11 +23,11 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
         name: of the dataset, for the titles.
         cutoff_len: tokens at which a training run cuts or drops.
     """
-    import matplotlib
-    from matplotlib.figure import Figure  # not pyplot: slower to import, and looks for a display
-
     if not found.all.rows:
         return []
+
+    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot: slower to import, and looks for a display
 
     folder.mkdir(parents=True, exist_ok=True)
     has_tokens = found.all.lengths.longest > 0
@@ -33,9 +35,8 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
     if has_tokens:
         pictures["lengths"] = lambda axes: _lengths(axes, found.all.lengths, name, cutoff_len)
 
-    for grouping in ("domain", "source"):
-        groups = found.by[grouping]
-        if len(groups) < 2:
+    for grouping, groups in found.by.items():
+        if len(groups) < 2 or grouping == "format":
             continue  # one bar says nothing
 
         pictures[f"rows_by_{grouping}"] = lambda axes, groups=groups, grouping=grouping: _bars(
@@ -49,7 +50,7 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
                 axes, groups, f"{name}: length of a row by {grouping}", cutoff_len
             )
 
-    if found.all.images:
+    if len(found.images_per_row) > 1:
         pictures["images_per_row"] = lambda axes: _images(axes, found, name)
 
     paths = []
@@ -87,12 +88,12 @@ def _lengths(axes, lengths: Lengths, name: str, cutoff_len: int | None) -> None:
     axes.set_title(f"{_short(name)}: length of {lengths.rows:,} rows", loc="left")
     axes.set_xlabel("length of a row in tokens (question, images and response)")
     axes.set_ylabel("rows")
-    axes.set_xlim(0, max(lengths.longest + 1, (cutoff_len or 0) * 1.02))
+    axes.set_xlim(0, max(edges[-1], (cutoff_len or 0) * 1.02))
     top = counts.max() * 1.18
     axes.set_ylim(0, top)
     median = lengths.quantile(0.5)
     axes.axvline(median, color=GREY, linestyle=":", linewidth=1.5)
-    axes.text(median, top, f" median {median:,}", color=GREY, va="top")
+    axes.text(median, top, f" median {median:,}", color=GREY, va="top", bbox=BEHIND)
     if cutoff_len:
         number, tokens, _ = lengths.beyond(cutoff_len)
         share = (
@@ -102,7 +103,7 @@ def _lengths(axes, lengths: Lengths, name: str, cutoff_len: int | None) -> None:
         is_right = cutoff_len > axes.get_xlim()[1] * 0.6
         axes.text(
             cutoff_len, top * 0.93, f" cutoff_len {cutoff_len:,} \n " + share.replace("\n", " \n ") + " ",
-            color=ORANGE, va="top", ha="right" if is_right else "left",
+            color=ORANGE, va="top", ha="right" if is_right else "left", bbox=BEHIND,
         )  # fmt: skip
 
     _thousands(axes.xaxis)

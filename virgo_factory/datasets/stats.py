@@ -1,14 +1,14 @@
 """Rows, tokens and images of a dataset: by domain, source and format, and how long its rows are."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 
-GROUPINGS = ("domain", "source", "format")
+GROUPINGS = ("dataset", "domain", "source", "format")
 MOST_VALUES = 200
 """So many domains (sources, formats) are counted one by one, further ones together: names come from the data."""
 OTHER = "(further ones)"
@@ -92,9 +92,14 @@ class Statistics:
     images_per_row: Counter = field(default_factory=Counter)
 
 
-def measure_statistics(records: Iterable[Any]) -> Statistics:
-    """Return the statistics of `measure.RowRecord`s, in one pass and memory that does not grow with rows."""
-    found = Statistics(by={grouping: {} for grouping in GROUPINGS})
+def measure_statistics(records: Iterable[Any], names: Sequence[str] = ("",)) -> Statistics:
+    """Return the statistics of `measure.RowRecord`s, in one pass and memory that does not grow with rows.
+
+    Args:
+        records: in file order.
+        names: of the datasets measured; several are counted apart as well.
+    """
+    found = Statistics(by={grouping: {} for grouping in GROUPINGS if grouping != "dataset" or len(set(names)) > 1})
     dropped: Counter = Counter()
     last = None
     for record in records:
@@ -109,12 +114,11 @@ def measure_statistics(records: Iterable[Any]) -> Statistics:
 
         found.responses.rows_of[record.response_tokens] += 1
         found.images_per_row[record.images] += 1
-        for tally in (
-            found.all,
-            _group(found.by["domain"], record.domain),
-            _group(found.by["source"], record.origin),
-            _group(found.by["format"], record.format),
-        ):
+        values = {"domain": record.domain, "source": record.origin, "format": record.format}
+        if "dataset" in found.by:
+            values["dataset"] = names[record.source]
+
+        for tally in (found.all, *(_group(found.by[grouping], value) for grouping, value in values.items())):
             tally.lengths.rows_of[record.tokens] += 1
             tally.prompt_tokens += record.prompt_tokens
             tally.response_tokens += record.response_tokens

@@ -42,7 +42,9 @@ def stats(
     sources = training(sources)
     unlimited = replace(settings, cutoff_len=None, max_samples=None)
     with progress("measuring") as told:
-        found = measure_statistics(measure(sources, unlimited, workers, progress=told))
+        found = measure_statistics(
+            measure(sources, unlimited, workers, progress=told), [source.name for source in sources]
+        )
 
     name = ", ".join(dict.fromkeys(source.name for source in sources))
     pictures = []
