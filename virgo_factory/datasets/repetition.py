@@ -10,15 +10,20 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 
 SHRINK = 5.0
-"""A piece that shrinks to less than 1/5 is looked at closely."""
+"""A piece that zlib shrinks to less than 1/5 is looked at closely."""
+QUICK_SHRINK = 2.8
+"""LZ4 is asked first, being six times as fast: it shrinks 1 % of good responses so far, looping ones to 1/3.4 or less."""
 PIECES = (4_000, 65_536)
 """Characters of a piece: short loops stand out in a small one, loops of many paragraphs in a large one (zlib sees 32 KB)."""
 MIN_PIECE = 1_000
 LOOKED_AT = 1_000_000
 """Characters around a suspicious piece that are counted out, so that a row of 50 MB costs no gigabyte."""
+
+_LZ4 = pa.Codec("lz4_raw")
 
 GRAM = 8
 """Words of a sequence."""
@@ -78,10 +83,18 @@ def _suspicious_piece(text: str) -> int | None:
         starts = [*range(0, len(text) - size // 4, size), max(0, len(text) - size)]  # and one up to the very end
         for start in dict.fromkeys(starts):
             piece = text[start : start + size].encode("utf-8", "replace")
-            if len(piece) >= MIN_PIECE and len(piece) >= SHRINK * len(zlib.compress(piece, 1)):
+            if len(piece) >= MIN_PIECE and _shrinks(piece):
                 return start
 
+        if len(text) <= size:
+            return None
+
     return None
+
+
+def _shrinks(piece: bytes) -> bool:
+    quick = _LZ4.compress(piece).size
+    return len(piece) >= QUICK_SHRINK * quick and len(piece) >= SHRINK * len(zlib.compress(piece, 1))
 
 
 def _grams(words: list[str]) -> np.ndarray:
