@@ -205,7 +205,7 @@ def test_lpt_files_that_hold_no_long_thoughts(shared_data):
     """Answers without a thought, and prompts with a thought begun: neither is long-thought data."""
     rows, options = lpt(shared_data, "sft_docci_all_mcqs")
     parts, formats = read_all(rows, options)
-    assert check(rows, parts, lambda row: between(row["messages"][-1]["content"], THINK)) == {"no <think>": 40}
+    assert check(rows, parts, lambda row: between(row["messages"][-1]["content"], THINK)) == {"no opening <think>": 40}
     assert formats == {"think_answer": 40}
     rows, options = lpt(shared_data, "sft_docci_thought_expansion")
     parts, formats = read_all(rows, options)
@@ -231,7 +231,7 @@ def test_mathvision_think_outputs(shared_data):
     rows = rows_of(shared_data / "mathvision" / "outputs" / "vprm_think_judge_results.jsonl")
     parts, formats = read_all(rows)
     assert check(rows, parts, lambda row: between(row["model_response"], THINK) if row["judgment"] else None) == {
-        "kept": 42, "the response is marked wrong": 73, "no </think>": 21, "no <think>": 4, NO_TAGS: 3,
+        "kept": 42, "the response is marked wrong": 73, "no </think>": 21, "no opening <think>": 4, NO_TAGS: 3,
     }  # fmt: skip
     whole = [row for row in rows if between(row["model_response"], THINK)]
     assert (len(whole), sum(row["judgment"] for row in whole)) == (115, 42)

@@ -79,7 +79,7 @@ def _broken(text: str, found: list[re.Match[str]], tags: tuple[str, ...], out_of
 
     for tag in tags:
         if tag not in seen:
-            return _reject(f"no {tag}", text, len(text))
+            return _reject(f"no {tag}" if tag[1] == "/" else f"no opening {tag}", text, len(text))
 
     wrong = next(match for match, tag in zip(found, tags, strict=True) if match.group() != tag)
     return _reject("tags out of order", text, wrong.start(), wrong.group())
