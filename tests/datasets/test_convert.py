@@ -168,7 +168,13 @@ def test_images_carried_by_rows_become_files_that_resolve(tmp_path, visual_quest
 def test_relative_paths_stay_and_broken_pictures_are_told(tmp_path):
     rows = [
         {"question": "Q?", "thought": "Hm.", "solution": "A.", "image": image}
-        for image in ("a/b.png", "/data/c.png", "data:image/png;base64,bm90IGFuIGltYWdl", "https://x.org/a.png")
+        for image in (
+            "a/b.png",
+            "/data/c.png",
+            "\ud800.png",
+            "data:image/png;base64,bm90IGFuIGltYWdl",
+            "https://x.org/a.png",
+        )
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
@@ -177,7 +183,7 @@ def test_relative_paths_stay_and_broken_pictures_are_told(tmp_path):
         ["/data/c.png"],
         ["https://x.org/a.png"],
     ]
-    assert card.dropped == {"image unreadable": 1}
+    assert card.dropped == {"text is not valid Unicode": 1, "image unreadable": 1}
 
 
 def test_an_output_is_replaced_only_when_asked_and_a_killed_run_leaves_no_trace(tmp_path):

@@ -65,6 +65,7 @@ def test_images_of_a_mix_resolve_from_its_media_dir(tmp_path, visual_questions, 
         ({"difficulty": 7}, "7"),
         ({"difficulty": " "}, None),
         ({"difficulty": ["hard"]}, None),
+        ({"difficulty": "\ud800"}, None),
         ("hard", None),
     ],
 )

@@ -77,6 +77,9 @@ def _portable(image: Any, source: Source, media: Media) -> str:
     if isinstance(image, Mapping) and image.get("bytes") is None and isinstance(image.get("path"), str):
         image = image["path"]
 
+    if isinstance(image, str) and not _is_unicode(image):
+        raise RejectedRow("text is not valid Unicode", "in an image path")
+
     if isinstance(image, str) and not image.startswith("data:"):
         is_same = os.path.abspath(source.media_dir) == os.path.abspath(media.folder)
         if os.path.isabs(image) or "://" in image or is_same:
@@ -95,6 +98,15 @@ def _portable(image: Any, source: Source, media: Media) -> str:
     return os.path.relpath(path, folder) if path.startswith(folder + os.sep) else path
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON allows and UTF-8 does not
+        return False
+
+    return True
+
+
 def difficulty_of(row: Any) -> str | None:
     """Return a raw row's difficulty: its column `difficulty`, else the level by how many of its five scores are 1.
 
@@ -105,7 +117,7 @@ def difficulty_of(row: Any) -> str | None:
         return None
 
     value = row.get("difficulty")
-    if isinstance(value, (str, int, float)) and str(value).strip():
+    if isinstance(value, (str, int, float)) and str(value).strip() and _is_unicode(str(value)):
         return str(value).strip()
 
     scores = row.get("score")
