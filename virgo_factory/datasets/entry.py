@@ -184,13 +184,19 @@ def _source(
             message = str(error).replace(f"{Path(there, INFO)}: ", "")
             raise (UnreadHub if "hf_hub_url" in entry else ValueError)(message) from None
 
-    return source, settings
+    return replace(source, files=tuple(map(_shortest, source.files))), settings
+
+
+def _shortest(path: Path) -> Path:
+    """Return a path as people would give it: relative to the current folder where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _count(
     source: Source, settings: Settings, entry: dict[str, Any], progress: Callable[[int, int], None] | None
 ) -> Recognised:
     from virgo_factory.datasets.measure import measure
+    from virgo_factory.datasets.measuring import NOT_JSON
 
     rows = kept = tokens = longest = 0
     dropped: Counter[str] = Counter()
@@ -211,11 +217,11 @@ def _count(
         dropped[record.reason] += 1
         place = f"{record.place}{f' (id {record.id})' if record.id else ''}"
         first.setdefault(record.reason, f"{place}{f', {record.detail}' if record.detail else ''}")
-        if record.reason == "not JSON" and len(broken) < SHOWN:
+        if record.reason == NOT_JSON and len(broken) < SHOWN:
             broken.append(f"{place}: {record.detail}")
 
     if broken:
-        more = f" (the first {SHOWN} of {dropped['not JSON']:,})" if dropped["not JSON"] > SHOWN else ""
+        more = f" (the first {SHOWN} of {dropped['not JSON']:,})" if dropped[NOT_JSON] > SHOWN else ""
         raise ValueError(
             "\n".join([f"{source.name}: broken lines{more}; a run would stop there. Repair or remove them:", *broken])
         )

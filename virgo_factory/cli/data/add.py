@@ -83,3 +83,16 @@ def _command(name: str, folder: Path, found) -> str:
         words.append("stage=dpo")
 
     return shlex.join(words)
+
+
+EXAMPLE = """\b
+Example:
+  virgo-factory data add my_thoughts recipes/demo/long_thoughts.jsonl
+
+\b
+  four_markers: 320 rows, 318 kept, 2 dropped
+    2 no end of thought: recipes/demo/long_thoughts.jsonl:57 (id math-addition-0057), line 31 of the response
+  In dataset_info.json:
+    "my_thoughts": {"file_name": "recipes/demo/long_thoughts.jsonl", "formatting": "long_thought"}
+  Next:
+    llamafactory-cli train recipes/virgo7b_dt.yaml dataset=my_thoughts output_dir=saves/my_thoughts"""

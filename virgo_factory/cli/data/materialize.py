@@ -88,3 +88,11 @@ def _progress():
             yield told
 
     return shown()
+
+
+EXAMPLE = """\b
+Example (a local folder of the hub's layout):
+  virgo-factory data materialize visual_rows.jsonl --source onevision --config 'TabMWP(MathV360K)' --out visual
+
+\b
+  TODO"""

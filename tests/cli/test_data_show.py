@@ -1,0 +1,163 @@
+"""`data add` and `data preview` as they are called: exit codes, what they print and what their help shows."""
+
+import importlib
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from virgo_factory.cli.main import main
+
+
+VERBS = ("add", "preview", "materialize")
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Call `virgo-factory ...` in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: object):
+        with pytest.raises(SystemExit) as exit:
+            main([str(argument) for argument in arguments])
+
+        said = capsys.readouterr()
+        return exit.value.code, said.out, said.err
+
+    return called
+
+
+@pytest.fixture
+def tokenizer(shared_data) -> str:
+    return str(shared_data / "qwen2.5_vl_tokenizer")
+
+
+@pytest.mark.parametrize("verb", ["add", "preview"])
+def test_the_help_ends_with_an_example_and_its_real_output(call, tokenizer, verb):
+    code, shown, _ = call("data", verb, "--help")
+    assert code == 0
+    command, _, output = shown.split("Example:\n", 1)[1].partition("\n\n")
+    arguments = [tokenizer if word.startswith("Qwen/") else word for word in shlex.split(command)]
+    assert arguments[:3] == ["virgo-factory", "data", verb]
+    call("recipes", "copy", ".")
+    code, out, err = call(*arguments[1:])
+    assert (code, err) == (0, "")
+
+    def words(text: str) -> list[str]:
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    assert words(out) == words(output)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_fast_and_fits(verb):
+    code = f"import sys; from virgo_factory.cli.main import main; sys.argv[1:] = ['data', '{verb}', '--help']\n"
+    code += "try: main()\nfinally: print(sorted({'numpy', 'pyarrow', 'PIL', 'rich', 'tokenizers', 'torch'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout + done.stderr
+    assert max(map(len, importlib.import_module(f"virgo_factory.cli.data.{verb}").EXAMPLE.splitlines())) <= 119
+
+
+THINK = {
+    "messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nA."}]
+}
+
+
+def write(path, rows) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_add_tells_the_same_as_json(call, tmp_path, tokenizer):
+    write(tmp_path / "rows.jsonl", [THINK, {**THINK, "messages": []}])
+    code, out, err = call("data", "add", "mine", "rows.jsonl", "--json", "--tokenizer", tokenizer)
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (told["format"], told["rows"], told["kept"], sum(told["dropped"].values())) == ("think", 2, 1, 1)
+    assert told["tokens"] == told["longest"] > 40
+    assert told["entry"] == json.loads((tmp_path / "dataset_info.json").read_text())["mine"]
+    assert told["next"].startswith("llamafactory-cli train recipes/")
+
+
+def test_add_refuses_without_writing(call, tmp_path):
+    write(tmp_path / "rows.jsonl", [THINK])
+    write(tmp_path / "none.jsonl", [{"a": 1}])
+    assert call("data", "add", "mine", "rows.jsonl")[0] == 0
+    before = (tmp_path / "dataset_info.json").read_bytes()
+    for arguments, message in (
+        (("mine", "rows.jsonl"), 'mine is there already: {"file_name": "rows.jsonl"'),
+        (("other", "none.jsonl"), "none of 1 rows can be trained on; nothing was written."),
+        (("other", "gone.jsonl"), "no such file"),
+        (("other", "some/dataset"), "Or say its --formatting: the entry is then written unchecked."),
+    ):
+        code, out, err = call("data", "add", *arguments)
+        assert (code, out) == (1, "")
+        assert message in err
+
+    assert (tmp_path / "dataset_info.json").read_bytes() == before
+
+
+def test_add_an_unchecked_hub_dataset_says_so(call, tmp_path):
+    code, out, _ = call("data", "add", "hub", "some/dataset", "--formatting", "virgo_dt", "--dataset-dir", "data")
+    assert code == 0
+    assert out.startswith("Not checked: hub: some/dataset is not in the Hugging Face cache")
+    assert json.loads((tmp_path / "data/dataset_info.json").read_text()) == {
+        "hub": {"hf_hub_url": "some/dataset", "formatting": "virgo_dt"}
+    }
+    assert out.rstrip().endswith("dataset=hub output_dir=saves/hub dataset_dir=data")
+
+
+def test_preview_of_a_name_a_recipe_and_a_page(call, tmp_path, tokenizer):
+    call("recipes", "copy", ".")
+    seen = [
+        call("data", "preview", what, "95", "--tokenizer", tokenizer, "--json")[1]
+        for what in ("virgo_demo_dt", "recipes/virgo_demo_dt.yaml", "recipes/demo/long_thoughts.jsonl")
+    ]
+    rows = [json.loads(text) for text in seen]
+    assert {row["id"] for row in rows} == {"chemistry-weigh-0095"}
+    assert rows[0]["parts"] == rows[2]["parts"] != rows[1]["parts"]
+    prefixes = ["Please first think deeply" in text for text in seen]
+    assert prefixes == [False, True, False], "the recipe's own question_prefix"
+    code, out, _ = call(
+        "data", "preview", "virgo_demo_dt", "--rows", "1-4", "--tokenizer", tokenizer, "--html", "p/page.html"
+    )
+    assert (code, out) == (0, "p/page.html: 4 rows\n")
+    assert (tmp_path / "p/page.html").read_text(encoding="utf-8").count("<article") == 4
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_colours_only_where_they_are_seen(environment, colours, call, tmp_path, tokenizer, monkeypatch):
+    row = json.loads(json.dumps(THINK).replace("Q?", "Q\\u001b[31m?"))
+    write(tmp_path / "rows.jsonl", [row])
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    code, out, _ = call("data", "preview", "rows.jsonl", "--tokenizer", tokenizer)
+    assert code == 0
+    assert ("\x1b[32m" in out) is colours, "what is trained on is green"
+    assert "\x1b[31m" not in out and "Q\\x1b[31m?" in out, "a row cannot colour the terminal"
+    assert "--- prompt (" in out and "--- trained on (" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rows.jsonl",), "rows.jsonl names no tokenizer. Add --tokenizer"),
+        (("rows.jsonl", "2", "--tokenizer", "TOKENIZER"), "no row 2; there are 1."),
+        (("rows.jsonl", "1", "--rows", "1-2"), "give one of them"),
+        (("rows.jsonl", "--tokenizer", "/no/such"), "tokenizer /no/such"),
+    ],
+)
+def test_preview_says_what_is_wrong(arguments, message, call, tmp_path, tokenizer):
+    write(tmp_path / "rows.jsonl", [THINK])
+    code, out, err = call("data", "preview", *(tokenizer if word == "TOKENIZER" else word for word in arguments))
+    assert (code, out) == (1, "")
+    assert message in err
