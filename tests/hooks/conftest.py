@@ -1,7 +1,11 @@
 """Hooks are tested against the real LLaMA-Factory and the real tokenizer, each loaded once."""
 
+import json
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,3 +33,60 @@ def processor(real_processor):
     own = real_processor.chat_template, real_processor.tokenizer.chat_template
     yield real_processor
     real_processor.chat_template, real_processor.tokenizer.chat_template = own
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """What LLaMA-Factory's own preprocessing makes of a recipe.
+
+    Attributes:
+        module: its dataset module (`train_dataset`, `eval_dataset`).
+        accounts: the row account of each dataset, by name.
+        collate: features -> batch, as the trainer gets it.
+        tokenizer: with which the rows were made.
+    """
+
+    module: dict
+    accounts: dict[str, dict]
+    collate: Callable
+    tokenizer: Any
+
+
+@pytest.fixture
+def preprocess(tmp_path, monkeypatch) -> Callable[[dict], Preprocessed]:
+    """A function that loads the datasets of `dataset_dir` as the recipe says, with an empty cache at first."""
+    import virgo_factory
+
+    virgo_factory.register()
+    from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def run(recipe: dict) -> Preprocessed:
+        stage = recipe.get("stage", "sft")
+        defaults = {
+            "image_max_pixels": 50176,
+            "stage": "sft",
+            "do_train": True,
+            "finetuning_type": "full",
+            "template": "virgo",
+            "dataset_dir": str(tmp_path),
+            "cutoff_len": 1024,
+            "output_dir": str(tmp_path / "out"),
+            "report_to": "none",
+            "use_cpu": True,
+            "bf16": True,
+        }
+        model_args, data_args, training_args, _, _ = get_train_args(defaults | recipe)
+        tokenizer_module = load_tokenizer(model_args)
+        template = get_template_and_fix_tokenizer(tokenizer_module["tokenizer"], data_args)
+        kind = "rm" if stage == "dpo" else stage
+        module = get_dataset(template, model_args, data_args, training_args, stage=kind, **tokenizer_module)
+        content = json.loads((tmp_path / "out" / "virgo_rows.json").read_text())
+        collate = SFTDataCollatorWith4DAttentionMask(template=template, model=None, **tokenizer_module)
+        accounts = {entry["name"]: entry for entry in content["datasets"]}
+        return Preprocessed(module, accounts, collate, tokenizer_module["tokenizer"])
+
+    return run

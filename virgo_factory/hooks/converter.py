@@ -129,9 +129,6 @@ class LongThoughtConverter:
         if isinstance(found, RejectedRow):
             return self._rejected(own_id(raw) if isinstance(raw, dict) else "", found.reason, found.detail)
 
-        if self.options.ranking and found.rejected is None:
-            return self._rejected(found.id, "no rejected response", "ranking: true asks for pairs")
-
         try:
             images = [self._image(image) for image in found.images]
         except BadMedia as error:
