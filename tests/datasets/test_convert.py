@@ -2,15 +2,20 @@
 
 import json
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 from virgo_factory.adapters import Options, RejectedRow, read_row
 from virgo_factory.datasets.card import card_files
 from virgo_factory.datasets.convert import convert
-from virgo_factory.datasets.source import find_sources
+from virgo_factory.datasets.produce import Media, difficulty_of, portable_images
+from virgo_factory.datasets.source import Source, find_sources
+from virgo_factory.datasets.writing import normal_row
 from virgo_factory.example import Example
 
 
@@ -246,3 +251,81 @@ def test_stock_llamafactory_reads_what_is_written_for_it(shared_data, tmp_path, 
 
     if name.endswith("sft_docci_all_extended_cots.json"):
         assert any("assistant_prefix" in note for note in card.notes)
+
+
+TEXTS = st.text(st.characters(codec=None, categories=None), max_size=30) | st.sampled_from(
+    ["<image> a", "\r\n x \n", "5"]
+)
+ANYTHING = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | TEXTS
+    | st.lists(TEXTS, max_size=2)
+    | st.dictionaries(TEXTS, TEXTS, max_size=1)
+)
+ROWS = st.fixed_dictionaries(
+    {"question": TEXTS, "thought": TEXTS, "solution": TEXTS},
+    optional=dict.fromkeys(
+        ("id", "images", "answer", "source", "domain", "system", "assistant_prefix", "difficulty", "score"), ANYTHING
+    )
+    | {
+        "rejected": st.fixed_dictionaries({"thought": TEXTS, "solution": TEXTS}),
+        "history": st.lists(
+            st.fixed_dictionaries({"question": TEXTS, "thought": TEXTS, "solution": TEXTS}), max_size=2
+        ),
+    },
+)
+
+
+GOOD = st.tuples(st.sampled_from(["Why is it? ", "So it is.\r\n\n Wait, ", "\\boxed{2} "]), st.text(max_size=30)).map(
+    "".join
+)
+PARTS = {"thought": GOOD, "solution": GOOD}
+MAYBE = st.none() | GOOD
+GOOD_ROWS = st.fixed_dictionaries(
+    {"question": GOOD, **PARTS},
+    optional=dict.fromkeys(("id", "answer", "source", "domain", "system", "difficulty"), MAYBE)
+    | {
+        "score": st.lists(st.booleans(), min_size=5, max_size=5),
+        "images": st.lists(st.sampled_from(["a.png", "/b/c.jpg"]), max_size=1),
+        "history": st.lists(st.fixed_dictionaries({"question": GOOD, **PARTS}), max_size=2),
+        "assistant_prefix": st.none() | st.just("<|begin_of_thought|>\n\n"),
+        "rejected": st.fixed_dictionaries(PARTS),
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(row=GOOD_ROWS)
+def test_any_row_is_rejected_or_comes_back_as_the_same_example(row):
+    ranking = "rejected" in row
+    source = Source("any", (), "long_thought", Path("."), Options(ranking=ranking))
+    (part, *_) = read_row(row, "long_thought", source.options).parts
+    if isinstance(part, RejectedRow):
+        return event(part.reason)
+
+    try:
+        images = tuple(portable_images(part.images, source, Media(Path("."), Path("no folder"))))
+    except RejectedRow as error:
+        return event(error.reason)
+
+    event("converted")
+    line = json.dumps(normal_row(replace(part, images=images), difficulty=difficulty_of(row)), ensure_ascii=False)
+    (again, *_) = read_row(json.loads(line.encode()), "long_thought", source.options).parts
+    assert replace(again, format=None) == replace(part, format=None, images=images)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(ROWS, min_size=1, max_size=5))
+def test_any_rows_are_counted_whatever_they_are(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.jsonl")
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        try:
+            card = _convert(path, Path(folder, "out.jsonl"))
+        except ValueError as error:
+            assert f"none of {len(rows):,} rows can be converted" in str(error)
+        else:
+            assert card.rows_in == len(rows) == card.kept + sum(card.dropped.values())
+            assert len(_rows(Path(folder, "out.jsonl"))) == card.kept
