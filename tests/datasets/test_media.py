@@ -4,7 +4,14 @@ import os
 
 import pytest
 
-from virgo_factory.datasets.media import ROOTS_VARIABLE, BadMedia, resolve_image
+from virgo_factory.datasets.media import (
+    ROOTS_VARIABLE,
+    BadMedia,
+    find_image,
+    outside_remedy,
+    resolve_image,
+    store_image,
+)
 
 
 @pytest.fixture
@@ -107,3 +114,74 @@ def test_roots_do_not_widen_beyond_what_is_named(folders, monkeypatch):
     for image in ("../secret/d.png", f"{folders}/secret/d.png", f"{folders}/other/../secret/d.png"):
         with pytest.raises(BadMedia):
             resolve_image(image, str(folders / "media"))
+
+
+FORMS = [
+    # (what a row gives, what is found: a file of the folder, bytes, or the reason)
+    ("a.png", "media/a.png"),
+    ({"path": "a.png"}, "media/a.png"),
+    ({"path": "a.png", "bytes": None}, "media/a.png"),
+    ({"path": "gone.png", "bytes": b"x"}, b"x"),
+    (b"x", b"x"),
+    (bytearray(b"x"), b"x"),
+    ("data:image/png;base64,eA==", b"x"),
+    ("DATA:;BASE64,eA==", b"x"),
+    ("data:image/png,x", "image not understood"),
+    ("data:image/png;base64,e", "image unreadable"),
+    ("data:image/png;base64,é", "image unreadable"),
+    ("https://example.org/a.png", "image is a URL"),
+    ("s3://bucket/a.png", "image is a URL"),
+    ("file:///etc/passwd", "image is a URL"),
+    ("gone.png", "image missing"),
+    ("{}/secret/d.png", "image outside media_dir"),
+    ("../secret/d.png", "image outside media_dir"),
+    ("out.png", "image outside media_dir"),
+    ({"path": "out.png", "bytes": None}, "image outside media_dir"),
+    ("iVBORw0KGgo" * 500, "image not understood"),
+    ({}, "image not understood"),
+    ({"url": "a.png"}, "image not understood"),
+    ({"bytes": "eA=="}, "image not understood"),
+    ({"bytes": [1, 2]}, "image not understood"),
+    (None, "image not understood"),
+    (7, "image not understood"),
+    (["a.png"], "image not understood"),
+]
+
+
+@pytest.mark.parametrize(("image", "found"), FORMS)
+def test_every_form_of_an_image(folders, image, found):
+    image = image.replace("{}", str(folders)) if isinstance(image, str) else image
+    media = str(folders / "media")
+    if isinstance(found, bytes):
+        assert find_image(image, media) == found
+    elif found.startswith("image "):
+        with pytest.raises(BadMedia) as caught:
+            find_image(image, media)
+
+        assert caught.value.reason == found
+        assert len(str(caught.value)) < 400
+    else:
+        assert find_image(image, media) == str(folders / found)
+
+
+def test_a_url_names_the_command_that_fetches(folders):
+    with pytest.raises(BadMedia, match="no network. Fetch the images once .virgo-factory data materialize."):
+        find_image("https://example.org/a.png", str(folders))
+
+
+def test_stored_bytes_are_one_whole_file(tmp_path):
+    first, again, other = (store_image(content, "PNG", tmp_path) for content in (b"x", b"x", b"y"))
+    assert first == again != other
+    assert sorted(str(path) for path in tmp_path.rglob("*") if path.is_file()) == sorted([first, other])
+    with open(first, "rb") as file:
+        assert file.read() == b"x"
+
+
+def test_the_remedy_for_absolute_paths(folders):
+    images = [f"{folders}/{name}" for name in ("media/a.png", "media/sub/b.png", "other/c.png")]
+    assert outside_remedy(images, "m").endswith(f"media_dir is m. To read them: media_dir: {folders}")
+    assert outside_remedy(images[:2], "m").startswith(f"2 images below {folders}/media, ")
+    assert outside_remedy(images[1:2], "m").startswith(f"1 image below {folders}/media/sub, ")
+    assert "which does not exist on this machine" in outside_remedy(["/nowhere/a.png"], "m")
+    assert "media_dir: /." not in outside_remedy(["/nowhere/a.png", "/else/b.png"], "m")
+    assert outside_remedy(["../a.png"], "m") is None
