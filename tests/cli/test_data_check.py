@@ -377,6 +377,15 @@ def test_findings_go_to_a_file_and_into_json(run):
     assert not list(Path().glob("*.partial"))
 
 
+def test_findings_never_replace_the_data(run):
+    content = Path(_write(GOOD)).read_bytes()
+    code, output = run("rows.jsonl", "--findings", "./rows.jsonl")
+    assert (code, "rows.jsonl is the data. Name another file for the findings." in output) == (1, True)
+    assert Path("rows.jsonl").read_bytes() == content
+    assert run("rows.jsonl", "--findings", "new/folder/findings.jsonl")[0] == 0
+    assert Path("new/folder/findings.jsonl").read_text() == ""
+
+
 def test_the_terminal_shows_some_of_a_kind_and_how_many_more(run):
     path = _write(*(_line(f"r{number}", f"Question {number}?", "no thought") for number in range(30)), _line("ok"))
     assert "rows.jsonl:1, 2, 3, 4, 5 and 25 more" in run(path)[1]

@@ -119,6 +119,17 @@ def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, sha
     assert report.count("error") == 0 and "overlong" not in _codes(report)
 
 
+def test_wrong_rollouts_are_warnings(check):
+    responses = [_response()] * 5
+    rows = [
+        {"question": f"Question {n}?", "answer": "56", "response": responses, "score": [n] * 5, "images": []}
+        for n in (0, 1)
+    ]
+    report = check({"rows.jsonl": rows}, entry={"formatting": "virgo_dsd"})
+    assert report.accounts[0].kept == 1
+    assert [(kind.code, kind.severity, kind.count) for kind in report.kinds] == [("no_correct_response", "warning", 1)]
+
+
 def test_malformed_rows_that_are_kept_are_warnings(check):
     report = check({"rows.jsonl": [_row("a"), _row("b", "Another?", "Just an answer.")]}, {"malformed": "keep"})
     assert report.accounts[0].kept == 2

@@ -30,6 +30,8 @@ KINDS = {
         "Look at it: thoughts that stop early teach to guess.",
     ),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
+    "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
+    "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
     "image_missing": (
         "image missing",
