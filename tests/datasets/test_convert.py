@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from virgo_factory.adapters import Options, RejectedRow, read_row
 from virgo_factory.datasets.card import card_files
 from virgo_factory.datasets.convert import convert
+from virgo_factory.datasets.measure import measure
 from virgo_factory.datasets.produce import Media, difficulty_of, portable_images
-from virgo_factory.datasets.source import Source, find_sources
+from virgo_factory.datasets.source import Settings, Source, find_sources
 from virgo_factory.datasets.writing import normal_row
 from virgo_factory.example import Example
 
@@ -121,25 +122,25 @@ def test_everything_that_is_wrong_is_counted_and_listed(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize(
-    ("rows", "words"),
-    [
-        ([{"a": 1}] * 3, "none of 3 rows can be converted"),
-        (
-            [
-                {"question": "Q?", "thought": "Hm.", "solution": "A."},
-                {"question": "Q?", "response": "<think>a</think>b"},
-            ],
-            r"several formats \(.*rows.jsonl:1.*rows.jsonl:2",
-        ),
-    ],
-)
-def test_nothing_is_written_where_nothing_can_be(tmp_path, rows, words):
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(ValueError, match=words):
+def test_nothing_is_written_where_nothing_can_be(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n' * 3)
+    with pytest.raises(ValueError, match="none of 3 rows can be converted"):
         _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
 
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_rows_of_several_formats_are_brought_to_one(tmp_path):
+    """Training and check refuse such a file and name this command as the remedy."""
+    rows = [
+        {"question": "Q?", "thought": "Hm.", "solution": "A."},
+        {"question": "Why?", "response": "<think>a</think>b"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+    assert card.kept == 2 and "thought_solution (1, first at" in card.notes[0] and "rows.jsonl:2)" in card.notes[0]
+    sources, _ = find_sources(str(tmp_path / "out.jsonl"))
+    assert {record.format for record in measure(sources, Settings(), 1, None)} == {"thought_solution"}
 
 
 def test_images_carried_by_rows_become_files_that_resolve(tmp_path, visual_questions):

@@ -41,7 +41,8 @@ class _Account:
         self.rows = self.examples = 0
         self.dropped: Counter = Counter()
         self.listed: list[dict[str, str]] = []
-        self.formats: set[str] = set()
+        self.formats: Counter = Counter()
+        self.first: dict[str, str] = {}
         self.left_out = left_out
 
     def reject(self, place: str, row_id: str, error: RejectedRow) -> None:
@@ -78,7 +79,7 @@ def convert(
         progress: is told how many bytes have been read, and how many there are.
 
     Raises:
-        ValueError: an output is in the way, the rows of a source show several formats, or none can be converted.
+        ValueError: an output is in the way, or no row can be converted.
     """
     check_targets([target], sources, overwrite)
     if rejected and rejected.exists() and not overwrite:
@@ -106,12 +107,13 @@ def convert(
             examples_in=account.examples,
             dropped=dict(account.dropped.most_common()),
             settings={
-                "formats read": ", ".join(sorted(account.formats)),
+                "formats read": ", ".join(f"{name} {count:,}" for name, count in account.formats.most_common()),
                 "written as": to,
                 "responses": ", ".join(sorted({source.options.responses for source in sources})),
             },
             media_dir=str(media.folder),
             listed=tuple(account.listed),
+            notes=_notes(account),
         )
         (card,) = finish(spool, [Output(target, card)], LAYOUTS[to])
         if partial:
@@ -144,7 +146,6 @@ def _rows(
         progress(done, size)
 
     for source in sources:
-        formats: dict[str, list[str]] = {}
         options = replace(source.options, keep_malformed=False)
         for place, raw, problem in raw_rows(source, read):
             account.rows += 1
@@ -154,8 +155,9 @@ def _rows(
                 continue
 
             reading = read_row(raw, source.formatting, options)
-            if reading.format and len(places := formats.setdefault(reading.format, [])) < 3:
-                places.append(place)
+            if reading.format:
+                account.formats[reading.format] += 1
+                account.first.setdefault(reading.format, place)
 
             for part in reading.parts:
                 account.examples += 1
@@ -169,13 +171,16 @@ def _rows(
                 except RejectedRow as error:
                     account.reject(place, part.id, error)
 
-        account.formats |= formats.keys()
-        if len(formats) > 1:
-            seen = "; ".join(f"{name}: {', '.join(places)}" for name, places in formats.items())
-            raise ValueError(
-                f"{source.name}: rows of several formats ({seen}, ...). Put each format into a file of its own, or say "
-                "how all of them are read with --formatting."
-            )
+
+def _notes(account: _Account) -> tuple[str, ...]:
+    """Return that rows of several formats were brought to one: training refuses such a file, since it may be a mistake."""
+    if len(account.formats) < 2:
+        return ()
+
+    seen = ", ".join(
+        f"{name} ({count:,}, first at {account.first[name]})" for name, count in account.formats.most_common()
+    )
+    return (f"The rows were in several formats and are in one now: {seen}.",)
 
 
 def _nothing(sources: Sequence[Source], account: _Account) -> str:
