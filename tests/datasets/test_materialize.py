@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,9 +17,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from PIL import Image
 
+from virgo_factory.adapters import read_row
+from virgo_factory.cli.main import main
 from virgo_factory.datasets import materialize as module
+from virgo_factory.datasets.images import inspect
 from virgo_factory.datasets.materialize import match_answer, match_text, materialize, pairs_of
+from virgo_factory.datasets.reader import read_source
 from virgo_factory.datasets.source import find_sources
+from virgo_factory.example import Example
 
 
 pa = pytest.importorskip("pyarrow")
@@ -243,7 +249,10 @@ def test_the_folder_of_a_path_decides_between_configs(tmp_path):
 
 KILLED = """
 import os, signal, sys
+from virgo_factory.adapters import read_row
+from virgo_factory.cli.main import main
 from virgo_factory.datasets import materialize as module
+from virgo_factory.datasets.images import inspect
 from virgo_factory.datasets.source import find_sources
 
 rows, out, origin, at, *configs = sys.argv[1:]
@@ -341,6 +350,58 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
             materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"])
 
     materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"], progress=second_run)
+
+
+@pytest.fixture
+def call(visual_questions, origin, tmp_path, monkeypatch, capsys):
+    """Call `virgo-factory data materialize ...` in a folder with visual_rows.jsonl and onevision/."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "onevision").symlink_to(origin)
+    names = [image_name(item) if number % 3 else f"{number}.png" for number, item in enumerate(visual_questions)]
+    write_rows(tmp_path / "visual_rows.jsonl", list(map(released, visual_questions, names)))
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["virgo-factory", "data", "materialize", *arguments])
+        with pytest.raises(SystemExit) as exit:
+            main(sys.argv[1:])
+
+        said = capsys.readouterr()
+        return exit.value.code, said.out, said.err
+
+    return called
+
+
+def test_the_help_ends_with_an_example_and_its_real_output(call):
+    _, shown, _ = call("--help")
+    command, _, output = shown.split("Example (a local folder of the hub's layout):\n", 1)[1].partition("\n\n")
+    code, out, err = call(*shlex.split(command.replace("\\\n", ""))[3:])
+    assert (code, err) == (0, "")
+    assert [line.strip() for line in out.splitlines()] == [
+        line.strip() for line in output.splitlines() if line.strip()
+    ]
+
+
+def test_what_it_makes_is_read_and_described(call, tmp_path):
+    configs = [word for config in ("TabMWP(MathV360K)", "FigureQA(MathV360K)") for word in ("--config", config)]
+    code, out, _ = call("visual_rows.jsonl", "--source", "onevision", "--out", "visual", *configs[:2], "--json")
+    first = json.loads(out)
+    code, out, _ = call("visual_rows.jsonl", "--source", "onevision", "--out", "visual", *configs, "--json")
+    told = json.loads(out)
+    assert code == 0 and 0 < first["kept"] < told["kept"]
+    (dataset,), _ = find_sources("visual_rows", tmp_path / "visual")
+    assert dataset.formatting == "virgo_dsd" and dataset.media_dir == tmp_path / "visual"
+    readings = [read_row(row.raw, dataset.formatting, dataset.options) for row in read_source(dataset)]
+    examples = [part for reading in readings for part in reading.parts]
+    assert len(examples) == told["kept"] and all(isinstance(example, Example) for example in examples)
+    for example in examples:
+        facts = inspect(example.images[0], dataset.media_dir)
+        assert facts.is_readable and not facts.findings
+
+    card = json.loads((tmp_path / "visual/rows.card.json").read_text())
+    assert card["settings"]["configs"] == ["TabMWP(MathV360K)", "FigureQA(MathV360K)"]
+    assert card["rows_in"] == card["kept"] + sum(card["dropped"].values())
+    assert "--config 'FigureQA(MathV360K)' --json" in card["command"]
+    assert list(json.loads((tmp_path / "visual/dataset_info.json").read_text())) == ["visual_rows"]
 
 
 class Hub(BaseHTTPRequestHandler):
