@@ -23,6 +23,9 @@ STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
 STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
+PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
+"""Templates that a run takes a question prefix with (hooks/run.py)."""
+
 _CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep")}
 _KEYS = {"model_name_or_path": "tokenizer"}
 """Recipe key -> the field of Settings that has another name."""
@@ -104,7 +107,11 @@ class Settings:
         if low is not None and high is not None and low > high:
             raise ValueError(f"min_response_tokens: {low} is more than max_response_tokens: {high}: no row is kept.")
 
-        read_prefix(self.question_prefix)
+        if read_prefix(self.question_prefix) and self.template not in PREFIX_TEMPLATES:
+            raise ValueError(
+                f"question_prefix: needs template: {' or '.join(PREFIX_TEMPLATES)}, whose chat template is saved with it; "
+                f"not {self.template!r}."
+            )
 
 
 _SETTINGS = tuple(item.name for item in fields(Settings))
