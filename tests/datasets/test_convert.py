@@ -1,5 +1,6 @@
 """Real rows of every shape through convert: independent counts, equal examples on the way back, stock readers."""
 
+import base64
 import json
 import re
 import tempfile
@@ -158,17 +159,28 @@ def test_images_carried_by_rows_become_files_that_resolve(tmp_path, visual_quest
     ]  # fmt: skip
     (tmp_path / "in").mkdir()
     pq.write_table(pa.Table.from_pylist([*rows, {**rows[0], "id": "again"}]), tmp_path / "in" / "rows.parquet")
-    card = _convert(tmp_path / "in" / "rows.parquet", tmp_path / "out" / "rows.jsonl", media_dir=tmp_path)
+    card = _convert(tmp_path / "in" / "rows.parquet", tmp_path / "out" / "rows.jsonl")
     read = [read_row(row, "long_thought").parts[0] for row in _rows(tmp_path / "out" / "rows.jsonl")]
-    assert card.media_dir == str(tmp_path)
+    assert card.media_dir == str(tmp_path / "out")
+    assert all(example.images[0].startswith("rows_images/") for example in read)
     found = [Path(find_image(example.images[0], card.media_dir)) for example in read]
     assert [path.read_bytes() for path in found] == [*contents, contents[0]]
-    assert all(path.is_relative_to(tmp_path / "out" / "rows_images") for path in found)
     assert found[0] == found[4]  # one file for one picture
 
-    far = _convert(tmp_path / "in" / "rows.parquet", tmp_path / "far" / "rows.jsonl", media_dir=tmp_path / "in")
-    (image,) = _rows(tmp_path / "far" / "rows.jsonl")[0]["images"]
-    assert Path(image).is_absolute() and Path(image).read_bytes() == contents[0] and far.kept == 5
+
+def test_rows_that_carry_images_beside_rows_that_name_them(tmp_path, visual_questions):
+    from virgo_factory.datasets.media import find_image
+
+    content = visual_questions[0].picture.read_bytes()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "named.png").write_bytes(content)
+    carried = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    rows = [{"question": "Q?", "thought": "Hm.", "solution": "A.", "image": image} for image in ("named.png", carried)]
+    (tmp_path / "in" / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = _convert(tmp_path / "in" / "rows.jsonl", tmp_path / "out" / "rows.jsonl")
+    assert card.media_dir == str(tmp_path) and card.kept == 2
+    for row in _rows(tmp_path / "out" / "rows.jsonl"):
+        assert Path(find_image(row["images"][0], card.media_dir)).read_bytes() == content
 
 
 def test_relative_paths_stay_and_broken_pictures_are_told(tmp_path):

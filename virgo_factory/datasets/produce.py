@@ -1,6 +1,7 @@
 """From sources to a finished file: rows are read, their images made to resolve, written, and described by a card."""
 
 import functools
+import itertools
 import json
 import os
 from collections import Counter
@@ -36,6 +37,9 @@ from virgo_factory.datasets.writing import (
 from virgo_factory.example import Example
 
 
+PEEKED = 1000
+"""First rows of a source that are looked at to see how it gives its images."""
+
 LISTED = 1000
 """Rows left out that a card names one by one; counts always tell of all."""
 
@@ -54,10 +58,46 @@ class Media:
 
 
 def media_of(sources: Sequence[Source], target: Path) -> Media:
-    """Return where the images of a file made of `sources` are: their media_dir, or what several have in common."""
-    folders = {os.path.abspath(source.media_dir): source.media_dir for source in sources}
-    common = next(iter(folders.values())) if len(folders) == 1 else Path(os.path.commonpath(list(folders)))
+    """Return where the images of a file made of `sources` are.
+
+    Sources that name images keep their media_dir, or get what several have in common; where rows carry images, the
+    folder of `target`, which they are stored in, is among these.
+    """
+    folders: dict[str, Path] = {}
+    for source in sources:
+        kinds = _image_kinds(source)
+        if "named" in kinds:
+            folders[os.path.abspath(source.media_dir)] = source.media_dir
+
+        if "carried" in kinds:
+            folders[os.path.abspath(target.parent)] = target.parent
+
+    if len(folders) > 1:
+        common = Path(os.path.commonpath(list(folders)))
+    else:
+        common = next(iter(folders.values()), sources[0].media_dir)
+
     return Media(common, target.with_name(f"{target.stem}_images"))
+
+
+def _image_kinds(source: Source) -> set[str]:
+    """Return how the first rows give their images: `named` by a path, `carried` as bytes."""
+    kinds = set()
+    for _, raw, problem in itertools.islice(raw_rows(source), PEEKED):
+        parts = () if problem else read_row(raw, source.formatting, source.options).parts
+        for part in parts:
+            for image in part.images if isinstance(part, Example) else ():
+                kinds.add("named" if isinstance(_path_in(image), str) else "carried")
+
+    return kinds
+
+
+def _path_in(image: Any) -> Any:
+    """Return the path of an image that a row names; the image itself, which is no text then, where it carries it."""
+    if isinstance(image, Mapping) and image.get("bytes") is None and isinstance(image.get("path"), str):
+        return image["path"]
+
+    return {"bytes": image} if isinstance(image, str) and image.startswith("data:") else image
 
 
 def portable_images(images: Iterable[Any], source: Source, media: Media) -> list[str]:
@@ -74,28 +114,27 @@ def portable_images(images: Iterable[Any], source: Source, media: Media) -> list
 
 
 def _portable(image: Any, source: Source, media: Media) -> str:
-    if isinstance(image, Mapping) and image.get("bytes") is None and isinstance(image.get("path"), str):
-        image = image["path"]
+    path = _path_in(image)
+    if isinstance(path, str):
+        if not _is_unicode(path):
+            raise RejectedRow("text is not valid Unicode", "in an image path")
 
-    if isinstance(image, str) and not _is_unicode(image):
-        raise RejectedRow("text is not valid Unicode", "in an image path")
-
-    if isinstance(image, str) and not image.startswith("data:"):
         is_same = os.path.abspath(source.media_dir) == os.path.abspath(media.folder)
-        if os.path.isabs(image) or "://" in image or is_same:
-            return image
-
-        return os.path.relpath(os.path.join(source.media_dir, image), media.folder)
+        return (
+            path if is_same or os.path.isabs(path) or "://" in path else _below(media.folder, source.media_dir, path)
+        )
 
     try:
         content = find_image(image, str(source.media_dir), source.hub)
-        stored = store_image(content, check_header(content), media.store)
+        return _below(media.folder, store_image(content, check_header(content), media.store))
     except BadMedia as error:
         raise RejectedRow(error.reason, str(error)) from None
 
-    path = os.path.abspath(stored)
-    folder = os.path.abspath(media.folder)
-    return os.path.relpath(path, folder) if path.startswith(folder + os.sep) else path
+
+def _below(folder: Path, *parts: str | Path) -> str:
+    """Return the path of a file relative to a folder, or its absolute path where it is not below it."""
+    path, base = os.path.abspath(os.path.join(*parts)), os.path.abspath(folder)
+    return os.path.relpath(path, base) if path.startswith(base.rstrip(os.sep) + os.sep) else path
 
 
 def _is_unicode(text: str) -> bool:
