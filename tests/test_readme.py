@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.adapters import ADAPTERS
+from virgo_factory.adapters import ADAPTERS, read_row
 from virgo_factory.recipes import recipe_files
 
 
@@ -36,9 +36,17 @@ COVERED = {
         "FORCE_TORCHRUN=1 NNODES=8 NODE_RANK=0 MASTER_ADDR=10.0.0.1 MASTER_PORT=29500 "
         "llamafactory-cli train recipes/virgo72b_dt.yaml"
     ): "test_train_on_several_nodes: reduced, two nodes on this machine",
-    "llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts": (
-        "test_train_on_your_own_long_thoughts: reduced, on the entry and the row that the README shows"
+    "virgo-factory data add my_thoughts my_thoughts.jsonl": "test_train_on_your_own_long_thoughts: as it stands",
+    "virgo-factory data check my_thoughts --tokenizer Qwen/Qwen2-VL-7B-Instruct": (
+        "test_train_on_your_own_long_thoughts: with a twin's tokenizer"
     ),
+    "virgo-factory data preview my_thoughts 1 --tokenizer Qwen/Qwen2-VL-7B-Instruct --html row.html": (
+        "test_train_on_your_own_long_thoughts: with a twin's tokenizer"
+    ),
+    "llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts": (
+        "test_train_on_your_own_long_thoughts: reduced, on the row that the README shows"
+    ),
+    "virgo-factory doctor recipes/virgo72b_dt.yaml": "test_doctor_says_what_the_recipe_misses: as it stands",
     "llamafactory-cli train -h | grep virgo-factory": "test_the_switch: as it stands",
     "VIRGO_FACTORY_DISABLE=1 llamafactory-cli train -h | grep -c virgo-factory": "test_the_switch: as it stands",
 }
@@ -170,10 +178,22 @@ def test_train_on_several_nodes(tmp_path, reduced):
 
 @pytest.mark.integration
 def test_train_on_your_own_long_thoughts(tmp_path, reduced):
-    entry, row = blocks("json")
+    row, entry = blocks("json")
     assert execute(command("virgo-factory recipes copy"), tmp_path).returncode == 0
-    (tmp_path / "dataset_info.json").write_text(entry)
     (tmp_path / "my_thoughts.jsonl").write_text(row)
+    run = execute(command("virgo-factory data add"), tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert json.loads((tmp_path / "dataset_info.json").read_text()).items() >= json.loads(entry).items()
+
+    for verb, said in (("check", "1 rows in, 1 kept, 0 dropped"), ("preview", "row.html")):
+        text = command(f"virgo-factory data {verb}").replace(
+            "Qwen/Qwen2-VL-7B-Instruct", reduced["model_name_or_path"]
+        )
+        run = execute(text, tmp_path)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert said in run.stdout + run.stderr
+
+    assert "28 + 28 = 56" in (tmp_path / "row.html").read_text()
     overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
     run = execute(command("llamafactory-cli train recipes/virgo7b_dt_lora"), tmp_path, {**overrides, "max_steps": 1})
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
@@ -182,12 +202,31 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced):
     assert "my_thoughts: 1 rows in, 1 kept, 0 dropped" in run.stdout + run.stderr, "every run says which rows"
 
 
+def test_doctor_says_what_the_recipe_misses():
+    run = execute(command("virgo-factory doctor"), ROOT, HF_HUB_OFFLINE="1")
+    assert run.returncode in (0, 1), run.stderr
+    assert re.search(r"^\d+ errors, \d+ warnings, \d+ in order$", run.stdout, re.MULTILINE)
+
+
 def test_the_row_it_shows_is_an_example_of_the_format_it_names():
-    entry, row = (json.loads(block) for block in blocks("json"))
-    example = ADAPTERS[entry["my_thoughts"]["formatting"]](row)
+    row, entry = (json.loads(block) for block in blocks("json"))
+    (example,) = read_row(row, entry["my_thoughts"]["formatting"]).parts
     assert example.question == "What is 7 x 8?"
     assert example.response.solution == "The answer is \\boxed{56}."
     assert "columns" not in entry["my_thoughts"] and "tags" not in entry["my_thoughts"]
+
+
+def test_the_table_of_formattings_is_complete():
+    named = [cells[0].strip("`") for cells in table("The entry can be written by hand")]
+    assert sorted(named) == sorted(ADAPTERS)
+
+
+def test_the_table_of_data_verbs_is_complete():
+    from virgo_factory.cli.data import VERBS
+
+    rows = table("`assistant_prefix` is context")
+    named = [name for cells in rows for name in re.findall(r"`(\w+)[ `]", cells[0])]
+    assert sorted(named) == sorted(VERBS)
 
 
 @pytest.mark.integration
@@ -230,7 +269,7 @@ def test_the_table_of_keys_is_complete():
 
 
 def test_the_table_of_recipes_is_complete():
-    named = {cells[0].strip("`") for cells in table("## Recipes")}
+    named = {name for cells in table("## Recipes") for name in re.findall(r"`(\w+)`", cells[0])}
     assert named == {name.removesuffix(".yaml") for name in recipe_files() if re.fullmatch(r"[^/]+\.yaml", name)}
 
 
@@ -254,4 +293,4 @@ def test_the_files_it_links_to_exist():
 
 def test_it_is_plain():
     assert README.isascii()
-    assert len(README.splitlines()) < 180
+    assert len(README.splitlines()) < 200
