@@ -6,12 +6,12 @@ from fractions import Fraction
 
 from virgo_factory.answers.dates import read_date, same_date
 from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
-from virgo_factory.answers.formulas import GREEK
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.numbers import RANGE, Number, as_float, divide, read_number, unit_factor
 from virgo_factory.answers.sequences import Sequence, read_interval, read_sequence
+from virgo_factory.answers.trees import GREEK
 
 
 _BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "y": True, "n": False,
