@@ -173,7 +173,7 @@ def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
     def run(*pictures, **changes):
         rows = [base | {"question": "<image>?", "images": [str(picture)]} for picture in pictures]
         (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-        return load(dataset="good", media_dir=str(tmp_path / "media"), overwrite_cache=True, **changes)
+        return load(dataset="good", media_dir=str(tmp_path / "media"), **changes)
 
     here = [tmp_path / "pictures" / name for name in ("a/1.png", "b/2.png")]
     for picture in here:
@@ -187,6 +187,30 @@ def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
     assert f"good.jsonl:2 (id {base['id']}): image outside media_dir, {here[1]} is outside" in str(caught.value)
     with pytest.raises(ValueError, match=r"2 images below /nowhere/images, which does not exist on this machine"):
         run("/nowhere/images/a.png", "/nowhere/images/b/c.png")
+
+
+def test_pictures_are_looked_at_in_every_run(load, tmp_path):
+    """One that was missing, broken or another when rows were cached is not remembered as such."""
+    from PIL import Image
+
+    base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    rows = [base | {"question": "<image>?", "images": [f"{name}.png"]} for name in "ab"]
+    (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    Image.new("RGB", (56, 56), "red").save(tmp_path / "a.png")
+
+    def seen():
+        module, accounts = load(dataset="good", media_dir=str(tmp_path))
+        return accounts["good"]["reasons"], [len(ids) for ids in module["train_dataset"]["input_ids"]]
+
+    reasons, (tokens,) = seen()
+    assert reasons == {"image missing": 1}
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:-40])
+    assert seen() == ({"image unreadable": 1}, [tokens])
+    (tmp_path / "b.png").write_bytes(whole)
+    assert seen() == ({}, [tokens, tokens])
+    Image.new("RGB", (112, 56), "red").save(tmp_path / "a.png")
+    assert seen() == ({}, [tokens + 4, tokens])
 
 
 def test_pictures_of_a_parquet_file(load, tmp_path):

@@ -83,7 +83,6 @@ class LongThoughtConverter:
     Attributes:
         code: fingerprint of our code and prompts, part of the cache's key.
         store: folder for images that rows carry as bytes.
-        stamp: of that folder, part of the cache's key: a table that names images of a deleted folder is made again.
         prefix: the text of the question prefix, also part of it: a file of the user's own may be edited.
     """
 
@@ -91,7 +90,6 @@ class LongThoughtConverter:
     data_args: Any
     code: str = ""
     store: str = ""
-    stamp: str = ""
     prefix: str = ""
     options: Options = field(init=False)
 

@@ -6,7 +6,7 @@ The four functions below take the place of LLaMA-Factory's, and hand every other
 import contextlib
 import json
 import os
-import uuid
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,14 @@ from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.reader import SUFFIXES, read_rows
-from virgo_factory.hooks.converter import ALIGNED_FEATURES, NUMBER_COLUMN, PREFIX_FEATURE, RAW_COLUMNS, ROW_FEATURES
+from virgo_factory.hooks.converter import (
+    ALIGNED_FEATURES,
+    NUMBER_COLUMN,
+    PREFIX_FEATURE,
+    RAW_COLUMNS,
+    ROW_FEATURES,
+    LongThoughtConverter,
+)
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
 from virgo_factory.hooks.template import is_ours
@@ -188,20 +195,8 @@ def _aligning(stock: Any) -> Any:
 
         converter = get_dataset_converter(dataset_attr.formatting, dataset_attr, data_args)
         converter.code = _load.code
-        converter.store, converter.stamp = _image_store(_load.cache_dir)
-        # As Arrow tables: `datasets` would decode every picture of an Image column.
-        dataset = dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64)).with_format("arrow")
-        row_bytes = dataset.data.nbytes // max(len(dataset.data), 1) + 1
-        aligned = dataset.map(
-            converter,
-            batched=True,
-            batch_size=min(max(BATCH_BYTES // row_bytes, 1), BATCH_ROWS),
-            remove_columns=dataset.column_names,
-            features=ALIGNED_FEATURES,
-            num_proc=data_args.preprocessing_num_workers,
-            load_from_cache_file=(not data_args.overwrite_cache) or (training_args.local_process_index != 0),
-            desc="Converting format of dataset",
-        ).with_format(None)
+        converter.store = str(Path(_load.cache_dir or config.HF_DATASETS_CACHE, STORE))
+        aligned = _convert(dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64)), converter, training_args)
         account = _load.accounts[(name, _load.role)]
         account.format = the_format(aligned, name)
         account.extra = _extra(aligned)
@@ -221,15 +216,45 @@ def _with_places(aligned: Dataset, name: str, rows: np.ndarray) -> Dataset:
     return aligned
 
 
-def _image_store(cache_dir: str | None) -> tuple[str, str]:
-    """Return the folder for images that rows carry as bytes, beside the cached tables that name them, and its stamp."""
-    folder = Path(cache_dir or config.HF_DATASETS_CACHE, STORE)
-    stamp = folder / "STAMP"
-    if not stamp.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(uuid.uuid4().hex, encoding="utf-8")
+def _convert(dataset: Dataset, converter: LongThoughtConverter, training_args: Any) -> Dataset:
+    """Return the aligned rows, cached; rows with images anew in every run, since images come, go and change."""
+    dataset = dataset.with_format("arrow")  # `datasets` would decode every picture of an Image column
+    row_bytes = dataset.data.nbytes // max(len(dataset.data), 1) + 1
 
-    return str(folder), stamp.read_text(encoding="utf-8")
+    def convert(cached: bool) -> Dataset:
+        return dataset.map(
+            converter,
+            batched=True,
+            batch_size=min(max(BATCH_BYTES // row_bytes, 1), BATCH_ROWS),
+            remove_columns=dataset.column_names,
+            features=ALIGNED_FEATURES,
+            num_proc=converter.data_args.preprocessing_num_workers,
+            load_from_cache_file=cached,
+            desc="Converting format of dataset",
+        ).with_format(None)
+
+    began, is_first = time.time(), training_args.local_process_index == 0
+    aligned = convert(not (is_first and converter.data_args.overwrite_cache))
+    bad = pc.starts_with(aligned.data.column("_row_reason"), "image")
+    if not (pc.any(bad).as_py() or pc.any(pc.is_valid(aligned.data.column("_images"))).as_py()):
+        return aligned
+
+    if is_first and any(os.stat(file["filename"]).st_mtime < began for file in aligned.cache_files):
+        aligned = convert(False)
+
+    # What is made of these rows later on is kept under this key.
+    images = pc.unique(pc.list_flatten(aligned.data.column("_images"))).to_pylist()
+    aligned._fingerprint = Hasher.hash([aligned._fingerprint, bad.to_pylist(), *map(_state, images)])
+    return aligned
+
+
+def _state(image: str) -> tuple[str, int, int]:
+    try:
+        found = os.stat(image)
+    except OSError:  # gone since
+        return image, 0, 0
+
+    return image, found.st_size, found.st_mtime_ns
 
 
 def _examples(table: Dataset) -> np.ndarray:

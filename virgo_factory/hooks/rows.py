@@ -141,9 +141,7 @@ class _RowPolicy:
 
         try:
             encoded, length = self.encode(row, self._whole)
-        except (
-            Exception
-        ) as error:  # images that cannot be decoded raise anything; ValueError: of a size that is refused
+        except Exception as error:  # decoders raise anything; ValueError: an image of a size that is refused
             if not (ours and row["_images"]) or not (isinstance(error, ValueError) or _is_broken(row["_images"])):
                 raise
 
