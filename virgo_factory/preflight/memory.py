@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from virgo_factory.preflight.zero import Zero
+
 
 BF16, FP32, INT64 = 2, 4, 8
 FAMILIES = ("qwen2_vl", "qwen2_5_vl")
@@ -24,6 +26,86 @@ class Vision:
     mlp: int
     patch: int
     merge: int
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Adapters of the language model's linear layers.
+
+    Attributes:
+        rank: `lora_rank`.
+        targets: names of PROJECTIONS.
+    """
+
+    rank: int
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is trained, and how a micro-batch is worked on.
+
+    Attributes:
+        zero: the DeepSpeed file; None for plain data parallelism.
+        ranks: GPUs, over which ZeRO shards.
+        per_device: rows of a micro-batch.
+        tower: whether the vision tower is trained; `connector` and `language` likewise.
+        lora: adapters in place of the language model's own weights.
+        pairs: a row is two sequences, chosen and rejected (DPO).
+        reference: a second model, not trained, is held beside the first.
+        checkpointing: a layer keeps its input only, and computes the rest again in its backward pass.
+        fused_loss: Liger's cross-entropy, which never holds the logits.
+        flash: flash-attention 2, which needs no mask.
+    """
+
+    zero: Zero | None = None
+    ranks: int = 1
+    per_device: int = 1
+    tower: bool = False
+    connector: bool = True
+    language: bool = True
+    lora: Lora | None = None
+    pairs: bool = False
+    reference: bool = False
+    checkpointing: bool = True
+    fused_loss: bool = False
+    flash: bool = True
+
+    @property
+    def stage(self) -> int:
+        """Stage of ZeRO; 0 without DeepSpeed."""
+        return self.zero.stage if self.zero else 0
+
+    @property
+    def sequences(self) -> int:
+        """Sequences of a micro-batch."""
+        return self.per_device * (2 if self.pairs else 1)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one GPU, by part, and in the host's memory for one GPU.
+
+    Attributes:
+        held: what is there at every moment: weights, gradients, optimiser, buffers.
+        inputs: of the checkpointed layers (all saved activations without checkpointing).
+        layer: one layer at work in its backward pass; 0 without checkpointing.
+        loss: the last norm, the logits and the loss at work, or their fused form.
+        images: pixels and what the connector saves.
+        host: what DeepSpeed's offload keeps in the host's memory.
+    """
+
+    held: dict[str, float]
+    inputs: float
+    layer: float
+    loss: float
+    images: float
+    host: float = 0.0
+
+    @property
+    def peak(self) -> float:
+        """Return the bytes at the fullest moment: a layer and the loss are never at work at once."""
+        return sum(self.held.values()) + self.inputs + self.images + max(self.layer, self.loss)
 
 
 @dataclass(frozen=True)
@@ -171,3 +253,139 @@ def saved_activations(shape: Shape, tokens: int, checkpointing: bool, fused_loss
         "head": tokens * head,
         "loss": 0 if fused_loss else tokens * (FP32 * shape.vocabulary + 2 * INT64),
     }
+
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def adapter_parameters(shape: Shape, lora: Lora) -> int:
+    """Return the parameters of adapters: rank x (inputs + outputs) a linear layer (LoRA, arXiv 2106.09685)."""
+    hidden, mlp = shape.hidden, shape.mlp
+    widths = dict(
+        zip(
+            PROJECTIONS,
+            (2 * hidden, hidden + shape.kv_width, hidden + shape.kv_width, 2 * hidden, *[hidden + mlp] * 3),
+            strict=True,
+        )
+    )
+    return shape.layers * lora.rank * sum(widths[name] for name in lora.targets)
+
+
+def trained_parameters(shape: Shape, method: Method) -> int:
+    """Return the number of parameters that get gradients."""
+    if method.lora:
+        return adapter_parameters(shape, method.lora)
+
+    counts = count_parameters(shape)
+    parts = {"vision_tower": method.tower, "connector": method.connector, "language_model": method.language}
+    return sum(counts[part] for part, is_trained in parts.items() if is_trained)
+
+
+def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0) -> Memory:
+    """Return what a training step holds on one GPU.
+
+    Args:
+        shape: of the model.
+        method: of training.
+        tokens: of the longest sequence; all sequences of its micro-batch are padded to it.
+        image_tokens: of one sequence.
+    """
+    parameters = sum(count_parameters(shape).values())
+    trained = trained_parameters(shape, method)
+    if method.lora:
+        parameters += trained
+
+    states = model_states(parameters, trained, method.stage, method.ranks)
+    host = 0.0
+    zero = method.zero
+    if zero and zero.offload_optimizer:
+        host += states.pop("optimiser") + states.pop("gradients")
+
+    if zero and zero.offload_weights:
+        host += states.pop("weights")
+
+    if method.reference:
+        states["reference model"] = BF16 * parameters / (method.ranks if method.stage == 3 else 1)
+        if zero and zero.offload_weights:
+            host += states.pop("reference model")
+
+    batch = method.sequences * (-(-tokens // 8) * 8)  # LLaMA-Factory pads to a multiple of 8 (train/sft/workflow.py)
+    saved = saved_activations(shape, batch, method.checkpointing, method.fused_loss)
+    mask = 0 if method.flash else method.sequences * 3 * tokens * tokens  # bool, and its bfloat16 form
+    return Memory(
+        held={**states, "buffers": _buffers(shape, method, trained)},
+        inputs=saved["layers"],
+        layer=batch * working_by_layer(shape) + mask if method.checkpointing else mask,
+        loss=saved["head"] + _loss_at_work(shape, method, batch),
+        images=image_tokens * method.sequences * saved_by_image_token(shape, method.connector and not method.lora),
+        host=host,
+    )
+
+
+def working_by_layer(shape: Shape) -> int:
+    """Return the bytes a token that one layer at work holds in its backward pass: what it saves, and gradients.
+
+    The fullest moment is the MLP's: gradients of its three wide activations beside those of the residual stream.
+    """
+    return saved_by_layer(shape) + 3 * BF16 * shape.mlp + 2 * BF16 * shape.hidden
+
+
+def _loss_at_work(shape: Shape, method: Method, batch: int) -> float:
+    """Return the bytes of logits and loss at their fullest moment.
+
+    Plain: bfloat16 logits, their float32 copy and the float32 log-probabilities (transformers 4.57, loss_utils.py,
+    `ForCausalLMLoss`). Fused: a chunk of logits about as large as the hidden states, the gradient of the hidden states,
+    and that of lm_head (liger_kernel/ops/fused_linear_cross_entropy.py). Pairs: float32 logits and log-probabilities
+    are kept while those of the reference are made (LLaMA-Factory, train/dpo/trainer.py:220-275).
+    """
+    if method.pairs:
+        return batch * shape.vocabulary * (2 * FP32 + (BF16 + 2 * FP32 if method.reference or method.lora else 0))
+
+    if method.fused_loss:
+        weight = BF16 * shape.vocabulary * shape.hidden if not method.lora else 0
+        return batch * 2 * BF16 * shape.hidden + weight
+
+    return batch * (shape.vocabulary * (BF16 + 2 * FP32) + 2 * INT64)
+
+
+def _buffers(shape: Shape, method: Method, trained: int) -> float:
+    """Return the bytes that communication holds beside the model states.
+
+    Without DeepSpeed: DDP's buckets are as large as all gradients, and autocast keeps a bfloat16 copy of each trained
+    weight during a forward pass. ZeRO: the bucket that gradients are reduced in, and the largest gradient before it is
+    there. ZeRO-3 also gathers weights: as many as `stage3_max_live_parameters` allows, at least the largest.
+    """
+    if method.zero is None or method.stage == 0:
+        return trained * (BF16 + (FP32 if method.ranks > 1 else 0))
+
+    embedding = shape.vocabulary * shape.hidden
+    zero = method.zero
+    bucket = zero.reduce_bucket or shape.hidden**2
+    gradient = 0 if method.lora else embedding
+    if method.ranks == 1:
+        return BF16 * (bucket + gradient)
+
+    reduced = BF16 * (bucket * (2 if zero.overlap else 1) + gradient)
+    if method.stage < 3:
+        return reduced
+
+    parameters = sum(count_parameters(shape).values())
+    live = min(parameters, max(zero.max_live, embedding))
+    prefetched = zero.prefetch_bucket or int(0.9 * shape.hidden**2)
+    return reduced + BF16 * (live + prefetched)
+
+
+def saved_by_image_token(shape: Shape, connector: bool) -> int:
+    """Return the bytes an image token of its pixels (float32) and of what the connector saves for its backward pass.
+
+    The frozen tower saves nothing. The connector: input and output of its norm, and of its two layers the inputs.
+    """
+    vision = shape.vision
+    patches = vision.merge**2
+    pixels = FP32 * vision.patch * patches
+    features = BF16 * shape.hidden
+    if not connector:
+        return pixels + features
+
+    merged = vision.width * patches
+    return pixels + features + 4 * BF16 * merged
