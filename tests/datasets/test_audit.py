@@ -110,6 +110,21 @@ def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check,
     assert report.tokens.longest <= 100
 
 
+def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, shared_data):
+    check(
+        {
+            "rows.jsonl": [_row("a")],
+            "held.jsonl": [_row("b"), _row("c", "Q?", _response("It is 56, says 1 of 3. " * 9))],
+        }
+    )
+    recipe = f"template: virgo\ndataset: rows\neval_dataset: held\ndataset_dir: .\nmax_response_tokens: 80\ncutoff_len: 4096\nmodel_name_or_path: {shared_data / 'qwen2.5_vl_tokenizer'}\n"
+    Path("recipe.yaml").write_text(recipe)
+    sources, settings = find_sources("recipe.yaml")
+    report = audit(sources, settings, cache=None, workers=1)
+    errors = [kind for kind in report.kinds if kind.severity == "error"]
+    assert [(kind.words, kind.shown[0].dataset) for kind in errors] == [("response > 80 tokens", "held")]
+
+
 def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, shared_data):
     settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "max_response_tokens": 80}
     report = check(

@@ -25,7 +25,7 @@ from virgo_factory.datasets.findings import Findings, Kind, RowFinding
 from virgo_factory.datasets.measure import NOT_DRAWN, OVERLONG, MixedFormats, RowRecord, measure
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.overlap import Overlaps, Question
-from virgo_factory.datasets.reader import place_of
+from virgo_factory.datasets.places import Places
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.texts import read_texts
 
@@ -177,49 +177,6 @@ def _media_remedy(kind: Kind, sources: Sequence[Source]) -> str:
     return re.sub(r"^\d+ images", f"The first {len(paths)} are", remedy) if kind.count > len(paths) else remedy
 
 
-class _Places:
-    """Where rows stand: 24 bytes a row and its id."""
-
-    def __init__(self) -> None:
-        self.sources, self.files = array("H"), array("I")
-        self.lines, self.numbers, self.ends = array("I"), array("I"), array("Q")
-        self.ids = bytearray()
-        self._names: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def add(self, source: int, file: str, line: int, number: int, id: str) -> None:
-        if not self._names or self._names[-1] != file:  # rows come file after file
-            self._names.append(file)
-
-        self.sources.append(source)
-        self.files.append(len(self._names) - 1)
-        self.lines.append(line)
-        self.numbers.append(number)
-        self.ids += id.encode("utf-8", "surrogatepass")
-        self.ends.append(len(self.ids))
-
-    def id(self, row: int) -> str:
-        start = self.ends[row - 1] if row else 0
-        return self.ids[start : self.ends[row]].decode("utf-8", "surrogatepass")
-
-    def place(self, row: int) -> str:
-        return place_of(self._file(row), self.lines[row], self.numbers[row])
-
-    def finding(self, row: int, sources: Sequence[Source], code: str, severity: str, detail: str) -> RowFinding:
-        name = sources[self.sources[row]].name
-        place = (name, self._file(row), self.lines[row], self.numbers[row], self.id(row))
-        return RowFinding(*place, code, severity, detail)
-
-    def _file(self, row: int) -> str:
-        return self._names[self.files[row]]
-
-    def keys(self) -> np.ndarray:
-        """Return a number for each row, the same for all examples of one: (rows,) of uint64."""
-        return (np.array(self.sources, np.uint64) << np.uint64(40)) + np.array(self.numbers, np.uint64)
-
-
 class _Ledger:
     """Takes the records in, one after the other.
 
@@ -231,7 +188,7 @@ class _Ledger:
         self.sources, self.settings, self.findings = sources, settings, findings
         self.tokens = Tokens()
         self.accounts = [DatasetAccount(source.name, source.role, 0) for source in sources]
-        self.places = _Places()
+        self.places = Places()
         self.formats: list[Counter[str]] = [Counter() for _ in sources]
         self._format_names: dict[str, int] = {"": 0}
         self._format_of = array("B")
@@ -257,7 +214,7 @@ class _Ledger:
             self.findings.add(RowFinding(*place, found.code, found.severity, found.detail))
 
         if record.reason and not any(found.severity == "error" for found in record.findings):
-            code, severity = self._reason_kind(record.reason)
+            code, severity = self._reason_kind(record.reason, account.role)
             if code:
                 self.findings.add(RowFinding(*place, code, severity, record.detail), record.reason)
 
@@ -271,15 +228,20 @@ class _Ledger:
         tokens.total += record.tokens
         tokens.longest = max(tokens.longest, record.tokens)
 
-    def _reason_kind(self, reason: str) -> tuple[str, str]:
-        """Return code and severity of the finding that a dropped row is; "" for rows that are only not selected."""
+    def _reason_kind(self, reason: str, role: str) -> tuple[str, str]:
+        """Return code and severity of the finding that a dropped row is; "" for rows that are only not selected.
+
+        A row of an evaluation set that is dropped stops the run: it would change the benchmark.
+        """
+        code = "overlong" if reason.startswith(OVERLONG) else re.sub(r"\W+", "_", reason.lower()).strip("_")
+        if role == "eval":
+            return code, "error"
+
         if reason.startswith(NOT_SELECTED):
             return "", ""
 
-        if reason.startswith(OVERLONG):
-            return "overlong", "error" if self.settings.overlong == "error" else "warning"
-
-        return re.sub(r"\W+", "_", reason.lower()).strip("_"), "warning" if reason in WRONG else "error"
+        is_warning = reason in WRONG or (code == "overlong" and self.settings.overlong != "error")
+        return code, "warning" if is_warning else "error"
 
     def _remember(self, record: RowRecord) -> None:
         self.places.add(record.source, record.file, record.line, record.number, record.id)
@@ -352,7 +314,7 @@ def _compare_texts(
     progress: Callable[..., None] | None,
 ) -> list[str]:
     """Add near duplicates and overlap with the benchmark; return notes."""
-    places, overlaps, sketches = _Places(), Overlaps(benchmark), bytearray()
+    places, overlaps, sketches = Places(), Overlaps(benchmark), bytearray()
     first_of: dict[int, int] = {}
     for source, chunk, texts in read_texts(sources, near, bool(benchmark), workers, progress):
         first = first_of.get(source, 0)

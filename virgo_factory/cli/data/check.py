@@ -85,13 +85,12 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         console.print("Nothing is wrong with any row.\n", style="green")
     else:
         errors, warnings = report.count("error"), report.count("warning")
-        where = (
-            f" All of them: {findings}"
-            if findings
-            else " All of them with place: --findings FILE"
-            if _is_cut(report, show)
-            else ""
-        )
+        where = ""
+        if findings:
+            where = f" All of them: {findings}"
+        elif any(kind.count > show for kind in report.kinds):
+            where = " All of them with place: --findings FILE"
+
         console.print(
             f"{errors:,} error{'s' * (errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}.{where}\n",
             markup=False,
@@ -109,7 +108,7 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
             markup=False,
         )
         for reason, count in sorted(account.reasons.items(), key=lambda item: -item[1]):
-            console.print(f"  {count:>{width + 2},}  {reason}", markup=False)
+            console.print(f"  {count:>{width + 2},}  {_one_line(reason)}", markup=False)
 
     if not any(account.kept for account in report.accounts):
         console.print("  Nothing: no row is kept.", style="bold red")
@@ -127,7 +126,7 @@ def _print_kind(console: "Console", kind: "Kind", width: int, show: int, remedy:
     shown, indent = kind.shown[:show], " " * (width + 10)
     details = {found.detail for found in shown} - {""}
     same = _one_line(details.pop()) if len(details) == 1 and len(shown) > 1 else ""
-    words = f"{kind.words}: {same}" if same else kind.words
+    words = _one_line(f"{kind.words}: {same}" if same else kind.words)
     style = "bold red" if kind.severity == "error" else "bold yellow"
     console.print(f"{kind.severity:<8}{kind.count:>{width},}  {words}", style=style, markup=False)
     more = f"and {kind.count - len(shown):,} more" if kind.count > len(shown) > 0 else ""
@@ -160,10 +159,6 @@ def _one_line(text: str) -> str:
     text = text.partition(". If it is to be read, ")[0]  # the remedy of all of them stands below them
     text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= 300 else f"{text[:297]}..."
-
-
-def _is_cut(report: "Report", show: int) -> bool:
-    return any(kind.count > show for kind in report.kinds)
 
 
 EXAMPLE = """\b
