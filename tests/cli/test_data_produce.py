@@ -70,7 +70,8 @@ def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
     assert card["entry"]["a"]["formatting"] == "long_thought" and card["settings"]["seed"] == 3
 
     (tmp_path / "dataset_info.json").write_text(json.dumps(card["entry"]))  # the line that is printed works
-    code, out, _ = call("stats", "a", "--json")
+    code, out, err = call("stats", "a", "--json")
+    assert err == "Measurements are kept for the next time in .virgo_factory; delete it when you like.\n"
     assert code == 0 and json.loads(out)["by"]["domain"]["math"]["rows"] == 7
 
 

@@ -221,6 +221,21 @@ def test_an_output_is_replaced_only_when_asked_and_a_killed_run_leaves_no_trace(
     assert names == ["out.card.json", "out.card.md", "out.jsonl", "rows.jsonl"]
 
 
+def test_the_list_of_rejected_rows_replaces_nothing(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n{}\n")
+    for rejected in (path, tmp_path / "out.jsonl"):
+        with pytest.raises(ValueError, match="is an input or the output"):
+            _convert(path, tmp_path / "out.jsonl", rejected=rejected, overwrite=True)
+
+    (tmp_path / "left.jsonl").write_text("kept")
+    with pytest.raises(ValueError, match="left.jsonl exists"):
+        _convert(path, tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+
+    assert _convert(path, tmp_path / "out.jsonl", rejected=tmp_path / "new" / "left.jsonl").kept == 1
+    assert len(_rows(tmp_path / "new" / "left.jsonl")) == 1 and (tmp_path / "left.jsonl").read_text() == "kept"
+
+
 def test_an_input_that_changes_meanwhile_is_told(tmp_path):
     path = tmp_path / "rows.jsonl"
     row = json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n"

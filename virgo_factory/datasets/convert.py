@@ -82,8 +82,8 @@ def convert(
         ValueError: an output is in the way, or no row can be converted.
     """
     check_targets([target], sources, overwrite)
-    if rejected and rejected.exists() and not overwrite:
-        raise ValueError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
+    if rejected:
+        _check_rejected(rejected, target, sources, overwrite)
 
     sources = [_as_pairs_if_they_are(source) for source in sources]
     inputs = Inputs.of(sources)
@@ -121,6 +121,17 @@ def convert(
             os.replace(partial, rejected)
 
     return card
+
+
+def _check_rejected(rejected: Path, target: Path, sources: Sequence[Source], overwrite: bool) -> None:
+    others = [target, *(file for source in sources for file in source.files)]
+    if os.path.realpath(rejected) in map(os.path.realpath, others):
+        raise ValueError(f"--rejected {rejected} is an input or the output. Name another file.")
+
+    if rejected.exists() and not overwrite:
+        raise ValueError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
+
+    rejected.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _as_pairs_if_they_are(source: Source) -> Source:

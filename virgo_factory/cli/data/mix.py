@@ -29,7 +29,7 @@ def mix(
     rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
     physics, chemistry and biology; `none` names rows without a domain.
     """
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, training
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
     from virgo_factory.datasets import mix as room
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import Settings, find_sources
@@ -53,6 +53,7 @@ def mix(
         )  # fmt: skip
 
     show_cards([card], [out], as_json)
+    tell_cache(sources)
 
 
 EXAMPLE = """\b

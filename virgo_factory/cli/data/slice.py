@@ -37,7 +37,7 @@ def slice(
     """
     from dataclasses import replace
 
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, training
+    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
     from virgo_factory.datasets import slice as room
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import find_sources
@@ -60,6 +60,7 @@ def slice(
         )  # fmt: skip
 
     show_cards(cards, room.output_files(out, sorted(set(wanted.rows))), as_json)
+    tell_cache(sources)
 
 
 EXAMPLE = """\b

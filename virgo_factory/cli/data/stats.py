@@ -30,7 +30,7 @@ def stats(
     import json
     from dataclasses import replace
 
-    from virgo_factory.cli.data.terminal import progress, training
+    from virgo_factory.cli.data.terminal import progress, tell_cache, training
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import find_sources
     from virgo_factory.datasets.stats import measure_statistics, to_json
@@ -61,6 +61,7 @@ def stats(
         if pictures:
             print(f"\nPictures in {plots}: {', '.join(path.name for path in pictures)}")
 
+    tell_cache(sources)
     if not found.all.rows:
         raise typer.Exit(1)
 

@@ -49,6 +49,20 @@ def training(sources: Sequence[Any]) -> list[Any]:
     return [source for source in sources if source.role == "train"] or list(sources)
 
 
+def tell_cache(sources: Sequence[Any]) -> None:
+    """Say on stderr where measurements are kept for the next time."""
+    from rich.console import Console
+
+    from virgo_factory.datasets.measure import cache_folder
+
+    folders = {folder for source in sources if (folder := cache_folder(source)) and folder.is_dir()}
+    if folders:
+        listed = ", ".join(sorted(map(str, folders)))
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"Measurements are kept for the next time in {listed}; delete it when you like.", markup=False, style="dim"
+        )
+
+
 def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more: Sequence[str] = ()) -> None:
     """Print what has been written, and the lines of dataset_info.json that read it."""
     from rich.console import Console
