@@ -6,8 +6,10 @@ math-verify's time limits are signals: it is called in the main thread of a proc
 
 import logging
 import re
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from virgo_factory.answers import formulas
@@ -61,6 +63,28 @@ def guard(text: str) -> None:
         raise TooLarge("operator")
 
 
+class _Late(BaseException):
+    """Raised by the timer; no Exception, so that math-verify cannot take it for "not equal"."""
+
+
+def _late(*_) -> None:
+    raise _Late
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raise TimeoutError after SECONDS of this process's own time, whatever else keeps the machine busy."""
+    before = signal.signal(signal.SIGVTALRM, _late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    except _Late as error:
+        raise TimeoutError from error
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 before_loading: Callable[[], None] | None = None
 """Called once, before math-verify is imported; a worker says so to the process that watches its clock."""
 
@@ -81,8 +105,8 @@ def load():
 @lru_cache(maxsize=4_096)
 def _parsed(text: str):
     parse, _, settings = load()
-    seconds = SECONDS if threading.current_thread() is threading.main_thread() else None
-    return tuple(parse(f"${text}$", extraction_config=settings, parsing_timeout=seconds, fallback_mode="no_fallback"))
+    with _limited():
+        return tuple(parse(f"${text}$", extraction_config=settings, parsing_timeout=None, fallback_mode="no_fallback"))
 
 
 def same_expression(gold: str, answer: str) -> bool | None:
@@ -105,20 +129,21 @@ def same_expression(gold: str, answer: str) -> bool | None:
     left, right = (_parsed(text) for text in texts)
     if not left or not right:
         return None
-    from math_verify.errors import TimeoutException
-
     try:
         sides = [(left, right)]
         if _INTERVAL.search(texts[0]) and _RELATION.search(texts[1]):
             sides.append(
                 (right, left)
             )  # a relation may be given for an interval, which math-verify takes the other way only
-        return any(
-            verify(list(one), list(other), float_rounding=6, strict=True, timeout_seconds=SECONDS, raise_on_error=True)
-            for one, other in sides
-        )
-    except TimeoutException as error:
-        raise TimeoutError from error
+        with _limited():
+            return any(
+                verify(
+                    list(one), list(other), float_rounding=6, strict=True, timeout_seconds=None, raise_on_error=True
+                )
+                for one, other in sides
+            )
+    except TimeoutError:
+        raise
     except RecursionError as error:
         raise TooLarge("deep") from error
     except Exception:  # whatever sympy raises on a formula it cannot handle: no verdict from here
@@ -135,17 +160,15 @@ def closed_value(text: str):
         return value
     if threading.current_thread() is not threading.main_thread():
         raise TimeoutError("math-verify needs the main thread of a process: use score_many")
-    from math_verify.errors import TimeoutException
-    from math_verify.utils import timeout
-
     found = [part for part in _parsed(text) if not isinstance(part, str)]
     if not found or getattr(found[0], "free_symbols", True):
         return None
     try:
-        value = timeout(timeout_seconds=SECONDS)(lambda: found[0].evalf(30))()
+        with _limited():
+            value = found[0].evalf(30)
         return MP.mpf(str(value)) if value.is_real and value.is_number and value.is_finite else None
-    except TimeoutException as error:
-        raise TimeoutError from error
+    except TimeoutError:
+        raise
     except Exception:  # no number after all
         return None
 
