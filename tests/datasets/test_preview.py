@@ -131,7 +131,10 @@ def test_prefix_is_context(look, shared_data, tmp_path):
 def test_both_sides_of_a_pair(look, shared_data):
     rows, _ = look(shared_data / "long_perceptual_thoughts/dpo_docci_all_extended_cots_X_O.json", "1-10")
     for row in rows:
-        assert [part.title for part in row.parts][-2:] == ["chosen", "rejected"]
+        assert [(part.title, part.kind) for part in row.parts][-2:] == [
+            ("chosen", "trained"),
+            ("rejected", "rejected"),
+        ]
         chosen, rejected = ("".join(piece.text for piece in part.pieces) for part in row.parts[-2:])
         assert chosen == f"{row.example.response.render()}<|im_end|>\n"
         assert rejected == f"{row.example.rejected.render()}<|im_end|>\n" != chosen

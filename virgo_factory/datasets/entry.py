@@ -19,6 +19,7 @@ from virgo_factory.recipes import merge_entries, read_text, replace_file
 
 
 SHOWN = 20
+UNTAGGED = "no tags of a known format"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -164,7 +165,8 @@ def recognise(
         reasons = "".join(
             f"\n  {count:,} {reason}: {found.first[reason]}" for reason, count in islice(found.dropped.items(), SHOWN)
         )
-        raise ValueError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}")
+        hint = "\nQVQ's chains of thought have no tags: --formatting virgo_dqvq." if UNTAGGED in found.dropped else ""
+        raise ValueError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}{hint}")
 
     return replace(found, media_dir=media_dir or found.media_dir)
 

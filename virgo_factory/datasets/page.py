@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 
-KINDS_OF_TEXT = ("plain", "prompt", "context", "trained")
-"""How a text is coloured: what the model is given, a prefix of the response that it is given as well, what is trained on."""
+KINDS_OF_TEXT = ("plain", "prompt", "context", "trained", "rejected")
+"""How a text is coloured: given to the model, a prefix of the response that is given as well, trained on, trained away from."""
 
 LONGEST_SIDE = 900
 """Pixels of the longer side of an embedded picture; larger ones are scaled down."""
@@ -213,10 +213,10 @@ def _picture(picture: Picture) -> str:
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1d2430; --dim: #667085; --line: #dfe3e8;
-  --prompt: #e3edfb; --context: #fff0cf; --trained: #dcf3e1; --faint: #7a8496; }
+  --prompt: #e3edfb; --context: #fff0cf; --trained: #dcf3e1; --rejected: #fce4e2; --faint: #7a8496; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #14171c; --card: #1c2027; --ink: #e4e7ec; --dim: #98a2b3; --line: #323842;
-    --prompt: #1d3150; --context: #4a3a12; --trained: #183d28; --faint: #8591a3; } }
+    --prompt: #1d3150; --context: #4a3a12; --trained: #183d28; --rejected: #4b2426; --faint: #8591a3; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -243,6 +243,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .prompt { background: var(--prompt); }
 .context { background: var(--context); }
 .trained { background: var(--trained); }
+.rejected { background: var(--rejected); }
 .dim { color: var(--faint); }
 figure { margin: .4rem 0; white-space: normal; font-family: system-ui, sans-serif; }
 figure img { display: block; max-width: 100%; max-height: 30rem; border: 1px solid var(--line); border-radius: .3rem;

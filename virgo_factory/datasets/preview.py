@@ -27,6 +27,7 @@ LEGEND = (
     Text("given to the model", "prompt"),
     Text("given: prefix of the response", "context"),
     Text("trained on", "trained"),
+    Text("rejected side of a pair", "rejected"),
     Text("<|control token|>", "plain", dim=True),
 )
 
@@ -38,7 +39,8 @@ class Piece:
     """A stretch of a row of one kind.
 
     Attributes:
-        kind: `prompt`, `context` (a prefix of the response that is not a target) or `trained`.
+        kind: `prompt`, `context` (a prefix of the response that is not a target), `trained`, or `rejected` (the worse
+            side of a preference pair).
         text: as it is tokenised; of an image how people call it.
         control: a control token of the model, such as `<|im_end|>`.
         image: which image of the row this is, from 0; None for text.
@@ -112,6 +114,11 @@ class RowPreview:
     source: Source | None = None
     example: Example | None = None
 
+    @property
+    def is_pair(self) -> bool:
+        """Whether the row is a preference pair."""
+        return any(part.kind == "rejected" for part in self.parts)
+
     def facts(self, settings: Settings) -> list[tuple[str, str]]:
         """Return the numbers of the row, as names and values."""
         if self.tokens is None:
@@ -121,7 +128,7 @@ class RowPreview:
         found = [
             ("whole row", f"{self.tokens.total:,} tokens{limit}"),
             ("prompt", f"{self.tokens.prompt:,} tokens"),
-            ("response", f"{self.tokens.response:,} tokens"),
+            ("both responses" if self.is_pair else "response", f"{self.tokens.response:,} tokens"),
         ]
         if self.images and not any(image.problem for image in self.images):
             found.insert(2, ("of these images", f"{self.tokens.image:,} tokens"))
@@ -246,7 +253,8 @@ def _look(
         rejected = replace(part, response=part.rejected, rejected=None, assistant_prefix="")
         *_, worse = _parts(tokenizer.encode(rejected, known), rejected, images)
         parts[-1] = replace(parts[-1], title="chosen")
-        parts.append(replace(worse, title="rejected"))
+        pieces = tuple(replace(piece, kind="rejected") for piece in worse.pieces)
+        parts.append(Part("rejected", "rejected", worse.tokens, pieces))
 
     (tokens,) = tokenizer.count([part], [sizes])
     reason, detail = _reason(tokens, settings, broken)
@@ -378,7 +386,7 @@ def _sections(part: Part, row: RowPreview, folded: bool) -> Iterator[Section]:
     title = part.title[0].upper() + part.title[1:]
     note = f"{part.tokens:,} tokens"
     content = [_content(piece, row) for piece in part.pieces]
-    if part.kind != "trained":
+    if part.kind not in ("trained", "rejected"):
         yield Section(title, content, note=note)
         return
 

@@ -80,7 +80,7 @@ def _command(name: str, folder: Path, found) -> str:
         words.append(f"media_dir={found.media_dir}")
 
     if found.entry.get("ranking"):
-        words.append("stage=dpo")
+        words += ["stage=dpo", "keep_model_at_epochs=null"]  # which is for supervised training
 
     return shlex.join(words)
 

@@ -93,6 +93,7 @@ STYLES = {
     "prompt": "cyan",
     "context": "yellow",
     "trained": "green",
+    "rejected": "red",
     "control": "dim",
     "image": "magenta",
     "problem": "bold red",
