@@ -122,15 +122,15 @@ def test_prompt_training(batches):
     assert all(here["labels"].equal(there["labels"]) for here, there in zip(with_prefix, without, strict=True))
 
 
-def test_pairs_refuse_a_prefix(rows, tmp_path, preprocess, model_folder):
+def test_pairs_refuse_a_prefix(tmp_path, preprocess, model_folder):
     """DPO compares whole responses: a row with a prefix is dropped with its reason, not trained on in silence."""
-    pairs = []
-    for row, other in zip(rows[:2], rows[2:4], strict=True):
-        (system, question, chosen), rejected = row["messages"], other["messages"][-1]
-        question = {**question, "content": question["content"].removeprefix("<image>")}
-        pair = {"messages": [system, question], "chosen": chosen, "rejected": rejected}
-        pairs.append(pair | {"assistant_prefix": row["assistant_prefix"] if not pairs else ""})
-
+    pair = {
+        "question": "2 + 2?",
+        "thought": "Hm. Wait.",
+        "solution": "4",
+        "rejected": {"thought": "Hm.", "solution": "5"},
+    }
+    pairs = [pair | {"assistant_prefix": "<|begin_of_thought|>\n\nHm."}, pair | {"question": "1 + 3?"}]
     (tmp_path / "rows.json").write_text(json.dumps(pairs))
     entry = {"file_name": "rows.json", "formatting": "long_thought", "ranking": True}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"rows": entry}))

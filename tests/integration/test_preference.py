@@ -1,0 +1,38 @@
+"""LongPerceptualThoughts' real preference pairs through `stage: dpo` of the stock command."""
+
+import json
+
+import pytest
+from PIL import Image
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+def test_dpo_on_real_pairs(bench, shared_data):
+    """Its own entry but for the formatting. The policy begins as the reference and moves away from it."""
+    source = shared_data / "long_perceptual_thoughts"
+    rows = json.loads((source / "dpo_docci_all_extended_cots_X_O.json").read_text(encoding="utf-8"))
+    entries = json.loads((source / "example_long_perceptual_thoughts_preference_dataset_info.json").read_text())
+    entry = entries["long_perceptual_thoughts/dpo_docci_all_extended_cots_X_O"]
+    Image.new("RGB", (84, 56), "red").save(bench.folder / "data" / "picture.png")
+    lines = [json.dumps(row | {"images": ["picture.png"]}) for row in rows]  # the pictures are not in the folder
+    bench.add_dataset("pairs", lines, **entry | {"file_name": "pairs.jsonl", "formatting": "long_thought"})
+    bench.train(
+        stage="dpo",
+        dataset="pairs",
+        max_samples=6,
+        max_steps=2,
+        global_batch_size=2,
+        question_prefix=None,
+        cutoff_len=4096,
+        learning_rate=1e-3,
+    )
+    account = bench.rows_json()["pairs"]
+    assert (account["rows_in"], account["kept"], account["reasons"]) == (104, 6, {"not drawn": 98})
+    assert account["format"] == "think_answer"
+    state = json.loads((bench.folder / "out" / "trainer_state.json").read_text())
+    first, second = (entry for entry in state["log_history"] if "loss" in entry)
+    assert first["loss"] == pytest.approx(0.6931, abs=2e-3)  # log 2: the policy is still the reference
+    assert abs(first["rewards/margins"]) < 0.01  # the reference is in bfloat16, the policy is not
+    assert abs(second["rewards/margins"]) > 10 * abs(first["rewards/margins"])
