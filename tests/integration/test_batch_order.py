@@ -117,7 +117,7 @@ def check_resume(bench, undisturbed, ranks, **changes):
     saving = {"save_strategy": "steps", "save_steps": KILLED_AT, "save_total_limit": 1}
     env = {"PYTHONPATH": str(RECORDER), "SEEN_ROWS": str(bench.folder / "killed")}
     done = bench.folder / "out" / f"checkpoint-{KILLED_AT}" / "trainer_state.json"
-    bench.train_and_kill(done.is_file, ranks, env, **RUN | saving | changes)
+    bench.train_and_kill(lambda: done.is_file() and done.stat().st_size > 0, ranks, env, **RUN | saving | changes)
     assert "Resuming training from" in bench.train(ranks, env, **RUN | saving | changes)
     expected, rows = undisturbed
     assert seen(bench.folder / "killed", ranks) == rows
