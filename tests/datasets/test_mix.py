@@ -5,7 +5,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from virgo_factory.datasets.measure import measure
@@ -68,6 +68,7 @@ def test_exact_counts_no_row_twice_and_an_account_that_adds_up(rows, seed, data)
     shared = there[0] & there[1]
     asked = [data.draw(st.integers(0, len(there[0]))), data.draw(st.integers(0, len(there[1] - shared)))]
     shares = [Share(name, (), count) for name, count in zip("ab", asked, strict=True)]
+    assume(sum(asked))
     chosen, left_out = choose(candidates, shares, [[0], [1]], seed)
     digests = [rows[place][2] for place in chosen]
     assert Counter(rows[place][0] for place in chosen) == Counter({0: asked[0], 1: asked[1]})
@@ -111,6 +112,11 @@ def test_all_that_is_wrong_is_told_at_once():
     assert "b[law]: no rows of this domain. There are: math 5, code 5" in message
     assert "b[code]: 6 rows asked for, 5 there" in message
     assert "b: rows of it are asked for in an earlier place as well" in message
+
+
+def test_a_mix_of_no_rows_is_no_mix():
+    with pytest.raises(ValueError, match="no row is asked for"):
+        choose(_candidates([(0, "math", 1)]), [Share("a", (), 0.1)], [[0]], 1)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,12 @@ def test_targets_that_cannot_be(tmp_path, name, words):
     assert (tmp_path / "there.jsonl").read_text() == "kept"
 
 
+@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+def test_no_examples_are_an_empty_file(tmp_path, suffix):
+    assert write_rows(tmp_path / f"none{suffix}", []) == 0
+    assert _read_back(tmp_path / f"none{suffix}") == []
+
+
 def test_a_text_that_is_no_long_thought_has_no_place():
     with pytest.raises(RejectedRow, match="not a long thought"):
         normal_row(replace(PLAIN, response="just text"))

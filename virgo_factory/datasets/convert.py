@@ -135,7 +135,7 @@ def _check_rejected(rejected: Path, target: Path, sources: Sequence[Source], ove
 
 
 def _as_pairs_if_they_are(source: Source) -> Source:
-    """Return a file whose first row is a preference pair as one of pairs; an entry of dataset_info.json says it itself."""
+    """Return a file whose first row is a preference pair as a source of pairs; an entry says `ranking` itself."""
     if source.entry:
         return source
 
@@ -184,7 +184,7 @@ def _rows(
 
 
 def _notes(account: _Account) -> tuple[str, ...]:
-    """Return that rows of several formats were brought to one: training refuses such a file, since it may be a mistake."""
+    """Return that rows of several formats were brought to one: training refuses them, as a likely mistake."""
     if len(account.formats) < 2:
         return ()
 

@@ -157,6 +157,9 @@ def choose(
         if count > len(pool) and (len(pool) or not share.domains):
             errors.append(f"{share}: {count:,} rows asked for, {len(pool):,} there.")
 
+    if not errors and not sum(counts):
+        errors.append("no row is asked for: the ratios are too small for the rows there are.")
+
     if errors:
         raise ValueError("\n  ".join(["the mix cannot be made:", *errors]) if len(errors) > 1 else errors[0])
 

@@ -1,5 +1,6 @@
 """The statistics as pictures, one idea each, for people who look rather than read."""
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -33,25 +34,27 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
     has_tokens = found.all.lengths.longest > 0
     pictures: dict[str, Callable] = {}
     if has_tokens:
-        pictures["lengths"] = lambda axes: _lengths(axes, found.all.lengths, name, cutoff_len)
+        pictures["lengths"] = functools.partial(_lengths, lengths=found.all.lengths, name=name, cutoff_len=cutoff_len)
 
     for grouping, groups in found.by.items():
         if len(groups) < 2 or grouping == "format":
             continue  # one bar says nothing
 
-        pictures[f"rows_by_{grouping}"] = lambda axes, groups=groups, grouping=grouping: _bars(
-            axes, {value: group.rows for value, group in groups.items()}, f"{name}: rows by {grouping}", "rows"
+        rows = {value: group.rows for value, group in groups.items()}
+        tokens = {value: group.lengths.tokens for value, group in groups.items()}
+        pictures[f"rows_by_{grouping}"] = functools.partial(
+            _bars, values=rows, title=f"{name}: rows by {grouping}", unit="rows"
         )
         if has_tokens:
-            pictures[f"tokens_by_{grouping}"] = lambda axes, groups=groups, grouping=grouping: _bars(
-                axes, {value: group.lengths.tokens for value, group in groups.items()}, f"{name}: tokens by {grouping}", "tokens"
-            )  # fmt: skip
-            pictures[f"length_by_{grouping}"] = lambda axes, groups=groups, grouping=grouping: _ranges(
-                axes, groups, f"{name}: length of a row by {grouping}", cutoff_len
+            pictures[f"tokens_by_{grouping}"] = functools.partial(
+                _bars, values=tokens, title=f"{name}: tokens by {grouping}", unit="tokens"
+            )
+            pictures[f"length_by_{grouping}"] = functools.partial(
+                _ranges, groups=groups, title=f"{name}: length of a row by {grouping}", cutoff_len=cutoff_len
             )
 
     if len(found.images_per_row) > 1:
-        pictures["images_per_row"] = lambda axes: _images(axes, found, name)
+        pictures["images_per_row"] = functools.partial(_images, found=found, name=name)
 
     paths = []
     with matplotlib.rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):

@@ -301,7 +301,7 @@ def check_targets(paths: Sequence[Path], sources: Sequence[Source], overwrite: b
 
 
 def _check_card(path: Path) -> None:
-    """Raise ValueError where the card would replace that of another file of the same stem, `a.parquet` of `a.jsonl`."""
+    """Raise ValueError where the card would replace that of another file: of `a.jsonl`, for `a.parquet`."""
     _, card = card_files(path)
     try:
         other = json.loads(card.read_text(encoding="utf-8"))["output"]["file"]

@@ -17,7 +17,7 @@ NONE = "(none)"
 
 @dataclass
 class Lengths:
-    """The lengths of some rows in tokens: how many rows have each length. Grows with the longest row, not with rows."""
+    """The lengths of some rows in tokens: how many rows have each. Grows with the longest row, not with rows."""
 
     rows_of: Counter = field(default_factory=Counter)
 

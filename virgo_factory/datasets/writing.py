@@ -187,7 +187,7 @@ def write_spool(
         look: is shown every row of the normal form.
     """
     order = np.arange(len(spool)) if order is None else np.asarray(order, dtype=np.int64)
-    used = np.frombuffer(spool.used, dtype=f"u{spool.used.itemsize}")[order]
+    used = np.array(spool.used, dtype=np.uint64)[order]
     some = int(np.bitwise_or.reduce(used)) if len(used) else 0
     has_value = tuple(name for bit, name in enumerate(COLUMNS) if some >> bit & 1)
     columns = [name for name in COLUMNS if name in ALWAYS or name in has_value]
@@ -227,7 +227,8 @@ def _late_first_values(spool: Spool, order: np.ndarray, used: np.ndarray) -> np.
     """Return the positions in `order` of rows that are first to use a column, and too late to be seen."""
     starts = np.frombuffer(spool.starts, dtype=np.uint64)
     before = np.cumsum((starts[1:] - starts[:-1])[order])
-    firsts = {int(np.argmax(used >> bit & 1)) for bit in range(len(COLUMNS)) if (used >> bit & 1).any()}
+    bits = [used & np.uint64(1 << bit) for bit in range(len(COLUMNS))]
+    firsts = {int(np.argmax(has > 0)) for has in bits if has.any()}
     return np.array(sorted(first for first in firsts if before[first] > _FIRST_LOOK), dtype=np.int64)
 
 

@@ -25,8 +25,8 @@ def convert(
 ) -> None:
     """Write the long thoughts of any known format in the normal form: question, thought, solution, images, answer.
 
-    What cannot be converted is counted by reason and listed in the card beside OUT. Rows of several formats are brought
-    to one. Image paths stay relative to the media folder; images that rows carry as bytes are stored beside OUT.
+    What cannot be converted is counted by reason and listed in the card beside OUT. Rows of several formats are
+    brought to one. Image paths stay relative to the media folder; images that rows carry as bytes are stored beside OUT.
     """
     from dataclasses import replace
 

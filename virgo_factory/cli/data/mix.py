@@ -25,8 +25,8 @@ def mix(
 ) -> None:
     """Draw rows from several datasets into one, in the normal form.
 
-    Rows that cannot be trained on are not drawn, and of exact duplicates only the first is. What is drawn depends on the
-    rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
+    Rows that cannot be trained on are not drawn, and of exact duplicates only the first is. What is drawn depends on
+    the rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
     physics, chemistry and biology; `none` names rows without a domain.
     """
     from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training

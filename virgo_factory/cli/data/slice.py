@@ -50,14 +50,25 @@ def slice(
 
     sources = training(sources)
     settings = replace(
-        settings, cutoff_len=None, malformed="drop", min_response_tokens=low, max_response_tokens=high, max_samples=None,
+        settings,
         tokenizer=settings.tokenizer if tokens else None,
-    )  # fmt: skip
+        cutoff_len=None,
+        malformed="drop",
+        min_response_tokens=low,
+        max_response_tokens=high,
+        max_samples=None,
+    )
     shaped = {"response tokens": tokens, "tokenizer": settings.tokenizer}
     with progress("reading") as told:
         cards = room.cut(
-            sources, lambda: measure(sources, settings, workers, progress=told), out, wanted, command_line(), shaped, overwrite
-        )  # fmt: skip
+            sources,
+            lambda: measure(sources, settings, workers, progress=told),
+            out,
+            wanted,
+            command_line(),
+            shaped,
+            overwrite,
+        )
 
     show_cards(cards, room.output_files(out, sorted(set(wanted.rows))), as_json)
     tell_cache(sources)

@@ -170,9 +170,8 @@ def _histogram(console, lengths, cutoff_len: int | None) -> None:
     for (start, stop), (_, last, rows) in zip(ends, bins, strict=True):
         bar = "█" * round(30 * rows / most) or ("▏" if rows else "")
         beyond = "[red]" if cutoff_len and last > cutoff_len else ""
-        console.print(
-            f"  {start:>{left}} to {stop:>{right}}  {beyond}{bar:30}{'[/]' if beyond else ''} {rows:>9,}  {rows / lengths.rows:6.1%}"
-        )
+        bar = f"{beyond}{bar:30}{'[/]' if beyond else ''}"
+        console.print(f"  {start:>{left}} to {stop:>{right}}  {bar} {rows:>9,}  {rows / lengths.rows:6.1%}")
 
     if not cutoff_len:
         console.print("cutoff_len is not known: name a recipe, or give --cutoff-len.")
@@ -180,10 +179,11 @@ def _histogram(console, lengths, cutoff_len: int | None) -> None:
 
     rows, tokens, behind = lengths.beyond(cutoff_len)
     if rows:
+        share, dropped, cut = rows / lengths.rows, tokens / lengths.tokens, behind / lengths.tokens
         console.print(
-            f"[red]{rows:,} rows ({rows / lengths.rows:.1%}) are longer than cutoff_len {cutoff_len:,}[/]: {tokens:,} tokens "
-            f"({tokens / lengths.tokens:.1%}) with `overlong: drop`, {behind:,} ({behind / lengths.tokens:.1%}) if cut off there."
-        )  # fmt: skip
+            f"[red]{rows:,} rows ({share:.1%}) are longer than cutoff_len {cutoff_len:,}[/]: {tokens:,} tokens "
+            f"({dropped:.1%}) with `overlong: drop`, {behind:,} ({cut:.1%}) if cut off there."
+        )
     else:
         console.print(f"No row is longer than cutoff_len {cutoff_len:,}.")
 
