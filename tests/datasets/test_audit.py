@@ -1,12 +1,15 @@
 """The check of whole datasets: what shows only across rows and files, the account, several sources."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from virgo_factory.datasets import texts
 from virgo_factory.datasets.audit import audit
+from virgo_factory.datasets.overlap import read_benchmark
 from virgo_factory.datasets.source import find_sources
 
 
@@ -165,6 +168,28 @@ def test_near_duplicates_in_a_broken_list(check):
     report = audit(sources, settings, near=True, cache=None, workers=1)
     assert _codes(report) == {"not_json": 1, "near_duplicate": 1}
     assert [kind.shown[0].line for kind in report.kinds] == [3, 2]
+
+
+def test_one_process_and_two_find_the_same(check, monkeypatch, shared_data):
+    """Real questions, half of them MathVision's own, each with a text of its own but for ten near duplicates."""
+    questions = read_benchmark(shared_data / "mathvision/test.jsonl")[:200]
+    text = " ".join(f"Step {n} gives {n * n}." for n in range(80))
+    rows = []
+    for number, question in enumerate(questions[:60]):
+        own = " ".join(f"{number + 3} times {n} is {(number + 3) * n}, and" for n in range(60))
+        rows.append(
+            _row(f"r{number}", question.text, _response(f"{text if number % 6 == 0 else own} so 56 in the end."))
+        )
+
+    rows = [{**row, "question": re.sub(r"<image\d*>", "", row["question"])} for row in rows]
+    one = check({"rows.jsonl": rows}, near=True, benchmark=questions)
+    monkeypatch.setattr(texts, "WORTH", 0)
+    sources, settings = find_sources("rows.jsonl")
+    two = audit(sources, settings, near=True, benchmark=questions, cache=None, workers=2)
+    assert [(kind.code, kind.count, [found.line for found in kind.shown]) for kind in one.kinds] == [
+        (kind.code, kind.count, [found.line for found in kind.shown]) for kind in two.kinds
+    ]
+    assert _codes(two)["benchmark_copy"] > 40
 
 
 def test_every_finding_of_real_responses_is_in_the_file(check, shared_data):

@@ -1,6 +1,11 @@
 """The second look of a check, at the texts themselves: near duplicates and overlap with benchmarks, chunk by chunk."""
 
+import contextlib
+import ctypes
+import functools
+import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +21,13 @@ from virgo_factory.datasets.overlap import question_grams
 from virgo_factory.datasets.reader import Chunk, UnreadableFile, cut_file, read_chunk
 from virgo_factory.datasets.source import Source
 from virgo_factory.example import Example
+
+
+WORTH = 16 << 20
+"""Bytes of data from which it is worth to start processes."""
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,10 @@ class TextsOfChunk:
     ids: list[str]
     sketches: np.ndarray | None
     grams: list[np.ndarray] | None
+
+
+Compared = tuple[int, Chunk, TextsOfChunk]
+"""Position of the source, the chunk, and what its texts are compared by."""
 
 
 def compare_texts(chunk: Chunk, source: Source, near: bool, questions: bool) -> TextsOfChunk:
@@ -80,30 +96,61 @@ def read_texts(
     questions: bool,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[tuple[int, Chunk, TextsOfChunk]]:
-    """Yield (source, chunk, what its texts are compared by) in file order; read in `workers` processes.
+) -> Iterator[Compared]:
+    """Yield what the texts of each chunk are compared by, in file order; large data is read in `workers` processes.
 
     A JSON list that breaks off ends its file here without an error: the check's first pass has told of it.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or len(os.sched_getaffinity(0))
     total = sum(Path(file).stat().st_size for source in sources for file in source.files)
+    chunks = chain.from_iterable(_chunks(index, source) for index, source in enumerate(sources) if source.is_ours)
+    compare = functools.partial(_compare, sources=list(sources), near=near, questions=questions)
     done = 0
-    waiting: deque[tuple[int, Chunk, Future[TextsOfChunk]]] = deque()
-    with ProcessPoolExecutor(workers) as pool:
-        chunks = chain.from_iterable(_chunks(index, source) for index, source in enumerate(sources) if source.is_ours)
-        while True:
-            while len(waiting) < 3 * workers and (found := next(chunks, None)):
-                index, chunk = found
-                waiting.append((index, chunk, pool.submit(compare_texts, chunk, sources[index], near, questions)))
+    with contextlib.ExitStack() as stack:
+        if workers > 1 and total >= WORTH:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(
+                ProcessPoolExecutor(workers, context, initializer=_end_with_parent, initargs=(os.getpid(),))
+            )
+            results = _in_order(pool, compare, chunks, ahead=3 * workers)
+        else:
+            results = (compare(found) for found in chunks)
 
-            if not waiting:
-                return
-
-            index, chunk, future = waiting.popleft()
-            yield index, chunk, future.result()
+        for index, chunk, texts in results:
+            yield index, chunk, texts
             done += chunk.size if chunk.kind != "table" else 0
             if progress:
                 progress(done, total)
+
+
+def _compare(found: tuple[int, Chunk], sources: Sequence[Source], near: bool, questions: bool) -> Compared:
+    index, chunk = found
+    return index, chunk, compare_texts(chunk, sources[index], near, questions)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, function: Callable[..., Compared], tasks: Iterator[tuple[int, Chunk]], ahead: int
+) -> Iterator[Compared]:
+    """Yield the results of the tasks in their order, with no more than `ahead` of them in work or waiting."""
+    waiting: deque[Future[Compared]] = deque()
+    while True:
+        while len(waiting) < ahead and (task := next(tasks, None)):
+            waiting.append(pool.submit(function, task))
+
+        if not waiting:
+            return
+
+        yield waiting.popleft().result()
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel end this process with its parent: `concurrent.futures` leaves it waiting when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
 
 
 def _chunks(index: int, source: Source) -> Iterator[tuple[int, Chunk]]:
