@@ -211,6 +211,14 @@ def test_no_such_row(wanted, message, look, tmp_path):
         look(write(tmp_path / "rows.jsonl", [chat("r1"), chat("r2")]), wanted)
 
 
+def test_a_broken_line_counts_and_is_told(look, tmp_path):
+    path = write(tmp_path / "rows.jsonl", [chat("r1")])
+    path.write_text(path.read_text() + "not json\n" + json.dumps(chat("r3")) + "\n")
+    assert [row.id for row in look(path, "3")[0]] == ["r3"]
+    with pytest.raises(ValueError, match="row 2 is broken. `virgo-factory data check`"):
+        look(path, "2")
+
+
 def test_stock_formattings_are_not_guessed(look, tmp_path):
     with pytest.raises(ValueError, match="--formatting long_thought"):
         look(write(tmp_path / "rows.jsonl", [chat("r1")]), formatting="sharegpt")

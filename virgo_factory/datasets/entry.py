@@ -13,7 +13,7 @@ from typing import Any
 
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.datasets.media import MISSING, OUTSIDE
-from virgo_factory.datasets.reader import DATA_SUFFIXES, read_source
+from virgo_factory.datasets.reader import DATA_SUFFIXES, UnreadableFile, read_source
 from virgo_factory.datasets.source import INFO, Settings, Source, find_sources, read_info
 from virgo_factory.recipes import merge_entries, read_text, replace_file
 
@@ -150,7 +150,7 @@ def recognise(
     """
     source, settings = _source(name, entry, folder, media_dir or folder, tokenizer)
     entry = dict(entry)
-    if any(is_pair(row.raw) for row in islice(read_source(source), 1)):
+    if is_pair(_first(source)):
         entry["ranking"] = True
         source = replace(source, options=replace(source.options, ranking=True), entry=entry)
 
@@ -169,6 +169,14 @@ def recognise(
         raise ValueError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}{hint}")
 
     return replace(found, media_dir=media_dir or found.media_dir)
+
+
+def _first(source: Source) -> Any:
+    """Return the first row, None where there is none to be read: what is wrong is told with all rows."""
+    try:
+        return next((row.raw for row in read_source(source)), None)
+    except UnreadableFile:
+        return None
 
 
 def _source(
@@ -221,6 +229,9 @@ def _count(
         first.setdefault(record.reason, f"{place}{f', {record.detail}' if record.detail else ''}")
         if record.reason == NOT_JSON and len(broken) < SHOWN:
             broken.append(f"{place}: {record.detail}")
+
+    if broken and "over several lines" in broken[0]:  # the first line says it all
+        raise ValueError(broken[0])
 
     if broken:
         more = f" (the first {SHOWN} of {dropped['not JSON']:,})" if dropped[NOT_JSON] > SHOWN else ""

@@ -195,15 +195,19 @@ def _find_rows(sources: Sequence[Source], wanted: str) -> Iterator[tuple[Source,
     sought = _wanted_id(wanted)
     ranges = [] if sought else _wanted_numbers(wanted)
     first, last = (max((numbers[end] for numbers in ranges), default=0) for end in (0, -1))
-    number, found = 0, 0
+    number = found = 0
     for index, source in enumerate(sources):
+        before = number
         for row in read_source(source, index):
-            number += 1
+            number = before + row.number + 1  # broken rows count as well
             if _is_id(row.raw, source, sought) if sought else any(number in numbers for numbers in ranges):
                 found += 1
                 yield source, row, number
 
-            if found and (sought or number == last):
+            if not sought and number >= last and not found:
+                raise ValueError(f"{source.name}: row {wanted} is broken. `virgo-factory data check` says how.")
+
+            if found and (sought or number >= last):
                 return
 
     names = ", ".join(source.name for source in sources)

@@ -83,7 +83,8 @@ def _progress():
             task = bar.add_task("reading the rows", total=None)
 
             def told(name: str, done: int, total: int, matched: int) -> None:
-                bar.update(task, description=f"{matched:,} matched, {name}", completed=done, total=total)
+                config = name.rpartition("/")[0]
+                bar.update(task, description=f"{matched:,} matched, {config}", completed=done, total=total)
 
             yield told
 

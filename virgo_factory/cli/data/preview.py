@@ -28,6 +28,7 @@ def preview(
 ) -> None:
     """Show rows as the model sees them: what it is given, what it is trained on, images by size and tokens."""
     import json
+    from itertools import chain
 
     from virgo_factory.datasets.preview import LEGEND, cards, lines
     from virgo_factory.datasets.preview import preview as read
@@ -60,11 +61,15 @@ def preview(
             ("image_max_pixels", f"{settings.image_max_pixels:,}"),
         ]
         folded = any(mark in wanted for mark in ",-") and not wanted.startswith("id:")
-        count = write_page(
-            html, f"{Path(what).name}: rows as the model sees them", cards(seen, settings, folded), summary, (), LEGEND
-        )
+        title = f"{Path(what).name}: rows as the model sees them"
+        with _busy(f"writing {html}"):
+            count = write_page(html, title, cards(seen, settings, folded), summary, (), LEGEND)
+
         typer.echo(json.dumps({"html": str(html), "rows": count}) if as_json else f"{html}: {count} rows")
         return
+
+    with _busy(f"looking for {wanted}"):  # then the others follow at once
+        seen = chain([next(seen)], seen)
 
     if as_json:
         for one in seen:
@@ -86,6 +91,16 @@ def preview(
             text.append(piece, styles.get(kind))
 
         console.print(text, end="")
+
+
+def _busy(doing: str):
+    """Return a context that shows on stderr, where that is a terminal, that something is going on."""
+    import contextlib
+
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.status(doing) if console.is_terminal else contextlib.nullcontext()
 
 
 STYLES = {
