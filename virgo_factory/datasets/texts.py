@@ -9,6 +9,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -140,7 +141,12 @@ def _in_order(
         if not waiting:
             return
 
-        yield waiting.popleft().result()
+        try:
+            yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise ChildProcessError(
+                "a process that compared the texts was killed, perhaps for memory. Use fewer: --workers 1."
+            ) from None
 
 
 def _end_with_parent(parent: int) -> None:
