@@ -233,7 +233,7 @@ class _Ledger:
 
         A row of an evaluation set that is dropped stops the run: it would change the benchmark.
         """
-        code = "overlong" if reason.startswith(OVERLONG) else re.sub(r"\W+", "_", reason.lower()).strip("_")
+        code = "overlong" if reason.startswith(OVERLONG) else _code_of(reason)
         if role == "eval":
             return code, "error"
 
@@ -351,6 +351,11 @@ def _compare_texts(
 
     short = f"; {overlaps.short} shorter than 8 words were not looked for" if overlaps.short else ""
     return [f"Questions compared with {len(benchmark)} of the benchmark{short}."]
+
+
+def _code_of(reason: str) -> str:
+    """Return the code of a reason: "no </think>" is no_end_of_think, "no <think>" is no_think."""
+    return re.sub(r"\W+", "_", reason.lower().replace("</", "end of ")).strip("_")
 
 
 def _digest(text: str) -> int:
