@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -503,6 +504,13 @@ def test_from_a_hub_one_shard_at_a_time(visual_questions, origin, configs, tmp_p
 )  # fmt: skip
 def test_match_text(one, other, same):
     assert (match_text(one) == match_text(other)) is same
+
+
+@pytest.mark.parametrize("piece", ["answer ", "!", " ", "? ", "\n", "<image>", "hint:"])
+def test_a_megabyte_of_anything_is_read_in_linear_time(piece):
+    started = time.process_time()
+    match_text(f"What? {piece * (1_000_000 // len(piece))}")
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,21 @@ def test_pictures_by_size_and_tokens(look, visual_questions, shared_data, tmp_pa
         assert "<|vision_end|>Please first think deeply" in text_of(row, "prompt")
 
 
+def test_pictures_in_the_rows_themselves(look, visual_questions, shared_data, tmp_path):
+    """Parquet as the hub has it: an image is its bytes and a name."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = visual_rows(visual_questions[:3], shared_data)
+    for row, item in zip(rows, visual_questions, strict=False):
+        row["images"] = [{"bytes": item.picture.read_bytes(), "path": item.picture.name}]
+
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    seen, settings = look(tmp_path / "rows.parquet")
+    assert [(row.reason, row.place) for row in seen] == [("", f"{tmp_path}/rows.parquet row {n}") for n in (1, 2, 3)]
+    assert [row.images[0].name for row in seen] == [item.picture.name for item in visual_questions[:3]]
+    assert write_page(tmp_path / "page.html", "rows", cards(iter(seen), settings, folded=True)) == 3
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count('src="data:image/png;base64,iVBOR') == 3
+
+
 def test_prefix_is_context(look, shared_data, tmp_path):
     """Long Perceptual Thoughts: the wrong first thought is shown as context, by the rows' own column."""
     source = shared_data / "long_perceptual_thoughts/sft_docci_all_extended_cots.json"

@@ -61,7 +61,8 @@ _SHARDS = "*.parquet"
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow would start Ghostscript for EPS
 _TEXT_ROWS, _IMAGE_ROWS = 1000, 32
 _BRIEF = r"(?:answer|answered|response|brief|briefly|brevity|short|concise|succinct|terse|compact)"
-_LAST_SENTENCE = re.compile(rf"(?<=[?.!\n])\s*[^?.\n\d:]*\b{_BRIEF}\b[^?.\n\d:]*\.?\s*$", re.IGNORECASE)
+_LAST_SENTENCE = re.compile(rf"(?<=[?.!\n])[^?.!\n\d:]*\b{_BRIEF}\b[^?.!\n\d:]*\.?\s*$", re.IGNORECASE)
+_LONGEST_SENTENCE = 200  # characters looked at, so that the search stays linear in whatever a row holds
 _HINT = re.compile(r"^\s*hint:[^\n]*\n", re.IGNORECASE)
 _QUESTION = re.compile(r"^\s*question:", re.IGNORECASE)
 _ANSWER = re.compile(r"^(?:the )?(?:final )?answer(?: is)?\b:?\s*", re.IGNORECASE)
@@ -205,7 +206,7 @@ def match_text(question: str) -> str:
     """
     text = question.replace("<image>", " ").replace(_virgo_prefix(), " ").strip()
     text = _QUESTION.sub("", _HINT.sub("", text))
-    text = _LAST_SENTENCE.sub("", text) or text
+    text = (text[:-_LONGEST_SENTENCE] + _LAST_SENTENCE.sub("", text[-_LONGEST_SENTENCE:])) or text
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
 
 
@@ -641,11 +642,11 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
                     "image_sizes": [[find["width"], find["height"]]],
                     "image_source": {"config": find["config"], "id": find["id"]},
                 }
-                kept.write(json.dumps({**row.raw, **more}) + "\n")
+                kept.write(json.dumps({**row.raw, **more}, default=str) + "\n")
             else:
                 reason = wanted.reasons.get(number) or state.reason(number)
                 unmatched[reason] += 1
-                rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}) + "\n")
+                rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}, default=str) + "\n")
 
     if gone := [name for name in sorted(shown) if not _is_there(out / IMAGES / name)]:
         raise ValueError(
@@ -681,4 +682,8 @@ def _is_there(path: Path) -> bool:
 
 def _named(raw: Any) -> dict[str, Any]:
     """Return what a person needs to recognise a row."""
-    return {key: raw.get(key) for key in ("id", "question", "answer", "images") if key in raw} if raw else {}
+    return (
+        {key: raw.get(key) for key in ("id", "question", "answer", "images") if key in raw}
+        if isinstance(raw, Mapping)
+        else {}
+    )

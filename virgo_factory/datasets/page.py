@@ -108,6 +108,7 @@ def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
     """Return a Pillow image as PNG or JPEG, whichever suits it, no side longer than `longest` pixels."""
     from PIL import Image
 
+    image.draft("RGB", (2 * longest, 2 * longest))  # a large JPEG is decoded small
     image = on_white(image)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
