@@ -4,6 +4,7 @@ The four functions below take the place of LLaMA-Factory's, and hand every other
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -242,19 +243,19 @@ def _convert(dataset: Dataset, converter: LongThoughtConverter, training_args: A
     if is_first and any(os.stat(file["filename"]).st_mtime < began for file in aligned.cache_files):
         aligned = convert(False)
 
-    # What is made of these rows later on is kept under this key.
-    images = pc.unique(pc.list_flatten(aligned.data.column("_images"))).to_pylist()
-    aligned._fingerprint = Hasher.hash([aligned._fingerprint, bad.to_pylist(), *map(_state, images)])
+    aligned._fingerprint = Hasher.hash([aligned._fingerprint, bad.to_pylist(), _state(aligned)])  # of what comes after
     return aligned
 
 
-def _state(image: str) -> tuple[str, int, int]:
-    try:
-        found = os.stat(image)
-    except OSError:  # gone since
-        return image, 0, 0
+def _state(aligned: Dataset) -> str:
+    """Return a hash of the sizes and times of all image files of a table."""
+    digest = hashlib.sha256()
+    for image in pc.unique(pc.list_flatten(aligned.data.column("_images"))).to_pylist():
+        with contextlib.suppress(OSError):  # gone since
+            found = os.stat(image)
+            digest.update(f"{image} {found.st_size} {found.st_mtime_ns}\n".encode())
 
-    return image, found.st_size, found.st_mtime_ns
+    return digest.hexdigest()
 
 
 def _examples(table: Dataset) -> np.ndarray:
