@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -22,7 +21,7 @@ from virgo_factory.adapters import read_row
 from virgo_factory.cli.main import main
 from virgo_factory.datasets import materialize as module
 from virgo_factory.datasets.images import inspect
-from virgo_factory.datasets.materialize import match_answer, match_text, materialize, pairs_of
+from virgo_factory.datasets.materialize import materialize
 from virgo_factory.datasets.reader import read_source
 from virgo_factory.datasets.source import find_sources
 from virgo_factory.example import Example
@@ -487,50 +486,3 @@ def test_from_a_hub_one_shard_at_a_time(visual_questions, origin, configs, tmp_p
         "each once"
     )
     assert not (tmp_path / "out/downloads").exists()
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("<image>\nHow many?", "How many?\n<image>", True),
-        ("<image>Please first think deeply about the question, and then put the final answer in \\boxed{}.\nHow many?", "How many?", True),
-        ("Hint: Please answer the question.\nQuestion: How many?", "how  MANY?", True),
-        ("Is it 5 cm?\nAnswer the question with a single word.", "Is it 5 cm?", True),
-        ("What is x?\nChoices:\nA: 1\nB: 2", "What is x?", False),
-        ("Which answer is shorter?", "Which?", False),
-        ("How many?", "How many", False),
-        ("Answer briefly.", "", False),
-    ],
-)  # fmt: skip
-def test_match_text(one, other, same):
-    assert (match_text(one) == match_text(other)) is same
-
-
-@pytest.mark.parametrize("piece", ["answer ", "!", " ", "? ", "\n", "<image>", "hint:"])
-def test_a_megabyte_of_anything_is_read_in_linear_time(piece):
-    started = time.process_time()
-    match_text(f"What? {piece * (1_000_000 // len(piece))}")
-    assert time.process_time() - started < 1
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("The answer is 58", "58", True),
-        ("Yes.", "yes", True),
-        ("(B)", "b", True),
-        ("3.", "3", True),
-        ("3.0", "3", False),
-        ("(AB)", "AB", False),
-        ("The answer is", "", False),
-    ],
-)
-def test_match_answer(one, other, same):
-    assert (match_answer(one) == match_answer(other)) is same
-
-
-def test_pairs_need_their_order():
-    human, gpt = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}
-    assert pairs_of([human, gpt, human, gpt]) == [("q", "a")] * 2
-    for turns in (None, [], [human], [human, human], [gpt, human], [human, gpt, gpt, human], ["x", "y"]):
-        assert pairs_of(turns) == []

@@ -6,20 +6,16 @@ row group at a time; what was found stands in an append-only file, so that a run
 """
 
 import fcntl
-import functools
 import hashlib
 import io
 import json
-import re
 import shutil
-import unicodedata
 import warnings
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,25 +23,22 @@ import numpy as np
 from virgo_factory.datasets.card import Card, write_card
 from virgo_factory.datasets.entry import write_entry
 from virgo_factory.datasets.fingerprint import file_hash
+from virgo_factory.datasets.matching import (
+    Wanted,
+    digest_of,
+    match_answer,
+    match_text,
+    pairs_of,
+    plain,
+    read_wanted,
+    stem_of,
+)
+from virgo_factory.datasets.onevision import CONFIGS, ORIGIN, Shard, opened, shards_of
 from virgo_factory.datasets.page import on_white
 from virgo_factory.datasets.produce import Inputs
 from virgo_factory.datasets.reader import read_source
 from virgo_factory.datasets.source import INFO, Source, read_info
-from virgo_factory.prefix import read_prefix
 
-
-ORIGIN = "lmms-lab/LLaVA-OneVision-Data"
-CONFIGS = (
-    "GEOS(MathV360K)",
-    "GeoQA+(MathV360K)",
-    "Geometry3K(MathV360K)",
-    "UniGeo(MathV360K)",
-    "TabMWP(MathV360K)",
-    "FigureQA(MathV360K)",
-    "chartqa(cauldron,llava_format)",
-    "clevr(cauldron,llava_format)",
-)
-"""The first-named config of each of Virgo's eight sources; which ones Virgo used is unconfirmed (section 2)."""
 
 ROWS, UNMATCHED, STATE, IMAGES, DOWNLOADS = "rows.jsonl", "unmatched.jsonl", "state.jsonl", "images", "downloads"
 
@@ -57,16 +50,8 @@ NO_QUESTION, OTHER_ANSWER, UNREADABLE, SEVERAL = (
 )
 """Why a row has no image; rows that name no single image have reasons of their own."""
 
-_SHARDS = "*.parquet"
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow would start Ghostscript for EPS
 _TEXT_ROWS, _IMAGE_ROWS = 1000, 32
-_BRIEF = r"(?:answer|answered|response|brief|briefly|brevity|short|concise|succinct|terse|compact)"
-_LAST_SENTENCE = re.compile(rf"(?<=[?.!\n])[^?.!\n\d:]*\b{_BRIEF}\b[^?.!\n\d:]*\.?\s*$", re.IGNORECASE)
-_LONGEST_SENTENCE = 200  # characters looked at, so that the search stays linear in whatever a row holds
-_HINT = re.compile(r"^\s*hint:[^\n]*\n", re.IGNORECASE)
-_QUESTION = re.compile(r"^\s*question:", re.IGNORECASE)
-_ANSWER = re.compile(r"^(?:the )?(?:final )?answer(?: is)?\b:?\s*", re.IGNORECASE)
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -92,41 +77,6 @@ class Report:
     searched: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One Parquet file of a config; `size` in bytes."""
-
-    config: str
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the rows ask for, one entry a row: digests, since a million rows must fit.
-
-    Attributes:
-        reasons: of the rows that cannot be matched at all, by row number.
-        questions: sorted.
-        order: row number of each of `questions`.
-        folders: different folders of image paths, as `_plain` writes them; `folder` is a place in it.
-        digest: of all that was read.
-    """
-
-    questions: np.ndarray
-    order: np.ndarray
-    answers: np.ndarray
-    names: np.ndarray
-    folder: np.ndarray
-    folders: tuple[str, ...]
-    reasons: Mapping[int, str]
-    digest: str
-
-    def rows(self, question: int) -> np.ndarray:
-        """Return the numbers of the rows with this question."""
-        return self.order[slice(*np.searchsorted(self.questions, [question, question + 1]))]
-
-
 def materialize(
     dataset: Source,
     out: Path,
@@ -147,16 +97,18 @@ def materialize(
         ValueError: no such config, a broken shard, a hub that cannot be reached, a folder of other rows or in use, or no
             row was matched.
     """
-    wanted = _read_wanted(row.raw for row in read_source(dataset))
+    wanted = read_wanted(row.raw for row in read_source(dataset))
     (out / IMAGES).mkdir(parents=True, exist_ok=True)
     with _State(out / STATE, wanted) as state:
-        shards = _listed(origin, configs, state)
+        by_config, revision = shards_of(origin, configs, state.listing, state.revision)
+        state.note(by_config, revision)
+        shards = [shard for config in configs for shard in by_config[config]]
         for position, shard in enumerate(shards):
             if progress:
                 progress(f"{shard.config}/{shard.name}", position, len(shards), int(state.is_matched().sum()))
 
             if not state.is_done(shard):
-                with _opened(origin, shard, state.revision, out) as path:
+                with opened(origin, shard, revision, out / DOWNLOADS) as path:
                     _scan(shard, path, wanted, state, out)
                     state.finish(shard)
 
@@ -193,119 +145,6 @@ def describe(report: Report, dataset: Source, origin: str, command: str) -> list
         ),
     )
     return [info, *write_card(path, card)]
-
-
-def match_text(question: str) -> str:
-    r"""Return what two spellings of one question have in common (visual_sources.md section 3).
-
-    Without image markers, Virgo's prefix, a `Hint:` line, the word `Question:` and a last sentence that asks for a short
-    answer; case and spaces do not count.
-
-    >>> match_text("<image>\nHint: Give the letter.\nQuestion: Is Red the  minimum?\nGive a very brief answer.")
-    'is red the minimum?'
-    """
-    text = question.replace("<image>", " ").replace(_virgo_prefix(), " ").strip()
-    text = _QUESTION.sub("", _HINT.sub("", text))
-    text = (text[:-_LONGEST_SENTENCE] + _LAST_SENTENCE.sub("", text[-_LONGEST_SENTENCE:])) or text
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
-
-
-@functools.cache
-def _virgo_prefix() -> str:
-    return read_prefix("virgo")
-
-
-def match_answer(answer: str) -> str:
-    """Return what two spellings of one answer have in common.
-
-    >>> match_answer("The answer is B."), match_answer("(B)"), match_answer("3.5")
-    ('b', 'b', '3.5')
-    """
-    text = _SPACE.sub(" ", unicodedata.normalize("NFKC", answer)).strip()
-    text = (_ANSWER.sub("", text) or text).removesuffix(".").strip()
-    if len(text) == 3 and text[0] + text[2] == "()":
-        text = text[1]
-
-    return text.casefold()
-
-
-def pairs_of(conversation: Any) -> list[tuple[str, str]]:
-    """Return the (question, answer) pairs of a source row; none where its turns are not human, gpt, human, gpt, ..."""
-    turns = [(turn.get("from"), turn.get("value")) for turn in conversation or () if isinstance(turn, Mapping)]
-    roles = [role for role, _ in turns]
-    if len(turns) % 2 or roles != ["human", "gpt"] * (len(turns) // 2):
-        return []
-
-    texts = [value if isinstance(value, str) else "" for _, value in turns]
-    return list(zip(texts[::2], texts[1::2], strict=True))
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
-
-
-def _plain(text: str) -> str:
-    return "".join(character for character in text.casefold() if character.isalnum())
-
-
-def _name(path: Any) -> str:
-    """Return an image's name without folders and suffix, "" where there is none."""
-    return PurePosixPath(path.replace("\\", "/")).stem.casefold() if isinstance(path, str) else ""
-
-
-def _read_wanted(rows: Iterator[Any]) -> Wanted:
-    questions, answers, names, folder = array("q"), array("q"), array("q"), array("l")
-    folders: dict[str, int] = {}
-    reasons: dict[int, str] = {}
-    total = hashlib.sha256()
-    for number, row in enumerate(rows):
-        question, answer, image, reason = _asked(row)
-        if reason:
-            reasons[number] = reason
-
-        questions.append(-1 if reason else _digest(match_text(question)))
-        answers.append(_digest(match_answer(answer)))
-        names.append(_digest(_name(image)))
-        folder.append(folders.setdefault(_plain(str(PurePosixPath(image).parent)), len(folders)))
-        total.update(json.dumps([question, answer, image]).encode())
-
-    unsorted = np.frombuffer(questions, dtype=np.int64)
-    order = np.argsort(unsorted, kind="stable")
-    return Wanted(
-        unsorted[order],
-        order,
-        np.frombuffer(answers, dtype=np.int64),
-        np.frombuffer(names, dtype=np.int64),
-        np.frombuffer(folder, dtype=f"i{folder.itemsize}"),
-        tuple(folders),
-        reasons,
-        total.hexdigest(),
-    )
-
-
-def _asked(row: Any) -> tuple[str, str, str, str]:
-    """Return a row's question, answer, image path, and why it cannot be matched ("" if it can)."""
-    if not isinstance(row, Mapping):
-        return "", "", "", "the row is not an object"
-
-    question, answer, images = row.get("question"), row.get("answer"), row.get("images")
-    if isinstance(images, str):
-        images = [images]
-
-    if not isinstance(question, str) or not question.strip():
-        return "", "", "", "no question"
-
-    if answer is None or isinstance(answer, (list, Mapping)):
-        return question, "", "", "no answer"
-
-    if not isinstance(images, list) or len(images) != 1:
-        count = len(images) if isinstance(images, list) else 0
-        return question, str(answer), "", f"{count} images (the source has one a row)"
-
-    if not isinstance(images[0], str):
-        return question, str(answer), "", "its image is not a path"
-
-    return question, str(answer), images[0], ""
 
 
 class _State:
@@ -393,6 +232,13 @@ class _State:
             elif level == self.level[row] and (image != self.image[row]).any():
                 self.several[row] = True
 
+    def note(self, by_config: Mapping[str, list[Shard]], revision: str | None) -> None:
+        """Keep what a hub has, so that it is not asked again; a folder (no revision) is looked at anew each time."""
+        for config, shards in by_config.items():
+            if revision and config not in self.listing:
+                listed = [[shard.name, shard.size] for shard in shards]
+                self.append({"config": config, "revision": revision, "shards": listed})
+
     def is_open(self, row: int, level: int) -> bool:
         """Whether a find of this level would change what is known of the row."""
         known = self.level[row]
@@ -423,91 +269,6 @@ class _State:
         return (NO_QUESTION, OTHER_ANSWER, UNREADABLE)[self.level[row]]
 
 
-def _listed(origin: str, configs: Sequence[str], state: _State) -> list[Shard]:
-    """Return the shards of the configs, asking the hub only for configs that no earlier run has listed."""
-    if Path(origin).is_dir():
-        found = {
-            config: [
-                Shard(config, path.name, path.stat().st_size) for path in sorted(Path(origin, config).glob(_SHARDS))
-            ]
-            for config in configs
-        }
-        there = sorted({path.parent.name for path in Path(origin).glob(f"*/{_SHARDS}")})
-    else:
-        found = {config: state.listing[config] for config in configs if config in state.listing}
-        there = []
-        if len(found) < len(configs):
-            revision, on_hub = _hub_shards(origin, state.revision)
-            there = sorted(on_hub)
-            for config in configs:
-                if shards := on_hub.get(config):
-                    found[config] = shards
-                    listed = [[shard.name, shard.size] for shard in shards]
-                    state.append({"config": config, "revision": revision, "shards": listed})
-
-    if missing := [config for config in configs if not found.get(config)]:
-        raise ValueError(
-            f"{origin}: no {_SHARDS} in a folder {', '.join(missing)}. There are: {', '.join(there) or 'none'}. "
-            "Name one with --config, in quotes."
-        )
-
-    return [shard for config in configs for shard in found[config]]
-
-
-def _hub_shards(repository: str, revision: str | None) -> tuple[str, dict[str, list[Shard]]]:
-    """Return the revision of a hub dataset and its shards by config."""
-    import huggingface_hub
-
-    try:
-        info = huggingface_hub.HfApi().dataset_info(repository, revision=revision, files_metadata=True)
-    except Exception as error:  # requests' and the library's own errors for "not there" and "no network"
-        raise ValueError(_unreachable(repository, error)) from None
-
-    shards: dict[str, list[Shard]] = {}
-    for file in sorted(info.siblings or (), key=lambda file: file.rfilename):
-        path = PurePosixPath(file.rfilename)
-        if len(path.parts) == 2 and path.match(_SHARDS):
-            shards.setdefault(path.parts[0], []).append(Shard(path.parts[0], path.name, file.size or 0))
-
-    return info.sha, shards
-
-
-@contextmanager
-def _opened(origin: str, shard: Shard, revision: str | None, out: Path) -> Iterator[Path]:
-    """Give the path of a shard; a downloaded one is removed afterwards, so that one at a time takes room."""
-    if Path(origin).is_dir():
-        yield Path(origin, shard.config, shard.name)
-        return
-
-    import huggingface_hub
-
-    if shutil.disk_usage(out).free < shard.size:
-        raise ValueError(f"{out}: {shard.config}/{shard.name} needs {shard.size / 1e9:.1f} GB of disk. Make room.")
-
-    try:
-        path = huggingface_hub.hf_hub_download(
-            origin,
-            f"{shard.config}/{shard.name}",
-            repo_type="dataset",
-            revision=revision,
-            local_dir=out / DOWNLOADS,  # a download that was cut off goes on from there
-        )
-    except Exception as error:
-        raise ValueError(_unreachable(f"{origin}: {shard.config}/{shard.name}", error)) from None
-
-    yield Path(path)
-    Path(path).unlink()
-
-
-def _unreachable(what: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()
-    return (
-        f"{what} could not be fetched ({type(error).__name__}: {reason[0] if reason else ''}). Run the same command "
-        "where there is a network and HF_HUB_OFFLINE is not set; it goes on where it stopped. Or give a folder that "
-        "holds CONFIG/train-*.parquet with --source."
-    )
-
-
 def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) -> None:
     """Look for the rows' images in one file, and save those that may be theirs."""
     import pyarrow as pa
@@ -535,7 +296,7 @@ def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _Sta
     finds: dict[int, list[tuple[int, int]]] = {}  # position in the group -> rows and levels
     ids: dict[int, str] = {}
     position = 0
-    config = _plain(shard.config)
+    config = plain(shard.config)
     columns = ["id", "conversations", "image.path"]
     for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=columns):
         for source_row in batch.to_pylist():
@@ -571,13 +332,13 @@ def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _Sta
 def _fits(source_row: Mapping[str, Any], config: str, wanted: Wanted, state: _State) -> Iterator[tuple[int, int]]:
     """Yield the rows that a source row may be the image of, and how well it fits, where that is news."""
     path = (source_row["image"] or {}).get("path")
-    names = {_digest(name) for name in (_name(path), _name(source_row["id"])) if name}
+    names = {digest_of(name) for name in (stem_of(path), stem_of(source_row["id"])) if name}
     for question, answer in pairs_of(source_row["conversations"]):
-        rows = wanted.rows(_digest(match_text(question)))
+        rows = wanted.rows(digest_of(match_text(question)))
         if not len(rows):
             continue
 
-        answered = _digest(match_answer(answer))
+        answered = digest_of(match_answer(answer))
         for row in rows.tolist():
             level = state.QUESTION
             if wanted.answers[row] == answered:
