@@ -165,7 +165,7 @@ def test_every_form_of_an_image(folders, image, found):
 
 
 def test_a_url_names_the_command_that_fetches(folders):
-    with pytest.raises(BadMedia, match="no network. Fetch the images once .virgo-factory data materialize."):
+    with pytest.raises(BadMedia, match="no network. Download the images and .*virgo-factory data materialize"):
         find_image("https://example.org/a.png", str(folders))
 
 

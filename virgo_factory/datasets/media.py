@@ -73,8 +73,8 @@ def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | byte
 
     if _URL.match(image):
         raise BadMedia(
-            f"{_short(image)} is not fetched, since training uses no network. Fetch the images once (virgo-factory data "
-            "materialize) and give their paths below media_dir",
+            f"{_short(image)} is not fetched, since training uses no network. Download the images and give their paths "
+            "below media_dir (virgo-factory data materialize does that for Virgo's released rows)",
             "image is a URL",
         )
 
