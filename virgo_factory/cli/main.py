@@ -10,6 +10,7 @@ from virgo_factory.cli.lazy import lazy_group
 
 
 VERBS = {
+    "checkpoint": "Check that a trained model survives in the programs that serve it.",
     "data": "Add, check, look at, mix and cut datasets of long thoughts.",
     "demo": "Train a tiny Qwen2-VL on generated long thoughts and prove what happened.",
     "doctor": "Check this environment against the tested versions and known traps.",

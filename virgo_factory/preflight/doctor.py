@@ -20,6 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
 from virgo_factory.autoload import TESTED
+from virgo_factory.preflight.diagnosis import Diagnosis
 
 
 GIB = 1 << 30
@@ -35,23 +36,6 @@ VARIABLES = (
     "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "HF_HUB_OFFLINE", "MASTER_ADDR", "NNODES", "NODE_RANK", "RANK",
     "TORCH_DEVICE_BACKEND_AUTOLOAD", "USE_V1", "VIRGO_FACTORY_DISABLE",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """One thing that was looked at.
-
-    Attributes:
-        check: what was looked at, in a word or two.
-        severity: `ok`; `warning`, which may cost a run; `error`, which will.
-        found: what there is.
-        remedy: what to do; "" where nothing is to be done.
-    """
-
-    check: str
-    severity: str
-    found: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,172 @@
+"""A checkpoint that is whole passes; every known way of breaking one is found, by its own check."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from virgo_factory.cli.main import main
+from virgo_factory.hooks.template import chat_template
+from virgo_factory.preflight.checkpoint import check_checkpoint, read_tensors, reduce_checkpoint, try_reduced
+from virgo_factory.preflight.twin import make_twin
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    return make_twin(tmp_path_factory.mktemp("base") / "model", layers=3, vision_layers=3)
+
+
+@pytest.fixture
+def trained(base, tmp_path) -> Path:
+    """A checkpoint as training leaves it: other language weights, the template with the prefix, the same tower."""
+    folder = tmp_path / "trained"
+    shutil.copytree(base, folder)
+    weights = load_file(folder / "model.safetensors")
+    for name, value in weights.items():
+        if name.startswith("model."):
+            weights[name] = (value.float() * 1.01).bfloat16()
+
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "chat_template.jinja").write_text(chat_template("virgo", "Think.", "You are a helpful assistant."))
+    return folder
+
+
+def severities(folder: Path, base: Path | None = None) -> dict[str, str]:
+    """Check -> the worst that it says; every error names a remedy."""
+    found: dict[str, str] = {}
+    for item in check_checkpoint(folder, base):
+        assert item.severity == "ok" or item.remedy
+        if found.get(item.check) != "error":
+            found[item.check] = item.severity
+
+    return found
+
+
+def edit(file: Path, change) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_a_good_checkpoint_is_in_order(trained, base):
+    found = check_checkpoint(trained, base)
+    assert {item.severity for item in found} == {"ok"}
+    assert any("'Think.'" in item.found for item in found)
+    tower = [name for name in load_file(base / "model.safetensors") if "visual." in name and "merger" not in name]
+    assert f"all {len(tower)} tensors are the base's, byte by byte" in {item.found for item in found}
+
+
+def test_tensors_are_where_the_header_says(trained):
+    weights = load_file(trained / "model.safetensors")
+    tensors = read_tensors(trained)
+    assert set(tensors) == set(weights)
+    for name in ("model.norm.weight", "visual.patch_embed.proj.weight"):
+        with open(trained / "model.safetensors", "rb") as file:
+            file.seek(tensors[name].start)
+            raw = file.read(tensors[name].end - tensors[name].start)
+
+        assert raw == weights[name].contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def cut_short(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def other_tower(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["visual.blocks.1.attn.qkv.weight"][0, 0] += 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def names_of_5(folder: Path) -> None:
+    weights = {
+        name.replace("model.layers", "model.language_model.layers"): value
+        for name, value in load_file(folder / "model.safetensors").items()
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def a_layer_less(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights = {name: value for name, value in weights.items() if not name.startswith("model.layers.1.")}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def rope_of_5(folder: Path) -> None:
+    def change(config):
+        text = config.get("text_config", config)
+        text["rope_parameters"] = text.pop("rope_scaling")
+        config.pop("rope_scaling", None)
+
+    edit(folder / "config.json", change)
+
+
+def one_marker(folder: Path) -> None:
+    def change(content):
+        entry = {**content["added_tokens"][-1], "id": content["added_tokens"][-1]["id"] + 1, "special": False}
+        content["added_tokens"].append({**entry, "content": "<|begin_of_thought|>"})
+
+    edit(folder / "tokenizer.json", change)
+
+
+@pytest.mark.parametrize(
+    ("breaking", "check"),
+    [
+        (cut_short, "weights"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "weights"),
+        (other_tower, "vision tower"),
+        (names_of_5, "names"),
+        (a_layer_less, "names"),
+        (rope_of_5, "rope"),
+        (one_marker, "markers"),
+        (lambda folder: edit(folder / "config.json", lambda it: it.update(transformers_version="5.5.4")), "transformers"),
+        (lambda folder: edit(folder / "tokenizer_config.json", lambda it: it.update(extra_special_tokens=["a"])), "tokenizer"),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), "files"),
+        (lambda folder: (folder / "chat_template.jinja").unlink(), "chat template"),
+    ],
+)  # fmt: skip
+def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, breaking, check):
+    breaking(trained)
+    found = severities(trained, base)
+    assert [name for name, severity in found.items() if severity == "error"] == [check]
+
+
+def test_partitions_of_deepspeed_alone_say_how_to_gather_them(tmp_path):
+    (tmp_path / "global_step5").mkdir()
+    (found,) = check_checkpoint(tmp_path)
+    assert "stage3_gather_16bit_weights_on_model_save" in found.remedy
+
+
+def test_without_a_base_the_tower_is_not_compared(trained):
+    assert severities(trained)["vision tower"] == "warning"
+
+
+def test_a_reduced_copy_holds_the_same_tensors_and_runs(trained, tmp_path):
+    copy = reduce_checkpoint(trained, tmp_path / "copy", layers=2)
+    whole, reduced = load_file(trained / "model.safetensors"), load_file(copy / "model.safetensors")
+    assert {name for name in whole if ".2." not in name or "mlp.2." in name and "blocks.2" not in name} == set(reduced)
+    assert all(torch.equal(reduced[name], whole[name]) for name in reduced)
+    (found,) = try_reduced(trained, tmp_path)
+    assert found.severity == "ok", found
+
+
+def test_damaged_weights_show_when_it_runs(trained, tmp_path):
+    weights = load_file(trained / "model.safetensors")
+    weights["model.norm.weight"][:] = float("nan")
+    save_file(weights, trained / "model.safetensors", metadata={"format": "pt"})
+    (found,) = try_reduced(trained, tmp_path)
+    assert (found.severity, "not finite" in found.found) == ("error", True)
+
+
+def test_the_command(trained, base, capsys):
+    other_tower(trained)
+    with pytest.raises(SystemExit) as stop:
+        main(["checkpoint", "check", str(trained), "--base", str(base), "--files-only"])
+
+    out = capsys.readouterr().out
+    assert stop.value.code == 1
+    assert "vision tower" in out and "1 errors, 0 warnings" in out
