@@ -36,7 +36,7 @@ def test_counts_are_those_of_a_template_that_is_known(shared_data, marker_tokens
 
 def test_rows_of_another_template(shared_data, root):
     """`qwen` differs from `virgo` in nothing but its system message."""
-    changes = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "cutoff_len": 150}
+    changes = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "cutoff_len": 260}
     demo = str(root / "recipes" / "demo" / "long_thoughts.jsonl")
     sources, settings = find_sources(demo, template="qwen", **changes)
     other = list(measure(sources, settings, cache=None))
@@ -47,9 +47,9 @@ def test_rows_of_another_template(shared_data, root):
     more = text.count(f"system\n{theirs}") - text.count("system\nYou are a helpful assistant.")
     differences = {a.tokens - b.tokens for a, b in zip(other, ours, strict=True) if a.tokens or b.tokens}
     assert differences == {more}
-    assert (
-        sum("overlong" in record.reason for record in other) > sum("overlong" in record.reason for record in ours) > 0
-    )
+    overlong = [record.reason == "overlong > 260 tokens" for record in other if record.tokens]
+    assert overlong == [record.tokens > 260 for record in other if record.tokens]
+    assert 0 < sum(overlong) < len(overlong)
 
 
 def test_a_template_that_nobody_knows(shared_data):

@@ -263,6 +263,21 @@ def test_unchanged_rows_are_not_measured_again(tmp_path, small_chunks, calls):
     assert len(calls) - measured <= measured // 2  # where a file is cut depends on its lines
 
 
+def test_an_unchanged_list_is_not_even_decoded(tmp_path, small_chunks, calls, monkeypatch):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([row(n) for n in range(60)], indent=1))
+    first = records(path, cache=...)
+    measured = len(calls)
+    assert measured > 3
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_items", lambda text: pytest.fail("decoded again"))
+        assert records(path, cache=...) == first
+
+    path.write_text(path.read_text().replace("is 50?", "is fifty?"))
+    assert [a.digest == b.digest for a, b in zip(records(path, cache=...), first, strict=True)].count(False) == 1
+    assert len(calls) == measured + 1
+
+
 def test_limits_are_never_kept(tmp_path, calls, tokenizer):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(3)])
     records(path, cache=..., tokenizer=str(tokenizer))
@@ -465,9 +480,9 @@ def test_a_killed_check_goes_on_where_it_was(tmp_path, small_chunks, calls):
 def test_a_dead_worker_names_the_rows(tmp_path):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(300)])
     script = tmp_path / "dies.py"
-    script.write_text(SCRIPT.format(action="if chunk.line > 100: import os; os.kill(os.getpid(), 9)"))
-    done = subprocess.run([sys.executable, script, path], capture_output=True, text=True)
     chunk = next(chunk for chunk in cut(path) if chunk.line > 100)
+    script.write_text(SCRIPT.format(action=f"if chunk.line == {chunk.line}: import os; os.kill(os.getpid(), 9)"))
+    done = subprocess.run([sys.executable, script, path], capture_output=True, text=True)
     message = done.stderr.splitlines()[-1]
     assert f"ChildProcessError: {path}:{chunk.line} to line " in message
     assert "killed by signal 9 (9 is what the system sends when memory runs out)" in message

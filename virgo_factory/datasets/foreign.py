@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from virgo_factory.datasets.fingerprint import PACKAGE
 from virgo_factory.datasets.source import Settings
 from virgo_factory.datasets.tokens import Tokens, render
 from virgo_factory.example import Example
+
+
+CHILD = PACKAGE / "hooks" / "counting.py"
+"""Run as a script of its own: only hooks/ knows LLaMA-Factory."""
 
 
 class ForeignTokenizer:
@@ -24,7 +29,7 @@ class ForeignTokenizer:
         self.settings = settings
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "virgo_factory.hooks.counting"],
+            [sys.executable, "-P", str(CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

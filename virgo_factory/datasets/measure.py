@@ -14,10 +14,11 @@ from pathlib import Path
 from types import EllipsisType
 
 from virgo_factory.datasets.finding import Finding
+from virgo_factory.datasets.fingerprint import file_hash
 from virgo_factory.datasets.measuring import NOT_JSON, Measurer, Part
 from virgo_factory.datasets.memory import Memory, cache_folder
 from virgo_factory.datasets.pool import Task, run_tasks
-from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, place_of
+from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import is_known_template
 
@@ -159,7 +160,7 @@ def _tasks(sources: list[Source], memories: list[list[Memory]]) -> Iterator[Task
     for index, source in enumerate(sources):
         for file in source.files:
             try:
-                for chunk in cut_file(file):
+                for chunk in _chunks(file, memories[index][0]):
                     known = (memory.get(chunk) for memory in memories[index])
                     yield Task(index, chunk, next((found for found in known if found is not None), None))
             except UnreadableFile as error:
@@ -167,6 +168,25 @@ def _tasks(sources: list[Source], memories: list[list[Memory]]) -> Iterator[Task
                     raise
 
                 yield Task(index, None, problem=str(error), line=error.line)
+
+
+def _chunks(file: Path, memory: Memory) -> Iterator[Chunk]:
+    """Yield the chunks of a file; where a JSON list is cut is remembered, since only decoding all of it tells."""
+    if not is_list(file):
+        yield from cut_file(file)
+        return
+
+    digest = file_hash(file)
+    if known := memory.get_chunks(file, digest):
+        yield from known
+        return
+
+    found = []
+    for chunk in cut_file(file):
+        found.append(chunk)
+        yield chunk
+
+    memory.put_chunks(found, digest)
 
 
 def _broken(index: int, number: int, task: Task) -> RowRecord:

@@ -5,14 +5,13 @@ flight. Nothing in it is trusted: a line that cannot be read, or whose images ha
 """
 
 import base64
-import binascii
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import EllipsisType
 
@@ -143,38 +142,59 @@ class Memory:
 
     def get(self, chunk: Chunk) -> Measured | None:
         """Return what a chunk gave; None where it is not known, or one of its images has changed since."""
-        found = self._at.get(_key(chunk))
-        if found is None:
-            return None
-
         try:
-            self._file.seek(found[0])
-            content = base64.b64decode(self._file.read(found[1]), validate=True)
-            measured = Measured.unpack(_checked(content))
-            if all(stamp_of(path) == stamp for path, stamp in measured.files.items()):
+            packed = self._read(_key(chunk))
+            measured = Measured.unpack(packed) if packed is not None else None
+            if measured and all(stamp_of(path) == stamp for path, stamp in measured.files.items()):
                 return measured
-        except (ValueError, TypeError, OSError, binascii.Error, zlib.error):
+        except (ValueError, TypeError, zlib.error):
             pass
 
-        del self._at[_key(chunk)]
+        self._at.pop(_key(chunk), None)
         return None
+
+    def get_chunks(self, path: Path, digest: str) -> list[Chunk] | None:
+        """Return the chunks of a file of this content; None where they are not known."""
+        try:
+            packed = self._read(f"cut-{digest}")
+            return packed and [Chunk(str(path), *values) for values in json.loads(zlib.decompress(packed))]
+        except (ValueError, TypeError, zlib.error):
+            return None
+
+    def put_chunks(self, chunks: list[Chunk], digest: str) -> None:
+        """Keep where a file of this content is cut: of a JSON list, only reading all of it tells."""
+        values = [[getattr(chunk, field.name) for field in fields(Chunk)[1:]] for chunk in chunks]
+        self._write(f"cut-{digest}", zlib.compress(json.dumps(values).encode(), 1))
 
     def put(self, chunk: Chunk, packed: bytes) -> None:
         """Keep what a chunk gave."""
+        self._write(_key(chunk), packed)
+
+    def _read(self, key: str) -> bytes | None:
+        if key not in self._at:
+            return None
+
+        start, size = self._at[key]
+        try:
+            self._file.seek(start)
+            return _checked(base64.b64decode(self._file.read(size), validate=True))
+        except OSError as error:
+            raise ValueError(error) from None
+
+    def _write(self, key: str, packed: bytes) -> None:
         if self.path is None:
             return
 
         content = base64.b64encode(zlib.crc32(packed).to_bytes(4) + packed)
-        key = _key(chunk).encode()
         try:
             if self._file is None or not self._file.writable():
                 self._open()
 
             self._file.seek(0, os.SEEK_END)
             at = self._file.tell()
-            self._file.write(key + b" " + content + b"\n")
+            self._file.write(key.encode() + b" " + content + b"\n")
             self._file.flush()
-            self._at[_key(chunk)] = (at + len(key) + 1, len(content))
+            self._at[key] = (at + len(key) + 1, len(content))
         except OSError as error:  # a full disk, a folder of someone else's: no reason to stop
             logger.warning("%s cannot be written (%s): what is measured now is not kept.", self.path, error.strerror)
             self.close()

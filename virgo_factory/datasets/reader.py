@@ -168,7 +168,7 @@ def read_rows(path: str | Path) -> Iterator[RawRow]:
     path = Path(path)
     _check_encoding(path)
     rows = 0
-    for row in _list_items(path) if _is_list(path) else _lines(path):
+    for row in _list_items(path) if is_list(path) else _lines(path):
         rows += 1
         yield row
 
@@ -190,7 +190,7 @@ def cut_file(path: str | Path) -> Iterator[Chunk]:
         chunks = cut_table(path)
     else:
         _check_encoding(path)
-        chunks = _cut_list(path) if _is_list(path) else _cut_lines(path)
+        chunks = _cut_list(path) if is_list(path) else _cut_lines(path)
 
     empty = True
     for chunk in chunks:
@@ -289,7 +289,11 @@ def _check_encoding(path: Path) -> None:
         raise UnreadableFile(f"{path}: not UTF-8, but compressed (gzip). Unpack it first.")
 
 
-def _is_list(path: Path) -> bool:
+def is_list(path: Path) -> bool:
+    """Return whether a file holds one JSON list, whatever its name says."""
+    if path.suffix in TABLE_SUFFIXES:
+        return False
+
     with path.open("rb") as file:
         at_start = True
         while chunk := file.read(4096):

@@ -1,7 +1,7 @@
 """Counts the tokens of rows in a template that the package does not know: LLaMA-Factory in a process of its own.
 
-`python -m virgo_factory.hooks.counting`: the first line on standard input is the settings, every further one a list of
-rows; each is answered by one line (datasets/foreign.py is the other end).
+A script: the first line on standard input is the settings, every further one a list of rows; each is answered by one line
+(datasets/foreign.py is the other end).
 """
 
 import json
