@@ -6,9 +6,9 @@ import typer
 
 
 def mix(
-    out: Path = typer.Argument(help="The file to write: .jsonl or .parquet."),
+    out: Path = typer.Argument(metavar="OUT", help="The file to write: .jsonl or .parquet."),
     asked: list[str] = typer.Argument(
-        metavar="DATASET[DOMAINS]:AMOUNT ...",
+        metavar="DATASET[DOMAINS]:AMOUNT",
         help="A dataset's name or a file; of these domains (joined with +), if given; so many rows (3700, 3.7k), or a "
         "ratio of its rows (0.5, 50%), or all of them if no amount is given.",
     ),
@@ -25,7 +25,7 @@ def mix(
 ) -> None:
     """Draw rows from several datasets into one, in the normal form.
 
-    Rows that cannot be trained on are not drawn, and of exact duplicates only the first is. What is drawn depends on
+    Rows that cannot be trained on are not drawn, and of exact duplicates only the first. What is drawn depends on
     the rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
     physics, chemistry and biology; `none` names rows without a domain.
     """

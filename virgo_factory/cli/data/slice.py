@@ -7,7 +7,7 @@ import typer
 
 def slice(
     what: str = typer.Argument(metavar="DATASET|FILE|RECIPE", help="A dataset's name, a data file or a recipe."),
-    out: Path = typer.Argument(help="The file to write: .jsonl or .parquet."),
+    out: Path = typer.Argument(metavar="OUT", help="The file to write: .jsonl or .parquet."),
     rows: str | None = typer.Option(
         None, "--rows", help="1000, or 1000,3000,5000 for OUT-1k, OUT-3k and OUT-5k, each inside the next."
     ),
