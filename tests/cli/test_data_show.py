@@ -1,5 +1,6 @@
 """`data add` and `data preview` as they are called: exit codes, what they print and what their help shows."""
 
+import functools
 import importlib
 import json
 import shlex
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from virgo_factory.cli.main import main
+from virgo_factory.datasets import tokens
 
 
 VERBS = ("add", "preview", "materialize")
@@ -27,6 +29,14 @@ def call(capsys, monkeypatch, tmp_path):
         return exit.value.code, said.out, said.err
 
     return called
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_vocabulary():
+    """Load the vocabulary once for all tests: it is the same, and takes most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "load_vocabulary", functools.cache(tokens.load_vocabulary))
+        yield
 
 
 @pytest.fixture
