@@ -10,7 +10,7 @@ from virgo_factory.example import Example, Turn
 from virgo_factory.thought import LongThought
 
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # LLaMA-Factory's import, four times
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # LLaMA-Factory is imported four times
 THOUGHT = LongThought("Three squared: 9.", "So x = \\boxed{\\pm 3}.")
 EXAMPLES = [
     Example("a", "Find all x with x^2 = 9.", THOUGHT),

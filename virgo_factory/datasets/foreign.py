@@ -78,9 +78,8 @@ class ForeignTokenizer:
 
     def close(self) -> None:
         """End the child process."""
-        self._child.stdin.close()
-        self._child.stdout.close()
-        self._child.wait(30)
+        self._child.kill()  # it writes nothing
+        self._child.communicate()
         self._log.close()
 
     def __del__(self) -> None:
