@@ -290,7 +290,7 @@ def _show_memory(console, plan) -> None:
     larger = memory.layer >= memory.loss
     either = "the larger of the two counts"
     table.add_row("one layer at work", _gb(memory.layer), either, style="" if larger else "dim")
-    loss = "fused: no logits" if method.fused_loss else "logits in bfloat16 and float32, log-probabilities"
+    loss = "fused: no logits" if method.fused_loss else "log-probabilities and two gradients in float32"
     table.add_row("head and loss", _gb(memory.loss), f"{loss}; {either}", style="dim" if larger else "")
     table.add_row("image features", _gb(memory.images), "pixels, and what the connector saves")
     table.add_row("in all", _gb(memory.peak), f"{plan.trained:,} trained parameters", style="bold")

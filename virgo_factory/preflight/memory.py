@@ -89,7 +89,7 @@ class Memory:
     Attributes:
         held: what is there at every moment: weights, gradients, optimiser, buffers.
         inputs: of the checkpointed layers (all saved activations without checkpointing).
-        layer: one layer at work in its backward pass; 0 without checkpointing.
+        layer: one layer at work in its backward pass: what it computes again, and gradients.
         loss: the last norm, the logits and the loss at work, or their fused form.
         images: pixels and what the connector saves.
         host: what DeepSpeed's offload keeps in the host's memory.
@@ -315,7 +315,7 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
     return Memory(
         held={**states, "buffers": _buffers(shape, method, trained)},
         inputs=saved["layers"],
-        layer=batch * working_by_layer(shape) + mask if method.checkpointing else mask,
+        layer=batch * (working_by_layer(shape) - (0 if method.checkpointing else saved_by_layer(shape))) + mask,
         loss=saved["head"] + _loss_at_work(shape, method, batch),
         images=image_tokens * method.sequences * saved_by_image_token(shape, method.connector and not method.lora),
         host=host,
@@ -333,19 +333,20 @@ def working_by_layer(shape: Shape) -> int:
 def _loss_at_work(shape: Shape, method: Method, batch: int) -> float:
     """Return the bytes of logits and loss at their fullest moment.
 
-    Plain: bfloat16 logits, their float32 copy and the float32 log-probabilities (transformers 4.57, loss_utils.py,
-    `ForCausalLMLoss`). Fused: a chunk of logits about as large as the hidden states, the gradient of the hidden states,
-    and that of lm_head (liger_kernel/ops/fused_linear_cross_entropy.py). Pairs: float32 logits and log-probabilities
-    are kept while those of the reference are made (LLaMA-Factory, train/dpo/trainer.py:220-275).
+    Plain: in the backward pass of cross-entropy the float32 log-probabilities, their gradient and that of the logits
+    (benchmarks/plan_vs_measured.py). Fused: a chunk of logits about as large as the hidden states, the gradient of the
+    hidden states, and that of lm_head (liger_kernel/ops/fused_linear_cross_entropy.py; not measured). Pairs: the
+    reference's float32 logits and log-probabilities beside the policy's (LLaMA-Factory, train/dpo/trainer.py:220-275;
+    not measured).
     """
     if method.pairs:
-        return batch * shape.vocabulary * (2 * FP32 + (BF16 + 2 * FP32 if method.reference or method.lora else 0))
+        return batch * shape.vocabulary * FP32 * (4 if method.reference or method.lora else 3)
 
     if method.fused_loss:
         weight = BF16 * shape.vocabulary * shape.hidden if not method.lora else 0
         return batch * 2 * BF16 * shape.hidden + weight
 
-    return batch * (shape.vocabulary * (BF16 + 2 * FP32) + 2 * INT64)
+    return batch * (shape.vocabulary * 3 * FP32 + 2 * INT64)
 
 
 def _buffers(shape: Shape, method: Method, trained: int) -> float:
