@@ -95,6 +95,22 @@ def index_rows() -> list[tuple[str, str, str, list[str]]]:
     return rows
 
 
+UNMADE = [f"recipes/virgo7b_{data}.yaml" for data in ("dsd", "dqvq")]
+"""Recipes that are parsed without the data that is made first, too."""
+
+
+def made_data(folder: Path) -> Path:
+    """Return a dataset folder with our entries, and an empty file for each that is made first."""
+    for entry in json.loads((ROOT / "dataset_info.json").read_text()).values():
+        if "made_by" in entry and "file_name" in entry:
+            file = folder / entry["file_name"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+
+    (folder / "dataset_info.json").write_text((ROOT / "dataset_info.json").read_text())
+    return folder
+
+
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory) -> dict[str, dict]:
     """What LLaMA-Factory's parser makes of every recipe, and of two that are wrong, in one child process."""
@@ -104,12 +120,22 @@ def parsed(tmp_path_factory) -> dict[str, dict]:
     (folder / "choice.yaml").write_text(good.replace("overlong: drop", "overlong: cut"), encoding="utf-8")
     names = [*RECIPES, str(folder / "misspelt.yaml"), str(folder / "choice.yaml")]
     names += [" ".join([recipe, *overrides]) for _, _, recipe, overrides in index_rows() if overrides]
+    names = [f"{name} dataset_dir={made_data(folder / 'made')}" for name in names] + UNMADE
     out = folder / "parsed.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", __file__, out]
     run = subprocess.run([*command, *names], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert out.exists(), run.stderr[-4000:]
     results = json.loads(out.read_text())
-    return {name if " " in name else Path(name).name: result for name, result in results.items()}
+    return {_called(name): result for name, result in results.items()}
+
+
+def _called(name: str) -> str:
+    """Return the name of a result: the recipe's file name, with its overrides, or as it stands in UNMADE."""
+    if name in UNMADE:
+        return name
+
+    recipe, *overrides = (word for word in name.split() if not word.startswith("dataset_dir="))
+    return " ".join([recipe, *overrides]) if overrides else Path(recipe).name
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -127,6 +153,12 @@ def test_llamafactory_parses_it(parsed, name):
 def test_the_parser_refuses_what_is_wrong(parsed):
     assert "question_prefx" in parsed["misspelt.yaml"]["error"]
     assert re.search(r"overlong.*cut.*drop", parsed["choice.yaml"]["error"])
+
+
+@pytest.mark.parametrize("name", UNMADE)
+def test_data_that_is_missing_is_told_with_the_command_that_makes_it(parsed, name):
+    command = (ROOT / name).read_text(encoding="utf-8").splitlines()[1].removeprefix("# Data first: ")
+    assert f"Make it with: {command}" in parsed[name]["error"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

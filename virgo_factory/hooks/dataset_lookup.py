@@ -28,10 +28,13 @@ logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not show
 
 
 def packaged_datasets() -> dict[str, dict[str, Any]]:
-    """Return the entries of the package's own dataset_info.json, its files as absolute paths."""
+    """Return the entries of the package's own dataset_info.json, files that ship with it as absolute paths.
+
+    Files that are made first (`made_by`) are looked for in the user's own `dataset_dir`.
+    """
     entries = json.loads(DATASET_INFO.read_text(encoding="utf-8"))
     for entry in entries.values():
-        if "file_name" in entry:
+        if "file_name" in entry and "made_by" not in entry:
             entry["file_name"] = str((DATASET_INFO.parent / entry["file_name"]).resolve())
 
     return entries

@@ -4,6 +4,7 @@ A run uses the plugin when its template is one of ours, one of its datasets has 
 keys stands in its recipe. Every other run goes through here untouched.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
+from llamafactory.extras.misc import has_tokenized_data
 
 from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
@@ -75,6 +77,7 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
 
     check_plugin()
     problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
+    problems += missing_data(data_args)
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
             _set_global_batch(finetuning_args.global_batch_size, training_args)
@@ -139,6 +142,25 @@ def _formattings(data_args: Any) -> dict[str, str]:
         return our_formattings(get_dataset_list(names, data_args.dataset_dir))
     except Exception:
         return {}  # the loader meets the same error again and tells it
+
+
+def missing_data(data_args: Any) -> list[str]:
+    """Return which datasets of a run are made first and have not been, each with the command of its entry."""
+    from llamafactory.data.parser import get_dataset_list
+
+    if has_tokenized_data(data_args.tokenized_path or ""):
+        return []
+
+    names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
+    problems = []
+    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
+        for attribute in get_dataset_list(names, data_args.dataset_dir):
+            path = Path(str(data_args.dataset_dir), attribute.dataset_name)
+            made_by = attribute.virgo_entry.get("made_by")
+            if made_by and attribute.load_from == "file" and not path.exists():
+                problems.append(f"dataset {attribute.virgo_name}: no file {path}. Make it with: {made_by}")
+
+    return problems
 
 
 def find_problems(
