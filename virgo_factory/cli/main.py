@@ -17,6 +17,7 @@ VERBS = {
     "plan": "Tell rows, steps, memory, disk and hours of a recipe before the GPUs are booked.",
     "recipes": "List, show or copy the recipes that ship with the package.",
     "score": "Compare responses with gold answers: correct, wrong or unverifiable.",
+    "smoke": "Try a recipe out on a tiny twin of its model: rows, training, kill, resume, serving.",
 }
 """Verb -> its line in the help; see `lazy_group`."""
 

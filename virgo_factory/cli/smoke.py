@@ -1,0 +1,152 @@
+"""`virgo-factory smoke`: a recipe tried out on a tiny twin of its model, before the real one is loaded anywhere."""
+
+from pathlib import Path
+
+import typer
+
+
+EXAMPLE = ""
+
+
+def smoke(
+    recipe: str = typer.Argument(metavar="RECIPE", help="A recipe (.yaml), or the name of one that ships."),
+    overrides: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
+    ),
+    ranks: int | None = typer.Option(None, "--ranks", min=1, help="CPU processes; 2 with DeepSpeed, else 1."),
+    model: Path | None = typer.Option(
+        None, "--model", metavar="DIR", help="Folder of tokenizer and processor; by default the recipe's model."
+    ),
+    data: Path | None = typer.Option(
+        None, "--data", metavar="FILE", help="Take the rows from a file, in place of the recipe's datasets."
+    ),
+    serve: bool = typer.Option(True, "--serve/--no-serve", help="Load the result in vLLM, where it is installed."),
+    work: Path | None = typer.Option(
+        None,
+        "--work",
+        metavar="DIR",
+        help="Keep what is written here; by default a folder that is removed if all is well.",
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the stages as JSON, at the end."),
+) -> None:
+    """Try a recipe out in minutes: rows, training, kill, resume, export and serving, on a tiny twin of its model and on CPU.
+
+    No weights are loaded and no GPU is used. It stops at the first failure, with the reason, and ends with the list of
+    what had to be substituted on this machine and is therefore not tested. Exit code 1 if a stage failed.
+    """
+    import contextlib
+    import shutil
+    import signal
+    import sys
+    import tempfile
+    import time
+
+    from rich.console import Console
+
+    from virgo_factory.preflight.smoke import Smoke, run
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    folder = work or Path(tempfile.mkdtemp(prefix="virgo-smoke-"))
+    job = Smoke(recipe, folder.absolute(), ranks, model, data, serve, _read(overrides or []))
+    console = Console(highlight=False, quiet=as_json)
+    if not console.is_terminal:
+        console = Console(highlight=False, quiet=as_json, width=120)
+
+    began = time.monotonic()
+    results = []
+    console.print(f"[bold]{recipe}[/] on a tiny twin of its model, in {job.work}")
+    with contextlib.ExitStack() as live:
+        status = live.enter_context(console.status("")) if console.is_terminal and not as_json else None
+
+        def starting(stage: str) -> None:
+            if status:
+                status.update(f"{stage} ...")
+
+        for result in run(job, starting):
+            results.append(result)
+            _show(console, result)
+
+    passed = all(result.ok for result in results)
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json(job, results, passed, seconds)
+    else:
+        _show_end(console, job, results, passed, seconds)
+
+    if passed and work is None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    raise typer.Exit(0 if passed else 1)
+
+
+def _read(overrides: list[str]) -> dict:
+    """Return `key=value` arguments as LLaMA-Factory reads them."""
+    if wrong := [text for text in overrides if "=" not in text]:
+        raise ValueError(
+            f"{wrong[0]}: not KEY=VALUE. Write overrides as for llamafactory-cli train: learning_rate=5.0e-6."
+        )
+
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.from_cli(overrides))
+
+
+def _show(console, result) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    line = Table.grid(padding=(0, 2))
+    for width in (6, 10, 7):
+        line.add_column(no_wrap=True, width=width, justify="right" if width == 7 else "left")
+
+    line.add_column(overflow="fold")
+    state = "[green]ok[/]" if result.ok else "[red]failed[/]"
+    line.add_row(state, result.stage, f"{result.seconds:.1f} s", escape(result.found))
+    for note in result.notes:
+        line.add_row("[yellow]note[/]", "", "", escape(note))
+
+    if result.remedy:
+        line.add_row("", "", "to do", escape(result.remedy))
+
+    if result.log:
+        line.add_row("", "", "log", escape(result.log))
+
+    console.print(line)
+
+
+def _show_end(console, job, results, passed: bool, seconds: float) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    if passed:
+        console.print(f"[bold green]All {len(results)} stages passed[/] in {seconds:.0f} s.")
+    else:
+        console.print(
+            f"[bold red]Stopped at {results[-1].stage}[/] after {seconds:.0f} s; what was written is in {job.work}"
+        )
+
+    if job.substituted:
+        console.print("\nSubstituted on this machine, hence not tested:")
+        table = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            table.add_column(overflow="fold")
+
+        for item in job.substituted:
+            table.add_row(*(escape(text) for text in (f"  {item.recipe}", item.used, item.untested)))
+
+        console.print(table)
+
+
+def _print_json(job, results, passed: bool, seconds: float) -> None:
+    import json
+    from dataclasses import asdict
+
+    content = {
+        "recipe": job.recipe,
+        "passed": passed,
+        "seconds": round(seconds, 1),
+        "work": str(job.work),
+        "stages": [asdict(result) for result in results],
+        "substituted": [asdict(item) for item in job.substituted],
+    }
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=1))
