@@ -10,7 +10,7 @@ characters of each thought (short), one JSONL file each. Sides, each in a proces
 - again: the same a second time, with what the first time kept;
 - batch: one `tokenizers` batch call over the texts alone, in as many threads.
 
-Stock's clock starts when its tokenizer is loaded, check's before; neither counts importing. Ratios are of the medians.
+CPU seconds are those of all processes of a side, and what to look at on a busy machine. Stock's clock starts when its tokenizer is loaded, check's before; neither counts importing. Ratios are of the medians.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import io
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -67,6 +68,12 @@ def chat_rows(short: bool, copies: int) -> list[dict]:
     return rows
 
 
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of those that it has started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 def stock(folder: Path, workers: int) -> dict:
     """Return seconds and rows of one preprocessing by LLaMA-Factory."""
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
@@ -92,12 +99,12 @@ def stock(folder: Path, workers: int) -> dict:
         model_args, data_args, training_args, _, _ = get_train_args(recipe)
         parts = load_tokenizer(model_args)
         template = get_template_and_fix_tokenizer(parts["tokenizer"], data_args)
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), cpu_seconds()
         module = get_dataset(template, model_args, data_args, training_args, stage="sft", **parts)
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
 
     table = module["train_dataset"]
-    return {"seconds": seconds, "rows": len(table), "tokens": sum(len(ids) for ids in table["input_ids"])}
+    return {"seconds": seconds, "cpu": cpu, "rows": len(table), "tokens": sum(len(ids) for ids in table["input_ids"])}
 
 
 def check(folder: Path, workers: int) -> dict:
@@ -105,14 +112,19 @@ def check(folder: Path, workers: int) -> dict:
     from virgo_factory.datasets.audit import audit
     from virgo_factory.datasets.source import find_sources
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds()
     sources, settings = find_sources(
         str(folder / "rows.jsonl"), tokenizer=str(TOKENIZER), template="qwen2_vl", cutoff_len=32768
     )
     report = audit(sources, settings, workers=workers, cache=folder / "kept")
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
     (account,) = report.accounts
-    return {"seconds": seconds, "rows": account.kept, "tokens": report.tokens.total if report.tokens else 0}
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "rows": account.kept,
+        "tokens": report.tokens.total if report.tokens else 0,
+    }
 
 
 def batch(folder: Path, workers: int) -> dict:
@@ -122,10 +134,10 @@ def batch(folder: Path, workers: int) -> dict:
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     texts = [message["value"] for row in rows for message in row["conversations"]]
     core = AutoTokenizer.from_pretrained(TOKENIZER).backend_tokenizer
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds()
     found = core.encode_batch_fast(texts, add_special_tokens=False)
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "rows": len(rows), "tokens": sum(len(encoding.ids) for encoding in found)}
+    seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
+    return {"seconds": seconds, "cpu": cpu, "rows": len(rows), "tokens": sum(len(encoding.ids) for encoding in found)}
 
 
 def run(side: str, folder: Path, workers: int) -> dict:
@@ -150,6 +162,7 @@ def compare(name: str, copies: int, repeat: int, workers: int) -> str:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     size = sum(len(line.encode()) for line in lines) // len(lines)
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    cpu: dict[str, list[float]] = {side: [] for side in SIDES}
     counts = set()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
@@ -166,13 +179,16 @@ def compare(name: str, copies: int, repeat: int, workers: int) -> str:
             for side in SIDES:
                 found = run(side, folder, workers)
                 seconds[side].append(found["seconds"])
+                cpu[side].append(found["cpu"])
                 if side != "batch":
                     counts.add((found["rows"], found["tokens"]))
 
     middle = {side: statistics.median(times) for side, times in seconds.items()}
+    used = {side: statistics.median(times) for side, times in cpu.items()}
     rates = " | ".join(f"{len(lines) / middle[side]:,.0f}" for side in SIDES)
     return (
         f"| {name}, {len(lines)} rows of {size} bytes | {rates} | **{middle['stock'] / middle['check']:.2f}** "
+        f"| **{used['stock'] / used['check']:.2f}** "
         f"| {middle['stock'] / middle['batch']:.2f} | **{middle['check'] / middle['again']:.1f}** "
         f"| {'yes' if len(counts) == 1 else f'NO: {counts}'} |"
     )
@@ -192,9 +208,9 @@ def main() -> None:
         return
 
     print(
-        "| rows | stock, rows/s | check | check again | batch call | check : stock | batch : stock | again : check | same rows and tokens |"
+        "| rows | stock, rows/s | check | check again | batch call | check : stock | the same, CPU | batch : stock | again : check | same rows and tokens |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     print(compare("long", options.copies, options.repeat, options.workers), flush=True)
     print(compare("short", 4 * options.copies, options.repeat, options.workers))
 
