@@ -73,7 +73,7 @@ def test_of_a_picture_the_connector_saves_and_the_frozen_tower_does_not(family, 
 @pytest.mark.integration
 def test_model_states_are_what_deepspeed_holds(tmp_path, measuring):
     """ZeRO-2 and ZeRO-3 on two CPU ranks: every part within 2 % of the bytes of its tensors."""
-    make_twin(tmp_path, **measuring.SIZES["deep"])
+    make_twin(tmp_path, **measuring.MANY_LAYERS)
     found = measuring.model_states(tmp_path)
     for stage in (2, 3):
         ranks = [held for held in found if held["stage"] == stage]

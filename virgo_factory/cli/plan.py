@@ -96,23 +96,27 @@ def _show(recipe: str, plan) -> None:
         _show_memory(console, plan)
         _show_disk(console, plan)
 
-    for note in plan.notes:
-        _say(console, "note", note)
+    if plan.notes:
+        from rich.markup import escape
+
+        lines = _grid()
+        for note in plan.notes:
+            lines.add_row("note", escape(note))
+
+        console.print()
+        console.print(lines)
 
     _show_assumptions(console, plan)
 
 
-def _say(console, label: str, text: str, style: str = "") -> None:
-    from rich.padding import Padding
+def _grid():
+    """Return lines of a label and a text that is wrapped behind it."""
     from rich.table import Table
 
-    line = Table.grid(padding=(0, 1))
-    line.add_column(no_wrap=True, style=style)
-    line.add_column(overflow="fold")
-    from rich.markup import escape
-
-    line.add_row(label, escape(text))
-    console.print(Padding(line, 0))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
 
 
 def _gb(size: float) -> str:
@@ -131,39 +135,35 @@ def _gb(size: float) -> str:
 
 
 def _show_verdict(console, recipe: str, plan) -> None:
-    machine = plan.machine
+    from rich.markup import escape
+
+    machine, lines = plan.machine, _grid()
     where = f"{machine.gpus} GPU{'s' if machine.gpus > 1 else ''} of {_gb(machine.memory)} ({machine.source})"
-    console.print(f"[bold]{recipe}[/] on {where}", markup=True)
+    console.print(f"[bold]{escape(recipe)}[/] on {where}")
     if plan.memory is None:
-        _say(console, "memory", f"not estimated: {plan.model}", "yellow")
+        lines.add_row("[yellow]memory[/]", escape(f"not estimated: {plan.model}"))
     else:
-        peak, longest = plan.memory.peak, int(plan.tokens["longest"])
-        room = f"{_gb(peak)} of {_gb(machine.memory)} a GPU at the longest micro-batch ({plan.per_device} x {longest:,} tokens)"
-        largest = (
-            f"the largest cutoff_len that fits is {plan.largest_cutoff:,}"
-            if plan.largest_cutoff
-            else "no cutoff_len fits"
-        )
-        if plan.fits:
-            _say(console, "fits", f"{room}; {largest}", "bold green")
-        else:
-            _say(console, "does not fit", f"{room}; {largest}", "bold red")
+        batch = f"{plan.method.sequences} x {int(plan.tokens['longest']):,} tokens"
+        room = f"{_gb(plan.memory.peak)} of {_gb(machine.memory)} a GPU at the longest micro-batch ({batch})"
+        cutoff = plan.largest_cutoff
+        largest = f"the largest cutoff_len that fits is {cutoff:,}" if cutoff else "no cutoff_len fits"
+        lines.add_row("[bold green]fits[/]" if plan.fits else "[bold red]does not fit[/]", f"{room}; {largest}")
 
     if plan.hours is not None:
-        _say(
-            console,
+        lines.add_row(
             "takes",
-            f"about {_hours(plan.hours)}, {_hours(plan.hours * machine.gpus, 'GPU-hour')}, for {plan.steps:,} steps of "
+            f"about {_hours(plan.hours)} ({_count(plan.hours * machine.gpus)} GPU-hours): {plan.steps:,} steps of "
             f"{plan.global_batch:,} rows at {machine.mfu:.0%} of {machine.tflops:g} TFLOP/s",
         )
 
     if plan.disk is not None:
         free = f"; {_gb(plan.disk.free)} are free here" if plan.disk.free is not None else ""
-        _say(console, "writes", f"up to {_gb(plan.disk.peak)} at once{free}")
+        lines.add_row("writes", f"up to {_gb(plan.disk.peak)} at once{free}")
 
     for warning in plan.warnings:
-        _say(console, "warning", warning, "yellow")
+        lines.add_row("[yellow]warning[/]", escape(warning))
 
+    console.print(lines)
     if plan.changes:
         console.print()
         table = _table("what would make it fit, cheapest first", "a GPU", "", "price")
@@ -175,17 +175,26 @@ def _show_verdict(console, recipe: str, plan) -> None:
         console.print(table)
 
 
-def _hours(hours: float, unit: str = "hour") -> str:
+def _hours(hours: float) -> str:
     """Return a duration for a person.
 
-    >>> _hours(0.004), _hours(21.34), _hours(1365.6, "GPU-hour")
-    ('1 minute', '21 hours', '1,366 GPU-hours')
+    >>> _hours(0.004), _hours(1.25), _hours(21.34)
+    ('1 minute', '1.2 hours', '21 hours')
     """
-    if hours < 1 and unit == "hour":
+    if hours < 1:
         minutes = max(round(hours * 60), 1)
         return f"{minutes} minute{'s' if minutes > 1 else ''}"
 
-    return f"{hours:,.1f} {unit}s" if hours < 10 else f"{hours:,.0f} {unit}s"
+    return f"{_count(hours)} hours"
+
+
+def _count(number: float) -> str:
+    """Return a number with two or more digits that say something.
+
+    >>> _count(0.021), _count(2.44), _count(1365.6)
+    ('0.02', '2.4', '1,366')
+    """
+    return f"{number:,.2f}" if number < 1 else f"{number:,.1f}" if number < 10 else f"{number:,.0f}"
 
 
 def _table(first: str, *others: str):
@@ -257,7 +266,7 @@ def _show_orders(console, plan) -> None:
     table = _table("order of the rows", "slot use", *(("hours", "GPU-hours") if timed else ()), "what")
     for order in plan.orders:
         own = order.name == plan.order
-        hours = [f"{order.hours:,.1f}", f"{order.hours * plan.machine.gpus:,.0f}"] if timed else []
+        hours = [_count(order.hours), _count(order.hours * plan.machine.gpus)] if timed else []
         what = ", ".join(filter(None, ("this recipe" if own else "", _ORDER_MEANS[order.name])))
         table.add_row(_ORDER_NAMES[order.name], f"{order.slot_use:.2f}", *hours, what, style="bold" if own else "")
 
@@ -273,8 +282,8 @@ def _show_memory(console, plan) -> None:
 
     table = _table(f"memory of a GPU ({kind})", "bytes", "what")
     what = {
-        "weights": f"{plan.parameters:,} parameters",
-        "gradients": f"{plan.trained:,} trained",
+        "weights": f"of {plan.parameters:,} parameters",
+        "gradients": f"of {plan.trained:,} trained parameters",
         "optimiser": "Adam",
         "buffers": "of communication: gathered weights, buckets, the largest gradient",
         "reference model": "DPO's frozen copy",
@@ -292,8 +301,15 @@ def _show_memory(console, plan) -> None:
     table.add_row("one layer at work", _gb(memory.layer), either, style="" if larger else "dim")
     loss = "fused: no logits" if method.fused_loss else "log-probabilities and two gradients in float32"
     table.add_row("head and loss", _gb(memory.loss), f"{loss}; {either}", style="dim" if larger else "")
-    table.add_row("image features", _gb(memory.images), "pixels, and what the connector saves")
-    table.add_row("in all", _gb(memory.peak), f"{plan.trained:,} trained parameters", style="bold")
+    if memory.images:
+        table.add_row("image features", _gb(memory.images), "pixels, and what the connector saves")
+
+    if memory.update:
+        table.add_row(
+            "optimiser's step", _gb(memory.update), "gradients in float32, when the activations are gone", style="dim"
+        )
+
+    table.add_row("in all", _gb(memory.peak), "at the fullest moment", style="bold")
     console.print(table)
     if memory.host:
         console.print(f"and {_gb(memory.host)} of the node's memory a GPU, {_gb(8 * memory.host)} a node of 8 GPUs")

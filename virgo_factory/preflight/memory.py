@@ -92,6 +92,7 @@ class Memory:
         layer: one layer at work in its backward pass: what it computes again, and gradients.
         loss: the last norm, the logits and the loss at work, or their fused form.
         images: pixels and what the connector saves.
+        update: float32 gradients that DeepSpeed makes for the optimiser's step, when all activations are gone.
         host: what DeepSpeed's offload keeps in the host's memory.
     """
 
@@ -100,12 +101,13 @@ class Memory:
     layer: float
     loss: float
     images: float
+    update: float = 0.0
     host: float = 0.0
 
     @property
     def peak(self) -> float:
-        """Return the bytes at the fullest moment: a layer and the loss are never at work at once."""
-        return sum(self.held.values()) + self.inputs + self.images + max(self.layer, self.loss)
+        """Return the bytes at the fullest moment: a layer, the loss and the optimiser are never at work at once."""
+        return sum(self.held.values()) + max(self.inputs + self.images + max(self.layer, self.loss), self.update)
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def model_states(parameters: int, trainable: int, stage: int, ranks: int) -> dic
     With DeepSpeed (`stage` 1, 2, 3) weights and gradients are bfloat16, and the optimiser holds a float32 copy of the
     trained weights beside its two moments: 12 B a trained parameter (ZeRO, section 3.1). Without (`stage` 0)
     LLaMA-Factory keeps trained weights and their gradients in float32 (model/adapter.py:313-325): no second copy.
+    Under ZeRO-2 a rank also holds the rest of a gradient that its share begins or ends in; that is not counted.
 
     Args:
         parameters: of the whole model.
@@ -318,6 +321,7 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
         layer=batch * (working_by_layer(shape) - (0 if method.checkpointing else saved_by_layer(shape))) + mask,
         loss=saved["head"] + _loss_at_work(shape, method, batch),
         images=image_tokens * method.sequences * saved_by_image_token(shape, method.connector and not method.lora),
+        update=_update(method, trained),
         host=host,
     )
 
@@ -347,6 +351,19 @@ def _loss_at_work(shape: Shape, method: Method, batch: int) -> float:
         return batch * 2 * BF16 * shape.hidden + weight
 
     return batch * (shape.vocabulary * 3 * FP32 + 2 * INT64)
+
+
+def _update(method: Method, trained: int) -> float:
+    """Return the bytes of float32 gradients in the optimiser's step.
+
+    Of a rank's share at stages 1 and 2, of a sub-group at stage 3 (deepspeed 0.18.4, stage_1_and_2.py:2099, stage3.py
+    `_prepare_fp32_grad_for_sub_group`; read, not measured).
+    """
+    if not method.stage or method.zero.offload_optimizer:
+        return 0.0
+
+    share = trained / method.ranks
+    return FP32 * (share if method.stage < 3 else min(share, method.zero.sub_group))
 
 
 def _buffers(shape: Shape, method: Method, trained: int) -> float:

@@ -462,11 +462,12 @@ def _orders(
     speed = machine.tflops * 1e12 * machine.mfu * 3600
     drop_last = bool(recipe.get("dataloader_drop_last"))
     chance = np.random.default_rng(0)
-    used: dict[str, list[float]] = {name: [] for name in ORDERS}
-    hours: dict[str, list[float]] = {name: [] for name in ORDERS}
+    names = ORDERS if recipe.get("stage", "sft") == "sft" else ORDERS[:2]  # ours are orders of sft only
+    used: dict[str, list[float]] = {name: [] for name in names}
+    hours: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(EPOCHS if len(lengths) <= MANY else 1):
         shuffled = chance.permutation(len(lengths))
-        for name in ORDERS:
+        for name in names:
             if name == "group_by_length":
                 stock = stock_grouped(shuffled, lengths, per_device, accumulation)
                 order = epoch_rows(stock, ranks, per_device, drop_last)
@@ -481,8 +482,7 @@ def _orders(
                 hours[name].append(epoch_operations(order, costs, method, accumulation) / speed * epochs)
 
     return tuple(
-        Order(name, float(np.mean(used[name])), float(np.mean(hours[name])) if hours[name] else None)
-        for name in ORDERS
+        Order(name, float(np.mean(used[name])), float(np.mean(hours[name])) if hours[name] else None) for name in names
     )
 
 
@@ -545,14 +545,18 @@ def _changes(
         free.append(("disable_gradient_checkpointing: false", {"checkpointing": True}, "a third more time"))
 
     for what, values, price in free:
-        method = replace(method, **values)
+        changed = replace(method, **values)
+        if peak(changed) > 0.99 * peak(method):  # it costs nothing, and gives nothing here
+            continue
+
+        method = changed
         if add(what, method, price):
             return found
 
     cutoff = largest_cutoff(shape, method, capacity, images)
     if cutoff and cutoff < longest:
         lost = int((lengths > cutoff).sum())
-        told = f"{lost:,} rows ({lost / len(lengths):.1%})"
+        told = f"{lost:,} of {len(lengths):,} rows ({lost / len(lengths):.1%})"
         add(f"cutoff_len: {cutoff}", method, told, cutoff)
 
     if method.stage < 3:

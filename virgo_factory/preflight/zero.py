@@ -17,6 +17,7 @@ class Zero:
         reduce_bucket: elements of the bucket that gradients are reduced in; None: by the model's width (`auto`).
         prefetch_bucket: elements gathered ahead (stage 3); None: by the model's width.
         max_live: elements that stay gathered (stage 3).
+        sub_group: elements that the optimiser updates at once (stage 3).
         overlap: reduces while the backward pass goes on, in two buckets.
         warnings: what is missing or does not fit, in words.
     """
@@ -27,6 +28,7 @@ class Zero:
     reduce_bucket: int | None = None
     prefetch_bucket: int | None = None
     max_live: int = 1_000_000_000
+    sub_group: int = 1_000_000_000
     overlap: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -77,6 +79,7 @@ def read_zero(path: Path | str) -> Zero:
         reduce_bucket=_elements(zero, "reduce_bucket_size", None if stage == 3 else 500_000_000, path),
         prefetch_bucket=_elements(zero, "stage3_prefetch_bucket_size", 50_000_000, path),
         max_live=_elements(zero, "stage3_max_live_parameters", 1_000_000_000, path) or 1_000_000_000,
+        sub_group=_elements(zero, "sub_group_size", 1_000_000_000, path) or 1_000_000_000,
         overlap=bool(zero.get("overlap_comm", stage == 3)),
         warnings=tuple(_warnings(content, zero, stage, path)),
     )
