@@ -8,6 +8,7 @@ its `SeedableRandomSampler`, which depends on seed and epoch only. Ours asks tha
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pyarrow.compute
 from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
 from torch.utils.data import Sampler
@@ -121,12 +122,16 @@ def check_order(loader: Any) -> BatchOrderSampler:
     return sampler
 
 
-def token_lengths(dataset: Any) -> np.ndarray:
-    """Return the number of tokens of every row, from the offsets of the Arrow column: no row is read.
+def token_lengths(dataset: Any, column: str = "input_ids") -> np.ndarray:
+    """Return the number of tokens (or images) of every row, from the offsets of the Arrow column: no row is read.
 
     A selected or shuffled dataset keeps its whole table and the numbers of its rows beside it (`_indices`).
     """
-    lengths = pyarrow.compute.list_value_length(dataset.data.column("input_ids")).to_numpy().astype(np.int64)
+    lists = dataset.data.column(column)
+    if pyarrow.types.is_null(lists.type):
+        return np.zeros(len(dataset), dtype=np.int64)
+
+    lengths = pyarrow.compute.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64)
     if dataset._indices is not None:
         lengths = lengths[dataset._indices.column(0).to_numpy()]
 

@@ -45,6 +45,7 @@ from virgo_factory.hooks.converter import (
     ROW_FEATURES,
     LongThoughtConverter,
 )
+from virgo_factory.hooks.look_ahead import tell_ahead
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
 from virgo_factory.hooks.template import is_ours
@@ -411,6 +412,10 @@ def _accounting(stock: Any) -> Any:
 
         check_accounts(accounts, data_args)
         check_steps_left(module.get("train_dataset"), training_args)
+        finetuning_args = training_args.__dict__.pop("virgo_finetuning_args", None)  # not into training_args.bin
+        if finetuning_args is not None and module.get("train_dataset") is not None:
+            tell_ahead(module["train_dataset"], model_args, data_args, training_args, finetuning_args)
+
         if path and training_args.should_save and not has_tokenized_data(path):
             _dataset_dict(module).save_to_disk(path)
             write_json(Path(path, FILE_NAME), content)

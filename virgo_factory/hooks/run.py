@@ -88,6 +88,7 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
         raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
     finetuning_args.virgo_used = True
+    training_args.virgo_finetuning_args = finetuning_args  # for the look ahead: get_dataset is not given it
     data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
 
     if training_args.resume_from_checkpoint is not None and not finetuning_args.use_mca:
