@@ -283,9 +283,13 @@ def test_the_count_of_steps_is_that_of_transformers(tmp_path, length, steps):
         ([10], [], "elsewhere", "elsewhere"),
     ],
 )
-def test_a_checkpoint_that_was_cut_short_is_passed_over(run, tmp_path, complete, broken, picked, expected):
+@pytest.mark.parametrize("left", [None, "", '{"global_step": 1'], ids=["missing", "empty", "half"])
+def test_a_checkpoint_that_was_cut_short_is_passed_over(run, tmp_path, complete, broken, picked, expected, left):
     for step in [*complete, *broken]:
         (tmp_path / f"checkpoint-{step}").mkdir()
+
+    for step in broken if left is not None else []:
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(left)
 
     for step in complete:
         (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")

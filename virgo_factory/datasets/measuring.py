@@ -157,7 +157,7 @@ class Measurer:
 
             for image in example.images:
                 _note_files(image, origin, files)
-                facts.append(inspect(image, origin.media_dir, self.settings.image_max_pixels))
+                facts.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
 
             if self.rules:
                 findings = [

@@ -268,21 +268,29 @@ def complete_checkpoint(checkpoint: str) -> str | None:
     trainer_state.json last (transformers 4.57.6, trainer.py, `_save_checkpoint`).
     """
     found = re.fullmatch(r"checkpoint-(\d+)", Path(checkpoint).name)
-    if found is None or Path(checkpoint, "trainer_state.json").is_file():
+    if found is None or _is_complete(Path(checkpoint)):
         return checkpoint
 
     steps = [
         int(folder.name.removeprefix("checkpoint-"))
         for folder in Path(checkpoint).parent.glob("checkpoint-*")
-        if folder.name.removeprefix("checkpoint-").isdigit() and (folder / "trainer_state.json").is_file()
+        if folder.name.removeprefix("checkpoint-").isdigit() and _is_complete(folder)
     ]
     earlier = max((step for step in steps if step < int(found.group(1))), default=None)
     instead = str(Path(checkpoint).parent / f"checkpoint-{earlier}") if earlier is not None else None
     logger.warning_rank0(
-        f"virgo-factory: {checkpoint} was cut short while it was saved (no trainer_state.json); "
+        f"virgo-factory: {checkpoint} was cut short while it was saved (no whole trainer_state.json); "
         + (f"resuming from {instead}." if instead else "no complete checkpoint is left, so training starts again.")
     )
     return instead
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether trainer_state.json is there, whole: a kill between its opening and its writing leaves it empty."""
+    try:
+        return isinstance(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def check_steps_left(dataset: Any, training_args: Any) -> None:
