@@ -72,14 +72,33 @@ def test_of_a_picture_the_connector_saves_and_the_frozen_tower_does_not(family, 
 
 @pytest.mark.integration
 def test_model_states_are_what_deepspeed_holds(tmp_path, measuring):
-    """ZeRO-2 and ZeRO-3 on two CPU ranks: every part within 2 % of the bytes of its tensors."""
+    """ZeRO-2 and ZeRO-3 on two CPU ranks, by the bytes of tensors.
+
+    ZeRO-2 holds a gradient whole that its share begins or ends in: more than the arithmetic, less than two largest ones.
+    """
     make_twin(tmp_path, **measuring.MANY_LAYERS)
     found = measuring.model_states(tmp_path)
     for stage in (2, 3):
         ranks = [held for held in found if held["stage"] == stage]
         predicted = model_states(ranks[0]["parameters"], ranks[0]["trained"], stage, len(ranks))
+        measured = {part: sum(held[part] for held in ranks) / len(ranks) for part in predicted}
+        assert sum(predicted.values()) == pytest.approx(sum(measured.values()), rel=0.01)
         for part, size in predicted.items():
-            assert size == pytest.approx(sum(held[part] for held in ranks) / len(ranks), rel=0.02), (stage, part)
+            near = 0.03 if (stage, part) == (2, "gradients") else 0.001
+            assert size == pytest.approx(measured[part], rel=near), (stage, part)
+
+
+@pytest.mark.integration
+def test_deepspeed_estimates_the_same_but_for_float32_gradients():
+    """DeepSpeed's own estimate, which takes no model: 18 B a parameter, gradients in float32; ours are 2 B less."""
+    from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
+
+    parameters = sum(count_parameters(SEVENTY_TWO).values())
+    _, theirs, largest = estimate_zero3_model_states_mem_needs(
+        parameters, 0, num_gpus_per_node=8, num_nodes=8, cpu_offload=False, cpu_offload_params=False
+    )
+    assert largest == 0
+    assert sum(model_states(parameters, parameters, 3, 64).values()) + 2 * parameters / 64 == pytest.approx(theirs)
 
 
 def test_checkpointing_and_a_fused_loss_save_what_they_say():

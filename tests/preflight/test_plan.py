@@ -394,7 +394,7 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
     assert run(*demo(), "--gpus", 2, "--workers", 1) == 0
     told = capsys.readouterr().out
     places = [
-        told.index(word) for word in ("does not fit", "would make it fit", "dropped", "slot use", "memory of a GPU")
+        told.index(word) for word in ("does not fit", "what makes it fit", "dropped", "slot use", "memory of a GPU")
     ]
     assert places == sorted(places)
 
@@ -430,6 +430,25 @@ def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
     assert run(*demo(), "--model-config", tmp_path, "--workers", 1) == 0
     told = capsys.readouterr().out
     assert "not estimated" in told and "'llama' is not one of" in told and "80 in all" in told
+
+
+def test_the_help_ends_with_what_is_really_printed(tmp_path, monkeypatch, capsys):
+    """All lines but those that name the free space of a disk."""
+    from virgo_factory.cli.plan import EXAMPLE
+    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.recipes import copy_recipes
+
+    monkeypatch.chdir(tmp_path)
+    copy_recipes(Path())
+    make_twin("saves/virgo_demo/base", seed=0)
+    command = next(line for line in EXAMPLE.splitlines() if line.startswith("  virgo-factory plan "))
+    capsys.readouterr()
+    assert run(*command.split()[2:], "--workers", 1) == 0
+    shown, printed = (
+        [line.strip() for line in text.splitlines() if line.strip(" \b") and "are free" not in line]
+        for text in (EXAMPLE.split(command)[1], capsys.readouterr().out)
+    )
+    assert shown == printed
 
 
 def test_to_json_has_no_arrays():

@@ -5,9 +5,6 @@ from pathlib import Path
 import typer
 
 
-EXAMPLE = ""
-
-
 def plan(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe (.yaml), or the name of one that ships."),
     gpus: int | None = typer.Option(None, "--gpus", help="In all. By default as many as the recipe's header names."),
@@ -15,8 +12,8 @@ def plan(
     mfu: float = typer.Option(0.4, "--mfu", help="Share of a GPU's speed that training reaches."),
     tflops: float = typer.Option(312.0, "--tflops", help="Speed of a GPU in bfloat16: 312 for an A100, 989 an H100."),
     tokenizer: str | None = typer.Option(None, "--tokenizer", help="Folder or hub id; the recipe's model by default."),
-    model_config: Path | None = typer.Option(
-        None, "--model-config", help="config.json of the model, or its folder, where its sizes are not known."
+    model_config: str | None = typer.Option(
+        None, "--model-config", help="config.json with the model's sizes, its folder, or the name of another model."
     ),
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
@@ -166,7 +163,7 @@ def _show_verdict(console, recipe: str, plan) -> None:
     console.print(lines)
     if plan.changes:
         console.print()
-        table = _table("what would make it fit, cheapest first", "a GPU", "", "price")
+        table = _table("what makes it fit, cheapest first, free ones kept", "a GPU", "", "price")
         fitting = next((change for change in plan.changes if change.fits), None)
         for change in plan.changes:
             mark = "[green]fits[/]" if change.fits else "[red]no[/]"
@@ -191,9 +188,12 @@ def _hours(hours: float) -> str:
 def _count(number: float) -> str:
     """Return a number with two or more digits that say something.
 
-    >>> _count(0.021), _count(2.44), _count(1365.6)
-    ('0.02', '2.4', '1,366')
+    >>> _count(0.001), _count(0.021), _count(2.44), _count(1365.6)
+    ('< 0.01', '0.02', '2.4', '1,366')
     """
+    if number < 0.005:
+        return "< 0.01"
+
     return f"{number:,.2f}" if number < 1 else f"{number:,.1f}" if number < 10 else f"{number:,.0f}"
 
 
@@ -285,7 +285,9 @@ def _show_memory(console, plan) -> None:
         "weights": f"of {plan.parameters:,} parameters",
         "gradients": f"of {plan.trained:,} trained parameters",
         "optimiser": "Adam",
-        "buffers": "of communication: gathered weights, buckets, the largest gradient",
+        "buffers": "of communication: gathered weights, buckets, the largest gradient"
+        if method.stage
+        else "DDP's buckets, bfloat16 copies of the trained weights",
         "reference model": "DPO's frozen copy",
     }
     for name, size in memory.held.items():
@@ -329,8 +331,8 @@ def _show_disk(console, plan) -> None:
     console.print()
     console.print(
         f"disk: {_gb(disk.checkpoint)} a checkpoint, {_gb(disk.model)} a model; at the peak {disk.checkpoints} checkpoint"
-        f"{'s' if disk.checkpoints != 1 else ''} (the one being written included) + {disk.models} model"
-        f"{'s' if disk.models != 1 else ''} = {_gb(disk.peak)} ({disk.peak:,} bytes)"
+        f"{'s' if disk.checkpoints != 1 else ''} + {disk.models} model{'s' if disk.models != 1 else ''} = "
+        f"{disk.peak:,} bytes"
     )
 
 
@@ -345,3 +347,71 @@ def _show_assumptions(console, plan) -> None:
         told += f" ZeRO-3 moves {_gb(plan.moved)} to each GPU in every micro-step."
 
     console.print(f"{told}[/]")
+
+
+EXAMPLE = """\b
+Example (the demo's rows, the sizes of a 7B model):
+  virgo-factory plan recipes/virgo_demo_dt.yaml --model-config Qwen/Qwen2-VL-7B-Instruct --gpus 4
+
+\b
+  recipes/virgo_demo_dt.yaml on 4 GPUs of 80.0 GB (--gpus)
+  does not fit  193 GB of 80.0 GB a GPU at the longest micro-batch (4 x 712 tokens); no cutoff_len fits
+  takes         about 1 minute (0.07 GPU-hours): 80 steps of 16 rows at 40% of 312 TFLOP/s
+  writes        up to 250 GB at once; 73.8 GB are free here
+  warning       deepspeed: not set, so each GPU holds the whole model and its optimiser.
+  warning       output_dir: 250 GB at the peak, but 74 GB are free on its disk here.
+
+\b
+  what makes it fit, cheapest first, free ones kept     a GPU          price
+  ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  enable_liger_kernel: true (fused loss)               189 GB   no     nothing
+  per_device_train_batch_size: 1                       175 GB   no     nothing: accumulation keeps the global batch
+  disable_gradient_checkpointing: false                171 GB   no     a third more time
+  deepspeed: recipes/deepspeed/ds_z3.json             38.1 GB   fits   weights are gathered each time
+  deepspeed: recipes/deepspeed/ds_z3_offload.json      4.4 GB   fits   31 GB of the node's memory a GPU; a slower
+                                                                       optimiser step
+  8 GPUs with ZeRO-3                                  22.4 GB   fits   2 times the GPUs
+
+\b
+  rows             in   kept   dropped   reasons
+  ───────────────────────────────────────────────────────────────
+  virgo_demo_dt   320    313         7   5 overlong > 1024 tokens
+                                         2 no end of thought
+  tokens a row: mean 348, 95th percentile 497, longest 712 (cutoff_len 1,024)
+  global batch 16 = 4 x 4 x 1; 20 steps an epoch, 80 in all (4 epochs of 313 rows)
+
+\b
+  order of the rows               slot use   hours   GPU-hours   what
+  ────────────────────────────────────────────────────────────────────────────────────────────────────
+  shuffle                             0.63    0.02        0.07   this recipe
+  group_by_length: true (stock)       0.81    0.01        0.05   other batches
+  batch_order: balanced               0.63    0.02        0.07   same batches and gradients as shuffle
+  batch_order: grouped                0.96    0.01        0.04   other batches
+
+\b
+  memory of a GPU (DDP)     bytes   what
+  ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  weights                 31.9 GB   of 8,291,375,616 parameters
+  gradients               30.6 GB   of 7,660,192,256 trained parameters
+  optimiser               61.3 GB   Adam
+  buffers                 46.0 GB   DDP's buckets, bfloat16 copies of the trained weights
+  activations             18.0 GB   what every layer keeps of the longest micro-batch
+  one layer at work        0.4 GB   the larger of the two counts
+  head and loss            5.3 GB   log-probabilities and two gradients in float32; the larger of the two counts
+  in all                   193 GB   at the fullest moment
+
+\b
+  ways to shard       a GPU   host, a GPU   largest cutoff_len
+  ───────────────────────────────────────────────────────────────────────────
+  DDP                193 GB                               none   does not fit
+  ZeRO-2            67.8 GB                              1,024   fits
+  ZeRO-3            57.4 GB                              1,344   fits
+  ZeRO-3, offload   26.4 GB       31.0 GB                2,304   fits
+
+\b
+  disk: 93.2 GB a checkpoint, 31.9 GB a model; at the peak 2 checkpoints + 2 models = 250,175,619,072 bytes
+
+\b
+  Rows and steps are counted; memory, disk and hours are arithmetic, not a measurement on your GPUs. GB are 10^9 bytes:
+  what an 80 GiB card has beyond 80 GB is left to CUDA, NCCL and fragmentation. Hours hold the waiting of ranks for the
+  longest micro-batch and the recomputation, not communication, loading and saving."""

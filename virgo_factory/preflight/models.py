@@ -30,19 +30,21 @@ KNOWN = {
 """Name of a model on the hub, without its owner -> sizes (the models' config.json on huggingface.co/Qwen)."""
 
 
-def find_shape(model: str | None, config: Path | None = None) -> tuple[Shape, str]:
+def find_shape(model: str | None, config: str | Path | None = None) -> tuple[Shape, str]:
     """Return a model's sizes and where they are from.
 
     Args:
         model: `model_name_or_path`: a folder, or an id on the hub.
-        config: a config.json or its folder; it decides if given.
+        config: a config.json, its folder, or the name of another model; it decides if given.
 
     Raises:
         ValueError: another family of models, or no sizes known; the message has the remedy.
     """
     if config is not None:
-        path = config / "config.json" if config.is_dir() else config
-        return read_shape(_read(path)), str(path)
+        if Path(config).is_file() or Path(config).suffix == ".json":
+            return read_shape(_read(Path(config))), str(config)
+
+        model = str(config)
 
     if not model:
         raise ValueError("model_name_or_path: not given. Name a model, or give its config.json with --model-config.")
