@@ -112,9 +112,33 @@ def step_peak(model: Any, tokens: int) -> int:
     return peak_bytes(step)
 
 
+def adapted_peak(folder: Path, rank: int, targets: tuple[str, ...], tokens: int) -> int:
+    """Return the peak of a step with float32 adapters under autocast, as LLaMA-Factory trains them without DeepSpeed."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, target_modules=rf".*language_model.*\.({'|'.join(targets)})")
+    model = get_peft_model(load_twin(folder, True), config)
+    inputs = text_inputs(tokens)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(**inputs, use_cache=False).loss
+
+        loss.backward()
+
+    step()
+    return peak_bytes(step)
+
+
 def activations() -> None:
     """Print predicted and measured bytes of activations."""
     from virgo_factory.preflight.memory import (
+        PROJECTIONS,
+        Lora,
         Method,
         read_shape,
         saved_activations,
@@ -141,6 +165,11 @@ def activations() -> None:
                 memory = step_memory(shape, Method(checkpointing=checkpointing), TOKENS)
                 predicted = memory.inputs + max(memory.layer, memory.loss)
                 line(name, f"peak of a step, {kind}", predicted, step_peak(model, TOKENS))
+
+            lora = Lora(16, PROJECTIONS)
+            memory = step_memory(shape, Method(lora=lora, connector=False), TOKENS)
+            predicted = memory.inputs + max(memory.layer, memory.loss)
+            line(name, "peak of a step, LoRA", predicted, adapted_peak(twin, lora.rank, lora.targets, TOKENS))
 
         for family in ("qwen2_vl", "qwen2_5_vl"):
             twin = make_twin(Path(folder) / family, family=family, vision_width=128, vocabulary=600)

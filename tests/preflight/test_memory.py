@@ -58,6 +58,13 @@ def test_activations_are_what_autograd_saves_and_the_peak_what_is_allocated(twin
     assert at_work == pytest.approx(measuring.step_peak(model, TOKENS), rel=0.1)
 
 
+def test_adapters_hold_what_they_say(twin, measuring):
+    lora = Lora(16, PROJECTIONS)
+    memory = step_memory(find_shape(str(twin))[0], Method(lora=lora, connector=False), TOKENS)
+    predicted = memory.inputs + max(memory.layer, memory.loss)
+    assert predicted == pytest.approx(measuring.adapted_peak(twin, lora.rank, lora.targets, TOKENS), rel=0.1)
+
+
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
 def test_of_a_picture_the_connector_saves_and_the_frozen_tower_does_not(family, tmp_path, measuring):
     folder = make_twin(tmp_path, family=family, vision_width=128, vocabulary=600)

@@ -314,16 +314,36 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
 
     batch = method.sequences * (-(-tokens // 8) * 8)  # LLaMA-Factory pads to a multiple of 8 (train/sft/workflow.py)
     saved = saved_activations(shape, batch, method.checkpointing, method.fused_loss)
+    adapters = batch * saved_by_adapters(shape, method.lora, copies=method.stage == 0) if method.lora else 0
     mask = 0 if method.flash else method.sequences * 3 * tokens * tokens  # bool, and its bfloat16 form
     return Memory(
         held={**states, "buffers": _buffers(shape, method, trained)},
-        inputs=saved["layers"],
-        layer=batch * (working_by_layer(shape) - (0 if method.checkpointing else saved_by_layer(shape))) + mask,
+        inputs=saved["layers"] + (0 if method.checkpointing else shape.layers * adapters),
+        layer=batch * (working_by_layer(shape) - (0 if method.checkpointing else saved_by_layer(shape)))
+        + (adapters if method.checkpointing else 0)
+        + mask,
         loss=saved["head"] + _loss_at_work(shape, method, batch),
         images=image_tokens * method.sequences * saved_by_image_token(shape, method.connector and not method.lora),
         update=_update(method, trained),
         host=host,
     )
+
+
+def saved_by_adapters(shape: Shape, lora: Lora, copies: bool) -> int:
+    """Return the bytes a token that the adapters of one layer save beside `saved_by_layer`.
+
+    Args:
+        shape: of the model.
+        lora: which adapters.
+        copies: whether adapters are float32 (no DeepSpeed): peft then casts the input of each, a copy apiece, in place of
+            the two normalised inputs that frozen layers need not save.
+    """
+    inner = (BF16 + FP32) * lora.rank * len(lora.targets)
+    if not copies:
+        return inner
+
+    widths = [shape.mlp if name == "down_proj" else shape.hidden for name in lora.targets]
+    return inner + max(BF16 * sum(widths) - 2 * BF16 * shape.hidden, 0)
 
 
 def working_by_layer(shape: Shape) -> int:
