@@ -62,7 +62,7 @@ def smoke(
             if status:
                 status.update(f"{stage} ...")
 
-        for result in run(job, starting):
+        for result in live.enter_context(contextlib.closing(run(job, starting))):
             results.append(result)
             _show(console, result)
 

@@ -62,6 +62,9 @@ LOGITS = 160_000_000
 LONGEST = 4096
 """Tokens; a longer row is cut whatever the vocabulary."""
 
+NEEDED = 1_000_000_000
+"""Bytes: the twin, two checkpoints, the models kept and served, with Qwen's own 152,064 embedding rows."""
+
 LIMIT = 600.0
 """Seconds without a new line in the log or a new step, after which a run is taken for hung."""
 
@@ -254,7 +257,7 @@ def _make_work(work: Path) -> None:
 
 def parse(smoke: Smoke) -> Found:
     """Read recipe and dataset entries; all that is wrong is told at once."""
-    keys = smoke.keys = {**load_recipe(smoke.recipe), **smoke.overrides}
+    keys = smoke.keys = {"stage": "sft", **load_recipe(smoke.recipe), **smoke.overrides}
     problems = _stage_problems(keys)
     unknown = unknown_keys(keys)
     if unknown:
@@ -380,19 +383,24 @@ def _find_rows(smoke: Smoke) -> None:
 
 
 def twin(smoke: Smoke) -> Found:
-    """Make the tiny model."""
+    """Make the tiny model, where there is room for it and all that comes of it."""
+    free = shutil.disk_usage(smoke.work).free
+    if free < NEEDED:
+        raise StageFailed(
+            f"the disk of {smoke.work} has {free / 1e6:,.0f} MB free, a smoke run writes up to {NEEDED / 1e6:,.0f} MB",
+            "free some space, or choose another disk with --work DIR",
+        )
+
     name = smoke.keys["model_name_or_path"]
     folder = find_tokenizer(name, smoke.model)
     family = find_family(name, smoke.model)
-    from virgo_factory.preflight.twin import make_twin
-
+    log = smoke.work / "twin.log"
     try:
-        make_twin(smoke.twin, folder, family, heads=2)
-    except Exception as error:  # whatever tokenizers and transformers raise for files that are not what they should be
-        raise StageFailed(
-            f"{folder}: {type(error).__name__}: {str(error)[:400]}",
-            "give a folder of tokenizer and processor with --model DIR",
-        ) from error
+        with _started([sys.executable, "-c", _MAKE_TWIN, str(smoke.twin), str(folder), family], log) as child:
+            _watch(child, log, smoke)
+    except StageFailed as error:
+        remedy = "give a folder of tokenizer and processor that fit the model, with --model DIR"
+        raise StageFailed(f"{folder}: {error.reason}", remedy, log) from None
 
     config = json.loads((smoke.twin / "config.json").read_text(encoding="utf-8"))
     text = {**config, **(config.get("text_config") or {})}
@@ -408,18 +416,14 @@ def twin(smoke: Smoke) -> Found:
             f"tokenizer and processor of {name}", str(smoke.model), f"those of {name}, unless they are the same"
         )
 
-    needed = 2 * 14 * size // 2 + 4 * size  # two checkpoints, final and reduced models
-    free = shutil.disk_usage(smoke.work).free
-    if free < needed:
-        raise StageFailed(
-            f"the disk of {smoke.work} has {free / 1e6:,.0f} MB free, a smoke run writes up to {needed / 1e6:,.0f} MB",
-            "free some space, or choose another disk with --work DIR",
-        )
-
     return (
         f"{family} with {size // 2 / 1e6:.1f}M random weights, {smoke.vocabulary:,} embedding rows; tokenizer of {folder}",
         (),
     )
+
+
+_MAKE_TWIN = "import sys; from virgo_factory.preflight.twin import make_twin; make_twin(*sys.argv[1:], heads=2)"
+"""In a process of its own, since nothing else here takes torch."""
 
 
 def find_tokenizer(name: str, model: Path | None) -> Path:
@@ -540,7 +544,7 @@ def rows(smoke: Smoke) -> Found:
             f"{cut:,} rows with images of more than {longest:,} {unit}", "left out", "memory and time of these rows"
         )
 
-    picked = f"the shortest and longest {len(lengths)}, {min(lengths):,} to {max(lengths):,} {unit}"
+    picked = f"taken: {len(lengths)}, the shortest and the longest, {min(lengths):,} to {max(lengths):,} {unit}"
     return f"{account}; {picked}" + (f", cut to {longest:,}" if smoke.longest else ""), ()
 
 
@@ -782,7 +786,7 @@ def train(smoke: Smoke, token: str) -> Found:
         saved = checkpoints(smoke.output)
         return bool(saved and steps and steps[-1]["current_steps"] > saved[0])
 
-    with _started("train", recipe, log, smoke.ranks) as child:
+    with _started(_stock("train", recipe), log, smoke.ranks) as child:
         _watch(child, log, smoke, is_past_checkpoint)
         killed = kill_all(token)
 
@@ -804,7 +808,7 @@ def train(smoke: Smoke, token: str) -> Found:
 def resume(smoke: Smoke) -> Found:
     """Start the same command again; it must go on behind the checkpoint and come to the end."""
     log = smoke.work / "resume.log"
-    with _started("train", smoke.work / "recipe.yaml", log, smoke.ranks) as child:
+    with _started(_stock("train", smoke.work / "recipe.yaml"), log, smoke.ranks) as child:
         _watch(child, log, smoke)
 
     steps = logged_steps(smoke.output)[smoke.before :]
@@ -840,7 +844,7 @@ def export(smoke: Smoke) -> Found:
         }
         recipe.write_text(yaml.safe_dump(wanted), encoding="utf-8")
         log = smoke.work / "export.log"
-        with _started("export", recipe, log, 0) as child:
+        with _started(_stock("export", recipe), log) as child:
             _watch(child, log, smoke)
 
     files = sorted(smoke.tuned.glob("*.safetensors"))
@@ -859,7 +863,8 @@ def checkpoint(smoke: Smoke) -> Found:
     """Return what the files of the model say."""
     frozen = smoke.keys.get("freeze_vision_tower", True)
     found = check_checkpoint(smoke.tuned, smoke.twin if frozen else None)
-    return _judged(found, "of the checkpoint", smoke)
+    named, notes = _judged(found, smoke)
+    return f"{len(named)} checks in order: " + ", ".join(name.split(":")[0] for name in named), notes
 
 
 def load(smoke: Smoke) -> Found:
@@ -873,12 +878,14 @@ def load(smoke: Smoke) -> Found:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GB
 
     try:
-        return _judged(try_reduced(smoke.tuned, smoke.work, vllm=smoke.serve and vllm), "loading", smoke)
+        named, notes = _judged(try_reduced(smoke.tuned, smoke.work, vllm=smoke.serve and vllm), smoke)
+        return "; ".join(named), notes
     except subprocess.TimeoutExpired as error:
         raise StageFailed(f"no answer after {error.timeout:.0f} s", "load the model in Python to see why") from None
 
 
-def _judged(found: Sequence[Diagnosis], what: str, smoke: Smoke) -> Found:
+def _judged(found: Sequence[Diagnosis], smoke: Smoke) -> tuple[list[str], list[str]]:
+    """Return what is in order and what is worth a look; an error is a failed stage."""
     errors = [item for item in found if item.severity == "error"]
     if errors:
         raise StageFailed(
@@ -891,7 +898,7 @@ def _judged(found: Sequence[Diagnosis], what: str, smoke: Smoke) -> Found:
     warned = [
         f"{item.check}: {item.found}" for item in found if item.severity == "warning" and item.check != "vision tower"
     ]
-    return "; ".join(fine), warned
+    return fine, warned
 
 
 def checkpoints(output: Path) -> list[int]:
@@ -916,20 +923,24 @@ def logged_steps(output: Path) -> list[dict[str, Any]]:
 # processes
 
 
-@contextlib.contextmanager
-def _started(verb: str, recipe: Path, log: Path, ranks: int) -> Iterator[subprocess.Popen]:
-    """Start the stock command in the background; the caller sees to its end."""
+def _stock(verb: str, recipe: Path) -> list[str]:
     command = Path(sys.executable).parent / "llamafactory-cli"
     if not command.is_file():
         raise StageFailed(f"{command} is not there", "install llamafactory into this environment")
 
+    return [str(command), verb, str(recipe)]
+
+
+@contextlib.contextmanager
+def _started(command: list[str], log: Path, ranks: int = 0) -> Iterator[subprocess.Popen]:
+    """Start a command in the background, and see that nothing of it is left in the end."""
     with log.open("wb") as sink:
         child = subprocess.Popen(
-            [str(command), verb, str(recipe)],
+            command,
             stdout=sink,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=environment(os.environ, ranks, recipe.parent),
+            env=environment(os.environ, ranks, log.parent),
             start_new_session=True,  # Ctrl-C is for this program, which then ends them all
         )
 

@@ -1,0 +1,72 @@
+"""Whole smoke runs: what is trained, killed, resumed and loaded is real; only the model is a twin."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from virgo_factory.preflight.smoke import MARK, Smoke, run
+
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "recipes" / "demo" / "long_thoughts.jsonl"
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def _run(smoke: Smoke) -> dict[str, str]:
+    """Return stage -> found of a smoke run that passes."""
+    results = list(run(smoke))
+    assert all(result.ok for result in results), results[-1]
+    assert [result.stage for result in results] == [
+        *("parse", "twin", "rows", "train", "kill", "resume", "export", "checkpoint", "load")
+    ]
+    assert MARK not in os.environ
+    return {result.stage: result.found for result in results}
+
+
+def _steps(smoke: Smoke) -> list[int]:
+    lines = (smoke.output / "trainer_log.jsonl").read_text().splitlines()
+    return [entry["current_steps"] for line in lines if "loss" in (entry := json.loads(line))]
+
+
+def test_the_demo_on_one_rank(tmp_path, base):
+    smoke = Smoke("recipes/virgo_demo_dt.yaml", tmp_path / "work", 1, model=base, serve=False)
+    found = _run(smoke)
+    assert found["rows"].startswith("320 rows: 313 kept, 7 dropped")
+    steps = _steps(smoke)
+    assert steps[-3:] == [4, 5, 6] and steps[:4] == [1, 2, 3, 4]  # killed at 4, went on behind 3
+    assert "kept epoch-1" in found["export"]
+    assert found["load"].startswith("transformers loads it")
+    assert (smoke.output / "virgo_rows.json").is_file()
+    assert "vLLM" in {item.untested for item in smoke.substituted}
+
+
+def test_the_72b_recipe_under_zero_3(tmp_path, base):
+    """Two ranks, the recipe's own DeepSpeed file, rows of a file because the dataset is on the hub."""
+    smoke = Smoke("recipes/virgo72b_dt.yaml", tmp_path / "work", 2, model=base, data=DATA, serve=False)
+    found = _run(smoke)
+    assert found["parse"].endswith("ZeRO-3, 2 CPU ranks")
+    assert found["resume"].startswith("went on from checkpoint-3 to step 6")
+    keys = yaml.safe_load((smoke.work / "recipe.yaml").read_text())
+    assert keys["deepspeed"] == str(ROOT / "recipes" / "deepspeed" / "ds_z3.json")
+    assert (smoke.output / "checkpoint-6" / "global_step6").is_dir()
+    replaced = {item.recipe.split(":")[0] for item in smoke.substituted}
+    assert {"flash_attn", "enable_liger_kernel", "global_batch_size", "dataset"} <= replaced
+
+
+def test_a_recipe_that_cannot_train_stops_there(tmp_path, base):
+    """LoRA on layers that the model does not have: found by peft, told with its own words."""
+    overrides = {"finetuning_type": "lora", "lora_target": "no_such_layer", "keep_model_at_epochs": None}
+    smoke = Smoke("recipes/virgo_demo_dt.yaml", tmp_path / "work", 1, base, serve=False, overrides=overrides)
+    last = list(run(smoke))[-1]
+    assert (last.stage, last.ok) == ("train", False)
+    assert "no_such_layer" in last.found and "not found" in last.found
+    assert last.remedy == "correct lora_target in the recipe"
+    assert Path(last.log).name == "train.log" and Path(last.log).is_file()

@@ -1,0 +1,436 @@
+"""What a smoke run would do and say, without training: recipes read, rows chosen, keys replaced, logs understood."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+import yaml
+
+from virgo_factory.cli.main import main
+from virgo_factory.datasets.source import find_sources
+from virgo_factory.preflight import smoke as module
+from virgo_factory.preflight.smoke import (
+    MARK,
+    Chosen,
+    Smoke,
+    StageFailed,
+    batch,
+    environment,
+    estimate,
+    find_error,
+    find_remedy,
+    find_tokenizer,
+    kill_all,
+    marked,
+    parse,
+    rows,
+    run,
+    smoke_recipe,
+    twin,
+    write_rows,
+)
+
+
+ROOT = Path(__file__).parents[2]
+LINES = (ROOT / "recipes" / "demo" / "long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()
+RECIPE = {
+    "model_name_or_path": "Qwen/Qwen2-VL-7B-Instruct",
+    "stage": "sft",
+    "do_train": True,
+    "finetuning_type": "full",
+    "dataset": "thoughts",
+    "dataset_dir": "data",
+    "template": "virgo",
+    "cutoff_len": 1024,
+    "output_dir": "out",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The current folder, with a dataset `thoughts` of eleven rows."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "work").mkdir()
+    _dataset(tmp_path, LINES[:11])
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    from virgo_factory.preflight.twin import make_twin
+
+    return make_twin(tmp_path_factory.mktemp("base") / "model")
+
+
+def _dataset(folder: Path, lines: list[str], **entry) -> None:
+    (folder / "data" / "thoughts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    entry = {"file_name": "thoughts.jsonl", "formatting": "virgo_dt"} | entry
+    (folder / "data" / "dataset_info.json").write_text(json.dumps({"thoughts": entry}))
+
+
+def _smoke(folder: Path, ranks: int | None = None, data: Path | None = None, model=None, **changes) -> Smoke:
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({k: v for k, v in (RECIPE | changes).items() if v is not None}))
+    return Smoke(str(recipe), folder / "work", ranks, data=data, model=model)
+
+
+def _reason(smoke: Smoke) -> str:
+    with pytest.raises(StageFailed) as caught:
+        parse(smoke)
+
+    return caught.value.reason
+
+
+# parse
+
+
+def test_all_recipes_that_ship_are_read(folder, monkeypatch):
+    """Nothing of them is wrong, given rows and a working directory with their DeepSpeed files."""
+    monkeypatch.chdir(ROOT)
+    for recipe in sorted((ROOT / "recipes").glob("virgo[0-9]*.yaml")):
+        found, _ = parse(Smoke(str(recipe), folder / "work", data=folder / "data" / "thoughts.jsonl"))
+        assert found.startswith("sft, lora" if "lora" in recipe.name else "sft, full"), recipe.name
+        assert found.endswith("1 CPU rank" if "lora" in recipe.name else "ZeRO-3, 2 CPU ranks"), recipe.name
+
+
+def test_all_problems_are_told_at_once(folder):
+    (folder / "ds.json").write_text('{\n  // ours\n  "zero_optimization": {"stage": 3}\n}')
+    reason = _reason(
+        _smoke(folder, learning_rte=1e-5, stage="pt", deepspeed="ds.json", model_name_or_path="x/y", dataset="no")
+    )
+    for said in (
+        "Some keys are not used by the HfArgumentParser: ['learning_rte']",
+        "Did you mean learning_rate?",
+        "stage: 'pt': only sft and dpo",
+        "ds.json:2:3: not JSON",
+        "Remove the comment",
+        "no: no such dataset",
+        "x/y: no such folder, and its sizes are not known",
+        "--model DIR",
+    ):
+        assert said in reason, said
+
+
+def test_a_deepspeed_file_that_lacks_keys_is_noted(folder):
+    (folder / "ds.json").write_text('{"zero_optimization": {"stage": 2}}')
+    found, notes = parse(_smoke(folder, deepspeed="ds.json"))
+    assert "ZeRO-2" in found
+    assert any("train_batch_size" in note and "missing" in note for note in notes)
+
+
+def test_what_differs_is_said(folder):
+    _, notes = parse(_smoke(folder, stage="dpo", finetuning_type="lora"))
+    assert [note.split(":")[0] for note in notes] == ["LoRA", "DPO"]
+
+
+def test_a_hub_dataset_offline_names_the_way_out(folder, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(folder / "hf"))
+    (folder / "data" / "dataset_info.json").write_text('{"thoughts": {"hf_hub_url": "a/b", "formatting": "virgo_dt"}}')
+    assert "--data FILE" in _reason(_smoke(folder))
+    smoke = _smoke(folder, data=folder / "data" / "thoughts.jsonl")
+    parse(smoke)
+    assert [source.name for source in smoke.sources] == ["thoughts"]
+    assert [item.recipe for item in smoke.substituted] == ["dataset: thoughts"]
+
+
+# twin
+
+
+def test_a_folder_without_tokenizer(folder):
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    with pytest.raises(StageFailed, match="no tokenizer in it") as caught:
+        find_tokenizer("x", folder / "model")
+
+    assert "--model DIR" in caught.value.remedy
+
+
+def test_a_model_that_is_nowhere(monkeypatch, folder):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(StageFailed, match="Qwen/Qwen2-VL-7B-Instruct") as caught:
+        find_tokenizer("Qwen/Qwen2-VL-7B-Instruct", None)
+
+    assert "--model DIR" in caught.value.remedy
+
+
+# rows
+
+
+def _rows(smoke: Smoke, base: Path) -> str:
+    parse(smoke)
+    smoke.twin.symlink_to(base)
+    smoke.vocabulary = 1600
+    return rows(smoke)[0]
+
+
+def test_the_shortest_and_the_longest_rows_are_taken(folder, base):
+    _dataset(folder, LINES[:60])
+    smoke = _smoke(folder, 2, per_device_train_batch_size=1)
+    account = _rows(smoke, base)
+    assert "60 rows" in account
+    assert "taken: 6" in account
+    written = [json.loads(line) for line in (smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()]
+    by_length = sorted((json.loads(line) for line in LINES[:60]), key=lambda row: len(row["combined_text"]))
+    texts = [row["combined_text"] for row in by_length]
+    ranks = sorted(texts.index(row["combined_text"]) for row in written)
+    assert ranks[2] < 12 and ranks[3] > 40  # characters are not tokens, but near
+    entry = json.loads((smoke.work / "data" / "dataset_info.json").read_text())["thoughts"]
+    assert entry == {"file_name": "thoughts.jsonl", "formatting": "virgo_dt"}
+
+
+def test_long_rows_are_cut_and_it_is_said(folder, base):
+    smoke = _smoke(folder)
+    parse(smoke)
+    smoke.twin.symlink_to(base)
+    smoke.vocabulary = 10_000_000  # so that only 256 tokens fit
+    rows(smoke)
+    keys = smoke_recipe(smoke)
+    assert (keys["cutoff_len"], keys["overlong"]) == (256, "truncate")
+    assert any(item.used == "cut to 256 tokens" for item in smoke.substituted)
+
+
+def test_nothing_is_left_after_dropping(folder, base):
+    _dataset(folder, [json.dumps({"question": "?", "combined_text": "no tags"})] * 4)
+    with pytest.raises(StageFailed, match=r"4 rows: 0 kept, 4 dropped .*nothing is left") as caught:
+        _rows(_smoke(folder), base)
+
+    assert "virgo-factory data check" in caught.value.remedy
+
+
+def test_more_ranks_than_rows(folder, base):
+    with pytest.raises(StageFailed, match="fewer than the 12 ranks"):
+        _rows(_smoke(folder, 12), base)
+
+
+def test_few_rows_are_repeated(folder, base):
+    _dataset(folder, LINES[:2])
+    smoke = _smoke(folder, 1, per_device_train_batch_size=2)
+    assert "taken: 6" in _rows(smoke, base)
+    assert len((smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()) == 6
+
+
+def test_stock_rows(folder, base):
+    row = {"conversations": [{"from": "human", "value": "a" * 30}, {"from": "gpt", "value": "b" * 30}]}
+    _dataset(folder, [json.dumps(row)] * 7, formatting="sharegpt", tags={"user_tag": "user"})
+    smoke = _smoke(folder, 1, template="qwen2_vl", per_device_train_batch_size=1)
+    assert "7 rows: 7 kept" in _rows(smoke, base)
+    entry = json.loads((smoke.work / "data" / "dataset_info.json").read_text())["thoughts"]
+    assert entry["formatting"] == "sharegpt" and entry["tags"] == {"user_tag": "user"}
+    assert smoke_recipe(smoke)["marker_tokens"] is False  # switches the repairs for CPU ranks on
+
+
+def test_chosen_keeps_ends_only():
+    chosen = Chosen()
+    for number, tokens in enumerate([50, 10, 90, 30, 70, 20, 80]):
+        chosen.add(tokens, number, 4)
+
+    assert chosen.numbers(4) == [1, 2, 5, 6]  # 10, 90, 20, 80
+    assert len(chosen.short) == len(chosen.long) == 4
+    assert Chosen().numbers(4) == []
+
+
+def test_estimate():
+    row = {"text": "x" * 300, "pictures": ["a.png", "b.png"]}
+    tokens, images = estimate(row, {"images": "pictures"}, 28 * 28 * 100)
+    assert images == 2 and 300 < tokens < 360
+
+
+def test_tables_stay_tables(folder):
+    table = pyarrow.table({"question": list("abcd"), "image": [{"bytes": b"\xff\x00"}] * 4})
+    pyarrow.parquet.write_table(table, folder / "rows.parquet")
+    (source,), _ = find_sources(str(folder / "rows.parquet"))
+    file = write_rows(source, [1, 3, 3], folder / "out")
+    assert pyarrow.parquet.read_table(file).to_pylist() == [
+        {"question": letter, "image": {"bytes": b"\xff\x00"}} for letter in "bdd"
+    ]
+
+
+# the recipe of the smoke run
+
+
+def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base):
+    (folder / "ds.json").write_text(
+        json.dumps(
+            {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}}}
+        )
+    )
+    smoke = _smoke(
+        folder,
+        deepspeed="ds.json",
+        flash_attn="fa2",
+        enable_liger_kernel=True,
+        optim="paged_adamw_8bit",
+        fp16=True,
+        global_batch_size=128,
+        keep_model_at_epochs=[5],
+        tokenized_path="there",
+        overwrite_output_dir=True,
+        learning_rate=7e-6,
+    )
+    _rows(smoke, base)
+    keys = smoke_recipe(smoke)
+    wanted = {"flash_attn": "sdpa", "enable_liger_kernel": False, "optim": "adamw_torch", "bf16": True}
+    wanted |= {"global_batch_size": 8, "keep_model_at_epochs": [1], "learning_rate": 7e-6, "use_cpu": True}
+    assert {key: keys[key] for key in wanted} == wanted
+    assert not {"fp16", "tokenized_path", "max_samples"} & set(keys)
+    zero = json.loads(Path(keys["deepspeed"]).read_text())
+    assert zero == {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3}}
+    untested = " ".join(item.untested for item in smoke.substituted)
+    for said in ("flash-attention", "liger", "offloading", "NCCL", "fp16", "that optimiser"):
+        assert said in untested, said
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ({"global_batch_size": 128, "per_device_train_batch_size": 1}, (1, 2)),
+        ({"gradient_accumulation_steps": 16, "per_device_train_batch_size": 1}, (1, 2)),
+        ({"per_device_train_batch_size": 4}, (2, 1)),
+        ({}, (2, 1)),
+    ],
+)
+def test_batch(keys, wanted):
+    assert batch(keys) == wanted
+
+
+def test_the_cluster_of_a_job_is_left_out():
+    outer = {"NNODES": "8", "NODE_RANK": "3", "MASTER_ADDR": "10.0.0.1", "PATH": "/bin", "OMP_NUM_THREADS": "3"}
+    inner = environment(outer, 2, Path("w"))
+    assert not {"NNODES", "NODE_RANK", "MASTER_ADDR"} & set(inner)
+    assert (inner["FORCE_TORCHRUN"], inner["NPROC_PER_NODE"], inner["OMP_NUM_THREADS"]) == ("1", "2", "3")
+    assert (inner["CUDA_VISIBLE_DEVICES"], inner["HF_HUB_OFFLINE"]) == ("", "1")
+
+
+# logs
+
+KEYS = "ValueError: Some keys are not used by the HfArgumentParser: ['learning_rte']"
+LAUNCHER = (
+    "Traceback (most recent call last):\n  File x\n"
+    "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n====\n"
+    "subprocess.CalledProcessError: Command '['torchrun']' returned non-zero exit status 1.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"[INFO] x\nTraceback (most recent call last):\n  File y\n{KEYS}\n{LAUNCHER}", KEYS),
+        (f"[rank1]: Traceback (most recent call last):\n[rank1]:   File y\n[rank1]: {KEYS}\n{LAUNCHER}", KEYS),
+        ("ValueError: virgo-factory:\n  - one\n  - two\n[INFO] more\n", "ValueError: virgo-factory:\n  - one\n  - two"),
+        ("a.b.FooError\nnext\n\nend", "a.b.FooError\nnext"),
+        ("x\nOSError: [Errno 28] No space left on device\n", "OSError: [Errno 28] No space left on device"),
+        (f"{LAUNCHER}  exitcode  : -9 (pid: 7)\n", "a rank was killed (signal 9): most likely the memory of this machine is full"),
+        ("one\n\ntwo\n", "no error in its log, which ends:\none\ntwo"),
+        ("", "it ended without a word"),
+    ],
+)  # fmt: skip
+def test_the_error_of_a_log(text, wanted):
+    assert find_error(text) == wanted
+
+
+def test_remedies():
+    assert find_remedy(KEYS) == "correct the key in the recipe"
+    assert (
+        find_remedy("ModuleNotFoundError: No module named 'bitsandbytes'") == "install what is missing: bitsandbytes"
+    )
+    assert "memory" in find_remedy("RuntimeError: DefaultCPUAllocator: can't allocate memory")
+    assert "log" in find_remedy("KeyError: 3")
+
+
+# disk
+
+
+def _full(smoke: Smoke):
+    with open("/dev/full", "w") as sink:
+        sink.write("x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_said_clearly(folder, monkeypatch):
+    """A write that the kernel really refuses, in the stage that writes rows."""
+    monkeypatch.setattr(module, "twin", _full)
+    results = list(run(_smoke_new(folder)))
+    assert [(result.stage, result.ok) for result in results] == [("parse", True), ("twin", False)]
+    assert "is full" in results[-1].found and "No space left on device" in results[-1].found
+    assert "--work DIR" in results[-1].remedy
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_made(folder, monkeypatch):
+    smoke = _smoke(folder)
+    parse(smoke)
+    usage = module.shutil.disk_usage(folder)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    with pytest.raises(StageFailed, match="1 MB free, a smoke run writes up to 1,000 MB"):
+        twin(smoke)
+
+
+def _smoke_new(folder: Path) -> Smoke:
+    (folder / "work").rmdir()
+    return _smoke(folder)
+
+
+# processes
+
+
+def test_orphans_are_killed_and_others_are_not():
+    """A process whose parent is gone, in a session of its own, is found; one of another smoke run is left alone."""
+    token = f"test{os.getpid()}"
+    code = (
+        "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
+        "start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)"
+    )
+    env = {**os.environ, MARK: token}
+    orphan = int(subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout)
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, MARK: token + "x"}
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while marked(token + "x") != [other.pid] and time.monotonic() < deadline:  # between fork and exec
+            time.sleep(0.01)
+
+        assert marked(token) == [orphan]
+        assert kill_all(token) == 1
+        assert marked(token) == []
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+# the command
+
+
+def test_the_command_stops_at_the_first_failure(folder, capsys):
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"learning_rte": 1.0}))
+    with pytest.raises(SystemExit) as ended:
+        main(["smoke", "recipe.yaml", "--work", "new", "--json"])
+
+    assert ended.value.code == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["passed"], [stage["stage"] for stage in told["stages"]]) == (False, ["parse"])
+    assert "Did you mean learning_rate?" in told["stages"][0]["found"]
+
+
+def test_overrides_are_kept(folder, capsys):
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    with pytest.raises(SystemExit):
+        main(["smoke", "recipe.yaml", "stage=rm", "--work", "new"])
+
+    assert "stage: 'rm': only sft and dpo" in capsys.readouterr().out
+
+
+def test_a_folder_of_somebody_else_is_left_alone(folder, capsys):
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    with pytest.raises(SystemExit) as ended:
+        main(["smoke", "recipe.yaml", "--work", "data"])
+
+    assert ended.value.code == 1
+    assert "no smoke run made" in capsys.readouterr().err
+    assert (folder / "data" / "thoughts.jsonl").is_file()
