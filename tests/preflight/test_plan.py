@@ -409,6 +409,7 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
         ({"model_name_or_path": "no/model-here"}, [], "--tokenizer FOLDER_OR_HUB_ID"),
         ({"dataset": "nowhere"}, [], "nowhere: no such dataset"),
         ({}, ["--mfu", "40"], "--mfu: 40 is not a share"),
+        ({}, ["--model-config", "nowhere.json"], "--model-config: nowhere.json: no such file"),
     ],
 )
 def test_the_command_fails_with_one_clear_message(changes, arguments, message, demo, capsys):

@@ -32,6 +32,9 @@ def plan(
     from virgo_factory.preflight.models import find_shape
     from virgo_factory.preflight.plan import gather_rows, make_plan, read_method, to_json
 
+    if model_config and model_config.endswith(".json") and not Path(model_config).is_file():
+        raise ValueError(f"--model-config: {model_config}: no such file, seen from {Path.cwd()}.")
+
     keys = load_recipe(recipe)
     machine = _machine(recipe, keys, gpus, gpu_memory, mfu, tflops)
     read_method(keys, machine.gpus)  # what is certain to fail is told before rows are read
