@@ -5,7 +5,17 @@ from pathlib import Path
 import typer
 
 
-EXAMPLE = ""
+EXAMPLE = """\b
+Example:
+  virgo-factory smoke virgo7b_dt_lora learning_rte=1.0e-4 --data recipes/demo/long_thoughts.jsonl --work /tmp/smoke
+
+\b
+  virgo7b_dt_lora on a tiny twin of its model, in /tmp/smoke
+  failed  parse         0.5 s  Some keys are not used by the HfArgumentParser: ['learning_rte']
+                               learning_rte: no such key; LLaMA-Factory stops at keys that it does not know. Did you mean
+                               learning_rate?
+                        to do  repair the recipe; nothing has been started
+  Stopped at parse after 1 s; what was written is in /tmp/smoke"""
 
 
 def smoke(
@@ -62,6 +72,9 @@ def smoke(
             if status:
                 status.update(f"{stage} ...")
 
+        if work is None:
+            live.push(lambda kind, *_: kind and shutil.rmtree(folder, ignore_errors=True))  # interrupted
+
         for result in live.enter_context(contextlib.closing(run(job, starting))):
             results.append(result)
             _show(console, result)
@@ -116,6 +129,7 @@ def _show(console, result) -> None:
 
 def _show_end(console, job, results, passed: bool, seconds: float) -> None:
     from rich.markup import escape
+    from rich.padding import Padding
     from rich.table import Table
 
     if passed:
@@ -125,16 +139,16 @@ def _show_end(console, job, results, passed: bool, seconds: float) -> None:
             f"[bold red]Stopped at {results[-1].stage}[/] after {seconds:.0f} s; what was written is in {job.work}"
         )
 
-    if job.substituted:
+    if passed:
         console.print("\nSubstituted on this machine, hence not tested:")
-        table = Table.grid(padding=(0, 2))
-        for _ in range(3):
-            table.add_column(overflow="fold")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("the recipe says", "used here", "not tested"):
+            table.add_column(name, overflow="fold", header_style="dim")
 
         for item in job.substituted:
-            table.add_row(*(escape(text) for text in (f"  {item.recipe}", item.used, item.untested)))
+            table.add_row(*(escape(text) for text in (item.recipe, item.used, item.untested)))
 
-        console.print(table)
+        console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _print_json(job, results, passed: bool, seconds: float) -> None:

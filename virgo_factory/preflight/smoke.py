@@ -666,12 +666,13 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
     if gone:
         smoke.substitute(", ".join(gone), "left out", "what these keys do")
 
-    epochs = keys.get("keep_model_at_epochs")
-    if epochs:
+    length = (
+        f"max_steps: {keys['max_steps']}" if keys.get("max_steps") else f"{keys.get('num_train_epochs', 3)} epochs"
+    )
+    smoke.substitute(length, f"{2 * STEPS} steps in 2 epochs", "what shows only after hours")
+    if keys.get("keep_model_at_epochs"):
+        smoke.substitute(f"keep_model_at_epochs: {keys['keep_model_at_epochs']}", "[1]", "")
         keys["keep_model_at_epochs"] = [1]
-        smoke.substitute(
-            f"keep_model_at_epochs: {epochs}, num_train_epochs: {keys.get('num_train_epochs', 3)}", "[1] of 2", ""
-        )
 
     by_epoch = keys.get("save_strategy") == "epoch" and not keys.get("packing") and not keys.get("streaming")
     keys.pop("max_samples", None)
@@ -879,9 +880,13 @@ def load(smoke: Smoke) -> Found:
 
     try:
         named, notes = _judged(try_reduced(smoke.tuned, smoke.work, vllm=smoke.serve and vllm), smoke)
-        return "; ".join(named), notes
+        return "; ".join(_LOG_LINE.sub(r"\1: it answers", line) for line in named), notes
     except subprocess.TimeoutExpired as error:
         raise StageFailed(f"no answer after {error.timeout:.0f} s", "load the model in Python to see why") from None
+
+
+_LOG_LINE = re.compile(r"^([\w ]+): \(?(?:Worker|EngineCore|INFO|WARNING)\b.*", re.DOTALL)
+"""What vLLM's own processes still print behind the answer."""
 
 
 def _judged(found: Sequence[Diagnosis], smoke: Smoke) -> tuple[list[str], list[str]]:
