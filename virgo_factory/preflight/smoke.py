@@ -1070,7 +1070,7 @@ _REMEDIES = (
     (r"Undefined dataset|not found", "correct dataset and dataset_dir in the recipe"),
     (r"Template .* does not exist", "correct template in the recipe"),
     (r"global_batch_size", "correct the batch sizes in the recipe"),
-    (r"Target modules .* not found", "correct lora_target in the recipe"),
+    (r"Target modules .* not found|No `target_modules` passed", "correct lora_target in the recipe"),
     (r"No module named '(?P<name>[^']+)'|\b(?P<other>[\w-]+) is not installed", "install what is missing: {found}"),
 )
 
