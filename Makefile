@@ -26,7 +26,7 @@ demo: $(STAMP)
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
-	@python -m pytest --quiet --basetemp build/tests
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile
 	@python -m pytest --quiet --basetemp build/tests -m integration
 
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.

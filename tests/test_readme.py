@@ -47,6 +47,15 @@ COVERED = {
         "test_train_on_your_own_long_thoughts: reduced, on the row that the README shows"
     ),
     "virgo-factory doctor recipes/virgo72b_dt.yaml": "test_doctor_says_what_the_recipe_misses: as it stands",
+    "virgo-factory plan recipes/virgo72b_dt.yaml --gpus 64 --gpu-memory 80GB": (
+        "test_plan_tells_what_the_recipe_costs: on four rows, with a twin's tokenizer"
+    ),
+    "virgo-factory smoke recipes/virgo72b_dt.yaml --ranks 2": (
+        "test_smoke_is_run_by_its_own_tests: there, with the tokenizer of the shared data"
+    ),
+    "virgo-factory checkpoint check saves/virgo72b/full/dt/epoch-5": (
+        "test_copy_then_train_on_one_node: on the checkpoint of that run"
+    ),
     "llamafactory-cli train -h | grep virgo-factory": "test_the_switch: as it stands",
     "VIRGO_FACTORY_DISABLE=1 llamafactory-cli train -h | grep -c virgo-factory": "test_the_switch: as it stands",
 }
@@ -97,7 +106,7 @@ def test_every_command_is_covered():
 def test_make_calls_what_the_readme_says():
     calls = {
         "demo": ["virgo-factory demo"],
-        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests\n", "-m integration"],
+        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
     }
     for target, lines in calls.items():
         # All prerequisites count as done: this prints, and installs nothing.
@@ -145,6 +154,12 @@ def test_copy_then_train_on_one_node(tmp_path, reduced):
     assert (out / "epoch-5/model.safetensors").is_file()
     assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-5"]
     assert json.loads((out / "virgo_rows.json").read_text())["datasets"][0]["kept"] == 4
+    assert "virgo-factory: what this run takes" in run.stdout + run.stderr
+
+    text = command("virgo-factory checkpoint").replace("virgo72b", "virgo7b")
+    run = execute(f"{text} --base {reduced['model_name_or_path']}", tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 errors, 0 warnings" in run.stdout
 
 
 @pytest.mark.integration
@@ -200,6 +215,22 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced):
     (account,) = json.loads((tmp_path / "saves/my_thoughts/virgo_rows.json").read_text())["datasets"]
     assert (account["name"], account["rows_in"], account["kept"]) == ("my_thoughts", 1, 1)
     assert "my_thoughts: 1 rows in, 1 kept, 0 dropped" in run.stdout + run.stderr, "every run says which rows"
+
+
+@pytest.mark.integration
+def test_plan_tells_what_the_recipe_costs(reduced):
+    there = f"--tokenizer {reduced['model_name_or_path']} --dataset-dir {reduced['dataset_dir']}"
+    run = execute(f"{command('virgo-factory plan')} {there} --json", ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = json.loads(run.stdout)
+    assert told["parameters"] == 73_405_560_320
+    assert told["steps_epoch"] == 1, "four rows are less than one global batch"
+
+
+def test_smoke_is_run_by_its_own_tests():
+    text = (ROOT / "tests/integration/test_smoke.py").read_text()
+    assert all(word in text for word in ('"smoke"', "virgo72b_dt.yaml", '"--ranks"'))
+    assert (ROOT / command("virgo-factory smoke").split()[2]).is_file()
 
 
 def test_doctor_says_what_the_recipe_misses():
@@ -293,4 +324,4 @@ def test_the_files_it_links_to_exist():
 
 def test_it_is_plain():
     assert README.isascii()
-    assert len(README.splitlines()) < 200
+    assert len(README.splitlines()) < 210

@@ -228,7 +228,7 @@ def test_extract_is_linear(piece):
         extract(response, Question("How many?"))
         return time.process_time() - start
 
-    small, large = seconds(100_000), seconds(400_000)
+    small, large = (min(seconds(size) for _ in range(3)) for size in (100_000, 400_000))  # a collection may fall in
     assert large < 0.5 or large < 9 * small, (small, large)
 
 

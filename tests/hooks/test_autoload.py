@@ -213,7 +213,7 @@ def test_it_works_whatever_is_imported_first(processes, first):
         "question_prefix",
     ]
     assert keys["ModelArguments"][-1:] == ["marker_tokens"]
-    assert keys["FinetuningArguments"][-2:] == ["global_batch_size", "keep_model_at_epochs"]
+    assert keys["FinetuningArguments"][-3:] == ["global_batch_size", "keep_model_at_epochs", "batch_order"]
 
 
 def test_help_lists_every_key(processes):
@@ -223,7 +223,7 @@ def test_help_lists_every_key(processes):
     keys = [key for kind in kinds for key in kind.VIRGO_KEYS]
     text = processes["help"].result()
     assert [key for key in keys if f"--{key} " not in text] == []
-    assert text.count("virgo-factory: ") == len(keys) == 8
+    assert text.count("virgo-factory: ") == len(keys) == 9
 
 
 def test_switched_off_everything_is_stock(processes):

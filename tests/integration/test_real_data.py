@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors import safe_open
 from transformers import AutoTokenizer
+
+from virgo_factory.thought import LongThought
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -119,33 +122,79 @@ def test_markers_survive_a_second_stage(real):
     assert "marker rows set" not in log
 
 
-def test_every_recipe_trains_a_twin(bench, demo_lines):
-    """Each recipe that ships, on a twin and rows of the columns of its dataset; only what a GPU is needed for is changed."""
-    names = sorted(path.name for path in (ROOT / "recipes").glob("virgo*_dt*.yaml") if "demo" not in path.name)
-    assert names
-    rows = [
-        json.dumps({key: json.loads(line)[key] for key in ("question", "combined_text", "domain")})
-        for line in demo_lines
-    ]
-    bench.add_dataset("virgo_dt", sorted(rows, key=len)[:8])
-    for name in names:
-        recipe = yaml.safe_load((ROOT / "recipes" / name).read_text())
-        recipe |= {
-            "model_name_or_path": str(bench.base),
-            "dataset_dir": "data",
-            "output_dir": f"out_{name}",
-            "use_cpu": True,
-            "flash_attn": "disabled",
-            "enable_liger_kernel": False,
-            "preprocessing_num_workers": 1,
-            "global_batch_size": 4,
-            "num_train_epochs": 1.0,
-            "keep_model_at_epochs": [1],
-            "plot_loss": False,
-        }
-        if "deepspeed" in recipe:
-            recipe["deepspeed"] = str(ROOT / recipe["deepspeed"])
+def _visual_rows(folder: Path, lines: list[str]) -> dict[str, list[str]]:
+    """Return rows of the columns of D_SD as released, and of QVQ's as converted, each on a drawn picture."""
+    Image.new("RGB", (84, 56), "navy").save(folder / "drawn.png")
+    released, converted = [], []
+    for number, line in enumerate(lines):
+        row = json.loads(line)
+        responses = [row["combined_text"] + " " * (5 - place) for place in range(5)]
+        conversation = [
+            {"from": "human", "value": f"<image>{row['question']}"},
+            {"from": "gpt", "value": row["combined_text"]},
+        ]
+        released.append(
+            {
+                "question": f"<image>\n{row['question']}",
+                "answer": "1",
+                "response": responses,
+                "score": [1, 1, 1, 1, number % 2],
+                "conversation": conversation,
+                "images": ["drawn.png"],
+            }
+        )
+        long_thought = LongThought.parse(row["combined_text"])
+        converted.append(
+            {
+                "id": str(number),
+                "question": f"<image>{row['question']}",
+                "thought": long_thought.thought,
+                "solution": long_thought.solution,
+                "images": ["drawn.png"],
+            }
+        )
 
-        bench.train_recipe(recipe, ranks=1 if "deepspeed" in recipe else 0)
-        assert (bench.folder / f"out_{name}" / "epoch-1" / "tokenizer.json").is_file(), name
-        assert bench.rows_json(f"out_{name}")["virgo_dt"]["kept"] == 8
+    return {"virgo_dsd": list(map(json.dumps, released)), "virgo_dqvq": list(map(json.dumps, converted))}
+
+
+RECIPES = sorted(path.name for path in (ROOT / "recipes").glob("virgo*.yaml") if "demo" not in path.name)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_a_twin(bench, demo_lines, name):
+    """Each recipe that ships, on a twin and rows of the columns of its datasets; only what a GPU is needed for is changed."""
+    entries = json.loads((ROOT / "dataset_info.json").read_text())
+    lines = sorted(demo_lines, key=len)[:8]
+    rows = {"virgo_dt": [json.dumps({key: json.loads(line)[key] for key in ("question", "combined_text", "domain")})
+                         for line in lines]}  # fmt: skip
+    rows |= _visual_rows(bench.folder / "data", lines)
+    recipe = yaml.safe_load((ROOT / "recipes" / name).read_text())
+    names = recipe["dataset"].split(",")
+    for dataset in names:
+        options = {key: value for key, value in entries[dataset].items() if key in ("formatting", "difficulty")}
+        bench.add_dataset(dataset, rows[dataset], **options)
+
+    recipe |= {
+        "model_name_or_path": str(bench.base),
+        "dataset_dir": "data",
+        "output_dir": f"out_{name}",
+        "use_cpu": True,
+        "flash_attn": "disabled",
+        "enable_liger_kernel": False,
+        "preprocessing_num_workers": 1,
+        "global_batch_size": 4,
+        "num_train_epochs": 1.0,
+        "keep_model_at_epochs": [1],
+        "plot_loss": False,
+    }
+    if "media_dir" in recipe:
+        recipe["media_dir"] = "data"
+
+    if "deepspeed" in recipe:
+        recipe["deepspeed"] = str(ROOT / recipe["deepspeed"])
+
+    bench.train_recipe(recipe, ranks=1 if "deepspeed" in recipe else 0)
+    assert (bench.folder / f"out_{name}" / "epoch-1" / "tokenizer.json").is_file(), name
+    accounts = bench.rows_json(f"out_{name}")
+    assert set(accounts) == set(names)
+    assert all(account["kept"] == 8 for account in accounts.values())

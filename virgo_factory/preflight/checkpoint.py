@@ -25,6 +25,8 @@ PROCESSOR = "preprocessor_config.json"
 KEY = re.compile(r"(?:model\.(?:layers\.\d+|embed_tokens|norm)|visual\.(?:blocks\.\d+|merger|patch_embed)|lm_head)\.")
 """Names of tensors as transformers 4.x and vLLM read Qwen2-VL and Qwen2.5-VL; 5.x knows others."""
 TOWER = re.compile(r"visual\.(?!merger\.)")
+TOLD = "told: "
+"""What a child says of the copy begins so; the libraries print lines of their own."""
 _LAYER = re.compile(r"(model\.layers|visual\.blocks)\.(\d+)\.")
 _PREFIX = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
 _CHUNK = 1 << 24
@@ -354,8 +356,9 @@ def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]
     for name, code in tried.items():
         run = subprocess.run([sys.executable, "-c", code, str(copy)], capture_output=True, text=True, timeout=900)
         lines = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines() or ["no output"]
-        if run.returncode == 0:
-            found.append(Diagnosis(f"{name} loads it", "ok", lines[-1]))
+        told = next((line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)), "")
+        if run.returncode == 0 and told:
+            found.append(Diagnosis(f"{name} loads it", "ok", told))
         else:
             said = next(
                 (line for line in reversed(lines) if re.match(r"\w*(Error|Exception|Exit)\b", line)), lines[-1]
@@ -383,7 +386,7 @@ with torch.no_grad():
     logits = model(**inputs).logits
 if not torch.isfinite(logits).all():
     raise ValueError("the logits are not finite: weights are damaged")
-print(f"every tensor in its place, {logits.shape[1]} tokens with an image read, logits finite")
+print(f"told: every tensor in its place, {logits.shape[1]} tokens with an image read, logits finite")
 """
 _VLLM = """
 import sys
@@ -392,7 +395,7 @@ if __name__ == "__main__":
     llm = LLM(sys.argv[1], enforce_eager=True, max_model_len=1024, gpu_memory_utilization=0.3, seed=0,
               limit_mm_per_prompt={"image": 1, "video": 0})
     out = llm.chat([{"role": "user", "content": "What is this?"}], SamplingParams(max_tokens=4, temperature=0))
-    print(f"{len(out[0].prompt_token_ids)} prompt tokens read, {len(out[0].outputs[0].token_ids)} written")
+    print(f"told: {len(out[0].prompt_token_ids)} prompt tokens read, {len(out[0].outputs[0].token_ids)} written")
 """
 
 
