@@ -26,6 +26,7 @@ demo: $(STAMP)
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
+	@mkdir -p build
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile
 	@python -m pytest --quiet --basetemp build/tests -m integration
 
