@@ -27,6 +27,7 @@ GOOD = Environment(
         "fastapi": "0.128.0",
     },
     cuda="13.0",
+    nccl="2.28.3",
     driver="580.65.06",
     gpus=("NVIDIA H100 80GB HBM3",) * 8,
     variables={"FORCE_TORCHRUN": "1"},
@@ -80,6 +81,8 @@ def test_a_good_environment_has_no_finding():
         (replace(GOOD, driver="570.12", cuda="12.8"), {}, {}),
         (replace(GOOD, driver="", gpus=()), {}, {"GPU": "warning"}),
         (replace(GOOD, driver="", gpus=()), {"use_cpu": True}, {}),
+        (replace(GOOD, nccl=""), {}, {"NCCL": "warning"}),
+        (replace(GOOD, variables={"NCCL_P2P_DISABLE": "1"}), {}, {"NCCL": "warning"}),
         (replace(GOOD, shared_memory=GIB // 16), {}, {"shared memory": "warning"}),
         (
             replace(GOOD, variables={"NNODES": "8", "RANK": "3"}),
@@ -103,6 +106,9 @@ def test_this_environment_is_read_as_it_is():
         [sys.executable, "-c", "import torch; print(torch.version.cuda or '')"], capture_output=True, text=True
     )
     assert there.cuda == run.stdout.strip()
+    if there.cuda.startswith("13"):
+        assert there.nccl == version("nvidia-nccl-cu13")
+
     assert there.free_disk > 0
     assert not there.unmet
 

