@@ -63,7 +63,9 @@ def test_pairs_and_their_pictures(shared_data, tmp_path):
     found = look(path, tmp_path)
     assert found.entry["ranking"] is True
     assert (found.kept, found.rows) == (20, 20)
-    assert found.media_dir == data, "the pictures lie beside the file, not beside dataset_info.json"
+    assert found.media_dir.resolve() == data.resolve(), (
+        "the pictures lie beside the file, not beside dataset_info.json"
+    )
     assert look(path, tmp_path, media_dir=data).media_dir == data
     assert look(path, data).media_dir is None
 
