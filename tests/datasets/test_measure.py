@@ -2,12 +2,10 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -502,37 +500,6 @@ def test_an_error_of_a_worker_is_raised_here(tmp_path, small_chunks, monkeypatch
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(100)])
     with pytest.raises(ValueError, match="no tokenizer.json, and no vocab.json"):
         records(path, workers=2, tokenizer=str(tmp_path))
-
-
-# scale
-
-
-@pytest.mark.integration
-@pytest.mark.timeout(900)
-def test_memory_and_time_at_many_rows(tmp_path, tokenizer):
-    """Twice the rows take about twice the time and no more memory."""
-    script = tmp_path / "many.py"
-    script.write_text(
-        "import sys\n"
-        "from virgo_factory.datasets.measure import measure\n"
-        "from virgo_factory.datasets.source import find_sources\n"
-        "if __name__ == '__main__':\n"
-        "    found = find_sources(sys.argv[1], formatting='virgo_dt', tokenizer=sys.argv[2])\n"
-        "    print(sum(not record.reason for record in measure(*found, workers=2, cache=None)))\n"
-    )
-    peaks, times = [], []
-    for rows in (20_000, 40_000):
-        path = write(tmp_path / f"{rows}.jsonl", (row(n, "Wait, I count. " * 120) for n in range(rows)))
-        start = time.monotonic()
-        done = subprocess.run(
-            ["/usr/bin/env", "python", script, path, tokenizer], capture_output=True, text=True, check=True
-        )
-        times.append(time.monotonic() - start)
-        assert int(done.stdout) == rows
-        peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-
-    assert peaks[1] < peaks[0] + 50 < 600
-    assert times[1] < 3 * times[0]
 
 
 def test_progress(tmp_path, small_chunks):
