@@ -89,7 +89,7 @@ def train(bench, name, ranks, **changes):
     """Train undisturbed and return (losses, micro-batches seen)."""
     env = {"PYTHONPATH": str(RECORDER), "SEEN_ROWS": str(bench.folder / name)}
     log = bench.train(ranks, env, output_dir=f"{name}_out", **RUN | changes)
-    assert ("slot use" in log) == (changes["batch_order"] != "shuffle")
+    assert ("of ranks that wait for each other" in log) == (changes["batch_order"] != "shuffle")
     return losses(bench.folder / f"{name}_out"), seen(bench.folder / name, ranks)
 
 
