@@ -1,0 +1,1 @@
+"""Distillation: questions, rollouts, verdicts, difficulty, selected rows. Never imports torch, vLLM or LLaMA-Factory."""
