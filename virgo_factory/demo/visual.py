@@ -1,0 +1,245 @@
+"""Questions on pictures drawn by program: what a picture shows is known, so that each gold answer is computed from it.
+
+Pictures are small enough for a model of a million parameters: 84 x 84 pixels, nine image tokens of Qwen2-VL. They show
+shapes to count, a bar chart or a table; each can be drawn, and each can be told in words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from PIL import Image, ImageDraw, ImageFont
+
+
+CELL = 28
+"""Pixels a side of one image token, and of one cell of a picture."""
+
+SIDE = 3 * CELL
+COLOURS = {"red": (220, 30, 30), "green": (20, 150, 50), "blue": (30, 60, 220), "orange": (250, 150, 10)}
+SHAPES = ("circle", "square", "triangle")
+LETTERS = "ABCDE"
+NOTHING = "nothing"
+UNIT = 13
+"""Pixels of one step of a bar."""
+
+TALLEST = 6
+JITTER = 2
+"""Pixels by which a shape moves out of its cell's middle, and by which its size differs."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a picture shows.
+
+    Attributes:
+        kind: "shapes", "bars" or "table".
+        rows: for shapes three rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a
+            table its letters, then two rows of digits.
+    """
+
+    kind: str
+    rows: tuple[tuple[str, ...], ...]
+
+    def lines(self) -> list[str]:
+        """Return the scene in words.
+
+        >>> Scene("bars", (("red 4", "blue 2", "green 6"),)).lines()
+        ['Bars: red 4, blue 2, green 6.']
+        """
+        names = {
+            "shapes": ("Row 1", "Row 2", "Row 3"),
+            "bars": ("Bars",),
+            "table": ("Letters", "Row 1", "Row 2"),
+        }[self.kind]
+        return [f"{name}: {', '.join(row)}." for name, row in zip(names, self.rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question about a scene, the steps to its answer, and the answer.
+
+    Attributes:
+        source: "shapes", "bars", "tables" or "yes_no".
+        scene: what the picture shows.
+        question: what is asked.
+        steps: sentences that lead from the scene in words to the answer.
+        answer: the gold answer.
+        kind: of the answer, one of answers.KINDS.
+    """
+
+    source: str
+    scene: Scene
+    question: str
+    steps: tuple[str, ...]
+    answer: str
+    kind: str
+
+
+def shapes_scene(rng: Random) -> Scene:
+    """Return two to seven shapes in nine places."""
+    places = ["nothing"] * 9
+    for place in rng.sample(range(9), rng.randint(2, 7)):
+        places[place] = f"{rng.choice(list(COLOURS)[:3])} {rng.choice(SHAPES)}"
+
+    return Scene("shapes", tuple(tuple(places[3 * row : 3 * row + 3]) for row in range(3)))
+
+
+def bars_scene(rng: Random) -> Scene:
+    """Return three bars of different colours and different heights."""
+    heights = rng.sample(range(1, TALLEST + 1), 3)
+    colours = rng.sample(list(COLOURS), 3)
+    return Scene("bars", (tuple(f"{colour} {height}" for colour, height in zip(colours, heights, strict=True)),))
+
+
+def table_scene(rng: Random) -> Scene:
+    """Return three different letters above two rows of digits."""
+    digits = tuple(tuple(str(rng.randint(1, 6)) for _ in range(3)) for _ in range(2))
+    return Scene("table", (tuple(rng.sample(LETTERS, 3)), *digits))
+
+
+def count_shapes(rng: Random) -> Task:
+    """How many shapes of a colour, or of a form, there are."""
+    scene = shapes_scene(rng)
+    word = rng.choice([*list(COLOURS)[:3], *SHAPES])
+    wanted = f"{word} shapes" if word in COLOURS else f"{word}s"
+    counts = [sum(word in place.split() for place in row) for row in scene.rows]
+    steps = (
+        f"I count {wanted}: row 1 has {counts[0]}, row 2 has {counts[1]}, row 3 has {counts[2]}.",
+        f"{counts[0]} + {counts[1]} + {counts[2]} = {sum(counts)}.",
+    )
+    return Task("shapes", scene, f"How many {wanted} are there?", steps, str(sum(counts)), "count")
+
+
+def find_shape(rng: Random) -> Task:
+    """Whether there is a shape of a colour and form; there is in half of the questions."""
+    scene = shapes_scene(rng)
+    there = sorted({place for row in scene.rows for place in row} - {NOTHING})
+    every = [f"{colour} {shape}" for colour in list(COLOURS)[:3] for shape in SHAPES]
+    absent = [shape for shape in every if shape not in there]
+    wanted = rng.choice(there if rng.random() < 0.5 else absent)
+    rows = [number for number, row in enumerate(scene.rows, start=1) if wanted in row]
+    found = f"in row {rows[0]}" if rows else "in no row"
+    steps = (f"I look for a {wanted}: it is {found}.",)
+    return Task("yes_no", scene, f"Is there a {wanted}?", steps, "yes" if rows else "no", "boolean")
+
+
+def read_bars(rng: Random) -> Task:
+    """Which bar is tallest or lowest, how tall one is, or by how much one is taller than another."""
+    scene = bars_scene(rng)
+    heights = _heights(scene)
+    ordered = sorted(heights, key=heights.get)
+    ask = rng.choice(("tallest", "lowest", "value", "difference"))
+    if ask in ("tallest", "lowest"):
+        answer = ordered[-1] if ask == "tallest" else ordered[0]
+        word = "largest" if ask == "tallest" else "smallest"
+        numbers = ", ".join(str(height) for height in heights.values())
+        steps = (f"The {word} of {numbers} is {heights[answer]}, and that is {answer}.",)
+        return Task("bars", scene, f"Which colour has the {ask} bar?", steps, answer, "text")
+
+    if ask == "value":
+        colour = rng.choice(list(heights))
+        steps = (f"The {colour} bar is {heights[colour]}.",)
+        return Task("bars", scene, f"How tall is the {colour} bar?", steps, str(heights[colour]), "number")
+
+    low, high = sorted(rng.sample(list(heights), 2), key=heights.get)
+    gap = heights[high] - heights[low]
+    steps = (f"{high} is {heights[high]}, {low} is {heights[low]}.", f"{heights[high]} - {heights[low]} = {gap}.")
+    question = f"How much taller is the {high} bar than the {low} bar?"
+    return Task("bars", scene, question, steps, str(gap), "number")
+
+
+def compare_bars(rng: Random) -> Task:
+    """Whether one bar is taller than another."""
+    scene = bars_scene(rng)
+    heights = _heights(scene)
+    one, other = rng.sample(list(heights), 2)
+    taller = heights[one] > heights[other]
+    relation = "more" if taller else "less"
+    steps = (
+        f"{one} is {heights[one]}, {other} is {heights[other]}.",
+        f"{heights[one]} is {relation} than {heights[other]}.",
+    )
+    question = f"Is the {one} bar taller than the {other} bar?"
+    return Task("yes_no", scene, question, steps, "yes" if taller else "no", "boolean")
+
+
+def read_table(rng: Random) -> Task:
+    """Which number stands in a cell, what a row or a column adds up to."""
+    scene = table_scene(rng)
+    letters, *digits = scene.rows
+    ask = rng.choice(("cell", "row", "column"))
+    column, row = rng.randrange(3), rng.randrange(2)
+    if ask == "cell":
+        answer = digits[row][column]
+        steps = (f"{letters[column]} is letter {column + 1}, and number {column + 1} of row {row + 1} is {answer}.",)
+        question = f"Which number is under {letters[column]} in row {row + 1}?"
+        return Task("tables", scene, question, steps, answer, "number")
+
+    if ask == "row":
+        numbers, name = digits[row], f"in row {row + 1}"
+    else:
+        numbers, name = (digits[0][column], digits[1][column]), f"under {letters[column]}"
+
+    total = sum(map(int, numbers))
+    steps = (f"The numbers {name} are {', '.join(numbers)}.", f"{' + '.join(numbers)} = {total}.")
+    return Task("tables", scene, f"What is the sum of the numbers {name}?", steps, str(total), "number")
+
+
+SOURCES: dict[str, tuple[Callable[[Random], Task], ...]] = {
+    "shapes": (count_shapes,),
+    "bars": (read_bars,),
+    "tables": (read_table,),
+    "yes_no": (find_shape, compare_bars),
+}
+"""Source of a question -> what draws one."""
+
+
+def _heights(scene: Scene) -> dict[str, int]:
+    return {colour: int(height) for colour, height in (bar.split() for bar in scene.rows[0])}
+
+
+def draw(scene: Scene, rng: Random) -> Image.Image:
+    """Return the picture of a scene, 84 x 84 pixels, RGB; `rng` moves and scales what is drawn a little."""
+    picture = Image.new("RGB", (SIDE, SIDE), "white")
+    pen = ImageDraw.Draw(picture)
+    {"shapes": _draw_shapes, "bars": _draw_bars, "table": _draw_table}[scene.kind](pen, scene, rng)
+    return picture
+
+
+def _draw_shapes(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
+    for row, places in enumerate(scene.rows):
+        for column, place in enumerate(places):
+            if place == NOTHING:
+                continue
+
+            colour, shape = place.split()
+            x = column * CELL + CELL // 2 + rng.randint(-JITTER, JITTER)
+            y = row * CELL + CELL // 2 + rng.randint(-JITTER, JITTER)
+            half = 9 + rng.randint(-JITTER, JITTER)
+            box = (x - half, y - half, x + half, y + half)
+            if shape == "circle":
+                pen.ellipse(box, fill=COLOURS[colour])
+            elif shape == "square":
+                pen.rectangle(box, fill=COLOURS[colour])
+            else:
+                pen.polygon([(x, y - half), (x + half, y + half), (x - half, y + half)], fill=COLOURS[colour])
+
+
+def _draw_bars(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
+    for column, bar in enumerate(scene.rows[0]):
+        colour, height = bar.split()
+        left = column * CELL + 6 + rng.randint(-JITTER, JITTER)
+        pen.rectangle((left, SIDE - 3 - UNIT * int(height), left + 16, SIDE - 3), fill=COLOURS[colour])
+
+    pen.line((0, SIDE - 2, SIDE, SIDE - 2), fill="black", width=2)
+
+
+def _draw_table(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
+    font = ImageFont.load_default(20)
+    for row, texts in enumerate(scene.rows):
+        for column, text in enumerate(texts):
+            x = column * CELL + CELL // 2 + rng.randint(-1, 1)
+            y = row * CELL + CELL // 2 + rng.randint(-1, 1)
+            pen.text((x, y), text, fill="black", font=font, anchor="mm")
+
+    pen.line((0, CELL, SIDE, CELL), fill="black", width=1)
