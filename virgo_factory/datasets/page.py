@@ -8,6 +8,7 @@ import base64
 import hashlib
 import html
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,12 +57,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """One row, question or rollout. `kind` is what the page's menu filters by; `facts` are names and values."""
+    """One row, question or rollout; `facts` are names and values.
+
+    The page's menu filters by `kind`, which stands beside the title, and by each of `labels`.
+    """
 
     title: str
     kind: str
     sections: Sequence[Section]
     facts: Sequence[tuple[str, str]] = ()
+    labels: Sequence[str] = ()
 
 
 def write_page(
@@ -183,7 +188,8 @@ def _source(code: str) -> str:
 
 
 def _card(card: Card) -> Iterator[str]:
-    yield f'<article data-kind="{_escape(card.kind)}">\n<h2>{_escape(card.title)} <small>{_escape(card.kind)}</small></h2>\n'
+    kinds = html.escape(json.dumps([visible(kind) for kind in (card.kind, *card.labels)]), quote=True)
+    yield f'<article data-kinds="{kinds}">\n<h2>{_escape(card.title)} <small>{_escape(card.kind)}</small></h2>\n'
     if card.facts:
         facts = "".join(f"<div><dt>{_escape(name)}</dt><dd>{_escape(value)}</dd></div>" for name, value in card.facts)
         yield f"<dl>{facts}</dl>\n"
@@ -265,8 +271,8 @@ _SCRIPT = """
 const cards = [...document.querySelectorAll("article")];
 const form = document.querySelector(".filter");
 const words = document.getElementById("words"), kind = document.getElementById("kind");
-const counts = new Map();
-for (const card of cards) counts.set(card.dataset.kind, (counts.get(card.dataset.kind) || 0) + 1);
+const kinds = new Map(cards.map(card => [card, new Set(JSON.parse(card.dataset.kinds))])), counts = new Map();
+for (const card of cards) for (const name of kinds.get(card)) counts.set(name, (counts.get(name) || 0) + 1);
 for (const [name, count] of [...counts].sort()) kind.add(new Option(name + " (" + count + ")", name));
 const texts = new Map();
 const textOf = card => {
@@ -277,7 +283,7 @@ function show() {
   const sought = words.value.trim().toLowerCase();
   let shown = 0;
   for (const card of cards) {
-    card.hidden = Boolean((kind.value && card.dataset.kind !== kind.value) || (sought && !textOf(card).includes(sought)));
+    card.hidden = Boolean((kind.value && !kinds.get(card).has(kind.value)) || (sought && !textOf(card).includes(sought)));
     shown += !card.hidden;
   }
   document.getElementById("shown").value = shown + " of " + cards.length;
