@@ -6,6 +6,7 @@ that exceeds the limit is killed and replaced, and its verdict is unverifiable.
 
 import multiprocessing
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +68,7 @@ def score_many(
         seconds: hard limit of one verdict, after which its worker is killed.
         progress: called with the number of verdicts yielded so far.
     """
-    pool = _Pool(workers or len(os.sched_getaffinity(0)), seconds)
+    pool = Pool(workers or len(os.sched_getaffinity(0)), seconds)
     try:
         for done, verdict in enumerate(pool.run(iter(tasks)), start=1):
             yield verdict
@@ -100,13 +101,21 @@ class _Worker:
         self.pipe.close()
 
 
-class _Pool:
-    def __init__(self, size: int, seconds: float) -> None:
+class Pool:
+    """Worker processes for one call of `run` after another, where tasks come in batches; `close` ends them.
+
+    Args:
+        size: processes, started when they are needed.
+        seconds: hard limit of one verdict.
+    """
+
+    def __init__(self, size: int, seconds: float = 15.0) -> None:
         self.context = multiprocessing.get_context("spawn")
         self.size, self.seconds = size, seconds
         self.workers: list[_Worker] = []
 
     def run(self, tasks: Iterator[Task]) -> Iterator[Verdict]:
+        """Yield the verdicts on tasks in their order; to be read to its end before the next call."""
         window = self.size * CHUNK * 32
         numbered = enumerate(tasks)
         verdicts: dict[int, Verdict] = {}
@@ -172,6 +181,7 @@ class _Pool:
             again.append(list(worker.owed))
 
     def close(self) -> None:
+        """End the processes."""
         for worker in self.workers:
             worker.kill()
         self.workers.clear()
@@ -190,6 +200,7 @@ def _take(numbered: Iterator[tuple[int, Task]], count: int) -> list[tuple[int, T
 
 def _work(pipe: Connection) -> None:
     """The worker: chunks in, one message a verdict out; says so before it imports math-verify."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     try:
         import resource
 
@@ -200,7 +211,7 @@ def _work(pipe: Connection) -> None:
     while True:
         try:
             chunk = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         for index, task in chunk:
             pipe.send((index, verdict_of(task)))

@@ -41,7 +41,7 @@ class DistillConfig(BaseModel):
     pool_factor: float = Field(1.0, ge=1, le=1000, allow_inf_nan=False)
     source_dir: Path | None = None
     onevision: str = "lmms-lab/LLaVA-OneVision-Data"
-    benchmarks: tuple[Path, ...] = ()
+    benchmarks: tuple[str, ...] = ()
     questions_per_image: Count = 1
     seed: int = Field(42, ge=0, lt=2**63)
 
@@ -276,7 +276,10 @@ def missing_files(config: DistillConfig) -> list[tuple[str, str]]:
         if path is not None and not (path.is_file() if key == "questions" else path.is_dir()):
             found.append((key, f"{key}: no {'file' if key == 'questions' else 'folder'} {path}"))
 
-    found += [("benchmarks", f"benchmarks: no file {path}") for path in config.benchmarks if not path.is_file()]
+    for given in config.benchmarks:
+        if not Path(given).is_file() and not Path(given.rpartition(":")[0]).is_file():
+            found.append(("benchmarks", f"benchmarks: no file {given}"))
+
     for key, urls in (("base_model_name_or_path", config.base_urls), ("model_name_or_path", config.urls)):
         name = getattr(config, key)
         if name and not urls and _is_path(name) and not Path(name).is_dir():

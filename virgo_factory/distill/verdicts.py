@@ -1,12 +1,37 @@
 """Verdicts on rollouts, made while they come in, and the difficulty of a question that follows from them."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import contextlib
+import itertools
+import json
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from virgo_factory.distill.question import VisualQuestion
+from virgo_factory import __version__
+from virgo_factory.answers import Answer, Task, Verdict, grading
+from virgo_factory.answers.model import WRONG
+from virgo_factory.answers.pool import Pool
+from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.distill.config import read_folder
+from virgo_factory.distill.lines import LineIndex, hash_of, lines_of, shards_of
+from virgo_factory.distill.question import FILE as QUESTIONS
+from virgo_factory.distill.question import VisualQuestion, question_of
 from virgo_factory.distill.rollout import Key, Rollout
+
+
+NAME = "verdicts"
+SECONDS = 15.0
+"""Hard limit of one verdict."""
+BATCH = 64
+"""Verdicts that are asked for together."""
+MOST_WAITING = 1000
+"""Rollouts that wait for a verdict before `add` blocks; some ten thousand characters each."""
+MOST_ANSWER = 2000
+"""Characters of an answer that are kept."""
 
 
 State = Literal["complete", "truncated", "looping"]
@@ -65,7 +90,10 @@ class Judge:
         workers: int | None = None,
         on_verdict: Callable[[RolloutVerdict], None] = lambda verdict: None,
     ) -> None:
-        """Open verdicts.jsonl of `folder` (verdicts-2of8.jsonl for a shard), where a half-written last line is cut off.
+        """Open verdicts.jsonl of `folder` (verdicts-2of8.jsonl for a shard).
+
+        A half-written last line is cut off, and verdicts of another version of this package are taken out: the file is
+        derived, so whatever is missing in it is made again.
 
         Args:
             folder: of the distillation.
@@ -73,31 +101,234 @@ class Judge:
             workers: processes; half of the usable cores by default, the rest is the client's.
             on_verdict: is called from the judge's thread with every new verdict, after it was written.
         """
-        raise NotImplementedError
+        self._path = folder / (f"{NAME}-{shard[0]}of{shard[1]}.jsonl" if shard else f"{NAME}.jsonl")
+        _repair(self._path)
+        self._judged = {hash_of(*verdict.key) for verdict in read_verdicts(folder)}
+        self._on_verdict = on_verdict
+        self._pool = Pool(workers or max(1, len(os.sched_getaffinity(0)) // 2), SECONDS)
+        self._waiting: queue.Queue[tuple[VisualQuestion, Rollout] | None] = queue.Queue(MOST_WAITING)
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._file = self._path.open("ab")
+        self._thread = threading.Thread(target=self._work, name="judge", daemon=True)
+        self._thread.start()
 
     def has(self, key: Key) -> bool:
         """Return whether the rollout was judged already, so that only those without are added after a restart."""
-        raise NotImplementedError
+        return hash_of(*key) in self._judged
 
     def add(self, question: VisualQuestion, rollout: Rollout) -> None:
-        """Hand over a finished rollout. Blocks while very many wait, so never call it on the event loop's thread."""
-        raise NotImplementedError
+        """Hand over a finished rollout, unless it was handed over before.
+
+        Blocks while very many wait, so never call it on the event loop's thread.
+
+        Raises:
+            OSError, ValueError: what stopped the judge's thread, such as a full disk.
+        """
+        if (key := hash_of(*rollout.key)) in self._judged:
+            return
+
+        self._judged.add(key)
+        self._put((question, rollout))
+
+    def catch_up(self, rollouts: Iterable[Rollout], question_of: Callable[[str], VisualQuestion | None]) -> int:
+        """Add the rollouts that have no verdict yet, and return how many these are.
+
+        Args:
+            rollouts: of the folder.
+            question_of: id -> question; rollouts of questions that are not there stay without a verdict.
+        """
+        added = 0
+        for rollout in rollouts:
+            if not self.has(rollout.key) and (question := question_of(rollout.question)) is not None:
+                self.add(question, rollout)
+                added += 1
+
+        return added
 
     def __enter__(self) -> "Judge":
         return self
 
     def __exit__(self, *error: object) -> None:
-        raise NotImplementedError
+        """Wait for all that was added (not after an error or Ctrl-C: the next start judges what is left)."""
+        try:
+            if error[0] is not None:
+                self._stopped = True
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        self._waiting.get_nowait()
+
+            with contextlib.suppress(Exception):
+                self._put(None)
+
+            self._thread.join()
+        finally:
+            self._file.close()
+
+        if self._error and error[0] is None:
+            raise self._error
+
+    def _put(self, item: tuple[VisualQuestion, Rollout] | None) -> None:
+        while not self._error:
+            try:
+                return self._waiting.put(item, timeout=1)
+            except queue.Full:
+                continue
+
+        raise self._error
+
+    def _work(self) -> None:
+        try:
+            while batch := self._batch():
+                self._judge(batch)
+        except BaseException as error:  # told to whoever adds the next one
+            self._error = error
+        finally:
+            self._pool.close()
+
+    def _batch(self) -> list[tuple[VisualQuestion, Rollout]]:
+        """Return what waits, at least one; nothing at the end."""
+        batch = [self._waiting.get()]
+        with contextlib.suppress(queue.Empty):
+            while batch[-1] is not None and len(batch) < BATCH:
+                batch.append(self._waiting.get_nowait())
+
+        if batch[-1] is None:
+            batch.pop()
+            if batch:
+                self._waiting.put(None)
+
+        return batch
+
+    def _judge(self, batch: list[tuple[VisualQuestion, Rollout]]) -> None:
+        complete = [(question, rollout) for question, rollout in batch if state_of(rollout) == "complete"]
+        judged = self._pool.run(iter([_task(question, rollout) for question, rollout in complete]))
+        cut = ((rollout, _CUT) for _, rollout in batch if state_of(rollout) != "complete")
+        whole = ((rollout, verdict) for (_, rollout), verdict in zip(complete, judged, strict=True))
+        for rollout, verdict in itertools.chain(cut, whole):
+            found = _verdict(rollout, verdict)
+            self._file.write(json.dumps(asdict(found), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            self._file.flush()
+            self._on_verdict(found)
+            if self._stopped:
+                return
 
 
-def judge_rollouts(folder: Path, on_verdict: Callable[[RolloutVerdict], None] = lambda verdict: None) -> int:
-    """Judge the rollouts of a folder that have no verdict, and return how many were judged."""
-    raise NotImplementedError
+def judge_rollouts(
+    folder: Path,
+    workers: int | None = None,
+    on_verdict: Callable[[RolloutVerdict], None] = lambda verdict: None,
+) -> int:
+    """Judge the rollouts of a folder that have no verdict, and return how many these were.
+
+    The caller holds the folder's lock, or knows that nobody else writes there.
+    """
+    with Judge(folder, workers=workers, on_verdict=on_verdict) as judge, question_index(folder) as questions:
+        return judge.catch_up(
+            (
+                Rollout(**{name: row[name] for name in _ROLLOUT})
+                for path in shards_of(folder, "rollouts")
+                for _, _, row in lines_of(path)
+            ),
+            lambda id: None if (row := questions.find(id)) is None else question_of(row),
+        )
 
 
-def read_verdicts(folder: Path) -> Iterable[RolloutVerdict]:
-    """Yield the verdicts of a folder, of all its shards, without a half-written last line."""
-    raise NotImplementedError
+def question_file(folder: Path) -> Path:
+    """Return the file of a distillation's questions: its own, or the one that its configuration names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    own = folder / QUESTIONS
+    if own.is_file() or not (folder / CONFIG).is_file():
+        named = own
+    else:
+        named = read_folder(folder).questions or own
+
+    if not named.is_file():
+        raise ValueError(f"{named}: no such file, so nothing is known of the questions.")
+
+    return named
+
+
+def question_index(folder: Path) -> LineIndex:
+    """Return the questions of a folder by id."""
+    return LineIndex([question_file(folder)], lambda row: (row["id"],))
+
+
+def read_verdicts(folder: Path) -> Iterator[RolloutVerdict]:
+    """Yield the verdicts of a folder, of all its shards; a half-written last line is not there yet.
+
+    Raises:
+        ValueError: a line that is no verdict, with file and line.
+    """
+    for path in shards_of(folder, NAME):
+        for number, _, row in lines_of(path):
+            try:
+                yield RolloutVerdict(**row)
+            except TypeError:
+                raise ValueError(f"{path}:{number}: not a verdict. Delete the file: it is made again.") from None
+
+
+def state_of(rollout: Rollout) -> State:
+    """Return whether a rollout came to its end, and what cut it off otherwise."""
+    return _STATES.get(rollout.finish_reason, "truncated")
+
+
+_STATES: dict[str, State] = {"stop": "complete", "length": "truncated", "loop": "looping"}
+_CUT = Verdict(WRONG, "cut_answer", "text", Answer("", "cut", "response"))
+_ROLLOUT = [field.name for field in fields(Rollout)]
+
+
+def _task(question: VisualQuestion, rollout: Rollout) -> Task:
+    return Task(rollout.response, question.gold, question.asked, grading(question.grading))
+
+
+def _verdict(rollout: Rollout, verdict: Verdict) -> RolloutVerdict:
+    answer = verdict.answer or Answer("", "none", "response")
+    return RolloutVerdict(
+        *rollout.key,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        kind=verdict.kind,
+        answer=answer.text[:MOST_ANSWER],
+        rule=answer.rule,
+        where=answer.where,
+        state=state_of(rollout),
+        version=__version__,
+    )
+
+
+def _repair(path: Path) -> None:
+    """Take out of a file of verdicts what an older package judged, and the last line if it was not finished."""
+    if not path.is_file():
+        return
+
+    whole, is_current = 0, True
+    with path.open("rb+") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                whole += len(line)
+                is_current = is_current and _version(line) == __version__
+
+        if is_current:
+            file.truncate(whole)
+            return
+
+    partial = path.with_name(f".{path.name}.partial")
+    with path.open("rb") as old, partial.open("wb") as new:
+        new.writelines(line for line in old if line.endswith(b"\n") and _version(line) == __version__)
+
+    partial.replace(path)
+
+
+def _version(line: bytes) -> str | None:
+    """Return which version judged; None for a line that is no verdict."""
+    try:
+        return json.loads(line).get("version")
+    except (ValueError, AttributeError):
+        return None
 
 
 def difficulty_of(correct: int, wrong: int, samples: int, solved: bool = False) -> Difficulty:
