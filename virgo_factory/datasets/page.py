@@ -46,6 +46,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Names of columns, and rows of as many cells; the first column is text, the others are numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a card; `folded` ones open on a click."""
 
@@ -76,6 +85,7 @@ def write_page(
     summary: Sequence[tuple[str, str]] = (),
     plots: Sequence[Picture] = (),
     legend: Sequence[Text] = (),
+    tables: Sequence[Table] = (),
 ) -> int:
     """Write a page and return the number of its cards.
 
@@ -88,13 +98,14 @@ def write_page(
         summary: names and values above the cards.
         plots: pictures above the cards.
         legend: what the colours mean, each in its own.
+        tables: above the plots.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     count = 0
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
-            _write_head(file, title, summary, plots, legend)
+            _write_head(file, title, summary, tables, plots, legend)
             for card in cards:
                 file.writelines(_card(card))
                 count += 1
@@ -155,6 +166,7 @@ def _write_head(
     file: IO[str],
     title: str,
     summary: Sequence[tuple[str, str]],
+    tables: Sequence[Table],
     plots: Sequence[Picture],
     legend: Sequence[Text],
 ) -> None:
@@ -168,6 +180,14 @@ def _write_head(
     if summary:
         rows = "".join(f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>\n" for name, value in summary)
         file.write(f'<table class="summary">\n{rows}</table>\n')
+
+    for table in tables:
+        file.write(f"<h3>{_escape(table.title)}</h3>\n")
+        lines = [("th", table.columns), *(("td", row) for row in table.rows)]
+        rows = "".join(
+            f"<tr>{''.join(f'<{tag}>{_escape(cell)}</{tag}>' for cell in row)}</tr>\n" for tag, row in lines
+        )
+        file.write(f'<div class="wide"><table class="numbers">\n{rows}</table></div>\n')
 
     if plots:
         file.write(f'<div class="plots">{"".join(map(_picture, plots))}</div>\n')
@@ -239,6 +259,11 @@ article[hidden] { display: none; }
 table { border-collapse: collapse; margin-bottom: .6rem; }
 th { text-align: left; padding: .1rem 1.2rem .1rem 0; vertical-align: top; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
+.numbers th, .numbers td { text-align: right; padding: .15rem .9rem .15rem 0; border-bottom: 1px solid var(--line);
+  font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+.numbers :is(th, td):first-child { text-align: left; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 0 1rem; }
 dl { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; margin: 0; }
 dl div { display: flex; gap: .4rem; align-items: baseline; }
 dd { margin: 0; overflow-wrap: anywhere; }

@@ -1,0 +1,197 @@
+"""`virgo-factory distill status`: what a distillation has done, what it costs and what is left."""
+
+from pathlib import Path
+
+import typer
+
+
+def status(
+    folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
+    html: Path | None = typer.Option(None, "--html", help="Write a page with plots, questions and rollouts instead."),
+    questions: int = typer.Option(40, "--questions", min=1, help="Questions that the page shows."),
+    seed: int = typer.Option(0, "--seed", help="Of the draw of these questions."),
+    as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
+) -> None:
+    """Tell what is done, what it costs and what is left, from the files alone; a run may go on meanwhile.
+
+    A question is easy if the base model solves it, medium if 4-5 of 5 samples are correct, hard if 2-3 are, unsolved if
+    fewer are, and undecided while samples are missing or unverifiable that could change that. A rollout counts as one of
+    correct, wrong, unverifiable, truncated (cut at max_tokens) and looping (cut off as a loop); it is accepted if it is
+    correct, complete and well formed.
+    """
+    import json
+
+    from virgo_factory.distill.status import summarise, to_json
+
+    if html:
+        from virgo_factory.distill.page import write_status_page
+
+        with _busy(f"writing {html}"):
+            count = write_status_page(html, folder, questions, seed)
+
+        print(json.dumps({"html": str(html), "questions": count}) if as_json else f"{html}: {count} questions")
+        return
+
+    with _busy(f"reading {folder}"):
+        found = summarise(folder)
+
+    if as_json:
+        print(json.dumps(to_json(found), ensure_ascii=False))
+    else:
+        _show(found, folder)
+
+
+def _busy(doing: str):
+    """Return a context that shows on stderr, where that is a terminal, that something is going on."""
+    import contextlib
+
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.status(doing) if console.is_terminal else contextlib.nullcontext()
+
+
+def _show(found, folder: Path) -> None:
+    """Print the tables and what is to be done next."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from virgo_factory.datasets.page import visible
+    from virgo_factory.distill.status import UNJUDGED, duration
+
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, soft_wrap=True, width=160)
+
+    config, group = found.config, found.all
+    base = f", base model {escape(config.base_model_name_or_path)}" if config.base_model_name_or_path else ""
+    console.print(
+        f"[bold]{escape(str(folder))}[/]: {group.questions:,} questions, {config.samples} rollouts each by "
+        f"{escape(config.model_name_or_path)}{base}"
+    )
+    if not group.questions:
+        console.print(f"No questions yet. Go on: virgo-factory distill resume {folder}", markup=False)
+        return
+
+    console.print()
+    console.print(_questions(found))
+    console.print()
+    console.print(_rollouts(found))
+    console.print()
+    if config.base_model_name_or_path:
+        asked, solved = group.base_asked, group.base_solved
+        share = f" ({solved / asked:.1%})" if asked else ""
+        console.print(
+            f"Base model: {asked:,} of {group.questions:,} questions asked, {solved:,}{share} solved, "
+            f"{group.base_tokens:,} tokens"
+        )
+
+    if waiting := group.outcomes.get(UNJUDGED):
+        console.print(f"{waiting:,} rollouts are not judged yet; the run does it, and so does select")
+
+    for count, words in ((found.stray, "of no question of this folder"), (found.twice, "there twice")):
+        if count:
+            console.print(f"[yellow]{count:,} rollouts are {words}; they are counted nowhere[/]")
+
+    if found.dropped:
+        console.print(f"[yellow]{sum(found.dropped.values()):,} questions cannot be asked:[/]")
+        for reason, count in list(found.dropped.items())[:MOST_REASONS]:
+            console.print(f"  {count:>7,}  {visible(reason)}", markup=False)
+
+        if len(found.dropped) > MOST_REASONS:
+            console.print(f"  and {len(found.dropped) - MOST_REASONS:,} more reasons (--json has them)")
+
+    speed = f"{found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""
+    time_left = f"about {duration(found.seconds_left)}" if found.seconds_left else ""
+    left = []
+    if found.base_left:
+        left.append(f"{found.base_left:,} of the base model")
+
+    if found.left:
+        left.append(f"{found.left:,} rollouts" + (" at most" if found.base_left or config.stop_when_decided else ""))
+
+    if found.running:
+        pids = ", ".join(map(str, found.running))
+        told = ", ".join(filter(None, (speed, f"{time_left} left" if time_left else "")))
+        console.print(f"[green]Running[/] (process {pids}){': ' if told else ''}{told}")
+
+    if left:
+        at_speed = f", {time_left} at the speed of the last run" if time_left and not found.running else ""
+        console.print(f"Left: {' and '.join(left)}{at_speed}")
+        if not found.running:
+            console.print(f"Go on: virgo-factory distill resume {folder}", markup=False)
+    elif not found.running:
+        console.print("All is asked.", "Choose what is trained on:", f"virgo-factory distill select {folder}")
+
+
+MOST_REASONS = 10
+"""Reasons that are listed; a refusing server may have worded each of its replies on its own."""
+
+
+def _table(columns):
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+
+    return table
+
+
+def _groups(found):
+    """Yield (name, group, style), the sum below the sources."""
+    from rich.markup import escape
+
+    from virgo_factory.datasets.page import visible
+
+    for name, group in found.by_source.items():
+        yield escape(visible(" ".join(name.split()))[:30]), group, ""
+
+    if len(found.by_source) > 1:
+        yield "all", found.all, "bold"
+
+
+def _questions(found):
+    """Return the table of questions by source, and the share of yes/no questions at each difficulty."""
+    from virgo_factory.distill.status import DROPPED
+    from virgo_factory.distill.verdicts import DIFFICULTIES
+
+    levels = [*DIFFICULTIES, *([DROPPED] if found.all.levels[DROPPED] else [])]
+    table = _table(["questions", *levels])
+    for name, group, style in _groups(found):
+        table.add_row(name, f"{group.questions:,}", *(f"{group.levels[level]:,}" for level in levels), style=style)
+
+    group = found.all
+    if group.binary:
+        shares = [
+            f"{group.binary_levels[level] / group.levels[level]:.0%}" if group.levels[level] else ""
+            for level in levels
+        ]
+        table.add_row("of them yes/no", f"{group.binary / group.questions:.0%}", *shares, style="dim")
+
+    return table
+
+
+def _rollouts(found):
+    """Return the table of rollouts by source: outcomes, and what a row costs."""
+    from virgo_factory.distill.status import OUTCOMES
+
+    table = _table(["rollouts", *OUTCOMES, "tokens", "accepted", "tokens per accepted"])
+    for name, group, style in _groups(found):
+        per_row = group.tokens_per_accepted
+        table.add_row(
+            name,
+            f"{group.rollouts:,}",
+            *(f"{group.outcomes[outcome]:,}" for outcome in OUTCOMES),
+            f"{group.tokens:,}",
+            f"{group.accepted:,}",
+            f"{per_row:,.0f}" if per_row else "-",
+            style=style,
+        )
+
+    return table
+
+
+EXAMPLE = ""

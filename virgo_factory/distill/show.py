@@ -1,0 +1,251 @@
+"""What a run shows while it goes on: a live view on a terminal, a line now and then elsewhere, and progress.json.
+
+`status` in another window takes the speed from progress.json: rollouts.jsonl does not say when a row was written.
+"""
+
+import json
+import os
+import threading
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from virgo_factory.datasets.page import visible
+from virgo_factory.distill.status import OUTCOMES, duration, thought_of
+
+
+if TYPE_CHECKING:
+    from virgo_factory.distill.run import Event
+
+
+LINE_SECONDS = 30
+"""Between two lines where there is no terminal."""
+
+WRITE_SECONDS = 5
+"""Between two versions of progress.json."""
+
+SPEED_SECONDS = 600
+"""Over which the speed is taken: some of the longest thoughts end in it, and a server that goes is seen."""
+
+FEW = 10
+"""Finished rollouts before which no time left is told: the first that end are the short ones."""
+
+MOST_MESSAGES = 20
+"""Messages of one kind that are printed; more of them are only counted."""
+
+WORDS = {
+    "dropped": "cannot be asked:",
+    "gave_up": "gave up, the next start asks again:",
+    "lost": "lost",
+    "back": "back:",
+}
+
+
+class Pass:
+    """One model's part of a run, as far as it has come."""
+
+    def __init__(self, model: str, total: int, done: int, now: float) -> None:
+        self.model, self.total, self.done = model, total, done
+        self.finished = self.tokens = self.judged_tokens = self.accepted = 0
+        self.outcomes: Counter = Counter()
+        self._marks = deque([(now, 0, 0)])  # when how many rollouts and tokens were finished, a mark every few seconds
+
+    def finish(self, tokens: int, now: float) -> None:
+        """Count a finished rollout."""
+        self.done += 1
+        self.finished += 1
+        self.tokens += tokens
+        if now - self._marks[-1][0] > SPEED_SECONDS / 100:
+            self._marks.append((now, self.finished, self.tokens))
+            while now - self._marks[0][0] > SPEED_SECONDS and len(self._marks) > 2:
+                self._marks.popleft()
+
+    def speed(self, now: float) -> tuple[float, float]:
+        """Return rollouts and tokens a second, of those that have finished."""
+        since, finished, tokens = self._marks[0]
+        seconds = max(now - since, 1e-3)
+        return (self.finished - finished) / seconds, (self.tokens - tokens) / seconds
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until the last one at this speed; None where too few have finished to tell."""
+        rollouts, _ = self.speed(now)
+        return (self.total - self.done) / rollouts if rollouts and self.finished >= FEW else None
+
+
+class Live:
+    """The view of one run: a context manager, called with every Event; safe to call from any thread.
+
+    Args:
+        console: a rich Console.
+        folder: of the distillation; progress.json is written there.
+        servers: how many URLs are asked.
+        response_format: of the config; only what is well formed in it is accepted.
+        shard: (i, n) of `--shard i/n`.
+    """
+
+    def __init__(
+        self, console: Any, folder: Path, servers: int, response_format: str, shard: tuple[int, int] | None = None
+    ) -> None:
+        self._console = console
+        self._path = folder / (f"progress-{shard[0]}of{shard[1]}.json" if shard else "progress.json")
+        self._servers, self._format = servers, response_format
+        self._passes: dict[str, Pass] = {}
+        self._current: Pass | None = None
+        self._unjudged: dict[tuple, tuple[int, bool]] = {}  # key -> tokens, well formed
+        self._lost: set[str] = set()
+        self._told: Counter = Counter()
+        self._flying = 0
+        self._written = self._line_at = 0.0
+        self._lock, self._stop = threading.RLock(), threading.Event()
+        self._live: Any = None
+        self._thread = threading.Thread(target=self._tick, name="live view", daemon=True)
+
+    def __enter__(self) -> "Live":
+        if self._console.is_terminal:
+            from rich.live import Live as RichLive
+
+            self._live = RichLive(console=self._console, auto_refresh=False)
+            self._live.start()
+
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with self._lock:
+            self._flying = 0
+            self._refresh(ended=True)
+            if self._live:
+                self._live.stop()
+
+    def __call__(self, event: "Event") -> None:
+        """Count what happened, and tell what a person should know at once."""
+        with self._lock:
+            self._flying = event.flying
+            self._told[event.kind] += 1
+            match event.kind:
+                case "start":
+                    self._current = Pass(event.model, event.total, event.done, time.monotonic())
+                    self._passes[event.model] = self._current
+                case "rollout":
+                    self._finish(event.rollout)
+                case "verdict":
+                    self._judge(event)
+                case "lost":
+                    self._lost.add(event.url)
+                case "back":
+                    self._lost.discard(event.url)
+
+            if event.message or event.kind in WORDS:
+                self._tell(event)
+
+    def _finish(self, rollout: Any) -> None:
+        self._passes[rollout.model].finish(rollout.completion_tokens, time.monotonic())
+        is_good = bool(thought_of(rollout.response, self._format))
+        self._unjudged[rollout.key] = rollout.completion_tokens, is_good
+
+    def _judge(self, event: "Event") -> None:
+        key = (event.question, event.model, event.sample)
+        if key not in self._unjudged:
+            return  # a rollout of an earlier start
+
+        at = self._passes[event.model]
+        verdict = event.verdict
+        outcome = verdict["verdict"] if verdict["state"] == "complete" else verdict["state"]
+        tokens, is_good = self._unjudged.pop(key)
+        at.outcomes[outcome] += 1
+        at.judged_tokens += tokens
+        at.accepted += is_good and outcome == "correct"
+
+    def _tell(self, event: "Event") -> None:
+        count = self._told[event.kind]
+        if event.kind == "retry" or count > MOST_MESSAGES:
+            return
+
+        text = " ".join(filter(None, (WORDS.get(event.kind), event.question, event.url, event.message)))
+        style = "yellow" if event.kind in ("dropped", "gave_up", "lost", "budget") else None
+        self._console.print(visible(text), markup=False, style=style, soft_wrap=True)
+        if count == MOST_MESSAGES:
+            self._console.print(f"more of {event.kind} are only counted", markup=False, style="dim", soft_wrap=True)
+
+    def _tick(self) -> None:
+        while not self._stop.wait(0.5):
+            with self._lock:
+                self._refresh()
+
+    def _refresh(self, ended: bool = False) -> None:
+        now = time.monotonic()
+        if not self._current:
+            return
+
+        if ended or now - self._written > WRITE_SECONDS:
+            self._written = now
+            self._write(now, ended)
+
+        if self._live:
+            self._live.update(self._view(now), refresh=True)
+        elif ended or now - self._line_at > LINE_SECONDS:
+            self._line_at = now
+            at, (outcomes, speed) = self._current, self._words(now)
+            line = " · ".join([f"{visible(at.model)}: {at.done:,} of {at.total:,}", *outcomes, *speed])
+            self._console.print(line, markup=False, soft_wrap=True)
+
+    def _write(self, now: float, ended: bool) -> None:
+        """Write progress.json. Nobody loses a rollout when that fails, so it may."""
+        rollouts, tokens = self._current.speed(now)
+        told = {
+            "running": not ended,
+            "pid": os.getpid(),
+            "model": self._current.model,
+            "done": self._current.done,
+            "total": self._current.total,
+            "rollouts_per_second": rollouts,
+            "tokens_per_second": tokens,
+        }
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        try:
+            partial.write_text(json.dumps(told), encoding="utf-8")
+            partial.replace(self._path)
+        except OSError:
+            pass
+
+    def _view(self, now: float) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        passes = Table.grid(padding=(0, 2))
+        for at in self._passes.values():
+            bar = ProgressBar(max(at.total, 1), at.done, width=24)
+            passes.add_row(visible(at.model), bar, f"{at.done:,} of {at.total:,}")
+
+        return Group(passes, *(Text(" · ".join(part)) for part in self._words(now)))
+
+    def _words(self, now: float) -> tuple[list[str], list[str]]:
+        """Return what is known of the current pass: its rollouts' outcomes, and its speed and cost."""
+        at = self._current
+        outcomes = [f"{at.outcomes[outcome]:,} {outcome}" for outcome in OUTCOMES]
+        if waiting := at.finished - at.outcomes.total():
+            outcomes.append(f"{waiting:,} being judged")
+
+        _, tokens = at.speed(now)
+        left = at.seconds_left(now)
+        speed = [f"{tokens:,.0f} tokens/s"]
+        if at.accepted:
+            speed.append(f"{at.judged_tokens / at.accepted:,.0f} tokens per accepted row")
+
+        alive = self._servers - len(self._lost)
+        speed.append(
+            f"{alive} of {self._servers} servers" if self._servers != 1 else ("server lost", "1 server")[alive]
+        )
+        speed.append(f"{self._flying:,} in flight")
+        if self._told["retry"]:
+            speed.append(f"{self._told['retry']:,} retries")
+
+        if left is not None and at.done < at.total:
+            speed.append(f"{duration(left)} left")
+
+        return outcomes, speed
