@@ -51,3 +51,41 @@ class Rollout:
     def key(self) -> Key:
         """Return what the rollout is found by."""
         return Key(self.question, self.model, self.sample)
+
+
+FINISH_REASONS = ("stop", "length", "loop")
+
+_TYPES = {
+    **dict.fromkeys(("question", "model", "response", "finish_reason", "prompt_sha256"), str),
+    **dict.fromkeys(("sample", "prompt_tokens", "completion_tokens", "seed"), int),
+    "seconds": (int, float),
+    "params": dict,
+}
+
+
+def rollout_of(row: Any) -> Rollout:
+    """Return the rollout in a row of rollouts.jsonl.
+
+    Raises:
+        ValueError: a field is missing, unknown or of another type.
+    """
+    if not isinstance(row, dict):
+        raise ValueError("not an object")
+
+    for name, kind in _TYPES.items():
+        if name not in row:
+            raise ValueError(f"no {name}")
+
+        if not isinstance(row[name], kind) or isinstance(row[name], bool):
+            raise ValueError(f"{name} is a {type(row[name]).__name__}")
+
+    if unknown := row.keys() - _TYPES.keys():
+        raise ValueError(f"{', '.join(sorted(unknown))}: no such field of a rollout")
+
+    if row["finish_reason"] not in FINISH_REASONS:
+        raise ValueError(f"finish_reason is none of {', '.join(FINISH_REASONS)}")
+
+    if row["sample"] < GREEDY or min(row["prompt_tokens"], row["completion_tokens"]) < 0:
+        raise ValueError("sample or a number of tokens is negative")
+
+    return Rollout(**row)

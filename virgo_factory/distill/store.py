@@ -1,36 +1,38 @@
-"""The store: finished rollouts appended to a file that survives being killed, one writer a file."""
+"""The store: finished rollouts appended to a file that survives being killed, one writer a file.
 
-from collections.abc import Iterator
+A row is written in one piece as soon as its rollout is finished: a killed process loses what was in flight, and at most the
+half of a last line, which the next start cuts off. A batch of rows is made safe against loss of power at once (fsync).
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from virgo_factory.distill.rollout import Key, Rollout
-
-
-class RolloutStore:
-    """The rollouts of a folder, open for appending by this process alone; a context manager.
-
-    Raises:
-        ValueError: another process writes to the folder, or a line is not a rollout.
-    """
-
-    def __init__(self, folder: Path, shard: tuple[int, int] | None = None) -> None:
-        raise NotImplementedError
-
-    def has(self, key: Key) -> bool:
-        """Return whether the rollout is in the file."""
-        raise NotImplementedError
-
-    def append(self, rollout: Rollout) -> None:
-        """Write a finished rollout; on disk for good within a second."""
-        raise NotImplementedError
+from virgo_factory.distill.lines import hash_of, lines_of, shards_of
+from virgo_factory.distill.rollout import Key, Rollout, rollout_of
 
 
-def read_rollouts(folder: Path) -> Iterator[Rollout]:
-    """Yield the rollouts of a folder, of all its shards, line by line."""
-    raise NotImplementedError
+SYNC_ROWS = 64
+SYNC_SECONDS = 1.0
+"""Rows are on disk for good after so many more of them, or so many seconds."""
+
+ROLLOUTS, DROPPED = "rollouts", "dropped"
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
+Shard = tuple[int, int]
 
 
-@__import__("dataclasses").dataclass(frozen=True)
+@dataclass(frozen=True)
 class Dropped:
     """A question that could not be asked; a line of dropped.jsonl (dropped-2of8.jsonl for a shard)."""
 
@@ -39,6 +41,362 @@ class Dropped:
     reason: str
 
 
+def shard_suffix(shard: Shard | None) -> str:
+    """Return what the names of a shard's files end with.
+
+    >>> shard_suffix((2, 8)), shard_suffix(None)
+    ('-2of8', '')
+    """
+    return "" if shard is None else f"-{shard[0]}of{shard[1]}"
+
+
+def is_in_shard(question: str, shard: Shard | None) -> bool:
+    """Return whether a question is asked by a shard; each is by exactly one of n.
+
+    >>> [is_in_shard("tabmwp/12", (index, 3)) for index in (1, 2, 3)].count(True)
+    1
+    """
+    if shard is None:
+        return True
+
+    index, count = shard
+    return int.from_bytes(hashlib.sha256(question.encode()).digest()) % count == index - 1
+
+
+class RolloutStore:
+    """The rollouts of a folder: those that are there are known by their keys, new ones are appended by this process alone.
+
+    A context manager. Keys are kept as hashes: about 100 MB a million.
+
+    Args:
+        folder: of the distillation; exists.
+        shard: (2, 8) for the second of eight: appends to rollouts-2of8.jsonl.
+
+    Attributes:
+        count: rollouts of the folder and this shard.
+        tokens: their completion tokens.
+
+    Raises:
+        ValueError: another process writes there, a line is no rollout, or a key stands there twice.
+    """
+
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+        self.folder, self.shard = Path(folder), shard
+        self.count = self.tokens = 0
+        self._keys: set[int] = set()
+        self._dropped: set[int] = set()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lock(self.folder, shard))
+            self._check_split()
+            self._path = self.folder / f"{ROLLOUTS}{shard_suffix(shard)}.jsonl"
+            self._file = stack.enter_context(open_to_append(self._path))
+            self._dropped_file = stack.enter_context(
+                open_to_append(self.folder / f"{DROPPED}{shard_suffix(shard)}.jsonl")
+            )
+            self._read()
+            self._sync = stack.enter_context(_Syncing([self._file, self._dropped_file]))
+            self._stack = stack.pop_all()
+
+    def _check_split(self) -> None:
+        """Two ways to split at once would ask questions twice."""
+        for path in shards_of(self.folder, ROLLOUTS) if self.shard else []:
+            match = re.search(r"of(\d+)\.jsonl$", path.name)
+            if match and int(match[1]) != self.shard[1]:
+                raise ValueError(
+                    f"{self.folder}: {path.name} is of a run split into {match[1]}. Split it so again, or merge first: "
+                    f"virgo-factory distill merge {self.folder} --out FOLDER"
+                )
+
+    def _read(self) -> None:
+        for path in shards_of(self.folder, ROLLOUTS):
+            for _, rollout in _read_rollouts(path):
+                digest = hash_of(*rollout.key)
+                if digest in self._keys:
+                    raise ValueError(_twice(self.folder, rollout.key))
+
+                self._keys.add(digest)
+                if is_in_shard(rollout.question, self.shard):
+                    self.count += 1
+                    self.tokens += rollout.completion_tokens
+
+        for dropped in read_dropped(self.folder):
+            self._dropped.add(hash_of(dropped.question, dropped.model))
+
+    def has(self, key: Key) -> bool:
+        """Return whether the rollout is in the folder."""
+        return hash_of(*key) in self._keys
+
+    def append(self, rollout: Rollout) -> None:
+        """Write a finished rollout: safe from our own death at once, from loss of power within a second.
+
+        Raises:
+            OSError: the disk is full or broken; the file is whole without the row.
+            ValueError: it is there already.
+        """
+        digest = hash_of(*rollout.key)
+        if digest in self._keys:
+            raise ValueError(f"{self._path}: {rollout.key} is there already.")
+
+        self._write(self._file, self._path, vars(rollout))
+        self._keys.add(digest)
+        self.count += 1
+        self.tokens += rollout.completion_tokens
+
+    def drop(self, question: str, model: str, reason: str) -> None:
+        """Write that a question cannot be asked, so that it is not tried again."""
+        path = self.folder / f"{DROPPED}{shard_suffix(self.shard)}.jsonl"
+        self._write(self._dropped_file, path, {"question": question, "model": model, "reason": reason})
+        self._dropped.add(hash_of(question, model))
+
+    def is_dropped(self, question: str, model: str) -> bool:
+        """Return whether a question could not be asked of a model."""
+        return hash_of(question, model) in self._dropped
+
+    def _write(self, file: BinaryIO, path: Path, row: dict[str, Any]) -> None:
+        self._sync.check()
+        try:
+            append_line(file, row)
+        except OSError as error:
+            raise OSError(error.errno, _full(path, error)) from error
+
+        self._sync.added()
+
+    def close(self) -> None:
+        """Make everything safe and give the folder free.
+
+        Raises:
+            OSError: rows could not be made safe.
+        """
+        self._stack.close()
+
+    def __enter__(self) -> "RolloutStore":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def read_rollouts(folder: Path) -> Iterator[Rollout]:
+    """Yield the rollouts of a folder, of all its shards, line by line; a half-written last line is left out.
+
+    Raises:
+        ValueError: a line is no rollout.
+    """
+    for path in shards_of(Path(folder), ROLLOUTS):
+        for _, rollout in _read_rollouts(path):
+            yield rollout
+
+
 def read_dropped(folder: Path) -> Iterator[Dropped]:
-    """Yield the questions that could not be asked, of all shards."""
-    raise NotImplementedError
+    """Yield the questions that could not be asked, of all shards.
+
+    Raises:
+        ValueError: a line is broken.
+    """
+    for path in shards_of(Path(folder), DROPPED):
+        for number, _, row in lines_of(path):
+            if {type(row.get(name)) for name in ("question", "model", "reason")} != {str}:
+                raise ValueError(f"{path}:{number}: not a dropped question. Remove the line, and it is tried again.")
+
+            yield Dropped(row["question"], row["model"], row["reason"])
+
+
+def _read_rollouts(path: Path) -> Iterator[tuple[int, Rollout]]:
+    for number, _, row in lines_of(path):
+        try:
+            yield number, rollout_of(row)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}. Remove the line, and the next start asks it again.") from None
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Return a file opened for `append_line`, after the half of a last line was cut off.
+
+    A last line that lacks nothing but its end gets it.
+    """
+    file = path.open("ab+", buffering=0)
+    try:
+        end = file.seek(0, os.SEEK_END)
+        start = _last_line(file, end)
+        if start < end:
+            file.seek(start)
+            try:
+                json.loads(_read_all(file, end - start))
+                file.write(b"\n")
+            except (ValueError, RecursionError):
+                file.truncate(start)
+
+            os.fsync(file.fileno())
+    except BaseException:
+        file.close()
+        raise
+
+    return file
+
+
+def _read_all(file: BinaryIO, size: int) -> bytes:
+    pieces = []
+    while size and (piece := file.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+
+    return b"".join(pieces)
+
+
+def _last_line(file: BinaryIO, end: int, step: int = 1 << 16) -> int:
+    """Return where the last line that has no end begins; `end` where the file ends with a line's end."""
+    at = end
+    while at > 0:
+        start = max(0, at - step)
+        file.seek(start)
+        found = _read_all(file, at - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+
+        at = start
+
+    return 0
+
+
+def append_line(file: BinaryIO, row: Any) -> None:
+    """Write a row at the end of an unbuffered file, or leave the file as it was and raise OSError."""
+    line = memoryview(_JSON.encode(row).encode("utf-8", "replace") + b"\n")
+    before = os.fstat(file.fileno()).st_size
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), before)
+
+        raise
+
+
+class _Syncing:
+    """A thread that makes what was written safe in batches, so that no append waits for the disk."""
+
+    def __init__(self, files: Sequence[BinaryIO]) -> None:
+        self._files = files
+        self._rows = 0
+        self._error: OSError | None = None
+        self._closed = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="fsync", daemon=True)
+
+    def __enter__(self) -> "_Syncing":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+
+        self._thread.join()
+        self.check()
+
+    def added(self) -> None:
+        with self._wake:
+            self._rows += 1
+            if self._rows in (1, SYNC_ROWS):
+                self._wake.notify()
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._rows or self._closed)
+                self._wake.wait_for(lambda: self._rows >= SYNC_ROWS or self._closed, timeout=SYNC_SECONDS)
+                self._rows, closed = 0, self._closed
+
+            try:
+                for file in self._files:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                self._error = OSError(error.errno, _full(Path(file.name), error))
+
+            if closed:
+                return
+
+
+def _full(path: Path, error: OSError) -> str:
+    return (
+        f"{path}: cannot be written: {error.strerror}. Make room, then start again: nothing that was finished is lost"
+    )
+
+
+@contextlib.contextmanager
+def lock(folder: Path, shard: Shard | None = None) -> Iterator[None]:
+    """Context in which no other process writes to a folder, or to a shard of it; ends with the process, however it dies.
+
+    Shards of one folder may run at once; a run without shards runs alone.
+
+    Raises:
+        ValueError: another one does, named by its process id and machine.
+    """
+    names = [".lock"] if shard is None else [".lock", f".lock{shard_suffix(shard)}"]
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            held = _locked(folder / name, fcntl.LOCK_EX if name == names[-1] else fcntl.LOCK_SH)
+            if held is None:
+                raise ValueError(f"{folder}: {_holders(folder)}. Wait for it, stop it, or name another output_dir.")
+
+            file = stack.enter_context(held)
+
+        told = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        os.ftruncate(file.fileno(), 0)
+        file.write(json.dumps(told).encode())
+        file.flush()
+        try:
+            yield
+        finally:
+            os.ftruncate(file.fileno(), 0)
+
+
+def _locked(path: Path, how: int = fcntl.LOCK_EX) -> BinaryIO | None:
+    """Return the file, locked, or None where another process holds the lock."""
+    file = path.open("ab+")
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except BaseException:
+        file.close()
+        raise
+
+    return file
+
+
+def _holders(folder: Path) -> str:
+    """Say who holds the locks of a folder, as far as they said."""
+    found = []
+    for path in sorted(folder.glob(".lock*")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            holder = json.loads(path.read_bytes())
+            if file := _locked(path):  # of a process that was killed
+                file.close()
+            else:
+                shard = path.name.removeprefix(".lock").removeprefix("-")
+                found.append(
+                    f"process {holder['pid']} on {holder['host']} writes to it since {holder['since']}"
+                    + (f" (shard {shard.replace('of', '/')})" if shard else "")
+                )
+
+    return "; ".join(found) or "another process writes to it"
+
+
+def _twice(folder: Path, key: Key) -> str:
+    places = [
+        f"{path}:{number}"
+        for path in shards_of(folder, ROLLOUTS)
+        for number, rollout in _read_rollouts(path)
+        if rollout.key == key
+    ]
+    first, second = places[:2]
+    return (
+        f"{second}: sample {key.sample} of {key.question} by {key.model} stands in {first}, too. Remove one of them."
+    )
