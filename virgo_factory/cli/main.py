@@ -13,6 +13,7 @@ VERBS = {
     "checkpoint": "Check that a trained model survives in the programs that serve it.",
     "data": "Add, check, look at, mix and cut datasets of long thoughts.",
     "demo": "Train a tiny Qwen2-VL on generated long thoughts and prove what happened.",
+    "distill": "Make visual long thoughts: questions, rollouts, verdicts, selected rows.",
     "doctor": "Check this environment against the tested versions and known traps.",
     "plan": "Tell rows, steps, memory, disk and hours of a recipe before the GPUs are booked.",
     "recipes": "List, show or copy the recipes that ship with the package.",
