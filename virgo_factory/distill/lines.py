@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -48,60 +47,55 @@ def shards_of(folder: Path, name: str) -> list[Path]:
     return [path for path in [*whole, *sorted(folder.glob(f"{name}-*of*.jsonl"))] if path.is_file()]
 
 
-class LineIndex:
-    """Where the line of each key is, 18 bytes a line.
+class Lines:
+    """Rows of JSONL files, read by where they begin; a context manager that closes the files."""
 
-    Args:
-        paths: JSONL files.
-        key: of a row, as numbers or texts; None for rows that are not looked for.
-    """
-
-    def __init__(self, paths: Sequence[Path], key: Callable[[dict[str, Any]], Sequence[object] | None]) -> None:
-        hashes, files, starts = array("Q"), array("H"), array("Q")
-        for place, path in enumerate(paths):
-            for _, start, row in lines_of(path):
-                if (of_row := key(row)) is not None:
-                    hashes.append(hash_of(*of_row))
-                    files.append(place)
-                    starts.append(start)
-
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = list(paths)
-        order = np.argsort(np.frombuffer(hashes, np.uint64), kind="stable") if hashes else np.empty(0, np.int64)
-        self._hashes = np.frombuffer(hashes, np.uint64)[order] if hashes else np.empty(0, np.uint64)
-        self._files = np.frombuffer(files, np.uint16)[order] if hashes else np.empty(0, np.uint16)
-        self._starts = np.frombuffer(starts, np.uint64)[order] if hashes else np.empty(0, np.uint64)
         self._open: dict[int, Any] = {}
 
-    def __len__(self) -> int:
-        return len(self._hashes)
-
-    def find(self, *key: object) -> dict[str, Any] | None:
-        """Return the row of a key, the first where several have it; None where none has."""
-        wanted = np.uint64(hash_of(*key))
-        at = int(np.searchsorted(self._hashes, wanted))
-        if at == len(self) or self._hashes[at] != wanted:
-            return None
-
-        return self.read(int(self._files[at]), int(self._starts[at]))
-
     def read(self, place: int, start: int) -> dict[str, Any]:
-        """Return the row that begins at a byte of a file."""
+        """Return the row that begins at byte `start` of the file at `place` in the paths."""
         if place not in self._open:
             self._open[place] = self._paths[place].open("rb")
 
         file = self._open[place]
-        file.seek(start, os.SEEK_SET)
+        file.seek(start)
         return json.loads(file.readline())
 
-    def close(self) -> None:
-        """Close the files."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         for file in self._open.values():
             file.close()
 
         self._open.clear()
 
-    def __enter__(self) -> "LineIndex":
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+class LineIndex(Lines):
+    """Rows of a JSONL file that are found by one of their columns, 16 bytes a row.
+
+    Raises:
+        ValueError: a line is not a JSON object.
+    """
+
+    def __init__(self, path: Path, column: str) -> None:
+        super().__init__([path])
+        hashes, starts = array("Q"), array("Q")
+        for _, start, row in lines_of(path):
+            hashes.append(hash_of(row.get(column)))
+            starts.append(start)
+
+        keys = np.array(hashes, np.uint64)
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._starts = keys[order], np.array(starts, np.uint64)[order]
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """Return the first row whose column holds `key`; None where none does."""
+        wanted = np.uint64(hash_of(key))
+        at = int(np.searchsorted(self._keys, wanted))
+        if at == len(self._keys) or self._keys[at] != wanted:
+            return None
+
+        return self.read(0, int(self._starts[at]))

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from virgo_factory.distill.lines import LineIndex, hash_of, lines_of, shards_of
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import VisualQuestion, question_of
 from virgo_factory.distill.rollout import Key, Rollout
+from virgo_factory.distill.store import read_rollouts
 
 
 NAME = "verdicts"
@@ -225,11 +226,7 @@ def judge_rollouts(
     """
     with Judge(folder, workers=workers, on_verdict=on_verdict) as judge, question_index(folder) as questions:
         return judge.catch_up(
-            (
-                Rollout(**{name: row[name] for name in _ROLLOUT})
-                for path in shards_of(folder, "rollouts")
-                for _, _, row in lines_of(path)
-            ),
+            read_rollouts(folder),
             lambda id: None if (row := questions.find(id)) is None else question_of(row),
         )
 
@@ -254,7 +251,7 @@ def question_file(folder: Path) -> Path:
 
 def question_index(folder: Path) -> LineIndex:
     """Return the questions of a folder by id."""
-    return LineIndex([question_file(folder)], lambda row: (row["id"],))
+    return LineIndex(question_file(folder), "id")
 
 
 def read_verdicts(folder: Path) -> Iterator[RolloutVerdict]:
@@ -278,7 +275,6 @@ def state_of(rollout: Rollout) -> State:
 
 _STATES: dict[str, State] = {"stop": "complete", "length": "truncated", "loop": "looping"}
 _CUT = Verdict(WRONG, "cut_answer", "text", Answer("", "cut", "response"))
-_ROLLOUT = [field.name for field in fields(Rollout)]
 
 
 def _task(question: VisualQuestion, rollout: Rollout) -> Task:

@@ -1,0 +1,572 @@
+"""Which rollouts are trained on: from questions, rollouts and verdicts to rows in the normal form, each loss counted."""
+
+import contextlib
+import json
+import os
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from virgo_factory.adapters.row import RejectedRow, check_example
+from virgo_factory.adapters.virgo_dqvq import split
+from virgo_factory.answers.model import CORRECT
+from virgo_factory.datasets.duplicates import sequence_hashes, word_hashes
+from virgo_factory.datasets.entry import file_name
+from virgo_factory.datasets.selection import seeded_order
+from virgo_factory.datasets.source import INFO, read_info
+from virgo_factory.datasets.writing import check_target, normal_row, published, spooled, write_spool
+from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
+from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.distill.lines import Lines, hash_of, lines_of, shards_of
+from virgo_factory.distill.prompt import asked_text
+from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.distill.rollout import GREEDY
+from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
+from virgo_factory.distill.store import ROLLOUTS, lock, read_dropped
+from virgo_factory.distill.verdicts import (
+    DIFFICULTIES,
+    difficulty_of,
+    judge_rollouts,
+    question_file,
+    read_verdicts,
+)
+from virgo_factory.example import IMAGE, Example
+from virgo_factory.recipes import merge_entries, read_text, replace_file
+from virgo_factory.thought import REASONS, LongThought, MalformedThought
+
+
+OUTCOMES = ("correct", "wrong", "unverifiable", "truncated", "looping")
+SEQUENCE = 5
+"""Words of the sequences by which responses are compared."""
+UNDECIDED = DIFFICULTIES.index("undecided")
+_WELL_FORMED, _SEVERAL = -1, -2
+
+
+@dataclass
+class _Questions:
+    """What is known of each question, in the order of the file: some 40 bytes each.
+
+    Attributes:
+        hashes: of the ids. source: place in `sources`. binary: see `is_binary`.
+        counts: (questions, outcomes) of the samples. solved: by the base model.
+        order, ordered: the places by ascending hash, and these hashes.
+    """
+
+    hashes: np.ndarray
+    source: np.ndarray
+    sources: list[str]
+    binary: np.ndarray
+    counts: np.ndarray
+    solved: np.ndarray
+    unaskable: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.order = np.argsort(self.hashes, kind="stable")
+        self.ordered = self.hashes[self.order]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def place(self, hash: int) -> int | None:
+        """Return where a question stands; None for one that is not in the file."""
+        at = int(np.searchsorted(self.ordered, np.uint64(hash)))
+        return int(self.order[at]) if at < len(self) and self.ordered[at] == np.uint64(hash) else None
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The correct and well-formed rollouts, about 24 bytes each, by question, the shortest first.
+
+    Attributes:
+        question: place of the question. sample: of the rollout. file, start: where its line begins.
+        malformed: reason -> correct rollouts that are no candidates for it.
+        why: for each question, the reason that all its correct rollouts are malformed for (place in `reasons`), or
+            _SEVERAL of them, or _WELL_FORMED.
+    """
+
+    question: np.ndarray
+    sample: np.ndarray
+    file: np.ndarray
+    start: np.ndarray
+    malformed: Counter
+    reasons: list[str]
+    why: np.ndarray
+
+    def of(self, place: int) -> slice:
+        """Return where a question's candidates are."""
+        return slice(*np.searchsorted(self.question, [place, place + 1]))
+
+
+def select(
+    folder: Path,
+    config: DistillConfig,
+    out: Path | None = None,
+    command: str = "",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SelectionCard:
+    """Write the chosen rollouts as rows of the normal form, with a card and an entry in dataset_info.json.
+
+    Every sample that is asked for must have been judged before (verdicts.judge_rollouts); those without a verdict count
+    as missing. Memory holds numbers only, some hundred bytes a rollout.
+
+    Args:
+        folder: of the distillation.
+        config: whose selection keys, `dataset` and `dataset_dir` are used.
+        out: .jsonl or .parquet; `selected.jsonl` in the folder by default.
+        command: the command line, for the card.
+        overwrite: replace the file, and an entry of that name which names another file.
+        progress: called with the bytes of rollouts read, and of all.
+
+    Raises:
+        ValueError: the output or the entry is in the way, a file is broken, no row is left (the message counts why), or
+            the folder's rollouts cannot give such a selection.
+    """
+    out = out or folder / "selected.jsonl"
+    check_target(out, overwrite)
+    entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
+    _check_entry(config, entry, overwrite)
+    file = question_file(folder)
+    questions, correct, outcomes = _read_verdicts(folder, config, _read_questions(file))
+    if config.difficulty == "random" and questions.solved.any():
+        raise ValueError(
+            f"{folder}: difficulty random takes questions whether or not the base model solves them, but the "
+            f"{int(questions.solved.sum()):,} that it solved have no rollouts. Distil without base_model_name_or_path."
+        )
+
+    rollouts = shards_of(folder, ROLLOUTS)
+    candidates, found = _read_rollouts(rollouts, config, questions, correct, progress)
+    levels = _levels(questions, config)
+    reasons, words = _fates(questions, candidates, levels, config)
+    kept = np.flatnonzero(reasons == 0)
+    if not len(kept):
+        counts = Counter(words[code] for code in reasons)
+        told = "".join(f"\n  {count:,} {reason}" for reason, count in counts.most_common())
+        raise ValueError(f"{folder}: none of {len(questions):,} questions is kept; nothing was written.{told}")
+
+    fewer = kept[questions.counts[kept][:, _FINISHED].sum(axis=1) < config.samples]
+    with Lines(rollouts) as lines, spooled(out, _rows(file, kept, candidates, lines, levels, config)) as spool:
+        with published([out]):
+            written = write_spool(spool, out)
+            card = SelectionCard(
+                command=command,
+                config=config,
+                output={"file": out.name, "rows": written.rows, "bytes": written.bytes, "sha256": written.sha256},
+                entry={config.dataset: entry},
+                media_dir=str(file.parent),
+                questions=len(questions),
+                kept=len(kept),
+                dropped=_count(reasons, words),
+                rollouts=found,
+                outcomes=outcomes,
+                malformed=dict(candidates.malformed.most_common()),
+                candidates=len(candidates.question),
+                candidates_kept=int(np.isin(candidates.question, kept).sum()),
+                levels=_by_level(questions, levels, kept),
+                sources=_by_source(questions, levels, kept, config),
+                fewer=len(fewer),
+            )
+            write_card(out, card)
+
+    _write_entry(config, entry)
+    return card
+
+
+def choose(
+    folder: Path,
+    overrides: Sequence[str] = (),
+    out: Path | None = None,
+    command: str = "",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SelectionCard:
+    """Judge what a folder's rollouts still lack, then `select` from them.
+
+    Where a run writes to the folder, which judges by itself, only the verdicts that are there count.
+
+    Args:
+        folder: of the distillation.
+        overrides: `key=value` of selection keys, `dataset` or `dataset_dir`.
+        out: `selected.jsonl` in the folder by default, NAME.jsonl for another `dataset` than the configuration's.
+        command: see `select`.
+        overwrite: see `select`.
+        progress: see `select`.
+
+    Raises:
+        ValueError: see `select`; or an override of another key.
+    """
+    free = {*BLOCKS["selection"], "dataset", "dataset_dir"}
+    if wrong := [key for key, *_ in (override.split("=") for override in overrides) if key not in free]:
+        raise ValueError(f"{', '.join(wrong)}: not a key of the selection; these are {', '.join(sorted(free))}.")
+
+    before = read_folder(folder)
+    config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
+    out = out or folder / ("selected.jsonl" if config.dataset == before.dataset else f"{config.dataset}.jsonl")
+    check_target(out, overwrite)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(folder))
+        except ValueError:
+            pass  # a run writes to it
+        else:
+            judge_rollouts(folder, len(os.sched_getaffinity(0)))
+
+        return select(folder, config, out, command, overwrite, progress)
+
+
+def long_thought_of(response: str, response_format: str) -> LongThought:
+    """Return the long thought in a response, as one that can be trained on.
+
+    Args:
+        response: as the model gave it.
+        response_format: `four_markers`, as a D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
+
+    Raises:
+        RejectedRow: the response is malformed, or holds a control token.
+    """
+    try:
+        thought = split(response) if response_format == "virgo_dqvq" else LongThought.parse(response)
+    except MalformedThought as error:
+        raise RejectedRow(REASONS[error.reason]) from None
+
+    check_example(Example(id="rollout", question="question", response=thought))
+    return thought
+
+
+def is_binary(question: VisualQuestion) -> bool:
+    """Whether a coin answers the question right half of the time: yes or no, or two options."""
+    gold = str(question.gold).strip().casefold()
+    return question.kind == "boolean" or len(question.options) == 2 or gold in ("yes", "no", "true", "false")
+
+
+def training_row(question: VisualQuestion, thought: LongThought, id: str | None = None) -> Example:
+    """Return what is trained on: the question as it was asked, without the prefix that the recipe adds, and the thought."""
+    gold = question.gold
+    return Example(
+        id=id or question.id,
+        question=IMAGE * len(question.images) + asked_text(question),  # as `make_prompt` puts it
+        response=thought,
+        images=question.images,
+        answer=gold if isinstance(gold, str) else json.dumps(gold, ensure_ascii=False),
+        source=question.source,
+    )
+
+
+def most_diverse(responses: Sequence[str], count: int) -> list[int]:
+    """Return the positions of `count` responses that have little in common, in the order in which they were taken.
+
+    The first is taken, then again and again the one whose largest overlap with those taken is smallest, of equal ones the
+    first. Overlap: shared sequences of five words over all of both (Jaccard). OpenMMReasoner keeps up to eight correct
+    traces of a question as they come, without looking at diversity; this is our choice.
+
+    >>> most_diverse(["a b c d e f", "a b c d e f g", "v w x y z"], 2)
+    [0, 2]
+    """
+    grams = [_grams(response) for response in responses]
+    taken = [0]
+    nearest = np.zeros(len(responses))
+    while len(taken) < min(count, len(responses)):
+        nearest = np.maximum(nearest, [_overlap(grams[taken[-1]], other) for other in grams])
+        nearest[taken] = np.inf
+        taken.append(int(nearest.argmin()))
+
+    return taken
+
+
+def _grams(response: str) -> np.ndarray:
+    words = word_hashes(response.casefold().split())
+    return np.unique(sequence_hashes(words, min(SEQUENCE, max(1, len(words)))))
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    shared = len(np.intersect1d(first, second, assume_unique=True))
+    return shared / max(1, len(first) + len(second) - shared)
+
+
+def _read_questions(path: Path) -> _Questions:
+    hashes, source, binary = array("Q"), array("H"), bytearray()
+    sources: dict[str, int] = {}
+    for question in read_questions(path):
+        hashes.append(hash_of(question.id))
+        source.append(sources.setdefault(question.source, len(sources)))
+        binary.append(is_binary(question))
+
+    count = len(hashes)
+    if not count:
+        raise ValueError(f"{path}: no questions in the file.")
+
+    if len(np.unique(np.frombuffer(hashes, np.uint64))) < count:
+        raise ValueError(
+            f"{path}: an id stands there twice. Make the file again with virgo-factory distill questions."
+        )
+
+    return _Questions(
+        hashes=np.frombuffer(hashes, np.uint64),
+        source=np.frombuffer(source, np.uint16),
+        sources=list(sources),
+        binary=np.frombuffer(binary, np.bool_),
+        counts=np.zeros((count, len(OUTCOMES)), np.uint16),
+        solved=np.zeros(count, bool),
+        unaskable=np.zeros(count, bool),
+    )
+
+
+def _read_verdicts(
+    folder: Path, config: DistillConfig, questions: _Questions
+) -> tuple[_Questions, set[int], dict[str, int]]:
+    """Fill in what the verdicts say; return with it the hashes of the correct rollouts, and the outcomes of the samples."""
+    seen: set[int] = set()
+    correct: set[int] = set()
+    outcomes: Counter = Counter()
+    for verdict in read_verdicts(folder):
+        key = hash_of(*verdict.key)
+        place = questions.place(hash_of(verdict.question))
+        if key in seen or place is None:
+            continue
+
+        seen.add(key)
+        if verdict.sample == GREEDY:
+            questions.solved[place] |= verdict.outcome == CORRECT
+        elif verdict.sample < config.samples:
+            questions.counts[place, OUTCOMES.index(verdict.outcome)] += 1
+            outcomes[verdict.outcome] += 1
+            if verdict.outcome == CORRECT:
+                correct.add(key)
+
+    for dropped in read_dropped(folder):
+        if (place := questions.place(hash_of(dropped.question))) is not None:
+            questions.unaskable[place] = True
+
+    return questions, correct, {name: outcomes[name] for name in OUTCOMES}
+
+
+def _read_rollouts(
+    paths: Sequence[Path],
+    config: DistillConfig,
+    questions: _Questions,
+    correct: set[int],
+    progress: Callable[[int, int], None],
+) -> tuple[_Candidates, dict[str, int]]:
+    """Return the candidates, and how many rollouts there are of which kind."""
+    place_of, sample_of, file_of, start_of, length_of = array("L"), array("l"), array("H"), array("Q"), array("L")
+    malformed: Counter = Counter()
+    names: dict[str, int] = {}
+    why = np.full(len(questions), _WELL_FORMED, np.int16)
+    found: Counter = Counter()
+    left = set(correct)
+    total, before = sum(path.stat().st_size for path in paths), 0
+    for file, path in enumerate(paths):
+        for _, start, row in lines_of(path):
+            progress(before + start, total)
+            place = questions.place(hash_of(row["question"]))
+            kind = "base" if row["sample"] == GREEDY else "samples" if row["sample"] < config.samples else "beyond"
+            found["stray" if place is None else kind] += 1
+            key = hash_of(row["question"], row["model"], row["sample"])
+            if key not in left:
+                continue
+
+            left.discard(key)  # a second row of the same key is the same rollout
+            try:
+                long_thought_of(row["response"], config.response_format)
+            except RejectedRow as error:
+                malformed[error.reason] += 1
+                code = names.setdefault(error.reason, len(names))
+                why[place] = code if why[place] in (_WELL_FORMED, code) else _SEVERAL
+                continue
+
+            place_of.append(place)
+            sample_of.append(row["sample"])
+            file_of.append(file)
+            start_of.append(start)
+            length_of.append(len(row["response"]))
+
+        before += path.stat().st_size
+
+    columns = [_numbers(column) for column in (place_of, sample_of, file_of, start_of, length_of)]
+    order = np.lexsort((columns[1], columns[4], columns[0]))
+    question, sample, file_, start, _ = (column[order] for column in columns)
+    return _Candidates(question, sample, file_, start, malformed, list(names), why), dict(found)
+
+
+def _numbers(values: array) -> np.ndarray:
+    return np.frombuffer(values, f"{'i' if values.typecode.islower() else 'u'}{values.itemsize}") if values else _NONE
+
+
+_NONE = np.empty(0, np.int64)
+_FINISHED = [OUTCOMES.index(name) for name in OUTCOMES]
+_OPEN = OUTCOMES.index("unverifiable")
+
+
+def _levels(questions: _Questions, config: DistillConfig) -> np.ndarray:
+    """Return the difficulty of each question as its place in DIFFICULTIES."""
+    correct = questions.counts[:, 0].astype(int)
+    wrong = questions.counts.sum(axis=1, dtype=int) - correct - questions.counts[:, _OPEN]
+    cases = np.stack([correct, wrong, questions.solved.astype(int)], axis=1)
+    different, which = np.unique(cases, axis=0, return_inverse=True)
+    levels = [
+        DIFFICULTIES.index(difficulty_of(int(right), int(bad), config.samples, bool(solved)))
+        for right, bad, solved in different
+    ]
+    return np.array(levels, np.uint8)[which.reshape(-1)]
+
+
+def _fates(
+    questions: _Questions, candidates: _Candidates, levels: np.ndarray, config: DistillConfig
+) -> tuple[np.ndarray, list[str]]:
+    """Return for each question a code, 0 for kept, and the words of the codes."""
+    words = ["kept"]
+    fates = np.zeros(len(questions), np.int16)
+
+    def drop(mask: np.ndarray, reason: str) -> None:
+        chosen = mask & (fates == 0)
+        if chosen.any():
+            if reason not in words:
+                words.append(reason)
+
+            fates[chosen] = words.index(reason)
+
+    finished = questions.counts.sum(axis=1)
+    drop(questions.unaskable & (finished == 0), "could not be asked")
+    drop(questions.solved, "easy (solved by the base model)")
+    drop(finished == 0, "no rollout was judged")
+    if config.difficulty in ("medium", "hard"):
+        drop(levels == UNDECIDED, "undecided (rollouts are missing or unverifiable)")
+        for name in DIFFICULTIES:
+            if name != config.difficulty:
+                drop(levels == DIFFICULTIES.index(name), f"{name} ({told_level(name, config.samples)})")
+
+    drop(questions.counts[:, 0] == 0, "no correct response")
+    has = np.zeros(len(questions), bool)
+    has[candidates.question] = True
+    for code, reason in [*enumerate(candidates.reasons), (_SEVERAL, "for several reasons")]:
+        drop(~has & (candidates.why == code), f"no correct response is well formed: {reason}")
+
+    drop(~has, "a correct response has a verdict, but is no longer there")
+    order = seeded_order(questions.hashes, np.zeros(len(questions)), config.seed)
+    rank = np.empty(len(questions), np.int64)
+    rank[order] = np.arange(len(order))
+    if config.source_quota:
+        for code, name in enumerate(questions.sources):
+            if (wanted := config.sources.get(name)) is not None:
+                left = np.flatnonzero((fates == 0) & (questions.source == code))
+                beyond = np.zeros(len(questions), bool)
+                beyond[left[np.argsort(rank[left])][wanted:]] = True
+                drop(beyond, "beyond the number asked of its source")
+
+    if config.max_binary_share is not None and config.max_binary_share < 1:
+        binary = np.flatnonzero((fates == 0) & questions.binary)
+        others = int(((fates == 0) & ~questions.binary).sum())
+        share = config.max_binary_share
+        most = int(others * share / (1 - share) + 1e-9)
+        beyond = np.zeros(len(questions), bool)
+        beyond[binary[np.argsort(rank[binary])][most:]] = True
+        drop(beyond, "beyond the share of yes/no questions (max_binary_share)")
+
+    return fates, words
+
+
+def _rows(
+    file: Path,
+    kept: np.ndarray,
+    candidates: _Candidates,
+    lines: Lines,
+    levels: np.ndarray,
+    config: DistillConfig,
+) -> Iterator[dict[str, Any]]:
+    is_kept = np.zeros(len(levels), bool)
+    is_kept[kept] = True
+    for place, question in enumerate(read_questions(file)):
+        if not is_kept[place]:
+            continue
+
+        there = range(len(candidates.question))[candidates.of(place)]
+        if config.responses == "shortest":
+            there = there[:1]
+
+        read = ((at, lines.read(int(candidates.file[at]), int(candidates.start[at]))["response"]) for at in there)
+        responses = dict(read)
+        if config.responses == "diverse":
+            chosen = [list(responses)[at] for at in most_diverse(list(responses.values()), config.diverse)]
+            responses = {at: responses[at] for at in chosen}
+
+        for at in sorted(responses, key=lambda at: candidates.sample[at]):
+            id = question.id if config.responses == "shortest" else f"{question.id}-{candidates.sample[at]}"
+            thought = long_thought_of(responses[at], config.response_format)
+            yield normal_row(
+                check_example(training_row(question, thought, id)), difficulty=DIFFICULTIES[levels[place]]
+            )
+
+
+def _count(fates: np.ndarray, words: Sequence[str]) -> dict[str, int]:
+    counts = np.bincount(fates, minlength=len(words))
+    return {words[code]: int(counts[code]) for code in range(1, len(words))}
+
+
+def _by_level(questions: _Questions, levels: np.ndarray, kept: np.ndarray) -> dict[str, dict[str, int]]:
+    """Return level -> questions, of them yes/no, kept, of them yes/no."""
+    is_kept = np.zeros(len(questions), bool)
+    is_kept[kept] = True
+    found = {}
+    for code, name in enumerate(DIFFICULTIES):
+        there = levels == code
+        if there.any():
+            found[name] = {
+                "questions": int(there.sum()),
+                "binary": int((there & questions.binary).sum()),
+                "kept": int((there & is_kept).sum()),
+                "binary_kept": int((there & is_kept & questions.binary).sum()),
+            }
+
+    return found
+
+
+def _by_source(
+    questions: _Questions, levels: np.ndarray, kept: np.ndarray, config: DistillConfig
+) -> dict[str, dict[str, int | None]]:
+    """Return source -> questions of each level, kept, and how many were wanted."""
+    is_kept = np.zeros(len(questions), bool)
+    is_kept[kept] = True
+    found = {}
+    for code, name in enumerate(questions.sources):
+        there = questions.source == code
+        numbers = np.bincount(levels[there], minlength=len(DIFFICULTIES))
+        found[name] = {
+            "questions": int(there.sum()),
+            **{level: int(number) for level, number in zip(DIFFICULTIES, numbers, strict=True)},
+            "kept": int((there & is_kept).sum()),
+            "wanted": config.sources.get(name),
+        }
+
+    return found
+
+
+def _check_entry(config: DistillConfig, entry: Mapping[str, Any], overwrite: bool) -> None:
+    """Raise ValueError where dataset_info.json has the name for another file."""
+    there = read_info(config.dataset_dir).get(config.dataset)
+    if there is None or overwrite:
+        return
+
+    if not _reads_the_same(config, there, entry):
+        raise ValueError(
+            f"{config.dataset_dir / INFO}: {config.dataset} is there already: {json.dumps(there, ensure_ascii=False)}. "
+            "Choose another name (dataset=NAME), or replace that entry with --overwrite."
+        )
+
+
+def _write_entry(config: DistillConfig, entry: Mapping[str, Any]) -> None:
+    path = (config.dataset_dir / INFO).resolve()  # a link stays a link
+    text = read_text(path) if path.exists() else "{}\n"
+    there = read_info(config.dataset_dir).get(config.dataset, {})
+    if not _reads_the_same(config, there, entry):
+        text, _, _ = merge_entries(text, {config.dataset: dict(entry)}, force=True)
+        replace_file(path, text.encode("utf-8"))
+
+
+def _reads_the_same(config: DistillConfig, there: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    names = [os.path.abspath(config.dataset_dir / str(row.get("file_name"))) for row in (there, entry)]
+    return names[0] == names[1] and there.get("formatting") == entry["formatting"]
