@@ -1,0 +1,144 @@
+"""What a source gives, before pictures are looked at: a question, or why a row gives none. Pure."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.adapters.row import RejectedRow, bare
+from virgo_factory.answers.options import LETTERS
+from virgo_factory.distill.sources.json_items import json_items
+
+
+Picture = str | Callable[[], Any]
+"""A path below the folder of the source, or what returns a picture's bytes (None where there are none)."""
+
+_SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "dev": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a raw row asks; attributes as in VisualQuestion."""
+
+    question: str
+    gold: Any
+    options: tuple[str, ...] = ()
+    kind: str | None = None
+    unit: str | None = None
+    grading: str = "math"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One question of a source.
+
+    Attributes:
+        id: in its source.
+        origin: where it was read, for people.
+        asked: the question, or why there is none.
+        pictures: in the order in which they are shown.
+        split: "train", "val" or "test" where the names of the source's files say it.
+        is_first: whether it is its row's first; a row of LLaVA-OneVision may hold several.
+    """
+
+    id: str
+    origin: str
+    asked: Asked | RejectedRow
+    pictures: tuple[Picture, ...] = ()
+    split: str | None = None
+    is_first: bool = True
+
+
+def attempt(ask: Callable[[Mapping[str, Any]], Asked], raw: Any) -> Asked | RejectedRow:
+    """Return what a raw row asks, or the reason why it asks nothing (`raw` itself where that is one already)."""
+    if isinstance(raw, RejectedRow):
+        return raw
+
+    if not isinstance(raw, Mapping):
+        return RejectedRow("not an object", f"found {type(raw).__name__}")
+
+    try:
+        return ask(raw)
+    except RejectedRow as error:
+        return bare(error)
+
+
+def object_in(*paths: Path) -> dict[str, Any] | RejectedRow:
+    """Return the members of small JSON files together, or why there are none: one broken file of many is one row."""
+    try:
+        return {name: value for path in paths for name, value in json_items(path)}
+    except (ValueError, OSError) as error:
+        return RejectedRow("its file cannot be read", str(error))
+
+
+def chosen(options: Sequence[str], place: int) -> str:
+    """Return the gold answer of a choice question: the option's text, or its letter where the text stands there twice.
+
+    The text, since a letter or a number may be the text of another option.
+
+    Raises:
+        RejectedRow: there is no option at this place (counted from 0).
+
+    >>> chosen(("B", "A"), 0), chosen(("2", "2", "3"), 1)
+    ('B', 'B')
+    """
+    if not 0 <= place < len(options):
+        raise RejectedRow("the gold answer is none of the options", f"{place + 1} of {len(options)}")
+
+    return options[place] if options.count(options[place]) == 1 else LETTERS[place]
+
+
+def letter_place(letter: Any) -> int:
+    """Return the place (from 0) of an option's letter.
+
+    Raises:
+        RejectedRow: it is no letter.
+    """
+    if isinstance(letter, str) and len(letter.strip()) == 1 and letter.strip().upper() in LETTERS:
+        return LETTERS.index(letter.strip().upper())
+
+    raise RejectedRow("no gold answer" if letter in (None, "") else "the gold answer is no letter", f"{letter!r}"[:60])
+
+
+def texts_of(value: Any, column: str) -> tuple[str, ...]:
+    """Return a list of texts or numbers as texts; () for None.
+
+    Raises:
+        RejectedRow: it is something else.
+    """
+    if value is None:
+        return ()
+
+    if not isinstance(value, list) or not all(isinstance(part, str | int | float) for part in value):
+        raise RejectedRow(f"{column} is not a list of texts", f"found {type(value).__name__}")
+
+    return tuple(str(part).strip() for part in value)
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a file's or folder's name says.
+
+    >>> (
+    ...     split_of("CLEVR_val_questions.json"),
+    ...     split_of("problems_test1k"),
+    ...     split_of("testament.json"),
+    ...     split_of("train1"),
+    ... )
+    ('val', 'test', None, 'train')
+    """
+    for part in re.split(r"[^a-z0-9]+", name.lower()):
+        if found := _SPLITS.get(part.rstrip("0123456789k")):
+            return found
+
+    return None
+
+
+def train_first(paths: Sequence[Path], root: Path) -> list[tuple[Path, str | None]]:
+    """Return paths below a folder with their splits, those of the train split first, else in the order of their names."""
+    told = []
+    for path in sorted(paths):
+        parts = path.relative_to(root).parts
+        told.append((path, next(filter(None, map(split_of, parts)), None)))
+
+    return sorted(told, key=lambda entry: entry[1] != "train")
