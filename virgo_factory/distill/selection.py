@@ -25,6 +25,7 @@ from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.lines import Lines, hash_of, lines_of, shards_of
 from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.distill.questions import is_binary
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.distill.store import ROLLOUTS, lock, read_dropped
@@ -52,7 +53,7 @@ class _Questions:
     """What is known of each question, in the order of the file: some 40 bytes each.
 
     Attributes:
-        hashes: of the ids. source: place in `sources`. binary: see `is_binary`.
+        hashes: of the ids. source: place in `sources`. binary: see `questions.is_binary`.
         counts: (questions, outcomes) of the samples. solved: by the base model.
         order, ordered: the places by ascending hash, and these hashes.
     """
@@ -236,12 +237,6 @@ def long_thought_of(response: str, response_format: str) -> LongThought:
 
     check_example(Example(id="rollout", question="question", response=thought))
     return thought
-
-
-def is_binary(question: VisualQuestion) -> bool:
-    """Whether a coin answers the question right half of the time: yes or no, or two options."""
-    gold = str(question.gold).strip().casefold()
-    return question.kind == "boolean" or len(question.options) == 2 or gold in ("yes", "no", "true", "false")
 
 
 def training_row(question: VisualQuestion, thought: LongThought, id: str | None = None) -> Example:
