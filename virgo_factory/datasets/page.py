@@ -56,12 +56,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a card; `folded` ones open on a click."""
+    """A part of a card; `folded` ones open on a click, `apart` ones have a line above."""
 
     title: str
     content: Sequence[Text | Picture]
     folded: bool = False
     note: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,12 @@ def _card(card: Card) -> Iterator[str]:
     for section in card.sections:
         note = f" <small>{_escape(section.note)}</small>" if section.note else ""
         heading = f"{_escape(section.title)}{note}"
-        yield f"<details><summary>{heading}</summary>" if section.folded else f"<section><h3>{heading}</h3>"
+        apart = ' class="apart"' if section.apart else ""
+        yield (
+            f"<details{apart}><summary>{heading}</summary>"
+            if section.folded
+            else f"<section{apart}><h3>{heading}</h3>"
+        )
         yield '<div class="content">'
         for piece in section.content:
             yield _picture(piece) if isinstance(piece, Picture) else _text(piece)
@@ -251,6 +257,7 @@ h1 { font-size: 1.45rem; margin: 0 0 .8rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 h3, summary { font-size: .85rem; font-weight: 600; margin: .9rem 0 .35rem; }
 summary { cursor: pointer; }
+.apart { border-top: 1px solid var(--line); margin-top: .9rem; }
 small, figcaption, th, dt, output { color: var(--dim); font-weight: 400; font-size: .82rem; }
 h2 small { border: 1px solid var(--line); border-radius: 1rem; padding: .05rem .55rem; margin-left: .35rem; }
 article { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2rem;

@@ -8,20 +8,20 @@ from pathlib import Path
 from virgo_factory.answers import REASONS
 from virgo_factory.datasets.media import BadMedia, resolve_image
 from virgo_factory.datasets.page import Card, Picture, Section, Table, Text, scaled, write_page
-from virgo_factory.distill.question import FILE, VisualQuestion, read_questions
+from virgo_factory.distill.question import VisualQuestion, read_questions
 from virgo_factory.distill.rollout import GREEDY, Rollout
 from virgo_factory.distill.status import (
+    DROPPED,
     LENGTH_STEP,
     OUTCOMES,
     UNJUDGED,
-    Group,
     Status,
     duration,
     summarise,
     thought_of,
 )
 from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import DIFFICULTIES, RolloutVerdict, read_verdicts
+from virgo_factory.distill.verdicts import DIFFICULTIES, RolloutVerdict, question_file, read_verdicts
 
 
 END_SHOWN = 600
@@ -62,13 +62,12 @@ def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int =
     status = summarise(folder, questions, seed)
     cards = (card_of(seen, status, folder) for seen in look_at(folder, status.chosen))
     title = f"Distillation {status.config.dataset}"
-    tables = [Table("By source", COLUMNS, [row_of(name, group) for name, group in groups_of(status)])]
-    return write_page(path, title, cards, summary_of(status), plots_of(status), LEGEND, tables)
+    return write_page(path, title, cards, summary_of(status), plots_of(status), LEGEND, tables_of(status))
 
 
 def look_at(folder: Path, chosen: Mapping[str, str]) -> Iterator[Seen]:
     """Yield the chosen questions (id -> difficulty) with all their rollouts, in the order in which they were chosen."""
-    questions = {question.id: question for question in read_questions(folder / FILE) if question.id in chosen}
+    questions = {question.id: question for question in read_questions(question_file(folder)) if question.id in chosen}
     verdicts = {verdict.key: verdict for verdict in read_verdicts(folder) if verdict.question in chosen}
     rollouts: dict[str, dict[int, Rollout]] = {id: {} for id in chosen}
     for rollout in read_rollouts(folder):
@@ -115,13 +114,13 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
     note = " · ".join(filter(None, notes))
     thought = thought_of(rollout.response, response_format)
     if thought:
-        yield Section(f"{who}: {outcome}", [Text(thought.solution, colour)], note=note)
+        yield Section(f"{who}: {outcome}", [Text(thought.solution, colour)], note=note, apart=True)
         yield Section("Thought", [Text(thought.thought)], True, f"{len(thought.thought):,} characters")
         return
 
     end = rollout.response[-END_SHOWN:].lstrip()
     is_whole = len(rollout.response) <= END_SHOWN
-    yield Section(f"{who}: {outcome}", [Text(end if is_whole else f"... {end}", colour)], note=note)
+    yield Section(f"{who}: {outcome}", [Text(end if is_whole else f"... {end}", colour)], note=note, apart=True)
     if not is_whole:
         told = f"{len(rollout.response):,} characters, not one thought and one solution"
         yield Section("Whole response", [Text(rollout.response)], True, told)
@@ -156,24 +155,24 @@ def _pictures(question: VisualQuestion, folder: Path) -> Iterator[Picture]:
             yield Picture(b"", f"{name}: {error}")
 
 
-COLUMNS = (
-    *("source", "questions", "yes/no", *DIFFICULTIES, "rollouts", *OUTCOMES),
-    *("tokens", "accepted", "tokens per accepted"),
-)
-
-
-def groups_of(status: Status) -> list[tuple[str, Group]]:
-    """Return the sources and, where there are several, all of them together."""
+def tables_of(status: Status) -> list[Table]:
+    """Return the questions and the rollouts by source, all of them in the last line where there are several."""
     groups = list(status.by_source.items())
-    return [*groups, ("all", status.all)] if len(groups) > 1 else groups
+    if len(groups) > 1:
+        groups.append(("all", status.all))
 
+    questions, rollouts = [], []
+    for name, group in groups:
+        levels = [group.levels[level] for level in (*DIFFICULTIES, DROPPED)]
+        questions.append([name, *(f"{count:,}" for count in (group.questions, group.binary, *levels))])
+        outcomes = [group.outcomes[outcome] for outcome in OUTCOMES]
+        numbers = [f"{count:,}" for count in (group.rollouts, *outcomes, group.accepted, group.tokens)]
+        rollouts.append([name, *numbers, f"{group.tokens_per_accepted or 0:,.0f}" if group.accepted else "-"])
 
-def row_of(name: str, group: Group) -> list[str]:
-    """Return a source's cells under COLUMNS."""
-    numbers = [group.questions, group.binary, *(group.levels[level] for level in DIFFICULTIES), group.rollouts]
-    numbers += [*(group.outcomes[outcome] for outcome in OUTCOMES), group.tokens, group.accepted]
-    per_row = group.tokens_per_accepted
-    return [name, *(f"{number:,}" for number in numbers), f"{per_row:,.0f}" if per_row else ""]
+    return [
+        Table("Questions", ("source", "questions", "yes/no", *DIFFICULTIES, "cannot be asked"), questions),
+        Table("Rollouts", ("source", "rollouts", *OUTCOMES, "accepted", "tokens", "per accepted"), rollouts),
+    ]
 
 
 def summary_of(status: Status) -> list[tuple[str, str]]:

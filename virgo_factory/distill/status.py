@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ import numpy as np
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.adapters.virgo_dqvq import split
 from virgo_factory.distill.config import DistillConfig, read_folder, shapes
-from virgo_factory.distill.question import FILE, read_questions
+from virgo_factory.distill.question import VisualQuestion, read_questions
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.store import read_dropped, read_rollouts
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, read_verdicts
+from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, question_file, read_verdicts
 from virgo_factory.thought import LongThought, MalformedThought
 
 
@@ -152,8 +152,7 @@ class _Questions:
         self.index: dict[str, int] = {}
         self.sources: dict[str, int] = {}
         source, binary = bytearray(), bytearray()
-        path = folder / FILE
-        for question in read_questions(path) if path.is_file() else ():
+        for question in _questions_of(folder):
             self.index[question.id] = len(self.index)
             name = question.source if len(self.sources) < MOST_SOURCES or question.source in self.sources else OTHERS
             source.append(self.sources.setdefault(name, len(self.sources)))
@@ -177,7 +176,7 @@ class _Questions:
 
     def judge(self, verdict: Any) -> None:
         if place := self.place(verdict.question, verdict.sample):
-            self.code[place] = 1 + OUTCOMES.index(verdict.outcome)
+            self.code[place] = _CODES.get(verdict.outcome, 0)
 
     def add(self, rollout: Any) -> None:
         place = self.place(rollout.question, rollout.sample)
@@ -291,16 +290,29 @@ class _Questions:
 
         chosen: dict[str, str] = {}
         share = _shares({level: len(ids) for level, ids in drawn.items()}, count)
-        for level in sorted(drawn):
-            for _, id in sorted(drawn[level])[: share[level]]:
-                chosen[id] = _LEVELS[level]
+        for level in MOST_TELLING:
+            place = _LEVELS.index(level)
+            for _, id in sorted(drawn.get(place, ()))[: share.get(place)]:
+                chosen[id] = level
 
         return chosen
 
 
+def _questions_of(folder: Path) -> Iterator[VisualQuestion]:
+    try:
+        path = question_file(folder)
+    except ValueError:
+        return  # none yet: a run that is still collecting them
+
+    yield from read_questions(path)
+
+
+_CODES = {outcome: place for place, outcome in enumerate(OUTCOMES, start=1)}
 _LEVELS = (*DIFFICULTIES, DROPPED)
-_CORRECT = 1 + OUTCOMES.index("correct")
-_UNVERIFIABLE = 1 + OUTCOMES.index("unverifiable")
+MOST_TELLING = ("medium", "hard", "unsolved", "undecided", "easy", DROPPED)
+"""The order in which questions of these difficulties are shown."""
+
+_CORRECT, _UNVERIFIABLE = _CODES["correct"], _CODES["unverifiable"]
 
 
 def _named(levels: np.ndarray) -> dict[str, int]:

@@ -132,7 +132,7 @@ def _table(columns):
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -178,7 +178,7 @@ def _rollouts(found):
     """Return the table of rollouts by source: outcomes, and what a row costs."""
     from virgo_factory.distill.status import OUTCOMES
 
-    table = _table(["rollouts", *OUTCOMES, "tokens", "accepted", "tokens per accepted"])
+    table = _table(["rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"])
     for name, group, style in _groups(found):
         per_row = group.tokens_per_accepted
         table.add_row(
