@@ -169,6 +169,11 @@ def is_blank(gold: Any) -> bool:
     return gold is None or gold == [] or (isinstance(gold, str) and not gold.strip()) or gold != gold
 
 
+def is_binary(question: VisualQuestion) -> bool:
+    """Whether a coin would answer it half of the time."""
+    return question.kind == "boolean" or len(question.options) == 2
+
+
 def check_texts(question: VisualQuestion) -> None:
     """Raise RejectedRow if a text is empty, is not valid Unicode, or would be read as anything but text.
 

@@ -67,9 +67,16 @@ def read(source: str, origin: str, downloads: Path) -> Iterator[Found]:
     import pyarrow.parquet as pq
 
     config = CONFIG_OF[source]
-    shards, revision = shards_of(origin, [config], {}, None)
+    downloads.mkdir(parents=True, exist_ok=True)
+    try:
+        shards, revision = shards_of(origin, [config], {}, None)
+    except ValueError as error:  # which speaks of another verb's options
+        remedy = str(error).replace(
+            "Name one with --config, in quotes.", f"Leave {source} out of sources, or set onevision."
+        )
+        raise ValueError(remedy.replace("with --source", "with onevision")) from None
+
     for shard in shards[config]:
-        downloads.mkdir(parents=True, exist_ok=True)
         with opened(origin, shard, revision, downloads) as path:
             try:
                 with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
