@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from virgo_factory.adapters.row import CONTROL_TOKENS
+from virgo_factory.answers.options import LETTERS, inline_options
 from virgo_factory.datasets.image_size import ImageProcessor, image_tokens
 from virgo_factory.datasets.images import inspect
 from virgo_factory.datasets.media import find_image
@@ -62,9 +63,8 @@ def make_prompt(
         ValueError: a picture is missing, outside the folder or unreadable, or the text holds a control token of the
             model; the message names the question.
     """
-    text = add_prefix(IMAGE * len(question.images) + asked_text(question), prefix).removeprefix(
-        IMAGE * len(question.images)
-    )
+    places = IMAGE * len(question.images)
+    text = add_prefix(places + asked_text(question), prefix).removeprefix(places)
     if found := next((token for token in (IMAGE, *CONTROL_TOKENS) if token in text), None):
         raise ValueError(f"question {question.id}: {found} in its text would be read as a control token. Drop it.")
 
@@ -85,15 +85,11 @@ def asked_text(question: VisualQuestion) -> str:
     'Which one?\n(A) x\n(B) y'
     """
     text = question.question.strip()
-    if all(option in text for option in question.options):
+    if len(inline_options(text)) == len(question.options):
         return text
 
-    lines = [f"({_letter(position)}) {option}" for position, option in enumerate(question.options)]
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]
     return "\n".join([text, *lines])
-
-
-def _letter(position: int) -> str:
-    return chr(ord("A") + position)
 
 
 def _picture(

@@ -21,10 +21,10 @@ from virgo_factory.distill import guard
 HOST = "127.0.0.1"
 STREAM_INTERVAL = 32
 """Tokens in one event of a stream: one event a token costs server and client a processor core at 64 streams."""
-CPU_ARGUMENTS = ("--enforce-eager", "--gpu-memory-utilization", "0.3")
-"""What the CPU build needs: compiling takes minutes there, and it takes a share of the machine's memory for granted."""
-CPU_CACHE_GIB = "4"
-"""Memory for keys and values there, where the user has not set VLLM_CPU_KVCACHE_SPACE."""
+CPU_ARGUMENTS = ("--enforce-eager", "--skip-mm-profiling")
+"""Of the CPU build: compiling, and measuring the largest possible picture, cost it minutes at every start."""
+CPU_CACHE_GIB = "2"
+"""Its memory for keys and values, where VLLM_CPU_KVCACHE_SPACE is not set: its own default is most of the machine's."""
 
 
 class ServerError(RuntimeError):
