@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -352,22 +353,19 @@ def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]
     """
     copy = reduce_checkpoint(folder, work / "reduced")
     tried = {"transformers": _TRANSFORMERS} | ({"vllm": _VLLM} if vllm else {})
-    found = []
-    for name, code in tried.items():
-        run = subprocess.run([sys.executable, "-c", code, str(copy)], capture_output=True, text=True, timeout=900)
-        lines = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines() or ["no output"]
-        told = next((line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)), "")
-        if run.returncode == 0 and told:
-            found.append(Diagnosis(f"{name} loads it", "ok", told))
-        else:
-            said = next(
-                (line for line in reversed(lines) if re.match(r"\w*(Error|Exception|Exit)\b", line)), lines[-1]
-            )
-            found.append(
-                Diagnosis(f"{name} loads it", "error", said[:300], "load the model in Python to see the whole error")
-            )
+    with ThreadPoolExecutor(len(tried)) as pool:  # side by side: most of it is starting up
+        return list(pool.map(lambda name: _try(name, tried[name], copy), tried))
 
-    return found
+
+def _try(name: str, code: str, folder: Path) -> Diagnosis:
+    run = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=900)
+    lines = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines() or ["no output"]
+    told = next((line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)), "")
+    if run.returncode == 0 and told:
+        return Diagnosis(f"{name} loads it", "ok", told)
+
+    said = next((line for line in reversed(lines) if re.match(r"\w*(Error|Exception|Exit)\b", line)), lines[-1])
+    return Diagnosis(f"{name} loads it", "error", said[:300], "load the model in Python to see the whole error")
 
 
 _TRANSFORMERS = """
@@ -392,8 +390,8 @@ _VLLM = """
 import sys
 from vllm import LLM, SamplingParams
 if __name__ == "__main__":
-    llm = LLM(sys.argv[1], enforce_eager=True, max_model_len=1024, gpu_memory_utilization=0.3, seed=0,
-              limit_mm_per_prompt={"image": 1, "video": 0})
+    llm = LLM(sys.argv[1], enforce_eager=True, max_model_len=1024, max_num_batched_tokens=1024, max_num_seqs=1,
+              gpu_memory_utilization=0.3, seed=0, limit_mm_per_prompt={"image": 1, "video": 0}, skip_mm_profiling=True)
     out = llm.chat([{"role": "user", "content": "What is this?"}], SamplingParams(max_tokens=4, temperature=0))
     print(f"told: {len(out[0].prompt_token_ids)} prompt tokens read, {len(out[0].outputs[0].token_ids)} written")
 """

@@ -49,15 +49,15 @@ from virgo_factory.preflight.models import find_shape
 from virgo_factory.preflight.zero import read_zero
 
 
-STEPS = 3
+STEPS = 2
 """Steps an epoch, that is to the checkpoint; the run has two epochs, and is killed one step behind the checkpoint."""
 
 ACCUMULATION = 2
 PER_DEVICE = 2
 """At most; the rows of a step otherwise follow the recipe."""
 
-LOGITS = 160_000_000
-"""Elements of a micro-batch's logits: 0.6 GB in float32, 2 GB with gradients and copies, a second or two of a CPU core."""
+LOGITS = 100_000_000
+"""Elements of a micro-batch's logits: 0.4 GB in float32, 1.2 GB with gradients and copies, a second of a CPU core."""
 
 LONGEST = 4096
 """Tokens; a longer row is cut whatever the vocabulary."""
@@ -565,7 +565,7 @@ def longest_tokens(vocabulary: int, sequences: int) -> int:
     """Return how long a row may be, in tokens, for minutes on a CPU; a multiple of 8.
 
     >>> longest_tokens(152064, 1), longest_tokens(1600, 2)
-    (1048, 4096)
+    (656, 4096)
     """
     return max(min(LOGITS // (vocabulary * sequences), LONGEST) // 8 * 8, 256)
 
