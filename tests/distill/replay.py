@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import hashlib
 import json
+import logging
 import os
 import random
 import signal
@@ -172,6 +173,18 @@ def _event(choices: list[dict], **more: Any) -> bytes:
     return b"data: " + json.dumps(content | {"choices": choices} | more, ensure_ascii=False).encode() + b"\n\n"
 
 
+def _counted(events: list[bytes], prompt: int, tokens: int, width: int) -> list[bytes]:
+    """Return events that all carry the tokens so far, as vLLM sends them with continuous_usage_stats."""
+    counts = (min(number * width, tokens) for number in range(len(events)))
+    usages = (
+        f',"usage":{{"prompt_tokens":{prompt},"completion_tokens":{n},"total_tokens":{prompt + n}}}}}' for n in counts
+    )
+    return [
+        event if b'"usage"' in event[-120:] else event[:-3] + usage.encode() + b"\n\n"
+        for event, usage in zip(events, usages, strict=True)
+    ]
+
+
 def _application(state: Replay) -> Any:
     from aiohttp import web
 
@@ -251,6 +264,9 @@ def _application(state: Replay) -> Any:
         usage = {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": prompt_tokens + tokens}
         if (body.get("stream_options") or {}).get("include_usage"):
             events = [*events, _event([], usage=usage)]
+
+        if (body.get("stream_options") or {}).get("continuous_usage_stats"):
+            events = _counted(events, prompt_tokens, tokens, options.tokens_an_event)
 
         events = [*events, b"data: [DONE]\n\n"]
         step = options.events_a_chunk or len(events)
@@ -383,6 +399,7 @@ def _main() -> None:
         if os.getppid() != parent:
             return
 
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # connections are broken on purpose
     state = Replay(read_problems(data), Options(**given))
     with contextlib.suppress(ImportError):
         import uvloop

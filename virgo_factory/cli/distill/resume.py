@@ -1,0 +1,24 @@
+"""`virgo-factory distill resume`: go on with a run that was stopped, with the configuration in its folder."""
+
+from pathlib import Path
+
+import typer
+
+
+def resume(
+    folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
+    overrides: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="Keys that differ: budgets, urls."
+    ),
+    shard: str | None = typer.Option(None, "--shard", metavar="2/8", help="Go on with the second of eight parts."),
+) -> None:
+    """Ask what is still to be asked. Nothing that was finished is asked again."""
+    from virgo_factory.cli.distill.run import go, shard_of
+    from virgo_factory.distill.config import FILE, read_config, read_folder
+
+    read_folder(folder)  # says what is wrong where this is no such folder
+    config = read_config(folder / FILE, overrides or []).model_copy(update={"output_dir": folder})
+    go(config, shard_of(shard))
+
+
+EXAMPLE = ""
