@@ -1,0 +1,219 @@
+"""The configuration of a distillation: every error at once, with its line; no secret in a message or a file."""
+
+import re
+
+import pytest
+
+from virgo_factory.distill.config import (
+    BLOCKS,
+    SHAPING,
+    SOURCES,
+    DistillConfig,
+    config_text,
+    questions_wanted,
+    read_config,
+    read_folder,
+    shapes,
+)
+from virgo_factory.distill.sources import SOURCES as READ
+
+
+GOOD = """\
+### questions
+sources:
+  tabmwp: 3
+  clevr: 4
+
+### rollout model
+model_name_or_path: Qwen/QVQ-72B-Preview
+
+### output
+output_dir: out
+dataset: mine
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes GOOD with more lines behind it and returns the path."""
+
+    def write(more: str = "", text: str = GOOD):
+        path = tmp_path / "config.yaml"
+        path.write_text(text + more, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_good_one(write):
+    config = read_config(write())
+    assert (config.sources, config.samples, config.question_prefix) == ({"tabmwp": 3, "clevr": 4}, 5, "none")
+    assert (config.image_max_pixels, config.image_min_pixels) == (768 * 768, 32 * 32), "LLaMA-Factory's defaults"
+    assert config.base_model_name_or_path is None
+
+
+def test_overrides_are_yaml(write):
+    given = ["urls=[http://a:8000/,https://b:1/v1]", "sources={geos: 2}", "cut_loops=false", "max_hours=0.5", "seed=7"]
+    config = read_config(write(), given)
+    assert config.urls == ("http://a:8000", "https://b:1/v1")
+    assert (config.sources, config.cut_loops, config.max_hours, config.seed) == ({"geos": 2}, False, 0.5, 7)
+
+
+def test_all_errors_at_once_with_their_lines(write):
+    path = write("temperatur: 0.7\ntop_p: 1.5\nsamples: true\ndifficulty: mediun\nseed:\ndataset: b\n")
+    with pytest.raises(ValueError) as told:
+        read_config(path, ["retries=many", "nonsense"])
+
+    first, *lines = str(told.value).splitlines()
+    assert "8 errors; nothing was started" in first
+    expected = [
+        f"{path}:12: temperatur: no such key. Did you mean temperature?",
+        f"{path}:13: top_p: 1.5: expected less than or equal to 1",
+        f"{path}:14: samples: true is not a value of this key",
+        f"{path}:15: difficulty: 'mediun': not one of medium, hard, random, any. Did you mean medium?",
+        f"{path}:16: seed: no value. Give it one, or remove the line",
+        f"{path}:17: dataset: stands in line 11 already",
+    ]
+    assert [line.strip() for line in lines[:6]] == expected
+    assert sum("command line: retries: 'many': expected integer" in line for line in lines) == 1
+    assert sum("command line: nonsense: expected key=value" in line for line in lines) == 1
+
+
+WRONG = [
+    ("model_name_or_path: Qwen/QVQ-72B-Preview", "", "model_name_or_path: missing"),
+    ("clevr: 4", "clevrr: 4", "clevrr: not one of geos"),
+    ("clevr: 4", "clevr: -1", "sources clevr: -1: expected greater than or equal to 0"),
+    ("clevr: 4", "clevr: four", "sources clevr: 'four': expected integer"),
+    ("dataset: mine", "dataset: 'a,b'", "parts names at commas"),
+    ("", "urls: [localhost:8000]", "expected http://HOST:PORT"),
+    ("", "urls: [http://a:1, http://a:1/]", "a URL stands there twice"),
+    ("", "urls: http://a:1", "urls: expected list"),
+    ("", "base_urls: [http://a:1]", "base_model_name_or_path is missing"),
+    ("", "image_min_pixels: 9999999", "more than image_max_pixels"),
+    ("", "max_tokens: 32768", "leaves no room for the question in max_model_len 32768"),
+    ("", "temperature: 0", "makes all 5 samples the same"),
+    ("", "responses: diverse\ndiverse: 6", "6 of only 5 samples"),
+    ("", "base_model_name_or_path: a/b\ndifficulty: random", "leave base_model_name_or_path out"),
+    ("", "question_prefix: no-such-prefix", "no such file exists"),
+    ("", "pool_factor: .nan", "expected"),
+    ("", "max_hours: .inf", "expected a finite number"),
+    ("", "questions: no-such-file.jsonl", "no file no-such-file.jsonl"),
+    ("", "source_dir: no-such-folder", "no folder no-such-folder"),
+    ("", "benchmarks: [no-such.json:question]", "no file no-such.json:question"),
+    ("Qwen/QVQ-72B-Preview", "saves/virgo7b/full/dt/epoch-5", "Train the model first, or name the URLs"),
+    ("", "api_key_env: SURELY_NOT_SET_HERE", "the environment has no SURELY_NOT_SET_HERE"),
+]
+
+
+@pytest.mark.parametrize(("there", "instead", "message"), WRONG, ids=[row[2][:40] for row in WRONG])
+def test_what_is_wrong_is_told(write, there, instead, message):
+    text = GOOD.replace(there, instead) if there else f"{GOOD}{instead}\n"
+    with pytest.raises(ValueError, match=re.escape(message)) as told:
+        read_config(write(text=text))
+
+    assert "errors" not in str(told.value), "one error, told once"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1\n", "not YAML"),
+        ("just text\n", "expected keys and values"),
+        ("", "expected keys and values"),
+        ("day: 2024-13-45\n", "not YAML"),
+        ("? [a, b]\n: 1\n", "not YAML"),
+        ("1: 2\n", "1: no such key"),
+        ("<<: *gone\n", "not YAML"),
+    ],
+)
+def test_a_broken_file_is_told_with_its_name(write, text, message):
+    path = write(text=text)
+    with pytest.raises(ValueError, match=message) as told:
+        read_config(path)
+
+    assert str(path) in str(told.value)
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path):
+    with pytest.raises(ValueError, match="recipes copy"):
+        read_config(tmp_path / "gone.yaml")
+
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read_config(tmp_path / "bytes.yaml")
+
+
+SECRET = "sk-1234567890abcdef"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"api_key: {SECRET}",
+        f"api_key_env: {SECRET}",
+        f"urls: ['http://user:{SECRET}@host:1']",
+        f"urls: [{SECRET}]",
+        f"base_urls: {SECRET}",
+        f"server_args: [--api-key, {SECRET}]",
+        f"server_args: [--api-key={SECRET}]",
+        f"server_args: '--api-key {SECRET}'",
+        f"token: {SECRET}",
+    ],
+)
+def test_a_secret_is_never_repeated(write, line):
+    for in_file, overrides in ((f"{line}\n", []), ("", [line.replace(": ", "=", 1)])):
+        with pytest.raises(ValueError) as told:
+            read_config(write(in_file), overrides)
+
+        assert SECRET not in str(told.value)
+
+
+def test_the_environments_key_is_not_written(write, monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", SECRET)
+    text = config_text(read_config(write("api_key_env: VLLM_API_KEY\n")))
+    assert "api_key_env: VLLM_API_KEY" in text
+    assert SECRET not in text
+
+
+def test_files_are_looked_for_only_where_they_are_needed(write):
+    path = write("questions: gone.jsonl\nsource_dir: gone\n")
+    assert read_config(path, files=False).questions.name == "gone.jsonl"
+
+
+def test_it_is_read_back_from_its_folder_wherever_that_is_now(write, tmp_path):
+    config = read_config(write("questions: config.yaml\nurls: [http://a:1]\n"), files=False)
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    (folder / "distill.yaml").write_text(config_text(config), encoding="utf-8")
+    assert read_folder(folder) == config.model_copy(update={"output_dir": folder})
+    blocks = re.findall(r"^### (.+)$", config_text(config), re.MULTILINE)
+    assert blocks == [block for block in BLOCKS if block in blocks]
+
+
+def test_a_folder_without_a_configuration_is_no_distillation(tmp_path):
+    with pytest.raises(ValueError, match="no folder of a distillation"):
+        read_folder(tmp_path)
+
+
+def test_every_key_has_its_block():
+    listed = [key for keys in BLOCKS.values() for key in keys]
+    assert sorted(listed) == sorted(DistillConfig.model_fields)
+    assert len(set(listed)) == len(listed)
+
+
+def test_sources_are_those_that_can_be_read():
+    assert set(SOURCES) == set(READ)
+
+
+def test_what_shapes_rollouts(write):
+    before = shapes(read_config(write()))
+    free = ["urls=[http://a:1]", "requests_in_flight=1", "max_hours=1", "difficulty=any", "dataset=other", "retries=1"]
+    assert shapes(read_config(write(), free)) == before
+    assert set(before) == set(SHAPING)
+    for override in ("temperature=0.5", "seed=1", "question_prefix=virgo", "samples=4", "sources={geos: 1}"):
+        assert shapes(read_config(write(), [override])) != before
+
+
+def test_questions_wanted(write):
+    assert questions_wanted(read_config(write(), ["pool_factor=1.5"])) == 5 + 6, "each source is rounded up"
+    assert questions_wanted(read_config(write(), ["questions=x.jsonl"], files=False)) is None
