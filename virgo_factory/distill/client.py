@@ -335,6 +335,16 @@ def _client(url: str, api_key: str | None, timeout: float) -> "AsyncOpenAI":
     )
 
 
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """Return what comes through the library as it is: errors in the middle of a stream, and some of aiohttp's."""
+    with contextlib.suppress(ImportError):
+        import aiohttp
+
+        return _http_library().HTTPError, OSError, aiohttp.ClientError
+
+    return _http_library().HTTPError, OSError
+
+
 def _http_library() -> Any:
     """Return the module below the library: httpx, since openai 3 httpx2."""
     import openai
@@ -351,25 +361,28 @@ def _our_errors(url: str, api_key: str | None) -> Iterator[None]:
         yield
     except openai.APIStatusError as error:
         message, status, header = _short(_message(error)), error.status_code, error.response.headers.get("retry-after")
-    except (openai.APIError, _http_library().HTTPError, OSError) as error:
+    except (openai.APIError, *_transport_errors()) as error:
         raise Unavailable(f"{url}: {_reason(error)}".replace(api_key or "\0", "***")) from None
     else:
         return
 
-    text = f"{url}: HTTP {status}: {message}".replace(api_key or "\0", "***")
-    if status == 429 or (status == 503 and header):
-        raise _Busy(text, _seconds(header))
+    raise _of_status(status, f"{url}: HTTP {status}: {message}".replace(api_key or "\0", "***"), header) from None
+
+
+def _of_status(status: int, text: str, retry_after: str | None) -> Exception:
+    if status == 429 or (status == 503 and retry_after):
+        return _Busy(text, _seconds(retry_after))
 
     if status >= 500 or status == 408:
-        raise Unavailable(text)
+        return Unavailable(text)
 
-    if status in (404, 405):
-        raise WrongServer(text)
+    if status in (404, 405) or (status == 400 and "max_tokens" in text and "max_model_len" in text):
+        return WrongServer(text)
 
     if status in (401, 403):
         text += " Name the environment variable that holds the server's key in api_key_env."
 
-    raise Refused(text, status)
+    return Refused(text, status)
 
 
 def _status(error: Exception) -> int | None:
