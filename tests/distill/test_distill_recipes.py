@@ -1,0 +1,148 @@
+"""The recipes of distillations: what a header says is what the file does, and training sees what was rolled out."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from virgo_factory.distill.config import BLOCKS, read_config
+from virgo_factory.distill.estimate import _short, estimate
+
+
+ROOT = Path(__file__).parents[2]
+RECIPES = [f"recipes/distill/{name}.yaml" for name in ("dsd_virgo72b", "dsd_virgo7b", "dqvq_qvq72b")]
+TRAINED_WITH = {
+    "dsd_virgo72b": ("virgo72b_dsd", "virgo72b_dt_dsd"),
+    "dsd_virgo7b": ("virgo7b_dsd", "virgo7b_dt_dsd"),
+    "dqvq_qvq72b": ("virgo72b_dqvq", "virgo7b_dqvq"),
+}
+
+
+def load(name: str) -> dict:
+    """Return a recipe's keys and values."""
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def header(name: str) -> str:
+    """Return the comment lines above the first block as one text."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return " ".join(line.lstrip("#").strip() for line in text[: text.index("\n### ")].splitlines())
+
+
+def test_there_are_no_others():
+    found = {path.stem for path in (ROOT / "recipes/distill").glob("*.yaml")} - {"demo"}
+    assert found == {Path(name).stem for name in RECIPES}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_is_read_without_an_error(name):
+    config = read_config(ROOT / name, files=False)
+    assert config.dataset_dir == Path(".")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_house_style(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert blocks == [block for block in BLOCKS if block in blocks]
+    for block, body in re.findall(r"^### (.+)\n((?:(?!### ).*\n)*)", text, re.MULTILINE):
+        keys = re.findall(r"^(\w+):", body, re.MULTILINE)
+        assert keys == [key for key in BLOCKS[block] if key in keys], "keys in their block, in its order"
+
+    assert max(map(len, text.splitlines())) <= 119
+    assert not [key for key, value in load(name).items() if value in (None, "", [])], "empty keys"
+    for words in ("Paper row:", "Hardware:", "Cost:", "Launch:", "Override:", "Unconfirmed"):
+        assert words in header(name)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_questions_are_those_of_table_1(name, shared_data):
+    import csv
+
+    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
+        table = {row["row"]: int(row["value"]) for row in csv.DictReader(file) if row["table"] == "1"}
+
+    called = {"Geos": "geos", "GeoQA+": "geoqa_plus", "Geometry3K": "geometry3k", "UniGeo": "unigeo"}
+    called |= {"TabMWP": "tabmwp", "FigureQA": "figureqa", "ChartQA": "chartqa", "CLEVR": "clevr"}
+    assert load(name)["sources"] == {called[row]: count for row, count in table.items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_header_agrees_on_the_cost(name):
+    found = estimate(read_config(ROOT / name, files=False))
+    text = header(name)
+    assert f"at most {found.questions:,} questions: {found.base_requests:,} greedy requests" in text
+    assert f"at most {found.requests:,} samples" in text
+    assert f"Tokens written: {_short(found.response_total)} if a response has 2,000 on average" in text
+    assert f"at most {_short(found.most_tokens)}." in text
+
+
+# Bytes of keys and values a token: layers x key-value heads x 128 x 2 x 2, as in QWEN2_VL of tests/test_recipes.py.
+KEYS_AND_VALUES = {"72b": 80 * 8 * 128 * 2 * 2, "7b": 28 * 4 * 128 * 2 * 2}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_header_agrees_on_the_memory(name):
+    config, text = read_config(ROOT / name, files=False), header(name)
+    parallel = config.tensor_parallel_size
+    each = KEYS_AND_VALUES["7b" if "7b" in name.replace("72b", "") else "72b"] / parallel
+    assert re.search(rf"= {each / 1e3:.0f} KB a token", text)
+    requests, tokens, taken = re.search(r"(\d+) requests of ([\d,]+) tokens take (\d+) GB", text).groups()
+    assert int(requests) == config.requests_in_flight / config.data_parallel_size
+    assert int(tokens.replace(",", "")) > config.max_tokens
+    assert int(taken) == round(int(requests) * int(tokens.replace(",", "")) * each / 1e9)
+    assert int(re.search(r"Hardware: (\d+) GPUs", text)[1]) == parallel * config.data_parallel_size
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_training_sees_what_was_rolled_out(name):
+    config = read_config(ROOT / name, files=False)
+    for recipe in TRAINED_WITH[Path(name).stem]:
+        trained = load(f"recipes/{recipe}.yaml")
+        assert trained["question_prefix"] == config.question_prefix
+        assert trained["image_max_pixels"] == config.image_max_pixels
+        assert "image_min_pixels" not in trained, "both take LLaMA-Factory's"
+        assert f"recipes/{recipe}.yaml" in header(name) or "_dt_dsd" in recipe
+        assert name in (ROOT / f"recipes/{recipe}.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "dsd" in name])
+def test_the_models_are_those_of_the_training_recipes(name):
+    size = re.search(r"virgo(\d+b)", name)[1]
+    config, first = read_config(ROOT / name, files=False), load(f"recipes/virgo{size}_dt.yaml")
+    (epoch,) = first["keep_model_at_epochs"]
+    assert config.base_model_name_or_path == first["model_name_or_path"]
+    assert config.model_name_or_path == f"{first['output_dir']}/epoch-{epoch}"
+    assert (config.samples, config.difficulty, config.responses) == (5, "medium", "shortest"), "virgo.md section 3"
+    assert config.response_format == "four_markers"
+
+
+def test_qvq_is_split_by_its_adapter():
+    config = read_config(ROOT / "recipes/distill/dqvq_qvq72b.yaml", files=False)
+    assert (config.response_format, config.difficulty) == ("virgo_dqvq", "any")
+    for size in ("7b", "72b"):
+        assert load(f"recipes/virgo{size}_dqvq.yaml")["media_dir"] == str(config.output_dir)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_entry_reads_what_select_writes(name):
+    config = read_config(ROOT / name, files=False)
+    entry = json.loads((ROOT / "dataset_info.json").read_text(encoding="utf-8"))[config.dataset]
+    assert entry["file_name"] == f"{config.output_dir}/selected.jsonl"
+    assert entry["formatting"] == "long_thought"
+    assert entry["made_by"] == (
+        f"virgo-factory distill run {name} && virgo-factory distill select {config.output_dir}"
+    )
+    for command in entry["made_by"].split(" && "):
+        assert command in header(name)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "dsd" in name])
+def test_the_words_to_train_on_it(name):
+    config, text = read_config(ROOT / name, files=False), header(name)
+    words = re.search(r"dataset=(\S+) \\ media_dir=(\S+) output_dir=(\S+)", text)
+    assert words.groups()[:2] == (config.dataset, str(config.output_dir))
+    (recipe,) = set(re.findall(r"recipes/(virgo\d+b_dsd)\.yaml", text))
+    assert words[3] != load(f"recipes/{recipe}.yaml")["output_dir"]
