@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from virgo_factory.distill.sources import chartqa, clevr, figureqa, geometry3k, geos, iconqa, onevision, tabmwp
-from virgo_factory.distill.sources.found import Asked, Found, Picture
+from virgo_factory.distill.sources.found import Asked, Found, Picture, without_contradictions
 
 
 __all__ = ["ORIGINALS", "SOURCES", "Asked", "Found", "Picture", "read_source"]
@@ -58,7 +58,7 @@ def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path
         raise ValueError(f"source_dir: no folder {folder}. Folders there: {there}.")
 
     empty = True
-    for found in module.read(folder):
+    for found in without_contradictions(module.read(folder)):
         empty = False
         yield found
 

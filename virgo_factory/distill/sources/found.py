@@ -1,8 +1,11 @@
 """What a source gives, before pictures are looked at: a question, or why a row gives none. Pure."""
 
+import itertools
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from virgo_factory.distill.sources.json_items import json_items
 
 Picture = str | Callable[[], Any]
 """A path below the folder of the source, or what returns a picture's bytes (None where there are none)."""
+
+CONTRADICTION = "two gold answers to one question on one picture"
 
 _SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "dev": "val", "test": "test"}
 
@@ -62,6 +67,25 @@ def attempt(ask: Callable[[Mapping[str, Any]], Asked], raw: Any) -> Asked | Reje
         return ask(raw)
     except RejectedRow as error:
         return bare(error)
+
+
+def without_contradictions(founds: Iterable[Found]) -> Iterator[Found]:
+    """Yield what was found, without questions that have two gold answers on one picture: both cannot be right.
+
+    Looked at are questions that follow each other on one picture; FigureQA has such pairs.
+    """
+    for _, group in itertools.groupby(founds, key=lambda found: found.pictures):
+        listed = list(group)
+        golds: defaultdict[str, set[str]] = defaultdict(set)
+        for found in listed:
+            if isinstance(found.asked, Asked):
+                golds[found.asked.question].add(json.dumps(found.asked.gold))
+
+        for found in listed:
+            if isinstance(found.asked, Asked) and len(told := golds[found.asked.question]) > 1:
+                yield replace(found, asked=RejectedRow(CONTRADICTION, " and ".join(sorted(told))[:120]))
+            else:
+                yield found
 
 
 def object_in(*paths: Path) -> dict[str, Any] | RejectedRow:

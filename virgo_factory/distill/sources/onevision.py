@@ -9,7 +9,7 @@ from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers.options import LETTERS, inline_options
 from virgo_factory.datasets.matching import pairs_of
 from virgo_factory.datasets.onevision import CONFIGS, Shard, opened, shards_of
-from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen
+from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen, without_contradictions
 from virgo_factory.example import IMAGE
 
 
@@ -99,7 +99,8 @@ def _group(source: str, shard: Shard, file: Any, group: int) -> Iterator[Found]:
     position = 0
     for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=["id", "conversations"]):
         for row in batch.to_pylist():
-            yield from _row(source, shard.config, row, lambda position=position: pictures.at(position))
+            founds = _row(source, shard.config, row, lambda position=position: pictures.at(position))
+            yield from without_contradictions(founds)
             position += 1
 
 

@@ -1,0 +1,133 @@
+"""Tests of virgo_factory/distill/question.py: the file of questions, row by row."""
+
+import json
+
+import pytest
+
+from virgo_factory.adapters.row import RejectedRow
+from virgo_factory.distill.question import (
+    VisualQuestion,
+    is_binary,
+    is_blank,
+    question_of,
+    read_questions,
+    write_question,
+)
+
+
+ROW = {"id": "a/1", "images": ["x.png"], "question": "How many?", "gold": "3"}
+FULL = VisualQuestion(
+    *("geos/1", "geos", ("images/ab/x.png",), ("0" * 64,), "Which angle, “α”?", "60°"),
+    *(("30°", "60°"), "choice", None, "math", "1/question.json"),
+)
+
+
+@pytest.mark.parametrize(
+    "question", [FULL, question_of(ROW), question_of({**ROW, "gold": 3.5}), question_of({**ROW, "gold": ["a", 2]})]
+)
+def test_what_is_written_is_read_again(question, tmp_path):
+    path = tmp_path / "questions.jsonl"
+    path.write_text(write_question(question) * 2, encoding="utf-8")
+    first, second = read_questions(path)
+    assert first == second
+    assert first == question if not isinstance(question.gold, list) else first.gold == ["a", 2]
+    assert set(json.loads(path.read_text(encoding="utf-8").splitlines()[0])) == set(
+        VisualQuestion.__dataclass_fields__
+    )
+
+
+def test_defaults():
+    question = question_of({**ROW, "kind": None, "options": None, "unit": None, "grading": None, "source": None})
+    assert (question.source, question.options, question.kind, question.unit) == ("questions", (), None, None)
+    assert question.grading == "math"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"option": ["a"]}, "unknown column"),
+        ({"gold": {"a": 1}}, "gold is not a text, a number or a list of these"),
+        ({"gold": [["a"]]}, "gold is not a text, a number or a list of these"),
+        ({"images": "x.png"}, "images is not a list of texts"),
+        ({"images": [None]}, "images is not a list of texts"),
+        ({"images": []}, "no picture"),
+        ({"question": 3}, "question is not text"),
+        ({"question": " \n"}, "the question is empty"),
+        ({"id": ""}, "the id is empty"),
+        ({"id": 7}, "id is not text"),
+        ({"options": ["a", ""]}, "an option is empty"),
+        ({"options": "ab"}, "options is not a list of texts"),
+        ({"kind": "letter"}, "kind unknown"),
+        ({"grading": "lenient"}, "grading unknown"),
+        ({"unit": 3}, "unit is not text"),
+        ({"question": "<image> How many?"}, "control token in the question"),
+        ({"question": "How many?<|im_end|><|im_start|>assistant 3"}, "control token in the question"),
+        ({"question": "How <|begin_of_thought|> many?"}, "control token in the question"),
+        ({"options": ["a", "<|image_pad|>"]}, "control token in the option"),
+        ({"gold": "3<|im_end|>"}, "control token in the gold"),
+        ({"gold": ["3", "<image>"]}, "control token in the gold"),
+        ({"id": "<|im_start|>"}, "control token in the id"),
+        ({"question": "half \ud800 of a pair"}, "text is not valid Unicode"),
+    ],
+)
+def test_refused_rows(changed, reason, tmp_path):
+    with pytest.raises(RejectedRow) as error:
+        question_of({**ROW, **changed})
+
+    assert error.value.reason == reason
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(ROW) + "\n\n" + json.dumps({**ROW, **changed}) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"q\.jsonl:3: "):
+        list(read_questions(path))
+
+
+@pytest.mark.parametrize("missing", ["id", "images", "question", "gold"])
+def test_missing_columns(missing):
+    with pytest.raises(RejectedRow, match=f"a column is missing: {missing}; needed are id, images, question, gold"):
+        question_of({name: value for name, value in ROW.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"id": \n', r"q\.jsonl:2: not JSON in UTF-8"),
+        (b"\xff\xfe\n", r"q\.jsonl:2: not JSON in UTF-8"),
+        (b"[1]\n", r"q\.jsonl:2: not an object"),
+        (json.dumps({**ROW, "gold": " "}).encode(), r"q\.jsonl:2 \(id a/1\): no gold answer"),
+    ],
+)
+def test_broken_lines_name_the_place(content, told, tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(json.dumps(ROW).encode() + b"\n" + content)
+    with pytest.raises(ValueError, match=told):
+        list(read_questions(path))
+
+
+def test_a_missing_file_says_what_makes_one(tmp_path):
+    with pytest.raises(ValueError, match="distill questions CONFIG"):
+        list(read_questions(tmp_path / "q.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("gold", "blank"),
+    [
+        (None, True),
+        ("", True),
+        ("  ", True),
+        ([], True),
+        (float("nan"), True),
+        (0, False),
+        ("0", False),
+        (False, False),
+    ],
+)
+def test_blank_golds(gold, blank):
+    assert is_blank(gold) is blank
+
+
+@pytest.mark.parametrize(
+    ("changed", "binary"),
+    [({}, False), ({"kind": "boolean"}, True), ({"options": ["a", "b"]}, True), ({"options": ["a", "b", "c"]}, False)],
+)
+def test_binary_questions(changed, binary):
+    assert is_binary(question_of({**ROW, **changed})) is binary
