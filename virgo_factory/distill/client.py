@@ -23,11 +23,11 @@ LONGEST_WAIT = 60.0
 """Seconds that a busy server may make us wait before it counts as unavailable."""
 
 
-class Unavailable(Exception):
+class Unavailable(OSError):
     """The server did not answer now: refused or dropped the connection, was silent, or failed. Ask again, or elsewhere."""
 
 
-class Refused(Exception):
+class Refused(ValueError):
     """The server will never answer this request (4xx).
 
     Attributes:
@@ -39,7 +39,7 @@ class Refused(Exception):
         self.status = status
 
 
-class WrongServer(Exception):
+class WrongServer(ValueError):
     """The server is not the one that was meant: not vLLM, not this model, or its context is too small."""
 
 
@@ -262,6 +262,8 @@ class _Stream:
         try:
             for event in json.loads(b"[" + b",".join(data) + b"]"):
                 self._take(event)
+        except (Unavailable, WrongServer):
+            raise
         except (ValueError, TypeError, KeyError, AttributeError):
             raise WrongServer(f"{self._url}: sends events that are not those of vLLM: {_short(repr(data))}") from None
 
@@ -359,6 +361,8 @@ def _our_errors(url: str, api_key: str | None) -> Iterator[None]:
 
     try:
         yield
+    except (Unavailable, Refused, WrongServer):
+        raise
     except openai.APIStatusError as error:
         message, status, header = _short(_message(error)), error.status_code, error.response.headers.get("retry-after")
     except (openai.APIError, *_transport_errors()) as error:

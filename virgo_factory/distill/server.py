@@ -27,7 +27,7 @@ CPU_CACHE_GIB = "2"
 """Its memory for keys and values, where VLLM_CPU_KVCACHE_SPACE is not set: its own default is most of the machine's."""
 
 
-class ServerError(RuntimeError):
+class ServerError(OSError):
     """The server could not be started, or died; the message says why and shows the end of its log."""
 
 
