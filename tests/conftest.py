@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 
@@ -59,3 +61,25 @@ def reduced(tmp_path_factory) -> dict[str, str]:
         "preprocessing_num_workers": "1",
         "logging_steps": "1",
     }
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory):
+    """A function that opens a page in headless Chromium with some more flags and returns what it prints."""
+    program = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+    if not program:
+        pytest.skip("no chromium: apt-get install chromium")
+
+    home = tmp_path_factory.mktemp("chromium")
+
+    def run(url: str, *flags: str) -> str:
+        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
+        command += [f"--user-data-dir={home}", "--virtual-time-budget=5000", *flags, url]
+        environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return run

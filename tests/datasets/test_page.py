@@ -1,10 +1,7 @@
 """Tests of virgo_factory/datasets/page.py: escaping, streaming, and what a real browser makes of a page."""
 
 import io
-import os
 import re
-import shutil
-import subprocess
 import tracemalloc
 from collections import Counter
 from html.parser import HTMLParser
@@ -159,28 +156,6 @@ def test_scaled(image, kind, size, corner):
     saved = Image.open(io.BytesIO(scaled(image)))
     assert (saved.format, saved.size) == (kind, size)
     assert corner is None or saved.convert("RGB").getpixel((0, 0)) == corner
-
-
-@pytest.fixture(scope="session")
-def browse(tmp_path_factory):
-    """A function that opens a page in headless Chromium with some more flags and returns what it prints."""
-    program = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-    if not program:
-        pytest.skip("no chromium: apt-get install chromium")
-
-    home = tmp_path_factory.mktemp("chromium")
-
-    def run(url: str, *flags: str) -> str:
-        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
-        command += [f"--user-data-dir={home}", "--virtual-time-budget=5000", *flags, url]
-        environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The replay server for the tests of this folder."""
+"""The replay server, and folders of distillations, for the tests of this folder."""
 
 import importlib.util
 import sys
@@ -8,14 +8,25 @@ from types import ModuleType
 import pytest
 
 
-@pytest.fixture(scope="session")
-def replaying() -> ModuleType:
-    """The module replay.py, which is no package's."""
-    spec = importlib.util.spec_from_file_location("replay", Path(__file__).with_name("replay.py"))
+def load(name: str) -> ModuleType:
+    """Return a module beside this file, which is no package's."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
-    sys.modules["replay"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def replaying() -> ModuleType:
+    """The module replay.py."""
+    return load("replay")
+
+
+@pytest.fixture(scope="session")
+def folders() -> ModuleType:
+    """The module folders.py."""
+    return load("folders")
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def summary_of(status: Status) -> list[tuple[str, str]]:
 
 
 BLUE, GREEN, RED, YELLOW, GREY, LIGHT = "#3b6ea8", "#4c9a62", "#c8553d", "#d9a441", "#6b6b6b", "#c9ced6"
-LEVEL_COLOURS = dict(zip(DIFFICULTIES, (LIGHT, GREEN, BLUE, RED, "#eceef1"), strict=True))
+LEVEL_COLOURS = dict(zip((*DIFFICULTIES, DROPPED), (LIGHT, GREEN, BLUE, RED, "#eceef1", GREY), strict=True))
 OUTCOME_COLOURS = {"correct": GREEN, "wrong": RED, "truncated": YELLOW, "looping": "#8a63a8"}
 
 
@@ -247,7 +247,7 @@ def _difficulty(axes, status: Status) -> None:
     names = sorted(status.by_source, key=lambda name: -status.by_source[name].questions)[:MOST_BARS]
     groups = [status.by_source[name] for name in names]
     left = [0.0] * len(names)
-    for level in DIFFICULTIES:
+    for level in LEVEL_COLOURS:
         shares = [group.levels[level] / max(group.questions, 1) for group in groups]
         if any(shares):
             axes.barh(range(len(names)), shares, 0.7, left, color=LEVEL_COLOURS[level], label=level)

@@ -127,6 +127,9 @@ class Live:
             self._told[event.kind] += 1
             match event.kind:
                 case "start":
+                    if self._current and not self._live:
+                        self._print_line(time.monotonic())  # the last one of the pass before
+
                     self._current = Pass(event.model, event.total, event.done, time.monotonic())
                     self._passes[event.model] = self._current
                 case "rollout":
@@ -160,15 +163,16 @@ class Live:
         at.accepted += is_good and outcome == "correct"
 
     def _tell(self, event: "Event") -> None:
+        from rich.text import Text
+
         count = self._told[event.kind]
         if event.kind == "retry" or count > MOST_MESSAGES:
             return
 
         text = " ".join(filter(None, (WORDS.get(event.kind), event.question, event.url, event.message)))
-        style = "yellow" if event.kind in ("dropped", "gave_up", "lost", "budget") else None
-        self._console.print(visible(text), markup=False, style=style, soft_wrap=True)
-        if count == MOST_MESSAGES:
-            self._console.print(f"more of {event.kind} are only counted", markup=False, style="dim", soft_wrap=True)
+        style = "yellow" if event.kind in ("dropped", "gave_up", "lost", "budget") else ""
+        more = "\n(further ones like this are only counted)" if count == MOST_MESSAGES else ""
+        self._console.print(Text(visible(text) + more, style), soft_wrap=True)
 
     def _tick(self) -> None:
         while not self._stop.wait(0.5):
@@ -187,10 +191,13 @@ class Live:
         if self._live:
             self._live.update(self._view(now), refresh=True)
         elif ended or now - self._line_at > LINE_SECONDS:
-            self._line_at = now
-            at, (outcomes, speed) = self._current, self._words(now)
-            line = " · ".join([f"{visible(at.model)}: {at.done:,} of {at.total:,}", *outcomes, *speed])
-            self._console.print(line, markup=False, soft_wrap=True)
+            self._print_line(now)
+
+    def _print_line(self, now: float) -> None:
+        self._line_at = now
+        at, (outcomes, speed) = self._current, self._words(now)
+        line = " · ".join([f"{visible(at.model)}: {at.done:,} of {at.total:,}", *outcomes, *speed])
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _write(self, now: float, ended: bool) -> None:
         """Write progress.json. Nobody loses a rollout when that fails, so it may."""
@@ -220,7 +227,8 @@ class Live:
         passes = Table.grid(padding=(0, 2))
         for at in self._passes.values():
             bar = ProgressBar(max(at.total, 1), at.done, width=24)
-            passes.add_row(visible(at.model), bar, f"{at.done:,} of {at.total:,}")
+            correct = f"{at.outcomes['correct']:,} correct" if at is not self._current else ""
+            passes.add_row(visible(at.model), bar, f"{at.done:,} of {at.total:,}", correct)
 
         return Group(passes, *(Text(" · ".join(part)) for part in self._words(now)))
 
@@ -231,21 +239,22 @@ class Live:
         if waiting := at.finished - at.outcomes.total():
             outcomes.append(f"{waiting:,} being judged")
 
-        _, tokens = at.speed(now)
+        speed = []
         left = at.seconds_left(now)
-        speed = [f"{tokens:,.0f} tokens/s"]
+        if left is not None and at.done < at.total:
+            speed.append(f"{duration(left)} left")
+
+        speed.append(f"{at.speed(now)[1]:,.0f} tokens/s")
         if at.accepted:
             speed.append(f"{at.judged_tokens / at.accepted:,.0f} tokens per accepted row")
 
-        alive = self._servers - len(self._lost)
-        speed.append(
-            f"{alive} of {self._servers} servers" if self._servers != 1 else ("server lost", "1 server")[alive]
-        )
-        speed.append(f"{self._flying:,} in flight")
-        if self._told["retry"]:
-            speed.append(f"{self._told['retry']:,} retries")
+        if self._servers > 1 or self._lost:
+            speed.append(f"{self._servers - len(self._lost)} of {self._servers} servers")
 
-        if left is not None and at.done < at.total:
-            speed.append(f"{duration(left)} left")
+        if self._flying:
+            speed.append(f"{self._flying:,} in flight")
+
+        if retries := self._told["retry"]:
+            speed.append(f"{retries:,} {'retry' if retries == 1 else 'retries'}")
 
         return outcomes, speed
