@@ -153,6 +153,7 @@ def test_real_loops_among_cut_off_and_among_complete_responses(real_responses):
         "A sentence of its own that opens the thought. " + "= e^{i\\pi/6} " * 400,
         "1" * 5_000,
         "好的，我们来看。" * 400,
+        "\n" * 5_000,
         "".join(f"Let me try {n}: that does not work either, so I go on to the next one. " for n in range(80)),
     ],
 )

@@ -66,6 +66,8 @@ def find_loop(text: str) -> Loop | None:
     words = text.split()
     if len(words) < 2 * GRAM:  # no spaces: characters are the words
         words = re.findall(r"\S", text[: PIECES[-1]])
+        if len(words) < 2 * GRAM:  # nothing but spaces
+            words = list(text[: PIECES[-1]])
 
     grams = _grams(words)
     share = max(_repeated_share(grams, size, times) for size, times in WINDOWS)
