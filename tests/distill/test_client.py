@@ -242,7 +242,7 @@ def test_half_sent_or_failed_is_unavailable(script):
         (CLOSED + b"data: [1]\n\n", WrongServer, "not those of vLLM"),
         (CLOSED + b'data: {"choices": [{}]}\n\n', WrongServer, "not those of vLLM"),
         (CLOSED + event("Three", "stop") + b"data: [DONE]\n\n", WrongServer, "no token counts"),
-        (CLOSED + event("Three", "length", (9, 50)) + b"data: [DONE]\n\n", WrongServer, "context is too small"),
+        (CLOSED + event("Three", "length", (9, 50)) + b"data: [DONE]\n\n", Refused, "context is too small"),
         (
             CLOSED + b'data: {"choices": [{"delta": {"reasoning": "hm"}}]}\n\n' + WHOLE,
             WrongServer,

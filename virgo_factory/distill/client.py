@@ -28,10 +28,10 @@ class Unavailable(OSError):
 
 
 class Refused(ValueError):
-    """The server will never answer this request (4xx).
+    """The server will never answer this request, or not in full: it said so (4xx), or its context has no room for it.
 
     Attributes:
-        status: of the HTTP answer.
+        status: of the HTTP answer; 200 where the response was cut off before max_tokens.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -167,7 +167,7 @@ class Endpoint:
         Raises:
             Unavailable: see there.
             Refused: see there.
-            WrongServer: the server does not have the model, is not vLLM, or its context is too small.
+            WrongServer: the server does not have the model, is not vLLM, or its context is shorter than max_tokens.
         """
         for retry in range(self.retries + 1):
             start = time.monotonic()
@@ -183,10 +183,11 @@ class Endpoint:
                 raise Unavailable(f"{busy} (asked {retry + 1} times)") from None
 
             if reason == "length" and stream.tokens < sampling.max_tokens:
-                raise WrongServer(
+                raise Refused(  # vLLM shortens max_tokens to what fits, and says nothing
                     f"{self.url}: its context is too small: a response was cut off after {stream.tokens} of "
                     f"max_tokens: {sampling.max_tokens} behind a prompt of {stream.prompt_tokens}. Start it with a larger "
-                    "--max-model-len, or lower max_tokens."
+                    "--max-model-len, or lower max_tokens.",
+                    200,
                 )
 
             seconds = time.monotonic() - start
