@@ -49,6 +49,7 @@ class Pass:
         self.model, self.total, self.done = model, total, done
         self.finished = self.tokens = self.judged_tokens = self.accepted = 0
         self.outcomes: Counter = Counter()
+        self.is_told = False
         self._marks = deque([(now, 0, 0)])  # when how many rollouts and tokens were finished, a mark every few seconds
 
     def finish(self, tokens: int, now: float) -> None:
@@ -60,6 +61,11 @@ class Pass:
             self._marks.append((now, self.finished, self.tokens))
             while now - self._marks[0][0] > SPEED_SECONDS and len(self._marks) > 2:
                 self._marks.popleft()
+
+    @property
+    def waiting(self) -> int:
+        """Rollouts that have no verdict yet."""
+        return self.finished - self.outcomes.total()
 
     def speed(self, now: float) -> tuple[float, float]:
         """Return rollouts and tokens a second, of those that have finished."""
@@ -127,11 +133,9 @@ class Live:
             self._told[event.kind] += 1
             match event.kind:
                 case "start":
-                    if self._current and not self._live:
-                        self._print_line(time.monotonic())  # the last one of the pass before
-
                     self._current = Pass(event.model, event.total, event.done, time.monotonic())
                     self._passes[event.model] = self._current
+                    self._line_at = self._line_at or time.monotonic()
                 case "rollout":
                     self._finish(event.rollout)
                 case "verdict":
@@ -191,13 +195,17 @@ class Live:
         if self._live:
             self._live.update(self._view(now), refresh=True)
         elif ended or now - self._line_at > LINE_SECONDS:
-            self._print_line(now)
+            self._print_lines(now)
 
-    def _print_line(self, now: float) -> None:
+    def _print_lines(self, now: float) -> None:
+        """Print a line for each pass that goes on, and once for one that is over."""
         self._line_at = now
-        at, (outcomes, speed) = self._current, self._words(now)
-        line = " · ".join([f"{visible(at.model)}: {at.done:,} of {at.total:,}", *outcomes, *speed])
-        self._console.print(line, markup=False, soft_wrap=True)
+        for at in self._passes.values():
+            if not at.is_told:
+                outcomes, speed = self._words(at, now)
+                line = " · ".join([f"{visible(at.model)}: {at.done:,} of {at.total:,}", *outcomes, *speed])
+                self._console.print(line, markup=False, soft_wrap=True)
+                at.is_told = at.done >= at.total and not at.waiting
 
     def _write(self, now: float, ended: bool) -> None:
         """Write progress.json. Nobody loses a rollout when that fails, so it may."""
@@ -230,14 +238,13 @@ class Live:
             correct = f"{at.outcomes['correct']:,} correct" if at is not self._current else ""
             passes.add_row(visible(at.model), bar, f"{at.done:,} of {at.total:,}", correct)
 
-        return Group(passes, *(Text(" · ".join(part)) for part in self._words(now)))
+        return Group(passes, *(Text(" · ".join(part)) for part in self._words(self._current, now)))
 
-    def _words(self, now: float) -> tuple[list[str], list[str]]:
-        """Return what is known of the current pass: its rollouts' outcomes, and its speed and cost."""
-        at = self._current
+    def _words(self, at: Pass, now: float) -> tuple[list[str], list[str]]:
+        """Return what is known of a pass: its rollouts' outcomes, and its speed and cost."""
         outcomes = [f"{at.outcomes[outcome]:,} {outcome}" for outcome in OUTCOMES]
-        if waiting := at.finished - at.outcomes.total():
-            outcomes.append(f"{waiting:,} being judged")
+        if at.waiting:
+            outcomes.append(f"{at.waiting:,} being judged")
 
         speed = []
         left = at.seconds_left(now)
@@ -249,7 +256,7 @@ class Live:
             speed.append(f"{at.judged_tokens / at.accepted:,.0f} tokens per accepted row")
 
         if self._servers > 1 or self._lost:
-            speed.append(f"{self._servers - len(self._lost)} of {self._servers} servers")
+            speed.append(f"{max(self._servers - len(self._lost), 0)} of {self._servers} servers")
 
         if self._flying:
             speed.append(f"{self._flying:,} in flight")

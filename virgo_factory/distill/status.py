@@ -15,17 +15,14 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.adapters.row import RejectedRow
-from virgo_factory.adapters.virgo_dqvq import split
 from virgo_factory.distill.config import DistillConfig, read_folder, shapes
-from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.distill.question import VisualQuestion, is_binary, read_questions
 from virgo_factory.distill.rollout import GREEDY
+from virgo_factory.distill.selection import OUTCOMES, long_thought_of
 from virgo_factory.distill.store import read_dropped, read_rollouts
 from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, question_file, read_verdicts
-from virgo_factory.thought import LongThought, MalformedThought
+from virgo_factory.thought import LongThought
 
-
-OUTCOMES = ("correct", "wrong", "unverifiable", "truncated", "looping")
-"""What a judged rollout counts as, each as one: only a complete one can be right."""
 
 UNJUDGED = "not judged yet"
 
@@ -156,7 +153,7 @@ class _Questions:
             self.index[question.id] = len(self.index)
             name = question.source if len(self.sources) < MOST_SOURCES or question.source in self.sources else OTHERS
             source.append(self.sources.setdefault(name, len(self.sources)))
-            binary.append(question.kind == "boolean")
+            binary.append(is_binary(question))
 
         self.source, self.binary = np.frombuffer(source, np.uint8), np.frombuffer(binary, bool)
         count, width = len(self.index), config.samples + 1  # sample -1, the greedy one, is column 0
@@ -364,10 +361,10 @@ def _speed(folder: Path) -> _Speed | None:
 
 
 def thought_of(response: str, response_format: str) -> LongThought | None:
-    """Return the long thought in a response, None where it is malformed in the config's `response_format`."""
+    """Return the long thought in a response, None where `select` would pass it over as malformed."""
     try:
-        return split(response) if response_format == "virgo_dqvq" else LongThought.parse(response)
-    except (MalformedThought, RejectedRow):
+        return long_thought_of(response, response_format)
+    except RejectedRow:
         return None
 
 
