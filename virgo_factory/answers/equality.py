@@ -42,9 +42,9 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if question.kind == "boolean" or (
         depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")
     ):
-        return _boolean(gold, answer)
+        return _boolean(gold, answer, config)
     if question.kind == "text":
-        return _text(gold, answer)
+        return _text(gold, answer, config)
 
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
         return _approximate(gold, answer, question, config)
@@ -117,7 +117,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
             return Verdict(WRONG, "other_value" if known is not None else "other_text", "number")
     if not _is_formula(gold) or not _is_formula(answer):
         if not _is_formula(gold) or is_wordy(answer):
-            return _text(gold, answer)
+            return _text(gold, answer, config)
     bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
     if not bound and (
         variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))
@@ -237,13 +237,13 @@ def _evaluated(gold: str, answer: str) -> tuple[Number, Number] | None:
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 
-def _boolean(gold: str, answer: str) -> Verdict:
+def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
     wanted, plain = _BOOLEANS.get(words(gold)), words(answer)
     got = _BOOLEANS.get(plain)
     if got is None and (first := plain.split()[:1]) and first[0] in ("yes", "no", "true", "false"):
         got = _BOOLEANS[first[0]]
     if wanted is None:
-        return _text(gold, answer)
+        return _text(gold, answer, config)
     if got is None:
         found = {_BOOLEANS[word] for word in re.findall(r"\b(?:yes|no|true|false)\b", plain)}
         got = found.pop() if len(found) == 1 else None
@@ -257,8 +257,9 @@ _NOTHING = frozenset(
 )
 
 
-def _text(gold: str, answer: str) -> Verdict:
-    wanted, got = words(gold), words(answer)
+def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
+    synonyms = dict(config.synonyms)
+    wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     same_words = wanted == got or wanted.replace(" ", "") == got.replace(" ", "")
     if not same_words and 1 < len(got.split()) <= 40 and len(wanted) > 1:
         same_words = bool(
@@ -423,7 +424,7 @@ def _sequences(
         if side is not None and (read_sequence(side) is not None):
             return same(side if one is None else gold, answer if one is None else side, question, config, depth + 1)
         if is_wordy(gold) or is_wordy(answer):
-            return _text(gold, answer)
+            return _text(gold, answer, config)
         if len(several.parts) > 1 and read_number(lone) is not None:
             return Verdict(WRONG, "other_parts", "sequence")
         if several.brackets == "{}" and len(several.parts) == 1:

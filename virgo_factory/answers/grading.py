@@ -19,6 +19,7 @@ class GradingConfig:
         option_base: 0 or 1 where a bare number given for a choice is the option's index; None where it is its text.
         letters: whether a single letter where the options are letters themselves is a "label", or "either" label or text.
         accept_thought: judge an answer that stands only inside the thought.
+        synonyms: (word, the word it stands for), of answers that are one word.
     """
 
     name: str = "math"
@@ -31,7 +32,14 @@ class GradingConfig:
     option_base: Literal[0, 1] | None = None
     letters: Literal["either", "label"] = "either"
     accept_thought: bool = True
+    synonyms: tuple[tuple[str, str], ...] = ()
 
+
+_CLEVR = {
+    **{"large": ("big",), "small": ("tiny",), "metal": ("metallic", "shiny"), "rubber": ("matte",)},
+    **{"cube": ("block",), "sphere": ("ball",)},
+}
+"""The words that CLEVR's generator uses for one another (reference: visual_sources.md section 4)."""
 
 MATH = GradingConfig()
 
@@ -46,7 +54,7 @@ GRADINGS = {
         replace(MATH, name="mmmu", gold_list="any", rounding=True, letters="label"),
         replace(MATH, name="chartqa", relative_tolerance=0.05, relaxed=True),
         replace(MATH, name="figureqa"),
-        replace(MATH, name="clevr"),
+        replace(MATH, name="clevr", synonyms=tuple((word, of) for of, others in _CLEVR.items() for word in others)),
         replace(MATH, name="tabmwp"),
         replace(MATH, name="iconqa", option_base=0),
         replace(MATH, name="geos", option_base=1),
