@@ -85,9 +85,12 @@ def store_picture(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at
-        with Image.open(io.BytesIO(content)) as opened:
-            as_it_is = kind in ("PNG", "JPEG") and opened.mode == "RGB" and "transparency" not in opened.info
-            pixels = on_white(opened)
+        try:
+            with Image.open(io.BytesIO(content)) as opened:
+                as_it_is = kind in ("PNG", "JPEG") and opened.mode == "RGB" and "transparency" not in opened.info
+                pixels = on_white(opened)
+        except Exception as error:  # decoders raise anything; a JPEG was looked at in an eighth of its size only
+            raise RejectedRow("image unreadable", str(error)[:300]) from None
 
     stored = content
     if not as_it_is:
