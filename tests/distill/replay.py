@@ -118,7 +118,8 @@ class Replay:
         self._found: dict[str, Problem | None] = {}
         self._pieces: dict[tuple, list[str]] = {}
         most = options.max_chars or 10**9
-        self.responses = sorted({r for problem in problems for r in problem.responses if len(r) <= most})
+        self._usable = {response for problem in problems for response in problem.responses if len(response) <= most}
+        self.responses = sorted(self._usable)
         if not self.responses:
             raise SystemExit("no response in the data, or none as short as --max-chars")
 
@@ -139,14 +140,8 @@ class Replay:
         draw = _draw(prompt, seed) if temperature else _draw(prompt, model)
         problem = self.problem_of(text)
         own = [response for response in problem.responses if response in self._usable] if problem else []
-        share = _draw(problem.text).choice((0.1, 0.5, 0.9, 1.0)) if own and temperature else 0.3
+        share = _draw(problem.text).choice((0.1, 0.5, 0.9, 1.0)) if own and temperature else 0.5
         return draw.choice(own) if own and draw.random() < share else draw.choice(self.responses)
-
-    @property
-    def _usable(self) -> set[str]:
-        if not hasattr(self, "_usable_responses"):
-            self._usable_responses = set(self.responses)
-        return self._usable_responses
 
     def events(self, response: str, max_tokens: int, tokens_an_event: int) -> tuple[list[bytes], int, str]:
         """Return the events of a stream, its tokens and its finish reason."""
@@ -192,8 +187,15 @@ def _application(state: Replay) -> Any:
         error = {"message": message, "type": "BadRequestError", "param": None, "code": status}
         return web.json_response({"error": error}, status=status, headers=headers)
 
+    def has_no_key(request: Any) -> bool:
+        key = state.options.api_key
+        return bool(key) and request.headers.get("Authorization") != f"Bearer {key}"
+
     async def models(request: Any) -> Any:
         check_open(request)
+        if has_no_key(request):
+            return refuse(401, "Unauthorized")
+
         owner = "other" if state.options.not_vllm else "vllm"
         length = {} if state.options.not_vllm else {"max_model_len": state.options.max_model_len}
         listed = [
@@ -225,7 +227,7 @@ def _application(state: Replay) -> Any:
     async def chat(request: Any) -> Any:
         options = state.options
         check_open(request)
-        if options.api_key and request.headers.get("Authorization") != f"Bearer {options.api_key}":
+        if has_no_key(request):
             return refuse(401, "Unauthorized")
 
         body = json.loads(await request.read())

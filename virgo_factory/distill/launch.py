@@ -356,9 +356,8 @@ class _Distillation:
 
 def _name_at(url: str, facts: ServerFacts, name: str | None, model: str) -> str:
     """Return the name under which a server has the model."""
-    for wanted in filter(None, (name, model)):
-        if wanted in facts.models:
-            return wanted
+    if (name or model) in facts.models:
+        return name or model
 
     if name is None and len(facts.models) == 1:
         return facts.models[0]

@@ -132,7 +132,7 @@ class Run:
         self.pending, self.folder, self.on_event, self.deadline = pending, folder, on_event, deadline
         self.config, self.store = pending.config, pending.store
         self.finished = self.gave_up = self.dropped = self.reserved = 0
-        self.outstanding = 0  # rollouts of open questions that are still to be had
+        self.promised = 0  # rollouts that open questions may still need
         self.unjudged = 0
         self.stopped = ""
         self.passes: list[Pass] = []
@@ -190,23 +190,22 @@ class Run:
         for one in self.passes:
             one.judged(verdict)
 
-    def has_room(self, rollouts: int) -> bool:
-        """Return whether the budget has room for so many rollouts more; tells it once where it has not."""
+    def used_up(self, rollouts: int) -> str:
+        """Return which budget has no room for so many rollouts more; "" where there is room."""
         config, store = self.config, self.store
-        if config.max_rollouts is not None and store.count + self.outstanding + rollouts > config.max_rollouts:
-            reason = f"max_rollouts: {config.max_rollouts:,}"
-        elif config.max_tokens_total is not None and store.tokens >= config.max_tokens_total:
-            reason = f"max_tokens_total: {config.max_tokens_total:,}"
-        elif time.monotonic() >= self.deadline:
-            reason = f"max_hours: {config.max_hours:g}"
-        else:
-            return True
+        if config.max_rollouts is not None and store.count + self.promised + rollouts > config.max_rollouts:
+            return f"max_rollouts: {config.max_rollouts:,}"
 
+        if config.max_tokens_total is not None and store.tokens >= config.max_tokens_total:
+            return f"max_tokens_total: {config.max_tokens_total:,}"
+
+        return f"max_hours: {config.max_hours:g}" if time.monotonic() >= self.deadline else ""
+
+    def stop(self, budget: str) -> None:
+        """Note that a budget ends the run, and tell it once."""
         if not self.stopped:
-            self.stopped = reason
-            self.tell("budget", message=f"{reason} is reached: no further question is begun, those that are begun end")
-
-        return False
+            self.stopped = budget
+            self.tell("budget", message=f"{budget} is reached: no further question is begun, those that are begun end")
 
 
 class Pass:
@@ -319,12 +318,14 @@ class Pass:
             if await self._open():
                 continue
 
-            is_out = self._is_out or (self._is_fed and not self._prepared)
-            if is_out and not (self._later or self._judging or self.endpoints.flying):
+            if not self._is_busy() and (self._is_out or (self._is_fed and not self._prepared)):
                 return None
 
             self.run.check()
             await self._wait(self._later[0][0] - now if self._later else 1.0)
+
+    def _is_busy(self) -> bool:
+        return bool(self._requests or self._later or self._judging or self.endpoints.flying)
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -347,8 +348,11 @@ class Pass:
 
         question, missing, made = self._prepared[0]
         reserved = len(run.pending.missing(question)) if self.on_unsolved else 0
-        if not run.has_room(len(missing) + (run.reserved + reserved if self.on_unsolved else 0)):
-            self._is_out = True
+        if budget := run.used_up(len(missing) + (run.reserved + reserved if self.on_unsolved else 0)):
+            if not (self._decides and self._is_busy()):  # else what is begun may need less than it might
+                self._is_out = True
+                run.stop(budget)
+
             return False
 
         if self.is_blocked() or run.unjudged > UNJUDGED:
@@ -366,6 +370,7 @@ class Pass:
             return True
 
         run.reserved += reserved
+        run.promised += len(missing)
         self._extend(opened)
         return True
 
@@ -375,12 +380,19 @@ class Pass:
         if not self.on_unsolved:
             count = self.run.pending.wanted(opened.question, count)
 
+        if not count:
+            self._give_back(opened)
+
         for _ in range(count):
             self._requests.append(_Request(opened, opened.missing.popleft()))
 
         opened.outstanding += count
-        self.run.outstanding += count
         self.changed()
+
+    def _give_back(self, opened: _Open) -> None:
+        """Ask no more of a question, and let the budget have what it was promised."""
+        self.run.promised -= len(opened.missing)
+        opened.missing.clear()
 
     async def _ask(self, request: _Request, served: Served) -> None:
         opened, url = request.of, served.endpoint.url
@@ -394,7 +406,7 @@ class Pass:
             self.endpoints.worked(served)
             if not opened.is_dropped:
                 opened.is_dropped = True
-                opened.missing.clear()
+                self._give_back(opened)
                 self._drop(opened.question, str(error))
 
             self._over(opened)
@@ -442,7 +454,7 @@ class Pass:
             params=asdict(self.sampling) | {"vllm": self.versions.get(reply.url, ""), "url": reply.url},
         )
         run.store.append(rollout)
-        run.outstanding -= 1
+        run.promised -= 1
         run.finished += 1
         run.tell("rollout", rollout=rollout, source=opened.question.source)
         if self._decides:
@@ -454,7 +466,7 @@ class Pass:
 
     def _over(self, opened: _Open) -> None:
         """Note that a request of a question has ended without a rollout."""
-        self.run.outstanding -= 1
+        self.run.promised -= 1
         opened.outstanding -= 1
         self._follow(opened)
 

@@ -90,11 +90,8 @@ class RolloutStore:
             self._check_split()
             self._path = self.folder / f"{ROLLOUTS}{shard_suffix(shard)}.jsonl"
             self._file = stack.enter_context(open_to_append(self._path))
-            self._dropped_file = stack.enter_context(
-                open_to_append(self.folder / f"{DROPPED}{shard_suffix(shard)}.jsonl")
-            )
             self._read()
-            self._sync = stack.enter_context(_Syncing([self._file, self._dropped_file]))
+            self._sync = stack.enter_context(_Syncing([self._file]))
             self._stack = stack.pop_all()
 
     def _check_split(self) -> None:
@@ -145,7 +142,10 @@ class RolloutStore:
     def drop(self, question: str, model: str, reason: str) -> None:
         """Write that a question cannot be asked, so that it is not tried again."""
         path = self.folder / f"{DROPPED}{shard_suffix(self.shard)}.jsonl"
-        self._write(self._dropped_file, path, {"question": question, "model": model, "reason": reason})
+        with open_to_append(path) as file:
+            self._write(file, path, {"question": question, "model": model, "reason": reason})
+            os.fsync(file.fileno())
+
         self._dropped.add(hash_of(question, model))
 
     def is_dropped(self, question: str, model: str) -> bool:
