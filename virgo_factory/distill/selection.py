@@ -483,8 +483,12 @@ def _rows(
         if config.responses == "shortest":
             there = there[:1]
 
-        read = ((at, lines.read(int(candidates.file[at]), int(candidates.start[at]))["response"]) for at in there)
-        responses = dict(read)
+        responses: dict[int, str] = {}
+        for at in there:
+            response = lines.read(int(candidates.file[at]), int(candidates.start[at]))["response"]
+            if response not in responses.values():  # the same words twice would only weigh more
+                responses[at] = response
+
         if config.responses == "diverse":
             chosen = [list(responses)[at] for at in most_diverse(list(responses.values()), config.diverse)]
             responses = {at: responses[at] for at in chosen}

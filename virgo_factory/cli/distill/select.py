@@ -60,7 +60,7 @@ def select(
 
         print(json.dumps(to_json(card), ensure_ascii=False))
     else:
-        _show(Console(highlight=False, soft_wrap=True), card, (out or folder).parent if out else folder)
+        _show(Console(highlight=False, soft_wrap=True), card, out.parent if out else folder)
 
 
 def _show(console, card, folder: Path) -> None:
@@ -69,7 +69,7 @@ def _show(console, card, folder: Path) -> None:
     from virgo_factory.distill.selection_card import accounts, notes_of, training_line
 
     path = folder / card.output["file"]
-    console.print(f"[bold]{path}[/]: {card.output['rows']:,} rows of {card.kept:,} questions")
+    console.print(f"[bold]{path}[/]: {card.output['rows']:,} rows of {card.kept:,} question{'s' * (card.kept != 1)}")
     for account in accounts(card):
         console.print()
         width = max(len(f"{count:,}") for _, count in account)
