@@ -1,5 +1,6 @@
 """Tests of virgo_factory/distill/questions.py: from sources to questions.jsonl with pictures, card and account."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from virgo_factory.cli.main import main
+from virgo_factory.distill.prompt import make_prompt
 from virgo_factory.distill.question import read_questions
 from virgo_factory.distill.questions import build_questions
 
@@ -113,6 +115,11 @@ def test_real_sources(shared_data, tmp_path):
     assert counts["figureqa"].dropped["two gold answers to one question on one picture"] == 4
     assert counts["figureqa"].binary == 25 and counts["clevr"].binary == 0
     assert max(sum(question.images == other.images for other in questions) for question in questions) == 1
+    for question in questions[::4]:
+        prompt = make_prompt(question, tmp_path / "out")
+        assert len(prompt.images) == len(question.images) and prompt.text.startswith(question.question)
+        assert all(option in prompt.text for option in question.options)
+
     sources = [question.source for question in questions]
     assert sources != sorted(sources, key=list(SOURCES).index), "sources alternate, so that a budget cuts all of them"
     text = (tmp_path / "out/questions.card.md").read_text(encoding="utf-8")
@@ -187,6 +194,28 @@ def test_llava_onevision(tmp_path):
             expected = picture(1000 + number)
 
         assert (tmp_path / "out" / question.images[0]).read_bytes() == expected, "its own picture"
+
+
+def test_one_downloaded_file_at_a_time(tmp_path, monkeypatch):
+    """A picture is taken while its file is there: a downloaded one is gone afterwards."""
+    fill(tmp_path / "origin")
+    there = []
+
+    @contextlib.contextmanager
+    def downloaded(origin, shard, revision, downloads):
+        path = downloads / shard.name
+        shutil.copy(Path(origin, shard.config, shard.name), path)
+        there.append(len(list(downloads.iterdir())))
+        yield path
+        path.unlink()
+
+    config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / "origin"))
+    build_questions(config, tmp_path / "local")
+    monkeypatch.setattr("virgo_factory.distill.sources.onevision.opened", downloaded)
+    check(tmp_path / "out", build_questions(config, tmp_path / "out"))
+    assert there == [1] * 5
+    one, other = (tmp_path / name / "questions.jsonl" for name in ("local", "out"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_the_order_of_files_and_rows_does_not_count(tmp_path):

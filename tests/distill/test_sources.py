@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers import grading, score
@@ -22,7 +24,7 @@ from virgo_factory.distill.sources import (
     read_source,
     tabmwp,
 )
-from virgo_factory.distill.sources.found import split_of
+from virgo_factory.distill.sources.found import attempt, split_of
 from virgo_factory.distill.sources.json_items import json_items
 
 
@@ -226,6 +228,73 @@ def test_a_pair_that_relies_on_the_one_before_is_no_question(question, number, k
     else:
         with pytest.raises(RejectedRow, match="relies on the question before it"):
             onevision.ask("chartqa", pair)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["A", "b", "yes", "[x]"]),
+    lambda inner: (
+        st.lists(inner, max_size=30) | st.dictionaries(st.sampled_from(["1", "2", "diagram_logic_form"]), inner)
+    ),
+    max_leaves=40,
+)
+NAMES = (
+    *(
+        "question",
+        "choices",
+        "answer",
+        "unit",
+        "ans_type",
+        "query",
+        "label",
+        "imgname",
+        "question_string",
+        "text",
+        "hint",
+    ),
+    *("problem_text", "compact_choices", "logic_form", "ques_type", "image_index"),
+)
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), VALUES)
+    | st.fixed_dictionaries(
+        {
+            "question": st.just("x?"),
+            "text": st.just("x?"),
+            "problem_text": st.just("x?"),
+            "query": st.just("x?"),
+            "question_string": st.just("x?"),
+        },
+        optional={
+            "answer": VALUES,
+            "choices": VALUES,
+            "label": VALUES,
+            "ques_type": st.sampled_from(["choose_txt", "choose_img", "fill_in_blank"]),
+            "logic_form": VALUES,
+        },
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_row_is_a_question_or_has_a_reason(name, raw):
+    asked = attempt(ORIGINALS[name].ask, raw)
+    assert isinstance(asked, Asked | RejectedRow)
+    if isinstance(asked, Asked):
+        assert isinstance(asked.question, str) and all(isinstance(option, str) for option in asked.options)
+        assert isinstance(asked.gold, str | list)
+
+
+@given(st.text(max_size=60), st.text(max_size=30), st.integers(0, 3), st.sampled_from(onevision.SOURCES))
+@settings(max_examples=100, deadline=None)
+def test_any_turns_are_a_question_or_have_a_reason(human, gpt, number, source):
+    asked = attempt(lambda pair: onevision.ask(source, pair), {"human": human, "gpt": gpt, "number": number})
+    if isinstance(asked, Asked):
+        assert asked.question.strip() and asked.gold and "<image>" not in asked.question
 
 
 def test_every_grading_is_known():

@@ -1,6 +1,7 @@
 """A visual question: pictures, text and the gold answer that rollouts are held against; and the file of them."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -9,6 +10,7 @@ from typing import Any
 
 from virgo_factory.adapters.row import CONTROL_TOKENS, RejectedRow
 from virgo_factory.answers import GRADINGS, KINDS, Question
+from virgo_factory.answers.options import LETTERS
 from virgo_factory.example import IMAGE
 from virgo_factory.thought import MARKERS
 
@@ -156,6 +158,9 @@ def question_of(row: Any) -> VisualQuestion:
         if values.get(name) not in known:
             raise RejectedRow(f"{name} unknown", f"{values[name]!r} is not one of {', '.join(filter(None, known))}")
 
+    if any(isinstance(part, float) and math.isinf(part) for part in (gold if isinstance(gold, list) else [gold])):
+        raise RejectedRow("gold is not a finite number")
+
     question = VisualQuestion(**values)
     check_texts(question)
     return question
@@ -199,6 +204,9 @@ def check_texts(question: VisualQuestion) -> None:
 
         if found := _FORGED.search(text):
             raise RejectedRow(f"control token in the {name}", found.group())
+
+    if len(question.options) > len(LETTERS):
+        raise RejectedRow("too many options", f"{len(question.options)}")
 
     if any(not option.strip() for option in question.options):
         raise RejectedRow("an option is empty")

@@ -10,6 +10,7 @@ from typing import Any
 from virgo_factory import __version__
 from virgo_factory.datasets.account import write_json
 from virgo_factory.datasets.card import card_files
+from virgo_factory.datasets.page import visible
 from virgo_factory.distill.draw import DUPLICATE, NOT_DRAWN, SAME_PICTURE
 from virgo_factory.distill.question import FILE, VisualQuestion, is_binary
 from virgo_factory.recipes import replace_file
@@ -149,8 +150,8 @@ def markdown(card: QuestionsCard) -> str:
         f"# {FILE}",
         "",
         f"{card.kept:,} questions on {card.output['images']:,} pictures, made by `virgo-factory distill questions` {card.version}.",
-        *card.notes,
         "",
+        *(f"- {note}\n" for note in card.notes),
         "| source | asked for | rows read | questions in them | kept | pictures | yes/no or one of two |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -197,6 +198,7 @@ def table_row(cells: Sequence[str]) -> str:
     '| a | b\\\\|c !\\\\[x](y) |'
     """
     clean = (
-        " ".join(str(cell).split()).replace("|", "\\|").replace("[", "\\[").replace("<", "&lt;") for cell in cells
+        " ".join(visible(str(cell)).split()).replace("|", "\\|").replace("[", "\\[").replace("<", "&lt;")
+        for cell in cells
     )
     return "| " + " | ".join(clean) + " |"

@@ -28,6 +28,7 @@ from virgo_factory.datasets.account import write_json
 from virgo_factory.datasets.fingerprint import file_hash
 from virgo_factory.datasets.matching import match_text
 from virgo_factory.datasets.overlap import Overlaps, question_grams, read_benchmark
+from virgo_factory.datasets.page import visible
 from virgo_factory.datasets.writing import partial_of, published
 from virgo_factory.distill.draw import DUPLICATE, NOT_DRAWN, Draw, Held, place_in_draw
 from virgo_factory.distill.pictures import StoredPicture, benchmark_pictures, remove_others, store_picture
@@ -491,7 +492,7 @@ def _finish(job: _Job, counts: Sequence[SourceCount]) -> QuestionsCard:
         why = "; ".join(f"{count.source}: {_words_of(count.dropped)}" for count in counts)
         first = next((row for count in counts for row in count.listed), None)
         shown = f" The first: {first['origin']}: {first['reason']} {first['detail']}".rstrip() if first else ""
-        raise ValueError(f"no question is left. {why}.{shown}")
+        raise ValueError(visible(f"no question is left. {why}.{shown}"))
 
     names = ["questions"] if job.config.questions is not None else [count.source for count in counts]
     images: set[str] = set()

@@ -34,7 +34,7 @@ def read(folder: Path) -> Iterator[Found]:
 def ask(raw: Mapping[str, Any]) -> Asked:
     """Return what a row asks; its answer is stored as 0 or 1."""
     answer = raw.get("answer")
-    if answer not in (0, 1):
+    if not isinstance(answer, int) or answer not in (0, 1):
         raise RejectedRow("no gold answer", f"expected 0 or 1, found {answer!r}"[:80])
 
     return Asked(text_of(raw, "question_string").strip(), ("No", "Yes")[answer], kind="boolean", grading="figureqa")

@@ -102,11 +102,14 @@ def chosen(options: Sequence[str], place: int) -> str:
     The text, since a letter or a number may be the text of another option.
 
     Raises:
-        RejectedRow: there is no option at this place (counted from 0).
+        RejectedRow: there is no option at this place (counted from 0), or there are more options than letters.
 
     >>> chosen(("B", "A"), 0), chosen(("2", "2", "3"), 1)
     ('B', 'B')
     """
+    if len(options) > len(LETTERS):
+        raise RejectedRow("too many options", f"{len(options)}")
+
     if not 0 <= place < len(options):
         raise RejectedRow("the gold answer is none of the options", f"{place + 1} of {len(options)}")
 

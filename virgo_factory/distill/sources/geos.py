@@ -28,11 +28,14 @@ def ask(raw: Mapping[str, Any]) -> Asked:
     if not isinstance(choices, Mapping) or sorted(choices) != [str(n) for n in range(1, len(choices) + 1)]:
         raise RejectedRow("options not understood", "expected choices with the keys 1, 2, 3, ...")
 
-    if not isinstance(answer, int | float) or answer != int(answer):
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
+
+    if isinstance(answer, bool) or not isinstance(answer, int):
         raise RejectedRow("no gold answer", f"expected the number of an option, found {answer!r}"[:80])
 
     options = tuple(plain_option(text_of(choices, str(number))) for number in range(1, len(choices) + 1))
-    return Asked(question, chosen(options, int(answer) - 1), options, "choice")
+    return Asked(question, chosen(options, answer - 1), options, "choice")
 
 
 def plain_option(text: str) -> str:
