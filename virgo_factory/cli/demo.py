@@ -1,30 +1,49 @@
-"""`virgo-factory demo`: train a tiny model with the stock command, and prove what happened."""
+"""`virgo-factory demo`: train a tiny model with the stock command, or go the whole loop, and prove what happened."""
 
 import os
 import time
 from pathlib import Path
+from typing import Literal
 
 import typer
 
 
 def demo(
-    folder: Path = typer.Option(Path("saves/virgo_demo"), "--dir", help="Where base model and checkpoint go."),
+    what: Literal["training", "distill"] = typer.Argument("training", help="One training, or the whole loop."),
+    folder: Path | None = typer.Option(
+        None, "--dir", help="Where everything goes: saves/virgo_demo; for the loop saves/loop."
+    ),
     prepare_only: bool = typer.Option(False, "--prepare-only", help="Make the base model and stop."),
 ) -> None:
     """Train a tiny Qwen2-VL on generated long thoughts and prove what happened.
 
     Two CPU cores, no GPU, no network, under three minutes. A second call replaces what the first one made.
 
-    Example: virgo-factory demo
+    With `distill`, the whole loop in under fifteen minutes: D_T -> M0, M0's rollouts on visual questions through vLLM,
+    verdicts, D_SD, and two models of the same base on D_SD and on D_T + D_SD.
     """
     from rich.console import Console
 
-    from virgo_factory.demo import run
-
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, where installed, warns that it found no GPU
     console = Console(highlight=False)
+    if what == "distill":
+        _loop(console, folder, prepare_only)
+    else:
+        _training(console, folder, prepare_only)
+
+
+EXAMPLE = """\b
+Examples:
+  virgo-factory demo
+  virgo-factory demo distill"""
+
+
+def _training(console, folder: Path | None, prepare_only: bool) -> None:
+    """Make the base model, train it and prove what happened."""
+    from virgo_factory.demo import run
+
     started = time.monotonic()
-    planned = run.plan(folder)
+    planned = run.plan(folder or run.FOLDER)
     console.print("[bold]1 of 3[/] Making a tiny random Qwen2-VL: the real architecture.")
     run.prepare(planned)
     console.print(f"       {planned.base}")
@@ -38,10 +57,7 @@ def demo(
     console.print("[bold]3 of 3[/] Proofs, from the files and the log of that run alone:")
     failed = _prove(console, planned)
     if failed:
-        for proof in failed:
-            console.print(f"[red]not proved:[/] {proof.name}: {proof.evidence}", soft_wrap=True)
-
-        raise typer.Exit(1)
+        _fail(console, failed)
 
     console.print(
         f"All of it holds. {time.monotonic() - started:.0f} s in all.",
@@ -54,7 +70,7 @@ def demo(
     )
 
 
-def _train(console, planned) -> None:
+def _train(console, planned, states=None) -> None:
     """Run the training, with a progress bar on a terminal and a line now and then elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -64,13 +80,13 @@ def _train(console, planned) -> None:
     shown = 0
     with Progress(TextColumn("      "), *columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
-        for state in run.train(planned):
+        for state in states or run.train(planned):
             if not state.steps:
                 continue
 
             bar.update(task, total=state.steps, completed=state.step, description=f"loss {state.loss:.2f}")
-            if not console.is_terminal and state.step // 20 > shown:
-                shown = state.step // 20
+            if not console.is_terminal and state.step >= shown + max(20, state.steps // 5):
+                shown = state.step
                 console.print(f"       step {state.step} of {state.steps}, loss {state.loss:.2f}")
 
 
@@ -81,11 +97,7 @@ def _prove(console, planned) -> list:
     failed = []
 
     def show(proof: proofs.Proof) -> None:
-        mark = "[green]proved[/]" if proof.holds else "[red]FAILED[/]"
-        console.print(f"  {mark}  {proof.name:26}", proof.evidence, soft_wrap=True)
-        if not proof.holds:
-            failed.append(proof)
-
+        _show(console, proof, failed)
         if proof.name == "connector unmoved by text":
             console.print(
                 "          In text-only rows nothing attends to the placeholder image, so no gradient reaches the "
@@ -107,3 +119,74 @@ def _prove(console, planned) -> list:
     console.print(answer.response.strip(), style="dim", markup=False)
     console.print()
     return failed
+
+
+def _show(console, proof, failed: list) -> None:
+    """Print a proof; keep it if it failed."""
+    mark = "[green]proved[/]" if proof.holds else "[red]FAILED[/]"
+    console.print(f"  {mark}  {proof.name:26}", proof.evidence, soft_wrap=True)
+    if not proof.holds:
+        failed.append(proof)
+
+
+def _fail(console, failed: list) -> None:
+    """Say which proofs failed, and end with 1."""
+    for proof in failed:
+        console.print(f"[red]not proved:[/] {proof.name}: {proof.evidence}", soft_wrap=True)
+
+    raise typer.Exit(1)
+
+
+def _loop(console, folder: Path | None, prepare_only: bool) -> None:
+    """Make the base model that sees a little, go the loop's five commands, and prove what happened."""
+    from virgo_factory.demo import distill, loop_proofs
+
+    started = time.monotonic()
+    loop = distill.plan(folder or distill.FOLDER)
+    console.print("[bold]Before[/]  A tiny Qwen2-VL that sees a little: it stands for Qwen2-VL-Instruct.")
+    if distill.prepare(loop):
+        console.print(f"        {loop.base_training.shown}", soft_wrap=True)
+        _train(console, loop.base_training, distill.train_base(loop))
+    else:
+        console.print(f"        {loop.base} is there, made with the same settings: kept.", soft_wrap=True)
+
+    console.print(f"        {loop.questions}: pictures drawn by program, each with its gold answer.", soft_wrap=True)
+    if prepare_only:
+        console.print("Ready. The loop:", *(f"  {step.shown}" for step in loop.steps), sep="\n", soft_wrap=True)
+        return
+
+    for number, (told, step) in enumerate(zip(_STEPS, loop.steps, strict=True), start=1):
+        console.print(f"[bold]{number} of 5[/]  {told}", f"        {step.shown}", sep="\n", soft_wrap=True)
+        if step.is_training:
+            _train(console, step)
+        elif code := distill.ask(step):
+            raise typer.Exit(code)
+
+    console.print("[bold]What came out[/], from the files of the loop alone:")
+    for line in loop_proofs.counts(loop):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
+    failed: list = []
+    for proof in loop_proofs.prove(loop):
+        _show(console, proof, failed)
+
+    if failed:
+        _fail(console, failed)
+
+    console.print(
+        f"All of it holds. {time.monotonic() - started:.0f} s in all.",
+        f"  D_SD      {loop.selected}, and its card beside it",
+        f"  rollouts  virgo-factory distill status {loop.rollouts} --html rollouts.html",
+        f"  models    {', '.join(str(loop.output(name)) for name in ('m0', 'dsd', 'dt_dsd'))}",
+        sep="\n",
+        soft_wrap=True,
+    )
+
+
+_STEPS = (
+    "D_T -> M0: long thoughts in text alone, on the base.",
+    "M0 answers the visual questions that the base fails, five times each, through vLLM.",
+    "D_SD: the shortest correct response of each question, if it has the four markers.",
+    "D_SD -> model, from the original base.",
+    "D_T + D_SD -> model, from the original base.",
+)

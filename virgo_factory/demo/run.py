@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 
@@ -77,6 +78,22 @@ class Demo:
         return [str(Path(sys.executable).parent / "llamafactory-cli"), "train", str(self.recipe), *self.overrides]
 
 
+class Training(Protocol):
+    """A run of the stock command."""
+
+    @property
+    def command(self) -> Sequence[str]:
+        """What is run."""
+
+    @property
+    def log(self) -> Path:
+        """The file for all that it prints."""
+
+    @property
+    def output(self) -> Path:
+        """Its output_dir."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where training stands: step of steps (0 of 0 while it starts), and the last loss that was logged."""
@@ -92,9 +109,7 @@ def plan(folder: Path = FOLDER) -> Demo:
     Raises:
         ValueError: the folder holds something that no demo made.
     """
-    if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that the demo did not make. Choose another --dir, or remove it.")
-
+    check_folder(folder)
     overrides = []
     recipe = Path("recipes", RECIPE)
     if not recipe.is_file():
@@ -107,6 +122,12 @@ def plan(folder: Path = FOLDER) -> Demo:
         overrides += [f"model_name_or_path={folder / 'base'}", f"output_dir={folder / 'dt'}"]
 
     return Demo(folder, recipe, tuple(overrides))
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError if the folder holds something that no demo made."""
+    if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} holds something that the demo did not make. Choose another --dir, or remove it.")
 
 
 def _knows_dataset(info: Path) -> bool:
@@ -132,7 +153,7 @@ def prepare(demo: Demo) -> None:
     make_twin(demo.base, seed=SEED)
 
 
-def train(demo: Demo) -> Iterator[Progress]:
+def train(demo: Training) -> Iterator[Progress]:
     """Run the training command to its end, yielding where it stands; what it prints goes to `demo.log`.
 
     The child sees no accelerator and no hub. It gets one thread (OMP_NUM_THREADS, unless that is set): for matrices
@@ -172,7 +193,7 @@ def train(demo: Demo) -> Iterator[Progress]:
     yield _progress(demo)
 
 
-def losses(demo: Demo) -> list[tuple[int, int, float]]:
+def losses(demo: Training) -> list[tuple[int, int, float]]:
     """Return step, steps and loss of every logged step, from LLaMA-Factory's trainer_log.jsonl."""
     file = demo.output / "trainer_log.jsonl"
     if not file.is_file():
@@ -191,7 +212,7 @@ def losses(demo: Demo) -> list[tuple[int, int, float]]:
     return entries
 
 
-def _progress(demo: Demo) -> Progress:
+def _progress(demo: Training) -> Progress:
     entries = losses(demo)
     return Progress(*entries[-1]) if entries else Progress()
 

@@ -23,6 +23,9 @@ UNIT = 13
 """Pixels of one step of a bar."""
 
 TALLEST = 6
+FRAME = 2
+"""Pixels of the line around a picture. It tells the nine cells apart, which a tiny model's positions barely do."""
+
 JITTER = 2
 """Pixels by which a shape moves out of its cell's middle, and by which its size differs."""
 
@@ -41,17 +44,26 @@ class Scene:
     rows: tuple[tuple[str, ...], ...]
 
     def lines(self) -> list[str]:
-        """Return the scene in words.
+        """Return the scene in words; the places of shapes are numbered.
 
         >>> Scene("bars", (("red 4", "blue 2", "green 6"),)).lines()
         ['Bars: red 4, blue 2, green 6.']
+        >>> Scene("shapes", (("red circle", "nothing", "blue square"),) * 3).lines()[1]
+        'Row 2: 4 red circle, 5 nothing, 6 blue square.'
         """
         names = {
             "shapes": ("Row 1", "Row 2", "Row 3"),
             "bars": ("Bars",),
             "table": ("Letters", "Row 1", "Row 2"),
         }[self.kind]
-        return [f"{name}: {', '.join(row)}." for name, row in zip(names, self.rows, strict=True)]
+        rows = self.rows
+        if self.kind == "shapes":
+            rows = [
+                [f"{3 * row + place} {shape}" for place, shape in enumerate(shapes, start=1)]
+                for row, shapes in enumerate(rows)
+            ]
+
+        return [f"{name}: {', '.join(row)}." for name, row in zip(names, rows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -203,6 +215,7 @@ def draw(scene: Scene, rng: Random) -> Image.Image:
     picture = Image.new("RGB", (SIDE, SIDE), "white")
     pen = ImageDraw.Draw(picture)
     {"shapes": _draw_shapes, "bars": _draw_bars, "table": _draw_table}[scene.kind](pen, scene, rng)
+    pen.rectangle((0, 0, SIDE - 1, SIDE - 1), outline="black", width=FRAME)
     return picture
 
 
@@ -235,11 +248,10 @@ def _draw_bars(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
 
 
 def _draw_table(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
-    font = ImageFont.load_default(20)
+    font = ImageFont.load_default(22)
     for row, texts in enumerate(scene.rows):
         for column, text in enumerate(texts):
-            x = column * CELL + CELL // 2 + rng.randint(-1, 1)
-            y = row * CELL + CELL // 2 + rng.randint(-1, 1)
-            pen.text((x, y), text, fill="black", font=font, anchor="mm")
+            middle = (column * CELL + CELL // 2, row * CELL + CELL // 2)
+            pen.text(middle, text, fill="black", font=font, anchor="mm", stroke_width=1)
 
     pen.line((0, CELL, SIDE, CELL), fill="black", width=1)
