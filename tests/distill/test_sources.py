@@ -418,6 +418,54 @@ def test_the_gold_of_every_real_question_is_correct_and_its_other_options_are_wr
             assert score(f"\\boxed{{{other}}}", asked.gold, question, rules).verdict == "wrong", asked
 
 
+def test_real_geoqa_questions_lose_their_prompt_and_keep_their_options(shared_data):
+    """G-LLaVA's prompts of the GeoQA test set, whose questions and answers stand plainly in a second file."""
+    folder = shared_data / "geoqa_text"
+    plain = {Path(row["image_path"]).stem: row for row in lines(folder / "geoqa_test_prompts.jsonl")}
+    prompts = lines(folder / "gllava_test_questions.jsonl")
+    assert len(prompts) == 381
+    for prompt in prompts:
+        row = plain[str(prompt["question_id"])]
+        by_text = {"human": f"<image>{prompt['text']}", "gpt": f"The answer is {row['ground_truth']}.", "number": 0}
+        asked = onevision.ask("geoqa_plus", by_text)
+        assert asked.question == row["question"] and asked.gold == row["ground_truth"]
+        assert len(asked.options) == 4 and asked.kind == "choice"
+        letter = "ABCD"[asked.options.index(asked.gold)]
+        assert onevision.ask("geoqa_plus", by_text | {"gpt": f"Answer: {letter}"}) == asked
+
+
+REQUESTS = (
+    "Give a very brief answer.",
+    "Answer the question using a single word or phrase.",
+    "Quick response, please.",
+    "Your answer should be very brief.",
+    "Keep it short and to the point.",
+    "Be succinct.",
+    "Make the answer very short.",
+    "Ensure brevity in your answer.",
+    "Answer with the option's letter from the given choices directly.",
+)
+
+
+def test_requests_are_removed_and_real_questions_are_left_alone(shared_data):
+    questions = [row["question"] for row in json.loads((shared_data / "mathvista/testmini.json").read_text()).values()]
+    questions += [row["question"].replace("<image1>", "") for row in lines(shared_data / "mathvision/test.jsonl")]
+    for name in REAL:
+        questions += [found.asked.question for found in read(shared_data, name) if isinstance(found.asked, Asked)]
+
+    assert len(questions) > 2700
+    for number, question in enumerate(questions):
+        text = question.replace("\r\n", "\n").strip()
+        assert onevision.clean_question(question) == text
+        if text.endswith(("?", ".")) and number % 10 == 0:
+            for request in REQUESTS:
+                assert onevision.clean_question(f"<image>\n{text}\n{request}") == text
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def test_redrawn_diagrams_have_their_measures_in_words(shared_data, tmp_path):
     listed = read(shared_data, "geometry3k", "geometry3k_sketchpad", tmp_path)
     assert len(listed) == 20
