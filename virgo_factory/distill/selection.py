@@ -38,7 +38,7 @@ from virgo_factory.distill.verdicts import (
 )
 from virgo_factory.example import IMAGE, Example
 from virgo_factory.recipes import merge_entries, read_text, replace_file
-from virgo_factory.thought import REASONS, LongThought, MalformedThought
+from virgo_factory.thought import MARKERS, REASONS, LongThought, MalformedThought
 
 
 OUTCOMES = ("correct", "wrong", "unverifiable", "truncated", "looping")
@@ -231,7 +231,13 @@ def long_thought_of(response: str, response_format: str) -> LongThought:
         RejectedRow: the response is malformed, or holds a control token.
     """
     try:
-        thought = split(response) if response_format == "virgo_dqvq" else LongThought.parse(response)
+        if response_format == "virgo_dqvq":
+            if any(marker in response for marker in MARKERS):
+                raise RejectedRow("it holds markers, which an untagged response has not")
+
+            thought = split(response)
+        else:
+            thought = LongThought.parse(response)
     except MalformedThought as error:
         raise RejectedRow(REASONS[error.reason]) from None
 

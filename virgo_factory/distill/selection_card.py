@@ -121,11 +121,18 @@ def notes_of(card: SelectionCard) -> list[str]:
     for name, level in card.levels.items():
         if level["binary_kept"] and name in ("medium", "hard"):
             chance = by_coin(name, config.samples)
+            share = f"{level['binary_kept']:,} of {level['kept']:,} kept {name} questions ({level['binary_kept'] / level['kept']:.0%})"
             notes.append(
-                f"{level['binary_kept']:,} of the {level['kept']:,} kept {name} questions "
-                f"({level['binary_kept'] / level['kept']:.0%}) are answered by yes or no, or one of two: "
-                f"a coin makes {chance:.0%} of such questions {name} (max_binary_share caps them)."
+                f"Answered by yes or no, or by one of two options: {share}. A coin makes {chance:.0%} of such questions "
+                f"{name} (max_binary_share caps them)."
             )
+
+    malformed, correct = sum(card.malformed.values()), card.outcomes["correct"]
+    if 2 * malformed > correct:
+        notes.append(
+            f"{malformed:,} of {correct:,} correct samples are malformed: is response_format {config.response_format} the "
+            "model's own?"
+        )
 
     return notes
 
