@@ -183,7 +183,7 @@ class Endpoint:
                 raise Unavailable(f"{busy} (asked {retry + 1} times)") from None
 
             if reason == "length" and stream.tokens < sampling.max_tokens:
-                raise Refused(  # vLLM shortens max_tokens to what fits, and says nothing
+                raise Refused(  # vLLM says so by itself only where there would be no room without pictures, either
                     f"{self.url}: its context is too small: a response was cut off after {stream.tokens} of "
                     f"max_tokens: {sampling.max_tokens} behind a prompt of {stream.prompt_tokens}. Start it with a larger "
                     "--max-model-len, or lower max_tokens.",

@@ -1,0 +1,266 @@
+"""The real vLLM: the same tokens as training, the same response for the same seed, and no server that outlives its run.
+
+One server for all tests of this file, since it takes a minute or more to start; the last test kills it.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from virgo_factory.datasets.image_size import read_processor
+from virgo_factory.datasets.vocabulary import load_vocabulary
+from virgo_factory.distill import client
+from virgo_factory.distill.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
+from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.prefix import read_prefix
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+PREFIX = read_prefix("virgo")
+BUDGET = (3136, 50_176)
+CONTEXT = 2048
+SOURCES = ("tabmwp", "chartqa", "figureqa", "clevr", "geos", "geometry3k", "iconqa")
+SAMPLING = Sampling(temperature=1.0, max_tokens=24)
+
+
+@dataclass
+class Serving:
+    """The server, the process that started it with `Server`, and what is asked of it."""
+
+    url: str
+    pid: int
+    starter: subprocess.Popen
+    model: Path
+    prompts: list[Prompt]
+    log: Path
+
+    def ask(self, *prompts: Prompt, sampling: Sampling = SAMPLING, seed: int = 7, model: str = "twin") -> list[Reply]:
+        """Return the replies to prompts, asked one after the other."""
+
+        async def run() -> list[Reply]:
+            async with Endpoint(self.url, model, timeout=120) as endpoint:
+                return [await endpoint.ask(prompt, sampling, seed) for prompt in prompts]
+
+        return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, shared_data) -> Path:
+    """A twin with the real tokenizer, whose chat template carries the prefix as the plugin saves it."""
+    from virgo_factory.hooks.template import chat_template
+    from virgo_factory.preflight.twin import make_twin
+
+    folder = make_twin(tmp_path_factory.mktemp("distilled") / "model", shared_data / "qwen2.5_vl_tokenizer")
+    template = chat_template("virgo", PREFIX, "You are a helpful assistant.")
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prompts(tmp_path_factory, shared_data) -> list[Prompt]:
+    """Real questions of every source there is, with their pictures."""
+    from virgo_factory.distill.config import read_config
+    from virgo_factory.distill.question import read_questions
+    from virgo_factory.distill.questions import build_questions
+
+    folder = tmp_path_factory.mktemp("questions")
+    keys = {"sources": dict.fromkeys(SOURCES, 2), "source_dir": str(shared_data), "model_name_or_path": "twin"}
+    keys |= {
+        "urls": ["http://127.0.0.1:9"],
+        "output_dir": str(folder / "out"),
+        "dataset": "distilled",
+        "image_max_pixels": BUDGET[1],
+    }
+    (folder / "config.yaml").write_text(json.dumps(keys), encoding="utf-8")
+    build_questions(read_config(folder / "config.yaml"), folder / "out")
+    questions = list(read_questions(folder / "out" / "questions.jsonl"))
+    assert {question.source for question in questions} == set(SOURCES)
+    return [make_prompt(question, folder / "out", PREFIX, *BUDGET) for question in questions]
+
+
+@pytest.fixture(scope="module")
+def serving(model, prompts, tmp_path_factory, root):
+    """The server, started by a process of its own that the last test kills."""
+    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
+    log = tmp_path_factory.mktemp("server") / "server.log"
+    most = max(len(prompt.images) for prompt in prompts)
+    script = textwrap.dedent(f"""\
+        import time
+        from virgo_factory.distill.server import Server
+        arguments = ["--served-model-name", "twin"]
+        with Server({str(model)!r}, {str(log)!r}, max_model_len={CONTEXT}, images={most}, args=arguments) as server:
+            print(server.url, server.pid, flush=True)
+            time.sleep(3600)
+        """)
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"}
+    starter = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=root, env=environment, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        line = starter.stdout.readline().split()
+        assert line, log.read_text(errors="replace")[-5000:]
+        yield Serving(line[0].decode(), int(line[1]), starter, model, prompts, log)
+    finally:
+        starter.terminate()
+        starter.wait()
+        starter.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def processor(model):
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(model)
+
+
+def pictures(prompt: Prompt) -> list[Image.Image]:
+    """Return the pictures of a prompt as they were sent."""
+    urls = [part["image_url"]["url"] for part in prompt.messages[0]["content"] if part["type"] == "image_url"]
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
+def test_the_server_says_what_it_is(serving):
+    facts = asyncio.run(look_at(serving.url))
+    assert facts.models == ("twin",) and facts.max_model_len == CONTEXT
+    assert facts.version.startswith("0.")
+
+
+def test_prompt_tokens_are_those_of_training(serving, processor):
+    """Server, our count and the model's processor agree on every question; the prefix stands there once."""
+    vocabulary, sizes = load_vocabulary(serving.model), read_processor(serving.model)
+    replies = serving.ask(*serving.prompts)
+    assert len(replies) >= 2 * len(SOURCES)
+    for prompt, reply in zip(serving.prompts, replies, strict=True):
+        messages = [
+            {"role": "user", "content": [{"type": "image"}] * len(prompt.images) + prompt.messages[0]["content"][-1:]}
+        ]
+        text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, question_prefix="")
+        assert text.count(PREFIX) == 1 and f"<|vision_end|>{PREFIX}\n" in text
+        theirs = len(processor(text=[text], images=pictures(prompt))["input_ids"][0])
+        ours = count_prompt_tokens(prompt.text, prompt.images, vocabulary, sizes)
+        assert reply.prompt_tokens == ours == theirs, prompt.text
+
+
+def test_without_our_argument_the_template_puts_the_prefix(serving, monkeypatch):
+    """The test above could not tell otherwise: the checkpoint's template does carry a prefix."""
+    prompt = serving.prompts[0]
+    bare = replace(prompt, messages=json.loads(json.dumps(prompt.messages)))
+    bare.messages[0]["content"][-1]["text"] = prompt.text.removeprefix(PREFIX + "\n")
+    with_argument, whole = serving.ask(bare, prompt)
+    monkeypatch.setattr(client, "TEMPLATE_ARGUMENTS", {})
+    (without,) = serving.ask(bare)
+    assert with_argument.prompt_tokens < without.prompt_tokens == whole.prompt_tokens
+
+
+def test_seeds(serving):
+    """The same seed gives the same response, another one another; greedy needs none."""
+    prompt = serving.prompts[0]
+    (first,), (again,), (other,) = (serving.ask(prompt, seed=seed) for seed in (1, 1, 2**62))
+    assert first.response == again.response != other.response
+    greedy = Sampling(temperature=0.0, max_tokens=24)
+    (one,), (two,) = (serving.ask(prompt, sampling=greedy, seed=seed) for seed in (1, 2))
+    assert one.response == two.response
+
+
+def test_length_and_tokens(serving):
+    (reply,) = serving.ask(serving.prompts[1], sampling=replace(SAMPLING, max_tokens=100))
+    assert (reply.finish_reason, reply.completion_tokens) == ("length", 100)
+    assert reply.response and reply.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reason", "response"),
+    [("<|object_ref_start|>", "length", "<|object_ref_start|>" * 24), ("<|im_end|>", "stop", "")],
+)
+def test_special_tokens(serving, processor, monkeypatch, allowed, reason, response):
+    """Special tokens stay in the text, without blanks between them; the end of turn ends it, and is not in the text."""
+    token = processor.tokenizer.convert_tokens_to_ids(allowed)
+    plain = client._request
+    monkeypatch.setattr(client, "_request", lambda *arguments: plain(*arguments) | {"allowed_token_ids": [token]})
+    (reply,) = serving.ask(serving.prompts[0])
+    assert (reply.finish_reason, reply.response) == (reason, response)
+
+
+def test_loop_is_cut_and_the_server_stops_generating(serving, processor, monkeypatch):
+    """A model that says one word for ever is cut off long before max_tokens, with the tokens it took until then."""
+    token = processor.tokenizer.encode(" again")[0]
+    plain = client._request
+    monkeypatch.setattr(client, "_request", lambda *arguments: plain(*arguments) | {"allowed_token_ids": [token]})
+    (reply,) = serving.ask(serving.prompts[0], sampling=replace(SAMPLING, max_tokens=1800))
+    assert reply.finish_reason == "loop"
+    assert reply.response == " again" * reply.completion_tokens
+    assert reply.completion_tokens < 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "max_tokens", "error", "said"),
+    [
+        ("another", 8, WrongServer, "does not exist"),
+        ("twin", CONTEXT - 20, Refused, "HTTP 400: .*context length"),
+        ("twin", CONTEXT + 1, WrongServer, "max_model_len"),
+    ],
+)
+def test_what_cannot_work(serving, name, max_tokens, error, said):
+    with pytest.raises(error, match=said):
+        serving.ask(serving.prompts[0], sampling=Sampling(max_tokens=max_tokens, cut_loops=False), model=name)
+
+
+def test_a_response_that_the_pictures_leave_no_room_for(serving):
+    """vLLM counts a picture as one token when it looks whether there is room, and then generates less than was asked."""
+    (reply,) = serving.ask(serving.prompts[0])
+    assert reply.prompt_tokens > 30
+    with pytest.raises(Refused, match=f"after {CONTEXT - reply.prompt_tokens} of max_tokens"):
+        room = CONTEXT - reply.prompt_tokens + 10
+        serving.ask(serving.prompts[0], sampling=Sampling(max_tokens=room, cut_loops=False))
+
+
+def test_too_long_a_prompt(serving):
+    prompt = replace(serving.prompts[0], messages=[{"role": "user", "content": "word " * CONTEXT}])
+    with pytest.raises(Refused, match="HTTP 400: .*context length"):
+        serving.ask(prompt)
+
+
+def test_killed_while_it_answers(serving):
+    """SIGKILL of the process that started it takes the whole server down; what it was answering is no rollout."""
+
+    async def run() -> tuple[list, float]:
+        async with Endpoint(serving.url, "twin", timeout=120) as endpoint:
+            sampling = Sampling(max_tokens=1800, cut_loops=False)
+            asked = [asyncio.create_task(endpoint.ask(prompt, sampling, 1)) for prompt in serving.prompts[:8]]
+            await asyncio.sleep(1.5)
+            os.kill(serving.starter.pid, signal.SIGKILL)
+            start = time.monotonic()
+            return await asyncio.gather(*asked, return_exceptions=True), time.monotonic() - start
+
+    before = members(serving.pid)
+    assert len(before) >= 3  # guard, API server, engine
+    results, seconds = asyncio.run(run())
+    assert [type(result) for result in results] == [Unavailable] * 8, results
+    assert seconds < 30
+    deadline = time.monotonic() + 30
+    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in before):
+        assert time.monotonic() < deadline, members(serving.pid)
+        time.sleep(0.2)
+
+    with pytest.raises(Unavailable):
+        asyncio.run(look_at(serving.url))
+
+
+def members(group: int) -> list[psutil.Process]:
+    """Return the processes of a group and all their descendants."""
+    guard = psutil.Process(group)
+    return [guard, *guard.children(recursive=True)]
