@@ -131,7 +131,7 @@ def test_all_of_a_rollout_is_there(real, real_page):
 def test_numbers_on_the_page_are_those_of_the_status(real, real_page):
     group = summarise(real).all
     cells = Page(real_page.read_text(encoding="utf-8")).cells
-    assert ["tabmwp", "24", "0", *(f"{count}" for count in group.levels.values())] in cells
+    assert ["tabmwp", "24", "24", *(f"{count}" for count in group.levels.values())] in cells
     outcomes = [f"{count}" for count in group.outcomes.values()]
     per_row = f"{group.tokens / group.accepted:,.0f}"
     assert ["tabmwp", "72", *outcomes, f"{group.accepted}", f"{group.tokens:,}", per_row] in cells

@@ -62,7 +62,21 @@ def test_each_pass_by_itself(folders, tmp_path):
     base, samples = out.getvalue().splitlines()
     assert base.startswith(f"{folders.BASE}: 2 of 2 · 1 correct · 1 wrong · 0 unverifiable")
     assert samples.startswith(f"{folders.MODEL}: 5 of 5 · 0 correct · 5 wrong · 0 unverifiable")
-    assert "accepted" not in samples
+    assert "accepted" not in base + samples, "the base model's are not trained on"
+
+
+def test_both_passes_at_once(folders, tmp_path):
+    """Questions that the base model turns out to solve are not sampled, so that fewer rollouts are left."""
+    live, out = screen(tmp_path, samples=5)
+    with live:
+        live(Event("start", model=folders.BASE, total=4))
+        live(Event("start", model=folders.MODEL, total=20))
+        tell(live, folders, ["base:correct"])
+        live(Event("solved", question="tabmwp/1", source="tabmwp"))
+        tell(live, folders, ["wrong"] * 5, "tabmwp/2")
+
+    base, samples = out.getvalue().splitlines()
+    assert base.startswith(f"{folders.BASE}: 1 of 4") and samples.startswith(f"{folders.MODEL}: 5 of 15")
 
 
 def test_accepted_is_well_formed(folders, tmp_path):
@@ -84,7 +98,7 @@ def test_verdicts_on_rollouts_of_an_earlier_start(folders, tmp_path):
         live(Event("start", model=folders.MODEL, total=5, done=1))
         live(Event("verdict", question="tabmwp/1", model=folders.MODEL, sample=0, verdict=asdict(verdict)))
 
-    assert "1 of 5 · 0 correct" in out.getvalue()
+    assert "1 of 5 · in this start 0 correct" in out.getvalue() and "tokens" not in out.getvalue()
 
 
 def test_what_happens_is_told(folders, tmp_path):

@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers import REASONS
 from virgo_factory.datasets.media import BadMedia, resolve_image
 from virgo_factory.datasets.page import Card, Picture, Section, Table, Text, scaled, write_page
 from virgo_factory.distill.question import VisualQuestion, read_questions
 from virgo_factory.distill.rollout import GREEDY, Rollout
+from virgo_factory.distill.selection import long_thought_of
 from virgo_factory.distill.status import (
     DROPPED,
     LENGTH_STEP,
@@ -18,10 +20,10 @@ from virgo_factory.distill.status import (
     Status,
     duration,
     summarise,
-    thought_of,
 )
 from virgo_factory.distill.store import read_rollouts
 from virgo_factory.distill.verdicts import DIFFICULTIES, RolloutVerdict, question_file, read_verdicts
+from virgo_factory.thought import LongThought
 
 
 END_SHOWN = 600
@@ -84,7 +86,7 @@ def card_of(seen: Seen, status: Status, folder: Path) -> Card:
     question, config = seen.question, status.config
     outcomes = {rollout.sample: _outcome(verdict) for rollout, verdict in seen.rollouts}
     samples = [outcome for sample, outcome in outcomes.items() if sample != GREEDY]
-    facts = [("gold", _gold(question)), ("source", question.source), ("kind", question.kind or "not known")]
+    facts = [("gold", _gold(question)), ("source", question.source), ("kind", question.kind or "")]
     if GREEDY in outcomes:
         facts.append(("base model", outcomes[GREEDY]))
 
@@ -111,19 +113,28 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
         found = f"answer {verdict.answer} ({verdict.rule} in the {verdict.where})" if verdict.answer else ""
         notes += [found, REASONS.get(verdict.reason, verdict.reason)]
 
-    note = " · ".join(filter(None, notes))
-    thought = thought_of(rollout.response, response_format)
-    if thought:
-        yield Section(f"{who}: {outcome}", [Text(thought.solution, colour)], note=note, apart=True)
-        yield Section("Thought", [Text(thought.thought)], True, f"{len(thought.thought):,} characters")
-        return
+    thought, malformed = _thought(rollout.response, response_format)
+    if malformed and outcome == "correct" and rollout.sample != GREEDY:
+        notes.append(f"not accepted: {malformed}")
 
-    end = rollout.response[-END_SHOWN:].lstrip()
-    is_whole = len(rollout.response) <= END_SHOWN
-    yield Section(f"{who}: {outcome}", [Text(end if is_whole else f"... {end}", colour)], note=note, apart=True)
-    if not is_whole:
-        told = f"{len(rollout.response):,} characters, not one thought and one solution"
+    head = Section(f"{who}: {outcome}", [], note=" · ".join(filter(None, notes)), apart=True)
+    if thought:
+        yield replace(head, content=[Text(thought.solution, colour)])
+        yield Section("Thought", [Text(thought.thought)], True, f"{len(thought.thought):,} characters")
+    elif len(rollout.response) <= END_SHOWN:
+        yield replace(head, content=[Text(rollout.response, colour)])
+    else:
+        yield replace(head, content=[Text(f"... {rollout.response[-END_SHOWN:].lstrip()}", colour)])
+        told = f"{len(rollout.response):,} characters; {malformed}"
         yield Section("Whole response", [Text(rollout.response)], True, told)
+
+
+def _thought(response: str, response_format: str) -> tuple[LongThought | None, str]:
+    """Return the long thought in a response, or None and why there is none."""
+    try:
+        return long_thought_of(response, response_format), ""
+    except RejectedRow as error:
+        return None, error.reason
 
 
 FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loop"}
@@ -170,7 +181,7 @@ def tables_of(status: Status) -> list[Table]:
         rollouts.append([name, *numbers, f"{group.tokens_per_accepted or 0:,.0f}" if group.accepted else "-"])
 
     return [
-        Table("Questions", ("source", "questions", "yes/no", *DIFFICULTIES, "cannot be asked"), questions),
+        Table("Questions", ("source", "questions", "two answers", *DIFFICULTIES, "cannot be asked"), questions),
         Table("Rollouts", ("source", "rollouts", *OUTCOMES, "accepted", "tokens", "per accepted"), rollouts),
     ]
 
@@ -183,9 +194,10 @@ def summary_of(status: Status) -> list[tuple[str, str]]:
         rows.append(("base model", config.base_model_name_or_path))
         rows.append(("solved by it", f"{group.base_solved:,} of {group.base_asked:,} questions asked"))
 
+    left = f"{status.left:,} left at most" if status.left or status.base_left else "none left to ask"
     rows += [
         ("questions", f"{group.questions:,}"),
-        ("rollouts", f"{group.rollouts:,}, {config.samples} a question; {status.left:,} left at most"),
+        ("rollouts", f"{group.rollouts:,}, {config.samples} a question; {left}"),
         (
             "tokens",
             f"{group.tokens:,}" + (f" and {group.base_tokens:,} of the base model" if group.base_tokens else ""),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from virgo_factory.datasets.page import visible
+from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.status import OUTCOMES, duration, thought_of
 
 
@@ -46,7 +47,7 @@ class Pass:
     """One model's part of a run, as far as it has come."""
 
     def __init__(self, model: str, total: int, done: int, now: float) -> None:
-        self.model, self.total, self.done = model, total, done
+        self.model, self.total, self.done, self.earlier = model, total, done, done
         self.finished = self.tokens = self.judged_tokens = self.accepted = 0
         self.outcomes: Counter = Counter()
         self.is_told = False
@@ -88,14 +89,22 @@ class Live:
         servers: how many URLs are asked.
         response_format: of the config; only what is well formed in it is accepted.
         shard: (i, n) of `--shard i/n`.
+        samples: of the config; so many fewer are asked for each question that the base model turns out to solve while
+            the samples of others are asked already.
     """
 
     def __init__(
-        self, console: Any, folder: Path, servers: int, response_format: str, shard: tuple[int, int] | None = None
+        self,
+        console: Any,
+        folder: Path,
+        servers: int,
+        response_format: str,
+        shard: tuple[int, int] | None = None,
+        samples: int = 0,
     ) -> None:
         self._console = console
         self._path = folder / (f"progress-{shard[0]}of{shard[1]}.json" if shard else "progress.json")
-        self._servers, self._format = servers, response_format
+        self._servers, self._format, self._samples = servers, response_format, samples
         self._passes: dict[str, Pass] = {}
         self._current: Pass | None = None
         self._unjudged: dict[tuple, tuple[int, bool]] = {}  # key -> tokens, well formed
@@ -140,6 +149,8 @@ class Live:
                     self._finish(event.rollout)
                 case "verdict":
                     self._judge(event)
+                case "solved" if len(self._passes) > 1:
+                    self._current.total -= self._samples
                 case "lost":
                     self._lost.add(event.url)
                 case "back":
@@ -164,7 +175,7 @@ class Live:
         tokens, is_good = self._unjudged.pop(key)
         at.outcomes[outcome] += 1
         at.judged_tokens += tokens
-        at.accepted += is_good and outcome == "correct"
+        at.accepted += is_good and outcome == "correct" and event.sample != GREEDY
 
     def _tell(self, event: "Event") -> None:
         from rich.text import Text
@@ -235,7 +246,7 @@ class Live:
         passes = Table.grid(padding=(0, 2))
         for at in self._passes.values():
             bar = ProgressBar(max(at.total, 1), at.done, width=24)
-            correct = f"{at.outcomes['correct']:,} correct" if at is not self._current else ""
+            correct = f"{at.outcomes['correct']:,} correct" if at is not self._current and at.finished else ""
             passes.add_row(visible(at.model), bar, f"{at.done:,} of {at.total:,}", correct)
 
         return Group(passes, *(Text(" · ".join(part)) for part in self._words(self._current, now)))
@@ -243,15 +254,20 @@ class Live:
     def _words(self, at: Pass, now: float) -> tuple[list[str], list[str]]:
         """Return what is known of a pass: its rollouts' outcomes, and its speed and cost."""
         outcomes = [f"{at.outcomes[outcome]:,} {outcome}" for outcome in OUTCOMES]
+        if at.earlier:
+            outcomes[0] = f"in this start {outcomes[0]}"
+
         if at.waiting:
             outcomes.append(f"{at.waiting:,} being judged")
 
         speed = []
         left = at.seconds_left(now)
-        if left is not None and at.done < at.total:
+        if left is not None and at.done < at.total and not self._stop.is_set():
             speed.append(f"{duration(left)} left")
 
-        speed.append(f"{at.speed(now)[1]:,.0f} tokens/s")
+        if at.finished:
+            speed.append(f"{at.speed(now)[1]:,.0f} tokens/s")
+
         if at.accepted:
             speed.append(f"{at.judged_tokens / at.accepted:,.0f} tokens per accepted row")
 

@@ -46,7 +46,7 @@ class Group:
 
     Attributes:
         questions: how many there are.
-        binary: how many of them are answered by yes or no.
+        binary: how many of them are yes/no questions or have two options.
         levels: difficulty (or "dropped") -> questions.
         binary_levels: likewise, of the binary ones.
         asked: questions with at least one rollout of the model (not of the base model).

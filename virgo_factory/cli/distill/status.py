@@ -86,6 +86,9 @@ def _show(found, folder: Path) -> None:
             f"{group.base_tokens:,} tokens"
         )
 
+    if malformed := group.outcomes["correct"] - group.accepted:
+        console.print(f"Accepted: correct, complete and well formed; {malformed:,} correct ones are malformed")
+
     if waiting := group.outcomes.get(UNJUDGED):
         console.print(f"{waiting:,} rollouts are not judged yet; the run does it, and so does select")
 
@@ -120,8 +123,17 @@ def _show(found, folder: Path) -> None:
         console.print(f"Left: {' and '.join(left)}{at_speed}")
         if not found.running:
             console.print(f"Go on: virgo-factory distill resume {folder}", markup=False)
+    elif not found.running and _is_selected(folder):
+        console.print(f"All is asked and chosen, see {folder / 'selected.card.md'}", markup=False)
     elif not found.running:
-        console.print("All is asked.", "Choose what is trained on:", f"virgo-factory distill select {folder}")
+        console.print(f"All is asked. Choose what is trained on: virgo-factory distill select {folder}", markup=False)
+
+
+def _is_selected(folder: Path) -> bool:
+    """Whether there is a selection that is younger than every verdict."""
+    selected = folder / "selected.jsonl"
+    verdicts = [path.stat().st_mtime for path in folder.glob("verdicts*.jsonl")]
+    return selected.is_file() and selected.stat().st_mtime >= max(verdicts, default=0)
 
 
 MOST_REASONS = 10
@@ -154,7 +166,7 @@ def _groups(found):
 
 
 def _questions(found):
-    """Return the table of questions by source, and the share of yes/no questions at each difficulty."""
+    """Return the table of questions by source, and the share at each difficulty that a coin would answer."""
     from virgo_factory.distill.status import DROPPED
     from virgo_factory.distill.verdicts import DIFFICULTIES
 
@@ -169,7 +181,7 @@ def _questions(found):
             f"{group.binary_levels[level] / group.levels[level]:.0%}" if group.levels[level] else ""
             for level in levels
         ]
-        table.add_row("of them yes/no", f"{group.binary / group.questions:.0%}", *shares, style="dim")
+        table.add_row("of them with two answers", f"{group.binary / group.questions:.0%}", *shares, style="dim")
 
     return table
 
