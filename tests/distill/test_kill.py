@@ -70,7 +70,7 @@ def test_interrupted_it_stops_in_seconds_and_says_how_to_go_on(start_replay, sky
     process = begin(config)
     try:
         wait_for_rows(config, 8, process)
-        process.send_signal(number)
+        os.killpg(process.pid, number)  # as a terminal does: workers get it, too
         began = time.monotonic()
     finally:
         told = end(process)

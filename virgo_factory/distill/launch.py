@@ -164,7 +164,12 @@ class _Distillation:
         return (one for one in read_questions(self.folder / QUESTIONS) if is_in_shard(one.id, self.shard))
 
     def _judge(self, on_verdict: Callable) -> Judge:
-        return Judge(self.folder, self.shard, on_verdict=on_verdict)
+        """Open the judge; its thread, and the processes that this starts, inherit that Ctrl-C is not for them."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return Judge(self.folder, self.shard, on_verdict=on_verdict)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _judge_what_is_there(self) -> Pending:
         """Return what is pending, after rollouts that a killed run could not judge any more have their verdicts."""

@@ -61,7 +61,8 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     from virgo_factory.distill.show import Live
 
     console = Console(highlight=False, soft_wrap=True)
-    live = Live(console, config.output_dir, max(1, len(config.urls)), config.response_format, shard)
+    servers = max(1, len(config.urls))
+    live = Live(console, config.output_dir, servers, config.response_format, shard, samples=config.samples)
     try:
         with live:
             outcome = distil(config, shard, on_event=live)
