@@ -244,8 +244,6 @@ def _draw_bars(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
         left = column * CELL + 6 + rng.randint(-JITTER, JITTER)
         pen.rectangle((left, SIDE - 3 - UNIT * int(height), left + 16, SIDE - 3), fill=COLOURS[colour])
 
-    pen.line((0, SIDE - 2, SIDE, SIDE - 2), fill="black", width=2)
-
 
 def _draw_table(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
     font = ImageFont.load_default(22)

@@ -1,0 +1,207 @@
+"""The demo's picture questions: the gold answer is what the pixels show, found again by another way than they were drawn."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from virgo_factory.answers import score
+from virgo_factory.datasets.image_size import image_tokens
+from virgo_factory.demo import visual, visual_rows
+from virgo_factory.demo.visual import SOURCES, draw
+from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.thought import MARKERS, LongThought
+
+
+CELL = 28
+COUNT = 80
+"""Questions of each source that are looked at."""
+
+
+def look(picture: Image.Image) -> tuple[str, list[list[str]]]:
+    """Return what a picture shows, from its pixels: kind and rows, as in Scene."""
+    pixels = np.asarray(picture.convert("RGB")).astype(int)[2:-2, 2:-2]  # without the frame
+    coloured = pixels.max(axis=2) - pixels.min(axis=2) > 60
+    if not coloured.any():
+        return "table", read_table(picture)
+
+    names = {(column, row): look_at_cell(pixels, coloured, row, column) for row in range(3) for column in range(3)}
+    if all(coloured[-2, CELL * at - 2 * (at > 0) : CELL * (at + 1) - 2].sum() == 17 for at in range(3)):  # stand there
+        return "bars", [look_at_bars(pixels, coloured)]
+
+    return "shapes", [[names[column, row] for column in range(3)] for row in range(3)]
+
+
+def colour_of(pixel: np.ndarray) -> str:
+    strongest = ("red", "green", "blue")[int(pixel.argmax())]
+    return "orange" if strongest == "red" and pixel[1] > 100 else strongest
+
+
+def look_at_cell(pixels: np.ndarray, coloured: np.ndarray, row: int, column: int) -> str:
+    ys, xs = (slice(max(0, CELL * at - 2), CELL * (at + 1) - 2) for at in (row, column))
+    mask = coloured[ys, xs]
+    if not mask.any():
+        return "nothing"
+
+    tall, wide = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = mask[tall[0] : tall[-1] + 1, wide[0] : wide[-1] + 1]
+    filled = box.mean()
+    shape = "square" if filled > 0.95 else "circle" if filled > 0.68 else "triangle"
+    return f"{colour_of(pixels[ys, xs][mask].mean(axis=0))} {shape}"
+
+
+def look_at_bars(pixels: np.ndarray, coloured: np.ndarray) -> list[str]:
+    bars = []
+    for column in range(3):
+        xs = slice(max(0, CELL * column - 2), CELL * (column + 1) - 2)
+        height = coloured[:, xs].any(axis=1).sum()
+        bars.append(f"{colour_of(pixels[:, xs][coloured[:, xs]].mean(axis=0))} {round(height / 13)}")
+
+    return bars
+
+
+def read_table(picture: Image.Image) -> list[list[str]]:
+    """Return the characters of a table: each cell is compared with every character drawn alone."""
+    font = ImageFont.load_default(22)
+    glyphs = {}
+    for text in "ABCDE123456":
+        cell = Image.new("L", (CELL, CELL), "white")
+        ImageDraw.Draw(cell).text((14, 14), text, fill="black", font=font, anchor="mm", stroke_width=1)
+        glyphs[text] = np.asarray(cell).astype(int)[4:-4, 4:-4]
+
+    grey = np.asarray(picture.convert("L")).astype(int)
+    rows = []
+    for row in range(3):
+        cells = [grey[CELL * row + 4 : CELL * row + 24, CELL * column + 4 : CELL * column + 24] for column in range(3)]
+        rows.append([min(glyphs, key=lambda text, cell=cell: np.abs(glyphs[text] - cell).sum()) for cell in cells])
+
+    return rows
+
+
+def answer(question: str, kind: str, rows: list[list[str]]) -> str:
+    """Return the answer to a question about what was seen, worked out from the question's words."""
+    everything = [place for row in rows for place in row]
+    if found := re.fullmatch(r"How many (\w+?)(?: shape)?s are there\?", question):
+        return str(sum(found[1] in place.split() for place in everything))
+
+    if found := re.fullmatch(r"Is there an? (.+)\?", question):
+        return "yes" if found[1] in everything else "no"
+
+    if kind == "table":
+        letters, *digits = rows
+        if found := re.fullmatch(r"Which number is under (\w) in row (\d)\?", question):
+            return digits[int(found[2]) - 1][letters.index(found[1])]
+
+        if found := re.fullmatch(r"What is the sum of the numbers in row (\d)\?", question):
+            return str(sum(map(int, digits[int(found[1]) - 1])))
+
+        (letter,) = re.fullmatch(r"What is the sum of the numbers under (\w)\?", question).groups()
+        return str(sum(int(row[letters.index(letter)]) for row in digits))
+
+    bars = {colour: int(height) for colour, height in map(str.split, everything)}
+    if found := re.fullmatch(r"Which colour has the (tallest|lowest) bar\?", question):
+        return (max if found[1] == "tallest" else min)(bars, key=bars.get)
+
+    if found := re.fullmatch(r"How tall is the (\w+) bar\?", question):
+        return str(bars[found[1]])
+
+    if found := re.fullmatch(r"How much taller is the (\w+) bar than the (\w+) bar\?", question):
+        return str(bars[found[1]] - bars[found[2]])
+
+    one, other = re.fullmatch(r"Is the (\w+) bar taller than the (\w+) bar\?", question).groups()
+    return "yes" if bars[one] > bars[other] else "no"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_gold_is_what_the_pixels_show(source):
+    rng = Random(f"test-{source}")
+    asked = Counter()
+    for _ in range(COUNT):
+        task = visual_rows.make_task(rng, source)
+        kind, rows = look(draw(task.scene, rng))
+        assert (kind, rows) == (task.scene.kind, [list(row) for row in task.scene.rows])
+        assert answer(task.question, kind, rows) == task.answer
+        asked[re.sub(r"\b(red|green|blue|orange|circle|square|triangle|[A-E]|\d)s?\b", "_", task.question)] += 1
+
+    expected = {"shapes": 2, "bars": 4, "tables": 3, "yes_no": 2}[source]
+    assert len(asked) >= expected, "some way of asking never came up"
+
+
+def test_the_reader_of_pixels_sees_a_difference():
+    """The check itself can fail: with one shape more, something else is read."""
+    rng = Random(1)
+    task = visual_rows.make_task(rng, "shapes")
+    picture = draw(task.scene, rng)
+    seen = [list(row) for row in task.scene.rows]
+    row, column = next((row, column) for row in range(3) for column in range(3) if seen[row][column] == "nothing")
+    left, top = CELL * column + 8, CELL * row + 8
+    ImageDraw.Draw(picture).rectangle((left, top, left + 12, top + 12), fill=visual.COLOURS["red"])
+    seen[row][column] = "red square"
+    assert look(picture) == ("shapes", seen)
+
+
+def test_a_picture_is_nine_tokens():
+    task = visual_rows.make_task(Random(2), "bars")
+    assert image_tokens(*draw(task.scene, Random(2)).size, max_pixels=65536) == 9
+
+
+def test_scenes_that_ship_are_the_generators():
+    shipped = [json.loads(line) for line in visual_rows.SCENES_PATH.read_text(encoding="utf-8").splitlines()]
+    assert shipped == visual_rows.scene_rows()
+    assert len({row["question"] for row in shipped}) == len(shipped) == visual_rows.SCENES
+
+
+def test_scenes_are_long_thoughts_that_end_in_the_right_answer():
+    for row in visual_rows.scene_rows():
+        thought = LongThought.parse(row["combined_text"])
+        *lines, question = row["question"].splitlines()
+        kind = {"Row": "shapes", "Bar": "bars", "Let": "table"}[lines[0][:3]]
+        rows = [re.sub(r"^[\w ]+: |\.$", "", line).split(", ") for line in lines]
+        if kind == "shapes":
+            rows = [[re.sub(r"^\d ", "", place) for place in places] for places in rows]
+
+        assert score(row["combined_text"], answer(question, kind, rows)).verdict == "correct"
+        assert all(line in thought.thought for line in lines)
+
+
+def test_questions_are_read_and_their_pictures_are_there(tmp_path):
+    path = visual_rows.write_questions(tmp_path / "questions", 40)
+    questions = list(read_questions(path))
+    assert Counter(question.source for question in questions) == dict.fromkeys(SOURCES, 10)
+    assert len({question.image_sha256 for question in questions}) == 40
+    for question in questions:
+        (image,) = question.images
+        content = (path.parent / image).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(),) == question.image_sha256
+        kind, rows = look(Image.open(path.parent / image))
+        assert answer(question.question, kind, rows) == question.gold
+        right = score(f"\\boxed{{{question.gold}}}", question.gold, question.asked)
+        assert right.verdict == "correct"
+        assert score("\\boxed{purple}", question.gold, question.asked).verdict == "wrong"
+
+
+def test_questions_are_the_same_for_a_seed_and_avoid_pictures_that_are_taken(tmp_path):
+    first = visual_rows.write_questions(tmp_path / "1", 12)
+    assert first.read_bytes() == visual_rows.write_questions(tmp_path / "2", 12).read_bytes()
+    assert first.read_bytes() != visual_rows.write_questions(tmp_path / "3", 12, seed=7).read_bytes()
+    some: VisualQuestion = next(read_questions(first))
+    other = visual_rows.write_questions(tmp_path / "4", 12, taken=frozenset(some.image_sha256))
+    assert some.image_sha256 not in {question.image_sha256 for question in read_questions(other)}
+
+
+def test_the_base_meets_no_marker_and_no_two_ways_of_showing_at_once(tmp_path):
+    rows = list(visual_rows.base_rows(tmp_path, 200))
+    told = "".join(message["content"] for row in rows for message in row["messages"])
+    assert not [marker for marker in MARKERS if marker in told]
+    for row in rows:
+        question = row["messages"][0]["content"]
+        assert question.count("<image>") == len(row["images"]) == (0 if re.search(r"(Row 1|Bars): ", question) else 1)
+        assert all((tmp_path / image).is_file() for image in row["images"])
+
+    in_words = sum(not row["images"] for row in rows) / len(rows)
+    assert abs(in_words - visual_rows.IN_WORDS) < 0.1
