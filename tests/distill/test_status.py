@@ -259,7 +259,7 @@ def test_the_verb_prints_tables(folders, tmp_path, capsys):
     assert code == 0
     assert ["tabmwp", "4", "1", "1", "1", "1", "0", "0"] in lines
     assert ["all", "9", "1", "1", "2", "1", "3", "1"] in lines
-    assert ["of", "them", "with", "two", "answers", "56%", "0%", "0%", "50%", "0%", "100%", "100%"] in lines
+    assert ["yes/no", "or", "1", "of", "2", "56%", "0%", "0%", "50%", "0%", "100%", "100%"] in lines
     assert ["tabmwp", "15", "7", "5", "0", "2", "1", "4,500", "7", "643"] in lines
     assert "8 of 9 questions asked, 1 (12.5%) solved, 2,000 tokens" in out
     assert "1 rollouts are not judged yet" in out

@@ -181,7 +181,7 @@ def tables_of(status: Status) -> list[Table]:
         rollouts.append([name, *numbers, f"{group.tokens_per_accepted or 0:,.0f}" if group.accepted else "-"])
 
     return [
-        Table("Questions", ("source", "questions", "two answers", *DIFFICULTIES, "cannot be asked"), questions),
+        Table("Questions", ("source", "questions", "yes/no or 1 of 2", *DIFFICULTIES, "cannot be asked"), questions),
         Table("Rollouts", ("source", "rollouts", *OUTCOMES, "accepted", "tokens", "per accepted"), rollouts),
     ]
 

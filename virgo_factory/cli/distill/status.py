@@ -144,7 +144,7 @@ def _table(columns):
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -181,7 +181,7 @@ def _questions(found):
             f"{group.binary_levels[level] / group.levels[level]:.0%}" if group.levels[level] else ""
             for level in levels
         ]
-        table.add_row("of them with two answers", f"{group.binary / group.questions:.0%}", *shares, style="dim")
+        table.add_row("yes/no or 1 of 2", f"{group.binary / group.questions:.0%}", *shares, style="dim")
 
     return table
 
@@ -206,4 +206,34 @@ def _rollouts(found):
     return table
 
 
-EXAMPLE = ""
+EXAMPLE = """\b
+Example:
+  virgo-factory distill status saves/dsd_virgo7b
+
+\b
+  saves/dsd_virgo7b: 80 questions, 5 rollouts each by saves/virgo7b_dt, base model Qwen/Qwen2-VL-7B-Instruct
+
+\b
+              questions  easy  medium  hard  unsolved  undecided
+  ──────────────────────────────────────────────────────────────
+  tabmwp             16     3       5     2         6          0
+  chartqa            16     6       5     3         2          0
+  clevr              16     4       4     2         6          0
+  figureqa           16     6       4     1         5          0
+  geometry3k         16     5       0     1        10          0
+  all                80    24      18     9        29          0
+
+\b
+              rollouts  correct  wrong  unverifiable  truncated  looping   tokens  accepted  per accepted
+  ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  tabmwp            65       31     33             0          0        1   61,127        25         2,445
+  chartqa           50       32     13             0          0        5   60,452        28         2,159
+  clevr             60       25     23             0          2       10   80,140        19         4,218
+  figureqa          50       23     25             0          0        2   67,049        12         5,587
+  geometry3k        55        6     42             0          0        7   55,368         6         9,228
+  all              280      117    136             0          2       25  324,136        90         3,602
+
+\b
+  Base model: 80 of 80 questions asked, 24 (30.0%) solved, 74,133 tokens
+  Accepted: correct, complete and well formed; 27 correct ones are malformed
+  All is asked. Choose what is trained on: virgo-factory distill select saves/dsd_virgo7b"""

@@ -1,0 +1,51 @@
+"""The group `virgo-factory distill`: what a user reads before anything is started, and what that costs."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from virgo_factory.cli.distill import VERBS
+from virgo_factory.cli.main import main
+
+
+def read_help(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["distill", *arguments])
+
+    assert not ended.value.code
+    return capsys.readouterr().out
+
+
+def test_the_group_names_its_verbs(capsys):
+    shown = read_help(capsys)
+    lines = [line.split()[0] for line in shown.partition("Verbs:")[2].splitlines() if line[2:3].strip()]
+    assert lines[: len(VERBS)] == list(VERBS) == ["questions", "run", "status", "resume", "select", "merge"]
+    assert "virgo-factory distill run recipes/distill/dsd_virgo7b.yaml --dry-run" in shown
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_says_what_it_does(verb, capsys):
+    """Its first line stands above its options, and an example with what it really printed below them."""
+    shown = read_help(capsys, verb, "--help")
+    assert shown.startswith(f"Usage: virgo-factory distill {verb} ")
+    example = shown.partition("Example")[2]
+    assert f"virgo-factory distill {verb} " in example and len(example.splitlines()) > 2
+    assert max(map(len, shown.splitlines())) <= 119
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from virgo_factory.cli.main import main\n"
+        "try: main(['distill', 'status', '--help'])\n"
+        "finally: print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'torch', 'PIL', "
+        "'rich', 'sympy', 'transformers', 'yaml'}))"
+    )
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, check=True, capture_output=True)  # compiles the bytecode
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4, "seconds of processor"
