@@ -321,7 +321,7 @@ def _client(url: str, api_key: str | None, timeout: float) -> "AsyncOpenAI":
 
     options = {
         "trust_env": urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"),  # no proxy to this machine
-        "limits": _http_library().Limits(max_connections=None, max_keepalive_connections=None),
+        "limits": _http_library().Limits(max_connections=100_000),  # None is 100 to aiohttp; the run has its own bound
         "timeout": openai.Timeout(timeout, connect=15.0),
     }
     try:
@@ -362,16 +362,21 @@ def _our_errors(url: str, api_key: str | None) -> Iterator[None]:
 
     try:
         yield
-    except (Unavailable, Refused, WrongServer):
+    except (Unavailable, WrongServer) as error:  # may quote what the server sent
+        error.args = tuple(_without(api_key, text) for text in error.args)
         raise
     except openai.APIStatusError as error:
         message, status, header = _short(_message(error)), error.status_code, error.response.headers.get("retry-after")
     except (openai.APIError, *_transport_errors()) as error:
-        raise Unavailable(f"{url}: {_reason(error)}".replace(api_key or "\0", "***")) from None
+        raise Unavailable(_without(api_key, f"{url}: {_reason(error)}")) from None
     else:
         return
 
-    raise _of_status(status, f"{url}: HTTP {status}: {message}".replace(api_key or "\0", "***"), header) from None
+    raise _of_status(status, _without(api_key, f"{url}: HTTP {status}: {message}"), header) from None
+
+
+def _without(api_key: str | None, text: str) -> str:
+    return text.replace(api_key, "***") if api_key else text
 
 
 def _of_status(status: int, text: str, retry_after: str | None) -> Exception:

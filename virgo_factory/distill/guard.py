@@ -33,7 +33,7 @@ def main(parent: int, command: list[str]) -> None:
             pass
 
     code = child.poll()
-    print(f"[virgo-factory] the server ended with exit code {code}" if code is not None else "", flush=True)
+    print("[virgo-factory] the server", "is killed" if code is None else f"ended with exit code {code}", flush=True)
     os.killpg(0, signal.SIGKILL)
 
 

@@ -186,6 +186,13 @@ class Server:
 
             process.wait()
 
+        # Processes of the group may still be giving back a GPU's memory, which the next server asks for.
+        deadline = time.monotonic() + guard.GRACE
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(process.pid, 0)
+                time.sleep(0.05)
+
     def alive(self) -> bool:
         """Whether its process is still there."""
         return self._process is not None and self._process.poll() is None
