@@ -175,6 +175,17 @@ def test_the_environments_key_is_not_written(write, monkeypatch):
     assert SECRET not in text
 
 
+def test_missing_files_are_told_with_the_other_errors(write):
+    with pytest.raises(ValueError) as told:
+        read_config(write("temperatur: 1\nbenchmarks: [gone.json]\nsource_dir: gone\n"))
+
+    assert [line.rpartition(": ")[2] for line in str(told.value).splitlines()[1:]] == [
+        "no such key. Did you mean temperature?",
+        "no file gone.json",
+        "no folder gone",
+    ]
+
+
 def test_files_are_looked_for_only_where_they_are_needed(write):
     path = write("questions: gone.jsonl\nsource_dir: gone\n")
     assert read_config(path, files=False).questions.name == "gone.jsonl"

@@ -12,6 +12,7 @@ from virgo_factory.cli.main import main
 from virgo_factory.datasets.measure import measure
 from virgo_factory.datasets.source import find_sources
 from virgo_factory.distill.config import read_folder
+from virgo_factory.distill.launch import distil
 from virgo_factory.distill.prompt import make_prompt
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.selection import choose, long_thought_of, most_diverse, select, training_row
@@ -422,3 +423,24 @@ def test_the_command(asked, capsys, monkeypatch, tmp_path):
 
     assert ended.value.code == 1
     assert "exists" in capsys.readouterr().err
+
+
+def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge_at_hand, tmp_path):
+    server = start_replay(max_chars=4000, model=("base", "replay"))
+    more = {"base_model_name_or_path": "base", "base_urls": [server.url], "dataset_dir": tmp_path}
+    config = sky_config(16, urls=[server.url], **more)
+    assert distil(config).left.samples == 0
+    card = choose(config.output_dir, ["difficulty=any"])
+    asked = server.asked()
+    assert card.rollouts == {"base": 16, "samples": len(asked["finished"]) - 16}
+    assert card.dropped["easy (solved by the base model)"] > 0
+    assert card.malformed, "of the real responses some have no markers"
+    assert 0 < card.output["rows"] == card.kept < 16
+    gold = {json.loads(line)["id"]: json.loads(line)["gold"] for line in config.questions.open()}
+    for row in rows(config.output_dir):
+        assert row["answer"] == gold[row["id"]]
+        assert "\\boxed{" in row["solution"]
+
+    sources, settings = find_sources("sky", str(tmp_path), media_dir=card.media_dir)
+    records = list(measure(sources, settings, workers=1, cache=None))
+    assert [record.reason for record in records] == [""] * card.kept

@@ -227,8 +227,10 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = T
 
     together = config or _partly(values, errors)
     errors += [(max(lines.get(key, 0) for key in keys), message) for keys, message in _contradictions(together)]
-    if files and config:
-        errors += [(lines.get(key, 0), message) for key, message in missing_files(config)]
+    if files:
+        wrong = {message.partition(":")[0].split()[0] for _, message in errors}
+        missing = [(key, message) for key, message in missing_files(together) if key in values and key not in wrong]
+        errors += [(lines.get(key, 0), message) for key, message in missing]
 
     if errors:
         raise ValueError(_listed(path, errors))

@@ -30,7 +30,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, int, Any]]:
 
             if line.strip():
                 try:
-                    value = json.loads(line)
+                    value = json.loads(line.decode())
                     if not isinstance(value, dict):
                         raise ValueError(f"found {type(value).__name__}")
                 except (ValueError, RecursionError) as error:
