@@ -477,6 +477,18 @@ def test_killed_and_started_again(tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_killed_behind_the_last_step(tmp_path, monkeypatch):
+    fill(tmp_path / "origin")
+    config = settings(sources={"geos": 5}, onevision=str(tmp_path / "origin"))
+    with monkeypatch.context() as broken:
+        broken.setattr("virgo_factory.distill.questions._clean_up", lambda *_: None)
+        build_questions(config, tmp_path / "out")
+
+    assert (tmp_path / "out/.questions").is_dir()
+    card = build_questions(config, tmp_path / "out")
+    assert len(check(tmp_path / "out", card)) == 5
+
+
 CONFIG = """\
 ### questions
 sources: {geos: 12, clevr: 6}

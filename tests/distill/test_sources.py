@@ -326,6 +326,7 @@ REAL = {
         "OECD_NATIVE-BORN_EMPLOYMENT_SVN_TUR_000043-": ("Which two countries are compared in the given graph?", ["Slovenia, Turkey", "Turkey and Slovenia"], ["Slovenia", "Turkey, Greece"]),
         "73300861001528-": ("What is the ratio of the Grey and Orange bar?", ["1.0156", "1.02"], ["1.2", "0.9"]),
         "74237929016500-": ("Is the sum of smallest two bar greater than the value of the largest bar?", ["Yes", "yes."], ["No"]),
+        "multi_col_60288-": ("What year saw the greatest capacity additions to energy storage systems?", ["2018"], ["2019", "2017"]),
         "multi_col_602-": ("When was the peak for arrests recorded?", ["2006/07"], ["2007/08", "2006/08"]),
     }),
     "figureqa": (380, {

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.datasets.account import write_json
 from virgo_factory.datasets.card import card_files
 from virgo_factory.datasets.page import visible
+from virgo_factory.datasets.writing import partial_of
 from virgo_factory.distill.draw import DUPLICATE, NOT_DRAWN, SAME_PICTURE
 from virgo_factory.distill.question import FILE, VisualQuestion, is_binary
-from virgo_factory.recipes import replace_file
 
 
 OVERLAP = "its question is a benchmark's"
@@ -121,10 +120,10 @@ class Kept:
 
 
 def write_cards(path: Path, card: QuestionsCard) -> None:
-    """Write both cards of the file `path`."""
+    """Write both cards of the file `path` under `partial_of` their names: publish them with the file."""
     people, programs = card_files(path)
-    write_json(programs, asdict(card))
-    replace_file(people, markdown(card).encode())
+    partial_of(people).write_text(markdown(card), encoding="utf-8")
+    partial_of(programs).write_text(json.dumps(asdict(card), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def read_card(path: Path) -> QuestionsCard | None:

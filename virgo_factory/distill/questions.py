@@ -25,6 +25,7 @@ from virgo_factory import __version__
 from virgo_factory.adapters.row import RejectedRow, text_id
 from virgo_factory.answers import grading, judge
 from virgo_factory.datasets.account import write_json
+from virgo_factory.datasets.card import card_files
 from virgo_factory.datasets.fingerprint import file_hash
 from virgo_factory.datasets.matching import match_text
 from virgo_factory.datasets.overlap import Overlaps, question_grams, read_benchmark
@@ -86,7 +87,9 @@ def build_questions(config: Any, folder: Path, progress: Progress | None = None)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / LOCK):
         if (folder / FILE).is_file():
-            return _as_it_was(folder, settings_of(config))
+            card = _as_it_was(folder, settings_of(config))
+            _clean_up(folder, config)
+            return card
 
         benchmarks = tuple(_Benchmark.read(Path(path)) for path in config.benchmarks)
         job = _Job(config, folder, benchmarks, progress or (lambda source, seen, held: None))
@@ -497,7 +500,7 @@ def _finish(job: _Job, counts: Sequence[SourceCount]) -> QuestionsCard:
     names = ["questions"] if job.config.questions is not None else [count.source for count in counts]
     images: set[str] = set()
     rows = 0
-    with published([path]):
+    with published([*card_files(path), path]):  # the file last: where it is, so are its cards
         with contextlib.ExitStack() as files, partial_of(path).open("w", encoding="utf-8", newline="\n") as out:
             parts = [files.enter_context(_part_of(job, name).open(encoding="utf-8")) for name in names]
             for line in heapq.merge(*parts, key=lambda line: line[:_DIGITS]):
@@ -513,11 +516,19 @@ def _finish(job: _Job, counts: Sequence[SourceCount]) -> QuestionsCard:
         card = QuestionsCard(settings_of(job.config), tuple(counts), _notes(job, counts), output)
         write_cards(path, card)
 
-    if job.config.questions is None or Path(job.config.questions).resolve().parent != folder.resolve():
-        remove_others(folder, images)  # else they may be that file's own
+    _clean_up(folder, job.config)
+    return card
+
+
+def _clean_up(folder: Path, config: Any) -> None:
+    """Remove what was needed on the way to a complete file; also what a kill behind its last step left."""
+    if not (folder / PARTS).is_dir():
+        return
+
+    if config.questions is None or Path(config.questions).resolve().parent != folder.resolve():
+        remove_others(folder, {name for question in read_questions(folder / FILE) for name in question.images})
 
     shutil.rmtree(folder / PARTS)
-    return card
 
 
 def _notes(job: _Job, counts: Sequence[SourceCount]) -> tuple[str, ...]:
