@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PREFIX = read_prefix("virgo")
 BUDGET = (3136, 50_176)
-CONTEXT = 2048
+CONTEXT = 1024
 SOURCES = ("tabmwp", "chartqa", "figureqa", "clevr", "geos", "geometry3k", "iconqa")
 SAMPLING = Sampling(temperature=1.0, max_tokens=24)
 
@@ -200,10 +200,10 @@ def test_loop_is_cut_and_the_server_stops_generating(serving, processor, monkeyp
     token = processor.tokenizer.encode(" again")[0]
     plain = client._request
     monkeypatch.setattr(client, "_request", lambda *arguments: plain(*arguments) | {"allowed_token_ids": [token]})
-    (reply,) = serving.ask(serving.prompts[0], sampling=replace(SAMPLING, max_tokens=1800))
+    (reply,) = serving.ask(serving.prompts[0], sampling=replace(SAMPLING, max_tokens=900))
     assert reply.finish_reason == "loop"
     assert reply.response == " again" * reply.completion_tokens
-    assert reply.completion_tokens < 1000
+    assert reply.completion_tokens < 500
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_killed_while_it_answers(serving):
 
     async def run() -> tuple[list, float]:
         async with Endpoint(serving.url, "twin", timeout=120) as endpoint:
-            sampling = Sampling(max_tokens=1800, cut_loops=False)
+            sampling = Sampling(max_tokens=900, cut_loops=False)
             asked = [asyncio.create_task(endpoint.ask(prompt, sampling, 1)) for prompt in serving.prompts[:8]]
             await asyncio.sleep(1.5)
             os.kill(serving.starter.pid, signal.SIGKILL)
