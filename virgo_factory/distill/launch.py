@@ -10,14 +10,23 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from virgo_factory.datasets.image_size import read_processor
 from virgo_factory.datasets.vocabulary import load_vocabulary
 from virgo_factory.distill.client import Endpoint, Refused, Sampling, ServerFacts, Unavailable, WrongServer, look_at
+from virgo_factory.distill.config import (
+    BLOCKS,
+    DistillConfig,
+    config_text,
+    missing_files,
+    read_config,
+    read_folder,
+    shapes,
+)
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
 from virgo_factory.distill.endpoints import PATIENCE, Endpoints
 from virgo_factory.distill.pending import Left, Pending
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
@@ -82,13 +91,29 @@ def distil(
     folder = config.output_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _sigterm_interrupts(), RolloutStore(folder, shard) as store:
-        _write_config(config)
+        _write_config(config, len(store) > 0)
         build_questions(config, folder)
         try:
             return _Distillation(config, shard, store, on_event, patience).ask()
         except (WrongServer, Refused, Unavailable, ServerError, ValueError, OSError) as error:
             there = f"\n{store.count:,} rollouts are in {folder}. Go on: {resume_command(folder, shard)}"
             raise ValueError(f"{error}{there if store.count else ''}") from error
+
+
+def resumed(folder: Path, overrides: Sequence[str] = ()) -> DistillConfig:
+    """Return the configuration in a distillation's folder, with keys that differ now.
+
+    Raises:
+        ValueError: no such folder, or something that it names is not there and is still needed.
+    """
+    read_folder(folder)  # says what is wrong where this is no such folder
+    config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
+    has_questions = (folder / QUESTIONS).is_file()
+    needed = [message for key, message in missing_files(config) if not (has_questions and key in BLOCKS["questions"])]
+    if needed:
+        raise ValueError("\n".join(f"{folder / CONFIG}: {message}." for message in needed))
+
+    return config
 
 
 def resume_command(folder: Path, shard: Shard | None = None) -> str:
@@ -101,14 +126,14 @@ def resume_command(folder: Path, shard: Shard | None = None) -> str:
     return f"virgo-factory distill resume {shlex.quote(str(folder))}{part}"
 
 
-def _write_config(config: DistillConfig) -> None:
+def _write_config(config: DistillConfig, has_rollouts: bool) -> None:
     """Write the configuration into its folder.
 
     Raises:
         ValueError: the folder has rollouts made with another one.
     """
     folder = config.output_dir
-    if (folder / CONFIG).is_file():
+    if has_rollouts and (folder / CONFIG).is_file():
         old, new = shapes(read_folder(folder)), shapes(config)
         changed = [f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key]]
         if changed:
@@ -165,6 +190,7 @@ class _Distillation:
 
     def _judge(self, on_verdict: Callable) -> Judge:
         """Open the judge; its thread, and the processes that this starts, inherit that Ctrl-C is not for them."""
+        resource_tracker.ensure_running()  # the first process starts it, which would unblock the signal
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return Judge(self.folder, self.shard, on_verdict=on_verdict)

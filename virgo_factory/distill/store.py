@@ -119,6 +119,9 @@ class RolloutStore:
         for dropped in read_dropped(self.folder):
             self._dropped.add(hash_of(dropped.question, dropped.model))
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     def has(self, key: Key) -> bool:
         """Return whether the rollout is in the folder."""
         return hash_of(*key) in self._keys

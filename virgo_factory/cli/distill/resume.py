@@ -14,11 +14,9 @@ def resume(
 ) -> None:
     """Ask what is still to be asked. Nothing that was finished is asked again."""
     from virgo_factory.cli.distill.run import go, shard_of
-    from virgo_factory.distill.config import FILE, read_config, read_folder
+    from virgo_factory.distill.launch import resumed
 
-    read_folder(folder)  # says what is wrong where this is no such folder
-    config = read_config(folder / FILE, overrides or []).model_copy(update={"output_dir": folder})
-    go(config, shard_of(shard))
+    go(resumed(folder, overrides or []), shard_of(shard))
 
 
 EXAMPLE = ""
