@@ -58,9 +58,11 @@ def add(folder: Path, rollouts: Iterable[Rollout], verdicts: Iterable[RolloutVer
         file.writelines(json.dumps(asdict(row)) + "\n" for row in verdicts)
 
 
-def sampled(question: str, outcomes: Iterable[str], tokens: int = 100, response: str | None = None):
+def sampled(
+    question: str, outcomes: Iterable[str], tokens: int = 100, response: str | None = None, first: int = 0
+) -> tuple[list[Rollout], list[RolloutVerdict]]:
     """Return the rollouts of a question and their verdicts, a sample for each outcome; "base:correct" is the greedy one."""
-    rollouts, verdicts, sample = [], [], 0
+    rollouts, verdicts, sample = [], [], first
     for outcome in outcomes:
         base, _, outcome = outcome.rpartition(":")
         at = GREEDY if base else sample

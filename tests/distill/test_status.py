@@ -10,7 +10,7 @@ from virgo_factory.cli.main import main
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.status import DROPPED, UNJUDGED, summarise, thought_of, to_json
-from virgo_factory.distill.store import RolloutStore
+from virgo_factory.distill.store import RolloutStore, is_in_shard
 from virgo_factory.thought import MARKERS
 
 
@@ -145,8 +145,26 @@ def test_shards_are_counted_together(folders, tmp_path):
     write(folders, tmp_path / "split", shard_of=lambda id: (1 + int(id[-1]) % 2, 2))
     assert len(list((tmp_path / "split").glob("rollouts-*of2.jsonl"))) == 2
     whole, split = (to_json(summarise(tmp_path / name)) for name in ("whole", "split"))
+    assert (whole.pop("shards"), split.pop("shards")) == ([], [[1, 2], [2, 2]])
     assert whole.pop("config")["questions"] != split.pop("config")["questions"]
     assert split == whole
+
+
+def test_a_machine_with_one_shard(folders, tmp_path, capsys):
+    """What the other machines ask is not left to be asked here."""
+    mine = [id for id in ASKED if is_in_shard(id, (1, 2))]
+    assert 2 < len(mine) < len(ASKED) - 2
+    folders.start(tmp_path, [question(id) for id in ASKED])
+    folders.add(tmp_path, *folders.sampled(mine[0], ["base:wrong", *["correct"] * 3]), shard=(1, 2))
+    found = summarise(tmp_path)
+    assert (found.all.questions, found.elsewhere, found.stray) == (len(mine), len(ASKED) - len(mine), 0)
+    assert (found.left, found.base_left) == (5 * len(mine) - 3, len(mine) - 1)
+    assert f"Go on: virgo-factory distill resume {tmp_path} --shard 1/2\n" in run(capsys, str(tmp_path))[1]
+    folders.add(tmp_path, *folders.sampled(mine[0], ["wrong", "wrong"], first=3), shard=(1, 2))
+    for id in mine[1:]:
+        folders.add(tmp_path, *folders.sampled(id, ["base:correct"]), shard=(1, 2))
+
+    assert "All of shard 1/2 is asked" in run(capsys, str(tmp_path))[1]
 
 
 def test_while_a_run_writes(folders, tmp_path):

@@ -5,6 +5,7 @@ Only reads, and may do so while a run writes. Memory grows by some bytes a rollo
 
 import hashlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,10 +17,11 @@ import numpy as np
 
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.distill.config import DistillConfig, read_folder, shapes
+from virgo_factory.distill.lines import shards_of
 from virgo_factory.distill.question import VisualQuestion, is_binary, read_questions
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.selection import OUTCOMES, long_thought_of
-from virgo_factory.distill.store import read_dropped, read_rollouts
+from virgo_factory.distill.store import ROLLOUTS, Shard, is_in_shard, read_dropped, read_rollouts
 from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, question_file, read_verdicts
 from virgo_factory.thought import LongThought
 
@@ -94,6 +96,8 @@ class Status:
         twice: rollouts whose key is there already, likewise.
         lengths: outcome -> tokens of a sample, in steps of LENGTH_STEP -> how many.
         correct_of: number of correct samples -> questions of which all samples are judged.
+        shards: (i, n) of those that the folder holds, where it holds no whole run: only their questions are counted.
+        elsewhere: questions of the other shards.
         running: pids of the runs that write to the folder now.
         tokens_per_second: of these runs, or of the last one; None where it is not known.
         seconds_left: at that speed; None where it is not known, 0 where nothing is left.
@@ -110,6 +114,8 @@ class Status:
     twice: int
     lengths: Mapping[str, Mapping[int, int]]
     correct_of: Mapping[int, int]
+    shards: tuple[Shard, ...]
+    elsewhere: int
     running: tuple[int, ...]
     tokens_per_second: float | None
     seconds_left: float | None
@@ -148,8 +154,13 @@ class _Questions:
         self.config = config
         self.index: dict[str, int] = {}
         self.sources: dict[str, int] = {}
+        self.shards, self.elsewhere = _shards_in(folder), 0
         source, binary = bytearray(), bytearray()
         for question in _questions_of(folder):
+            if self.shards and not any(is_in_shard(question.id, shard) for shard in self.shards):
+                self.elsewhere += 1
+                continue
+
             self.index[question.id] = len(self.index)
             name = question.source if len(self.sources) < MOST_SOURCES or question.source in self.sources else OTHERS
             source.append(self.sources.setdefault(name, len(self.sources)))
@@ -172,7 +183,8 @@ class _Questions:
         return None if at is None or not GREEDY <= sample < self.config.samples else (at, sample - GREEDY)
 
     def judge(self, verdict: Any) -> None:
-        if place := self.place(verdict.question, verdict.sample):
+        place = self.place(verdict.question, verdict.sample)
+        if place and not self.code[place]:  # of two the first counts, as in `select`
             self.code[place] = _CODES.get(verdict.outcome, 0)
 
     def add(self, rollout: Any) -> None:
@@ -235,6 +247,8 @@ class _Questions:
             twice=self.twice,
             lengths={outcome: dict(sorted(steps.items())) for outcome, steps in self.lengths.items() if steps},
             correct_of={number: int((correct == number).sum()) for number in range(config.samples + 1)},
+            shards=self.shards,
+            elsewhere=self.elsewhere,
             running=speed.running if speed else (),
             tokens_per_second=speed.tokens if speed else None,
             seconds_left=seconds_left,
@@ -293,6 +307,12 @@ class _Questions:
                 chosen[id] = level
 
         return chosen
+
+
+def _shards_in(folder: Path) -> tuple[Shard, ...]:
+    names = [path.name for path in shards_of(folder, ROLLOUTS)]
+    found = [re.fullmatch(rf"{ROLLOUTS}-(\d+)of(\d+)\.jsonl", name) for name in names]
+    return tuple(sorted((int(match[1]), int(match[2])) for match in found)) if all(found) else ()
 
 
 def _questions_of(folder: Path) -> Iterator[VisualQuestion]:
@@ -395,6 +415,8 @@ def to_json(status: Status) -> dict[str, Any]:
         "stray": status.stray,
         "twice": status.twice,
         "correct_of": dict(status.correct_of),
+        "shards": [list(shard) for shard in status.shards],
+        "elsewhere": status.elsewhere,
         "running": list(status.running),
         "tokens_per_second": status.tokens_per_second,
         "seconds_left": status.seconds_left,

@@ -56,9 +56,6 @@ def _show(found, folder: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from virgo_factory.datasets.page import visible
-    from virgo_factory.distill.status import UNJUDGED, duration
-
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console = Console(highlight=False, soft_wrap=True, width=160)
@@ -69,15 +66,26 @@ def _show(found, folder: Path) -> None:
         f"[bold]{escape(str(folder))}[/]: {group.questions:,} questions, {config.samples} rollouts each by "
         f"{escape(config.model_name_or_path)}{base}"
     )
-    if not group.questions:
-        console.print(f"No questions yet. Go on: virgo-factory distill resume {folder}", markup=False)
-        return
+    if found.elsewhere:
+        console.print(f"Of shard {_shards(found)}; {found.elsewhere:,} questions are in the others")
 
-    console.print()
-    console.print(_questions(found))
-    console.print()
-    console.print(_rollouts(found))
-    console.print()
+    if group.questions:
+        console.print()
+        console.print(_questions(found))
+        console.print()
+        console.print(_rollouts(found))
+        console.print()
+
+    _show_accounts(console, found)
+    _show_next(console, found, folder)
+
+
+def _show_accounts(console, found) -> None:
+    """Print what the tables leave out: the base model, and all that was not counted in them."""
+    from virgo_factory.datasets.page import visible
+    from virgo_factory.distill.status import UNJUDGED
+
+    config, group = found.config, found.all
     if config.base_model_name_or_path:
         asked, solved = group.base_asked, group.base_solved
         share = f" ({solved / asked:.1%})" if asked else ""
@@ -104,29 +112,49 @@ def _show(found, folder: Path) -> None:
         if len(found.dropped) > MOST_REASONS:
             console.print(f"  and {len(found.dropped) - MOST_REASONS:,} more reasons (--json has them)")
 
-    speed = f"{found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""
+
+def _show_next(console, found, folder: Path) -> None:
+    """Print what is left, how long it takes, and the command for it."""
+    import shlex
+
+    from virgo_factory.distill.status import duration
+
+    where = shlex.quote(str(folder))
     time_left = f"about {duration(found.seconds_left)}" if found.seconds_left else ""
     left = []
     if found.base_left:
         left.append(f"{found.base_left:,} of the base model")
 
     if found.left:
-        left.append(f"{found.left:,} rollouts" + (" at most" if found.base_left or config.stop_when_decided else ""))
+        is_most = found.base_left or found.config.stop_when_decided
+        left.append(f"{found.left:,} rollouts" + (" at most" if is_most else ""))
 
     if found.running:
-        pids = ", ".join(map(str, found.running))
-        told = ", ".join(filter(None, (speed, f"{time_left} left" if time_left else "")))
-        console.print(f"[green]Running[/] (process {pids}){': ' if told else ''}{told}")
+        speed = f"{found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""
+        told = ", ".join(filter(None, (speed, time_left and f"{time_left} left")))
+        console.print(f"[green]Running[/] (process {', '.join(map(str, found.running))}){': ' if told else ''}{told}")
+        time_left = ""
 
     if left:
-        at_speed = f", {time_left} at the speed of the last run" if time_left and not found.running else ""
-        console.print(f"Left: {' and '.join(left)}{at_speed}")
-        if not found.running:
-            console.print(f"Go on: virgo-factory distill resume {folder}", markup=False)
-    elif not found.running and _is_selected(folder):
+        console.print(f"Left: {' and '.join(left)}" + (f", {time_left} at the last run's speed" if time_left else ""))
+
+    if found.running:
+        return
+
+    if left or not found.all.questions:
+        part = f" --shard {_shards(found)}" if len(found.shards) == 1 else ""
+        each = f" --shard I/N, for each of {_shards(found)}" if len(found.shards) > 1 else ""
+        console.print(f"Go on: virgo-factory distill resume {where}{part}{each}", markup=False)
+    elif found.elsewhere:
+        console.print(f"All of shard {_shards(found)} is asked. When all shards are: virgo-factory distill merge")
+    elif _is_selected(folder):
         console.print(f"All is asked and chosen, see {folder / 'selected.card.md'}", markup=False)
-    elif not found.running:
-        console.print(f"All is asked. Choose what is trained on: virgo-factory distill select {folder}", markup=False)
+    else:
+        console.print(f"All is asked. Choose what is trained on: virgo-factory distill select {where}", markup=False)
+
+
+def _shards(found) -> str:
+    return ", ".join(f"{index}/{count}" for index, count in found.shards)
 
 
 def _is_selected(folder: Path) -> bool:
