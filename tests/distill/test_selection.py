@@ -336,6 +336,21 @@ def test_what_has_no_verdict_is_judged_first(folders, build):
     assert choose(folder).outcomes == {"correct": 4, "wrong": 1, "unverifiable": 0, "truncated": 0, "looping": 0}
 
 
+def test_a_verdict_is_only_taken_for_the_response_it_was_made_on(folders, build):
+    folder = build({"a/1": ["correct"] * 4})
+    folders.add(folder, [folders.rollout("a/1", 4, respond(folders, ""))])
+    assert choose(folder).outcomes["correct"] == 5
+    assert rows(folder)[0]["thought"] == "Let me look."
+    lines = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
+    lines[4]["response"] = respond(folders, "", 13)  # its line was removed, and it was asked again
+    (folder / "rollouts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = read_folder(folder)
+    assert select(folder, config, overwrite=True).output["rows"] == 1
+    assert rows(folder)[0]["thought"] == "Let me look. Sample 0."
+    card = choose(folder, overwrite=True)
+    assert (card.outcomes["correct"], card.outcomes["wrong"]) == (4, 1)
+
+
 def test_beside_a_run_only_what_is_judged_counts(folders, build):
     folder = build({"a/1": ["correct"] * 4})
     with RolloutStore(folder) as store:

@@ -91,7 +91,7 @@ def test_a_half_written_last_line_is_judged_again(folder, cut):
     before = path.read_bytes()
     path.write_bytes(before[:-cut])
     assert sum(1 for _ in read_verdicts(folder)) == 11, "a reader beside a run does not stumble"
-    assert judge_rollouts(folder) == 1
+    assert judge_rollouts(folder) == (0 if cut == 1 else 1), "a line that lacks nothing but its end gets it"
     assert sorted(path.read_bytes().splitlines()) == sorted(before.splitlines())
 
 
@@ -101,6 +101,17 @@ def test_what_another_version_judged_is_judged_again(folder):
     path.write_text("\n".join([json.dumps(json.loads(first) | {"version": "0.0.1"}), *others, ""]))
     assert judge_rollouts(folder) == 1
     assert sorted(path.read_text().splitlines()) == sorted([first, *others])
+
+
+def test_a_response_that_was_made_again_is_judged_again(folders, folder):
+    lines = (folder / "rollouts.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    again = first | {"response": first["response"].replace("12", "13")}
+    (folder / "rollouts.jsonl").write_text("\n".join([json.dumps(again), *lines[1:], ""]))
+    assert judge_rollouts(folder) == 1
+    found = [verdict.outcome for verdict in read_verdicts(folder) if verdict.key == ("a/0", folders.MODEL, 0)]
+    assert found == ["correct", "wrong"], "the last counts"
+    assert judge_rollouts(folder) == 0
 
 
 def test_a_broken_line_is_told_with_its_place(folder):
@@ -140,7 +151,7 @@ def test_verdicts_come_while_rollouts_do(folders, folder):
             assert came.wait(60), "no verdict until more come: who asks no further once decided would wait for ever"
 
         judge.add(question("b/1"), rollouts[0])  # once is enough
-        assert judge.has(rollouts[0].key)
+        assert judge.has(rollouts[0])
 
     assert seen == [rollout.key for rollout in rollouts]
 

@@ -24,14 +24,14 @@ from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, rea
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.lines import Lines, hash_of, lines_of, shards_of
 from virgo_factory.distill.prompt import asked_text
-from virgo_factory.distill.question import VisualQuestion, read_questions
-from virgo_factory.distill.questions import is_binary
+from virgo_factory.distill.question import VisualQuestion, is_binary, read_questions
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.distill.store import ROLLOUTS, lock, read_dropped
 from virgo_factory.distill.verdicts import (
     DIFFICULTIES,
     difficulty_of,
+    digest,
     judge_rollouts,
     question_file,
     read_verdicts,
@@ -53,7 +53,7 @@ class _Questions:
     """What is known of each question, in the order of the file: some 40 bytes each.
 
     Attributes:
-        hashes: of the ids. source: place in `sources`. binary: see `questions.is_binary`.
+        hashes: of the ids. source: place in `sources`. binary: see `question.is_binary`.
         counts: (questions, outcomes) of the samples. solved: by the base model.
         order, ordered: the places by ascending hash, and these hashes.
     """
@@ -319,38 +319,46 @@ def _read_questions(path: Path) -> _Questions:
 
 def _read_verdicts(
     folder: Path, config: DistillConfig, questions: _Questions
-) -> tuple[_Questions, set[int], dict[str, int]]:
-    """Fill in what the verdicts say; return with it the hashes of the correct rollouts, and the outcomes of the samples."""
-    seen: set[int] = set()
-    correct: set[int] = set()
-    outcomes: Counter = Counter()
+) -> tuple[_Questions, dict[int, str], dict[str, int]]:
+    """Fill in what the verdicts say; return with it the correct rollouts, and the outcomes of the samples.
+
+    A correct rollout is the hash of its key -> the digest of the response that was judged.
+    """
+    last: dict[int, int] = {}  # rollout -> place and outcome: of several verdicts the last counts
+    correct: dict[int, str] = {}
     for verdict in read_verdicts(folder):
         key = hash_of(*verdict.key)
         place = questions.place(hash_of(verdict.question))
-        if key in seen or place is None:
+        if place is None or verdict.sample >= config.samples:
             continue
 
-        seen.add(key)
         if verdict.sample == GREEDY:
-            questions.solved[place] |= verdict.outcome == CORRECT
-        elif verdict.sample < config.samples:
-            questions.counts[place, OUTCOMES.index(verdict.outcome)] += 1
-            outcomes[verdict.outcome] += 1
-            if verdict.outcome == CORRECT:
-                correct.add(key)
+            questions.solved[place] = verdict.outcome == CORRECT
+            continue
 
+        last[key] = place * len(OUTCOMES) + OUTCOMES.index(verdict.outcome)
+        if verdict.outcome == CORRECT:
+            correct[key] = verdict.response
+        else:
+            correct.pop(key, None)
+
+    counts = np.bincount(
+        np.fromiter(last.values(), np.int64, len(last)), minlength=len(questions) * len(OUTCOMES)
+    ).reshape(-1, len(OUTCOMES))
+    questions.counts[:] = counts
+    outcomes = dict(zip(OUTCOMES, counts.sum(axis=0).tolist(), strict=True))
     for dropped in read_dropped(folder):
         if (place := questions.place(hash_of(dropped.question))) is not None:
             questions.unaskable[place] = True
 
-    return questions, correct, {name: outcomes[name] for name in OUTCOMES}
+    return questions, correct, outcomes
 
 
 def _read_rollouts(
     paths: Sequence[Path],
     config: DistillConfig,
     questions: _Questions,
-    correct: set[int],
+    correct: dict[int, str],
     progress: Callable[[int, int], None],
 ) -> tuple[_Candidates, dict[str, int]]:
     """Return the candidates, and how many rollouts there are of which kind."""
@@ -359,7 +367,6 @@ def _read_rollouts(
     names: dict[str, int] = {}
     why = np.full(len(questions), _WELL_FORMED, np.int16)
     found: Counter = Counter()
-    left = set(correct)
     total, before = sum(path.stat().st_size for path in paths), 0
     for file, path in enumerate(paths):
         for _, start, row in lines_of(path):
@@ -368,10 +375,11 @@ def _read_rollouts(
             kind = "base" if row["sample"] == GREEDY else "samples" if row["sample"] < config.samples else "beyond"
             found["stray" if place is None else kind] += 1
             key = hash_of(row["question"], row["model"], row["sample"])
-            if key not in left:
+            judged = correct.get(key)
+            if judged is None or (judged and judged != digest(row["response"])):
                 continue
 
-            left.discard(key)  # a second row of the same key is the same rollout
+            del correct[key]  # a second row of the same key is the same rollout
             try:
                 long_thought_of(row["response"], config.response_format)
             except RejectedRow as error:

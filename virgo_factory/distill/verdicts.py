@@ -21,7 +21,7 @@ from virgo_factory.distill.lines import LineIndex, hash_of, lines_of, shards_of
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import VisualQuestion, question_of
 from virgo_factory.distill.rollout import Key, Rollout
-from virgo_factory.distill.store import read_rollouts
+from virgo_factory.distill.store import append_line, open_to_append, read_rollouts, shard_suffix
 
 
 NAME = "verdicts"
@@ -53,6 +53,7 @@ class RolloutVerdict:
         rule, where: see answers.Answer.
         state: complete, truncated (at max_tokens) or looping (cut off by us).
         version: of the package that judged.
+        response: sixteen digits of the response that was judged, so that no verdict is taken for another one's.
     """
 
     question: str
@@ -66,6 +67,7 @@ class RolloutVerdict:
     where: str
     state: State
     version: str
+    response: str = ""
 
     @property
     def key(self) -> Key:
@@ -102,21 +104,25 @@ class Judge:
             workers: processes; half of the usable cores by default, the rest is the client's.
             on_verdict: is called from the judge's thread with every new verdict, after it was written.
         """
-        self._path = folder / (f"{NAME}-{shard[0]}of{shard[1]}.jsonl" if shard else f"{NAME}.jsonl")
-        _repair(self._path)
-        self._judged = {hash_of(*verdict.key) for verdict in read_verdicts(folder)}
+        path = folder / f"{NAME}{shard_suffix(shard)}.jsonl"
+        for written in [path] if shard else shards_of(folder, NAME):
+            _drop_old(written)
+
+        self._file = open_to_append(path)
+        self._judged = {hash_of(*verdict.key, verdict.response) for verdict in read_verdicts(folder)}
         self._on_verdict = on_verdict
         self._pool = Pool(workers or max(1, len(os.sched_getaffinity(0)) // 2), SECONDS)
         self._waiting: queue.Queue[tuple[VisualQuestion, Rollout] | None] = queue.Queue(MOST_WAITING)
         self._error: BaseException | None = None
         self._stopped = False
-        self._file = self._path.open("ab")
         self._thread = threading.Thread(target=self._work, name="judge", daemon=True)
         self._thread.start()
 
-    def has(self, key: Key) -> bool:
-        """Return whether the rollout was judged already, so that only those without are added after a restart."""
-        return hash_of(*key) in self._judged
+    def has(self, rollout: Rollout) -> bool:
+        """Return whether this very response was judged already, or handed over."""
+        return not self._judged.isdisjoint(
+            (hash_of(*rollout.key, digest(rollout.response)), hash_of(*rollout.key, ""))
+        )
 
     def add(self, question: VisualQuestion, rollout: Rollout) -> None:
         """Hand over a finished rollout, unless it was handed over before.
@@ -126,11 +132,9 @@ class Judge:
         Raises:
             OSError, ValueError: what stopped the judge's thread, such as a full disk.
         """
-        if (key := hash_of(*rollout.key)) in self._judged:
-            return
-
-        self._judged.add(key)
-        self._put((question, rollout))
+        if not self.has(rollout):
+            self._judged.add(hash_of(*rollout.key, digest(rollout.response)))
+            self._put((question, rollout))
 
     def catch_up(self, rollouts: Iterable[Rollout], question_of: Callable[[str], VisualQuestion | None]) -> int:
         """Add the rollouts that have no verdict yet, and return how many these are.
@@ -141,7 +145,7 @@ class Judge:
         """
         added = 0
         for rollout in rollouts:
-            if not self.has(rollout.key) and (question := question_of(rollout.question)) is not None:
+            if not self.has(rollout) and (question := question_of(rollout.question)) is not None:
                 self.add(question, rollout)
                 added += 1
 
@@ -208,8 +212,7 @@ class Judge:
         whole = ((rollout, verdict) for (_, rollout), verdict in zip(complete, judged, strict=True))
         for rollout, verdict in itertools.chain(cut, whole):
             found = _verdict(rollout, verdict)
-            self._file.write(json.dumps(asdict(found), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-            self._file.flush()
+            append_line(self._file, asdict(found))
             self._on_verdict(found)
             if self._stopped:
                 return
@@ -257,6 +260,8 @@ def question_index(folder: Path) -> LineIndex:
 def read_verdicts(folder: Path) -> Iterator[RolloutVerdict]:
     """Yield the verdicts of a folder, of all its shards; a half-written last line is not there yet.
 
+    Of several on one rollout the last counts: its response was made again.
+
     Raises:
         ValueError: a line that is no verdict, with file and line.
     """
@@ -293,23 +298,26 @@ def _verdict(rollout: Rollout, verdict: Verdict) -> RolloutVerdict:
         where=answer.where,
         state=state_of(rollout),
         version=__version__,
+        response=digest(rollout.response),
     )
 
 
-def _repair(path: Path) -> None:
-    """Take out of a file of verdicts what an older package judged, and the last line if it was not finished."""
+def digest(response: str) -> str:
+    """Return sixteen digits that tell a response from others.
+
+    >>> digest("12") == digest("12"), digest("12") == digest("13")
+    (True, False)
+    """
+    return f"{hash_of(response):016x}"
+
+
+def _drop_old(path: Path) -> None:
+    """Take out of a file of verdicts what another version of this package judged."""
     if not path.is_file():
         return
 
-    whole, is_current = 0, True
-    with path.open("rb+") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                whole += len(line)
-                is_current = is_current and _version(line) == __version__
-
-        if is_current:
-            file.truncate(whole)
+    with path.open("rb") as file:
+        if all(_version(line) == __version__ for line in file if line.endswith(b"\n")):
             return
 
     partial = path.with_name(f".{path.name}.partial")
