@@ -332,7 +332,7 @@ class _Distillation:
             endpoints,
             self.config.requests_in_flight,
             look=lambda url: look_at(url, self.api_key),
-            tell=lambda kind, url, reason: run.tell(kind, url=url, message=reason),
+            tell=lambda kind, url, reason: run.tell(kind, url=url, message=reason.removeprefix(f"{url}: ")),
             changed=one.changed,
             patience=self.patience,
         )

@@ -26,7 +26,19 @@ def merge(
         left_out = f", left out: {', '.join(several)}" if several else ""
         typer.echo(f"{name:<9} {count.read:>11,} read, {count.kept:>11,} written{left_out}")
 
-    typer.echo(f"{out}: {merged.pictures:,} pictures copied. Next: virgo-factory distill status {out}")
+    typer.echo(
+        f"{out}: {merged.pictures:,} picture{'s' * (merged.pictures != 1)} copied. Next: virgo-factory distill status {out}"
+    )
 
 
-EXAMPLE = ""
+EXAMPLE = """\b
+Example:
+  virgo-factory distill merge node1/dsd node2/dsd --out data/dsd
+
+\b
+  questions         120 read,          60 written, left out: 60 there already
+  rollouts          255 read,         255 written
+  verdicts          255 read,         255 written
+  data/dsd: 1 picture copied. Next: virgo-factory distill status data/dsd"""
+
+merge.epilog = EXAMPLE

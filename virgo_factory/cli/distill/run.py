@@ -80,7 +80,8 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     from virgo_factory.distill.launch import resume_command
 
     folder, left = config.output_dir, outcome.left
-    lines = [f"{outcome.finished:,} rollouts were made in this start."]
+    is_done = not left.samples and not left.greedy
+    lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
     if outcome.dropped:
         file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
         lines.append(
@@ -90,7 +91,7 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     if outcome.gave_up:
         lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
 
-    if not left.samples and not left.greedy:
+    if is_done:
         lines.append(f"All is asked. Next: virgo-factory distill select {folder}")
         if shard:
             lines[-1] = (
@@ -113,4 +114,24 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     return lines
 
 
-EXAMPLE = ""
+EXAMPLE = r"""\b
+Example:
+  virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \
+    source_dir=../shared/data 'sources={tabmwp: 20, chartqa: 20}' pool_factor=1 \
+    'urls=[http://node1:8000, http://node2:8000]' 'base_urls=[http://node3:8000]' --dry-run
+
+\b
+  First prompt (tabmwp/20615): picture of 351 x 244 pixels as sent, then this text:
+
+\b
+    | Please first think deeply about the question, and then put the final answer in \boxed{}.
+    | A marketing research firm asked people how many times they visited the mall last month. How ...
+
+\b
+  Questions: 40, prompts of 215 tokens on average (a guess: the model's tokenizer is not on this machine)
+  Requests: 40 greedy to Qwen/Qwen2-VL-7B-Instruct, and
+    at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved
+  Tokens written: about 412,000 (2,000 tokens a response and 300 a greedy one, guessed, ...), at most 1.7 million
+  Tokens read: about 51,600; those of a question once for all its samples"""
+
+run.epilog = EXAMPLE
