@@ -136,7 +136,18 @@ def test_two_ranks(bench):
 def test_two_ranks_under_zero3(bench):
     """ZeRO-3: ranks meet at every micro-step, and with a batch of two the text rows get padding and a placeholder."""
     run = {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
-    check_same_training(*(train(bench, kind, 2, batch_order=kind, **run) for kind in ("shuffle", "balanced")))
+    shuffle, balanced = (train(bench, kind, 2, batch_order=kind, **run) for kind in ("shuffle", "balanced"))
+    check_same_training(shuffle, balanced)
+    check_resume(bench, balanced, 2, batch_order="balanced", **run)
+
+
+def test_two_ranks_under_zero2(bench):
+    """ZeRO-2: grouped, killed and resumed."""
+    config = json.loads((CONFIGS / "ds_z3.json").read_text())
+    config["zero_optimization"] = {"stage": 2, "overlap_comm": False, "contiguous_gradients": True}
+    (bench.folder / "ds_z2.json").write_text(json.dumps(config))
+    run = {"batch_order": "grouped", "deepspeed": str(bench.folder / "ds_z2.json")}
+    check_resume(bench, train(bench, "grouped", 2, **run), 2, **run)
 
 
 def test_one_rank(bench):
