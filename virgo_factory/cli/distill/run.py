@@ -114,17 +114,17 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     return lines
 
 
-EXAMPLE = r"""\b
+EXAMPLE = """\b
 Example:
-  virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \
-    source_dir=../shared/data 'sources={tabmwp: 20, chartqa: 20}' pool_factor=1 \
+  virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \\
+    source_dir=../shared/data 'sources={tabmwp: 20, chartqa: 20}' pool_factor=1 \\
     'urls=[http://node1:8000, http://node2:8000]' 'base_urls=[http://node3:8000]' --dry-run
 
 \b
   First prompt (tabmwp/20615): picture of 351 x 244 pixels as sent, then this text:
 
 \b
-    | Please first think deeply about the question, and then put the final answer in \boxed{}.
+    | Please first think deeply about the question, and then put the final answer in \\boxed{}.
     | A marketing research firm asked people how many times they visited the mall last month. How ...
 
 \b
