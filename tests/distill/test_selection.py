@@ -230,6 +230,15 @@ def test_the_share_of_yes_no_questions_is_capped(build, share, binary):
     assert card.levels["medium"] == {"questions": 15, "binary": 9, "kept": 6 + binary, "binary_kept": binary}
 
 
+def test_the_card_does_not_tell_how_the_models_were_served(build):
+    folder = build({"a/1": ["correct"] * 5}, urls=["http://gpu-7.example:8000"], api_key_env="VLLM_API_KEY")
+    choose(folder)
+    for name in ("selected.card.md", "selected.card.json", "selected.jsonl"):
+        text = (folder / name).read_text()
+        assert "gpu-7" not in text
+        assert "VLLM_API_KEY" not in text
+
+
 def test_fewer_samples_than_configured_are_told(build):
     folder = build({"a/1": ["correct"] * 4, "a/2": ["correct"] * 5}, stop_when_decided=True)
     card = choose(folder)

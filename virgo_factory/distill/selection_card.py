@@ -78,7 +78,8 @@ def write_card(path: Path, card: SelectionCard) -> None:
 def to_json(card: SelectionCard) -> dict[str, Any]:
     """Return the card for programs."""
     values = {field.name: getattr(card, field.name) for field in fields(card)}
-    return {**values, "config": card.config.model_dump(mode="json"), "version": __version__}
+    config = card.config.model_dump(mode="json", exclude=set(NOT_TOLD))
+    return {**values, "config": config, "version": __version__}
 
 
 def training_line(card: SelectionCard) -> str:

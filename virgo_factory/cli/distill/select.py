@@ -50,7 +50,7 @@ def select(
         "dataset_dir": dataset_dir,
     }
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
-    with progress("reading rollouts") as told:
+    with progress("judging and reading rollouts") as told:
         card = choose(folder, overrides, out, command_line(), overwrite, told)
 
     if as_json:
