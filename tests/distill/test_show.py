@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 
 from virgo_factory.distill import show
+from virgo_factory.distill.launch import distil
 from virgo_factory.distill.run import Event
 from virgo_factory.distill.show import Live, Pass
+from virgo_factory.distill.status import summarise
 
 
 URL = "http://10.0.0.2:8000"
@@ -186,3 +188,24 @@ def test_a_line_now_and_then(folders, tmp_path, monkeypatch):
         live._stop.wait(1.3)
 
     assert 2 <= len(out.getvalue().splitlines()) <= 4
+
+
+def test_a_real_run_and_its_files_say_the_same(start_replay, sky_config, judge_at_hand):
+    """Events of a run with both passes at once, through failures: what was shown is what status reads from the files."""
+    server = start_replay(max_chars=4000, share_500=0.1, model=("replay", "base"))
+    config = sky_config(6, urls=[server.url], base_urls=[server.url], base_model_name_or_path="base")
+    live, out = screen(config.output_dir, samples=config.samples)
+    with live:
+        outcome = distil(config, on_event=live)
+
+    found = summarise(config.output_dir)
+    group = found.all
+    base, samples = out.getvalue().splitlines()[-2:]
+    total = 5 * (6 - group.base_solved)
+    assert 0 < group.base_solved < 6 and outcome.finished == 6 + total
+    assert base.startswith(f"base: 6 of 6 · {group.base_solved} correct")
+    counted = " · ".join(f"{count} {name}" for name, count in group.outcomes.items())
+    assert samples.startswith(f"replay: {total} of {total} · {counted} · ")
+    assert f"{group.tokens_per_accepted:,.0f} tokens per accepted row" in samples and "retr" in samples
+    assert (found.left, found.base_left, found.running) == (0, 0, ())
+    assert found.tokens_per_second > 0 and found.seconds_left == 0

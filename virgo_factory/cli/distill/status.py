@@ -8,8 +8,10 @@ import typer
 def status(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
     html: Path | None = typer.Option(None, "--html", help="Write a page with plots, questions and rollouts instead."),
-    questions: int = typer.Option(40, "--questions", min=1, help="Questions that the page shows."),
-    seed: int = typer.Option(0, "--seed", help="Of the draw of these questions."),
+    questions: int | None = typer.Option(
+        None, "--questions", min=1, help="Questions that the page shows.", show_default="40"
+    ),
+    seed: int | None = typer.Option(None, "--seed", help="Of the draw of these questions.", show_default="0"),
     as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
 ) -> None:
     """Tell what is done, what it costs and what is left, from the files alone; a run may go on meanwhile.
@@ -23,11 +25,14 @@ def status(
 
     from virgo_factory.distill.status import summarise, to_json
 
+    if not html and (questions is not None or seed is not None):
+        raise ValueError("--questions and --seed are of the page: add --html FILE.")
+
     if html:
         from virgo_factory.distill.page import write_status_page
 
         with _busy(f"writing {html}"):
-            count = write_status_page(html, folder, questions, seed)
+            count = write_status_page(html, folder, questions or 40, seed or 0)
 
         print(json.dumps({"html": str(html), "questions": count}) if as_json else f"{html}: {count} questions")
         return
