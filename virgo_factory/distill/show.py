@@ -117,12 +117,6 @@ class Live:
         self._thread = threading.Thread(target=self._tick, name="live view", daemon=True)
 
     def __enter__(self) -> "Live":
-        if self._console.is_terminal:
-            from rich.live import Live as RichLive
-
-            self._live = RichLive(console=self._console, auto_refresh=False)
-            self._live.start()
-
         self._thread.start()
         return self
 
@@ -203,7 +197,13 @@ class Live:
             self._written = now
             self._write(now, ended)
 
-        if self._live:
+        if self._console.is_terminal:
+            if not self._live:
+                from rich.live import Live as RichLive
+
+                self._live = RichLive(console=self._console, auto_refresh=False)
+                self._live.start()
+
             self._live.update(self._view(now), refresh=True)
         elif ended or now - self._line_at > LINE_SECONDS:
             self._print_lines(now)
