@@ -419,3 +419,17 @@ def test_verdicts_that_a_killed_run_did_not_make_are_made(start_replay, sky_conf
     assert Counter(verdict.key for verdict in read_verdicts(config.output_dir)) == Counter(
         rollout.key for rollout in read_rollouts(config.output_dir)
     )
+
+
+def test_a_rollout_that_was_taken_out_is_asked_and_judged_again(start_replay, sky_config):
+    server = start_replay(max_chars=4000, model=("base", "replay"))
+    config = sky_config(4, urls=[server.url], base_urls=[server.url], base_model_name_or_path="base")
+    run(config)
+    path = config.output_dir / "rollouts.jsonl"
+    rows = {rollout.key: content(rollout) for rollout in read_rollouts(config.output_dir)}
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[2:]))  # as a message on a broken line says
+    outcome, events = run(config)
+    assert outcome.finished == kinds(events)["verdict"] == 2
+    assert {rollout.key: content(rollout) for rollout in read_rollouts(config.output_dir)} == rows
+    assert Counter(verdict.key for verdict in read_verdicts(config.output_dir)) == Counter(list(rows))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from virgo_factory.distill.client import Endpoint, Refused, ServerFacts, Unavailable, WrongServer
+from virgo_factory.distill.client import Endpoint, ServerFacts, WrongServer
 
 
 SUSPICIOUS = 3
@@ -137,7 +137,7 @@ class Endpoints:
                     raise WrongServer(f"{url}: serves {', '.join(facts.models)}, not {served.endpoint.model}")
 
                 break
-            except (Unavailable, Refused, WrongServer) as error:
+            except Exception as error:  # whatever it is, the server cannot be used
                 served.reason = str(error)
                 if served.gone_since is None:
                     served.gone_since = time.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 from virgo_factory.datasets.image_size import read_processor
 from virgo_factory.datasets.vocabulary import load_vocabulary
+from virgo_factory.datasets.writing import partial_of, published
 from virgo_factory.distill.client import Endpoint, Refused, Sampling, ServerFacts, Unavailable, WrongServer, look_at
 from virgo_factory.distill.config import (
     BLOCKS,
@@ -28,6 +30,7 @@ from virgo_factory.distill.config import (
 )
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.endpoints import PATIENCE, Endpoints
+from virgo_factory.distill.lines import lines_of, shards_of
 from virgo_factory.distill.pending import Left, Pending
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
 from virgo_factory.distill.question import FILE as QUESTIONS
@@ -36,7 +39,8 @@ from virgo_factory.distill.questions import build_questions
 from virgo_factory.distill.rollout import GREEDY, Key
 from virgo_factory.distill.run import Event, Pass, Run
 from virgo_factory.distill.server import Server, ServerError
-from virgo_factory.distill.store import RolloutStore, Shard, is_in_shard, read_rollouts
+from virgo_factory.distill.store import RolloutStore, Shard, is_in_shard, read_rollouts, shard_suffix
+from virgo_factory.distill.verdicts import NAME as VERDICTS
 from virgo_factory.distill.verdicts import Judge, question_index, question_of, read_verdicts
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import replace_file
@@ -200,6 +204,7 @@ class _Distillation:
     def _judge_what_is_there(self) -> Pending:
         """Return what is pending, after rollouts that a killed run could not judge any more have their verdicts."""
         judged, found = 0, []
+        _remove_strays(self.folder, self.shard, self.store)
         with self._judge(found.append) as judge:
             pending = Pending(self.config, self.store)
             for verdict in read_verdicts(self.folder):
@@ -383,6 +388,20 @@ class _Distillation:
         self.gave_up += run.gave_up
         self.dropped += run.dropped
         self.stopped = run.stopped or self.stopped
+
+
+def _remove_strays(folder: Path, shard: Shard | None, store: RolloutStore) -> None:
+    """Take verdicts on rollouts that are not there (any more) out of the files that this run may write to."""
+
+    def is_there(row: dict[str, Any]) -> bool:
+        return store.has(Key(row.get("question"), row.get("model"), row.get("sample")))
+
+    own = f"{VERDICTS}{shard_suffix(shard)}.jsonl"
+    for path in shards_of(folder, VERDICTS):
+        if (shard is None or path.name == own) and not all(is_there(row) for _, _, row in lines_of(path)):
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for _, _, row in lines_of(path) if is_there(row))
+            with published([path]), partial_of(path).open("w", encoding="utf-8") as file:
+                file.writelines(lines)
 
 
 def _name_at(url: str, facts: ServerFacts, name: str | None, model: str) -> str:

@@ -296,6 +296,7 @@ class Pass:
 
             await self._ahead.acquire()
             made = loop.run_in_executor(threads, self._prompt, question)
+            made.add_done_callback(lambda made: made.cancelled() or made.exception())  # it may never be awaited
             self._prepared.append((question, missing, made))
             self.changed()
 
@@ -320,7 +321,12 @@ class Pass:
                 return heapq.heappop(self._later)[2]
 
             if self._requests:
-                return self._requests.popleft()
+                request = self._requests.popleft()
+                if not request.of.is_dropped:
+                    return request
+
+                self._over(request.of)
+                continue
 
             if await self._open():
                 continue
