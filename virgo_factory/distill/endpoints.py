@@ -45,7 +45,7 @@ class Endpoints:
         look: what a server says of itself; raises what client.look_at raises.
         tell: is called with "lost" or "back", the URL and a reason.
         changed: is called whenever a slot may have become free.
-        patience: seconds without any server after which `take` gives up.
+        patience: seconds without any server after which `free` gives up.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Endpoints:
         Raises:
             ValueError: all servers are gone for too long.
         """
-        there = [served for served in self._all if served.gone_since is None and not served.looking]
         self._give_up_at_last()
-        open_ = [served for served in there if served.flying < self._limit]
-        if not open_:
+        there = [served for served in self._all if served.gone_since is None and not served.looking]
+        free = [served for served in there if served.flying < self._limit]
+        if not free:
             return None
 
-        best = min(open_, key=lambda served: (served.endpoint.url == other_than, served.flying))
+        best = min(free, key=lambda served: (served.endpoint.url == other_than, served.flying))
         best.flying += 1
         return best
 
@@ -129,7 +129,7 @@ class Endpoints:
         """Look whether a server is there; where it is not, look again until it is."""
         url, wait = served.endpoint.url, 0.5
         # A server that only seems to be there (answers this, fails every request) is looked at more and more seldom.
-        doubt = min(PROBE_SECONDS, 0.05 * 2.0 ** (served.failures / SUSPICIOUS))
+        doubt = min(PROBE_SECONDS, 0.05 * 2.0 ** min(10, served.failures / SUSPICIOUS))
         while True:
             try:
                 facts = await self._look(url)
@@ -150,6 +150,7 @@ class Endpoints:
         if served.gone_since is None:
             await asyncio.sleep(doubt)
         else:
+            served.failures = 0
             self._tell("back", url, "")
 
         served.gone_since, served.looking = None, False
