@@ -11,11 +11,12 @@ from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.cli.main import main
 from virgo_factory.datasets.measure import measure
 from virgo_factory.datasets.source import find_sources
+from virgo_factory.distill.candidates import long_thought_of
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import distil
 from virgo_factory.distill.prompt import make_prompt
 from virgo_factory.distill.question import VisualQuestion
-from virgo_factory.distill.selection import choose, long_thought_of, most_diverse, select, training_row
+from virgo_factory.distill.selection import choose, most_diverse, select, training_row
 from virgo_factory.distill.selection_card import accounts
 from virgo_factory.distill.store import RolloutStore
 from virgo_factory.prefix import add_prefix, read_prefix
@@ -157,6 +158,15 @@ def test_the_shortest_correct_and_well_formed_one(folders, build):
     assert row["thought"] == "Let me look. Short."
     assert card.malformed == {"no marker in the response": 1}
     assert (card.candidates, card.candidates_kept) == (2, 2)
+
+
+def test_a_thought_that_is_the_question_again_is_malformed(folders, build):
+    folder = build({"a/1": ["correct"] * 4})
+    text = folders.WELL_FORMED.format("", 12).replace("Let me look.", "How many in a/1?")
+    row = folders.rollout("a/1", 4, text)
+    folders.add(folder, [row], [folders.verdict(row, "correct")])
+    assert choose(folder).malformed == {"the thought repeats the question": 1}
+    assert rows(folder)[0]["thought"] != "How many in a/1?"
 
 
 def test_of_equally_short_ones_the_first(folders, build):

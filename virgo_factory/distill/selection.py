@@ -3,104 +3,45 @@
 import contextlib
 import json
 import os
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from virgo_factory.adapters.row import RejectedRow, check_example
-from virgo_factory.adapters.virgo_dqvq import split
-from virgo_factory.answers.model import CORRECT
+from virgo_factory.adapters.row import check_example
 from virgo_factory.datasets.duplicates import sequence_hashes, word_hashes
 from virgo_factory.datasets.entry import file_name
 from virgo_factory.datasets.selection import seeded_order
 from virgo_factory.datasets.source import INFO, read_info
 from virgo_factory.datasets.writing import check_target, normal_row, published, spooled, write_spool
+from virgo_factory.distill.candidates import (
+    OUTCOMES,
+    SEVERAL,
+    Candidates,
+    Questions,
+    count_questions,
+    count_verdicts,
+    find_candidates,
+    long_thought_of,
+)
 from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.lines import Lines, hash_of, lines_of, shards_of
+from virgo_factory.distill.lines import Lines, shards_of
 from virgo_factory.distill.prompt import asked_text
-from virgo_factory.distill.question import VisualQuestion, is_binary, read_questions
-from virgo_factory.distill.rollout import GREEDY
+from virgo_factory.distill.question import VisualQuestion, read_questions
 from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
-from virgo_factory.distill.store import ROLLOUTS, lock, read_dropped
-from virgo_factory.distill.verdicts import (
-    DIFFICULTIES,
-    difficulty_of,
-    digest,
-    judge_rollouts,
-    question_file,
-    read_verdicts,
-)
+from virgo_factory.distill.store import ROLLOUTS, lock
+from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, judge_rollouts, question_file
 from virgo_factory.example import IMAGE, Example
 from virgo_factory.recipes import merge_entries, read_text, replace_file
-from virgo_factory.thought import MARKERS, REASONS, LongThought, MalformedThought
+from virgo_factory.thought import LongThought
 
 
-OUTCOMES = ("correct", "wrong", "unverifiable", "truncated", "looping")
 SEQUENCE = 5
 """Words of the sequences by which responses are compared."""
 UNDECIDED = DIFFICULTIES.index("undecided")
-_WELL_FORMED, _SEVERAL = -1, -2
-
-
-@dataclass
-class _Questions:
-    """What is known of each question, in the order of the file: some 40 bytes each.
-
-    Attributes:
-        hashes: of the ids. source: place in `sources`. binary: see `question.is_binary`.
-        counts: (questions, outcomes) of the samples. solved: by the base model.
-        order, ordered: the places by ascending hash, and these hashes.
-    """
-
-    hashes: np.ndarray
-    source: np.ndarray
-    sources: list[str]
-    binary: np.ndarray
-    counts: np.ndarray
-    solved: np.ndarray
-    unaskable: np.ndarray
-
-    def __post_init__(self) -> None:
-        self.order = np.argsort(self.hashes, kind="stable")
-        self.ordered = self.hashes[self.order]
-
-    def __len__(self) -> int:
-        return len(self.hashes)
-
-    def place(self, hash: int) -> int | None:
-        """Return where a question stands; None for one that is not in the file."""
-        at = int(np.searchsorted(self.ordered, np.uint64(hash)))
-        return int(self.order[at]) if at < len(self) and self.ordered[at] == np.uint64(hash) else None
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """The correct and well-formed rollouts, about 24 bytes each, by question, the shortest first.
-
-    Attributes:
-        question: place of the question. sample: of the rollout. file, start: where its line begins.
-        malformed: reason -> correct rollouts that are no candidates for it.
-        why: for each question, the reason that all its correct rollouts are malformed for (place in `reasons`), or
-            _SEVERAL of them, or _WELL_FORMED.
-    """
-
-    question: np.ndarray
-    sample: np.ndarray
-    file: np.ndarray
-    start: np.ndarray
-    malformed: Counter
-    reasons: list[str]
-    why: np.ndarray
-
-    def of(self, place: int) -> slice:
-        """Return where a question's candidates are."""
-        return slice(*np.searchsorted(self.question, [place, place + 1]))
 
 
 def select(
@@ -133,7 +74,7 @@ def select(
     entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
     _check_entry(config, entry, overwrite)
     file = question_file(folder)
-    questions, correct, outcomes = _read_verdicts(folder, config, _read_questions(file))
+    questions, correct, outcomes = count_verdicts(folder, config, count_questions(file))
     if config.difficulty == "random" and questions.solved.any():
         raise ValueError(
             f"{folder}: difficulty random takes questions whether or not the base model solves them, but the "
@@ -141,7 +82,7 @@ def select(
         )
 
     rollouts = shards_of(folder, ROLLOUTS)
-    candidates, found = _read_rollouts(rollouts, config, questions, correct, progress)
+    candidates, found = find_candidates(rollouts, config, questions, correct, progress)
     levels = _levels(questions, config)
     reasons, words = _fates(questions, candidates, levels, config)
     kept = np.flatnonzero(reasons == 0)
@@ -150,7 +91,7 @@ def select(
         told = "".join(f"\n  {count:,} {reason}" for reason, count in counts.most_common())
         raise ValueError(f"{folder}: none of {len(questions):,} questions is kept; nothing was written.{told}")
 
-    fewer = kept[questions.counts[kept][:, _FINISHED].sum(axis=1) < config.samples]
+    fewer = kept[questions.counts[kept].sum(axis=1) < config.samples]
     with Lines(rollouts) as lines, spooled(out, _rows(file, kept, candidates, lines, levels, config)) as spool:
         with published([out]):
             written = write_spool(spool, out)
@@ -220,31 +161,6 @@ def choose(
         return select(folder, config, out, command, overwrite, progress)
 
 
-def long_thought_of(response: str, response_format: str) -> LongThought:
-    """Return the long thought in a response, as one that can be trained on.
-
-    Args:
-        response: as the model gave it.
-        response_format: `four_markers`, as a D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
-
-    Raises:
-        RejectedRow: the response is malformed, or holds a control token.
-    """
-    try:
-        if response_format == "virgo_dqvq":
-            if any(marker in response for marker in MARKERS):
-                raise RejectedRow("it holds markers, which an untagged response has not")
-
-            thought = split(response)
-        else:
-            thought = LongThought.parse(response)
-    except MalformedThought as error:
-        raise RejectedRow(REASONS[error.reason]) from None
-
-    check_example(Example(id="rollout", question="question", response=thought))
-    return thought
-
-
 def training_row(question: VisualQuestion, thought: LongThought, id: str | None = None) -> Example:
     """Return what is trained on: the question as it was asked, without the prefix that the recipe adds, and the thought."""
     gold = question.gold
@@ -289,132 +205,10 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     return shared / max(1, len(first) + len(second) - shared)
 
 
-def _read_questions(path: Path) -> _Questions:
-    hashes, source, binary = array("Q"), array("H"), bytearray()
-    sources: dict[str, int] = {}
-    for question in read_questions(path):
-        hashes.append(hash_of(question.id))
-        source.append(sources.setdefault(question.source, len(sources)))
-        binary.append(is_binary(question))
-
-    count = len(hashes)
-    if not count:
-        raise ValueError(f"{path}: no questions in the file.")
-
-    if len(np.unique(np.frombuffer(hashes, np.uint64))) < count:
-        raise ValueError(
-            f"{path}: an id stands there twice. Make the file again with virgo-factory distill questions."
-        )
-
-    return _Questions(
-        hashes=np.frombuffer(hashes, np.uint64),
-        source=np.frombuffer(source, np.uint16),
-        sources=list(sources),
-        binary=np.frombuffer(binary, np.bool_),
-        counts=np.zeros((count, len(OUTCOMES)), np.uint16),
-        solved=np.zeros(count, bool),
-        unaskable=np.zeros(count, bool),
-    )
-
-
-def _read_verdicts(
-    folder: Path, config: DistillConfig, questions: _Questions
-) -> tuple[_Questions, dict[int, str], dict[str, int]]:
-    """Fill in what the verdicts say; return with it the correct rollouts, and the outcomes of the samples.
-
-    A correct rollout is the hash of its key -> the digest of the response that was judged.
-    """
-    last: dict[int, int] = {}  # rollout -> place and outcome: of several verdicts the last counts
-    correct: dict[int, str] = {}
-    for verdict in read_verdicts(folder):
-        key = hash_of(*verdict.key)
-        place = questions.place(hash_of(verdict.question))
-        if place is None or verdict.sample >= config.samples:
-            continue
-
-        if verdict.sample == GREEDY:
-            questions.solved[place] = verdict.outcome == CORRECT
-            continue
-
-        last[key] = place * len(OUTCOMES) + OUTCOMES.index(verdict.outcome)
-        if verdict.outcome == CORRECT:
-            correct[key] = verdict.response
-        else:
-            correct.pop(key, None)
-
-    counts = np.bincount(
-        np.fromiter(last.values(), np.int64, len(last)), minlength=len(questions) * len(OUTCOMES)
-    ).reshape(-1, len(OUTCOMES))
-    questions.counts[:] = counts
-    outcomes = dict(zip(OUTCOMES, counts.sum(axis=0).tolist(), strict=True))
-    for dropped in read_dropped(folder):
-        if (place := questions.place(hash_of(dropped.question))) is not None:
-            questions.unaskable[place] = True
-
-    return questions, correct, outcomes
-
-
-def _read_rollouts(
-    paths: Sequence[Path],
-    config: DistillConfig,
-    questions: _Questions,
-    correct: dict[int, str],
-    progress: Callable[[int, int], None],
-) -> tuple[_Candidates, dict[str, int]]:
-    """Return the candidates, and how many rollouts there are of which kind."""
-    place_of, sample_of, file_of, start_of, length_of = array("L"), array("l"), array("H"), array("Q"), array("L")
-    malformed: Counter = Counter()
-    names: dict[str, int] = {}
-    why = np.full(len(questions), _WELL_FORMED, np.int16)
-    found: Counter = Counter()
-    total, before = sum(path.stat().st_size for path in paths), 0
-    for file, path in enumerate(paths):
-        for _, start, row in lines_of(path):
-            progress(before + start, total)
-            place = questions.place(hash_of(row["question"]))
-            kind = "base" if row["sample"] == GREEDY else "samples" if row["sample"] < config.samples else "beyond"
-            found["stray" if place is None else kind] += 1
-            key = hash_of(row["question"], row["model"], row["sample"])
-            judged = correct.get(key)
-            if judged is None or (judged and judged != digest(row["response"])):
-                continue
-
-            del correct[key]  # a second row of the same key is the same rollout
-            try:
-                long_thought_of(row["response"], config.response_format)
-            except RejectedRow as error:
-                malformed[error.reason] += 1
-                code = names.setdefault(error.reason, len(names))
-                why[place] = code if why[place] in (_WELL_FORMED, code) else _SEVERAL
-                continue
-
-            place_of.append(place)
-            sample_of.append(row["sample"])
-            file_of.append(file)
-            start_of.append(start)
-            length_of.append(len(row["response"]))
-
-        before += path.stat().st_size
-
-    columns = [_numbers(column) for column in (place_of, sample_of, file_of, start_of, length_of)]
-    order = np.lexsort((columns[1], columns[4], columns[0]))
-    question, sample, file_, start, _ = (column[order] for column in columns)
-    return _Candidates(question, sample, file_, start, malformed, list(names), why), dict(found)
-
-
-def _numbers(values: array) -> np.ndarray:
-    return np.frombuffer(values, f"{'i' if values.typecode.islower() else 'u'}{values.itemsize}") if values else _NONE
-
-
-_NONE = np.empty(0, np.int64)
-_FINISHED = [OUTCOMES.index(name) for name in OUTCOMES]
-_OPEN = OUTCOMES.index("unverifiable")
-
-
-def _levels(questions: _Questions, config: DistillConfig) -> np.ndarray:
+def _levels(questions: Questions, config: DistillConfig) -> np.ndarray:
     """Return the difficulty of each question as its place in DIFFICULTIES."""
     correct = questions.counts[:, 0].astype(int)
-    wrong = questions.counts.sum(axis=1, dtype=int) - correct - questions.counts[:, _OPEN]
+    wrong = questions.counts.sum(axis=1, dtype=int) - correct - questions.counts[:, OUTCOMES.index("unverifiable")]
     cases = np.stack([correct, wrong, questions.solved.astype(int)], axis=1)
     different, which = np.unique(cases, axis=0, return_inverse=True)
     levels = [
@@ -425,7 +219,7 @@ def _levels(questions: _Questions, config: DistillConfig) -> np.ndarray:
 
 
 def _fates(
-    questions: _Questions, candidates: _Candidates, levels: np.ndarray, config: DistillConfig
+    questions: Questions, candidates: Candidates, levels: np.ndarray, config: DistillConfig
 ) -> tuple[np.ndarray, list[str]]:
     """Return for each question a code, 0 for kept, and the words of the codes."""
     words = ["kept"]
@@ -452,7 +246,7 @@ def _fates(
     drop(questions.counts[:, 0] == 0, "no correct response")
     has = np.zeros(len(questions), bool)
     has[candidates.question] = True
-    for code, reason in [*enumerate(candidates.reasons), (_SEVERAL, "for several reasons")]:
+    for code, reason in [*enumerate(candidates.reasons), (SEVERAL, "for several reasons")]:
         drop(~has & (candidates.why == code), f"no correct response is well formed: {reason}")
 
     drop(~has, "a correct response has a verdict, but is no longer there")
@@ -482,7 +276,7 @@ def _fates(
 def _rows(
     file: Path,
     kept: np.ndarray,
-    candidates: _Candidates,
+    candidates: Candidates,
     lines: Lines,
     levels: np.ndarray,
     config: DistillConfig,
@@ -520,7 +314,7 @@ def _count(fates: np.ndarray, words: Sequence[str]) -> dict[str, int]:
     return {words[code]: int(counts[code]) for code in range(1, len(words))}
 
 
-def _by_level(questions: _Questions, levels: np.ndarray, kept: np.ndarray) -> dict[str, dict[str, int]]:
+def _by_level(questions: Questions, levels: np.ndarray, kept: np.ndarray) -> dict[str, dict[str, int]]:
     """Return level -> questions, of them yes/no, kept, of them yes/no."""
     is_kept = np.zeros(len(questions), bool)
     is_kept[kept] = True
@@ -539,7 +333,7 @@ def _by_level(questions: _Questions, levels: np.ndarray, kept: np.ndarray) -> di
 
 
 def _by_source(
-    questions: _Questions, levels: np.ndarray, kept: np.ndarray, config: DistillConfig
+    questions: Questions, levels: np.ndarray, kept: np.ndarray, config: DistillConfig
 ) -> dict[str, dict[str, int | None]]:
     """Return source -> questions of each level, kept, and how many were wanted."""
     is_kept = np.zeros(len(questions), bool)

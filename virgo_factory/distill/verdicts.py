@@ -218,16 +218,12 @@ class Judge:
                 return
 
 
-def judge_rollouts(
-    folder: Path,
-    workers: int | None = None,
-    on_verdict: Callable[[RolloutVerdict], None] = lambda verdict: None,
-) -> int:
+def judge_rollouts(folder: Path, workers: int | None = None) -> int:
     """Judge the rollouts of a folder that have no verdict, and return how many these were.
 
     The caller holds the folder's lock, or knows that nobody else writes there.
     """
-    with Judge(folder, workers=workers, on_verdict=on_verdict) as judge, question_index(folder) as questions:
+    with Judge(folder, workers=workers) as judge, question_index(folder) as questions:
         return judge.catch_up(
             read_rollouts(folder),
             lambda id: None if (row := questions.find(id)) is None else question_of(row),
