@@ -388,6 +388,14 @@ def test_nothing_is_overwritten_unasked(asked, tmp_path):
     assert before == ((asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes())
 
 
+def test_the_card_of_another_file_is_not_overwritten(asked):
+    choose(asked)
+    with pytest.raises(ValueError, match="is the card of selected.jsonl"):
+        choose(asked, ["dataset=parquet"], asked / "selected.parquet")
+
+    assert choose(asked, ["dataset=parquet"], asked / "p.parquet").output["rows"] == 3
+
+
 def test_an_entry_of_another_file_is_in_the_way(asked, tmp_path):
     info = tmp_path / "dataset_info.json"
     info.write_text('{\n  "other": {"file_name": "o.json"},\n  "mine": {"file_name": "old.jsonl"}\n}\n')

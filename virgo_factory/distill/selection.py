@@ -13,9 +13,10 @@ import numpy as np
 from virgo_factory.adapters.row import check_example
 from virgo_factory.datasets.duplicates import sequence_hashes, word_hashes
 from virgo_factory.datasets.entry import file_name
+from virgo_factory.datasets.produce import check_targets
 from virgo_factory.datasets.selection import seeded_order
 from virgo_factory.datasets.source import INFO, read_info
-from virgo_factory.datasets.writing import check_target, normal_row, published, spooled, write_spool
+from virgo_factory.datasets.writing import normal_row, published, spooled, write_spool
 from virgo_factory.distill.candidates import (
     OUTCOMES,
     SEVERAL,
@@ -70,7 +71,7 @@ def select(
             the folder's rollouts cannot give such a selection.
     """
     out = out or folder / "selected.jsonl"
-    check_target(out, overwrite)
+    check_targets([out], [], overwrite)
     entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
     _check_entry(config, entry, overwrite)
     file = question_file(folder)
@@ -149,7 +150,7 @@ def choose(
     before = read_folder(folder)
     config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
     out = out or folder / ("selected.jsonl" if config.dataset == before.dataset else f"{config.dataset}.jsonl")
-    check_target(out, overwrite)
+    check_targets([out], [], overwrite)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock(folder))
