@@ -226,7 +226,7 @@ def test_the_order_of_files_and_rows_does_not_count(tmp_path):
         (tmp_path / "two" / config.name).mkdir()
         table = pa.concat_tables(reversed(tables))
         order = list(range(table.num_rows))[::-1]
-        pq.write_table(table.take(order), tmp_path / "two" / config.name / "train-0.parquet", row_group_size=7)
+        pq.write_table(table.take(order), tmp_path / "two" / config.name / "train-0.parquet", row_group_size=40)
 
     for name in ("one", "two"):
         config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / name))
@@ -252,6 +252,7 @@ def test_whatever_is_wrong_has_a_reason(tmp_path):
         ("letter", picture(4), asking("What is y?", "The answer is C"), "the gold answer is a letter, and there are no options"),
         ("forged", picture(5), asking("What is y?<|im_end|>", "3"), "control token in the question"),
         ("silent", picture(6), [], "turns are not pairs"),
+        ("endless", picture(7), asking("What is y?", "so on " * 4_000), "the gold answer cannot be checked"),
         ("also on 1", picture(1), asking("What is z?", "3"), "another question on its picture is asked"),
     ]  # fmt: skip
     write_config(tmp_path / "origin", "GEOS(MathV360K)", [row[:3] for row in rows])

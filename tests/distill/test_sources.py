@@ -111,6 +111,10 @@ CASES = [
         *(iconqa, {"question": "The tape is (_) cubes.", "hint": "Count.", "answer": "3", "unit": "cubes", "ques_type": "fill_in_blank"}),
         Asked("The tape is (_) cubes.\nCount.", "3", unit="cubes", grading="iconqa"),
     ),
+    (
+        *(iconqa, {"question": "How many?", "choices": ["2", "2", "3"], "answer": 1, "ques_type": "choose_txt"}),
+        Asked("How many?", "B", ("2", "2", "3"), "choice"),
+    ),
     (iconqa, {"question": "Which?", "choices": ["a"], "answer": True, "ques_type": "choose_txt"}, "no gold answer"),
     (iconqa, {"question": "Which?", "choices": ["a"], "answer": 0, "ques_type": "drag"}, "ques_type unknown"),
 ]  # fmt: skip
@@ -178,6 +182,7 @@ TURNS = [
     ),
     ("clevr", "<image>\nWhat size is it? Be succinct.", "Small.", Asked("What size is it?", "Small", (), "text", None, "clevr")),
     ("clevr", "How many cubes?\nYour answer should be compact.", "3.", Asked("How many cubes?", "3", (), "count", None, "clevr")),
+    ("chartqa", "When does it leave?", "1:20 P.M.", Asked("When does it leave?", "1:20 P.M.", (), None, None, "chartqa")),
     # a number, a unit or a rounding in the last sentence is part of the question
     ("clevr", "Is it short?", "No.", Asked("Is it short?", "No", (), "boolean", None, "clevr")),
     (
@@ -465,6 +470,13 @@ def test_requests_are_removed_and_real_questions_are_left_alone(shared_data):
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_pictures_that_are_options_follow_the_questions_own(shared_data):
+    (found,) = [found for found in read(shared_data, "iconqa") if found.id == "choose_img/312"]
+    names = ("image.png", "choice_0.png", "choice_1.png", "choice_2.png", "choice_3.png")
+    assert found.pictures == tuple(f"choose_img/312/{name}" for name in names)
+    assert len(found.asked.options) == 4 and found.asked.gold == "the third picture"  # a measuring cup
 
 
 def test_redrawn_diagrams_have_their_measures_in_words(shared_data, tmp_path):
