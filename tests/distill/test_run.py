@@ -1,7 +1,6 @@
 """A run against a server of real responses that fails on order: what is asked, what is not, and how it ends."""
 
 import json
-import threading
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -272,23 +271,6 @@ def test_a_server_that_is_not_there_at_the_start_is_waited_for_only_by_its_own_r
     outcome, events = run(config)
     assert outcome.finished == 20
     assert [event.url for event in events if event.kind == "lost"] == ["http://127.0.0.1:9"]
-
-
-def test_a_server_that_comes_back_has_time_for_its_first_answer(start_replay, sky_config):
-    server = start_replay(max_chars=4000, delay=0.05)
-    config = sky_config(12, urls=[server.url], requests_in_flight=30)  # so that many fail at once
-    timers = []
-
-    def on_event(event: Event) -> None:
-        if event.kind == "rollout" and not timers:
-            server.control(refusing=True, delay=2.5)
-            timers.append(threading.Timer(1.2, server.control, kwargs={"refusing": False}))
-            timers[0].start()
-
-    try:
-        assert distil(config, on_event=on_event, patience=2.5).finished == 60
-    finally:
-        timers[0].join()
 
 
 def test_without_any_server_the_run_ends_and_says_how_to_go_on(start_replay, sky_config):

@@ -24,11 +24,12 @@ PATIENCE = 300.0
 
 @dataclass(eq=False)
 class Served:
-    """A server as it stands: requests in flight, failures in a row, since when it fails or is gone, and why."""
+    """A server as it stands: requests in flight, failures and doubts in a row, since when it fails or is gone, and why."""
 
     endpoint: Endpoint
     flying: int = 0
     failures: int = 0
+    doubts: int = 0
     bad_since: float = 0.0
     looking: bool = False
     gone_since: float | None = None
@@ -98,7 +99,7 @@ class Endpoints:
     def worked(self, served: Served) -> None:
         """Give a slot back after a request that was answered."""
         served.flying -= 1
-        served.failures, served.reason = 0, ""
+        served.failures, served.doubts, served.reason = 0, 0, ""
 
     def left(self, served: Served) -> None:
         """Give a slot back after a request that was cancelled."""
@@ -128,8 +129,7 @@ class Endpoints:
     async def _watch(self, served: Served) -> None:
         """Look whether a server is there; where it is not, look again until it is."""
         url, wait = served.endpoint.url, 0.5
-        # A server that only seems to be there (answers this, fails every request) is looked at more and more seldom.
-        doubt = min(PROBE_SECONDS, 0.05 * 2.0 ** min(10, served.failures / SUSPICIOUS))
+        served.doubts += 1
         while True:
             try:
                 facts = await self._look(url)
@@ -147,10 +147,10 @@ class Endpoints:
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))
                 wait = min(2 * wait, PROBE_SECONDS)
 
-        if served.gone_since is None:
-            await asyncio.sleep(doubt)
+        if served.gone_since is None:  # it answers this, and may still fail every request: asked more and more seldom
+            await asyncio.sleep(min(PROBE_SECONDS, 0.05 * 2.0 ** min(10, served.doubts)))
         else:
-            served.failures = 0
+            served.failures = served.doubts = 0
             self._tell("back", url, "")
 
         served.gone_since, served.looking = None, False
