@@ -110,7 +110,10 @@ def test_real_sources(shared_data, tmp_path):
     questions = check(tmp_path / "out", card)
     counts = {count.source: count for count in card.sources}
     assert {name: count.kept for name, count in counts.items()} == {**SOURCES, "geos": 3}
-    assert card.notes == ("geos: 279 asked for, 3 there.",)
+    assert card.notes == (
+        "geos: 279 asked for, 3 there.",
+        "No benchmarks are named: whether a question is also a benchmark's was not looked at.",
+    )
     assert counts["clevr"].dropped["not of the train split"] == 45
     assert counts["figureqa"].dropped["two gold answers to one question on one picture"] == 4
     assert counts["figureqa"].binary == 25 and counts["clevr"].binary == 0

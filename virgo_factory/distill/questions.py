@@ -31,6 +31,7 @@ from virgo_factory.datasets.matching import match_text
 from virgo_factory.datasets.overlap import Overlaps, question_grams, read_benchmark
 from virgo_factory.datasets.page import visible
 from virgo_factory.datasets.writing import partial_of, published
+from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.draw import DUPLICATE, NOT_DRAWN, Draw, Held, place_in_draw
 from virgo_factory.distill.pictures import StoredPicture, benchmark_pictures, remove_others, store_picture
 from virgo_factory.distill.question import (
@@ -72,11 +73,11 @@ Progress = Callable[[str, int, int], None]
 """Is called with the source, the questions seen and the questions held so far."""
 
 
-def build_questions(config: Any, folder: Path, progress: Progress | None = None) -> QuestionsCard:
+def build_questions(config: DistillConfig, folder: Path, progress: Progress | None = None) -> QuestionsCard:
     """Write FOLDER/questions.jsonl with its pictures and card, and return the card; a complete file is kept as it is.
 
     Args:
-        config: a `DistillConfig`; its block `questions` and `image_max_pixels` are looked at.
+        config: its block `questions` and `image_max_pixels` are looked at.
         folder: of the distillation.
         progress: see Progress.
 
@@ -100,7 +101,7 @@ def build_questions(config: Any, folder: Path, progress: Progress | None = None)
         return _finish(job, [_part(job, name, count) for name, count in wanted.items()])
 
 
-def settings_of(config: Any) -> dict[str, Any]:
+def settings_of(config: DistillConfig) -> dict[str, Any]:
     """Return the settings that decide about questions.jsonl, as its card tells them."""
     if config.questions is not None:
         taken = {"questions": str(config.questions)}
@@ -188,7 +189,7 @@ class _Benchmark:
 class _Job:
     """What every step of one call works with."""
 
-    config: Any
+    config: DistillConfig
     folder: Path
     benchmarks: tuple[_Benchmark, ...]
     progress: Progress
@@ -520,7 +521,7 @@ def _finish(job: _Job, counts: Sequence[SourceCount]) -> QuestionsCard:
     return card
 
 
-def _clean_up(folder: Path, config: Any) -> None:
+def _clean_up(folder: Path, config: DistillConfig) -> None:
     """Remove what was needed on the way to a complete file; also what a kill behind its last step left."""
     if not (folder / PARTS).is_dir():
         return
@@ -542,6 +543,9 @@ def _notes(job: _Job, counts: Sequence[SourceCount]) -> tuple[str, ...]:
         for benchmark in job.benchmarks
         if benchmark.missing
     ]
+    if not job.benchmarks:
+        notes.append("No benchmarks are named: whether a question is also a benchmark's was not looked at.")
+
     return tuple(notes)
 
 

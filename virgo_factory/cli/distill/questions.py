@@ -83,6 +83,8 @@ Example (the datasets' own files, a sub-folder a source):
   clevr, left out: 45 not of the train split, 6 another question on its picture
   is asked, 5 not drawn
   geos: 279 asked for, 3 there.
+  No benchmarks are named: whether a question is also a benchmark's was not
+  looked at.
   out/questions.jsonl: 52 questions on 52 pictures; card: out/questions.card.md"""
 
 
