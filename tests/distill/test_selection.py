@@ -258,6 +258,17 @@ def test_fewer_samples_than_configured_are_told(build):
     assert "shortest correct one of fewer samples" in text
 
 
+def test_a_complete_response_that_repeats_itself_is_noted(folders, build):
+    folder = build({"a/1": ["correct"] * 5, "a/2": ["correct"] * 4})
+    row = folders.rollout(
+        "a/2", 4, respond(folders, "Wait, let me check this once more: it is 7, so we are done. " * 40)
+    )
+    folders.add(folder, [row], [folders.verdict(row, "correct")])
+    assert choose(folder).repeating == 0, "the shortest is another one"
+    assert choose(folder, ["responses=all", "dataset=all"]).repeating == 1
+    assert "though they came to their end: 1;" in (folder / "all.card.md").read_text()
+
+
 def test_other_numbers_of_samples_are_told(build):
     folder = build({"a/1": ["correct"] * 7 + ["wrong"]}, samples=8)
     choose(folder)

@@ -14,6 +14,7 @@ from virgo_factory.adapters.row import check_example
 from virgo_factory.datasets.duplicates import sequence_hashes, word_hashes
 from virgo_factory.datasets.entry import file_name
 from virgo_factory.datasets.produce import check_targets
+from virgo_factory.datasets.repetition import find_loop
 from virgo_factory.datasets.selection import seeded_order
 from virgo_factory.datasets.source import INFO, read_info
 from virgo_factory.datasets.writing import normal_row, published, spooled, write_spool
@@ -93,28 +94,33 @@ def select(
         raise ValueError(f"{folder}: none of {len(questions):,} questions is kept; nothing was written.{told}")
 
     fewer = kept[questions.counts[kept].sum(axis=1) < config.samples]
-    with Lines(rollouts) as lines, spooled(out, _rows(file, kept, candidates, lines, levels, config)) as spool:
-        with published([out]):
-            written = write_spool(spool, out)
-            card = SelectionCard(
-                command=command,
-                config=config,
-                output={"file": out.name, "rows": written.rows, "bytes": written.bytes, "sha256": written.sha256},
-                entry={config.dataset: entry},
-                media_dir=str(file.parent),
-                questions=len(questions),
-                kept=len(kept),
-                dropped=_count(reasons, words),
-                rollouts=found,
-                outcomes=outcomes,
-                malformed=dict(candidates.malformed.most_common()),
-                candidates=len(candidates.question),
-                candidates_kept=int(np.isin(candidates.question, kept).sum()),
-                levels=_by_level(questions, levels, kept),
-                sources=_by_source(questions, levels, kept, config),
-                fewer=len(fewer),
-            )
-            write_card(out, card)
+    repeating = Counter()
+    with (
+        Lines(rollouts) as lines,
+        spooled(out, _rows(file, kept, candidates, lines, levels, config, repeating)) as spool,
+        published([out]),
+    ):
+        written = write_spool(spool, out)
+        card = SelectionCard(
+            command=command,
+            config=config,
+            output={"file": out.name, "rows": written.rows, "bytes": written.bytes, "sha256": written.sha256},
+            entry={config.dataset: entry},
+            media_dir=str(file.parent),
+            questions=len(questions),
+            kept=len(kept),
+            dropped=_count(reasons, words),
+            rollouts=found,
+            outcomes=outcomes,
+            malformed=dict(candidates.malformed.most_common()),
+            candidates=len(candidates.question),
+            candidates_kept=int(np.isin(candidates.question, kept).sum()),
+            levels=_by_level(questions, levels, kept),
+            sources=_by_source(questions, levels, kept, config),
+            fewer=len(fewer),
+            repeating=repeating.total(),
+        )
+        write_card(out, card)
 
     _write_entry(config, entry)
     return card
@@ -281,7 +287,9 @@ def _rows(
     lines: Lines,
     levels: np.ndarray,
     config: DistillConfig,
+    repeating: Counter,
 ) -> Iterator[dict[str, Any]]:
+    """Yield the rows; those that say the same again and again are counted by source in `repeating`."""
     is_kept = np.zeros(len(levels), bool)
     is_kept[kept] = True
     for place, question in enumerate(read_questions(file)):
@@ -305,6 +313,9 @@ def _rows(
         for at in sorted(responses, key=lambda at: candidates.sample[at]):
             id = question.id if config.responses == "shortest" else f"{question.id}-{candidates.sample[at]}"
             thought = long_thought_of(responses[at], config.response_format)
+            if find_loop(thought.thought):
+                repeating[question.source] += 1
+
             yield normal_row(
                 check_example(training_row(question, thought, id)), difficulty=DIFFICULTIES[levels[place]]
             )

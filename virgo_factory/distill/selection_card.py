@@ -35,6 +35,7 @@ class SelectionCard:
         levels: difficulty -> questions, binary, kept, binary_kept.
         sources: source -> questions of each difficulty, kept, wanted.
         fewer: kept questions with fewer judged samples than configured.
+        repeating: rows whose thought says the same again and again, though it came to its end.
     """
 
     command: str
@@ -53,6 +54,7 @@ class SelectionCard:
     levels: Mapping[str, Mapping[str, int]]
     sources: Mapping[str, Mapping[str, int | None]]
     fewer: int
+    repeating: int = 0
 
     def __post_init__(self) -> None:
         """Raise AssertionError where counts do not add up, which is a defect of this package."""
@@ -102,6 +104,11 @@ def notes_of(card: SelectionCard) -> list[str]:
         }[config.responses]
         notes.append(
             f"{card.fewer:,} of the {card.kept:,} questions have fewer than {config.samples} judged samples ({why}): {what}."
+        )
+
+    if card.repeating:
+        notes.append(
+            f"Rows that say the same again and again, though they came to their end: {card.repeating:,}; data check lists them."
         )
 
     if card.unjudged > 0:
