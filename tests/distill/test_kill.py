@@ -26,8 +26,8 @@ def kills(root) -> ModuleType:
 
 
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(kills, shared_data, tmp_path):
-    result = kills.measure(tmp_path, questions=60, kills=4, seed=1, delay=0.2, in_flight=16)
-    assert result.rollouts == 300
+    result = kills.measure(tmp_path, questions=40, kills=3, seed=1, delay=0.1, in_flight=16)
+    assert result.rollouts == 200
     assert (result.differing, result.differing_verdicts, result.asked_again) == (0, 0, 0)
     assert result.lost > 0  # else no kill met the run at work
 

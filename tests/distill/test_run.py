@@ -90,10 +90,11 @@ def test_what_is_there_is_never_asked_again(start_replay, sky_config):
 
 
 @pytest.mark.parametrize(
-    ("keys", "most"), [({"max_tokens_total": 3000}, 3000 + 8 * 8192), ({"max_hours": 0.3 / 3600}, None)]
+    ("keys", "delay", "most"),
+    [({"max_tokens_total": 3000}, 0.1, 3000 + 8 * 8192), ({"max_hours": 2.5 / 3600}, 0.6, None)],
 )
-def test_a_budget_ends_a_run_with_whole_questions(start_replay, sky_config, keys, most):
-    server = start_replay(max_chars=4000, delay=0.1)
+def test_a_budget_ends_a_run_with_whole_questions(start_replay, sky_config, keys, delay, most):
+    server = start_replay(max_chars=4000, delay=delay)
     config = sky_config(40, urls=[server.url], **keys)
     outcome, _ = run(config)
     rollouts = list(read_rollouts(config.output_dir))

@@ -31,7 +31,7 @@ from virgo_factory.distill.config import (
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.endpoints import PATIENCE, Endpoints
 from virgo_factory.distill.lines import lines_of, shards_of
-from virgo_factory.distill.pending import Left, Pending
+from virgo_factory.distill.pending import Left, Pending, used_up
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import VisualQuestion, read_questions
@@ -168,25 +168,33 @@ class _Distillation:
         self.stopped = ""
 
     def ask(self) -> Outcome:
+        """Ask both models, at once where both have servers already, else one behind the other."""
         config = self.config
         self.pending = self._judge_what_is_there()
         self.left = self.pending.left(self.questions())
-        has_base = config.base_model_name_or_path is not None
-        if has_base and not (config.base_urls and config.urls):
-            if self.left.greedy:
-                with self._served(config.base_model_name_or_path, config.base_urls, "server-base") as server:
+        base, model = config.base_model_name_or_path, config.model_name_or_path
+        if base and config.base_urls and config.urls:
+            if self.left.greedy or self.left.samples:
+                self._go(None, greedy=True, samples=True)
+        else:
+            if base and self.left.greedy and self._has_budget():
+                with self._served(base, config.base_urls, "server-base") as server:
                     self._go(server, greedy=True, samples=False)
 
-            # It is known now what is to be sampled, and whether the budget has room for any of it.
-            self.left = self.pending.left(self.questions())
-            has_base = False
+                self.left = self.pending.left(self.questions())
 
-        if self.left.samples or (has_base and self.left.greedy):
-            with self._served(config.model_name_or_path, config.urls, "server") as server:
-                self._go(server, greedy=has_base, samples=True)
+            if (self.left.unsolved if base else self.left.samples) and self._has_budget():
+                with self._served(model, config.urls, "server") as server:
+                    self._go(server, greedy=False, samples=True)
 
         left = self.pending.left(self.questions())
         return Outcome(self.finished, self.gave_up, self.dropped, self.stopped, left)
+
+    def _has_budget(self) -> bool:
+        """Whether a server may be started for what is left."""
+        budget = used_up(self.config, self.store, 1, self.deadline)
+        self.stopped = budget or self.stopped
+        return not budget
 
     def questions(self) -> Iterator[VisualQuestion]:
         """Yield the questions of this shard."""
@@ -276,8 +284,7 @@ class _Distillation:
                     on_unsolved=unsolved.put_nowait if samples else lambda question: None,
                     is_blocked=lambda: unsolved.qsize() >= WAITING,
                 )
-                urls = [server.url] if server else config.base_urls
-                await self._serve(stack, run, first, urls, config.base_served_model_name)
+                await self._serve(stack, run, first, server, config.base_urls, config.base_served_model_name)
                 run.tell("start", model=first.model, total=left.greedy + left.greedy_done, done=left.greedy_done)
                 work.append(_ended(first.ask_all(self._unasked(unsolved if samples else None)), unsolved))
 
@@ -291,9 +298,9 @@ class _Distillation:
                     cut_loops=config.cut_loops,
                 )
                 second = self._pass(run, config.model_name_or_path, sampling)
-                urls = [server.url] if server else config.urls
-                await self._serve(stack, run, second, urls, config.served_model_name)
-                run.tell("start", model=second.model, total=left.samples + left.samples_done, done=left.samples_done)
+                await self._serve(stack, run, second, server, config.urls, config.served_model_name)
+                lacking = left.samples if greedy or not config.base_model_name_or_path else left.unsolved
+                run.tell("start", model=second.model, total=lacking + left.samples_done, done=left.samples_done)
                 work.append(second.ask_all(_taken(unsolved, first) if first else self._unsolved()))
 
             await _together(work, server)
@@ -302,7 +309,13 @@ class _Distillation:
         return Pass(run, model, sampling, read_prefix(self.config.question_prefix), **more)
 
     async def _serve(
-        self, stack: contextlib.AsyncExitStack, run: Run, one: Pass, urls: Sequence[str], name: str | None
+        self,
+        stack: contextlib.AsyncExitStack,
+        run: Run,
+        one: Pass,
+        server: Server | None,
+        urls: Sequence[str],
+        name: str | None,
     ) -> None:
         """Look at the servers of a pass before the first request, and give them to it.
 
@@ -310,6 +323,9 @@ class _Distillation:
             WrongServer: one of them is not vLLM, does not have the model, or its context is too small.
             ValueError: none of them answers.
         """
+        if server:
+            urls, name = [server.url], None  # it serves one model, whatever server_args call it
+
         looks = await asyncio.gather(*(look_at(url, self.api_key) for url in urls), return_exceptions=True)
         facts: dict[str, ServerFacts] = {}
         gone: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """What of a distillation is still to be asked, from the rollouts and verdicts that are there."""
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -108,6 +109,26 @@ class Pending:
                 unsolved += missing if solved is False else 0
 
         return Left(greedy, greedy_done, lacking, samples, samples_done, unsolved)
+
+
+def used_up(config: DistillConfig, store: RolloutStore, rollouts: int, deadline: float) -> str:
+    """Return which budget has no room for so many rollouts more; "" where there is room.
+
+    `max_rollouts` and `max_tokens_total` count what is in the folder (a shard counts its own), `max_hours` this start.
+
+    Args:
+        config: has the budgets.
+        store: has the rollouts so far.
+        rollouts: that would be asked.
+        deadline: of time.monotonic().
+    """
+    if config.max_rollouts is not None and store.count + rollouts > config.max_rollouts:
+        return f"max_rollouts: {config.max_rollouts:,}"
+
+    if config.max_tokens_total is not None and store.tokens >= config.max_tokens_total:
+        return f"max_tokens_total: {config.max_tokens_total:,}"
+
+    return f"max_hours: {config.max_hours:g}" if time.monotonic() >= deadline else ""
 
 
 def wave(correct: int, wrong: int, asked: int, samples: int) -> int:

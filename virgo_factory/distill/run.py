@@ -21,7 +21,7 @@ from typing import Any
 
 from virgo_factory.distill.client import Refused, Reply, Sampling, Unavailable
 from virgo_factory.distill.endpoints import Endpoints, Served
-from virgo_factory.distill.pending import Pending, seed_of
+from virgo_factory.distill.pending import Pending, seed_of, used_up
 from virgo_factory.distill.prompt import Prompt, make_prompt
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import GREEDY, Key, Rollout
@@ -199,14 +199,7 @@ class Run:
 
     def used_up(self, rollouts: int) -> str:
         """Return which budget has no room for so many rollouts more; "" where there is room."""
-        config, store = self.config, self.store
-        if config.max_rollouts is not None and store.count + self.promised + rollouts > config.max_rollouts:
-            return f"max_rollouts: {config.max_rollouts:,}"
-
-        if config.max_tokens_total is not None and store.tokens >= config.max_tokens_total:
-            return f"max_tokens_total: {config.max_tokens_total:,}"
-
-        return f"max_hours: {config.max_hours:g}" if time.monotonic() >= self.deadline else ""
+        return used_up(self.config, self.store, self.promised + rollouts, self.deadline)
 
     def stop(self, budget: str) -> None:
         """Note that a budget ends the run, and tell it once."""

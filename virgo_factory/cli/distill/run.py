@@ -95,7 +95,7 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
         lines.append(f"All is asked. Next: virgo-factory distill select {folder}")
         if shard:
             lines[-1] = (
-                f"All of shard {shard[0]}/{shard[1]} is asked. When all shards are: virgo-factory distill merge"
+                f"All of shard {shard[0]}/{shard[1]} is asked. When all shards are: virgo-factory distill merge DIR... --out DIR"
             )
 
         return lines
