@@ -30,6 +30,7 @@ COVERED = {
     'uv pip install --no-build-isolation-package flash-attn ".[deepspeed,gpu]"': (
         "test_installing_the_gpu_extras_moves_nothing: resolved, without building flash-attn"
     ),
+    "make demo-distill": "test_the_loop_is_run_by_its_own_tests: there",
     "virgo-factory recipes copy .": "test_copy_then_train_on_one_node: as it stands",
     "FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml": "test_copy_then_train_on_one_node: reduced",
     (
@@ -46,6 +47,20 @@ COVERED = {
     "llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts": (
         "test_train_on_your_own_long_thoughts: reduced, on the row that the README shows"
     ),
+    "virgo-factory distill run recipes/distill/dsd_virgo72b.yaml --dry-run": "test_distil_is_run_by_its_own_tests: there",
+    "virgo-factory distill run recipes/distill/dsd_virgo72b.yaml": "test_distil_is_run_by_its_own_tests: there",
+    "virgo-factory distill status data/dsd_virgo72b --html status.html": "test_distil_is_run_by_its_own_tests: there",
+    "virgo-factory distill select data/dsd_virgo72b": "test_distil_is_run_by_its_own_tests: there",
+    (
+        "FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo72b_dsd.yaml dataset=virgo72b_dsd_own "
+        "media_dir=data/dsd_virgo72b output_dir=saves/dsd_own"
+    ): "test_distil_is_run_by_its_own_tests: there, reduced",
+    "virgo-factory demo distill --prepare-only": "test_the_loop_is_run_by_its_own_tests: there",
+    "llamafactory-cli train recipes/virgo_demo_m0.yaml": "test_the_loop_is_run_by_its_own_tests: there",
+    "virgo-factory distill run recipes/distill/demo.yaml": "test_the_loop_is_run_by_its_own_tests: there",
+    "virgo-factory distill select saves/loop/rollouts": "test_the_loop_is_run_by_its_own_tests: there",
+    "llamafactory-cli train recipes/virgo_demo_dsd.yaml": "test_the_loop_is_run_by_its_own_tests: there",
+    "llamafactory-cli train recipes/virgo_demo_dt_dsd.yaml": "test_the_loop_is_run_by_its_own_tests: there",
     "virgo-factory doctor recipes/virgo72b_dt.yaml": "test_doctor_says_what_the_recipe_misses: as it stands",
     "virgo-factory plan recipes/virgo72b_dt.yaml --gpus 64 --gpu-memory 80GB": (
         "test_plan_tells_what_the_recipe_costs: on four rows, with a twin's tokenizer"
@@ -106,6 +121,7 @@ def test_every_command_is_covered():
 def test_make_calls_what_the_readme_says():
     calls = {
         "demo": ["virgo-factory demo"],
+        "demo-distill": ["virgo-factory demo distill"],
         "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
     }
     for target, lines in calls.items():
@@ -233,6 +249,23 @@ def test_smoke_is_run_by_its_own_tests():
     assert f'Smoke("{recipe}", tmp_path / "work", {ranks},' in text
 
 
+def test_distil_is_run_by_its_own_tests():
+    lines = [line for line in COVERED if COVERED[line].startswith("test_distil_is_run")]
+    (section,) = [block for block in blocks("bash") if lines[0] in block]
+    assert section.splitlines() == lines
+    assert (
+        "dry, distil, status, select, train = COMMANDS" in (ROOT / "tests/distill/test_distill_readme.py").read_text()
+    )
+
+
+def test_the_loop_is_run_by_its_own_tests():
+    from virgo_factory.demo import distill
+
+    (section,) = [block for block in blocks("bash") if "demo distill --prepare-only" in block]
+    assert section.splitlines()[1:] == [step.shown for step in distill.plan().steps]
+    assert "virgo_factory.demo" in (ROOT / "tests/integration/test_demo_distill.py").read_text()
+
+
 def test_doctor_says_what_the_recipe_misses():
     run = execute(command("virgo-factory doctor"), ROOT, HF_HUB_OFFLINE="1")
     assert run.returncode in (0, 1), run.stderr
@@ -324,4 +357,4 @@ def test_the_files_it_links_to_exist():
 
 def test_it_is_plain():
     assert README.isascii()
-    assert len(README.splitlines()) < 210
+    assert len(README.splitlines()) < 240

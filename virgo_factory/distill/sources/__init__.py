@@ -19,7 +19,7 @@ ORIGINALS: dict[str, ModuleType] = {
     "clevr": clevr,
     "iconqa": iconqa,
 }
-"""Source -> the module that reads its own files; GeoQA+ and UniGeo are published as pickles, which are never opened."""
+"""Source -> the module that reads its own files; GeoQA+ and UniGeo are read from LLaVA-OneVision alone."""
 
 SOURCES = (*onevision.SOURCES, *(name for name in ORIGINALS if name not in onevision.SOURCES))
 
