@@ -21,8 +21,10 @@ from virgo_factory.distill import guard
 HOST = "127.0.0.1"
 STREAM_INTERVAL = 32
 """Tokens in one event of a stream: one event a token costs server and client a processor core at 64 streams."""
-CPU_ARGUMENTS = ("--enforce-eager", "--skip-mm-profiling")
-"""Of the CPU build: compiling, and measuring the largest possible picture, cost it minutes at every start."""
+CPU_ARGUMENTS = ("--enforce-eager", "--skip-mm-profiling", "--no-enable-chunked-prefill")
+"""Of the CPU build: compiling, and measuring the largest possible picture, cost it minutes at every start; and its engine
+dies ("CPU Generator does not use offset") when it splits the prompt of a request that has a seed, as all of ours have
+(vLLM 0.20.2, v1/worker/gpu_model_runner.py:3386)."""
 CPU_CACHE_GIB = "2"
 """Its memory for keys and values, where VLLM_CPU_KVCACHE_SPACE is not set: its own default is most of the machine's."""
 
