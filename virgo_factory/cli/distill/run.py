@@ -106,7 +106,7 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
 
     if left.samples:
         most = "at most " if left.greedy or config.stop_when_decided else ""
-        rest.append(f"{most}{left.samples:,} rollouts of {left.questions:,} questions")
+        rest.append(f"{most}{left.samples:,} rollouts of {left.questions:,} question{'s' * (left.questions != 1)}")
 
     budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
     lines.append(f"Left: {', '.join(rest)}.{budget}")
