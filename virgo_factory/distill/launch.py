@@ -274,7 +274,7 @@ class _Distillation:
             stack.callback(self._count, run)
             await stack.enter_async_context(run)
             run.reserved = left.unsolved
-            work, first = [], None
+            first = second = None
             if greedy:
                 sampling = Sampling(temperature=0.0, max_tokens=config.base_max_tokens, cut_loops=config.cut_loops)
                 first = self._pass(
@@ -286,7 +286,6 @@ class _Distillation:
                 )
                 await self._serve(stack, run, first, server, config.base_urls, config.base_served_model_name)
                 run.tell("start", model=first.model, total=left.greedy + left.greedy_done, done=left.greedy_done)
-                work.append(_ended(first.ask_all(self._unasked(unsolved if samples else None)), unsolved))
 
             if samples:
                 sampling = Sampling(
@@ -301,6 +300,12 @@ class _Distillation:
                 await self._serve(stack, run, second, server, config.urls, config.served_model_name)
                 lacking = left.samples if greedy or not config.base_model_name_or_path else left.unsolved
                 run.tell("start", model=second.model, total=lacking + left.samples_done, done=left.samples_done)
+
+            work = []  # begun only when all servers were looked at
+            if first:
+                work.append(_ended(first.ask_all(self._unasked(unsolved if samples else None)), unsolved))
+
+            if second:
                 work.append(second.ask_all(_taken(unsolved, first) if first else self._unsolved()))
 
             await _together(work, server)
