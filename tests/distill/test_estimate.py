@@ -1,5 +1,6 @@
 """What a run will ask, told without asking anybody."""
 
+import json
 import socket
 
 import pytest
@@ -91,8 +92,20 @@ def test_a_picture_that_is_missing_is_told(asked):
     (asked.output_dir / "images/a.png").unlink()
     found = estimate(asked)
     assert found.prompt is None
-    assert any("tabmwp/0" in problem for problem in found.problems)
-    assert "To be put right before the run: question tabmwp/0" in "\n".join(told(asked, found))
+    assert not found.problems, "the run leaves such questions out"
+    assert "Left out, since they cannot be asked: 2, the first: question tabmwp/0" in "\n".join(told(asked, found))
+
+
+def test_a_row_without_gold_is_left_out(asked):
+    first, second = (json.loads(line) for line in (asked.output_dir / "questions.jsonl").open())
+    rows = [first | {"gold": None}, second, second | {"id": "x", "colour": "red"}]
+    (asked.output_dir / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = estimate(asked)
+    assert (found.questions, found.first) == (1, second["id"])
+    assert [reason.partition("questions.jsonl:")[2].partition(":")[0] for reason in found.left_out] == [
+        "1 (id tabmwp/0)",
+        "3",
+    ]
 
 
 def test_the_first_question_is_drawn_from_files_here(shared_data, tmp_path):

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.datasets.image_size import ImageProcessor, read_processor
 from virgo_factory.datasets.tokens import MODEL_FILES
 from virgo_factory.datasets.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.distill.config import DistillConfig, missing_files, questions_wanted
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
-from virgo_factory.distill.question import FILE, VisualQuestion, read_questions
+from virgo_factory.distill.question import FILE, VisualQuestion, is_blank, question_of, read_lines
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.store import read_rollouts
 from virgo_factory.prefix import read_prefix
@@ -46,6 +47,7 @@ class Estimate:
         most_tokens: what all responses can have at most.
         problems: what has to be put right before the run.
         why: there is no first prompt.
+        left_out: rows that cannot be asked, and why; broken pictures only among the questions looked at.
     """
 
     questions: int
@@ -61,6 +63,7 @@ class Estimate:
     most_tokens: int
     problems: tuple[str, ...]
     why: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def prompt_total(self) -> float:
@@ -85,9 +88,9 @@ def estimate(config: DistillConfig) -> Estimate:
     problems = [message for _, message in missing_files(config)]
     vocabulary, processor = _tokenizer(config.model_name_or_path)
     file = _file(config)
-    count = questions_wanted(config) or 0
+    count, left_out = questions_wanted(config) or 0, []
     if file is not None:
-        count = sum(1 for _ in read_questions(file))
+        count = sum(1 for _ in _readable(file, left_out))
 
     prefix = read_prefix(config.question_prefix)
     first, prompts, tokens = None, [], []
@@ -96,7 +99,7 @@ def estimate(config: DistillConfig) -> Estimate:
             try:
                 prompt = make_prompt(question, where, prefix, config.image_min_pixels, config.image_max_pixels)
             except ValueError as error:
-                problems.append(str(error).rstrip("."))
+                left_out.append(str(error).rstrip("."))
                 continue
 
             first = first or question.id
@@ -130,6 +133,7 @@ def estimate(config: DistillConfig) -> Estimate:
         most_tokens=base_requests * config.base_max_tokens + requests * config.max_tokens,
         problems=tuple(dict.fromkeys(problems)),
         why="" if prompts else _why(config, file),
+        left_out=tuple(left_out),
     )
 
 
@@ -172,6 +176,10 @@ def told(config: DistillConfig, found: Estimate) -> list[str]:
     if config.max_tokens_total is not None and found.response_total > config.max_tokens_total:
         lines.append(f"  max_tokens_total {config.max_tokens_total:,} ends the run before")
 
+    if found.left_out:
+        first = ", the first" if len(found.left_out) > 1 else ""
+        lines.append(f"Left out, since they cannot be asked: {len(found.left_out):,}{first}: {found.left_out[0]}")
+
     lines += [f"To be put right before the run: {problem}." for problem in found.problems]
     return lines
 
@@ -213,8 +221,23 @@ def _at_hand(
         file = folder / FILE
 
     if file is not None:
-        for question in read_questions(file):
+        for question in _readable(file, []):
             yield question, file.parent
+
+
+def _readable(file: Path, left_out: list[str]) -> Iterator[VisualQuestion]:
+    """Yield the questions of a file that can be asked; of the others it is noted why not."""
+    for line, row in read_lines(file):
+        try:
+            question = question_of(row)
+        except RejectedRow as error:
+            left_out.append(f"{file}:{line}: {error}")
+            continue
+
+        if is_blank(question.gold):
+            left_out.append(f"{file}:{line} (id {question.id}): no gold answer")
+        else:
+            yield question
 
 
 def _is_local(config: DistillConfig) -> bool:
