@@ -176,6 +176,19 @@ def test_seeds(serving):
     assert one.response == two.response
 
 
+def test_many_at_once(serving):
+    """More prompts at once than the engine takes in one step; its CPU build died of those that it took in two."""
+
+    async def run() -> list[Reply]:
+        async with Endpoint(serving.url, "twin", timeout=120) as endpoint:
+            asked = [endpoint.ask(prompt, SAMPLING, seed) for seed in range(8) for prompt in serving.prompts]
+            return await asyncio.gather(*asked)
+
+    replies = asyncio.run(run())
+    assert sum(reply.prompt_tokens for reply in replies) > 10_000
+    assert {reply.completion_tokens for reply in replies} <= set(range(1, 25))
+
+
 def test_length_and_tokens(serving):
     (reply,) = serving.ask(serving.prompts[1], sampling=replace(SAMPLING, max_tokens=100))
     assert (reply.finish_reason, reply.completion_tokens) == ("length", 100)
