@@ -28,7 +28,7 @@ PICTURES = 12_000
 """Rows that the base model learns to see from."""
 
 QUESTIONS = 200
-TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024}
+TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024, "layers": 3}
 ROPE_THETA = 20.0
 """Base of the rotary positions, a million in the real models: a head of 32 could not tell neighbouring image tokens
 apart by it (their column has the slowest sixteenths of a turn)."""
@@ -54,14 +54,13 @@ BASE_RECIPE = {
     "save_strategy": "no",
     "overwrite_output_dir": True,
     "use_cpu": True,
-    "bf16": True,
     "per_device_train_batch_size": 32,
     "gradient_accumulation_steps": 1,
     "adam_beta2": 0.99,
     "learning_rate": 3.0e-3,
     "lr_scheduler_type": "cosine",
-    "warmup_steps": 20,
-    "max_steps": 900,
+    "warmup_steps": 30,
+    "max_steps": 700,
     "seed": 42,
 }
 """How the base model learns to see: stock LLaMA-Factory, without anything of this package."""

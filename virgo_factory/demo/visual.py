@@ -1,6 +1,6 @@
 """Questions on pictures drawn by program: what a picture shows is known, so that each gold answer is computed from it.
 
-Pictures are small enough for a model of a million parameters: 84 x 84 pixels, nine image tokens of Qwen2-VL. They show
+Pictures are small enough for a model of a million parameters: 84 x 56 pixels, six image tokens of Qwen2-VL. They show
 shapes to count, a bar chart or a table; each can be drawn, and each can be told in words.
 """
 
@@ -14,20 +14,23 @@ from PIL import Image, ImageDraw, ImageFont
 CELL = 28
 """Pixels a side of one image token, and of one cell of a picture."""
 
-SIDE = 3 * CELL
+WIDTH, HEIGHT = 3 * CELL, 2 * CELL
 COLOURS = {"red": (220, 30, 30), "green": (20, 150, 50), "blue": (30, 60, 220), "orange": (250, 150, 10)}
-SHAPES = ("circle", "square", "triangle")
-LETTERS = "ABCDE"
+SHAPES = ("circle", "triangle")
+LETTERS = "ABCD"
 NOTHING = "nothing"
-UNIT = 13
+UNIT = 12
 """Pixels of one step of a bar."""
 
-TALLEST = 6
-FRAME = 2
-"""Pixels of the line around a picture. It tells the nine cells apart, which a tiny model's positions barely do."""
+TALLEST = 4
+LARGEST = 4
+"""Digit of a table."""
 
-JITTER = 2
-"""Pixels by which a shape moves out of its cell's middle, and by which its size differs."""
+FRAME = 2
+"""Pixels of the line around a picture. It tells the six cells apart, which a tiny model's positions barely do."""
+
+JITTER = 1
+"""Pixels by which a shape, a bar or a table is moved, and by which the size of shapes differs."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Scene:
 
     Attributes:
         kind: "shapes", "bars" or "table".
-        rows: for shapes three rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a
-            table its letters, then two rows of digits.
+        rows: for shapes two rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a
+            table its letters, then a row of digits.
     """
 
     kind: str
@@ -46,15 +49,15 @@ class Scene:
     def lines(self) -> list[str]:
         """Return the scene in words; the places of shapes are numbered.
 
-        >>> Scene("bars", (("red 4", "blue 2", "green 6"),)).lines()
-        ['Bars: red 4, blue 2, green 6.']
-        >>> Scene("shapes", (("red circle", "nothing", "blue square"),) * 3).lines()[1]
-        'Row 2: 4 red circle, 5 nothing, 6 blue square.'
+        >>> Scene("bars", (("red 4", "blue 2", "green 1"),)).lines()
+        ['Bars: red 4, blue 2, green 1.']
+        >>> Scene("shapes", (("red circle", "nothing", "blue triangle"),) * 2).lines()[1]
+        'Row 2: 4 red circle, 5 nothing, 6 blue triangle.'
         """
         names = {
-            "shapes": ("Row 1", "Row 2", "Row 3"),
+            "shapes": ("Row 1", "Row 2"),
             "bars": ("Bars",),
-            "table": ("Letters", "Row 1", "Row 2"),
+            "table": ("Letters", "Numbers"),
         }[self.kind]
         rows = self.rows
         if self.kind == "shapes":
@@ -88,12 +91,12 @@ class Task:
 
 
 def shapes_scene(rng: Random) -> Scene:
-    """Return two to seven shapes in nine places."""
-    places = ["nothing"] * 9
-    for place in rng.sample(range(9), rng.randint(2, 7)):
+    """Return two to five shapes in six places."""
+    places = [NOTHING] * 6
+    for place in rng.sample(range(6), rng.randint(2, 5)):
         places[place] = f"{rng.choice(list(COLOURS)[:3])} {rng.choice(SHAPES)}"
 
-    return Scene("shapes", tuple(tuple(places[3 * row : 3 * row + 3]) for row in range(3)))
+    return Scene("shapes", tuple(tuple(places[3 * row : 3 * row + 3]) for row in range(2)))
 
 
 def bars_scene(rng: Random) -> Scene:
@@ -104,9 +107,9 @@ def bars_scene(rng: Random) -> Scene:
 
 
 def table_scene(rng: Random) -> Scene:
-    """Return three different letters above two rows of digits."""
-    digits = tuple(tuple(str(rng.randint(1, 6)) for _ in range(3)) for _ in range(2))
-    return Scene("table", (tuple(rng.sample(LETTERS, 3)), *digits))
+    """Return three different letters above three digits."""
+    digits = tuple(str(rng.randint(1, LARGEST)) for _ in range(3))
+    return Scene("table", (tuple(rng.sample(LETTERS, 3)), digits))
 
 
 def count_shapes(rng: Random) -> Task:
@@ -116,8 +119,8 @@ def count_shapes(rng: Random) -> Task:
     wanted = f"{word} shapes" if word in COLOURS else f"{word}s"
     counts = [sum(word in place.split() for place in row) for row in scene.rows]
     steps = (
-        f"I count {wanted}: row 1 has {counts[0]}, row 2 has {counts[1]}, row 3 has {counts[2]}.",
-        f"{counts[0]} + {counts[1]} + {counts[2]} = {sum(counts)}.",
+        f"I count {wanted}: row 1 has {counts[0]}, row 2 has {counts[1]}.",
+        f"{counts[0]} + {counts[1]} = {sum(counts)}.",
     )
     return Task("shapes", scene, f"How many {wanted} are there?", steps, str(sum(counts)), "count")
 
@@ -176,25 +179,22 @@ def compare_bars(rng: Random) -> Task:
 
 
 def read_table(rng: Random) -> Task:
-    """Which number stands in a cell, what a row or a column adds up to."""
+    """Which number stands under a letter, what two or all of them add up to."""
     scene = table_scene(rng)
-    letters, *digits = scene.rows
-    ask = rng.choice(("cell", "row", "column"))
-    column, row = rng.randrange(3), rng.randrange(2)
-    if ask == "cell":
-        answer = digits[row][column]
-        steps = (f"{letters[column]} is letter {column + 1}, and number {column + 1} of row {row + 1} is {answer}.",)
-        question = f"Which number is under {letters[column]} in row {row + 1}?"
-        return Task("tables", scene, question, steps, answer, "number")
+    letters, digits = scene.rows
+    ask = rng.choice(("one", "two", "all"))
+    if ask == "one":
+        column = rng.randrange(3)
+        steps = (f"{letters[column]} is letter {column + 1}, and number {column + 1} is {digits[column]}.",)
+        return Task("tables", scene, f"Which number is under {letters[column]}?", steps, digits[column], "number")
 
-    if ask == "row":
-        numbers, name = digits[row], f"in row {row + 1}"
-    else:
-        numbers, name = (digits[0][column], digits[1][column]), f"under {letters[column]}"
-
+    columns = sorted(rng.sample(range(3), 2)) if ask == "two" else range(3)
+    names, numbers = [letters[column] for column in columns], [digits[column] for column in columns]
     total = sum(map(int, numbers))
-    steps = (f"The numbers {name} are {', '.join(numbers)}.", f"{' + '.join(numbers)} = {total}.")
-    return Task("tables", scene, f"What is the sum of the numbers {name}?", steps, str(total), "number")
+    told = f"{', '.join(names[:-1])} and {names[-1]}"
+    steps = (f"Under {told} are {', '.join(numbers)}.", f"{' + '.join(numbers)} = {total}.")
+    question = f"What is the sum of the numbers under {told}?"
+    return Task("tables", scene, question, steps, str(total), "number")
 
 
 SOURCES: dict[str, tuple[Callable[[Random], Task], ...]] = {
@@ -211,11 +211,11 @@ def _heights(scene: Scene) -> dict[str, int]:
 
 
 def draw(scene: Scene, rng: Random) -> Image.Image:
-    """Return the picture of a scene, 84 x 84 pixels, RGB; `rng` moves and scales what is drawn a little."""
-    picture = Image.new("RGB", (SIDE, SIDE), "white")
+    """Return the picture of a scene, 84 x 56 pixels, RGB; `rng` moves and scales what is drawn a little."""
+    picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen = ImageDraw.Draw(picture)
     {"shapes": _draw_shapes, "bars": _draw_bars, "table": _draw_table}[scene.kind](pen, scene, rng)
-    pen.rectangle((0, 0, SIDE - 1, SIDE - 1), outline="black", width=FRAME)
+    pen.rectangle((0, 0, WIDTH - 1, HEIGHT - 1), outline="black", width=FRAME)
     return picture
 
 
@@ -232,8 +232,6 @@ def _draw_shapes(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
             box = (x - half, y - half, x + half, y + half)
             if shape == "circle":
                 pen.ellipse(box, fill=COLOURS[colour])
-            elif shape == "square":
-                pen.rectangle(box, fill=COLOURS[colour])
             else:
                 pen.polygon([(x, y - half), (x + half, y + half), (x - half, y + half)], fill=COLOURS[colour])
 
@@ -242,14 +240,15 @@ def _draw_bars(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
     for column, bar in enumerate(scene.rows[0]):
         colour, height = bar.split()
         left = column * CELL + 6 + rng.randint(-JITTER, JITTER)
-        pen.rectangle((left, SIDE - 3 - UNIT * int(height), left + 16, SIDE - 3), fill=COLOURS[colour])
+        pen.rectangle((left, HEIGHT - 3 - UNIT * int(height), left + 16, HEIGHT - 3), fill=COLOURS[colour])
 
 
 def _draw_table(pen: ImageDraw.ImageDraw, scene: Scene, rng: Random) -> None:
     font = ImageFont.load_default(22)
+    right, down = rng.randint(-JITTER, JITTER), rng.randint(-JITTER, JITTER)
     for row, texts in enumerate(scene.rows):
         for column, text in enumerate(texts):
-            middle = (column * CELL + CELL // 2, row * CELL + CELL // 2)
+            middle = (column * CELL + CELL // 2 + right, row * CELL + CELL // 2 + down)
             pen.text(middle, text, fill="black", font=font, anchor="mm", stroke_width=1)
 
-    pen.line((0, CELL, SIDE, CELL), fill="black", width=1)
+    pen.line((0, CELL, WIDTH, CELL), fill="black", width=1)

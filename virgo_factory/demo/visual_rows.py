@@ -22,7 +22,7 @@ from virgo_factory.thought import LongThought
 SEED = 2501
 SCENES = 400
 SCENES_PATH = RECIPES / "demo" / "scenes.jsonl"
-FORMS = {"describe": 0.45, "steps": 0.35, "answer": 0.2}
+FORMS = {"describe": 0.4, "steps": 0.5, "answer": 0.1}
 """What the base model is asked for, and how often: all that is to be seen, an answer step by step, the answer alone."""
 
 IN_WORDS = 0.3

@@ -1,0 +1,122 @@
+"""The demo's loop, gone once from nothing: a base that sees a little, M0, rollouts through the real vLLM, both models.
+
+Fewer questions than the demo's; everything else is the demo's own. Then files are spoilt, and the proofs must notice.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from virgo_factory.cli.main import main
+from virgo_factory.demo import distill, loop_proofs
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
+QUESTIONS = 80
+
+
+@pytest.fixture(scope="module")
+def gone(tmp_path_factory) -> tuple[distill.Loop, str]:
+    """The loop of a folder after `virgo-factory demo distill`, and what that printed."""
+    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
+    folder = tmp_path_factory.mktemp("demo") / "loop"
+    printed = folder.parent / "printed.txt"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distill, "QUESTIONS", QUESTIONS)
+        code = _run(["demo", "distill", "--dir", str(folder)], printed)
+
+    text = printed.read_text(encoding="utf-8")
+    assert code == 0, text[-4000:]
+    return distill.plan(folder), text
+
+
+def _run(arguments: list[str], printed: Path) -> int:
+    """Run a verb in this process, with what it prints in a file, and return its exit code."""
+    import contextlib
+
+    with open(printed, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+
+    return ended.value.code
+
+
+def test_everything_is_proved_and_told(gone):
+    _, text = gone
+    assert "All of it holds." in text and "FAILED" not in text
+    assert text.count("proved") == len(list(loop_proofs.prove(gone[0])))
+    for number in range(1, 6):
+        assert f"{number} of 5" in text
+
+    told = re.search(r"(\d+) rollouts, (\d+) correct \((\d+)%\), (\d+) wrong", text)
+    rollouts, right, share, wrong = map(int, told.groups())
+    assert 0 < right < rollouts and 0 < wrong < rollouts
+    assert abs(share - 100 * right / rollouts) <= 1
+    solved, asked = map(int, re.search(r"base, greedily: (\d+) of (\d+) questions right", text).groups())
+    assert asked == QUESTIONS and rollouts == 5 * (QUESTIONS - solved)
+
+
+def test_the_base_is_kept_only_while_nothing_that_made_it_changed(gone, monkeypatch):
+    loop, _ = gone
+    assert distill.is_made(loop)
+    monkeypatch.setitem(distill.BASE_RECIPE, "learning_rate", 1.0e-9)
+    assert not distill.is_made(loop)
+
+
+def _m0_instead(loop: distill.Loop) -> None:
+    shutil.copy(loop.output("m0") / "model.safetensors", loop.output("dsd") / "model.safetensors")
+
+
+def _base_instead(loop: distill.Loop) -> None:
+    shutil.copy(loop.base / "model.safetensors", loop.output("dt_dsd") / "model.safetensors")
+
+
+def _one_rollout_less(loop: distill.Loop) -> None:
+    file = loop.rollouts / "rollouts.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+
+
+def _another_picture(loop: distill.Loop) -> None:
+    row = json.loads(loop.selected.read_text().splitlines()[0])
+    (loop.rollouts / row["images"][0]).write_bytes(b"no picture")
+
+
+def _another_answer(loop: distill.Loop) -> None:
+    loop.selected.write_text(loop.selected.read_text().replace("\\\\boxed{", "\\\\boxed{1"))
+
+
+def _a_row_less(loop: distill.Loop) -> None:
+    loop.selected.write_text("".join(loop.selected.read_text().splitlines(keepends=True)[1:]))
+
+
+def _other_base(loop: distill.Loop) -> None:
+    shutil.copy(loop.output("m0") / "model.safetensors", loop.base / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "noticed"),
+    [
+        (_m0_instead, {"D_SD: not from M0", "pictures used in training"}),
+        (_base_instead, {"D_T + D_SD: vision frozen", "pictures used in training"}),
+        (_one_rollout_less, {"every question asked"}),
+        (_another_picture, {"D_SD right, with pictures"}),
+        (_another_answer, {"D_SD right, with pictures"}),
+        (_a_row_less, {"D_SD: rows accounted", "D_T + D_SD: rows accounted"}),
+        (_other_base, {"M0 (D_T): from the base", "D_SD: from the base", "D_T + D_SD: from the base"}),
+    ],
+)
+def test_a_proof_fails_when_it_does_not_hold(gone, tmp_path, spoil: Callable, noticed: set[str]):
+    loop, _ = gone
+    saved = tmp_path / "saved"
+    shutil.copytree(loop.folder, saved, ignore=shutil.ignore_patterns("pictures", "start"))
+    try:
+        spoil(loop)
+        failed = {proof.name for proof in loop_proofs.prove(loop) if not proof.holds}
+    finally:
+        shutil.copytree(saved, loop.folder, dirs_exist_ok=True)
+
+    assert noticed <= failed
