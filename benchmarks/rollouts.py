@@ -1,6 +1,6 @@
 """Rollouts: our client against vLLM's own offline `generate`, the client's own cost, and what the loop cut saves.
 
-python benchmarks/rollouts.py throughput [--requests 128] [--tokens 512] [--rounds 2]   (ten minutes at most, needs vLLM)
+python benchmarks/rollouts.py throughput [--requests 192] [--tokens 384] [--rounds 2]   (ten minutes at most, needs vLLM)
 python benchmarks/rollouts.py client [--requests 3000]   (half a minute)
 python benchmarks/rollouts.py loops                      (ten seconds)
 
@@ -62,16 +62,21 @@ def drawn_prompts(folder: Path, count: int) -> list[Prompt]:
     return prompts
 
 
-async def ask_all(url: str, model: str, prompts: Iterable[tuple[Prompt, int]], sampling: Sampling) -> list[Reply]:
-    """Return the replies to prompts with their seeds, 64 in flight."""
+async def ask_all(url: str, model: str, asked: Iterable[tuple[Prompt, Sampling, int]]) -> list[Reply]:
+    """Return the replies to prompts, each with its sampling and seed, 64 in flight."""
     async with Endpoint(url, model) as endpoint:
         slots = asyncio.Semaphore(IN_FLIGHT)
 
-        async def one(prompt: Prompt, seed: int) -> Reply:
+        async def one(prompt: Prompt, sampling: Sampling, seed: int) -> Reply:
             async with slots:
                 return await endpoint.ask(prompt, sampling, seed)
 
-        return await asyncio.gather(*(one(prompt, seed) for prompt, seed in prompts))
+        return await asyncio.gather(*(one(*request) for request in asked))
+
+
+def length(seed: int, tokens: int) -> int:
+    """Return how long a response may become: half to one and a half times `tokens`, as real ones differ in length."""
+    return random.Random(seed).randint(tokens // 2, tokens + tokens // 2)
 
 
 def throughput(requests: int, tokens: int, rounds: int) -> None:
@@ -83,23 +88,27 @@ def throughput(requests: int, tokens: int, rounds: int) -> None:
         model = make_twin(folder / "model", **TWIN)
         job = {"model": str(model), "requests": requests, "tokens": tokens, "rounds": rounds, "folder": name}
         peer_rounds = _in_a_process_of_its_own(job)
-        sampling = Sampling(max_tokens=tokens, cut_loops=False)
         arguments = ["--max-num-seqs", str(IN_FLIGHT), "--max-num-batched-tokens", str(STEP)]
         arguments += ["--served-model-name", "twin"]
         with Server(str(model), folder / "log", max_model_len=CONTEXT, args=arguments) as server:
             prompts = drawn_prompts(folder, requests)
-            asyncio.run(ask_all(server.url, "twin", ((prompt, 0) for prompt in prompts), Sampling(max_tokens=8)))
+            asyncio.run(ask_all(server.url, "twin", [(prompt, Sampling(max_tokens=8), 0) for prompt in prompts]))
             ours = []
             for number in range(rounds):
                 start, busy = time.monotonic(), time.process_time()
-                seeds = range(number * requests, (number + 1) * requests)
-                replies = asyncio.run(ask_all(server.url, "twin", zip(prompts, seeds, strict=True), sampling))
+                asked = [
+                    (prompt, Sampling(max_tokens=length(seed, tokens), cut_loops=False), seed)
+                    for seed, prompt in enumerate(prompts, number * requests)
+                ]
+                replies = asyncio.run(ask_all(server.url, "twin", asked))
                 seconds = time.monotonic() - start
                 ours.append((sum(reply.completion_tokens for reply in replies) / seconds, seconds))
                 share = (time.process_time() - busy) / seconds
 
     best, peer = max(ours), max(peer_rounds)
-    print(f"{requests} requests of {tokens} tokens at most, {IN_FLIGHT} in flight, {rounds} rounds")
+    print(
+        f"{requests} requests of {tokens // 2} to {tokens + tokens // 2} tokens, {IN_FLIGHT} in flight, {rounds} rounds"
+    )
     for name, all_rounds in (("vLLM offline LLM.chat", peer_rounds), ("server and our client", ours)):
         told = ", ".join(f"{rate:.0f} tokens/s ({seconds:.0f} s)" for rate, seconds in all_rounds)
         print(f"  {name}: {told}")
@@ -138,18 +147,21 @@ def offline(job: dict) -> None:
     )
     prompts = [prompt.messages for prompt in drawn_prompts(Path(job["folder"]), job["requests"])]
 
-    def ask(seeds: Iterable[int], tokens: int) -> int:
+    def ask(first: int, most: int | None = None) -> int:
         sampling = [
-            SamplingParams(temperature=1.0, seed=seed, max_tokens=tokens, skip_special_tokens=False) for seed in seeds
+            SamplingParams(
+                temperature=1.0, seed=seed, max_tokens=most or length(seed, job["tokens"]), skip_special_tokens=False
+            )
+            for seed in range(first, first + len(prompts))
         ]
         replies = engine.chat(prompts, sampling, use_tqdm=False, chat_template_kwargs=dict(TEMPLATE_ARGUMENTS))
         return sum(len(reply.outputs[0].token_ids) for reply in replies)
 
-    ask([0] * len(prompts), 8)
+    ask(0, 8)
     rounds = []
     for number in range(job["rounds"]):
         start = time.monotonic()
-        tokens = ask(range(number * len(prompts), (number + 1) * len(prompts)), job["tokens"])
+        tokens = ask(number * len(prompts))
         seconds = time.monotonic() - start
         rounds.append((tokens / seconds, seconds))
 
@@ -166,11 +178,10 @@ def client(requests: int) -> None:
         prompts = drawn_prompts(Path(name), 50)
 
     with replay(files, tokens_an_event=STREAM_INTERVAL, events_a_chunk=0) as server:
-        sampling = Sampling(max_tokens=8192)
-        pairs = [(prompts[number % len(prompts)], number) for number in range(requests)]
-        asyncio.run(ask_all(server.url, "replay", pairs[:200], sampling))
+        asked = [(prompts[seed % len(prompts)], Sampling(max_tokens=8192), seed) for seed in range(requests)]
+        asyncio.run(ask_all(server.url, "replay", asked[:200]))
         start, busy = time.monotonic(), time.process_time()
-        replies = asyncio.run(ask_all(server.url, "replay", pairs, sampling))
+        replies = asyncio.run(ask_all(server.url, "replay", asked))
         seconds, busy = time.monotonic() - start, time.process_time() - busy
 
     characters = sum(len(reply.response) for reply in replies)
@@ -261,8 +272,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
     part = parts.add_parser("throughput")
-    part.add_argument("--requests", type=int, default=128)
-    part.add_argument("--tokens", type=int, default=512)
+    part.add_argument("--requests", type=int, default=192)
+    part.add_argument("--tokens", type=int, default=384)
     part.add_argument("--rounds", type=int, default=2)
     parts.add_parser("client").add_argument("--requests", type=int, default=3000)
     parts.add_parser("loops")
