@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.distill import launch
+from virgo_factory.distill import launch, verdicts
 from virgo_factory.distill.config import config_text, read_folder
 from virgo_factory.distill.launch import Outcome, distil
 from virgo_factory.distill.pending import seed_of, wave
@@ -308,6 +308,18 @@ def test_a_request_that_always_fails_is_given_up_and_asked_by_the_next_start(sta
     server.control(share_500=0.0)
     rest, _ = run(config)
     assert rest.finished == outcome.gave_up
+
+
+def test_a_judge_that_cannot_write_ends_the_run(start_replay, sky_config, monkeypatch):
+    """Under a base model the run waits for verdicts: it must not wait for ever."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(verdicts, "append_line", full)
+    server = start_replay(max_chars=4000)
+    with pytest.raises(ValueError, match="No space left on device\n.*Go on: virgo-factory distill resume"):
+        run(sky_config(3, urls=[server.url], base_urls=[server.url], base_model_name_or_path="base"))
 
 
 def test_a_question_that_is_refused_is_dropped_with_its_reason(start_replay, sky_config, tmp_path):

@@ -34,9 +34,6 @@ AHEAD = 8
 UNJUDGED = 5000
 """Rollouts that wait for their verdict before no further question is begun: memory stays bounded."""
 
-VERDICT_SECONDS = 300.0
-"""Without any verdict while rollouts wait for theirs; one may take 15, and starting the workers 120 on a busy machine."""
-
 LONGEST_WAIT = 30.0
 """Seconds between two tries of one request, at most."""
 
@@ -140,7 +137,6 @@ class Run:
         self.stopped = ""
         self.passes: list[Pass] = []
         self._failure: BaseException | None = None
-        self._heard = 0.0  # when the last verdict came
         self._make_judge = judge
 
     async def __aenter__(self) -> "Run":
@@ -168,7 +164,6 @@ class Run:
 
     def hand_over(self, question: VisualQuestion, rollout: Rollout) -> None:
         """Have a rollout judged, without waiting for it."""
-        self._heard = self._heard if self.unjudged else time.monotonic()
         self.unjudged += 1
         self._loop.run_in_executor(self._hand, self._judge.add, question, rollout).add_done_callback(self._handed)
 
@@ -181,8 +176,7 @@ class Run:
         if self._failure is not None:
             raise self._failure
 
-        if self.unjudged and time.monotonic() - self._heard > VERDICT_SECONDS:
-            raise ValueError(f"no verdict for {VERDICT_SECONDS:g} seconds, {self.unjudged:,} rollouts wait for theirs")
+        self._judge.check()
 
     def _verdict_from_thread(self, verdict: RolloutVerdict) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -190,7 +184,6 @@ class Run:
 
     def _judged(self, verdict: RolloutVerdict) -> None:
         self.unjudged -= 1
-        self._heard = time.monotonic()
         self.pending.add(verdict)
         names = {"question": verdict.question, "model": verdict.model, "sample": verdict.sample}
         self.tell("verdict", **names, verdict=asdict(verdict))

@@ -136,6 +136,11 @@ class Judge:
             self._judged.add(hash_of(*rollout.key, digest(rollout.response)))
             self._put((question, rollout))
 
+    def check(self) -> None:
+        """Raise what stopped the judge's thread, if something did: whoever waits for a verdict asks now and then."""
+        if self._error:
+            raise self._error
+
     def catch_up(self, rollouts: Iterable[Rollout], question_of: Callable[[str], VisualQuestion | None]) -> int:
         """Add the rollouts that have no verdict yet, and return how many these are.
 

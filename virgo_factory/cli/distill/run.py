@@ -74,6 +74,9 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     for line in _told(config, shard, outcome):
         console.print(line, markup=False)
 
+    if outcome.gave_up:
+        raise typer.Exit(1)  # `run && select` would go on without them
+
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
