@@ -24,11 +24,11 @@ from virgo_factory.files import DATASET_INFO, RECIPES
 FOLDER = Path("saves/loop")
 """Where the recipes themselves put everything."""
 
-PICTURES = 12_000
+PICTURES = 16_000
 """Rows that the base model learns to see from."""
 
 QUESTIONS = 200
-TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024, "layers": 3}
+TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024}
 ROPE_THETA = 20.0
 """Base of the rotary positions, a million in the real models: a head of 32 could not tell neighbouring image tokens
 apart by it (their column has the slowest sixteenths of a turn)."""
@@ -60,7 +60,7 @@ BASE_RECIPE = {
     "learning_rate": 3.0e-3,
     "lr_scheduler_type": "cosine",
     "warmup_steps": 30,
-    "max_steps": 700,
+    "max_steps": 1000,
     "seed": 42,
 }
 """How the base model learns to see: stock LLaMA-Factory, without anything of this package."""

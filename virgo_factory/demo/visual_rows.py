@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from virgo_factory.demo.problem import check, closing, opening
+from virgo_factory.demo.problem import closing, opening
 from virgo_factory.demo.visual import SOURCES, Task, draw
 from virgo_factory.distill.question import VisualQuestion, write_question
 from virgo_factory.files import RECIPES
@@ -20,16 +20,13 @@ from virgo_factory.thought import LongThought
 
 
 SEED = 2501
-SCENES = 400
+SCENES = 800
 SCENES_PATH = RECIPES / "demo" / "scenes.jsonl"
-FORMS = {"describe": 0.4, "steps": 0.5, "answer": 0.1}
+FORMS = {"describe": 0.45, "steps": 0.45, "answer": 0.1}
 """What the base model is asked for, and how often: all that is to be seen, an answer step by step, the answer alone."""
 
-IN_WORDS = 0.3
+IN_WORDS = 0.2
 """Share of the base model's rows that tell the scene in words instead of showing it."""
-
-PREFIXED = 0.5
-"""Share of the base model's rows that carry Virgo's question prefix, an instruction like any other to it."""
 
 
 def make_task(rng: Random, source: str) -> Task:
@@ -56,9 +53,7 @@ def base_rows(folder: Path, count: int, seed: int = SEED) -> Iterator[dict]:
             (folder / images[0]).write_bytes(_png(task, rng))
             question = "<image>" + question
 
-        if rng.random() < PREFIXED:
-            question = add_prefix(question, read_prefix("virgo"))
-
+        question = add_prefix(question, read_prefix("virgo"))  # an instruction like any other to it
         messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
         yield {"messages": messages, "images": images}
 
@@ -96,9 +91,8 @@ def scene_rows(seed: int = SEED) -> list[dict[str, str]]:
 
 
 def long_thought(rng: Random, task: Task) -> LongThought:
-    """Return the long thought that answers a task: what is there, the steps, a check, and the solution."""
-    checked = f"{check(rng)} {' '.join(task.steps)}"
-    thought = [opening(rng), *task.scene.lines(), *task.steps, checked, closing(rng)]
+    """Return the long thought that answers a task: what is there, the steps, and the solution."""
+    thought = [opening(rng), *task.scene.lines(), *task.steps, closing(rng)]
     return LongThought("\n".join(thought), f"{task.steps[-1]}\nThe answer is \\boxed{{{task.answer}}}.")
 
 
