@@ -1,6 +1,6 @@
 """Rollouts: our client against vLLM's own offline `generate`, the client's own cost, and what the loop cut saves.
 
-python benchmarks/rollouts.py throughput [--requests 192] [--tokens 384] [--rounds 2]   (ten minutes at most, needs vLLM)
+python benchmarks/rollouts.py throughput [--requests 128] [--tokens 1024] [--rounds 2]   (ten minutes at most, needs vLLM)
 python benchmarks/rollouts.py client [--requests 3000]   (half a minute)
 python benchmarks/rollouts.py loops                      (ten seconds)
 
@@ -272,8 +272,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
     part = parts.add_parser("throughput")
-    part.add_argument("--requests", type=int, default=192)
-    part.add_argument("--tokens", type=int, default=384)
+    part.add_argument("--requests", type=int, default=128)
+    part.add_argument("--tokens", type=int, default=1024)
     part.add_argument("--rounds", type=int, default=2)
     parts.add_parser("client").add_argument("--requests", type=int, default=3000)
     parts.add_parser("loops")
