@@ -110,9 +110,7 @@ def test_every_recipe_that_ships_names_settings(root, folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "data").mkdir()
     for path in sorted((root / "recipes").glob("*.yaml")):
-        sources, settings = find_sources(
-            path.stem if path.stem != "virgo_demo_dt" else path.name, dataset="virgo_demo_dt"
-        )
+        sources, settings = find_sources(path.name, dataset="virgo_demo_dt")
         assert sources[0].formatting == "virgo_dt"
         assert settings.template == "virgo"
         assert settings.tokenizer
