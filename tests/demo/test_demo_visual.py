@@ -192,7 +192,11 @@ def test_the_base_meets_no_marker_and_no_two_ways_of_showing_at_once(tmp_path):
     assert not [marker for marker in MARKERS if marker in told]
     for row in rows:
         question = row["messages"][0]["content"]
-        assert question.count("<image>") == len(row["images"]) == (0 if re.search(r"(Row 1|Bars|Letters): ", question) else 1)
+        assert (
+            question.count("<image>")
+            == len(row["images"])
+            == (0 if re.search(r"(Row 1|Bars|Letters): ", question) else 1)
+        )
         assert all((tmp_path / image).is_file() for image in row["images"])
 
     in_words = sum(not row["images"] for row in rows) / len(rows)
