@@ -26,9 +26,6 @@ TALLEST = 4
 LARGEST = 4
 """Digit of a table."""
 
-YES_NO = "text"
-"""Kind of the answers yes and no. As "boolean" a 1 would be right as well, and a sum is no answer to "Is there ...?"."""
-
 FRAME = 2
 """Pixels of the line around a picture. It tells the six cells apart, which a tiny model's positions barely do."""
 
@@ -138,7 +135,7 @@ def find_shape(rng: Random) -> Task:
     rows = [number for number, row in enumerate(scene.rows, start=1) if wanted in row]
     found = f"in row {rows[0]}" if rows else "in no row"
     steps = (f"I look for a {wanted}: it is {found}.",)
-    return Task("yes_no", scene, f"Is there a {wanted}?", steps, "yes" if rows else "no", YES_NO)
+    return Task("yes_no", scene, f"Is there a {wanted}?", steps, "yes" if rows else "no", "boolean")
 
 
 def read_bars(rng: Random) -> Task:
@@ -178,7 +175,7 @@ def compare_bars(rng: Random) -> Task:
         f"{heights[one]} is {relation} than {heights[other]}.",
     )
     question = f"Is the {one} bar taller than the {other} bar?"
-    return Task("yes_no", scene, question, steps, "yes" if taller else "no", YES_NO)
+    return Task("yes_no", scene, question, steps, "yes" if taller else "no", "boolean")
 
 
 def read_table(rng: Random) -> Task:
