@@ -164,7 +164,12 @@ def test_copy_then_train_on_one_node(tmp_path, reduced):
         shutil.copy(Path(reduced["dataset_dir"]) / name, tmp_path)
 
     overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
-    run = execute(command("FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml"), tmp_path, overrides, NPROC_PER_NODE="1")
+    run = execute(
+        command("FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml"),
+        tmp_path,
+        overrides,
+        NPROC_PER_NODE="1",
+    )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
     out = tmp_path / "saves/virgo7b/full/dt"
     assert (out / "epoch-5/model.safetensors").is_file()
