@@ -5,8 +5,8 @@ python benchmarks/rollouts.py client [--requests 3000]   (half a minute)
 python benchmarks/rollouts.py loops                      (ten seconds)
 
 `throughput`: the same prompts (a drawn picture and a question), seeds and sampling, the same twin, 64 at a time: once
-through `LLM.chat` in one process, once through a server started by us and our client. Both are warmed up; each is then
-timed `--rounds` times and its best round counts. `client` asks the replay server of the tests, which streams real
+through `LLM.chat` in one process, before and after, and in between through a server started by us and our client. Each
+is warmed up, then timed `--rounds` times, and its best round counts. `client` asks the replay server of the tests, which streams real
 responses as fast as it can. `loops` replays the real responses of ../shared/data through the cut.
 """
 
@@ -104,6 +104,8 @@ def throughput(requests: int, tokens: int, rounds: int) -> None:
                 seconds = time.monotonic() - start
                 ours.append((sum(reply.completion_tokens for reply in replies) / seconds, seconds))
                 share = (time.process_time() - busy) / seconds
+
+        peer_rounds += _in_a_process_of_its_own(job)
 
     best, peer = max(ours), max(peer_rounds)
     print(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from virgo_factory.preflight.smoke import MARK, Smoke, run
+from virgo_factory.preflight.smoke.processes import MARK
+from virgo_factory.preflight.smoke.stages import run
+from virgo_factory.preflight.smoke.trial import Smoke
 
 
 ROOT = Path(__file__).parents[2]

@@ -13,27 +13,14 @@ import yaml
 
 from virgo_factory.cli.main import main
 from virgo_factory.datasets.source import find_sources
-from virgo_factory.preflight import smoke as module
-from virgo_factory.preflight.smoke import (
-    MARK,
-    Chosen,
-    Smoke,
-    StageFailed,
-    batch,
-    environment,
-    estimate,
-    find_error,
-    find_remedy,
-    find_tokenizer,
-    kill_all,
-    marked,
-    parse,
-    rows,
-    run,
-    smoke_recipe,
-    twin,
-    write_rows,
-)
+from virgo_factory.preflight.smoke import stages
+from virgo_factory.preflight.smoke.logs import find_error, find_remedy
+from virgo_factory.preflight.smoke.parse import parse
+from virgo_factory.preflight.smoke.processes import MARK, environment, kill_all, marked
+from virgo_factory.preflight.smoke.recipe import smoke_recipe
+from virgo_factory.preflight.smoke.rows import Chosen, batch, estimate, rows, write_rows
+from virgo_factory.preflight.smoke.stages import find_tokenizer, run, twin
+from virgo_factory.preflight.smoke.trial import Smoke, StageFailed
 
 
 ROOT = Path(__file__).parents[2]
@@ -354,7 +341,7 @@ def _full(smoke: Smoke):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_said_clearly(folder, monkeypatch):
     """A write that the kernel really refuses, in the stage that writes rows."""
-    monkeypatch.setattr(module, "twin", _full)
+    monkeypatch.setattr(stages, "twin", _full)
     results = list(run(_smoke_new(folder)))
     assert [(result.stage, result.ok) for result in results] == [("parse", True), ("twin", False)]
     assert "is full" in results[-1].found and "No space left on device" in results[-1].found
@@ -364,8 +351,8 @@ def test_a_full_disk_is_said_clearly(folder, monkeypatch):
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(folder, monkeypatch):
     smoke = _smoke(folder)
     parse(smoke)
-    usage = module.shutil.disk_usage(folder)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    usage = stages.shutil.disk_usage(folder)
+    monkeypatch.setattr(stages.shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
     with pytest.raises(StageFailed, match="1 MB free, a smoke run writes up to 1,000 MB"):
         twin(smoke)
 

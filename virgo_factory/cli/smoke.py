@@ -53,7 +53,8 @@ def smoke(
 
     from rich.console import Console
 
-    from virgo_factory.preflight.smoke import Smoke, run
+    from virgo_factory.preflight.smoke.stages import run
+    from virgo_factory.preflight.smoke.trial import Smoke
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = work or Path(tempfile.mkdtemp(prefix="virgo-smoke-"))

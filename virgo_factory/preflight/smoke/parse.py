@@ -1,0 +1,145 @@
+"""The first stage of a smoke run: recipe and dataset entries, all that is wrong told at once."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.adapters import options_of
+from virgo_factory.batch_order import ORDERS
+from virgo_factory.datasets.source import (
+    STOCK_CUTOFF_LEN,
+    Settings,
+    find_sources,
+    load_recipe,
+    packaged_entries,
+    read_info,
+)
+from virgo_factory.preflight.keys import unknown_keys
+from virgo_factory.preflight.models import find_shape
+from virgo_factory.preflight.smoke.trial import Found, Smoke, StageFailed
+from virgo_factory.preflight.zero import read_zero
+
+
+def parse(smoke: Smoke) -> Found:
+    """Read recipe and dataset entries; all that is wrong is told at once."""
+    keys = smoke.keys = {"stage": "sft", **load_recipe(smoke.recipe), **smoke.overrides}
+    problems = _stage_problems(keys)
+    unknown = unknown_keys(keys)
+    if unknown:
+        names = sorted(line.split(":")[0] for line in unknown)
+        problems += [f"Some keys are not used by the HfArgumentParser: {names}", *unknown]
+
+    notes: list[str] = []
+    zero = None
+    if keys.get("deepspeed"):
+        try:
+            zero = read_zero(keys["deepspeed"]) if not isinstance(keys["deepspeed"], dict) else None
+            notes += zero.warnings if zero else ()
+        except ValueError as error:
+            problems.append(str(error))
+
+    if smoke.ranks is None:
+        smoke.ranks = 2 if keys.get("deepspeed") else 1
+
+    try:
+        _find_rows(smoke)
+    except ValueError as error:
+        problems.append(str(error))
+
+    try:
+        family = find_family(keys.get("model_name_or_path"), smoke.model)
+    except ValueError as error:
+        problems.append(str(error))
+
+    if problems:
+        raise StageFailed("\n".join(dict.fromkeys(problems)), "repair the recipe; nothing has been started")
+
+    method = keys.get("finetuning_type", "lora")
+    parts = [keys["stage"], method, f"template {keys.get('template')}", family]
+    parts += [f"ZeRO-{zero.stage}"] if zero else []
+    parts.append(f"{smoke.ranks} CPU rank{'s' if smoke.ranks > 1 else ''}")
+    return ", ".join(parts), [*notes, *differences(keys)]
+
+
+def differences(keys: Mapping[str, Any]) -> list[str]:
+    """Return what is done otherwise than for full supervised fine-tuning."""
+    found = []
+    if keys.get("finetuning_type", "lora") == "lora":
+        found.append("LoRA: checkpoints hold the adapter; the export merges it, and the merged model is checked")
+
+    if keys.get("stage") == "dpo":
+        found.append("DPO: a frozen reference copy is loaded beside the model; a pair is as long as its longer side")
+
+    return found
+
+
+def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if keys.get("stage", "sft") not in ("sft", "dpo"):
+        problems.append(f"stage: {keys['stage']!r}: only sft and dpo can be tried out here.")
+
+    if not keys.get("do_train"):
+        problems.append("do_train: not true, so nothing would be trained. Add do_train: true.")
+
+    for key in ("output_dir", "model_name_or_path", "dataset"):
+        if not keys.get(key):
+            problems.append(f"{key}: missing. Add it.")
+
+    if keys.get("finetuning_type", "lora") not in ("full", "lora", "freeze"):
+        problems.append(
+            f"finetuning_type: {keys['finetuning_type']!r}: only full, lora and freeze can be tried out here."
+        )
+
+    if keys.get("batch_order") not in (None, *ORDERS):
+        problems.append(f"batch_order: {keys['batch_order']!r} is not one of {', '.join(ORDERS)}.")
+
+    return problems
+
+
+def find_family(name: str | None, model: Path | None) -> str:
+    """Return the architecture of a recipe's model: by its name or folder, else of the folder that was given.
+
+    Raises:
+        ValueError: it is not known.
+    """
+    try:
+        return find_shape(name)[0].family
+    except ValueError as error:
+        if model is not None and (model / "config.json").is_file():
+            return find_shape(None, model)[0].family
+
+        raise ValueError(
+            f"{str(error).split('Give its config.json')[0].strip()} Give a folder with its config.json and tokenizer "
+            "with --model DIR."
+        ) from None
+
+
+def _find_rows(smoke: Smoke) -> None:
+    """Set sources and settings: those of the recipe, or of the file that stands in for its datasets."""
+    keys = smoke.keys
+    if smoke.data is None:
+        try:
+            sources, smoke.settings = find_sources(smoke.recipe, **smoke.overrides)
+        except ValueError as error:
+            if "Hugging Face cache" in str(error) and "tokenizer" not in str(error):
+                raise ValueError(f"{error} Or take rows of the same kind from a file: --data FILE.") from None
+
+            raise
+
+        smoke.sources = [source for source in sources if source.role == "train"]
+        return
+
+    names = keys.get("dataset") or ""
+    names = [name.strip() for name in (names if isinstance(names, list) else str(names).split(",")) if name.strip()]
+    entry = {**packaged_entries(), **read_info(keys.get("dataset_dir") or "data")}.get(names[0] if names else "", {})
+    formatting = entry.get("formatting", "long_thought" if not entry else "alpaca")
+    media = keys.get("media_dir") or smoke.data.parent
+    given = {item.name: keys[item.name] for item in dataclasses.fields(Settings) if keys.get(item.name) is not None}
+    given.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
+    given.pop("tokenizer", None)
+    sources, settings = find_sources(str(smoke.data), formatting=formatting, media_dir=media, **given)
+    options = options_of(entry, malformed=settings.malformed)
+    smoke.sources = [dataclasses.replace(sources[0], name=names[0] if names else "rows", entry=entry, options=options)]
+    smoke.settings = settings
+    smoke.substitute(f"dataset: {', '.join(names)}", f"rows of {smoke.data}", "the dataset itself, its download")

@@ -1,0 +1,301 @@
+"""A recipe tried out in minutes: on a tiny twin of its model, on CPU ranks, through the stock command, killed and resumed.
+
+Every stage is a `Result`; the first that fails ends the smoke run. What this machine cannot do is replaced, and every
+replacement is told (`Substitution`), since it is what a passed smoke run does not prove.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from virgo_factory.datasets.tokens import model_folder
+from virgo_factory.preflight.checkpoint import check_checkpoint, try_reduced
+from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
+from virgo_factory.preflight.smoke.parse import find_family, parse
+from virgo_factory.preflight.smoke.processes import MARK, kill_all, started, stock_command, watch
+from virgo_factory.preflight.smoke.recipe import smoke_recipe
+from virgo_factory.preflight.smoke.rows import rows
+from virgo_factory.preflight.smoke.trial import Found, Result, Smoke, StageFailed
+
+
+NEEDED = 1_000_000_000
+"""Bytes: the twin, two checkpoints, the models kept and served, with Qwen's own 152,064 embedding rows."""
+
+HERE = "made_by_virgo_smoke.json"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
+
+
+def run(smoke: Smoke, starting: Callable[[str], None] = lambda stage: None) -> Iterator[Result]:
+    """Yield the result of each stage; the first that failed is the last. No process outlives it.
+
+    Args:
+        smoke: what to try.
+        starting: called with the name of a stage that begins.
+
+    Raises:
+        ValueError: the work folder holds something that no smoke run made.
+    """
+    _make_work(smoke.work)
+    token = uuid.uuid4().hex
+    os.environ[MARK] = token
+    try:
+        for name, stage in _stages(smoke, token):
+            starting(name)
+            began = time.monotonic()
+            try:
+                found, notes = stage()
+            except (StageFailed, OSError, ValueError) as error:
+                yield _failure(name, time.monotonic() - began, error, smoke.work)
+                return
+
+            yield Result(name, time.monotonic() - began, found, notes=tuple(notes))
+    finally:
+        kill_all(token)
+        del os.environ[MARK]
+
+
+def _stages(smoke: Smoke, token: str) -> Iterator[tuple[str, Callable[[], Found]]]:
+    yield "parse", lambda: parse(smoke)
+    yield "twin", lambda: twin(smoke)
+    yield "rows", lambda: rows(smoke)
+    yield "train", lambda: train(smoke, token)
+    yield "kill", lambda: (smoke.killed, ())
+    yield "resume", lambda: resume(smoke)
+    yield "export", lambda: export(smoke)
+    yield "checkpoint", lambda: checkpoint(smoke)
+    yield "load", lambda: load(smoke)
+
+
+def _failure(stage: str, seconds: float, error: Exception, work: Path) -> Result:
+    if isinstance(error, StageFailed):
+        reason, remedy, log = error.reason, error.remedy, str(error.log or "")
+    else:
+        reason, remedy, log = str(error), "", ""
+
+    if is_disk_full(error) or is_disk_full(reason):
+        free = shutil.disk_usage(work).free
+        reason = f"the disk of {work} is full ({free / 1e6:,.0f} MB free): {reason}"
+        remedy = "free some space, or choose another disk with --work DIR"
+
+    return Result(stage, seconds, reason, remedy, log, ok=False)
+
+
+def _make_work(work: Path) -> None:
+    if work.exists() and not (work / HERE).is_file() and (not work.is_dir() or any(work.iterdir())):
+        raise ValueError(f"{work} holds something that no smoke run made. Choose another --work, or remove it.")
+
+    work.mkdir(parents=True, exist_ok=True)
+    for old in work.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+    (work / HERE).write_text('{"safe_to_replace": true}\n', encoding="utf-8")
+
+
+def twin(smoke: Smoke) -> Found:
+    """Make the tiny model, where there is room for it and all that comes of it."""
+    free = shutil.disk_usage(smoke.work).free
+    if free < NEEDED:
+        raise StageFailed(
+            f"the disk of {smoke.work} has {free / 1e6:,.0f} MB free, a smoke run writes up to {NEEDED / 1e6:,.0f} MB",
+            "free some space, or choose another disk with --work DIR",
+        )
+
+    name = smoke.keys["model_name_or_path"]
+    folder = find_tokenizer(name, smoke.model)
+    family = find_family(name, smoke.model)
+    log = smoke.work / "twin.log"
+    try:
+        with started([sys.executable, "-c", _MAKE_TWIN, str(smoke.twin), str(folder), family], log) as child:
+            watch(child, log, smoke.output)
+    except StageFailed as error:
+        remedy = "give a folder of tokenizer and processor that fit the model, with --model DIR"
+        raise StageFailed(f"{folder}: {error.reason}", remedy, log) from None
+
+    config = json.loads((smoke.twin / "config.json").read_text(encoding="utf-8"))
+    text = {**config, **(config.get("text_config") or {})}
+    smoke.vocabulary = text["vocab_size"]
+    size = sum(file.stat().st_size for file in smoke.twin.glob("*.safetensors"))
+    smoke.substitute(
+        f"weights of {name}",
+        f"{size // 2 / 1e6:.1f}M random ones, {family}",
+        "weights: their files, their size, what is learnt",
+    )
+    if smoke.model is not None and Path(name) != smoke.model:
+        smoke.substitute(
+            f"tokenizer and processor of {name}", str(smoke.model), f"those of {name}, unless they are the same"
+        )
+
+    return (
+        f"{family} with {size // 2 / 1e6:.1f}M random weights, {smoke.vocabulary:,} embedding rows; tokenizer of {folder}",
+        (),
+    )
+
+
+_MAKE_TWIN = "import sys; from virgo_factory.preflight.twin import make_twin; make_twin(*sys.argv[1:], heads=2)"
+"""In a process of its own, since nothing else here takes torch."""
+
+
+def find_tokenizer(name: str, model: Path | None) -> Path:
+    """Return the folder of tokenizer and processor: the one given, the recipe's model, or that of the cache.
+
+    Raises:
+        StageFailed: there is none.
+    """
+    try:
+        folder = model or model_folder(name)
+    except ValueError as error:
+        raise StageFailed(str(error), "give a folder of tokenizer and processor with --model DIR") from None
+
+    if not folder.is_dir():
+        raise StageFailed(f"{folder}: no such folder", "correct --model DIR")
+
+    if not any((folder / file).is_file() for file in TOKENIZER_FILES):
+        raise StageFailed(
+            f"{folder}: no tokenizer in it (none of {', '.join(TOKENIZER_FILES)})",
+            "give the folder of the base model, or one of its tokenizer files, with --model DIR",
+        )
+
+    return folder
+
+
+def train(smoke: Smoke, token: str) -> Found:
+    """Train until a step behind the first checkpoint has been logged, and kill every process of the run."""
+    recipe = smoke.work / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(smoke_recipe(smoke), sort_keys=False), encoding="utf-8")
+    log = smoke.work / "train.log"
+    steps: list[dict[str, Any]] = []
+
+    def is_past_checkpoint() -> bool:
+        steps[:] = logged_steps(smoke.output)
+        saved = checkpoints(smoke.output)
+        return bool(saved and steps and steps[-1]["current_steps"] > saved[0])
+
+    with started(stock_command("train", recipe), log, smoke.ranks) as child:
+        watch(child, log, smoke.output, is_past_checkpoint)
+        killed = kill_all(token)
+
+    saved = checkpoints(smoke.output)
+    last = steps[-1]
+    smoke.before = len(steps)
+    smoke.checkpoint = saved[0]
+    for later in saved[1:]:  # of a machine so fast, or so busy, that the next one was begun meanwhile
+        shutil.rmtree(smoke.output / f"checkpoint-{later}")
+
+    smoke.killed = (
+        f"SIGKILL to {killed} processes behind step {last['current_steps']} of {last['total_steps']}, "
+        f"checkpoint-{saved[0]} was whole"
+    )
+    losses = " ".join(f"{step['loss']:.3g}" for step in steps)
+    return f"{last['current_steps']} of {last['total_steps']} steps, losses {losses}; checkpoint-{saved[0]} saved", ()
+
+
+def resume(smoke: Smoke) -> Found:
+    """Start the same command again; it must go on behind the checkpoint and come to the end."""
+    log = smoke.work / "resume.log"
+    with started(stock_command("train", smoke.work / "recipe.yaml"), log, smoke.ranks) as child:
+        watch(child, log, smoke.output)
+
+    steps = logged_steps(smoke.output)[smoke.before :]
+    first = steps[0]["current_steps"] if steps else None
+    if first != smoke.checkpoint + 1:
+        raise StageFailed(
+            f"the second run began at step {first}, not behind checkpoint-{smoke.checkpoint}",
+            "look at the log for why the checkpoint was not taken up",
+            log,
+        )
+
+    last = steps[-1]
+    if last["current_steps"] != last["total_steps"]:
+        raise StageFailed(f"ended at step {last['current_steps']} of {last['total_steps']}", "look at the log", log)
+
+    losses = " ".join(f"{step['loss']:.3g}" for step in steps)
+    return f"went on from checkpoint-{smoke.checkpoint} to step {last['total_steps']}, losses {losses}", ()
+
+
+def export(smoke: Smoke) -> Found:
+    """Return the model that is to be served: for LoRA what `llamafactory-cli export` merges."""
+    keys = smoke.keys
+    if keys.get("finetuning_type", "lora") == "lora":
+        recipe = smoke.work / "export.yaml"
+        wanted = {
+            "model_name_or_path": str(smoke.twin),
+            "adapter_name_or_path": str(smoke.output),
+            "template": keys.get("template"),
+            "finetuning_type": "lora",
+            "export_dir": str(smoke.tuned),
+            "export_size": 5,
+            "export_device": "cpu",
+        }
+        recipe.write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        log = smoke.work / "export.log"
+        with started(stock_command("export", recipe), log) as child:
+            watch(child, log, smoke.output)
+
+    files = sorted(smoke.tuned.glob("*.safetensors"))
+    if not files:
+        raise StageFailed(
+            f"{smoke.tuned}: no *.safetensors", "see what the training wrote last", smoke.work / "resume.log"
+        )
+
+    size = sum(file.stat().st_size for file in files)
+    kind = "adapter merged into the twin" if smoke.tuned != smoke.output else "final model"
+    kept = [folder.name for folder in smoke.output.glob("epoch-*")]
+    return f"{kind}, {size / 1e6:,.1f} MB" + (f"; kept {', '.join(kept)}" if kept else ""), ()
+
+
+def checkpoint(smoke: Smoke) -> Found:
+    """Return what the files of the model say."""
+    frozen = smoke.keys.get("freeze_vision_tower", True)
+    found = check_checkpoint(smoke.tuned, smoke.twin if frozen else None)
+    named, notes = _judged(found, smoke)
+    return f"{len(named)} checks in order: " + ", ".join(name.split(":")[0] for name in named), notes
+
+
+def load(smoke: Smoke) -> Found:
+    """Return what loading the model in transformers, and in vLLM, shows."""
+    vllm = importlib.util.find_spec("vllm") is not None
+    if not smoke.serve or not vllm:
+        why = "not tried (--no-serve)" if not smoke.serve else "not installed here"
+        smoke.substitute("serving with vLLM", why, "vLLM")
+
+    if smoke.serve and vllm:
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GB
+
+    try:
+        named, notes = _judged(try_reduced(smoke.tuned, smoke.work, vllm=smoke.serve and vllm), smoke)
+        return "; ".join(_LOG_LINE.sub(r"\1: it answers", line) for line in named), notes
+    except subprocess.TimeoutExpired as error:
+        raise StageFailed(f"no answer after {error.timeout:.0f} s", "load the model in Python to see why") from None
+
+
+_LOG_LINE = re.compile(r"^([\w ]+): \(?(?:Worker|EngineCore|INFO|WARNING)\b.*", re.DOTALL)
+"""What vLLM's own processes still print behind the answer."""
+
+
+def _judged(found: Sequence[Diagnosis], smoke: Smoke) -> tuple[list[str], list[str]]:
+    """Return what is in order and what is worth a look; an error is a failed stage."""
+    errors = [item for item in found if item.severity == "error"]
+    if errors:
+        raise StageFailed(
+            "; ".join(f"{item.check}: {item.found}" for item in errors),
+            "; ".join(dict.fromkeys(item.remedy for item in errors)),
+            smoke.tuned,
+        )
+
+    fine = [f"{item.check}: {item.found}" for item in found if item.severity == "ok"]
+    warned = [
+        f"{item.check}: {item.found}" for item in found if item.severity == "warning" and item.check != "vision tower"
+    ]
+    return fine, warned
