@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from transformers import Qwen3Config
 
 from virgo_factory.preflight.smoke.processes import MARK
 from virgo_factory.preflight.smoke.stages import run
 from virgo_factory.preflight.smoke.trial import Smoke
+from virgo_factory.preflight.twin import demo_texts, train_tokenizer
 
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,37 @@ def test_the_72b_recipe_under_zero_3(tmp_path, base):
     assert (smoke.output / "checkpoint-4" / "global_step4").is_dir()
     replaced = {item.recipe.split(":")[0] for item in smoke.substituted}
     assert {"flash_attn", "enable_liger_kernel", "global_batch_size", "dataset"} <= replaced
+
+
+def test_preference_pairs_and_another_family(tmp_path):
+    """A recipe that has nothing of ours: Qwen3 by its own config.json, LoRA, DPO, LLaMA-Factory's own format of rows."""
+    model, data = tmp_path / "model", tmp_path / "data"
+    model.mkdir()
+    data.mkdir()
+    tokenizer = train_tokenizer(demo_texts(), 1536, model)
+    tokenizer.save_pretrained(model)
+    config = Qwen3Config(vocab_size=1600, num_hidden_layers=36, architectures=["Qwen3ForCausalLM"])
+    config.save_pretrained(model)
+    thoughts = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()[:12]]
+    pairs = [
+        {"instruction": row["question"], "chosen": row["combined_text"][:400], "rejected": "I do not know."}
+        for row in thoughts
+    ]
+    (data / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
+    columns = {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"}
+    entry = {"file_name": "pairs.json", "ranking": True, "columns": columns}
+    (data / "dataset_info.json").write_text(json.dumps({"pairs": entry}))
+    recipe = {
+        **{"model_name_or_path": "Qwen/Qwen3-8B", "template": "qwen3", "stage": "dpo", "do_train": True},
+        **{"finetuning_type": "lora", "lora_target": "all", "bf16": True, "learning_rate": 5.0e-6},
+        **{"dataset": "pairs", "dataset_dir": str(data), "output_dir": "out", "gradient_accumulation_steps": 8},
+    }
+    (tmp_path / "dpo.yaml").write_text(yaml.safe_dump(recipe))
+    found = _run(Smoke(str(tmp_path / "dpo.yaml"), tmp_path / "work", 1, model=model, serve=False))
+    assert found["parse"] == "dpo, lora, template qwen3, qwen3, 1 CPU rank"
+    assert found["rows"].startswith("12 rows: 12 kept, 0 dropped")
+    assert found["export"].startswith("adapter merged into the twin")
+    assert "names" in found["checkpoint"] and "rope" not in found["checkpoint"]
 
 
 def test_a_recipe_that_cannot_train_stops_there(tmp_path, base):

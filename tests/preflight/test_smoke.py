@@ -13,6 +13,7 @@ import yaml
 
 from virgo_factory.cli.main import main
 from virgo_factory.datasets.source import find_sources
+from virgo_factory.preflight.models import find_family
 from virgo_factory.preflight.smoke import stages
 from virgo_factory.preflight.smoke.logs import find_error, find_remedy
 from virgo_factory.preflight.smoke.parse import parse
@@ -98,7 +99,7 @@ def test_all_problems_are_told_at_once(folder):
         "ds.json:2:3: not JSON",
         "Remove the comment",
         "no: no such dataset",
-        "x/y: no such folder, and its sizes are not known",
+        "x/y: no config.json, neither here nor in the Hugging Face cache",
         "--model DIR",
     ):
         assert said in reason, said
@@ -144,6 +145,21 @@ def test_a_model_that_is_nowhere(monkeypatch, folder):
         find_tokenizer("Qwen/Qwen2-VL-7B-Instruct", None)
 
     assert "--model DIR" in caught.value.remedy
+
+
+def test_a_model_of_another_family(folder):
+    """Its own config.json says which; a known name needs none."""
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text('{"model_type": "qwen3"}')
+    assert find_family(str(folder / "model")) == "qwen3"
+    assert find_family("Qwen/Qwen3-8B", folder / "model") == "qwen3"
+    assert find_family("Qwen/Qwen2.5-VL-7B-Instruct", folder / "model") == "qwen2_5_vl"
+    with pytest.raises(ValueError, match="Qwen/Qwen3-8B: no config.json.*--model DIR"):
+        find_family("Qwen/Qwen3-8B")
+
+    (folder / "model" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="no model_type"):
+        find_family("Qwen/Qwen3-8B", folder / "model")
 
 
 # rows

@@ -25,7 +25,10 @@ def smoke(
     ),
     ranks: int | None = typer.Option(None, "--ranks", min=1, help="CPU processes; 2 with DeepSpeed, else 1."),
     model: Path | None = typer.Option(
-        None, "--model", metavar="DIR", help="Folder of tokenizer and processor; by default the recipe's model."
+        None,
+        "--model",
+        metavar="DIR",
+        help="Folder of tokenizer and processor, and of config.json for models that do not ship; by default the recipe's model.",
     ),
     data: Path | None = typer.Option(
         None, "--data", metavar="FILE", help="Take the rows from a file, in place of the recipe's datasets."
@@ -41,7 +44,7 @@ def smoke(
 ) -> None:
     """Try a recipe out in minutes: rows, training, kill, resume, export and serving, on a tiny twin of its model and on CPU.
 
-    No weights are loaded and no GPU is used. It stops at the first failure, with the reason, and ends with the list of
+    Any SFT or DPO recipe, and any model that transformers has. No weights are loaded and no GPU is used. It stops at the first failure, with the reason, and ends with the list of
     what had to be substituted on this machine and is therefore not tested. Exit code 1 if a stage failed.
     """
     import contextlib

@@ -81,8 +81,8 @@ def system_of(template: str) -> str:
     return json.loads(_SYSTEM.search(text).group(1))
 
 
-def model_folder(name: str) -> Path:
-    """Return the folder with a model's tokenizer files: itself, or that of the Hugging Face cache.
+def model_folder(name: str, files: Sequence[str] = MODEL_FILES) -> Path:
+    """Return the folder with a model's tokenizer files, or others: itself, or that of the Hugging Face cache.
 
     Files of a hub model that are not in the cache are downloaded, unless HF_HUB_OFFLINE is set.
 
@@ -95,13 +95,13 @@ def model_folder(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(MODEL_FILES)))
+        return Path(snapshot_download(name, allow_patterns=list(files)))
     except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
         reason = str(error).strip().splitlines()
         raise ValueError(
             f"tokenizer {name}: no such folder, and not in the Hugging Face cache ({type(error).__name__}: "
             f"{reason[0] if reason else ''}). Give a folder, or fetch the files where there is a network: "
-            f"hf download {name} {' '.join(MODEL_FILES)}"
+            f"hf download {name} {' '.join(files)}"
         ) from None
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.memory import FAMILIES
+from virgo_factory.preflight.small_config import LAYERS, cut_layers
 from virgo_factory.thought import MARKERS
 
 
@@ -31,7 +33,6 @@ TOLD = "told: "
 _LAYER = re.compile(r"(model\.layers|visual\.blocks)\.(\d+)\.")
 _PREFIX = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
 _CHUNK = 1 << 24
-LAYERS = 2
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,16 @@ def _read_header(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def check_checkpoint(folder: Path, base: Path | None = None) -> list[Diagnosis]:
+def check_checkpoint(folder: Path, base: Path | None = None, same_tower: bool = True) -> list[Diagnosis]:
     """Return what the files of a checkpoint say, those in order as well.
+
+    What is known of Qwen2-VL and Qwen2.5-VL (names, rotary positions, vision tower) is asked of them alone; the tensors
+    of another family are to have the names that the base's have.
 
     Args:
         folder: of the trained model.
-        base: of the model that the training began from, to compare the vision tower with.
+        base: of the model that the training began from, to compare with.
+        same_tower: whether the vision tower has to be the base's.
     """
     try:
         tensors = read_tensors(folder)
@@ -118,19 +123,32 @@ def check_checkpoint(folder: Path, base: Path | None = None) -> list[Diagnosis]:
         what, remedy = str(error).split(". ", 1)
         return [Diagnosis("weights", "error", what, remedy)]
 
-    return [
+    found = [
         Diagnosis("weights", "ok", f"{len(tensors)} tensors, every file whole"),
         *_files(folder),
         *_config(folder),
-        *_names(tensors, folder),
-        *_tokenizer(folder, tensors),
-        *_template(folder),
-        *_tower(tensors, base),
     ]
+    found += _names(tensors, folder) if _is_ours(folder) else _names_of_base(tensors, base)
+    found += [*_tokenizer(folder, tensors), *_template(folder)]
+    if _is_ours(folder):
+        found += _tower(tensors, base if same_tower else None)
+
+    return found
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the family is one whose names and settings are known here."""
+    file = folder / "config.json"
+    return not file.is_file() or _read_json(file).get("model_type") in FAMILIES
 
 
 def _files(folder: Path) -> Iterator[Diagnosis]:
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", PROCESSOR):
+    for name in (
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        *((PROCESSOR,) if _is_ours(folder) else ()),
+    ):
         if not (folder / name).is_file():
             yield Diagnosis("files", "error", f"{name} is missing", "copy it from the base model's folder")
 
@@ -149,7 +167,7 @@ def _config(folder: Path) -> Iterator[Diagnosis]:
             "rope", "error", "saved as rope_parameters (transformers 5.x), which 4.x readers do not find",
             'train with "transformers>=4.57.1,<5", or rename it to rope_scaling',
         )  # fmt: skip
-    else:
+    elif _is_ours(folder):
         yield Diagnosis(
             "rope", "error", "no rope_scaling with an mrope_section", "copy it from the base's config.json"
         )
@@ -195,6 +213,27 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
         return
 
     yield Diagnosis("names", "ok", "all names are those that vLLM and transformers 4.x read")
+
+
+def _names_of_base(tensors: Mapping[str, Tensor], base: Path | None) -> Iterator[Diagnosis]:
+    if base is None:
+        yield Diagnosis("names", "warning", f"{len(tensors)} tensors, not compared", "name the base with --base DIR")
+        return
+
+    try:
+        before = read_tensors(base)
+    except BrokenCheckpoint as error:
+        yield Diagnosis("names", "error", f"cannot be compared: {error}", "name the folder of the base model")
+        return
+
+    missing, new = sorted(before.keys() - tensors.keys()), sorted(tensors.keys() - before.keys())
+    if missing or new:
+        yield Diagnosis(
+            "names", "error", f"{len(missing)} of the base's tensors are missing and {len(new)} new, such as "
+            f"{(missing or new)[0]}", "save with the transformers that the base was saved with",
+        )  # fmt: skip
+    else:
+        yield Diagnosis("names", "ok", f"all {len(tensors)} names are the base's")
 
 
 def _tokenizer(folder: Path, tensors: Mapping[str, Tensor]) -> Iterator[Diagnosis]:
@@ -300,22 +339,7 @@ def reduce_checkpoint(folder: Path, target: Path, layers: int = LAYERS) -> Path:
         if file.is_file() and file.suffix in (".json", ".jinja", ".txt", ".model") and file.name != INDEX:
             shutil.copy(file, target)
 
-    config = _read_json(folder / "config.json")
-    for text in (config, config.get("text_config") or {}):
-        for key in ("num_hidden_layers", "max_window_layers"):
-            if key in text:
-                text[key] = min(text[key], layers)
-
-        if isinstance(text.get("layer_types"), list):
-            text["layer_types"] = text["layer_types"][:layers]
-
-    vision = config.get("vision_config") or {}
-    if "depth" in vision:
-        vision["depth"] = min(vision["depth"], layers)
-
-    if "fullatt_block_indexes" in vision:
-        vision["fullatt_block_indexes"] = [vision["depth"] - 1]
-
+    config = cut_layers(_read_json(folder / "config.json"), layers)
     (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
     _write_tensors(kept, target / "model.safetensors")
     return target
@@ -344,17 +368,25 @@ def _write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
 
 
 def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]:
-    """Return what loading and running a reduced copy shows, in a child process each.
+    """Return what loading and running a reduced copy shows.
 
     Args:
         folder: of the trained model.
         work: where the copy is written.
         vllm: whether vLLM is tried as well.
     """
-    copy = reduce_checkpoint(folder, work / "reduced")
+    if _is_ours(folder):
+        return try_loading(reduce_checkpoint(folder, work / "reduced"), vllm)
+
+    remedy = "nothing, if the server that you use knows it; virgo-factory smoke tries a tiny twin of it"
+    return [Diagnosis("loading", "warning", f"not tried: no reduced copy of a model other than {FAMILIES}", remedy)]
+
+
+def try_loading(folder: Path, vllm: bool = False) -> list[Diagnosis]:
+    """Return what loading and running a small model shows, in a child process each, side by side."""
     tried = {"transformers": _TRANSFORMERS} | ({"vllm": _VLLM} if vllm else {})
     with ThreadPoolExecutor(len(tried)) as pool:  # side by side: most of it is starting up
-        return list(pool.map(lambda name: _try(name, tried[name], copy), tried))
+        return list(pool.map(lambda name: _try(name, tried[name], folder), tried))
 
 
 def _try(name: str, code: str, folder: Path) -> Diagnosis:
@@ -370,28 +402,39 @@ def _try(name: str, code: str, folder: Path) -> Diagnosis:
 
 _TRANSFORMERS = """
 import sys, torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 from PIL import Image
-model, info = AutoModelForImageTextToText.from_pretrained(sys.argv[1], dtype=torch.bfloat16, output_loading_info=True)
+sees = hasattr(AutoConfig.from_pretrained(sys.argv[1]), "vision_config")
+auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+model, info = auto.from_pretrained(sys.argv[1], dtype=torch.bfloat16, output_loading_info=True)
 wrong = {key: sorted(map(str, value))[:3] for key, value in info.items() if value}
 if wrong:
     raise ValueError(f"tensors do not fit: {wrong}")
-processor = AutoProcessor.from_pretrained(sys.argv[1])
-content = [{"type": "image"}, {"type": "text", "text": "What is this?"}]
-text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-inputs = processor(text=[text], images=[Image.new("RGB", (112, 112), "red")], return_tensors="pt")
+if sees:
+    processor = AutoProcessor.from_pretrained(sys.argv[1])
+    content = [{"type": "image"}, {"type": "text", "text": "What is this?"}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=[text], images=[Image.new("RGB", (112, 112), "red")], return_tensors="pt")
+else:
+    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "What is this?"}], tokenize=False)
+    inputs = tokenizer(text, return_tensors="pt")
 with torch.no_grad():
     logits = model(**inputs).logits
 if not torch.isfinite(logits).all():
     raise ValueError("the logits are not finite: weights are damaged")
-print(f"told: every tensor in its place, {logits.shape[1]} tokens with an image read, logits finite")
+read = f"{logits.shape[1]} tokens {'with an image ' if sees else ''}read"
+print(f"told: every tensor in its place, {read}, logits finite")
 """
 _VLLM = """
 import sys
+from transformers import AutoConfig
 from vllm import LLM, SamplingParams
 if __name__ == "__main__":
+    sees = hasattr(AutoConfig.from_pretrained(sys.argv[1]), "vision_config")
+    images = {"limit_mm_per_prompt": {"image": 1, "video": 0}, "skip_mm_profiling": True} if sees else {}
     llm = LLM(sys.argv[1], enforce_eager=True, max_model_len=1024, max_num_batched_tokens=1024, max_num_seqs=1,
-              gpu_memory_utilization=0.3, seed=0, limit_mm_per_prompt={"image": 1, "video": 0}, skip_mm_profiling=True)
+              gpu_memory_utilization=0.3, seed=0, **images)
     out = llm.chat([{"role": "user", "content": "What is this?"}], SamplingParams(max_tokens=4, temperature=0))
     print(f"told: {len(out[0].prompt_token_ids)} prompt tokens read, {len(out[0].outputs[0].token_ids)} written")
 """

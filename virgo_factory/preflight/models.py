@@ -73,6 +73,37 @@ def find_shape(model: str | None, config: str | Path | None = None) -> tuple[Sha
     )
 
 
+def find_family(model: str, other: Path | None = None) -> str:
+    """Return the `model_type` of a model: of a folder, a known name, another folder that was given, or the hub's cache.
+
+    Raises:
+        ValueError: none of them says.
+    """
+    name = model.rstrip("/").rsplit("/", 1)[-1].lower()
+    if not Path(model).is_dir() and name in KNOWN:
+        return KNOWN[name].family
+
+    folder = Path(model) if Path(model).is_dir() else other
+    if folder is None or not (folder / "config.json").is_file():
+        from huggingface_hub import hf_hub_download
+
+        try:
+            path = Path(hf_hub_download(model, "config.json"))
+        except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
+            raise ValueError(
+                f"{model}: no config.json, neither here nor in the Hugging Face cache ({type(error).__name__}). Give a "
+                "folder with its config.json and tokenizer with --model DIR."
+            ) from None
+    else:
+        path = folder / "config.json"
+
+    family = _read(path).get("model_type")
+    if not isinstance(family, str):
+        raise ValueError(f"{path}: no model_type. Give a folder with config.json and tokenizer with --model DIR.")
+
+    return family
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

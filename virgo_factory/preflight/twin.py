@@ -1,13 +1,16 @@
 """Twins: tiny random models with the real architecture, processor and chat format, for the demo, smoke runs and tests."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from transformers import (
+    AutoConfig,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
@@ -25,6 +28,7 @@ from transformers import (
 
 from virgo_factory.adapters.row import QWEN_VL_TOKENS
 from virgo_factory.files import RECIPES
+from virgo_factory.preflight.small_config import reduce_config
 
 
 CHAT_TEMPLATE = """\
@@ -138,6 +142,45 @@ def make_twin(
         video_processor=Qwen2VLVideoProcessor(),
         chat_template=tokenizer.chat_template or CHAT_TEMPLATE,
     ).save_pretrained(folder)
+    return folder
+
+
+def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> Path:
+    """Return the folder, which then holds a tiny random model of the family that a config.json names, whichever it is.
+
+    Tokenizer, processor and chat template are copied; weights are neither read nor needed.
+
+    Args:
+        folder: made if it is not there.
+        source: folder of a model, with config.json and tokenizer.
+        seed: of the weights.
+
+    Raises:
+        ValueError: transformers does not know the family, or it cannot be made small by the names of its sizes.
+    """
+    folder, source = Path(folder), Path(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        if file.suffix in (".json", ".jinja", ".model", ".txt") and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, folder / file.name)
+
+    whole = AutoConfig.from_pretrained(source)
+    name = (whole.architectures or ["none"])[0]
+    if not hasattr(transformers, name):
+        raise ValueError(
+            f"config.json: architecture {name} is not in transformers {transformers.__version__}; models with code of "
+            "their own (trust_remote_code) cannot be tried out"
+        )
+
+    config = type(whole).from_dict(reduce_config(whole.to_dict()))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = getattr(transformers, name)(config).to(torch.bfloat16)
+
+    if (source / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(source)
+
+    model.save_pretrained(folder)
     return folder
 
 

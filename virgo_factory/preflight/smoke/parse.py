@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from virgo_factory.adapters import options_of
@@ -16,7 +15,7 @@ from virgo_factory.datasets.source import (
     read_info,
 )
 from virgo_factory.preflight.keys import unknown_keys
-from virgo_factory.preflight.models import find_shape
+from virgo_factory.preflight.models import find_family
 from virgo_factory.preflight.smoke.trial import Found, Smoke, StageFailed
 from virgo_factory.preflight.zero import read_zero
 
@@ -47,8 +46,9 @@ def parse(smoke: Smoke) -> Found:
     except ValueError as error:
         problems.append(str(error))
 
+    family = ""
     try:
-        family = find_family(keys.get("model_name_or_path"), smoke.model)
+        family = find_family(keys["model_name_or_path"], smoke.model) if keys.get("model_name_or_path") else ""
     except ValueError as error:
         problems.append(str(error))
 
@@ -95,24 +95,6 @@ def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
         problems.append(f"batch_order: {keys['batch_order']!r} is not one of {', '.join(ORDERS)}.")
 
     return problems
-
-
-def find_family(name: str | None, model: Path | None) -> str:
-    """Return the architecture of a recipe's model: by its name or folder, else of the folder that was given.
-
-    Raises:
-        ValueError: it is not known.
-    """
-    try:
-        return find_shape(name)[0].family
-    except ValueError as error:
-        if model is not None and (model / "config.json").is_file():
-            return find_shape(None, model)[0].family
-
-        raise ValueError(
-            f"{str(error).split('Give its config.json')[0].strip()} Give a folder with its config.json and tokenizer "
-            "with --model DIR."
-        ) from None
 
 
 def _find_rows(smoke: Smoke) -> None:

@@ -28,7 +28,9 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
         )
         keys["global_batch_size"] = small
     else:
-        smoke.substitute("the GPUs", f"{smoke.ranks} CPU ranks", "the number of GPUs and nodes, NCCL")
+        smoke.substitute(
+            "the GPUs", f"{smoke.ranks} CPU rank{'s' if smoke.ranks > 1 else ''}", "the number of GPUs and nodes, NCCL"
+        )
         keys["gradient_accumulation_steps"] = accumulation
 
     if keys.get("per_device_train_batch_size", 8) != per_device:

@@ -19,11 +19,14 @@ from typing import Any
 
 import yaml
 
-from virgo_factory.datasets.tokens import model_folder
-from virgo_factory.preflight.checkpoint import check_checkpoint, try_reduced
+from virgo_factory.datasets.tokens import MODEL_FILES, model_folder
+from virgo_factory.preflight.checkpoint import check_checkpoint, try_loading
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.memory import FAMILIES
+from virgo_factory.preflight.models import find_family
+from virgo_factory.preflight.small_config import TEXT_CONFIGS
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
-from virgo_factory.preflight.smoke.parse import find_family, parse
+from virgo_factory.preflight.smoke.parse import parse
 from virgo_factory.preflight.smoke.processes import MARK, kill_all, started, stock_command, watch
 from virgo_factory.preflight.smoke.recipe import smoke_recipe
 from virgo_factory.preflight.smoke.rows import rows
@@ -32,6 +35,9 @@ from virgo_factory.preflight.smoke.trial import Found, Result, Smoke, StageFaile
 
 NEEDED = 1_000_000_000
 """Bytes: the twin, two checkpoints, the models kept and served, with Qwen's own 152,064 embedding rows."""
+
+PER_PARAMETER = 36
+"""Bytes of the same: 14 a checkpoint, 2 for each of four models."""
 
 HERE = "made_by_virgo_smoke.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
@@ -105,28 +111,24 @@ def _make_work(work: Path) -> None:
 
 def twin(smoke: Smoke) -> Found:
     """Make the tiny model, where there is room for it and all that comes of it."""
-    free = shutil.disk_usage(smoke.work).free
-    if free < NEEDED:
-        raise StageFailed(
-            f"the disk of {smoke.work} has {free / 1e6:,.0f} MB free, a smoke run writes up to {NEEDED / 1e6:,.0f} MB",
-            "free some space, or choose another disk with --work DIR",
-        )
-
+    _check_room(smoke.work, NEEDED)
     name = smoke.keys["model_name_or_path"]
-    folder = find_tokenizer(name, smoke.model)
     family = find_family(name, smoke.model)
+    folder = find_tokenizer(name, smoke.model, MODEL_FILES if family in FAMILIES else CONFIG_FILES)
     log = smoke.work / "twin.log"
+    make = _MAKE_TWIN if family in FAMILIES else _MAKE_REDUCED_TWIN
     try:
-        with started([sys.executable, "-c", _MAKE_TWIN, str(smoke.twin), str(folder), family], log) as child:
+        with started([sys.executable, "-c", make, str(smoke.twin), str(folder), family], log) as child:
             watch(child, log, smoke.output)
     except StageFailed as error:
         remedy = "give a folder of tokenizer and processor that fit the model, with --model DIR"
         raise StageFailed(f"{folder}: {error.reason}", remedy, log) from None
 
     config = json.loads((smoke.twin / "config.json").read_text(encoding="utf-8"))
-    text = {**config, **(config.get("text_config") or {})}
-    smoke.vocabulary = text["vocab_size"]
+    part = next((config[key] for key in TEXT_CONFIGS if isinstance(config.get(key), dict)), config)
+    smoke.vocabulary = part.get("vocab_size") or config["vocab_size"]
     size = sum(file.stat().st_size for file in smoke.twin.glob("*.safetensors"))
+    _check_room(smoke.work, size // 2 * PER_PARAMETER)
     smoke.substitute(
         f"weights of {name}",
         f"{size // 2 / 1e6:.1f}M random ones, {family}",
@@ -143,18 +145,32 @@ def twin(smoke: Smoke) -> Found:
     )
 
 
+def _check_room(work: Path, needed: int) -> None:
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        raise StageFailed(
+            f"the disk of {work} has {free / 1e6:,.0f} MB free, a smoke run writes up to {needed / 1e6:,.0f} MB",
+            "free some space, or choose another disk with --work DIR",
+        )
+
+
 _MAKE_TWIN = "import sys; from virgo_factory.preflight.twin import make_twin; make_twin(*sys.argv[1:], heads=2)"
 """In a process of its own, since nothing else here takes torch."""
+_MAKE_REDUCED_TWIN = (
+    "import sys; from virgo_factory.preflight.twin import make_reduced_twin; make_reduced_twin(*sys.argv[1:3])"
+)
+CONFIG_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
+"""Of a model whose sizes do not ship with this package."""
 
 
-def find_tokenizer(name: str, model: Path | None) -> Path:
+def find_tokenizer(name: str, model: Path | None, files: Sequence[str] = MODEL_FILES) -> Path:
     """Return the folder of tokenizer and processor: the one given, the recipe's model, or that of the cache.
 
     Raises:
         StageFailed: there is none.
     """
     try:
-        folder = model or model_folder(name)
+        folder = model or model_folder(name, files)
     except ValueError as error:
         raise StageFailed(str(error), "give a folder of tokenizer and processor with --model DIR") from None
 
@@ -258,7 +274,7 @@ def export(smoke: Smoke) -> Found:
 def checkpoint(smoke: Smoke) -> Found:
     """Return what the files of the model say."""
     frozen = smoke.keys.get("freeze_vision_tower", True)
-    found = check_checkpoint(smoke.tuned, smoke.twin if frozen else None)
+    found = check_checkpoint(smoke.tuned, smoke.twin, same_tower=frozen)
     named, notes = _judged(found, smoke)
     return f"{len(named)} checks in order: " + ", ".join(name.split(":")[0] for name in named), notes
 
@@ -274,7 +290,7 @@ def load(smoke: Smoke) -> Found:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GB
 
     try:
-        named, notes = _judged(try_reduced(smoke.tuned, smoke.work, vllm=smoke.serve and vllm), smoke)
+        named, notes = _judged(try_loading(smoke.tuned, vllm=smoke.serve and vllm), smoke)
         return "; ".join(_LOG_LINE.sub(r"\1: it answers", line) for line in named), notes
     except subprocess.TimeoutExpired as error:
         raise StageFailed(f"no answer after {error.timeout:.0f} s", "load the model in Python to see why") from None

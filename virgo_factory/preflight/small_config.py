@@ -1,0 +1,116 @@
+"""A model's configuration made small by the names that transformers' configurations share: for twins of any family."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+LAYERS = 2
+HEADS = 2
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+_DEPTHS = ("num_hidden_layers", "max_window_layers", "depth", "num_layers", "n_layer")
+_AT_MOST = {
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), 4),
+    **dict.fromkeys(("num_experts_per_tok", "moe_k", "moe_topk"), 2),
+    **dict.fromkeys(("n_group", "topk_group", "n_shared_experts", "first_k_dense_replace"), 1),
+}
+
+
+def cut_layers(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, Any]:
+    """Return a configuration with the first layers only, of the language model and of the vision tower; widths stay."""
+    config = copy.deepcopy(dict(config))
+    for part in (*_text_parts(config), config.get("vision_config") or {}):
+        for key in _DEPTHS:
+            if isinstance(part.get(key), int):
+                part[key] = min(part[key], layers)
+
+        if isinstance(part.get("layer_types"), list):
+            part["layer_types"] = part["layer_types"][:layers]
+
+        if part.get("fullatt_block_indexes"):
+            part["fullatt_block_indexes"] = [part["depth"] - 1]
+
+        if part.get("deepstack_visual_indexes"):
+            part["deepstack_visual_indexes"] = list(range(part["depth"]))[: len(part["deepstack_visual_indexes"])]
+
+    return config
+
+
+def reduce_config(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, Any]:
+    """Return the configuration of a tiny model of the same family: few layers, two heads of their real width, few experts.
+
+    Of layers of several kinds each kind is kept once. Vocabulary, rotary embedding and the widths of a vision tower stay.
+
+    Args:
+        config: all of its values, so of a configuration object rather than of a file, which may leave defaults out.
+        layers: of the language model and of the vision tower, at least.
+
+    Raises:
+        ValueError: it has no sizes under the names that language models share.
+
+    >>> small = reduce_config(
+    ...     {
+    ...         "hidden_size": 4096,
+    ...         "num_attention_heads": 32,
+    ...         "num_key_value_heads": 8,
+    ...         "num_hidden_layers": 36,
+    ...         "intermediate_size": 12288,
+    ...         "vocab_size": 151936,
+    ...     }
+    ... )
+    >>> small["hidden_size"], small["num_key_value_heads"], small["num_hidden_layers"], small["vocab_size"]
+    (256, 1, 2, 151936)
+    """
+    config = copy.deepcopy(dict(config))
+    for part in _text_parts(config):
+        kinds = list(dict.fromkeys(part.get("layer_types") or ()))
+        if kinds:
+            part["layer_types"] = kinds * layers
+            layers = max(layers, len(kinds))
+
+    config = cut_layers(config, layers)
+    widths = [_narrow(part) for part in _text_parts(config) if "hidden_size" in part]
+    if not widths:
+        raise ValueError(
+            f"model_type {config.get('model_type')!r}: no hidden_size and num_attention_heads in its config.json"
+        )
+
+    vision = config.get("vision_config") or {}
+    if "out_hidden_size" in vision:
+        vision["out_hidden_size"] = widths[-1]
+
+    for key in ("quantization_config", "auto_map"):
+        config.pop(key, None)
+
+    return config
+
+
+def _narrow(part: dict[str, Any]) -> int:
+    """Make a language model narrow, and return its width."""
+    heads, key_value_heads = part["num_attention_heads"], part.get("num_key_value_heads")
+    head = part.get("head_dim") or part["hidden_size"] // heads
+    part["num_attention_heads"] = HEADS
+    if key_value_heads:
+        part["num_key_value_heads"] = HEADS if key_value_heads == heads else 1
+
+    part["hidden_size"] = HEADS * head
+    if "intermediate_size" in part:
+        part["intermediate_size"] = 4 * head
+
+    for key in part:
+        if key.endswith(("_intermediate_size", "intermediate_size_mlp")) and isinstance(part[key], int):
+            part[key] = head
+        elif key in _AT_MOST and isinstance(part[key], int):
+            part[key] = min(part[key], _AT_MOST[key])
+
+    if part.get("mlp_only_layers"):
+        part["mlp_only_layers"] = []
+
+    return part["hidden_size"]
+
+
+def _text_parts(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield config
+    for key in TEXT_CONFIGS:
+        if isinstance(config.get(key), dict):
+            yield config[key]
