@@ -111,7 +111,7 @@ def run(arguments: list[str], kill_after: float | None = None) -> tuple[Cost, st
         process = subprocess.Popen(command, stdout=printed, stderr=errors, env=environment, start_new_session=True)
         peak = 0
         while process.poll() is None:
-            peak = max(peak, _resident(process.pid))
+            peak = max(peak, resident(process.pid))
             if kill_after is not None and time.monotonic() - started > kill_after:
                 os.killpg(process.pid, signal.SIGKILL)  # a session of its own: no other process is in the group
                 process.wait()
@@ -134,7 +134,8 @@ def run(arguments: list[str], kill_after: float | None = None) -> tuple[Cost, st
     return Cost(seconds, cpu, peak), hashlib.sha256(said).hexdigest()
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Return the bytes that a process and its children hold, pages that they share counted in each."""
     total = 0
     try:
         parent = psutil.Process(pid)

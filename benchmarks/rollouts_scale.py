@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
+from data_scale import resident
 from PIL import Image
 
 from virgo_factory import __version__
@@ -200,7 +200,7 @@ def run(arguments: list[str]) -> tuple[Cost, str]:
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdout=printed, stderr=errors, env=environment)
         while process.poll() is None:
-            peak = max(peak, _resident(process.pid))
+            peak = max(peak, resident(process.pid))
             time.sleep(0.05)
 
         seconds = time.monotonic() - started
@@ -212,21 +212,6 @@ def run(arguments: list[str]) -> tuple[Cost, str]:
             )
 
         return Cost(seconds, peak), printed.read().decode()
-
-
-def _resident(pid: int) -> int:
-    total = 0
-    try:
-        parent = psutil.Process(pid)
-        for process in [parent, *parent.children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                pass
-    except psutil.NoSuchProcess:
-        pass
-
-    return total
 
 
 def main() -> int:

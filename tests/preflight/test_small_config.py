@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING, AutoConfig
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
+from virgo_factory.preflight.checkpoint import check_checkpoint, read_tensors, try_reduced
 from virgo_factory.preflight.small_config import LAYERS, cut_layers, reduce_config
 from virgo_factory.preflight.twin import make_reduced_twin
 
 
+FILE = "model.safetensors"
 MROPE = {"rope_type": "default", "mrope_section": [24, 20, 20], "mrope_interleaved": True}
 """Of Qwen3-VL as published; the class's own default is none."""
 SIZES = {"vocab_size": 1600, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -93,3 +96,28 @@ def test_what_cannot_be_made_small_is_told(tmp_path, config, said):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=said):
         make_reduced_twin(tmp_path / "twin", tmp_path)
+
+
+def test_a_checkpoint_of_another_family_is_compared_with_its_base(tmp_path):
+    base = make_reduced_twin(tmp_path / "base", _whole(tmp_path / "source", "qwen3"))
+    trained = make_reduced_twin(tmp_path / "trained", tmp_path / "source", seed=1)
+
+    def of(check: str, *args: Path) -> list[str]:
+        return [f"{item.severity} {item.found}" for item in check_checkpoint(*args) if item.check == check]
+
+    names = len(read_tensors(base))
+    assert of("names", trained, base) == [f"ok all {names} names are the base's"]
+    assert of("names", trained) == [f"warning {names} tensors, not compared"]
+    assert of("rope", trained) == of("vision tower", trained, base) == []
+    (loading,) = try_reduced(trained, tmp_path)
+    assert loading.severity == "warning" and "not tried" in loading.found
+
+    renamed = {
+        name.replace("model.layers.1.", "model.layer.1."): weights
+        for name, weights in load_file(trained / FILE).items()
+    }
+    save_file(renamed, trained / FILE, {"format": "pt"})
+    (said,) = of("names", trained, base)
+    assert said.startswith("error ") and "model.layers.1." in said
+    (base / FILE).write_bytes(b"")
+    assert any(item.startswith("error") for item in of("base", trained, base))

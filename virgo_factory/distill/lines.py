@@ -16,12 +16,8 @@ def hash_of(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, int, Any]]:
-    """Yield (line number, byte at which it begins, value) of a JSONL file; a last line without its end is not there yet.
-
-    Raises:
-        ValueError: a line is not a JSON object, with file and line.
-    """
+def raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (line number, byte at which it begins, line) of what is written; a last line without its end is not there yet."""
     start = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -29,16 +25,26 @@ def lines_of(path: Path) -> Iterator[tuple[int, int, Any]]:
                 return
 
             if line.strip():
-                try:
-                    value = json.loads(line.decode())
-                    if not isinstance(value, dict):
-                        raise ValueError(f"found {type(value).__name__}")
-                except (ValueError, RecursionError) as error:
-                    raise ValueError(f"{path}:{number}: not a JSON object ({error}).") from None
-
-                yield number, start, value
+                yield number, start, line
 
             start += len(line)
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, int, Any]]:
+    """Yield (line number, byte at which it begins, value) of a JSONL file.
+
+    Raises:
+        ValueError: a line is not a JSON object, with file and line.
+    """
+    for number, start, line in raw_lines(path):
+        try:
+            value = json.loads(line.decode())
+            if not isinstance(value, dict):
+                raise ValueError(f"found {type(value).__name__}")
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}:{number}: not a JSON object ({error}).") from None
+
+        yield number, start, value
 
 
 def shards_of(folder: Path, name: str) -> list[Path]:

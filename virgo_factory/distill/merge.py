@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from virgo_factory.datasets.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
-from virgo_factory.distill.lines import hash_of, shards_of
+from virgo_factory.distill.lines import hash_of, raw_lines, shards_of
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import check_texts, question_of
 from virgo_factory.distill.rollout import rollout_of
@@ -199,24 +199,14 @@ def _merge_rows(
 
 def _lines(path: Path, key: Callable[[Any], tuple[object, ...]]) -> Iterator[tuple[int, int, bytes, tuple[Any, Any]]]:
     """Yield line number, byte, line, and (key, row); the half of a last line is left out."""
-    start = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
+    for number, start, line in raw_lines(path):
+        try:
+            row = json.loads(line)
+            found = key(row)
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}:{number}: {error or 'broken row'}. Repair the line, or remove it.") from None
 
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                    found = key(row)
-                except (ValueError, RecursionError, KeyError, TypeError) as error:
-                    raise ValueError(
-                        f"{path}:{number}: {error or 'broken row'}. Repair the line, or remove it."
-                    ) from None
-
-                yield number, start, line, (found, row)
-
-            start += len(line)
+        yield number, start, line, (found, row)
 
 
 def _check_equal(

@@ -128,10 +128,16 @@ def check_checkpoint(folder: Path, base: Path | None = None, same_tower: bool = 
         *_files(folder),
         *_config(folder),
     ]
-    found += _names(tensors, folder) if _is_ours(folder) else _names_of_base(tensors, base)
+    try:
+        before = read_tensors(base) if base else None
+    except BrokenCheckpoint as error:
+        found.append(Diagnosis("base", "error", str(error), "name the folder of the base model"))
+        before = None
+
+    found += _names(tensors, folder) if _is_ours(folder) else _names_of_base(tensors, before)
     found += [*_tokenizer(folder, tensors), *_template(folder)]
     if _is_ours(folder):
-        found += _tower(tensors, base if same_tower else None)
+        found += _tower(tensors, before if same_tower else None)
 
     return found
 
@@ -215,15 +221,9 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
     yield Diagnosis("names", "ok", "all names are those that vLLM and transformers 4.x read")
 
 
-def _names_of_base(tensors: Mapping[str, Tensor], base: Path | None) -> Iterator[Diagnosis]:
-    if base is None:
+def _names_of_base(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor] | None) -> Iterator[Diagnosis]:
+    if before is None:
         yield Diagnosis("names", "warning", f"{len(tensors)} tensors, not compared", "name the base with --base DIR")
-        return
-
-    try:
-        before = read_tensors(base)
-    except BrokenCheckpoint as error:
-        yield Diagnosis("names", "error", f"cannot be compared: {error}", "name the folder of the base model")
         return
 
     missing, new = sorted(before.keys() - tensors.keys()), sorted(tensors.keys() - before.keys())
@@ -286,18 +286,12 @@ def _template(folder: Path) -> Iterator[Diagnosis]:
         yield Diagnosis("chat template", "ok", "the base model's own, without a question prefix")
 
 
-def _tower(tensors: Mapping[str, Tensor], base: Path | None) -> Iterator[Diagnosis]:
+def _tower(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor] | None) -> Iterator[Diagnosis]:
     tower = sorted(name for name in tensors if TOWER.match(name))
-    if base is None:
+    if before is None:
         yield Diagnosis(
             "vision tower", "warning", f"{len(tower)} tensors, not compared", "name the base with --base DIR"
         )
-        return
-
-    try:
-        before = read_tensors(base)
-    except BrokenCheckpoint as error:
-        yield Diagnosis("vision tower", "error", f"cannot be compared: {error}", "name the folder of the base model")
         return
 
     differing = [name for name in tower if name not in before or not _same(tensors[name], before[name])]
