@@ -368,11 +368,22 @@ def test_a_wrong_server_is_found_before_the_first_request(start_replay, sky_conf
     assert server.asked()["started"] == []
 
 
+@pytest.mark.parametrize("place", ["folder", "cache"])
 def test_a_context_without_room_for_the_prompts_is_found_before_the_first_request(
-    start_replay, sky_config, shared_data
+    start_replay, sky_config, shared_data, tmp_path, monkeypatch, place
 ):
     server = start_replay(max_model_len=600)
-    model = str(shared_data / "qwen2.5_vl_tokenizer")
+    folder = shared_data / "qwen2.5_vl_tokenizer"
+    model = str(folder)
+    if place == "cache":
+        model = "someone/slow-thinker"
+        kept = tmp_path / "hub" / "models--someone--slow-thinker"
+        (kept / "refs").mkdir(parents=True)
+        (kept / "refs" / "main").write_text("a" * 40)
+        (kept / "snapshots").mkdir()
+        (kept / "snapshots" / ("a" * 40)).symlink_to(folder)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
     with pytest.raises(ValueError, match="600 tokens is too small: a prompt of .* and max_tokens: 560 do not fit"):
         run(sky_config(4, urls=[server.url], model_name_or_path=model, served_model_name="replay", max_tokens=560))
 

@@ -81,10 +81,10 @@ def system_of(template: str) -> str:
     return json.loads(_SYSTEM.search(text).group(1))
 
 
-def model_folder(name: str, files: Sequence[str] = MODEL_FILES) -> Path:
+def model_folder(name: str, files: Sequence[str] = MODEL_FILES, local_files_only: bool = False) -> Path:
     """Return the folder with a model's tokenizer files, or others: itself, or that of the Hugging Face cache.
 
-    Files of a hub model that are not in the cache are downloaded, unless HF_HUB_OFFLINE is set.
+    Files of a hub model that are not in the cache are downloaded, unless HF_HUB_OFFLINE is set or `local_files_only`.
 
     Raises:
         ValueError: there are none, and none could be fetched; the message has the command that fetches them.
@@ -95,7 +95,7 @@ def model_folder(name: str, files: Sequence[str] = MODEL_FILES) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(files)))
+        return Path(snapshot_download(name, allow_patterns=list(files), local_files_only=local_files_only))
     except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
         reason = str(error).strip().splitlines()
         raise ValueError(

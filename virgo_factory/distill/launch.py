@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.datasets.image_size import read_processor
+from virgo_factory.datasets.tokens import model_folder
 from virgo_factory.datasets.vocabulary import load_vocabulary
 from virgo_factory.datasets.writing import partial_of, published
 from virgo_factory.distill.client import Endpoint, Refused, Sampling, ServerFacts, Unavailable, WrongServer, look_at
@@ -442,7 +443,8 @@ def _name_at(url: str, facts: ServerFacts, name: str | None, model: str) -> str:
 def _fitting(model: str, max_tokens: int, context: int | None) -> Callable[[Prompt], str]:
     """Return what says of a prompt why it does not fit a context, "" where it does.
 
-    Counts need the model's folder on this machine; without it only the response's own length is looked at.
+    Counts need the model's tokenizer on this machine, in its folder or in the Hugging Face cache; without it only the
+    response's own length is looked at.
     """
     if context is None:
         return lambda prompt: ""
@@ -451,7 +453,8 @@ def _fitting(model: str, max_tokens: int, context: int | None) -> Callable[[Prom
         raise WrongServer(f"a context of {context:,} tokens is too small for max_tokens: {max_tokens:,}")
 
     try:
-        vocabulary, processor = load_vocabulary(Path(model)), read_processor(Path(model))
+        folder = model_folder(model, local_files_only=True)
+        vocabulary, processor = load_vocabulary(folder), read_processor(folder)
     except (ValueError, OSError):
         return lambda prompt: ""
 
