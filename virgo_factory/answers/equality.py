@@ -244,6 +244,8 @@ def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
         got = _BOOLEANS[first[0]]
     if wanted is None:
         return _text(gold, answer, config)
+    if plain.isdigit() and not words(gold).isdigit():  # a count or a sum; 1 means yes only where the gold says it so
+        return Verdict(WRONG, "other_text", "boolean")
     if got is None:
         found = {_BOOLEANS[word] for word in re.findall(r"\b(?:yes|no|true|false)\b", plain)}
         got = found.pop() if len(found) == 1 else None

@@ -114,9 +114,8 @@ def rows_are_right(loop: Loop) -> Proof:
 
     rows = [json.loads(line) for line in _lines(loop.selected)]
     wrong = [row["id"] for row in rows if not _is_right(loop, row, questions.get(row["id"]), said)]
-    digits = sum(row["answer"] in _DIGITS and _box(row["solution"]) in _DIGITS.values() for row in rows)
     told = f"{len(rows) - len(wrong)} of {len(rows)} rows" + (f"; not: {wrong[:5]}" if wrong else "")
-    return Proof(name, bool(rows) and not wrong, told + (f"; {digits} say 1 or 0 for yes or no" if digits else ""))
+    return Proof(name, bool(rows) and not wrong, told)
 
 
 def _is_right(loop: Loop, row: dict, question: VisualQuestion | None, said: dict[str, set[LongThought]]) -> bool:
@@ -125,16 +124,8 @@ def _is_right(loop: Loop, row: dict, question: VisualQuestion | None, said: dict
 
     files = [loop.rollouts / image for image in row["images"]]
     digests = tuple(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
-    accepted = {question.gold, _DIGITS.get(question.gold, question.gold)}
-    return _box(row["solution"]) in accepted and digests == question.image_sha256 != ()
-
-
-_DIGITS = {"yes": "1", "no": "0"}
-"""What the answers accept for yes and no as well, since FigureQA's gold is written so."""
-
-
-def _box(solution: str) -> str:
-    return (re.findall(r"\\boxed\{([^{}]*)\}", solution) or [""])[-1].strip()
+    boxes = re.findall(r"\\boxed\{([^{}]*)\}", row["solution"])
+    return bool(boxes) and boxes[-1].strip() == question.gold and digests == question.image_sha256 != ()
 
 
 def from_the_base(loop: Loop, name: str) -> Proof:
