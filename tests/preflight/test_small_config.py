@@ -88,6 +88,7 @@ def test_every_kind_of_layer_is_kept_once():
     ("config", "said"),
     [
         ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, "model_type 'gpt2': no hidden_size"),
+        ({"model_type": "bloom", "architectures": ["BloomForCausalLM"]}, "model_type 'bloom': no hidden_size"),
         ({"model_type": "llama", "architectures": ["TheirOwnModel"]}, "architecture TheirOwnModel is not in transf"),
         ({"model_type": "llama"}, "architecture none is not in transformers"),
     ],

@@ -69,7 +69,7 @@ def reduce_config(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, 
             layers = max(layers, len(kinds))
 
     config = cut_layers(config, layers)
-    widths = [_narrow(part) for part in _text_parts(config) if "hidden_size" in part]
+    widths = [_narrow(part) for part in _text_parts(config) if part.keys() >= {"hidden_size", "num_attention_heads"}]
     if not widths:
         raise ValueError(
             f"model_type {config.get('model_type')!r}: no hidden_size and num_attention_heads in its config.json"
