@@ -150,7 +150,7 @@ REJECTED = [
     ("assistant first", chat(("assistant", WHOLE), ("user", QUESTION)), "messages out of order", "message 1"),
     ("two questions", chat(("user", "a"), ("user", "b")), "messages out of order", "message 2"),
     ("two system messages", chat(("system", "a"), ("system", "b"), *answered()), "messages out of order", "message 1"),
-    ("a tool turn", chat(("user", "a"), ("tool", "b")), "messages out of order", "'tool'"),
+    ("a tool turn", chat(("user", "a"), ("tool", "b")), "tool calls are not trained", "message 2 of messages"),
     ("a role that is a list", chat((["user"], "a"), ("assistant", WHOLE)), "messages out of order", "['user']"),
     ("only a system message", chat(("system", "a")), "no response to the last question", "0 messages"),
     ("only a question", chat(("user", "a")), "no response to the last question", "1 messages"),

@@ -2,7 +2,7 @@
 
 Reference raw_formats.md: sections 4 and 6 (Sky-T1, Bespoke-Stratos, OpenThoughts), 8 (LLaVA-CoT), 9 (Vision-R1), 10
 (Mulberry), 12 (R1-Onevision), 13 (MMR1), 14 (OpenMMReasoner: typed contents), 15 (LongPerceptualThoughts: context
-prefix and preference pairs). They differ in the tags of their responses and in optional columns, not in the layout.
+prefix and preference pairs); Dolphin-R1, Llama-Nemotron (the response in columns beside). They differ in the tags of their responses and in optional columns, not in the layout.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from virgo_factory.adapters import thought_columns
 from virgo_factory.adapters.messages import (
     ASSISTANTS,
     Chat,
@@ -42,6 +43,9 @@ from virgo_factory.example import IMAGE, Example, Turn
 from virgo_factory.thought import BEGIN_THOUGHT, LongThought
 
 
+FIELDS = "thought_fields"
+"""Format of a chat whose thoughts stand in fields or items of their own."""
+
 METADATA_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
 _CONTINUES = re.compile(r"(?:and|but|also|then|what about|how about)\b", re.IGNORECASE)
 
@@ -54,7 +58,11 @@ def recognises(row: Mapping[str, Any]) -> bool:
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the examples of a chat row. Raises RejectedRow where the messages cannot be read at all."""
     is_pair = row.get("chosen") is not None or row.get("rejected") is not None
-    chat = read_messages(row, message_column(row), is_pair)
+    chat = read_messages(row, message_column(row), is_pair, lambda: thought_columns.response_beside(row))
+    if not is_pair and not chat.thoughts[-1] and (thought := thought_columns.thought_beside(row)):
+        if format_of(chat.turns[-1][1]) is None:
+            chat = replace(chat, thoughts=(*chat.thoughts[:-1], thought))
+
     pair = [_answer(row, name) for name in ("chosen", "rejected")] if is_pair else []
     return read_chat(row, chat, pair, options)
 
@@ -73,9 +81,11 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         options: see Options.
     """
     responses = [response for _, response in chat.turns] + pair
-    names = [format_of(response) for response in responses]
+    thoughts = [*chat.thoughts, *[None] * len(responses)]
+    names = [None if thought else format_of(text) for thought, text in zip(thoughts, responses, strict=False)]
     name = next(filter(None, names), None)
     format = next((name for name, response in zip(names, responses, strict=True) if shows(response, name)), None)
+    format = format or (FIELDS if any(chat.thoughts) else None)
     images = read_images(row) or chat.images
     questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
     questions = [without_format_request(question) for question in questions]
@@ -83,6 +93,9 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         questions[0] = with_image(questions[0], images)
 
     def parse(position: int) -> LongThought | str:
+        if thought := thoughts[position]:
+            return thought_columns.beside(thought, responses[position])
+
         return parse_response(responses[position], name, options.keep_malformed)
 
     def example(**texts: Any) -> Example:

@@ -12,9 +12,10 @@ DIFFICULTIES = {"medium": (4, 5), "hard": (2, 3)}
 RATED = ("virgo_dsd", "long_thought")
 """Values of `formatting` under which rows can tell their difficulty."""
 
-REQUIRED = ("messages", "prompt", "response", "chosen", "rejected")
+REQUIRED = ("messages", "prompt", "response", "chosen", "rejected", "question", "thought", "solution")
 COLUMNS = (*REQUIRED, "query", "images", "system", "assistant_prefix")
-"""LLaMA-Factory's names of columns that some adapter reads; a row must have those of REQUIRED that are named."""
+"""Names of columns that some adapter reads: LLaMA-Factory's, and three of the normal form. A row must have those of
+REQUIRED that are named."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Options:
         responses: of a row with several responses, "shortest": the shortest correct one, as Virgo does; "all": every
             correct one.
         ranking: rows are preference pairs.
-        columns: LLaMA-Factory's name of a column (one of COLUMNS) -> its name in the file.
+        columns: name of a column (one of COLUMNS) -> its name in the file.
         difficulty: only rows of this level (a key of DIFFICULTIES), by their five scores or their own column
             `difficulty`; None for all.
     """
@@ -76,5 +77,14 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
             f"columns: {', '.join(map(str, unknown))} in dataset_info.json is read by no adapter. "
             f"It names some of {', '.join(COLUMNS)}."
         )
+
+    if ("thought" in columns or "solution" in columns) and entry.get("formatting", "long_thought") != "long_thought":
+        raise ValueError(
+            f"columns: thought and solution in dataset_info.json need formatting long_thought, not "
+            f"{entry['formatting']!r}."
+        )
+
+    if "solution" in columns and "thought" not in columns:
+        raise ValueError("columns: solution in dataset_info.json needs thought beside it.")
 
     return Options(malformed == "keep", responses, ranking, dict(columns), difficulty)

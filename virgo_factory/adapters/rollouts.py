@@ -1,7 +1,8 @@
 """Several judged responses to one question, in any of the tag sets.
 
-OpenR1-Math-220k (reference: raw_formats.md section 7) and the result files of Sky-T1's evaluation (the real rows of
-SkyThought: `code` holds the responses there, or an object `responses` with content and correctness).
+OpenR1-Math-220k (reference: raw_formats.md section 7), the result files of Sky-T1's evaluation (the real rows of
+SkyThought: `code` holds the responses there, or an object `responses` with content and correctness), and Mulberry's
+search (README of comcts in HJYao00/Mulberry).
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from virgo_factory.example import Example
 
 def recognises(row: Mapping[str, Any]) -> bool:
     """Whether there is a list of responses in one of the layouts."""
-    return is_openr1(row) or is_scored_code(row) or is_keyed(row)
+    return is_openr1(row) or is_scored_code(row) or is_keyed(row) or is_searched(row)
 
 
 def is_openr1(row: Mapping[str, Any]) -> bool:
@@ -52,6 +53,16 @@ def _is_judged(response: Any) -> bool:
     return isinstance(response, Mapping) and "content" in response and "correctness" in response
 
 
+def is_searched(row: Mapping[str, Any]) -> bool:
+    """What CoMCTS (Mulberry's search) gives: for each model an object with `response` and `is_correct`, 1 or -1."""
+    return "prefix_prompt" in row and bool(_searched(row))
+
+
+def _searched(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = (value for value in row.values() if isinstance(value, Mapping))
+    return [value for value in found if "response" in value and ("is_correct" in value or "valid" in value)]
+
+
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of the shortest correct response, or of all correct ones.
 
@@ -64,6 +75,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         reasons = plain(row.get("finish_reasons")) or []
     elif is_scored_code(row):
         responses, correct, answers = row["code"], flags(row["score"]), ("gt", "answer")
+    elif is_searched(row):
+        searched = _searched(row)
+        responses, answers = [response["response"] for response in searched], ("answer",)
+        correct = [response.get("is_correct") in (1, True) for response in searched]
     else:
         judged = list(row["responses"].values())
         responses = [response["content"] for response in judged]

@@ -51,6 +51,9 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         if len(chat.turns) > 1:
             raise RejectedRow("several questions", f"{len(chat.turns)} in {column}; expected one")
 
+        if any(chat.thoughts):
+            raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
+
         system, ((question, response),) = without_format_prompt(chat.system), chat.turns
 
     reject_wrong(row)

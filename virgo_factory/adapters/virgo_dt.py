@@ -50,6 +50,9 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         )
 
     chat = read_messages(row, column)
+    if any(chat.thoughts):
+        raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
+
     turns = [Turn(question, parse_response(response, "four_markers", keep)) for question, response in chat.turns]
     *history, last = turns
     return Example(

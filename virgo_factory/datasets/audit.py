@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from virgo_factory import __version__
+from virgo_factory.adapters import kind_of
 from virgo_factory.datasets.account import DatasetAccount
 from virgo_factory.datasets.duplicates import HASHES, near_duplicates, repeated
 from virgo_factory.datasets.findings import Findings, Kind, RowFinding
@@ -277,12 +278,13 @@ class _Ledger:
 
             usual = max(shown, key=shown.get)
             self.accounts[index].format = usual
-            if len(shown) == 1:
+            same = [self._format_names[name] for name in shown if kind_of(name) == kind_of(usual)]
+            if len(shown) == len(same):
                 continue
 
             here = np.frombuffer(self.places.sources, np.uint16) == index
             of = np.frombuffer(self._format_of, np.uint8)
-            others = here & (of != self._format_names[usual]) & (of != 0)
+            others = here & ~np.isin(of, [*same, 0])
             for row in np.flatnonzero(others).tolist():
                 self._add(row, "mixed_formats", "error", f"{names[of[row]]}; {shown[usual]} rows are {usual}")
 

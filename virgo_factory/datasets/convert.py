@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from virgo_factory.adapters import read_row
+from virgo_factory.adapters import kind_of, read_row
 from virgo_factory.adapters.row import RejectedRow, own_id
 from virgo_factory.datasets.card import Card
 from virgo_factory.datasets.produce import (
@@ -185,7 +185,7 @@ def _rows(
 
 def _notes(account: _Account) -> tuple[str, ...]:
     """Return that rows of several formats were brought to one: training refuses them, as a likely mistake."""
-    if len(account.formats) < 2:
+    if len(set(map(kind_of, account.formats))) < 2:
         return ()
 
     seen = ", ".join(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
 
+from virgo_factory.adapters import kind_of
 from virgo_factory.datasets.finding import Finding
 from virgo_factory.datasets.fingerprint import file_hash
 from virgo_factory.datasets.measuring import NOT_JSON, Measurer, Part
@@ -265,7 +266,7 @@ class _Formats:
 
     def problem(self, name: str) -> str | None:
         """Return what is wrong with a source of several formats: the lines of the rarest first."""
-        if len(self.counts) < 2:
+        if len(set(map(kind_of, self.counts))) < 2:
             return None
 
         formats = [name for name, _ in reversed(self.counts.most_common())]

@@ -23,6 +23,7 @@ from datasets.table import MemoryMappedTable
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
+from virgo_factory.adapters import kind_of
 from virgo_factory.datasets.account import (
     FILE_NAME,
     SHOWN,
@@ -282,8 +283,8 @@ def the_format(aligned: Dataset, name: str) -> str:
         for entry in pc.value_counts(aligned.data.column("_row_format")).to_pylist()
         if entry["values"]
     }
-    if len(counts) < 2:
-        return next(iter(counts), "")
+    if len(set(map(kind_of, counts))) < 2:
+        return max(counts, key=counts.get, default="")
 
     formats = sorted(counts, key=counts.get)
     places: list[str] = []
