@@ -18,6 +18,7 @@ from virgo_factory.adapters import (
     thought_columns,
     virgo_dsd,
 )
+from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.options import DIFFICULTIES, Options
 from virgo_factory.adapters.row import Reading, RejectedRow, bare, columns_found
 
@@ -33,6 +34,9 @@ FAMILIES = (
     question_response,
 )
 """The first that recognises a row reads it: rows of a family may carry columns of those further down."""
+
+SEVERAL = (virgo_dsd, rollouts)
+"""Families of several responses a row, who read themselves which of them are right and whole."""
 
 EXPECTED = (
     "messages, conversations or conversation; question (problem, instruction, prompt) and response (combined_text, "
@@ -55,7 +59,8 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
                 _check_difficulty(row, options.difficulty)
 
             try:
-                return family.read(row, options)
+                reading = family.read(row, options)
+                return reading if family in SEVERAL else check_row(row, reading)
             except RejectedRow as error:
                 return Reading(getattr(family, "FORMAT", None), (bare(error),))
 

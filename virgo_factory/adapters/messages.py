@@ -24,6 +24,7 @@ class Chat:
         asked: the last question, where no response follows it (a preference pair); else None.
         images: those that the messages hold themselves, as items of a content list.
         is_typed: whether a content is a list of typed items.
+        responses: the messages of the responses as the row has them, for their marks.
     """
 
     system: str | None
@@ -31,6 +32,7 @@ class Chat:
     asked: str | None
     images: tuple[Any, ...]
     is_typed: bool
+    responses: tuple[Mapping[str, Any], ...] = ()
 
 
 def message_column(row: Mapping[str, Any]) -> str | None:
@@ -91,7 +93,8 @@ def read_messages(row: Mapping[str, Any], column: str, is_pair: bool = False) ->
         raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}")
 
     pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
-    return Chat(system or None, pairs, asked, tuple(images), is_typed)
+    said = messages[len(messages) - len(turns) :]
+    return Chat(system or None, pairs, asked, tuple(images), is_typed, tuple(said[1::2]))
 
 
 def either(message: Mapping[str, Any], name: str, other: str) -> Any:

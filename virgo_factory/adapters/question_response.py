@@ -9,15 +9,12 @@ from typing import Any
 
 from virgo_factory.adapters.chat import prefix_of
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt, without_format_request
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
     QUESTION_COLUMNS,
     Reading,
     RejectedRow,
     answer_of,
     attempt,
-    check_finished,
     domain_of,
     first_column,
     question_of,
@@ -56,16 +53,14 @@ def _example(row: Mapping[str, Any], text: str, name: str | None, options: Optio
         raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
 
     images = read_images(row)
-    question = without_format_request(question_of(row))
+    question = question_of(row)
     response = parse_response(text, name, options.keep_malformed)
-    check_finished("length" if row.get("unfinished") is True else row.get("finish_reason"))
-    reject_wrong(row)
     return Example(
         id=row_id(row, question),
         question=with_image(question, images),
         response=response,
         images=images,
-        system=without_format_prompt(system),
+        system=system or None,
         answer=answer_of(row, ANSWER_COLUMNS),
         source=source_of(row) or name,
         domain=domain_of(row),

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from virgo_factory.adapters.marks import learned_turns
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt
 from virgo_factory.adapters.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -73,7 +73,9 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 def _example(row: Mapping[str, Any], layout: Columns) -> Example:
     images = read_images(row)
     question = question_of(row, layout.question)
-    history = tuple(_turn(item) for item in _objects(row, "history"))
+    earlier = _objects(row, "history")
+    why, notes = learned_turns(row, (*earlier, {}))
+    history = tuple(_turn(item, reason is None) for item, reason in zip(earlier, why[:-1], strict=True))
     if not any(IMAGE in turn.question for turn in history):
         question = with_image(question, images)
 
@@ -83,19 +85,22 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         if not (text is None or isinstance(text, str)):
             raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
 
+    is_learned = why[-1] is None
     return Example(
         id=row_id(row, question),
         question=question,
-        response=long_thought(text_of(row, layout.thought), text_of(row, layout.solution)),
+        response=_response(row, layout.thought, layout.solution, is_learned),
         images=images,
         history=history,
-        system=without_format_prompt(row.get("system")),
+        system=row.get("system") or None,
         answer=answer_of(row, layout.answer),
         source=source_of(row) or layout.format,
         domain=domain_of(row),
-        rejected=_turn_response(rejected[0]) if rejected else None,
-        assistant_prefix=(prefix or "").replace("\r\n", "\n"),
+        rejected=_response(rejected[0]) if rejected else None,
+        assistant_prefix=(prefix or "").replace("\r\n", "\n") if is_learned else "",
         format=layout.format,
+        learned=is_learned,
+        notes=notes,
     )
 
 
@@ -118,9 +123,15 @@ def _objects(row: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:
     return items
 
 
-def _turn(item: Mapping[str, Any]) -> Turn:
-    return Turn(text_of(item, "question"), _turn_response(item))
+def _turn(item: Mapping[str, Any], is_learned: bool) -> Turn:
+    return Turn(text_of(item, "question"), _response(item, is_learned=is_learned), is_learned)
 
 
-def _turn_response(item: Mapping[str, Any]) -> LongThought:
-    return long_thought(text_of(item, "thought"), text_of(item, "solution"))
+def _response(
+    item: Mapping[str, Any], thought: str = "thought", solution: str = "solution", is_learned: bool = True
+) -> LongThought | str:
+    """Return a response; of one that is context only the solution may be there, which is the whole text then."""
+    if not is_learned and not item.get(thought):
+        return text_of(item, solution)
+
+    return long_thought(text_of(item, thought), text_of(item, solution))
