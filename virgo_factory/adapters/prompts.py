@@ -213,7 +213,8 @@ def _without_sentences(text: str, has_thinks: bool) -> str:
         if number and _MONOLOGUE.fullmatch(before := text[slice(*sentences[number - 1])].strip()):
             start = text.index(before, sentences[number - 1][0])
 
-        cuts.append((start, end, "Put the final answer in \\boxed{}." if _BOXED.search(sentence) else ""))
+        is_boxed = _BOXED.search(sentence) and not _BOXED.search(text[:start] + text[end:])
+        cuts.append((start, end, "Put the final answer in \\boxed{}." if is_boxed else ""))
 
     for start, end, instead in reversed(cuts):
         text = _cut(text, start, end, instead)
@@ -229,7 +230,7 @@ def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
     if not _THINKS.search(sentence) and (is_markup or not (has_thinks or _asks_for_answer(sentence))):
         return False
 
-    bare = _BOXED.sub(" ", _PARENTHESES.sub(" ", _TAG.sub(" ", _SPAN.sub(" ", sentence))))
+    bare = _BOXED.sub(" ", _PARENTHESES.sub(" ", _TAG.sub(" ", _SPAN.sub(" ", _ABBREVIATION.sub(" ", sentence)))))
     words = {word.lower() for word in _LATIN.findall(_CHINESE.sub(" ", bare))}
     characters = set("".join(_CHINESE.findall(bare)))
     return words <= _WORDS and characters <= _CHARACTERS and not re.search(r"\d(?![.)])|[=+^$]", bare)

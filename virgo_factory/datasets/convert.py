@@ -94,7 +94,7 @@ def convert(
         if partial:
             stack.callback(partial.unlink, missing_ok=True)
 
-        rows = _rows(sources, media, account, progress)
+        rows = _rows(sources, media, account, to, progress)
         spool = stack.enter_context(spooled(target, rows))
         if not len(spool):
             raise ValueError(_nothing(sources, account))
@@ -146,7 +146,7 @@ def _as_pairs_if_they_are(source: Source) -> Source:
 
 
 def _rows(
-    sources: Sequence[Source], media: Media, account: _Account, progress: Callable[[int, int], None]
+    sources: Sequence[Source], media: Media, account: _Account, to: str, progress: Callable[[int, int], None]
 ) -> Iterator[dict[str, Any]]:
     size = sum(file.stat().st_size for source in sources for file in source.files)
     done = 0
@@ -177,6 +177,9 @@ def _rows(
                     continue
 
                 try:
+                    if to == "sharegpt" and not all(turn.learned for turn in part.turns):
+                        raise RejectedRow("a turn is not to be learned", "LLaMA-Factory has no place for that")
+
                     images = tuple(portable_images(part.images, source, media))
                     yield normal_row(replace(part, images=images), difficulty=difficulty_of(raw))
                 except RejectedRow as error:
