@@ -1,6 +1,6 @@
 """An example: one item to train on, as every adapter returns it. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from virgo_factory.thought import LongThought
@@ -45,7 +45,8 @@ class Example:
             target (LongPerceptualThoughts); "" where the whole response is trained on.
         format: the family by which the row was read, such as "think_answer".
         learned: as in `Turn`; at least one turn of an example is.
-        notes: short words by which kept rows are counted: what was done to the row, or not understood.
+        notes: short words by which kept rows are counted: what was done to the row, or not understood. They tell of the
+            reading, and make no other example.
     """
 
     id: str
@@ -61,7 +62,7 @@ class Example:
     assistant_prefix: str = ""
     format: str | None = None
     learned: bool = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def turns(self) -> tuple[Turn, ...]:

@@ -42,6 +42,7 @@ class _Account:
         self.dropped: Counter = Counter()
         self.listed: list[dict[str, str]] = []
         self.formats: Counter = Counter()
+        self.notes: Counter = Counter()
         self.first: dict[str, str] = {}
         self.left_out = left_out
 
@@ -182,19 +183,24 @@ def _rows(
 
                     images = tuple(portable_images(part.images, source, media))
                     yield normal_row(replace(part, images=images), difficulty=difficulty_of(raw))
+                    account.notes.update(part.notes)
                 except RejectedRow as error:
                     account.reject(place, part.id, error)
 
 
 def _notes(account: _Account) -> tuple[str, ...]:
-    """Return that rows of several formats were brought to one: training refuses them, as a likely mistake."""
+    """Return what was particular in rows, and that rows of several formats were brought to one.
+
+    Training refuses several formats, as a likely mistake; what the notes tell cannot be seen in the new file.
+    """
+    noted = tuple(f"{count:,} {note}." for note, count in account.notes.most_common())
     if len(account.formats) < 2:
-        return ()
+        return noted
 
     seen = ", ".join(
         f"{name} ({count:,}, first at {account.first[name]})" for name, count in account.formats.most_common()
     )
-    return (f"The rows were in several formats and are in one now: {seen}.",)
+    return (f"The rows were in several formats and are in one now: {seen}.", *noted)
 
 
 def _nothing(sources: Sequence[Source], account: _Account) -> str:
