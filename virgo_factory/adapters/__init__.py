@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from virgo_factory.adapters import chat, long_thought, tags, thought_columns, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.messages import MESSAGE_COLUMNS
 from virgo_factory.adapters.options import REQUIRED, Options, options_of
+from virgo_factory.adapters.prompts import without_requests
 from virgo_factory.adapters.question_response import RESPONSE_COLUMNS
 from virgo_factory.adapters.row import (
     IMAGE_COLUMNS,
@@ -64,9 +66,16 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         return Reading(named, (bare(error),))
 
     if isinstance(found, Example):
-        found = Reading(named, (attempt(lambda: found),))
+        found = check_row(row, Reading(named, (attempt(lambda: found),)))
+
+    if formatting != "virgo_dt":  # read to the letter
+        found = Reading(found.format, tuple(map(_plainly_asked, found.parts)))
 
     return check_ranking(found, options.ranking)
+
+
+def _plainly_asked(part: Example | RejectedRow) -> Example | RejectedRow:
+    return part if isinstance(part, RejectedRow) else without_requests(part)
 
 
 _TARGETS = {

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from virgo_factory.adapters.marks import snake
 from virgo_factory.adapters.row import QUESTION_COLUMNS, RejectedRow, plain
 
 
@@ -27,7 +28,7 @@ _TEXT_KEYS = ("thinking", "reasoning", "thought", "think", "text", "content", "s
 
 _THOUGHT = re.compile(
     r"(?:(?P<prefix>.+)_)?(?:(?:thinking|thoughts?|reasoning|think)(?:_(?:content|text|trace|traces|process|chain|steps"
-    r"|trajectory|trajectories))?|cot)"
+    r"|trajectory|trajectories))?|co_?t)"
 )
 _SOLUTIONS = (
     *("response", "final_response", "output", "completion", "attempt", "content", "generation", "solution"),
@@ -37,7 +38,6 @@ _SOLUTIONS = (
 response is the gold answer."""
 
 _QUESTIONS = ("question", "problem", "instruction", "prompt", "query", "input", "user")
-_SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s\-.]+")
 _A_WORD = re.compile(r"[!-~]{0,30}")
 
 
@@ -122,12 +122,3 @@ def question_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     words = {snake(name): name for name in reversed(names)}
     return tuple(dict.fromkeys([*(name for name in QUESTION_COLUMNS if name in names),
                                 *(words[word] for word in _QUESTIONS if word in words)]))  # fmt: skip
-
-
-def snake(name: str) -> str:
-    """Return a column's name in lower case and with underscores.
-
-    >>> snake("reasoningContent"), snake("Chain of Thought"), snake("Complex_CoT")
-    ('reasoning_content', 'chain_of_thought', 'complex_cot')
-    """
-    return _SNAKE.sub("_", name.replace("CoT", "cot").strip()).lower()

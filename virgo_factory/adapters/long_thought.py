@@ -20,6 +20,7 @@ from virgo_factory.adapters import (
     thought_columns,
     virgo_dsd,
 )
+from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.options import DIFFICULTIES, Options
 from virgo_factory.adapters.row import Reading, RejectedRow, bare
 from virgo_factory.adapters.unknown import reason_of
@@ -39,6 +40,9 @@ FAMILIES = (
 )
 """The first that recognises a row reads it: rows of a family may carry columns of those further down."""
 
+SEVERAL = (virgo_dsd, rollouts)
+"""Families of several responses a row, who read themselves which of them are right and whole."""
+
 
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     """Return what a row of any known family gives.
@@ -55,7 +59,8 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
                 _check_difficulty(row, options.difficulty)
 
             try:
-                return family.read(row, options)
+                reading = family.read(row, options)
+                return reading if family in SEVERAL else check_row(row, reading)
             except RejectedRow as error:
                 return Reading(getattr(family, "FORMAT", None), (bare(error),))
 

@@ -41,6 +41,7 @@ class Chat:
         asked: the last question, where no response follows it (a preference pair); else None.
         images: those that the messages hold themselves, as items of a content list.
         is_typed: whether a content is a list of typed items.
+        responses: the messages of the responses as the row has them, for their marks.
         thoughts: for each turn the thought that stands beside its response, None where it may be inside of it.
     """
 
@@ -49,6 +50,7 @@ class Chat:
     asked: str | None
     images: tuple[Any, ...]
     is_typed: bool
+    responses: tuple[Mapping[str, Any], ...] = ()
     thoughts: tuple[str | None, ...] = ()
 
 
@@ -109,6 +111,7 @@ def read_messages(
     images: list[Any] = []
     turns: list[tuple[Any, str]] = []
     thoughts: list[str | None] = []
+    said: list[Mapping[str, Any]] = []
     before: list[str] = []  # thoughts in messages of their own
     systems: dict[str, str] = {}  # system and developer
     is_typed = False
@@ -140,6 +143,7 @@ def read_messages(
             if beside is not None and parts and "\n\n".join(parts).strip() != beside.strip():
                 raise RejectedRow("two different thoughts in a message", f"message {len(turns) + 1} of {column}")
 
+            said.append(message)
             thoughts.append("\n\n".join(parts) if parts else beside)
             turns.append((role, text))
             before = []
@@ -162,13 +166,14 @@ def read_messages(
     if not is_pair and len(texts) % 2 and (found := response()):
         texts.append(found[1])
         thoughts.append(found[0])
+        said.append({})
 
     if not is_pair and (len(texts) < 2 or len(texts) % 2):
         raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}")
 
     pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
     beside = tuple(thoughts[1 : 2 * len(pairs) : 2])
-    return Chat(system or None, pairs, asked, tuple(images), is_typed, beside)
+    return Chat(system or None, pairs, asked, tuple(images), is_typed, tuple(said[1 : 2 * len(pairs) : 2]), beside)
 
 
 def role_of(message: Mapping[str, Any]) -> Any:

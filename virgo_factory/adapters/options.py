@@ -6,6 +6,7 @@ from typing import Any
 
 
 RESPONSES = ("shortest", "all")
+TURNS = ("history", "split")
 DIFFICULTIES = {"medium": (4, 5), "hard": (2, 3)}
 """Virgo's levels: how many of five responses are correct."""
 
@@ -30,6 +31,8 @@ class Options:
         columns: name of a column (one of COLUMNS) -> its name in the file.
         difficulty: only rows of this level (a key of DIFFICULTIES), by their five scores or their own column
             `difficulty`; None for all.
+        turns: of a conversation, "history": one example, earlier turns are its history; "split": each question an example
+            of its own, for sets whose questions on a picture do not depend on each other.
     """
 
     keep_malformed: bool = False
@@ -37,13 +40,14 @@ class Options:
     ranking: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     difficulty: str | None = None
+    turns: str = "history"
 
 
 def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """Return the options of a dataset_info.json entry.
 
     Args:
-        entry: the entry; its keys `responses`, `ranking`, `columns` and `difficulty` are looked at.
+        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty` and `turns` are looked at.
         malformed: the recipe key of this name.
 
     Raises:
@@ -52,6 +56,10 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     responses = entry.get("responses", "shortest")
     if responses not in RESPONSES:
         raise ValueError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
+
+    turns = entry.get("turns", "history")
+    if turns not in TURNS:
+        raise ValueError(f"turns: {turns!r} in dataset_info.json. It is one of {', '.join(TURNS)}.")
 
     ranking = entry.get("ranking", False)
     if not isinstance(ranking, bool):
@@ -87,4 +95,4 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     if "solution" in columns and "thought" not in columns:
         raise ValueError("columns: solution in dataset_info.json needs thought beside it.")
 
-    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty)
+    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty, turns)

@@ -11,14 +11,11 @@ from virgo_factory.adapters.chat import prefix_of, read_chat
 from virgo_factory.adapters.fields import question_columns
 from virgo_factory.adapters.messages import Chat, read_messages
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt, without_format_request
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
     answer_of,
     attempt,
-    check_finished,
     domain_of,
     first_column,
     plain,
@@ -72,7 +69,7 @@ def _with_history(row: Mapping[str, Any], response: str) -> Chat:
 
     turns = [(question.replace("\r\n", "\n"), answer.replace("\r\n", "\n")) for question, answer in pairs]
     turns.append((question_of(row, _questions(row)), response))
-    return Chat(_system(row), tuple(turns), None, (), False, (None,) * len(turns))
+    return Chat(_system(row), tuple(turns), None, (), False, ({},) * len(turns), (None,) * len(turns))
 
 
 def _system(row: Mapping[str, Any]) -> str | None:
@@ -86,16 +83,14 @@ def _system(row: Mapping[str, Any]) -> str | None:
 def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
     system = _system(row)
     images = read_images(row)
-    question = without_format_request(question_of(row, _questions(row)))
+    question = question_of(row, _questions(row))
     response = parse_response(text, name, options.keep_malformed)
-    check_finished("length" if row.get("unfinished") is True else row.get("finish_reason"))
-    reject_wrong(row)
     return Example(
         id=row_id(row, question),
         question=with_image(question, images),
         response=response,
         images=images,
-        system=without_format_prompt(system),
+        system=system or None,
         answer=answer_of(row, ANSWER_COLUMNS),
         source=source_of(row) or name,
         domain=domain_of(row),

@@ -11,14 +11,12 @@ from typing import Any
 
 from virgo_factory.adapters.fields import question_columns
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_request
-from virgo_factory.adapters.responses import choose, reject_wrong
+from virgo_factory.adapters.responses import choose
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
     answer_of,
     attempt,
-    check_finished,
     domain_of,
     question_of,
     read_images,
@@ -78,12 +76,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     texts = [row[name].replace("\r\n", "\n") for name in columns]
     responses = [_response(row, name, text) for name, text in zip(columns, texts, strict=True)]
     name = format_of(texts[0]) or FOUND
-    question = without_format_request(with_options(question_of(row, _questions(row)[:1]), row))
+    question = with_options(question_of(row, _questions(row)[:1]), row)
     id = row_id(row, question)
 
     def make(position: int, _: Any, keep: bool) -> Example:
-        check_finished(row.get("finish_reason"))
-        reject_wrong(row)
         images = read_images(row)
         found = responses[position]
         return Example(

@@ -16,17 +16,15 @@ from virgo_factory.adapters.fields import (
     thought_of_message,
     thought_text,
 )
+from virgo_factory.adapters.marks import WRONG, learned_turns, said
 from virgo_factory.adapters.messages import content_text, either, message_column, role_of
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
     QUESTION_COLUMNS,
     Reading,
     RejectedRow,
     answer_of,
     attempt,
-    check_finished,
     domain_of,
     plain,
     question_of,
@@ -127,17 +125,17 @@ def read_named(row: Mapping[str, Any], options: Options) -> Reading:
 
 
 def _example(row: Mapping[str, Any], layout: Columns) -> Example:
-    check_finished(row.get("finish_reason"))
-    reject_wrong(row)
-    if layout.grade and isinstance(row.get(layout.grade), str) and row[layout.grade].strip().lower() == "no":
-        raise RejectedRow("the response is marked wrong", f"{layout.grade} is {row[layout.grade]}")
+    if layout.grade and said(row.get(layout.grade)) is False:
+        raise RejectedRow(WRONG, f"{layout.grade} is {row[layout.grade]}")
 
     images = read_images(row)
     question = question_of(row, layout.question)
     if layout.format == FOUND:
         question = with_options(question, row)
 
-    history = tuple(_turn(item) for item in _objects(row, "history"))
+    earlier = _objects(row, "history")
+    why, notes = learned_turns(row, (*earlier, {}))
+    history = tuple(_turn(item, reason is None) for item, reason in zip(earlier, why[:-1], strict=True))
     if not any(IMAGE in turn.question for turn in history):
         question = with_image(question, images)
 
@@ -147,19 +145,22 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         if not (text is None or isinstance(text, str)):
             raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
 
+    is_learned = why[-1] is None
     return Example(
         id=row_id(row, question),
         question=question,
-        response=response_of(row, layout.thought, layout.solution),
+        response=_response(row, layout.thought, layout.solution, is_learned),
         images=images,
         history=history,
-        system=without_format_prompt(row.get("system")),
+        system=row.get("system") or None,
         answer=answer_of(row, tuple(name for name in layout.answer if name != layout.solution)),
         source=source_of(row) or layout.format,
         domain=domain_of(row),
-        rejected=_turn_response(rejected[0]) if rejected else None,
-        assistant_prefix=(prefix or "").replace("\r\n", "\n"),
+        rejected=_response(rejected[0]) if rejected else None,
+        assistant_prefix=(prefix or "").replace("\r\n", "\n") if is_learned else "",
         format=layout.format,
+        learned=is_learned,
+        notes=notes,
     )
 
 
@@ -293,9 +294,15 @@ def _objects(row: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:
     return items
 
 
-def _turn(item: Mapping[str, Any]) -> Turn:
-    return Turn(text_of(item, "question"), _turn_response(item))
+def _turn(item: Mapping[str, Any], is_learned: bool) -> Turn:
+    return Turn(text_of(item, "question"), _response(item, is_learned=is_learned), is_learned)
 
 
-def _turn_response(item: Mapping[str, Any]) -> LongThought:
-    return long_thought(text_of(item, "thought"), text_of(item, "solution"))
+def _response(
+    item: Mapping[str, Any], thought: str = "thought", solution: str = "solution", is_learned: bool = True
+) -> LongThought | str:
+    """Return a response; of one that is context only the solution may be there, which is the whole text then."""
+    if not is_learned and not item.get(thought):
+        return text_of(item, solution)
+
+    return response_of(item, thought, solution)

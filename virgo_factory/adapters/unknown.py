@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.adapters.fields import question_columns, snake
+from virgo_factory.adapters.fields import question_columns
+from virgo_factory.adapters.marks import snake
 from virgo_factory.adapters.row import RejectedRow, columns_found
 
 

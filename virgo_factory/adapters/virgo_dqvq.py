@@ -8,14 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.adapters.marks import learned_turns
 from virgo_factory.adapters.messages import message_column, read_messages
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
     RejectedRow,
     answer_of,
-    check_finished,
     domain_of,
     question_of,
     read_images,
@@ -41,7 +39,6 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
     Raises:
         RejectedRow: no text, cut off at the token limit (`finish_reason`), or without a final-answer block.
     """
-    check_finished(row.get("finish_reason"))
     column = message_column(row)
     system = None
     if column is None or row.get("response") is not None:
@@ -54,9 +51,11 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         if any(chat.thoughts):
             raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
 
-        system, ((question, response),) = without_format_prompt(chat.system), chat.turns
+        system, ((question, response),) = chat.system, chat.turns
+        (reason,), _ = learned_turns(row, chat.responses)
+        if reason:
+            raise reason
 
-    reject_wrong(row)
     images = read_images(row)
     return Example(
         id=row_id(row, question),

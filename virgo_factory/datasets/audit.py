@@ -20,6 +20,7 @@ import numpy as np
 
 from virgo_factory import __version__
 from virgo_factory.adapters import kind_of
+from virgo_factory.adapters.marks import NOT_LEARNED
 from virgo_factory.datasets.account import DatasetAccount
 from virgo_factory.datasets.duplicates import HASHES, near_duplicates, repeated
 from virgo_factory.datasets.findings import Findings, Kind, RowFinding
@@ -34,8 +35,8 @@ from virgo_factory.datasets.texts import read_texts
 NOT_SELECTED = ("response < ", "response > ", "difficulty is not ", NOT_DRAWN)
 """How the reasons begin of rows that are well, but not asked for."""
 
-WRONG = ("the response is marked wrong", "no correct response")
-"""Reasons of rows whose responses are known to be wrong: usual in rollouts, and no reason to fail."""
+WRONG = ("the response is marked wrong", "no correct response", NOT_LEARNED)
+"""Reasons of rows that say themselves that they are not to be learned: usual in rollouts, and no reason to fail."""
 
 _DERIVED_ID = re.compile(r"[0-9a-f]{12}(-\d+)?")
 """An id that an adapter made of the question, for a row without one (adapters/row.py): the same question, the same id."""
@@ -83,6 +84,7 @@ class Report:
                 "examples": account.rows_in + account.extra,
                 "kept": account.kept,
                 "dropped": account.reasons,
+                "notes": account.notes,
             }
             for account in self.accounts
         ]
@@ -212,6 +214,12 @@ class _Ledger:
         name = self.sources[record.source].name
         place = (name, record.file, record.line, record.number, record.id)
         for found in record.findings:
+            if found.severity == "note":
+                if not record.reason:
+                    account.notes[found.detail] = account.notes.get(found.detail, 0) + 1
+
+                continue
+
             self.findings.add(RowFinding(*place, found.code, found.severity, found.detail))
 
         if record.reason and not any(found.severity == "error" for found in record.findings):

@@ -32,6 +32,26 @@ KINDS = {
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
+    "mark_not_understood": (
+        "a mark that may say that the response is wrong or cut off",
+        "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
+    ),
+    "prompt_names_tags": (
+        "the prompt names tags that the target does not have",
+        "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
+    ),
+    "nothing_in_it_is_marked_to_be_learned": (
+        "nothing in it is marked to be learned",
+        "Nothing to do: it is not trained on.",
+    ),
+    "the_mark_of_what_is_to_be_learned_is_not_understood": (
+        "the mark of what is to be learned is not understood",
+        "Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
+    ),
+    "a_control_token_of_another_model_in_the_response": (
+        "a control token of another model in the response",
+        "Take it out where it ends a response; text about such tokens, or HTML, has it in `backticks`.",
+    ),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
     "image_missing": (
         "image missing",

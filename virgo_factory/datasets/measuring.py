@@ -139,6 +139,7 @@ class Measurer:
         images = [_identity(image) for image in example.images]
         texts = [" ".join(text.split()) for turn in example.turns for text in (turn.question, render(turn.response))]
         texts += [" ".join(text.split()) for text in (example.system or "", *_rejected_text(example))]
+        texts += [f"turn {at} is not learned" for at, turn in enumerate(example.turns) if not turn.learned]
         part = part._replace(
             id=example.id,
             domain=example.domain,

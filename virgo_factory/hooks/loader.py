@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -358,6 +359,10 @@ def _preprocessing(stock: Any) -> Any:
     return _get_preprocessed_dataset
 
 
+_NO_DROP = ("dataset", "format", "notes")
+"""ROW columns that a dropped row is not told with."""
+
+
 def _note(table: Dataset, use: str) -> list[int]:
     """Enter the rows of a tokenised table into the accounts, and return the positions of the kept ones."""
     role = "eval" if use == "eval" else "train"
@@ -368,13 +373,21 @@ def _note(table: Dataset, use: str) -> list[int]:
         key, here = (name, role), names == name
         _load.drawn.setdefault(key, []).append(examples[here])
         _load.accounts[key].kept_for[use] = int((good & here).sum())
+        for note, rows in _notes(table, good & here).items():
+            _load.accounts[key].notes[note] = _load.accounts[key].notes.get(note, 0) + rows
 
     for row in table.select(np.flatnonzero(~good)).select_columns(list(ROW_FEATURES)):
         values = {name.removeprefix("_row_"): value for name, value in row.items()}
-        dropped = DroppedRow(**{name: value for name, value in values.items() if name not in ("dataset", "format")})
+        dropped = DroppedRow(**{name: value for name, value in values.items() if name not in _NO_DROP})
         _load.dropped.setdefault((values["dataset"], role), []).append(dropped)
 
     return np.flatnonzero(good).tolist()
+
+
+def _notes(table: Dataset, here: np.ndarray) -> Counter[str]:
+    """Return the notes of some rows of a table with how many have each; most rows have none."""
+    notes = table.data.column("_row_notes").filter(pa.array(here))
+    return Counter(note for text in pc.drop_null(notes).to_pylist() if text for note in text.split("\n"))
 
 
 def _accounting(stock: Any) -> Any:

@@ -110,6 +110,9 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         for reason, count in sorted(account.reasons.items(), key=lambda item: -item[1]):
             console.print(f"  {count:>{width + 2},}  {_one_line(reason)}", markup=False)
 
+        for note, count in sorted(account.notes.items(), key=lambda item: -item[1]):
+            console.print(f"  {count:>{width + 2},}  of the kept {_one_line(note)}", markup=False)
+
     if not any(account.kept for account in report.accounts):
         console.print("  Nothing: no row is kept.", style="bold red")
     elif report.tokens:
