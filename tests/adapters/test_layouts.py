@@ -453,3 +453,35 @@ def test_spellings_of_one_thought_are_one_kind():
         for name in ("think", "thinking", "think_brackets", "thought_fields", "thought_columns", "harmony")
     } == {"think"}
     assert {"think", "think_answer", "four_markers", "four_sections", "headings"} <= kinds
+
+
+def test_earlier_turns_without_a_thought_are_context():
+    """Templates of reasoning models strip the thoughts of earlier turns, and so do many sets (Llama-Nemotron)."""
+    earlier = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
+    alpaca = {"instruction": ASKED, "output": THINK, "history": [["Hello?", "Hello."]]}
+    for row in (
+        {"messages": [*earlier, *roles(THINK)]},
+        {"messages": [*earlier, *roles(SOLUTION, reasoning=THOUGHT)]},
+        alpaca,
+    ):
+        _, part = the_part(row)
+        (turn,) = part.history
+        assert (turn.question, turn.response, turn.learned) == ("Hello?", "Hello.", False)
+        assert (part.question, part.response, part.learned) == (ASKED, LONG, True)
+        first, second = read_row(row, "long_thought", Options(turns="split")).parts
+        assert first.reason == "no thought in the response" and second.response == LONG
+
+    _, part = the_part(alpaca | {"history": [["Hello?", THINK]]})
+    assert part.history[0].response == LONG and part.history[0].learned
+    _, part = the_part({"messages": [*roles(THINK), *earlier]})
+    assert isinstance(part, RejectedRow)
+
+
+def test_fields_of_preference_pairs():
+    pair = {
+        "prompt": roles("")[:1],
+        "chosen": roles(SOLUTION, reasoning_content=THOUGHT)[1:],
+        "rejected": roles("8", thinking="It is 8.")[1:],
+    }
+    _, part = the_part(pair, Options(ranking=True))
+    assert (part.response, part.rejected, part.question) == (LONG, LongThought("It is 8.", "8"), ASKED)

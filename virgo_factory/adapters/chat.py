@@ -11,14 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from virgo_factory.adapters import thought_columns
-from virgo_factory.adapters.marks import learned_turns
+from virgo_factory.adapters.fields import thought_of_message
+from virgo_factory.adapters.marks import UNLEARNED, learned_turns
 from virgo_factory.adapters.messages import (
-    ASSISTANTS,
     Chat,
     content_text,
     either,
     message_column,
     read_messages,
+    role_of,
 )
 from virgo_factory.adapters.options import Options
 from virgo_factory.adapters.row import (
@@ -66,7 +67,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         chat = replace(chat, responses=(*chat.responses, message if isinstance(message, Mapping) else {}))
 
     pair = [_answer(row, name) for name in ("chosen", "rejected")] if is_pair else []
-    return read_chat(row, chat, pair, options)
+    chat = replace(chat, thoughts=(*chat.thoughts, *(thought for thought, _ in pair)))
+    return read_chat(row, chat, [text for _, text in pair], options)
 
 
 def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
@@ -78,7 +80,8 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
     Args:
         row: images, prefix, ids and names are read from it.
         chat: its messages.
-        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair.
+        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair. Their thoughts
+            are the last of the chat's.
         options: see Options.
 
     Raises:
@@ -140,6 +143,9 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         if why[at]:
             raise why[at]
 
+        if bare_turn(at):
+            raise RejectedRow("no thought in the response", f"response {at + 1} of {last + 1}")
+
         before = sum(question.count(IMAGE) for question in questions[:at])
         own = images[before : before + questions[at].count(IMAGE)]
         shared = images[: questions[0].count(IMAGE)] or images
@@ -147,9 +153,10 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         return example(f"{id}-{at}", at, question, own or shared)
 
     def whole() -> Example:
+        noted = tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(map(bare_turn, range(last))) else [])]))
         history = tuple(turn(at, question) for at, question in enumerate(questions[:-1]))
-        rejected = _other(responses[-1], name, options) if pair else None
-        return example(id, last, questions[-1], images, history=history, rejected=rejected, notes=notes)
+        rejected = _other(thoughts[len(responses) - 1], responses[-1], name, options) if pair else None
+        return example(id, last, questions[-1], images, history=history, rejected=rejected, notes=noted)
 
     if options.turns == "split" and last and not pair:
         return Reading(format, tuple(attempt(lambda at=at: split_off(at)) for at in range(last + 1)))
@@ -157,28 +164,31 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
     return Reading(format, (attempt(whole),))
 
 
-def _answer(row: Mapping[str, Any], column: str) -> str:
-    """Return the text of `chosen` or `rejected`: a text, a message, or a list of one message."""
+def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
+    """Return thought, None where it may be inside, and text of `chosen` or `rejected`: a text, or one message."""
     value = plain(row.get(column))
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
 
-    if isinstance(value, Mapping):
-        role = either(value, "role", "from")
-        if role is not None and role not in ASSISTANTS:
+    thoughts: list[str] = []
+    try:
+        if not isinstance(value, Mapping):
+            return None, content_text(value, [])
+
+        if (role := role_of(value)) not in (None, "assistant"):
             raise RejectedRow(f"{column} is not a response", f"its role is {reprlib.repr(role)}")
 
-        value = plain(either(value, "content", "value"))
-
-    try:
-        return content_text(value, [])
+        beside = thought_of_message(value)
+        text = content_text(plain(either(value, "content", "value")), [], thoughts)
     except RejectedRow as error:
         raise RejectedRow(f"{column} is not a response", error.detail) from None
 
+    return beside or "\n\n".join(thoughts) or None, text
 
-def _other(text: str, name: str | None, options: Options) -> LongThought | str:
+
+def _other(thought: str | None, text: str, name: str | None, options: Options) -> LongThought | str:
     try:
-        return parse_response(text, name, options.keep_malformed)
+        return thought_columns.beside(thought, text) if thought else parse_response(text, name, options.keep_malformed)
     except RejectedRow as error:
         raise RejectedRow(error.reason, f"rejected response; {error.detail}") from None
 
