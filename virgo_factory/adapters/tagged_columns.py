@@ -24,7 +24,7 @@ from virgo_factory.adapters.row import (
     source_of,
     with_image,
 )
-from virgo_factory.adapters.tags import FORMATS, PAIRS, format_of, parse_response, shows
+from virgo_factory.adapters.tags import PAIRS, format_of, is_tagged, parse_response
 from virgo_factory.adapters.thought_columns import FOUND, long_thought, response_of, with_options
 from virgo_factory.example import Example
 from virgo_factory.thought import LongThought
@@ -46,17 +46,11 @@ def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _columns(row: Mapping[str, Any]) -> list[str]:
     """Return the columns that show a thought, of DeepMath also those that do not."""
-    shown = [name for name, value in row.items() if isinstance(value, str) and _is_tagged(value)]
+    shown = [name for name, value in row.items() if isinstance(value, str) and is_tagged(value)]
     if not shown and isinstance(row.get("final_answer"), str):
         shown = [name for name, value in row.items() if isinstance(value, str) and _DEEPMATH.fullmatch(name)]
 
     return [name for name in shown if name not in _questions(row)[:1]]
-
-
-def _is_tagged(text: str) -> bool:
-    """Whether a text begins with a thought's tag, or holds the end of one."""
-    name = format_of(text) if "<" in text or "[" in text or "◁" in text else None
-    return name is not None and shows(text, name) and FORMATS[name].tags[1] in text
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:

@@ -316,6 +316,12 @@ def shows(response: str, name: str | None) -> bool:
     return name is not None and (name not in PAIRS or _last(response, PAIRS[name][1]) >= 0)
 
 
+def is_tagged(text: str) -> bool:
+    """Whether a text shows a thought's end in one of the formats, and so is more than a mention of a tag."""
+    name = format_of(text)
+    return name is not None and shows(text, name) and _last(text, FORMATS[name].tags[1]) >= 0
+
+
 KINDS = {
     **dict.fromkeys((*PAIRS, "thoughts", "harmony", "thinking_headings"), "think"),
     **dict.fromkeys(_WRAPPED, "think_answer"),

@@ -21,6 +21,7 @@ from virgo_factory.adapters.row import (
     text_of,
     with_image,
 )
+from virgo_factory.adapters.tags import is_tagged
 from virgo_factory.example import Example
 from virgo_factory.thought import REASONS, LongThought, MalformedThought
 
@@ -84,8 +85,11 @@ def split(response: str) -> LongThought:
     """Return thought and solution of an untagged response; the solution begins with the heading or paragraph found.
 
     Raises:
-        RejectedRow: neither a final-answer heading with text behind it nor a box, or nothing in front of it.
+        RejectedRow: it has tags of another format, or neither a final-answer heading with text behind it nor a box, or nothing in front of it.
     """
+    if is_tagged(response):
+        raise RejectedRow("the response has tags", "formatting long_thought reads them")
+
     start = _heading(response)
     if start is None:
         start = _boxed_paragraph(response)
