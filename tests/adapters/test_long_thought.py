@@ -427,7 +427,11 @@ def test_a_conversation_is_one_example_with_its_earlier_turns_as_history(questio
         (
             ["<image>\nHow many?", "What colour?", "And the other?"],
             ["a.png"],
-            [("<image>\nHow many?", "a.png"), ("<image>\nWhat colour?", "a.png"), ("<image>\nAnd the other?", "a.png")],
+            [
+                ("<image>\nHow many?", "a.png"),
+                ("<image>\nWhat colour?", "a.png"),
+                ("<image>\nAnd the other?", "a.png"),
+            ],
         ),
         (["Why?", "How?"], [], [("Why?",), ("How?",)]),
         (["<image>One?", "<image>Two?"], ["a", "b"], [("<image>One?", "a"), ("<image>Two?", "b")]),

@@ -50,7 +50,12 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize(
     ("marks", "reason"),
-    [({"correct": 0.0}, WRONG), ({"finish_reason": "LENGTH"}, CUT), ({"loss": False}, NOT_LEARNED), ({"correct": 1}, "")],
+    [
+        ({"correct": 0.0}, WRONG),
+        ({"finish_reason": "LENGTH"}, CUT),
+        ({"loss": False}, NOT_LEARNED),
+        ({"correct": 1}, ""),
+    ],
     ids=str,
 )
 def test_the_marks_of_a_row_count_in_every_layout(layout, marks, reason):
@@ -61,7 +66,9 @@ def test_the_marks_of_a_row_count_in_every_layout(layout, marks, reason):
 
 @pytest.mark.parametrize("formatting", ["virgo_dt", "virgo_dqvq", "virgo_dsd"])
 @pytest.mark.parametrize(
-    ("marks", "reason"), [({"is_correct": "no"}, WRONG), ({"truncated": "True"}, CUT), ({"weight": 0}, NOT_LEARNED)], ids=str
+    ("marks", "reason"),
+    [({"is_correct": "no"}, WRONG), ({"truncated": "True"}, CUT), ({"weight": 0}, NOT_LEARNED)],
+    ids=str,
 )
 def test_the_marks_of_a_row_count_in_every_formatting(formatting, marks, reason):
     response = "So.\n\n\\boxed{A}" if formatting == "virgo_dqvq" else LONG.render()
@@ -72,7 +79,9 @@ def test_the_marks_of_a_row_count_in_every_formatting(formatting, marks, reason)
         rows.append({"question": "Which?", "response": response, **marks})
     for row in rows:
         assert read(row, formatting=formatting).reason == reason
-        assert isinstance(read({key: value for key, value in row.items() if key not in marks}, formatting=formatting), Example)
+        assert isinstance(
+            read({key: value for key, value in row.items() if key not in marks}, formatting=formatting), Example
+        )
 
 
 WRONG_MARKS = [
@@ -251,7 +260,10 @@ def test_questions_that_are_split_are_learned_where_they_are_marked_so():
 def pair(chosen=None, **columns):
     other = {"role": "assistant", "content": "<think>\nB.\n</think>\n\nB"}
     own = {"role": "assistant", "content": THINK, **(chosen or {})}
-    messages = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": THINK, **columns.pop("first", {})}]
+    messages = [
+        {"role": "user", "content": "Which?"},
+        {"role": "assistant", "content": THINK, **columns.pop("first", {})},
+    ]
     return {"messages": [*messages, {"role": "user", "content": "Why?"}], "chosen": own, "rejected": other, **columns}
 
 
@@ -268,30 +280,36 @@ def pair(chosen=None, **columns):
 )
 def test_a_preference_pair_is_learned_by_its_chosen_response(row, expected):
     found = read(row, Options(ranking=True))
-    assert found.reason == expected if isinstance(expected, str) else [turn.learned for turn in found.turns] == expected
+    assert (
+        found.reason == expected if isinstance(expected, str) else [turn.learned for turn in found.turns] == expected
+    )
 
 
 OTHER = "<think>\nB, or rather A: it is larger than B.\n</think>\n\nIt is \\boxed{A}."
 
 
+SEVERAL_MARKS = [
+    {"correctness_math_verify": [False, True]}, {"correctness_math_verify": [0.0, 1.0]},
+    {"correctness_math_verify": ["False", "True"]}, {"correctness_llama": ["no", "yes"]},
+    {"correctness_math_verify": [False, False], "correctness_llama": [False, True]}, {"is_correct": [0, 1]},
+    {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
+    {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
+    {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
+    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "marks",
+    ("column", "marks"),
     [
-        {"correctness_math_verify": [False, True]}, {"correctness_math_verify": [0.0, 1.0]},
-        {"correctness_math_verify": ["False", "True"]}, {"correctness_llama": ["no", "yes"]},
-        {"correctness_math_verify": [False, False], "correctness_llama": [False, True]}, {"is_correct": [0, 1]},
-        {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
-        {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
-        {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
-        {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+        (column, marks)
+        for column in ("generations", "responses", "response", "completions")
+        for marks in SEVERAL_MARKS
+        if (column, "score" in marks) != ("response", True)  # the layout of D_SD, which has the four markers
     ],
     ids=str,
-)  # fmt: skip
-@pytest.mark.parametrize("column", ["generations", "responses", "response", "completions"])
+)
 def test_of_several_responses_the_one_that_is_right_and_whole_is_chosen(column, marks):
-    if column == "response" and "score" in marks:
-        pytest.skip("the layout of D_SD, which has the four markers")
-
     example = read({"question": "Which?", column: [THINK, OTHER], **marks})
     assert example.response.thought.startswith("B, or rather A")
 

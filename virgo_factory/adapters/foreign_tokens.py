@@ -30,7 +30,11 @@ _QUOTES = frozenset("`\"'“”‘’「」")
 def foreign_token(text: str) -> str | None:
     """Return the first control token of another model in a text; None without one.
 
-    >>> foreign_token("It is 4.<|eot_id|>"), foreign_token("`<|eot_id|>` ends a turn."), foreign_token("<s>old</s> new")
+    >>> (
+    ...     foreign_token("It is 4.<|eot_id|>"),
+    ...     foreign_token("`<|eot_id|>` ends a turn."),
+    ...     foreign_token("<s>old</s> new"),
+    ... )
     ('<|eot_id|>', None, None)
     """
     for found in _FOREIGN.finditer(text):

@@ -6,6 +6,7 @@ is never guessed: where it may mean "wrong" or "cut" the row is kept with a note
 where it may mean "do not learn this" the row is rejected.
 """
 
+import functools
 import json
 import re
 import reprlib
@@ -105,16 +106,18 @@ NESTED = frozenset({
 """Columns of objects in which rows carry such marks: one level deep, also as JSON text."""
 
 _WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
-_MAX_WORDS = 40
+_LONGEST = 40
+"""Characters of a value that is compared with WORDS."""
 
 
-def snake(name: Any) -> str:
+@functools.lru_cache(4096)
+def snake(name: str) -> str:
     """Return a column's name in snake_case.
 
     >>> snake("finishReason"), snake("Is-Correct")
     ('finish_reason', 'is_correct')
     """
-    return _WORD_EDGE.sub("_", str(name)).lower()
+    return _WORD_EDGE.sub("_", name).lower()
 
 
 def said(value: Any, depth: int = 0) -> Said:
@@ -152,7 +155,7 @@ def said(value: Any, depth: int = 0) -> Said:
 
 
 def _said_in_words(text: str) -> Said:
-    word = text.strip().strip(".!*[]\"'` ").casefold() if len(text) <= _MAX_WORDS else "?"
+    word = text.strip().strip(".!*[]\"'` ").casefold() if len(text) <= _LONGEST else "?"
     if word in WORDS:
         return WORDS[word]
 
@@ -188,7 +191,9 @@ def end_reason(name: str, value: Any) -> str:
         return "?" if answer == "?" else CUT if answer is (name in IS_CUT) else ""
 
     if isinstance(value, Mapping):
-        value = next((value[key] for key in ("type", "reason", "finish_reason") if isinstance(value.get(key), str)), "?")
+        value = next(
+            (value[key] for key in ("type", "reason", "finish_reason") if isinstance(value.get(key), str)), "?"
+        )
 
     if value is None or value != value or (name.startswith("stop_reason") and isinstance(value, int)):
         return ""  # vLLM's stop_reason is null or the id of the token that ended the text
@@ -200,7 +205,7 @@ def end_reason(name: str, value: Any) -> str:
 def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, str, Any]]:
     """Yield (where, name in snake_case, value) of all columns, and of those in the objects of NESTED."""
     for column, value in row.items():
-        name = snake(column)
+        name = snake(str(column))
         if nested and name in NESTED:
             if isinstance(value, str) and value.lstrip().startswith("{") and len(value) < 1 << 16:
                 try:

@@ -56,9 +56,7 @@ _VIDEO_R1 = (
     r"process\. Provide your detailed reasoning between the <think> (?:and )?</think> tags,? and then give your final "
     r"answer between the <answer> (?:and )?</answer> tags\."
 )
-_VIDEO_R1_OCR = (
-    r"Please transcribe text from the image/video clearly and provide your text answer within the <answer> </answer> tags\."
-)
+_VIDEO_R1_OCR = r"Please transcribe text from the image/video clearly and provide your text answer within the <answer> </answer> tags\."
 _MAGISTRAL = (
     r"First draft your thinking process \(inner monologue\) until you arrive at a response\. (?>.{0,400}?\[THINK\])"
     r"(?>.{0,600}?\[/THINK\])(?: ?Here, provide a self-contained response\.)?"
@@ -237,7 +235,9 @@ def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
 
 
 def _asks_for_answer(text: str) -> bool:
-    return bool(re.search("<answer>[^<]*</answer>|<answer> and </answer>|答案", text) or "answer" in _TAG.sub("", text).lower())
+    return bool(
+        re.search("<answer>[^<]*</answer>|<answer> and </answer>|答案", text) or "answer" in _TAG.sub("", text).lower()
+    )
 
 
 def _is_markup(text: str) -> bool:

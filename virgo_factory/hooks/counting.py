@@ -73,9 +73,7 @@ class Counter:
         pairs = self.template.encode_multiturn(self.tokenizer, messages, row["system"])
         pad = self.tokenizer.convert_tokens_to_ids(plugin.image_token) if images and plugin.image_token else None
         ids = [*first, *(token for pair in pairs for side in pair for token in side)]
-        context = sum(
-            len(target) for (_, target), learned in zip(pairs, row["learned"], strict=True) if not learned
-        )
+        context = sum(len(target) for (_, target), learned in zip(pairs, row["learned"], strict=True) if not learned)
         prompt = len(first) + sum(len(source) for source, _ in pairs) + context
         return prompt, ids.count(pad) if pad is not None else 0, len(ids) + bool(self.template.efficient_eos)
 
