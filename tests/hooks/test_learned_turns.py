@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from virgo_factory.thought import MARKERS, LongThought
+from virgo_factory.thought import LongThought
 
 
 IGNORE = -100
@@ -26,7 +26,10 @@ def asked(*responses, image=False, **columns):
     """Return a row; each response is (text, marks)."""
     messages = []
     for turn, (text, marks) in enumerate(responses):
-        messages += [message("user", f"{'<image>' * (image and not turn)}Question {turn}?"), message("assistant", text, **marks)]
+        messages += [
+            message("user", f"{'<image>' * (image and not turn)}Question {turn}?"),
+            message("assistant", text, **marks),
+        ]
 
     return {"messages": messages, "images": ["picture.png"] * image, **columns}
 
@@ -186,7 +189,10 @@ def test_the_entry_splits_a_conversation(load, real_processor):
     made, account = load([row], [("turns", "split")])
     assert (account["rows_in"], account["extra"], account["kept"]) == (1, 3, 4)
     for number, (turn, found) in enumerate(zip(turns, made.module["train_dataset"], strict=True)):
-        single = {"messages": [message("user", f"<image>{chr(10) * bool(number)}Question {number}?"), None], "images": ["a"]}
+        single = {
+            "messages": [message("user", f"<image>{chr(10) * bool(number)}Question {number}?"), None],
+            "images": ["a"],
+        }
         assert (found["input_ids"], found["labels"]) == expected(real_processor, single, [turn])
 
     with pytest.raises(ValueError, match="turns: 'some' in dataset_info.json. It is one of history, split"):
@@ -206,11 +212,14 @@ def test_cutting_at_the_token_limit_keeps_the_mask(load):
     made, account = load(rows, cutoff_len=75, overlong="truncate")
     masked, whole = made.module["train_dataset"]
     assert account["kept"] == 2 and masked["input_ids"] == whole["input_ids"] and len(whole["input_ids"]) == 75
-    for row, learned in ((masked, [OTHER]), (whole, [GOOD, OTHER])):
-        found = [label for label in row["labels"] if label != IGNORE]
-        assert all(label in (IGNORE, token) for label, token in zip(row["labels"], row["input_ids"], strict=True))
-        both = made.tokenizer.decode(found)
-        assert both.count(MARKERS[0][:7]) == len(learned) and (GOOD.thought in both) == (GOOD in learned)
+    first = len(made.tokenizer.encode(GOOD.render() + "<|im_end|>\n"))
+    learned = [at for at, label in enumerate(whole["labels"]) if label != IGNORE]
+    assert len(learned) > first and whole["labels"] == [
+        IGNORE if at not in learned else token for at, token in enumerate(whole["input_ids"])
+    ]
+    for at in learned[:first]:
+        assert masked["labels"][at] == IGNORE
+    assert masked["labels"][learned[first] :] == whole["labels"][learned[first] :]
 
     _, account = load(rows, cutoff_len=40, overlong="truncate")
     assert account["kept"] == 1 and account["reasons"] == {"nothing in it is marked to be learned": 1}
