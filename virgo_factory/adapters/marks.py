@@ -110,7 +110,6 @@ _LONGEST = 40
 """Characters of a value that is compared with WORDS."""
 
 
-@functools.lru_cache(4096)
 def snake(name: str) -> str:
     """Return a column's name in snake_case.
 
@@ -202,10 +201,23 @@ def end_reason(name: str, value: Any) -> str:
     return "" if word in _NOTHING else ENDS.get(word, "?")
 
 
+_ALL = RIGHT | OPPOSITE | FINISH | IS_CUT | IS_WHOLE | LEARN | LEAVE | set(SPANS)
+
+
+@functools.lru_cache(4096)
+def _mark_of(column: str) -> str:
+    """Return the name of the mark that a column is, in snake_case; "" where it is none."""
+    name = snake(column)
+    return name if name in _ALL or _ONE_OF.match(name) or name in NESTED else ""
+
+
 def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, str, Any]]:
-    """Yield (where, name in snake_case, value) of all columns, and of those in the objects of NESTED."""
+    """Yield (where, name in snake_case, value) of the columns that are marks, and of those in the objects of NESTED."""
     for column, value in row.items():
-        name = snake(str(column))
+        name = _mark_of(str(column))
+        if not name or value is None:
+            continue
+
         if nested and name in NESTED:
             if isinstance(value, str) and value.lstrip().startswith("{") and len(value) < 1 << 16:
                 try:
