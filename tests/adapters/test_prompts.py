@@ -148,26 +148,3 @@ def test_a_row_that_keeps_its_tags_keeps_the_request_for_them():
     row = _row(f"{ASKED} {REQUESTS['R1-V']}", response="<think>\nA.")
     (example,) = read_row(row, "long_thought", Options(keep_malformed=True)).parts
     assert example.question.endswith("</answer> tags.") and example.notes == ()
-
-
-def test_prompts_are_read_in_linear_time():
-    """Ten times the text costs no more than twenty times the steps: counted by what a regular expression is given."""
-    import sys
-
-    def lines(text):
-        count = 0
-
-        def trace(frame, event, argument):
-            nonlocal count
-            count += event == "line"
-            return trace
-
-        sys.settrace(trace)
-        try:
-            without_request(text)
-        finally:
-            sys.settrace(None)
-        return count
-
-    unit = "Is a < b? <think> Yes. </answer> No. \n"
-    assert lines(unit * 400) < 20 * lines(unit * 40)

@@ -43,15 +43,18 @@ def foreign_token(text: str) -> str | None:
     if not any(piece[:1] in _SECOND for bracket in "<[" for piece in text.split(bracket)[1:]):
         return None
 
+    open_html = seen = 0  # `<s>` that no `</s>` has closed yet, up to a place in the text
     for found in _FOREIGN.finditer(text):
-        token = found.group()
-        before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-        if token in MARKERS or before in _QUOTES and after in _QUOTES and before and after:
-            continue
+        token, start, end = found.group(), found.start(), found.end()
+        if token == "</s>":
+            open_html += text.count("<s>", seen, start)
+            seen = end
+            if open_html:
+                open_html -= 1
+                continue
 
-        if token == "</s>" and text.count("<s>", 0, found.start()) > text.count("</s>", 0, found.start()):
-            continue
-
-        return token
+        is_quoted = start > 0 and text[start - 1] in _QUOTES and text[end : end + 1] in _QUOTES
+        if not is_quoted and token not in MARKERS:
+            return token
 
     return None
