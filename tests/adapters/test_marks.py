@@ -288,24 +288,28 @@ def test_a_preference_pair_is_learned_by_its_chosen_response(row, expected):
 OTHER = "<think>\nB, or rather A: it is larger than B.\n</think>\n\nIt is \\boxed{A}."
 
 
+SEVERAL_MARKS = [
+    {"correctness_math_verify": [False, True]}, {"correctness_math_verify": [0.0, 1.0]},
+    {"correctness_math_verify": ["False", "True"]}, {"correctness_llama": ["no", "yes"]},
+    {"correctness_math_verify": [False, False], "correctness_llama": [False, True]}, {"is_correct": [0, 1]},
+    {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
+    {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
+    {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
+    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "marks",
+    ("column", "marks"),
     [
-        {"correctness_math_verify": [False, True]}, {"correctness_math_verify": [0.0, 1.0]},
-        {"correctness_math_verify": ["False", "True"]}, {"correctness_llama": ["no", "yes"]},
-        {"correctness_math_verify": [False, False], "correctness_llama": [False, True]}, {"is_correct": [0, 1]},
-        {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
-        {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
-        {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
-        {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+        (column, marks)
+        for column in ("generations", "responses", "response", "completions")
+        for marks in SEVERAL_MARKS
+        if (column, "score" in marks) != ("response", True)  # the layout of D_SD, which has the four markers
     ],
     ids=str,
-)  # fmt: skip
-@pytest.mark.parametrize("column", ["generations", "responses", "response", "completions"])
+)
 def test_of_several_responses_the_one_that_is_right_and_whole_is_chosen(column, marks):
-    if column == "response" and "score" in marks:
-        pytest.skip("the layout of D_SD, which has the four markers")
-
     example = read({"question": "Which?", column: [THINK, OTHER], **marks})
     assert example.response.thought.startswith("B, or rather A")
 

@@ -9,21 +9,23 @@ import re
 from virgo_factory.thought import MARKERS
 
 
-_NAMES = (
-    "</s>",  # Llama 2, Mistral
-    "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]",
-    "<start_of_turn>", "<end_of_turn>", "<eos>", "<bos>",  # Gemma
-    "[gMASK]", "<sop>", "<eop>",  # ChatGLM
-    "<end_of_utterance>", "<end_of_sentence>", "<beginning_of_sentence>", "<eoa>", "<eoh>", "<eot>", "<eom>",
-    "[e~[", "]~b]", "]~!b[",  # MiniMax
-)  # fmt: skip
-_FORMS = (
-    r"<\|[A-Za-z][A-Za-z0-9_ ]{2,39}\|>",  # Llama 3 and 4, Phi, GLM, gpt-oss, Cohere, Kimi, Yi, Granite, ...
-    r"<｜[^｜<>\n]{1,39}｜>",  # DeepSeek
-    r"\[UNUSED_TOKEN_\d+\]|<reserved_\d+>",  # InternLM, Baichuan
+_ANGLED = (
+    r"\|[A-Za-z][A-Za-z0-9_ ]{2,39}\|>",  # Llama 3 and 4, Phi, GLM, gpt-oss, Cohere, Kimi, Yi, Granite, ...
+    r"｜[^｜<>\n]{1,39}｜>",  # DeepSeek
+    r"/s>",  # Llama 2, Mistral
+    r"</?SYS>>",
+    r"(?:start|end)_of_turn>|[eb]os>",  # Gemma
+    r"[se]op>",  # ChatGLM
+    r"end_of_utterance>|(?:end|beginning)_of_sentence>",  # Idefics, MiniMax
+    r"eo[ahtm]>|reserved_\d+>",  # InternLM, Baichuan
 )
-# Each alternative begins with a fixed character, which lets `re` skip the rest of a long text quickly.
-_FOREIGN = re.compile("|".join([*map(re.escape, _NAMES), *_FORMS]))
+_SQUARE = (
+    r"/?INST\]|/?SYSTEM_PROMPT\]|AVAILABLE_TOOLS\]",  # Mistral
+    r"gMASK\]|UNUSED_TOKEN_\d+\]",  # ChatGLM, InternLM
+)
+_FOREIGN = re.compile(rf"<(?:{'|'.join(_ANGLED)})|\[(?:{'|'.join(_SQUARE)})")
+_SECOND = frozenset("|｜/SbegrsIAU")
+"""What may stand behind the bracket of a token (of `<<SYS>>`, behind the second one)."""
 _QUOTES = frozenset("`\"'“”‘’「」")
 
 
@@ -37,15 +39,22 @@ def foreign_token(text: str) -> str | None:
     ... )
     ('<|eot_id|>', None, None)
     """
+    # Most texts have few brackets, which `split` finds in a tenth of the time of a regular expression.
+    if not any(piece[:1] in _SECOND for bracket in "<[" for piece in text.split(bracket)[1:]):
+        return None
+
+    open_html = seen = 0  # `<s>` that no `</s>` has closed yet, up to a place in the text
     for found in _FOREIGN.finditer(text):
-        token = found.group()
-        before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-        if token in MARKERS or before in _QUOTES and after in _QUOTES and before and after:
-            continue
+        token, start, end = found.group(), found.start(), found.end()
+        if token == "</s>":
+            open_html += text.count("<s>", seen, start)
+            seen = end
+            if open_html:
+                open_html -= 1
+                continue
 
-        if token == "</s>" and text.count("<s>", 0, found.start()) > text.count("</s>", 0, found.start()):
-            continue
-
-        return token
+        is_quoted = start > 0 and text[start - 1] in _QUOTES and text[end : end + 1] in _QUOTES
+        if not is_quoted and token not in MARKERS:
+            return token
 
     return None

@@ -6,6 +6,7 @@ is never guessed: where it may mean "wrong" or "cut" the row is kept with a note
 where it may mean "do not learn this" the row is rejected.
 """
 
+import functools
 import json
 import re
 import reprlib
@@ -105,16 +106,17 @@ NESTED = frozenset({
 """Columns of objects in which rows carry such marks: one level deep, also as JSON text."""
 
 _WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
-_MAX_WORDS = 40
+_LONGEST = 40
+"""Characters of a value that is compared with WORDS."""
 
 
-def snake(name: Any) -> str:
+def snake(name: str) -> str:
     """Return a column's name in snake_case.
 
     >>> snake("finishReason"), snake("Is-Correct")
     ('finish_reason', 'is_correct')
     """
-    return _WORD_EDGE.sub("_", str(name)).lower()
+    return _WORD_EDGE.sub("_", name).lower()
 
 
 def said(value: Any, depth: int = 0) -> Said:
@@ -152,7 +154,7 @@ def said(value: Any, depth: int = 0) -> Said:
 
 
 def _said_in_words(text: str) -> Said:
-    word = text.strip().strip(".!*[]\"'` ").casefold() if len(text) <= _MAX_WORDS else "?"
+    word = text.strip().strip(".!*[]\"'` ").casefold() if len(text) <= _LONGEST else "?"
     if word in WORDS:
         return WORDS[word]
 
@@ -199,10 +201,23 @@ def end_reason(name: str, value: Any) -> str:
     return "" if word in _NOTHING else ENDS.get(word, "?")
 
 
+_ALL = RIGHT | OPPOSITE | FINISH | IS_CUT | IS_WHOLE | LEARN | LEAVE | set(SPANS)
+
+
+@functools.lru_cache(4096)
+def _mark_of(column: str) -> str:
+    """Return the name of the mark that a column is, in snake_case; "" where it is none."""
+    name = snake(column)
+    return name if name in _ALL or _ONE_OF.match(name) or name in NESTED else ""
+
+
 def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, str, Any]]:
-    """Yield (where, name in snake_case, value) of all columns, and of those in the objects of NESTED."""
+    """Yield (where, name in snake_case, value) of the columns that are marks, and of those in the objects of NESTED."""
     for column, value in row.items():
-        name = snake(column)
+        name = _mark_of(str(column))
+        if not name or value is None:
+            continue
+
         if nested and name in NESTED:
             if isinstance(value, str) and value.lstrip().startswith("{") and len(value) < 1 << 16:
                 try:

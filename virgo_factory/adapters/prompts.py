@@ -100,7 +100,8 @@ _FENCE = re.compile(r"```[\s\S]*?(?:```|\Z)")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs)\.(?=[\s,;:)])|^[ \t]*\d+\.(?=\s)", re.MULTILINE)
 _END = re.compile(r"[.!?](?=[\s\"')*]|$)[\"')*]*|\.(?=[A-Z][a-z])|[。！？]|\n+|<image>")
 _PARENTHESES = re.compile(r"[(（][^()（）]{0,100}[)）]")
-_BOXED = re.compile(r"\\+boxed\s*(?:\{[^{}]*\})?")
+_SPACES = re.compile(r"\s*")
+_BOXED = re.compile(r"\\boxed\s*(?:\{[^{}]*\})?")
 _LATIN = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 
@@ -164,18 +165,14 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
     'Put the final answer in \\boxed{}. What is 1 + 1?'
     """
     left = text
-    for pattern in _FIXED:
-        while found := pattern.search(left):
-            left = _cut(left, found.start(), found.end())
+    for pattern in (*_FIXED, None, _SWITCH):
+        if pattern is None:
+            cuts = _requests(left, bool(_THINKS.search(text)))
+        else:
+            cuts = [(*found.span(), "") for found in pattern.finditer(left)]
 
-    left = _without_sentences(left, bool(_THINKS.search(text)))
-    while found := _SWITCH.search(left):
-        left = _cut(left, found.start(), found.end())
+        left = _cut(left, cuts) if cuts else left
 
-    if left == text:
-        return text
-
-    left = left.strip()
     return left if may_be_empty or left.replace(IMAGE, "").strip() else text
 
 
@@ -196,28 +193,27 @@ def asks_for_tags(text: str) -> str:
     return " ".join(text[start : found.end() + 80].split())[:160]
 
 
-def _without_sentences(text: str, has_thinks: bool) -> str:
+def _requests(text: str, has_thinks: bool) -> list[tuple[int, int, str]]:
+    """Return the sentences of a text that ask for tags, as `_cut` takes them."""
     if not _TAG.search(text):
-        return text
+        return []
 
     sentences = _sentences(text)
     is_markup = _is_markup(text)
-    cuts: list[tuple[int, int, str]] = []
+    boxes = len(_BOXED.findall(text))
+    cuts = []
     for number, (start, end) in enumerate(sentences):
         sentence = text[start:end]
         if not _is_request(sentence, has_thinks, is_markup):
             continue
 
-        if number and _MONOLOGUE.fullmatch(before := text[slice(*sentences[number - 1])].strip()):
-            start = text.index(before, sentences[number - 1][0])
+        if number and _MONOLOGUE.fullmatch(text[slice(*sentences[number - 1])].strip()):
+            start = sentences[number - 1][0]
 
-        is_boxed = _BOXED.search(sentence) and not _BOXED.search(text[:start] + text[end:])
-        cuts.append((start, end, "Put the final answer in \\boxed{}." if is_boxed else ""))
+        own = len(_BOXED.findall(sentence))
+        cuts.append((start, end, "Put the final answer in \\boxed{}." if own and own == boxes else ""))
 
-    for start, end, instead in reversed(cuts):
-        text = _cut(text, start, end, instead)
-
-    return text
+    return cuts
 
 
 def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
@@ -271,23 +267,36 @@ def _sentences(text: str) -> list[tuple[int, int]]:
         else:
             pieces.append(piece)
 
-    return [piece for piece in pieces if "\x00" not in _hidden(text, _FENCE)[slice(*piece)]]
+    code = _hidden(text, _FENCE)
+    return [piece for piece in pieces if "\x00" not in code[slice(*piece)]]
 
 
 def _continues(before: str, piece: str) -> bool:
     """Whether a piece is nothing but a pattern of tags, which the sentence before it has announced."""
-    if not _TAG.search(piece) or re.search(r"\w", _TAG.sub("", _SPAN.sub("", piece))):
+    if len(before) > 2000 or not _TAG.search(piece) or re.search(r"\w", _TAG.sub("", _SPAN.sub("", piece))):
         return False
 
     return bool(_TAG.search(before)) or before.rstrip().endswith((":", "：", "format", "template"))
 
 
-def _cut(text: str, start: int, end: int, instead: str = "") -> str:
-    """Return a text without a stretch; what stood around it is parted by the widest of the gaps on both sides."""
-    before, after = text[:start].rstrip(), text[end:].lstrip()
-    gaps = [text[len(before) : start], text[end : len(text) - len(after)], text[start:end][-1:]]
-    gap = next((gap for gap in ("\n\n", "\n") if any(gap in found for found in gaps)), " ")
-    if before.endswith(IMAGE) and not text[len(before) : start]:
-        return before + instead + (gap if instead and after else "") + after
+def _cut(text: str, cuts: list[tuple[int, int, str]]) -> str:
+    """Return a text without some stretches; what stood around one is parted by the widest of the gaps there.
 
-    return gap.join(filter(None, (before, instead, after)))
+    Args:
+        text: the text.
+        cuts: where each stretch begins and ends, in rising order, and what is put into its place.
+    """
+    kept, start = [], 0
+    for begin, end, instead in cuts:
+        before, start = text[start:begin], end
+        spaces = (before[len(before.rstrip()) :], text[begin:end][-1:], _SPACES.match(text, end).group())
+        gap = next((gap for gap in ("\n\n", "\n") if any(gap in space for space in spaces)), " ")
+        kept += [before.strip(), "" if before.endswith(IMAGE) else gap, *([instead, gap] if instead else [])]
+
+    kept.append(text[start:].strip())
+    left: list[str] = []
+    for piece in kept:  # no gap at an edge, nor behind another
+        if piece and (piece.strip() or left and left[-1].strip()):
+            left.append(piece)
+
+    return "".join(left).strip()

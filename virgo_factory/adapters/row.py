@@ -271,8 +271,9 @@ def _check_response(place: str, response: LongThought | str, question: str) -> N
         raise RejectedRow(f"control token in the {place}", IMAGE)
 
     _check_text(place, text)
-    if found := foreign_token(text):
-        raise RejectedRow("a control token of another model in the response", found)
+    for part in (text,) if isinstance(response, str) else (response.thought, response.solution):
+        if found := foreign_token(part):
+            raise RejectedRow("a control token of another model in the response", found)
 
     if isinstance(response, LongThought):
         asked = question.replace(IMAGE, "").strip()
