@@ -6,9 +6,9 @@ from typing import Any
 from virgo_factory.adapters import long_thought, virgo_dqvq, virgo_dsd, virgo_dt
 from virgo_factory.adapters.messages import MESSAGE_COLUMNS
 from virgo_factory.adapters.options import REQUIRED, Options, options_of
+from virgo_factory.adapters.pictures import with_pictures
 from virgo_factory.adapters.question_response import RESPONSE_COLUMNS
 from virgo_factory.adapters.row import (
-    IMAGE_COLUMNS,
     QUESTION_COLUMNS,
     Reading,
     RejectedRow,
@@ -45,7 +45,8 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         if not isinstance(row, Mapping):
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
 
-        found = adapter(_with_columns(row, options.columns), options)
+        row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        found = adapter(row, options)
     except RejectedRow as error:
         return Reading(named, (bare(error),))
 
@@ -58,7 +59,6 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 _TARGETS = {
     # LLaMA-Factory's name: the name under which adapters look for it, and others that must not win over it
     "messages": ("messages", MESSAGE_COLUMNS),
-    "images": ("images", IMAGE_COLUMNS),
     "prompt": ("question", QUESTION_COLUMNS),
     "response": ("response", RESPONSE_COLUMNS),
 }
@@ -68,6 +68,9 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
     """Return the row with plain values, and with the columns that dataset_info.json names where adapters find them."""
     row = {name: plain(value) for name, value in row.items()}
     for name, column in columns.items():
+        if name == "images":  # pictures.py reads it
+            continue
+
         if column not in row and name in REQUIRED:
             raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(row)}")
 
