@@ -9,7 +9,7 @@ from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.example import IMAGE
 
 
-_EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|pad|content|context))?"
+_EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|content|context))?"
 TAG = re.compile(
     rf"<image>\s*(?P<inner>[^\s<>][^<>\n]{{0,300}}\.(?:{'|'.join(SUFFIXES)}))\s*</image>"
     r"|(?P<literal>(?-i:<image>))"
@@ -25,7 +25,7 @@ TAG = re.compile(
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
 
 _OTHER_TAG = re.compile(
-    r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token|pad))\|?>|<\|(?P<bare>video|audio)\|>"
+    r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
     r"|<(?P<upper>VIDEO|AUDIO|Video|Audio)>"
 )
 _MARKUP = re.compile(
