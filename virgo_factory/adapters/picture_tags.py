@@ -24,6 +24,9 @@ TAG = re.compile(
 )
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
 
+_MAY_BE = re.compile(r"[<\[{](?:\|?[iI][mM]|\|?[pP]|\|?[fF]ig|\|?FIG|\|vision|start_of)|!\[")
+"""Begins every TAG: a tenth of the time on the many texts without one."""
+
 _OTHER_TAG = re.compile(
     r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
     r"|<(?P<upper>VIDEO|AUDIO|Video|Audio)>"
@@ -42,12 +45,7 @@ def place_pictures(texts: list[str], found: Pictures, inside: int) -> tuple[Pict
         found: the row's pictures.
         inside: places that the messages hold as items.
     """
-    tags = [
-        (at, tag)
-        for at, text in enumerate(texts)
-        if "<" in text or "[" in text or "{" in text
-        for tag in TAG.finditer(text)
-    ]
+    tags = [(at, tag) for at, text in enumerate(texts) if _MAY_BE.search(text) for tag in TAG.finditer(text)]
     for text in texts:
         if other := _OTHER_TAG.search(text) if "<" in text else None:
             kind = (other["kind"] or other["bare"] or other["upper"]).lower()
