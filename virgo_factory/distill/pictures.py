@@ -13,8 +13,8 @@ from PIL import Image
 
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.datasets.images import inspect
+from virgo_factory.datasets.look import as_seen, is_as_seen
 from virgo_factory.datasets.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.datasets.page import on_white
 
 
 IMAGES = "images"
@@ -47,8 +47,7 @@ def store_picture(
 ) -> StoredPicture:
     """Store a picture below `folder`/images and return where.
 
-    RGB in PNG or JPEG keeps its bytes; whatever else becomes RGB in PNG, laid on white where it is transparent, since
-    training would make transparent places black.
+    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (datasets/look.py).
 
     Args:
         picture: a path below `media_dir`, or bytes; None where the source has none.
@@ -87,8 +86,8 @@ def store_picture(
         warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at
         try:
             with Image.open(io.BytesIO(content)) as opened:
-                as_it_is = kind in ("PNG", "JPEG") and opened.mode == "RGB" and "transparency" not in opened.info
-                pixels = on_white(opened)
+                as_it_is = kind in ("PNG", "JPEG") and is_as_seen(opened)
+                pixels = as_seen(opened)
         except Exception as error:  # decoders raise anything; a JPEG was looked at in an eighth of its size only
             raise RejectedRow("image unreadable", str(error)[:300]) from None
 
@@ -155,7 +154,7 @@ def _digest_of(value: str | bytes, folder: Path) -> bytes | None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Image.open(found if isinstance(found, str) else io.BytesIO(found)) as opened:
-                    return _pixel_digest(on_white(opened))
+                    return _pixel_digest(as_seen(opened))
         except Exception:  # BadMedia, and whatever decoders raise on broken bytes
             continue
 

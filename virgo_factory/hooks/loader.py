@@ -37,6 +37,7 @@ from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.reader import SUFFIXES, read_rows
+from virgo_factory.hooks import pictures
 from virgo_factory.hooks.converter import (
     ALIGNED_FEATURES,
     NUMBER_COLUMN,
@@ -48,7 +49,7 @@ from virgo_factory.hooks.converter import (
 from virgo_factory.hooks.look_ahead import tell_ahead
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
-from virgo_factory.hooks.template import is_ours
+from virgo_factory.hooks.template import BASES, is_ours
 
 
 RELIES_ON = {
@@ -380,6 +381,7 @@ def _accounting(stock: Any) -> Any:
     """Run LLaMA-Factory's get_dataset, then print, store and act on the account, before the model is loaded."""
 
     def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
+        pictures.mark(template, wanted=getattr(data_args, "virgo_used", False) or data_args.template in BASES)
         if not getattr(data_args, "virgo_used", False):
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 
