@@ -224,19 +224,26 @@ IMAGES = {
         "{folder}/secret.png",
         ["image outside media_dir", "To read them: media_dir: {folder}"],
     ),
-    "parent folder": ("../secret.png", ["image outside media_dir", "leads out of media_dir", "Copy the images below"]),
-    "symlink out of the folder": ("link.png", ["image outside media_dir", "link.png leads out of media_dir"]),
+    "parent folder": (
+        "../secret.png",
+        ["image outside media_dir", "leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"],
+    ),
+    "symlink out of the folder": (
+        "link.png",
+        ["image outside media_dir", "link.png leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"],
+    ),
     "URL": (
         "https://example.org/a.png",
         ["image is a URL", "is not fetched, since training uses no network", "give their paths"],
     ),
-    "bare base64": ("{base64}", ["image missing"]),
+    "bare base64": ("{base64}", None),
+    "file URL": ("file://{folder}/media/good.png", None),
     "bomb": ("bomb.png", ["image too large to decode", "900,000,000 pixels by its header, not decoded", "Shrink it"]),
     "truncated JPEG": ("cut.jpg", ["image cut off or damaged", "truncated", "Fetch the file again"]),
     "truncated PNG": ("cut.png", ["image cut off or damaged", "Fetch the file again"]),
     "text": ("text.png", ["image not readable", "is not an image that Pillow knows", "Replace the file"]),
     "number": (7, ["image is int", "expected a path"]),
-    "null": ([None], ["expected a path"]),
+    "null": ([None], ["1 <image> and 0 images"]),
 }
 
 

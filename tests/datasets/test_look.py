@@ -53,10 +53,16 @@ def transparent(mode):
 CLEAR = [
     ("RGBA", opened(transparent("RGBA"))),
     ("LA", opened(transparent("LA"))),
-    ("a palette", opened(transparent("RGBA").quantize(2), transparency=transparent("RGBA").quantize(2).getpixel((0, 0)))),
+    (
+        "a palette",
+        opened(transparent("RGBA").quantize(2), transparency=transparent("RGBA").quantize(2).getpixel((0, 0))),
+    ),
     ("WebP", opened(transparent("RGBA"), "WEBP", lossless=True)),
     ("one gray value", opened(Image.fromarray(gray(7, 0)), transparency=7)),
-    ("one colour", opened(Image.fromarray(np.array([[[1, 2, 3], [0, 0, 0]]], dtype=np.uint8)), transparency=(1, 2, 3))),
+    (
+        "one colour",
+        opened(Image.fromarray(np.array([[[1, 2, 3], [0, 0, 0]]], dtype=np.uint8)), transparency=(1, 2, 3)),
+    ),
     ("one value of 16 bits", opened(Image.fromarray(gray(9, 0, dtype=np.uint16)), transparency=9)),
 ]
 
@@ -101,7 +107,9 @@ def test_other_modes_are_turned_to_rgb_as_before(mode):
 
 def test_of_several_frames_the_first_is_seen():
     buffer = io.BytesIO()
-    Image.new("RGB", (2, 2), "red").save(buffer, "GIF", save_all=True, append_images=[Image.new("RGB", (2, 2), "blue")])
+    Image.new("RGB", (2, 2), "red").save(
+        buffer, "GIF", save_all=True, append_images=[Image.new("RGB", (2, 2), "blue")]
+    )
     picture = Image.open(buffer)
     picture.seek(1)
     assert as_seen(picture).getpixel((0, 0)) == (255, 0, 0) and not inspect(buffer.getvalue(), ".").findings == ()

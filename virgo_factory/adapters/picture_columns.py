@@ -263,8 +263,8 @@ def flat(value: Any, depth: int = 8) -> list[Any]:
         return [value.strip()]
 
     if isinstance(value, list | tuple):
-        if all(type(part) is int for part in value):
-            if len(value) > 8 and all(0 <= part < 256 for part in value) and bytes(value[:8]).startswith(MAGIC):
+        if (len(value) > 8 or depth < 8) and all(type(part) is int for part in value):
+            if all(0 <= part < 256 for part in value) and bytes(value[:8]).startswith(MAGIC):
                 return [bytes(value)]
 
             raise RejectedRow("image not understood", "a list of numbers; expected paths or the bytes of a file")

@@ -39,7 +39,7 @@ KINDS = {
     ),
     "image_outside_media_dir": (
         "image outside media_dir",
-        "Copy the images below media_dir, or set --media-dir (media_dir: in the recipe) to a folder above them.",
+        "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir.",
     ),
     "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
     "image_truncated": ("image cut off or damaged", "Fetch the file again."),

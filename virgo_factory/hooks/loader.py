@@ -514,7 +514,7 @@ def check_accounts(accounts: list[DatasetAccount], data_args: Any) -> None:
 def _media_remedy(account: DatasetAccount, data_args: Any) -> str | None:
     """Return what to do about dropped rows with absolute paths outside media_dir; None where there are none."""
     details = [row.detail for row in account.dropped_rows if row.reason == OUTSIDE_MEDIA]
-    return outside_remedy((detail.partition(" is outside ")[0] for detail in details), str(data_args.media_dir))
+    return outside_remedy(details, str(data_args.media_dir))
 
 
 def _is_error(row: DroppedRow, data_args: Any) -> bool:
