@@ -183,7 +183,7 @@ def test_a_byte_order_mark_is_no_error(run):
     [
         (b"", "rows.jsonl: no rows in the file."),
         (json.dumps(_row()).encode("utf-16"), "rows.jsonl: not UTF-8, but UTF-16"),
-        (b"\x1f\x8b\x08\x00abcdef", "rows.jsonl: not UTF-8, but compressed (gzip). Unpack it first."),
+        (b"\x1f\x8b\x08\x00abcdef", "rows.jsonl:1  the packed file breaks off or is damaged here"),
     ],
 )
 def test_files_that_are_no_rows(content, message, run):
