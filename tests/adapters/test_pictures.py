@@ -96,7 +96,7 @@ def test_a_column_that_says_what_it_is(row, picture):
 
 BLANK = [
     None, "", " ", [], [""], [None], [[]], [[None]], {}, "[]", "[null]", "null", "None", "nan", "NaN", "N/A", float("nan"),
-    {"bytes": None, "path": None}, [{"bytes": None, "path": None}], {"bytes": b"", "path": ""}, False, b"",
+    {"bytes": None, "path": None}, [{"bytes": None, "path": None}], {"bytes": None, "path": ""}, False,
 ]  # fmt: skip
 
 

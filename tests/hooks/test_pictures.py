@@ -26,7 +26,7 @@ def pictures(tmp_path):
     rgb.save(tmp_path / "plain.png")
     rgb.save(tmp_path / "turned.jpg", exif=exif)
     clear.save(tmp_path / "clear.png")
-    Image.fromarray(noise[..., :2], "LA").save(tmp_path / "clear_gray.png")
+    Image.merge("LA", clear.split()[:2]).save(tmp_path / "clear_gray.png")
     rgb.quantize(16).save(tmp_path / "palette.png", transparency=3)
     Image.fromarray(gray16).save(tmp_path / "gray16.png")
     Image.fromarray(noise[..., 0].astype(np.float32) / 255).save(tmp_path / "float.tiff")

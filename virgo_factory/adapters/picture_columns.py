@@ -98,9 +98,6 @@ def is_blank(value: Any, depth: int = 8) -> bool:
     if isinstance(value, str):
         return len(value) < 40 and (value.strip().lower() in BLANK_TEXTS)
 
-    if isinstance(value, bytes | bytearray):
-        return not value
-
     if isinstance(value, Mapping):
         return depth > 0 and all(is_blank(part, depth - 1) for name, part in value.items() if name != "type")
 
