@@ -222,7 +222,7 @@ IMAGES = {
     "missing": ("gone.png", ["image missing", "no file", "Set --media-dir"]),
     "absolute path elsewhere": (
         "{folder}/secret.png",
-        ["image outside media_dir", "To read them: media_dir: {folder}"],
+        ["image outside media_dir", "To read only them: media_dir: {folder}"],
     ),
     "parent folder": (
         "../secret.png",

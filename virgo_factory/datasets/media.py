@@ -283,8 +283,8 @@ def outside_remedy(images: Iterable[str], media_dir: str) -> str | None:
     count = f"{len(folders)} image{'s' if len(folders) > 1 else ''}"
     if os.path.isdir(common) and common != os.path.sep:
         return (
-            f"{count} below {common}, media_dir is {media_dir}. To read them: media_dir: {common}"
-            f", or {ROOTS_VARIABLE}={common} where other paths start from {media_dir}"
+            f"{count} below {common}, media_dir is {media_dir}. To read them beside paths that start from there: "
+            f"{ROOTS_VARIABLE}={common}. To read only them: media_dir: {common}"
         )
 
     return (
