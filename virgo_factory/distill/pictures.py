@@ -1,5 +1,6 @@
 """A question's picture: opened, decoded, and stored once by its content, so that a folder of questions is complete."""
 
+import contextlib
 import hashlib
 import io
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from virgo_factory.adapters.picture_columns import names_pictures, picture_values
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.datasets.images import inspect
 from virgo_factory.datasets.look import as_seen, is_as_seen
@@ -21,7 +23,6 @@ IMAGES = "images"
 """Folder of the pictures beside questions.jsonl."""
 
 _KNOWN = 10_000
-_COLUMN = re.compile(r"(?:decoded_)?(?:image|img)s?(?:_path|_\d+)?", re.IGNORECASE)
 _STORED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{32}\.[a-z]+(?:\.\d+\.partial)?")
 
 
@@ -125,7 +126,7 @@ def remove_others(folder: Path, kept: set[str]) -> None:
 def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
     """Return the pixel digests of a benchmark's pictures, and how many that its rows name could not be opened.
 
-    Pictures are looked for in columns such as `image`, `images`, `image_1` or `decoded_image`: bytes of a Parquet file, or
+    Pictures are looked for in columns that are named like them (adapters/picture_columns.py): bytes of a Parquet file, or
     paths from the folder of the file or from `images/` in it.
     """
     digests: set[bytes] = set()
@@ -168,7 +169,7 @@ def _values(path: Path) -> Iterator[str | bytes]:
         import pyarrow.parquet
 
         file = pyarrow.parquet.ParquetFile(path)
-        names = [name for name in file.schema_arrow.names if _COLUMN.fullmatch(name)]
+        names = [name for name in file.schema_arrow.names if names_pictures(name)]
         for batch in file.iter_batches(32, columns=names) if names else ():
             for row in batch.to_pylist():
                 yield from _in_row(row)
@@ -184,11 +185,8 @@ def _values(path: Path) -> Iterator[str | bytes]:
 
 
 def _in_row(row: Mapping[str, Any]) -> Iterator[str | bytes]:
-    for name, value in row.items():
-        if not _COLUMN.fullmatch(str(name)):
-            continue
-
-        for part in value if isinstance(value, list) else [value]:
-            part = (part.get("bytes") or part.get("path")) if isinstance(part, Mapping) else part
-            if isinstance(part, str | bytes) and part:
-                yield part
+    with contextlib.suppress(RejectedRow):  # a column of numbers
+        for value in picture_values(row):
+            value = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
+            if isinstance(value, str | bytes) and value:
+                yield value
