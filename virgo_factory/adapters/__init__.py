@@ -7,10 +7,10 @@ from virgo_factory.adapters import chat, long_thought, tags, thought_columns, vi
 from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.messages import MESSAGE_COLUMNS
 from virgo_factory.adapters.options import REQUIRED, Options, options_of
+from virgo_factory.adapters.pictures import with_pictures
 from virgo_factory.adapters.prompts import without_requests
 from virgo_factory.adapters.question_response import RESPONSE_COLUMNS
 from virgo_factory.adapters.row import (
-    IMAGE_COLUMNS,
     QUESTION_COLUMNS,
     Reading,
     RejectedRow,
@@ -61,7 +61,8 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         if not isinstance(row, Mapping):
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
 
-        found = adapter(_with_columns(row, options.columns), options)
+        row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        found = adapter(row, options)
     except RejectedRow as error:
         return Reading(named, (bare(error),))
 
@@ -81,7 +82,6 @@ def _plainly_asked(part: Example | RejectedRow) -> Example | RejectedRow:
 _TARGETS = {
     # name in `columns`: the name under which adapters look for it, and others that must not win over it
     "messages": ("messages", MESSAGE_COLUMNS),
-    "images": ("images", IMAGE_COLUMNS),
     "prompt": ("question", QUESTION_COLUMNS),
     "question": ("question", QUESTION_COLUMNS),
     "response": ("response", RESPONSE_COLUMNS),
@@ -93,6 +93,9 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
     given = {name: plain(value) for name, value in row.items()}
     row = given
     for name, column in columns.items():
+        if name == "images":  # pictures.py reads it
+            continue
+
         if column not in given and name in REQUIRED:
             raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(given)}")
 

@@ -6,7 +6,6 @@ sorting takes, and 20 findings of a kind; with `near` 250 bytes a row more, with
 
 import contextlib
 import hashlib
-import os
 import re
 from array import array
 from collections import Counter
@@ -175,9 +174,8 @@ def _media_remedy(kind: Kind, sources: Sequence[Source]) -> str:
     """Return the line that makes the images readable, if the paths have a folder in common."""
     media_dir = next(source.media_dir for source in sources if source.name == kind.shown[0].dataset)
     details = [re.sub(r"^image \d+ of \d+: ", "", found.detail) for found in kind.shown]
-    paths = [detail.partition(" is outside media_dir")[0] for detail in details if os.path.isabs(detail)]
-    remedy = outside_remedy(paths, str(media_dir)) or kind.remedy
-    return re.sub(r"^\d+ images", f"The first {len(paths)} are", remedy) if kind.count > len(paths) else remedy
+    remedy = outside_remedy(details, str(media_dir)) or kind.remedy
+    return re.sub(r"^\d+ images?", f"The first {len(details)}", remedy) if kind.count > len(details) else remedy
 
 
 class _Ledger:

@@ -10,7 +10,8 @@ class Finding:
 
     Attributes:
         code: short stable name of the kind, by which findings are counted.
-        severity: an `error` cannot be trained on as it is; a `warning` deserves a look; a `note` is counted only.
+        severity: an `error` cannot be trained on as it is; a `warning` deserves a look; a `note` is counted, and says what
+            is done with it.
         detail: what is particular to this row; may be empty.
     """
 

@@ -59,7 +59,7 @@ KINDS = {
     ),
     "image_outside_media_dir": (
         "image outside media_dir",
-        "Copy the images below media_dir, or set --media-dir (media_dir: in the recipe) to a folder above them.",
+        "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir.",
     ),
     "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
     "image_truncated": ("image cut off or damaged", "Fetch the file again."),
@@ -68,6 +68,16 @@ KINDS = {
     "image_huge": ("image far larger than image_max_pixels", "Shrink it once: training decodes it in every epoch."),
     "image_animated": ("image with several frames", "Save the frame that is meant as PNG or JPEG."),
     "image_cmyk": ("image in CMYK", "Convert it to RGB."),
+    "image_invisible": (
+        "image with nothing to be seen on white",
+        "Save it on a ground that its lines stand out from.",
+    ),
+    "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
+    "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
+    "image_turned": (
+        "image turned by its EXIF",
+        "Nothing to do: it is turned upright, in training and everywhere else.",
+    ),
     "image_ratio": ("image too long and narrow", "Cut it, or put it on a wider ground."),
     "benchmark_overlap": ("shares 8 words in a row with a benchmark question", "Look at it: often a common phrase."),
 }
@@ -143,11 +153,11 @@ class Findings:
             self._file.write(f"{json.dumps(found.to_json(), ensure_ascii=False)}\n")
 
     def ranked(self) -> list[Kind]:
-        """Return the kinds, most important first: errors by count, then warnings in the order of KINDS."""
+        """Return the kinds, most important first: errors by count, then warnings and then notes in the order of KINDS."""
         order = {code: number for number, code in enumerate(KINDS)}
 
-        def rank(kind: Kind) -> tuple[bool, int, int, str]:
-            is_warning = kind.severity != "error"
+        def rank(kind: Kind) -> tuple[int, int, int, str]:
+            is_warning = ("error", "warning", "note").index(kind.severity)
             return is_warning, order.get(kind.code, 0) if is_warning else 0, -kind.count, kind.remedy
 
         return sorted(self.kinds.values(), key=rank)

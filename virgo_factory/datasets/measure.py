@@ -19,7 +19,7 @@ from virgo_factory.datasets.fingerprint import file_hash
 from virgo_factory.datasets.measuring import NOT_JSON, Measurer, Part
 from virgo_factory.datasets.memory import Memory, cache_folder
 from virgo_factory.datasets.pool import Task, run_tasks
-from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of
+from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of, suffix_of
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import is_known_template
 
@@ -173,7 +173,7 @@ def _tasks(sources: list[Source], memories: list[list[Memory]]) -> Iterator[Task
 
 def _chunks(file: Path, memory: Memory) -> Iterator[Chunk]:
     """Yield the chunks of a file; where a JSON list is cut is remembered, since only decoding all of it tells."""
-    if not is_list(file):
+    if suffix_of(file) != file.suffix or not is_list(file):  # of a packed file chunks hold the content
         yield from cut_file(file)
         return
 

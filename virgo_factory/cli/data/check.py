@@ -130,7 +130,7 @@ def _print_kind(console: "Console", kind: "Kind", width: int, show: int, remedy:
     details = {found.detail for found in shown} - {""}
     same = _one_line(details.pop()) if len(details) == 1 and len(shown) > 1 else ""
     words = _one_line(f"{kind.words}: {same}" if same else kind.words)
-    style = "bold red" if kind.severity == "error" else "bold yellow"
+    style = {"error": "bold red", "warning": "bold yellow"}.get(kind.severity, "bold")
     console.print(f"{kind.severity:<8}{kind.count:>{width},}  {words}", style=style, markup=False)
     more = f"and {kind.count - len(shown):,} more" if kind.count > len(shown) > 0 else ""
     if details:
