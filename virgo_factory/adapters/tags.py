@@ -250,8 +250,11 @@ _START = re.compile(
     )
     + ")"
 )
-_SHOWN = {name: known.tags[:2] if name in (*PAIRS, *_WRAPPED) else known.tags for name, known in FORMATS.items()}
-"""Format -> tags of which one somewhere in a response shows it; an answer alone shows nothing of its thought."""
+_SHOWN: dict[str, str] = {}
+"""Tag -> the first format that one somewhere in a response shows; an answer alone shows nothing of its thought."""
+for _name, _known in FORMATS.items():
+    for _tag in _known.tags[:2] if _name in PAIRS or _name in _WRAPPED else _known.tags:
+        _SHOWN.setdefault(_tag, _name)
 
 
 def format_of(response: str) -> str | None:
@@ -273,13 +276,16 @@ def format_of(response: str) -> str | None:
 
 def _inside(response: str) -> str | None:
     """Return the first format of which a tag stands somewhere in a response."""
-    for name, tags in _SHOWN.items():
-        if any(tag in response for tag in tags):
+    for tag, name in _SHOWN.items():
+        if tag in response:
             return name
 
     lower = response.lower()
-    tags = [(name, tag) for name, pair in PAIRS.items() for tag in pair] + [("think_answer", tag) for tag in _ANSWER]
-    return next((name for name, tag in tags if tag.lower() in lower), None)
+    return next((name for tag, name in _IN_ANY_CASE if tag in lower), None)
+
+
+_IN_ANY_CASE = [(tag.lower(), name) for name, pair in PAIRS.items() for tag in pair]
+_IN_ANY_CASE += [(tag, "think_answer") for tag in _ANSWER]
 
 
 def _last(response: str, tag: str) -> int:
