@@ -180,7 +180,7 @@ READ = {
 REFUSED = {
     # layout: (row, reason, words of the detail)
     "limo": ({"question": ASKED, "solution": f"{THOUGHT} {SOLUTION}", "answer": "7"}, "no thought in the row",
-             '"columns": {"question": "question", "thought": "..."'),
+             '"columns": {"question": "question", "thought": "solution", "solution": "answer"}'),
     "mm_eureka": ({"id": "1", "message": json.dumps(roles("")[:1]), "answer": "7"}, "no response to the last question", "1 messages"),
     "skywork_or1_rl": ({"data_source": "math", "prompt": roles("")[:1], "ability": "math", "reward_model": {"ground_truth": "7"}},
                        "no response to the last question", "1 messages"),

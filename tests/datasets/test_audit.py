@@ -138,7 +138,7 @@ def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, sha
 
 
 def test_a_tag_that_is_not_opened_and_one_that_is_not_closed_are_two_kinds(check):
-    rows = [_row("a", "A?", "<think>It is 56. \\boxed{56}"), _row("b", "B?", "It is 56.</think> \\boxed{56}")]
+    rows = [_row("a", "A?", "<think>It is 56. \\boxed{56}"), _row("b", "B?", "<answer>\\boxed{56}</answer>")]
     assert len(check({"rows.jsonl": rows}).kinds) == 2
 
 

@@ -63,8 +63,8 @@ LAYOUTS = (
 FOUND = "thought_columns"
 """Format of a row whose thought is in a column that only its name tells (see fields.py)."""
 
-KINDS = {**dict.fromkeys((*(layout.format for layout in LAYOUTS), FOUND), "think")}
-"""Format -> what it is a mere spelling of: thought and solution, as in `tags.KINDS`."""
+KINDS = dict.fromkeys(("s1k", FOUND), "think")
+"""Format -> what it is a mere spelling of, as in `tags.KINDS`: names of models in front of the columns tell no layout."""
 
 _OPTIONS = ("options", "choices")
 

@@ -18,6 +18,7 @@ EXPECTED = (
     "question and steps; instruction, thinking and text (lists)"
 )
 
+ANSWERS = ("response", "output", "completion", "combined_text", "solution with thought or reasoning")
 TOKENS = ("input_ids", "token_ids", "tokens", "labels")
 _TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
 _QUESTION = re.compile(r"q|ask(?:ed)?|(?:.*_)?(?:question|problem|prompt|query|instruction|input|task|user)(?:_.*)?")
@@ -50,12 +51,20 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
     line = _line(question, thought, solution)
     if question_columns(tuple(texts)) and not thought:
         if not solution:
-            return RejectedRow("no response in the row", f"{columns_found(row)}; it only asks")
+            return RejectedRow(
+                "no response in the row", f"{columns_found(row)}; expected one of: {', '.join(ANSWERS)}"
+            )
+
+        other = _like(
+            _SOLUTION, texts, (question, solution)
+        )  # LIMO's solution is a thought, and its answer the solution
+        if other:
+            thought, solution = sorted((solution, other), key=lambda name: -len(row[name]))
 
         return RejectedRow(
             "no thought in the row",
-            f"{columns_found(row)}; no tags part a thought from {solution[:60]}. Where a column is one, name it in "
-            f"dataset_info.json: {line}",
+            f"{columns_found(row)}; no tags part a thought from a solution. Where a column is one, name it in "
+            f"dataset_info.json: {_line(question, thought, solution)}",
         )
 
     like = f"{thought[:60]} looks like a thought" if thought else "where columns are thought and solution"
