@@ -142,6 +142,20 @@ def test_a_tag_that_is_not_opened_and_one_that_is_not_closed_are_two_kinds(check
     assert len(check({"rows.jsonl": rows}).kinds) == 2
 
 
+def test_spellings_of_one_thought_are_no_mixture(check):
+    """What the same model gives through two servers: tags, tags without the opening one, a field of its own."""
+    chat = [
+        {"role": "user", "content": "C?"},
+        {"role": "assistant", "content": "57.", "reasoning_content": "It is 57."},
+    ]
+    rows = [_row("a", "A?", "<think>It is 56.</think>56."), _row("b", "B?", "It is 55.</think>55.")]
+    rows += [{"id": "c", "messages": chat}, _row("d", "D?", "[THINK]It is 58.[/THINK]58.")]
+    report = check({"rows.jsonl": rows})
+    assert (report.kinds, report.accounts[0].kept, report.accounts[0].format) == ([], 4, "think")
+    report = check({"rows.jsonl": [*rows, _row("e", "E?", "<think>It is 59.</think><answer>59.</answer>")]})
+    assert [(kind.code, kind.count) for kind in report.kinds] == [("mixed_formats", 1)]
+
+
 def test_wrong_rollouts_are_warnings(check):
     responses = [_response()] * 5
     rows = [
