@@ -160,7 +160,7 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
         ({"extra_info": '{"stop_reason": "max_tokens"}'}, CUT),
         ({"choices": [{"finish_reason": "length", "index": 0}]}, CUT), ({"response_finish_reason": "length"}, CUT),
         ({"finishreason": "length"}, CUT), ({"hit_max_tokens": True}, CUT), ({"generation_finish_reason": "stop"}, ""),
-        ({"reason": "length"}, ""), ({"cutoff": None}, ""),
+        ({"complete": "Which is larger? A is larger, as can be seen at once."}, ""), ({"reason": "length"}, ""), ({"cutoff": None}, ""),
         ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT),
         *(({"finish_reason": value}, "") for value in ("stop", "STOP", "FinishReason.STOP", "end_turn", "eos", "eos_token",
                                                        "stop_sequence", None, NAN, "", ["stop"], {"type": "stop"})),

@@ -72,9 +72,6 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         chat: its messages.
         pair: texts of the chosen and the rejected response; empty unless the row is a preference pair.
         options: see Options.
-
-    Raises:
-        RejectedRow: nothing in it is to be learned, or a mark that says so is not understood.
     """
     responses = [response for _, response in chat.turns] + pair
     names = [format_of(response) for response in responses]

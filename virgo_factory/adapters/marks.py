@@ -219,7 +219,7 @@ def end_reason(name: str, value: Any) -> str:
         return next((reason for reason in (CUT, BROKEN_OFF, "?") if reason in found), "")
 
     if not FINISH.fullmatch(name):
-        answer = said(value)
+        answer = None if isinstance(value, str) and len(value) > _LONGEST else said(value)  # a text, no mark
         return "?" if answer == "?" else CUT if answer is (name in IS_CUT) else ""
 
     if isinstance(value, Mapping):
