@@ -97,7 +97,9 @@ WRONG_MARKS = [
     {"wrong": True}, {"is_incorrect": 1}, {"verdict": "错误"}, {"verdict": "✗"}, {"reward": {"score": 0.0}},
     {"metadata": {"is_correct": False}}, {"extra_info": {"score": 0.0}}, {"verification_info": '{"correct": false}'},
     {"correctness_math_verify": False, "correctness_llama": False}, {"correct": True, "score": 0.0},
-    {"verdict": {"correct": False}},
+    {"verdict": {"correct": False}}, {"result": "wrong"}, {"status": "Failed"}, {"outcome": "incorrect"}, {"final_reward": 0},
+    {"rewards": [0.0]}, {"acc": 0}, {"em": 0.0}, {"is_correct_answer": "no"}, {"reward_score": 0}, {"answer_match": False},
+    {"evaluation": {"correct": 0}}, {"choices": [{"correct": False}]},
 ]  # fmt: skip
 
 RIGHT_MARKS = [
@@ -112,6 +114,9 @@ RIGHT_MARKS = [
     {"correctness_count": 0}, {"format_reward": 0}, {"toxicity_score": 0}, {"difficulty_score": 0.3},
     {"pass_rate": 0.0}, {"is_reasoning": False}, {"metadata": {"image_score": 0.0, "answer": "no"}},
     {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"metadata": "no"}, {"judge": "gpt-4o"}, {"info": None},
+    {"result": "no"}, {"result": 0}, {"status": "done"}, {"outcome": "False"}, {"grade": 3}, {"grade": "7th"}, {"valid": True},
+    {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
+    {"options": ["wrong", "right"]}, {"choices": ["wrong"]},
 ]  # fmt: skip
 
 UNKNOWN_MARKS = [
@@ -121,7 +126,7 @@ UNKNOWN_MARKS = [
     ({"score": [1, 0]}, "score"), ({"extra_info": {"score": 0.5}}, "extra_info.score"), ({"accuracy": 0.25}, "accuracy"),
     ({"finish_reason": "tool_calls"}, "finish_reason"), ({"finish_reason": 2}, "finish_reason"),
     ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"weight": 0.5}, "weight"),
-    ({"loss": 0.83}, "loss"),
+    ({"loss": 0.83}, "loss"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
 ]  # fmt: skip
 
 
@@ -153,6 +158,9 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
         *(({"finish_reason": value}, BROKEN_OFF) for value in ("content_filter", "SAFETY", "abort", "error", "FinishReason.SAFETY")),
         ({"metadata": {"finish_reason": "length"}}, CUT),
         ({"extra_info": '{"stop_reason": "max_tokens"}'}, CUT),
+        ({"choices": [{"finish_reason": "length", "index": 0}]}, CUT), ({"response_finish_reason": "length"}, CUT),
+        ({"finishreason": "length"}, CUT), ({"hit_max_tokens": True}, CUT), ({"generation_finish_reason": "stop"}, ""),
+        ({"complete": "Which is larger? A is larger, as can be seen at once."}, ""), ({"reason": "length"}, ""), ({"cutoff": None}, ""),
         ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT),
         *(({"finish_reason": value}, "") for value in ("stop", "STOP", "FinishReason.STOP", "end_turn", "eos", "eos_token",
                                                        "stop_sequence", None, NAN, "", ["stop"], {"type": "stop"})),
@@ -170,7 +178,7 @@ TURN_MARKS = [
     *({name: value} for name in ("loss", "weight", "train", "trainable", "training", "loss_mask", "loss_weight", "calculate_loss",
                                  "loss_scale", "train_on_turn") for value in (False, 0, 0.0, "false", "0", "no")),
     *({name: value} for name in ("masked", "is_masked", "ignore_loss") for value in (True, 1, "true")),
-    {"mask": 0}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
+    {"mask": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
 ]  # fmt: skip
 
 

@@ -236,3 +236,35 @@ def test_every_finding_of_real_responses_is_in_the_file(check, shared_data):
 
 
 MARKERS = ("begin_of_thought", "end_of_thought", "begin_of_solution", "end_of_solution")
+
+
+def test_what_rows_say_of_themselves(check):
+    """Wrong ones and those not to be learned are no reason to fail; what is not understood, and prompts, deserve a look."""
+    rows = [
+        _row("a", "One?", correct=0.0),
+        _row("b", "Two?", loss=False),
+        _row("c", "Three?", score=0.37),
+        _row("d", "Four? Put your reasoning in <think></think> tags."),
+        _row("e", "Five? Find x, reasoning in <think></think>."),
+        _row("f", "Six?", finish_reason="LENGTH"),
+        _row("g", "Seven?", _response(solution="It is 56.</s>")),
+    ]
+    report = check({"rows.jsonl": rows})
+    assert {kind.code: kind.severity for kind in report.kinds} == {
+        "the_response_is_marked_wrong": "warning",
+        "nothing_in_it_is_marked_to_be_learned": "warning",
+        "mark_not_understood": "warning",
+        "prompt_names_tags": "warning",
+        "the_response_was_cut_off_at_the_token_limit": "error",
+        "a_control_token_of_another_model_in_the_response": "error",
+    }
+    shown = {kind.code: kind.shown[0] for kind in report.kinds}
+    assert (shown["mark_not_understood"].id, shown["mark_not_understood"].detail) == ("c", "score")
+    assert (shown["prompt_names_tags"].id, shown["prompt_names_tags"].detail[:7]) == ("e", "Find x,")
+    (account,) = report.accounts
+    assert (account.kept, account.dropped) == (3, 4)
+    assert account.notes == {
+        "mark not understood: score": 1,
+        "with a request for other tags taken out of the prompt": 1,
+    }
+    assert report.to_json()["datasets"][0]["notes"] == account.notes

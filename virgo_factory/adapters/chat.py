@@ -83,9 +83,6 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         pair: texts of the chosen and the rejected response; empty unless the row is a preference pair. Their thoughts
             are the last of the chat's.
         options: see Options.
-
-    Raises:
-        RejectedRow: nothing in it is to be learned, or a mark that says so is not understood.
     """
     responses = [response for _, response in chat.turns] + pair
     thoughts = [*chat.thoughts, *[None] * len(responses)]

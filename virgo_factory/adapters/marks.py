@@ -37,33 +37,60 @@ _TRUE = ("true", "yes", "y", "t", "right", "correct", "pass", "passed", "accept"
 _FALSE = ("false", "no", "n", "f", "wrong", "incorrect", "not correct", "fail", "failed", "reject", "rejected",
           "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌")  # fmt: skip
 _NOTHING = ("", "null", "none", "nan", "na", "n/a", "unknown", "nil")
+_CERTAIN = (
+    "right",
+    "correct",
+    "passed",
+    "wrong",
+    "incorrect",
+    "not correct",
+    "fail",
+    "failed",
+    "错误",
+    "正确",
+    "✗",
+    "❌",
+    "✅",
+)
+"""Words that judge a response wherever they stand."""
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
 
 _JUDGES = (
     "answer", "final_answer", "response", "model", "llm", "judge", "gpt", "gpt4", "symbolic", "verifier", "verify",
-    "math_verify", "rule", "output", "prediction", "pred", "result", "solution", "generation", "teacher",
+    "math_verify", "rule", "output", "prediction", "pred", "result", "solution", "generation", "teacher", "eval",
+    "evaluation", "grader", "reward", "final", "total",
+)  # fmt: skip
+_ASPECTS = (
+    "correct", "is_correct", "correctness", "verdict", "score", "judgment", "judgement", "reward", "accuracy", "passed",
+    "match",
 )  # fmt: skip
 RIGHT = frozenset({
     *("correct", "is_correct", "correctness", "judgment", "judgement", "verdict", "right", "is_right", "math_verify"),
-    *("passed", "pass", "is_passed", "accepted", "is_accepted", "success", "is_success", "solved", "is_solved"),
-    *("is_answer_correct", "answer_is_correct", "exact_match", "answer_match", "is_match"),
-    *("score", "scores", "reward", "rewards", "accuracy", "acc", "accuracy_reward", "acc_reward", "outcome_reward"),
-    *(f"{judge}_{what}" for judge in _JUDGES for what in ("correct", "is_correct", "correctness", "verdict", "score")),
-    *(f"{judge}_{what}" for judge in _JUDGES for what in ("judgment", "judgement", "reward", "accuracy", "passed")),
+    *("passed", "pass", "is_passed", "accepted", "is_accepted", "success", "is_success", "solved", "is_solved", "hit"),
+    *("is_answer_correct", "answer_is_correct", "is_correct_answer", "answered_correctly", "correct_flag"),
+    *("exact_match", "em", "match", "matched", "is_match", "is_matched", "is_equiv", "equivalent", "is_equivalent"),
+    *("score", "scores", "reward", "rewards", "accuracy", "acc", "acc_reward", "acc_score", "outcome_reward"),
+    *("accuracy_reward", "accuracy_score", "correctness_score", "correctness_reward"),
+    *(f"{judge}_{aspect}" for judge in _JUDGES for aspect in _ASPECTS),
     *(f"is_correct_{judge}" for judge in _JUDGES),
 })  # fmt: skip
 """Columns that say that the response is right, or not. `answer` and `label` are never read as that: they are golds."""
-OPPOSITE = frozenset({"wrong", "is_wrong", "incorrect", "is_incorrect", "is_failed"})
+VERIFIED = frozenset({"verified", "is_verified", "valid", "is_valid", "validated"})
+"""Columns in which a no may be that nobody has looked: it is not understood."""
+OUTCOMES = frozenset({"result", "status", "outcome", "evaluation", "eval", "grade", "judge"})
+"""Columns that hold all kinds of things, in which only words such as "incorrect" and "failed" are looked for."""
+OPPOSITE = frozenset({"wrong", "is_wrong", "incorrect", "is_incorrect", "failed", "is_failed"})
 _ONE_OF = re.compile(r"correctness_(?!count|num)")
 """Columns that begin so are verdicts of several verifiers on one response: one that says right is enough (OpenR1)."""
 
-FINISH = frozenset({
-    *("finish_reason", "finish_reasons", "stop_reason", "stop_reasons", "done_reason", "finish_details", "stop_type"),
-    *("termination_reason", "stopping_reason", "end_reason", "incomplete_details"),
-})  # fmt: skip
+FINISH = re.compile(
+    r"(?:\w+_)?(?:finish|stop|done|end|termination|stopping)_?reasons?|finish_details|stop_type|incomplete_details"
+)
 IS_CUT = frozenset({
-    *("truncated", "is_truncated", "was_truncated", "response_truncated", "output_truncated", "unfinished"),
-    *("is_unfinished", "incomplete", "is_incomplete", "cut_off", "is_cut", "stopped_limit", "hit_limit"),
+    *("truncated", "is_truncated", "was_truncated", "response_truncated", "output_truncated", "truncation", "unfinished"),
+    *("is_unfinished", "incomplete", "is_incomplete", "cut_off", "cutoff", "is_cut", "is_cut_off", "was_cut", "was_cut_off"),
+    *("stopped_limit", "hit_limit", "hit_max_tokens", "reached_limit", "reached_max_length", "reached_max_tokens"),
+    *("length_exceeded", "exceeded_length", "max_tokens_reached"),
 })  # fmt: skip
 IS_WHOLE = frozenset({
     *("complete", "is_complete", "completed", "is_completed", "finished", "is_finished"),
@@ -89,11 +116,15 @@ ENDS: dict[str, str] = dict.fromkeys(_ENDED, "") | dict.fromkeys(_LIMIT, CUT) | 
 
 LEARN = frozenset({
     *("loss", "loss_mask", "loss_weight", "loss_scale", "weight", "train", "trainable", "training", "train_on"),
-    *("is_trained", "do_train", "train_on_turn", "train_mask", "learn", "learnable", "is_learned", "has_loss"),
-    *("calculate_loss", "compute_loss", "calc_loss", "with_loss", "need_loss", "requires_loss", "mask"),
+    *("is_train", "is_training", "is_trained", "is_trainable", "do_train", "to_train", "for_training", "train_on_turn"),
+    *("train_mask", "learn", "learnable", "is_learned", "supervised", "is_supervised", "is_target", "label_mask"),
+    *("has_loss", "in_loss", "use_loss", "use_for_loss", "include_in_loss", "with_loss", "need_loss", "requires_loss"),
+    *("calculate_loss", "compute_loss", "calc_loss", "mask"),
 })  # fmt: skip
 LEAVE = frozenset({
-    *("masked", "is_masked", "mask_loss", "loss_masked", "ignore_loss", "no_loss", "skip_loss", "ignore", "ignored"),
+    *("masked", "is_masked", "mask_loss", "loss_masked", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
+    *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "no_train", "skip_train", "skip_training"),
+    *("is_context", "context_only"),
 })  # fmt: skip
 SPANS = ("train_detail",)
 """Marks of pieces of a message (axolotl), which are not read."""
@@ -101,11 +132,13 @@ SPANS = ("train_detail",)
 NESTED = frozenset({
     *("metadata", "meta", "extra_info", "extra", "info", "additional_info", "verification_info", "verification"),
     *("verification_result", "evaluation", "eval", "eval_result", "judge", "response_metadata", "generation_info"),
-    *("grading", "grade_info", "annotation", "annotations"),
+    *("grading", "grade_info", "annotation", "annotations", "choices", "choice", "raw_response", "api_response"),
+    *("eval_info", "judge_result", "verify_result", "score_info", "reward_info"),
 })  # fmt: skip
 """Columns of objects in which rows carry such marks: one level deep, also as JSON text."""
 
 _WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
+_EDGES = ".!*[]\"'` "
 _LONGEST = 40
 """Characters of a value that is compared with WORDS."""
 
@@ -154,7 +187,7 @@ def said(value: Any, depth: int = 0) -> Said:
 
 
 def _said_in_words(text: str) -> Said:
-    word = text.strip().strip(".!*[]\"'` ").casefold() if len(text) <= _LONGEST else "?"
+    word = text.strip().strip(_EDGES).casefold() if len(text) <= _LONGEST else "?"
     if word in WORDS:
         return WORDS[word]
 
@@ -177,7 +210,7 @@ def end_reason(name: str, value: Any) -> str:
     """Return why a response that ended so is not to be learned; "" where it is whole, "?" where that is not known.
 
     Args:
-        name: of the column, one of FINISH, IS_CUT, IS_WHOLE, in snake_case.
+        name: of the column, by FINISH, IS_CUT or IS_WHOLE, in snake_case.
         value: a text, a flag, an object with `type` or `reason`, or a list of these: the worst of them counts.
     """
     value = plain(value)
@@ -185,8 +218,8 @@ def end_reason(name: str, value: Any) -> str:
         found = {"?" if isinstance(item, list) else end_reason(name, item) for item in value}
         return next((reason for reason in (CUT, BROKEN_OFF, "?") if reason in found), "")
 
-    if name not in FINISH:
-        answer = said(value)
+    if not FINISH.fullmatch(name):
+        answer = None if isinstance(value, str) and len(value) > _LONGEST else said(value)  # a text, no mark
         return "?" if answer == "?" else CUT if answer is (name in IS_CUT) else ""
 
     if isinstance(value, Mapping):
@@ -194,21 +227,21 @@ def end_reason(name: str, value: Any) -> str:
             (value[key] for key in ("type", "reason", "finish_reason") if isinstance(value.get(key), str)), "?"
         )
 
-    if value is None or value != value or (name.startswith("stop_reason") and isinstance(value, int)):
+    if value is None or value != value or ("stop_reason" in name and isinstance(value, int)):
         return ""  # vLLM's stop_reason is null or the id of the token that ended the text
 
     word = re.sub(r"[\s-]+", "_", str(value).strip().rpartition(".")[2].casefold())
     return "" if word in _NOTHING else ENDS.get(word, "?")
 
 
-_ALL = RIGHT | OPPOSITE | FINISH | IS_CUT | IS_WHOLE | LEARN | LEAVE | set(SPANS)
+_ALL = RIGHT | VERIFIED | OUTCOMES | OPPOSITE | IS_CUT | IS_WHOLE | LEARN | LEAVE | set(SPANS)
 
 
 @functools.lru_cache(4096)
 def _mark_of(column: str) -> str:
     """Return the name of the mark that a column is, in snake_case; "" where it is none."""
     name = snake(column)
-    return name if name in _ALL or _ONE_OF.match(name) or name in NESTED else ""
+    return name if name in _ALL or name in NESTED or _ONE_OF.match(name) or FINISH.fullmatch(name) else ""
 
 
 def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, str, Any]]:
@@ -225,6 +258,9 @@ def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, s
                 except ValueError:
                     continue
 
+            if isinstance(value := plain(value), list) and len(value) == 1:
+                value = value[0]
+
             if isinstance(value, Mapping):
                 yield from ((f"{column}.{where}", *mark) for where, *mark in _marks(value, nested=False))
                 continue
@@ -236,6 +272,13 @@ def _is_right(name: str, value: Any, depth: int = 0) -> Said:
     """Return whether a mark says that the response is right; None where it is no such mark."""
     if name in RIGHT or _ONE_OF.match(name):
         return said(value, depth)
+
+    if name in VERIFIED:
+        return "?" if said(value, depth) is False else None
+
+    if name in OUTCOMES:
+        word = value.strip().strip(_EDGES).casefold() if isinstance(value, str) else ""
+        return WORDS[word] if word in _CERTAIN else None
 
     if name in OPPOSITE:
         answer = said(value, depth)
@@ -253,9 +296,9 @@ def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
     found = list(_marks(marked))
     notes = []
     ends = [(where, name, value, end_reason(name, value)) for where, name, value in found if _is_end(name)]
-    is_whole = any(reason == "" and value is not None and name in FINISH for _, name, value, reason in ends)
+    is_whole = any(reason == "" and value is not None and FINISH.fullmatch(name) for _, name, value, reason in ends)
     for where, name, value, reason in ends:
-        if reason == "?" and not (name.startswith("stop_reason") and is_whole):  # vLLM: the text it stopped at
+        if reason == "?" and not ("stop_reason" in name and is_whole):  # vLLM: the text it stopped at
             notes.append(where)
         elif reason not in ("", "?"):
             raise RejectedRow(reason, _shown(where, value))
@@ -272,7 +315,7 @@ def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_end(name: str) -> bool:
-    return name in FINISH or name in IS_CUT or name in IS_WHOLE
+    return name in IS_CUT or name in IS_WHOLE or bool(FINISH.fullmatch(name))
 
 
 def check_end(row: Mapping[str, Any], position: int) -> None:
@@ -341,7 +384,7 @@ def learned_turns(
         except RejectedRow as error:
             reason = bare(error)
 
-        for where, name, value in _marks(response, nested=False):
+        for where, name, value in _marks(response):
             if _understood(where, value, _learned(name, value)) is False:
                 reason = reason or RejectedRow(NOT_LEARNED, _shown(where, value))
 

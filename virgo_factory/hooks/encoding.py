@@ -4,6 +4,11 @@ from typing import Any
 
 
 RELIES_ON = {
+    "data/processor/supervised.py": [
+        "                target_label = target_ids\n",
+        "            elif self.template.efficient_eos and turn_idx != 0:\n"
+        "                source_label = [self.tokenizer.eos_token_id] + [IGNORE_INDEX] * (source_len - 1)",
+    ],
     "data/template.py": [
         "                    token_ids += tokenizer.encode(elem, add_special_tokens=False)",
         "        return [(encoded_messages[i], encoded_messages[i + 1]) for i in range(0, len(encoded_messages), 2)]",
