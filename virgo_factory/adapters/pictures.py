@@ -1,5 +1,7 @@
 """Where a row keeps its pictures, and where they stand in its questions: every spelling becomes `images` and `<image>`."""
 
+import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +10,11 @@ from virgo_factory.adapters.picture_columns import (
     Pictures,
     find_pictures,
     flat,
+    holds_picture,
     in_order,
     is_blank,
     mapped_pictures,
+    names_pictures,
     other_medium,
     refuse_other_media,
 )
@@ -40,11 +44,14 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     """
     refuse_other_media(row)
     found = mapped_pictures(row, column) if column is not None else find_pictures(row)
-    others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
+    others = dict(row)
+    for name in IMAGE_COLUMNS:
+        others.pop(name, None)
+
     messages = next((name for name in MESSAGE_COLUMNS if others.get(name) is not None), None)
     if messages:
         own: list[Any] = []
-        others[messages] = _messages(_listed(others[messages]), own)
+        others[messages] = _messages(others[messages], own)
         found = found if found.values else in_order(own)
 
     placed = [_place_in_messages(others, messages, found) if messages else None, _place_in_question(others, found)]
@@ -67,32 +74,49 @@ _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} 
 
 def _messages(messages: Any, own: list[Any]) -> Any:
     """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
+    if isinstance(messages, str) and messages.lstrip()[:1] == "[":
+        with contextlib.suppress(ValueError, RecursionError):
+            messages = json.loads(messages)
+
+    messages = _listed(messages)
     if not isinstance(messages, list):
         return messages
 
-    return [_message(message, own) if isinstance(message, Mapping) else message for message in map(plain, messages)]
+    return [_message(message, own) if isinstance(message, Mapping) else message for message in messages]
+
+
+def _is_user(message: Any) -> bool:
+    role = either(message, "role", "from") if isinstance(message, Mapping) else None
+    return isinstance(role, str) and role.lower() in USERS
 
 
 def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
-    role = either(message, "role", "from")
-    content = plain(either(message, "content", "value"))
+    content = either(message, "content", "value")
+    if isinstance(content, str) and len(message) == 2:
+        return message
+
+    content = plain(content)
     if isinstance(content, list):
         return {
             **{key: value for key, value in message.items() if key != "value"},
             "content": list(map(_item, content)),
         }
 
-    if len(message) == 2 or role not in USERS:
+    if not _is_user(message):
         return message
 
     refuse_other_media({key: value for key, value in message.items() if key not in ("content", "value")})
-    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS])
+    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS or _is_picture(key, value)])
     if not pictures or not isinstance(content, str):
         return message
 
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+def _is_picture(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and names_pictures(key) and holds_picture(value)
 
 
 def _item(item: Any) -> Any:
@@ -133,7 +157,7 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
     texts: list[str] = []
     inside = 0
     for at, message in enumerate(messages):
-        if not isinstance(message, Mapping) or either(message, "role", "from") not in USERS:
+        if not _is_user(message):
             continue
 
         content = either(message, "content", "value")
