@@ -144,6 +144,8 @@ TEXT = [
     {"question": "The README says ![logo](logo.png). Why?"},
     {"question": "def f(image): return {image}"},
     {"question": "What is the type of `List<Image>`?"},
+    {"question": "How is <Image /> loaded in Next.js?"},
+    {"question": "Explain:\n```xml\n<image>\n```".replace("<image>", "<Image>")},
 ]
 
 
