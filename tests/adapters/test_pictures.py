@@ -85,6 +85,9 @@ READ = [
     ({"image": "a.png", "image_1": "a.png"}, "a.png"),
     ({"images": ["a.png"], "thumbnail": "t.png", "path": "p.png"}, "a.png"),
     ({"image": "a.png", "figure": "b.png"}, "a.png"),
+    ({"images": ["a.png"], "image": "b.png"}, "a.png"),
+    ({"image": "b.png", "images": ["a.png"]}, "a.png"),
+    ({"img": "a.png", "imgs": ["a.png"]}, "a.png"),
 ]
 
 
@@ -141,6 +144,8 @@ TEXT = [
     {"question": "The README says ![logo](logo.png). Why?"},
     {"question": "def f(image): return {image}"},
     {"question": "What is the type of `List<Image>`?"},
+    {"question": "How is <Image /> loaded in Next.js?"},
+    {"question": "Explain:\n```xml\n<image>\n```".replace("<image>", "<Image>")},
 ]
 
 
@@ -161,6 +166,7 @@ REFUSED = [
     ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
     ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
     ({"image": "a.png", "image_1": "b.png"}, "pictures in several columns", '"columns": {"images": "image, image_1"}'),
+    ({"img": "a.png", "imgs": ["b.png"]}, "pictures in several columns", '"columns": {"images": "imgs"}'),
     ({"images": [[[1, 2], [3, 4]]]}, "image not understood", "a list of numbers"),
     ({"videos": ["clip.mp4"]}, "a video, which is not trained on", "videos holds 'clip.mp4'"),
     ({"video": "abc"}, "a video, which is not trained on", "video holds"),
@@ -285,6 +291,7 @@ ANSWER = {"role": "assistant", "content": WHOLE}
 CHATS = [
     ([("How?", {"images": ["a.png"]})], {}, ["<image>\nHow?"], ("a.png",)),
     ([("<image>How?", {"image": "a.png"})], {}, ["<image>How?"], ("a.png",)),
+    ([("How?", {"image_path": "a.png", "name": "Ann"})], {}, ["<image>\nHow?"], ("a.png",)),
     ([([{"image": "a.png"}, {"text": "How?"}], {})], {}, ["<image>How?"], ("a.png",)),
     ([([{"type": "input_image", "image_url": "a.png"}, {"type": "input_text", "text": "How?"}], {})], {},
      ["<image>How?"], ("a.png",)),

@@ -108,23 +108,51 @@ def find_pictures(row: Mapping[str, Any]) -> Pictures:
     """Return the pictures of the columns that are known to hold some."""
     groups: dict[tuple[str, str], dict[int, Any]] = {}
     names: dict[tuple[str, str], dict[int, str]] = {}
-    for name, value in row.items():
-        known = _column_of(name) if isinstance(name, str) else None
-        if known is None or is_blank(value):
+    plan = _plan_of(tuple(row))
+    for name, (head, number, is_file) in plan.pictures:
+        value = row[name]
+        if is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
             continue
 
-        head, number, is_file = known
-        if name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
-            continue
-
-        groups.setdefault(head, {})[number] = value
-        names.setdefault(head, {})[number] = name
+        known, called = groups.setdefault(head, {}), names.setdefault(head, {})
+        if number in known and called[number] != "images" and name != "images":
+            if _names_of(flat(known[number])) != _names_of(flat(value)):
+                raise _several([called[number], name])
+        elif number not in known or name == "images":
+            known[number], called[number] = value, name
 
     if not groups:
-        _refuse_unknown(row)
+        for name in plan.others:
+            _refuse_unknown(name, row[name])
+
         return NONE
 
     return _chosen(groups, names)
+
+
+class _Plan(NamedTuple):
+    """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same.
+
+    Attributes:
+        pictures: those named like one of pictures, and what `_column_of` says.
+        others: those that may hold one all the same.
+        media: those that may hold a video or an audio, or tools, and which the name says.
+    """
+
+    pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
+    others: tuple[str, ...]
+    media: tuple[tuple[str, str | None], ...]
+
+
+@functools.lru_cache(1024)
+def _plan_of(columns: tuple[Any, ...]) -> _Plan:
+    names = [name for name in columns if isinstance(name, str)]
+    pictures = tuple((name, known) for name in names if (known := _column_of(name)))
+    others = tuple(name for name in names if not _is_text_column(name))
+    media = tuple(
+        (name, _other_kind(name)) for name in names if name in others or _column_of(name) or _other_kind(name)
+    )
+    return _Plan(pictures, others, media)
 
 
 @functools.lru_cache(4096)
@@ -356,40 +384,23 @@ def holds_picture(value: Any, is_file: bool = False, lists: int = 3) -> bool:
     return type(value).__module__.startswith("PIL.")
 
 
-def _refuse_unknown(row: Mapping[str, Any]) -> None:
+def _refuse_unknown(name: str, value: Any) -> None:
     """Raise RejectedRow where a column whose name does not say so holds what looks like a picture."""
-    for name, value in row.items():
-        if isinstance(value, int | float) or value is None or not isinstance(name, str):
-            continue
+    if isinstance(value, int | float) or value is None:
+        return
 
-        if isinstance(value, str) and (
-            len(value) < 5 or "." not in value[-6:] and value[:4] != "data" and not _may_be_base64(value)
-        ):
-            continue
+    if isinstance(value, str) and (
+        len(value) < 5 or "." not in value[-6:] and value[:4] != "data" and not _may_be_base64(value)
+    ):
+        return
 
-        if _is_text_column(name):
-            continue
-
-        if isinstance(value, Mapping) and not (set(value) <= {"bytes", "path", "type"}):
-            inner = next(
-                (
-                    key
-                    for key, part in value.items()
-                    if isinstance(key, str)
-                    and not is_blank(part)
-                    and (known := _column_of(key))
-                    and known[0][0]
-                    and holds_picture(part)
-                ),
-                None,
-            )
-            if inner:
-                raise _unknown(f"{name}.{inner}", value[inner])
-
-            continue
-
-        if _looks_like_picture(value):
-            raise _unknown(name, value)
+    if isinstance(value, Mapping) and not (set(value) <= {"bytes", "path", "type"}):
+        for key, part in value.items():
+            known = _column_of(key) if isinstance(key, str) and not is_blank(part) else None
+            if known and known[0][0] and holds_picture(part):
+                raise _unknown(f"{name}.{key}", part)
+    elif _looks_like_picture(value):
+        raise _unknown(name, value)
 
 
 def _may_be_base64(text: str) -> bool:
@@ -450,11 +461,12 @@ def names_pictures(name: str) -> bool:
 
 
 def refuse_other_media(row: Mapping[str, Any]) -> None:
-    for name, value in row.items():
-        if value is None or not isinstance(name, str) or isinstance(value, int | float):
+    """Raise RejectedRow where a row has a video, an audio or tools, which are not trained on."""
+    for name, kind in _plan_of(tuple(row)).media:
+        value = row[name]
+        if value is None or isinstance(value, int | float):
             continue
 
-        kind = _other_kind(name)
         if kind is None and isinstance(value, str) and value[-5:].rpartition(".")[1] == "":
             continue
 

@@ -96,10 +96,18 @@ def _named_in(texts: list[str], tags: list[tuple[int, re.Match]]) -> Pictures | 
         if tag["html"] and not _MARKUP.search(text) and not _is_quoted(text, tag) and holds_picture(tag["src"]):
             raise _missing(tag, f"If {tag['src']} is the question's picture, give it in a column images")
 
-        if tag["strong"] and not (tag["number"] is None and _is_quoted(text, tag)) or (tag["weak"] and alone):
+        if (tag["strong"] or tag["weak"] and alone) and not _is_code(text, tag, alone):
             raise _missing(tag, "Give it in a column images, or take the tag out")
 
     return in_order(named) if named else None
+
+
+def _is_code(text: str, tag: re.Match, alone: bool) -> bool:
+    """Whether a tag without a number is one of a program's or of a page's, which a question is about."""
+    if tag["number"] is not None or "|" in tag.group():
+        return False
+
+    return bool(_MARKUP.search(text)) or _is_quoted(text, tag) or (tag.group().endswith("/>") and not alone)
 
 
 def _missing(tag: re.Match, remedy: str) -> RejectedRow:

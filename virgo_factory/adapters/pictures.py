@@ -8,9 +8,11 @@ from virgo_factory.adapters.picture_columns import (
     Pictures,
     find_pictures,
     flat,
+    holds_picture,
     in_order,
     is_blank,
     mapped_pictures,
+    names_pictures,
     other_medium,
     refuse_other_media,
 )
@@ -40,11 +42,14 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     """
     refuse_other_media(row)
     found = mapped_pictures(row, column) if column is not None else find_pictures(row)
-    others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
+    others = dict(row)
+    for name in IMAGE_COLUMNS:
+        others.pop(name, None)
+
     messages = message_column(others)
     if messages and others[messages] is not None:
         own: list[Any] = []
-        others[messages] = _messages(_listed(others[messages]), own)
+        others[messages] = _messages(others[messages], own)
         found = found if found.values else in_order(own)
 
     placed = [_place_in_messages(others, messages, found) if messages else None, _place_in_question(others, found)]
@@ -67,31 +72,44 @@ _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} 
 
 def _messages(messages: Any, own: list[Any]) -> Any:
     """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
+    messages = _listed(messages)
     if not isinstance(messages, list):
         return messages
 
-    return [_message(message, own) if isinstance(message, Mapping) else message for message in map(plain, messages)]
+    return [_message(message, own) if isinstance(message, Mapping) else message for message in messages]
+
+
+def _is_user(message: Any) -> bool:
+    return isinstance(message, Mapping) and role_of(message) == "user"
 
 
 def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
-    content = plain(either(message, "content", "value"))
+    content = either(message, "content", "value")
+    if isinstance(content, str) and len(message) == 2:
+        return message
+
+    content = plain(content)
     if isinstance(content, list):
         return {
             **{key: value for key, value in message.items() if key != "value"},
             "content": list(map(_item, content)),
         }
 
-    if len(message) == 2 or role_of(message) != "user":
+    if not _is_user(message):
         return message
 
     refuse_other_media({key: value for key, value in message.items() if key not in ("content", "value")})
-    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS])
+    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS or _is_picture(key, value)])
     if not pictures or not isinstance(content, str):
         return message
 
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+def _is_picture(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and names_pictures(key) and holds_picture(value)
 
 
 def _item(item: Any) -> Any:
@@ -135,7 +153,7 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
     texts: list[str] = []
     inside = 0
     for at, message in enumerate(messages):
-        if not isinstance(message, Mapping) or role_of(message) != "user":
+        if not _is_user(message):
             continue
 
         content = either(message, "content", "value")

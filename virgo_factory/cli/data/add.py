@@ -8,7 +8,8 @@ import typer
 def add(
     name: str = typer.Argument(help="What recipes will call it: dataset: NAME."),
     what: str = typer.Argument(
-        metavar="FILE|HUB_ID", help="A .json, .jsonl or .parquet file, or OWNER/NAME of the hub."
+        metavar="FILE|HUB_ID",
+        help="A .jsonl, .json, .csv or .parquet file (also .gz), a folder of them, or OWNER/NAME of the hub.",
     ),
     dataset_dir: Path = typer.Option(Path(), "--dataset-dir", help="Folder of dataset_info.json."),
     formatting: str | None = typer.Option(
