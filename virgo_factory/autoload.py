@@ -17,6 +17,7 @@ HOOKS = {
     "llamafactory.hparams.model_args": "arguments:extend_model_arguments",
     "llamafactory.hparams.finetuning_args": "arguments:extend_finetuning_arguments",
     "llamafactory.hparams.parser": "run:wrap_argument_parsers",
+    "llamafactory.data.mm_plugin": "pictures:wrap_plugins",
     "llamafactory.data.template": "template:register_templates",
     "llamafactory.data.converter": "converter:register_converters",
     "llamafactory.data.parser": "dataset_lookup:wrap_dataset_list",

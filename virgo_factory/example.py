@@ -1,6 +1,6 @@
 """An example: one item to train on, as every adapter returns it. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from virgo_factory.thought import LongThought
@@ -14,11 +14,16 @@ IMAGE = "<image>"
 class Turn:
     """A question that was asked and the long thought that answered it.
 
-    `response` is a text where it is no long thought and the user asked to keep such rows (`malformed: keep`).
+    `response` is a text where it is no long thought and the user asked to keep such rows (`malformed: keep`), or where
+    it is not learned.
+
+    Attributes:
+        learned: whether the response is a target; else it is context for the turns behind it.
     """
 
     question: str
     response: LongThought | str
+    learned: bool = True
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Example:
         question: the user's text, with one `<image>` for every entry of `images` over all turns.
         response: what is trained on; a text, as in `Turn`, only with `malformed: keep`.
         images: what the row gives for them (paths, bytes, dictionaries), in the order of their places.
-        history: earlier turns of the same conversation, trained on as well.
+        history: earlier turns of the same conversation, trained on as well where they are `learned`.
         system: the system message, or None for the template's own.
         answer: the gold answer where the source has one.
         source: the family or dataset the row comes from.
@@ -39,6 +44,9 @@ class Example:
         assistant_prefix: the beginning of the response, letter by letter as it is rendered, that is context and no
             target (LongPerceptualThoughts); "" where the whole response is trained on.
         format: the family by which the row was read, such as "think_answer".
+        learned: as in `Turn`; at least one turn of an example is.
+        notes: short words by which kept rows are counted: what was done to the row, or not understood. They tell of the
+            reading, and make no other example.
     """
 
     id: str
@@ -53,8 +61,10 @@ class Example:
     rejected: LongThought | str | None = None
     assistant_prefix: str = ""
     format: str | None = None
+    learned: bool = True
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """All turns, oldest first; the last is `question` and `response`."""
-        return (*self.history, Turn(self.question, self.response))
+        return (*self.history, Turn(self.question, self.response, self.learned))

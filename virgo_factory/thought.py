@@ -29,8 +29,18 @@ REASONS = {
 }
 """Every way in which a response can fail to be a long thought: code -> words for people."""
 
+_BEGINNING = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*+")
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
 _MISSING = dict(zip(MARKERS, ("no_thought", "thought_not_closed", "no_solution", "solution_not_closed"), strict=True))
+
+
+def beginning(response: str) -> int:
+    """Return where a response begins: behind white space, a byte order mark and characters without any width.
+
+    >>> beginning("\\ufeff\\n<think>")
+    2
+    """
+    return _BEGINNING.match(response).end()
 
 
 class MalformedThought(ValueError):
@@ -118,7 +128,7 @@ class LongThought:
 
         begin_thought, end_thought, begin_solution, end_solution = found
         for reason, start, end in (
-            ("text_before", 0, begin_thought.start()),
+            ("text_before", beginning(response), begin_thought.start()),
             ("text_between", end_thought.end(), begin_solution.start()),
             ("text_after", end_solution.end(), len(response)),
         ):

@@ -239,7 +239,13 @@ def test_mathvision_think_outputs(shared_data):
     assert formats == {"think_answer": answers, None: len(rows) - answers}
     for row, part in zip(rows, parts, strict=True):
         if isinstance(part, Example):
-            assert part.question == f"<image>\n{row['question']}" and part.images == tuple(row["image"])
+            tags = set(re.findall(r"<image\d>", row["question"]))
+            asked = row["question"].replace("<image1>", "<image>", 1)
+            if len(tags) > 1:
+                asked = "<image>\n" + re.sub(r"<image(\d)>", r"image \1", row["question"])
+
+            assert part.question == asked if tags else part.question == f"<image>\n{row['question']}"
+            assert part.images == tuple(row["image"])
             assert (part.answer, part.id) == (row["standard_answer"], row["id"])
 
 

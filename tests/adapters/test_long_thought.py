@@ -305,7 +305,7 @@ BROKEN = [
     ("number as a thought", {"question": "q", "thought": 3, "solution": "b"}, "thought_solution", "thought is not text", ""),
     ("no question", {"thought": "a", "solution": "b"}, "thought_solution", "no question", "columns found: thought, solution"),
     ("history of another form", {"question": "q", "thought": "a", "solution": "b", "history": [["a", "b"]]}, "thought_solution", "history is not in the normal form", ""),
-    ("alpaca history", {"instruction": "q", "output": THINK, "history": [["a", "b"]]}, "think", "history is not known in this layout", ""),
+    ("alpaca history", {"instruction": "q", "output": THINK, "history": ["a", "b"]}, None, "history is not known in this layout", "pairs"),
     ("prefix of another text", chat(THINK, assistant_prefix="<think> B"), "think", "the response does not begin with assistant_prefix", ""),
     ("prefix without its tag", chat(THINK, assistant_prefix="A is 3."), "think", "the response does not begin with assistant_prefix", ""),
     ("prefix into the solution", chat(THINK_ANSWER, assistant_prefix=THINK_ANSWER[:-12]), "think_answer", "the response does not begin with assistant_prefix", ""),
@@ -398,34 +398,73 @@ def turns(*questions, **columns):
     return {"id": "c-1", "conversations": messages} | columns
 
 
-def test_several_questions_on_one_image_are_several_examples():
-    row = turns("<image>\nHow many?", "What colour?", "And the other?", "what about  that?", "Android?", image="a.png")
-    parts = read_row(row, "long_thought").parts
-    assert [p.question if isinstance(p, Example) else p.reason for p in parts] == [
-        "<image>\nHow many?",
-        "<image>\nWhat colour?",
-        "the question goes on from the one before",
-        "the question goes on from the one before",
-        "<image>\nAndroid?",
+SPLIT = Options(turns="split")
+
+
+@pytest.mark.parametrize(
+    ("questions", "images", "places"),
+    [
+        (["<image>\nHow many?", "Why?", "And the other?"], ["a.png"], [1, 0, 0]),
+        (["How many?", "Why?"], ["a.png"], [1, 0]),
+        (["How many?", "<image>Why?"], ["a.png"], [0, 1]),
+        (["How many?", "Why?"], [], [0, 0]),
+        (["<image>One?", "<image>Two?"], ["a.png", "b.png"], [1, 1]),
+    ],
+)
+def test_a_conversation_is_one_example_with_its_earlier_turns_as_history(questions, images, places):
+    reading = read_row(turns(*questions, **({"images": images} if images else {})), "long_thought")
+    (example,) = reading.parts
+    assert [turn.question.count("<image>") for turn in example.turns] == places
+    assert [turn.question.replace("<image>", "").strip() for turn in example.turns] == [
+        question.replace("<image>", "").strip() for question in questions
     ]
-    kept = [p for p in parts if isinstance(p, Example)]
-    assert [p.id for p in kept] == ["c-1-0", "c-1-1", "c-1-4"]
-    assert all(p.images == ("a.png",) and p.history == () for p in kept)
+    assert example.id == "c-1" and example.images == tuple(images) and all(turn.learned for turn in example.turns)
 
 
-def test_one_broken_answer_of_several_costs_only_its_question():
+@pytest.mark.parametrize(
+    ("questions", "images", "expected"),
+    [
+        (
+            ["<image>\nHow many?", "What colour?", "And the other?"],
+            ["a.png"],
+            [
+                ("<image>\nHow many?", "a.png"),
+                ("<image>\nWhat colour?", "a.png"),
+                ("<image>\nAnd the other?", "a.png"),
+            ],
+        ),
+        (["Why?", "How?"], [], [("Why?",), ("How?",)]),
+        (["<image>One?", "<image>Two?"], ["a", "b"], [("<image>One?", "a"), ("<image>Two?", "b")]),
+        (
+            ["<image><image>Which?", "Why?", "<image>This?"],
+            ["a", "b", "c"],
+            [("<image><image>Which?", "a", "b"), ("<image><image>\nWhy?", "a", "b"), ("<image>This?", "c")],
+        ),
+    ],
+)
+def test_the_questions_of_an_entry_that_splits_them_are_examples_of_their_own(questions, images, expected):
+    reading = read_row(turns(*questions, **({"images": images} if images else {})), "long_thought", SPLIT)
+    assert [(part.question, *part.images) for part in reading.parts] == expected
+    assert [part.id for part in reading.parts] == [f"c-1-{at}" for at in range(len(questions))]
+    assert all(part.history == () for part in reading.parts)
+
+
+def test_one_broken_answer_of_several_that_are_split_costs_only_its_question():
     row = turns("<image>How many?", "What colour?", image="a.png")
     row["conversations"][1]["value"] = "<think>\nA"
-    first, second = read_row(row, "long_thought").parts
+    first, second = read_row(row, "long_thought", SPLIT).parts
     assert first.reason == "no </think>" and second.id == "c-1-1"
+    assert part(row).reason == "no </think>"
 
 
 def test_what_a_row_says_of_its_end_is_about_the_last_question():
     row = turns("<image>How many?", "What colour?", image="a.png")
-    first, second = read_row(row | {"finish_reason": "length"}, "long_thought").parts
+    first, second = read_row(row | {"finish_reason": "length"}, "long_thought", SPLIT).parts
     assert isinstance(first, Example) and second.reason == "the response was cut off at the token limit"
-    first, second = read_row(row | {"assistant_prefix": "<think>\nA is"}, "long_thought").parts
+    first, second = read_row(row | {"assistant_prefix": "<think>\nA is"}, "long_thought", SPLIT).parts
     assert (first.assistant_prefix, second.assistant_prefix) == ("", f"{BT}\n\nA is")
+    first, second = read_row(row | {"correct": False}, "long_thought", SPLIT).parts
+    assert first.reason == second.reason == "the response is marked wrong"
 
 
 def test_conversations_without_images_or_with_several_keep_their_history():
@@ -512,8 +551,8 @@ MULBERRY = (
         (R1_ZERO.replace(". The", ".\n\nThe"), None),
         (SKY_T1, None),
         ("You are a helpful assistant.", "You are a helpful assistant."),
-        ("Answer in <think> and <answer>.", "Answer in <think> and <answer>."),
-        (f"Be brief. {R1_ZERO}", f"Be brief. {R1_ZERO}"),
+        ("Answer in <think> and <answer>.", None),
+        (f"Be brief. {R1_ZERO}", "Be brief."),
         ("", None),
     ],
 )
@@ -533,7 +572,7 @@ def test_fixed_format_prompts_are_dropped_and_nothing_else(system, remains):
         ),
         (f"{ASKED}\nFirst think in <think> </think> tags, then put it in <answer> </answer> tags", ASKED),
         (f"{SKY_T1}\n{ASKED}", ASKED),
-        (f"<image>\n{SKY_T1}\n{ASKED}", f"<image>{ASKED}"),
+        (f"<image>\n{SKY_T1}\n{ASKED}", f"<image>\n{ASKED}"),
         (f"<image>{MULBERRY}\n\n{ASKED}", f"<image>{ASKED}"),
         ("What does <think> mean?", "What does <think> mean?"),
         ("Why <think> a </think> b <answer> c </answer> d? Tell me.",) * 2,

@@ -183,7 +183,7 @@ def test_a_byte_order_mark_is_no_error(run):
     [
         (b"", "rows.jsonl: no rows in the file."),
         (json.dumps(_row()).encode("utf-16"), "rows.jsonl: not UTF-8, but UTF-16"),
-        (b"\x1f\x8b\x08\x00abcdef", "rows.jsonl: not UTF-8, but compressed (gzip). Unpack it first."),
+        (b"\x1f\x8b\x08\x00abcdef", "rows.jsonl:1  the packed file breaks off or is damaged here"),
     ],
 )
 def test_files_that_are_no_rows(content, message, run):
@@ -222,21 +222,28 @@ IMAGES = {
     "missing": ("gone.png", ["image missing", "no file", "Set --media-dir"]),
     "absolute path elsewhere": (
         "{folder}/secret.png",
-        ["image outside media_dir", "To read them: media_dir: {folder}"],
+        ["image outside media_dir", "To read only them: media_dir: {folder}"],
     ),
-    "parent folder": ("../secret.png", ["image outside media_dir", "leads out of media_dir", "Copy the images below"]),
-    "symlink out of the folder": ("link.png", ["image outside media_dir", "link.png leads out of media_dir"]),
+    "parent folder": (
+        "../secret.png",
+        ["image outside media_dir", "leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"],
+    ),
+    "symlink out of the folder": (
+        "link.png",
+        ["image outside media_dir", "link.png leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"],
+    ),
     "URL": (
         "https://example.org/a.png",
         ["image is a URL", "is not fetched, since training uses no network", "give their paths"],
     ),
-    "bare base64": ("{base64}", ["image missing"]),
+    "bare base64": ("{base64}", None),
+    "file URL": ("file://{folder}/media/good.png", None),
     "bomb": ("bomb.png", ["image too large to decode", "900,000,000 pixels by its header, not decoded", "Shrink it"]),
     "truncated JPEG": ("cut.jpg", ["image cut off or damaged", "truncated", "Fetch the file again"]),
     "truncated PNG": ("cut.png", ["image cut off or damaged", "Fetch the file again"]),
     "text": ("text.png", ["image not readable", "is not an image that Pillow knows", "Replace the file"]),
     "number": (7, ["image is int", "expected a path"]),
-    "null": ([None], ["expected a path"]),
+    "null": ([None], ["1 <image> and 0 images"]),
 }
 
 

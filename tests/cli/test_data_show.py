@@ -109,6 +109,19 @@ def test_add_refuses_without_writing(call, tmp_path):
     assert (tmp_path / "dataset_info.json").read_bytes() == before
 
 
+def test_add_takes_the_columns_that_its_own_message_names(call, tmp_path):
+    write(tmp_path / "rows.jsonl", [{"q": "Q?", "chain": "Hm. Let me see.", "final": "A."}])
+    code, _, err = call("data", "add", "mine", "rows.jsonl")
+    assert code == 1 and '"columns": {"question": "q", "thought": "chain", "solution": "final"}' in err
+    code, out, _ = call("data", "add", "mine", "rows.jsonl", "--columns", "question=q, thought=chain,solution=final")
+    assert code == 0 and "1 rows, 1 kept" in out
+    entry = json.loads((tmp_path / "dataset_info.json").read_text())["mine"]
+    assert entry["columns"] == {"question": "q", "thought": "chain", "solution": "final"}
+    for wrong, words in (("question", "expected NAME=COLUMN"), ("thoughts=q", "read by no adapter")):
+        code, _, err = call("data", "add", "other", "rows.jsonl", "--columns", wrong)
+        assert code == 1 and words in err
+
+
 def test_add_an_unchecked_hub_dataset_says_so(call, tmp_path):
     code, out, _ = call("data", "add", "hub", "some/dataset", "--formatting", "virgo_dt", "--dataset-dir", "data")
     assert code == 0

@@ -138,8 +138,22 @@ def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, sha
 
 
 def test_a_tag_that_is_not_opened_and_one_that_is_not_closed_are_two_kinds(check):
-    rows = [_row("a", "A?", "<think>It is 56. \\boxed{56}"), _row("b", "B?", "It is 56.</think> \\boxed{56}")]
+    rows = [_row("a", "A?", "<think>It is 56. \\boxed{56}"), _row("b", "B?", "<answer>\\boxed{56}</answer>")]
     assert len(check({"rows.jsonl": rows}).kinds) == 2
+
+
+def test_spellings_of_one_thought_are_no_mixture(check):
+    """What the same model gives through two servers: tags, tags without the opening one, a field of its own."""
+    chat = [
+        {"role": "user", "content": "C?"},
+        {"role": "assistant", "content": "57.", "reasoning_content": "It is 57."},
+    ]
+    rows = [_row("a", "A?", "<think>It is 56.</think>56."), _row("b", "B?", "It is 55.</think>55.")]
+    rows += [{"id": "c", "messages": chat}, _row("d", "D?", "[THINK]It is 58.[/THINK]58.")]
+    report = check({"rows.jsonl": rows})
+    assert (report.kinds, report.accounts[0].kept, report.accounts[0].format) == ([], 4, "think")
+    report = check({"rows.jsonl": [*rows, _row("e", "E?", "<think>It is 59.</think><answer>59.</answer>")]})
+    assert [(kind.code, kind.count) for kind in report.kinds] == [("mixed_formats", 1)]
 
 
 def test_wrong_rollouts_are_warnings(check):
@@ -222,3 +236,35 @@ def test_every_finding_of_real_responses_is_in_the_file(check, shared_data):
 
 
 MARKERS = ("begin_of_thought", "end_of_thought", "begin_of_solution", "end_of_solution")
+
+
+def test_what_rows_say_of_themselves(check):
+    """Wrong ones and those not to be learned are no reason to fail; what is not understood, and prompts, deserve a look."""
+    rows = [
+        _row("a", "One?", correct=0.0),
+        _row("b", "Two?", loss=False),
+        _row("c", "Three?", score=0.37),
+        _row("d", "Four? Put your reasoning in <think></think> tags."),
+        _row("e", "Five? Find x, reasoning in <think></think>."),
+        _row("f", "Six?", finish_reason="LENGTH"),
+        _row("g", "Seven?", _response(solution="It is 56.</s>")),
+    ]
+    report = check({"rows.jsonl": rows})
+    assert {kind.code: kind.severity for kind in report.kinds} == {
+        "the_response_is_marked_wrong": "warning",
+        "nothing_in_it_is_marked_to_be_learned": "warning",
+        "mark_not_understood": "warning",
+        "prompt_names_tags": "warning",
+        "the_response_was_cut_off_at_the_token_limit": "error",
+        "a_control_token_of_another_model_in_the_response": "error",
+    }
+    shown = {kind.code: kind.shown[0] for kind in report.kinds}
+    assert (shown["mark_not_understood"].id, shown["mark_not_understood"].detail) == ("c", "score")
+    assert (shown["prompt_names_tags"].id, shown["prompt_names_tags"].detail[:7]) == ("e", "Find x,")
+    (account,) = report.accounts
+    assert (account.kept, account.dropped) == (3, 4)
+    assert account.notes == {
+        "mark not understood: score": 1,
+        "with a request for other tags taken out of the prompt": 1,
+    }
+    assert report.to_json()["datasets"][0]["notes"] == account.notes

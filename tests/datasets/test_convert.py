@@ -357,3 +357,27 @@ def test_any_rows_are_counted_whatever_they_are(rows):
         else:
             assert card.rows_in == len(rows) == card.kept + sum(card.dropped.values())
             assert len(_rows(Path(folder, "out.jsonl"))) == card.kept
+
+
+def test_marks_and_requests_are_told_by_the_card(tmp_path):
+    """The normal form keeps what is not learned; messages for LLaMA-Factory without us have no place for it."""
+    said = "<think>\nA.\n</think>\n\nA"
+    messages = [
+        {"role": "user", "content": "Which? Put your reasoning in <think> </think> tags."},
+        {"role": "assistant", "content": said, "loss": False},
+        {"role": "user", "content": "Sure?"},
+        {"role": "assistant", "content": said},
+    ]
+    rows = [{"id": "a", "messages": messages}, {"id": "b", "messages": messages[2:], "score": 0.37}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = _convert(path, tmp_path / "out.jsonl")
+    assert card.kept == 2 and set(card.notes) == {
+        "1 with turns that are not learned.",
+        "1 with a request for other tags taken out of the prompt.",
+        "1 mark not understood: score.",
+    }
+    first, second = _rows(tmp_path / "out.jsonl")
+    assert (first["loss"], second["loss"]) == ([False, True], []) and first["history"][0]["question"] == "Which?"
+    card = _convert(path, tmp_path / "stock.jsonl", to="sharegpt")
+    assert card.kept == 1 and card.dropped == {"a turn is not to be learned": 1}

@@ -77,7 +77,7 @@ def test_pairs_and_their_pictures(shared_data, tmp_path):
         ([THINK, ROW], r"2 formats(.|\n)*rows.jsonl:2: thought_solution\n.*rows.jsonl:1: think"),
         ("not json\n{}\n", r"broken lines; a run would stop there. Repair or remove them:\n.*rows.jsonl:1: not JSON"),
         ("", "no rows in the file"),
-        ('{\n"a": 1\n}\n', "^.*rows.jsonl:1: one JSON object over several lines[^\\n]*$"),
+        ('{\n"a": 1\n}\n', "^.*rows.jsonl: one JSON object over several lines[^\\n]*$"),
         ([{"question": "Q?", "response": "Hm.\n\n**Final Answer**\n\n\\boxed{5}"}], "--formatting virgo_dqvq"),
         ([{**THINK, "images": ["a.png"]}], r"1 image missing: .*rows.jsonl:1 .*no file .*a.png"),
     ],
@@ -120,7 +120,7 @@ def test_a_hub_dataset_in_the_cache(tmp_path, monkeypatch):
     [
         ("nowhere.jsonl", {}, "nowhere.jsonl: no such file .*not a dataset of the hub"),
         ("a/b/c", {}, "not a dataset of the hub"),
-        ("rows.txt", {}, "rows.txt: not one of .json, .jsonl, .parquet"),
+        ("rows.txt", {}, "rows.txt: not one of .json, .jsonl, .csv"),
         ("rows.jsonl", {"split": "test"}, "for datasets of the hub"),
         ("rows.jsonl", {"formatting": "sharegpt"}, "--formatting sharegpt: not one of virgo_dt"),
     ],

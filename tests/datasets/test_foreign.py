@@ -17,8 +17,9 @@ EXAMPLES = [
     Example("b", "<image>\nHow many dots?", THOUGHT, ("1",), system="Du denkst."),
     Example("c", "And z?", "It is 7.", history=(Turn("Find x.", THOUGHT),)),
     Example("d", "Which?", "It is 7.", rejected=THOUGHT),
+    Example("e", "And z?", THOUGHT, history=(Turn("Find x.", "It is 7.", learned=False),)),
 ]
-SIZES = [[], [(1200, 900)], [], []]
+SIZES = [[], [(1200, 900)], [], [], []]
 
 
 @pytest.mark.parametrize("marker_tokens", [False, True])

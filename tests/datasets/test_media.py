@@ -1,5 +1,6 @@
 """Images of a row lie below the media folder, or below folders that the user named; nowhere else."""
 
+import io
 import os
 
 import pytest
@@ -131,7 +132,8 @@ FORMS = [
     ("data:image/png;base64,é", "image unreadable"),
     ("https://example.org/a.png", "image is a URL"),
     ("s3://bucket/a.png", "image is a URL"),
-    ("file:///etc/passwd", "image is a URL"),
+    ("file:///etc/passwd", "image outside media_dir"),
+    ("file://host/a.png", "image is a URL"),
     ("gone.png", "image missing"),
     ("{}/secret/d.png", "image outside media_dir"),
     ("../secret/d.png", "image outside media_dir"),
@@ -179,9 +181,56 @@ def test_stored_bytes_are_one_whole_file(tmp_path):
 
 def test_the_remedy_for_absolute_paths(folders):
     images = [f"{folders}/{name}" for name in ("media/a.png", "media/sub/b.png", "other/c.png")]
-    assert outside_remedy(images, "m").endswith(f"media_dir is m. To read them: media_dir: {folders}")
+    assert outside_remedy(images, "m").endswith(f"{ROOTS_VARIABLE}={folders}. To read only them: media_dir: {folders}")
     assert outside_remedy(images[:2], "m").startswith(f"2 images below {folders}/media, ")
     assert outside_remedy(images[1:2], "m").startswith(f"1 image below {folders}/media/sub, ")
     assert "which does not exist on this machine" in outside_remedy(["/nowhere/a.png"], "m")
     assert "media_dir: /." not in outside_remedy(["/nowhere/a.png", "/else/b.png"], "m")
     assert outside_remedy(["../a.png"], "m") is None
+
+
+LEADING_OUT = ["out/d.png", "out.png", "other.png", "../secret/d.png", "{}/secret/d.png", "out/../other/c.png"]
+
+
+@pytest.mark.parametrize("image", LEADING_OUT)
+def test_the_remedy_that_is_printed_works(folders, monkeypatch, image):
+    """Each alone, with the line in its own message; and a folder set before stays readable."""
+    image, media = image.replace("{}", str(folders)), str(folders / "media")
+    monkeypatch.setenv(ROOTS_VARIABLE, str(folders / "mediaeval"))
+    with pytest.raises(BadMedia) as caught:
+        resolve_image(image, media)
+
+    line = outside_remedy([str(caught.value)], media).rpartition(f"{ROOTS_VARIABLE}=")[2].split(". To read only")[0]
+    monkeypatch.setenv(ROOTS_VARIABLE, line)
+    assert os.path.samefile(resolve_image(image, media), os.path.join(media, image))
+
+
+def test_the_remedy_for_all_of_them_works_at_once(folders, monkeypatch):
+    images, media = [image.replace("{}", str(folders)) for image in LEADING_OUT], str(folders / "media")
+    told = []
+    for image in images:
+        with pytest.raises(BadMedia) as caught:
+            resolve_image(image, media)
+
+        told.append(str(caught.value))
+
+    remedy = outside_remedy(told, media)
+    assert remedy.startswith(f"6 images lead out of media_dir {media}")
+    monkeypatch.setenv(ROOTS_VARIABLE, remedy.rpartition(f"{ROOTS_VARIABLE}=")[2])
+    assert all(os.path.isabs(resolve_image(image, media)) for image in images)
+
+
+def test_a_linked_folder_is_named_whole(folders):
+    """One line for all pictures behind it, however deep they lie."""
+    (folders / "secret" / "deep").mkdir()
+    with pytest.raises(BadMedia, match=f"{ROOTS_VARIABLE}={folders}/secret$"):
+        resolve_image("out/deep/d.png", str(folders / "media"))
+
+
+def test_a_pillow_image_is_its_pixels():
+    from PIL import Image
+
+    for mode in ("RGB", "RGBA", "L", "I;16", "F", "CMYK"):
+        picture = Image.new(mode, (3, 2))
+        with Image.open(io.BytesIO(find_image(picture, "."))) as opened:
+            assert (opened.mode, opened.size, opened.tobytes()) == (mode, (3, 2), picture.tobytes())

@@ -305,3 +305,15 @@ def test_segments_are_those_of_the_tokenizer(look, tmp_path, monkeypatch):
     monkeypatch.setattr(RowTokenizer, "encode", encode)
     (row,), _ = look(write(tmp_path / "rows.jsonl", [chat("r1")]))
     assert "You are a CHANGED assistant." in text_of(row, "prompt")
+
+
+def test_a_turn_that_is_not_learned_is_context(look, tmp_path):
+    said = "<think>\nHm.\n</think>\n\nA."
+    messages = [{"role": role, "content": text} for role, text in (("user", "Q?"), ("assistant", said)) * 2]
+    messages[1] |= {"content": "Ninety-nine.", "weight": 0}
+    ((row,), settings) = look(write(tmp_path / "rows.jsonl", [{"id": "a", "messages": messages}]))
+    assert [part.kind for part in row.parts] == ["prompt", "context", "prompt", "trained"]
+    assert text_of(row, "context") == "Ninety-nine.<|im_end|>\n"
+    assert row.parts[1].title == "response: context, not trained on"
+    assert row.tokens.prompt == sum(part.tokens for part in row.parts[:3])
+    assert any("with turns that are not learned" in text for _, text in lines(row, settings))

@@ -98,7 +98,7 @@ BROKEN = [
     ("Latin-1", JSONL.encode().replace("ü".encode(), b"\xfc"), 0, ["rows.jsonl:1: not UTF-8 (byte 0xfc at column 25)", "iconv -f WINDOWS-1252 -t UTF-8"]),
     ("UTF-16", JSONL.encode("utf-16"), 0, ["rows.jsonl: not UTF-8, but UTF-16", "iconv -f UTF-16"]),
     ("UTF-16 list", json.dumps(ROWS).encode("utf-16-le"), 0, ["rows.jsonl: not UTF-8, but UTF-16"]),
-    ("gzip", b"\x1f\x8b\x08\x00" + bytes(range(128, 256)), 0, ["rows.jsonl: not UTF-8, but compressed (gzip)"]),
+    ("gzip", b"\x1f\x8b\x08\x00" + bytes(range(128, 256)), 0, ["rows.jsonl:1: the packed file breaks off or is damaged"]),
     ("Latin-1 list", json.dumps(ROWS, indent=1, ensure_ascii=False).encode().replace("ü".encode(), b"\xfc"), 0, ["rows.jsonl:4: not UTF-8 (byte 0xfc at"]),
     ("list cut off inside a row", json.dumps(ROWS[:9], indent=0, ensure_ascii=False)[:-6], 8, ["rows.jsonl:36: not JSON (Unterminated"]),
     ("list cut off after a row", '[{},\n{}\n', 2, ["rows.jsonl:3: not JSON (expecting ',' or ']'"]),

@@ -38,6 +38,14 @@ EXAMPLES = {
     "turns with images": Example(
         "a", "<image>And?", THOUGHT, ("1", "2"), history=(Turn("<image>\nFind x.", THOUGHT),)
     ),
+    "a turn that is not learned": Example(
+        "a",
+        "z?",
+        THOUGHT,
+        history=(Turn("Find x.", "It is 7.", learned=False), Turn("<image>y?", THOUGHT)),
+        images=("1",),
+    ),
+    "the last turn is not learned": Example("a", "z?", "It is 7.", history=(Turn("x?", THOUGHT),), learned=False),
     "prefix already there": Example("a", f"<image>{PREFIX}\nFind x.", THOUGHT, ("1",)),
     "marker in the question": Example("a", f"What does {MARKERS[0]} mean?", THOUGHT),
     "decomposed accents": Example("a", "re\u0301sume\u0301?", LongThought("e\u0301", "\u212b")),
@@ -127,13 +135,16 @@ def test_rows_are_those_of_llamafactory(processor, with_markers, tokenizers, tem
         expected = factory(with_markers if marker_tokens else processor, template, prefix, example, sizes)
         segments = ours.encode(example, sizes)
         assert [token for segment in segments for token in segment.ids] == joined(expected)
-        assert [segment.ids for segment in segments if segment.trained] == [target for _, target in expected]
+        learned = [turn.learned for turn in example.turns]
+        targets = [target for (_, target), is_learned in zip(expected, learned, strict=True) if is_learned]
+        assert [segment.ids for segment in segments if segment.trained] == targets
+        assert [segment.trained for segment in segments if segment.response] == learned
         (tokens,) = ours.count([example], [sizes])
         assert tokens.total == len(joined(expected))
-        assert tokens.prompt == sum(len(source) for source, _ in expected)
+        assert tokens.prompt == tokens.total - sum(map(len, targets))
         pads = joined(expected).count(processor.tokenizer.convert_tokens_to_ids("<|image_pad|>"))
         assert tokens.image == pads
-        answers = [render(turn.response) for turn in example.turns]
+        answers = [render(turn.response) for turn in example.turns if turn.learned]
         assert tokens.response == sum(len(processor.tokenizer.encode(answer)) for answer in answers)
 
 

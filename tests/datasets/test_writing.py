@@ -28,6 +28,11 @@ FULL = Example(
     source="ours",
     domain="math",
 )
+MASKED = [
+    replace(FULL, history=(*FULL.history, Turn("And 3?", "It is 4.", learned=False))),
+    replace(FULL, learned=False),
+    replace(FULL, response="It is 4.", learned=False),
+]
 PLAIN = Example("2", "Why?", LongThought("Because.", "So."))
 
 
@@ -48,6 +53,16 @@ def test_examples_are_read_back_as_they_were(tmp_path, suffix):
     assert replace(full, format=None) == FULL
     assert replace(plain, format=None, source=None) == PLAIN
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+def test_what_is_not_learned_is_read_back_as_that(tmp_path, suffix):
+    """The column `loss` has a value for each turn, and stands only in files that need it."""
+    path = tmp_path / f"rows{suffix}"
+    write_rows(path, [FULL, *MASKED])
+    assert [replace(example, format=None) for example in _read_back(path)] == [FULL, *MASKED]
+    assert all("loss" not in normal_row(example) for example in (FULL, PLAIN))
+    assert [normal_row(example)["loss"] for example in MASKED] == [[True, False, True], [True, False], [True, False]]
 
 
 @pytest.mark.parametrize("suffix", writing.SUFFIXES)

@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -56,6 +57,8 @@ class Options:
         api_key: that requests must carry.
         not_vllm: an OpenAI-compatible server that is not vLLM.
         fault_seed: of the draw of failures.
+        style: how responses in the four markers are written instead: `think`, `closing` (no opening tag), `plain` (no
+            tags), or the name of the field that a reasoning parser puts the thought into.
     """
 
     delay: float = 0.0
@@ -73,6 +76,7 @@ class Options:
     api_key: str = ""
     not_vllm: bool = False
     fault_seed: int = 0
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,9 @@ class Replay:
 
     def events(self, response: str, max_tokens: int, tokens_an_event: int) -> tuple[list[bytes], int, str]:
         """Return the events of a stream, its tokens and its finish reason."""
-        key = (response, max_tokens, tokens_an_event)
+        style = self.options.style
+        response, thought = styled(response, style)
+        key = (response, thought, style, max_tokens, tokens_an_event)
         if key not in self._pieces:
             if len(self._pieces) > 4_000:
                 self._pieces.clear()
@@ -155,12 +161,34 @@ class Replay:
             kept = response[: max_tokens * TOKEN]
             width = TOKEN * tokens_an_event
             deltas = [{"role": "assistant", "content": ""}]
+            deltas += [{style: thought[start : start + width]} for start in range(0, len(thought), width)]
             deltas += [{"content": kept[start : start + width]} for start in range(0, len(kept), width)]
             events = [_event([{"index": 0, "delta": delta, "finish_reason": None}]) for delta in deltas]
             events.append(_event([{"index": 0, "delta": {"content": ""}, "finish_reason": reason}]))
             self._pieces[key] = events, min(tokens, max_tokens), reason
 
         return self._pieces[key]
+
+
+MARKED = re.compile(
+    r"\s*<\|begin_of_thought\|>(.*)<\|end_of_thought\|>\s*<\|begin_of_solution\|>(.*)<\|end_of_solution\|>\s*",
+    re.DOTALL,
+)
+
+
+def styled(response: str, style: str) -> tuple[str, str]:
+    """Return the content of a response in another style, and the thought that is sent beside it."""
+    found = MARKED.fullmatch(response)
+    if not style or not found:
+        return response, ""
+
+    thought, solution = (part.strip() for part in found.groups())
+    forms = {
+        "think": f"<think>\n{thought}\n</think>\n\n{solution}",
+        "closing": f"{thought}\n</think>\n\n{solution}",
+        "plain": f"{thought}\n\n{solution}",
+    }
+    return (forms[style], "") if style in forms else (f"\n\n{solution}", f"\n{thought}\n")
 
 
 def _event(choices: list[dict], **more: Any) -> bytes:

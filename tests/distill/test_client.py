@@ -243,11 +243,6 @@ def test_half_sent_or_failed_is_unavailable(script):
         (CLOSED + b'data: {"choices": [{}]}\n\n', WrongServer, "not those of vLLM"),
         (CLOSED + event("Three", "stop") + b"data: [DONE]\n\n", WrongServer, "no token counts"),
         (CLOSED + event("Three", "length", (9, 50)) + b"data: [DONE]\n\n", Refused, "context is too small"),
-        (
-            CLOSED + b'data: {"choices": [{"delta": {"reasoning": "hm"}}]}\n\n' + WHOLE,
-            WrongServer,
-            "--reasoning-parser",
-        ),
     ],
 )
 def test_what_will_never_work(script, kind, said):
@@ -255,6 +250,27 @@ def test_what_will_never_work(script, kind, said):
     assert type(error) is kind, error
     assert said in str(error) and str(error).startswith(server.url)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_the_thought_that_a_reasoning_parser_takes_out_comes_back_into_its_tags(field):
+    pieces = [
+        {"role": "assistant", "content": ""},
+        {field: "Let me"},
+        {field: " look.", "content": None},
+        {"content": "\n\nIt is"},
+        {"content": " 7."},
+    ]
+    events = b"".join(b"data: " + json.dumps({"choices": [{"delta": piece}]}).encode() + b"\n\n" for piece in pieces)
+    reply, _ = play(CLOSED + events + event("", "stop", (9, 8)) + b"data: [DONE]\n\n")
+    assert reply.response == "<think>\nLet me look.\n</think>\n\n\n\nIt is 7."
+    reply, _ = play(
+        CLOSED
+        + events.partition(b'data: {"choices": [{"delta": {"content": "\\n')[0]
+        + event("", "length", (9, 100))
+        + b"data: [DONE]\n\n"
+    )
+    assert reply.response == "<think>\nLet me look.", "a thought that was cut off stays open"
 
 
 def test_cut_off_at_max_tokens():

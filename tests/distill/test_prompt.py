@@ -5,11 +5,13 @@ import io
 import random
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from virgo_factory.datasets.image_size import read_processor, trained_size
+from virgo_factory.datasets.look import as_seen
 from virgo_factory.datasets.source import Settings
 from virgo_factory.datasets.tokens import RowTokenizer
 from virgo_factory.datasets.vocabulary import load_vocabulary
@@ -38,9 +40,15 @@ def sent(prompt) -> list[Image.Image]:
 @pytest.fixture(scope="module")
 def trained():
     """A function: the picture that LLaMA-Factory's training hands to the processor."""
+    import virgo_factory
+
+    virgo_factory.register()
     from llamafactory.data.mm_plugin import get_mm_plugin
 
+    from virgo_factory.hooks.pictures import mark
+
     plugin = get_mm_plugin("qwen2_vl", image_token="<|image_pad|>", video_token="<|video_pad|>")
+    mark(SimpleNamespace(mm_plugin=plugin), wanted=True)
 
     def regularize(path, min_pixels, max_pixels):
         budget = {"image_min_pixels": min_pixels, "image_max_pixels": max_pixels}
@@ -96,20 +104,20 @@ def test_real_pictures_are_those_of_training(shared_data, trained):
     for file in files:
         for budget in BUDGETS[:3]:
             with Image.open(file) as image:
-                ours = resize_as_trained(image, *budget)
+                ours = resize_as_trained(as_seen(image), *budget)
 
             theirs = trained(file, *budget)
             assert (ours.size, ours.tobytes()) == (theirs.size, theirs.tobytes()), (file, budget)
 
 
-def test_a_picture_that_says_how_to_turn_it_is_not_turned(tmp_path, trained):
-    """Training does not look at the orientation of a photograph; whoever reads what is sent must not find it."""
+def test_a_picture_that_says_how_to_turn_it_is_turned_once(tmp_path, trained):
+    """In training and in what is sent; whoever reads that must not find the orientation and turn it again."""
     image = drawn(tmp_path, "RGB", (64, 32), "JPEG")
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(image).save(tmp_path / "turned.jpeg", exif=exif, icc_profile=b"x" * 200, dpi=(72, 72))
     (ours,) = sent(make_prompt(replace(QUESTION, images=("turned.jpeg",)), tmp_path))
-    assert not ours.getexif() and not ours.info
+    assert not ours.getexif() and not ours.info and ours.size == (32, 64)
     assert ours.tobytes() == trained(tmp_path / "turned.jpeg", 32 * 32, 768 * 768).tobytes()
 
 

@@ -156,7 +156,7 @@ def test_the_shortest_correct_and_well_formed_one(folders, build):
     card = choose(folder, ["difficulty=hard"])
     (row,) = rows(folder)
     assert row["thought"] == "Let me look. Short."
-    assert card.malformed == {"no marker in the response": 1}
+    assert card.malformed == {"no tags of a known format": 1}
     assert (card.candidates, card.candidates_kept) == (2, 2)
 
 

@@ -236,7 +236,7 @@ def test_pictures_of_a_parquet_file(load, tmp_path):
 
     text_only = {"conversations": rows[0]["conversations"][2:4], "image": None}
     pq.write_table(pa.Table.from_pylist([text_only, *rows]), tmp_path / "p.parquet")
-    entry = {"file_name": "p.parquet", "formatting": "long_thought"}
+    entry = {"file_name": "p.parquet", "formatting": "long_thought", "turns": "split"}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"p": entry}))
     for _ in range(2):
         module, accounts = load(dataset="p")

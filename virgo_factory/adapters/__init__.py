@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from virgo_factory.adapters import long_thought, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.adapters import chat, long_thought, tags, thought_columns, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.messages import MESSAGE_COLUMNS
 from virgo_factory.adapters.options import REQUIRED, Options, options_of
+from virgo_factory.adapters.pictures import with_pictures
+from virgo_factory.adapters.prompts import without_requests
 from virgo_factory.adapters.question_response import RESPONSE_COLUMNS
 from virgo_factory.adapters.row import (
-    IMAGE_COLUMNS,
     QUESTION_COLUMNS,
     Reading,
     RejectedRow,
@@ -23,7 +25,7 @@ from virgo_factory.adapters.row import (
 from virgo_factory.example import Example
 
 
-__all__ = ["ADAPTERS", "Options", "Reading", "RejectedRow", "options_of", "read_row"]
+__all__ = ["ADAPTERS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
 
 ADAPTERS: dict[str, Callable[..., Example | Reading]] = {
     "virgo_dt": virgo_dt.adapt,
@@ -37,6 +39,20 @@ An adapter may raise RejectedRow; `read_row` does not, and checks what it return
 """
 
 
+_KINDS = {**tags.KINDS, **thought_columns.KINDS, chat.FIELDS: "think"}
+
+
+def kind_of(format: str) -> str:
+    """Return the format of which another is a mere spelling, so that a dataset may mix both.
+
+    `<think>` with and without its opening tag, other tags around it, or a field of its own: it is the same thought.
+
+    >>> kind_of("thinking"), kind_of("thought_columns"), kind_of("thinking_answer"), kind_of("headings")
+    ('think', 'think', 'think_answer', 'headings')
+    """
+    return _KINDS.get(format, format)
+
+
 def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading:
     """Return what a raw row gives under a `formatting:` name; never raises for a bad row."""
     adapter = ADAPTERS[formatting]
@@ -45,37 +61,48 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         if not isinstance(row, Mapping):
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
 
-        found = adapter(_with_columns(row, options.columns), options)
+        row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        found = adapter(row, options)
     except RejectedRow as error:
         return Reading(named, (bare(error),))
 
     if isinstance(found, Example):
-        found = Reading(named, (attempt(lambda: found),))
+        found = check_row(row, Reading(named, (attempt(lambda: found),)))
+
+    if formatting != "virgo_dt":  # read to the letter
+        found = Reading(found.format, tuple(map(_plainly_asked, found.parts)))
 
     return check_ranking(found, options.ranking)
 
 
+def _plainly_asked(part: Example | RejectedRow) -> Example | RejectedRow:
+    return part if isinstance(part, RejectedRow) else without_requests(part)
+
+
 _TARGETS = {
-    # LLaMA-Factory's name: the name under which adapters look for it, and others that must not win over it
+    # name in `columns`: the name under which adapters look for it, and others that must not win over it
     "messages": ("messages", MESSAGE_COLUMNS),
-    "images": ("images", IMAGE_COLUMNS),
     "prompt": ("question", QUESTION_COLUMNS),
+    "question": ("question", QUESTION_COLUMNS),
     "response": ("response", RESPONSE_COLUMNS),
 }
 
 
 def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """Return the row with plain values, and with the columns that dataset_info.json names where adapters find them."""
-    row = {name: plain(value) for name, value in row.items()}
+    given = {name: plain(value) for name, value in row.items()}
+    row = given
     for name, column in columns.items():
-        if column not in row and name in REQUIRED:
-            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(row)}")
+        if name == "images":  # pictures.py reads it
+            continue
 
-        if column in row:
+        if column not in given and name in REQUIRED:
+            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(given)}")
+
+        if column in given:
             target, others = _TARGETS.get(name, (name, ()))
-            value = row[column]
             row = {other: kept for other, kept in row.items() if other == column or other not in others}
-            row[target] = value
+            row[target] = given[column]
 
     if "query" in columns and row.get("query"):  # LLaMA-Factory puts it behind the prompt
         row["question"] = f"{question_of(row)}\n{text_of(row, 'query')}"

@@ -2,32 +2,32 @@
 
 Reference raw_formats.md: sections 4 and 6 (Sky-T1, Bespoke-Stratos, OpenThoughts), 8 (LLaVA-CoT), 9 (Vision-R1), 10
 (Mulberry), 12 (R1-Onevision), 13 (MMR1), 14 (OpenMMReasoner: typed contents), 15 (LongPerceptualThoughts: context
-prefix and preference pairs). They differ in the tags of their responses and in optional columns, not in the layout.
+prefix and preference pairs); Dolphin-R1, Llama-Nemotron (the response in columns beside). They differ in the tags of their responses and in optional columns, not in the layout.
 """
 
-import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from virgo_factory.adapters import thought_columns
+from virgo_factory.adapters.fields import thought_of_message
+from virgo_factory.adapters.marks import UNLEARNED, learned_turns
 from virgo_factory.adapters.messages import (
-    ASSISTANTS,
     Chat,
     content_text,
     either,
     message_column,
     read_messages,
+    role_of,
 )
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt, without_format_request
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
     answer_of,
     attempt,
-    check_finished,
+    bare,
     domain_of,
     own_id,
     plain,
@@ -42,8 +42,10 @@ from virgo_factory.example import IMAGE, Example, Turn
 from virgo_factory.thought import BEGIN_THOUGHT, LongThought
 
 
+FIELDS = "thought_fields"
+"""Format of a chat whose thoughts stand in fields or items of their own."""
+
 METADATA_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
-_CONTINUES = re.compile(r"(?:and|but|also|then|what about|how about)\b", re.IGNORECASE)
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -54,97 +56,136 @@ def recognises(row: Mapping[str, Any]) -> bool:
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the examples of a chat row. Raises RejectedRow where the messages cannot be read at all."""
     is_pair = row.get("chosen") is not None or row.get("rejected") is not None
-    chat = read_messages(row, message_column(row), is_pair)
+    chat = read_messages(row, message_column(row), is_pair, lambda: thought_columns.response_beside(row))
+    if not is_pair and not chat.thoughts[-1] and (thought := thought_columns.thought_beside(row)):
+        if format_of(chat.turns[-1][1]) is None:
+            chat = replace(chat, thoughts=(*chat.thoughts[:-1], thought))
+
+    if is_pair:
+        chosen = plain(row.get("chosen"))
+        message = chosen[0] if isinstance(chosen, list) and len(chosen) == 1 else chosen
+        chat = replace(chat, responses=(*chat.responses, message if isinstance(message, Mapping) else {}))
+
     pair = [_answer(row, name) for name in ("chosen", "rejected")] if is_pair else []
-    return read_chat(row, chat, pair, options)
+    chat = replace(chat, thoughts=(*chat.thoughts, *(thought for thought, _ in pair)))
+    return read_chat(row, chat, [text for _, text in pair], options)
 
 
 def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
-    """Return the examples of a chat: one, or one a question where several are asked of one image.
+    """Return the examples of a chat: one with the earlier turns as history, or one a question (`turns: split`).
 
-    The image goes to each of them, and questions that go on from the one before are rejected (visual_sources.md
-    section 3). Conversations without images, or with several, keep the earlier turns as history. The fixed prompts of
-    `prompts` are dropped: what they ask for are the source's tags.
+    Questions that are split off get the images of their own places, or those of the first question where they have none.
+    Turns that the row marks as not to be learned stay as context, whatever they look like.
 
     Args:
         row: images, prefix, ids and names are read from it.
         chat: its messages.
-        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair.
+        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair. Their thoughts
+            are the last of the chat's.
         options: see Options.
     """
     responses = [response for _, response in chat.turns] + pair
-    names = [format_of(response) for response in responses]
+    thoughts = [*chat.thoughts, *[None] * len(responses)]
+    names = [None if thought else format_of(text) for thought, text in zip(thoughts, responses, strict=False)]
     name = next(filter(None, names), None)
     format = next((name for name, response in zip(names, responses, strict=True) if shows(response, name)), None)
+    format = format or (FIELDS if any(chat.thoughts) else None)
     images = read_images(row) or chat.images
     questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
-    questions = [without_format_request(question) for question in questions]
     if not any(IMAGE in question for question in questions):
         questions[0] = with_image(questions[0], images)
 
-    def parse(position: int) -> LongThought | str:
-        return parse_response(responses[position], name, options.keep_malformed)
+    id = _id(row, chat, questions[0], responses)
+    last = len(questions) - 1
+    try:
+        why, notes = learned_turns(row, chat.responses)
+        if pair and why[-1]:
+            raise why[-1]
+    except RejectedRow as error:
+        return Reading(format, (bare(error),))
 
-    def example(**texts: Any) -> Example:
+    def bare_turn(at: int) -> bool:
+        """Whether a turn only has the solution: the template of its model strips the thoughts of earlier turns."""
+        is_last_whole = bool(thoughts[last]) or names[last] is not None
+        return at < last and is_last_whole and names[at] is None and not options.keep_malformed
+
+    def turn(at: int, question: str) -> Turn:
+        if thoughts[at]:
+            return Turn(question, thought_columns.beside(thoughts[at], responses[at]), why[at] is None)
+
+        if bare_turn(at):
+            return Turn(question, responses[at], False)
+
+        response = parse_response(responses[at], name, options.keep_malformed or why[at] is not None)
+        return Turn(question, response, why[at] is None)
+
+    def example(id: str, at: int, question: str, images: tuple[Any, ...], **more: Any) -> Example:
+        asked = turn(at, question)
         return Example(
+            id=id,
+            question=question,
+            response=asked.response,
             images=images,
-            system=without_format_prompt(chat.system),
+            system=chat.system,
             answer=answer_of(row),
             source=source_of(row) or format,
             domain=domain_of(row),
+            assistant_prefix=prefix_of(row, asked.response, name) if at == last and asked.learned and not pair else "",
             format=format,
-            **texts,
+            learned=asked.learned,
+            **more,
         )
 
-    id = _id(row, chat, questions[0], responses)
-    last = len(questions) - 1
+    def split_off(at: int) -> Example:
+        if why[at]:
+            raise why[at]
 
-    def one_question(position: int) -> Example:
-        question = questions[position]
-        if position and _CONTINUES.match(question.replace(IMAGE, "").lstrip()):
-            raise RejectedRow("the question goes on from the one before", question[:80])
+        if bare_turn(at):
+            raise RejectedRow("no thought in the response", f"response {at + 1} of {last + 1}")
 
-        made = example(id=f"{id}-{position}", question=with_image(question, images), response=parse(position))
-        return made if position < last else ended(made)
+        before = sum(question.count(IMAGE) for question in questions[:at])
+        own = images[before : before + questions[at].count(IMAGE)]
+        shared = images[: questions[0].count(IMAGE)] or images
+        question = questions[at] if own else f"{IMAGE * len(shared)}\n{questions[at]}" if shared else questions[at]
+        return example(f"{id}-{at}", at, question, own or shared)
 
     def whole() -> Example:
-        history = tuple(Turn(question, parse(at)) for at, question in enumerate(questions[:-1]))
-        made = example(id=id, question=questions[-1], response=parse(last), history=history)
-        return replace(made, rejected=_other(responses[-1], name, options)) if pair else ended(made)
+        noted = tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(map(bare_turn, range(last))) else [])]))
+        history = tuple(turn(at, question) for at, question in enumerate(questions[:-1]))
+        rejected = _other(thoughts[len(responses) - 1], responses[-1], name, options) if pair else None
+        return example(id, last, questions[-1], images, history=history, rejected=rejected, notes=noted)
 
-    def ended(made: Example) -> Example:
-        check_finished(row.get("finish_reason"))
-        reject_wrong(row)
-        return replace(made, assistant_prefix=prefix_of(row, made.response, name))
-
-    if len(images) == 1 and len(chat.turns) > 1 and not pair:
-        return Reading(format, tuple(attempt(lambda at=at: one_question(at)) for at in range(last + 1)))
+    if options.turns == "split" and last and not pair:
+        return Reading(format, tuple(attempt(lambda at=at: split_off(at)) for at in range(last + 1)))
 
     return Reading(format, (attempt(whole),))
 
 
-def _answer(row: Mapping[str, Any], column: str) -> str:
-    """Return the text of `chosen` or `rejected`: a text, a message, or a list of one message."""
+def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
+    """Return thought, None where it may be inside, and text of `chosen` or `rejected`: a text, or one message."""
     value = plain(row.get(column))
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
 
-    if isinstance(value, Mapping):
-        role = either(value, "role", "from")
-        if role is not None and role not in ASSISTANTS:
+    thoughts: list[str] = []
+    try:
+        if not isinstance(value, Mapping):
+            return None, content_text(value, [])
+
+        if (role := role_of(value)) not in (None, "assistant"):
             raise RejectedRow(f"{column} is not a response", f"its role is {reprlib.repr(role)}")
 
-        value = plain(either(value, "content", "value"))
-
-    try:
-        return content_text(value, [])
+        beside = thought_of_message(value)
+        text = content_text(plain(either(value, "content", "value")), [], thoughts)
     except RejectedRow as error:
         raise RejectedRow(f"{column} is not a response", error.detail) from None
 
+    return beside or "\n\n".join(thoughts) or None, text
 
-def _other(text: str, name: str | None, options: Options) -> LongThought | str:
+
+def _other(thought: str | None, text: str, name: str | None, options: Options) -> LongThought | str:
     try:
-        return parse_response(text, name, options.keep_malformed)
+        return thought_columns.beside(thought, text) if thought else parse_response(text, name, options.keep_malformed)
     except RejectedRow as error:
         raise RejectedRow(error.reason, f"rejected response; {error.detail}") from None
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from virgo_factory.adapters.marks import learned_turns
 from virgo_factory.adapters.messages import message_column, read_messages
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
@@ -57,6 +57,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 
 def _example(row: Mapping[str, Any]) -> Example:
     chat = read_messages(row, message_column(row))
+    why, _ = learned_turns(row, chat.responses)
+    if any(why):  # the stages are one response
+        raise next(filter(None, why))
+
     images = read_images(row) or chat.images
     question = chat.turns[0][0].strip().removesuffix(STAGES[0]).strip()
     *stages, solution = (answer for _, answer in chat.turns)
@@ -65,7 +69,7 @@ def _example(row: Mapping[str, Any]) -> Example:
         question=with_image(question, images),
         response=long_thought("\n\n".join(stage.strip() for stage in stages), solution),
         images=images,
-        system=without_format_prompt(chat.system),
+        system=chat.system,
         source=source_of(row) or FORMAT,
         domain=domain_of(row),
         format=FORMAT,

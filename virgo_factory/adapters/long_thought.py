@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.adapters import (
+    api_log,
     chat,
     insight_v,
     llamav_o1,
     question_response,
     rollouts,
     screen_traces,
+    tagged_columns,
     thought_columns,
     virgo_dsd,
 )
+from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.options import DIFFICULTIES, Options
-from virgo_factory.adapters.row import Reading, RejectedRow, bare, columns_found
+from virgo_factory.adapters.row import Reading, RejectedRow, bare
+from virgo_factory.adapters.unknown import reason_of
 
 
 FAMILIES = (
@@ -29,18 +33,15 @@ FAMILIES = (
     screen_traces,
     thought_columns,
     llamav_o1,
+    api_log,
     chat,
     question_response,
+    tagged_columns,
 )
 """The first that recognises a row reads it: rows of a family may carry columns of those further down."""
 
-EXPECTED = (
-    "messages, conversations or conversation; question (problem, instruction, prompt) and response (combined_text, "
-    "ds_answer, model_response, output); question, thought and solution; problem, deepseek_reasoning and "
-    "deepseek_solution; Question, Complex_CoT and Response; question, reasoning and solution; "
-    "problem and generations; question, response and score (lists); question, code, pred and score (lists); "
-    "question and steps; instruction, thinking and text (lists)"
-)
+SEVERAL = (virgo_dsd, rollouts)
+"""Families of several responses a row, who read themselves which of them are right and whole."""
 
 
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
@@ -49,17 +50,21 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     Raises:
         RejectedRow: no family recognises it, or it is of another difficulty than asked for.
     """
+    if "thought" in options.columns and "messages" not in options.columns:
+        return thought_columns.read_named(row, options)
+
     for family in FAMILIES:
         if family.recognises(row):
             if options.difficulty and family is not virgo_dsd:
                 _check_difficulty(row, options.difficulty)
 
             try:
-                return family.read(row, options)
+                reading = family.read(row, options)
+                return reading if family in SEVERAL else check_row(row, reading)
             except RejectedRow as error:
                 return Reading(getattr(family, "FORMAT", None), (bare(error),))
 
-    raise RejectedRow("format not known", f"{columns_found(row)}; expected one of: {EXPECTED}")
+    raise reason_of(row)
 
 
 def _check_difficulty(row: Mapping[str, Any], level: str) -> None:

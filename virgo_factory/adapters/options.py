@@ -6,15 +6,17 @@ from typing import Any
 
 
 RESPONSES = ("shortest", "all")
+TURNS = ("history", "split")
 DIFFICULTIES = {"medium": (4, 5), "hard": (2, 3)}
 """Virgo's levels: how many of five responses are correct."""
 
 RATED = ("virgo_dsd", "long_thought")
 """Values of `formatting` under which rows can tell their difficulty."""
 
-REQUIRED = ("messages", "prompt", "response", "chosen", "rejected")
+REQUIRED = ("messages", "prompt", "response", "chosen", "rejected", "question", "thought", "solution")
 COLUMNS = (*REQUIRED, "query", "images", "system", "assistant_prefix")
-"""LLaMA-Factory's names of columns that some adapter reads; a row must have those of REQUIRED that are named."""
+"""Names of columns that some adapter reads: LLaMA-Factory's, and three of the normal form. A row must have those of
+REQUIRED that are named."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,11 @@ class Options:
         responses: of a row with several responses, "shortest": the shortest correct one, as Virgo does; "all": every
             correct one.
         ranking: rows are preference pairs.
-        columns: LLaMA-Factory's name of a column (one of COLUMNS) -> its name in the file.
+        columns: name of a column (one of COLUMNS) -> its name in the file.
         difficulty: only rows of this level (a key of DIFFICULTIES), by their five scores or their own column
             `difficulty`; None for all.
+        turns: of a conversation, "history": one example, earlier turns are its history; "split": each question an example
+            of its own, for sets whose questions on a picture do not depend on each other.
     """
 
     keep_malformed: bool = False
@@ -36,13 +40,14 @@ class Options:
     ranking: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     difficulty: str | None = None
+    turns: str = "history"
 
 
 def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """Return the options of a dataset_info.json entry.
 
     Args:
-        entry: the entry; its keys `responses`, `ranking`, `columns` and `difficulty` are looked at.
+        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty` and `turns` are looked at.
         malformed: the recipe key of this name.
 
     Raises:
@@ -51,6 +56,10 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     responses = entry.get("responses", "shortest")
     if responses not in RESPONSES:
         raise ValueError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
+
+    turns = entry.get("turns", "history")
+    if turns not in TURNS:
+        raise ValueError(f"turns: {turns!r} in dataset_info.json. It is one of {', '.join(TURNS)}.")
 
     ranking = entry.get("ranking", False)
     if not isinstance(ranking, bool):
@@ -77,4 +86,13 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
             f"It names some of {', '.join(COLUMNS)}."
         )
 
-    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty)
+    if ("thought" in columns or "solution" in columns) and entry.get("formatting", "long_thought") != "long_thought":
+        raise ValueError(
+            f"columns: thought and solution in dataset_info.json need formatting long_thought, not "
+            f"{entry['formatting']!r}."
+        )
+
+    if "solution" in columns and "thought" not in columns:
+        raise ValueError("columns: solution in dataset_info.json needs thought beside it.")
+
+    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty, turns)

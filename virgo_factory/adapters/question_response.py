@@ -7,19 +7,18 @@ instruction, response); alpaca's spellings (instruction, input, output); judged 
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.adapters.chat import prefix_of
+from virgo_factory.adapters.chat import prefix_of, read_chat
+from virgo_factory.adapters.fields import question_columns
+from virgo_factory.adapters.messages import Chat, read_messages
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt, without_format_request
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
-    QUESTION_COLUMNS,
     Reading,
     RejectedRow,
     answer_of,
     attempt,
-    check_finished,
     domain_of,
     first_column,
+    plain,
     question_of,
     read_images,
     row_id,
@@ -31,41 +30,67 @@ from virgo_factory.adapters.tags import format_of, parse_response, shows
 from virgo_factory.example import Example
 
 
-RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output")
+RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
 ANSWER_COLUMNS = ("standard_answer", "gt", "ground_truth", "answer")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
     """Whether there is a question and a response."""
-    return first_column(row, QUESTION_COLUMNS) is not None and first_column(row, RESPONSE_COLUMNS) is not None
+    return first_column(row, RESPONSE_COLUMNS) is not None and first_column(row, _questions(row)) is not None
+
+
+def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return question_columns(tuple(row))
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row. Raises RejectedRow where question or response is no text."""
     response = text_of(row, first_column(row, RESPONSE_COLUMNS))
+    if row.get("history"):
+        return read_chat(row, _with_history(row, response), [], options)
+
     name = format_of(response)
     return Reading(name if shows(response, name) else None, (attempt(lambda: _example(row, response, name, options)),))
 
 
-def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
-    if row.get("history"):
-        raise RejectedRow("history is not known in this layout", "expected a list of messages for several turns")
+def _with_history(row: Mapping[str, Any], response: str) -> Chat:
+    """Return the conversation of an alpaca row: `history` holds [question, response] pairs, or messages."""
+    history = plain(row["history"])
+    if not isinstance(history, list):
+        raise RejectedRow("history is not a list", f"found {type(history).__name__}")
 
+    if isinstance(history[0], Mapping):
+        pairs = read_messages({"history": history}, "history").turns
+    else:
+        pairs = tuple(tuple(pair) if isinstance(pair, list) else () for pair in map(plain, history))
+
+    if not all(len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs):
+        raise RejectedRow("history is not known in this layout", "expected [question, response] pairs")
+
+    turns = [(question.replace("\r\n", "\n"), answer.replace("\r\n", "\n")) for question, answer in pairs]
+    turns.append((question_of(row, _questions(row)), response))
+    return Chat(_system(row), tuple(turns), None, (), False, ({},) * len(turns), (None,) * len(turns))
+
+
+def _system(row: Mapping[str, Any]) -> str | None:
     system = row.get("system")
     if not (system is None or isinstance(system, str)):
         raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
 
+    return system
+
+
+def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
+    system = _system(row)
     images = read_images(row)
-    question = without_format_request(question_of(row))
+    question = question_of(row, _questions(row))
     response = parse_response(text, name, options.keep_malformed)
-    check_finished("length" if row.get("unfinished") is True else row.get("finish_reason"))
-    reject_wrong(row)
     return Example(
         id=row_id(row, question),
         question=with_image(question, images),
         response=response,
         images=images,
-        system=without_format_prompt(system),
+        system=system or None,
         answer=answer_of(row, ANSWER_COLUMNS),
         source=source_of(row) or name,
         domain=domain_of(row),

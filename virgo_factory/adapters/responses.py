@@ -1,7 +1,7 @@
 """Choosing among the responses of one row: Virgo's shortest correct one, or all correct ones."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from virgo_factory.adapters.options import Options
@@ -63,19 +63,3 @@ def _common(reasons: list[RejectedRow]) -> RejectedRow:
 
     told = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
     return RejectedRow("no usable response among the correct ones", told)
-
-
-def flags(values: Any) -> list[bool] | None:
-    """Return a row's verdicts (0 and 1, or false and true) as booleans; None if there is no list of them."""
-    return [value == 1 for value in values] if isinstance(values, list) and values else None
-
-
-MARKS = ("judgment", "correct", "is_correct")
-
-
-def reject_wrong(row: Mapping[str, Any]) -> None:
-    """Raise RejectedRow if the row itself says that its only response is wrong."""
-    for column in MARKS:
-        value = row.get(column)
-        if isinstance(value, (bool, int)) and value == 0:
-            raise RejectedRow("the response is marked wrong", f"{column} is {value}")

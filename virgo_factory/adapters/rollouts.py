@@ -1,22 +1,22 @@
 """Several judged responses to one question, in any of the tag sets.
 
-OpenR1-Math-220k (reference: raw_formats.md section 7) and the result files of Sky-T1's evaluation (the real rows of
-SkyThought: `code` holds the responses there, or an object `responses` with content and correctness).
+OpenR1-Math-220k (reference: raw_formats.md section 7), its like with other names of columns, the result files of
+Sky-T1's evaluation (the real rows of SkyThought: `code` holds the responses there, or an object `responses` with content
+and correctness), and Mulberry's search (README of comcts in HJYao00/Mulberry).
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.adapters.marks import check_end, check_marks, flags, said, verdicts
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.responses import choose, flags
+from virgo_factory.adapters.responses import choose
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
     answer_of,
     bare,
-    check_finished,
     domain_of,
-    plain,
     question_of,
     read_images,
     row_id,
@@ -27,14 +27,28 @@ from virgo_factory.adapters.tags import format_of, parse_response, shows
 from virgo_factory.example import Example
 
 
+LISTS = ("responses", "response", "completions", "outputs", "output", "samples", "solutions", "candidates")
+
+
 def recognises(row: Mapping[str, Any]) -> bool:
     """Whether there is a list of responses in one of the layouts."""
-    return is_openr1(row) or is_scored_code(row) or is_keyed(row)
+    known = is_openr1(row) or is_scored_code(row) or is_keyed(row) or is_searched(row)
+    return known or listed_column(row) is not None
 
 
 def is_openr1(row: Mapping[str, Any]) -> bool:
     """OpenR1: `generations`, with verdicts in columns of their own."""
     return isinstance(row.get("generations"), list)
+
+
+def listed_column(row: Mapping[str, Any]) -> str | None:
+    """Return the column with a list of texts on which another list has a verdict each; None without one."""
+    for column in LISTS:
+        responses = row.get(column)
+        if isinstance(responses, list) and responses and all(isinstance(response, str) for response in responses):
+            return column if verdicts(row, len(responses)) is not None else None
+
+    return None
 
 
 def is_scored_code(row: Mapping[str, Any]) -> bool:
@@ -52,22 +66,39 @@ def _is_judged(response: Any) -> bool:
     return isinstance(response, Mapping) and "content" in response and "correctness" in response
 
 
+def is_searched(row: Mapping[str, Any]) -> bool:
+    """What CoMCTS (Mulberry's search) gives: for each model an object with `response` and `is_correct`, 1 or -1."""
+    return "prefix_prompt" in row and bool(_searched(row))
+
+
+def _searched(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = (value for value in row.values() if isinstance(value, Mapping))
+    return [value for value in found if "response" in value and ("is_correct" in value or "valid" in value)]
+
+
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of the shortest correct response, or of all correct ones.
 
     Raises:
         RejectedRow: no question, no verdicts, or none correct.
     """
-    reasons: list[Any] = []
+    judged: list[Mapping[str, Any]] = []
     if is_openr1(row):
-        responses, correct, answers = row["generations"], _openr1_verdicts(row), ("answer",)
-        reasons = plain(row.get("finish_reasons")) or []
+        responses, answers = row["generations"], ("answer",)
+        correct = _complete(row, verdicts(row, len(responses)))
     elif is_scored_code(row):
         responses, correct, answers = row["code"], flags(row["score"]), ("gt", "answer")
+    elif is_searched(row):
+        judged = _searched(row)
+        responses, answers = [response["response"] for response in judged], ("answer",)
+        correct = [said(response.get("is_correct")) is True for response in judged]
+    elif column := listed_column(row):
+        responses, answers = row[column], ("answer", "gt")
+        correct = _complete(row, verdicts(row, len(responses)))
     else:
         judged = list(row["responses"].values())
         responses = [response["content"] for response in judged]
-        correct, answers = [response["correctness"] is True for response in judged], ("answer",)
+        correct, answers = [said(response["correctness"]) is True for response in judged], ("answer",)
 
     names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
     format = next((name for text, name in names if shows(text, name)), None)
@@ -82,7 +113,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if not isinstance(response, str):
             raise RejectedRow("a response is not text", f"found {type(response).__name__}")
 
-        check_finished(reasons[position] if isinstance(reasons, list) and position < len(reasons) else None)
+        check_end(row, position)
+        if judged:
+            check_marks(judged[position])
+
         name = format_of(response)
         return Example(
             id=f"{id}-{position}" if options.responses == "all" else id,
@@ -101,17 +135,11 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return Reading(format, (bare(error),))
 
 
-def _openr1_verdicts(row: Mapping[str, Any]) -> list[bool] | None:
-    """Return which generations are complete and correct by one of the two verifiers; None if neither has judged.
+def _complete(row: Mapping[str, Any], correct: list[bool] | None) -> list[bool] | None:
+    """Return which responses are correct and complete (`is_reasoning_complete`)."""
+    complete = flags(row.get("is_reasoning_complete"))
+    if correct is None or complete is None:
+        return correct
 
-    A generation without a verdict is not correct.
-    """
-    verdicts = [flags(plain(row.get(f"correctness_{verifier}"))) for verifier in ("math_verify", "llama")]
-    known = [verdict for verdict in verdicts if verdict is not None]
-    if not known:
-        return None
-
-    size = len(row["generations"])
-    complete = flags(plain(row.get("is_reasoning_complete"))) or [True] * size
-    padded = [(*verdict, *[False] * size)[:size] for verdict in (complete, *known)]
-    return [is_complete and any(judged) for is_complete, *judged in zip(*padded, strict=True)]
+    padded = (*complete, *[False] * len(correct))
+    return [is_correct and is_complete for is_correct, is_complete in zip(correct, padded, strict=False)]

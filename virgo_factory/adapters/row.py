@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from virgo_factory.adapters.foreign_tokens import foreign_token
 from virgo_factory.example import IMAGE, Example
 from virgo_factory.thought import LongThought
 
@@ -197,12 +198,6 @@ def text_id(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def check_finished(finish_reason: Any) -> None:
-    """Raise RejectedRow if a response ended at the token limit: that does not always show in its tags."""
-    if isinstance(finish_reason, str) and finish_reason in ("length", "max_tokens"):
-        raise RejectedRow("the response was cut off at the token limit", f"finish reason {finish_reason}")
-
-
 def check_ranking(reading: Reading, ranking: bool) -> Reading:
     """Return the reading with preference pairs rejected where the dataset is none, and other rows where it is one."""
     if not ranking and not any(isinstance(part, Example) and part.rejected is not None for part in reading.parts):
@@ -228,7 +223,8 @@ def check_example(example: Example) -> Example:
             `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
             reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a
             thought or solution that is the word None or the question again (raw_formats.md section 18, rule 8); an
-            `assistant_prefix` that the rendered response does not begin with; two equal responses in a pair.
+            `assistant_prefix` that the rendered response does not begin with; two equal responses in a pair; a control
+            token of another model in a response.
     """
     for place, text in (("id", example.id), ("answer", example.answer), ("source", example.source)):
         if text and not _is_unicode(text):
@@ -275,6 +271,10 @@ def _check_response(place: str, response: LongThought | str, question: str) -> N
         raise RejectedRow(f"control token in the {place}", IMAGE)
 
     _check_text(place, text)
+    for part in (text,) if isinstance(response, str) else (response.thought, response.solution):
+        if found := foreign_token(part):
+            raise RejectedRow("a control token of another model in the response", found)
+
     if isinstance(response, LongThought):
         asked = question.replace(IMAGE, "").strip()
         for name in ("thought", "solution"):

@@ -8,14 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.adapters.marks import learned_turns
 from virgo_factory.adapters.messages import message_column, read_messages
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.prompts import without_format_prompt
-from virgo_factory.adapters.responses import reject_wrong
 from virgo_factory.adapters.row import (
     RejectedRow,
     answer_of,
-    check_finished,
     domain_of,
     question_of,
     read_images,
@@ -23,6 +21,7 @@ from virgo_factory.adapters.row import (
     text_of,
     with_image,
 )
+from virgo_factory.adapters.tags import is_tagged
 from virgo_factory.example import Example
 from virgo_factory.thought import REASONS, LongThought, MalformedThought
 
@@ -41,7 +40,6 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
     Raises:
         RejectedRow: no text, cut off at the token limit (`finish_reason`), or without a final-answer block.
     """
-    check_finished(row.get("finish_reason"))
     column = message_column(row)
     system = None
     if column is None or row.get("response") is not None:
@@ -51,9 +49,14 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         if len(chat.turns) > 1:
             raise RejectedRow("several questions", f"{len(chat.turns)} in {column}; expected one")
 
-        system, ((question, response),) = without_format_prompt(chat.system), chat.turns
+        if any(chat.thoughts):
+            raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
 
-    reject_wrong(row)
+        system, ((question, response),) = chat.system, chat.turns
+        (reason,), _ = learned_turns(row, chat.responses)
+        if reason:
+            raise reason
+
     images = read_images(row)
     return Example(
         id=row_id(row, question),
@@ -82,8 +85,11 @@ def split(response: str) -> LongThought:
     """Return thought and solution of an untagged response; the solution begins with the heading or paragraph found.
 
     Raises:
-        RejectedRow: neither a final-answer heading with text behind it nor a box, or nothing in front of it.
+        RejectedRow: it has tags of another format, or neither a final-answer heading with text behind it nor a box, or nothing in front of it.
     """
+    if is_tagged(response):
+        raise RejectedRow("the response has tags", "formatting long_thought reads them")
+
     start = _heading(response)
     if start is None:
         start = _boxed_paragraph(response)

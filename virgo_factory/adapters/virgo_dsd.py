@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from virgo_factory.adapters import chat
+from virgo_factory.adapters.marks import check_end, check_row, flags
 from virgo_factory.adapters.messages import message_column, read_messages
 from virgo_factory.adapters.options import DIFFICULTIES, Options
-from virgo_factory.adapters.responses import choose, flags
+from virgo_factory.adapters.responses import choose
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
@@ -53,7 +54,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if column is None:
             raise RejectedRow("no responses with scores, and no conversation", f"expected {', '.join(COLUMNS)}")
 
-        reading = chat.read_chat(row, read_messages(row, column), [], options)
+        reading = check_row(row, chat.read_chat(row, read_messages(row, column), [], options))
         named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
         return Reading(FORMAT, tuple(named))
 
@@ -65,6 +66,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if not isinstance(response, str):
             raise RejectedRow("a response is not text", f"found {type(response).__name__}")
 
+        check_end(row, position)
         return Example(
             id=f"{id}-{position}" if options.responses == "all" else id,
             question=with_image(question, images),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.adapters.marks import learned_turns
 from virgo_factory.adapters.messages import MESSAGE_COLUMNS, message_column, read_messages
 from virgo_factory.adapters.options import Options
 from virgo_factory.adapters.row import (
@@ -50,7 +51,14 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         )
 
     chat = read_messages(row, column)
-    turns = [Turn(question, parse_response(response, "four_markers", keep)) for question, response in chat.turns]
+    if any(chat.thoughts):
+        raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
+
+    why, notes = learned_turns(row, chat.responses)
+    turns = [
+        Turn(question, parse_response(response, "four_markers", keep or reason is not None), reason is None)
+        for (question, response), reason in zip(chat.turns, why, strict=True)
+    ]
     *history, last = turns
     return Example(
         id=row_id(row, last.question),
@@ -62,4 +70,6 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         source="virgo_dt",
         domain=domain_of(row),
         format="virgo_dt",
+        learned=last.learned,
+        notes=notes,
     )

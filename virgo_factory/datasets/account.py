@@ -50,6 +50,7 @@ class DatasetAccount:
         extra: examples beyond the first of rows that hold several.
         format: the family by which the rows were read; "" where they show none.
         kept_for: rows that are used, by `train`, `validation` (split off by `val_size`) or `eval`.
+        notes: how many of the kept ones have something particular: what was done to them, or was not understood.
     """
 
     name: str
@@ -61,6 +62,7 @@ class DatasetAccount:
     kept_for: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     dropped_rows: list[DroppedRow] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
 
     @property
     def kept(self) -> int:
@@ -79,9 +81,11 @@ class DatasetAccount:
             kept += f" ({', '.join(f'{rows} for {use}' for use, rows in self.kept_for.items())})"
 
         why = ", ".join(f"{rows} {reason}" for reason, rows in self.reasons.items())
-        return f"{self.name}: {self.rows_in} rows in{more}, {kept}, {self.dropped} dropped" + (
+        told = f"{self.name}: {self.rows_in} rows in{more}, {kept}, {self.dropped} dropped" + (
             f" ({why})" if why else ""
         )
+        noted = ", ".join(f"{rows} {note}" for note, rows in self.notes.items())
+        return f"{told}; of the kept {noted}" if noted else told
 
 
 def settle(account: DatasetAccount, drawn: int, distinct: int, dropped: list[DroppedRow]) -> None:

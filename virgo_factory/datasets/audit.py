@@ -6,7 +6,6 @@ sorting takes, and 20 findings of a kind; with `near` 250 bytes a row more, with
 
 import contextlib
 import hashlib
-import os
 import re
 from array import array
 from collections import Counter
@@ -19,6 +18,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from virgo_factory import __version__
+from virgo_factory.adapters import kind_of
+from virgo_factory.adapters.marks import NOT_LEARNED
 from virgo_factory.datasets.account import DatasetAccount
 from virgo_factory.datasets.duplicates import HASHES, near_duplicates, repeated
 from virgo_factory.datasets.findings import Findings, Kind, RowFinding
@@ -33,8 +34,8 @@ from virgo_factory.datasets.texts import read_texts
 NOT_SELECTED = ("response < ", "response > ", "difficulty is not ", NOT_DRAWN)
 """How the reasons begin of rows that are well, but not asked for."""
 
-WRONG = ("the response is marked wrong", "no correct response")
-"""Reasons of rows whose responses are known to be wrong: usual in rollouts, and no reason to fail."""
+WRONG = ("the response is marked wrong", "no correct response", NOT_LEARNED)
+"""Reasons of rows that say themselves that they are not to be learned: usual in rollouts, and no reason to fail."""
 
 _DERIVED_ID = re.compile(r"[0-9a-f]{12}(-\d+)?")
 """An id that an adapter made of the question, for a row without one (adapters/row.py): the same question, the same id."""
@@ -82,6 +83,7 @@ class Report:
                 "examples": account.rows_in + account.extra,
                 "kept": account.kept,
                 "dropped": account.reasons,
+                "notes": account.notes,
             }
             for account in self.accounts
         ]
@@ -172,9 +174,8 @@ def _media_remedy(kind: Kind, sources: Sequence[Source]) -> str:
     """Return the line that makes the images readable, if the paths have a folder in common."""
     media_dir = next(source.media_dir for source in sources if source.name == kind.shown[0].dataset)
     details = [re.sub(r"^image \d+ of \d+: ", "", found.detail) for found in kind.shown]
-    paths = [detail.partition(" is outside media_dir")[0] for detail in details if os.path.isabs(detail)]
-    remedy = outside_remedy(paths, str(media_dir)) or kind.remedy
-    return re.sub(r"^\d+ images", f"The first {len(paths)} are", remedy) if kind.count > len(paths) else remedy
+    remedy = outside_remedy(details, str(media_dir)) or kind.remedy
+    return re.sub(r"^\d+ images?", f"The first {len(details)}", remedy) if kind.count > len(details) else remedy
 
 
 class _Ledger:
@@ -211,6 +212,12 @@ class _Ledger:
         name = self.sources[record.source].name
         place = (name, record.file, record.line, record.number, record.id)
         for found in record.findings:
+            if found.severity == "note":
+                if not record.reason:
+                    account.notes[found.detail] = account.notes.get(found.detail, 0) + 1
+
+                continue
+
             self.findings.add(RowFinding(*place, found.code, found.severity, found.detail))
 
         if record.reason and not any(found.severity == "error" for found in record.findings):
@@ -277,12 +284,13 @@ class _Ledger:
 
             usual = max(shown, key=shown.get)
             self.accounts[index].format = usual
-            if len(shown) == 1:
+            same = [self._format_names[name] for name in shown if kind_of(name) == kind_of(usual)]
+            if len(shown) == len(same):
                 continue
 
             here = np.frombuffer(self.places.sources, np.uint16) == index
             of = np.frombuffer(self._format_of, np.uint8)
-            others = here & (of != self._format_names[usual]) & (of != 0)
+            others = here & ~np.isin(of, [*same, 0])
             for row in np.flatnonzero(others).tolist():
                 self._add(row, "mixed_formats", "error", f"{names[of[row]]}; {shown[usual]} rows are {usual}")
 

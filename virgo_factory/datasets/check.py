@@ -1,7 +1,9 @@
-"""What can be wrong with one row that the adapters accept: its thought, its answer, its images."""
+"""What can be wrong with one row that the adapters accept: its thought, its answer, its prompt, its images."""
 
 from collections.abc import Callable, Iterable, Sequence
 
+from virgo_factory.adapters.marks import NOT_UNDERSTOOD
+from virgo_factory.adapters.prompts import asks_for_tags
 from virgo_factory.datasets.finding import Finding
 from virgo_factory.datasets.images import ImageFacts
 from virgo_factory.datasets.mention import unmentioned_answer
@@ -35,6 +37,9 @@ def image_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[F
 def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
     """Yield what looks wrong with the thoughts of the row: a word long, a loop, not the one of its answer."""
     for turn in example.turns:
+        if not turn.learned:
+            continue
+
         response = turn.response
         if isinstance(response, str):
             yield Finding("malformed_kept", "warning")
@@ -52,6 +57,22 @@ def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable
             yield _loop_finding(loop)
 
 
+def prompt_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield the sentences of the prompt that ask for tags which the target does not have."""
+    for text in (example.system or "", *(turn.question for turn in example.turns)):
+        if sentence := asks_for_tags(text):
+            yield Finding("prompt_names_tags", "warning", sentence)
+
+
+def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield what the adapters noted: what they did is counted, what they did not understand deserves a look."""
+    for note in example.notes:
+        yield Finding("note", "note", note)
+        what, _, where = note.partition(": ")
+        if what == NOT_UNDERSTOOD:
+            yield Finding("mark_not_understood", "warning", where)
+
+
 def _is_one_word(text: str) -> bool:
     """Whether a text is one word; of a script without spaces, no more than four characters."""
     return len(text.split()) == 1 and len(text) <= (40 if text.isascii() else 4)
@@ -66,4 +87,4 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-RULES: tuple[Rule, ...] = (image_findings, thought_findings)
+RULES: tuple[Rule, ...] = (image_findings, thought_findings, prompt_findings, note_findings)

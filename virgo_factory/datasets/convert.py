@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from virgo_factory.adapters import read_row
+from virgo_factory.adapters import kind_of, read_row
 from virgo_factory.adapters.row import RejectedRow, own_id
 from virgo_factory.datasets.card import Card
 from virgo_factory.datasets.produce import (
@@ -42,6 +42,7 @@ class _Account:
         self.dropped: Counter = Counter()
         self.listed: list[dict[str, str]] = []
         self.formats: Counter = Counter()
+        self.notes: Counter = Counter()
         self.first: dict[str, str] = {}
         self.left_out = left_out
 
@@ -94,7 +95,7 @@ def convert(
         if partial:
             stack.callback(partial.unlink, missing_ok=True)
 
-        rows = _rows(sources, media, account, progress)
+        rows = _rows(sources, media, account, to, progress)
         spool = stack.enter_context(spooled(target, rows))
         if not len(spool):
             raise ValueError(_nothing(sources, account))
@@ -146,7 +147,7 @@ def _as_pairs_if_they_are(source: Source) -> Source:
 
 
 def _rows(
-    sources: Sequence[Source], media: Media, account: _Account, progress: Callable[[int, int], None]
+    sources: Sequence[Source], media: Media, account: _Account, to: str, progress: Callable[[int, int], None]
 ) -> Iterator[dict[str, Any]]:
     size = sum(file.stat().st_size for source in sources for file in source.files)
     done = 0
@@ -177,21 +178,29 @@ def _rows(
                     continue
 
                 try:
+                    if to == "sharegpt" and not all(turn.learned for turn in part.turns):
+                        raise RejectedRow("a turn is not to be learned", "LLaMA-Factory has no place for that")
+
                     images = tuple(portable_images(part.images, source, media))
                     yield normal_row(replace(part, images=images), difficulty=difficulty_of(raw))
+                    account.notes.update(part.notes)
                 except RejectedRow as error:
                     account.reject(place, part.id, error)
 
 
 def _notes(account: _Account) -> tuple[str, ...]:
-    """Return that rows of several formats were brought to one: training refuses them, as a likely mistake."""
-    if len(account.formats) < 2:
-        return ()
+    """Return what was particular in rows, and that rows of several formats were brought to one.
+
+    Training refuses several formats, as a likely mistake; what the notes tell cannot be seen in the new file.
+    """
+    noted = tuple(f"{count:,} {note}." for note, count in account.notes.most_common())
+    if len(set(map(kind_of, account.formats))) < 2:
+        return noted
 
     seen = ", ".join(
         f"{name} ({count:,}, first at {account.first[name]})" for name, count in account.formats.most_common()
     )
-    return (f"The rows were in several formats and are in one now: {seen}.",)
+    return (f"The rows were in several formats and are in one now: {seen}.", *noted)
 
 
 def _nothing(sources: Sequence[Source], account: _Account) -> str:

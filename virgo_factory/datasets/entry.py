@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.adapters import ADAPTERS
+from virgo_factory.datasets.data_files import is_pattern
 from virgo_factory.datasets.media import MISSING, OUTSIDE
-from virgo_factory.datasets.reader import DATA_SUFFIXES, UnreadableFile, read_source
+from virgo_factory.datasets.reader import DATA_SUFFIXES, UnreadableFile, is_data_file, read_source
 from virgo_factory.datasets.source import INFO, Settings, Source, find_sources, read_info
 from virgo_factory.recipes import merge_entries, read_text, replace_file
 
@@ -63,8 +64,8 @@ def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None
         raise ValueError(f"--formatting {formatting}: not one of {', '.join(ADAPTERS)}.")
 
     entry: dict[str, Any] = {"formatting": formatting}
-    if path.exists():
-        if path.is_file() and path.suffix not in DATA_SUFFIXES:
+    if path.exists() or is_pattern(what):
+        if path.is_file() and not is_data_file(path):
             raise ValueError(f"{what}: not one of {', '.join(DATA_SUFFIXES)}. Convert it to JSONL or Parquet.")
 
         if subset or split:
@@ -72,7 +73,7 @@ def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None
 
         return {"file_name": file_name(path, folder), **entry}
 
-    if not _HUB_ID.fullmatch(what) or path.suffix in DATA_SUFFIXES:
+    if not _HUB_ID.fullmatch(what) or is_data_file(path):
         raise ValueError(
             f"{what}: no such file (paths are relative to {Path.cwd()}), and not a dataset of the hub (OWNER/NAME)."
         )

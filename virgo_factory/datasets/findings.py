@@ -32,6 +32,26 @@ KINDS = {
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
+    "mark_not_understood": (
+        "a mark that may say that the response is wrong or cut off",
+        "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
+    ),
+    "prompt_names_tags": (
+        "the prompt names tags that the target does not have",
+        "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
+    ),
+    "nothing_in_it_is_marked_to_be_learned": (
+        "nothing in it is marked to be learned",
+        "Nothing to do: it is not trained on.",
+    ),
+    "the_mark_of_what_is_to_be_learned_is_not_understood": (
+        "the mark of what is to be learned is not understood",
+        "Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
+    ),
+    "a_control_token_of_another_model_in_the_response": (
+        "a control token of another model in the response",
+        "Take it out where it ends a response; text about such tokens, or HTML, has it in `backticks`.",
+    ),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
     "image_missing": (
         "image missing",
@@ -39,7 +59,7 @@ KINDS = {
     ),
     "image_outside_media_dir": (
         "image outside media_dir",
-        "Copy the images below media_dir, or set --media-dir (media_dir: in the recipe) to a folder above them.",
+        "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir.",
     ),
     "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
     "image_truncated": ("image cut off or damaged", "Fetch the file again."),
@@ -48,6 +68,16 @@ KINDS = {
     "image_huge": ("image far larger than image_max_pixels", "Shrink it once: training decodes it in every epoch."),
     "image_animated": ("image with several frames", "Save the frame that is meant as PNG or JPEG."),
     "image_cmyk": ("image in CMYK", "Convert it to RGB."),
+    "image_invisible": (
+        "image with nothing to be seen on white",
+        "Save it on a ground that its lines stand out from.",
+    ),
+    "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
+    "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
+    "image_turned": (
+        "image turned by its EXIF",
+        "Nothing to do: it is turned upright, in training and everywhere else.",
+    ),
     "image_ratio": ("image too long and narrow", "Cut it, or put it on a wider ground."),
     "benchmark_overlap": ("shares 8 words in a row with a benchmark question", "Look at it: often a common phrase."),
 }
@@ -123,11 +153,11 @@ class Findings:
             self._file.write(f"{json.dumps(found.to_json(), ensure_ascii=False)}\n")
 
     def ranked(self) -> list[Kind]:
-        """Return the kinds, most important first: errors by count, then warnings in the order of KINDS."""
+        """Return the kinds, most important first: errors by count, then warnings and then notes in the order of KINDS."""
         order = {code: number for number, code in enumerate(KINDS)}
 
-        def rank(kind: Kind) -> tuple[bool, int, int, str]:
-            is_warning = kind.severity != "error"
+        def rank(kind: Kind) -> tuple[int, int, int, str]:
+            is_warning = ("error", "warning", "note").index(kind.severity)
             return is_warning, order.get(kind.code, 0) if is_warning else 0, -kind.count, kind.remedy
 
         return sorted(self.kinds.values(), key=rank)

@@ -51,9 +51,11 @@ class ForeignTokenizer:
                 messages.append({"role": "user", "content": question})
                 messages.append({"role": "assistant", "content": answer})
 
+            learned = [turn.learned for turn in example.turns]
             rejected = None if example.rejected is None else render(example.rejected)
             system = example.system or ""
-            rows.append({"messages": messages, "rejected": rejected, "system": system, "sizes": list(size)})
+            row = {"messages": messages, "rejected": rejected, "system": system, "sizes": list(size)}
+            rows.append({**row, "learned": learned})
 
         return [Tokens(*tokens) for tokens in self._ask(rows)["tokens"]]
 

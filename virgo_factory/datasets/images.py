@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from virgo_factory.datasets.finding import Finding
+from virgo_factory.datasets.look import as_seen, is_deep, is_transparent, orientation
 from virgo_factory.datasets.media import BadMedia, find_image
 
 
@@ -29,7 +30,7 @@ MAX_RATIO = 200
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What one look at an image says: its size in pixels (0, 0 where it cannot be read) and what is wrong with it."""
+    """What one look at an image says: its size in pixels as it is seen (0, 0 where it cannot be read) and what is wrong."""
 
     width: int
     height: int
@@ -75,6 +76,9 @@ def _look(image: str | bytes, max_pixels: int) -> ImageFacts:
                 if not any(finding.severity == "error" for finding in findings):
                     opened.draft(None, (1, 1))  # JPEG: read all of it, but compute an eighth of each side only
                     opened.load()
+                    findings += _look_findings(name, opened)
+                    if orientation(opened) >= 5:
+                        width, height = height, width
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error)).group()
         return _unreadable("image_too_large", f"{name}: {int(pixels):,} pixels by its header, not decoded")
@@ -123,10 +127,34 @@ def _kind_findings(name: str, image: Image.Image) -> list[Finding]:
     return findings
 
 
+def _look_findings(name: str, image: Image.Image) -> list[Finding]:
+    """Return how a decoded image is changed before a model sees it."""
+    findings = []
+    if is_transparent(image):
+        extrema = as_seen(image).getextrema()
+        if all(low == high for low, high in extrema):
+            told = f"{name} is transparent, and one colour on white: what is drawn in it cannot be seen"
+            findings.append(Finding("image_invisible", "warning", told))
+        else:
+            findings.append(
+                Finding("image_transparent", "note", f"{name} has transparent places; they are seen white")
+            )
+
+    if is_deep(image):
+        depth = "16 bits" if image.mode.startswith("I;16") else "floats" if image.mode == "F" else "32 bits"
+        findings.append(Finding("image_deep", "note", f"{name} has {depth} a channel; it is seen in 8"))
+
+    if 2 <= (turned := orientation(image)) <= 8:
+        told = f"{name} is turned by its EXIF (orientation {turned}); it is seen upright, as viewers show it"
+        findings.append(Finding("image_turned", "note", told))
+
+    return findings
+
+
 @functools.cache
 def _becomes_rgb(mode: str) -> bool:
     try:
-        Image.new(mode, (1, 1)).convert("RGB")
+        as_seen(Image.new(mode, (1, 1)))
     except ValueError:
         return False
 

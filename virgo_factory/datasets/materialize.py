@@ -23,6 +23,7 @@ import numpy as np
 from virgo_factory.datasets.card import Card, write_card
 from virgo_factory.datasets.entry import write_entry
 from virgo_factory.datasets.fingerprint import file_hash
+from virgo_factory.datasets.look import as_seen, is_as_seen
 from virgo_factory.datasets.matching import (
     Wanted,
     digest_of,
@@ -34,7 +35,6 @@ from virgo_factory.datasets.matching import (
     stem_of,
 )
 from virgo_factory.datasets.onevision import CONFIGS, ORIGIN, Shard, opened, shards_of
-from virgo_factory.datasets.page import on_white
 from virgo_factory.datasets.produce import Inputs
 from virgo_factory.datasets.reader import read_source
 from virgo_factory.datasets.source import INFO, Source, read_info
@@ -354,7 +354,7 @@ def _fits(source_row: Mapping[str, Any], config: str, wanted: Wanted, state: _St
 def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
     """Save an image as RGB under a hash of its pixels; return its file, width and height, None if it is none.
 
-    An RGB PNG or JPEG keeps its bytes; transparent images are laid on white.
+    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is saved as it is seen (look.py).
     """
     from PIL import Image
 
@@ -362,9 +362,9 @@ def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                as_it_is = image.format in ("PNG", "JPEG") and image.mode == "RGB" and "transparency" not in image.info
+                as_it_is = image.format in ("PNG", "JPEG") and is_as_seen(image)
                 suffix = ".jpg" if as_it_is and image.format == "JPEG" else ".png"
-                pixels = on_white(image)
+                pixels = as_seen(image)
     except Exception:  # decoders raise anything on broken bytes
         return None
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
 
+from virgo_factory.adapters import kind_of
 from virgo_factory.datasets.finding import Finding
 from virgo_factory.datasets.fingerprint import file_hash
 from virgo_factory.datasets.measuring import NOT_JSON, Measurer, Part
 from virgo_factory.datasets.memory import Memory, cache_folder
 from virgo_factory.datasets.pool import Task, run_tasks
-from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of
+from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of, suffix_of
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import is_known_template
 
@@ -172,7 +173,7 @@ def _tasks(sources: list[Source], memories: list[list[Memory]]) -> Iterator[Task
 
 def _chunks(file: Path, memory: Memory) -> Iterator[Chunk]:
     """Yield the chunks of a file; where a JSON list is cut is remembered, since only decoding all of it tells."""
-    if not is_list(file):
+    if suffix_of(file) != file.suffix or not is_list(file):  # of a packed file chunks hold the content
         yield from cut_file(file)
         return
 
@@ -265,7 +266,7 @@ class _Formats:
 
     def problem(self, name: str) -> str | None:
         """Return what is wrong with a source of several formats: the lines of the rarest first."""
-        if len(self.counts) < 2:
+        if len(set(map(kind_of, self.counts))) < 2:
             return None
 
         formats = [name for name, _ in reversed(self.counts.most_common())]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.adapters import read_row
 from virgo_factory.adapters.row import RejectedRow, own_id
-from virgo_factory.datasets.media import BadMedia, check_header, find_image
+from virgo_factory.datasets.media import BadMedia, check_header, find_image, local_path
 from virgo_factory.datasets.reader import Chunk, ReadRow, read_chunk
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import RowTokenizer, is_known_template, render
@@ -139,6 +139,7 @@ class Measurer:
         images = [_identity(image) for image in example.images]
         texts = [" ".join(text.split()) for turn in example.turns for text in (turn.question, render(turn.response))]
         texts += [" ".join(text.split()) for text in (example.system or "", *_rejected_text(example))]
+        texts += [f"turn {at} is not learned" for at, turn in enumerate(example.turns) if not turn.learned]
         part = part._replace(
             id=example.id,
             domain=example.domain,
@@ -259,7 +260,7 @@ def _note_files(image: Any, origin: Source, files: dict[str, list[int] | None]) 
     if not isinstance(image, str) or image.startswith("data:") or len(image) > 4096:
         return
 
-    paths = [os.path.join(origin.media_dir, image)]
+    paths = [os.path.join(origin.media_dir, local_path(image))]
     if origin.hub is not None:
         try:
             paths.append(str(find_image(image, str(origin.media_dir), origin.hub)))

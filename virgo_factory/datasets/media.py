@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 
 ROOTS_VARIABLE = "VIRGO_FACTORY_MEDIA_ROOTS"
@@ -24,6 +25,7 @@ PATH_LIMIT = 4096
 
 MISSING = "image missing"
 OUTSIDE = "image outside media_dir"
+_READ = ". If it is to be read, set "
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:[^,;]*((?:;[^,;]*)*),", re.IGNORECASE)
 
@@ -44,7 +46,8 @@ def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | byte
     """Return the absolute path of an image, or its content where the row carries it.
 
     Args:
-        image: a path, bytes, a `data:` URI in base64, or a dictionary of `bytes` or `path` (the Image feature of `datasets`).
+        image: a path (also as `file://`), bytes, a `data:` URI in base64, a dictionary of `bytes` or `path` (the Image
+            feature of `datasets`), or a Pillow image.
         media_dir: folder of relative paths.
         hub: name of the hub dataset that the row is of; None for a local file.
 
@@ -62,6 +65,11 @@ def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | byte
     if isinstance(image, bytes | bytearray):
         return bytes(image)
 
+    if type(image).__module__.startswith("PIL."):
+        buffer = BytesIO()
+        image.save(buffer, "TIFF" if image.mode in ("F", "CMYK", "LAB", "YCbCr") else "PNG")
+        return buffer.getvalue()
+
     if not isinstance(image, str):
         raise BadMedia(
             f"an image is {type(image).__name__}; expected a path, bytes, a data: URI or a dictionary of bytes or path",
@@ -71,6 +79,7 @@ def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | byte
     if found := _DATA_URI.match(image):
         return _decode(image, found)
 
+    image = local_path(image)
     if _URL.match(image):
         raise BadMedia(
             f"{_short(image)} is not fetched, since training uses no network. Download the images and give their paths "
@@ -85,6 +94,19 @@ def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | byte
         )
 
     return resolve_image(image, media_dir) if hub is None else _resolve_in_hub(image, media_dir, hub)
+
+
+def local_path(image: str) -> str:
+    """Return the path that a `file:` URL names; any other text as it is.
+
+    >>> local_path("file:///data/a%20b.png"), local_path("file://localhost/a.png"), local_path("a%20b.png")
+    ('/data/a b.png', '/a.png', 'a%20b.png')
+    """
+    if image[:5].lower() != "file:":
+        return image
+
+    parts = urlsplit(image)
+    return unquote(parts.path) if parts.netloc.lower() in ("", "localhost") and parts.path else image
 
 
 def _decode(uri: str, found: re.Match[str]) -> bytes:
@@ -113,12 +135,14 @@ def resolve_image(image: str, media_dir: str) -> str:
     if not any(real.is_relative_to(os.path.realpath(root)) for root in roots):
         if os.path.isabs(image):
             raise BadMedia(
-                f"{image} is outside media_dir {media_dir}. If it is to be read, set media_dir: {path.parent} "
+                f"{image} is outside media_dir {media_dir}{_READ}media_dir: {path.parent} "
                 f"or {ROOTS_VARIABLE}={path.parent}",
                 OUTSIDE,
             )
 
-        raise BadMedia(f"{image} leads out of media_dir {media_dir}", OUTSIDE)
+        raise BadMedia(
+            f"{image} leads out of media_dir {media_dir}{_READ}{ROOTS_VARIABLE}={_target(image, media_dir)}", OUTSIDE
+        )
 
     try:
         found = real.is_file()
@@ -129,6 +153,18 @@ def resolve_image(image: str, media_dir: str) -> str:
         raise BadMedia(f"no file {path}")
 
     return str(path.absolute())
+
+
+def _target(image: str, media_dir: str) -> str:
+    """Return the folder outside to which the first link of a relative path leads, or that of the file itself."""
+    base = path = os.path.realpath(media_dir)
+    parts = PurePosixPath(image).parts
+    for part in parts[:-1] if ".." not in parts else ():
+        path = os.path.realpath(os.path.join(path, part))
+        if not Path(path).is_relative_to(base):
+            return path
+
+    return os.path.dirname(os.path.realpath(os.path.join(media_dir, image)))
 
 
 def _check_text(image: str) -> None:
@@ -223,20 +259,33 @@ def store_image(content: bytes, kind: str, folder: Path) -> str:
 
 
 def outside_remedy(images: Iterable[str], media_dir: str) -> str | None:
-    """Return how to make absolute paths outside media_dir readable: their common folder and the line to set.
+    """Return how to make paths that lead out of media_dir readable: their common folder and the line to set.
 
     Args:
-        images: texts that begin with the absolute path.
+        images: absolute paths, or what BadMedia says of them and of relative ones.
         media_dir: the folder that the run has.
     """
-    folders = [os.path.dirname(path) for path in images if os.path.isabs(path)]
+    told = [image.partition(_READ) for image in images]
+    targets = [line.partition("=")[2] for _, _, line in told if line.startswith(f"{ROOTS_VARIABLE}=")]
+    folders = [
+        os.path.dirname(path.partition(" is outside media_dir ")[0]) for path, _, _ in told if os.path.isabs(path)
+    ]
+    if targets:
+        set_already = os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep)
+        roots = os.pathsep.join(dict.fromkeys(filter(None, (*set_already, *sorted(targets), *sorted(set(folders))))))
+        count = f"{len(told)} image{'s lead' if len(told) > 1 else ' leads'}"
+        return f"{count} out of media_dir {media_dir}, by a link or '..'. To read them: {ROOTS_VARIABLE}={roots}"
+
     if not folders:
         return None
 
     common = os.path.commonpath(folders)
     count = f"{len(folders)} image{'s' if len(folders) > 1 else ''}"
     if os.path.isdir(common) and common != os.path.sep:
-        return f"{count} below {common}, media_dir is {media_dir}. To read them: media_dir: {common}"
+        return (
+            f"{count} below {common}, media_dir is {media_dir}. To read them beside paths that start from there: "
+            f"{ROOTS_VARIABLE}={common}. To read only them: media_dir: {common}"
+        )
 
     return (
         f"{count} below {common}, which does not exist on this machine; media_dir is {media_dir}. Give paths relative to "

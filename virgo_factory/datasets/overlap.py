@@ -4,7 +4,6 @@ Words are compared without case and punctuation. What stands in many benchmark q
 fixed phrase ("answer the question using a single word") and does not count.
 """
 
-import csv
 import json
 import re
 from array import array
@@ -198,12 +197,9 @@ def _benchmark_rows(path: Path) -> Iterator[Any]:
         names = [name for name in file.schema_arrow.names if file.schema_arrow.field(name).type in _text_types()]
         for batch in file.iter_batches(1024, columns=names):
             yield from batch.to_pylist()
-    elif kind in (".csv", ".tsv"):
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file, delimiter="\t" if kind == ".tsv" else ",")
     elif kind == ".txt":
         yield from path.read_text(encoding="utf-8-sig").splitlines()
-    elif kind == ".json" and (content := _object(path)) is not None:
+    elif kind == ".json" and (content := _object(path)) is not None and not any(map(_is_rows, content.values())):
         yield from content.values()
     else:
         for row in read_rows(path):
@@ -214,6 +210,10 @@ def _text_types() -> tuple[Any, ...]:
     import pyarrow
 
     return pyarrow.string(), pyarrow.large_string()
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _object(path: Path) -> dict[str, Any] | None:

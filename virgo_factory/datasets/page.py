@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from virgo_factory.datasets.look import as_seen
+
 
 KINDS_OF_TEXT = ("plain", "prompt", "context", "trained", "rejected")
 """How a text is coloured: given to the model, a prefix of the response that is given as well, trained on, trained away from."""
@@ -126,7 +128,7 @@ def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
     from PIL import Image
 
     image.draft("RGB", (2 * longest, 2 * longest))  # a large JPEG is decoded small
-    image = on_white(image)
+    image = as_seen(image)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
@@ -135,17 +137,6 @@ def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
         image.save(buffer, "JPEG", quality=85)
 
     return buffer.getvalue()
-
-
-def on_white(image: Any) -> Any:
-    """Return a copy of a Pillow image in RGB, a transparent one laid on white: a diagram's lines are black."""
-    from PIL import Image
-
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-
-    return image.convert("RGB")
 
 
 def visible(text: str) -> str:

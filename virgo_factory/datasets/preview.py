@@ -25,7 +25,7 @@ RAW_SHOWN = 4000
 
 LEGEND = (
     Text("given to the model", "prompt"),
-    Text("given: prefix of the response", "context"),
+    Text("given: of a response, not learned", "context"),
     Text("trained on", "trained"),
     Text("rejected side of a pair", "rejected"),
     Text("<|control token|>", "plain", dim=True),
@@ -39,7 +39,7 @@ class Piece:
     """A stretch of a row of one kind.
 
     Attributes:
-        kind: `prompt`, `context` (a prefix of the response that is not a target), `trained`, or `rejected` (the worse
+        kind: `prompt`, `context` (a response, or a prefix of one, that is not a target), `trained`, or `rejected` (the worse
             side of a preference pair).
         text: as it is tokenised; of an image how people call it.
         control: a control token of the model, such as `<|im_end|>`.
@@ -311,12 +311,8 @@ def _parts(segments: Sequence[Segment], example: Example, images: Sequence[Image
     """Yield the segments, those of one kind that follow each other together."""
     control = re.compile(f"({'|'.join(map(re.escape, QWEN_VL_TOKENS))})")
     open_part: Part | None = None
-    for position, segment in enumerate(segments):
-        follows = segments[position + 1].trained if position + 1 < len(segments) else False
-        kind = "trained" if segment.trained else "prompt"
-        if follows and not segment.trained and example.assistant_prefix and segment.text == example.assistant_prefix:
-            kind = "context"
-
+    for segment in segments:
+        kind = "trained" if segment.trained else "context" if segment.response else "prompt"
         if segment.image is None:
             texts = [text for text in control.split(segment.text) if text]
             pieces = [Piece(kind, text, bool(control.fullmatch(text))) for text in texts]
@@ -332,7 +328,8 @@ def _parts(segments: Sequence[Segment], example: Example, images: Sequence[Image
             if open_part:
                 yield open_part
 
-            open_part = Part(_TITLES[kind], kind, len(segment.ids), tuple(pieces))
+            is_prefix = kind == "context" and segment.text == example.assistant_prefix
+            open_part = Part(PREFIX if is_prefix else _TITLES[kind], kind, len(segment.ids), tuple(pieces))
 
     if open_part:
         yield open_part
@@ -341,9 +338,10 @@ def _parts(segments: Sequence[Segment], example: Example, images: Sequence[Image
 _PAD = "<|image_pad|>"
 _TITLES = {
     "prompt": "prompt",
-    "context": "prefix of the response: context, not trained on",
+    "context": "response: context, not trained on",
     "trained": "trained on",
 }
+PREFIX = "prefix of the response: context, not trained on"
 
 
 def _image_name(image: Any) -> str:
@@ -373,6 +371,7 @@ def cards(rows: Iterator[RowPreview], settings: Settings, folded: bool) -> Itera
         if row.domain:
             facts.append(("domain", row.domain))
 
+        facts += [("note", note) for note in (row.example.notes if row.example else ())]
         if row.reason or row.detail:
             facts.append(
                 ("not trained on" if row.reason else "note", ": ".join(filter(None, (row.reason, row.detail))))
@@ -438,6 +437,9 @@ def lines(row: RowPreview, settings: Settings) -> Iterator[tuple[str, str]]:
 
     if facts := row.facts(settings):
         yield "title", "\n" + " · ".join(f"{name} {value}" for name, value in facts) + "\n"
+
+    for note in row.example.notes if row.example else ():
+        yield "title", f"\n{visible(note)}\n"
 
     if row.reason or row.detail:
         told = ": ".join(filter(None, (row.reason, row.detail)))

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from virgo_factory.adapters import ADAPTERS, Options, options_of
-from virgo_factory.datasets.reader import DATA_SUFFIXES
+from virgo_factory.datasets.data_files import data_files, is_pattern
+from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.files import DATASET_INFO, RECIPES
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import find_recipe
@@ -123,7 +124,8 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
 
     Args:
         what: a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships
-            with the package), or a data file (.json, .jsonl, .parquet), read as `long_thought`.
+            with the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of
+            them, or what `save_to_disk` wrote, read as `long_thought`.
         dataset_dir: folder of dataset_info.json; by default the recipe's `dataset_dir`, else the current folder. A name
             that it lacks is taken from the package, as a training run does.
         overrides: fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
@@ -134,7 +136,7 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
     """
     given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
     path = Path(what)
-    if path.suffix in DATA_SUFFIXES:
+    if is_data_file(path) or is_pattern(what):
         _refuse_unknown(given)
         return [_file_source(path, given)], _settings(given)
 
@@ -151,6 +153,10 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
 
     if (RECIPES / f"{what.removeprefix('recipes/')}.yaml").is_file():
         return _recipe_sources(_recipe_file(what), dataset_dir, given)
+
+    if path.is_dir():
+        _refuse_unknown(given)
+        return [_file_source(path, given)], _settings(given)
 
     known = ", ".join([*info, *(name for name in packaged_entries() if name not in info)]) or "none"
     place = folder / INFO
@@ -171,16 +177,18 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 
 
 def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
-    if not path.exists():
+    if not path.exists() and not is_pattern(str(path)):
         raise ValueError(f"{path}: no such file. Paths are relative to the current folder, {Path.cwd()}.")
 
     formatting = _formatting(given.get("formatting", "long_thought"), f"{path}")
+    files = data_files(path, f"{path}")
     return Source(
-        name=path.stem,
-        files=_files_at(path, f"{path}"),
+        name=path.resolve().name if path.is_dir() else path.name.removesuffix(PACKED).removesuffix(suffix_of(path)),
+        files=files,
         formatting=formatting,
-        media_dir=Path(given.get("media_dir") or path.parent),
+        media_dir=Path(given.get("media_dir") or (path if path.is_dir() else files[0].parent)),
         options=_options({}, given.get("malformed", "drop"), f"{path}"),
+        entry={"file_name": str(path)} if path.is_dir() else {},
     )
 
 
@@ -363,7 +371,8 @@ def _entry_source(
     if hub is not None:
         files = _hub_files(hub, entry, where)
     elif "file_name" in entry:
-        files = _files_at(_local_path(base, entry, where), where)
+        path = _local_path(base, entry, where)
+        files = data_files(path, where, entry.get("split")) if formatting in ADAPTERS else _files_at(path, where)
     else:
         kinds = [key for key in ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name") if key in entry]
         raise ValueError(
@@ -410,7 +419,7 @@ def _local_path(base: Path, entry: Mapping[str, Any], where: str) -> Path:
         raise ValueError(f"{where}: file_name {name!r} is not a path.")
 
     path = base / name
-    if not path.exists():
+    if not path.exists() and not is_pattern(str(path)):
         made_by = entry.get("made_by")
         remedy = f"Make it with: {made_by}" if made_by else "Correct file_name; it is relative to dataset_info.json"
         raise ValueError(f"{where}: no file {path}. {remedy}")

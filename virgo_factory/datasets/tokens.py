@@ -40,12 +40,14 @@ class Segment:
         text: what they were made of.
         trained: whether the loss counts them.
         image: which image of the row this is, from 0; None for text.
+        response: whether they are of a response: one that is not `trained` is context.
     """
 
     ids: list[int]
     text: str
     trained: bool = False
     image: int | None = None
+    response: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ class Tokens:
     """The lengths of one row in tokens.
 
     Attributes:
-        prompt: all that is context: system message, questions, images, turn heads, a prefix of the response.
-        response: the rendered responses (of a pair both) without their ends of turn, markers as text: what the bounds
+        prompt: all that is context: system message, questions, images, turn heads, a prefix of the response,
+            responses that are not learned.
+        response: the other responses as rendered (of a pair both) without their ends of turn, markers as text: what the bounds
             look at.
         image: those of images, in `prompt` as well.
         total: the whole row; of a preference pair its longer side.
@@ -167,7 +170,7 @@ class RowTokenizer:
             example: a row as its adapter read it.
             sizes: width and height of each of its images.
         """
-        segments, image = [], 0
+        segments, image, turns = [], 0, example.turns
         ids = self.vocabulary.ids
         last = len(example.history)
         for position, (question, response) in enumerate(self.messages(example)):
@@ -189,10 +192,10 @@ class RowTokenizer:
             context, found = 0, ids(answer)
             if position == last and example.assistant_prefix:
                 context = self.vocabulary.tokens_before(response, len(example.assistant_prefix))
-                segments.append(Segment(found[:context], example.assistant_prefix))
+                segments.append(Segment(found[:context], example.assistant_prefix, response=True))
                 answer = answer[len(example.assistant_prefix) :]
 
-            segments.append(Segment(found[context:], answer, trained=True))
+            segments.append(Segment(found[context:], answer, trained=turns[position].learned, response=True))
 
         return segments
 
@@ -209,8 +212,8 @@ class RowTokenizer:
         count = self.vocabulary.count
         images = sum(self.image_tokens(*size) for size in sizes)
         prompt, trained, response = images - len(sizes), 0, 0
-        turns = self.messages(example)
-        for position, (question, answer) in enumerate(turns):
+        turns = zip(self.messages(example), example.turns, strict=True)
+        for position, ((question, answer), turn) in enumerate(turns):
             head = self._head(example, position == 0)
             if head:
                 if head not in self._heads:
@@ -224,6 +227,10 @@ class RowTokenizer:
                 f"<|im_start|>user\n{question.replace(IMAGE, ''.join(_PICTURE))}{_END}<|im_start|>assistant\n"
             )
             whole = count(answer + _END)
+            if not turn.learned:
+                prompt += whole
+                continue
+
             trained += whole
             response += self._response(answer, whole)
 

@@ -20,11 +20,11 @@ from virgo_factory.thought import LongThought
 SUFFIXES = (".jsonl", ".parquet")
 
 ALWAYS = ("id", "question", "thought", "solution", "images", "answer", "source", "domain")
-SOMETIMES = ("system", "assistant_prefix", "history", "rejected", "difficulty")
+SOMETIMES = ("system", "assistant_prefix", "history", "rejected", "difficulty", "loss")
 """Columns that a file has only if one of its rows has a value there."""
 COLUMNS = ALWAYS + SOMETIMES
 
-_EMPTY = {"images": [], "history": []}  # null elsewhere
+_EMPTY = {"images": [], "history": [], "loss": []}  # null elsewhere
 _FIRST_LOOK = 8 << 20  # `datasets.load_dataset` fixes the type of a JSON column by the first 10 MiB of the file
 _JSON = json.JSONEncoder(ensure_ascii=False)  # made once: json.dumps makes one for each row
 _BATCH_ROWS, _BATCH_BYTES = 10_000, 32 << 20
@@ -63,7 +63,14 @@ class Layout:
 
 
 _RESPONSE = {"thought": "text", "solution": "text"}
-NORMAL = Layout(types={"images": ["text"], "history": [{"question": "text", **_RESPONSE}], "rejected": _RESPONSE})
+NORMAL = Layout(
+    types={
+        "images": ["text"],
+        "history": [{"question": "text", **_RESPONSE}],
+        "rejected": _RESPONSE,
+        "loss": ["flag"],
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -95,18 +102,23 @@ def normal_row(example: Example, **more: Any) -> dict[str, Any]:
     Raises:
         RejectedRow: a response that is not a long thought (`malformed: keep`) has no place in the normal form.
     """
-    row: dict[str, Any] = {"id": example.id, "question": example.question, **_parts(example.response)}
+    response = _parts(example.response, example.learned)
+    row: dict[str, Any] = {"id": example.id, "question": example.question, **response}
     row["images"] = list(example.images)
     row["answer"], row["source"], row["domain"] = example.answer, example.source, example.domain
     row["system"] = example.system
     row["assistant_prefix"] = example.assistant_prefix
-    row["history"] = [{"question": turn.question, **_parts(turn.response)} for turn in example.history]
+    row["history"] = [{"question": turn.question, **_parts(turn.response, turn.learned)} for turn in example.history]
     row["rejected"] = None if example.rejected is None else _parts(example.rejected)
+    row["loss"] = [] if all(turn.learned for turn in example.turns) else [turn.learned for turn in example.turns]
     return {column: value for column, value in (row | more).items() if value not in (None, "", [])}
 
 
-def _parts(response: LongThought | str) -> dict[str, str]:
+def _parts(response: LongThought | str, is_learned: bool = True) -> dict[str, str]:
     if isinstance(response, str):
+        if not is_learned:
+            return {"thought": "", "solution": response}
+
         raise RejectedRow("response is not a long thought", "the normal form keeps thought and solution apart")
 
     return {"thought": response.thought, "solution": response.solution}
@@ -265,7 +277,7 @@ def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str
         batch, size = [], 0
         for row in rows:
             batch.append(layout.row(row))
-            size += len(row["thought"]) + len(row["question"]) + len(row["solution"])
+            size += len(row["thought"] or "") + len(row["question"]) + len(row["solution"])
             if len(batch) == _BATCH_ROWS or size > _BATCH_BYTES:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
                 batch, size = [], 0
@@ -275,7 +287,7 @@ def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str
 
 
 def _arrow_type(spelled: Any) -> Any:
-    """Return the Arrow type spelled as "text", a list of one type, or a dictionary of types."""
+    """Return the Arrow type spelled as "text", "flag", a list of one type, or a dictionary of types."""
     import pyarrow as pa
 
     if isinstance(spelled, list):
@@ -284,4 +296,4 @@ def _arrow_type(spelled: Any) -> Any:
     if isinstance(spelled, dict):
         return pa.struct([(name, _arrow_type(kind)) for name, kind in spelled.items()])
 
-    return pa.string()
+    return pa.bool_() if spelled == "flag" else pa.string()

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from virgo_factory.adapters.row import RejectedRow, check_example
+from virgo_factory.adapters.tags import format_of, parse_response
 from virgo_factory.adapters.virgo_dqvq import split
 from virgo_factory.answers.model import CORRECT
-from virgo_factory.distill.config import DistillConfig
+from virgo_factory.distill.config import AUTO, DistillConfig
 from virgo_factory.distill.lines import hash_of, lines_of
 from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import is_binary, read_questions
@@ -225,7 +226,8 @@ def long_thought_of(response: str, response_format: str) -> LongThought:
 
     Args:
         response: as the model gave it.
-        response_format: `four_markers`, as a D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
+        response_format: AUTO for whichever the response shows, a key of `tags.FORMATS` such as `four_markers`, as a
+            D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
 
     Raises:
         RejectedRow: the response is malformed, or holds a control token.
@@ -236,8 +238,10 @@ def long_thought_of(response: str, response_format: str) -> LongThought:
                 raise RejectedRow("it holds markers, which an untagged response has not")
 
             thought = split(response)
-        else:
+        elif response_format == "four_markers":
             thought = LongThought.parse(response)
+        else:
+            thought = parse_response(response, format_of(response) if response_format == AUTO else response_format)
     except MalformedThought as error:
         raise RejectedRow(REASONS[error.reason]) from None
 

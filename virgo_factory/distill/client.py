@@ -23,6 +23,10 @@ LONGEST_WAIT = 60.0
 """Seconds that a busy server may make us wait before it counts as unavailable."""
 
 
+OPENING, CLOSING = "<think>\n", "\n</think>\n\n"
+"""Put around a thought that a server's reasoning parser took out of the response."""
+
+
 class Unavailable(OSError):
     """The server did not answer now: refused or dropped the connection, was silent, or failed. Ask again, or elsewhere."""
 
@@ -240,7 +244,10 @@ def _request(prompt: Prompt, sampling: Sampling, seed: int) -> dict[str, Any]:
 
 
 class _Stream:
-    """What has come of a response, as server-sent events; a chunk may hold many of them, or end within one."""
+    """What has come of a response, as server-sent events; a chunk may hold many of them, or end within one.
+
+    A server with a reasoning parser sends the thought in a field of its own: it comes back into its tags.
+    """
 
     def __init__(self, url: str) -> None:
         self.text: list[str] = []
@@ -250,6 +257,7 @@ class _Stream:
         self._url = url
         self._rest = b""
         self._has_counts = False
+        self._in_thought = False
 
     def feed(self, chunk: bytes) -> str:
         """Take bytes; return the text that is new."""
@@ -281,12 +289,14 @@ class _Stream:
 
         for choice in event.get("choices", ()):
             delta = choice["delta"]
-            if delta.get("reasoning") or delta.get("reasoning_content"):
-                raise WrongServer(
-                    f"{self._url}: takes the thought out of the response. Start it without --reasoning-parser."
-                )
+            if thought := delta.get("reasoning") or delta.get("reasoning_content"):
+                self.text += [thought] if self._in_thought else [OPENING, thought]
+                self._in_thought = True
 
-            self.text.append(delta.get("content") or "")
+            if content := delta.get("content"):
+                self.text += [CLOSING, content] if self._in_thought else [content]
+                self._in_thought = False
+
             self.reason = choice.get("finish_reason") or self.reason
 
     def checked(self, reason: str | None) -> "_Stream":

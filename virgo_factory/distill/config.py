@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from virgo_factory.adapters.tags import FORMATS
 from virgo_factory.prefix import read_prefix
 
 
@@ -21,6 +22,10 @@ SOURCES = (
     *("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "chartqa", "clevr"),  # Virgo, Table 1
     "iconqa",
 )
+
+AUTO = "auto"
+RESPONSE_FORMATS = (AUTO, *FORMATS, "virgo_dqvq")
+"""Values of `response_format`: recognised in each response, a format of tagged responses, or QVQ's untagged one."""
 
 COMMAND_LINE = -1
 """Stands for the line of a value that came from there."""
@@ -80,7 +85,7 @@ class DistillConfig(BaseModel):
     request_timeout: float = Field(300.0, gt=0, allow_inf_nan=False)
     retries: int = Field(8, ge=0)
 
-    response_format: Literal["four_markers", "virgo_dqvq"] = "four_markers"
+    response_format: Literal[RESPONSE_FORMATS] = AUTO
     responses: Literal["shortest", "all", "diverse"] = "shortest"
     diverse: Count = 4
     difficulty: Literal["medium", "hard", "random", "any"] = "medium"

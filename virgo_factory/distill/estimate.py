@@ -12,6 +12,7 @@ from virgo_factory.datasets.image_size import ImageProcessor, read_processor
 from virgo_factory.datasets.tokens import MODEL_FILES
 from virgo_factory.datasets.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.distill.config import DistillConfig, missing_files, questions_wanted
+from virgo_factory.distill.first_responses import told_before
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
 from virgo_factory.distill.question import FILE, VisualQuestion, is_blank, question_of, read_lines
 from virgo_factory.distill.rollout import GREEDY
@@ -176,6 +177,7 @@ def told(config: DistillConfig, found: Estimate) -> list[str]:
     if config.max_tokens_total is not None and found.response_total > config.max_tokens_total:
         lines.append(f"  max_tokens_total {config.max_tokens_total:,} ends the run before")
 
+    lines.append(told_before(config.response_format))
     if found.left_out:
         first = ", the first" if len(found.left_out) > 1 else ""
         lines.append(f"Left out, since they cannot be asked: {len(found.left_out):,}{first}: {found.left_out[0]}")

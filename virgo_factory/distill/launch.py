@@ -31,6 +31,7 @@ from virgo_factory.distill.config import (
 )
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.endpoints import PATIENCE, Endpoints
+from virgo_factory.distill.first_responses import FirstResponses
 from virgo_factory.distill.lines import lines_of, shards_of
 from virgo_factory.distill.pending import Left, Pending, used_up
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
@@ -166,6 +167,7 @@ class _Distillation:
         self.api_key = os.environ.get(config.api_key_env) if config.api_key_env else None
         self.deadline = time.monotonic() + 3600 * config.max_hours if config.max_hours else float("inf")
         self.finished = self.gave_up = self.dropped = 0
+        self.first = FirstResponses(config.response_format, config.model_name_or_path)
         self.stopped = ""
 
     def ask(self) -> Outcome:
@@ -173,6 +175,9 @@ class _Distillation:
         config = self.config
         self.pending = self._judge_what_is_there()
         self.left = self.pending.left(self.questions())
+        if self.left.samples:
+            self.first.add_all(read_rollouts(self.folder))
+
         base, model = config.base_model_name_or_path, config.model_name_or_path
         if base and config.base_urls and config.urls:
             if self.left.greedy or self.left.samples:
@@ -271,7 +276,7 @@ class _Distillation:
         config, left = self.config, self.left
         unsolved: asyncio.Queue[VisualQuestion | None] = asyncio.Queue()
         async with contextlib.AsyncExitStack() as stack:
-            run = Run(self.pending, self.folder, self._judge, self.on_event, self.deadline)
+            run = Run(self.pending, self.folder, self._judge, self.on_event, self.deadline, self.first.add)
             stack.callback(self._count, run)
             await stack.enter_async_context(run)
             run.reserved = left.unsolved

@@ -1,5 +1,6 @@
 """A question's picture: opened, decoded, and stored once by its content, so that a folder of questions is complete."""
 
+import contextlib
 import hashlib
 import io
 import re
@@ -11,17 +12,17 @@ from typing import Any
 
 from PIL import Image
 
+from virgo_factory.adapters.picture_columns import names_pictures, picture_values
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.datasets.images import inspect
+from virgo_factory.datasets.look import as_seen, is_as_seen
 from virgo_factory.datasets.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.datasets.page import on_white
 
 
 IMAGES = "images"
 """Folder of the pictures beside questions.jsonl."""
 
 _KNOWN = 10_000
-_COLUMN = re.compile(r"(?:decoded_)?(?:image|img)s?(?:_path|_\d+)?", re.IGNORECASE)
 _STORED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{32}\.[a-z]+(?:\.\d+\.partial)?")
 
 
@@ -47,8 +48,7 @@ def store_picture(
 ) -> StoredPicture:
     """Store a picture below `folder`/images and return where.
 
-    RGB in PNG or JPEG keeps its bytes; whatever else becomes RGB in PNG, laid on white where it is transparent, since
-    training would make transparent places black.
+    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (datasets/look.py).
 
     Args:
         picture: a path below `media_dir`, or bytes; None where the source has none.
@@ -87,8 +87,8 @@ def store_picture(
         warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at
         try:
             with Image.open(io.BytesIO(content)) as opened:
-                as_it_is = kind in ("PNG", "JPEG") and opened.mode == "RGB" and "transparency" not in opened.info
-                pixels = on_white(opened)
+                as_it_is = kind in ("PNG", "JPEG") and is_as_seen(opened)
+                pixels = as_seen(opened)
         except Exception as error:  # decoders raise anything; a JPEG was looked at in an eighth of its size only
             raise RejectedRow("image unreadable", str(error)[:300]) from None
 
@@ -126,7 +126,7 @@ def remove_others(folder: Path, kept: set[str]) -> None:
 def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
     """Return the pixel digests of a benchmark's pictures, and how many that its rows name could not be opened.
 
-    Pictures are looked for in columns such as `image`, `images`, `image_1` or `decoded_image`: bytes of a Parquet file, or
+    Pictures are looked for in columns that are named like them (adapters/picture_columns.py): bytes of a Parquet file, or
     paths from the folder of the file or from `images/` in it.
     """
     digests: set[bytes] = set()
@@ -155,7 +155,7 @@ def _digest_of(value: str | bytes, folder: Path) -> bytes | None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Image.open(found if isinstance(found, str) else io.BytesIO(found)) as opened:
-                    return _pixel_digest(on_white(opened))
+                    return _pixel_digest(as_seen(opened))
         except Exception:  # BadMedia, and whatever decoders raise on broken bytes
             continue
 
@@ -169,7 +169,7 @@ def _values(path: Path) -> Iterator[str | bytes]:
         import pyarrow.parquet
 
         file = pyarrow.parquet.ParquetFile(path)
-        names = [name for name in file.schema_arrow.names if _COLUMN.fullmatch(name)]
+        names = [name for name in file.schema_arrow.names if names_pictures(name)]
         for batch in file.iter_batches(32, columns=names) if names else ():
             for row in batch.to_pylist():
                 yield from _in_row(row)
@@ -185,11 +185,8 @@ def _values(path: Path) -> Iterator[str | bytes]:
 
 
 def _in_row(row: Mapping[str, Any]) -> Iterator[str | bytes]:
-    for name, value in row.items():
-        if not _COLUMN.fullmatch(str(name)):
-            continue
-
-        for part in value if isinstance(value, list) else [value]:
-            part = (part.get("bytes") or part.get("path")) if isinstance(part, Mapping) else part
-            if isinstance(part, str | bytes) and part:
-                yield part
+    with contextlib.suppress(RejectedRow):  # a column of numbers
+        for value in picture_values(row):
+            value = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
+            if isinstance(value, str | bytes) and value:
+                yield value

@@ -17,6 +17,7 @@ from virgo_factory.adapters.row import CONTROL_TOKENS
 from virgo_factory.answers.options import LETTERS, inline_options
 from virgo_factory.datasets.image_size import ImageProcessor, image_tokens
 from virgo_factory.datasets.images import inspect
+from virgo_factory.datasets.look import as_seen
 from virgo_factory.datasets.media import find_image
 from virgo_factory.datasets.tokens import system_of
 from virgo_factory.datasets.vocabulary import Vocabulary
@@ -103,7 +104,7 @@ def _picture(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at
         with Image.open(find_image(name, str(folder))) as opened:
-            image = resize_as_trained(opened, min_pixels, max_pixels)
+            image = resize_as_trained(as_seen(opened), min_pixels, max_pixels)
 
     image.info = {}  # profiles, orientation and transparency mean nothing in training, and a server might obey them
     data = io.BytesIO()
@@ -115,7 +116,12 @@ def resize_as_trained(image: Image.Image, min_pixels: int, max_pixels: int) -> I
     """Return the picture that LLaMA-Factory hands to the processor, pixel for pixel.
 
     The steps of 0.9.5, data/mm_plugin.py:218-235 and 1912-1927, in their order: each resize has its own rounding and
-    filter (bicubic; nearest for palettes), and the turn to RGB comes after the pixel budget.
+    filter. A run of ours turns every picture to RGB before them (hooks/pictures.py).
+
+    Args:
+        image: as `look.as_seen` returns it.
+        min_pixels: the recipe's `image_min_pixels`.
+        max_pixels: the recipe's `image_max_pixels`.
     """
     if image.width * image.height > max_pixels:
         image = image.resize(_scaled(image.size, max_pixels))
@@ -123,7 +129,6 @@ def resize_as_trained(image: Image.Image, min_pixels: int, max_pixels: int) -> I
     if image.width * image.height < min_pixels:
         image = image.resize(_scaled(image.size, min_pixels))
 
-    image = image.convert("RGB")
     if min(image.size) < 28:
         image = image.resize((max(image.width, 28), max(image.height, 28)))
 

@@ -25,7 +25,8 @@ class Rollout:
         question: id of the question.
         model: name or path of the model that answered.
         sample: 0 to n - 1, or GREEDY.
-        response: the text as it came, control tokens of the chat left out, markers in.
+        response: the text as it came, control tokens of the chat left out, markers in; a thought that the server sent in
+            a field of its own stands in front in `<think>` tags.
         finish_reason: "stop", "length" (cut off at max_tokens) or "loop" (cut off by us).
         prompt_tokens: as the server counted them.
         completion_tokens: likewise.

@@ -112,6 +112,7 @@ class Run:
         judge: opens the judge, given what is called with each verdict.
         on_event: see Event.
         deadline: of time.monotonic(); after it nothing more is begun.
+        look: is given every finished sample; what it raises ends the run.
 
     Attributes:
         finished: rollouts of this start.
@@ -128,7 +129,9 @@ class Run:
         judge: Callable[[Callable[[RolloutVerdict], None]], Judge],
         on_event: Callable[[Event], None] = lambda event: None,
         deadline: float = float("inf"),
+        look: Callable[[Rollout], None] = lambda rollout: None,
     ) -> None:
+        self.look = look
         self.pending, self.folder, self.on_event, self.deadline = pending, folder, on_event, deadline
         self.config, self.store = pending.config, pending.store
         self.finished = self.gave_up = self.dropped = self.reserved = 0
@@ -462,6 +465,7 @@ class Pass:
             opened.outstanding -= 1
 
         run.hand_over(opened.question, rollout)
+        run.look(rollout)
 
     def _over(self, opened: _Open) -> None:
         """Note that a request of a question has ended without a rollout."""

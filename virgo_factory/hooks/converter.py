@@ -54,9 +54,11 @@ ROW_FEATURES = {
     "_row_format": Value("string"),  # the family that the row shows; "" where it shows none
     "_row_reason": Value("string"),  # "" for a kept row
     "_row_detail": Value("string"),
+    "_row_notes": Value("string"),  # of a kept row, a line each
 }
-PREFIX_FEATURE = {"_assistant_prefix": Value("string")}
-"""How the response begins that is context, not target; "" for most rows."""
+PREFIX_FEATURE = {"_assistant_prefix": Value("string"), "_unlearned": Value("string")}
+"""What of the responses is context, not target, "" for most rows: how the last one begins, and which turns (from 0, such
+as "0 2")."""
 _MESSAGES = [{"role": Value("string"), "content": Value("string")}]
 ALIGNED_FEATURES = Features(
     {
@@ -148,9 +150,11 @@ class LongThoughtConverter:
             "_videos": None,
             "_audios": None,
             "_assistant_prefix": found.assistant_prefix,
+            "_unlearned": " ".join(str(at) for at, turn in enumerate(found.turns) if not turn.learned),
             "_row_id": found.id,
             "_row_reason": "",
             "_row_detail": "",
+            "_row_notes": "\n".join(found.notes).encode("utf-8", "backslashreplace").decode(),
         }
 
     def _image(self, image: Any) -> str:
@@ -171,6 +175,8 @@ class LongThoughtConverter:
             "_videos": None,
             "_audios": None,
             "_assistant_prefix": "",
+            "_unlearned": "",
+            "_row_notes": "",
             # The row's own text may be in it, with half a surrogate pair, on which Arrow would stop.
             **{name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()},
         }

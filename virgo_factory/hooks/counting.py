@@ -53,7 +53,9 @@ class Counter:
         """Return prompt, response, image and total tokens of a row (see datasets/tokens.py, Tokens)."""
         messages, rejected = row["messages"], row["rejected"]
         prompt, image, total = self._lengths(messages, row)
-        answers = [message["content"] for message in messages[1::2]]
+        answers = [
+            message["content"] for message, learned in zip(messages[1::2], row["learned"], strict=True) if learned
+        ]
         if rejected is not None:
             total = max(total, self._lengths([*messages[:-1], {"role": "assistant", "content": rejected}], row)[2])
             answers.append(rejected)
@@ -71,7 +73,8 @@ class Counter:
         pairs = self.template.encode_multiturn(self.tokenizer, messages, row["system"])
         pad = self.tokenizer.convert_tokens_to_ids(plugin.image_token) if images and plugin.image_token else None
         ids = [*first, *(token for pair in pairs for side in pair for token in side)]
-        prompt = len(first) + sum(len(source) for source, _ in pairs)
+        context = sum(len(target) for (_, target), learned in zip(pairs, row["learned"], strict=True) if not learned)
+        prompt = len(first) + sum(len(source) for source, _ in pairs) + context
         return prompt, ids.count(pad) if pad is not None else 0, len(ids) + bool(self.template.efficient_eos)
 
 

@@ -4,11 +4,20 @@ from typing import Any
 
 
 RELIES_ON = {
+    "data/processor/supervised.py": [
+        "                target_label = target_ids\n",
+        "            elif self.template.efficient_eos and turn_idx != 0:\n"
+        "                source_label = [self.tokenizer.eos_token_id] + [IGNORE_INDEX] * (source_len - 1)",
+    ],
     "data/template.py": [
         "                    token_ids += tokenizer.encode(elem, add_special_tokens=False)",
         "        return [(encoded_messages[i], encoded_messages[i + 1]) for i in range(0, len(encoded_messages), 2)]",
     ],
 }
+
+
+UNLEARNED = -101
+"""Stands for a token of a turn that is not learned, until the labels are made; no token id and not IGNORE_INDEX."""
 
 
 class QuickTokenizer:
@@ -39,6 +48,41 @@ class QuickTokenizer:
 def quick(tokenizer: Any) -> Any:
     """Return a tokenizer that gives the same ids sooner, where there is one."""
     return QuickTokenizer(tokenizer) if getattr(tokenizer, "is_fast", False) else tokenizer
+
+
+def encode_unlearned(
+    template: Any, unlearned: set[int], tokenizer: Any, messages: list[dict[str, str]], *rest: Any
+) -> list[Any]:
+    """Return the template's (source, target) pairs with the targets of some turns as UNLEARNED, one for each token.
+
+    Whatever LLaMA-Factory then does with the pairs (`mask_history`, `train_on_prompt`, cutting at `cutoff_len`), the labels
+    tell these turns; the input ids are those of a second pass with the template itself.
+
+    Args:
+        template: LLaMA-Factory's, or one with `encode_with_context`.
+        unlearned: positions of the turns, from 0.
+        tokenizer: of the run.
+        messages: questions and responses in turns.
+        rest: further arguments of `Template.encode_multiturn`.
+    """
+    pairs = template.encode_multiturn(tokenizer, messages, *rest)
+    return [
+        (source, [UNLEARNED] * len(target) if turn in unlearned else target)
+        for turn, (source, target) in enumerate(pairs)
+    ]
+
+
+def learned_labels(labels: list[int], ignore: int, efficient_eos: bool) -> list[int]:
+    """Return labels without those of UNLEARNED turns, and without the end of such a turn.
+
+    Args:
+        labels: as LLaMA-Factory makes them of `encode_unlearned`.
+        ignore: its IGNORE_INDEX.
+        efficient_eos: whether the template learns the end of a turn at the first token of the next one
+            (data/processor/supervised.py:91).
+    """
+    ends = {at + 1 for at, label in enumerate(labels) if label == UNLEARNED} if efficient_eos else set()
+    return [ignore if label == UNLEARNED or at in ends else label for at, label in enumerate(labels)]
 
 
 def encode_with_context(

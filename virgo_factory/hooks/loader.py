@@ -4,10 +4,12 @@ The four functions below take the place of LLaMA-Factory's, and hand every other
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from datasets.table import MemoryMappedTable
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
+from virgo_factory.adapters import kind_of
 from virgo_factory.datasets.account import (
     FILE_NAME,
     SHOWN,
@@ -33,10 +36,13 @@ from virgo_factory.datasets.account import (
     to_json,
     write_json,
 )
+from virgo_factory.datasets.data_files import data_files, is_pattern
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
-from virgo_factory.datasets.reader import SUFFIXES, read_rows
+from virgo_factory.datasets.reader import CSV_SUFFIXES, SUFFIXES, read_rows, suffix_of
+from virgo_factory.files import DATASET_INFO
+from virgo_factory.hooks import pictures
 from virgo_factory.hooks.converter import (
     ALIGNED_FEATURES,
     NUMBER_COLUMN,
@@ -48,11 +54,12 @@ from virgo_factory.hooks.converter import (
 from virgo_factory.hooks.look_ahead import tell_ahead
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
-from virgo_factory.hooks.template import is_ours
+from virgo_factory.hooks.template import BASES, is_ours
 
 
 RELIES_ON = {
     "data/loader.py": [
+        "        local_path = os.path.join(data_args.dataset_dir, dataset_attr.dataset_name)\n",
         "        dataset = load_dataset(\n            path=data_path,\n            name=data_name,\n            data_dir=data_dir,\n            data_files=data_files,\n            split=dataset_attr.split,",
         "    return align_dataset(dataset, dataset_attr, data_args, training_args)",
         "        datasets[dataset_name] = _load_single_dataset(dataset_attr, model_args, data_args, training_args)",
@@ -68,6 +75,7 @@ logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not show
 BATCH_BYTES = 1 << 25
 """Of raw rows converted at a time; at most BATCH_ROWS. Rows with pictures in them may be megabytes each."""
 BATCH_ROWS = 1000
+TEXT_SUFFIXES = (*SUFFIXES, *CSV_SUFFIXES)
 STORE = "virgo_factory_images"
 RAW_FEATURES = Features({"raw": Value("string"), "file": Value("string"), "line": Value("int64")})
 PARTS = 1 << 20
@@ -76,9 +84,10 @@ PARTS = 1 << 20
 
 @dataclass
 class _Load:
-    """What is known while one `get_dataset` is running: `attribute` of the dataset being loaded, and all accounts."""
+    """What is known while one `get_dataset` is running: `attribute` and `files` of the dataset being loaded, and all accounts."""
 
     attribute: Any = None
+    files: tuple[Path, ...] = ()
     code: str = ""
     cache_dir: str | None = None
     accounts: dict[tuple[str, str], DatasetAccount] = field(default_factory=dict)
@@ -112,12 +121,22 @@ def _noting_role(stock: Any) -> Any:
 
 
 def _noting_attribute(stock: Any) -> Any:
-    def _load_single_dataset(dataset_attr, *args, **kwargs):
+    def _load_single_dataset(dataset_attr, model_args, data_args, *args, **kwargs):
         if _load is not None:
-            _load.attribute = dataset_attr
+            _load.attribute, _load.files = dataset_attr, ()
             _load.formattings |= our_formattings([dataset_attr])
+            path = Path(str(data_args.dataset_dir), dataset_attr.dataset_name)
+            ours = dataset_attr.virgo_name in _load.formattings and dataset_attr.load_from == "file"
+            if ours and (path.exists() or is_pattern(str(path))):
+                _load.files = data_files(
+                    path, f"dataset {dataset_attr.virgo_name}", dataset_attr.virgo_entry.get("split")
+                )
+                dataset_attr = copy.copy(dataset_attr)
+                dataset_attr.dataset_name = str(
+                    DATASET_INFO.resolve()
+                )  # stock wants one file of a suffix that it knows
 
-        return stock(dataset_attr, *args, **kwargs)
+        return stock(dataset_attr, model_args, data_args, *args, **kwargs)
 
     return _load_single_dataset
 
@@ -131,9 +150,12 @@ def _reading(stock: Any) -> Any:
 
         _load.cache_dir = cache_dir
         attribute = _load.attribute
-        ours = attribute.virgo_name in _load.formattings
-        if ours and attribute.load_from == "file" and all(Path(file).suffix in SUFFIXES for file in data_files):
-            dataset = read_table(sorted(data_files), cache_dir, split)
+        files = [str(file) for file in _load.files]
+        if files and suffix_of(_load.files[0]) in TEXT_SUFFIXES:
+            dataset = read_table(files, cache_dir, split)
+        elif files:
+            kwargs["path"] = _load.files[0].suffix.removeprefix(".")
+            dataset = stock(*args, data_files=files, split=split, cache_dir=cache_dir, **kwargs)
         else:
             dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
@@ -282,8 +304,8 @@ def the_format(aligned: Dataset, name: str) -> str:
         for entry in pc.value_counts(aligned.data.column("_row_format")).to_pylist()
         if entry["values"]
     }
-    if len(counts) < 2:
-        return next(iter(counts), "")
+    if len(set(map(kind_of, counts))) < 2:
+        return max(counts, key=counts.get, default="")
 
     formats = sorted(counts, key=counts.get)
     places: list[str] = []
@@ -357,6 +379,10 @@ def _preprocessing(stock: Any) -> Any:
     return _get_preprocessed_dataset
 
 
+_NO_DROP = ("dataset", "format", "notes")
+"""ROW columns that a dropped row is not told with."""
+
+
 def _note(table: Dataset, use: str) -> list[int]:
     """Enter the rows of a tokenised table into the accounts, and return the positions of the kept ones."""
     role = "eval" if use == "eval" else "train"
@@ -367,19 +393,28 @@ def _note(table: Dataset, use: str) -> list[int]:
         key, here = (name, role), names == name
         _load.drawn.setdefault(key, []).append(examples[here])
         _load.accounts[key].kept_for[use] = int((good & here).sum())
+        for note, rows in _notes(table, good & here).items():
+            _load.accounts[key].notes[note] = _load.accounts[key].notes.get(note, 0) + rows
 
     for row in table.select(np.flatnonzero(~good)).select_columns(list(ROW_FEATURES)):
         values = {name.removeprefix("_row_"): value for name, value in row.items()}
-        dropped = DroppedRow(**{name: value for name, value in values.items() if name not in ("dataset", "format")})
+        dropped = DroppedRow(**{name: value for name, value in values.items() if name not in _NO_DROP})
         _load.dropped.setdefault((values["dataset"], role), []).append(dropped)
 
     return np.flatnonzero(good).tolist()
+
+
+def _notes(table: Dataset, here: np.ndarray) -> Counter[str]:
+    """Return the notes of some rows of a table with how many have each; most rows have none."""
+    notes = table.data.column("_row_notes").filter(pa.array(here))
+    return Counter(note for text in pc.drop_null(notes).to_pylist() if text for note in text.split("\n"))
 
 
 def _accounting(stock: Any) -> Any:
     """Run LLaMA-Factory's get_dataset, then print, store and act on the account, before the model is loaded."""
 
     def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
+        pictures.mark(template, wanted=getattr(data_args, "virgo_used", False) or data_args.template in BASES)
         if not getattr(data_args, "virgo_used", False):
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 
@@ -512,7 +547,7 @@ def check_accounts(accounts: list[DatasetAccount], data_args: Any) -> None:
 def _media_remedy(account: DatasetAccount, data_args: Any) -> str | None:
     """Return what to do about dropped rows with absolute paths outside media_dir; None where there are none."""
     details = [row.detail for row in account.dropped_rows if row.reason == OUTSIDE_MEDIA]
-    return outside_remedy((detail.partition(" is outside ")[0] for detail in details), str(data_args.media_dir))
+    return outside_remedy(details, str(data_args.media_dir))
 
 
 def _is_error(row: DroppedRow, data_args: Any) -> bool:

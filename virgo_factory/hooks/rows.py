@@ -18,11 +18,13 @@ from llamafactory.data.processor import (
     SupervisedDatasetProcessor,
     UnsupervisedDatasetProcessor,
 )
+from llamafactory.extras.constants import IGNORE_INDEX
 from PIL import Image
 
 from virgo_factory.adapters import ADAPTERS
+from virgo_factory.adapters.marks import NOT_LEARNED
 from virgo_factory.hooks.converter import ROW_FEATURES
-from virgo_factory.hooks.encoding import encode_with_context, quick
+from virgo_factory.hooks.encoding import encode_unlearned, encode_with_context, learned_labels, quick
 from virgo_factory.hooks.marker_tokens import text_tokenizer
 
 
@@ -54,7 +56,7 @@ TOKENS = [Value("int32")]
 LABELS = [Value("int64")]
 MASK = [Value("int8")]
 JUDGED = [
-    *("_prompt", "_response", "_system", "_tools", "_images", "_videos", "_audios", "_assistant_prefix"),
+    *("_prompt", "_response", "_system", "_tools", "_images", "_videos", "_audios", "_assistant_prefix", "_unlearned"),
     *("_row_dataset", "_row_reason", "_row_detail"),
 ]
 """Columns that deciding about a row needs; the other ROW columns go through as they are."""
@@ -154,12 +156,17 @@ class _RowPolicy:
 
             encoded, _ = self.encode(row, self.data_args)
 
+        if row["_unlearned"] and max(encoded.get("labels", [0])) == IGNORE_INDEX:
+            return None, NOT_LEARNED, "after mask_history or at cutoff_len"
+
         return encoded, "", ""
 
     def _outside(self, row: dict[str, Any], low: int | None, high: int | None) -> tuple[str, str] | None:
         """Return why the responses of a row are outside the bounds, counted without end of turn, markers as text."""
         tokenizer = getattr(self.tokenizer, "virgo_text_tokenizer", self.tokenizer)
         messages = [message for message in row["_prompt"] + row["_response"] if message["role"] == "assistant"]
+        unlearned = row["_unlearned"].split()
+        messages = [message for turn, message in enumerate(messages) if str(turn) not in unlearned]
         tokens = sum(len(tokenizer.encode(message["content"], add_special_tokens=False)) for message in messages)
         if low and tokens < low:
             return f"{OUTSIDE[0]}{low} tokens", f"{tokens} tokens"
@@ -199,13 +206,20 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
 
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
         """Return the columns of the row, cut at `data_args.cutoff_len`, and its length in tokens."""
-        stock = self.template
+        stock = template = self.template
         if row["_assistant_prefix"]:
-            self.template = copy.copy(stock)
-            self.template.encode_multiturn = functools.partial(encode_with_context, stock, row["_assistant_prefix"])
+            template = copy.copy(stock)
+            template.encode_multiturn = functools.partial(encode_with_context, stock, row["_assistant_prefix"])
 
         try:
+            self.template = template
             input_ids, labels = self._encode_with(row, data_args)
+            if row["_unlearned"]:
+                self.template = copy.copy(template)
+                unlearned = set(map(int, row["_unlearned"].split()))
+                self.template.encode_multiturn = functools.partial(encode_unlearned, template, unlearned)
+                _, labels = self._encode_with(row, data_args)
+                labels = learned_labels(labels, IGNORE_INDEX, stock.efficient_eos)
         finally:
             self.template = stock
 

@@ -18,7 +18,9 @@ from typing import Any
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
+from virgo_factory.adapters import ADAPTERS
 from virgo_factory.autoload import TESTED, check_hooks
+from virgo_factory.datasets.data_files import data_files, is_pattern
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
@@ -328,8 +330,12 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
     for attribute in get_dataset_list(names, data_args.dataset_dir):
         entries[attribute.virgo_name] = attribute.virgo_entry
         path = Path(str(data_args.dataset_dir), attribute.dataset_name)
-        local = attribute.load_from == "file" and path.exists()
-        data[attribute.virgo_name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
+        name, local = attribute.virgo_name, attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
+        if local and attribute.formatting in ADAPTERS:
+            files = data_files(path, f"dataset {name}", attribute.virgo_entry.get("split"))
+            data[name] = [f"{file.name} {content_hash(file)}" for file in files]
+        else:
+            data[name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
 
     keys = (
         *("template", "cutoff_len", "train_on_prompt", "mask_history", "packing", "neat_packing", "default_system"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from virgo_factory.autoload import check_hooks
 from virgo_factory.files import TEMPLATES as FILES
+from virgo_factory.hooks import pictures
 from virgo_factory.hooks.rebind import rebind
 from virgo_factory.prefix import add_prefix, read_prefix
 from virgo_factory.thought import BEGIN_THOUGHT, END_THOUGHT
@@ -64,6 +65,7 @@ def register_templates(module: ModuleType) -> None:
         }
         values["thought_words"] = (f"{BEGIN_THOUGHT}\n\n", f"\n\n{END_THOUGHT}\n\n")
         module.TEMPLATES[name] = VirgoTemplate(**values)
+        pictures.mark(module.TEMPLATES[name], wanted=True)
 
     stock = module.get_template_and_fix_tokenizer
 

@@ -36,7 +36,11 @@ def record(trainer):
             for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
         ]
         with open(f"{os.environ['SEEN_ROWS']}.{os.environ.get('RANK', '0')}", "a") as file:
-            file.write(json.dumps({"step": self.state.global_step, "rows": rows, "loss": float(loss)}) + "\n")
+            line = {"step": self.state.global_step, "rows": rows, "loss": float(loss)}
+            if (pixels := inputs.get("pixel_values")) is not None:
+                line["pixels"] = hashlib.sha256(pixels.float().contiguous().numpy().tobytes()).hexdigest()
+
+            file.write(json.dumps(line) + "\n")
 
         return loss
 

@@ -8,7 +8,8 @@ import typer
 def add(
     name: str = typer.Argument(help="What recipes will call it: dataset: NAME."),
     what: str = typer.Argument(
-        metavar="FILE|HUB_ID", help="A .json, .jsonl or .parquet file, or OWNER/NAME of the hub."
+        metavar="FILE|HUB_ID",
+        help="A .jsonl, .json, .csv or .parquet file (also .gz), a folder of them, or OWNER/NAME of the hub.",
     ),
     dataset_dir: Path = typer.Option(Path(), "--dataset-dir", help="Folder of dataset_info.json."),
     formatting: str | None = typer.Option(
@@ -18,6 +19,12 @@ def add(
     ),
     subset: str | None = typer.Option(None, "--subset", help="Of a hub dataset: its config."),
     split: str | None = typer.Option(None, "--split", help="Of a hub dataset; train by default."),
+    columns: str | None = typer.Option(
+        None,
+        "--columns",
+        metavar="NAME=COLUMN,...",
+        help="What columns are called: question=q,thought=chain,solution=s.",
+    ),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     tokenizer: str | None = typer.Option(None, "--tokenizer", help="Folder or hub id of a model, to count tokens."),
     as_json: bool = typer.Option(False, "--json", help="Print what was found as JSON."),
@@ -34,6 +41,9 @@ def add(
 
     check_name(name, dataset_dir)
     entry = entry_of(what, dataset_dir, formatting or "long_thought", subset, split)
+    if columns:
+        entry["columns"] = _columns(columns)
+
     unchecked = ""
     with progress("reading") as told:
         try:
@@ -66,6 +76,21 @@ def add(
 
     typer.echo(f"In {path}:\n  {json.dumps(name)}: {json.dumps(found.entry, ensure_ascii=False)}")
     typer.echo(f"Next:\n  {train}")
+
+
+def _columns(text: str) -> dict[str, str]:
+    """Return the `columns` of an entry as they are given on the command line.
+
+    >>> _columns("question=q, thought=chain")
+    {'question': 'q', 'thought': 'chain'}
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(name.strip() and equals and column.strip() for name, equals, column in pairs):
+        raise ValueError(
+            f"--columns {text}: expected NAME=COLUMN,..., such as question=q,thought=chain,solution=final."
+        )
+
+    return {name.strip(): column.strip() for name, _, column in pairs}
 
 
 def _command(name: str, folder: Path, found) -> str:

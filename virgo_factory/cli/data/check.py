@@ -110,6 +110,9 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         for reason, count in sorted(account.reasons.items(), key=lambda item: -item[1]):
             console.print(f"  {count:>{width + 2},}  {_one_line(reason)}", markup=False)
 
+        for note, count in sorted(account.notes.items(), key=lambda item: -item[1]):
+            console.print(f"  {count:>{width + 2},}  of the kept {_one_line(note)}", markup=False)
+
     if not any(account.kept for account in report.accounts):
         console.print("  Nothing: no row is kept.", style="bold red")
     elif report.tokens:
@@ -127,7 +130,7 @@ def _print_kind(console: "Console", kind: "Kind", width: int, show: int, remedy:
     details = {found.detail for found in shown} - {""}
     same = _one_line(details.pop()) if len(details) == 1 and len(shown) > 1 else ""
     words = _one_line(f"{kind.words}: {same}" if same else kind.words)
-    style = "bold red" if kind.severity == "error" else "bold yellow"
+    style = {"error": "bold red", "warning": "bold yellow"}.get(kind.severity, "bold")
     console.print(f"{kind.severity:<8}{kind.count:>{width},}  {words}", style=style, markup=False)
     more = f"and {kind.count - len(shown):,} more" if kind.count > len(shown) > 0 else ""
     if details:

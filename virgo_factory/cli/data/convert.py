@@ -6,7 +6,10 @@ import typer
 
 
 def convert(
-    what: str = typer.Argument(metavar="FILE|DATASET", help="A .json, .jsonl or .parquet file, or a dataset's name."),
+    what: str = typer.Argument(
+        metavar="FILE|DATASET",
+        help="A .jsonl, .json, .csv or .parquet file (also .gz), a folder of them, or a dataset's name.",
+    ),
     out: Path = typer.Argument(metavar="OUT", help="The file to write: .jsonl or .parquet."),
     to: str = typer.Option(
         "long_thought", "--to", help="long_thought: the normal form. sharegpt: messages for LLaMA-Factory without us."

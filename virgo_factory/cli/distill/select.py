@@ -18,7 +18,9 @@ def select(
     source_quota: bool | None = typer.Option(
         None, "--source-quota/--no-source-quota", help="No more questions of a source than `sources` asks for."
     ),
-    response_format: str | None = typer.Option(None, "--response-format", help="four_markers or virgo_dqvq."),
+    response_format: str | None = typer.Option(
+        None, "--response-format", help="auto, four_markers, think, ..., virgo_dqvq."
+    ),
     dataset: str | None = typer.Option(None, "--dataset", help="Name of the entry in dataset_info.json."),
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     out: Path | None = typer.Option(

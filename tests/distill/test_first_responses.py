@@ -1,0 +1,149 @@
+"""A teacher that answers in other tags is usable, and one that cannot be read is told of at its first responses."""
+
+import json
+import re
+
+import pytest
+
+from virgo_factory.cli.main import main
+from virgo_factory.distill.config import read_folder
+from virgo_factory.distill.estimate import estimate, told
+from virgo_factory.distill.first_responses import ENOUGH, ENOUGH_BROKEN, FirstResponses, UnreadableResponses
+from virgo_factory.distill.launch import distil
+from virgo_factory.distill.rollout import GREEDY, Rollout
+from virgo_factory.distill.selection import choose
+from virgo_factory.distill.store import read_rollouts
+from virgo_factory.thought import MARKERS, LongThought
+
+
+pytestmark = pytest.mark.usefixtures("judge_at_hand")
+
+BT, ET, BS, ES = MARKERS
+MARKED = LongThought("Look.", "So \\boxed{7}.").render()
+THINK = "<think>\nLook.\n</think>\n\nSo \\boxed{7}."
+CLOSING = "Look.\n</think>\n\nSo \\boxed{7}."
+QVQ = "Look.\n\n**Final Answer**\n\n\\boxed{7}"
+PLAIN = "It is seven."
+
+
+def command(*words):
+    """Return the exit code of a command line."""
+    with pytest.raises(SystemExit) as ended:
+        main(["distill", *map(str, words)])
+
+    return ended.value.code
+
+
+def rollouts(*responses, finish_reason="stop", sample=0):
+    return [Rollout("q", "m", sample, text, finish_reason, 1, 1, 1.0, 1, "", {}) for text in responses]
+
+
+def stops(response_format, made):
+    """Return after how many rollouts a run stops, and what it says; None where it does not stop."""
+    first = FirstResponses(response_format, "m")
+    for number, rollout in enumerate(made, start=1):
+        try:
+            first.add(rollout)
+        except UnreadableResponses as error:
+            return number, str(error)
+
+    return None
+
+
+@pytest.mark.parametrize(
+    ("response_format", "response", "remedy"),
+    [
+        ("four_markers", THINK, "10 of them are in the format think: set response_format=think"),
+        ("four_markers", CLOSING, "set response_format=think"),
+        ("four_markers", QVQ, "set response_format=virgo_dqvq"),
+        ("four_markers", PLAIN, "in no format that is read"),
+        ("think", MARKED, "set response_format=four_markers"),
+        ("auto", QVQ, "set response_format=virgo_dqvq"),
+        ("auto", PLAIN, "response_format is one of auto, four_markers, "),
+        ("virgo_dqvq", MARKED, "set response_format=four_markers"),
+    ],
+)
+def test_a_format_that_cannot_be_used_stops_the_run(response_format, response, remedy):
+    number, message = stops(response_format, rollouts(*[response] * 50))
+    assert number == ENOUGH
+    assert (
+        remedy in message and f"response_format: {response_format} (10 " in message and response.split()[0] in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("response_format", "made"),
+    [
+        ("four_markers", [*rollouts(*[PLAIN] * 9), *rollouts(MARKED), *rollouts(*[PLAIN] * 90)]),
+        ("auto", rollouts(*[MARKED, THINK, CLOSING] * 20)),
+        ("auto", rollouts(*[PLAIN] * 99, finish_reason="length")),
+        ("auto", rollouts(*[PLAIN] * 99, finish_reason="loop")),
+        ("auto", rollouts(*[PLAIN] * 99, sample=GREEDY)),
+        ("four_markers", rollouts(*[f"{BT} a {ET} {BS} b"] * (ENOUGH_BROKEN - 1))),
+        ("think", rollouts(*[CLOSING] * 99)),
+    ],
+)
+def test_what_does_not_stop_a_run(response_format, made):
+    assert stops(response_format, made) is None
+
+
+def test_the_right_format_always_broken_stops_it_later():
+    number, message = stops("four_markers", rollouts(*[f"{BT} a {ET} {BS} b"] * 99))
+    assert number == ENOUGH_BROKEN and "no end of solution" in message
+
+
+@pytest.mark.parametrize("style", ["think", "closing", "reasoning", "reasoning_content"])
+def test_a_think_teacher_is_distilled_from(style, start_replay, sky_config, tmp_path):
+    """From its server to rows in the normal form: thought and solution are what was answered, letter for letter."""
+    server = start_replay(max_chars=4000, style=style)
+    config = sky_config(12, urls=[server.url], difficulty="any", dataset_dir=tmp_path)
+    assert config.response_format == "auto"
+    distil(config)
+    answered = {}
+    for rollout in read_rollouts(config.output_dir):
+        found = re.fullmatch(r"(?:<think>)?(.*)</think>(.*)", rollout.response, re.DOTALL)
+        if found:
+            answered.setdefault(rollout.question, []).append(tuple(part.strip() for part in found.groups()))
+
+    card = choose(config.output_dir)
+    rows = [
+        json.loads(line) for line in (config.output_dir / "selected.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert len(rows) == card.kept >= 3
+    assert sum((row["thought"], row["solution"]) in answered.get(row["id"], ()) for row in rows) >= 3
+    assert not any("think>" in row["thought"] + row["solution"] for row in rows)
+
+
+def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, sky_config, capsys):
+    server = start_replay(max_chars=4000, style="think")
+    config = sky_config(40, urls=[server.url], response_format="four_markers", requests_in_flight=2)
+    file = config.output_dir.with_name("config.yaml")
+    keys = config.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    file.write_text(json.dumps(keys | {"questions": str(config.questions)}), encoding="utf-8")
+    code = command("run", file)
+    said = capsys.readouterr().err
+    assert code == 1 and "set response_format=think" in said and "distill resume" in said
+    made = list(read_rollouts(config.output_dir))
+    assert ENOUGH <= len(made) <= ENOUGH_BROKEN < 200, "nothing more was asked for"
+
+    asked = len(server.asked()["started"])
+    code = command("resume", config.output_dir)
+    assert code == 1 and "set response_format=think" in capsys.readouterr().err
+    assert len(server.asked()["started"]) == asked, "nobody is asked before the key is set"
+
+    code = command("resume", config.output_dir, "response_format=think", "max_rollouts=30")
+    assert code in (0, None), capsys.readouterr().err
+    assert (
+        len(list(read_rollouts(config.output_dir))) == 30 and read_folder(config.output_dir).response_format == "think"
+    )
+
+
+def test_a_dry_run_says_what_is_expected(sky_config):
+    for response_format, words in (
+        ("auto", "recognised in each"),
+        ("four_markers", "four markers"),
+        ("thinking", "thinking only"),
+    ):
+        config = sky_config(2, urls=["http://127.0.0.1:9"], response_format=response_format)
+        (line,) = [line for line in told(config, estimate(config)) if line.startswith("Responses expected")]
+        assert words in line and f"first {ENOUGH} finished" in line

@@ -1,0 +1,101 @@
+"""The pixels that a training batch holds are those of datasets/look.py: by hash, from the file to the tensor."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from virgo_factory.datasets.look import as_seen
+from virgo_factory.thought import LongThought
+
+
+WHOLE = LongThought("I look: one.", "\\boxed{1}").render()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Write one picture of every odd kind, and an ordinary one; return their names."""
+    noise = np.random.default_rng(0).integers(0, 256, (84, 112, 4), dtype=np.uint8)
+    rgb = Image.fromarray(noise[..., :3])
+    clear = Image.fromarray(noise)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gray16 = noise[..., 0].astype(np.uint16) * 256 + noise[..., 1]
+    rgb.save(tmp_path / "plain.png")
+    rgb.save(tmp_path / "turned.jpg", exif=exif)
+    clear.save(tmp_path / "clear.png")
+    Image.merge("LA", clear.split()[:2]).save(tmp_path / "clear_gray.png")
+    rgb.quantize(16).save(tmp_path / "palette.png", transparency=3)
+    Image.fromarray(gray16).save(tmp_path / "gray16.png")
+    Image.fromarray(noise[..., 0].astype(np.float32) / 255).save(tmp_path / "float.tiff")
+    clear.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    return sorted(path.name for path in tmp_path.iterdir())
+
+
+def digest(tensor):
+    return hashlib.sha256(tensor.float().contiguous().numpy().tobytes()).hexdigest()
+
+
+@pytest.fixture
+def rows(tmp_path, pictures):
+    lines = [
+        json.dumps({"id": name, "image_path": name, "question": "How many?", "response": WHOLE}) for name in pictures
+    ]
+    (tmp_path / "odd.jsonl").write_text("\n".join(lines))
+    stock = [{"instruction": "<image>How many?", "output": "One.", "images": [name]} for name in pictures]
+    (tmp_path / "stock.json").write_text(json.dumps(stock))
+    columns = {"prompt": "instruction", "response": "output", "images": "images"}
+    info = {
+        "odd": {"file_name": "odd.jsonl", "formatting": "long_thought"},
+        "stock": {"file_name": "stock.json", "columns": columns},
+    }
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    return pictures
+
+
+def batches(preprocessed):
+    return [preprocessed.collate([dict(row)])["pixel_values"] for row in preprocessed.module["train_dataset"]]
+
+
+@pytest.mark.parametrize("template", ["virgo", "qwen2_vl"])
+def test_file_to_tensor(template, rows, tmp_path, preprocess, model_folder, processor):
+    recipe = {"model_name_or_path": str(model_folder), "dataset": "odd", "template": template}
+    found = preprocess(recipe)
+    assert found.accounts["odd"]["kept"] == len(rows) == 8
+    for name, pixels in zip(rows, batches(found), strict=True):
+        with Image.open(tmp_path / name) as opened:
+            expected = processor.image_processor(images=[as_seen(opened)], return_tensors="pt")["pixel_values"]
+
+        assert digest(pixels) == digest(expected), name
+
+
+def test_a_run_that_does_not_use_the_plugin_sees_what_it_saw(rows, tmp_path, preprocess, model_folder, processor):
+    """Also after one that does, in the same process and with the same template."""
+    from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+
+    recipe = {"model_name_or_path": str(model_folder), "dataset": "odd", "template": "qwen2_vl"}
+    preprocess(recipe)
+    model_args, data_args, training_args, _, _ = get_train_args(
+        recipe
+        | {"dataset": "stock", "dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "stock"), "stage": "sft"}
+        | {
+            "do_train": True,
+            "finetuning_type": "full",
+            "report_to": "none",
+            "use_cpu": True,
+            "image_max_pixels": 50176,
+        }
+    )
+    tokenizers = load_tokenizer(model_args)
+    template = get_template_and_fix_tokenizer(tokenizers["tokenizer"], data_args)
+    module = get_dataset(template, model_args, data_args, training_args, stage="sft", **tokenizers)
+    collate = SFTDataCollatorWith4DAttentionMask(template=template, model=None, **tokenizers)
+    for name, row in zip(rows, module["train_dataset"], strict=True):
+        with Image.open(tmp_path / name) as opened:
+            expected = processor.image_processor(images=[opened.convert("RGB")], return_tensors="pt")["pixel_values"]
+
+        assert digest(collate([dict(row)])["pixel_values"]) == digest(expected), name

@@ -1,0 +1,125 @@
+"""What a model sees of a picture: the one way from an opened file to RGB, in training, preview, distillation and evaluation.
+
+LLaMA-Factory's own way (`convert("RGB")`, data/mm_plugin.py:233) puts transparent places on black, cuts 16 bits and
+floats off at 255, and leaves a photograph lying on its side.
+"""
+
+from typing import Any
+
+
+ORIENTATION = 0x0112
+"""EXIF's tag of how a picture has to be turned: 1 not at all, 5 to 8 by a quarter (width and height change places)."""
+
+_TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_METHODS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""Orientation -> Pillow's Transpose, as `ImageOps.exif_transpose` has it, which copies every picture that it leaves alone."""
+
+
+def as_seen(image: Any) -> Any:
+    """Return a Pillow image as the model sees it: RGB, first frame, upright, on white, 8 bits a channel.
+
+    A picture that is so already is returned itself, so that nothing changes for it. 16 bits are divided by 257. 32-bit
+    whole numbers and floats have no fixed range: values within 0 to 1 (floats), 0 to 255 or 0 to 65535 are taken to have
+    that one; any others are spread from the least to the greatest.
+
+    Raises:
+        ValueError: a mode that Pillow cannot turn into RGB; and whatever decoders raise on broken bytes.
+    """
+    if getattr(image, "is_animated", False) and image.tell():
+        image.seek(0)
+
+    image.load()
+    turned = orientation(image)
+    if is_deep(image):
+        seen = _eight_bits(image)
+    elif may_be_transparent(image):
+        seen = _on_white(image)
+    else:
+        seen = image if image.mode == "RGB" else image.convert("RGB")
+
+    return seen.transpose(_METHODS[turned]) if turned in _METHODS else seen
+
+
+def is_as_seen(image: Any) -> bool:
+    """Whether the model sees a picture as any viewer of files shows its bytes: RGB, upright, opaque."""
+    return image.mode == "RGB" and "transparency" not in image.info and orientation(image) not in _METHODS
+
+
+def orientation(image: Any) -> int:
+    """Return how a picture has to be turned by its EXIF; 1 where it says nothing that can be read."""
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # broken EXIF raises anything: SyntaxError, struct.error, KeyError, ...
+        return 1
+
+
+def is_deep(image: Any) -> bool:
+    """Whether a picture has more than 8 bits a channel."""
+    return image.mode in _DEEP
+
+
+def may_be_transparent(image: Any) -> bool:
+    """Whether a picture can have transparent places; see `is_transparent`."""
+    return image.mode in _TRANSPARENT or "transparency" in image.info
+
+
+def is_transparent(image: Any) -> bool:
+    """Whether a picture, which is decoded, has transparent places."""
+    if not may_be_transparent(image):
+        return False
+
+    if is_deep(image):
+        return bool((_values(image) == image.info["transparency"]).any())
+
+    return _with_alpha(image).getchannel("A").getextrema()[0] < 255
+
+
+def _with_alpha(image: Any) -> Any:
+    if image.mode == "La":
+        image = image.convert("LA")
+
+    return image.convert("RGBA")
+
+
+def _on_white(image: Any) -> Any:
+    from PIL import Image
+
+    image = _with_alpha(image)
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _values(image: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(image)
+
+
+def _eight_bits(image: Any) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    values = _values(image)
+    if image.mode.startswith("I;16"):
+        scaled = (values.astype(np.uint32) + 128) // 257
+    else:
+        clean = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        scaled = _scaled(clean, full=1 if image.mode == "F" else 0)
+
+    scaled = scaled.astype(np.uint8)
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        scaled[values == clear] = 255
+
+    return Image.fromarray(scaled).convert("RGB")
+
+
+def _scaled(values: Any, full: int) -> Any:
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 65_535:
+        return ((values - low) * (255 / (high - low))).round() if high > low else values * 0
+
+    if high <= full:
+        return (values * 255).round()
+
+    return values.round() if high <= 255 else (values / 257).round()
