@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from rich.cells import cell_len
 
 from virgo_factory.cli.main import main
 from virgo_factory.distill.question import VisualQuestion
@@ -284,6 +285,29 @@ def test_the_verb_prints_tables(folders, tmp_path, capsys):
     assert "1  400: too long \\x1b[31m" in out and "\x1b" not in out
     assert f"Left: 11 rollouts\nGo on: virgo-factory distill resume {tmp_path}" in out
     assert max(len(line) for line in out.splitlines() if str(tmp_path) not in line) < 116
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "60", "80", "120", ""])
+def test_no_figure_and_no_name_is_cut(columns, folders, tmp_path, capsys, monkeypatch):
+    """Large numbers and long names, at every width; tables that do not fit are parted, and names go on below."""
+    monkeypatch.setenv("COLUMNS", columns)
+    names = ["a_source_with_a_name_of_more_than_thirty_letters", "[red]x", "数学题" * 9]
+    folders.start(
+        tmp_path, [VisualQuestion(f"{n}", name, ("a.png",), ("00" * 32,), "?", "12") for n, name in enumerate(names)]
+    )
+    for n, name in enumerate(names):
+        outcomes = ["correct", "wrong", "unverifiable", "truncated", "looping"]
+        folders.add(tmp_path, *folders.sampled(f"{n}", ["base:wrong", *outcomes], tokens=123_456_789 + n))
+
+    _, out, _ = run(capsys, str(tmp_path))
+    assert "…" not in out
+    for figure in ("617,283,945", "617,283,950", "617,283,955", "1,851,851,850", "per accepted", "unverifiable"):
+        assert figure in out, figure
+
+    assert {character for name in names for character in name} <= set(out)
+    tables = [line for line in out.splitlines() if str(tmp_path) not in line and ":" not in line]
+    if columns.isdecimal() and int(columns) >= 40:
+        assert max(cell_len(line.rstrip()) for line in tables) <= int(columns)
 
 
 def test_the_verb_says_what_comes_next(folders, tmp_path, capsys):
