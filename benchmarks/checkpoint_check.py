@@ -16,6 +16,7 @@ process and of its child, and of it what is not a mapped file.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -145,10 +146,12 @@ def measured(command: list[str]) -> tuple[float, float, float, float]:
 
 
 def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+    """Return the children of all of a process's threads."""
+    with contextlib.suppress(OSError):
+        lists = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+        return [int(child) for text in lists for child in text.split()]
+
+    return []
 
 
 def main() -> None:

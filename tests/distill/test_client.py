@@ -416,6 +416,7 @@ def test_look_at():
         ([status(200, CARDS), status(404, '{"detail": "Not Found"}')], WrongServer),
         ([status(200, CARDS), status(200, '{"build": 7}')], WrongServer),
         ([status(200, "[]"), status(200, '{"version": "0.20.2"}')], WrongServer),
+        ([status(200, CARDS), status(200, "<html>version</html>")], WrongServer),
         ([status(404, "{}")], WrongServer),
         ([status(401, "{}")], Refused),
         ([status(500, "{}")], Unavailable),
@@ -425,3 +426,24 @@ def test_look_at():
 def test_look_at_others(scripts, kind):
     error, _ = play(*scripts, ask=look_at)
     assert type(error) is kind, error
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        status(200, "<html><body>A web page</body></html>"),
+        status(200, ""),
+        status(200, "null"),
+        status(200, "[1]"),
+        status(200, '{"data": "all"}'),
+        status(200, '{"data": [1]}'),
+        status(200, '{"data'),
+        status(404, "<html>not found</html>"),
+        status(405, "no"),
+    ],
+)
+def test_what_is_no_model_server_is_told_in_one_line(script):
+    error, server = play(script, ask=look_at)
+    assert type(error) is WrongServer, error
+    assert "no model server" in str(error) and "vllm serve" in str(error) and "\n" not in str(error)
+    assert server.requests[0][0].split()[1] == "/v1/models"

@@ -13,7 +13,7 @@ from virgo_factory.adapters import ADAPTERS, Options, options_of
 from virgo_factory.datasets.reader import DATA_SUFFIXES
 from virgo_factory.files import DATASET_INFO, RECIPES
 from virgo_factory.prefix import read_prefix
-from virgo_factory.recipes import find_recipe
+from virgo_factory.recipes import find_recipe, is_distillation
 
 
 INFO = "dataset_info.json"
@@ -213,6 +213,12 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
 
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
+
+    if is_distillation(content):
+        raise ValueError(
+            f"{path}: a distillation's configuration, not a training recipe. Start it with virgo-factory distill run "
+            f"{path}; estimate it with --dry-run."
+        )
 
     return content
 

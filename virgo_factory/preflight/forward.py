@@ -4,7 +4,9 @@ A folder without weights but with the file PLACES is a reduced copy: its tensors
 mapped from there, so that nothing is written and little is read. Of its vocabulary the prompt's tokens are taken alone.
 """
 
+import ctypes
 import json
+import mmap
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,11 @@ def run(folder: Path) -> str:
     config = AutoConfig.from_pretrained(folder)
     inputs = _inputs(folder, hasattr(config, "vision_config"))
     model = _load(folder, config, inputs)
+    if (folder / PLACES).is_file():
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                module.register_forward_hook(_forget)
+
     with torch.no_grad():
         logits = model(**inputs).logits
 
@@ -95,6 +102,14 @@ def _mapped(places: Path, config: Any, inputs: dict[str, torch.Tensor]) -> dict[
     text = config.get_text_config()
     text.vocab_size, text.pad_token_id = len(ids), None
     return tensors
+
+
+def _forget(module: torch.nn.Linear, *_: Any) -> None:
+    """Let the pages of a weight go, which is used once: memory is that of the largest weight, not of all layers."""
+    page, start = mmap.PAGESIZE, module.weight.data_ptr()
+    first, end = -(-start // page) * page, (start + module.weight.nbytes) // page * page
+    if end > first:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), mmap.MADV_DONTNEED)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from typing import Any
 
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.memory import FAMILIES
+from virgo_factory.preflight.numbers import VOCABULARY
 from virgo_factory.preflight.small_config import cut_layers, spread
-from virgo_factory.preflight.weights import INDEX, LAYER, WEIGHTS, Tensor, is_ours, read_json, read_tensors
+from virgo_factory.preflight.weights import INDEX, LAYER, WEIGHTS, Tensor, is_ours, read_ahead, read_json, read_tensors
 
 
 DEPTH = 4
@@ -64,6 +65,7 @@ def reduce_checkpoint(folder: Path, target: Path, layers: int = DEPTH, copy: boo
     else:
         places = {name: (str(tensor.file.resolve()), old) for name, (tensor, old) in kept.items()}
         (target / PLACES).write_text(json.dumps(places), encoding="utf-8")
+        read_ahead(tensor for tensor, name in kept.values() if not VOCABULARY.search(name))
 
     return target
 

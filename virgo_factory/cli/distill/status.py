@@ -31,6 +31,9 @@ def status(
 
     if html:
         from virgo_factory.distill.page import write_status_page
+        from virgo_factory.files import check_folder
+
+        check_folder(html.parent)
 
         with _busy(f"writing {html}"):
             count = write_status_page(html, folder, questions or 40, seed or 0)

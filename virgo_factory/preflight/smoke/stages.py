@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from virgo_factory.datasets.tokens import MODEL_FILES, model_folder
+from virgo_factory.files import check_folder
 from virgo_factory.preflight.checkpoint import check_checkpoint
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.memory import FAMILIES
@@ -103,6 +104,7 @@ def _make_work(work: Path) -> None:
     if work.exists() and not (work / HERE).is_file() and (not work.is_dir() or any(work.iterdir())):
         raise ValueError(f"{work} holds something that no smoke run made. Choose another --work, or remove it.")
 
+    check_folder(work)
     work.mkdir(parents=True, exist_ok=True)
     for old in work.iterdir():
         shutil.rmtree(old) if old.is_dir() else old.unlink()
