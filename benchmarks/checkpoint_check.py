@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         folder, base = Path(work) / "trained", Path(work) / "base"
-        shapes = make(folder, max(2, round((options.gigabytes - REST_GB) / LAYER_GB)))
+        layers = max(2, round((options.gigabytes - REST_GB) / LAYER_GB))
+        with ProcessPoolExecutor(1) as apart:  # torch's memory would be told as that of each command
+            shapes = apart.submit(make, folder, layers).result()
+
         shutil.copytree(folder, base)
         fill(folder, shapes, 1)
         fill(base, shapes, 2)

@@ -8,6 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from virgo_factory.cli.main import main
+from virgo_factory.distill.candidates import count_questions, count_verdicts
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.status import DROPPED, UNJUDGED, summarise, thought_of, to_json
@@ -191,6 +192,19 @@ def test_rollouts_that_belong_nowhere(folders, tmp_path):
     found = summarise(tmp_path)
     assert (found.stray, found.twice) == (2, 1)
     assert found.all == before.all
+
+
+def test_of_several_verdicts_the_last_counts_as_in_select(folders, tmp_path):
+    """A rollout whose line was lost is asked again: its older verdict stands in front, and the other way round."""
+    folders.start(tmp_path, [question("tabmwp/1"), question("tabmwp/2")], base_model_name_or_path=None)
+    for id, old, new in (("tabmwp/1", "wrong", "correct"), ("tabmwp/2", "correct", "wrong")):
+        folders.add(tmp_path, [], [folders.verdict(folders.rollout(id, 0, "older"), old)])
+        folders.add(tmp_path, *folders.sampled(id, [new, *["correct"] * 3, "wrong"]))
+
+    found = summarise(tmp_path)
+    _, _, outcomes = count_verdicts(tmp_path, found.config, count_questions(tmp_path / "questions.jsonl"))
+    assert found.all.outcomes == outcomes == {**dict.fromkeys(outcomes, 0), "correct": 7, "wrong": 3}
+    assert (found.all.levels["medium"], found.all.levels["hard"]) == (1, 1)
 
 
 def test_broken_files_are_named(folders, tmp_path):
