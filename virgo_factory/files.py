@@ -26,7 +26,9 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        file = next((place for place in (folder, *folder.parents) if os.path.exists(place) and not place.is_dir()), None)
+        file = next(
+            (place for place in (folder, *folder.parents) if os.path.exists(place) and not place.is_dir()), None
+        )
         reason = f"{file} is a file" if file else error.strerror or str(error)
         raise ValueError(
             f"{folder}: this folder for the output cannot be made or written into ({reason}). Name another one."

@@ -106,6 +106,18 @@ def test_what_no_trained_model_has(trained, change, severity, said):
     assert (found.severity, found.found[: len(said)]) == (severity, said)
 
 
+def test_several_faults_are_told_side_by_side(trained):
+    def change(weights: Weights) -> None:
+        put(EMBEDDING, float("nan"), 812)(weights)
+        put(DOWN.format(6), float("nan"))(weights)
+        zero_layers(4, 5)(weights)
+
+    found = told(edited(trained, change))
+    assert [item.severity for item in found] == ["error"] * 3
+    assert found[0].found == f"NaN in {DOWN.format(6)}" and f"NaN in {EMBEDDING} (row 812 " in found[1].found
+    assert "model.layers.4." in found[2].found and "model.layers.5." in found[2].found and "more" in found[2].found
+
+
 def test_the_token_without_numbers_is_named(trained, base):
     vocabulary = json.loads((base / "tokenizer.json").read_text())["model"]["vocab"]
     token = next(token for token, id in vocabulary.items() if id == 812)

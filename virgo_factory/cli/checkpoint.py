@@ -23,7 +23,7 @@ def checkpoint_command() -> None:
 
 @checkpoint.command(
     short_help="Look at every number, names, tokenizer, template and vision tower, and run a few layers.",
-    epilog="\b\nExample:\n  virgo-factory checkpoint check saves/virgo_demo/dt --base saves/virgo_demo/base\n\n"
+    epilog="\b\nExample:\n  virgo-factory checkpoint check saves/virgo_demo/dt --base saves/virgo_demo/base\n\n\b\n"
     "  ok  weights            59 tensors, every file whole\n"
     "  ok  numbers            822,400 in 59 tensors: finite, no matrix and no token all zero\n"
     "  ok  training           tensors that are not the base's: language model 24 of 24, ...\n"

@@ -41,7 +41,7 @@ def judge_numbers(
         is_ours: whether the family is one whose norms and added tokens are known here.
     """
     found = [
-        *_not_finite(tensors, numbers, tokens),
+        *_not_finite(numbers, tokens),
         *_all_alike(tensors, numbers, is_ours),
         *_tokens_without_numbers(tensors, numbers, tokens, () if is_ours else added),
         *_rows_of_zeros(tensors, numbers, before),
@@ -56,15 +56,17 @@ def judge_numbers(
         )
 
 
-def _not_finite(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], tokens: Mapping[int, str]
-) -> Iterator[Diagnosis]:
+def _not_finite(numbers: Mapping[str, Numbers], tokens: Mapping[int, str]) -> Iterator[Diagnosis]:
     for words, has_nan in (("NaN", True), ("Inf", False)):
-        names = [name for name, seen in numbers.items() if seen.not_finite and seen.has_nan is has_nan]
+        bad = {name: seen for name, seen in numbers.items() if seen.not_finite and seen.has_nan is has_nan}
+        names = [name for name in bad if not VOCABULARY.search(name)]
         if names:
-            of = tokens if len(names) == 1 and VOCABULARY.search(names[0]) else {}
-            where = _rows(numbers[names[0]].not_finite, numbers[names[0]].rows, of) if len(names) == 1 else ""
+            where = _rows(bad[names[0]].not_finite, bad[names[0]].rows, {}) if len(names) == 1 else ""
             yield Diagnosis("numbers", "error", f"{words} in {listed(names)}{where}", _DAMAGED)
+
+        for name in (name for name in bad if name not in names):
+            where = _rows(bad[name].not_finite, bad[name].rows, tokens)
+            yield Diagnosis("numbers", "error", f"{words} in {name}{where}", _DAMAGED)
 
 
 def _all_alike(tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], is_ours: bool) -> Iterator[Diagnosis]:
