@@ -352,3 +352,18 @@ def test_the_command_ends_with_1(base, trained, capsys):
         assert stop.value.code == 1
         found = json.loads(capsys.readouterr().out)
         assert any(item["severity"] == "error" and said in item["found"] for item in found)
+
+
+def test_biases_of_experts_are_zero_in_every_random_model(tmp_path):
+    """Those of gpt-oss have a row for each expert; matrices beside them must not be zero."""
+    (tmp_path / "config.json").write_text('{"model_type": "gpt_oss"}')
+    weights = {
+        f"model.layers.{layer}.mlp.experts.{name}": torch.randn(4, 32) * (name == "down_proj")
+        for layer in (0, 1)
+        for name in ("down_proj", "down_proj_bias")
+    }
+    save_file(weights, tmp_path / FILE)
+    assert [item.severity for item in told(tmp_path)] == ["ok"]
+    save_file(weights | {"model.layers.1.mlp.experts.down_proj": torch.zeros(4, 32)}, tmp_path / FILE)
+    (found,) = told(tmp_path)
+    assert (found.severity, found.found) == ("error", "all zero: model.layers.1.mlp.experts.down_proj")

@@ -72,7 +72,8 @@ def _not_finite(numbers: Mapping[str, Numbers], tokens: Mapping[int, str]) -> It
 def _all_alike(tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], is_ours: bool) -> Iterator[Diagnosis]:
     """Yield tensors whose numbers are all the same: no matrix of a trained model is so, nor a norm that is zero."""
     zero = [name for name, seen in numbers.items() if seen.rows and len(seen.zero) == seen.rows]
-    dead = [name for name in zero if len(tensors[name].shape) > 1 or is_ours and _NORM.search(name)]
+    dead = [name for name in zero
+            if len(tensors[name].shape) > 1 and not name.endswith("bias") or is_ours and _NORM.search(name)]  # fmt: skip
     for severity, chosen in _by_severity(dead, numbers, is_ours):
         yield Diagnosis("numbers", severity, f"all zero: {listed(chosen)}", _NOT_GATHERED)
 
