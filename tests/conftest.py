@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -22,6 +24,32 @@ ROOT = Path(__file__).parents[1]
 def root() -> Path:
     """The repository's root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def grows_linearly() -> Callable[..., None]:
+    """A function that fails where work on so many times as much takes far more than so many times as long.
+
+    Processor time, the best of several rounds, and never a number of seconds: a loaded machine makes a round slow, but not
+    the larger work alone. For four times as much, eight times as long is allowed; quadratic work takes sixteen.
+    """
+
+    def check(work: Callable[[int], object], small: int, large: int, rounds: int = 12) -> None:
+        best = dict.fromkeys((small, large), float("inf"))
+        for _ in range(rounds):
+            for size in best:
+                start = time.process_time()
+                work(size)
+                best[size] = min(best[size], time.process_time() - start)
+
+            if best[large] < max(0.01, (large / small) ** 1.5 * best[small]):
+                return
+
+        raise AssertionError(
+            f"{large / small:g} times as much takes {best[large] / best[small]:.1f} times as long: {best}"
+        )
+
+    return check
 
 
 @pytest.fixture(scope="session")

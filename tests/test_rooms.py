@@ -17,8 +17,8 @@ MAY = {
 }
 """Room -> other rooms that it may use; the modules at the top belong to all."""
 
-WITH_MODELS = {"preflight/twin.py", "hooks", "demo"}
-"""Where models are made, trained or hooked into."""
+WITH_MODELS = {"preflight/twin.py", "preflight/forward.py", "hooks", "demo"}
+"""Where models are made, run, trained or hooked into."""
 
 
 def imports(file: Path) -> set[str]:

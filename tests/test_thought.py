@@ -3,7 +3,6 @@
 import json
 import pickle
 import re
-import time
 from collections import Counter
 
 import pytest
@@ -156,16 +155,6 @@ def test_the_error_crosses_processes():
     )
 
 
-def best_of_three(work):
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-
-    return min(times)
-
-
 LINE = "Wait, let me check `x < | y` and <|end_of_| again.\r\n"
 LONG = {
     "whole": lambda body: f"{BT}{body}{ET}{BS}7{ES}",
@@ -179,16 +168,16 @@ LONG = {
 
 
 @pytest.mark.parametrize("shape", LONG)
-def test_time_is_linear_in_the_length(shape):
-    small, large = (LONG[shape](LINE * (size // len(LINE))) for size in (200_000, 5_000_000))
+def test_time_is_linear_in_the_length(shape, grows_linearly):
+    responses = {size: LONG[shape](LINE * (size // len(LINE))) for size in (300_000, 4_800_000)}
 
-    def parse(response):
+    def parse(size):
         try:
-            LongThought.parse(response)
+            LongThought.parse(responses[size])
         except MalformedThought:
             pass
 
-    assert best_of_three(lambda: parse(large)) < 3 * 25 * best_of_three(lambda: parse(small)) + 1
+    grows_linearly(parse, *responses)
 
 
 def skythought(folder):

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from virgo_factory.files import DATASET_INFO, RECIPES
@@ -23,6 +24,38 @@ def headline(name: str) -> str:
         line = file.readline()
 
     return line.lstrip("#").strip() if line.startswith("#") else ""
+
+
+_TRAINING_KEYS = frozenset(
+    ("stage", "do_train", "do_eval", "do_predict", "finetuning_type", "template", "cutoff_len", "export_dir")
+    + ("num_train_epochs", "per_device_train_batch_size", "adapter_name_or_path", "freeze_vision_tower")
+)
+_DISTILLATION_KEYS = frozenset(
+    (
+        "questions",
+        "sources",
+        "samples",
+        "difficulty",
+        "urls",
+        "base_model_name_or_path",
+        "response_format",
+        "pool_factor",
+    )
+)
+
+
+def is_training(keys: Collection[str]) -> bool:
+    """Whether the keys of a YAML file are those of a recipe that LLaMA-Factory runs.
+
+    >>> is_training(["stage", "do_train", "dataset"]), is_training(["samples", "sources", "dataset"])
+    (True, False)
+    """
+    return len(_TRAINING_KEYS.intersection(keys)) > max(1, 2 * len(_DISTILLATION_KEYS.intersection(keys)))
+
+
+def is_distillation(keys: Collection[str]) -> bool:
+    """Whether the keys of a YAML file are those of a distillation's configuration, see `is_training`."""
+    return len(_DISTILLATION_KEYS.intersection(keys)) > max(1, 2 * len(_TRAINING_KEYS.intersection(keys)))
 
 
 def find_recipe(name: str) -> str:

@@ -1,7 +1,5 @@
 """Many at once: order, a hung worker that is killed and replaced, memory, progress."""
 
-import time
-
 import pytest
 
 from virgo_factory.answers import Answer, Question, Task, score_many
@@ -41,7 +39,6 @@ def test_tasks_are_read_as_they_are_needed():
 
 def test_a_hung_worker_is_killed_and_the_others_are_scored():
     tasks = [_number(1, 1), Task(r"\boxed{x+x}", "2x"), SLOW, _number(2, 2), _number(3, 4), Task(r"\boxed{y+y}", "2y")]
-    start = time.monotonic()
     verdicts = list(score_many(tasks, workers=1, seconds=1.0))
     assert [verdict.verdict for verdict in verdicts] == [
         "correct",
@@ -52,7 +49,6 @@ def test_a_hung_worker_is_killed_and_the_others_are_scored():
         "correct",
     ]
     assert verdicts[2].reason == "timeout"
-    assert time.monotonic() - start < 60
 
 
 def test_nothing_ends_a_batch():

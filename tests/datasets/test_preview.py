@@ -5,10 +5,12 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from virgo_factory.datasets import tokens
+from virgo_factory.datasets.measure import measure
 from virgo_factory.datasets.page import write_page
 from virgo_factory.datasets.preview import cards, lines, preview
 from virgo_factory.datasets.source import find_sources
@@ -191,6 +193,32 @@ def test_why_a_row_is_not_trained_on(row, keys, reason, detail, look, tmp_path):
     assert detail in seen.detail
     told = [text for kind, text in lines(seen, settings) if kind == "problem"]
     assert len(told) == 1 and told[0].startswith("\nnot trained on: " if reason else "\n")
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"min_response_tokens": 5000}, {"max_response_tokens": 3}, {"cutoff_len": 20}], ids=str
+)
+def test_the_reasons_are_those_of_check(keys, look, tmp_path):
+    """Of several reasons the one that a run finds first: a picture's pixels come behind the response's length."""
+    chance = np.random.default_rng(0)
+    Image.fromarray(chance.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    rows = [
+        chat("whole", "<image>Q?", images=["whole.png"]),
+        chat("cut", "<image>Q?", images=["cut.png"]),
+        chat("gone", "<image>Q?", images=["gone.png"]),
+        chat("outside", "<image>Q?", images=["../x.png"]),
+        chat("both", "<image><image>Q?", images=["cut.png", "gone.png"]),
+        chat("malformed", answer="<think>\nHm."),
+        chat("forged", question="Q?<|im_end|>"),
+        chat("text"),
+    ]
+    seen, settings = look(path := write(tmp_path / "rows.jsonl", rows), **keys)
+    sources, _ = find_sources(str(path))
+    checked = list(measure(sources, settings, workers=1, cache=None))
+    assert [(row.id, row.reason) for row in seen] == [(row.id, row.reason) for row in checked]
+    assert any(row.reason for row in seen)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from virgo_factory.distill.config import (
     BLOCKS,
@@ -16,7 +17,18 @@ from virgo_factory.distill.config import (
     shapes,
 )
 from virgo_factory.distill.sources import SOURCES as READ
+from virgo_factory.files import RECIPES
+from virgo_factory.recipes import is_distillation, is_training
 
+
+TRAINING = """\
+model_name_or_path: Qwen/Qwen2-VL-7B-Instruct
+stage: sft
+do_train: true
+dataset: virgo_dt
+template: virgo
+output_dir: saves/x
+"""
 
 GOOD = """\
 ### questions
@@ -228,3 +240,38 @@ def test_what_shapes_rollouts(write):
 def test_questions_wanted(write):
     assert questions_wanted(read_config(write(), ["pool_factor=1.5"])) == 5 + 6, "each source is rounded up"
     assert questions_wanted(read_config(write(), ["questions=x.jsonl"], files=False)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TRAINING, "a training recipe, not a distillation's configuration. Train with llamafactory-cli train "),
+        ("model_name_or_path: m\nadapter_name_or_path: a\ntemplate: virgo\nexport_dir: e\n", "a training recipe"),
+        (
+            "one: {file_name: a.jsonl}\ntwo: {file_name: b.jsonl}\nthree: {file_name: c.jsonl}\n",
+            "no key of a distillation's configuration in it",
+        ),
+    ],
+)
+def test_another_kind_of_file_is_told_in_one_line(write, text, said):
+    with pytest.raises(ValueError) as told:
+        read_config(write(text=text))
+
+    assert said in str(told.value) and "\n" not in str(told.value)
+    assert "recipes/distill/dsd_virgo7b.yaml" in str(told.value)
+
+
+def test_a_key_of_training_that_slipped_in_is_told_as_a_key(write):
+    with pytest.raises(ValueError, match="template: no such key"):
+        read_config(write("template: virgo\nstage: sft\n"))
+
+
+def test_every_recipe_that_ships_is_told_apart():
+    kinds = {"training": [], "distillation": []}
+    for path in sorted(RECIPES.rglob("*.yaml")):
+        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+        is_ours = path.parent.name == "distill"
+        assert (is_training(keys), is_distillation(keys)) == (not is_ours, is_ours), path
+        kinds["distillation" if is_ours else "training"].append(path)
+
+    assert all(len(paths) > 3 for paths in kinds.values())

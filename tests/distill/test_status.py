@@ -5,8 +5,10 @@ import os
 import time
 
 import pytest
+from rich.cells import cell_len
 
 from virgo_factory.cli.main import main
+from virgo_factory.distill.candidates import count_questions, count_verdicts
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.status import DROPPED, UNJUDGED, summarise, thought_of, to_json
@@ -192,6 +194,19 @@ def test_rollouts_that_belong_nowhere(folders, tmp_path):
     assert found.all == before.all
 
 
+def test_of_several_verdicts_the_last_counts_as_in_select(folders, tmp_path):
+    """A rollout whose line was lost is asked again: its older verdict stands in front, and the other way round."""
+    folders.start(tmp_path, [question("tabmwp/1"), question("tabmwp/2")], base_model_name_or_path=None)
+    for id, old, new in (("tabmwp/1", "wrong", "correct"), ("tabmwp/2", "correct", "wrong")):
+        folders.add(tmp_path, [], [folders.verdict(folders.rollout(id, 0, "older"), old)])
+        folders.add(tmp_path, *folders.sampled(id, [new, *["correct"] * 3, "wrong"]))
+
+    found = summarise(tmp_path)
+    _, _, outcomes = count_verdicts(tmp_path, found.config, count_questions(tmp_path / "questions.jsonl"))
+    assert found.all.outcomes == outcomes == {**dict.fromkeys(outcomes, 0), "correct": 7, "wrong": 3}
+    assert (found.all.levels["medium"], found.all.levels["hard"]) == (1, 1)
+
+
 def test_broken_files_are_named(folders, tmp_path):
     with pytest.raises(ValueError, match="no distill.yaml in it"):
         summarise(tmp_path)
@@ -284,6 +299,29 @@ def test_the_verb_prints_tables(folders, tmp_path, capsys):
     assert "1  400: too long \\x1b[31m" in out and "\x1b" not in out
     assert f"Left: 11 rollouts\nGo on: virgo-factory distill resume {tmp_path}" in out
     assert max(len(line) for line in out.splitlines() if str(tmp_path) not in line) < 116
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "60", "80", "120", ""])
+def test_no_figure_and_no_name_is_cut(columns, folders, tmp_path, capsys, monkeypatch):
+    """Large numbers and long names, at every width; tables that do not fit are parted, and names go on below."""
+    monkeypatch.setenv("COLUMNS", columns)
+    names = ["a_source_with_a_name_of_more_than_thirty_letters", "[red]x", "数学题" * 9]
+    folders.start(
+        tmp_path, [VisualQuestion(f"{n}", name, ("a.png",), ("00" * 32,), "?", "12") for n, name in enumerate(names)]
+    )
+    for n, name in enumerate(names):
+        outcomes = ["correct", "wrong", "unverifiable", "truncated", "looping"]
+        folders.add(tmp_path, *folders.sampled(f"{n}", ["base:wrong", *outcomes], tokens=123_456_789 + n))
+
+    _, out, _ = run(capsys, str(tmp_path))
+    assert "…" not in out
+    for figure in ("617,283,945", "617,283,950", "617,283,955", "1,851,851,850", "per accepted", "unverifiable"):
+        assert figure in out, figure
+
+    assert {character for name in names for character in name} <= set(out)
+    tables = [line for line in out.splitlines() if str(tmp_path) not in line and ":" not in line]
+    if columns.isdecimal() and int(columns) >= 40:
+        assert max(cell_len(line.rstrip()) for line in tables) <= int(columns)
 
 
 def test_the_verb_says_what_comes_next(folders, tmp_path, capsys):

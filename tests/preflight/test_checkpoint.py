@@ -1,6 +1,7 @@
 """A checkpoint that is whole passes; every known way of breaking one is found, by its own check."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from virgo_factory.cli.main import main
 from virgo_factory.hooks.template import chat_template
-from virgo_factory.preflight.checkpoint import check_checkpoint, read_tensors, reduce_checkpoint, try_reduced
+from virgo_factory.preflight.checkpoint import check_checkpoint
+from virgo_factory.preflight.reduced import reduce_checkpoint, try_loading, try_reduced
 from virgo_factory.preflight.twin import make_twin
+from virgo_factory.preflight.weights import read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -145,18 +148,23 @@ def test_without_a_base_the_tower_is_not_compared(trained):
     assert severities(trained)["vision tower"] == "warning"
 
 
-def test_a_reduced_copy_holds_the_same_tensors_and_runs(trained, tmp_path):
+def test_a_reduced_copy_holds_the_same_tensors_from_the_whole_depth_and_runs(trained, tmp_path):
+    """Of three layers the first and the last are taken, the last as the second."""
     copy = reduce_checkpoint(trained, tmp_path / "copy", layers=2)
     whole, reduced = load_file(trained / "model.safetensors"), load_file(copy / "model.safetensors")
-    assert {name for name in whole if ".2." not in name or "mlp.2." in name and "blocks.2" not in name} == set(reduced)
-    assert all(torch.equal(reduced[name], whole[name]) for name in reduced)
+    stack = re.compile(r"(model\.layers|visual\.blocks)\.1\.")
+    assert {name for name in whole if not re.match(r"(model\.layers|visual\.blocks)\.2\.", name)} == set(reduced)
+    assert all(torch.equal(reduced[name], whole[stack.sub(r"\1.2.", name)]) for name in reduced)
     (found,) = try_reduced(trained, tmp_path)
+    assert found.severity == "ok", found
+    (found,) = try_loading(copy)
     assert found.severity == "ok", found
 
 
-def test_damaged_weights_show_when_it_runs(trained, tmp_path):
+@pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.2.mlp.down_proj.weight"])
+def test_damaged_weights_show_when_it_runs(trained, tmp_path, name):
     weights = load_file(trained / "model.safetensors")
-    weights["model.norm.weight"][:] = float("nan")
+    weights[name][:] = float("nan")
     save_file(weights, trained / "model.safetensors", metadata={"format": "pt"})
     (found,) = try_reduced(trained, tmp_path)
     assert (found.severity, "not finite" in found.found) == ("error", True)

@@ -1,5 +1,7 @@
 """`virgo-factory checkpoint`: what of a checkpoint survives in the programs that serve it."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import typer
@@ -20,31 +22,65 @@ def checkpoint_command() -> None:
 
 
 @checkpoint.command(
-    short_help="Check files, names, tokenizer, template and vision tower, and load a reduced copy.",
-    epilog="\b\nExample:\n  virgo-factory checkpoint check saves/virgo_demo/dt --base saves/virgo_demo/base\n\n"
+    short_help="Look at every number, names, tokenizer, template and vision tower, and run a few layers.",
+    epilog="\b\nExample:\n  virgo-factory checkpoint check saves/virgo_demo/dt --base saves/virgo_demo/base\n\n\b\n"
     "  ok  weights            59 tensors, every file whole\n"
-    "  ok  rope               mrope_section [4, 6, 6]\n"
+    "  ok  numbers            822,400 in 59 tensors: finite, no matrix and no token all zero\n"
+    "  ok  training           tensors that are not the base's: language model 24 of 24, ...\n"
     "  ok  vision tower       all 25 tensors are the base's, byte by byte\n"
     "  ok  transformers loads it  every tensor in its place, 36 tokens with an image read, logits finite",
 )
 def check(
-    folder: Path = typer.Argument(metavar="DIR", help="Folder of the trained model."),
+    folder: Path = typer.Argument(metavar="DIR", help="Folder of the trained model, or of a LoRA adapter."),
     base: Path | None = typer.Option(None, "--base", help="Folder of the model that training began from."),
-    vllm: bool = typer.Option(False, "--vllm", help="Load the reduced copy with vLLM, too: a minute more."),
+    adapter: Path | None = typer.Option(
+        None, "--adapter", help="Folder of the adapter that was merged into the base."
+    ),
+    unchanged: bool = typer.Option(False, "--unchanged", help="The model may be the base in every tensor."),
+    vllm: bool = typer.Option(False, "--vllm", help="Load a reduced copy with vLLM, too: a minute more."),
     load: bool = typer.Option(
-        True, "--load/--files-only", help="Load a copy of the first layers, or look at files only."
+        True, "--load/--files-only", help="Run layers from the whole depth, or look at files only."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:
-    """Prove that a checkpoint is whole and means in transformers 4.x and vLLM what it meant in training."""
+    """Prove that a checkpoint is whole and means in transformers 4.x and vLLM what it meant in training.
+
+    Every number of every tensor is looked at: NaN, Inf, matrices and tokens of zeros. A base is read as far as the two are
+    the same.
+    """
     import tempfile
 
     from virgo_factory.cli.diagnoses import show
-    from virgo_factory.preflight.checkpoint import check_checkpoint, try_reduced
+    from virgo_factory.preflight.checkpoint import check_checkpoint
+    from virgo_factory.preflight.reduced import try_reduced
+    from virgo_factory.preflight.weights import is_adapter
 
-    found = check_checkpoint(folder, base)
-    if load and not any(item.severity == "error" and item.check in ("weights", "files") for item in found):
+    if adapter and not base:
+        raise ValueError("--adapter is compared with the base it was merged into: add --base DIR.")
+
+    with _progress(folder) as on_bytes:
+        found = check_checkpoint(folder, base, adapter=adapter, may_be_base=unchanged, on_bytes=on_bytes)
+
+    is_whole = not any(item.severity == "error" and item.check in ("weights", "files") for item in found)
+    if load and is_whole and not is_adapter(folder):
         with tempfile.TemporaryDirectory(prefix="virgo-checkpoint-") as work:
             found += try_reduced(folder, Path(work), vllm)
 
     show(found, as_json)
+
+
+@contextlib.contextmanager
+def _progress(folder: Path) -> Iterator[Callable[[int], None]]:
+    """Context of a bar on stderr, where that is a terminal; gives what it is told the bytes by."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda count: None
+        return
+
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=sum(file.stat().st_size for file in folder.glob("*.safetensors")))
+        yield lambda count: progress.advance(task, count)

@@ -1,5 +1,6 @@
 """How diagnoses are printed, worst first, and the exit code they give."""
 
+import os
 from collections.abc import Sequence
 
 import typer
@@ -32,6 +33,9 @@ def show(found: Sequence[Diagnosis], as_json: bool) -> None:
             table.add_row(f"[{STYLES[item.severity]}]{item.severity}[/]", *cells)
 
         console = Console(highlight=False)
+        if not console.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
+            console = Console(highlight=False, width=160)  # names in a log are to be found again
+
         console.print(table)
         console.print(f"{counts['error']} errors, {counts['warning']} warnings, {counts['ok']} in order")
 

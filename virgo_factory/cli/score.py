@@ -38,6 +38,7 @@ def score(
     from virgo_factory.answers import KINDS, grading
     from virgo_factory.answers.files import Columns, RowError, score_file
     from virgo_factory.answers.llm_judge import LLMJudge
+    from virgo_factory.files import check_folder
 
     console = Console(highlight=False)
     errors = []
@@ -54,6 +55,10 @@ def score(
     target = out or file.with_name(file.name.removesuffix(file.suffix) + ".verdicts.jsonl")
     if target.exists() and not overwrite:
         errors.append(f"{target} exists. Name another --out, or replace it with --overwrite.")
+    try:
+        check_folder(target.parent)
+    except ValueError as error:
+        errors.append(str(error))
     if errors:
         for error in errors:
             console.print(f"[red]error:[/] {error}", soft_wrap=True)

@@ -28,6 +28,7 @@ from virgo_factory.datasets.sharegpt import SHAREGPT
 from virgo_factory.datasets.source import Source
 from virgo_factory.datasets.writing import NORMAL, normal_row, spooled
 from virgo_factory.example import Example
+from virgo_factory.files import check_folder
 
 
 LAYOUTS = {"long_thought": NORMAL, "sharegpt": SHAREGPT}
@@ -90,6 +91,9 @@ def convert(
     inputs = Inputs.of(sources)
     media = media_of(sources, target)
     with contextlib.ExitStack() as stack:
+        if rejected:
+            rejected.parent.mkdir(parents=True, exist_ok=True)
+
         partial = rejected.with_name(f".{rejected.name}.partial") if rejected else None
         account = _Account(stack.enter_context(partial.open("w", encoding="utf-8")) if partial else None)
         if partial:
@@ -132,7 +136,7 @@ def _check_rejected(rejected: Path, target: Path, sources: Sequence[Source], ove
     if rejected.exists() and not overwrite:
         raise ValueError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
 
-    rejected.parent.mkdir(parents=True, exist_ok=True)
+    check_folder(rejected.parent)
 
 
 def _as_pairs_if_they_are(source: Source) -> Source:

@@ -38,6 +38,7 @@ from virgo_factory.datasets.onevision import CONFIGS, ORIGIN, Shard, opened, sha
 from virgo_factory.datasets.produce import Inputs
 from virgo_factory.datasets.reader import read_source
 from virgo_factory.datasets.source import INFO, Source, read_info
+from virgo_factory.files import check_folder
 
 
 ROWS, UNMATCHED, STATE, IMAGES, DOWNLOADS = "rows.jsonl", "unmatched.jsonl", "state.jsonl", "images", "downloads"
@@ -97,6 +98,7 @@ def materialize(
         ValueError: no such config, a broken shard, a hub that cannot be reached, a folder of other rows or in use, or no
             row was matched.
     """
+    check_folder(out / IMAGES)
     wanted = read_wanted(row.raw for row in read_source(dataset))
     (out / IMAGES).mkdir(parents=True, exist_ok=True)
     with _State(out / STATE, wanted) as state:

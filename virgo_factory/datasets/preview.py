@@ -22,6 +22,8 @@ from virgo_factory.thought import END_THOUGHT
 
 RAW_SHOWN = 4000
 """Characters shown of a row that could not be read."""
+UNREADABLE = "image unreadable"
+"""Why a run drops a row whose picture is there and cannot be decoded."""
 
 LEGEND = (
     Text("given to the model", "prompt"),
@@ -248,7 +250,10 @@ def _look(
 
     settings = tokenizer.settings
     images = [_view(image, source, tokenizer) for image in part.images]
-    broken = next((image for image in images if image.problem), None)
+    # one that is not there before one whose pixels are broken, as a run finds them
+    broken = min(
+        (image for image in images if image.problem), key=lambda image: image.problem == UNREADABLE, default=None
+    )
     sizes = [(image.width, image.height) for image in images if not image.problem]
     known = sizes if not broken else None
     segments = tokenizer.encode(part, known)
@@ -281,14 +286,14 @@ def _view(image: Any, source: Source, tokenizer: RowTokenizer) -> ImageView:
         except BadMedia as error:
             return ImageView(name, problem=error.reason, detail=detail)
 
-        return ImageView(name, problem="image unreadable", detail=detail)
+        return ImageView(name, problem=UNREADABLE, detail=detail)
 
     return ImageView(name, facts.width, facts.height, tokenizer.image_tokens(facts.width, facts.height))
 
 
 def _reason(tokens: Tokens, settings: Settings, broken: ImageView | None) -> tuple[str, str]:
-    """Return why an example that could be read is not trained on all the same, in the words of a run's account."""
-    if broken:
+    """Return why an example that could be read is not trained on all the same, in the words and the order of a run."""
+    if broken and broken.problem != UNREADABLE:  # pixels are looked at last, see measure._judged
         return broken.problem, broken.detail
 
     low, high, limit = settings.min_response_tokens, settings.max_response_tokens, settings.cutoff_len
@@ -297,6 +302,9 @@ def _reason(tokens: Tokens, settings: Settings, broken: ImageView | None) -> tup
 
     if high and tokens.response > high:
         return f"response > {high} tokens", f"{tokens.response} tokens"
+
+    if broken:
+        return broken.problem, broken.detail
 
     if limit and tokens.total > limit:
         if settings.overlong == "truncate":

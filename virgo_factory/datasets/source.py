@@ -14,7 +14,7 @@ from virgo_factory.datasets.data_files import data_files, is_pattern
 from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.files import DATASET_INFO, RECIPES
 from virgo_factory.prefix import read_prefix
-from virgo_factory.recipes import find_recipe
+from virgo_factory.recipes import find_recipe, is_distillation
 
 
 INFO = "dataset_info.json"
@@ -221,6 +221,12 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
 
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
+
+    if is_distillation(content):
+        raise ValueError(
+            f"{path}: a distillation's configuration, not a training recipe. Start it with virgo-factory distill run "
+            f"{path}; estimate it with --dry-run."
+        )
 
     return content
 

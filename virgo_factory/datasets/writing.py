@@ -14,6 +14,7 @@ import numpy as np
 
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.example import Example
+from virgo_factory.files import check_folder
 from virgo_factory.thought import LongThought
 
 
@@ -147,6 +148,8 @@ def check_target(path: Path, overwrite: bool = False) -> None:
 
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists. Name another file, or replace it with --overwrite.")
+
+    check_folder(path.parent)
 
 
 @contextlib.contextmanager

@@ -120,12 +120,26 @@ async def look_at(url: str, api_key: str | None = None) -> ServerFacts:
     """
     async with _client(url, api_key, timeout=30.0) as client:
         with _our_errors(url, api_key):
-            listed = await client.get("/models", cast_to=object)
+            try:
+                listed = await client.get("/models", cast_to=object)
+                ids = [card["id"] for card in listed["data"]]
+            except Exception as error:
+                if not isinstance(error, TypeError | LookupError | AttributeError | ValueError) and _status(
+                    error
+                ) not in (404, 405):
+                    raise
+
+                raise WrongServer(
+                    f"{url}: no model server ({_status(error) or 'no list of models'} at /v1/models). Correct the URL, "
+                    "start a server with `vllm serve MODEL`, or leave the URL out: then the run starts one."
+                ) from None
+
             try:
                 version = (await client.get(f"{_root(url)}/version", cast_to=object))["version"]
-                cards = {card["id"]: card.get("max_model_len") for card in listed["data"]}
+                cards = dict(zip(ids, (card.get("max_model_len") for card in listed["data"]), strict=True))
             except Exception as error:
-                if not isinstance(error, TypeError | KeyError | AttributeError) and _status(error) not in (404, 405):
+                is_other = isinstance(error, TypeError | LookupError | AttributeError | ValueError)
+                if not is_other and _status(error) not in (404, 405):
                     raise
 
                 raise WrongServer(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from virgo_factory.adapters.tags import FORMATS
 from virgo_factory.prefix import read_prefix
+from virgo_factory.recipes import is_training
 
 
 FILE = "distill.yaml"
@@ -204,6 +205,17 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = T
     """
     path = Path(path)
     values, lines, errors = _read(path)
+    if is_training(values):
+        raise ValueError(
+            f"{path}: a training recipe, not a distillation's configuration. Train with llamafactory-cli train {path}; "
+            "distil with a configuration such as recipes/distill/dsd_virgo7b.yaml."
+        )
+
+    if len(values) > 2 and not DistillConfig.model_fields.keys() & values.keys():
+        raise ValueError(
+            f"{path}: no key of a distillation's configuration in it. One to begin with: recipes/distill/dsd_virgo7b.yaml."
+        )
+
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:

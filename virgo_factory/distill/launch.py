@@ -44,6 +44,7 @@ from virgo_factory.distill.server import Server, ServerError
 from virgo_factory.distill.store import RolloutStore, Shard, is_in_shard, read_rollouts, shard_suffix
 from virgo_factory.distill.verdicts import NAME as VERDICTS
 from virgo_factory.distill.verdicts import Judge, question_index, question_of, read_verdicts
+from virgo_factory.files import check_folder
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import replace_file
 
@@ -95,6 +96,7 @@ def distil(
         KeyboardInterrupt: SIGINT or SIGTERM; everything that was finished is in the files.
     """
     folder = config.output_dir
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _sigterm_interrupts(), RolloutStore(folder, shard) as store:
         _write_config(config, len(store) > 0)
@@ -349,7 +351,11 @@ class _Distillation:
                 raise found
 
         if not facts:
-            raise ValueError("no server answers:\n" + "\n".join(f"  {reason}" for reason in gone.values()))
+            reasons = "".join(f"\n  {reason}" for reason in gone.values()) if len(gone) > 1 else f" {gone[urls[0]]}"
+            remedy = (
+                "Start it (vllm serve MODEL), correct the URL, or leave it out: then the run starts a server itself."
+            )
+            raise ValueError(f"no server answers:{reasons}" + ("\n" if len(gone) > 1 else ". ") + remedy)
 
         names = {url: _name_at(url, found, name, one.model) for url, found in facts.items()}
         context = min((found.max_model_len for found in facts.values() if found.max_model_len), default=None)

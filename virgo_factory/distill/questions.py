@@ -61,6 +61,7 @@ from virgo_factory.distill.question_card import (
     write_cards,
 )
 from virgo_factory.distill.sources import Asked, Found, Picture, read_source
+from virgo_factory.files import check_folder
 
 
 PARTS, LOCK = ".questions", ".questions.lock"
@@ -85,6 +86,7 @@ def build_questions(config: DistillConfig, folder: Path, progress: Progress | No
         ValueError: a source is not there or cannot be read, no question is left, or the file there was made with other
             settings.
     """
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / LOCK):
         if (folder / FILE).is_file():

@@ -184,7 +184,7 @@ class _Questions:
 
     def judge(self, verdict: Any) -> None:
         place = self.place(verdict.question, verdict.sample)
-        if place and not self.code[place]:  # of two the first counts, as in `select`
+        if place:  # of several the last counts, as `read_verdicts` says
             self.code[place] = _CODES.get(verdict.outcome, 0)
 
     def add(self, rollout: Any) -> None:

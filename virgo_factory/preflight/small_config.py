@@ -16,19 +16,34 @@ _AT_MOST = {
 }
 
 
+def spread(depth: int, layers: int) -> list[int]:
+    """Return layers of a stack from its whole depth: the first, the last, and those between at like distances.
+
+    >>> spread(80, 4), spread(28, 2), spread(3, 4), spread(8, 1)
+    ([0, 26, 53, 79], [0, 27], [0, 1, 2], [0])
+    """
+    if layers >= depth:
+        return list(range(depth))
+
+    return [round(place * (depth - 1) / max(1, layers - 1)) for place in range(layers)]
+
+
 def cut_layers(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, Any]:
-    """Return a configuration with the first layers only, of the language model and of the vision tower; widths stay."""
+    """Return a configuration with layers from the whole depth only, see `spread`, of the language model and the tower."""
     config = copy.deepcopy(dict(config))
     for part in (*_text_parts(config), config.get("vision_config") or {}):
+        depth = next((part[key] for key in ("num_hidden_layers", "depth") if isinstance(part.get(key), int)), layers)
+        kept = spread(depth, layers)
         for key in _DEPTHS:
             if isinstance(part.get(key), int):
                 part[key] = min(part[key], layers)
 
         if isinstance(part.get("layer_types"), list):
-            part["layer_types"] = part["layer_types"][:layers]
+            part["layer_types"] = [part["layer_types"][place] for place in kept if place < len(part["layer_types"])]
 
         if part.get("fullatt_block_indexes"):
-            part["fullatt_block_indexes"] = [part["depth"] - 1]
+            whole = part["fullatt_block_indexes"]
+            part["fullatt_block_indexes"] = [new for new, old in enumerate(kept) if old in whole] or [len(kept) - 1]
 
         if part.get("deepstack_visual_indexes"):
             part["deepstack_visual_indexes"] = list(range(part["depth"]))[: len(part["deepstack_visual_indexes"])]
@@ -67,6 +82,8 @@ def reduce_config(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, 
         if kinds:
             part["layer_types"] = kinds * layers
             layers = max(layers, len(kinds))
+            part["layer_types"] = part["layer_types"][:layers]
+            part["num_hidden_layers"] = min(part.get("num_hidden_layers", layers), layers)
 
     config = cut_layers(config, layers)
     widths = [_narrow(part) for part in _text_parts(config) if part.keys() >= {"hidden_size", "num_attention_heads"}]

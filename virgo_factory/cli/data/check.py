@@ -49,6 +49,10 @@ def check(
     from virgo_factory.datasets.audit import audit
     from virgo_factory.datasets.overlap import read_benchmark
     from virgo_factory.datasets.source import find_sources
+    from virgo_factory.files import check_folder
+
+    if findings:
+        check_folder(findings.parent)
 
     overrides = {"media_dir": media_dir, "formatting": formatting, "template": template, "cutoff_len": cutoff_len}
     sources, settings = find_sources(what, dataset_dir, tokenizer=tokenizer, **overrides)

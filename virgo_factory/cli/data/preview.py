@@ -33,9 +33,13 @@ def preview(
     from virgo_factory.datasets.preview import LEGEND, cards, lines
     from virgo_factory.datasets.preview import preview as read
     from virgo_factory.datasets.source import find_sources
+    from virgo_factory.files import check_folder
 
     if row and rows:
         raise ValueError(f"{row} and --rows {rows}: give one of them.")
+
+    if html:
+        check_folder(html.parent)
 
     wanted = rows or row or "1"
     sources, settings = find_sources(

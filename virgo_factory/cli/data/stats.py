@@ -34,6 +34,10 @@ def stats(
     from virgo_factory.datasets.measure import measure
     from virgo_factory.datasets.source import find_sources
     from virgo_factory.datasets.stats import measure_statistics, to_json
+    from virgo_factory.files import check_folder
+
+    if plots:
+        check_folder(plots)
 
     sources, settings = find_sources(
         what, dataset_dir, tokenizer=tokenizer, template=template, question_prefix=question_prefix,

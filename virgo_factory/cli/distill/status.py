@@ -1,5 +1,6 @@
 """`virgo-factory distill status`: what a distillation has done, what it costs and what is left."""
 
+import os
 from pathlib import Path
 
 import typer
@@ -30,6 +31,9 @@ def status(
 
     if html:
         from virgo_factory.distill.page import write_status_page
+        from virgo_factory.files import check_folder
+
+        check_folder(html.parent)
 
         with _busy(f"writing {html}"):
             count = write_status_page(html, folder, questions or 40, seed or 0)
@@ -62,7 +66,7 @@ def _show(found, folder: Path) -> None:
     from rich.markup import escape
 
     console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
         console = Console(highlight=False, soft_wrap=True, width=160)
 
     config, group = found.config, found.all
@@ -76,10 +80,9 @@ def _show(found, folder: Path) -> None:
 
     if group.questions:
         console.print()
-        console.print(_questions(found))
-        console.print()
-        console.print(_rollouts(found))
-        console.print()
+        for table in (*_tables(*_questions(found), console.width), *_tables(*_rollouts(found), console.width)):
+            console.print(table)
+            console.print()
 
     _show_accounts(console, found)
     _show_next(console, found, folder)
@@ -173,40 +176,60 @@ MOST_REASONS = 10
 """Reasons that are listed; a refusing server may have worded each of its replies on its own."""
 
 
-def _table(columns):
+NAME_WIDTH = 30
+"""Characters of a source's name in a line; the rest of a longer one stands below."""
+
+
+def _tables(columns, rows, width: int):
+    """Yield tables of (cells, style) that fit a width, each with the names: one where it can be; no figure is ever cut."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    widths = [max(map(len, column)) + 2 for column in zip(columns, *(cells[1:] for cells, _ in rows), strict=True)]
+    longest = max(len(cells[0]) for cells, _ in rows)
+    name_width = min(longest, NAME_WIDTH if sum(widths) + min(longest, NAME_WIDTH) < width else max(8, width // 4))
+    parts, room = [[]], 0
+    for place, needed in enumerate(widths):
+        if parts[-1] and needed > room:
+            parts.append([])
 
-    return table
+        room = (room if parts[-1] else width - name_width - 1) - needed
+        parts[-1].append(place)
+
+    for part in parts:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("", overflow="fold", max_width=name_width, min_width=name_width)
+        for place in part:
+            table.add_column(columns[place], justify="right", no_wrap=True, min_width=widths[place] - 2)
+
+        for cells, style in rows:
+            table.add_row(Text(cells[0]), *(cells[1 + place] for place in part), style=style)
+
+        yield table
 
 
 def _groups(found):
     """Yield (name, group, style), the sum below the sources."""
-    from rich.markup import escape
-
     from virgo_factory.datasets.page import visible
 
     for name, group in found.by_source.items():
-        yield escape(visible(" ".join(name.split()))[:30]), group, ""
+        yield visible(" ".join(name.split())), group, ""
 
     if len(found.by_source) > 1:
         yield "all", found.all, "bold"
 
 
 def _questions(found):
-    """Return the table of questions by source, and the share at each difficulty that a coin would answer."""
+    """Return columns and rows of the questions by source, and the share at each difficulty that a coin would answer."""
     from virgo_factory.distill.status import DROPPED
     from virgo_factory.distill.verdicts import DIFFICULTIES
 
     levels = [*DIFFICULTIES, *([DROPPED] if found.all.levels[DROPPED] else [])]
-    table = _table(["questions", *levels])
-    for name, group, style in _groups(found):
-        table.add_row(name, f"{group.questions:,}", *(f"{group.levels[level]:,}" for level in levels), style=style)
+    rows = [
+        ([name, f"{group.questions:,}", *(f"{group.levels[level]:,}" for level in levels)], style)
+        for name, group, style in _groups(found)
+    ]
 
     group = found.all
     if group.binary:
@@ -214,29 +237,23 @@ def _questions(found):
             f"{group.binary_levels[level] / group.levels[level]:.0%}" if group.levels[level] else ""
             for level in levels
         ]
-        table.add_row("yes/no or 1 of 2", f"{group.binary / group.questions:.0%}", *shares, style="dim")
+        rows.append((["yes/no or 1 of 2", f"{group.binary / group.questions:.0%}", *shares], "dim"))
 
-    return table
+    return ["questions", *levels], rows
 
 
 def _rollouts(found):
-    """Return the table of rollouts by source: outcomes, and what a row costs."""
+    """Return columns and rows of the rollouts by source: outcomes, and what a row costs."""
     from virgo_factory.distill.status import OUTCOMES
 
-    table = _table(["rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"])
+    rows = []
     for name, group, style in _groups(found):
-        per_row = group.tokens_per_accepted
-        table.add_row(
-            name,
-            f"{group.rollouts:,}",
-            *(f"{group.outcomes[outcome]:,}" for outcome in OUTCOMES),
-            f"{group.tokens:,}",
-            f"{group.accepted:,}",
-            f"{per_row:,.0f}" if per_row else "-",
-            style=style,
-        )
+        outcomes = (f"{group.outcomes[outcome]:,}" for outcome in OUTCOMES)
+        per_row = f"{group.tokens_per_accepted:,.0f}" if group.tokens_per_accepted else "-"
+        cells = [name, f"{group.rollouts:,}", *outcomes, f"{group.tokens:,}", f"{group.accepted:,}", per_row]
+        rows.append((cells, style))
 
-    return table
+    return ["rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"], rows
 
 
 EXAMPLE = """\b

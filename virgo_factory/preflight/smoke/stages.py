@@ -20,10 +20,12 @@ from typing import Any
 import yaml
 
 from virgo_factory.datasets.tokens import MODEL_FILES, model_folder
-from virgo_factory.preflight.checkpoint import check_checkpoint, try_loading
+from virgo_factory.files import check_folder
+from virgo_factory.preflight.checkpoint import check_checkpoint
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.memory import FAMILIES
 from virgo_factory.preflight.models import find_family
+from virgo_factory.preflight.reduced import try_loading
 from virgo_factory.preflight.small_config import TEXT_CONFIGS
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
 from virgo_factory.preflight.smoke.parse import parse
@@ -102,6 +104,7 @@ def _make_work(work: Path) -> None:
     if work.exists() and not (work / HERE).is_file() and (not work.is_dir() or any(work.iterdir())):
         raise ValueError(f"{work} holds something that no smoke run made. Choose another --work, or remove it.")
 
+    check_folder(work)
     work.mkdir(parents=True, exist_ok=True)
     for old in work.iterdir():
         shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -274,7 +277,7 @@ def export(smoke: Smoke) -> Found:
 def checkpoint(smoke: Smoke) -> Found:
     """Return what the files of the model say."""
     frozen = smoke.keys.get("freeze_vision_tower", True)
-    found = check_checkpoint(smoke.tuned, smoke.twin, same_tower=frozen)
+    found = check_checkpoint(smoke.tuned, smoke.twin, same_tower=frozen, may_be_base=True)
     named, notes = _judged(found, smoke)
     return f"{len(named)} checks in order: " + ", ".join(name.split(":")[0] for name in named), notes
 
