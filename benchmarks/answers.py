@@ -225,7 +225,8 @@ def mmmu(data: Path, model: str, guessed: bool = False) -> Iterator[Case]:
                     row["id"],
                     row["response"],
                     row["answer"],
-                    Question(),
+                    # It is no choice question, even where its answer is a letter.
+                    Question(kind="text" if str(row["answer"]) in "ABCDEFGHIJ" else None),
                     grading("mmmu"),
                     label,
                     str(parsed[row["id"]]),

@@ -22,7 +22,7 @@ from virgo_factory.answers.phrases import (
     said_answer,
     said_boolean,
     sentences,
-    tighten,
+    value_in,
 )
 
 
@@ -59,8 +59,8 @@ _CLAIMED_AFTER = re.compile(
 _TICKED_AFTER = re.compile(
     rf"[)\]}}*\"'\s]*(?:(?!\bnot\b|n['’]t|incorrect|\bif\b|[.\n](?!\d))[\s\S]){{0,110}}?(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
-    r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅√☑])"
-    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅√])(?!的?是|与否|吗|性|地)"
+    r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
+    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:\n|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_AFTER = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
@@ -81,7 +81,7 @@ _HEDGED = re.compile(
 )
 _WEAK_BEFORE = re.compile(
     r"(?:\b(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving)|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
+    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|is|are|be)|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
 )
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|选项|项|[\u4e00-\u9fff])"
@@ -130,7 +130,9 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     >>> sorted(letters_of("(b) and (c)")), letters_of("cab"), letters_of("B. blue")
     (['B', 'C'], None, None)
     """
-    text = tidy(text[:100]).strip("\"'`“”‘’「」《》【】 ")
+    if len(text) > 60:
+        return None
+    text = tidy(text).strip("\"'`“”‘’「」《》【】 ")
     if found := _ALONE.fullmatch(text):
         parts = [found[1]]
     elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
@@ -230,13 +232,17 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     """
     count = min(len(options) or 10, 26)
     whole = unwrap(text)
-    if len(whole) <= 40 and (letters := letters_of(whole, count) or letters_of(whole[:4])):
+    if len(whole) <= 40 and (letters := letters_of(whole, count) or (len(whole) <= 3 and letters_of(whole))):
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
 
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     claim = claimed(text, count)
     alone = letters_of(lines[-1], count) if lines and len(lines[-1]) <= 20 else None
-    if alone and sum(bool(letters_of(line, count)) for line in lines[-6:]) == 1 and _is_upper(lines[-1]):
+    if (
+        alone
+        and _is_upper(lines[-1])
+        and not any(len(line) <= 20 and letters_of(line, count) for line in lines[-6:-1])
+    ):
         return Answer(", ".join(sorted(alone)), "letter", where)
     if claim and claim[2]:
         return Answer(claim[0], "phrase", where)
@@ -283,7 +289,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(bracketed.pop(), "letter", where)
     if len(bracketed) > 1 and len(whole) <= 300:
         return Answer(", ".join(sorted(bracketed)), "letter", where)
-    if lines and not all(re.fullmatch("[A-Za-z]", option) for option in options):
+    if lines and not (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         return _by_text("\n".join(lines), options, where)
     return Answer("", "none", where)
 
@@ -311,7 +317,8 @@ def _by_text(text: str, options: tuple[str, ...], where: str) -> Answer:
         return Answer(options[(stated - {None}).pop()], "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
-    return Answer(unwrap(text), "whole", where)
+    value = value_in(told[-1]) if options and all(read_number(option) is not None for option in options) else None
+    return Answer(value or unwrap(text), "whole", where)
 
 
 def _asserted(sentence: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
@@ -402,7 +409,7 @@ def _signs(text: str) -> tuple[str, ...]:
     return tuple(sign for sign in _SIGNS.findall(re.sub(r"\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]", "", text)))
 
 
-def same_option(option: str, answer: str, config: GradingConfig) -> bool:
+def same_option(option: str, answer: str) -> bool:
     """Return whether an answer is an option: letter by letter, as words with the same signs, or as a value with the same signs."""
     if compact(option) == compact(answer):
         return True
@@ -436,10 +443,8 @@ def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
 
 def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int]:
     """Return every option that an answer's text is; by value only where it is none by its text."""
-    for alike in (same_option, _same_value):
-        if named := frozenset(index for index, option in enumerate(options) if alike(option, answer, config)):
-            return named
-    return frozenset()
+    named = frozenset(index for index, option in enumerate(options) if same_option(option, answer))
+    return named or frozenset(index for index, option in enumerate(options) if _same_value(option, answer, config))
 
 
 def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> tuple[frozenset[int], ...] | None:
@@ -477,9 +482,15 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         index = int(float(text)) - config.option_base
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return frozenset((index,)) if 0 <= index < len(options) and not as_text else as_text
-    named = frozenset(index for index, option in enumerate(options) if same_option(option, text, config))
-    if letters := letters_of(text, len(options)):
-        label = frozenset(map(LETTERS.index, letters))
+    label = letters_of(text, len(options))
+    named = frozenset(
+        index for index, option in enumerate(options) if (not label or len(option) <= 12) and same_option(option, text)
+    )
+    variable = re.fullmatch("[a-z]", text) and any(
+        re.search(rf"(?<![A-Za-z]){text}(?![A-Za-z])", option) for option in options
+    )
+    if label and not variable:
+        label = frozenset(map(LETTERS.index, label))
         if not named or (config.letters == "label" and len(label) == 1):
             return label
         return named if text.islower() or len(label) > 1 else label | named

@@ -119,7 +119,7 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
         if refuses(text):
             return Verdict(WRONG, "no_answer", "choice")
         letters = set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text))
-        missing = question.kind == "choice" or (question.text and not letters)
+        missing = question.kind == "choice" or not letters
         return Verdict(UNVERIFIABLE, "options_missing", "choice") if missing else None
     known = re.fullmatch(r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．])\s*(\S.*)", gold, re.DOTALL)
     if known:
