@@ -31,6 +31,9 @@ _MENTIONS = 1_000
 _BEFORE, _AFTER = 110, 140
 """Characters in front of a letter and behind it that tell how it is meant."""
 
+CONCLUDED, TICKED, STATED = range(3)
+"""How firmly a letter is claimed: "so B", "B is correct", "the answer is B"."""
+
 _NOUN = (
     r"(?:(?:the|an?)\s+)?(?:(?:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
     r"(?:(?:option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate)s?\s*:?\s*|选项\s*|图\s*)*"
@@ -95,7 +98,8 @@ _LETTER_TEXT = re.compile(
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
-    r"(?:no|not|incorrect|wrong|false)\s*[,.:;]\s*\w|(?:incorrect|wrong)\W*$|(?:it|this|that) (?:is|does|has) ?(?:not|n't)\b|(?:错误?|不对|不正确|不符合?)(?:[,.;]|$)",
+    r"(?:no|not|incorrect|wrong|false)\s*[,.:;]\s*\w|(?:incorrect|wrong)\W*$|(?:it|this|that) (?:is|does|has) ?(?:not|n't)\b|cannot\b|can't\b|isn't\b"
+    r"|(?:is|are|was|does|do|could|would|seems?)\b[^.\n]{0,20}?(?:\bnot|incorrect|wrong)\b|(?:错误?|不对|不正确|不符合?)(?:[,.;]|$)",
     re.IGNORECASE,
 )
 """What follows a letter that is discussed, not chosen."""
@@ -146,14 +150,14 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     return frozenset(part.upper() for part in parts)
 
 
-def claimed(text: str, count: int) -> tuple[str, int, bool] | None:
-    """Return the letters that a response states as its answer, where, and whether in so many words; None without any.
+def claimed(text: str, count: int) -> tuple[str, int] | None:
+    """Return the letters that a response states as its answer, and how firmly (STATED, TICKED, CONCLUDED); None without any.
 
     The last statement counts ("the answer is", "故选", "B is the correct answer"); then the only option that is called
     correct; then the last that a conclusion names ("so B."). What is taken back is no statement.
     """
     mentions = list(_MENTION.finditer(text))
-    ticked: dict[str, int] = {}
+    ticked: set[str] = set()
     weak = None
     for match in reversed([*mentions[:50], *mentions[-_MENTIONS:]] if len(mentions) > _MENTIONS else mentions):
         letter = match["b"] or match["l"]
@@ -179,21 +183,20 @@ def claimed(text: str, count: int) -> tuple[str, int, bool] | None:
         )
         if not rejected and (found := _CLAIMED_BEFORE.search(before)):
             if not _HEDGED.search(before[: found.start()]) and (letters := _joined(match, text, count)):
-                return letters, match.start(), True
+                return letters, STATED
             continue
         if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
             continue
         if not rejected and _CLAIMED_AFTER.match(after) and (letters := _joined(match, text, count)):
-            return letters, match.start(), True
+            return letters, STATED
         if _REJECTED_AFTER.match(after) or _NEGATED.search(before):
             continue
         if _TICKED_AFTER.match(after):
-            ticked.setdefault(letter.upper(), match.start())
+            ticked.add(letter.upper())
         elif weak is None and _WEAK_BEFORE.search(before) and _CLOSED.match(after):
-            weak = (_joined(match, text, count), match.start(), False)
+            weak = (_joined(match, text, count) or "", CONCLUDED)
     if ticked:
-        at = min(ticked.values()) if len(ticked) > 1 else max(ticked.values())
-        return ", ".join(sorted(ticked)), at, False
+        return ", ".join(sorted(ticked)), TICKED
     return weak
 
 
@@ -244,7 +247,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         and not any(len(line) <= 20 and letters_of(line, count) for line in lines[-6:-1])
     ):
         return Answer(", ".join(sorted(alone)), "letter", where)
-    if claim and claim[2]:
+    if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options]
     if len(options) == 2 and set(names) == {True, False} and not any(map(refuses, sentences(text[-1_000:])[-2:])):
@@ -496,7 +499,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         return named if text.islower() or len(label) > 1 else label | named
     if named:
         return named
-    if lettered := letter_of(text, len(options)):
+    if not variable and (lettered := letter_of(text, len(options))):
         own, others = (
             LETTERS.index(lettered[0]),
             named_options(lettered[1], options, config) if lettered[1] else frozenset(),

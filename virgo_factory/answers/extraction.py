@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from virgo_factory.answers.choice import choose, claimed, restated
+from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
@@ -142,7 +142,7 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
         return None
     if options:
         claim = claimed(text, min(len(options), 26))
-        return claim[0] if claim and claim[2] else None
+        return claim[0] if claim and claim[1] == STATED else None
     found = list(FINAL.finditer(text))
     said = sentence(text, found[-1].end()) if found else ""
     tight = tighten(said, Question()) if said else ""
