@@ -39,7 +39,7 @@ _NOUN = (
     r"(?:(?:option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate)s?\s*:?\s*|选项\s*|图\s*)*"
 )
 _MENTION = re.compile(
-    r"(?<![A-Za-z0-9_\\^=+/'’-])(?:[(\[{]\s*(?P<b>[A-Za-z])\s*[)\]}]|(?P<l>[A-Z]{1,6}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))(?![A-Za-z0-9'’_^=+/{])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d))"
+    r"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’])(?:[(\[{]\s*(?P<b>[A-Za-z])\s*[)\]}]|(?P<l>[A-Z]{1,6}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d))"
 )
 _JOIN = (
     r"[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
@@ -47,7 +47,7 @@ _JOIN = (
 
 _CLAIMED_BEFORE = re.compile(
     rf"(?<!other )\b(?i:{SUBJECT}[\s*_]*,?\s*(?:{ADVERB},?\s+)?(?:(?:{VERB})(?:,?\s*{ADVERB},?)*\s*[:：]?|[:：=])[\s*_]*(?:{ADVERB},?\s*)*{_NOUN})\s*$"
-    rf"|(?:{CHINESE})\s*(?:选项)?\s*$"
+    rf"|(?:{CHINESE})\s*(?:选项)?\s*$|\b(?i:conclusion|verdict|decision|solution|result|response|selection|pick|guess)\s*:\s*(?i:{_NOUN})$|结论\s*[:：]\s*$"
     r"|(?<![不误错未没勿])(?<!不能|不应|不可|如果|假如|若是|为何|不会|不该)选(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s*[:：]?\s*(?:选项)?\s*$"
     r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是)+(?:应该|应|就)?(?:是|为|[:：])*\s*(?:选项)?$|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])\s*$"
     r"|(?<!不)应(?:该|当)?(?:是|为)\s*(?:选项)?\s*$"
@@ -56,14 +56,14 @@ _CLAIMED_BEFORE = re.compile(
 _CLAIMED_AFTER = re.compile(
     rf"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|[.\n](?!\d))[\s\S]){{0,110}}?(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|answer\b)"
-    r"|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
+    r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
 _TICKED_AFTER = re.compile(
     rf"[)\]}}*\"'\s]*(?:(?!\bnot\b|n['’]t|incorrect|\bif\b|[.\n](?!\d))[\s\S]){{0,110}}?(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:\n|$)))(?!的?是|与否|吗|性|地)"
+    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:\n|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_AFTER = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
@@ -75,16 +75,17 @@ _DENIED_AFTER = re.compile(
 )
 """What takes back a letter that stands where the answer is stated."""
 _NEGATED = re.compile(
-    rf"{NOT}[\s,]*(?:(?:be|the|both|either|choose|select|pick|going|to|go|with|for)\s+)*{_NOUN}\s*$|\b(?:if|whether|why|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*(?:choose|select|pick|choosing|selecting)?\s*{_NOUN}\s*$"
+    rf"{NOT}[\s,]*(?:(?:be|the|both|either|choose|select|pick|going|to|go|with|for)\s+)*{_NOUN}\s*$|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*(?:choose|select|pick|choosing|selecting)?\s*{_NOUN}\s*$"
     r"|(?:若|如果|假如|假设|不能|不应|不要|排除|除了?|而非|误)(?:选|选择)?(?:选项)?\s*$",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
-    r"\b(?:might|may|some|others|many|students|people|could|would have|if)\b[^.\n]{0,50}$", re.IGNORECASE
+    r"\b(?:might|may|some|others|many|students|people|could|would have|if)\b[^.\n]{0,50}$|(?:有人|误认为|误以为|容易|看似|似乎|有同学)[^。\n]{0,20}$",
+    re.IGNORECASE,
 )
 _WEAK_BEFORE = re.compile(
     r"(?:\b(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|is|are|be)|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
+    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|is|are|be)|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
 )
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|选项|项|[\u4e00-\u9fff])"
@@ -94,7 +95,7 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、-]*(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、-]*(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -107,6 +108,7 @@ _LEADING = re.compile(
     r"[\s*_#>-]*(?:(?:option|choice)\s+|选项\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*([.):：、,，。-]|(?:选项|项|是)|$)",
     re.IGNORECASE,
 )
+_ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
 
@@ -125,7 +127,9 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
             return None
     if _TAKEN_BACK.match(rest):
         return None
-    return (letter.upper(), rest.strip()) if letter and letter.upper() in LETTERS[:count] else None
+    rest = rest.strip()
+    rest = rest[1:-1] if re.fullmatch(r"\([^()]*\)", rest) else rest
+    return (letter.upper(), rest) if letter and letter.upper() in LETTERS[:count] else None
 
 
 def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
@@ -193,16 +197,24 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
             continue
         if _TICKED_AFTER.match(after):
             ticked.add(letter.upper())
-        elif weak is None and _WEAK_BEFORE.search(before) and _CLOSED.match(after):
+        elif weak is None and _concluded(before) and _CLOSED.match(after):
             weak = (_joined(match, text, count) or "", CONCLUDED)
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
     return weak
 
 
+def _concluded(before: str) -> bool:
+    """Whether a letter behind this clause is what it comes to: "so B", "it is B", "not A but B", and not "I do not think it is B"."""
+    found = _WEAK_BEFORE.search(before)
+    if found is None or _HEDGED.search(before[: found.start()]):
+        return False
+    return found[0].startswith("but") or not re.search(NOT, re.split("[,，]", before)[-1])
+
+
 def _clause(before: str) -> str:
     """What stands in front of a letter in its own sentence, without the signs that wrap the letter."""
-    before = re.sub(r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\(?:text|math)(?:bf|rm|it)?\s*\{)+$", "", before) + " "
+    before = re.sub(r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{)+$", "", before) + " "
     return re.split(r"(?<=[a-z)])\.\s|[\n。！？；;!]", before)[-1]
 
 
@@ -288,7 +300,11 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         if not _NEGATED.search(_clause(found.string[max(0, found.start() - _BEFORE) : found.start()]))
         and not _REJECTED_AFTER.match(found.string, found.end())
     }  # fmt: skip
-    if len(bracketed) == 1 and not any(map(refuses, sentences("\n".join(lines)[-1_000:])[-2:])):
+    if (
+        len(bracketed) == 1
+        and _ENDED.search(text)
+        and not any(map(refuses, sentences("\n".join(lines)[-1_000:])[-2:]))
+    ):
         return Answer(bracketed.pop(), "letter", where)
     if len(bracketed) > 1 and len(whole) <= 300:
         return Answer(", ".join(sorted(bracketed)), "letter", where)
@@ -304,7 +320,7 @@ def _is_upper(line: str) -> bool:
 def _by_text(text: str, options: tuple[str, ...], where: str) -> Answer:
     """The option whose text the first or the last sentence asserts; none of a text that breaks off or refuses."""
     told = [part for part in sentences(text[-4_000:]) if not refuses(part)]
-    ended = re.search(r"[.!?。！？)\]}$*`|>\"'”…]\s*$", text) is not None
+    ended = _ENDED.search(text) is not None
     stated = set()
     for place in dict.fromkeys((len(told) - 1, 0, *range(len(told) - 2, 0, -1))) if told else ():
         matched = options_named(told[place], options)

@@ -19,7 +19,7 @@ ADVERB = (
     r"undoubtedly|evidently|apparently|presumably|exactly|only|for sure|in fact|of course|no doubt|without (?:a |any )?doubt|as follows)"
 )
 VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est|es|ist)(?![A-Za-z'’])"
-CHINESE = r"(?:正确)?答案\s*[】\]]?\s*(?:应该|应当|应|就|只能|最终)?\s*(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s*(?:应该|应)?\s*(?:是|为|等于|[:：])"
+CHINESE = r"(?:正确)?答案\s*[】\]]?\s*(?:应该|应当|应|就|只能|最终)?\s*(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s*(?:应该|应)?\s*(?:是|为|等于|[:：])|(?:^|(?<=[\s。，,]))答\s*[:：]"
 _PHRASE = re.compile(
     rf"(?:\*\*|__|#+ ?)?\b{SUBJECT}\s*(?:\*\*|__)?,?\s*(?:{ADVERB},?\s+)?(?:{VERB}(?:,?\s*(?:{ADVERB}|option|choice),?)*\s*[:：]?|[:：=])"
     r"\s*(?:\*\*|__)?[ \t]*",
@@ -44,9 +44,9 @@ _NUMERAL = re.compile(
     re.IGNORECASE,
 )
 _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
-_NUMBER = r"\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+NUMBER = r"\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 THERE = re.compile(
-    rf"\b(?:there (?:is|are|was|were|will be)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({_NUMBER})\b(?!\s*[/=*+])",
+    rf"\b(?:there (?:is|are|was|were|will be)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
