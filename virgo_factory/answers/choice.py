@@ -45,25 +45,30 @@ _JOIN = (
     r"[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
 )
 
+_GAP = (
+    r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
+    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+)
+"""Between letters and what is said of them: no other letter, nothing that takes it back."""
 _CLAIMED_BEFORE = re.compile(
-    rf"(?<!other )\b(?i:{SUBJECT}[\s*_]*,?\s*(?:{ADVERB},?\s+)?(?:(?:{VERB})(?:,?\s*{ADVERB},?)*\s*[:：]?|[:：=])[\s*_]*(?:{ADVERB},?\s*)*{_NOUN})\s*$"
+    rf"(?<!other )\b(?i:{SUBJECT}[\s*_\"']*,?\s*(?:{ADVERB},?\s+)?(?:(?:{VERB})(?:,?\s*{ADVERB},?)*\s*[:：]?|[:：=])[\s*_]*(?:{ADVERB},?\s*)*{_NOUN})\s*$"
     rf"|(?:{CHINESE})\s*(?:选项)?\s*$|\b(?i:conclusion|verdict|decision|solution|result|response|selection|pick|guess)\s*:\s*(?i:{_NOUN})$|结论\s*[:：]\s*$"
     r"|(?<![不误错未没勿])(?<!不能|不应|不可|如果|假如|若是|为何|不会|不该)选(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s*[:：]?\s*(?:选项)?\s*$"
-    r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是)+(?:应该|应|就)?(?:是|为|[:：])*\s*(?:选项)?$|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])\s*$"
+    r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*\s*(?:选项)?$|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])\s*$"
     r"|(?<!不)应(?:该|当)?(?:是|为)\s*(?:选项)?\s*$"
     rf"|\b(?i:(?:choose|select|pick|go with|opt for|choosing|selecting)),?(?:\s+(?i:with|for|is|as))*\s+(?i:{_NOUN})$"
 )
 _CLAIMED_AFTER = re.compile(
-    rf"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|[.\n](?!\d))[\s\S]){{0,110}}?(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
+    rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|answer\b)"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
 _TICKED_AFTER = re.compile(
-    rf"[)\]}}*\"'\s]*(?:(?!\bnot\b|n['’]t|incorrect|\bif\b|[.\n](?!\d))[\s\S]){{0,110}}?(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
+    rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:\n|$)))(?!的?是|与否|吗|性|地)"
+    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_AFTER = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
@@ -80,15 +85,15 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
-    r"\b(?:might|may|some|others|many|students|people|could|would have|if)\b[^.\n]{0,50}$|(?:有人|误认为|误以为|容易|看似|似乎|有同学)[^。\n]{0,20}$",
+    r"\b(?:might|may|some|others|many|students|people|could|would have|if|whether|cannot|unable|unclear|unsure|please)\b[^.,\n]{0,50}$|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请)[^。，,\n]{0,20}$",
     re.IGNORECASE,
 )
 _WEAK_BEFORE = re.compile(
     r"(?:\b(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|is|are|be)|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
+    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|left with|only|is|are|be)|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
 )
 _CLOSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|选项|项|[\u4e00-\u9fff])"
+    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
 _ALONE = re.compile(
     r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?\s*[.):：]?",
@@ -108,6 +113,8 @@ _LEADING = re.compile(
     r"[\s*_#>-]*(?:(?:option|choice)\s+|选项\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*([.):：、,，。-]|(?:选项|项|是)|$)",
     re.IGNORECASE,
 )
+_LISTED = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
+"""Further letters of a list that begins with a letter in brackets, or without."""
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
@@ -268,7 +275,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         told = said_boolean(text) if told is None else told
         if told is not None:
             return Answer(options[names.index(told)], "option", where)
-    if len(whole) <= 300 and "\n" not in whole and (lettered := letter_of(whole, count)):
+    lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
+    if lettered and not _LISTED[whole[0] in "(["].search(whole, 2):
         if not _REJECTED_AFTER.match(whole[1:]) or words(lettered[1]) in map(words, options):
             return Answer(whole, "letter", where)
 
@@ -289,7 +297,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         if (
             line in (lines[0], lines[-1])
             and line[: _LEADING.match(line).end(1)][-1:].isupper()
-            and not re.match(r"[*_)\]]*\s*(?:选项|项|是)", rest)
+            and not re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
+            and not _LISTED[line[0] in "(["].search(line, 2)
             and not _REJECTED_AFTER.match(rest)
         ):
             return Answer(letter, "letter", where)
@@ -513,16 +522,14 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         if not named or (config.letters == "label" and len(label) == 1):
             return label
         return named if text.islower() or len(label) > 1 else label | named
+    lettered = None if variable else letter_of(text, len(options))
+    if lettered:
+        own = frozenset((LETTERS.index(lettered[0]),))
+        others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
+        if not named or not named <= own | others or re.match(r"A\s+\(", text):
+            return own if own <= others or not others else own | others
     if named:
         return named
-    if not variable and (lettered := letter_of(text, len(options))):
-        own, others = (
-            LETTERS.index(lettered[0]),
-            named_options(lettered[1], options, config) if lettered[1] else frozenset(),
-        )
-        if own in others or not others:
-            return frozenset((own,))
-        return others | {own}
     if named := named_options(text, options, config):
         return named
     if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:

@@ -230,7 +230,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
 _SUMMED = re.compile(
     r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left)\b|[+=×]", re.IGNORECASE
 )
-_COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几")
+_COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
 
 
 def _answered_first(told: list[str], question: Question) -> str | None:
@@ -239,15 +239,12 @@ def _answered_first(told: list[str], question: Question) -> str | None:
         return None
     asked = question.text[-1_000:]
     there = THERE.match(told[0].strip())
-    counted = _COUNTED.search(asked)
-    if (
-        counted
-        and re.match(rf"\W*(?:{NUMBER})\s+[a-z]", told[0], re.IGNORECASE)
-        and not _SUMMED.search(" ".join(told))
-    ):
-        return unwrap(told[0]).split()[0]
-    if there and (len(told) > 1 or counted) and (question.kind == "count" or not asked or counted):
-        return "0" if there[1].lower() == "no" else there[1]
+    counted = question.kind == "count" or _COUNTED.search(asked)
+    if (counted or not asked) and not _SUMMED.search(" ".join(told)):
+        if there and (len(told) > 1 or counted):
+            return "0" if there[1].lower() == "no" else there[1]
+        if counted and re.match(rf"\W*(?:{NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
+            return unwrap(told[0]).split()[0]
     subject = re.match(
         r"\s*(?:in |the year )?(\d[\d,.]*)(?=,? (?:is|was|has|had|shows?|showed|saw|recorded)\b)",
         told[0],
