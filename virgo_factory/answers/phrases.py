@@ -11,7 +11,7 @@ MAX_ANSWER = 2_000
 """Longest answer; a longer one is not an answer but a text."""
 SUBJECT = (
     r"(?:(?:the|my|our|your|this|so)\s+)?(?:(?:final|correct|best|right|most appropriate|most likely|closest|final correct)\s+)*"
-    r"(?:answer|choice|option|answer choice|answer option|ans|réponse|respuesta|antwort)s?(?:\s*\([^()\n]{1,30}\))?"
+    r"(?:answer|choice|option|answer choice|answer option|ans|réponse|respuesta|antwort)s?(?:\s{0,3}\([^()\n]{1,30}\))?"
     r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
 )
 ADVERB = (
@@ -19,17 +19,17 @@ ADVERB = (
     r"undoubtedly|evidently|apparently|presumably|exactly|only|for sure|in fact|of course|no doubt|without (?:a |any )?doubt|as follows)"
 )
 VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est|es|ist)(?![A-Za-z'’])"
-CHINESE = r"(?:正确)?答案\s*[】\]]?\s*(?:应该|应当|应|就|只能|最终)?\s*(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s*(?:应该|应)?\s*(?:是|为|等于|[:：])|(?:^|(?<=[\s。，,]))答\s*[:：]"
+CHINESE = r"(?:正确)?答案\s{0,6}[】\]]?\s{0,6}(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s{0,6}(?:应该|应)?\s{0,6}(?:是|为|等于|[:：])|(?:^|(?<=[\s。，,]))答\s{0,6}[:：]"
 _PHRASE = re.compile(
-    rf"(?:\*\*|__|#+ ?)?\b{SUBJECT}\s*(?:\*\*|__)?,?\s*(?:{ADVERB},?\s+)?(?:{VERB}(?:,?\s*(?:{ADVERB}|option|choice),?)*\s*[:：]?|[:：=])"
-    r"\s*(?:\*\*|__)?[ \t]*",
+    rf"(?:\*\*|__|#{{1,6}} ?)?\b{SUBJECT}\s{{0,6}}(?:\*\*|__)?,?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice),?)*\s{{0,6}}[:：]?|[:：=])"
+    r"\s{{0,6}}(?:\*\*|__)?[ \t]*",
     re.IGNORECASE,
 )
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
 _HEADER = re.compile(
-    r"(?:^|\n)[*_#> \t]{1,20}(?:the )?final answer[ \t]*[:：]?[ \t]*(?:[*_#]+)?[ \t]*[:：]?[ \t]*|####[ \t]*|[【\[]?(?:"
+    r"(?:^|\n)[*_#> \t]{1,20}(?:the )?final answer[ \t]{0,20}[:：]?[ \t]{0,20}(?:[*_#]+)?[ \t]{0,20}[:：]?[ \t]{0,20}|####[ \t]{0,20}|[【\[]?(?:"
     + CHINESE
-    + r")\s*",
+    + r")\s{0,6}",
     re.IGNORECASE,
 )
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
@@ -81,8 +81,8 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s*\([^()\n]{{1,30}}\))?[:,]?\s+(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?\s*(?:{ADVERB}\s+)?"
-    rf"|(?:答案|说法|判断|结论|命题|叙述|描述|因此|所以|故)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s*)[\s*_\"'“]*({_BOOLEAN}){_EDGE}(?!\s+that\b)",
+    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
+    rf"|(?:答案|说法|判断|结论|命题|叙述|描述|因此|所以|故)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}({_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
 
@@ -155,7 +155,7 @@ def refuses(told: str) -> bool:
 def value_in(said: str) -> str | None:
     """What a statement says something is, where that reads as a number: after its last "is", "=" or "等于"."""
     ends = [match.end() for match in _VALUE.finditer(said)]
-    for end in reversed(ends[-3:]):
+    for end in reversed([end for end in ends[-3:] if len(said) - end <= 300]):
         tail = unwrap(said[end:])
         if tail and len(tail) <= 60 and read_number(tail) is not None:
             return tail
