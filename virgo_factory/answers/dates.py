@@ -24,7 +24,7 @@ _PIECES = tuple(
         rf"(?P<hour>\d{{1,2}})(?:[:.h](?P<minute>\d{{2}}))?(?::(?P<second>\d{{2}}))?\s*(?:{_HALF}|(?:in the |at )?(?P<part>morning|afternoon|evening|night)\b)",
         r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s*(?P<clock>h|hours?|o'clock)\b)?",
         r"(?P<hour>\d{1,2})\s?(?P<clock>o'clock)(?:\s+in the (?P<part>morning|afternoon|evening)\b)?",
-        r"(?P<part>noon|midday|midnight|中午|正午|午夜)(?!\s*\d)",
+        r"(?:12\s*)?(?P<part>noon|midday|midnight|中午|正午|午夜)(?!\s*\d)",
         r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)?(?P<hour>\d{1,2})[点时](?P<minute>\d{1,2})分?(?!\d)",
         r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)(?P<hour>\d{1,2}):(?P<minute>\d{2})",
         r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)(?P<hour>\d{1,2})(?:点|时)钟?整?(?P<minutes>半)?",

@@ -271,6 +271,9 @@ class _Comparison:
             return _verdict(False, "parts", "sequence")
         if len(left) != len(right):
             return _verdict(False, "parts", "sequence")
+        joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
+        if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
+            return _verdict(False, "parts", "sequence")
         named = [_distinct_names(parts) for parts in (left, right)]
         in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant"}) and pair & {"{}"} == set()
         in_order = in_order or any(named) and not all(named) or pair & {"{}"} == set() and _is_ordered(self.question, self.config)
@@ -410,7 +413,7 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
 def _same_words(one: Reading, other: Reading) -> bool:
     if isinstance(one.what, Number) or isinstance(other.what, Number):
         return False
-    return one.what == other.what or is_wordy(one.text) and words(one.text) == words(other.text) and bool(words(one.text))
+    return is_wordy(one.text) and words(one.text) == words(other.text) and bool(words(one.text))
 
 
 def _plain(reading: Reading) -> str:
@@ -434,7 +437,14 @@ def _same_things(gold: Number, answer: Number, question: str) -> bool:
         if counted and "said in a sentence" not in (gold.words | answer.words):
             return False
     one, other = (side.words - {"said in a sentence"} for side in (gold, answer))
-    return one <= other or other <= one or bool(one & other and (one <= other | asked or other <= one | asked))
+    return _covered(one, other | asked) and bool(not one or one & other or _covered(one, other)) or _covered(other, one | asked) and bool(
+        not other or one & other or _covered(other, one)
+    )
+
+
+def _covered(some: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether all words occur among others; Chinese ones also inside a longer one."""
+    return all(word in others or word[0] > "\u4dff" and any(word in other for other in others) for word in some)
 
 
 def _values(gold: Number, answer: Number, factors, config: GradingConfig):

@@ -16,7 +16,6 @@ from virgo_factory.answers.trees import CONSTANTS, Unreadable, names_of, read_tr
 
 POINTS = 7
 """Points at which two formulas are evaluated; two of them close to 0, where exponentials are visible, prove no difference."""
-_SIGNED = frozenset(("abs", "conjugate", "floor", "ceil"))
 _RATE = re.compile(
     r"\\frac\s*\{\s*d(?:\^\{?\d\}?)?\s*(?:[A-Za-z]|\\[A-Za-z]+)(?:_(?:\{\w+\}|\w))?\s*\}\{\s*d[A-Za-z](?:\^\{?\d\}?)?\s*\}"
 )
@@ -40,13 +39,12 @@ def compare(gold: str, answer: str) -> bool | None:
         trees = read_trees((gold, answer))
     except Unreadable:
         return None
-    if not all(map(_is_moderate, trees)):
-        return None
-    signed = any(map(_has_signs, trees))
-    pairs = _values(trees, signed, factors=True)
-    if sum(_distance(*pair) > 1e-3 for index, pair in pairs if index % 3 != 2) >= POINTS - 3:
+    letters = _letters_of(trees)
+    pairs = _values(trees, letters, factors=True)
+    far = [_distance(*pair) > 1e-3 for index, pair in pairs if index % 3 != 2]
+    if len(far) >= POINTS - 3 and all(far):
         return False
-    pairs = _values(trees, signed)
+    pairs = _values(trees, letters)
     return True if len(pairs) >= POINTS - 1 and all(_distance(*pair) < 1e-38 for _, pair in pairs) else None
 
 
@@ -84,51 +82,47 @@ def _same_equation(one: list[str], other: list[str]) -> bool:
         return False
     sides = read_trees((*one, *other))
     trees = ("-", *sides[:2]), ("-", *sides[2:])
-    if not all(map(_is_moderate, trees)):
-        return False
     letters = frozenset().union(*map(names_of, trees)) - CONSTANTS
     factors = [("number", Fraction(1))]
     if any(name.lower().startswith("d_frac") for name in letters):
         factors += [("name", name) for name in letters]
         factors += [("/", ("number", Fraction(1)), ("name", name)) for name in letters]
-    signed = any(map(_has_signs, trees))
     for factor in factors:
-        found = _values((*trees, factor), signed)
+        found = _values((*trees, factor), _letters_of(trees))
         ratios = [one / other * by for _, (one, other, by) in found if abs(one) > 1e-30 and abs(other) > 1e-30]
         if len(ratios) >= POINTS - 1 and all(_distance(ratio, ratios[0]) < 1e-35 for ratio in ratios):
             return True
     return False
 
 
-def _has_signs(tree: tuple) -> bool:
-    return tree[1] in _SIGNED if tree[0] == "call" and tree[1] in _SIGNED else any(map(_has_signs, _parts(tree)))
+def _letters_of(trees) -> str:
+    """What the letters of formulas stand for: complex numbers where conjugates stand, numbers of any sign where absolute values do."""
+    called = set().union(*map(_called, trees))
+    return "complex" if "conjugate" in called else "real" if called & {"abs", "floor", "ceil"} else "positive"
+
+
+def _called(tree: tuple) -> set[str]:
+    return ({tree[1]} if tree[0] == "call" else set()).union(*map(_called, _parts(tree)))
 
 
 def _parts(tree: tuple) -> list[tuple]:
     return [part for part in tree[1:] if isinstance(part, tuple)]
 
 
-def _is_moderate(tree: tuple) -> bool:
-    """Whether no numeral is so large or fine that it hides what stands beside it."""
-    if tree[0] == "number":
-        return max(abs(tree[1].numerator), tree[1].denominator) < 10**12
-    return all(map(_is_moderate, _parts(tree)))
-
-
 class _Point(NamedTuple):
-    """What the letters of a formula stand for: `signed` for numbers of any sign, `factors`: an open function is a factor."""
+    """What the letters of a formula stand for; `factors`: an open function is a factor."""
 
     index: int
-    signed: bool = False
+    letters: str = "positive"
     factors: bool = False
 
 
-def _values(trees, signed: bool, factors: bool = False) -> list[tuple[int, tuple]]:
+def _values(trees, letters: str, factors: bool = False) -> list[tuple[int, tuple]]:
     """The values of all trees at the points where all have one."""
     found = []
     for index in range(POINTS):
         try:
-            found.append((index, tuple(_at(tree, _Point(index, signed, factors)) for tree in trees)))
+            found.append((index, tuple(_at(tree, _Point(index, letters, factors)) for tree in trees)))
         except (ArithmeticError, ValueError):
             continue
     return found
@@ -153,12 +147,12 @@ def _drawn(point: _Point, name: str):
 
 
 def _letter(name: str, point: _Point):
-    """Some number; at one point in three close to 0, with any sign, for z also complex, where the formulas ask for it."""
+    """Some number; at one point in three close to 0."""
     drawn = _drawn(point, name)
     size = (drawn + MP.mpf(1) / 4) / 40 if point.index % 3 == 2 else MP.mpf(1) / 2 + 2 * drawn
-    if point.signed and name in "zw":
-        size *= MP.mpc(1, drawn)
-    return -size if point.signed and point.index % 2 else size
+    if point.letters == "complex":
+        return size * MP.mpc(1, drawn)
+    return -size if point.letters == "real" and point.index % 2 else size
 
 
 def _at(tree: tuple, point: _Point):
@@ -176,10 +170,10 @@ def _at(tree: tuple, point: _Point):
             return _bounded(_VALUES[name], argument)
         return _letter(name, point) * argument if point.factors else _drawn(point, name + MP.nstr(argument, 30))
     one, other = _at(tree[1], point), _at(tree[2], point)
-    if operator == "+":
-        return one + other
-    if operator == "-":
-        return one - other
+    if operator in "+-":
+        if one and other and not 1e-25 < abs(one / other) < 1e25:
+            raise _Unlucky  # one of them would hide the other
+        return one + other if operator == "+" else one - other
     if operator == "*":
         return one * other
     if operator == "/":

@@ -123,6 +123,8 @@ def tidy(text: str) -> str:
     text = _REPEATING.sub(_repeated, text)
     if "\\" in text:
         text = _commands(text)
+    if "mod" in text:
+        text = _MODULUS.sub(lambda found: f" mod{_inside(found)} ", text)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
     text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
@@ -141,8 +143,7 @@ def _commands(text: str) -> str:
             break
         text = shorter
     text = _NOTATION.sub(_inside, _SWITCH.sub(" ", text))
-    text = _BAR.sub(lambda found: r"\overline{" + _inside(found) + "}", text)
-    return _MODULUS.sub(lambda found: f" mod{_inside(found)} ", text)
+    return _BAR.sub(lambda found: r"\overline{" + _inside(found) + "}", text)
 
 
 def _inside(found: re.Match[str]) -> str:

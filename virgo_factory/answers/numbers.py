@@ -25,7 +25,7 @@ MP = mpmath.MPContext()
 MP.dps = 50
 """Arithmetic of numbers that are not fractions: 50 digits."""
 
-_CURRENCY = re.compile(r"\s*(?:(?:US|USD|Rs\.?|RM|CA|A)\s*(?=[$\d]))?([$€£¥₹])?\s*")
+_CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
 _ABOUT = re.compile(
     r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|=|equals?|equal to)"
     r"(?![A-Za-z])\s*|(?:大约|约为?|等于|大概|一共有?|总共有?|共有?|结果[是为]?|差不多|为|是)\s*)+",
@@ -50,7 +50,7 @@ _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4:
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
 _CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _CHINESE_NUMERAL = re.compile(r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?")
-RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*(?:%|[A-Za-z]+))?"
+RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z]+|[A-Za-z]{2,})?"
 """A range such as 11-15, which is no difference."""
 _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
@@ -70,6 +70,7 @@ _OPPOSITES = (
 )  # fmt: skip
 MARKS = {word: (group[0], meaning) for group in _OPPOSITES for meaning, words in enumerate(group[1:]) for word in words.split()}
 """Words that are part of a value: word -> (what it tells, which way)."""
+_ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
 FIRM = frozenset(("compass", "turn", "era", "half", "level"))
 """Marks that an answer must give where the gold gives them and the question does not."""
 
@@ -333,7 +334,8 @@ def _value(text: str) -> tuple[Number, int]:
         if found := _from_words(text):
             return Number(found[0], decimals=0, literal=found[0].denominator == 1), found[1]
         if (spelled := _CHINESE_NUMERAL.match(text)) and (value := _from_chinese(spelled[0])) is not None:
-            return Number(value, decimals=0, literal=value.denominator == 1, percent=text.startswith("百分之")), spelled.end()
+            percent = text.startswith("百分之")
+            return Number(value * 100 if percent else value, decimals=0, literal=value.denominator == 1, percent=percent), spelled.end()
         raise _NotANumber
     if spaced := re.match(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?![\d/])", text):
         return replace(_value(spaced[0].replace(" ", ""))[0]), spaced.end()
@@ -370,9 +372,10 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         return number
     if rest.startswith("\\"):
         rest = re.sub(r"\\(?:mu)\s*", "µ", re.sub(r"\\(?:Omega|ohm)(?![A-Za-z])", "Ω", rest)).replace(r"\AA", "Å")
+    rest = re.sub(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", lambda found: "°" + found[1][0].upper(), rest.replace("\u03bc", "µ"), flags=re.IGNORECASE)
     units, end = read_unit(rest)
     lone = rest[:end].strip()
-    if len(lone) == 1 and lone not in _ONE_LETTER or glued and end < len(rest) and len(lone) == 1 and rest[end : end + 1].isalpha():
+    if len(lone) == 1 and lone.isascii() and (lone not in _ONE_LETTER or glued and rest[end : end + 1].isalpha()):
         units, end = (), 0
     if end and re.match(r"[A-Za-z\u4e00-\u9fff]", rest[end:]) and re.match(r"[A-Za-z]", rest[end - 1]):
         units, end = (), 0
@@ -417,7 +420,7 @@ def _with_words(number: Number, rest: str) -> Number | None:
         return number
     if len(rest) > 60 or re.search(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)", rest):
         return None
-    found = re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*|mod\d+|[$€£¥°]|[^\s\w,.()'\"-]", re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))
+    found = re.findall(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]", re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))
     if not found or len(found) > 8 or found[0].lower() in _STOP_WORDS or any(word.lower() in ("and", "or", "not") for word in found):
         return None
     marks, words = told(" ".join(found))
@@ -432,7 +435,7 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
     for word in re.findall(r"[A-Za-z]+(?:['-][A-Za-z]+)*\d*|[\u4e00-\u9fff]+|[^\s\w,.()'\"-]", text):
         plain = word.lower().replace("-", "")
         plain = plain if plain in MARKS else plain.removesuffix("s")
-        if plain in MARKS and not (len(word) <= 2 and word.islower() and plain not in ("am", "pm")):
+        if plain in MARKS and not (word.islower() and plain in _ABBREVIATED):
             marks.add(MARKS[plain])
         elif "\u4e00" <= word[0] <= "\u9fff":
             name = word.lstrip("个的了")
@@ -441,7 +444,7 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
                 marks.add(MARKS[ending])
             words |= {name.removesuffix(ending)} - {""}
         elif plain not in _FILLERS:
-            words.add(plain.removesuffix("e") if word.lower().endswith("es") else plain)
+            words.add(plain.removesuffix("e") if len(plain) > 3 else plain)
     return frozenset(marks), frozenset(words)
 
 

@@ -159,16 +159,16 @@ def _what(text: str, question: str) -> Kind:
         if spread[1] or text.startswith("between"):
             ends = (spread[1], spread[2]) if spread[1] else (spread[3], spread[4])
             return Range((Fraction(ends[0]), Fraction(ends[1])), re.sub(r"[\d.\s-]|to|from|between|and|至|到", "", text).lower())
-    if re.search(r"\d[:点时月日号年]|[a-z]", text, re.IGNORECASE) or "周" in text or "星期" in text:
+    if re.search(r"\d[:点时月日号年]|[a-z]|^\d{4}[-/.]\d", text, re.IGNORECASE) or "周" in text or "星期" in text:
         if moment := read_moment(text):
             return moment
     if _BARE.fullmatch(plain):
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
     number = read_number(text)
+    if (number is None or number.unit) and (bound := read_bound(text, question)):
+        return read_number(bound) if isinstance(bound, str) else bound
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
-    if number is None and (bound := read_bound(text, question)):
-        return read_number(bound) if isinstance(bound, str) else bound
     if ":" in text and (ratio := _ratio(text)):
         return ratio
     if found := read_intervals(text) or (read_sequence(text) if len(text) > 1 else None):
@@ -265,7 +265,7 @@ def has_operator(text: str) -> bool:
 def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
     text = tidy(text)
-    if not text or len(text) > 1_500:
+    if not text or len(text) > 4_000:
         return False
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False
@@ -323,7 +323,7 @@ def conditional_value(text: str) -> str | None:
 _NO_GOLD = re.compile(
     r"(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer)s?\b.{0,20}"
     r"|(?:the )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
-    r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|nan|undef|unknown|no answer(?: (?:given|provided|available))?|missing"
+    r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given|provided|available))?|missing"
     r"|proof(?: omitted)?|omitted|[?？.…*_\-–—\s]+"
     r"|略|见(?:图|解析|详解|上图|下图|答案)|如图(?:所示)?|答案?(?:不唯一|略|见解析)|无答案|暂无(?:答案)?|未知|开放题|证明(?:略|见解析)?|言之有理即可",
     re.IGNORECASE | re.DOTALL,

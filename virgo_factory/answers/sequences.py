@@ -121,17 +121,17 @@ _UNEQUAL = re.compile(r"(?P<name>[A-Za-z]\w*)\s*(?:\\ne(?![A-Za-z])|!=|/=)\s*(?P
 _OR = re.compile(r"\s*(?:,\s*or|\sor\s|\\lor(?![A-Za-z])|\\vee(?![A-Za-z])|或者?|,)\s*")
 _AND = re.compile(r"\s*(?:,\s*and|\sand\s|&|\\land(?![A-Za-z])|\\wedge(?![A-Za-z])|且|,)\s*")
 _LOWEST = re.compile(
-    r"(?:at least|no (?:less|fewer|smaller) than|not less than|a minimum of|minimum of|≥|至少有?|最少有?|不少于|不小于|不低于)\s*(.+)"
+    r"(?:at least|no (?:less|fewer|smaller) than|not less than|a minimum of|minimum of|\\ge(?![A-Za-z])|>=|至少有?|最少有?|不少于|不小于|不低于)\s*(.+)"
     r"|(.+?)\s*(?:or (?:more|above|greater|higher|over|older|larger)|and (?:above|over|up|older)|及?以上|\+)",
     re.IGNORECASE,
 )
 _HIGHEST = re.compile(
-    r"(?:at most|no (?:more|greater|larger|higher) than|not more than|a maximum of|maximum of|up to|within|≤|至多有?|最多有?|不超过|不多于|不大于|不高于)\s*(.+)"
+    r"(?:at most|no (?:more|greater|larger|higher) than|not more than|a maximum of|maximum of|up to|within|\\le(?![A-Za-z])|<=|至多有?|最多有?|不超过|不多于|不大于|不高于)\s*(.+)"
     r"|(.+?)\s*(?:or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内)",
     re.IGNORECASE,
 )
-_ABOVE = re.compile(r"(?:more than|greater than|larger than|bigger than|higher than|over|above|exceeding|超过|大于|多于|高于)\s*(.+)", re.IGNORECASE)
-_UNDER = re.compile(r"(?:less than|fewer than|smaller than|lower than|under|below|不足|不到|小于|少于|低于)\s*(.+)", re.IGNORECASE)
+_ABOVE = re.compile(r"(?:more than|greater than|larger than|bigger than|higher than|over|above|exceeding|>(?!=)|超过|大于|多于|高于)\s*(.+)", re.IGNORECASE)
+_UNDER = re.compile(r"(?:less than|fewer than|smaller than|lower than|under|below|<(?!=)|不足|不到|小于|少于|低于)\s*(.+)", re.IGNORECASE)
 _BOUNDS = (
     (_LOWEST, True, "[)", re.compile(r"least|minimum|fewest|smallest|至少|最少", re.IGNORECASE)),
     (_HIGHEST, False, "(]", re.compile(r"most|maximum|largest|greatest|最多|至多", re.IGNORECASE)),

@@ -164,7 +164,8 @@ class _Reader:
             tree = self.product()
             self.depth -= 1
             return tree if sign == "+" else ("*", _MINUS_ONE, tree)
-        tree, divided = self.power(), False
+        tree = last = self.power()
+        divided = False
         while True:
             at = self.at
             try:
@@ -172,8 +173,8 @@ class _Reader:
                     operator = self.step()
                     divided = operator == "/"
                     factor = self.signed()
-                elif self.starts_factor():
-                    operator, factor = self.implicit(tree, divided)
+                elif self.starts_factor() or self.kind == "number" and last[0] == "^":
+                    operator, factor = self.implicit(last, divided)
                 else:
                     return tree
             except Unreadable:
@@ -181,11 +182,11 @@ class _Reader:
                     raise
                 self.back(at)
                 return tree
-            tree = (operator, tree, factor)
+            tree, last = (operator, tree, factor), factor
 
     def implicit(self, before: tuple, divided: bool) -> tuple[str, tuple]:
         """A factor without a sign before it; behind a whole number, a fraction is added in numbers and refused in formulas."""
-        numeral = self.kind == "number"
+        numeral = self.kind == "number" and before[0] != "^"
         if not self.closed and (divided or numeral and self.text[: self.at].rstrip()[-1:] not in ")]}"):
             raise Unreadable("a/bc, or a numeral behind a letter")
         mixed = self.token == "frac" and before[0] == "number" and before[1].denominator == 1

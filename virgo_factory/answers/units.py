@@ -110,7 +110,7 @@ for _name in _UNITS:
 _WORD = r"[A-Za-zµΩÅ]+\.?|°\s*[CF](?![A-Za-z])|[°$€£¥¢₹%′″℃℉]|US\$"
 _TOKEN = re.compile(
     rf"\s*(?:(?P<per>/|per(?![a-z])|每)|(?P<times>[*·⋅-](?=\s*[A-Za-z])|\\cdot(?![A-Za-z]))|(?P<name>{_WORD}|[\u4e00-\u9fff]+)"
-    r"|(?P<power>\^?\s*\{?\s*(?P<digits>[-+]?[1-4])\s*\}?)|(?P<open>\()|(?P<close>\)))"
+    r"|(?P<power>\^?\s*\{?\s*(?P<digits>[-+]?[1-4])(?!\d)\s*\}?)|(?P<open>\()|(?P<close>\)))"
 )
 _POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _AFTER = {"squared": 2, "cubed": 3}
@@ -158,9 +158,7 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
                 break
             opened, end = False, at
         elif token["power"]:
-            if not parts or at != token.end() or text[end : token.start()].strip() or token.start("digits") > end + 3:
-                break
-            if "^" not in token["power"] and token["power"][:1].isspace():
+            if not parts or not (token["power"].startswith("^") or token.start("power") == end):
                 break
             units, power = parts.pop()
             parts.append((units, power * int(token["digits"])))
