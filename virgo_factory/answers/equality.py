@@ -10,7 +10,7 @@ from virgo_factory.answers.expressions import TooLarge, closed_value, same_expre
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, divide, multiply, read_number, told
+from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
 from virgo_factory.answers.reading import (
     Based,
     Formula,
@@ -376,7 +376,7 @@ class _Comparison:
         return _verdict(equal, "expression", "expression")
 
     def texts(self, one: Reading, other: Reading) -> Verdict:
-        return _text(one.text, other.text, self.config)
+        return _text(one.what.text, other.what.text, self.config)
 
     def letters_and_formula(self, one: Reading, other: Reading) -> Verdict:
         """Up to three letters may be a product where the other side is a formula."""
@@ -397,13 +397,13 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     (Number, Moment): _Comparison.number_and_moment,
     (Moment, Moment): _Comparison.moments,
     (Range, Range): _Comparison.ranges,
-    **{pair: _Comparison.ratios for pair in ((Ratio, Ratio), (Ratio, Number), (Number, Ratio))},
+    **dict.fromkeys(((Ratio, Ratio), (Ratio, Number), (Number, Ratio)), _Comparison.ratios),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
-    **{pair: _Comparison.intervals for pair in ((Intervals, Intervals), (Intervals, Sequence), (Sequence, Intervals))},
+    **dict.fromkeys(((Intervals, Intervals), (Intervals, Sequence), (Sequence, Intervals)), _Comparison.intervals),
     (Sequence, Sequence): _Comparison.sequences,
     **{pair: _Comparison.sequence_and_value for kind in (Sequence, Intervals) for pair in ((Number, kind), (kind, Number))},
     **{pair: _Comparison.formulas for kind in (Formula, Number, Sequence, Intervals) for pair in ((Formula, kind), (kind, Formula))},
-    **{pair: _Comparison.letters_and_formula for pair in ((Words, Formula), (Formula, Words))},
+    **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Relation, Relation): _Comparison.relations,
     (Words, Words): _Comparison.texts,
 }
@@ -541,7 +541,7 @@ def _expanded(sequence: Sequence) -> list[str]:
 
 
 _TURNED = {f"\\{one}": f"\\{other}" for pair in ("subset supset", "subseteq supseteq", "Rightarrow Leftarrow", "to leftarrow") for one, other in
-           (pair.split(), pair.split()[::-1])} | {f"\\{sign}": f"\\{sign}" for sign in "parallel perp cong sim equiv ne land lor Leftrightarrow leftrightarrow".split()}  # fmt: skip
+           (pair.split(), pair.split()[::-1])} | {f"\\{sign}": f"\\{sign}" for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split()}  # fmt: skip
 """Signs of relations, and those that say the same with the sides exchanged."""
 
 # --- formulas ------------------------------------------------------------------------------------------------------

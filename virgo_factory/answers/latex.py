@@ -42,8 +42,9 @@ _SPACING = re.compile(
 _THIN = re.compile(r"\\!\s*")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_CIRCLE = r"(?:\\circ(?![A-Za-z])|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})"
 _DEGREE = re.compile(
-    r"\^\s*(?:\{\s*)?(?:\\circ|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})(?![A-Za-z])\s*\}?|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{o\}|o(?![A-Za-z]))"
+    rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))"
 )
 _WORDS = re.compile(
     r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
@@ -59,6 +60,7 @@ _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{([^,;]*)\}", re.DOTALL)
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
+_ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
 _ARROW = re.compile(r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))")
 _NOTATION = re.compile(r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?")
 """A bar over two points is a segment, a hat over i, j, k a unit vector; other bars and hats are part of the value."""
@@ -120,7 +122,7 @@ def tidy(text: str) -> str:
     text = _SPACING.sub(" ", text)
     text = _FRACTION.sub(r"\\frac", text)
     text = _DEGREE.sub("°", text)
-    text = _REPEATING.sub(_repeated, text)
+    text = _ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text))
     if "\\" in text:
         text = _commands(text)
     if "mod" in text:
@@ -226,7 +228,7 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = re.sub(r"_\{?(\d+)\}?", r"\1", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    text = re.sub(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
     text = re.sub(r"(?<!\w)(\w)'(?!\w)", "\\1\u2032", text)
     text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
     text = _PAUSE.sub(" ", text)

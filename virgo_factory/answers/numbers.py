@@ -266,7 +266,7 @@ def _from_chinese(text: str) -> Fraction | None:
         values = _from_chinese(top), _from_chinese(bottom)
         return values[0] / values[1] if None not in values and values[1] else None
     whole, _, decimals = text.partition("点")
-    if text == "半":
+    if text in ("半", "一半"):
         return Fraction(1, 2)
     total, section, digit = 0, 0, 0
     scale_seen = False

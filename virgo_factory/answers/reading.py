@@ -109,9 +109,11 @@ _ONE_NUMERAL = re.compile(
     r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?", re.IGNORECASE
 )
 _RELATIONS = re.compile(
-    r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong|sim|equiv|ne|land|lor|uparrow|downarrow"
+    r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong|sim|equiv|ne|land|lor|uparrow|downarrow|cup|cap|setminus"
     r"|neg)(?![A-Za-z])"
 )
+_CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
+"""An ion: Fe^{3+}."""
 _BARE = re.compile(r"[-+]?\\infty")
 
 
@@ -211,9 +213,9 @@ def _ratio(text: str) -> Ratio | None:
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if len(text) > 300 or _MATHS_SIGNS.search(text) or not re.search(r"[A-Za-z]{2,}\s|\s[A-Za-z]{2,}|[\u4e00-\u9fff]", text):
+    if len(text) > 300 or _MATHS_SIGNS.search(text) or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
-    if re.search(r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text):
+    if re.search(r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]", text) or re.search(r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text):
         return None
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or re.search(r"[A-Za-z\d]$", text[: found[0].start()]):
@@ -266,6 +268,8 @@ def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
     text = tidy(text)
     if not text or len(text) > 4_000:
+        return False
+    if _CHARGED.fullmatch(text):
         return False
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False

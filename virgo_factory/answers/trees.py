@@ -88,7 +88,7 @@ class _Reader:
 
     def __init__(self, text: str, functions: frozenset[str], closed: bool = False) -> None:
         self.text, self.functions, self.closed = text, functions, closed
-        self.at = self.depth = self.bars = 0
+        self.at = self.depth = self.bars = self.angles = 0
         self.look()
 
     def look(self) -> None:
@@ -217,6 +217,9 @@ class _Reader:
         while self.is_sign("!"):
             self.step()
             tree = ("call", "factorial", tree)
+        if self.angles and self.is_sign("°"):
+            self.step()
+            tree = ("*", tree, _DEGREE)
         if self.is_sign("^"):
             self.step()
             tree = ("^", tree, self.exponent())
@@ -340,6 +343,7 @@ class _Reader:
                 name, exponent = "arc" + name, None
             elif not (constant(exponent) or -1) > 0:
                 raise Unreadable("a power, or an inverse")
+        self.angles += 1
         if self.is_sign("(", "[", "{"):
             argument = self.group()
             if self.is_sign("^", "'"):
@@ -353,6 +357,7 @@ class _Reader:
         if self.is_sign("°"):
             self.step()
             argument = ("*", argument, _DEGREE)
+        self.angles -= 1
         tree = ("call", "ln" if base else name, argument)
         if base:
             tree = ("/", tree, ("call", "ln", base))

@@ -82,7 +82,7 @@ _TEMPERATURES = {"°C": ("1", "273.15"), "°F": ("5/9", "45967/180")}
 def _table() -> dict[str, list[Unit]]:
     found: dict[str, list[Unit]] = {}
     for symbol, unit in _PREFIXED.items():
-        names = {symbol: 0} | {name: 0 for name in _NAMED[symbol].split()}
+        names = {symbol: 0} | dict.fromkeys(_NAMED[symbol].split(), 0)
         names |= {prefix + symbol: power for prefix, power in _PREFIXES.items()}
         names |= {prefix + name: power for prefix, power in _PREFIX_WORDS.items() for name in _NAMED[symbol].split()}
         for name, power in names.items():
