@@ -23,7 +23,6 @@ from virgo_factory.answers.reading import (
     gold_problem,
     has_operator,
     is_formula,
-    is_wordy,
     read,
     side_name,
     sides_of,
@@ -153,8 +152,6 @@ class _Comparison:
                 if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
                     return _verdict(False, "expression", "expression")
                 other = read(sides[-1], self.question.text)
-        if _same_words(one, other):
-            return _verdict(True, "text", kind_of(self.gold, self.question))
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
         return compare(self, one, other)
 
@@ -357,7 +354,7 @@ class _Comparison:
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
         """Two formulas of which one cannot be read: the same where their words are."""
-        if words(gold) == words(answer):
+        if words(gold) == words(answer) and _OPERATORS.findall(compact(gold)) == _OPERATORS.findall(compact(answer)):
             return _verdict(True, "text", "expression")
         if variables(gold) != variables(answer):
             return _verdict(False, "text", "expression")
@@ -408,12 +405,6 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     (Words, Words): _Comparison.texts,
 }
 """(kind of the gold, kind of the answer) -> how they are compared; any other two kinds are not the same."""
-
-
-def _same_words(one: Reading, other: Reading) -> bool:
-    if isinstance(one.what, Number) or isinstance(other.what, Number):
-        return False
-    return is_wordy(one.text) and words(one.text) == words(other.text) and bool(words(one.text))
 
 
 def _plain(reading: Reading) -> str:
@@ -548,6 +539,7 @@ _TURNED = {f"\\{one}": f"\\{other}" for pair in ("subset supset", "subseteq sups
 
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
+_OPERATORS = re.compile(r"[-+*/^=<>|!()]")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
 

@@ -55,10 +55,11 @@ _SWITCH = re.compile(
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|rm|bf|it|sf|tt|sl|sc|em|bfseries|itshape|rmfamily|sffamily|ttfamily"
     r"|boldmath|scriptstyle|scriptscriptstyle|boldsymbol|mathbf|mathrm|bm)(?![A-Za-z])"
 )
+_GROUP = re.compile(rf"\{{\s*(?:{_SWITCH.pattern}|{_COLOUR.pattern})\s*((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
 _MODULUS = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
-_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{([^,;]*)\}", re.DOTALL)
+_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
 _ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
 _ARROW = re.compile(r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))")
@@ -132,13 +133,14 @@ def tidy(text: str) -> str:
     text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
     text = unwrap(re.sub(r"\s+", " ", text))
     if (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
-        return tidy(inside)
+        if whole[1] or not re.search(r"[,;](?![^(\[]*[)\]])", inside):  # {1, 2} is a set
+            return tidy(inside)
     return text
 
 
 def _commands(text: str) -> str:
     """The text without commands that only say how it looks."""
-    text = _COLOUR.sub(" ", text)
+    text = _COLOUR.sub(" ", _GROUP.sub(_inside, text))
     for _ in range(4):
         shorter = _ARROW.sub(_inside, _WORDS.sub(r" \1 ", text))
         if shorter == text:
