@@ -12,6 +12,7 @@ from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
 from virgo_factory.answers.reading import (
+    OPERATOR,
     Based,
     Formula,
     Range,
@@ -21,10 +22,8 @@ from virgo_factory.answers.reading import (
     Words,
     conditional_value,
     gold_problem,
-    has_operator,
     is_formula,
     read,
-    side_name,
     sides_of,
     value_side,
 )
@@ -259,6 +258,8 @@ class _Comparison:
     def sequences(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         left, right = [_expanded(side) for side in (gold, answer)]
+        if {gold.brackets, answer.brackets} == {"<", ">"}:
+            right, answer = right[::-1], gold
         pair = {gold.brackets, answer.brackets}
         if "matrix" in pair and len(pair) == 2:
             matrix, other_side = (gold, answer) if gold.brackets == "matrix" else (answer, gold)
@@ -272,7 +273,7 @@ class _Comparison:
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
             return _verdict(False, "parts", "sequence")
         named = [_distinct_names(parts) for parts in (left, right)]
-        in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant"}) and pair & {"{}"} == set()
+        in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant", "<", ">"}) and pair & {"{}"} == set()
         in_order = in_order or any(named) and not all(named) or pair & {"{}"} == set() and _is_ordered(self.question, self.config)
         if all(named):
             in_order = False
@@ -282,9 +283,9 @@ class _Comparison:
             inner = self.question
             if tolerances is not None:
                 inner = replace(inner, tolerance=tolerances[index] if index < len(tolerances) else None)
-            if "=" in left[index] and "=" in second and value_side(left[index]) and value_side(second):
-                if side_name(left[index]) != side_name(second):
-                    return False
+            names = [side[0] for text in (left[index], second) if (side := value_side(text))]
+            if len(set(filter(None, names))) == 2:
+                return False
             return self.inner(left[index], second, inner).correct
 
         if not in_order:
@@ -356,7 +357,7 @@ class _Comparison:
         """Two formulas of which one cannot be read: the same where their words are."""
         if words(gold) == words(answer) and _OPERATORS.findall(compact(gold)) == _OPERATORS.findall(compact(answer)):
             return _verdict(True, "text", "expression")
-        if variables(gold) != variables(answer):
+        if variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
             return _verdict(False, "text", "expression")
         return Verdict(UNVERIFIABLE, "unreadable", "expression")
 
@@ -516,7 +517,7 @@ def _alike_brackets(pair: set[str], count: int) -> bool:
 
 def _distinct_names(parts: list[str]) -> bool:
     """Whether every part is an assignment, each to a name of its own."""
-    names = [side_name(part) for part in parts if "=" in part and value_side(part)]
+    names = [side[0] for part in parts if (side := value_side(part)) and side[0]]
     return len(names) == len(parts) == len(set(names)) > 1
 
 
@@ -551,16 +552,20 @@ def variables(text: str) -> frozenset[str]:
     (['k', 'l', 'x'], ['omega', 't'])
     """
     found = set()
-    for command, letter in _VARIABLE.findall(re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text))):
+    for command, letter in _VARIABLE.findall(_PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))):
         if letter or command in GREEK:
             found.add((letter or command).lower())
     return frozenset(found - _CONSTANTS)
 
 
-def _is_shuffled(gold: str, answer: str) -> bool:
+_ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")
+_PLAIN_FUNCTION = re.compile(r"(?<![A-Za-z\\])(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp|sqrt|lim|max|min|gcd|lcm|mod)(?![A-Za-z])")
+
+
+def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:
     """Whether both sides hold the same letters and digits in another order, and neither has an operator."""
     signs = [re.findall(r"\\[A-Za-z]+|[A-Za-z0-9]", tidy(text)) for text in (gold, answer)]
-    return sorted(signs[0]) == sorted(signs[1]) and signs[0] != signs[1] and not has_operator(gold) and not has_operator(answer)
+    return sorted(signs[0]) == sorted(signs[1]) and signs[0] != signs[1] and not operators.search(tidy(gold) + " " + tidy(answer))
 
 
 def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:

@@ -14,7 +14,7 @@ import mpmath
 from virgo_factory.answers.dates import Moment, read_moment
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.numbers import MP, RANGE, Number, read_number, told
-from virgo_factory.answers.sequences import Intervals, Sequence, read_bound, read_intervals, read_sequence
+from virgo_factory.answers.sequences import Intervals, Sequence, read_bound, read_chain, read_intervals, read_sequence
 from virgo_factory.answers.trees import FUNCTIONS, GREEK
 
 
@@ -85,11 +85,11 @@ class Reading:
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
-    r"(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
-_LABEL = re.compile(r"[A-Za-z][A-Za-z ]{2,30}:\s+(?=\S)")
+_LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
 _NAME = re.compile(r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]*[A-Za-z\u4e00-\u9fff][A-Za-z\\_{}()|:0-9 ,'/∠△$.\u4e00-\u9fff]*")
 _CONDITION = re.compile(
     r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
@@ -98,10 +98,11 @@ _CONDITION = re.compile(
 _BASE = re.compile(r"\(?([0-9A-Za-z]+)\)?_\{?(\d{1,2})\}?")
 _PREFIXED = re.compile(r"0([xXbBoO])_?([0-9A-Fa-f]+)")
 _MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
-_OPERATOR = re.compile(
+OPERATOR = re.compile(
     r"[-+*/^=<>|!(\[]|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
     r"|overline|lfloor|lceil|begin|neg|land|lor|sim|cong|hat|dot|ddot|tilde|partial|nabla|" + "|".join(FUNCTIONS) + r")(?![A-Za-z])"
 )  # fmt: skip
+"""Operators and known functions, without which letters are no factors."""
 _NOTHING = frozenset(
     ("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "emptyset", "", "无解", "空集", "没有", "no such")
 )
@@ -145,9 +146,6 @@ def unwrapped(text: str) -> str:
     lead = _LEAD.match(text)
     text = text[lead.end() :].strip() or text
     text = re.sub(r"^(?:\\therefore|\\because|\\implies|\\Rightarrow)\s*(?=\S)", "", text)
-    label = _LABEL.match(text)
-    if label and read_number(text[label.end() :]) is not None:
-        text = text[label.end() :]
     return text.lstrip(" ,;").rstrip(" .,;") or text
 
 
@@ -173,7 +171,7 @@ def _what(text: str, question: str) -> Kind:
         return number
     if ":" in text and (ratio := _ratio(text)):
         return ratio
-    if found := read_intervals(text) or (read_sequence(text) if len(text) > 1 else None):
+    if found := read_intervals(text) or read_chain(text) or (read_sequence(text) if len(text) > 1 else None):
         if isinstance(found, Sequence) and len(found.parts) == 1 and found.brackets in ("", "{}"):
             return _what(found.parts[0], question)
         if not (isinstance(found, Sequence) and not found.brackets and _is_prose(text)):
@@ -259,11 +257,6 @@ def _is_prose(text: str) -> bool:
     return not re.search(r"\d", text) and len(text.split()) > 8
 
 
-def has_operator(text: str) -> bool:
-    """Return whether a text has an operator or a known function, without which its letters are no factors."""
-    return bool(_OPERATOR.search(tidy(text)))
-
-
 def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
     text = tidy(text)
@@ -274,7 +267,7 @@ def is_formula(text: str) -> bool:
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False
     if _MATHS_SIGNS.search(text):
-        return has_operator(text) or bool(re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text))
+        return bool(OPERATOR.search(text)) or bool(re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text))
     return bool(
         re.fullmatch(r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!", text)
         or (re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text) and re.search(r"[-+/(]", text) and not re.search(r"[^\W\d_]{3,}", text))
@@ -289,6 +282,8 @@ def value_side(text: str) -> tuple[str, str] | None:
     text = tidy(text)
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])", text):
         return side_name(text), text[member.end() :].strip()
+    if (label := _LABEL.match(text)) and read_number(text[label.end() :]) is not None:
+        return label[1].strip(" :").casefold(), text[label.end() :]
     sides = sides_of(text)
     if len(sides) < 2:
         return None

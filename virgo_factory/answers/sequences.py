@@ -27,7 +27,7 @@ class Sequence:
     """Parts of an answer.
 
     Attributes:
-        brackets: "" for a bare list, "{}" for a set, "matrix", "determinant", else the two brackets: "()", "[]", "[)", "(]".
+        brackets: "" for a bare list, "{}" for a set, "matrix", "determinant", "<" and ">" for a chain, else the two brackets: "()", "[]", "[)", "(]".
         parts: the parts' texts; of a matrix its rows joined, with `columns` a row.
         columns: of a matrix.
     """
@@ -81,6 +81,15 @@ def read_sequence(text: str) -> Sequence | None:
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
 
 
+def read_chain(text: str) -> Sequence | None:
+    """Return the members of a chain such as C > A > B, which are plain names or numbers."""
+    sides = _COMPARED.split(text)
+    if len(sides) < 5 or len(set(sides[1::2])) > 1 or sides[1] not in ("<", ">"):
+        return None
+    plain = all(re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides[::2])
+    return Sequence(sides[1], tuple(sides[::2])) if plain else None
+
+
 def _matrix(text: str) -> Sequence | None:
     """A matrix in any brackets; the rows of a system of equations are a bare list."""
     matrix = _MATRIX.fullmatch(text)
@@ -113,7 +122,7 @@ _COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
 _COMPARED_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?")
 _MEMBER = re.compile(r"(?P<name>[^\\=<>,;|]{1,12})\\in(?![A-Za-z])\s*")
 _BUILDER = re.compile(
-    r"\\\{\s*(?P<name>[A-Za-z]\w*)\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|R)\s*)?(?:\\mid|\\vert|\||:)\s*(?P<inside>.+?)\s*(?:,\s*(?P=name)\s*\\in\s*\\mathbb\s*\{?R\}?\s*)?\\\}"
+    r"(?:\\\{)?\s*(?P<name>[A-Za-z]\w*)\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|R)\s*)?(?:\\mid|\||:)\s*(?P<inside>.*?(?P=name).*?)\s*(?:,\s*(?P=name)\s*\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\\})?"
 )
 _REALS = re.compile(r"\\mathbb\s*\{?R\}?|(?:the set of )?(?:all )?real numbers|全体实数|一切实数|实数集?|任意实数|all reals|any real number", re.IGNORECASE)
 _WITHOUT = re.compile(rf"(?:{_REALS.pattern})\s*(?:\\setminus|\\backslash|-|except|excluding)\s*(?:\\\{{(?P<points>.+)\\\}}|(?P<point>[^{{}}]+))", re.IGNORECASE)
