@@ -45,7 +45,9 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-    if question.kind == "boolean" or (depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")):
+    if question.kind == "boolean" or (
+        depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")
+    ):
         return _boolean(gold, answer, config)
     if question.kind == "text":
         return _text(gold, answer, config)
@@ -63,7 +65,15 @@ def kind_of(gold: str, question: Question) -> str:
     what = read(gold).what
     if isinstance(what, Number):
         return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
-    names = {Moment: "date", Sequence: "sequence", Intervals: "sequence", Range: "sequence", Ratio: "number", Based: "number", Words: "text"}
+    names = {
+        Moment: "date",
+        Sequence: "sequence",
+        Intervals: "sequence",
+        Range: "sequence",
+        Ratio: "number",
+        Based: "number",
+        Words: "text",
+    }
     return names.get(type(what), "expression")
 
 
@@ -118,7 +128,11 @@ def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
 def _spelled(text: str) -> str:
     """Words with single letters that were set apart, and hyphens, in one spelling."""
     text = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)
-    return text.replace(" ", "") if re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text) else text
+    return (
+        text.replace(" ", "")
+        if re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
+        else text
+    )
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -146,8 +160,17 @@ class _Comparison:
             other = read(value, self.question.text)
         if one.name and other.name and one.name.casefold() != other.name.casefold():
             return self.equations(one, other)
-        if not one.name and not other.name and isinstance(other.what, Formula) and len(sides := sides_of(other.text)) > 1:
-            if len(sides_of(one.text)) < 2 and not isinstance(one.what, (Words, Intervals)) and "\\begin" not in other.text:
+        if (
+            not one.name
+            and not other.name
+            and isinstance(other.what, Formula)
+            and len(sides := sides_of(other.text)) > 1
+        ):
+            if (
+                len(sides_of(one.text)) < 2
+                and not isinstance(one.what, (Words, Intervals))
+                and "\\begin" not in other.text
+            ):
                 if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
                     return _verdict(False, "expression", "expression")
                 other = read(sides[-1], self.question.text)
@@ -211,9 +234,13 @@ class _Comparison:
         return _verdict(equal, "value", "date")
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
-        sides = [side.what.parts if isinstance(side.what, Ratio) else (side.what.value, Fraction(1)) for side in (one, other)]
+        sides = [
+            side.what.parts if isinstance(side.what, Ratio) else (side.what.value, Fraction(1))
+            for side in (one, other)
+        ]
         equal = len(sides[0]) == len(sides[1]) and all(
-            _equal(multiply(left, sides[1][0]), multiply(right, sides[0][0])) for left, right in zip(*sides, strict=True)
+            _equal(multiply(left, sides[1][0]), multiply(right, sides[0][0]))
+            for left, right in zip(*sides, strict=True)
         )
         return _verdict(equal, "value", "number")
 
@@ -244,7 +271,11 @@ class _Comparison:
             if not all(piece.is_interval for piece in pieces):
                 return _verdict(False, "parts", "sequence")
             sides.append(list(pieces))
-        names = {re.sub(r"[_{}\s]", "", side.what.name) for side in (one, other) if isinstance(side.what, Intervals) and side.what.name}
+        names = {
+            re.sub(r"[_{}\s]", "", side.what.name)
+            for side in (one, other)
+            if isinstance(side.what, Intervals) and side.what.name
+        }
         if len(names | {side.name for side in (one, other) if side.name and not isinstance(side.what, Intervals)}) > 1:
             return _verdict(False, "parts", "sequence")
         return self.matched(len(sides[0]), sides[1], lambda index, piece: self.same_interval(sides[0][index], piece))
@@ -252,7 +283,9 @@ class _Comparison:
     def same_interval(self, one: Sequence, other: Sequence) -> bool | None:
         results = [self.inner(left, right).correct for left, right in zip(one.parts, other.parts, strict=True)]
         open_ends = ["\\infty" in compact(part) for part in one.parts]
-        closed = all(left == right or free for left, right, free in zip(one.brackets, other.brackets, open_ends, strict=True))
+        closed = all(
+            left == right or free for left, right, free in zip(one.brackets, other.brackets, open_ends, strict=True)
+        )
         return False if not closed or False in results else None if None in results else True
 
     def sequences(self, one: Reading, other: Reading) -> Verdict:
@@ -263,7 +296,10 @@ class _Comparison:
         pair = {gold.brackets, answer.brackets}
         if "matrix" in pair and len(pair) == 2:
             matrix, other_side = (gold, answer) if gold.brackets == "matrix" else (answer, gold)
-            if other_side.brackets not in ("()", "[]") or 1 not in (matrix.columns, len(matrix.parts) // matrix.columns):
+            if other_side.brackets not in ("()", "[]") or 1 not in (
+                matrix.columns,
+                len(matrix.parts) // matrix.columns,
+            ):
                 return _verdict(False, "parts", "sequence")
         elif gold.columns != answer.columns or len(pair - {""}) == 2 and not _alike_brackets(pair, len(left)):
             return _verdict(False, "parts", "sequence")
@@ -274,7 +310,13 @@ class _Comparison:
             return _verdict(False, "parts", "sequence")
         named = [_distinct_names(parts) for parts in (left, right)]
         in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant", "<", ">"}) and pair & {"{}"} == set()
-        in_order = in_order or any(named) and not all(named) or pair & {"{}"} == set() and _is_ordered(self.question, self.config)
+        in_order = (
+            in_order
+            or any(named)
+            and not all(named)
+            or pair & {"{}"} == set()
+            and _is_ordered(self.question, self.config, left)
+        )
         if all(named):
             in_order = False
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
@@ -295,7 +337,11 @@ class _Comparison:
             results.append(alike(index, second))
             if results[-1] is False:
                 return _verdict(False, "parts", "sequence")
-        return Verdict(UNVERIFIABLE, self.undecided, "sequence") if None in results else _verdict(True, "parts", "sequence")
+        return (
+            Verdict(UNVERIFIABLE, self.undecided, "sequence")
+            if None in results
+            else _verdict(True, "parts", "sequence")
+        )
 
     def matched(self, count: int, others: list, alike: Callable) -> Verdict:
         """The verdict on parts in any order."""
@@ -310,7 +356,11 @@ class _Comparison:
                     break
                 undecided |= result is None
             else:
-                return Verdict(UNVERIFIABLE, self.undecided, "sequence") if undecided else _verdict(False, "parts", "sequence")
+                return (
+                    Verdict(UNVERIFIABLE, self.undecided, "sequence")
+                    if undecided
+                    else _verdict(False, "parts", "sequence")
+                )
         return _verdict(True, "parts", "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
@@ -334,10 +384,14 @@ class _Comparison:
         if compact(gold) == compact(answer):
             return _verdict(True, "text", "expression")
         known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
-        if len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not re.search(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])", answer):
+        if len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not re.search(
+            r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])", answer
+        ):
             return _verdict(False, "expression", "expression")
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
-        if not bound and (variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))):
+        if not bound and (
+            variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))
+        ):
             return _verdict(False, "expression", "expression")
         if _is_shuffled(gold, answer):
             return _verdict(False, "expression", "expression")
@@ -368,7 +422,10 @@ class _Comparison:
             ways.append((answer.right, turned, answer.left))
         equal = any(
             sign == gold.sign
-            and all(compact(own) == compact(side) or own and side and self.inner(own, side).correct for own, side in ((gold.left, left), (gold.right, right)))
+            and all(
+                compact(own) == compact(side) or own and side and self.inner(own, side).correct
+                for own, side in ((gold.left, left), (gold.right, right))
+            )
             for left, sign, right in ways
         )
         return _verdict(equal, "expression", "expression")
@@ -387,7 +444,11 @@ class _Comparison:
         """Two kinds that are never the same: only their words may be."""
         if isinstance(one.what, Words) or isinstance(other.what, Words):
             return _text(one.text, other.text, self.config)
-        return _verdict(False, "parts" if isinstance(one.what, (Sequence, Intervals)) else "value", kind_of(self.gold, self.question))
+        return _verdict(
+            False,
+            "parts" if isinstance(one.what, (Sequence, Intervals)) else "value",
+            kind_of(self.gold, self.question),
+        )
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -399,8 +460,16 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     **dict.fromkeys(((Intervals, Intervals), (Intervals, Sequence), (Sequence, Intervals)), _Comparison.intervals),
     (Sequence, Sequence): _Comparison.sequences,
-    **{pair: _Comparison.sequence_and_value for kind in (Sequence, Intervals) for pair in ((Number, kind), (kind, Number))},
-    **{pair: _Comparison.formulas for kind in (Formula, Number, Sequence, Intervals) for pair in ((Formula, kind), (kind, Formula))},
+    **{
+        pair: _Comparison.sequence_and_value
+        for kind in (Sequence, Intervals)
+        for pair in ((Number, kind), (kind, Number))
+    },
+    **{
+        pair: _Comparison.formulas
+        for kind in (Formula, Number, Sequence, Intervals)
+        for pair in ((Formula, kind), (kind, Formula))
+    },
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Relation, Relation): _Comparison.relations,
     (Words, Words): _Comparison.texts,
@@ -419,6 +488,8 @@ def _plain(reading: Reading) -> str:
 
 def _same_things(gold: Number, answer: Number, question: str) -> bool:
     """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun."""
+    if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
+        return True
     asked_marks, asked = told(question[-2_000:])
     for mark in gold.marks ^ answer.marks:
         opposed = [other for other in (gold.marks if mark in answer.marks else answer.marks) if other[0] == mark[0]]
@@ -429,8 +500,11 @@ def _same_things(gold: Number, answer: Number, question: str) -> bool:
         if counted and "said in a sentence" not in (gold.words | answer.words):
             return False
     one, other = (side.words - {"said in a sentence"} for side in (gold, answer))
-    return _covered(one, other | asked) and bool(not one or one & other or _covered(one, other)) or _covered(other, one | asked) and bool(
-        not other or one & other or _covered(other, one)
+    return (
+        _covered(one, other | asked)
+        and bool(not one or one & other or _covered(one, other))
+        or _covered(other, one | asked)
+        and bool(not other or one & other or _covered(other, one))
     )
 
 
@@ -486,7 +560,9 @@ def _rounded(value, decimals: int) -> Fraction:
 
 # --- several values ------------------------------------------------------------------------------------------------
 
-_ANY_ORDER = re.compile(r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE)
+_ANY_ORDER = re.compile(
+    r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
+)
 _ORDER = re.compile(
     r"\brespectively\b|\bin (?:that|this|the following|the same|the given|increasing|decreasing|ascending|descending|alphabetical|chronological|reverse|numerical|what|which|the correct"
     r"|the right|size|rank) order\b|\bin order(?! to\b| that\b| for\b)|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
@@ -502,12 +578,13 @@ _SET = re.compile(
 )
 
 
-def _is_ordered(question: Question, config: GradingConfig) -> bool:
+def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:
     """Whether the parts of a bare list stand in an order that counts."""
     text = question.text[-3_000:]
     if config.ordered_lists or not text.strip() or _ANY_ORDER.search(text):
         return config.ordered_lists
-    return bool(_ORDER.search(text)) or not (question.several or _SET.search(text))
+    letters = all(re.fullmatch(r"\(?[A-Za-z]\)?", part) for part in parts)  # of options
+    return bool(_ORDER.search(text)) or not (letters or question.several or _SET.search(text))
 
 
 def _alike_brackets(pair: set[str], count: int) -> bool:
@@ -552,20 +629,28 @@ def variables(text: str) -> frozenset[str]:
     (['k', 'l', 'x'], ['omega', 't'])
     """
     found = set()
-    for command, letter in _VARIABLE.findall(_PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))):
+    for command, letter in _VARIABLE.findall(
+        _PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))
+    ):
         if letter or command in GREEK:
             found.add((letter or command).lower())
     return frozenset(found - _CONSTANTS)
 
 
 _ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")
-_PLAIN_FUNCTION = re.compile(r"(?<![A-Za-z\\])(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp|sqrt|lim|max|min|gcd|lcm|mod)(?![A-Za-z])")
+_PLAIN_FUNCTION = re.compile(
+    r"(?<![A-Za-z\\])(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp|sqrt|lim|max|min|gcd|lcm|mod)(?![A-Za-z])"
+)
 
 
 def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:
     """Whether both sides hold the same letters and digits in another order, and neither has an operator."""
     signs = [re.findall(r"\\[A-Za-z]+|[A-Za-z0-9]", tidy(text)) for text in (gold, answer)]
-    return sorted(signs[0]) == sorted(signs[1]) and signs[0] != signs[1] and not operators.search(tidy(gold) + " " + tidy(answer))
+    return (
+        sorted(signs[0]) == sorted(signs[1])
+        and signs[0] != signs[1]
+        and not operators.search(tidy(gold) + " " + tidy(answer))
+    )
 
 
 def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:

@@ -62,8 +62,12 @@ _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
 _ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
-_ARROW = re.compile(r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))")
-_NOTATION = re.compile(r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?")
+_ARROW = re.compile(
+    r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))"
+)
+_NOTATION = re.compile(
+    r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?"
+)
 """A bar over two points is a segment, a hat over i, j, k a unit vector; other bars and hats are part of the value."""
 _BAR = re.compile(r"\\bar(?![A-Za-z])\s*(?:\{([^{}]*)\}|([A-Za-z]))|\\overline\s+([A-Za-z])")
 _SIGNS = (
@@ -119,6 +123,8 @@ def tidy(text: str) -> str:
     '17 cm'
     """
     text = characters(text).replace("\r", "\n")
+    if "\\\\" in text and "\\begin" not in text:
+        text = re.sub(r"\\\\(?=[A-Za-z]{2,})", r"\\", text)  # escaped twice
     text = _THIN.sub("", text.replace(r"{,}", ","))
     text = _SPACING.sub(" ", text)
     text = _FRACTION.sub(r"\\frac", text)
@@ -230,7 +236,12 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = re.sub(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    text = (
+        re.sub(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2", tidy(text))
+        .replace("$", "")
+        .replace("_", " ")
+        .casefold()
+    )
     text = re.sub(r"(?<!\w)(\w)'(?!\w)", "\\1\u2032", text)
     text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
     text = _PAUSE.sub(" ", text)
@@ -239,4 +250,6 @@ def words(text: str) -> str:
 
 
 def _has_meaning(sign: str) -> bool:
-    return sign in "%+-/.<>=|^!°\u2032" if sign.isascii() or sign in "°\u2032" else unicodedata.category(sign)[0] in "SM"
+    return (
+        sign in "%+-/.<>=|^!°\u2032" if sign.isascii() or sign in "°\u2032" else unicodedata.category(sign)[0] in "SM"
+    )

@@ -90,7 +90,9 @@ _LEAD = re.compile(
 )
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
-_NAME = re.compile(r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]*[A-Za-z\u4e00-\u9fff][A-Za-z\\_{}()|:0-9 ,'/∠△$.\u4e00-\u9fff]*")
+_NAME = re.compile(
+    r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]*[A-Za-z\u4e00-\u9fff][A-Za-z\\_{}()|:0-9 ,'/∠△$.\u4e00-\u9fff]*"
+)
 _CONDITION = re.compile(
     r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
 )
@@ -104,10 +106,24 @@ OPERATOR = re.compile(
 )  # fmt: skip
 """Operators and known functions, without which letters are no factors."""
 _NOTHING = frozenset(
-    ("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "emptyset", "", "无解", "空集", "没有", "no such")
+    (
+        "no solution",
+        "no solutions",
+        "no real solution",
+        "no real solutions",
+        "none",
+        "empty set",
+        "emptyset",
+        "",
+        "无解",
+        "空集",
+        "没有",
+        "no such",
+    )
 )
 _ONE_NUMERAL = re.compile(
-    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?", re.IGNORECASE
+    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?",
+    re.IGNORECASE,
 )
 _RELATIONS = re.compile(
     r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong|sim|equiv|ne|land|lor|uparrow|downarrow|cup|cap|setminus"
@@ -158,7 +174,9 @@ def _what(text: str, question: str) -> Kind:
     if spread := re.fullmatch(rf"(?:from |between )?(?:{RANGE}|(\d+(?:\.\d+)?) and (\d+(?:\.\d+)?)(?<!^))", text):
         if spread[1] or text.startswith("between"):
             ends = (spread[1], spread[2]) if spread[1] else (spread[3], spread[4])
-            return Range((Fraction(ends[0]), Fraction(ends[1])), re.sub(r"[\d.\s-]|to|from|between|and|至|到", "", text).lower())
+            return Range(
+                (Fraction(ends[0]), Fraction(ends[1])), re.sub(r"[\d.\s-]|to|from|between|and|至|到", "", text).lower()
+            )
     if re.search(r"\d[:点时月日号年]|[a-z]|^\d{4}[-/.]\d", text, re.IGNORECASE) or "周" in text or "星期" in text:
         if moment := read_moment(text):
             return moment
@@ -191,7 +209,9 @@ def _based(plain: str) -> Based | None:
     if found := _PREFIXED.fullmatch(plain):
         base = {"x": 16, "b": 2, "o": 8}[found[1].lower()]
         digits = found[2]
-    elif (found := _BASE.fullmatch(plain)) and (found[1][0].isdigit() or found[2] == "16") and 2 <= int(found[2]) <= 36:
+    elif (
+        (found := _BASE.fullmatch(plain)) and (found[1][0].isdigit() or found[2] == "16") and 2 <= int(found[2]) <= 36
+    ):
         base, digits = int(found[2]), found[1]
     else:
         return None
@@ -211,9 +231,15 @@ def _ratio(text: str) -> Ratio | None:
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if len(text) > 300 or _MATHS_SIGNS.search(text) or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
+    if (
+        len(text) > 300
+        or _MATHS_SIGNS.search(text)
+        or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text)
+    ):
         return None
-    if re.search(r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]", text) or re.search(r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text):
+    if re.search(r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]", text) or re.search(
+        r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text
+    ):
         return None
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or re.search(r"[A-Za-z\d]$", text[: found[0].start()]):
@@ -267,10 +293,19 @@ def is_formula(text: str) -> bool:
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False
     if _MATHS_SIGNS.search(text):
-        return bool(OPERATOR.search(text)) or bool(re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text))
+        return bool(OPERATOR.search(text)) or bool(
+            re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text)
+        )
     return bool(
-        re.fullmatch(r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!", text)
-        or (re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text) and re.search(r"[-+/(]", text) and not re.search(r"[^\W\d_]{3,}", text))
+        re.fullmatch(
+            r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!",
+            text,
+        )
+        or (
+            re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)
+            and re.search(r"[-+/(]", text)
+            and not re.search(r"[^\W\d_]{3,}", text)
+        )
     )
 
 
@@ -348,6 +383,12 @@ def gold_problem(gold: str) -> str | None:
             if depth < 0:
                 break
         environments = len(re.findall(r"\\begin\{", text)), len(re.findall(r"\\end\{", text))
-        if depth or environments[0] != environments[1] or re.search(r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)", text):
+        if (
+            depth
+            or environments[0] != environments[1]
+            or re.search(
+                r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)", text
+            )
+        ):
             return "broken LaTeX"
     return None

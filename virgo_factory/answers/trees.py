@@ -209,7 +209,14 @@ class _Reader:
         if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
             return True
         if self.closed:
-            return self.kind == "command" and self.token in FUNCTIONS | {"frac", "sqrt", "pi", "binom", "lfloor", "lceil"}
+            return self.kind == "command" and self.token in FUNCTIONS | {
+                "frac",
+                "sqrt",
+                "pi",
+                "binom",
+                "lfloor",
+                "lceil",
+            }
         return self.kind in ("number", "command", "letter") and self.token not in ("prime", "rfloor", "rceil")
 
     def power(self) -> tuple:
@@ -233,7 +240,12 @@ class _Reader:
         if self.closed and self.is_sign("-", "+"):
             sign = self.step()
             return self.atom() if sign == "+" else ("*", _MINUS_ONE, self.atom())
-        if self.kind == "number" and (self.closed or self.token.isdigit()) or self.kind == "letter" or self.token in GREEK:
+        if (
+            self.kind == "number"
+            and (self.closed or self.token.isdigit())
+            or self.kind == "letter"
+            or self.token in GREEK
+        ):
             return self.atom()
         raise Unreadable("an exponent without braces")
 
@@ -350,7 +362,9 @@ class _Reader:
                 raise Unreadable("a power of a function, or of its argument")
         else:
             argument, many = self.power(), False
-            while self.kind in ("number", "letter") and not self.closed or self.token in GREEK and self.kind == "command":
+            while (
+                self.kind in ("number", "letter") and not self.closed or self.token in GREEK and self.kind == "command"
+            ):
                 argument, many = ("*", argument, self.power()), True
             if self.is_sign("(", "[", "{", "/", "*") or many and name in ("ln", "log"):
                 raise Unreadable("an argument without brackets")
