@@ -364,7 +364,13 @@ class _Comparison:
         return _verdict(True, "parts", "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
-        return _verdict(False, "parts", "sequence")
+        """Several values against one: the same only where a formula may stand for a set of values."""
+        pair = one.what, other.what
+        formula = next((side.text for side in pair if isinstance(side, Formula)), "")
+        bare = any(isinstance(side, Sequence) and not side.brackets for side in pair)
+        if not formula or bare and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula):
+            return _verdict(False, "parts", "sequence")
+        return self.formulas(one, other)
 
     # Formulas and words
 
@@ -463,13 +469,10 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     **{
         pair: _Comparison.sequence_and_value
         for kind in (Sequence, Intervals)
-        for pair in ((Number, kind), (kind, Number))
+        for other in (Number, Formula)
+        for pair in ((other, kind), (kind, other))
     },
-    **{
-        pair: _Comparison.formulas
-        for kind in (Formula, Number, Sequence, Intervals)
-        for pair in ((Formula, kind), (kind, Formula))
-    },
+    **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Relation, Relation): _Comparison.relations,
     (Words, Words): _Comparison.texts,

@@ -39,6 +39,7 @@ _SPACING = re.compile(
     r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
     r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~"
 )
+_SPACES = re.compile(r"\s+")
 _THIN = re.compile(r"\\!\s*")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
@@ -122,23 +123,27 @@ def tidy(text: str) -> str:
     >>> tidy(r"17\text{ cm}")
     '17 cm'
     """
-    text = characters(text).replace("\r", "\n")
+    text = characters(text)
+    if text.isalnum() and text.isascii():
+        return text
     if "\\\\" in text and "\\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z]{2,})", r"\\", text)  # escaped twice
-    text = _THIN.sub("", text.replace(r"{,}", ","))
-    text = _SPACING.sub(" ", text)
-    text = _FRACTION.sub(r"\\frac", text)
-    text = _DEGREE.sub("°", text)
-    text = _ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text))
-    if "\\" in text:
-        text = _commands(text)
+    if "\\" in text or "~" in text or "^" in text:
+        text = _THIN.sub("", text.replace(r"{,}", ","))
+        text = _SPACING.sub(" ", text)
+        text = _FRACTION.sub(r"\\frac", text)
+        text = _DEGREE.sub("°", text)
+        text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
+    elif "..." in text or "{,}" in text:
+        text = _ELLIPSIS.sub(_repeated, text.replace("{,}", ","))
     if "mod" in text:
         text = _MODULUS.sub(lambda found: f" mod{_inside(found)} ", text)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
-    text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
-    text = unwrap(re.sub(r"\s+", " ", text))
-    if (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
+    if "\\" in text:
+        text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
+    text = unwrap(_SPACES.sub(" ", text))
+    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
         if whole[1] or not re.search(r"[,;](?![^(\[]*[)\]])", inside):  # {1, 2} is a set
             return tidy(inside)
     return text
@@ -183,10 +188,11 @@ def unwrap(text: str) -> str:
     while text != before:
         before = text
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
-        text = _CHECK.sub("", text)
-        if _EXCLAIMED.search(text):
+        if text[-1:] in "k✓✔✅☑":
+            text = _CHECK.sub("", text)
+        if text[-1:] == "!" and _EXCLAIMED.search(text):
             text = text[:-1]
-        for left, right in _WRAPPERS:
+        for left, right in _WRAPPERS if text[:1] in "$\\*`_" else ():
             inner = text[len(left) : -len(right)]
             if (
                 len(text) > len(left) + len(right)
@@ -236,20 +242,20 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = (
-        re.sub(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2", tidy(text))
-        .replace("$", "")
-        .replace("_", " ")
-        .casefold()
-    )
-    text = re.sub(r"(?<!\w)(\w)'(?!\w)", "\\1\u2032", text)
-    text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
-    text = _PAUSE.sub(" ", text)
-    text = re.sub(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})", "", text)
-    return " ".join(text.split())
+    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    if "'" in text:
+        text = _PRIMED.sub("\\1\u2032", text)
+    text = _ASCII_SIGNS.sub(" ", text)
+    if not text.isascii():
+        text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
+    return " ".join(_ARTICLE.sub("", _PAUSE.sub(" ", text)).split())
+
+
+_RAISED_OR_LOWERED = re.compile(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)")
+_PRIMED = re.compile(r"(?<!\w)(\w)'(?!\w)")
+_ASCII_SIGNS = re.compile(r"[\"#$&'()*,:;?@\[\\\]`{}~]+")
+_ARTICLE = re.compile(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})")
 
 
 def _has_meaning(sign: str) -> bool:
-    return (
-        sign in "%+-/.<>=|^!°\u2032" if sign.isascii() or sign in "°\u2032" else unicodedata.category(sign)[0] in "SM"
-    )
+    return sign.isascii() or sign in "°\u2032" or unicodedata.category(sign)[0] in "SM"

@@ -53,6 +53,10 @@ _CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七�
 _CHINESE_NUMERAL = re.compile(
     r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?"
 )
+_MAY_BE = re.compile(
+    rf"[\d\\零〇一二三四五六七八九十百千万亿半两]|\b(?:{'|'.join([*_SMALL, *_PARTS, 'hundred', 'thousand', 'million', 'dozen'])})\b",
+    re.IGNORECASE,
+)
 RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z]+|[A-Za-z]{2,})?"
 """A range such as 11-15, which is no difference."""
 _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
@@ -311,10 +315,10 @@ def read_number(text: str) -> Number | None:
     >>> read_number("2x") is None and read_number("9**9**9") is None
     True
     """
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH or not _MAY_BE.search(text := tidy(text)):
         return None
     try:
-        return _quantity(_ABOUT.sub("", tidy(text)).strip())
+        return _quantity(_ABOUT.sub("", text).strip())
     except (_NotANumber, Unreadable, ArithmeticError, ValueError, RecursionError):
         return None
 
