@@ -417,7 +417,8 @@ class _Comparison:
         """Two formulas of which one cannot be read: the same where their words are."""
         if words(gold) == words(answer) and _OPERATORS.findall(compact(gold)) == _OPERATORS.findall(compact(answer)):
             return _verdict(True, "text", "expression")
-        if variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
+        signs_only = not re.search(r"[^\W_]", gold + answer)
+        if signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
             return _verdict(False, "text", "expression")
         return Verdict(UNVERIFIABLE, "unreadable", "expression")
 

@@ -42,7 +42,7 @@ _SPACING = re.compile(
 _SPACES = re.compile(r"\s+")
 _THIN = re.compile(r"\\!\s*")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_FRACTION = re.compile(r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])")
 _CIRCLE = r"(?:\\circ(?![A-Za-z])|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})"
 _DEGREE = re.compile(
     rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))"
@@ -131,7 +131,7 @@ def tidy(text: str) -> str:
     if "\\" in text or "~" in text or "^" in text:
         text = _THIN.sub("", text.replace(r"{,}", ","))
         text = _SPACING.sub(" ", text)
-        text = _FRACTION.sub(r"\\frac", text)
+        text = _FRACTION.sub(r"\\\1\2", text)
         text = _DEGREE.sub("°", text)
         text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
     elif "..." in text or "{,}" in text:
