@@ -219,16 +219,26 @@ def compact(text: str) -> str:
     True
     """
     text = tidy(text)
-    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{", text)
-    text = re.sub(r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}", text)
-    text = re.sub(r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2", text)
-    text = re.sub(r"(\\[A-Za-z]+)\s+", r"\1", text)
+    if "\\" in text or "{" in text:
+        for pattern, shorter in _SHORT_FORMS:
+            text = pattern.sub(shorter, text)
+    if " " not in text and "." not in text:
+        return text
     text = _KEPT_SPACE.sub("\0", text)
     text = re.sub(r"\s+", "", text).replace("\0", " ")
     return re.sub(r"(?<!\d)\.(\d)", r"0.\1", text)
 
 
+_SHORT_FORMS = tuple(
+    (re.compile(pattern), shorter)
+    for pattern, shorter in (
+        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
+        (r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}"),
+        (r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"),
+        (r"(\\[A-Za-z]+)\s+", r"\1"),
+    )
+)
 _KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
 _SIGN = re.compile(r"[^\w\s]")

@@ -60,6 +60,8 @@ _MAY_BE = re.compile(
 RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z]+|[A-Za-z]{2,})?"
 """A range such as 11-15, which is no difference."""
 _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
+_PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{2}(?<! to)(?<!to))")
+"""A numeral with nothing behind it but a unit or words: most numbers are that."""
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
 _FILLERS = frozenset(
@@ -344,6 +346,9 @@ def _quantity(text: str) -> Number | None:
 
 def _value(text: str) -> tuple[Number, int]:
     """The number at the beginning of a text without its unit, and where it ends."""
+    if plain := _PLAIN.match(text):
+        decimals = len(plain[1] or ".") - 1
+        return Number(Fraction(plain[0]), decimals, decimals > 0, literal=True), plain.end()
     if not text or re.fullmatch(RANGE, text):
         raise _NotANumber
     if not (text[0].isdigit() or text[0] in "-+.\\({|["):

@@ -386,9 +386,11 @@ def _choose(top: tuple, bottom: tuple) -> tuple:
 def numeral(text: str) -> Fraction:
     """Return the value of a numeral with its thousands commas and its power of ten."""
     digits, _, power = text.replace(",", "").lower().partition("e")
-    if power and abs(int(power)) > 400:
+    if not power:
+        return Fraction(digits)
+    if abs(int(power)) > 400:
         raise Unreadable("too large")
-    return Fraction(digits) * Fraction(10) ** int(power or 0)
+    return Fraction(digits) * Fraction(10) ** int(power)
 
 
 def names_of(tree: tuple) -> frozenset[str]:
