@@ -624,7 +624,8 @@ def speed(workers: int) -> None:
                     labels.append(case.label != ((name, case.id) in wrong))
         # Both sides are timed without and with the start of their processes and the import of math-verify.
         warm = [
-            Task(rf"\boxed{{\lfloor x\rfloor+{index}}}", rf"\lceil x\rceil+{index}") for index in range(8 * workers)
+            Task(rf"\boxed{{\sum_{{k=1}}^{{n}} k^2+{index}}}", rf"\sum_{{k=1}}^{{n}} k+{index}")
+            for index in range(8 * workers)
         ]
         used = _children_seconds()
         list(score_many(warm, workers=workers))

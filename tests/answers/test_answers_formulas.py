@@ -67,10 +67,8 @@ def test_equal(gold, answer):
         (r"42", r"44+4b"),
         (r"\lfloor x \rfloor", "x"),
         (r"\lfloor x \rfloor", r"\lceil x \rceil"),
-        (r"|x|", "x"),
         (r"\overline{z}+1", "z+1"),
         ("n!", "n"),
-        ("1+e^{-100x}", "1"),
     ],
 )
 def test_different(gold, answer):
@@ -93,6 +91,8 @@ def test_different(gold, answer):
         (r"\sum_{k=1}^n k", r"\frac{n(n+1)}{2}"),
         (r"\sin x(y+1)", r"\sin(x)(y+1)"),
         ("2E", "2e"),
+        (r"|x|", "x"),
+        ("1+e^{-100x}", "1"),
         (r"18^\circ", "18"),
         ("for x", "x for"),
         ("", "x"),

@@ -66,11 +66,18 @@ class Moment:
 def read_moment(text: str) -> Moment | None:
     """Return the moment that the whole text is, or None.
 
-    >>> read_moment("2:35 P.M.") == read_moment("下午2点35分"), read_moment("March 5th, 2012") == read_moment("2012-3-5")
+    >>> (
+    ...     read_moment("2:35 P.M.") == read_moment("下午2点35分"),
+    ...     read_moment("March 5th, 2012") == read_moment("2012-3-5"),
+    ... )
     (True, True)
     """
     text = tidy(text[:80]) + ("." if text.rstrip().endswith("m.") else "")
-    text = re.sub(r"[零一二三四五六七八九两十]{1,3}(?=[点时月日号分])|(?<=星期|礼拜)[一二三四五六]|(?<=周)[一二三四五六]", _digits, text)
+    text = re.sub(
+        r"[零一二三四五六七八九两十]{1,3}(?=[点时月日号分])|(?<=星期|礼拜)[一二三四五六]|(?<=周)[一二三四五六]",
+        _digits,
+        text,
+    )
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
     if not text or len(text) > 60:
         return None

@@ -10,8 +10,9 @@ from virgo_factory.answers.expressions import TooLarge, closed_value, same_expre
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, divide, multiply, read_number, told
+from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
 from virgo_factory.answers.reading import (
+    OPERATOR,
     Based,
     Formula,
     Range,
@@ -21,11 +22,8 @@ from virgo_factory.answers.reading import (
     Words,
     conditional_value,
     gold_problem,
-    has_operator,
     is_formula,
-    is_wordy,
     read,
-    side_name,
     sides_of,
     value_side,
 )
@@ -47,7 +45,9 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-    if question.kind == "boolean" or (depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")):
+    if question.kind == "boolean" or (
+        depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")
+    ):
         return _boolean(gold, answer, config)
     if question.kind == "text":
         return _text(gold, answer, config)
@@ -65,7 +65,15 @@ def kind_of(gold: str, question: Question) -> str:
     what = read(gold).what
     if isinstance(what, Number):
         return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
-    names = {Moment: "date", Sequence: "sequence", Intervals: "sequence", Range: "sequence", Ratio: "number", Based: "number", Words: "text"}
+    names = {
+        Moment: "date",
+        Sequence: "sequence",
+        Intervals: "sequence",
+        Range: "sequence",
+        Ratio: "number",
+        Based: "number",
+        Words: "text",
+    }
     return names.get(type(what), "expression")
 
 
@@ -120,7 +128,11 @@ def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
 def _spelled(text: str) -> str:
     """Words with single letters that were set apart, and hyphens, in one spelling."""
     text = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)
-    return text.replace(" ", "") if re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text) else text
+    return (
+        text.replace(" ", "")
+        if re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
+        else text
+    )
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -148,13 +160,20 @@ class _Comparison:
             other = read(value, self.question.text)
         if one.name and other.name and one.name.casefold() != other.name.casefold():
             return self.equations(one, other)
-        if not one.name and not other.name and isinstance(other.what, Formula) and len(sides := sides_of(other.text)) > 1:
-            if len(sides_of(one.text)) < 2 and not isinstance(one.what, (Words, Intervals)) and "\\begin" not in other.text:
+        if (
+            not one.name
+            and not other.name
+            and isinstance(other.what, Formula)
+            and len(sides := sides_of(other.text)) > 1
+        ):
+            if (
+                len(sides_of(one.text)) < 2
+                and not isinstance(one.what, (Words, Intervals))
+                and "\\begin" not in other.text
+            ):
                 if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
                     return _verdict(False, "expression", "expression")
                 other = read(sides[-1], self.question.text)
-        if _same_words(one, other):
-            return _verdict(True, "text", kind_of(self.gold, self.question))
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
         return compare(self, one, other)
 
@@ -215,9 +234,13 @@ class _Comparison:
         return _verdict(equal, "value", "date")
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
-        sides = [side.what.parts if isinstance(side.what, Ratio) else (side.what.value, Fraction(1)) for side in (one, other)]
+        sides = [
+            side.what.parts if isinstance(side.what, Ratio) else (side.what.value, Fraction(1))
+            for side in (one, other)
+        ]
         equal = len(sides[0]) == len(sides[1]) and all(
-            _equal(multiply(left, sides[1][0]), multiply(right, sides[0][0])) for left, right in zip(*sides, strict=True)
+            _equal(multiply(left, sides[1][0]), multiply(right, sides[0][0]))
+            for left, right in zip(*sides, strict=True)
         )
         return _verdict(equal, "value", "number")
 
@@ -248,7 +271,11 @@ class _Comparison:
             if not all(piece.is_interval for piece in pieces):
                 return _verdict(False, "parts", "sequence")
             sides.append(list(pieces))
-        names = {re.sub(r"[_{}\s]", "", side.what.name) for side in (one, other) if isinstance(side.what, Intervals) and side.what.name}
+        names = {
+            re.sub(r"[_{}\s]", "", side.what.name)
+            for side in (one, other)
+            if isinstance(side.what, Intervals) and side.what.name
+        }
         if len(names | {side.name for side in (one, other) if side.name and not isinstance(side.what, Intervals)}) > 1:
             return _verdict(False, "parts", "sequence")
         return self.matched(len(sides[0]), sides[1], lambda index, piece: self.same_interval(sides[0][index], piece))
@@ -256,16 +283,23 @@ class _Comparison:
     def same_interval(self, one: Sequence, other: Sequence) -> bool | None:
         results = [self.inner(left, right).correct for left, right in zip(one.parts, other.parts, strict=True)]
         open_ends = ["\\infty" in compact(part) for part in one.parts]
-        closed = all(left == right or free for left, right, free in zip(one.brackets, other.brackets, open_ends, strict=True))
+        closed = all(
+            left == right or free for left, right, free in zip(one.brackets, other.brackets, open_ends, strict=True)
+        )
         return False if not closed or False in results else None if None in results else True
 
     def sequences(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         left, right = [_expanded(side) for side in (gold, answer)]
+        if {gold.brackets, answer.brackets} == {"<", ">"}:
+            right, answer = right[::-1], gold
         pair = {gold.brackets, answer.brackets}
         if "matrix" in pair and len(pair) == 2:
             matrix, other_side = (gold, answer) if gold.brackets == "matrix" else (answer, gold)
-            if other_side.brackets not in ("()", "[]") or 1 not in (matrix.columns, len(matrix.parts) // matrix.columns):
+            if other_side.brackets not in ("()", "[]") or 1 not in (
+                matrix.columns,
+                len(matrix.parts) // matrix.columns,
+            ):
                 return _verdict(False, "parts", "sequence")
         elif gold.columns != answer.columns or len(pair - {""}) == 2 and not _alike_brackets(pair, len(left)):
             return _verdict(False, "parts", "sequence")
@@ -275,8 +309,14 @@ class _Comparison:
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
             return _verdict(False, "parts", "sequence")
         named = [_distinct_names(parts) for parts in (left, right)]
-        in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant"}) and pair & {"{}"} == set()
-        in_order = in_order or any(named) and not all(named) or pair & {"{}"} == set() and _is_ordered(self.question, self.config)
+        in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant", "<", ">"}) and pair & {"{}"} == set()
+        in_order = (
+            in_order
+            or any(named)
+            and not all(named)
+            or pair & {"{}"} == set()
+            and _is_ordered(self.question, self.config, left)
+        )
         if all(named):
             in_order = False
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
@@ -285,9 +325,9 @@ class _Comparison:
             inner = self.question
             if tolerances is not None:
                 inner = replace(inner, tolerance=tolerances[index] if index < len(tolerances) else None)
-            if "=" in left[index] and "=" in second and value_side(left[index]) and value_side(second):
-                if side_name(left[index]) != side_name(second):
-                    return False
+            names = [side[0] for text in (left[index], second) if (side := value_side(text))]
+            if len(set(filter(None, names))) == 2:
+                return False
             return self.inner(left[index], second, inner).correct
 
         if not in_order:
@@ -297,7 +337,11 @@ class _Comparison:
             results.append(alike(index, second))
             if results[-1] is False:
                 return _verdict(False, "parts", "sequence")
-        return Verdict(UNVERIFIABLE, self.undecided, "sequence") if None in results else _verdict(True, "parts", "sequence")
+        return (
+            Verdict(UNVERIFIABLE, self.undecided, "sequence")
+            if None in results
+            else _verdict(True, "parts", "sequence")
+        )
 
     def matched(self, count: int, others: list, alike: Callable) -> Verdict:
         """The verdict on parts in any order."""
@@ -312,11 +356,21 @@ class _Comparison:
                     break
                 undecided |= result is None
             else:
-                return Verdict(UNVERIFIABLE, self.undecided, "sequence") if undecided else _verdict(False, "parts", "sequence")
+                return (
+                    Verdict(UNVERIFIABLE, self.undecided, "sequence")
+                    if undecided
+                    else _verdict(False, "parts", "sequence")
+                )
         return _verdict(True, "parts", "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
-        return _verdict(False, "parts", "sequence")
+        """Several values against one: the same only where a formula may stand for a set of values."""
+        pair = one.what, other.what
+        formula = next((side.text for side in pair if isinstance(side, Formula)), "")
+        bare = any(isinstance(side, Sequence) and not side.brackets for side in pair)
+        if not formula or bare and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula):
+            return _verdict(False, "parts", "sequence")
+        return self.formulas(one, other)
 
     # Formulas and words
 
@@ -336,10 +390,14 @@ class _Comparison:
         if compact(gold) == compact(answer):
             return _verdict(True, "text", "expression")
         known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
-        if len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not re.search(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])", answer):
+        if len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not re.search(
+            r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])", answer
+        ):
             return _verdict(False, "expression", "expression")
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
-        if not bound and (variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))):
+        if not bound and (
+            variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))
+        ):
             return _verdict(False, "expression", "expression")
         if _is_shuffled(gold, answer):
             return _verdict(False, "expression", "expression")
@@ -357,9 +415,10 @@ class _Comparison:
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
         """Two formulas of which one cannot be read: the same where their words are."""
-        if words(gold) == words(answer):
+        if words(gold) == words(answer) and _OPERATORS.findall(compact(gold)) == _OPERATORS.findall(compact(answer)):
             return _verdict(True, "text", "expression")
-        if variables(gold) != variables(answer):
+        signs_only = not re.search(r"[^\W_]", gold + answer)
+        if signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
             return _verdict(False, "text", "expression")
         return Verdict(UNVERIFIABLE, "unreadable", "expression")
 
@@ -370,13 +429,16 @@ class _Comparison:
             ways.append((answer.right, turned, answer.left))
         equal = any(
             sign == gold.sign
-            and all(compact(own) == compact(side) or own and side and self.inner(own, side).correct for own, side in ((gold.left, left), (gold.right, right)))
+            and all(
+                compact(own) == compact(side) or own and side and self.inner(own, side).correct
+                for own, side in ((gold.left, left), (gold.right, right))
+            )
             for left, sign, right in ways
         )
         return _verdict(equal, "expression", "expression")
 
     def texts(self, one: Reading, other: Reading) -> Verdict:
-        return _text(one.text, other.text, self.config)
+        return _text(one.what.text, other.what.text, self.config)
 
     def letters_and_formula(self, one: Reading, other: Reading) -> Verdict:
         """Up to three letters may be a product where the other side is a formula."""
@@ -389,7 +451,11 @@ class _Comparison:
         """Two kinds that are never the same: only their words may be."""
         if isinstance(one.what, Words) or isinstance(other.what, Words):
             return _text(one.text, other.text, self.config)
-        return _verdict(False, "parts" if isinstance(one.what, (Sequence, Intervals)) else "value", kind_of(self.gold, self.question))
+        return _verdict(
+            False,
+            "parts" if isinstance(one.what, (Sequence, Intervals)) else "value",
+            kind_of(self.gold, self.question),
+        )
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -397,23 +463,22 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     (Number, Moment): _Comparison.number_and_moment,
     (Moment, Moment): _Comparison.moments,
     (Range, Range): _Comparison.ranges,
-    **{pair: _Comparison.ratios for pair in ((Ratio, Ratio), (Ratio, Number), (Number, Ratio))},
+    **dict.fromkeys(((Ratio, Ratio), (Ratio, Number), (Number, Ratio)), _Comparison.ratios),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
-    **{pair: _Comparison.intervals for pair in ((Intervals, Intervals), (Intervals, Sequence), (Sequence, Intervals))},
+    **dict.fromkeys(((Intervals, Intervals), (Intervals, Sequence), (Sequence, Intervals)), _Comparison.intervals),
     (Sequence, Sequence): _Comparison.sequences,
-    **{pair: _Comparison.sequence_and_value for kind in (Sequence, Intervals) for pair in ((Number, kind), (kind, Number))},
-    **{pair: _Comparison.formulas for kind in (Formula, Number, Sequence, Intervals) for pair in ((Formula, kind), (kind, Formula))},
-    **{pair: _Comparison.letters_and_formula for pair in ((Words, Formula), (Formula, Words))},
+    **{
+        pair: _Comparison.sequence_and_value
+        for kind in (Sequence, Intervals)
+        for other in (Number, Formula)
+        for pair in ((other, kind), (kind, other))
+    },
+    **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
+    **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Relation, Relation): _Comparison.relations,
     (Words, Words): _Comparison.texts,
 }
 """(kind of the gold, kind of the answer) -> how they are compared; any other two kinds are not the same."""
-
-
-def _same_words(one: Reading, other: Reading) -> bool:
-    if isinstance(one.what, Number) or isinstance(other.what, Number):
-        return False
-    return is_wordy(one.text) and words(one.text) == words(other.text) and bool(words(one.text))
 
 
 def _plain(reading: Reading) -> str:
@@ -427,6 +492,8 @@ def _plain(reading: Reading) -> str:
 
 def _same_things(gold: Number, answer: Number, question: str) -> bool:
     """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun."""
+    if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
+        return True
     asked_marks, asked = told(question[-2_000:])
     for mark in gold.marks ^ answer.marks:
         opposed = [other for other in (gold.marks if mark in answer.marks else answer.marks) if other[0] == mark[0]]
@@ -437,8 +504,11 @@ def _same_things(gold: Number, answer: Number, question: str) -> bool:
         if counted and "said in a sentence" not in (gold.words | answer.words):
             return False
     one, other = (side.words - {"said in a sentence"} for side in (gold, answer))
-    return _covered(one, other | asked) and bool(not one or one & other or _covered(one, other)) or _covered(other, one | asked) and bool(
-        not other or one & other or _covered(other, one)
+    return (
+        _covered(one, other | asked)
+        and bool(not one or one & other or _covered(one, other))
+        or _covered(other, one | asked)
+        and bool(not other or one & other or _covered(other, one))
     )
 
 
@@ -494,7 +564,9 @@ def _rounded(value, decimals: int) -> Fraction:
 
 # --- several values ------------------------------------------------------------------------------------------------
 
-_ANY_ORDER = re.compile(r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE)
+_ANY_ORDER = re.compile(
+    r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
+)
 _ORDER = re.compile(
     r"\brespectively\b|\bin (?:that|this|the following|the same|the given|increasing|decreasing|ascending|descending|alphabetical|chronological|reverse|numerical|what|which|the correct"
     r"|the right|size|rank) order\b|\bin order(?! to\b| that\b| for\b)|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
@@ -510,12 +582,13 @@ _SET = re.compile(
 )
 
 
-def _is_ordered(question: Question, config: GradingConfig) -> bool:
+def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:
     """Whether the parts of a bare list stand in an order that counts."""
     text = question.text[-3_000:]
     if config.ordered_lists or not text.strip() or _ANY_ORDER.search(text):
         return config.ordered_lists
-    return bool(_ORDER.search(text)) or not (question.several or _SET.search(text))
+    letters = all(re.fullmatch(r"\(?[A-Za-z]\)?", part) for part in parts)  # of options
+    return bool(_ORDER.search(text)) or not (letters or question.several or _SET.search(text))
 
 
 def _alike_brackets(pair: set[str], count: int) -> bool:
@@ -525,7 +598,7 @@ def _alike_brackets(pair: set[str], count: int) -> bool:
 
 def _distinct_names(parts: list[str]) -> bool:
     """Whether every part is an assignment, each to a name of its own."""
-    names = [side_name(part) for part in parts if "=" in part and value_side(part)]
+    names = [side[0] for part in parts if (side := value_side(part)) and side[0]]
     return len(names) == len(parts) == len(set(names)) > 1
 
 
@@ -541,13 +614,14 @@ def _expanded(sequence: Sequence) -> list[str]:
 
 
 _TURNED = {f"\\{one}": f"\\{other}" for pair in ("subset supset", "subseteq supseteq", "Rightarrow Leftarrow", "to leftarrow") for one, other in
-           (pair.split(), pair.split()[::-1])} | {f"\\{sign}": f"\\{sign}" for sign in "parallel perp cong sim equiv ne land lor Leftrightarrow leftrightarrow".split()}  # fmt: skip
+           (pair.split(), pair.split()[::-1])} | {f"\\{sign}": f"\\{sign}" for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split()}  # fmt: skip
 """Signs of relations, and those that say the same with the sides exchanged."""
 
 # --- formulas ------------------------------------------------------------------------------------------------------
 
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
+_OPERATORS = re.compile(r"[-+*/^=<>|!()]")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
 
@@ -559,16 +633,28 @@ def variables(text: str) -> frozenset[str]:
     (['k', 'l', 'x'], ['omega', 't'])
     """
     found = set()
-    for command, letter in _VARIABLE.findall(re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text))):
+    for command, letter in _VARIABLE.findall(
+        _PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))
+    ):
         if letter or command in GREEK:
             found.add((letter or command).lower())
     return frozenset(found - _CONSTANTS)
 
 
-def _is_shuffled(gold: str, answer: str) -> bool:
+_ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")
+_PLAIN_FUNCTION = re.compile(
+    r"(?<![A-Za-z\\])(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp|sqrt|lim|max|min|gcd|lcm|mod)(?![A-Za-z])"
+)
+
+
+def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:
     """Whether both sides hold the same letters and digits in another order, and neither has an operator."""
     signs = [re.findall(r"\\[A-Za-z]+|[A-Za-z0-9]", tidy(text)) for text in (gold, answer)]
-    return sorted(signs[0]) == sorted(signs[1]) and signs[0] != signs[1] and not has_operator(gold) and not has_operator(answer)
+    return (
+        sorted(signs[0]) == sorted(signs[1])
+        and signs[0] != signs[1]
+        and not operators.search(tidy(gold) + " " + tidy(answer))
+    )
 
 
 def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:

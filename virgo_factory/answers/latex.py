@@ -39,11 +39,13 @@ _SPACING = re.compile(
     r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
     r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~"
 )
+_SPACES = re.compile(r"\s+")
 _THIN = re.compile(r"\\!\s*")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_FRACTION = re.compile(r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])")
+_CIRCLE = r"(?:\\circ(?![A-Za-z])|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})"
 _DEGREE = re.compile(
-    r"\^\s*(?:\{\s*)?(?:\\circ|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})(?![A-Za-z])\s*\}?|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{o\}|o(?![A-Za-z]))"
+    rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))"
 )
 _WORDS = re.compile(
     r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
@@ -54,13 +56,20 @@ _SWITCH = re.compile(
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|rm|bf|it|sf|tt|sl|sc|em|bfseries|itshape|rmfamily|sffamily|ttfamily"
     r"|boldmath|scriptstyle|scriptscriptstyle|boldsymbol|mathbf|mathrm|bm)(?![A-Za-z])"
 )
+_GROUP = re.compile(rf"\{{\s*(?:{_SWITCH.pattern}|{_COLOUR.pattern})\s*((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
 _MODULUS = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
-_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{([^,;]*)\}", re.DOTALL)
+_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
+_BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
-_ARROW = re.compile(r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))")
-_NOTATION = re.compile(r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?")
+_ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
+_ARROW = re.compile(
+    r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))"
+)
+_NOTATION = re.compile(
+    r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?"
+)
 """A bar over two points is a segment, a hat over i, j, k a unit vector; other bars and hats are part of the value."""
 _BAR = re.compile(r"\\bar(?![A-Za-z])\s*(?:\{([^{}]*)\}|([A-Za-z]))|\\overline\s+([A-Za-z])")
 _SIGNS = (
@@ -115,28 +124,38 @@ def tidy(text: str) -> str:
     >>> tidy(r"17\text{ cm}")
     '17 cm'
     """
-    text = characters(text).replace("\r", "\n")
-    text = _THIN.sub("", text.replace(r"{,}", ","))
-    text = _SPACING.sub(" ", text)
-    text = _FRACTION.sub(r"\\frac", text)
-    text = _DEGREE.sub("°", text)
-    text = _REPEATING.sub(_repeated, text)
-    if "\\" in text:
-        text = _commands(text)
+    text = characters(text)
+    if text.isalnum() and text.isascii():
+        return text
+    if "\\\\" in text and "\\begin" not in text:
+        text = re.sub(r"\\\\(?=[A-Za-z]{2,})", r"\\", text)  # escaped twice
+    if "\\" in text or "~" in text or "^" in text:
+        text = _THIN.sub("", text.replace(r"{,}", ","))
+        text = _SPACING.sub(" ", text)
+        text = _FRACTION.sub(r"\\\1\2", text)
+        text = _DEGREE.sub("°", text)
+        text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
+    elif "..." in text or "{,}" in text:
+        text = _ELLIPSIS.sub(_repeated, text.replace("{,}", ","))
     if "mod" in text:
         text = _MODULUS.sub(lambda found: f" mod{_inside(found)} ", text)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
-    text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
-    text = unwrap(re.sub(r"\s+", " ", text))
-    if (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
-        return tidy(inside)
+    if "\\" in text:
+        text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
+    text = unwrap(_SPACES.sub(" ", text))
+    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
+        flat = inside
+        for _ in range(6):
+            flat = _BRACKETED.sub("", flat)
+        if whole[1] or not re.search("[,;]", flat):  # {1, 2} is a set
+            return tidy(inside)
     return text
 
 
 def _commands(text: str) -> str:
     """The text without commands that only say how it looks."""
-    text = _COLOUR.sub(" ", text)
+    text = _COLOUR.sub(" ", _GROUP.sub(_inside, text))
     for _ in range(4):
         shorter = _ARROW.sub(_inside, _WORDS.sub(r" \1 ", text))
         if shorter == text:
@@ -173,10 +192,11 @@ def unwrap(text: str) -> str:
     while text != before:
         before = text
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
-        text = _CHECK.sub("", text)
-        if _EXCLAIMED.search(text):
+        if text[-1:] in "k✓✔✅☑":
+            text = _CHECK.sub("", text)
+        if text[-1:] == "!" and _EXCLAIMED.search(text):
             text = text[:-1]
-        for left, right in _WRAPPERS:
+        for left, right in _WRAPPERS if text[:1] in "$\\*`_" else ():
             inner = text[len(left) : -len(right)]
             if (
                 len(text) > len(left) + len(right)
@@ -203,16 +223,26 @@ def compact(text: str) -> str:
     True
     """
     text = tidy(text)
-    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{", text)
-    text = re.sub(r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}", text)
-    text = re.sub(r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2", text)
-    text = re.sub(r"(\\[A-Za-z]+)\s+", r"\1", text)
+    if "\\" in text or "{" in text:
+        for pattern, shorter in _SHORT_FORMS:
+            text = pattern.sub(shorter, text)
+    if " " not in text and "." not in text:
+        return text
     text = _KEPT_SPACE.sub("\0", text)
     text = re.sub(r"\s+", "", text).replace("\0", " ")
     return re.sub(r"(?<!\d)\.(\d)", r"0.\1", text)
 
 
+_SHORT_FORMS = tuple(
+    (re.compile(pattern), shorter)
+    for pattern, shorter in (
+        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
+        (r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}"),
+        (r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"),
+        (r"(\\[A-Za-z]+)\s+", r"\1"),
+    )
+)
 _KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
 _SIGN = re.compile(r"[^\w\s]")
@@ -226,13 +256,20 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = re.sub(r"_\{?(\d+)\}?", r"\1", tidy(text)).replace("$", "").replace("_", " ").casefold()
-    text = re.sub(r"(?<!\w)(\w)'(?!\w)", "\\1\u2032", text)
-    text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
-    text = _PAUSE.sub(" ", text)
-    text = re.sub(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})", "", text)
-    return " ".join(text.split())
+    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    if "'" in text:
+        text = _PRIMED.sub("\\1\u2032", text)
+    text = _ASCII_SIGNS.sub(" ", text)
+    if not text.isascii():
+        text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
+    return " ".join(_ARTICLE.sub("", _PAUSE.sub(" ", text)).split())
+
+
+_RAISED_OR_LOWERED = re.compile(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)")
+_PRIMED = re.compile(r"(?<!\w)(\w)'(?!\w)")
+_ASCII_SIGNS = re.compile(r"[\"#$&'()*,:;?@\[\\\]`{}~]+")
+_ARTICLE = re.compile(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})")
 
 
 def _has_meaning(sign: str) -> bool:
-    return sign in "%+-/.<>=|^!°\u2032" if sign.isascii() or sign in "°\u2032" else unicodedata.category(sign)[0] in "SM"
+    return sign.isascii() or sign in "°\u2032" or unicodedata.category(sign)[0] in "SM"

@@ -37,7 +37,8 @@ _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
            "万亿": 10**12, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "千": 10**3, "百": 10**2, "打": 12}  # fmt: skip
 _SCALE = re.compile(
-    r"(?:(hundred|thousand|million|billion|trillion|mn|bn|dozen)s?\b\.?|(万亿|百万|千万|万|亿|千(?!克|米|瓦|卡|伏|赫|帕|焦|欧|牛|字)|百(?!分)|打))\s*", re.IGNORECASE
+    r"(?:(hundred|thousand|million|billion|trillion|mn|bn|dozen)s?\b\.?|(万亿|百万|千万|万|亿|千(?!克|米|瓦|卡|伏|赫|帕|焦|欧|牛|字)|百(?!分)|打))\s*",
+    re.IGNORECASE,
 )
 _SMALL = {
     word: value
@@ -49,13 +50,23 @@ _SMALL = {
 _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
 _CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-_CHINESE_NUMERAL = re.compile(r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?")
+_CHINESE_NUMERAL = re.compile(
+    r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?"
+)
+_MAY_BE = re.compile(
+    rf"[\d\\零〇一二三四五六七八九十百千万亿半两]|\b(?:{'|'.join([*_SMALL, *_PARTS, 'hundred', 'thousand', 'million', 'dozen'])})\b",
+    re.IGNORECASE,
+)
 RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z]+|[A-Za-z]{2,})?"
 """A range such as 11-15, which is no difference."""
 _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
+_PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{2}(?<! to)(?<!to))")
+"""A numeral with nothing behind it but a unit or words: most numbers are that."""
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
-_FILLERS = frozenset("the a an of in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split())
+_FILLERS = frozenset(
+    "the a an of in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
+)
 _ONE_LETTER = frozenset("mgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
 
 _OPPOSITES = (
@@ -68,7 +79,12 @@ _OPPOSITES = (
     ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit deeper warmer farther 多 大 高 长 重 快 增加 盈利",
      "younger shorter fewer less lighter slower lower smaller decrease loss shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
 )  # fmt: skip
-MARKS = {word: (group[0], meaning) for group in _OPPOSITES for meaning, words in enumerate(group[1:]) for word in words.split()}
+MARKS = {
+    word: (group[0], meaning)
+    for group in _OPPOSITES
+    for meaning, words in enumerate(group[1:])
+    for word in words.split()
+}
 """Words that are part of a value: word -> (what it tells, which way)."""
 _ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
 FIRM = frozenset(("compass", "turn", "era", "half", "level"))
@@ -244,7 +260,9 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
             current *= 100
         elif word in _SCALES and seen:
             total, current = total + current * _SCALES[word], 0
-        elif word in ("a", "an") and re.match(r"\s+(?:half|quarter|third|dozen|hundred|thousand|million)\b", text[found.end() :]):
+        elif word in ("a", "an") and re.match(
+            r"\s+(?:half|quarter|third|dozen|hundred|thousand|million)\b", text[found.end() :]
+        ):
             current += 0 if seen else 1
         elif word == "and" and seen and re.match(r"\s+(?:an?\s+)?[A-Za-z]+", text[found.end() :]):
             following = re.match(r"\s+(?:an?\s+)?([A-Za-z]+)", text[found.end() :])[1].lower()
@@ -266,7 +284,7 @@ def _from_chinese(text: str) -> Fraction | None:
         values = _from_chinese(top), _from_chinese(bottom)
         return values[0] / values[1] if None not in values and values[1] else None
     whole, _, decimals = text.partition("点")
-    if text == "半":
+    if text in ("半", "一半"):
         return Fraction(1, 2)
     total, section, digit = 0, 0, 0
     scale_seen = False
@@ -299,10 +317,10 @@ def read_number(text: str) -> Number | None:
     >>> read_number("2x") is None and read_number("9**9**9") is None
     True
     """
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH or not _MAY_BE.search(text := tidy(text)):
         return None
     try:
-        return _quantity(_ABOUT.sub("", tidy(text)).strip())
+        return _quantity(_ABOUT.sub("", text).strip())
     except (_NotANumber, Unreadable, ArithmeticError, ValueError, RecursionError):
         return None
 
@@ -328,6 +346,9 @@ def _quantity(text: str) -> Number | None:
 
 def _value(text: str) -> tuple[Number, int]:
     """The number at the beginning of a text without its unit, and where it ends."""
+    if plain := _PLAIN.match(text):
+        decimals = len(plain[1] or ".") - 1
+        return Number(Fraction(plain[0]), decimals, decimals > 0, literal=True), plain.end()
     if not text or re.fullmatch(RANGE, text):
         raise _NotANumber
     if not (text[0].isdigit() or text[0] in "-+.\\({|["):
@@ -335,7 +356,9 @@ def _value(text: str) -> tuple[Number, int]:
             return Number(found[0], decimals=0, literal=found[0].denominator == 1), found[1]
         if (spelled := _CHINESE_NUMERAL.match(text)) and (value := _from_chinese(spelled[0])) is not None:
             percent = text.startswith("百分之")
-            return Number(value * 100 if percent else value, decimals=0, literal=value.denominator == 1, percent=percent), spelled.end()
+            return Number(
+                value * 100 if percent else value, decimals=0, literal=value.denominator == 1, percent=percent
+            ), spelled.end()
         raise _NotANumber
     if spaced := re.match(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?![\d/])", text):
         return replace(_value(spaced[0].replace(" ", ""))[0]), spaced.end()
@@ -361,7 +384,9 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     rest = rest.strip(" .;,")
     while scale := _SCALE.match(rest):
         scaled = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
-        number = replace(number, value=scaled, decimals=None, approximate=number.approximate or not scale[2] and scaled > 99)
+        number = replace(
+            number, value=scaled, decimals=None, approximate=number.approximate or not scale[2] and scaled > 99
+        )
         rest, glued = rest[scale.end() :].lstrip(), False
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
@@ -372,7 +397,12 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         return number
     if rest.startswith("\\"):
         rest = re.sub(r"\\(?:mu)\s*", "µ", re.sub(r"\\(?:Omega|ohm)(?![A-Za-z])", "Ω", rest)).replace(r"\AA", "Å")
-    rest = re.sub(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", lambda found: "°" + found[1][0].upper(), rest.replace("\u03bc", "µ"), flags=re.IGNORECASE)
+    rest = re.sub(
+        r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))",
+        lambda found: "°" + found[1][0].upper(),
+        rest.replace("\u03bc", "µ"),
+        flags=re.IGNORECASE,
+    )
     units, end = read_unit(rest)
     lone = rest[:end].strip()
     if len(lone) == 1 and lone.isascii() and (lone not in _ONE_LETTER or glued and rest[end : end + 1].isalpha()):
@@ -382,7 +412,9 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     if units:
         number = replace(number, unit=lone, units=units)
         rest = rest[end:].strip()
-        if (more := re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)) and (second := _compound(number, rest[more.end() :])):
+        if (more := re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)) and (
+            second := _compound(number, rest[more.end() :])
+        ):
             return second
         return _with_words(number, rest)
     if glued and re.match(r"[A-Za-z]{1,2}(?![A-Za-z])", rest):
@@ -418,10 +450,23 @@ def _with_words(number: Number, rest: str) -> Number | None:
     rest = rest.strip(" .;,()")
     if not rest:
         return number
+    counted, _, over = rest.partition("/")
+    if over and read_unit(over.strip())[1] == len(over.strip()) and (found := _with_words(number, counted)):
+        return replace(
+            found, unit=f"{found.unit}/{over.strip()}", words=found.words | {"per " + re.sub(r"\s", "", over)}
+        )
     if len(rest) > 60 or re.search(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)", rest):
         return None
-    found = re.findall(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]", re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))
-    if not found or len(found) > 8 or found[0].lower() in _STOP_WORDS or any(word.lower() in ("and", "or", "not") for word in found):
+    found = re.findall(
+        r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]",
+        re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE),
+    )
+    if (
+        not found
+        or len(found) > 8
+        or found[0].lower() in _STOP_WORDS
+        or any(word.lower() in ("and", "or", "not") for word in found)
+    ):
         return None
     marks, words = told(" ".join(found))
     per = "per " if re.search(r"\b(?:per|each|every)\b", rest) else ""
@@ -439,7 +484,14 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
             marks.add(MARKS[plain])
         elif "\u4e00" <= word[0] <= "\u9fff":
             name = word.lstrip("个的了")
-            ending = next((end for end in sorted(MARKS, key=len, reverse=True) if name.endswith(end) and len(name) > len(end) <= 3 and end[0] > "\u4dff"), "")
+            ending = next(
+                (
+                    end
+                    for end in sorted(MARKS, key=len, reverse=True)
+                    if name.endswith(end) and len(name) > len(end) <= 3 and end[0] > "\u4dff"
+                ),
+                "",
+            )
             if ending:
                 marks.add(MARKS[ending])
             words |= {name.removesuffix(ending)} - {""}
@@ -462,4 +514,3 @@ def conversions(gold: Number, answer: Number) -> list[tuple[Fraction, Fraction]]
         if one.dimensions == other.dimensions
     ]
     return found or None
-

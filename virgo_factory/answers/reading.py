@@ -14,7 +14,7 @@ import mpmath
 from virgo_factory.answers.dates import Moment, read_moment
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.numbers import MP, RANGE, Number, read_number, told
-from virgo_factory.answers.sequences import Intervals, Sequence, read_bound, read_intervals, read_sequence
+from virgo_factory.answers.sequences import Intervals, Sequence, read_bound, read_chain, read_intervals, read_sequence
 from virgo_factory.answers.trees import FUNCTIONS, GREEK
 
 
@@ -85,12 +85,14 @@ class Reading:
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
-    r"(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
-_LABEL = re.compile(r"[A-Za-z][A-Za-z ]{2,30}:\s+(?=\S)")
-_NAME = re.compile(r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]*[A-Za-z\u4e00-\u9fff][A-Za-z\\_{}()|:0-9 ,'/∠△$.\u4e00-\u9fff]*")
+_LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
+_NAME = re.compile(
+    r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]*[A-Za-z\u4e00-\u9fff][A-Za-z\\_{}()|:0-9 ,'/∠△$.\u4e00-\u9fff]*"
+)
 _CONDITION = re.compile(
     r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
 )
@@ -98,20 +100,37 @@ _CONDITION = re.compile(
 _BASE = re.compile(r"\(?([0-9A-Za-z]+)\)?_\{?(\d{1,2})\}?")
 _PREFIXED = re.compile(r"0([xXbBoO])_?([0-9A-Fa-f]+)")
 _MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
-_OPERATOR = re.compile(
+OPERATOR = re.compile(
     r"[-+*/^=<>|!(\[]|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
     r"|overline|lfloor|lceil|begin|neg|land|lor|sim|cong|hat|dot|ddot|tilde|partial|nabla|" + "|".join(FUNCTIONS) + r")(?![A-Za-z])"
 )  # fmt: skip
+"""Operators and known functions, without which letters are no factors."""
 _NOTHING = frozenset(
-    ("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "emptyset", "", "无解", "空集", "没有", "no such")
+    (
+        "no solution",
+        "no solutions",
+        "no real solution",
+        "no real solutions",
+        "none",
+        "empty set",
+        "emptyset",
+        "",
+        "无解",
+        "空集",
+        "没有",
+        "no such",
+    )
 )
 _ONE_NUMERAL = re.compile(
-    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?", re.IGNORECASE
+    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?",
+    re.IGNORECASE,
 )
 _RELATIONS = re.compile(
-    r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong|sim|equiv|ne|land|lor|uparrow|downarrow"
+    r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong|sim|equiv|ne|land|lor|uparrow|downarrow|cup|cap|setminus"
     r"|neg)(?![A-Za-z])"
 )
+_CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
+"""An ion: Fe^{3+}."""
 _BARE = re.compile(r"[-+]?\\infty")
 
 
@@ -143,9 +162,6 @@ def unwrapped(text: str) -> str:
     lead = _LEAD.match(text)
     text = text[lead.end() :].strip() or text
     text = re.sub(r"^(?:\\therefore|\\because|\\implies|\\Rightarrow)\s*(?=\S)", "", text)
-    label = _LABEL.match(text)
-    if label and read_number(text[label.end() :]) is not None:
-        text = text[label.end() :]
     return text.lstrip(" ,;").rstrip(" .,;") or text
 
 
@@ -158,7 +174,9 @@ def _what(text: str, question: str) -> Kind:
     if spread := re.fullmatch(rf"(?:from |between )?(?:{RANGE}|(\d+(?:\.\d+)?) and (\d+(?:\.\d+)?)(?<!^))", text):
         if spread[1] or text.startswith("between"):
             ends = (spread[1], spread[2]) if spread[1] else (spread[3], spread[4])
-            return Range((Fraction(ends[0]), Fraction(ends[1])), re.sub(r"[\d.\s-]|to|from|between|and|至|到", "", text).lower())
+            return Range(
+                (Fraction(ends[0]), Fraction(ends[1])), re.sub(r"[\d.\s-]|to|from|between|and|至|到", "", text).lower()
+            )
     if re.search(r"\d[:点时月日号年]|[a-z]|^\d{4}[-/.]\d", text, re.IGNORECASE) or "周" in text or "星期" in text:
         if moment := read_moment(text):
             return moment
@@ -171,7 +189,7 @@ def _what(text: str, question: str) -> Kind:
         return number
     if ":" in text and (ratio := _ratio(text)):
         return ratio
-    if found := read_intervals(text) or (read_sequence(text) if len(text) > 1 else None):
+    if found := read_intervals(text) or read_chain(text) or (read_sequence(text) if len(text) > 1 else None):
         if isinstance(found, Sequence) and len(found.parts) == 1 and found.brackets in ("", "{}"):
             return _what(found.parts[0], question)
         if not (isinstance(found, Sequence) and not found.brackets and _is_prose(text)):
@@ -191,7 +209,9 @@ def _based(plain: str) -> Based | None:
     if found := _PREFIXED.fullmatch(plain):
         base = {"x": 16, "b": 2, "o": 8}[found[1].lower()]
         digits = found[2]
-    elif (found := _BASE.fullmatch(plain)) and (found[1][0].isdigit() or found[2] == "16") and 2 <= int(found[2]) <= 36:
+    elif (
+        (found := _BASE.fullmatch(plain)) and (found[1][0].isdigit() or found[2] == "16") and 2 <= int(found[2]) <= 36
+    ):
         base, digits = int(found[2]), found[1]
     else:
         return None
@@ -211,9 +231,15 @@ def _ratio(text: str) -> Ratio | None:
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if len(text) > 300 or _MATHS_SIGNS.search(text) or not re.search(r"[A-Za-z]{2,}\s|\s[A-Za-z]{2,}|[\u4e00-\u9fff]", text):
+    if (
+        len(text) > 300
+        or _MATHS_SIGNS.search(text)
+        or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text)
+    ):
         return None
-    if re.search(r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text):
+    if re.search(r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]", text) or re.search(
+        r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text
+    ):
         return None
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or re.search(r"[A-Za-z\d]$", text[: found[0].start()]):
@@ -257,23 +283,29 @@ def _is_prose(text: str) -> bool:
     return not re.search(r"\d", text) and len(text.split()) > 8
 
 
-def has_operator(text: str) -> bool:
-    """Return whether a text has an operator or a known function, without which its letters are no factors."""
-    return bool(_OPERATOR.search(tidy(text)))
-
-
 def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
     text = tidy(text)
     if not text or len(text) > 4_000:
         return False
+    if _CHARGED.fullmatch(text):
+        return False
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False
     if _MATHS_SIGNS.search(text):
-        return has_operator(text) or bool(re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text))
+        return bool(OPERATOR.search(text)) or bool(
+            re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text)
+        )
     return bool(
-        re.fullmatch(r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!", text)
-        or (re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text) and re.search(r"[-+/(]", text) and not re.search(r"[^\W\d_]{3,}", text))
+        re.fullmatch(
+            r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!",
+            text,
+        )
+        or (
+            re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)
+            and re.search(r"[-+/(]", text)
+            and not re.search(r"[^\W\d_]{3,}", text)
+        )
     )
 
 
@@ -285,6 +317,8 @@ def value_side(text: str) -> tuple[str, str] | None:
     text = tidy(text)
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])", text):
         return side_name(text), text[member.end() :].strip()
+    if (label := _LABEL.match(text)) and read_number(text[label.end() :]) is not None:
+        return label[1].strip(" :").casefold(), text[label.end() :]
     sides = sides_of(text)
     if len(sides) < 2:
         return None
@@ -349,6 +383,12 @@ def gold_problem(gold: str) -> str | None:
             if depth < 0:
                 break
         environments = len(re.findall(r"\\begin\{", text)), len(re.findall(r"\\end\{", text))
-        if depth or environments[0] != environments[1] or re.search(r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)", text):
+        if (
+            depth
+            or environments[0] != environments[1]
+            or re.search(
+                r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)", text
+            )
+        ):
             return "broken LaTeX"
     return None

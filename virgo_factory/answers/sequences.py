@@ -27,7 +27,7 @@ class Sequence:
     """Parts of an answer.
 
     Attributes:
-        brackets: "" for a bare list, "{}" for a set, "matrix", "determinant", else the two brackets: "()", "[]", "[)", "(]".
+        brackets: "" for a bare list, "{}" for a set, "matrix", "determinant", "<" and ">" for a chain, else the two brackets: "()", "[]", "[)", "(]".
         parts: the parts' texts; of a matrix its rows joined, with `columns` a row.
         columns: of a matrix.
     """
@@ -81,6 +81,17 @@ def read_sequence(text: str) -> Sequence | None:
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
 
 
+def read_chain(text: str) -> Sequence | None:
+    """Return the members of a chain such as C > A > B, which are plain names or numbers."""
+    sides = _COMPARED.split(text)
+    if len(sides) < 5 or len(set(sides[1::2])) > 1 or sides[1] not in ("<", ">"):
+        return None
+    plain = all(
+        re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides[::2]
+    )
+    return Sequence(sides[1], tuple(sides[::2])) if plain else None
+
+
 def _matrix(text: str) -> Sequence | None:
     """A matrix in any brackets; the rows of a system of equations are a bare list."""
     matrix = _MATRIX.fullmatch(text)
@@ -113,10 +124,16 @@ _COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
 _COMPARED_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?")
 _MEMBER = re.compile(r"(?P<name>[^\\=<>,;|]{1,12})\\in(?![A-Za-z])\s*")
 _BUILDER = re.compile(
-    r"\\\{\s*(?P<name>[A-Za-z]\w*)\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|R)\s*)?(?:\\mid|\\vert|\||:)\s*(?P<inside>.+?)\s*(?:,\s*(?P=name)\s*\\in\s*\\mathbb\s*\{?R\}?\s*)?\\\}"
+    r"(?:\\\{)?\s*(?P<name>[A-Za-z]\w*)\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|R)\s*)?(?:\\mid|\||:)\s*(?P<inside>.*?(?P=name).*?)\s*(?:,\s*(?P=name)\s*\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\\})?"
 )
-_REALS = re.compile(r"\\mathbb\s*\{?R\}?|(?:the set of )?(?:all )?real numbers|全体实数|一切实数|实数集?|任意实数|all reals|any real number", re.IGNORECASE)
-_WITHOUT = re.compile(rf"(?:{_REALS.pattern})\s*(?:\\setminus|\\backslash|-|except|excluding)\s*(?:\\\{{(?P<points>.+)\\\}}|(?P<point>[^{{}}]+))", re.IGNORECASE)
+_REALS = re.compile(
+    r"\\mathbb\s*\{?R\}?|(?:the set of )?(?:all )?real numbers|全体实数|一切实数|实数集?|任意实数|all reals|any real number",
+    re.IGNORECASE,
+)
+_WITHOUT = re.compile(
+    rf"(?:{_REALS.pattern})\s*(?:\\setminus|\\backslash|-|except|excluding)\s*(?:\\\{{(?P<points>.+)\\\}}|(?P<point>[^{{}}]+))",
+    re.IGNORECASE,
+)
 _UNEQUAL = re.compile(r"(?P<name>[A-Za-z]\w*)\s*(?:\\ne(?![A-Za-z])|!=|/=)\s*(?P<points>.+)")
 _OR = re.compile(r"\s*(?:,\s*or|\sor\s|\\lor(?![A-Za-z])|\\vee(?![A-Za-z])|或者?|,)\s*")
 _AND = re.compile(r"\s*(?:,\s*and|\sand\s|&|\\land(?![A-Za-z])|\\wedge(?![A-Za-z])|且|,)\s*")
@@ -130,8 +147,14 @@ _HIGHEST = re.compile(
     r"|(.+?)\s*(?:or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内)",
     re.IGNORECASE,
 )
-_ABOVE = re.compile(r"(?:more than|greater than|larger than|bigger than|higher than|over|above|exceeding|>(?!=)|超过|大于|多于|高于)\s*(.+)", re.IGNORECASE)
-_UNDER = re.compile(r"(?:less than|fewer than|smaller than|lower than|under|below|<(?!=)|不足|不到|小于|少于|低于)\s*(.+)", re.IGNORECASE)
+_ABOVE = re.compile(
+    r"(?:more than|greater than|larger than|bigger than|higher than|over|above|exceeding|>(?!=)|超过|大于|多于|高于)\s*(.+)",
+    re.IGNORECASE,
+)
+_UNDER = re.compile(
+    r"(?:less than|fewer than|smaller than|lower than|under|below|<(?!=)|不足|不到|小于|少于|低于)\s*(.+)",
+    re.IGNORECASE,
+)
 _BOUNDS = (
     (_LOWEST, True, "[)", re.compile(r"least|minimum|fewest|smallest|至少|最少", re.IGNORECASE)),
     (_HIGHEST, False, "(]", re.compile(r"most|maximum|largest|greatest|最多|至多", re.IGNORECASE)),
@@ -151,7 +174,11 @@ class Intervals:
 def read_bound(text: str, question: str) -> Intervals | str | None:
     """Return the interval that "at least 7" means; the bare text "7" where the question itself asks for the least one.
 
-    >>> read_bound("at least 7", "").pieces[0].parts, read_bound("at least 7", "What is the least number?"), read_bound("7", "")
+    >>> (
+    ...     read_bound("at least 7", "").pieces[0].parts,
+    ...     read_bound("at least 7", "What is the least number?"),
+    ...     read_bound("7", ""),
+    ... )
     (('7', '\\\\infty'), '7', None)
     """
     for pattern, lower, brackets, asked in _BOUNDS:
@@ -225,7 +252,9 @@ def _inequality(text: str) -> Intervals | None:
     if not all(sign in upward for sign in signs):
         return None
     names = [bool(_COMPARED_NAME.fullmatch(term)) and term != "\\infty" for term in terms]
-    if sum(names) != 1 or any(re.search(r"[,=]|\\(?:cup|lor|land|ne)(?![A-Za-z])|\s(?:or|and)\s|[或且]", term) for term in terms):
+    if sum(names) != 1 or any(
+        re.search(r"[,=]|\\(?:cup|lor|land|ne)(?![A-Za-z])|\s(?:or|and)\s|[或且]", term) for term in terms
+    ):
         return None
     if len(terms) == 2:  # one side is open
         ends = ("-\\infty", terms[1]) if names[0] else (terms[0], "\\infty")

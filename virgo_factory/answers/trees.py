@@ -88,7 +88,7 @@ class _Reader:
 
     def __init__(self, text: str, functions: frozenset[str], closed: bool = False) -> None:
         self.text, self.functions, self.closed = text, functions, closed
-        self.at = self.depth = self.bars = 0
+        self.at = self.depth = self.bars = self.angles = 0
         self.look()
 
     def look(self) -> None:
@@ -209,7 +209,14 @@ class _Reader:
         if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
             return True
         if self.closed:
-            return self.kind == "command" and self.token in FUNCTIONS | {"frac", "sqrt", "pi", "binom", "lfloor", "lceil"}
+            return self.kind == "command" and self.token in FUNCTIONS | {
+                "frac",
+                "sqrt",
+                "pi",
+                "binom",
+                "lfloor",
+                "lceil",
+            }
         return self.kind in ("number", "command", "letter") and self.token not in ("prime", "rfloor", "rceil")
 
     def power(self) -> tuple:
@@ -217,6 +224,9 @@ class _Reader:
         while self.is_sign("!"):
             self.step()
             tree = ("call", "factorial", tree)
+        if self.angles and self.is_sign("°"):
+            self.step()
+            tree = ("*", tree, _DEGREE)
         if self.is_sign("^"):
             self.step()
             tree = ("^", tree, self.exponent())
@@ -230,7 +240,12 @@ class _Reader:
         if self.closed and self.is_sign("-", "+"):
             sign = self.step()
             return self.atom() if sign == "+" else ("*", _MINUS_ONE, self.atom())
-        if self.kind == "number" and (self.closed or self.token.isdigit()) or self.kind == "letter" or self.token in GREEK:
+        if (
+            self.kind == "number"
+            and (self.closed or self.token.isdigit())
+            or self.kind == "letter"
+            or self.token in GREEK
+        ):
             return self.atom()
         raise Unreadable("an exponent without braces")
 
@@ -340,19 +355,23 @@ class _Reader:
                 name, exponent = "arc" + name, None
             elif not (constant(exponent) or -1) > 0:
                 raise Unreadable("a power, or an inverse")
+        self.angles += 1
         if self.is_sign("(", "[", "{"):
             argument = self.group()
             if self.is_sign("^", "'"):
                 raise Unreadable("a power of a function, or of its argument")
         else:
             argument, many = self.power(), False
-            while self.kind in ("number", "letter") and not self.closed or self.token in GREEK and self.kind == "command":
+            while (
+                self.kind in ("number", "letter") and not self.closed or self.token in GREEK and self.kind == "command"
+            ):
                 argument, many = ("*", argument, self.power()), True
             if self.is_sign("(", "[", "{", "/", "*") or many and name in ("ln", "log"):
                 raise Unreadable("an argument without brackets")
         if self.is_sign("°"):
             self.step()
             argument = ("*", argument, _DEGREE)
+        self.angles -= 1
         tree = ("call", "ln" if base else name, argument)
         if base:
             tree = ("/", tree, ("call", "ln", base))
@@ -367,9 +386,11 @@ def _choose(top: tuple, bottom: tuple) -> tuple:
 def numeral(text: str) -> Fraction:
     """Return the value of a numeral with its thousands commas and its power of ten."""
     digits, _, power = text.replace(",", "").lower().partition("e")
-    if power and abs(int(power)) > 400:
+    if not power:
+        return Fraction(digits)
+    if abs(int(power)) > 400:
         raise Unreadable("too large")
-    return Fraction(digits) * Fraction(10) ** int(power or 0)
+    return Fraction(digits) * Fraction(10) ** int(power)
 
 
 def names_of(tree: tuple) -> frozenset[str]:

@@ -37,7 +37,14 @@ def _of(symbols: str) -> Unit:
     return product([(_SI[part[1]], int(part[2] or 1)) for part in parts])
 
 
-_SI = {"m": _base("length"), "kg": _base("mass", 1000), "s": _base("time"), "a": _base("current"), "k": _base("temperature"), "mol": _base("amount")}
+_SI = {
+    "m": _base("length"),
+    "kg": _base("mass", 1000),
+    "s": _base("time"),
+    "a": _base("current"),
+    "k": _base("temperature"),
+    "mol": _base("amount"),
+}
 _PREFIXED = {
     "m": _SI["m"], "g": _base("mass"), "s": _SI["s"], "A": _SI["a"], "K": _SI["k"], "mol": _SI["mol"], "Hz": _of("s-1"), "N": _of("kg m s-2"),
     "J": _of("kg m2 s-2"), "Pa": _of("kg m-1 s-2"), "W": _of("kg m2 s-3"), "V": _of("kg m2 s-3 a-1"), "C": _of("a s"), "F": _of("a2 s4 kg-1 m-2"),
@@ -46,7 +53,18 @@ _PREFIXED = {
     "B": _base("data", 8), "b": _base("data"), "pc": _base("length", "3.0856775814913673e16"),
 }  # fmt: skip
 _PREFIXES = {"p": -12, "n": -9, "µ": -6, "u": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9, "T": 12}
-_PREFIX_WORDS = {"pico": -12, "nano": -9, "micro": -6, "milli": -3, "centi": -2, "deci": -1, "kilo": 3, "mega": 6, "giga": 9, "tera": 12}
+_PREFIX_WORDS = {
+    "pico": -12,
+    "nano": -9,
+    "micro": -6,
+    "milli": -3,
+    "centi": -2,
+    "deci": -1,
+    "kilo": 3,
+    "mega": 6,
+    "giga": 9,
+    "tera": 12,
+}
 _NAMED = {
     "m": "meter metre", "g": "gram gramme", "s": "second sec", "A": "ampere amp", "K": "kelvin", "mol": "mole", "Hz": "hertz", "N": "newton", "J": "joule",
     "Pa": "pascal", "W": "watt", "V": "volt", "C": "coulomb", "F": "farad", "Ω": "ohm", "T": "tesla", "Wb": "weber", "H": "henry", "L": "liter litre",
@@ -82,12 +100,31 @@ _TEMPERATURES = {"°C": ("1", "273.15"), "°F": ("5/9", "45967/180")}
 def _table() -> dict[str, list[Unit]]:
     found: dict[str, list[Unit]] = {}
     for symbol, unit in _PREFIXED.items():
-        names = {symbol: 0} | {name: 0 for name in _NAMED[symbol].split()}
+        names = {symbol: 0} | dict.fromkeys(_NAMED[symbol].split(), 0)
         names |= {prefix + symbol: power for prefix, power in _PREFIXES.items()}
         names |= {prefix + name: power for prefix, power in _PREFIX_WORDS.items() for name in _NAMED[symbol].split()}
         for name, power in names.items():
             found.setdefault(name, []).append(Unit(unit.dimensions, unit.factor * Fraction(10) ** power))
-    for name in ("pt", "min", "cd", "ha", "ft", "are", "Pm", "mb", "pb", "cb", "db", "cB", "dB", "mB", "nB", "pB", "TH", "PH"):
+    for name in (
+        "pt",
+        "min",
+        "cd",
+        "ha",
+        "ft",
+        "are",
+        "Pm",
+        "mb",
+        "pb",
+        "cb",
+        "db",
+        "cB",
+        "dB",
+        "mB",
+        "nB",
+        "pB",
+        "TH",
+        "PH",
+    ):
         found.pop(name, None)
     for kind, units in _FURTHER:
         base = kind if isinstance(kind, Unit) else _base(kind)
@@ -124,8 +161,17 @@ def named(name: str) -> tuple[Unit, ...]:
     ([False, True], ())
     """
     name = re.sub(r"\s+", "", name)
-    for form in (name, name.rstrip("."), name.rstrip(".").lower(), *(name.rstrip(".").lower().removesuffix(end) for end in ("s", "es"))):
-        if form in _UNITS and (form == name or len(form) > 2 or form in ("in", "ft", "yd", "mi", "oz", "lb", "km", "cm", "mm", "kg", "hr", "dm")):
+    for form in (
+        name,
+        name.rstrip("."),
+        name.rstrip(".").lower(),
+        *(name.rstrip(".").lower().removesuffix(end) for end in ("s", "es")),
+    ):
+        if form in _UNITS and (
+            form == name
+            or len(form) > 2
+            or form in ("in", "ft", "yd", "mi", "oz", "lb", "km", "cm", "mm", "kg", "hr", "dm")
+        ):
             return tuple(_UNITS[form])
     folded = _FOLDED.get(name.casefold(), ())
     return tuple(_UNITS[folded[0]]) if len(folded) == 1 and len(name) > 1 else ()
@@ -195,4 +241,11 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
 
 def _chinese(name: str) -> int:
     """How many signs at the beginning are a unit or a power word: the longest."""
-    return next((length for length in range(min(4, len(name)), 0, -1) if name[:length] in _UNITS or name[:length] in _POWER_WORDS), 0)
+    return next(
+        (
+            length
+            for length in range(min(4, len(name)), 0, -1)
+            if name[:length] in _UNITS or name[:length] in _POWER_WORDS
+        ),
+        0,
+    )
