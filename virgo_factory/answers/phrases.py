@@ -22,7 +22,7 @@ VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|app
 CHINESE = r"(?:正确)?答案\s{0,6}[】\]]?\s{0,6}(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s{0,6}(?:应该|应)?\s{0,6}(?:是|为|等于|[:：])|(?:^|(?<=[\s。，,]))答\s{0,6}[:：]"
 _PHRASE = re.compile(
     rf"(?:\*\*|__|#{{1,6}} ?)?\b{SUBJECT}\s{{0,6}}(?:\*\*|__)?,?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice),?)*\s{{0,6}}[:：]?|[:：=])"
-    r"\s{{0,6}}(?:\*\*|__)?[ \t]*",
+    r"\s{0,6}(?:\*\*|__)?[ \t]*",
     re.IGNORECASE,
 )
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
