@@ -116,6 +116,7 @@ _LEADING = re.compile(
 _LISTED = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
+_QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
 
@@ -147,7 +148,8 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     """
     if len(text) > 60:
         return None
-    text = tidy(text).strip("\"'`“”‘’「」《》【】 ")
+    text = tidy(text)
+    text = quoted[1] if (quoted := _QUOTED.fullmatch(text)) else text
     if found := _ALONE.fullmatch(text):
         parts = [found[1]]
     elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
