@@ -459,7 +459,7 @@ def _bare_signs(option: str, answer: str) -> bool:
 
 
 def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
-    """Whether an answer has the value of an option; a percent sign counts, and no tolerance but for what is rounded."""
+    """Whether an answer has the value of an option; a percent sign and a comparison sign count."""
     numbers = [read_number(text) is not None for text in (option, answer)]
     if not (all(numbers) or (_FORMULA.search(option) and not re.fullmatch(r"\W*[A-Za-z]\W*", answer))):
         return False
@@ -467,14 +467,20 @@ def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
         return False
     if ("%" in option or "percent" in option) != ("%" in answer or "percent" in answer):
         return False
-    tight = replace(config, relative_tolerance=1e-6, relaxed=False, rounding=False, percent_scale=False)
-    return same(option, answer, Question(), tight).correct is True
+    return same(option, answer, Question(), config).correct is True
 
 
 def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int]:
-    """Return every option that an answer's text is; by value only where it is none by its text."""
-    named = frozenset(index for index, option in enumerate(options) if same_option(option, answer))
-    return named or frozenset(index for index, option in enumerate(options) if _same_value(option, answer, config))
+    """Return every option that an answer is: by its text, else by its value, else by its value as the grading rounds."""
+    if named := frozenset(index for index, option in enumerate(options) if same_option(option, answer)):
+        return named
+    tight = replace(config, relative_tolerance=1e-6, relaxed=False, rounding=False, percent_scale=False)
+    for strictness in (tight, replace(tight, relative_tolerance=config.relative_tolerance, rounding=config.rounding)):
+        if named := frozenset(
+            index for index, option in enumerate(options) if _same_value(option, answer, strictness)
+        ):
+            return named
+    return frozenset()
 
 
 def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> tuple[frozenset[int], ...] | None:
