@@ -542,5 +542,12 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         return named
     if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:
         return named_options(stripped, options, config)
+    parts = [
+        named_options(part, options, config)
+        for part in re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text)
+        if part
+    ]
+    if len(parts) > 1 and all(parts):
+        return frozenset().union(*parts)
     bare = tuple(re.sub(r"^.{1,20}?=\s*", "", option) for option in options)
     return frozenset(index for index in named_options(text, bare, config) if bare[index] != options[index])

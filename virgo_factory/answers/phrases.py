@@ -50,7 +50,7 @@ THERE = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|:(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|:(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为"
 )
 """What stands before a value in a statement."""
 _SENTENCE_END = re.compile(
@@ -81,10 +81,18 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
-    rf"|(?:答案|说法|判断|结论|命题|叙述|描述|因此|所以|故)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}({_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
+    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
+    rf"|(?:答案|说法|判断|结论|命题|叙述|描述|因此|所以|故)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
+
+
+_CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)
+_ADDED = re.compile(
+    r",?\s+(?:\bnot\b|rather than\b|instead of\b|i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What is said beside a value: "5, not 6", "0.5 (or 50%)"."""
 
 
 def said_answer(text: str, question: str = "") -> str | None:
@@ -170,6 +178,8 @@ def tighten(said: str, question: Question) -> str:
     ):
         return said
     said = re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said)
+    if (short := unwrap(_ADDED.sub("", said))) != said and read_number(short) is not None:
+        return short
     if found := BOLD.findall(said):
         return unwrap(found[-1])
     found = list(MATHS.finditer(said))
@@ -216,17 +226,20 @@ def said_boolean(text: str) -> bool | None:
     if (last := _alone(lines[-1])) is not None:
         return last
     ended = list(_STATED.finditer(text[-2_000:]))
+    stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and re.match(
-        r"(?i:so|therefore|thus|hence|answer|答案|因此|所以|故)|.*\banswer", ended[-1][0], re.IGNORECASE
+        r"(?:so|therefore|thus|hence|answer|答案|因此|所以|故)|.*\banswer", ended[-1][0], re.IGNORECASE
     ):
-        return BOOLEANS[ended[-1][1].lower()]
+        return stated
+    if closed := _CLOSING.search(text[-40:]):
+        return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
     if first := _FIRST.match(text):
         said = BOOLEANS[first[1].lower()]
         rest = re.split(r"[.!。！\n]", text[first.end() :].lstrip(" .,:;!*。，"), maxsplit=1)[0]
         second = _FIRST.match(rest)
         return None if second and BOOLEANS[second[1].lower()] != said and len(rest) < 20 else said
-    return BOOLEANS[ended[-1][1].lower()] if ended else None
+    return stated
 
 
 def _alone(line: str) -> bool | None:
