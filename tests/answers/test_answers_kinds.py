@@ -86,6 +86,37 @@ STATEMENTS = [
     ("Which is it? I think we should pick B. I hope this helps!", "A", NO),
 ]
 
+RESPONSES = [
+    ("At first sight the answer is A. However, the shading shows otherwise. The correct answer is B.", "B", "A"),
+    ("I initially chose C, but the correct answer is B.", "B", "C"),
+    ("The answer is B; A is wrong.", "B", "A"),
+    ("The answer is B, since A, C and D are wrong.", "B", "A"),
+    ("A, C and D are wrong, so B is correct.", "B", "A"),
+    ("A and C are both wrong; D is wrong too. That leaves B.", "B", "C"),
+    ("A: The picture is not red, so A is out. B: the picture is green, so this fits. C: no. Therefore B.", "B", "A"),
+    ("Only option B fits the description.", "B", "A"),
+    ("A. False\nB. True\nC. False\nD. False", "B", "A"),
+    ("A - no\nB - yes\nC - no\nD - no", "B", "A"),
+    ("A×，B√，C×，D×", "B", "A"),
+    ("解：A、铁会生锈，故本选项错误；B、锌不生锈，故本选项正确；C、铅太软，故本选项错误．\n故选B．", "B", "A"),
+    ("【详解】由图可知是锌，故B正确，A、C、D错误。\n故选：B。", "B", "A"),
+    ("综合分析，B项最为恰当。", "B", "A"),
+    ("有人认为是A，其实是B。因此选B。", "B", "A"),
+    ('{"answer": "B"}', "B", "A"),
+    ("Step 1: A is out.\nStep 2: C is out.\nConclusion: B", "B", "A"),
+    ("B. Iron (A) rusts, so it is not that.", "B", "A"),
+    ("B\n\nExplanation: iron rusts, so A is out. C and D are too soft.", "B", "A"),
+    ("The correct answer is $\\boldsymbol{B}$.", "B", "A"),
+]
+"""(response, the option it chooses, one that it only mentions)."""
+
+NO_CHOICE = [
+    "A, B and D are possible.", "Options A and C look similar.", "Anything but A.", "I don't think it is A.", "We first look at (A), which shows",
+    "(A) iron (B) zinc (C) lead (D) tin", "A. iron\nB. zinc\nC. lead\nD. tin", "As an AI, I cannot see images.", "Point A is above C.",
+    "无法看到图片，因此无法判断选A还是选C。", "请选择A、B、C或D。", "题目问的是A和C的关系", "为什么不选A？", "有人认为是A，其实不然。",
+    "Let me consider option A. Iron would be", "In triangle ABC, angle A is", "If it were A, it would rust.", "All except A are metals.",
+]  # fmt: skip
+
 CHINESE = [
     *((form.format("B"), "B", YES) for form in (
         "因此选{}。", "故选{}", "本题选{}", "答案选{}", "只有{}正确", "应为{}", "答案应为{}", "答案应该是{}。", "所以选{}。", "所以答案是{}。",
@@ -254,6 +285,19 @@ def test_letters_that_are_stated(response, gold, verdict, options):
         assert found.verdict != "correct"  # without options a response that names none may be a text
     else:
         assert found.verdict == verdict, found
+
+
+@pytest.mark.parametrize(("response", "chosen", "mentioned"), RESPONSES)
+@pytest.mark.parametrize("options", [METALS, ()])
+def test_the_option_chosen_among_those_mentioned(response, chosen, mentioned, options):
+    assert _verdict(response, chosen, options, "choice") == "correct"
+    assert _verdict(response, mentioned, options, "choice") == "wrong"
+
+
+@pytest.mark.parametrize("response", NO_CHOICE)
+def test_what_chooses_nothing_is_never_correct(response):
+    for gold in "ABCD":
+        assert _verdict(response, gold, METALS, "choice") != "correct"
 
 
 @pytest.mark.parametrize(("response", "gold", "verdict"), BOOLEANS)

@@ -543,7 +543,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:
         return named_options(stripped, options, config)
     parts = [
-        named_options(part, options, config)
+        frozenset(index for index, option in enumerate(options) if same_option(option, part))
         for part in re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text)
         if part
     ]

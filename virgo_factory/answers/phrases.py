@@ -231,7 +231,7 @@ def said_boolean(text: str) -> bool | None:
         r"(?:so|therefore|thus|hence|answer|答案|因此|所以|故)|.*\banswer", ended[-1][0], re.IGNORECASE
     ):
         return stated
-    if closed := _CLOSING.search(text[-40:]):
+    if len(text.strip()) > 14 and (closed := _CLOSING.search(text[-40:])):
         return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
     if first := _FIRST.match(text):
