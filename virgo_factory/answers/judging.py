@@ -8,7 +8,7 @@ from virgo_factory.answers.choice import answered_options, gold_options, letter_
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
-from virgo_factory.answers.latex import characters, tidy, words
+from virgo_factory.answers.latex import characters, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses, said_boolean
@@ -122,7 +122,7 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
         missing = question.kind == "choice" or not letters
         return Verdict(UNVERIFIABLE, "options_missing", "choice") if missing else None
     known = re.fullmatch(r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．])\s*(\S.*)", gold, re.DOTALL)
-    if known:
+    if known and compact(gold) != compact(text):
         letter, meant = known[1] or known[2], known[3]
         if got:
             return Verdict(*((CORRECT, "same_option") if got == {letter} else (WRONG, "other_option")), "choice")
