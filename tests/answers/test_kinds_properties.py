@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from virgo_factory.answers import Question, judge
 
 
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings(max_examples=100, deadline=None)
 WHOLE = st.integers(-9999, 9999).map(str)
 DECIMAL = st.builds(lambda whole, part: f"{whole}.{part:02d}", st.integers(-999, 999), st.integers(1, 99))
 FRACTION = st.builds(lambda top, bottom: rf"\frac{{{top}}}{{{bottom}}}", st.integers(1, 99), st.integers(2, 99))
@@ -89,7 +89,7 @@ def test_an_order_that_is_asked_for_counts(pair, brackets):
 
 
 @given(ANY, ANY)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_sides_may_change_places(one, other):
     assert verdict(one, other) == verdict(other, one)
 

@@ -61,6 +61,7 @@ _MODULUS = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
+_BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
 _ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
 _ARROW = re.compile(
@@ -144,7 +145,10 @@ def tidy(text: str) -> str:
         text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
     if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
-        if whole[1] or not re.search(r"[,;](?![^(\[]*[)\]])", inside):  # {1, 2} is a set
+        flat = inside
+        for _ in range(6):
+            flat = _BRACKETED.sub("", flat)
+        if whole[1] or not re.search("[,;]", flat):  # {1, 2} is a set
             return tidy(inside)
     return text
 
