@@ -272,12 +272,6 @@ def _in_sentence(text: str, question: str) -> Kind | None:
 # --- formulas and words --------------------------------------------------------------------------------------------
 
 
-def is_wordy(text: str) -> bool:
-    """Return whether a text is words rather than a formula."""
-    text = tidy(text)
-    return not _MATHS_SIGNS.search(text) and bool(re.search(r"[^\W\d_]{2,}", text))
-
-
 def _is_prose(text: str) -> bool:
     """Whether a text with commas is a sentence rather than a list."""
     return not re.search(r"\d", text) and len(text.split()) > 8
