@@ -76,8 +76,8 @@ _OPPOSITES = (
     ("era", "bc bce 公元前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
     ("side", "left leftward 左 向左", "right rightward 右 向右"), ("rise", "up upward 上 向上", "down downward 下 向下"),
     ("turn of events", "before ago earlier 前 之前 提前", "after later 后 之后 推迟"),
-    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit deeper warmer farther 多 大 高 长 重 快 增加 盈利",
-     "younger shorter fewer less lighter slower lower smaller decrease loss shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
+    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit increased rose gained won deeper warmer farther 多 大 高 长 重 快 增加 盈利",
+     "younger shorter fewer less lighter slower lower smaller decrease loss decreased fell dropped lost shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
 )  # fmt: skip
 MARKS = {
     word: (group[0], meaning)
@@ -378,6 +378,9 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     """The number with its scale, its percent sign, its unit and the words behind it; None where there is more than that."""
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
+    if (part := re.match(r"([a-z]+)\b\s*", rest)) and part[1] in _PARTS and len(part[1]) > 4 and part[1].endswith("s"):
+        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        rest = rest[part.end() :]
     while scale := _SCALE.match(rest):
         scaled = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
         number = replace(
@@ -453,6 +456,8 @@ def _with_words(number: Number, rest: str) -> Number | None:
         )
     if len(rest) > 60 or re.search(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)", rest):
         return None
+    if re.match(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)", rest):
+        return None  # another number
     found = re.findall(
         r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]",
         re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE),
