@@ -63,6 +63,12 @@ SPACE_SAME = [
     ("5/2", "2 1/2"), ("2 1/2", "2.5"), (r"2\frac{1}{2}", "2.5"), ("-2 1/2", "-5/2"), ("1 000", "1000"), ("12 345", "12345"), (r"1\quad 2", "1, 2"), (r"1\,000", "1000"), ("2 x", "2x"), ("3½", "7/2"), ("1 2/3", "5/3"), ("three and a half", "3.5"), ("three-fourths", "3/4"),
     ("two thirds", "2/3"), ("one hundred and five", "105"), ("2 1/2 hours", "150 minutes"), (r"5 \frac{3}{4}", "23/4"), ("half", "1/2"), ("twenty-one", "21"), ("a quarter", "0.25"),
 ]  # fmt: skip
+MEANT_SAME = [
+    ("0.3", "3 tenths"), ("3/4", "3 quarters"), ("5/3", "5 thirds"), ("1", "2 halves"), ("1/3", "one third"), (r"\sqrt{3}", "根号3"), ("7", "The number is 7"), ("12", "12 seconds"), ("011", "11"), ("1.5", "one and a half"), ("7", "7 square units"),
+]  # fmt: skip
+MEANT_OTHER = [
+    ("3", "3 tenths"), ("3", "the square root of 3"), ("3", "3 squared"), ("3", "3的平方"), ("3", "根号3"), ("7", "7 is too small"), ("7", "It is never 7"), ("0011", "11"), ("3", "a multiple of 3"), ("24", "half of 24"), ("6", "one more than 6"), ("1/2", "2 halves"),
+]  # fmt: skip
 SPACE_OTHER = [
     ("21/2", "2 1/2"), ("53/4", "5 3/4"), ("12", r"1\quad 2"), ("12 3", "1 23"), ("12", "1 2"), ("123", "1 2 3"), ("now here", "no where"), ("2 1/2", "2 1/3"), ("11/2", "1 1/2"), ("3/4", "4/3"), ("2.5", "25"), ("21", "twelve"), ("one half", "one third"), ("1000", "1 00"),
     ("3 1/2", "3, 1/2"), ("105", "one hundred and six"), (r"2\frac{1}{2}", r"\frac{2}{2}"), ("7 3/8", "73/8"), ("1/2", "12"), ("one fifth", "five"),
@@ -77,8 +83,10 @@ DIGITS_OTHER = [
     ("1.23", "1.234"), ("100", "1000"), ("42", "42.5"), ("0.001", "0.01"), ("1e3", "1e4"), ("5!", "5"), (r"\sqrt{2}", "2"), ("9.99", "10"), (r"|-3|", "-3"), ("12.5", "12.54"),
 ]  # fmt: skip
 
-ALL_SAME = BESIDE_SAME + SIGN_SAME + UNIT_SAME + CHINESE_SAME + TIME_SAME + SPACE_SAME + DIGITS_SAME
-ALL_OTHER = BESIDE_OTHER + SIGN_OTHER + UNIT_OTHER + CHINESE_OTHER + TIME_OTHER + SPACE_OTHER + DIGITS_OTHER
+ALL_SAME = BESIDE_SAME + SIGN_SAME + UNIT_SAME + CHINESE_SAME + TIME_SAME + SPACE_SAME + DIGITS_SAME + MEANT_SAME
+ALL_OTHER = (
+    BESIDE_OTHER + SIGN_OTHER + UNIT_OTHER + CHINESE_OTHER + TIME_OTHER + SPACE_OTHER + DIGITS_OTHER + MEANT_OTHER
+)
 
 
 def rows(table):

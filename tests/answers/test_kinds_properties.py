@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from virgo_factory.answers import Question, judge
 
 
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings(max_examples=100, deadline=None)
 WHOLE = st.integers(-9999, 9999).map(str)
 DECIMAL = st.builds(lambda whole, part: f"{whole}.{part:02d}", st.integers(-999, 999), st.integers(1, 99))
 FRACTION = st.builds(lambda top, bottom: rf"\frac{{{top}}}{{{bottom}}}", st.integers(1, 99), st.integers(2, 99))
@@ -18,9 +18,20 @@ MEMBERS = st.lists(st.integers(-50, 50), min_size=2, max_size=4, unique=True).ma
 BRACKETS = st.sampled_from(("({})", r"\{{{}\}}", "[{}]", "{}"))
 VALUE = st.one_of(WHOLE, DECIMAL, FRACTION)
 MEASURED = st.builds(lambda value, unit: f"{value} {unit}", st.one_of(WHOLE, DECIMAL), st.sampled_from(UNITS))
-TIME = st.builds(lambda hour, minute, half: f"{hour}:{minute:02d} {half}", st.integers(1, 12), st.integers(0, 59), st.sampled_from(("AM", "PM")))
+TIME = st.builds(
+    lambda hour, minute, half: f"{hour}:{minute:02d} {half}",
+    st.integers(1, 12),
+    st.integers(0, 59),
+    st.sampled_from(("AM", "PM")),
+)
 LISTED = st.builds(lambda parts, brackets: brackets.format(", ".join(parts)), MEMBERS, BRACKETS)
-INTERVAL = st.builds(lambda low, size, left, right: f"{left}{low}, {low + size}{right}", st.integers(-9, 9), st.integers(1, 9), st.sampled_from("(["), st.sampled_from(")]"))
+INTERVAL = st.builds(
+    lambda low, size, left, right: f"{left}{low}, {low + size}{right}",
+    st.integers(-9, 9),
+    st.integers(1, 9),
+    st.sampled_from("(["),
+    st.sampled_from(")]"),
+)
 FORMULA = st.lists(TERM, min_size=2, max_size=3, unique=True).map(lambda terms: " + ".join(terms).replace("+ -", "- "))
 ANY = st.one_of(VALUE, MEASURED, TIME, LISTED, INTERVAL, FORMULA, LETTERS, WORD)
 RANK = Question("Name them from the smallest to the largest.")
@@ -43,7 +54,15 @@ def test_its_own_respellings_are_the_gold(text):
 @given(VALUE)
 @QUICK
 def test_a_value_with_a_name_or_a_unit_is_the_value(text):
-    for written in (f"x = {text}", f"{text} cm", rf"{text} \text{{ widgets}}", f"about {text}", rf"\approx {text}", f"一共{text}", f"f(2) = {text}"):
+    for written in (
+        f"x = {text}",
+        f"{text} cm",
+        rf"{text} \text{{ widgets}}",
+        f"about {text}",
+        rf"\approx {text}",
+        f"一共{text}",
+        f"f(2) = {text}",
+    ):
         assert verdict(text, written) == "correct", written
 
 
@@ -79,7 +98,10 @@ def test_letters_in_another_order_are_another_answer(pair):
     assert verdict(*pair) == "wrong"
 
 
-@given(MEMBERS.flatmap(lambda parts: st.tuples(st.just(parts), st.permutations(parts))), st.sampled_from(("{}", "({})", "[{}]")))
+@given(
+    MEMBERS.flatmap(lambda parts: st.tuples(st.just(parts), st.permutations(parts))),
+    st.sampled_from(("{}", "({})", "[{}]")),
+)
 @QUICK
 def test_an_order_that_is_asked_for_counts(pair, brackets):
     assume(list(pair[0]) != list(pair[1]))
@@ -89,7 +111,7 @@ def test_an_order_that_is_asked_for_counts(pair, brackets):
 
 
 @given(ANY, ANY)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_sides_may_change_places(one, other):
     assert verdict(one, other) == verdict(other, one)
 

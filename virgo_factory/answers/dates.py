@@ -79,7 +79,7 @@ def read_moment(text: str) -> Moment | None:
         text,
     )
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
-    if not text or len(text) > 60:
+    if not text or len(text) > 60 or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):  # words as well
         return None
     found, at = Moment(), 0
     while at < len(text):

@@ -101,7 +101,7 @@ def characters(text: str) -> str:
     >>> characters("2\\u00d73\\x00 \\u2212 1")
     '2\\\\times 3 - 1'
     """
-    text = text.translate(_CHARACTERS)
+    text = text.translate(_CHARACTERS).replace("根号", "√")
     if not text.isascii():
         text = _ROOT.sub(_root, text)
         text = _SUPERSCRIPT.sub(lambda found: "^{" + found.group().translate(_RAISED) + "}", text)

@@ -76,8 +76,8 @@ _OPPOSITES = (
     ("era", "bc bce 公元前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
     ("side", "left leftward 左 向左", "right rightward 右 向右"), ("rise", "up upward 上 向上", "down downward 下 向下"),
     ("turn of events", "before ago earlier 前 之前 提前", "after later 后 之后 推迟"),
-    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit deeper warmer farther 多 大 高 长 重 快 增加 盈利",
-     "younger shorter fewer less lighter slower lower smaller decrease loss shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
+    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit increased rose gained won deeper warmer farther 多 大 高 长 重 快 增加 盈利",
+     "younger shorter fewer less lighter slower lower smaller decrease loss decreased fell dropped lost shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
 )  # fmt: skip
 MARKS = {
     word: (group[0], meaning)
@@ -157,7 +157,7 @@ def _called(name: str, value):
     if name == "abs":
         return abs(value)
     if name in ("floor", "ceil"):
-        return Fraction(int(MP.floor(_float(value)) if name == "floor" else MP.ceil(_float(value))))
+        return Fraction(int(MP.floor(as_float(value)) if name == "floor" else MP.ceil(as_float(value))))
     if name == "factorial":
         if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000):
             raise _NotANumber
@@ -165,20 +165,16 @@ def _called(name: str, value):
     if name not in ("sin", "cos", "tan", "ln", "arcsin", "arccos", "arctan") or abs(value) > 10**6:
         raise _NotANumber
     found = {"arcsin": MP.asin, "arccos": MP.acos, "arctan": MP.atan}.get(name) or getattr(MP, name)
-    value = found(_float(value))
+    value = found(as_float(value))
     if value.imag:
         raise _NotANumber
     near = MP.nint(value * 2)
     return Fraction(int(near), 2) if abs(value * 2 - near) < MP.mpf(10) ** -40 else value
 
 
-def _float(value):
-    return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
-
-
 def as_float(value: Fraction | mpmath.mpf) -> mpmath.mpf:
     """Return the value as a 50-digit float."""
-    return _float(value)
+    return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
 
 
 def _small(value):
@@ -191,19 +187,19 @@ def _small(value):
 
 
 def _add(a, b):
-    return _small(a + b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) + _float(b)
+    return _small(a + b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) + as_float(b)
 
 
 def multiply(a, b):
     """Return a * b, exact where both are fractions."""
-    return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) * _float(b)
+    return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) * as_float(b)
 
 
 def divide(a, b):
     """Return a / b, exact where both are fractions."""
     if b == 0:
         raise _NotANumber
-    return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) / _float(b)
+    return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) / as_float(b)
 
 
 def _power(base, exponent):
@@ -216,9 +212,9 @@ def _power(base, exponent):
         return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
     if isinstance(exponent, Fraction) and isinstance(base, Fraction) and exponent.denominator % 2 and base < 0:
         return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
-    if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(_float(base)) > 10**50:
+    if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(as_float(base)) > 10**50:
         raise _NotANumber
-    return MP.power(_float(base), _float(exponent))
+    return MP.power(as_float(base), as_float(exponent))
 
 
 def _root(value, index):
@@ -232,7 +228,7 @@ def _root(value, index):
         top, bottom = _exact_root(value.numerator, int(index)), _exact_root(value.denominator, int(index))
         if top is not None and bottom is not None:
             return Fraction(top, bottom)
-    return MP.root(_float(value), int(index))
+    return MP.root(as_float(value), int(index))
 
 
 def _exact_root(value: int, index: int) -> int | None:
@@ -382,6 +378,9 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     """The number with its scale, its percent sign, its unit and the words behind it; None where there is more than that."""
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
+    if (part := re.match(r"([a-z]+)\b\s*", rest)) and part[1] in _PARTS and len(part[1]) > 4 and part[1].endswith("s"):
+        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        rest = rest[part.end() :]
     while scale := _SCALE.match(rest):
         scaled = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
         number = replace(
@@ -457,6 +456,8 @@ def _with_words(number: Number, rest: str) -> Number | None:
         )
     if len(rest) > 60 or re.search(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)", rest):
         return None
+    if re.match(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)", rest):
+        return None  # another number
     found = re.findall(
         r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]",
         re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE),

@@ -131,6 +131,12 @@ _RELATIONS = re.compile(
 )
 _CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
 """An ion: Fe^{3+}."""
+_FUNCTION_WORDS = re.compile(
+    r"\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible|double|twice|triple|half)\b"
+    r"|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方",
+    re.IGNORECASE,
+)
+"""Words that make another number of the one beside them."""
 _BARE = re.compile(r"[-+]?\\infty")
 
 
@@ -171,6 +177,8 @@ def _what(text: str, question: str) -> Kind:
         return Words(r"\emptyset")
     if based := _based(plain):
         return based
+    if re.fullmatch(r"0[01]{3,}", plain):
+        return Words(text)  # a string of bits
     if spread := re.fullmatch(rf"(?:from |between )?(?:{RANGE}|(\d+(?:\.\d+)?) and (\d+(?:\.\d+)?)(?<!^))", text):
         if spread[1] or text.startswith("between"):
             ends = (spread[1], spread[2]) if spread[1] else (spread[3], spread[4])
@@ -238,8 +246,11 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     ):
         return None
     if re.search(r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]", text) or re.search(
-        r"\b(?:not|or|between|cannot|if|because)\b|n't\b|[不没非无或]", text
+        r"\b(?:not|or|between|cannot|if|because|never|neither|nor|too|wrong|incorrect|instead)\b|n't\b|[不没非无或错]",
+        text,
     ):
+        return None
+    if _FUNCTION_WORDS.search(text):
         return None
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or re.search(r"[A-Za-z\d]$", text[: found[0].start()]):
@@ -270,12 +281,6 @@ def _in_sentence(text: str, question: str) -> Kind | None:
 
 
 # --- formulas and words --------------------------------------------------------------------------------------------
-
-
-def is_wordy(text: str) -> bool:
-    """Return whether a text is words rather than a formula."""
-    text = tidy(text)
-    return not _MATHS_SIGNS.search(text) and bool(re.search(r"[^\W\d_]{2,}", text))
 
 
 def _is_prose(text: str) -> bool:
