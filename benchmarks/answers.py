@@ -225,7 +225,8 @@ def mmmu(data: Path, model: str, guessed: bool = False) -> Iterator[Case]:
                     row["id"],
                     row["response"],
                     row["answer"],
-                    Question(),
+                    # It is no choice question, even where its answer is a letter.
+                    Question(kind="text" if str(row["answer"]) in "ABCDEFGHIJ" else None),
                     grading("mmmu"),
                     label,
                     str(parsed[row["id"]]),
@@ -623,7 +624,8 @@ def speed(workers: int) -> None:
                     labels.append(case.label != ((name, case.id) in wrong))
         # Both sides are timed without and with the start of their processes and the import of math-verify.
         warm = [
-            Task(rf"\boxed{{\lfloor x\rfloor+{index}}}", rf"\lceil x\rceil+{index}") for index in range(8 * workers)
+            Task(rf"\boxed{{\sum_{{k=1}}^{{n}} k^2+{index}}}", rf"\sum_{{k=1}}^{{n}} k+{index}")
+            for index in range(8 * workers)
         ]
         used = _children_seconds()
         list(score_many(warm, workers=workers))

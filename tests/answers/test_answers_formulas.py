@@ -37,6 +37,9 @@ from virgo_factory.answers.numbers import MP
         (r"0.5x", r"\frac{x}{2}"),
         (r"\dot{x}_{0}+x'", r"x^{\prime}+\dot{x}_0"),
         (r"|x-y|", r"|y-x|"),
+        (r"2\cos(\pi t)", r"-2\cos(\pi t-\pi)"),
+        (r"\binom{n}{2}", r"\frac{n(n-1)}{2}"),
+        (r"\frac{n!}{k!(n-k)!}", r"\frac{(n-1)!}{k!}\frac{n}{(n-k)!}"),
     ],
 )
 def test_equal(gold, answer):
@@ -62,6 +65,10 @@ def test_equal(gold, answer):
         (r"1+\frac{1}{e}", r"1-\frac{1}{e}"),
         (r"(n-2)2^{n}+1", r"2^n-1"),
         (r"42", r"44+4b"),
+        (r"\lfloor x \rfloor", "x"),
+        (r"\lfloor x \rfloor", r"\lceil x \rceil"),
+        (r"\overline{z}+1", "z+1"),
+        ("n!", "n"),
     ],
 )
 def test_different(gold, answer):
@@ -81,14 +88,15 @@ def test_different(gold, answer):
         (r"\frac{dx}{dt}", r"\frac{x}{t}"),
         (r"\partial x", "x"),
         (r"\sqrt{(a-b)^2}", "a-b"),
-        (r"2\cos(\pi t)", r"-2\cos(\pi t-\pi)"),
         (r"\sum_{k=1}^n k", r"\frac{n(n+1)}{2}"),
         (r"\sin x(y+1)", r"\sin(x)(y+1)"),
         ("2E", "2e"),
+        (r"|x|", "x"),
+        ("1+e^{-100x}", "1"),
         (r"18^\circ", "18"),
         ("for x", "x for"),
         ("", "x"),
-        (r"\lfloor x \rfloor", "x"),
+        (r"\lfloor x \rfloor", r"\lfloor x+1 \rfloor-1"),
     ],
 )
 def test_open(gold, answer):

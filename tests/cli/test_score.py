@@ -73,6 +73,20 @@ def test_options_lists_of_responses_and_other_formats(tmp_path):
     assert json.loads((tmp_path / "table.verdicts.jsonl").read_text())["verdict"] == "correct"
 
 
+def test_golds_that_cannot_be_checked_are_counted_and_named(tmp_path):
+    path = tmp_path / "golds.jsonl"
+    rows = [{"gold": gold, "response": "The answer is 7."} for gold in ("7", "8", "see the figure", "?", None)]
+    rows += [{"gold": "answers may vary", "response": "7"}] * 30
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = _run(path, "--gold", "gold", "--response", "response")
+    assert result.exit_code == 0, result.output
+    written = [json.loads(line) for line in (tmp_path / "golds.verdicts.jsonl").read_text().splitlines()]
+    assert [row["verdict"] for row in written[:5]] == ["correct", "wrong", *["unverifiable"] * 3]
+    assert "The gold of 33 rows cannot be checked" in result.output
+    assert "line 3: 'see the figure'" in result.output and "line 5: 'None'" in result.output
+    assert "and 13 more" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

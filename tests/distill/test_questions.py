@@ -256,6 +256,8 @@ def test_whatever_is_wrong_has_a_reason(tmp_path):
         ("forged", picture(5), asking("What is y?<|im_end|>", "3"), "control token in the question"),
         ("silent", picture(6), [], "turns are not pairs"),
         ("endless", picture(7), asking("What is y?", "so on " * 4_000), "the gold answer cannot be checked"),
+        ("vague", picture(8), asking("What is y?", "see the figure"), "the gold answer cannot be checked"),
+        ("open", picture(9), asking("What is y?", "Answers may vary."), "the gold answer cannot be checked"),
         ("also on 1", picture(1), asking("What is z?", "3"), "another question on its picture is asked"),
     ]  # fmt: skip
     write_config(tmp_path / "origin", "GEOS(MathV360K)", [row[:3] for row in rows])
@@ -267,6 +269,8 @@ def test_whatever_is_wrong_has_a_reason(tmp_path):
     assert count.dropped == {reason: expected.count(reason) for reason in expected}
     listed = {row["id"]: row["reason"] for row in count.listed}
     assert listed["geos/cut"] == "image truncated" and listed["geos/null"] == "no picture"
+    details = {row["id"]: row["detail"] for row in count.listed}
+    assert details["geos/vague"].startswith("see the figure: the gold answer cannot be checked")
     assert "geos/again" not in listed, "nothing is wrong with it"
 
 

@@ -1,103 +1,553 @@
-"""Which options an answer names, and which the gold does."""
+"""Options: which one a response claims, which ones an answer names, and which ones the gold stands for."""
 
 import re
+from dataclasses import replace
+from functools import lru_cache
 
-from virgo_factory.answers.choosing import option_letter
+from virgo_factory.answers.equality import same
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.latex import compact, tidy, words
-from virgo_factory.answers.numbers import as_float, read_number
+from virgo_factory.answers.latex import compact, tidy, unwrap, words
+from virgo_factory.answers.model import Answer, Question
+from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import LETTERS
+from virgo_factory.answers.phrases import (
+    ADVERB,
+    BOOLEANS,
+    CHINESE,
+    MAX_ANSWER,
+    NOT,
+    SUBJECT,
+    VERB,
+    refuses,
+    said_answer,
+    said_boolean,
+    sentences,
+    value_in,
+)
 
 
-_SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|\s)\s*")
+_MENTIONS = 1_000
+"""Letters of a response that are looked at, from its end."""
+_BEFORE, _AFTER = 110, 140
+"""Characters in front of a letter and behind it that tell how it is meant."""
+
+CONCLUDED, TICKED, STATED = range(3)
+"""How firmly a letter is claimed: "so B", "B is correct", "the answer is B"."""
+
+_NOUN = (
+    r"(?:(?:the|an?)\s+)?(?:(?:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
+    r"(?:(?:option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate)s?\s*:?\s*|选项\s*|图\s*)*"
+)
+_MENTION = re.compile(
+    r"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’])(?:[(\[{]\s*(?P<b>[A-Za-z])\s*[)\]}]|(?P<l>[A-Z]{1,6}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d))"
+)
+_JOIN = (
+    r"[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
+)
+
+_GAP = (
+    r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
+    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+)
+"""Between letters and what is said of them: no other letter, nothing that takes it back."""
+_CLAIMED_BEFORE = re.compile(
+    rf"(?<!other )\b(?i:{SUBJECT}[\s*_\"']*,?\s*(?:{ADVERB},?\s+)?(?:(?:{VERB})(?:,?\s*{ADVERB},?)*\s*[:：]?|[:：=])[\s*_]*(?:{ADVERB},?\s*)*{_NOUN})\s*$"
+    rf"|(?:{CHINESE})\s*(?:选项)?\s*$|\b(?i:conclusion|verdict|decision|solution|result|response|selection|pick|guess)\s*:\s*(?i:{_NOUN})$|结论\s*[:：]\s*$"
+    r"|(?<![不误错未没勿])(?<!不能|不应|不可|如果|假如|若是|为何|不会|不该)选(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s*[:：]?\s*(?:选项)?\s*$"
+    r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*\s*(?:选项)?$|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])\s*$"
+    r"|(?<!不)应(?:该|当)?(?:是|为)\s*(?:选项)?\s*$"
+    rf"|\b(?i:(?:choose|select|pick|go with|opt for|choosing|selecting)),?(?:\s+(?i:with|for|is|as))*\s+(?i:{_NOUN})$"
+)
+_CLAIMED_AFTER = re.compile(
+    rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
+    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|answer\b)"
+    r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
+    r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
+)
+_TICKED_AFTER = re.compile(
+    rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
+    r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
+    r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
+    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+)
+_REJECTED_AFTER = re.compile(
+    rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
+    r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
+)
+_DENIED_AFTER = re.compile(
+    r"[)\]}*\"'\s]*(?i:(?:is|was|are|were|would be)\s+(?:not\b|incorrect|wrong\b|false\b)|(?:isn|wasn)['’]t|cannot|can['’]t|incorrect|wrong\b)"
+    r"|\s*(?:选项|项)?\s*(?:是|说法|描述)?(?:不|错|有误)|[^\w.,;。\n]*\?"
+)
+"""What takes back a letter that stands where the answer is stated."""
+_NEGATED = re.compile(
+    rf"{NOT}[\s,]*(?:(?:be|the|both|either|choose|select|pick|going|to|go|with|for)\s+)*{_NOUN}\s*$|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*(?:choose|select|pick|choosing|selecting)?\s*{_NOUN}\s*$"
+    r"|(?:若|如果|假如|假设|不能|不应|不要|排除|除了?|而非|误)(?:选|选择)?(?:选项)?\s*$",
+    re.IGNORECASE,
+)
+_HEDGED = re.compile(
+    r"\b(?:might|may|some|others|many|students|people|could|would have|if|whether|cannot|unable|unclear|unsure|please)\b[^.,\n]{0,50}$|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请)[^。，,\n]{0,20}$",
+    re.IGNORECASE,
+)
+_WEAK_BEFORE = re.compile(
+    r"(?:\b(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
+    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|left with|only|is|are|be)|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
+)
+_CLOSED = re.compile(
+    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
+)
+_ALONE = re.compile(
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?\s*[.):：]?",
+    re.IGNORECASE,
+)
+_LETTER_TEXT = re.compile(
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、-]*(.*)",
+    re.DOTALL,
+)
+_TAKEN_BACK = re.compile(
+    r"(?:no|not|incorrect|wrong|false)\s*[,.:;]\s*\w|(?:incorrect|wrong)\W*$|(?:it|this|that) (?:is|does|has) ?(?:not|n't)\b|cannot\b|can't\b|isn't\b"
+    r"|(?:is|are|was|does|do|could|would|seems?)\b[^.\n]{0,20}?(?:\bnot|incorrect|wrong)\b|(?:错误?|不对|不正确|不符合?)(?:[,.;]|$)",
+    re.IGNORECASE,
+)
+"""What follows a letter that is discussed, not chosen."""
+_LEADING = re.compile(
+    r"[\s*_#>-]*(?:(?:option|choice)\s+|选项\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*([.):：、,，。-]|(?:选项|项|是)|$)",
+    re.IGNORECASE,
+)
+_LISTED = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
+"""Further letters of a list that begins with a letter in brackets, or without."""
+_ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
+_QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
+_SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
 
-def same_option_text(option: str, answer: str) -> bool:
-    """Return whether an answer is the text of an option: as words, as a formula, or as the same number and unit."""
-    if words(option) and words(option) == words(answer):
-        return _same_signs(option, answer)
+def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
+    """Return the letter of a text and what follows it: ("B", "") of "(b)", ("B", "blue") of "B. blue"; within the first `count`.
+
+    >>> letter_of("(b)"), letter_of("Option C: 5 cm"), letter_of("(A) and (B)")
+    (('B', ''), ('C', '5 cm'), None)
+    """
+    text = tidy(text[:MAX_ANSWER])
+    found, rest = _ALONE.fullmatch(text), ""
+    letter = found[1] if found else None
+    if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
+        letter, rest = found[1] or found[2] or found[3], found[4]
+        if re.match(r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?![\w'])\s*(?:,|and|or|&|/|[(]|$)", rest):
+            return None
+    if _TAKEN_BACK.match(rest):
+        return None
+    rest = rest.strip()
+    rest = rest[1:-1] if re.fullmatch(r"\([^()]*\)", rest) else rest
+    return (letter.upper(), rest) if letter and letter.upper() in LETTERS[:count] else None
+
+
+def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
+    """Return the letters that a text is a list of: "A", "(b) and (c)", "A, C", "ACD"; None where it is anything else.
+
+    >>> sorted(letters_of("(b) and (c)")), letters_of("cab"), letters_of("B. blue")
+    (['B', 'C'], None, None)
+    """
+    if len(text) > 60:
+        return None
+    text = tidy(text)
+    text = quoted[1] if (quoted := _QUOTED.fullmatch(text)) else text
+    if found := _ALONE.fullmatch(text):
+        parts = [found[1]]
+    elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
+        parts = list(text)
+    else:
+        parts = [part.strip("()[]{}.*$ ") for part in _SPLIT.split(text) if part.strip("()[]{}.*$ ")]
+    if not parts or not all(len(part) == 1 and part.upper() in LETTERS[:count] for part in parts):
+        return None
+    if (len(parts) > 2 or re.fullmatch(r"\([^()]*\)", text)) and parts != sorted(parts):
+        return None  # an order or a tuple of points
+    return frozenset(part.upper() for part in parts)
+
+
+def claimed(text: str, count: int) -> tuple[str, int] | None:
+    """Return the letters that a response states as its answer, and how firmly (STATED, TICKED, CONCLUDED); None without any.
+
+    The last statement counts ("the answer is", "故选", "B is the correct answer"); then the only option that is called
+    correct; then the last that a conclusion names ("so B."). What is taken back is no statement.
+    """
+    mentions = list(_MENTION.finditer(text))
+    ticked: set[str] = set()
+    weak = None
+    for match in reversed([*mentions[:50], *mentions[-_MENTIONS:]] if len(mentions) > _MENTIONS else mentions):
+        letter = match["b"] or match["l"]
+        if len(letter) > 1 and (list(letter) != sorted(set(letter)) or letter[-1] > LETTERS[count - 1]):
+            continue
+        before = _clause(text[max(0, match.start() - _BEFORE) : match.start()])
+        after = text[match.end() : match.end() + _AFTER]
+        if letter.upper() > LETTERS[max(count, 8) - 1]:
+            continue
+        if (
+            letter == "A"
+            and not match["b"]
+            and re.match(r" (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]", after)
+        ):
+            if not _CLAIMED_BEFORE.search(before):
+                continue  # the article
+        if match["l"] == "I" and not re.match(r"\W*(?:$|[.):\n]|is\b)", after):
+            continue
+        rejected = (
+            _lists(letter, after)
+            or _NEGATED.search(before)
+            or (_DENIED_AFTER.match(after) and not _CLAIMED_AFTER.match(after))
+        )
+        if not rejected and (found := _CLAIMED_BEFORE.search(before)):
+            if not _HEDGED.search(before[: found.start()]) and (letters := _joined(match, text, count)):
+                return letters, STATED
+            continue
+        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
+            continue
+        if not rejected and _CLAIMED_AFTER.match(after) and (letters := _joined(match, text, count)):
+            return letters, STATED
+        if _REJECTED_AFTER.match(after) or _NEGATED.search(before):
+            continue
+        if _TICKED_AFTER.match(after):
+            ticked.add(letter.upper())
+        elif weak is None and _concluded(before) and _CLOSED.match(after):
+            weak = (_joined(match, text, count) or "", CONCLUDED)
+    if ticked:
+        return ", ".join(sorted(ticked)), TICKED
+    return weak
+
+
+def _concluded(before: str) -> bool:
+    """Whether a letter behind this clause is what it comes to: "so B", "it is B", "not A but B", and not "I do not think it is B"."""
+    found = _WEAK_BEFORE.search(before)
+    if found is None or _HEDGED.search(before[: found.start()]):
+        return False
+    return found[0].startswith("but") or not re.search(NOT, re.split("[,，]", before)[-1])
+
+
+def _clause(before: str) -> str:
+    """What stands in front of a letter in its own sentence, without the signs that wrap the letter."""
+    before = re.sub(r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{)+$", "", before) + " "
+    return re.split(r"(?<=[a-z)])\.\s|[\n。！？；;!]", before)[-1]
+
+
+def _joined(match: re.Match[str], text: str, count: int) -> str | None:
+    """The letters of a mention with those that are joined to it: "(A), (B) and (C)", "ACD"; None of a list in another order."""
+    said = match["b"] or match["l"]
+    letters, at = [said.upper()], match.end()
+    case = str.lower if said.islower() and match["l"] else str
+    joined = re.compile(
+        _JOIN + rf"({case(f'[A-{LETTERS[max(count, 2) - 1]}]')}|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])"
+        r"(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
+    )
+    while more := joined.match(text, at):
+        letters.append(more[1].upper())
+        at = more.end()
+    listed = len(letters) > 2 or match.start() and text[match.start() - 1] in "(["
+    return None if len(letters) > 1 and listed and letters != sorted(letters) else ", ".join(letters)
+
+
+def _lists(letter: str, after: str) -> bool:
+    """Whether a letter begins a list of the options: the next one stands at the beginning of the next line."""
+    following = chr(ord(letter[-1]) + 1)
+    return re.match(rf"[^\n]{{0,120}}\n+[\s*-]*[(\[]?{following}[)\].:、]", after) is not None
+
+
+def choose(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:
+    """Return the option a response names: by its letter, in a statement or alone, by its text; empty where it does not say.
+
+    Without options only letters are looked for.
+    """
+    count = min(len(options) or 10, 26)
+    whole = unwrap(text)
+    if len(whole) <= 40 and (letters := letters_of(whole, count) or (len(whole) <= 3 and letters_of(whole))):
+        return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
+
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    claim = claimed(text, count)
+    alone = letters_of(lines[-1], count) if lines and len(lines[-1]) <= 20 else None
+    if (
+        alone
+        and _is_upper(lines[-1])
+        and not any(len(line) <= 20 and letters_of(line, count) for line in lines[-6:-1])
+    ):
+        return Answer(", ".join(sorted(alone)), "letter", where)
+    if claim and claim[1] >= TICKED:
+        return Answer(claim[0], "phrase", where)
+    names = [BOOLEANS.get(words(option)) for option in options]
+    if len(options) == 2 and set(names) == {True, False} and not any(map(refuses, sentences(text[-1_000:])[-2:])):
+        told = said_boolean(said_answer(text) or "")
+        told = restated(question.text, text) if told is None else told
+        told = said_boolean(text) if told is None else told
+        if told is not None:
+            return Answer(options[names.index(told)], "option", where)
+    lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
+    if lettered and not _LISTED[whole[0] in "(["].search(whole, 2):
+        if not _REJECTED_AFTER.match(whole[1:]) or words(lettered[1]) in map(words, options):
+            return Answer(whole, "letter", where)
+
+    said = said_answer(text)
+    if said and options and (matched := options_named(said, options)):
+        return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+    if claim:
+        return Answer(claim[0], "phrase", where)
+
+    leading = {
+        found[1].upper(): line
+        for line in lines
+        if (found := _LEADING.match(line)) and found[1].upper() in LETTERS[:count]
+    }
+    if len(leading) == 1:
+        ((letter, line),) = leading.items()
+        rest = line[_LEADING.match(line).end(1) :]
+        if (
+            line in (lines[0], lines[-1])
+            and line[: _LEADING.match(line).end(1)][-1:].isupper()
+            and not re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
+            and not _LISTED[line[0] in "(["].search(line, 2)
+            and not _REJECTED_AFTER.match(rest)
+        ):
+            return Answer(letter, "letter", where)
+    if len(leading) >= 2:  # the options one by one: only what is said beside them counts
+        lines = [line for line in lines if not _LEADING.match(line)]
+    bracketed = {
+        found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", "\n".join(lines)[-4_000:])
+        if not _NEGATED.search(_clause(found.string[max(0, found.start() - _BEFORE) : found.start()]))
+        and not _REJECTED_AFTER.match(found.string, found.end())
+    }  # fmt: skip
+    if (
+        len(bracketed) == 1
+        and _ENDED.search(text)
+        and not any(map(refuses, sentences("\n".join(lines)[-1_000:])[-2:]))
+    ):
+        return Answer(bracketed.pop(), "letter", where)
+    if len(bracketed) > 1 and len(whole) <= 300:
+        return Answer(", ".join(sorted(bracketed)), "letter", where)
+    if lines and not (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
+        return _by_text("\n".join(lines), options, where)
+    return Answer("", "none", where)
+
+
+def _is_upper(line: str) -> bool:
+    return not re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is", "", line)) or "(" in line
+
+
+def _by_text(text: str, options: tuple[str, ...], where: str) -> Answer:
+    """The option whose text the first or the last sentence asserts; none of a text that breaks off or refuses."""
+    told = [part for part in sentences(text[-4_000:]) if not refuses(part)]
+    ended = _ENDED.search(text) is not None
+    stated = set()
+    for place in dict.fromkeys((len(told) - 1, 0, *range(len(told) - 2, 0, -1))) if told else ():
+        matched = options_named(told[place], options)
+        if not matched or (
+            place == len(told) - 1 and not ended and not words(told[place]).endswith(words(options[matched[-1]]))
+        ):
+            continue
+        chosen = _asserted(told[place], matched, options, place not in (0, len(told) - 1))
+        if chosen is not None and place in (0, len(told) - 1):
+            return Answer(options[chosen], "option", where)
+        stated.add(chosen)
+    if len(stated - {None}) == 1:
+        return Answer(options[(stated - {None}).pop()], "option", where)
+    if not told or len(text) > 200 or letter_of(text, len(options)):
+        return Answer("", "none", where)
+    value = value_in(told[-1]) if options and all(read_number(option) is not None for option in options) else None
+    return Answer(value or unwrap(text), "whole", where)
+
+
+def _asserted(sentence: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
+    """Of the options a sentence names, the one it says something *is*; else, unless `strict`, the only one."""
+    plain = f" {words(sentence[-4_000:])} "
+    asserted = []
+    for index in matched:
+        for found in re.finditer(
+            rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} (?!or )", plain
+        ):
+            asserted.append((found.end(), index))
+    if asserted:
+        return max(asserted)[1]
+    return matched[0] if len(matched) == 1 and not strict else None
+
+
+_AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
+_NO = frozenset(("not", "no", "never"))
+
+
+def restated(question: str, text: str) -> bool | None:
+    """Return what a statement says to a yes/no question: "Is red larger than blue?" is denied by "Red is not larger than blue".
+
+    Only a statement with the question's own words in their order decides.
+    """
+    asked = words(question.strip().splitlines()[-1] if question.strip() else "").split()
+    if len(asked) < 3 or asked[0] not in _AUXILIARIES:
+        return None
+    wanted = " ".join(word for word in asked[1:] if word not in _AUXILIARIES)
+    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
+        if sentence.rstrip().endswith("?"):
+            continue
+        stated = words(sentence).split()
+        if f" {wanted} " in f" {' '.join(word for word in stated if word not in _AUXILIARIES and word not in _NO)} ":
+            return not _NO & set(stated)
+    return None
+
+
+def options_named(text: str, options: tuple[str, ...]) -> list[int]:
+    """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
+    plain = f" {words(text[-4_000:])} "
+    exact = tidy(text[-4_000:]).casefold().replace("$", "")
+    places = []
+    for index, option in enumerate(options):
+        wanted = words(option)
+        if not wanted:
+            continue
+        if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
+            pattern, searched = (
+                rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)",
+                plain,
+            )
+        elif re.fullmatch(r"[\d.,%$°]+", wanted):
+            pattern, searched = rf"(?<![\w{{}}^_/.,\\:-])(?P<o>{re.escape(wanted)})(?![\w{{}}^_/:%°]|[.,]\d)", exact
+        elif re.search(r"[\u4e00-\u9fff]", wanted):
+            pattern, searched = rf"(?P<o>{re.escape(wanted)})", plain
+        else:
+            pattern, searched = rf"(?<= )(?P<o>{re.escape(wanted)})(?= )", plain
+        for found in reversed(list(re.finditer(pattern, searched))):
+            if not re.search(
+                rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$",
+                searched[max(0, found.start("o") - 60) : found.start("o")],
+            ):
+                places.append((found.start("o"), found.end("o"), index))
+                break
+    kept = [
+        place
+        for place in places
+        if not any(
+            other[0] <= place[0] and place[1] <= other[1] and other[1] - other[0] > place[1] - place[0]
+            for other in places
+        )
+    ]
+    return [index for _, _, index in sorted(kept)]
+
+
+# --- what an answer names, and the gold ------------------------------------------------------------------------------
+
+
+_SIGNS = re.compile(r"[-+*/^<>=!|()\[\]\\%'′]|[^\w\s.,;:?\"$]")
+_FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
+
+
+@lru_cache(maxsize=20_000)
+def _signs(text: str) -> tuple[str, ...]:
+    """The signs of a text that are part of what it says: not those around a whole text, nor hyphens between words."""
+    text = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", tidy(text).strip("()[] "))
+    return tuple(sign for sign in _SIGNS.findall(re.sub(r"\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]", "", text)))
+
+
+def same_option(option: str, answer: str) -> bool:
+    """Return whether an answer is an option: letter by letter, as words with the same signs, or as a value with the same signs."""
     if compact(option) == compact(answer):
         return True
-    one, other = read_number(option), read_number(answer)
-    if one is None or other is None or one.percent != other.percent:
+    if (
+        words(option)
+        and words(option) == words(answer)
+        and (_signs(option) == _signs(answer) or not _FORMULA.search(option + answer))
+    ):
+        return not _bare_signs(option, answer)
+    return False
+
+
+def _bare_signs(option: str, answer: str) -> bool:
+    """Whether one of two texts has a sign at its edge that the other lacks: `Cl-` and `Cl`, `-a` and `a`, `|x|` and `x`."""
+    edges = [re.findall(r"^[-+¬~|]|[-+!|'*%]$", tidy(text).replace("$", "").strip()) for text in (option, answer)]
+    return edges[0] != edges[1]
+
+
+def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
+    """Whether an answer has the value of an option; a percent sign and a comparison sign count."""
+    numbers = [read_number(text) is not None for text in (option, answer)]
+    if not (all(numbers) or (_FORMULA.search(option) and not re.fullmatch(r"\W*[A-Za-z]\W*", answer))):
         return False
-    if one.unit and other.unit and one.unit != other.unit:
+    if re.search(r"[<>]|\\[lg]e", option) and not re.search(r"[<>]|\\[lg]e|≤|≥", answer):
         return False
-    if one.value == other.value:
-        return True
-    left, right = as_float(one.value), as_float(other.value)
-    rounded = (one.literal and one.approximate) or (other.literal and other.approximate)
-    return abs(left - right) <= max(abs(left), abs(right)) * (1e-6 if rounded else 1e-25)
+    if ("%" in option or "percent" in option) != ("%" in answer or "percent" in answer):
+        return False
+    return same(option, answer, Question(), config).correct is True
 
 
-def _same_signs(option: str, answer: str) -> bool:
-    """Words drop punctuation, which in formulas is the answer: `-x` is not `x`."""
-    signs = r"[-+*/^<>=!|()\[\]\\]"
-    return (
-        not re.search(signs, option + answer)
-        or re.findall(signs, compact(option)) == re.findall(signs, compact(answer))
-        or (not re.search(r"[\\^=<>]", option + answer) and re.findall(r"-\d", option) == re.findall(r"-\d", answer))
-    )
+def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int]:
+    """Return every option that an answer is: by its text, else by its value, else by its value as the grading rounds."""
+    if named := frozenset(index for index, option in enumerate(options) if same_option(option, answer)):
+        return named
+    tight = replace(config, relative_tolerance=1e-6, relaxed=False, rounding=False, percent_scale=False)
+    for strictness in (tight, replace(tight, relative_tolerance=config.relative_tolerance, rounding=config.rounding)):
+        if named := frozenset(
+            index for index, option in enumerate(options) if _same_value(option, answer, strictness)
+        ):
+            return named
+    return frozenset()
 
 
-def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> set[int]:
-    """Return the options a gold stands for: its index where the dataset gives indices, its letter, or its text."""
+def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> tuple[frozenset[int], ...] | None:
+    """Return the options a gold stands for, each set of which is a full answer; nothing where it is none of them.
+
+    None where it is an index that may start at 0 or at 1, or a letter with the text of another option.
+    """
     text = gold.strip()
     if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
         index = int(float(text)) - config.option_base
-        return {index} if 0 <= index < len(options) else set()
-    exact = {index for index, option in enumerate(options) if option.strip() == text}
+        return (frozenset((index,)),) if 0 <= index < len(options) else ()
+    exact = [index for index, option in enumerate(options) if option.strip() == text]
     if exact and not (config.letters == "label" and re.fullmatch(r"[A-Z]", text)):
-        return exact
-    if re.fullmatch(r"\(?[A-Za-z]\)?\.?", text):
-        letter = option_letter(text, len(options))
-        if letter:
-            return {LETTERS.index(letter)}
-    same = {index for index, option in enumerate(options) if same_option_text(option, text)}
-    if same:
-        return same
-    letter = option_letter(text, len(options))
-    return {LETTERS.index(letter)} if letter else set()
+        return tuple(frozenset((index,)) for index in exact)
+    if letters := letters_of(text, len(options)):
+        return (frozenset(map(LETTERS.index, letters)),)
+    if named := named_options(text, options, config):
+        return tuple(frozenset((index,)) for index in named)
+    if (lettered := letter_of(text, len(options))) is not None:
+        index, others = LETTERS.index(lettered[0]), named_options(lettered[1], options, config)
+        return (frozenset((index,)),) if index in others or not others else None
+    if re.fullmatch(r"\d+(?:\.0+)?", text) and int(float(text)) <= len(options):
+        index = int(float(text))
+        return (frozenset((max(index - 1, 0),)),) if index in (0, len(options)) else None
+    return ()
 
 
-def answered_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> set[int]:
-    """Return every option an answer names; more than one means that it cannot be decided.
+def answered_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int]:
+    """Return every option an answer names; more than one means several, or that it cannot be decided.
 
     A letter with a text names the letter's option, and the text's where that is another one.
     """
     text = tidy(answer) or answer.strip()
     if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
         index = int(float(text)) - config.option_base
-        as_text = {place for place, option in enumerate(options) if option.strip() == text}
-        return {index} if 0 <= index < len(options) and not as_text else as_text
-    lettered = option_letter(text, len(options))
-    same = {index for index, option in enumerate(options) if same_option_text(option, text)}
+        as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
+        return frozenset((index,)) if 0 <= index < len(options) and not as_text else as_text
+    label = letters_of(text, len(options))
+    named = frozenset(
+        index for index, option in enumerate(options) if (not label or len(option) <= 12) and same_option(option, text)
+    )
+    variable = re.fullmatch("[a-z]", text) and any(
+        re.search(rf"(?<![A-Za-z]){text}(?![A-Za-z])", option) for option in options
+    )
+    if label and not variable:
+        label = frozenset(map(LETTERS.index, label))
+        if not named or (config.letters == "label" and len(label) == 1):
+            return label
+        return named if text.islower() or len(label) > 1 else label | named
+    lettered = None if variable else letter_of(text, len(options))
     if lettered:
-        if len(tidy(text).strip("()[]{}.:$* ")) == 1:
-            label = {LETTERS.index(lettered)}
-            if not same or config.letters == "label":
-                return label
-            return same if text.islower() else label | same
-        if same:
-            return same
-        rest = re.sub(
-            r"^(?:(?:option|choice)\s+)?[(\[{]?\s*[A-Za-z]\s*[)\]}.:]?\s*", "", text.strip("$* "), flags=re.IGNORECASE
-        )
-        other = {index for index, option in enumerate(options) if rest and same_option_text(option, rest)}
-        own = LETTERS.index(lettered)
-        return {own} if own in other or not other else {own} | other
-    if same:
-        return same
-    several = [part for part in _SPLIT.split(text) if part]
-    if 1 < len(several) <= len(options) and not re.fullmatch(r"\([^()]*,[^()]*\)", text):
-        letters = [option_letter(part, len(options)) for part in several]
-        if all(letter and len(part.strip("().")) == 1 for letter, part in zip(letters, several, strict=True)):
-            return {LETTERS.index(letter) for letter in letters}
-    if stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:)\s*", "", text):
-        if stripped != text:
-            return {index for index, option in enumerate(options) if same_option_text(option, stripped)}
-    if bare := [re.sub(r"^.{1,20}?=\s*", "", option) for option in options]:
-        return {
-            index for index, option in enumerate(bare) if option != options[index] and same_option_text(option, text)
-        }
-    return set()
+        own = frozenset((LETTERS.index(lettered[0]),))
+        others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
+        if not named or not named <= own | others or re.match(r"A\s+\(", text):
+            return own if own <= others or not others else own | others
+    if named:
+        return named
+    if named := named_options(text, options, config):
+        return named
+    if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:
+        return named_options(stripped, options, config)
+    parts = [
+        frozenset(index for index, option in enumerate(options) if same_option(option, part))
+        for part in re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text)
+        if part
+    ]
+    if len(parts) > 1 and all(parts):
+        return frozenset().union(*parts)
+    bare = tuple(re.sub(r"^.{1,20}?=\s*", "", option) for option in options)
+    return frozenset(index for index in named_options(text, bare, config) if bare[index] != options[index])

@@ -1,82 +1,143 @@
-"""Dates, times of day and durations: one value for every way to write them."""
+"""Moments: times of day, weekdays and dates, one value for every way to write them."""
 
 import re
+from dataclasses import dataclass, replace
 
 from virgo_factory.answers.latex import tidy
 
 
-_MONTHS = {
-    name[:length]: number
-    for number, name in enumerate(
-        "january february march april may june july august september october november december".split(), start=1
-    )
-    for length in {3, len(name)}
-} | {"sept": 9}
-_WEEKDAYS = {
-    name[:length]: number
-    for number, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())
-    for length in {3, len(name)}
-} | {"tues": 1, "thur": 3, "thurs": 3}
+def _names(names: str, further: dict[str, int]) -> dict[str, int]:
+    found = {name[:length]: number for number, name in enumerate(names.split(), start=1) for length in (3, len(name))}
+    return found | further
+
+
+_MONTHS = _names("january february march april may june july august september october november december", {"sept": 9})
+_WEEKDAYS = _names("monday tuesday wednesday thursday friday saturday sunday", {"tues": 2, "thur": 4, "thurs": 4})
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_WEEKDAY = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
+_DIGITS = {sign: str(value) for value, sign in enumerate("零一二三四五六七八九")} | {"两": "2"}
 
-_TIME = re.compile(
-    r"(?:at )?(\d{1,2})(?:[:.](\d{2}))?(?::(\d{2}))?\s*(?:([ap])\.?\s?m\b\.?|(o'clock|noon|midnight|hours?)?)",
-    re.IGNORECASE,
+_HALF = r"(?P<half>[ap])\.?\s?m\b\.?"
+_PIECES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?P<hour>\d{{1,2}})(?:[:.h](?P<minute>\d{{2}}))?(?::(?P<second>\d{{2}}))?\s*(?:{_HALF}|(?:in the |at )?(?P<part>morning|afternoon|evening|night)\b)",
+        r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s*(?P<clock>h|hours?|o'clock)\b)?",
+        r"(?P<hour>\d{1,2})\s?(?P<clock>o'clock)(?:\s+in the (?P<part>morning|afternoon|evening)\b)?",
+        r"(?:12\s*)?(?P<part>noon|midday|midnight|中午|正午|午夜)(?!\s*\d)",
+        r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)?(?P<hour>\d{1,2})[点时](?P<minute>\d{1,2})分?(?!\d)",
+        r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)(?P<hour>\d{1,2}):(?P<minute>\d{2})",
+        r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)(?P<hour>\d{1,2})(?:点|时)钟?整?(?P<minutes>半)?",
+        r"(?P<hour>\d{1,2})点钟?整?(?P<minutes>半)?(?!\d)",
+        r"(?P<year>\d{4})[-/年.](?P<month>\d{1,2})[-/月.](?P<day>\d{1,2})(?:日|号)?",
+        r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})(?:日|号)?)?",
+        rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
+        rf"(?P<name>{_MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,?\s*(?P<year>\d{{4}}))?",
+        rf"(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
+        rf"(?P<weekday>{_WEEKDAY})\b\.?",
+        r"(?:星期|周|礼拜)(?P<weekday>[1-6日天])",
+    )
 )
-_DURATION = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(days?|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|sec|s)\b\.?(?:\s*(?:,|and|&)\s*|\s+|$)",
-    re.IGNORECASE,
+_BETWEEN = re.compile(r"(?:\s*,\s*|\s+(?:on|at|of|in)\s+|\s+)?(?:the\s+)?", re.IGNORECASE)
+_MORNING, _AFTERNOON = (
+    frozenset("morning a 上午 早上 早晨 清晨 凌晨".split()),
+    frozenset("afternoon evening night p 下午 傍晚 晚上 夜里".split()),
 )
-_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTH})\b\.?,?\s*(\d{{4}})?", re.IGNORECASE)
-_MONTH_DAY = re.compile(rf"({_MONTH})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s*(\d{{4}}))?", re.IGNORECASE)
-_MONTH_YEAR = re.compile(rf"({_MONTH})\b\.?,?\s*(\d{{4}})?", re.IGNORECASE)
-_ISO = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
 
 
-def read_date(text: str) -> tuple | None:
-    """Return a value that two spellings of a date, time or duration share, or None; `same_date` compares two.
+@dataclass(frozen=True)
+class Moment:
+    """A time of day, a weekday, a date, or several of them.
 
-    >>> read_date("2:35 P.M."), read_date("2 hours and 45 minutes"), read_date("March 5th, 2012")
-    (('time', 875, True), ('duration', 9900.0), ('date', 2012, 3, 5))
+    Attributes:
+        seconds: of the day, None without a time.
+        definite: whether morning and afternoon are told apart.
+        weekday: 1 is Monday.
+    """
+
+    seconds: int | None = None
+    definite: bool = False
+    weekday: int | None = None
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+
+
+def read_moment(text: str) -> Moment | None:
+    """Return the moment that the whole text is, or None.
+
+    >>> (
+    ...     read_moment("2:35 P.M.") == read_moment("下午2点35分"),
+    ...     read_moment("March 5th, 2012") == read_moment("2012-3-5"),
+    ... )
+    (True, True)
     """
     text = tidy(text[:80]) + ("." if text.rstrip().endswith("m.") else "")
+    text = re.sub(
+        r"[零一二三四五六七八九两十]{1,3}(?=[点时月日号分])|(?<=星期|礼拜)[一二三四五六]|(?<=周)[一二三四五六]",
+        _digits,
+        text,
+    )
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
-    if not text or len(text) > 60:
+    if not text or len(text) > 60 or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):  # words as well
         return None
-    bare = text.strip(" .").lower()
-    if bare in _WEEKDAYS:
-        return ("weekday", _WEEKDAYS[bare])
-    if bare in ("noon", "midnight"):
-        return ("time", 720 if bare == "noon" else 0, True)
-    if (found := _TIME.fullmatch(text)) and (found[2] or found[4] or found[5] in ("o'clock",)):
-        hour, minute, half = int(found[1]), int(found[2] or 0), (found[4] or "").lower()
-        if "." in text[:3] and not half:
-            return None  # 3.20 without A.M. or P.M. is a number
-        if hour > 24 or minute > 59 or (half and not 1 <= hour <= 12):
+    found, at = Moment(), 0
+    while at < len(text):
+        piece = next((match for pattern in _PIECES if (match := pattern.match(text, at))), None)
+        if piece is None or not piece[0]:
             return None
-        if half:
-            hour = hour % 12 + (12 if half == "p" else 0)
-        return ("time", hour * 60 + minute, bool(half))
-    if re.fullmatch(rf"(?:{_DURATION.pattern})+", text, re.IGNORECASE):
-        found = _DURATION.findall(text)
-        if len(found) > 1 or found[0][1].lower() not in ("m", "s", "h"):
-            return ("duration", sum(float(amount) * _SECONDS[unit[0].lower()] for amount, unit in found))
-    if found := _ISO.fullmatch(text):
-        return ("date", int(found[1]), int(found[2]), int(found[3]))
-    if found := _DAY_MONTH.fullmatch(text):
-        return ("date", int(found[3]) if found[3] else None, _MONTHS[found[2].lower()], int(found[1]))
-    if found := _MONTH_DAY.fullmatch(text):
-        return ("date", int(found[3]) if found[3] else None, _MONTHS[found[1].lower()], int(found[2]))
-    if found := _MONTH_YEAR.fullmatch(text):
-        return ("date", int(found[2]) if found[2] else None, _MONTHS[found[1].lower()], None)
+        parts = piece.groupdict()
+        changes = _time(parts) if "hour" in parts or "part" in parts else _date(parts)
+        if changes is None or any(getattr(found, name) not in (None, False) for name in changes):
+            return None
+        found, at = replace(found, **changes), piece.end()
+        if not text[at:].strip(" ."):
+            return found
+        between = _BETWEEN.match(text, at)
+        if not between[0] and text[at - 1].isascii() and text[at].isascii():
+            return None
+        at = between.end()
     return None
 
 
-def same_date(gold: tuple, answer: tuple) -> bool:
-    """Return whether two values of `read_date` are the same; a time without A.M. or P.M. may be either."""
-    if gold[0] != answer[0]:
+def _digits(found: re.Match[str]) -> str:
+    signs = found[0]
+    tens, ten, ones = signs.partition("十")
+    if ten:
+        return (_DIGITS.get(tens, "1") if tens else "1") + (_DIGITS.get(ones, "0") if ones else "0")
+    return "".join(_DIGITS.get(sign, "") for sign in signs)
+
+
+def _time(parts: dict) -> dict | None:
+    part = (parts.get("part") or parts.get("half") or "").lower()
+    if not parts.get("hour"):
+        return {"seconds": 0 if part in ("midnight", "午夜") else 43_200, "definite": True}
+    hour, minute = int(parts["hour"]), 30 if parts.get("minutes") else int(parts.get("minute") or 0)
+    second = int(parts.get("second") or 0)
+    if hour > 24 or minute > 59 or second > 59 or (parts.get("half") and not 1 <= hour <= 12):
+        return None
+    definite = bool(part) or hour > 12 or parts["hour"][0] == "0"
+    if part in _AFTERNOON and hour < 12:
+        hour += 12
+    elif part in _MORNING | {"night", "晚上", "夜里"} and hour == 12:
+        hour = 0
+    return {"seconds": (hour % 24) * 3600 + minute * 60 + second, "definite": definite}
+
+
+def _date(parts: dict) -> dict | None:
+    if day := parts.get("weekday"):
+        return {"weekday": 7 if day in "日天" else int(day) if day.isdigit() else _WEEKDAYS[day.lower()]}
+    month = _MONTHS[parts["name"].lower()] if parts.get("name") else int(parts["month"])
+    day = int(parts["day"]) if parts.get("day") else None
+    if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):
+        return None
+    return {"year": int(parts["year"]) if parts.get("year") else None, "month": month, "day": day}
+
+
+def same_moment(gold: Moment, answer: Moment) -> bool:
+    """Return whether two moments are the same; a time that may be before or after noon is either."""
+    if replace(gold, seconds=None, definite=False) != replace(answer, seconds=None, definite=False):
         return False
-    if gold[0] == "time" and gold[2] != answer[2]:
-        return gold[1] % 720 == answer[1] % 720
-    return gold == answer
+    if gold.seconds is None or answer.seconds is None or (gold.definite and answer.definite):
+        return gold.seconds == answer.seconds
+    return gold.seconds % 43_200 == answer.seconds % 43_200

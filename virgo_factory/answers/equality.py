@@ -1,140 +1,59 @@
-"""Whether two answers are the same: exact and cheap comparisons first, math-verify only for formulas they leave open."""
+"""Whether two answers are the same: both are read once, then a table says how two kinds are compared."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from virgo_factory.answers.dates import read_date, same_date
+from virgo_factory.answers.dates import Moment, same_moment
 from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import RANGE, Number, as_float, divide, read_number, unit_factor
-from virgo_factory.answers.sequences import Sequence, read_interval, read_sequence
+from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
+from virgo_factory.answers.reading import (
+    OPERATOR,
+    Based,
+    Formula,
+    Range,
+    Ratio,
+    Reading,
+    Relation,
+    Words,
+    conditional_value,
+    gold_problem,
+    is_formula,
+    read,
+    sides_of,
+    value_side,
+)
+from virgo_factory.answers.sequences import Intervals, Sequence, read_sequence
 from virgo_factory.answers.trees import GREEK
+from virgo_factory.answers.units import read_unit
 
 
 _BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "y": True, "n": False,
-             "correct": True, "incorrect": False, "right": True, "wrong": False}  # fmt: skip
+             "correct": True, "incorrect": False, "right": True, "wrong": False, "是": True, "是的": True, "对": True, "对的": True, "正确": True, "否": False,
+             "不是": False, "不": False, "不对": False, "错": False, "错误": False, "不正确": False, "没有": False, "√": True}  # fmt: skip
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
-_MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
-_NAME = re.compile(r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.]*[A-Za-z][A-Za-z\\_{}()|:0-9 ,'/∠△$.]*")
-_RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
-_INTERVALS = ("()", "[]", "[)", "(]")
-_CONDITION = re.compile(
-    r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
-)
-"""A value with the condition under which it holds."""
-_MEMBER = re.compile(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])")
+MAX_DEPTH = 4
 
 
 def same(gold: str, answer: str, question: Question, config: GradingConfig, depth: int = 0) -> Verdict:
-    """Return the verdict on an answer to an open question.
-
-    Raises:
-        TooLarge, TimeoutError: math-verify was needed and must not or could not answer.
-    """
+    """Return the verdict on an answer to an open question."""
+    if depth == 0 and gold_problem(gold):
+        return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-
-    if words(gold) in _NOTHING and words(answer) in _NOTHING:
-        return Verdict(CORRECT, "same_text", "text")
     if question.kind == "boolean" or (
         depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")
     ):
         return _boolean(gold, answer, config)
     if question.kind == "text":
         return _text(gold, answer, config)
-
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
         return _approximate(gold, answer, question, config)
-
-    bases = [_BASE.fullmatch(compact(text)) for text in (gold, answer)]
-    if any(bases) and (all(bases) or compact(gold).isdigit() or compact(answer).isdigit()):
-        digits = [compact(text).partition("_")[0] for text in (gold, answer)]
-        equal = digits[0] == digits[1] and (not all(bases) or bases[0][2] == bases[1][2])
-        return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
-
-    ranges = [re.fullmatch(RANGE, tidy(text)) for text in (gold, answer)]
-    if any(ranges):
-        equal = all(ranges) and [Fraction(end) for end in ranges[0].groups()] == [
-            Fraction(end) for end in ranges[1].groups()
-        ]
-        return Verdict(CORRECT if equal else WRONG, "same_parts" if equal else "other_parts", "sequence")
-
-    known, got = _number(gold, question), _number(answer, question)
-    if known is not None and got is None and depth == 0:
-        got = _only_number(answer)
-    if known is not None and got is not None:
-        return _numbers(known, got, question, config)
-    if (one := read_date(gold)) and (other := read_date(answer)):
-        equal = same_date(one, other)
-        return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "date")
-    if (verdict := _ratios(gold, answer, known, got)) is not None:
-        return verdict
-
-    signs = [re.fullmatch(r"[-+]?\\infty", compact(text)) for text in (gold, answer)]
-    if any(signs) and (known is not None or got is not None or all(signs)):
-        equal = all(signs) and signs[0][0].strip("+") == signs[1][0].strip("+")
-        return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
-
-    one, other = read_sequence(gold), read_sequence(answer)
-    bounds = read_interval(gold), read_interval(answer)
-    if any(bounds):
-        named = {_side_name(bound[0]) for bound in bounds if bound}
-        spans = [bound[1] if bound else found for bound, found in zip(bounds, (one, other), strict=True)]
-        if len(named) == 1 and all(span is not None and span.brackets in _INTERVALS for span in spans):
-            return _sequences(*spans, gold, answer, question, config, depth) or Verdict(
-                WRONG, "other_parts", "sequence"
-            )
-    if (one or other) and depth < 4:
-        verdict = _sequences(one, other, gold, answer, question, config, depth)
-        if verdict is not None:
-            return verdict
-
-    if depth < 6 and (held := _CONDITION.fullmatch(tidy(answer))) and not _CONDITION.fullmatch(tidy(gold)):
-        return same(gold, held["value"], question, config, depth + 1)
-
-    left, right = _value_side(gold), _value_side(answer)
-    if depth < 6 and left is not None and right is None and not _RELATION.search(tidy(answer)):
-        return same(left, answer, question, config, depth + 1)
-    if depth < 6 and right is not None and left is None and not _RELATION.search(tidy(gold)):
-        return same(gold, right, question, config, depth + 1)
-    if depth < 6 and left is not None and right is not None and _side_name(gold) == _side_name(answer):
-        return same(left, right, question, config, depth + 1)
-
-    equations = [len(_sides(text)) > 1 for text in (gold, answer)]
-    if depth < 6 and equations == [False, True] and not is_wordy(gold) and "\\begin" not in answer:
-        sides = _sides(answer)
-        if sides[-1] == "0" or not _is_formula(sides[-1]) and read_number(sides[-1]) is None:
-            return Verdict(WRONG, "other_expression", "expression")
-        return same(gold, sides[-1], question, config, depth + 1)
-    if equations == [True, False] and not _RELATION.search(tidy(answer)) and not is_wordy(answer):
-        return Verdict(WRONG, "other_expression", "expression")
-    if known is not None or got is not None:
-        words_only = gold if got is not None else answer
-        if not _is_formula(words_only):
-            return Verdict(WRONG, "other_value" if known is not None else "other_text", "number")
-    if not _is_formula(gold) or not _is_formula(answer):
-        if not _is_formula(gold) or is_wordy(answer):
-            return _text(gold, answer, config)
-    bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
-    if not bound and (
-        variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))
-    ):
-        return Verdict(WRONG, "other_expression", "expression")
-    try:
-        if (known is None) != (got is None) and (values := _evaluated(gold, answer)) is not None:
-            return _numbers(*values, question, config)
-        found = same_expression(gold, answer)
-    except TooLarge:
-        return Verdict(UNVERIFIABLE, "too_large", "expression")
-    except TimeoutError:
-        return Verdict(UNVERIFIABLE, "timeout", "expression")
-    if found is None:
-        equal = words(gold) == words(answer) and is_wordy(gold)
-        return Verdict(CORRECT if equal else WRONG, "same_text" if equal else "other_text", "expression")
-    return Verdict(CORRECT if found else WRONG, "same_expression" if found else "other_expression", "expression")
+    return _Comparison(gold, answer, question, config, depth).verdict()
 
 
 def kind_of(gold: str, question: Question) -> str:
@@ -143,95 +62,38 @@ def kind_of(gold: str, question: Question) -> str:
         return question.kind
     if words(gold) in _BOOLEANS and not words(gold).isdigit():
         return "boolean"
-    if (number := read_number(gold)) is not None:
-        return "count" if number.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
-    if read_date(gold):
-        return "date"
-    if read_sequence(gold):
-        return "sequence"
-    return "text" if is_wordy(gold) else "expression"
+    what = read(gold).what
+    if isinstance(what, Number):
+        return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
+    names = {
+        Moment: "date",
+        Sequence: "sequence",
+        Intervals: "sequence",
+        Range: "sequence",
+        Ratio: "number",
+        Based: "number",
+        Words: "text",
+    }
+    return names.get(type(what), "expression")
 
 
-_BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
-"""Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
-_VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
-_CONSTANTS = frozenset("e i d j pi infty".split())
+def _verdict(equal: bool, what: str, kind: str) -> Verdict:
+    return Verdict(CORRECT if equal else WRONG, f"{'same' if equal else 'other'}_{what}", kind)
 
 
-def variables(text: str) -> frozenset[str]:
-    """Return the letters a formula depends on, in lower case; a simplified gold holds no letter that an equal answer lacks.
-
-    >>> sorted(variables(r"\\frac{K-1}{L} e^{2x}")), sorted(variables(r"\\sin(\\omega t)"))
-    (['k', 'l', 'x'], ['omega', 't'])
-    """
-    found = set()
-    for command, letter in _VARIABLE.findall(re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text))):
-        if letter or command in GREEK:
-            found.add((letter or command).lower())
-    return frozenset(found - _CONSTANTS)
-
-
-def is_wordy(text: str) -> bool:
-    """Return whether a text is words rather than a formula."""
-    text = tidy(text)
-    return not _MATHS_SIGNS.search(text) and bool(re.search(r"[^\W\d_]{2,}", text))
-
-
-def _is_formula(text: str) -> bool:
-    text = tidy(text)
-    if not text or len(text) > 1_500:
-        return False
-    if _MATHS_SIGNS.search(text):
-        return True
-    return bool(
-        re.fullmatch(
-            r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})*|[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text
-        )
-    ) and not re.search(r"[^\W\d_]{4,}", text)
+_APPROXIMATION = re.compile(r"\\approx(?![A-Za-z])")
 
 
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
     """An exact value with its approximation: either of them may be the answer, and the gold."""
-    verdict = Verdict(WRONG, "other_value", "number")
-    for wanted in tidy(gold).split("\\approx")[:3]:
-        for got in tidy(answer).split("\\approx")[:3]:
+    verdict = _verdict(False, "value", "number")
+    for wanted in _APPROXIMATION.split(tidy(gold))[:3]:
+        for got in _APPROXIMATION.split(tidy(answer))[:3]:
             if wanted.strip() and got.strip():
                 verdict = same(wanted.strip(), got.strip(), question, config, 1)
                 if verdict.verdict == CORRECT:
                     return verdict
     return verdict
-
-
-_BASE = re.compile(r"(\d+)_\{?(\d{1,2})\}?")
-"""Digits with their base, such as 4343_6."""
-
-
-def _ratios(gold: str, answer: str, known: Number | None, got: Number | None) -> Verdict | None:
-    """The verdict where one side is a ratio `a:b` and the other is one too, or a number; None otherwise."""
-    values = []
-    for text, number in ((gold, known), (answer, got)):
-        parts = [read_number(part) for part in tidy(text).split(":")]
-        if number is not None:
-            values.append(number.value)
-        elif len(parts) == 2 and all(part is not None and not part.unit for part in parts) and parts[1].value:
-            values.append(divide(parts[0].value, parts[1].value))
-    if len(values) < 2:
-        return None
-    one, other = map(as_float, values)
-    equal = values[0] == values[1] or abs(one - other) <= abs(one) * 1e-25
-    return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", "number")
-
-
-def _evaluated(gold: str, answer: str) -> tuple[Number, Number] | None:
-    """Both sides as numbers where one is a closed formula that only math-verify can read."""
-    values = [read_number(text) for text in (gold, answer)]
-    for index, text in enumerate((gold, answer)):
-        if values[index] is None:
-            value = closed_value(text)
-            if value is None:
-                return None
-            values[index] = Number(value)
-    return values[0], values[1]
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
@@ -245,107 +107,435 @@ def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
     if wanted is None:
         return _text(gold, answer, config)
     if plain.isdigit() and not words(gold).isdigit():  # a count or a sum; 1 means yes only where the gold says it so
-        return Verdict(WRONG, "other_text", "boolean")
+        return _verdict(False, "text", "boolean")
     if got is None:
         found = {_BOOLEANS[word] for word in re.findall(r"\b(?:yes|no|true|false)\b", plain)}
         got = found.pop() if len(found) == 1 else None
-    if got is None:
-        return Verdict(WRONG, "other_text", "boolean")
-    return Verdict(CORRECT if got == wanted else WRONG, "same_text" if got == wanted else "other_text", "boolean")
-
-
-_NOTHING = frozenset(
-    ("no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "emptyset")
-)
+    return _verdict(got is not None and got == wanted, "text", "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
-    same_words = wanted == got or wanted.replace(" ", "") == got.replace(" ", "")
-    if not same_words and 1 < len(got.split()) <= 40 and len(wanted) > 1:
-        same_words = bool(
+    equal = wanted == got or _spelled(wanted) == _spelled(got)
+    if not equal and 1 < len(got.split()) <= 40 and len(wanted) > 1:
+        equal = bool(
             re.search(rf"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer) {re.escape(wanted)}$", got)
         ) and not re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got)
-    return Verdict(CORRECT if same_words else WRONG, "same_text" if same_words else "other_text", "text")
+    return _verdict(equal, "text", "text")
+
+
+def _spelled(text: str) -> str:
+    """Words with single letters that were set apart, and hyphens, in one spelling."""
+    text = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)
+    return (
+        text.replace(" ", "")
+        if re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
+        else text
+    )
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+class _Comparison:
+    """A gold answer and an answer, both read, and how the question wants them compared."""
+
+    def __init__(self, gold: str, answer: str, question: Question, config: GradingConfig, depth: int) -> None:
+        self.gold, self.answer, self.question, self.config, self.depth = gold, answer, question, config, depth
+        self.undecided = "timeout"
+
+    def inner(self, gold: str, answer: str, question: Question | None = None) -> Verdict:
+        """The verdict on parts of both sides."""
+        if self.depth >= MAX_DEPTH:
+            return Verdict(UNVERIFIABLE, "too_large", "sequence")
+        verdict = same(gold, answer, question or self.question, self.config, self.depth + 1)
+        if verdict.verdict == UNVERIFIABLE:
+            self.undecided = verdict.reason
+        return verdict
+
+    def verdict(self) -> Verdict:
+        one, other = read(self.gold, self.question.text), read(self.answer, self.question.text)
+        if (value := conditional_value(self.answer)) and conditional_value(self.gold) is None:
+            other = read(value, self.question.text)
+        if one.name and other.name and one.name.casefold() != other.name.casefold():
+            return self.equations(one, other)
+        if (
+            not one.name
+            and not other.name
+            and isinstance(other.what, Formula)
+            and len(sides := sides_of(other.text)) > 1
+        ):
+            if (
+                len(sides_of(one.text)) < 2
+                and not isinstance(one.what, (Words, Intervals))
+                and "\\begin" not in other.text
+            ):
+                if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
+                    return _verdict(False, "expression", "expression")
+                other = read(sides[-1], self.question.text)
+        compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
+        return compare(self, one, other)
+
+    # Numbers
+
+    def numbers(self, one: Reading, other: Reading) -> Verdict:
+        gold, answer, question = one.what, other.what, self.question
+        kind = "count" if question.kind == "count" else "number"
+        if question.unit and not gold.unit and answer.unit:
+            units, end = read_unit(tidy(question.unit))
+            if units and end == len(tidy(question.unit)):
+                gold = replace(gold, unit=question.unit, units=units)
+        factors = conversions(gold, answer)
+        if factors is None or not _same_things(gold, answer, question.text):
+            return _verdict(False, "unit", kind)
+        equal = any(self.close(gold, answer, value) for value in _values(gold, answer, factors, self.config))
+        return _verdict(equal, "value", kind)
+
+    def close(self, gold: Number, answer: Number, value) -> bool:
+        """Whether a value is the gold's, as exactly as both are written and the grading asks."""
+        question, config, wanted = self.question, self.config, gold.value
+        if wanted == value:
+            return True
+        one, other = as_float(wanted), as_float(value)
+        if MP.isinf(one) or MP.isinf(other):
+            return False
+        difference = abs(one - other)
+        if isinstance(question.tolerance, (int, float)):
+            return difference <= abs(question.tolerance) * (1 + 1e-9)
+        if question.precision is not None:
+            return _rounded(wanted, question.precision) == _rounded(value, question.precision)
+        if question.kind == "count":
+            return False
+        larger = max(abs(one), abs(other))
+        if not isinstance(wanted, Fraction) or not isinstance(value, Fraction):
+            if difference <= larger * 1e-25:
+                return True
+        if config.relaxed and not _is_year(gold, question):
+            return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
+        if config.rounding and gold.decimals and answer.approximate and _rounded(value, gold.decimals) == wanted:
+            return True
+        if not gold.approximate and not answer.approximate or gold.whole and not answer.approximate:
+            return False  # both exact, and different
+        if gold.whole:
+            return difference <= min(abs(one), 1) * 1e-6
+        if gold.literal and answer.literal and gold.decimals is not None and answer.decimals is not None:
+            # Two decimals: the digits that both have must agree, and the rest may only be a rounding.
+            step = 0.5 * 0.1 ** min(gold.decimals, answer.decimals)
+            if gold.decimals == answer.decimals or difference >= min(step, 1e-4):
+                return False
+        return difference <= larger * config.relative_tolerance * (1 + 1e-9)
+
+    def number_and_moment(self, one: Reading, other: Reading) -> Verdict:
+        """A bare hour stands for the time; a time is no bare number."""
+        value, moment = one.what.value, other.what
+        plain = moment == Moment(moment.seconds, moment.definite) and moment.seconds is not None and not one.what.unit
+        equal = plain and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
+        return _verdict(equal, "value", "date")
+
+    def ratios(self, one: Reading, other: Reading) -> Verdict:
+        sides = [
+            side.what.parts if isinstance(side.what, Ratio) else (side.what.value, Fraction(1))
+            for side in (one, other)
+        ]
+        equal = len(sides[0]) == len(sides[1]) and all(
+            _equal(multiply(left, sides[1][0]), multiply(right, sides[0][0]))
+            for left, right in zip(*sides, strict=True)
+        )
+        return _verdict(equal, "value", "number")
+
+    def based(self, one: Reading, other: Reading) -> Verdict:
+        gold, answer = one.what, other.what
+        if isinstance(gold, Based) and isinstance(answer, Based):
+            equal = int(gold.digits, gold.base) == int(answer.digits, answer.base)
+        else:
+            based, text = (gold, other.text) if isinstance(gold, Based) else (answer, one.text)
+            equal = based.digits.lstrip("0") == compact(text).lower().lstrip("0")
+        return _verdict(equal, "value", "number")
+
+    # Moments and ranges
+
+    def moments(self, one: Reading, other: Reading) -> Verdict:
+        return _verdict(same_moment(one.what, other.what), "value", "date")
+
+    def ranges(self, one: Reading, other: Reading) -> Verdict:
+        units = {one.what.unit, other.what.unit} - {""}
+        return _verdict(one.what.ends == other.what.ends and len(units) < 2, "parts", "sequence")
+
+    # Several values
+
+    def intervals(self, one: Reading, other: Reading) -> Verdict:
+        sides = []
+        for side in (one, other):
+            pieces = side.what.pieces if isinstance(side.what, Intervals) else (side.what,)
+            if not all(piece.is_interval for piece in pieces):
+                return _verdict(False, "parts", "sequence")
+            sides.append(list(pieces))
+        names = {
+            re.sub(r"[_{}\s]", "", side.what.name)
+            for side in (one, other)
+            if isinstance(side.what, Intervals) and side.what.name
+        }
+        if len(names | {side.name for side in (one, other) if side.name and not isinstance(side.what, Intervals)}) > 1:
+            return _verdict(False, "parts", "sequence")
+        return self.matched(len(sides[0]), sides[1], lambda index, piece: self.same_interval(sides[0][index], piece))
+
+    def same_interval(self, one: Sequence, other: Sequence) -> bool | None:
+        results = [self.inner(left, right).correct for left, right in zip(one.parts, other.parts, strict=True)]
+        open_ends = ["\\infty" in compact(part) for part in one.parts]
+        closed = all(
+            left == right or free for left, right, free in zip(one.brackets, other.brackets, open_ends, strict=True)
+        )
+        return False if not closed or False in results else None if None in results else True
+
+    def sequences(self, one: Reading, other: Reading) -> Verdict:
+        gold, answer = one.what, other.what
+        left, right = [_expanded(side) for side in (gold, answer)]
+        if {gold.brackets, answer.brackets} == {"<", ">"}:
+            right, answer = right[::-1], gold
+        pair = {gold.brackets, answer.brackets}
+        if "matrix" in pair and len(pair) == 2:
+            matrix, other_side = (gold, answer) if gold.brackets == "matrix" else (answer, gold)
+            if other_side.brackets not in ("()", "[]") or 1 not in (
+                matrix.columns,
+                len(matrix.parts) // matrix.columns,
+            ):
+                return _verdict(False, "parts", "sequence")
+        elif gold.columns != answer.columns or len(pair - {""}) == 2 and not _alike_brackets(pair, len(left)):
+            return _verdict(False, "parts", "sequence")
+        if len(left) != len(right):
+            return _verdict(False, "parts", "sequence")
+        joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
+        if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
+            return _verdict(False, "parts", "sequence")
+        named = [_distinct_names(parts) for parts in (left, right)]
+        in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant", "<", ">"}) and pair & {"{}"} == set()
+        in_order = (
+            in_order
+            or any(named)
+            and not all(named)
+            or pair & {"{}"} == set()
+            and _is_ordered(self.question, self.config, left)
+        )
+        if all(named):
+            in_order = False
+        tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
+
+        def alike(index: int, second: str) -> bool | None:
+            inner = self.question
+            if tolerances is not None:
+                inner = replace(inner, tolerance=tolerances[index] if index < len(tolerances) else None)
+            names = [side[0] for text in (left[index], second) if (side := value_side(text))]
+            if len(set(filter(None, names))) == 2:
+                return False
+            return self.inner(left[index], second, inner).correct
+
+        if not in_order:
+            return self.matched(len(left), right, alike)
+        results = []
+        for index, second in enumerate(right):
+            results.append(alike(index, second))
+            if results[-1] is False:
+                return _verdict(False, "parts", "sequence")
+        return (
+            Verdict(UNVERIFIABLE, self.undecided, "sequence")
+            if None in results
+            else _verdict(True, "parts", "sequence")
+        )
+
+    def matched(self, count: int, others: list, alike: Callable) -> Verdict:
+        """The verdict on parts in any order."""
+        unused, undecided = list(range(len(others))), False
+        if count != len(others):
+            return _verdict(False, "parts", "sequence")
+        for index in range(count):
+            for place in unused:
+                result = alike(index, others[place])
+                if result:
+                    unused.remove(place)
+                    break
+                undecided |= result is None
+            else:
+                return (
+                    Verdict(UNVERIFIABLE, self.undecided, "sequence")
+                    if undecided
+                    else _verdict(False, "parts", "sequence")
+                )
+        return _verdict(True, "parts", "sequence")
+
+    def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
+        """Several values against one: the same only where a formula may stand for a set of values."""
+        pair = one.what, other.what
+        formula = next((side.text for side in pair if isinstance(side, Formula)), "")
+        bare = any(isinstance(side, Sequence) and not side.brackets for side in pair)
+        if not formula or bare and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula):
+            return _verdict(False, "parts", "sequence")
+        return self.formulas(one, other)
+
+    # Formulas and words
+
+    def equations(self, one: Reading, other: Reading) -> Verdict:
+        """Two assignments to different names: the same only as equations."""
+        if not (isinstance(one.what, Formula) or isinstance(other.what, Formula)):
+            return _verdict(False, "value", "expression")
+        return self.formulas(one, other)
+
+    def formulas(self, one: Reading, other: Reading) -> Verdict:
+        named = one.name != other.name and one.name and other.name
+        gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
+        if one.name and not other.name and len(sides_of(other.text)) > 1:
+            gold, answer = one.text, other.text
+        if other.name and not one.name and len(sides_of(one.text)) > 1:
+            gold, answer = one.text, other.text
+        if compact(gold) == compact(answer):
+            return _verdict(True, "text", "expression")
+        known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
+        if len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not re.search(
+            r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])", answer
+        ):
+            return _verdict(False, "expression", "expression")
+        bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
+        if not bound and (
+            variables(gold) - variables(answer) or (known is not None and not known.literal and variables(answer))
+        ):
+            return _verdict(False, "expression", "expression")
+        if _is_shuffled(gold, answer):
+            return _verdict(False, "expression", "expression")
+        try:
+            if (known is None) != (got is None) and (values := _evaluated(known, got, gold, answer)) is not None:
+                return self.numbers(*values)
+            found = same_expression(gold, answer)
+        except TooLarge:
+            return Verdict(UNVERIFIABLE, "too_large", "expression")
+        except TimeoutError:
+            return Verdict(UNVERIFIABLE, "timeout", "expression")
+        if found is None:
+            return self.unreadable(gold, answer)
+        return _verdict(found, "expression", "expression")
+
+    def unreadable(self, gold: str, answer: str) -> Verdict:
+        """Two formulas of which one cannot be read: the same where their words are."""
+        if words(gold) == words(answer) and _OPERATORS.findall(compact(gold)) == _OPERATORS.findall(compact(answer)):
+            return _verdict(True, "text", "expression")
+        signs_only = not re.search(r"[^\W_]", gold + answer)
+        if signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
+            return _verdict(False, "text", "expression")
+        return Verdict(UNVERIFIABLE, "unreadable", "expression")
+
+    def relations(self, one: Reading, other: Reading) -> Verdict:
+        gold, answer = one.what, other.what
+        ways = [(answer.left, answer.sign, answer.right)]
+        if turned := _TURNED.get(answer.sign):
+            ways.append((answer.right, turned, answer.left))
+        equal = any(
+            sign == gold.sign
+            and all(
+                compact(own) == compact(side) or own and side and self.inner(own, side).correct
+                for own, side in ((gold.left, left), (gold.right, right))
+            )
+            for left, sign, right in ways
+        )
+        return _verdict(equal, "expression", "expression")
+
+    def texts(self, one: Reading, other: Reading) -> Verdict:
+        return _text(one.what.text, other.what.text, self.config)
+
+    def letters_and_formula(self, one: Reading, other: Reading) -> Verdict:
+        """Up to three letters may be a product where the other side is a formula."""
+        letters = one if isinstance(one.what, Words) else other
+        if re.fullmatch(r"[A-Za-z]{1,3}", letters.text):
+            return self.formulas(one, other)
+        return self.unlike(one, other)
+
+    def unlike(self, one: Reading, other: Reading) -> Verdict:
+        """Two kinds that are never the same: only their words may be."""
+        if isinstance(one.what, Words) or isinstance(other.what, Words):
+            return _text(one.text, other.text, self.config)
+        return _verdict(
+            False,
+            "parts" if isinstance(one.what, (Sequence, Intervals)) else "value",
+            kind_of(self.gold, self.question),
+        )
+
+
+TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
+    (Number, Number): _Comparison.numbers,
+    (Number, Moment): _Comparison.number_and_moment,
+    (Moment, Moment): _Comparison.moments,
+    (Range, Range): _Comparison.ranges,
+    **dict.fromkeys(((Ratio, Ratio), (Ratio, Number), (Number, Ratio)), _Comparison.ratios),
+    **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
+    **dict.fromkeys(((Intervals, Intervals), (Intervals, Sequence), (Sequence, Intervals)), _Comparison.intervals),
+    (Sequence, Sequence): _Comparison.sequences,
+    **{
+        pair: _Comparison.sequence_and_value
+        for kind in (Sequence, Intervals)
+        for other in (Number, Formula)
+        for pair in ((other, kind), (kind, other))
+    },
+    **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
+    **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
+    (Relation, Relation): _Comparison.relations,
+    (Words, Words): _Comparison.texts,
+}
+"""(kind of the gold, kind of the answer) -> how they are compared; any other two kinds are not the same."""
+
+
+def _plain(reading: Reading) -> str:
+    """The value of a named formula, else the whole text."""
+    side = value_side(reading.text) if reading.name else None
+    return side[1] if side else reading.text
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
 
-def _number(text: str, question: Question) -> Number | None:
-    number = read_number(text)
-    if number is not None and number.unit and "in terms of" in question.text[-1_000:].lower():
-        return None
-    return number
-
-
-_ONE_NUMERAL = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-−]?\d+(?:\.\d+)?(?:\s*\\?%)?")
-
-
-def _only_number(text: str) -> Number | None:
-    """The number of a short sentence that holds just one: "There are 7 apples"."""
-    plain = tidy(text)
-    if len(plain) > 300 or _MATHS_SIGNS.search(plain) or not re.search(r"[A-Za-z]{2,}\s|\s[A-Za-z]{2,}", plain):
-        return None
-    if re.search(r"\b(?:not|or|between|than|cannot)\b", plain):
-        return None
-    found = _ONE_NUMERAL.findall(plain)
-    return read_number(found[0]) if len(found) == 1 else None
-
-
-def _numbers(gold: Number, answer: Number, question: Question, config: GradingConfig) -> Verdict:
-    kind = "count" if question.kind == "count" else "number"
-    factor = Fraction(1)
-    unit = gold.unit or question.unit or ""
-    if unit and answer.unit and unit != answer.unit:
-        one, other = unit_factor(unit), unit_factor(answer.unit)
-        if one and other:
-            if one[:2] != other[:2]:
-                return Verdict(WRONG, "other_unit", kind)
-            factor = other[2] / one[2]
-    wanted = gold.value
-    values = [answer.value if factor == 1 else _scaled(answer.value, factor)]
-    if gold.percent != answer.percent:
-        values += [_scaled(values[0], Fraction(1, 100)) if answer.percent else _scaled(values[0], Fraction(100))]
-    if config.percent_scale:
-        values += [_scaled(values[0], Fraction(100)), _scaled(values[0], Fraction(1, 100))]
-    equal = any(_close(wanted, value, gold, answer, question, config) for value in values)
-    return Verdict(CORRECT if equal else WRONG, "same_value" if equal else "other_value", kind)
-
-
-def _scaled(value, factor: Fraction):
-    return value * factor if isinstance(value, Fraction) else value * factor.numerator / factor.denominator
-
-
-def _close(wanted, value, gold: Number, answer: Number, question: Question, config: GradingConfig) -> bool:
-    if wanted == value:
+def _same_things(gold: Number, answer: Number, question: str) -> bool:
+    """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun."""
+    if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return True
-    one, other = as_float(wanted), as_float(value)
-    difference = abs(one - other)
-    if isinstance(question.tolerance, (int, float)):
-        return difference <= abs(question.tolerance) * (1 + 1e-9)
-    if question.precision is not None:
-        return _rounded(wanted, question.precision) == _rounded(value, question.precision)
-    if question.kind == "count":
-        return False
-    larger = max(abs(one), abs(other))
-    if not isinstance(wanted, Fraction) or not isinstance(value, Fraction):
-        if difference <= larger * 1e-25:
-            return True
-    if config.relaxed and not _is_year(gold, question):
-        return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
-    if config.rounding and gold.decimals and answer.approximate and _rounded(value, gold.decimals) == wanted:
-        return True
-    if not gold.approximate and not answer.approximate:
-        return False  # both exact, and different
-    if gold.whole and not answer.approximate:
-        return False
-    if gold.whole:
-        return difference <= abs(one) * 1e-6
-    if gold.decimals is not None and gold.decimals == answer.decimals:
-        return False
-    return difference <= larger * config.relative_tolerance * (1 + 1e-9)
+    asked_marks, asked = told(question[-2_000:])
+    for mark in gold.marks ^ answer.marks:
+        opposed = [other for other in (gold.marks if mark in answer.marks else answer.marks) if other[0] == mark[0]]
+        if opposed or mark in gold.marks and mark[0] in FIRM and mark not in asked_marks:
+            return False
+    if bool(gold.units) != bool(answer.units):  # a unit against a word that is none
+        counted = (gold.words if not gold.units else answer.words) - {"said in a sentence"}
+        if counted and "said in a sentence" not in (gold.words | answer.words):
+            return False
+    one, other = (side.words - {"said in a sentence"} for side in (gold, answer))
+    return (
+        _covered(one, other | asked)
+        and bool(not one or one & other or _covered(one, other))
+        or _covered(other, one | asked)
+        and bool(not other or one & other or _covered(other, one))
+    )
+
+
+def _covered(some: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether all words occur among others; Chinese ones also inside a longer one."""
+    return all(word in others or word[0] > "\u4dff" and any(word in other for other in others) for word in some)
+
+
+def _values(gold: Number, answer: Number, factors, config: GradingConfig):
+    for factor, offset in factors:
+        value = answer.value
+        if (factor, offset) != (1, 0):
+            value = _shifted(multiply(value, factor), offset)
+        yield value
+        if gold.percent != answer.percent:
+            yield multiply(value, Fraction(1, 100) if answer.percent else Fraction(100))
+        if config.percent_scale:
+            yield multiply(value, Fraction(100))
+            yield multiply(value, Fraction(1, 100))
+
+
+def _shifted(value, offset: Fraction):
+    return value + offset if isinstance(value, Fraction) else value + as_float(offset)
+
+
+def _equal(one, other) -> bool:
+    return one == other or abs(as_float(one) - as_float(other)) <= abs(as_float(one)) * 1e-25
 
 
 def _is_year(gold: Number, question: Question) -> bool:
@@ -372,143 +562,106 @@ def _rounded(value, decimals: int) -> Fraction:
     return Fraction(whole if scaled >= 0 else -whole, 10**decimals)
 
 
-# --- assignments ---------------------------------------------------------------------------------------------------
-
-
-def _value_side(text: str) -> str | None:
-    """The value in ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
-    text = tidy(text)
-    if member := _MEMBER.match(text):
-        return text[member.end() :].strip()
-    sides = _sides(text)
-    if len(sides) < 2:
-        return None
-    named = _NAME.fullmatch(sides[0])
-    if len(sides) == 2 and named and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", sides[0]):
-        return sides[1]
-    if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
-        return sides[-1]
-    return None
-
-
-def _sides(text: str) -> list[str]:
-    """The sides of an equation; nothing where one is empty or cut inside braces, or another relation stands there."""
-    text = tidy(text)
-    if text.startswith("(") and text.endswith(")") and not re.search(r"[()]", text[1:-1]):
-        text = text[1:-1]
-    sides = [side.strip() for side in _RELATION.split(text)]
-    if re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text) or not all(sides):
-        return []
-    return sides if all(side.count("{") == side.count("}") for side in sides) else []
-
-
-def _side_name(text: str) -> str:
-    return re.sub(r"[_{}]", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0]))
-
-
 # --- several values ------------------------------------------------------------------------------------------------
 
-
-def _sequences(
-    one: Sequence | None,
-    other: Sequence | None,
-    gold: str,
-    answer: str,
-    question: Question,
-    config: GradingConfig,
-    depth: int,
-) -> Verdict | None:
-    """The verdict on two sequences, or None where it is not decided by their parts."""
-    if one is None or other is None:
-        lone = gold if one is None else answer
-        several = other if one is None else one
-        side = _value_side(lone)
-        if side is not None and (read_sequence(side) is not None):
-            return same(side if one is None else gold, answer if one is None else side, question, config, depth + 1)
-        if is_wordy(gold) or is_wordy(answer):
-            return _text(gold, answer, config)
-        if len(several.parts) > 1 and read_number(lone) is not None:
-            return Verdict(WRONG, "other_parts", "sequence")
-        if several.brackets == "{}" and len(several.parts) == 1:
-            return same(
-                gold if one is None else several.parts[0],
-                several.parts[0] if one is None else answer,
-                question,
-                config,
-                depth + 1,
-            )
-        if several.brackets in (*_INTERVALS, "matrix") or re.search(
-            r"[<>]|\\(?:le|ge|cup|setminus|pm)(?![A-Za-z])", lone
-        ):
-            return None
-        if one is None and (_is_formula(gold) and re.search(r"[,;]|\\quad|\\text|\\pm", gold)):
-            return None
-        return Verdict(WRONG, "other_parts", "sequence")
-
-    left, right = list(one.parts), list(other.parts)
-    if one.brackets == other.brackets == "" and one.parts and is_wordy(gold) and not re.search(r"\d", gold + answer):
-        if words(gold) == words(answer):
-            return Verdict(CORRECT, "same_text", "sequence")
-    for brackets, parts in ((one.brackets, left), (other.brackets, right)):
-        if brackets == "" and len(parts) > 1:
-            parts[:] = _expanded(parts)
-    if "matrix" in (one.brackets, other.brackets):
-        if one.brackets != other.brackets:
-            return None
-        if one.columns != other.columns:
-            return Verdict(WRONG, "other_parts", "sequence")
-    pair = {one.brackets, other.brackets}
-    if len(pair) == 2 and "" not in pair:
-        return Verdict(WRONG, "other_parts", "sequence")
-    if len(left) != len(right):
-        return Verdict(WRONG, "other_parts", "sequence")
-
-    ordered = config.ordered_lists or bool(pair & {*_INTERVALS, "matrix"})
-    tolerances = question.tolerance if isinstance(question.tolerance, tuple) else None
-
-    def alike(index: int, first: str, second: str) -> bool | None:
-        inner = question
-        if tolerances is not None:
-            inner = replace(question, tolerance=tolerances[index] if index < len(tolerances) else None)
-        names = _side_name(first), _side_name(second)
-        if "=" in first and "=" in second and names[0] != names[1] and _value_side(first) and _value_side(second):
-            return False
-        verdict = same(first, second, inner, config, depth + 1)
-        return verdict.correct
-
-    undecided = False
-    if ordered:
-        for index, (first, second) in enumerate(zip(left, right, strict=True)):
-            result = alike(index, first, second)
-            if result is False:
-                return Verdict(WRONG, "other_parts", "sequence")
-            undecided |= result is None
-    else:
-        unused = list(range(len(right)))
-        for index, first in enumerate(left):
-            found = None
-            for place in unused:
-                result = alike(index, first, right[place])
-                if result:
-                    found = place
-                    break
-                undecided |= result is None
-            if found is None:
-                return (
-                    Verdict(UNVERIFIABLE, "timeout", "sequence")
-                    if undecided
-                    else Verdict(WRONG, "other_parts", "sequence")
-                )
-            unused.remove(found)
-        undecided = False
-    if undecided:
-        return Verdict(UNVERIFIABLE, "timeout", "sequence")
-    return Verdict(CORRECT, "same_parts", "sequence")
+_ANY_ORDER = re.compile(
+    r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
+)
+_ORDER = re.compile(
+    r"\brespectively\b|\bin (?:that|this|the following|the same|the given|increasing|decreasing|ascending|descending|alphabetical|chronological|reverse|numerical|what|which|the correct"
+    r"|the right|size|rank) order\b|\bin order(?! to\b| that\b| for\b)|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
+    r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
+    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序",
+    re.IGNORECASE,
+)
+_SET = re.compile(
+    r"\b(?:all|solve|solutions?|roots?|zero(?:e?s)?|possible|both|eigenvalues?|factors|divisors|integers|numbers|primes|pairs|triples|functions|sets?|elements|members|intersections?|intercepts|multiples"
+    r"|which (?:of|two|three|four|\w+s)|what (?:two|three|four)|(?:name|find|give|list|identify) (?:the )?(?:two|three|four)|values? of (?:the )?\$?\\?[A-Za-z]{1,8}\$?(?! and))\b"
+    r"|解方程|方程.*解|的[解根]|所有|全部|哪[些几两三个]|各|因数|约数|质数|可能",
+    re.IGNORECASE,
+)
 
 
-def _expanded(parts: list[str]) -> list[str]:
-    """Parts with every ``\\pm`` written out."""
+def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:
+    """Whether the parts of a bare list stand in an order that counts."""
+    text = question.text[-3_000:]
+    if config.ordered_lists or not text.strip() or _ANY_ORDER.search(text):
+        return config.ordered_lists
+    letters = all(re.fullmatch(r"\(?[A-Za-z]\)?", part) for part in parts)  # of options
+    return bool(_ORDER.search(text)) or not (letters or question.several or _SET.search(text))
+
+
+def _alike_brackets(pair: set[str], count: int) -> bool:
+    """Whether a set may be written as a list in square brackets: with two parts that would be an interval."""
+    return pair == {"{}", "[]"} and count > 2
+
+
+def _distinct_names(parts: list[str]) -> bool:
+    """Whether every part is an assignment, each to a name of its own."""
+    names = [side[0] for part in parts if (side := value_side(part)) and side[0]]
+    return len(names) == len(parts) == len(set(names)) > 1
+
+
+def _expanded(sequence: Sequence) -> list[str]:
+    """The parts, of a bare list with every plus-minus written out."""
+    if sequence.brackets:
+        return list(sequence.parts)
     found = []
-    for part in parts:
-        found += [part.replace("\\pm", "+"), part.replace("\\pm", "-")] if part.count("\\pm") == 1 else [part]
+    for part in sequence.parts:
+        inner = read_sequence(part) if re.search(r"\\pm(?![A-Za-z])", part) else None
+        found += inner.parts if inner and not inner.brackets else [part]
     return found
+
+
+_TURNED = {f"\\{one}": f"\\{other}" for pair in ("subset supset", "subseteq supseteq", "Rightarrow Leftarrow", "to leftarrow") for one, other in
+           (pair.split(), pair.split()[::-1])} | {f"\\{sign}": f"\\{sign}" for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split()}  # fmt: skip
+"""Signs of relations, and those that say the same with the sides exchanged."""
+
+# --- formulas ------------------------------------------------------------------------------------------------------
+
+_BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
+"""Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
+_OPERATORS = re.compile(r"[-+*/^=<>|!()]")
+_VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
+_CONSTANTS = frozenset("e i d j pi infty".split())
+
+
+def variables(text: str) -> frozenset[str]:
+    """Return the letters a formula depends on, in lower case; a simplified gold holds no letter that an equal answer lacks.
+
+    >>> sorted(variables(r"\\frac{K-1}{L} e^{2x}")), sorted(variables(r"\\sin(\\omega t)"))
+    (['k', 'l', 'x'], ['omega', 't'])
+    """
+    found = set()
+    for command, letter in _VARIABLE.findall(
+        _PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))
+    ):
+        if letter or command in GREEK:
+            found.add((letter or command).lower())
+    return frozenset(found - _CONSTANTS)
+
+
+_ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")
+_PLAIN_FUNCTION = re.compile(
+    r"(?<![A-Za-z\\])(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp|sqrt|lim|max|min|gcd|lcm|mod)(?![A-Za-z])"
+)
+
+
+def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:
+    """Whether both sides hold the same letters and digits in another order, and neither has an operator."""
+    signs = [re.findall(r"\\[A-Za-z]+|[A-Za-z0-9]", tidy(text)) for text in (gold, answer)]
+    return (
+        sorted(signs[0]) == sorted(signs[1])
+        and signs[0] != signs[1]
+        and not operators.search(tidy(gold) + " " + tidy(answer))
+    )
+
+
+def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:
+    """Both sides as numbers where one is a closed formula that only math-verify can read."""
+    values = []
+    for number, text in ((known, gold), (got, answer)):
+        if number is None and (value := closed_value(text)) is None:
+            return None
+        values.append(Reading(text, "", number or Number(value)))
+    return values[0], values[1]

@@ -26,6 +26,7 @@ _BIG_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*-?(\d+)")
 _FACTORIAL = re.compile(r"\(*(\d+|\))\)*\s*!(\s*!)?")
 _INTERVAL = re.compile(r"^\s*[(\[].*,.*[)\]]\s*$")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
+_PROSE = re.compile(r"(?<![A-Za-z\\{])(?:[A-Za-z]{4,}|[Ll]et|for|with|and|if)(?![A-Za-z])")
 _BIG_NUMBER = re.compile(r"\d{60}")
 
 
@@ -121,6 +122,8 @@ def same_expression(gold: str, answer: str) -> bool | None:
         guard(text)
     if not all(map(str.isascii, texts)) or any("\\begin{cases}" in text for text in texts):
         return None  # math-verify reads neither
+    if any(map(_PROSE.search, texts)):
+        return None  # and takes words for products
     if (settled := formulas.compare(*texts)) is not None:
         return settled
     if threading.current_thread() is not threading.main_thread():
@@ -154,7 +157,7 @@ def closed_value(text: str):
     """Return the value of a formula without variables as a 30-digit float, or None; guarded as `same_expression`."""
     text = _for_latex(text)
     guard(text)
-    if not text.isascii():
+    if not text.isascii() or _PROSE.search(text):
         return None
     if (value := formulas.value(text)) is not None or formulas.is_open(text):
         return value

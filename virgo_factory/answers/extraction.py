@@ -1,8 +1,9 @@
 """From a response to the answer it gives: after the thought, by the first rule that finds something."""
 
 import re
+from dataclasses import replace
 
-from virgo_factory.answers.choosing import choice_rules, choose
+from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
@@ -12,11 +13,17 @@ from virgo_factory.answers.phrases import (
     FINAL,
     MATHS,
     MAX_ANSWER,
+    NUMBER,
     THERE,
     numerals,
+    refuses,
     said_answer,
+    said_boolean,
     sentence,
+    sentences,
     tighten,
+    value_in,
+    without_courtesy,
 )
 from virgo_factory.answers.response import answer_tag, boxes, parts
 from virgo_factory.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
@@ -36,12 +43,6 @@ _SEVERAL = re.compile(
 )
 _BETWEEN_BOXES = re.compile(
     r"(?:[\s,;&$.]|\\[\]\[()\\,;: ]|\\q?quad|\\text\s*\{\s*(?:,|and|or|,? ?and|,? ?or)\s*\}|and|or|\*){0,60}"
-)
-_REFUSAL = re.compile(
-    r"\b(?:(?:cannot|can't|can not|could not|couldn't)(?: \w+ly)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)|determine|answer|provide|solve|"
-    r"find|process|see|view|help|identify|say|give|tell|decide)|unable to|impossible to|not possible to|don't know|not (?:provide|contain|give|include) enough|"
-    r"insufficient|not sufficient|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b",
-    re.IGNORECASE,
 )
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 
@@ -78,6 +79,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
 
     boxed = _from_box(text, question, options, where)
     if boxed is None:
+        text = without_courtesy(text)
         if (where == "thought" and not ended) or _is_cut(text):
             # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
             boxed = _from_text(text[-_END:], question, options, where)
@@ -132,12 +134,7 @@ def _is_cut(text: str) -> bool:
 
 def _refuses(text: str) -> bool:
     """Whether a response ends by saying that it has no answer."""
-    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n+", text.strip()[-1_000:]) if sentence.strip()]
-    return any(
-        _REFUSAL.search(sentence)
-        and not re.search(r"\b(?:but|however|likely|probably|closest|most)\b", sentence, re.IGNORECASE)
-        for sentence in sentences[-2:]
-    )
+    return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
 
 
 def _said_after(text: str, options: tuple[str, ...]) -> str | None:
@@ -145,11 +142,8 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
     if not text.strip():
         return None
     if options:
-        for _, pattern in choice_rules(min(len(options), 26))[:1]:
-            found = list(pattern.finditer(text))
-            if found:
-                return (found[-1]["b"] or found[-1]["l"]).upper()
-        return None
+        claim = claimed(text, min(len(options), 26))
+        return claim[0] if claim and claim[1] == STATED else None
     found = list(FINAL.finditer(text))
     said = sentence(text, found[-1].end()) if found else ""
     tight = tighten(said, Question()) if said else ""
@@ -158,12 +152,23 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
 
 def _from_text(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer:
     if options or question.kind == "choice":
-        return choose(text, options, where, question)
+        chosen = choose(text, options, where, question)
+        if options or chosen.text:
+            return chosen
+        question = replace(question, kind=None)
 
     said = said_answer(text, question.text)
+    if question.kind == "boolean":
+        told = said_boolean(said) if said else None
+        told = said_boolean(text) if told is None else told
+        told = restated(question.text, text) if told is None else told
+        if told is not None:
+            return Answer("yes" if told else "no", "phrase", where)
     if said:
         return Answer(tighten(said, question), "phrase", where)
     whole = unwrap(text)
+    if len(whole) <= 300 and re.search(r"[\u4e00-\u9fff].*\d", whole) and (value := value_in(sentences(whole)[-1])):
+        return Answer(value, "number", where)
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.match(whole))):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
@@ -187,18 +192,27 @@ def _prose(text: str) -> int:
 
 
 def _weaker(text: str, question: Question, where: str) -> Answer:
-    """No box and no phrase: the last bold part, the last maths, the last number, the last sentence."""
+    """No box and no phrase: the last bold part, the first or last sentence's value, the last maths, the last number."""
     numeric = question.kind in (None, "number", "count")
-    if bold := [found for found in BOLD.findall(text[-4_000:]) if not found.rstrip().endswith(":")]:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if numeric and len(lines) > 1 and len(last) <= 40 and read_number(unwrap(last)) is not None:
+        return Answer(unwrap(last), "number", where)
+    bold = [
+        found[1] for found in BOLD.finditer(text[-4_000:])
+        if not found[1].rstrip().endswith(":") and not re.search(r"(?m)^[ \t]*\d{1,2}[.)][ \t]*\Z", text[-4_000:][: found.start()][-12:])
+    ]  # fmt: skip
+    if bold:
         candidate = unwrap(bold[-1])
         if not numeric or re.search(r"\d", candidate):
             tightened = tighten(candidate, question)
             if read_number(tightened) is not None or question.kind != "number":
                 return Answer(tightened, "bold", where)
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else ""
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
+    told = sentences(text[-4_000:])
+    if numeric and len(text) <= 600 and (first := _answered_first(told, question)):
+        return Answer(first, "number", where)
     found = list(MATHS.finditer(last[-4_000:]))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and re.search(r"[0-9\\]", segments[-1]) and not numerals(last[-4_000:][found[-1].end() :]):
@@ -206,6 +220,38 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(unwrap(segment), "maths", where)
     if question.kind in ("number", "count") and (there := THERE.findall(last)):
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
+    if told and (value := value_in(told[-1])):
+        return Answer(value, "number", where)
     if question.kind != "text" and (found := numerals(text[-4_000:])):
         return Answer(found[-1], "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+_SUMMED = re.compile(
+    r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left)\b|[+=×]", re.IGNORECASE
+)
+_COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
+
+
+def _answered_first(told: list[str], question: Question) -> str | None:
+    """The number that the first of several sentences answers with: "There are 4. They are at 25 and 31.", "2016 had the largest gap, 5.2."."""
+    if not told:
+        return None
+    asked = question.text[-1_000:]
+    there = THERE.match(told[0].strip())
+    counted = question.kind == "count" or _COUNTED.search(asked)
+    if (counted or not asked) and not _SUMMED.search(" ".join(told)):
+        if there and (len(told) > 1 or counted):
+            return "0" if there[1].lower() == "no" else there[1]
+        if counted and re.match(rf"\W*(?:{NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
+            return unwrap(told[0]).split()[0]
+    subject = re.match(
+        r"\s*(?:in |the year )?(\d[\d,.]*)(?=,? (?:is|was|has|had|shows?|showed|saw|recorded)\b)",
+        told[0],
+        re.IGNORECASE,
+    )
+    if subject and re.search(
+        r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", asked, re.IGNORECASE
+    ):
+        return subject[1]
+    return None

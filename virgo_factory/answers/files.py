@@ -12,7 +12,7 @@ from typing import Any
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.llm_judge import LLMJudge
 from virgo_factory.answers.model import Question, Verdict
-from virgo_factory.answers.options import list_in_string
+from virgo_factory.answers.options import read_options
 from virgo_factory.answers.pool import Task, score_many
 
 
@@ -21,6 +21,9 @@ ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict
 
 ASKED_AT_ONCE = 8
 """Rows that a language model is asked about at the same time."""
+
+LISTED_GOLDS = 20
+"""Golds that cannot be checked which are kept by name."""
 
 Row = tuple[str, dict[str, Any], Task, bool | None]
 """A row's name for people, its columns, what is judged, and its existing label."""
@@ -43,7 +46,11 @@ class Columns:
 
 @dataclass
 class Counts:
-    """What came out: by verdict, rule, kind and reason, and against existing labels."""
+    """What came out: by verdict, rule, kind and reason, and against existing labels.
+
+    Attributes:
+        golds: rows whose gold answer cannot be checked; `golds_listed` the first of them: row, gold, reason.
+    """
 
     rows: int = 0
     by: dict[str, Counter] = field(
@@ -54,10 +61,16 @@ class Counts:
     false_positives: list[str] = field(default_factory=list)
     false_negatives: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
+    golds: int = 0
+    golds_listed: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def add(self, verdict: Verdict, row: str, label: bool | None) -> None:
+    def add(self, verdict: Verdict, row: str, label: bool | None, gold: Any = None) -> None:
         """Count one verdict; `row` names it for people."""
         self.rows += 1
+        if verdict.uncheckable:
+            self.golds += 1
+            if len(self.golds_listed) < LISTED_GOLDS:
+                self.golds_listed.append((row, str(gold)[:60], verdict.reason))
         answer = verdict.answer
         for name, value in (
             ("verdict", verdict.verdict),
@@ -157,7 +170,7 @@ def score_file(
         for verdict, (name, row, task, label) in _settled(
             ((verdict, pending.popleft()) for verdict in verdicts), judge
         ):
-            counts.add(verdict, name, label)
+            counts.add(verdict, name, label, task.gold)
             answer = verdict.answer
             added = (
                 verdict.verdict, verdict.reason, verdict.kind,
@@ -198,14 +211,9 @@ def _tasks(source: Path, line: int, row: dict, columns: Columns, config: Grading
     clash = [name for name in ADDED if name in row]
     if clash:
         raise RowError(f"{source}:{line}: the input has a column {clash[0]!r} already. Rename it before scoring.")
-    options = row[columns.options] if columns.options else None
-    if isinstance(options, str):
-        options = list_in_string(options)
-    elif isinstance(options, dict):
-        options = list(options.values())
     question = Question(
         str(row[columns.question] or "") if columns.question else "",
-        options=tuple(str(option) for option in options or ()),
+        options=read_options(row[columns.options]) if columns.options else (),
         kind=kind,
     )
     responses = row[columns.response]

@@ -1,18 +1,17 @@
 """The verdict on an answer, and on a whole response."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from virgo_factory.answers.choice import answered_options, gold_options
-from virgo_factory.answers.choosing import option_letter
+from virgo_factory.answers.choice import answered_options, gold_options, letter_of, letters_of
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
-from virgo_factory.answers.latex import characters
+from virgo_factory.answers.latex import characters, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
-from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import list_in_string, options_of
-from virgo_factory.answers.phrases import MAX_ANSWER
+from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses, said_boolean
 from virgo_factory.answers.response import answer_tag, boxes
 
 
@@ -23,7 +22,13 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
     'correct'
     """
     question = question or Question()
-    return judge(extract(response, question), gold, question, config)
+    asked = question
+    if question.kind is None and not options_of(question):
+        if isinstance(gold, bool) or words(str(gold)[:20]) in BOOLEANS:
+            asked = replace(question, kind="boolean")
+        elif isinstance(gold, str) and re.fullmatch(r"\s*[(\[]?[A-J][)\]]?\.?\s*", gold):
+            asked = replace(question, kind="choice")
+    return judge(extract(response, asked), gold, question, config)
 
 
 def judge(answer: Answer | str, gold: Any, question: Question | None = None, config: GradingConfig = MATH) -> Verdict:
@@ -68,48 +73,70 @@ def _judge(answer: Answer, gold: Any, question: Question, config: GradingConfig)
 
 
 def _one(text: str, gold: str, question: Question, options: tuple[str, ...], config: GradingConfig) -> Verdict:
-    if options and question.kind in (None, "choice"):
-        wanted = gold_options(gold, options, config)
-        if wanted:
-            return _choice(text, wanted, options, question, config)
-        if question.kind == "choice":
-            return Verdict(UNVERIFIABLE, "gold_unclear", "choice")
-    if not options and re.fullmatch(r"\(?[A-J]\)?", gold.strip()) and question.kind in (None, "choice"):
-        letter = option_letter(text)
-        if letter and (len(text.strip("()[]{}.:$*\\ ")) == 1 or not re.search(r"[\\=^+*]", text)):
-            equal = letter == gold.strip("() ")
-            return Verdict(CORRECT if equal else WRONG, "same_option" if equal else "other_option", "choice")
-        letters = set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text))
-        if question.kind == "choice" or (question.text and not letters and read_number(text) is not None):
-            return Verdict(UNVERIFIABLE, "options_missing", "choice")
+    if question.kind in (None, "choice"):
+        if options:
+            wanted = gold_options(gold, options, config)
+            if wanted:
+                return _choice(text, wanted, options, config)
+            if wanted is None or question.kind == "choice":
+                return Verdict(UNVERIFIABLE, "gold_unclear", "choice")
+        elif (verdict := _lettered(text, gold, question, config)) is not None:
+            return verdict
+    if question.kind in (None, "boolean") and (wanted := BOOLEANS.get(words(gold))) is not None:
+        told = said_boolean(tidy(text))
+        if told is not None:
+            return Verdict(*((CORRECT, "same_text") if told == wanted else (WRONG, "other_value")), "boolean")
+        if len(tidy(text).split()) > 1:
+            return Verdict(WRONG, "other_text", "boolean")
     return same(gold, text, question, config)
 
 
-def _choice(
-    text: str, wanted: set[int], options: tuple[str, ...], question: Question, config: GradingConfig
-) -> Verdict:
+def _choice(text: str, wanted: tuple[frozenset[int], ...], options: tuple[str, ...], config: GradingConfig) -> Verdict:
     named = answered_options(text, options, config)
     if not named:
-        named = {
-            index
-            for index, option in enumerate(options)
-            if read_number(option) is not None
-            and read_number(text) is not None
-            and same(option, text, Question(), config).correct
-        }
-    if not named and not re.fullmatch(r"\W*[A-Za-z]\W*", text):
-        named = {
-            index
-            for index, option in enumerate(options)
-            if re.search(r"[\\^=/:]|[a-z]\s*[-+*]", option) and same(option, text, Question(), config).correct
-        }
-    if not named:
         return Verdict(WRONG, "not_an_option", "choice")
-    if named <= wanted:
+    accepted = frozenset().union(*wanted)
+    if named in wanted or (len(wanted) > 1 and named <= accepted):
         return Verdict(CORRECT, "same_option", "choice")
-    if named & wanted:
+    if named & accepted and len(wanted[0]) == 1:
         return Verdict(UNVERIFIABLE, "two_options", "choice")
     return Verdict(WRONG, "other_option", "choice")
+
+
+def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -> Verdict | None:
+    """The verdict where gold or answer is an option's letter and the options are not known; None where neither is."""
+    wanted = letters_of(gold, 10) if re.search(r"[A-J]", gold) or question.kind == "choice" else None
+    if wanted and len(wanted) > 1 and question.kind != "choice":
+        return None
+    got = letters_of(text, 10)
+    lettered = letter_of(text, 10) if not re.search(r"[\\=^+*]", text) else None
+    if wanted:
+        got = got or (frozenset(lettered[0]) if lettered else None)
+        if got:
+            if len(wanted) == 1 and len(got) > 1 and wanted & got:
+                return Verdict(UNVERIFIABLE, "two_options", "choice")
+            return Verdict(*((CORRECT, "same_option") if got == wanted else (WRONG, "other_option")), "choice")
+        if refuses(text):
+            return Verdict(WRONG, "no_answer", "choice")
+        letters = set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text))
+        missing = question.kind == "choice" or not letters
+        return Verdict(UNVERIFIABLE, "options_missing", "choice") if missing else None
+    known = re.fullmatch(r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．])\s*(\S.*)", gold, re.DOTALL)
+    if known and compact(gold) != compact(text):
+        letter, meant = known[1] or known[2], known[3]
+        if got:
+            return Verdict(*((CORRECT, "same_option") if got == {letter} else (WRONG, "other_option")), "choice")
+        if lettered and lettered[1]:
+            alike = same(meant, lettered[1], question, config).correct is True
+            if alike == (lettered[0] == letter):
+                return Verdict(*((CORRECT, "same_option") if alike else (WRONG, "other_option")), "choice")
+            return Verdict(UNVERIFIABLE, "two_options", "choice")
+        return same(meant, text, question, config)
+    if got and len(got) == 1 and re.fullmatch(r"\W*[A-J]\W*", text) and question.kind == "choice":
+        return Verdict(UNVERIFIABLE, "options_missing", "choice")
+    if lettered and lettered[1] and same(gold, lettered[1], question, config).correct:
+        return Verdict(CORRECT, "same_option", "choice")
+    return None
 
 
 def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[str] | None:

@@ -1,57 +1,84 @@
 """One spelling for many: LaTeX and Unicode written down the same way, by plain text rules that are linear in length."""
 
 import re
+import unicodedata
 from functools import lru_cache
 
 
+_COMMANDS = (
+    r"× \times · \cdot ⋅ \cdot ÷ \div π \pi ∞ \infty ≤ \le ⩽ \le ≥ \ge ⩾ \ge ≠ \ne ≈ \approx ≃ \approx ± \pm ∓ \mp ∪ \cup ∩ \cap ∈ \in ∉ \notin"
+    r" ∠ \angle △ \triangle ∅ \emptyset ∥ \parallel ⊥ \perp ⊂ \subset ⊃ \supset ⊆ \subseteq ⊇ \supseteq ∧ \land ∨ \lor ¬ \neg ⇒ \Rightarrow"
+    r" ⇐ \Leftarrow ⇔ \Leftrightarrow → \to ← \leftarrow ↔ \leftrightarrow ↑ \uparrow ↓ \downarrow ⌊ \lfloor ⌋ \rfloor ⌈ \lceil ⌉ \rceil"
+    r" ⟨ \langle ⟩ \rangle 〈 \langle 〉 \rangle ∂ \partial ∇ \nabla ∑ \sum ∏ \prod ∫ \int ≡ \equiv ≅ \cong ∼ \sim ∽ \sim ∀ \forall ∃ \exists"
+    r" ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} ∘ \circ ∖ \setminus α \alpha β \beta γ \gamma δ \delta ε \epsilon ζ \zeta η \eta θ \theta"
+    r" ι \iota κ \kappa λ \lambda ν \nu ξ \xi ρ \rho σ \sigma τ \tau φ \phi ϕ \phi χ \chi ψ \psi ω \omega Γ \Gamma Δ \Delta Θ \Theta Λ \Lambda"
+    r" Σ \Sigma Φ \Phi Ψ \Psi ° ^\circ º ^\circ 掳 ^\circ"
+).split()
 _CHARACTERS = str.maketrans(
     {
-        "\x00": "", "\ufeff": "", "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "",
-        "\u200e": "", "\u200f": "", "\u202a": "", "\u202b": "", "\u202c": "", "\u202d": "", "\u202e": "",
-        "\u2066": "", "\u2067": "", "\u2068": "", "\u2069": "",
-        "\u00a0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ",
-        "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\uff0d": "-",
-        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
-        "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ",
-        "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ",
-        "∈": r"\in ", "∠": r"\angle ", "△": r"\triangle ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
-        "°": r"^\circ ", "º": r"^\circ ", "掳": r"^\circ ", "％": "%", "．": ".", "，": ",", "：": ":", "；": ";",
-        "（": "(", "）": ")", "。": ".", "、": ",", "⁻": "⁻",
+        **dict.fromkeys("\x00\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
+        **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
+        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "。": ".", "、": ",", "⁄": "/", "∕": "/", "∶": ":", "﹣": "-",
         "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
-        "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "⁄": "/", "∕": "/",
-        **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
-        **{chr(0x660 + digit): str(digit) for digit in range(10)},
-        **{chr(0x966 + digit): str(digit) for digit in range(10)},
+        "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅜": r"\frac{3}{8}",
+        **{sign: command + " " for sign, command in zip(_COMMANDS[::2], _COMMANDS[1::2], strict=True)},
+        **{chr(0xFF00 + code): chr(0x20 + code) for code in range(1, 95)},
+        **{chr(start + digit): str(digit) for start in (0x660, 0x966) for digit in range(10)},
+        **{chr(0x24B6 + place): chr(65 + place) for place in range(26)},
     }
 )  # fmt: skip
 
 _ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
-_PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))")
+_PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))")
 _INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
 _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
-_SUPERSCRIPT = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_RAISED = str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "-+0123456789")
+_SUPERSCRIPT, _SUBSCRIPT = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+"), re.compile("[₀-₉₊₋ₙ]+")
+_RAISED = str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "-+0123456789n0123456789+-n")
 _SPACING = re.compile(
     r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
     r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~"
 )
+_SPACES = re.compile(r"\s+")
 _THIN = re.compile(r"\\!\s*")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])")
-_WORDS = re.compile(
-    r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|mbox|hbox|mathrm|mathbf|mathit|mathsf|bm|operatorname"
-    r"|emph|underline|rm|bf|it)\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+_FRACTION = re.compile(r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])")
+_CIRCLE = r"(?:\\circ(?![A-Za-z])|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})"
+_DEGREE = re.compile(
+    rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))"
 )
-_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}", re.DOTALL)
+_WORDS = re.compile(
+    r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
+    r"|emph|underline|rm|bf|it|unit)\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+)
+_COLOUR = re.compile(r"\\(?:textcolor|color|colorbox)\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}")
+_SWITCH = re.compile(
+    r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|rm|bf|it|sf|tt|sl|sc|em|bfseries|itshape|rmfamily|sffamily|ttfamily"
+    r"|boldmath|scriptstyle|scriptscriptstyle|boldsymbol|mathbf|mathrm|bm)(?![A-Za-z])"
+)
+_GROUP = re.compile(rf"\{{\s*(?:{_SWITCH.pattern}|{_COLOUR.pattern})\s*((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
+_MODULUS = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)")
+_CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
+_EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
+_WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
+_BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
-_BAR = re.compile(r"\\(?:overline|bar|widehat|overrightarrow|overleftrightarrow|vec)\s*\{([^{}]*)\}")
+_ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
+_ARROW = re.compile(
+    r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))"
+)
+_NOTATION = re.compile(
+    r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?"
+)
+"""A bar over two points is a segment, a hat over i, j, k a unit vector; other bars and hats are part of the value."""
+_BAR = re.compile(r"\\bar(?![A-Za-z])\s*(?:\{([^{}]*)\}|([A-Za-z]))|\\overline\s+([A-Za-z])")
 _SIGNS = (
     (r"\leqslant", r"\le"), (r"\geqslant", r"\ge"), (r"\leq", r"\le"), (r"\geq", r"\ge"), (r"\neq", r"\ne"),
     (r"\lbrace", r"\{"), (r"\rbrace", r"\}"), (r"\lvert", "|"), (r"\rvert", "|"), (r"\vert", "|"),
     (r"\gt", ">"), (r"\lt", "<"), (r"\colon", ":"), (r"\varnothing", r"\emptyset"), (r"\lbrack", "["), (r"\rbrack", "]"),
     (r"\textpm", r"\pm"), (r"\ast", "*"), (r"\slash", "/"), (r"\%", "%"), (r"\$", "$"), (r"\#", "#"), (r"\&", "&"),
-    (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
+    (r"\rightarrow", r"\to"), (r"\implies", r"\Rightarrow"), (r"\iff", r"\Leftrightarrow"), (r"\wedge", r"\land"), (r"\vee", r"\lor"),
+    (r"\lnot", r"\neg"), (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
 )  # fmt: skip
 _SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)
@@ -74,17 +101,18 @@ def characters(text: str) -> str:
     >>> characters("2\\u00d73\\x00 \\u2212 1")
     '2\\\\times 3 - 1'
     """
-    text = text.translate(_CHARACTERS)
+    text = text.translate(_CHARACTERS).replace("根号", "√")
     if not text.isascii():
         text = _ROOT.sub(_root, text)
         text = _SUPERSCRIPT.sub(lambda found: "^{" + found.group().translate(_RAISED) + "}", text)
+        text = _SUBSCRIPT.sub(lambda found: "_{" + found.group().translate(_RAISED) + "}", text)
     if "sqrt" in text:
         text = _PLAIN_ROOT.sub(_root, text)
     return _INFINITY.sub(r"\\infty ", _PLAIN_PI.sub(r"\\pi ", text))
 
 
 def _root(found: re.Match[str]) -> str:
-    return r"\sqrt{" + next(filter(None, found.groups()), "") + "}"
+    return r"\sqrt{" + _inside(found) + "}"
 
 
 @lru_cache(maxsize=20_000)
@@ -96,24 +124,49 @@ def tidy(text: str) -> str:
     >>> tidy(r"17\text{ cm}")
     '17 cm'
     """
-    text = characters(text).replace("\r", "\n")
-    text = _THIN.sub("", text.replace(r"{,}", ","))
-    text = _SPACING.sub(" ", text)
-    text = _FRACTION.sub(r"\\frac", text)
-    text = _DEGREE.sub("°", text)
-    text = _REPEATING.sub(_repeated, text)
+    text = characters(text)
+    if text.isalnum() and text.isascii():
+        return text
+    if "\\\\" in text and "\\begin" not in text:
+        text = re.sub(r"\\\\(?=[A-Za-z]{2,})", r"\\", text)  # escaped twice
+    if "\\" in text or "~" in text or "^" in text:
+        text = _THIN.sub("", text.replace(r"{,}", ","))
+        text = _SPACING.sub(" ", text)
+        text = _FRACTION.sub(r"\\\1\2", text)
+        text = _DEGREE.sub("°", text)
+        text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
+    elif "..." in text or "{,}" in text:
+        text = _ELLIPSIS.sub(_repeated, text.replace("{,}", ","))
+    if "mod" in text:
+        text = _MODULUS.sub(lambda found: f" mod{_inside(found)} ", text)
+    if text.count("$") >= 2:
+        text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
+    if "\\" in text:
+        text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
+    text = unwrap(_SPACES.sub(" ", text))
+    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
+        flat = inside
+        for _ in range(6):
+            flat = _BRACKETED.sub("", flat)
+        if whole[1] or not re.search("[,;]", flat):  # {1, 2} is a set
+            return tidy(inside)
+    return text
+
+
+def _commands(text: str) -> str:
+    """The text without commands that only say how it looks."""
+    text = _COLOUR.sub(" ", _GROUP.sub(_inside, text))
     for _ in range(4):
-        shorter = _BAR.sub(r"\1", _WORDS.sub(r" \1 ", text))
+        shorter = _ARROW.sub(_inside, _WORDS.sub(r" \1 ", text))
         if shorter == text:
             break
         text = shorter
-    if text.count("$") >= 2:
-        text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
-    text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
-    text = unwrap(re.sub(r"\s+", " ", text))
-    if (whole := _WHOLE.fullmatch(text)) and _balanced(whole[1]):
-        return tidy(whole[1])
-    return text
+    text = _NOTATION.sub(_inside, _SWITCH.sub(" ", text))
+    return _BAR.sub(lambda found: r"\overline{" + _inside(found) + "}", text)
+
+
+def _inside(found: re.Match[str]) -> str:
+    return next(filter(None, found.groups()), "")
 
 
 def _repeated(found: re.Match[str]) -> str:
@@ -139,9 +192,11 @@ def unwrap(text: str) -> str:
     while text != before:
         before = text
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
-        if text.endswith("!") and text[-2:-1].isalpha():
+        if text[-1:] in "k✓✔✅☑":
+            text = _CHECK.sub("", text)
+        if text[-1:] == "!" and _EXCLAIMED.search(text):
             text = text[:-1]
-        for left, right in _WRAPPERS:
+        for left, right in _WRAPPERS if text[:1] in "$\\*`_" else ():
             inner = text[len(left) : -len(right)]
             if (
                 len(text) > len(left) + len(right)
@@ -168,25 +223,53 @@ def compact(text: str) -> str:
     True
     """
     text = tidy(text)
-    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{", text)
-    text = re.sub(r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}", text)
-    text = re.sub(r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2", text)
-    text = re.sub(r"\s+", "", text)
+    if "\\" in text or "{" in text:
+        for pattern, shorter in _SHORT_FORMS:
+            text = pattern.sub(shorter, text)
+    if " " not in text and "." not in text:
+        return text
+    text = _KEPT_SPACE.sub("\0", text)
+    text = re.sub(r"\s+", "", text).replace("\0", " ")
     return re.sub(r"(?<!\d)\.(\d)", r"0.\1", text)
 
 
-_PUNCTUATION = re.compile(r"[^\w%$€£+\-/.°]+|(?<!\d)\.|\.(?!\d)|(?<!\w)-|-(?!\w)", re.UNICODE)
+_SHORT_FORMS = tuple(
+    (re.compile(pattern), shorter)
+    for pattern, shorter in (
+        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
+        (r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}"),
+        (r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"),
+        (r"(\\[A-Za-z]+)\s+", r"\1"),
+    )
+)
+_KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
+"""Spaces that keep two numbers or two words apart."""
+_SIGN = re.compile(r"[^\w\s]")
+_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)|(?<=[^\W\d_]{2})!")
 
 
 @lru_cache(maxsize=20_000)
 def words(text: str) -> str:
-    """Return text to be compared as words: lower case, no articles, no punctuation, single spaces.
+    """Return text to be compared as words: lower case, no articles, no punctuation, single spaces; signs of a meaning stay.
 
-    >>> words("The  Elephant!") == words("elephant")
-    True
+    >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
+    (True, False, False)
     """
-    text = tidy(text).replace("$", "").replace("_", " ").casefold()
-    text = _PUNCTUATION.sub(" ", text)
-    text = re.sub(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})", "", text)
-    return " ".join(text.split())
+    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    if "'" in text:
+        text = _PRIMED.sub("\\1\u2032", text)
+    text = _ASCII_SIGNS.sub(" ", text)
+    if not text.isascii():
+        text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
+    return " ".join(_ARTICLE.sub("", _PAUSE.sub(" ", text)).split())
+
+
+_RAISED_OR_LOWERED = re.compile(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)")
+_PRIMED = re.compile(r"(?<!\w)(\w)'(?!\w)")
+_ASCII_SIGNS = re.compile(r"[\"#$&'()*,:;?@\[\\\]`{}~]+")
+_ARTICLE = re.compile(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})")
+
+
+def _has_meaning(sign: str) -> bool:
+    return sign.isascii() or sign in "°\u2032" or unicodedata.category(sign)[0] in "SM"

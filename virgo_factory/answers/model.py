@@ -23,12 +23,14 @@ REASONS = {
     "same_expression": "the formulas are equal",
     "other_expression": "the formulas differ",
     "other_text": "another text",
+    "unreadable": "one of the two formulas cannot be read",
     "no_answer": "no answer in the response",
     "cut_answer": "the response was cut off before or inside its answer",
     "answer_in_thought": "the answer stands only inside the thought, which this grading does not accept",
     "gold_missing": "no gold answer",
     "gold_unclear": "the gold answer names no option of this question",
-    "options_missing": "the gold is a letter, the answer is not, and the options are not known",
+    "gold_unreadable": "the gold answer cannot be checked: a placeholder, or broken",
+    "options_missing": "of gold and answer one is a letter, the other is not, and the options are not known",
     "too_large": "too large or too deep to be evaluated",
     "timeout": "no verdict within the time limit",
     "crashed": "the worker process died",
@@ -102,6 +104,11 @@ class Verdict:
     def correct(self) -> bool | None:
         """True, False, or None where the verdict is unverifiable."""
         return None if self.verdict == UNVERIFIABLE else self.verdict == CORRECT
+
+    @property
+    def uncheckable(self) -> bool:
+        """Whether the verdict is unverifiable because of the gold, whatever the answer."""
+        return self.reason.startswith("gold_")
 
     @property
     def words(self) -> str:

@@ -1,18 +1,19 @@
 """The value of a number as people write it: fractions, roots, percent, units, scientific, words. Exact where it can be.
 
-A small reader of closed numbers only, so that most verdicts need no algebra; whatever holds a variable or a function
-is left to math-verify. Sizes are bounded: nothing here can be made to run long.
+What holds a letter or an open function is no number but a formula. Sizes are bounded: nothing here can be made to run long.
 """
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
 import mpmath
 
 from virgo_factory.answers.latex import tidy
+from virgo_factory.answers.trees import Unreadable, numeral, read_closed
+from virgo_factory.answers.units import Unit, named, read_unit
 
 
 MAX_LENGTH = 400
@@ -24,24 +25,21 @@ MP = mpmath.MPContext()
 MP.dps = 50
 """Arithmetic of numbers that are not fractions: 50 digits."""
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<power>[eE][+-]?\d{1,4}(?![A-Za-z\d]))?"
-    r"|(?P<name>\\(?:frac|sqrt|pi|times|cdot|div)(?![A-Za-z])|\\binom(?![A-Za-z])|\*\*|(?<=\d)\s*[xX](?=\s*10\s*\^)|[-+*/^(){}\[\]!|]))"
-)
-_CURRENCY = re.compile(r"^\s*(?:(?:US|USD|Rs\.?|RM|CA|A)\s*(?=[$\d]))?([$€£¥₹])?\s*")
+_CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
 _ABOUT = re.compile(
-    r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|a total of|\\approx|\\sim|~|=|equals?)\s*)+",
+    r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|=|equals?|equal to)"
+    r"(?![A-Za-z])\s*|(?:大约|约为?|等于|大概|一共有?|总共有?|共有?|结果[是为]?|差不多|为|是)\s*)+",
     re.IGNORECASE,
 )
-_SCALES = {
-    "hundred": 100,
-    "thousand": 10**3,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-    "mn": 10**6,
-    "bn": 10**9,
-}
+_SIGN = re.compile(r"(?:(negative|minus|负|零下)|(?:positive|plus|正|零上))\s*(?=[\w.\\(])", re.IGNORECASE)
+_BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
+_ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
+_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
+           "万亿": 10**12, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "千": 10**3, "百": 10**2, "打": 12}  # fmt: skip
+_SCALE = re.compile(
+    r"(?:(hundred|thousand|million|billion|trillion|mn|bn|dozen)s?\b\.?|(万亿|百万|千万|万|亿|千(?!克|米|瓦|卡|伏|赫|帕|焦|欧|牛|字)|百(?!分)|打))\s*",
+    re.IGNORECASE,
+)
 _SMALL = {
     word: value
     for value, word in enumerate(
@@ -49,14 +47,48 @@ _SMALL = {
         "eighteen nineteen twenty".split()
     )
 } | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
-RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to)\s*(\d+(?:\.\d+)?)(?:\s*(?:%|[A-Za-z]+))?"
-"""A range such as 11-15, which is no difference."""
-_PERCENT = re.compile(r"^(?:%|percent(?:age points?)?|per cent|pct\.?)$", re.IGNORECASE)
-_UNIT = re.compile(
-    r"^[A-Za-zµμΩÅ\u212b\u4e00-\u9fff°¢\\$€£¥₹' .\-/()^*_{}²³]{1,60}(?:\^?\{?-?[1-4]\}?[A-Za-z°· ./^{}\-1-4]*)?$"
+_PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
+          10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
+_CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_CHINESE_NUMERAL = re.compile(
+    r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?"
 )
-_GREEK_UNITS = re.compile(r"\\(?:mu|Omega|ohm|AA|circ|degree)(?![A-Za-z])")
+_MAY_BE = re.compile(
+    rf"[\d\\零〇一二三四五六七八九十百千万亿半两]|\b(?:{'|'.join([*_SMALL, *_PARTS, 'hundred', 'thousand', 'million', 'dozen'])})\b",
+    re.IGNORECASE,
+)
+RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z]+|[A-Za-z]{2,})?"
+"""A range such as 11-15, which is no difference."""
+_LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
+_PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{2}(?<! to)(?<!to))")
+"""A numeral with nothing behind it but a unit or words: most numbers are that."""
+_PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
+_FILLERS = frozenset(
+    "the a an of in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
+)
+_ONE_LETTER = frozenset("mgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
+
+_OPPOSITES = (
+    ("compass", "north n northward 北 向北", "south s southward 南 向南", "east e eastward 东 向东", "west w westward 西 向西",
+     "northeast ne 东北", "northwest nw 西北", "southeast se 东南", "southwest sw 西南"),
+    ("turn", "clockwise cw 顺时针", "counterclockwise anticlockwise ccw 逆时针"),
+    ("era", "bc bce 公元前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
+    ("side", "left leftward 左 向左", "right rightward 右 向右"), ("rise", "up upward 上 向上", "down downward 下 向下"),
+    ("turn of events", "before ago earlier 前 之前 提前", "after later 后 之后 推迟"),
+    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit increased rose gained won deeper warmer farther 多 大 高 长 重 快 增加 盈利",
+     "younger shorter fewer less lighter slower lower smaller decrease loss decreased fell dropped lost shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
+)  # fmt: skip
+MARKS = {
+    word: (group[0], meaning)
+    for group in _OPPOSITES
+    for meaning, words in enumerate(group[1:])
+    for word in words.split()
+}
+"""Words that are part of a value: word -> (what it tells, which way)."""
+_ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
+FIRM = frozenset(("compass", "turn", "era", "half", "level"))
+"""Marks that an answer must give where the gold gives them and the question does not."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +101,10 @@ class Number:
         approximate: written with a point or a power of ten, hence perhaps rounded.
         literal: one numeral, not a fraction, root or product.
         percent: written with a percent sign or word.
-        unit: the unit in one spelling, empty without one.
+        unit: what stands behind the number, unit and words, as written but in lower case where it is words.
+        units: what the unit may be, where it is known.
+        words: other words behind it: what is counted.
+        marks: direction, side, era, comparison: part of the value.
     """
 
     value: Fraction | mpmath.mpf
@@ -78,6 +113,9 @@ class Number:
     literal: bool = False
     percent: bool = False
     unit: str = ""
+    units: tuple[Unit, ...] = ()
+    words: frozenset[str] = frozenset()
+    marks: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def whole(self) -> bool:
@@ -89,182 +127,53 @@ class _NotANumber(Exception):
     pass
 
 
-class _Reader:
-    """Recursive descent over a short text; `end` is where the number stopped."""
+# --- exact values --------------------------------------------------------------------------------------------------
 
-    def __init__(self, text: str) -> None:
-        self.text, self.at, self.depth, self.literals, self.end = text, 0, 0, 0, 0
-        self.operators = False
-        self.decimals: int | None = None
-        self.approximate = False
-        self.look()
 
-    def look(self) -> None:
-        match = _TOKEN.match(self.text, self.at)
-        self.token = match
-        self.name = match["name"].strip() if match and match["name"] else None
-        self.is_number = bool(match and match["number"])
+def evaluate(tree: tuple):
+    """Return the value of a tree without letters: a Fraction where it is exact, else a 50-digit float.
 
-    def step(self) -> None:
-        self.at = self.end = self.token.end()
-        self.look()
+    Raises:
+        ArithmeticError, ValueError, _NotANumber: it has none, or is too large.
+    """
+    operator = tree[0]
+    if operator == "number":
+        return tree[1]
+    if operator == "name":
+        return {"pi": MP.pi, "e": MP.e}[tree[1]] + 0
+    if operator == "call":
+        return _called(tree[1], evaluate(tree[2]))
+    left, right = evaluate(tree[1]), evaluate(tree[2])
+    if operator == "^":
+        return _power(left, right)
+    if operator == "/":
+        return divide(left, right)
+    if operator == "*":
+        return multiply(left, right)
+    return _add(left, right if operator == "+" else multiply(right, Fraction(-1)))
 
-    def sum(self):
-        self.depth += 1
-        if self.depth > 40:
+
+def _called(name: str, value):
+    if name == "abs":
+        return abs(value)
+    if name in ("floor", "ceil"):
+        return Fraction(int(MP.floor(as_float(value)) if name == "floor" else MP.ceil(as_float(value))))
+    if name == "factorial":
+        if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000):
             raise _NotANumber
-        value = self.product()
-        while self.name in ("+", "-"):
-            sign = self.name
-            mark = self.at, self.end
-            self.step()
-            try:
-                other = self.product()
-            except _NotANumber:
-                self.at, self.end = mark
-                self.look()
-                break
-            self.operators = True
-            value = _add(value, other if sign == "+" else _multiply(other, Fraction(-1)))
-        self.depth -= 1
-        return value
-
-    def product(self):
-        value = self.power()
-        while True:
-            if self.name in ("*", "/", r"\times", r"\cdot", r"\div", "x", "X"):
-                operator = self.name
-                mark = self.at, self.end
-                self.step()
-                try:
-                    other = self.power()
-                except _NotANumber:
-                    self.at, self.end = mark
-                    self.look()
-                    return value
-                self.operators = True
-                value = divide(value, other) if operator in ("/", r"\div") else _multiply(value, other)
-            elif self.name in (r"\frac", r"\sqrt", r"\pi", "(", "{", r"\binom"):
-                mixed = (
-                    self.name == r"\frac"
-                    and isinstance(value, Fraction)
-                    and value.denominator == 1
-                    and self.is_literal
-                )
-                other = self.power()
-                self.operators = True
-                if mixed and isinstance(other, Fraction) and 0 < other < 1:
-                    value = _add(value, other if value >= 0 else -other)
-                else:
-                    value = _multiply(value, other)
-            else:
-                return value
-
-    def power(self):
-        if self.name in ("-", "+"):
-            sign = self.name
-            self.step()
-            value = self.power()
-            return value if sign == "+" else _multiply(value, Fraction(-1))
-        value = self.atom()
-        if self.name in ("^", "**"):
-            self.step()
-            self.operators = True
-            exponent = self.group() if self.name == "{" else self.power_atom()
-            value = _power(value, exponent)
-            self.is_literal = False
-        while self.name == "!":
-            self.step()
-            self.operators = True
-            if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 200):
-                raise _NotANumber
-            value = Fraction(math.factorial(int(value)))
-        return value
-
-    def power_atom(self):
-        if self.name in ("-", "+"):
-            sign = self.name
-            self.step()
-            value = self.atom()
-            return value if sign == "+" else _multiply(value, Fraction(-1))
-        return self.atom()
-
-    def atom(self):
-        self.is_literal = False
-        if self.is_number:
-            return self.numeral()
-        name = self.name
-        if name == r"\pi":
-            self.step()
-            self.operators = True
-            return MP.pi + 0
-        if name in ("(", "{", "["):
-            return self.group()
-        if name in (r"\frac", r"\binom"):
-            self.step()
-            self.operators = True
-            top, bottom = self.argument(), self.argument()
-            return divide(top, bottom) if name == r"\frac" else _choose(top, bottom)
-        if name == r"\sqrt":
-            self.step()
-            self.operators = True
-            index = self.group() if self.name == "[" else Fraction(2)
-            return _root(self.argument(), index)
-        if name == "|":
-            self.step()
-            self.operators = True
-            value = self.sum()
-            if self.name != "|":
-                raise _NotANumber
-            self.step()
-            return abs(value)
+        return Fraction(math.factorial(int(value)))
+    if name not in ("sin", "cos", "tan", "ln", "arcsin", "arccos", "arctan") or abs(value) > 10**6:
         raise _NotANumber
-
-    def numeral(self):
-        text, power = self.token["number"].replace(",", ""), self.token["power"]
-        self.step()
-        self.literals += 1
-        self.is_literal = True
-        value = Fraction(text)
-        if "." in text or power:
-            self.approximate = True
-        if self.literals == 1:
-            self.decimals = len(text.partition(".")[2])
-        if power:
-            if abs(int(power[1:])) > 400:
-                raise _NotANumber
-            value *= Fraction(10) ** int(power[1:])
-            self.decimals = None
-        return value
-
-    def group(self):
-        close = {"(": ")", "{": "}", "[": "]"}[self.name]
-        self.step()
-        value = self.sum()
-        if self.name != close:
-            raise _NotANumber
-        self.step()
-        return value
-
-    def argument(self):
-        """The argument of a command: a group, or one digit of a numeral (``\\frac12``)."""
-        if self.name == "{":
-            return self.group()
-        if self.is_number:
-            start = self.token.start("number")
-            self.at = self.end = start + 1
-            value = self.text[start]
-            self.look()
-            self.literals += 1
-            if not value.isdigit():
-                raise _NotANumber
-            return Fraction(value)
-        if self.name == r"\pi":
-            return self.atom()
+    found = {"arcsin": MP.asin, "arccos": MP.acos, "arctan": MP.atan}.get(name) or getattr(MP, name)
+    value = found(as_float(value))
+    if value.imag:
         raise _NotANumber
+    near = MP.nint(value * 2)
+    return Fraction(int(near), 2) if abs(value * 2 - near) < MP.mpf(10) ** -40 else value
 
 
-def _float(value):
+def as_float(value: Fraction | mpmath.mpf) -> mpmath.mpf:
+    """Return the value as a 50-digit float."""
     return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
 
 
@@ -278,18 +187,19 @@ def _small(value):
 
 
 def _add(a, b):
-    return _small(a + b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) + _float(b)
+    return _small(a + b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) + as_float(b)
 
 
-def _multiply(a, b):
-    return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) * _float(b)
+def multiply(a, b):
+    """Return a * b, exact where both are fractions."""
+    return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) * as_float(b)
 
 
 def divide(a, b):
     """Return a / b, exact where both are fractions."""
     if b == 0:
         raise _NotANumber
-    return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else _float(a) / _float(b)
+    return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) / as_float(b)
 
 
 def _power(base, exponent):
@@ -300,9 +210,11 @@ def _power(base, exponent):
         return base ** int(exponent)
     if isinstance(exponent, Fraction) and isinstance(base, Fraction) and base >= 0 and exponent > 0:
         return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
-    if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(_float(base)) > 10**50:
+    if isinstance(exponent, Fraction) and isinstance(base, Fraction) and exponent.denominator % 2 and base < 0:
+        return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
+    if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(as_float(base)) > 10**50:
         raise _NotANumber
-    return MP.power(_float(base), _float(exponent))
+    return MP.power(as_float(base), as_float(exponent))
 
 
 def _root(value, index):
@@ -311,12 +223,12 @@ def _root(value, index):
     if value < 0:
         if index % 2 == 0:
             raise _NotANumber
-        return _multiply(_root(_multiply(value, Fraction(-1)), index), Fraction(-1))
+        return multiply(_root(multiply(value, Fraction(-1)), index), Fraction(-1))
     if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) < 2000:
         top, bottom = _exact_root(value.numerator, int(index)), _exact_root(value.denominator, int(index))
         if top is not None and bottom is not None:
             return Fraction(top, bottom)
-    return MP.root(_float(value), int(index))
+    return MP.root(as_float(value), int(index))
 
 
 def _exact_root(value: int, index: int) -> int | None:
@@ -324,178 +236,282 @@ def _exact_root(value: int, index: int) -> int | None:
     return near if near is not None and near**index == value else None
 
 
-def _choose(top, bottom):
-    if not all(
-        isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000 for value in (top, bottom)
-    ):
-        raise _NotANumber
-    return Fraction(math.comb(int(top), int(bottom)))
+# --- numbers in words ----------------------------------------------------------------------------------------------
 
 
-def _from_words(text: str) -> Fraction | None:
-    total, current, seen = 0, 0, False
-    for word in re.split(r"[\s-]+", text.casefold().strip()):
+def _from_words(text: str) -> tuple[Fraction, int] | None:
+    """The value of the English number words at the beginning of a text, and where they end."""
+    total, current, seen, end, fraction = 0, 0, False, 0, Fraction(0)
+    for found in re.finditer(r"[A-Za-z]+", text):
+        word = found[0].lower()
+        if text[end : found.start()].strip(" -") or (end and found.start() == end):
+            break
         if word in _SMALL:
             current += _SMALL[word]
+        elif word in ("half", "quarter") and not seen or word in _PARTS and (seen or fraction) and current < 100:
+            if seen and "and" in text[:end].lower():  # two and a half
+                return Fraction(total + current) + Fraction(1, _PARTS[word]), found.end()
+            return Fraction(current if seen else 1, _PARTS[word]), found.end()
         elif word == "hundred" and seen:
             current *= 100
         elif word in _SCALES and seen:
-            total += current * _SCALES[word]
-            current = 0
-        elif word == "and" and seen:
-            continue
+            total, current = total + current * _SCALES[word], 0
+        elif word in ("a", "an") and re.match(
+            r"\s+(?:half|quarter|third|dozen|hundred|thousand|million)\b", text[found.end() :]
+        ):
+            current += 0 if seen else 1
+        elif word == "and" and seen and re.match(r"\s+(?:an?\s+)?[A-Za-z]+", text[found.end() :]):
+            following = re.match(r"\s+(?:an?\s+)?([A-Za-z]+)", text[found.end() :])[1].lower()
+            if following not in _SMALL and following not in ("half", "quarter", "third"):
+                break
         else:
-            return None
-        seen = True
-    return Fraction(total + current) if seen else None
+            break
+        seen, end = True, found.end()
+    return (Fraction(total + current), end) if seen else None
+
+
+def _from_chinese(text: str) -> Fraction | None:
+    """The value of a Chinese numeral: 一百二十, 三分之二, 百分之五, 三点五."""
+    if text.startswith("百分之"):
+        value = _from_chinese(text[3:])
+        return value / 100 if value is not None else None
+    if "分之" in text:
+        bottom, _, top = text.partition("分之")
+        values = _from_chinese(top), _from_chinese(bottom)
+        return values[0] / values[1] if None not in values and values[1] else None
+    whole, _, decimals = text.partition("点")
+    if text in ("半", "一半"):
+        return Fraction(1, 2)
+    total, section, digit = 0, 0, 0
+    scale_seen = False
+    for sign in whole.removesuffix("半"):
+        if sign in _CHINESE:
+            digit = digit * 10 + _CHINESE[sign] if not scale_seen and digit else _CHINESE[sign]
+        elif sign in "十百千":
+            section += (digit or 1) * {"十": 10, "百": 100, "千": 1000}[sign]
+            digit, scale_seen = 0, True
+        else:
+            total = (total + section + digit) * (10**4 if sign == "万" else 10**8)
+            section, digit, scale_seen = 0, 0, True
+    value = Fraction(total + section + digit)
+    if decimals:
+        value += Fraction(int("".join(str(_CHINESE[sign]) for sign in decimals)), 10 ** len(decimals))
+    return value + Fraction(1, 2) if whole.endswith("半") else value
+
+
+# --- a number with what stands around it -----------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=20_000)
 def read_number(text: str) -> Number | None:
     r"""Return the number that the whole text is, or None.
 
-    >>> read_number(r"918\frac{1}{2}").value
-    Fraction(1837, 2)
+    >>> read_number(r"918\frac{1}{2}").value, read_number("negative 7").value, read_number("三分之二").value
+    (Fraction(1837, 2), Fraction(-7, 1), Fraction(2, 3))
     >>> read_number("$1.5 \\times 10^3$").value, read_number("33.5\\%").percent, read_number("7 cm").unit
     (Fraction(1500, 1), True, 'cm')
     >>> read_number("2x") is None and read_number("9**9**9") is None
     True
     """
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH or not _MAY_BE.search(text := tidy(text)):
         return None
-    text = tidy(text)
-    for _ in range(2):
-        text = _ABOUT.sub("", text).strip()
-    currency = _CURRENCY.match(text)
-    sign = ""
-    if text[:1] == "-" and (minus := _CURRENCY.match(text[1:])) and minus[1]:
-        sign, currency, text = "-", minus, text[1:]
-    unit = currency[1] or ""
-    text = sign + text[currency.end() :]
-    if not text:
-        return None
-
-    if not (text[0].isdigit() or text[0] in "-+.\\({|["):
-        value = _from_words(text)
-        if value is None and (head := re.match(r"([A-Za-z]+(?:-[a-z]+)?)\s+([A-Za-z ]{1,40})$", text)):
-            value = _from_words(head[1])
-            unit = head[2].strip() if value is not None else unit
-        return Number(value, literal=True, decimals=0, unit=_unit_name(unit)) if value is not None else None
-
-    if re.fullmatch(RANGE, text):
-        return None
-    if re.fullmatch(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?", text):
-        text = text.replace(" ", "")
-    elif re.fullmatch(r"-?0,\d+", text):
-        text = text.replace(",", ".")
-    elif mixed := re.fullmatch(r"(-?)(\d+)\s+(\d+)\s*/\s*(\d+)(\s*[^\d].*)?", text):
-        text = f"{mixed[1]}({mixed[2]}+{mixed[3]}/{mixed[4]}){mixed[5] or ''}"
-
-    text = re.sub(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?", "", text)
-    reader = _Reader(text)
     try:
-        value = reader.sum()
-    except (_NotANumber, OverflowError, ValueError, ZeroDivisionError, RecursionError):
+        return _quantity(_ABOUT.sub("", text).strip())
+    except (_NotANumber, Unreadable, ArithmeticError, ValueError, RecursionError):
         return None
-    rest = text[reader.end :].strip(" .;,")
-    percent = False
-    if scale := re.match(r"(hundred|thousand|million|billion|trillion|mn|bn)\b\.?\s*", rest, re.IGNORECASE):
-        value = _multiply(value, Fraction(_SCALES[scale[1].lower()]))
-        rest = rest[scale.end() :]
-    if _PERCENT.match(rest):
-        percent, rest = True, ""
-    if rest:
-        glued = not text[reader.end : reader.end + 1].isspace()
-        if not _is_unit(rest, glued):
-            return None
-        unit = unit or rest
-    literal = not reader.operators and reader.literals == 1
-    return Number(
-        value=value,
-        decimals=reader.decimals if literal and scale is None else None,
-        approximate=reader.approximate or not isinstance(value, Fraction) or scale is not None,
-        literal=literal,
-        percent=percent,
-        unit=_unit_name(unit),
+
+
+def _quantity(text: str) -> Number | None:
+    sign = Fraction(1)
+    if found := _SIGN.match(text):
+        sign, text = Fraction(-1 if found[1] else 1), _ABOUT.sub("", text[found.end() :])
+    text = _ORDINAL.sub("", text)
+    era = re.match(r"(AD|BC|公元前?)\s*(?=\d)", text)
+    text = text[era.end() :] + " " + era[1] if era else text
+    if text[:1] == "-" and (minus := _CURRENCY.match(text[1:])) and minus[1]:
+        sign, text = -sign, text[1:]
+    currency = _CURRENCY.match(text)
+    text = text[currency.end() :]
+    number, end = _value(text)
+    rest = text[end:]
+    if below := _BELOW.search(rest):
+        sign, rest = sign * (-1 if below[1].lower() == "below" else 1), _BELOW.sub("", rest)
+    number = replace(number, value=multiply(number.value, sign) if sign != 1 else number.value)
+    return _with_rest(number, rest, currency[1] or "")
+
+
+def _value(text: str) -> tuple[Number, int]:
+    """The number at the beginning of a text without its unit, and where it ends."""
+    if plain := _PLAIN.match(text):
+        decimals = len(plain[1] or ".") - 1
+        return Number(Fraction(plain[0]), decimals, decimals > 0, literal=True), plain.end()
+    if not text or re.fullmatch(RANGE, text):
+        raise _NotANumber
+    if not (text[0].isdigit() or text[0] in "-+.\\({|["):
+        if found := _from_words(text):
+            return Number(found[0], decimals=0, literal=found[0].denominator == 1), found[1]
+        if (spelled := _CHINESE_NUMERAL.match(text)) and (value := _from_chinese(spelled[0])) is not None:
+            percent = text.startswith("百分之")
+            return Number(
+                value * 100 if percent else value, decimals=0, literal=value.denominator == 1, percent=percent
+            ), spelled.end()
+        raise _NotANumber
+    if spaced := re.match(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?![\d/])", text):
+        return replace(_value(spaced[0].replace(" ", ""))[0]), spaced.end()
+    if comma := re.match(r"-?0,\d+(?![\d,])", text):
+        return _value(comma[0].replace(",", "."))[0], comma.end()
+    if mixed := re.match(r"(-?)(\d+)\s+(\d+)\s*/\s*([1-9]\d*)(?![\d.])", text):
+        value = Fraction(mixed[2]) + Fraction(int(mixed[3]), int(mixed[4]))
+        return Number(-value if mixed[1] else value), mixed.end()
+    if re.match(r"[-+]?\s*\d+\s+\d", text):
+        raise _NotANumber  # two numbers
+    tree, end = read_closed(text)
+    source = text[:end]
+    literal = _LITERAL.fullmatch(source)
+    value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else evaluate(tree)
+    pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
+    decimals = None if not literal or literal[3] else len(literal[2] or ".") - 1
+    return Number(value, decimals, pointed or not isinstance(value, Fraction), bool(literal)), end
+
+
+def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
+    """The number with its scale, its percent sign, its unit and the words behind it; None where there is more than that."""
+    glued = bool(rest) and not rest[0].isspace()
+    rest = rest.strip(" .;,")
+    if (part := re.match(r"([a-z]+)\b\s*", rest)) and part[1] in _PARTS and len(part[1]) > 4 and part[1].endswith("s"):
+        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        rest = rest[part.end() :]
+    while scale := _SCALE.match(rest):
+        scaled = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
+        number = replace(
+            number, value=scaled, decimals=None, approximate=number.approximate or not scale[2] and scaled > 99
+        )
+        rest, glued = rest[scale.end() :].lstrip(), False
+    if percent := _PERCENT.match(rest):
+        number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
+    if unit:
+        rest = re.sub(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", "", rest, flags=re.IGNORECASE)
+        return _with_words(replace(number, unit=unit, units=named(unit)), rest)
+    if not rest:
+        return number
+    if rest.startswith("\\"):
+        rest = re.sub(r"\\(?:mu)\s*", "µ", re.sub(r"\\(?:Omega|ohm)(?![A-Za-z])", "Ω", rest)).replace(r"\AA", "Å")
+    rest = re.sub(
+        r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))",
+        lambda found: "°" + found[1][0].upper(),
+        rest.replace("\u03bc", "µ"),
+        flags=re.IGNORECASE,
     )
-
-
-# Units: 1 in the base unit of their kind.
-_KINDS_OF_UNIT = (
-    {"mm": Fraction(1, 1000), "cm": Fraction(1, 100), "dm": Fraction(1, 10), "m": Fraction(1), "km": Fraction(1000),
-     "µm": Fraction(1, 10**6), "nm": Fraction(1, 10**9)},
-    {"in": Fraction(1), "ft": Fraction(12), "yd": Fraction(36), "mi": Fraction(63360)},
-    {"mg": Fraction(1, 1000), "g": Fraction(1), "kg": Fraction(1000), "ton": Fraction(10**6)},
-    {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600), "day": Fraction(86400),
-     "week": Fraction(604800)},
-    {"ml": Fraction(1, 1000), "l": Fraction(1)},
-    {"¢": Fraction(1, 100), "$": Fraction(1)},
-    {"°": Fraction(1)},
-    {"rad": Fraction(1)},
-    {"€": Fraction(1)}, {"£": Fraction(1)}, {"n": Fraction(1)}, {"j": Fraction(1), "kj": Fraction(1000)},
-    {"pa": Fraction(1), "kpa": Fraction(1000), "mpa": Fraction(10**6)},
-    {"v": Fraction(1), "mv": Fraction(1, 1000), "kv": Fraction(1000)}, {"w": Fraction(1), "kw": Fraction(1000)},
-    {"hz": Fraction(1), "khz": Fraction(1000)},
-)  # fmt: skip
-_FACTOR = {name: (kind, factor) for kind, units in enumerate(_KINDS_OF_UNIT) for name, factor in units.items()}
-_UNIT_NAMES = {
-    "millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m",
-    "kilometer": "km", "kilometre": "km", "inch": "in", "inche": "in", "feet": "ft", "foot": "ft", "yard": "yd", "mile": "mi",
-    "milligram": "mg", "gram": "g", "kilogram": "kg", "kilo": "kg", "tonne": "ton", "second": "s", "sec": "s",
-    "minute": "min", "mins": "min", "hour": "h", "hr": "h", "hrs": "h", "day": "day", "week": "week",
-    "liter": "l", "litre": "l", "milliliter": "ml", "millilitre": "ml", "cent": "¢", "dollar": "$", "usd": "$",
-    "degree": "°", "deg": "°", "radian": "rad", "newton": "n", "joule": "j", "pascal": "pa", "volt": "v", "watt": "w",
-    "hertz": "hz", "euro": "€", "pound": "lb", "lbs": "lb",
-}  # fmt: skip
-_ONE_LETTER = frozenset("mgshlLNJWVAKCFTΩÅÅ$°¢%")
-
-
-def _unit_name(unit: str) -> str:
-    unit = unit.strip(" .,;(){}[]")
-    unit = re.sub(r"\\mu\s*", "µ", unit).replace("μ", "µ")
-    low = re.sub(r"[\s{}]+", " ", unit.lower()).strip()
-    low = re.sub(r"\s*\^\s*", "^", low)
-    head, power, tail = low.partition("^")
-    squared = re.match(r"(?:sq\.?|square|squared)\s+(.*)", head) or re.match(r"(?:cubic|cu\.?)\s+(.*)", head)
-    if squared:
-        power, tail, head = "^", "3" if head.startswith("cu") else "2", squared[1]
-    singular = head[:-1] if head.endswith("s") and len(head) > 3 else head
-    head = _UNIT_NAMES.get(head) or _UNIT_NAMES.get(singular) or singular
-    return head + power + tail
-
-
-def unit_factor(unit: str) -> tuple[int, int, Fraction] | None:
-    """Return (kind, power, factor to the base unit) of a known unit, else None."""
-    head, _, power = unit.partition("^")
-    if head not in _FACTOR or (power and not re.fullmatch(r"[1-4]", power)):
+    units, end = read_unit(rest)
+    lone = rest[:end].strip()
+    if len(lone) == 1 and lone.isascii() and (lone not in _ONE_LETTER or glued and rest[end : end + 1].isalpha()):
+        units, end = (), 0
+    if end and re.match(r"[A-Za-z\u4e00-\u9fff]", rest[end:]) and re.match(r"[A-Za-z]", rest[end - 1]):
+        units, end = (), 0
+    if units:
+        number = replace(number, unit=lone, units=units)
+        rest = rest[end:].strip()
+        if (more := re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)) and (
+            second := _compound(number, rest[more.end() :])
+        ):
+            return second
+        return _with_words(number, rest)
+    if glued and re.match(r"[A-Za-z]{1,2}(?![A-Za-z])", rest):
+        return None  # "3ab" is a product
+    if re.match(r"[A-Za-z]{1,2}$", rest) and rest.lower() not in ("am", "pm", "bc", "ad"):
         return None
-    kind, factor = _FACTOR[head]
-    return kind, int(power or 1), factor ** int(power or 1)
+    return _with_words(number, rest)
 
 
-def _is_unit(text: str, glued: bool) -> bool:
-    if text.startswith("\\"):
-        text = _GREEK_UNITS.sub("u", text)
-    if "\\" in text or "=" in text or not _UNIT.match(text):
-        return False
-    found = re.findall(r"[A-Za-zµΩÅ\u212b]+|[\u4e00-\u9fff]+", text)
-    if not found:
-        return text.strip() in ("°", "$", "¢", "€", "£")
-    if found[0].lower() in _STOP_WORDS or any(word.lower() in ("and", "or") for word in found):
-        return False
-    if "\u4e00" <= found[0][0] <= "\u9fff":
-        return len(text) <= 6
-    if len(found[0]) == 1 and len(found) == 1 and not text.startswith("°"):
-        return found[0] in _ONE_LETTER
-    if len(found[0]) == 1 and glued and not text.startswith("°"):
-        return found[0] in _ONE_LETTER and not re.search(r"[()*]", text)
-    if re.search(r"[()*]", text) and not re.fullmatch(r"[^()*]*\([A-Za-z .]+\)", text):
-        return False
-    if glued and len(found[0]) > 1 and _unit_name(found[0]) not in _FACTOR and len(found) == 1 and len(text) <= 2:
-        return False  # "3ab" is a product, "3 ab" would be too strange to decide here
-    return len(found) <= 8
+def _compound(first: Number, rest: str) -> Number | None:
+    """5 ft 6 in: a second number in a smaller unit of the same kind."""
+    value, end = _value(rest)
+    second = _with_rest(value, rest[end:], "")
+    if second is None:
+        return None
+    for one in first.units:
+        for other in second.units or (_smaller(first),):
+            if other and one.dimensions == other.dimensions and other.factor < one.factor:
+                ratio = other.factor / one.factor
+                size = multiply(second.value, ratio)
+                total = _add(first.value, size if first.value >= 0 else -size)
+                return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
+    return None
 
 
-def as_float(value: Fraction | mpmath.mpf) -> mpmath.mpf:
-    """Return the value as a 50-digit float."""
-    return _float(value)
+def _smaller(number: Number) -> Unit | None:
+    """The unit that is left out behind a second number: 3元5, 2 hours 30."""
+    following = {"元": "角", "米": "分米", "小时": "分", "h": "min", "hour": "min", "hours": "min"}.get(number.unit)
+    return named(following)[0] if following else None
+
+
+def _with_words(number: Number, rest: str) -> Number | None:
+    rest = rest.strip(" .;,()")
+    if not rest:
+        return number
+    counted, _, over = rest.partition("/")
+    if over and read_unit(over.strip())[1] == len(over.strip()) and (found := _with_words(number, counted)):
+        return replace(
+            found, unit=f"{found.unit}/{over.strip()}", words=found.words | {"per " + re.sub(r"\s", "", over)}
+        )
+    if len(rest) > 60 or re.search(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)", rest):
+        return None
+    if re.match(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)", rest):
+        return None  # another number
+    found = re.findall(
+        r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]",
+        re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE),
+    )
+    if (
+        not found
+        or len(found) > 8
+        or found[0].lower() in _STOP_WORDS
+        or any(word.lower() in ("and", "or", "not") for word in found)
+    ):
+        return None
+    marks, words = told(" ".join(found))
+    per = "per " if re.search(r"\b(?:per|each|every)\b", rest) else ""
+    unit = f"{number.unit} {per}{' '.join(found).lower()}".strip()
+    return replace(number, unit=unit, words=number.words | words, marks=number.marks | marks)
+
+
+def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
+    """Return the marks among the words of a text, and its other words, singular and in lower case."""
+    marks, words = set(), set()
+    for word in re.findall(r"[A-Za-z]+(?:['-][A-Za-z]+)*\d*|[\u4e00-\u9fff]+|[^\s\w,.()'\"-]", text):
+        plain = word.lower().replace("-", "")
+        plain = plain if plain in MARKS else plain.removesuffix("s")
+        if plain in MARKS and not (word.islower() and plain in _ABBREVIATED):
+            marks.add(MARKS[plain])
+        elif "\u4e00" <= word[0] <= "\u9fff":
+            name = word.lstrip("个的了")
+            ending = next(
+                (
+                    end
+                    for end in sorted(MARKS, key=len, reverse=True)
+                    if name.endswith(end) and len(name) > len(end) <= 3 and end[0] > "\u4dff"
+                ),
+                "",
+            )
+            if ending:
+                marks.add(MARKS[ending])
+            words |= {name.removesuffix(ending)} - {""}
+        elif plain not in _FILLERS:
+            words.add(plain.removesuffix("e") if len(plain) > 3 else plain)
+    return frozenset(marks), frozenset(words)
+
+
+def conversions(gold: Number, answer: Number) -> list[tuple[Fraction, Fraction]] | None:
+    """Return (factor, offset) that turn the answer's value into the gold's unit; None where the units are not the same kind.
+
+    Where one side names no unit the values are compared as they are.
+    """
+    if not gold.units or not answer.units:
+        return [(Fraction(1), Fraction(0))]
+    found = [
+        (other.factor / one.factor, (other.zero - one.zero) / one.factor)
+        for one in gold.units
+        for other in answer.units
+        if one.dimensions == other.dimensions
+    ]
+    return found or None

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from functools import lru_cache
+from typing import Any
 
 from virgo_factory.answers.model import Question
 
@@ -26,6 +27,8 @@ _STYLES = tuple(
 )
 """Ways a letter stands before its option, the more telling ones first."""
 
+_CARRIED = re.compile(r"\s*(?:[(\[（【]\s*([A-Za-z])\s*[)\]）】][.:：]?|([A-Za-z])\s*[.):：．、）])\s*(.*)", re.DOTALL)
+_LETTER = re.compile(r"[A-Za-z]")
 _LISTED = re.compile(r"(?:choices|options|choose from)\s*(?:are)?\s*:?\s*(\[[^\[\]]{3,4000}\])", re.IGNORECASE)
 _NUMBERED = re.compile(r"^[ \t]*(?:[(\[]\s*)?([1-9])\s*[)\].:][ \t]*", re.MULTILINE)
 
@@ -38,7 +41,67 @@ def options_of(question: Question) -> tuple[str, ...]:
     >>> options_of(Question("Which? (A) red (B) light blue (C) green"))
     ('red', 'light blue', 'green')
     """
-    return question.options or inline_options(question.text[-20_000:])
+    return without_letters(question.options) if question.options else inline_options(question.text[-20_000:])
+
+
+def read_options(value: Any) -> tuple[str, ...]:
+    """Return the options of a column: a list, an object of letters, or a string of either, of lines, or with a sign between them.
+
+    >>> read_options("A. red\\nB. blue"), read_options("red; blue"), read_options({"B": "blue", "A": "red"})
+    (('red', 'blue'), ('red', 'blue'), ('red', 'blue'))
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = json.loads(text) if text.startswith("{") and len(text) <= _MAX_LIST else list_in_string(text)
+        except ValueError:
+            value = None
+        if value is None:
+            return _split_options(text[:_MAX_LIST])
+    if isinstance(value, dict):
+        value = [value[name] for name in (sorted(value) if all(map(_LETTER.fullmatch, map(str, value))) else value)]
+    return (
+        without_letters(tuple(str(option) for option in value if option is not None))
+        if isinstance(value, list | tuple)
+        else ()
+    )
+
+
+def _split_options(text: str) -> tuple[str, ...]:
+    """The options written in one string."""
+    for style in _STYLES:
+        found = list(style.finditer(text))
+        if (
+            found
+            and not text[: found[0].start()].strip(" \t\n*-")
+            and len(options := _last_run(found, text, LETTERS)) >= 2
+        ):
+            return options
+    for sign in ("\n", ";", "；", "|", "\t", "、"):
+        parts = [part.strip() for part in text.strip(sign + " ").split(sign)]
+        if len(parts) > 1 and all(parts):
+            return without_letters(tuple(parts))
+    parts = [part.strip() for part in re.split("[,，]", text)]
+    return (
+        tuple(parts)
+        if len(parts) > 1 and all(re.fullmatch(r"[^\W\d]+(?:[ -][^\W\d]+)*", part) for part in parts)
+        else ()
+    )
+
+
+@lru_cache(maxsize=1_000)
+def without_letters(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return options in the order of the letters that they all carry, without those; others as they are.
+
+    >>> without_letters(("(A) red", "(B) blue")), without_letters(("A. Smith", "B. Jones", "C"))
+    (('red', 'blue'), ('A. Smith', 'B. Jones', 'C'))
+    """
+    found = [_CARRIED.fullmatch(option) for option in options]
+    if len(options) < 2 or not all(found):
+        return options
+    carried = {(match[1] or match[2]).upper(): match[3].strip() for match in found}
+    names = LETTERS[: len(options)]
+    return tuple(carried[name] for name in names) if set(carried) == set(names) and all(carried.values()) else options
 
 
 @lru_cache(maxsize=1_000)
@@ -86,6 +149,7 @@ def _end_of_option(text: str, start: int) -> int:
 
 
 def _strip(option: str) -> str:
+    option = re.sub(r"\n[ \t]*[-*•]$", "", option.strip())
     option = re.sub(r"^(?:\\[ ,;]|~|\s)+", "", option.strip().rstrip(";,").strip())
     option = re.sub(r"(?:\\qquad|\\quad|\s|,|;)+$", "", option)
     return option.removesuffix("$") if option.count("$") == 1 and option.endswith("$") else option

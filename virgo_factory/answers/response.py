@@ -7,16 +7,34 @@ from virgo_factory.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, E
 
 
 _END_OF_THOUGHT = re.compile(
-    rf"{re.escape(END_THOUGHT)}|</(?:think|thinking|thought|reasoning|REASONING_END)>|<\|/think\|>|\[/THINK\]|◁/think▷"
-    r"|^#{1,3} ?Final Response\b[^\n]*$",
-    re.IGNORECASE | re.MULTILINE,
+    rf"<(?i:{re.escape(END_THOUGHT[1:])}|/(?:seed:)?(?:think|thinking|thought|reasoning|REASONING_END)>|\|/think\|>|\|END_THINKING\|>|channel\|>"
+    r"|unused95>|\|channel\|>final(?: [^<]{0,40})?<\|message\|>)|\[(?i:/THINK\])|◁(?i:/think▷)"
+    r"|#(?<![^\n]#)(?i:#{0,2} ?Final Response\b[^\n]*$)",
+    re.MULTILINE,
 )
 _BEGIN_OF_THOUGHT = re.compile(
-    rf"{re.escape(BEGIN_THOUGHT)}|<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|^#{{1,3}} ?Thinking\b[^\n]*$",
-    re.IGNORECASE | re.MULTILINE,
+    rf"<(?i:{re.escape(BEGIN_THOUGHT[1:])}|(?:seed:)?(?:think|thinking|thought|reasoning)>|\|START_THINKING\|>|\|channel>thought|unused94>"
+    r"|\|channel\|>analysis)|\[(?i:THINK\])|◁(?i:think▷)|#(?<![^\n]#)(?i:#{0,2} ?Thinking\b[^\n]*$)",
+    re.MULTILINE,
 )
+"""Each of them begins with one of a few signs, so that a long response is searched fast."""
 _TAG = re.compile(r"<(/?)(answer|output|final_answer)>", re.IGNORECASE)
-_TURN_END = re.compile(r"(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<\|end\|>)\s*$")
+_START = re.compile(
+    r"(?:[\s\ufeff\u200b]|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
+    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant)+"
+)
+"""What a tokenizer or a chat template puts in front of a response."""
+_TURN_END = re.compile(
+    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|return|END_RESPONSE|END_TEXT|END_OF_TURN_TOKEN)\|>|</s>|<eos>|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>))+\s*\Z"
+)
+_FULL_WIDTH = str.maketrans(
+    {
+        chr(0xFEE0 + ord(sign)): sign
+        for sign in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789()[]{}=<>+-%/:.,"
+    }
+    | {chr(0x24B6 + place): chr(65 + place) for place in range(26)}
+)
+_WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
 _BRACE = re.compile(r"\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
 _BARE_BOX = re.compile(r"\\+boxed\s+([A-Za-z0-9])\b|\\+boxed(\d+)\b")
 
@@ -43,11 +61,21 @@ def parts(response: str) -> tuple[Part, bool]:
 
     What follows the last end of thought answers. Only where nothing follows is the thought itself returned, marked so.
     """
-    response = _TURN_END.sub("", response)
+    if not response.isascii() and _WIDE.search(response):
+        response = response.translate(_FULL_WIDTH)
+    if turn_end := _TURN_END.search(response, max(0, len(response) - 400)):
+        response = response[: turn_end.start()]
+    if start := _START.match(response):
+        response = response[start.end() :]
+    if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:
+        return Part(
+            response[final + len("assistantfinal") :], "solution"
+        ), True  # channels whose marks were not decoded
     ends = [match for match in _END_OF_THOUGHT.finditer(response) if not _quoted(response, match)]
     if ends:
         end = ends[-1]
         after = response[end.end() :].replace(BEGIN_SOLUTION, "").partition(END_SOLUTION)[0]
+        after = after[start.end() :] if (start := _START.match(after)) else after
         if after.strip():
             return Part(after, "solution"), True
         return Part(response[: end.start()], "thought"), True

@@ -1,4 +1,8 @@
-"""Formulas read into trees, by one reading only: whatever could be read in two ways is refused."""
+r"""One reader of the language of formulas: text to tree, by one reading only; what could be read in two ways is refused.
+
+Trees are tuples: ("number", 1/2), ("name", "x_1"), (operator, left, right), ("call", name, argument). A number is the longest
+beginning of a text that holds no letter (`read_closed`), a formula the whole text (`read_trees`).
+"""
 
 import re
 from fractions import Fraction
@@ -9,20 +13,25 @@ MAX_LENGTH = 400
 MAX_DEPTH = 40
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|(?P<command>\\[A-Za-z]+)|(?P<letter>[A-Za-z])"
-    r"|(?P<sign>[-+*/^_'|(){}\[\]]))"
+    r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,4}(?![A-Za-z\d]))?)"
+    r"|(?P<command>\\[A-Za-z]+)|(?P<times>(?<=\d)\s*[xX](?=\s*10\s*\^)|\*\*)|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_'|(){}\[\]!°]))"
 )
 GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
     "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell pi".split()
 )
-_FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
+FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
 _ACCENTS = frozenset(("dot", "ddot", "hat", "tilde"))
+_OTHERS = frozenset(("frac", "sqrt", "binom", "prime", "overline", "lfloor", "lceil", "rfloor", "rceil"))
+_SIGN_COMMANDS = {"cdot": "*", "times": "*", "ast": "*", "div": "/"}
 CONSTANTS = frozenset(("e", "i", "pi"))
 _WORDS = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]{4,}|and|for|gcd|if|is|lcm|max|min|mod|or|the|when|with)(?![A-Za-z])")
 _DERIVATIVE = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
 _CALL = re.compile(r"(?<![\\A-Za-z_])([A-Za-z])(_(?:\{[^{}]*\}|\w))?('*)\s*(\()?")
+_SUBSCRIPT = re.compile(r"\s*_\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
+_PRIME = re.compile(r"\s*\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))")
 _CLOSE = {"(": ")", "{": "}", "[": "]"}
+_MINUS_ONE, _DEGREE = ("number", Fraction(-1)), ("/", ("name", "pi"), ("number", Fraction(180)))
 
 
 class Unreadable(ValueError):
@@ -31,8 +40,6 @@ class Unreadable(ValueError):
 
 def read_trees(texts: tuple[str, ...]) -> list[tuple]:
     """Return the formulas' trees, read with the same understanding of their letters.
-
-    Trees are tuples: ("number", 1/2), ("name", "x_1"), (operator, left, right), ("call", name, argument).
 
     Raises:
         Unreadable: one of them is no formula, or can be read in more than one way.
@@ -51,107 +58,175 @@ def read_trees(texts: tuple[str, ...]) -> list[tuple]:
     return [_lowered(tree) for tree in trees]
 
 
+def read_closed(text: str) -> tuple[tuple, int]:
+    """Return the tree of the longest number at the beginning of a text, and where it ends.
+
+    >>> read_closed("3 cm")
+    (('number', Fraction(3, 1)), 1)
+
+    Raises:
+        Unreadable: the text does not begin with a number.
+    """
+    reader = _Reader(text, frozenset(), closed=True)
+    tree = reader.sum()
+    return tree, reader.at
+
+
 @lru_cache(maxsize=4_096)
 def _read(text: str, functions: frozenset[str]) -> tuple:
-    if len(text) > MAX_LENGTH or not text.isascii() or _WORDS.search(text) or _DERIVATIVE.search(text):
+    if len(text) > MAX_LENGTH or _WORDS.search(text) or _DERIVATIVE.search(text):
         raise Unreadable("no plain formula")
-    return _Reader(text, functions).whole()
+    reader = _Reader(text, functions)
+    tree = reader.sum()
+    if reader.kind is not None:
+        raise Unreadable(reader.token)
+    return tree
 
 
 class _Reader:
-    """Recursive descent over one formula."""
+    """Recursive descent over one text; `closed`: letters end the number, mixed numbers are sums."""
 
-    def __init__(self, text: str, functions: frozenset[str]) -> None:
-        self.text, self.functions, self.at, self.depth, self.bars = text, functions, 0, 0, 0
+    def __init__(self, text: str, functions: frozenset[str], closed: bool = False) -> None:
+        self.text, self.functions, self.closed = text, functions, closed
+        self.at = self.depth = self.bars = self.angles = 0
         self.look()
 
     def look(self) -> None:
         match = self.match = _TOKEN.match(self.text, self.at)
-        if match is None and self.text[self.at :].strip():
+        if match is None and self.text[self.at :].strip() and not self.closed:
             raise Unreadable(self.text[self.at :])
         self.kind = match.lastgroup if match else None
-        self.token = match[self.kind] if match else ""
+        self.token = match[self.kind].strip() if match else ""
         self.size = match.end() if match else self.at
-        if self.kind == "command":
-            self.token = self.token[1:]
-            if self.token in ("cdot", "times", "ast"):
-                self.kind, self.token = "sign", "*"
-            elif self.token == "div":
-                self.kind, self.token = "sign", "/"
-            elif self.token not in GREEK | _FUNCTIONS | _ACCENTS | {"frac", "sqrt", "prime"}:
-                # A letter that has run into its sign: \omegat.
-                name = next((self.token[:-end] for end in (1, 2) if self.token[:-end] in GREEK), None)
-                if name is None:
-                    raise Unreadable(self.token)
-                self.size -= len(self.token) - len(name)
-                self.token = name
+        if self.kind == "times":
+            self.kind, self.token = "sign", "^" if self.token == "**" else "*"
+        elif self.kind == "command":
+            self.command(self.token[1:])
+
+    def command(self, name: str) -> None:
+        self.token = name
+        if name in _SIGN_COMMANDS:
+            self.kind, self.token = "sign", _SIGN_COMMANDS[name]
+        elif name not in GREEK | FUNCTIONS | _ACCENTS | _OTHERS:
+            # A letter that has run into its sign: \omegat.
+            known = next((name[:-end] for end in (1, 2) if name[:-end] in GREEK), None)
+            if known is None or self.closed:
+                self.kind = None
+                if not self.closed:
+                    raise Unreadable(name)
+            else:
+                self.size -= len(name) - len(known)
+                self.token = known
 
     def step(self) -> str:
         token, self.at = self.token, self.size
         self.look()
         return token
 
+    def back(self, at: int) -> None:
+        self.at = at
+        self.look()
+
     def expect(self, sign: str) -> None:
-        if self.kind != "sign" or self.token != sign:
+        if self.token != sign:
             raise Unreadable(f"no {sign}")
         self.step()
 
     def is_sign(self, *signs: str) -> bool:
         return self.kind == "sign" and self.token in signs
 
-    def whole(self) -> tuple:
-        tree = self.sum()
-        if self.kind is not None:
-            raise Unreadable(self.token)
-        return tree
-
-    def sum(self) -> tuple:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("deep")
+
+    def sum(self) -> tuple:
+        self.deeper()
+        depth = self.depth
         tree = self.product()
         while self.is_sign("+", "-"):
+            at = self.at
             sign = self.step()
-            tree = (sign, tree, self.product())
-        self.depth -= 1
+            try:
+                tree = (sign, tree, self.product())
+            except Unreadable:
+                if not self.closed:
+                    raise
+                self.back(at)
+                break
+        self.depth = depth - 1
         return tree
 
     def product(self) -> tuple:
         if self.is_sign("+", "-"):
+            self.deeper()
             sign = self.step()
             tree = self.product()
-            return tree if sign == "+" else ("*", ("number", Fraction(-1)), tree)
-        tree, divided = self.power(), False
+            self.depth -= 1
+            return tree if sign == "+" else ("*", _MINUS_ONE, tree)
+        tree = last = self.power()
+        divided = False
         while True:
-            if self.is_sign("*", "/"):
-                operator = self.step()
-                divided = operator == "/"
-                factor = self.signed()
-            elif self.starts_factor():
-                if divided or self.kind == "number" and self.text[: self.at].rstrip()[-1:] not in ")]}":
-                    raise Unreadable("a/bc, or a numeral behind a letter")
-                mixed = tree[0] == "number" and self.token == "frac"
-                factor = self.power()
-                if mixed and not names_of(factor):
-                    raise Unreadable("a mixed number")
-                operator = "*"
-            else:
+            at = self.at
+            try:
+                if self.is_sign("*", "/"):
+                    operator = self.step()
+                    divided = operator == "/"
+                    factor = self.signed()
+                elif self.starts_factor() or self.kind == "number" and last[0] == "^":
+                    operator, factor = self.implicit(last, divided)
+                else:
+                    return tree
+            except Unreadable:
+                if not self.closed:
+                    raise
+                self.back(at)
                 return tree
-            tree = (operator, tree, factor)
+            tree, last = (operator, tree, factor), factor
+
+    def implicit(self, before: tuple, divided: bool) -> tuple[str, tuple]:
+        """A factor without a sign before it; behind a whole number, a fraction is added in numbers and refused in formulas."""
+        numeral = self.kind == "number" and before[0] != "^"
+        if not self.closed and (divided or numeral and self.text[: self.at].rstrip()[-1:] not in ")]}"):
+            raise Unreadable("a/bc, or a numeral behind a letter")
+        mixed = self.token == "frac" and before[0] == "number" and before[1].denominator == 1
+        factor = self.power()
+        if mixed and not names_of(factor):
+            value = constant(factor)
+            if not self.closed:
+                raise Unreadable("a mixed number")
+            if value is not None and 0 < value < 1:
+                return "+", factor
+        return "*", factor
 
     def signed(self) -> tuple:
         if self.is_sign("-"):
             self.step()
-            return "*", ("number", Fraction(-1)), self.power()
+            return "*", _MINUS_ONE, self.power()
         return self.power()
 
     def starts_factor(self) -> bool:
-        return (self.kind in ("number", "command", "letter") and self.token != "prime") or (
-            self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars)
-        )
+        if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
+            return True
+        if self.closed:
+            return self.kind == "command" and self.token in FUNCTIONS | {
+                "frac",
+                "sqrt",
+                "pi",
+                "binom",
+                "lfloor",
+                "lceil",
+            }
+        return self.kind in ("number", "command", "letter") and self.token not in ("prime", "rfloor", "rceil")
 
     def power(self) -> tuple:
         tree = self.atom()
+        while self.is_sign("!"):
+            self.step()
+            tree = ("call", "factorial", tree)
+        if self.angles and self.is_sign("°"):
+            self.step()
+            tree = ("*", tree, _DEGREE)
         if self.is_sign("^"):
             self.step()
             tree = ("^", tree, self.exponent())
@@ -162,13 +237,21 @@ class _Reader:
     def exponent(self) -> tuple:
         if self.is_sign("{", "("):
             return self.group()
-        if self.kind == "number" and self.token.isdigit() or self.kind == "letter" or self.token in GREEK:
+        if self.closed and self.is_sign("-", "+"):
+            sign = self.step()
+            return self.atom() if sign == "+" else ("*", _MINUS_ONE, self.atom())
+        if (
+            self.kind == "number"
+            and (self.closed or self.token.isdigit())
+            or self.kind == "letter"
+            or self.token in GREEK
+        ):
             return self.atom()
         raise Unreadable("an exponent without braces")
 
     def atom(self) -> tuple:
         if self.kind == "number":
-            return "number", Fraction(self.step().replace(",", ""))
+            return "number", numeral(self.step())
         if self.is_sign("(", "[", "{"):
             return self.group()
         if self.is_sign("|") and not self.bars:
@@ -178,25 +261,34 @@ class _Reader:
             self.expect("|")
             self.bars -= 1
             return "call", "abs", tree
-        if self.kind == "letter":
+        if self.kind == "letter" and not self.closed:
             letter, tree = self.token, self.name("")
             if letter in self.functions and self.is_sign("("):
                 tree = ("call", tree[1], self.group())
                 if self.is_sign("^"):
                     raise Unreadable("a power of a function, or of its argument")
             return tree
-        if self.kind != "command" or self.token == "prime":
+        if self.kind != "command" or self.token in ("prime", "rfloor", "rceil"):
             raise Unreadable(self.token)
-        if self.token in GREEK:
+        if self.token in GREEK and (not self.closed or self.token == "pi"):
             return self.name("")
+        if self.token in GREEK | _ACCENTS | {"overline"} and self.closed:
+            raise Unreadable(self.token)
         if self.token in _ACCENTS:
             return self.accented()
         command = self.step()
-        if command == "frac":
-            return "/", self.argument(), self.argument()
+        if command in ("frac", "binom"):
+            top, bottom = self.argument(), self.argument()
+            return ("/", top, bottom) if command == "frac" else _choose(top, bottom)
         if command == "sqrt":
             index = self.group() if self.is_sign("[") else ("number", Fraction(2))
             return "^", self.argument(), ("/", ("number", Fraction(1)), index)
+        if command == "overline":
+            return "call", "conjugate", self.argument()
+        if command in ("lfloor", "lceil"):
+            tree = self.sum()
+            self.expect(command.replace("l", "r", 1))
+            return "call", command[1:], tree
         return self.function(command)
 
     def group(self) -> tuple:
@@ -213,10 +305,9 @@ class _Reader:
             return self.group()
         if self.kind == "number" and self.token[0].isdigit():
             digit = self.token[0]
-            self.at = self.match.start("number") + 1
-            self.look()
+            self.back(self.match.start("number") + 1)
             return "number", Fraction(digit)
-        if self.kind == "letter" or self.token in GREEK:
+        if (self.kind == "letter" and not self.closed) or self.token in GREEK:
             return "name", self.step()
         raise Unreadable("an argument without braces")
 
@@ -235,21 +326,19 @@ class _Reader:
     def name(self, name: str) -> tuple:
         """A letter with its accent, subscript and primes."""
         name = name or self.step()
-        for _ in range(4):
+        for _ in range(4 if not self.closed else 0):
             if self.is_sign("_"):
-                rest = re.compile(r"\s*_\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))").match(self.text, self.at)
+                rest = _SUBSCRIPT.match(self.text, self.at)
                 if rest is None:
                     raise Unreadable("a subscript")
                 name += "_" + re.sub(r"\s+", "", rest[1] or rest[2] or "")
-                self.at = rest.end()
-                self.look()
+                self.back(rest.end())
             elif self.is_sign("'"):
                 self.step()
                 name += "'"
-            elif rest := re.compile(r"\s*\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))").match(self.text, self.at):
+            elif rest := _PRIME.match(self.text, self.at):
                 name += "'"
-                self.at = rest.end()
-                self.look()
+                self.back(rest.end())
         return "name", name
 
     def function(self, name: str) -> tuple:
@@ -266,20 +355,42 @@ class _Reader:
                 name, exponent = "arc" + name, None
             elif not (constant(exponent) or -1) > 0:
                 raise Unreadable("a power, or an inverse")
+        self.angles += 1
         if self.is_sign("(", "[", "{"):
             argument = self.group()
             if self.is_sign("^", "'"):
                 raise Unreadable("a power of a function, or of its argument")
         else:
             argument, many = self.power(), False
-            while (self.kind in ("number", "letter") or self.token in GREEK) and self.kind != "sign":
+            while (
+                self.kind in ("number", "letter") and not self.closed or self.token in GREEK and self.kind == "command"
+            ):
                 argument, many = ("*", argument, self.power()), True
             if self.is_sign("(", "[", "{", "/", "*") or many and name in ("ln", "log"):
                 raise Unreadable("an argument without brackets")
+        if self.is_sign("°"):
+            self.step()
+            argument = ("*", argument, _DEGREE)
+        self.angles -= 1
         tree = ("call", "ln" if base else name, argument)
         if base:
             tree = ("/", tree, ("call", "ln", base))
         return ("^", tree, exponent) if exponent else tree
+
+
+def _choose(top: tuple, bottom: tuple) -> tuple:
+    one, other, rest = (("call", "factorial", tree) for tree in (top, bottom, ("-", top, bottom)))
+    return "/", one, ("*", other, rest)
+
+
+def numeral(text: str) -> Fraction:
+    """Return the value of a numeral with its thousands commas and its power of ten."""
+    digits, _, power = text.replace(",", "").lower().partition("e")
+    if not power:
+        return Fraction(digits)
+    if abs(int(power)) > 400:
+        raise Unreadable("too large")
+    return Fraction(digits) * Fraction(10) ** int(power)
 
 
 def names_of(tree: tuple) -> frozenset[str]:
@@ -289,7 +400,8 @@ def names_of(tree: tuple) -> frozenset[str]:
     if tree[0] == "name":
         return frozenset((tree[1],))
     names = frozenset().union(*(names_of(part) for part in tree[1:] if isinstance(part, tuple)))
-    return names | {tree[1]} if tree[0] == "call" and tree[1] not in _FUNCTIONS - {"log"} else names
+    known = FUNCTIONS - {"log"} | {"abs", "factorial", "floor", "ceil", "conjugate"}
+    return names | {tree[1]} if tree[0] == "call" and tree[1] not in known else names
 
 
 def _lowered(tree: tuple) -> tuple:

@@ -81,6 +81,8 @@ def score(
         raise typer.Exit(1) from error
 
     _tables(console, counts)
+    if counts.golds:
+        _uncheckable(console, counts)
     if against is not None:
         _comparison(console, counts, against, listed)
     console.print(f"{counts.rows} rows in {target}", soft_wrap=True)
@@ -97,6 +99,18 @@ def _tables(console, counts) -> None:
             words = f"{value} ({REASONS[value]})" if name == "reason" else value
             table.add_row(words, str(number), f"{number / max(counts.rows, 1):.1%}")
         console.print(table)
+
+
+def _uncheckable(console, counts) -> None:
+    from virgo_factory.answers import REASONS
+
+    console.print(
+        f"The gold of {counts.golds} row{'s' * (counts.golds > 1)} cannot be checked; they count as unverifiable:"
+    )
+    for row, gold, reason in counts.golds_listed:
+        console.print(f"  {row}: {gold!r} ({REASONS[reason]})", soft_wrap=True, markup=False)
+    if counts.golds > len(counts.golds_listed):
+        console.print(f"  and {counts.golds - len(counts.golds_listed)} more")
 
 
 def _comparison(console, counts, against: str, listed: int) -> None:
