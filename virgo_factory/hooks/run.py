@@ -8,9 +8,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +22,9 @@ from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.batch_order import batch_order_problems
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
+from virgo_factory.hooks.kept_epochs import kept_epochs_problems
 from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.resume import choose_checkpoint, tell_found_checkpoints
 from virgo_factory.hooks.template import BASES
 from virgo_factory.prefix import read_prefix
 
@@ -33,7 +33,6 @@ RELIES_ON = {
     "hparams/parser.py": [
         "def get_train_args(args: dict[str, Any] | list[str] | None = None) -> _TRAIN_CLS:",
         "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
-        "            training_args.resume_from_checkpoint = last_checkpoint\n",
     ],
     "train/tuner.py": [
         "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"
@@ -62,6 +61,7 @@ def wrap_argument_parsers(module: ModuleType) -> None:
 
     rebind(stock_train, get_train_args)
     rebind(stock_infer, get_infer_args)
+    tell_found_checkpoints(module)
 
 
 def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> None:
@@ -84,15 +84,19 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
         except ValueError as error:
             problems.append(str(error))
 
+    if training_args.do_train:
+        try:
+            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args)
+            training_args.resume_from_checkpoint = checkpoint
+        except ValueError as error:
+            problems.append(str(error))
+
     if problems:
         raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
     finetuning_args.virgo_used = True
     training_args.virgo_finetuning_args = finetuning_args  # for the look ahead: get_dataset is not given it
     data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
-
-    if training_args.resume_from_checkpoint is not None and not finetuning_args.use_mca:
-        training_args.resume_from_checkpoint = complete_checkpoint(training_args.resume_from_checkpoint)
 
     if training_args.use_cpu:
         prepare_cpu_ranks(training_args)
@@ -214,13 +218,8 @@ def find_problems(
     if "batch_order" in keys:
         problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
 
-    epochs = keys.get("keep_model_at_epochs", [])
-    if epochs and (stage != "sft" or not training_args.do_train):
-        problems.append("keep_model_at_epochs: only in the stage sft with do_train: true.")
-    elif epochs and training_args.max_steps <= 0 and max(epochs) > training_args.num_train_epochs:
-        problems.append(
-            f"keep_model_at_epochs: {epochs}, but the run has num_train_epochs: {training_args.num_train_epochs:g}."
-        )
+    if "keep_model_at_epochs" in keys:
+        problems += kept_epochs_problems(keys["keep_model_at_epochs"], stage, data_args.streaming, training_args)
 
     return problems
 
@@ -259,64 +258,6 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
         f"virgo-factory: global batch {rows} = {training_args.world_size} ranks x "
         f"{training_args.per_device_train_batch_size} rows x {steps} accumulation steps."
     )
-
-
-def complete_checkpoint(checkpoint: str) -> str | None:
-    """Return the checkpoint to resume from, or the last complete one before it, or None if there is none.
-
-    A run that was killed while it saved leaves a folder that LLaMA-Factory picks and cannot load. The trainer writes
-    trainer_state.json last (transformers 4.57.6, trainer.py, `_save_checkpoint`).
-    """
-    found = re.fullmatch(r"checkpoint-(\d+)", Path(checkpoint).name)
-    if found is None or _is_complete(Path(checkpoint)):
-        return checkpoint
-
-    steps = [
-        int(folder.name.removeprefix("checkpoint-"))
-        for folder in Path(checkpoint).parent.glob("checkpoint-*")
-        if folder.name.removeprefix("checkpoint-").isdigit() and _is_complete(folder)
-    ]
-    earlier = max((step for step in steps if step < int(found.group(1))), default=None)
-    instead = str(Path(checkpoint).parent / f"checkpoint-{earlier}") if earlier is not None else None
-    logger.warning_rank0(
-        f"virgo-factory: {checkpoint} was cut short while it was saved (no whole trainer_state.json); "
-        + (f"resuming from {instead}." if instead else "no complete checkpoint is left, so training starts again.")
-    )
-    return instead
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    """Whether trainer_state.json is there, whole: a kill between its opening and its writing leaves it empty."""
-    try:
-        return isinstance(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        return False
-
-
-def check_steps_left(dataset: Any, training_args: Any) -> None:
-    """Raise if the checkpoint to resume from is the run's last: LLaMA-Factory would train 0 steps and exit 0.
-
-    The count is that of transformers 4.57.6 (trainer.py, set_initial_training_values).
-    """
-    checkpoint = training_args.resume_from_checkpoint
-    state = checkpoint and Path(str(checkpoint), "trainer_state.json")
-    if not (training_args.do_train and state and state.is_file() and dataset is not None):
-        return
-
-    batches = math.ceil(len(dataset) / (training_args.per_device_train_batch_size * training_args.world_size))
-    per_epoch = max(math.ceil(batches / training_args.gradient_accumulation_steps), 1)
-    steps = (
-        training_args.max_steps
-        if training_args.max_steps > 0
-        else math.ceil(training_args.num_train_epochs * per_epoch)
-    )
-    done = json.loads(state.read_text(encoding="utf-8"))["global_step"]
-    if done >= steps:
-        raise ValueError(
-            f"{training_args.output_dir} holds a finished run ({done} of {steps} steps), so this one would train "
-            "0 steps. Choose another output_dir, set overwrite_output_dir: true to start again, or raise "
-            "num_train_epochs to go on."
-        )
 
 
 def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str, tokenizer: Any) -> dict[str, Any]:
