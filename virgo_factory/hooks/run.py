@@ -19,6 +19,7 @@ from llamafactory.extras.misc import has_tokenized_data
 from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.global_batch import accumulation_steps
+from virgo_factory.hooks.adapter import check_merge, read_adapter, take_markers, target_problems, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.batch_order import batch_order_problems
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
@@ -40,7 +41,6 @@ RELIES_ON = {
 }
 
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
-LORA_TARGETS = ("embed_tokens", "lm_head")
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
@@ -72,10 +72,15 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
     formattings = _formattings(data_args)
-    if not (keys or formattings or data_args.template in BASES):
+    uses_plugin = bool(keys or formattings or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=uses_plugin)
+    if not (uses_plugin or (adapter and adapter.markers)):
         return
 
     check_plugin()
+    model_args.virgo_adapter = adapter
+    take_markers(adapter, model_args, training=True)
+    keys |= our_keys(model_args)
     problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
     problems += missing_data(data_args)
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
@@ -103,9 +108,15 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
 
 
 def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> None:
-    """Check the arguments of `api`, `chat`, `export` and the like, and let the template carry the trained prefix."""
+    """Check the arguments of `api`, `chat`, `export` and the like, and let them serve what the model was trained with.
+
+    Raises:
+        ValueError: keys of training, or what the adapter was not trained with.
+    """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
-    if not (keys or data_args.template in BASES):
+    uses_plugin = bool(keys or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=uses_plugin)
+    if not (uses_plugin or (adapter and (adapter.markers or trained_prefix(adapter.chat_template)))):
         return
 
     check_plugin()
@@ -113,7 +124,10 @@ def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> No
     if idle:
         raise ValueError(f"virgo-factory: {', '.join(idle)} does nothing outside training. Remove it.")
 
+    take_markers(adapter, model_args, training=False)
+    check_merge(adapter, model_args)
     data_args.virgo_serving = True
+    model_args.virgo_adapter, model_args.virgo_served_data_args = adapter, data_args
 
 
 def check_plugin() -> None:
@@ -209,6 +223,9 @@ def find_problems(
     if keys.get("marker_tokens"):
         problems += _marker_problems(model_args, finetuning_args)
 
+    if finetuning_args.finetuning_type == "lora" and not (keys.get("marker_tokens") and model_args.quantization_bit):
+        problems += target_problems(model_args, finetuning_args, bool(keys.get("marker_tokens")))
+
     if "global_batch_size" in keys and training_args.gradient_accumulation_steps != 1:
         problems.append("global_batch_size and gradient_accumulation_steps: set one of them, not both.")
 
@@ -228,15 +245,13 @@ def _marker_problems(model_args: Any, finetuning_args: Any) -> list[str]:
     if model_args.quantization_bit is not None:
         return ["marker_tokens: not with quantization_bit, since rows of a quantised model cannot be trained."]
 
-    if finetuning_args.finetuning_type == "lora":
-        targets = finetuning_args.additional_target or []
-        if not set(LORA_TARGETS) <= set(targets):
-            return [
-                "marker_tokens: with LoRA the new rows are trained only if the recipe says "
-                f"additional_target: {','.join(LORA_TARGETS)}."
-            ]
-    elif finetuning_args.finetuning_type != "full":
+    if finetuning_args.finetuning_type not in ("full", "lora"):
         return [f"marker_tokens: needs finetuning_type: full or lora, not {finetuning_args.finetuning_type}."]
+
+    if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_language_model:
+        return [
+            "marker_tokens: not with freeze_language_model: true, which leaves the new rows untrained. Remove one."
+        ]
 
     return []
 
