@@ -376,31 +376,6 @@ def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
     assert "_load_from_checkpoint" not in vars(trainer)
 
 
-@pytest.mark.parametrize("epoch", [0, 2])
-def test_the_rows_left_of_an_epoch_are_those_of_that_epoch(resume, epoch):
-    """Accelerate's own loader, as the trainer prepares it; stock goes on in the order of epoch 0."""
-    import transformers.trainer
-    from accelerate import Accelerator
-    from accelerate.utils import DataLoaderConfiguration
-    from torch.utils.data import DataLoader
-
-    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True))
-
-    def prepared():
-        return accelerator.prepare(DataLoader(range(12), batch_size=2, shuffle=True))
-
-    torch.manual_seed(3)
-    undisturbed = prepared()
-    orders = [[batch.tolist() for batch in undisturbed] for _ in range(epoch + 1)]
-    torch.manual_seed(3)
-    resumed = prepared()
-    resumed.set_epoch(epoch)
-    resumed.iteration = epoch  # as `Trainer` leaves it: it has counted through the epochs before
-    with resume._own_order():
-        rest = transformers.trainer.skip_first_batches(resumed, 2)
-        assert [batch.tolist() for batch in rest] == orders[epoch][2:]
-
-
 def test_the_lines_below_llamafactory_are_there(resume):
     import importlib.util
 

@@ -11,8 +11,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 
 RELIES_ON = {
-    f"train/{stage}/trainer.py": ["            self.add_callback(SaveProcessorCallback(processor))"]
-    for stage in ("sft", "dpo")
+    "train/sft/trainer.py": ["            self.add_callback(SaveProcessorCallback(processor))"],
+    "train/dpo/trainer.py": ["            self.add_callback(SaveProcessorCallback(processor))"],
+    "train/callbacks.py": ["        self.processor = processor\n"],
 }
 
 STAGES = ("sft", "dpo")

@@ -14,7 +14,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MethodType, ModuleType
 from typing import Any
@@ -34,14 +34,10 @@ RELIES_ON = {
         "        last_checkpoint = get_last_checkpoint(training_args.output_dir)\n",
         "            training_args.resume_from_checkpoint = last_checkpoint\n",
     ],
-    **{
-        f"train/{stage}/workflow.py": ["trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)"]
-        for stage in ("sft", "dpo", "kto", "pt", "rm")
-    },
-    **{
-        f"train/{stage}/trainer.py": ["        self.finetuning_args = finetuning_args\n"]
-        for stage in ("sft", "dpo", "kto", "pt", "rm")
-    },
+    "train/sft/workflow.py": ["trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)"],
+    "train/sft/trainer.py": ["        self.finetuning_args = finetuning_args\n"],
+    "train/dpo/workflow.py": ["trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)"],
+    "train/dpo/trainer.py": ["from ..trainer_utils import", "        self.finetuning_args = finetuning_args\n"],
 }
 
 RELIES_ON_STACK = {
@@ -308,6 +304,15 @@ def _own_order() -> Iterator[None]:
     import transformers.trainer
 
     stock = transformers.trainer.skip_first_batches
+    transformers.trainer.skip_first_batches = keeping_iteration(stock)
+    try:
+        yield
+    finally:
+        transformers.trainer.skip_first_batches = stock
+
+
+def keeping_iteration(stock: Callable) -> Callable:
+    """Return accelerate's `skip_first_batches` as it should be: the new loader goes on in the epoch of the old one."""
 
     def skip_first_batches(dataloader, num_batches=0):
         skipped = stock(dataloader, num_batches)
@@ -316,11 +321,7 @@ def _own_order() -> Iterator[None]:
 
         return skipped
 
-    transformers.trainer.skip_first_batches = skip_first_batches
-    try:
-        yield
-    finally:
-        transformers.trainer.skip_first_batches = stock
+    return skip_first_batches
 
 
 @contextlib.contextmanager
