@@ -384,3 +384,32 @@ def test_the_lines_below_llamafactory_are_there(resume):
         content = (Path(importlib.util.find_spec(package).origin).parent / path).read_text(encoding="utf-8")
         for text in texts:
             assert text in content, f"virgo_factory/hooks/resume.py relies on {file}, where this has changed:\n{text}"
+
+
+def test_llamafactorys_parser_takes_every_kind_of_the_key(resume, told, tmp_path):
+    """Through `get_train_args`: found and named checkpoints are told apart, true and false are no paths."""
+    from llamafactory.hparams import get_train_args
+
+    (tmp_path / "stock.json").write_text(json.dumps([{"instruction": "a", "output": "b"}]))
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"stock": {"file_name": "stock.json"}}))
+    out = tmp_path / "out"
+    recipe = {"model_name_or_path": "m", "stage": "sft", "do_train": True, "dataset": "stock", "output_dir": str(out)}
+    recipe |= {"dataset_dir": str(tmp_path), "template": "virgo", "use_cpu": True, "report_to": "none"}
+    recipe |= {"finetuning_type": "full", "per_device_train_batch_size": 1}
+
+    def chosen(**keys):
+        return get_train_args(recipe | keys)[2].resume_from_checkpoint
+
+    assert chosen() is chosen(resume_from_checkpoint=False) is None
+    with pytest.raises(ValueError, match="  - resume_from_checkpoint: true, but there is no complete checkpoint in"):
+        chosen(resume_from_checkpoint=True)
+
+    checkpoint(out, 4)
+    (checkpoint(out, 8) / "trainer_state.json").unlink()
+    assert chosen() == chosen(resume_from_checkpoint=True) == str(out / "checkpoint-4")
+    assert chosen(resume_from_checkpoint=False) is chosen(overwrite_output_dir=True) is None
+    for name, why in (("checkpoint-8", "has weights only"), ("checkpoint-9", "is missing")):
+        with pytest.raises(ValueError, match=f"{name} {why}"):
+            chosen(resume_from_checkpoint=str(out / name))
+
+    assert chosen(do_train=False, do_eval=True, eval_dataset="stock", resume_from_checkpoint="gone") == "gone"

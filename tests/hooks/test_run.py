@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from virgo_factory.thought import MARKERS
+
 
 @pytest.fixture(scope="module")
 def run():
@@ -202,6 +204,20 @@ def test_a_failed_hook_stops_every_run_that_uses_the_plugin(run, data_folder, mo
         RuntimeError, match="(?s)could not attach.*loader:wrap_loader: AttributeError: no _load_single"
     ):
         run.prepare_training(*parsed)
+
+
+def test_training_goes_on_with_the_markers_of_an_adapter(run, data_folder):
+    """Their rows have been trained: `additional_target` is not asked for again. Stock recipes are looked at, too."""
+    lora = data_folder / "lora"
+    lora.mkdir()
+    markers = {str(7 + number): {"content": marker} for number, marker in enumerate(MARKERS)}
+    (lora / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": markers}))
+    keys = STOCK | {"finetuning_type": "lora", "lora_target": "all", "adapter_name_or_path": str(lora)}
+    parsed = arguments(data_folder, **keys)
+    run.prepare_training(*parsed)
+    assert parsed[0].marker_tokens is True and parsed[3].virgo_used
+    with pytest.raises(ValueError, match="marker_tokens: false, but .*lora was trained with"):
+        run.prepare_training(*arguments(data_folder, marker_tokens=False, **keys))
 
 
 def test_serving(run, data_folder):

@@ -21,6 +21,7 @@ from virgo_factory.thought import MARKERS
 RELIES_ON = {
     "model/adapter.py": [
         '                "modules_to_save": finetuning_args.additional_target,\n',
+        "        if model_args.resize_vocab and finetuning_args.additional_target is None:\n",
         "                peft_config = LoraConfig(\n                    task_type=TaskType.CAUSAL_LM,",
         "            model = model.merge_and_unload()\n",
     ],
@@ -233,18 +234,22 @@ def trained_prefix(chat_template: str | None) -> str:
 
 
 @contextlib.contextmanager
-def tying(model: Any, finetuning_args: Any) -> Iterator[None]:
+def tying(model: Any, model_args: Any, finetuning_args: Any) -> Iterator[None]:
     """Let a new LoRA adapter train the one matrix of a model with tied embeddings as one.
 
-    peft otherwise makes a copy for the embedding alone (peft 0.18, tuners_utils.py, `_check_tied_modules`).
+    peft otherwise makes a copy for the embedding alone (peft 0.18, tuners_utils.py, `_check_tied_modules`), and
+    LLaMA-Factory adds both matrices to the adapter where a vocabulary has grown.
     """
     import llamafactory.model.adapter as module
 
     stock = module.LoraConfig
     head = model.get_output_embeddings()
-    tied = head is not None and head.weight is model.get_input_embeddings().weight
-    if tied and EMBEDDING in (finetuning_args.additional_target or []):
-        module.LoraConfig = lambda **settings: stock(**settings, ensure_weight_tying=True)
+    if head is not None and head.weight is model.get_input_embeddings().weight:
+        if model_args.resize_vocab and finetuning_args.additional_target is None:
+            finetuning_args.additional_target = [EMBEDDING]
+
+        if EMBEDDING in (finetuning_args.additional_target or []):
+            module.LoraConfig = lambda **settings: stock(**settings, ensure_weight_tying=True)
 
     try:
         yield

@@ -51,7 +51,7 @@ def wrap_model_loader(module: ModuleType) -> None:
         if not (is_trainable and getattr(finetuning_args, "virgo_used", False)):
             return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
 
-        with tying(model, finetuning_args):
+        with tying(model, model_args, finetuning_args):
             return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
 
     def load_tokenizer(model_args):
