@@ -312,6 +312,16 @@ def save(folder, tensors, kind):
     return None
 
 
+def test_weights_saved_under_their_own_names(resume, tmp_path):
+    """Which the patterns of the others would change: only some families are saved under other names."""
+    model = Renamed(tied=False)
+    model._checkpoint_conversion_mapping = {"^model": "model.language"}
+    tensors = {name: torch.full_like(tensor, 5.0) for name, tensor in model.state_dict().items()}
+    save(tmp_path, tensors, "safetensors")
+    resume.load_weights(model, tmp_path)
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
+
+
 @pytest.mark.parametrize("kind", ["safetensors", "safetensors shards", "bin", "bin shards"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_weights_are_loaded_by_the_models_own_names(resume, tmp_path, kind, tied):

@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -41,11 +40,13 @@ def adapter(request, tmp_path_factory, make_bench, base, demo_lines):
 
     Neither serving nor the merge is told anything that the adapter's folder does not say.
     """
+    from virgo_factory.preflight.twin import make_twin
+
     bench = make_bench(tmp_path_factory.mktemp("adapter"), base)
     bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])
     targets = "embed_tokens,lm_head"
     if request.param == "tied":
-        bench.base, targets = _tied(base, bench.folder / "tied"), "embed_tokens"
+        bench.base, targets = make_twin(bench.folder / "tied", tied=True), "embed_tokens"
 
     lora = {"finetuning_type": "lora", "lora_target": "all", "lora_rank": 4, "additional_target": targets}
     bench.train(
@@ -57,21 +58,6 @@ def adapter(request, tmp_path_factory, make_bench, base, demo_lines):
     assert f"serving with the question prefix {PREFIX!r}, as the chat template of out says" in log
     assert "marker_tokens: true, since out was trained with it" in log
     return bench
-
-
-def _tied(base, folder):
-    """Make a twin whose output head is its embedding, as those of Qwen2-VL-2B and Qwen2.5-VL-3B are."""
-    from transformers import Qwen2VLForConditionalGeneration
-
-    model = Qwen2VLForConditionalGeneration.from_pretrained(base)
-    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = True
-    model.tie_weights()
-    model.save_pretrained(folder)
-    for path in base.iterdir():
-        if not (folder / path.name).exists():
-            shutil.copyfile(path, folder / path.name)
-
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def choose_checkpoint(asked: Any, training_args: Any) -> str | None:
         chosen = asked
 
     if chosen is not None:
-        _check_batch(Path(chosen), training_args)
+        _check_state(Path(chosen), training_args)
 
     return chosen
 
@@ -181,8 +181,11 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else None
 
 
-def _check_batch(checkpoint: Path, training_args: Any) -> None:
-    """Raise where transformers would go on with another batch than the recipe's (trainer.py, `Trainer.train`)."""
+def _check_state(checkpoint: Path, training_args: Any) -> None:
+    """Raise where transformers would go on with another batch than the recipe's (trainer.py, `Trainer.train`).
+
+    That it has no optimiser to go on with is a warning: such a checkpoint is resumed on purpose, too.
+    """
     before = (read_state(checkpoint) or {}).get("train_batch_size")
     if before not in (None, training_args.train_batch_size) and not training_args.auto_find_batch_size:
         raise ValueError(
@@ -368,8 +371,9 @@ def load_weights(model: Any, checkpoint: Path) -> None:
     loaded = set()
     for saved, tensor in saved_tensors(checkpoint):
         name = own_name(saved, mapping)
+        name = name if name in own else saved  # few families are saved under other names than their own
         if name not in own:
-            raise ValueError(f"{checkpoint}: {saved} is no parameter of this model ({name}).")
+            raise ValueError(f"{checkpoint}: {saved} is no parameter of this model.")
 
         if own[name].shape != tensor.shape:
             raise ValueError(
@@ -381,8 +385,12 @@ def load_weights(model: Any, checkpoint: Path) -> None:
 
         loaded |= {name, own[name].data_ptr()}
 
-    # A tied weight is saved once.
-    missing = [name for name, tensor in own.items() if name not in loaded and tensor.data_ptr() not in loaded]
+    unsaved = set(getattr(model, "_keys_to_ignore_on_save", None) or [])
+    missing = [
+        name
+        for name, tensor in own.items()
+        if name not in loaded | unsaved and tensor.data_ptr() not in loaded  # a tied weight is saved once
+    ]
     if missing:
         raise ValueError(f"{checkpoint}: no weights for {', '.join(sorted(missing)[:5])} ({len(missing)} parameters).")
 
