@@ -423,3 +423,31 @@ def test_llamafactorys_parser_takes_every_kind_of_the_key(resume, told, tmp_path
             chosen(resume_from_checkpoint=str(out / name))
 
     assert chosen(do_train=False, do_eval=True, eval_dataset="stock", resume_from_checkpoint="gone") == "gone"
+
+
+def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_folder, tmp_path):
+    """And its row account stays as it was."""
+    response = {"thought": "Seven eights.", "solution": "56"}
+    text = "<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n{solution}\n\n<|end_of_solution|>"
+    row = json.dumps({"question": "7 * 8?", "combined_text": text.format(**response)})
+    (tmp_path / "dt.jsonl").write_text(f"{row}\n" * 3)
+    (tmp_path / "dataset_info.json").write_text(
+        json.dumps({"dt": {"file_name": "dt.jsonl", "formatting": "virgo_dt"}})
+    )
+    recipe = {"model_name_or_path": str(model_folder), "dataset": "dt", "num_train_epochs": 1.0}
+    recipe |= {"per_device_train_batch_size": 1}
+    assert preprocess(recipe).accounts["dt"]["kept"] == 3
+    checkpoint(tmp_path / "out", 3, max_steps=3, epoch=1.0, num_train_epochs=1)
+    with pytest.raises(
+        ValueError, match=r"out holds a finished run \(3 of 3 steps\), so this one would train 0 steps"
+    ):
+        preprocess(recipe)
+
+    (tmp_path / "dt.jsonl").write_text(f"{row}\n" * 5)
+    with pytest.raises(
+        ValueError, match=r"finished run \(3 of 3 steps\) on other data .* 5 steps: dt 3 rows then, 5 now"
+    ):
+        preprocess(recipe)
+
+    account = json.loads((tmp_path / "out" / "virgo_rows.json").read_text())["datasets"][0]
+    assert account["kept"] == 3
