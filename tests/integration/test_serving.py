@@ -183,11 +183,9 @@ def test_a_merged_model_is_its_adapter(adapter):
     assert loss(load(merged), text, theirs) == pytest.approx(on_base, abs=0.01)
 
 
+@pytest.mark.parametrize("adapter", ["untied"], indirect=True)
 def test_the_api_serves_an_adapter_on_its_base(adapter, picture):
     """An image question is asked with the prefix, the system message and the markers that the adapter has."""
-    if adapter.base.name == "tied":
-        pytest.skip("the prompt does not depend on it")
-
     port = _free_port()
     api = adapter.folder / "api.yaml"
     recipe = {"model_name_or_path": str(adapter.base), "adapter_name_or_path": "out", "template": "virgo"}
