@@ -23,6 +23,7 @@ HOOKS = {
     "llamafactory.data.parser": "dataset_lookup:wrap_dataset_list",
     "llamafactory.data.loader": "loader:wrap_loader",
     "llamafactory.model.loader": "marker_tokens:wrap_model_loader",
+    "llamafactory.train.trainer_utils": "resume:repair_training",
     "llamafactory.train.sft.workflow": "trainer:choose_trainer",
 }
 """Module of LLaMA-Factory -> `file:function` in virgo_factory/hooks."""

@@ -118,7 +118,7 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
 @pytest.mark.parametrize(("ranks", "per_device"), [(1, 1), (1, 4), (2, 1), (2, 2)])
 def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
     """Skipping what was trained on leaves the rest of that epoch, and the next one follows."""
-    from virgo_factory.hooks.trainer import _keeping_iteration
+    from virgo_factory.hooks.resume import keeping_iteration
 
     dataset = table(37)
 
@@ -127,7 +127,7 @@ def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
 
     undisturbed = loaders(dataset, make_sampler, ranks, per_device)
     epochs = [epoch_of(undisturbed) for _ in range(3)]
-    skip = _keeping_iteration(skip_first_batches)
+    skip = keeping_iteration(skip_first_batches)
     for epoch in range(3):
         resumed = loaders(dataset, make_sampler, ranks, per_device)
         for loader in resumed:
@@ -298,7 +298,9 @@ def test_the_run_refuses_it_with_everything_else(hook):
         average_tokens_across_devices=True,
     )
     for switch in ("use_mca", "use_hyper_parallel"):
-        finetuning_args = SimpleNamespace(stage="sft", disable_shuffling=False, **{switch: True})
+        finetuning_args = SimpleNamespace(
+            stage="sft", finetuning_type="full", disable_shuffling=False, **{switch: True}
+        )
         found = find_problems({"batch_order": "balanced"}, {}, None, data_args, training_args, finetuning_args)
         assert len(found) == 2
         assert any(problem.startswith(f"{switch}:") for problem in found)

@@ -93,28 +93,68 @@ def test_rows_with_room_in_the_padded_vocabulary(first, start):
     check_rows(start[2], matrices(model), first[0]["tokenizer"], start[1])
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_rows_without_room_and_tied_embeddings(twin, start, tmp_path, tied):
+def without_room(twin, tokens, tied, folder):
+    """Write the twin cut down to its tokenizer, its output head its embedding or not; return its matrices."""
     from transformers import Qwen2VLForConditionalGeneration
 
     model = Qwen2VLForConditionalGeneration.from_pretrained(twin, dtype=torch.bfloat16)
-    model.resize_token_embeddings(len(start[0]))  # cut down to the tokenizer
+    model.resize_token_embeddings(tokens)
     if tied:
         model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = True
         model.tie_weights()
 
-    before = matrices(model)
-    assert len(before) == (1 if tied else 2)
-    model.save_pretrained(tmp_path)
+    model.save_pretrained(folder)
     for path in twin.iterdir():
-        if not (tmp_path / path.name).exists():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
+        if not (folder / path.name).exists():
+            (folder / path.name).write_bytes(path.read_bytes())
 
+    return matrices(model)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_rows_without_room_and_tied_embeddings(twin, start, tmp_path, tied):
+    before = without_room(twin, len(start[0]), tied, tmp_path)
+    assert len(before) == (1 if tied else 2)
     module, model = load(tmp_path)
     after = matrices(model)
     assert len(after) == len(before)
     assert len(after[0]) >= len(start[0]) + 4 > len(before[0])
     check_rows(before, after, module["tokenizer"], start[1])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_lora_trains_tied_embeddings_as_one(twin, start, tmp_path, tied):
+    """A first adapter by `additional_target`, a second on it without; LLaMA-Factory then adds what has grown by itself."""
+    from llamafactory.hparams import FinetuningArguments, ModelArguments
+    from llamafactory.model import load_model, load_tokenizer
+
+    base, first = tmp_path / "base", tmp_path / "first"
+    base.mkdir()
+    without_room(twin, len(start[0]), tied, base)
+    targets = "embed_tokens" if tied else "embed_tokens,lm_head"
+    stages = [
+        ({}, {"additional_target": targets}),
+        ({"adapter_name_or_path": str(first)}, {"create_new_adapter": True}),
+        ({"adapter_name_or_path": str(first)}, {}),
+    ]
+    for model_keys, keys in stages:
+        model_args = ModelArguments(model_name_or_path=str(base), marker_tokens=True, **model_keys)
+        model_args.device_map, model_args.compute_dtype = {"": "cpu"}, torch.float32
+        module = load_tokenizer(model_args)
+        finetuning_args = FinetuningArguments(finetuning_type="lora", lora_target="q_proj", **keys)
+        finetuning_args.virgo_used = True
+        model = load_model(module["tokenizer"], model_args, finetuning_args, is_trainable=True)
+        embedding, head = (
+            part.modules_to_save["default"].weight
+            for part in (model.get_input_embeddings(), model.get_output_embeddings())
+        )
+        assert (embedding is head) == tied
+        assert embedding.requires_grad and head.requires_grad
+        assert set(model.peft_config["default"].modules_to_save) == set(targets.split(","))
+        assert bool(model.peft_config["default"].ensure_weight_tying) == tied
+        if not model_keys:
+            model.save_pretrained(first)
+            module["tokenizer"].save_pretrained(first)
 
 
 def test_a_second_stage_does_not_touch_trained_rows(first, tmp_path):

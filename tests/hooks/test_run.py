@@ -1,10 +1,11 @@
 """What a run that uses the plugin must satisfy, told at once and before anything loads; every other run is left alone."""
 
 import json
-import math
 from types import SimpleNamespace
 
 import pytest
+
+from virgo_factory.thought import MARKERS
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,11 @@ PROBLEMS = [
     ({"global_batch_size": 128, "gradient_accumulation_steps": 4}, ["set one of them, not both"]),
     ({"global_batch_size": 128, "do_train": False}, ["global_batch_size: only with do_train: true. Remove it."]),
     ({"keep_model_at_epochs": [5, 11]}, ["keep_model_at_epochs: [5, 11], but the run has num_train_epochs: 10."]),
-    ({"keep_model_at_epochs": [5], "stage": "dpo"}, ["keep_model_at_epochs: only in the stage sft"]),
-    ({"keep_model_at_epochs": [5], "do_train": False}, ["keep_model_at_epochs: only in the stage sft with do_train"]),
+    (STOCK | {"keep_model_at_epochs": [5], "stage": "dpo"}, []),
+    (STOCK | {"keep_model_at_epochs": [5], "stage": "kto"}, ["keep_model_at_epochs: only in the stages sft and dpo"]),
+    (STOCK | {"keep_model_at_epochs": [5], "streaming": True, "max_steps": 5}, ["keep_model_at_epochs: not with streaming"]),
+    ({"keep_model_at_epochs": [5], "do_train": False}, ["keep_model_at_epochs: only in the stages sft and dpo with do_train"]),
+    ({"marker_tokens": True, "freeze_language_model": True}, ["marker_tokens: not with freeze_language_model: true"]),
     ({"marker_tokens": True, "finetuning_type": "lora"}, ["additional_target: embed_tokens,lm_head"]),
     (
         {"marker_tokens": True, "finetuning_type": "lora", "additional_target": "lm_head"},
@@ -202,6 +206,20 @@ def test_a_failed_hook_stops_every_run_that_uses_the_plugin(run, data_folder, mo
         run.prepare_training(*parsed)
 
 
+def test_training_goes_on_with_the_markers_of_an_adapter(run, data_folder):
+    """Their rows have been trained: `additional_target` is not asked for again. Stock recipes are looked at, too."""
+    lora = data_folder / "lora"
+    lora.mkdir()
+    markers = {str(7 + number): {"content": marker} for number, marker in enumerate(MARKERS)}
+    (lora / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": markers}))
+    keys = STOCK | {"finetuning_type": "lora", "lora_target": "all", "adapter_name_or_path": str(lora)}
+    parsed = arguments(data_folder, **keys)
+    run.prepare_training(*parsed)
+    assert parsed[0].marker_tokens is True and parsed[3].virgo_used
+    with pytest.raises(ValueError, match="marker_tokens: false, but .*lora was trained with"):
+        run.prepare_training(*arguments(data_folder, marker_tokens=False, **keys))
+
+
 def test_serving(run, data_folder):
     model_args, data_args, _, finetuning_args = arguments(data_folder, question_prefix="virgo", marker_tokens=True)
     run.prepare_serving(model_args, data_args, finetuning_args)
@@ -209,93 +227,6 @@ def test_serving(run, data_folder):
     model_args, data_args, _, finetuning_args = arguments(data_folder, overlong="drop", global_batch_size=8)
     with pytest.raises(ValueError, match="overlong, global_batch_size does nothing outside training"):
         run.prepare_serving(model_args, data_args, finetuning_args)
-
-
-LENGTHS = [
-    # (rows, batch, ranks, accumulation, epochs, max_steps): the steps of transformers
-    ((100, 1, 1, 1, 3, -1), 300),
-    ((100, 1, 8, 2, 1, -1), 7),
-    ((101, 4, 2, 4, 2, -1), 8),
-    ((3, 1, 1, 16, 5, -1), 5),
-    ((100, 1, 1, 1, 0.5, -1), 50),
-    ((100, 1, 1, 1, 3, 20), 20),
-]
-
-
-@pytest.mark.parametrize(("length", "steps"), LENGTHS)
-def test_a_finished_run_is_not_trained_zero_steps(run, tmp_path, length, steps):
-    rows, batch, ranks, accumulation, epochs, max_steps = length
-    checkpoint = tmp_path / f"checkpoint-{steps}"
-    checkpoint.mkdir()
-    training_args = SimpleNamespace(
-        do_train=True,
-        resume_from_checkpoint=str(checkpoint),
-        per_device_train_batch_size=batch,
-        world_size=ranks,
-        gradient_accumulation_steps=accumulation,
-        num_train_epochs=epochs,
-        max_steps=max_steps,
-        output_dir="saves/x",
-    )
-    for done, finished in ((steps - 1, False), (steps, True), (steps + 1, True)):
-        (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": done}))
-        if finished:
-            with pytest.raises(ValueError, match=rf"saves/x holds a finished run \({done} of {steps} steps\)"):
-                run.check_steps_left(range(rows), training_args)
-        else:
-            run.check_steps_left(range(rows), training_args)
-
-    for change in ({"do_train": False}, {"resume_from_checkpoint": None}, {"resume_from_checkpoint": str(tmp_path)}):
-        run.check_steps_left(range(rows), SimpleNamespace(**(vars(training_args) | change)))
-
-    run.check_steps_left(None, training_args)
-
-
-@pytest.mark.parametrize(("length", "steps"), LENGTHS)
-def test_the_count_of_steps_is_that_of_transformers(tmp_path, length, steps):
-    from torch.utils.data import DataLoader
-    from transformers import Trainer, TrainingArguments
-
-    rows, batch, ranks, accumulation, epochs, max_steps = length
-    args = TrainingArguments(
-        str(tmp_path),
-        gradient_accumulation_steps=accumulation,
-        num_train_epochs=epochs,
-        max_steps=max_steps,
-        use_cpu=True,
-        report_to="none",
-    )
-    loader = DataLoader(range(math.ceil(rows / (batch * ranks))))  # as long as each rank's
-    trainer = SimpleNamespace(
-        num_examples=lambda loader: rows, num_tokens=None, get_total_train_batch_size=lambda args: 1, args=args
-    )
-    assert Trainer.set_initial_training_values(trainer, args, loader, batch)[-1] == steps
-
-
-@pytest.mark.parametrize(
-    ("complete", "broken", "picked", "expected"),
-    [
-        ([10, 20], [], "checkpoint-20", "checkpoint-20"),
-        ([10, 20], [30], "checkpoint-30", "checkpoint-20"),
-        ([10, 100], [30, 20], "checkpoint-30", "checkpoint-10"),
-        ([], [30], "checkpoint-30", None),
-        ([40], [30], "checkpoint-30", None),
-        ([10], [], "elsewhere", "elsewhere"),
-    ],
-)
-@pytest.mark.parametrize("left", [None, "", '{"global_step": 1'], ids=["missing", "empty", "half"])
-def test_a_checkpoint_that_was_cut_short_is_passed_over(run, tmp_path, complete, broken, picked, expected, left):
-    for step in [*complete, *broken]:
-        (tmp_path / f"checkpoint-{step}").mkdir()
-
-    for step in broken if left is not None else []:
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(left)
-
-    for step in complete:
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-
-    (tmp_path / "checkpoint-best").mkdir()
-    assert run.complete_checkpoint(str(tmp_path / picked)) == (str(tmp_path / expected) if expected else None)
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ ODD_PREFIXES = [
 
 @pytest.mark.parametrize("prefix", ODD_PREFIXES)
 def test_any_prefix_survives_the_chat_template(processor, pictures, tmp_path, prefix):
-    from virgo_factory.hooks.template import serving_prefix
+    from virgo_factory.hooks.template import carried
 
     path = tmp_path / "odd.txt"
     path.write_text(prefix, encoding="utf-8")
@@ -208,7 +208,7 @@ def test_any_prefix_survives_the_chat_template(processor, pictures, tmp_path, pr
         take_template(processor)
         assert trained == served_ids(processor, CONVERSATIONS[name], pictures)
 
-    assert serving_prefix(processor.tokenizer, None) == prefix
+    assert carried(processor.tokenizer.chat_template, "virgo")[0] == prefix
 
 
 @pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl"])

@@ -1,11 +1,13 @@
-"""A killed run sees the rows, and has the losses, of the run that nobody disturbed."""
+"""A killed run sees the rows, and has the losses and weights, of the run that nobody disturbed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
@@ -66,3 +68,59 @@ def _frozen_part(folder: Path) -> dict[str, bytes]:
         names = [name for name in tensors.keys() if name.startswith(("visual.patch_embed", "visual.blocks"))]  # noqa: SIM118
         assert names
         return {name: tensors.get_tensor(name).view(torch.uint8).numpy().tobytes() for name in names}
+
+
+PAIRS = {"stage": "dpo", "dataset": "pairs", "question_prefix": None}
+LORA = {"finetuning_type": "lora", "lora_target": "all", "lora_rank": 4, "freeze_multi_modal_projector": None}
+STAGES = {"sft": {}, "dpo": PAIRS, "dpo, LoRA": PAIRS | LORA}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_weights_and_rows_of_every_stage(bench, demo_lines, stage):
+    """14 rows, 2 of them to evaluate with: 3 steps an epoch. Resumed inside epoch two without learning, nothing moves."""
+    bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:14])
+    pairs = [{"instruction": f"{n} + 2?", "chosen": f"It is {n + 2}.", "rejected": "No." * (n + 1)} for n in range(14)]
+    columns = {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"}
+    bench.add_dataset("pairs", [json.dumps(row) for row in pairs], formatting="alpaca", ranking=True, columns=columns)
+    run = STAGES[stage] | {"num_train_epochs": 2.0, "val_size": 2, "keep_model_at_epochs": [1], "learning_rate": 1e-2}
+    out = bench.folder / "out"
+
+    # The best model, here the one with the highest loss, is not the last one.
+    steps = {"save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1}
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": True}
+    bench.train(env={"SEEN_ROWS": str(bench.folder / "undisturbed")}, **run | steps | best)
+    chosen = Path(json.loads((out / "trainer_state.json").read_text())["best_model_checkpoint"]).name
+    assert chosen != "checkpoint-6"
+    assert _tensors(out).keys() == _tensors(out / chosen).keys()
+    assert not _different(out, out / chosen)
+    assert _different(out, out / "checkpoint-6") > 20
+    assert not _different(out / "epoch-1", out / "checkpoint-3")
+
+    # As if it had been killed before epoch-1 was made; without its state an optimiser begins at the recipe's rate.
+    for name in ("epoch-1", "checkpoint-5", "checkpoint-6"):
+        shutil.rmtree(out / name)
+
+    for name in ("optimizer.pt", "scheduler.pt"):
+        (out / "checkpoint-4" / name).unlink()
+
+    log = bench.train(env={"SEEN_ROWS": str(bench.folder / "resumed")}, **run | {"learning_rate": 0.0})
+    assert "checkpoint-4 has no optimiser state" in log and "other data" not in log
+    assert not _different(out, out / "checkpoint-4")
+    assert not _different(out / "epoch-1", out / "checkpoint-3")
+    assert {path.name for path in (out / "epoch-1").iterdir()} >= {"chat_template.jinja", "preprocessor_config.json"}
+    expected, seen = (_seen(bench.folder / name, 0) for name in ("undisturbed", "resumed"))
+    assert sorted(seen) == [4, 5]
+    for step in seen:
+        assert [rows for _, rows, _ in seen[step]] == [rows for _, rows, _ in expected[step]], f"rows of step {step}"
+
+
+def _tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Return what a folder has of a model or an adapter."""
+    (file,) = folder.glob("*model.safetensors")
+    return load_file(file)
+
+
+def _different(one: Path, other: Path) -> int:
+    """Return how many tensors differ."""
+    ours, theirs = _tensors(one), _tensors(other)
+    return sum(not torch.equal(ours[name], theirs[name]) for name in ours)

@@ -14,7 +14,7 @@ from transformers import Trainer
 
 
 def main(recipe: str, folder: str, environment: dict[str, str], log: str) -> None:
-    """Do what `llamafactory-cli train RECIPE` does in `folder`, with its output appended to `log`."""
+    """Do what `llamafactory-cli train RECIPE`, or `export`, does in `folder`, with its output appended to `log`."""
     os.setsid()
     os.chdir(folder)
     os.environ.update(environment)
@@ -28,7 +28,8 @@ def main(recipe: str, folder: str, environment: dict[str, str], log: str) -> Non
         recorder = runpy.run_path(str(Path(__file__).parent / "seen_rows" / "sitecustomize.py"))
         recorder["record"](Trainer)
 
-    tuner.run_exp()
+    export = "export_dir:" in Path(recipe).read_text(encoding="utf-8")
+    tuner.export_model() if export else tuner.run_exp()
 
 
 main(**RANK)  # noqa: F821

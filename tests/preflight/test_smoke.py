@@ -130,6 +130,15 @@ def test_a_hub_dataset_offline_names_the_way_out(folder, monkeypatch):
 # twin
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_twin_has_one_matrix_for_both_where_the_model_has(tmp_path, tied):
+    from transformers import Qwen2VLConfig
+
+    Qwen2VLConfig(tie_word_embeddings=tied).save_pretrained(tmp_path)
+    assert stages._is_tied("some/model", tmp_path) == stages._is_tied(str(tmp_path), None) == tied
+    assert not stages._is_tied("Qwen/Qwen2-VL-7B-Instruct", None)
+
+
 def test_a_folder_without_tokenizer(folder):
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text('{"model_type": "qwen2_vl"}')

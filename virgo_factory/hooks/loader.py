@@ -52,8 +52,9 @@ from virgo_factory.hooks.converter import (
     LongThoughtConverter,
 )
 from virgo_factory.hooks.look_ahead import tell_ahead
+from virgo_factory.hooks.resume import check_steps_left
 from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
-from virgo_factory.hooks.run import check_steps_left, row_settings
+from virgo_factory.hooks.run import row_settings
 from virgo_factory.hooks.template import BASES, is_ours
 
 
@@ -435,6 +436,7 @@ def _accounting(stock: Any) -> Any:
             data_args.tokenized_path = path
             accounts = _settled(load)
 
+        check_steps_left(module.get("train_dataset"), accounts, training_args)  # before the account is written over
         content = to_json(accounts, settings=settings)
         if training_args.should_save:
             write_json(Path(training_args.output_dir, FILE_NAME), content)
@@ -446,7 +448,6 @@ def _accounting(stock: Any) -> Any:
                 logger.warning_rank0(f"{account.name}: {remedy}")
 
         check_accounts(accounts, data_args)
-        check_steps_left(module.get("train_dataset"), training_args)
         finetuning_args = training_args.__dict__.pop("virgo_finetuning_args", None)  # not into training_args.bin
         if finetuning_args is not None and module.get("train_dataset") is not None:
             tell_ahead(module["train_dataset"], model_args, data_args, training_args, finetuning_args)

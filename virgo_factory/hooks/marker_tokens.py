@@ -16,12 +16,15 @@ from llamafactory.extras import logging
 from tokenizers import Tokenizer
 from transformers import AddedToken
 
+from virgo_factory.hooks.adapter import check_markers, serve_as_trained, tying
+from virgo_factory.hooks.rebind import rebind
 from virgo_factory.thought import MARKERS
 
 
 RELIES_ON = {
     "model/loader.py": [
         "    patch_tokenizer(tokenizer, model_args)\n",
+        'def load_tokenizer(model_args: "ModelArguments") -> "TokenizerModule":',
         "    model = init_adapter(config, model, model_args, finetuning_args, is_trainable)\n",
         "        patch_model(model, tokenizer, model_args, is_trainable, add_valuehead)\n",
     ],
@@ -32,22 +35,36 @@ logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not show
 
 
 def wrap_model_loader(module: ModuleType) -> None:
-    """Hook on llamafactory.model.loader: add the tokens after the tokenizer loads, the rows before the adapter."""
-    stock_tokenizer, stock_adapter = module.patch_tokenizer, module.init_adapter
+    """Hook on llamafactory.model.loader: tokens after the tokenizer loads, rows before the adapter, both as trained."""
+    stock_tokenizer, stock_adapter, stock_load = module.patch_tokenizer, module.init_adapter, module.load_tokenizer
 
     def patch_tokenizer(tokenizer, model_args):
         stock_tokenizer(tokenizer, model_args)
         if getattr(model_args, "marker_tokens", None):
             add_marker_tokens(tokenizer, model_args)
+            check_markers(getattr(model_args, "virgo_adapter", None), tokenizer)
 
     def init_adapter(config, model, model_args, finetuning_args, is_trainable):
         if pieces := getattr(model_args, "virgo_marker_pieces", None):
             initialise_rows(model, pieces)
 
-        return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
+        if not (is_trainable and getattr(finetuning_args, "virgo_used", False)):
+            return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
+
+        with tying(model, model_args, finetuning_args):
+            return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
+
+    def load_tokenizer(model_args):
+        loaded = stock_load(model_args)
+        data_args = getattr(model_args, "virgo_served_data_args", None)
+        if data_args is not None:
+            serve_as_trained(loaded, getattr(model_args, "virgo_adapter", None), data_args)
+
+        return loaded
 
     # Only in this module: patch_tokenizer and init_adapter are called from nowhere else.
     module.patch_tokenizer, module.init_adapter = patch_tokenizer, init_adapter
+    rebind(stock_load, load_tokenizer)
 
 
 def add_marker_tokens(tokenizer: Any, model_args: Any) -> None:

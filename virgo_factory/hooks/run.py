@@ -8,9 +8,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,10 +21,13 @@ from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.datasets.data_files import data_files, is_pattern
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.global_batch import accumulation_steps
+from virgo_factory.hooks.adapter import check_merge, read_adapter, take_markers, target_problems, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.batch_order import batch_order_problems
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
+from virgo_factory.hooks.kept_epochs import kept_epochs_problems
 from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.resume import choose_checkpoint, tell_found_checkpoints
 from virgo_factory.hooks.template import BASES
 from virgo_factory.prefix import read_prefix
 
@@ -35,7 +36,6 @@ RELIES_ON = {
     "hparams/parser.py": [
         "def get_train_args(args: dict[str, Any] | list[str] | None = None) -> _TRAIN_CLS:",
         "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
-        "            training_args.resume_from_checkpoint = last_checkpoint\n",
     ],
     "train/tuner.py": [
         "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"
@@ -43,7 +43,6 @@ RELIES_ON = {
 }
 
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
-LORA_TARGETS = ("embed_tokens", "lm_head")
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
@@ -64,6 +63,7 @@ def wrap_argument_parsers(module: ModuleType) -> None:
 
     rebind(stock_train, get_train_args)
     rebind(stock_infer, get_infer_args)
+    tell_found_checkpoints(module)
 
 
 def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> None:
@@ -74,15 +74,27 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
     formattings = _formattings(data_args)
-    if not (keys or formattings or data_args.template in BASES):
+    uses_plugin = bool(keys or formattings or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=uses_plugin)
+    if not (uses_plugin or (adapter and adapter.markers)):
         return
 
     check_plugin()
+    model_args.virgo_adapter = adapter
+    take_markers(adapter, model_args, training=True)
+    keys |= our_keys(model_args)
     problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
     problems += missing_data(data_args)
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
             _set_global_batch(finetuning_args.global_batch_size, training_args)
+        except ValueError as error:
+            problems.append(str(error))
+
+    if training_args.do_train:
+        try:
+            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args)
+            training_args.resume_from_checkpoint = checkpoint
         except ValueError as error:
             problems.append(str(error))
 
@@ -93,17 +105,20 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     training_args.virgo_finetuning_args = finetuning_args  # for the look ahead: get_dataset is not given it
     data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
 
-    if training_args.resume_from_checkpoint is not None and not finetuning_args.use_mca:
-        training_args.resume_from_checkpoint = complete_checkpoint(training_args.resume_from_checkpoint)
-
     if training_args.use_cpu:
         prepare_cpu_ranks(training_args)
 
 
 def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> None:
-    """Check the arguments of `api`, `chat`, `export` and the like, and let the template carry the trained prefix."""
+    """Check the arguments of `api`, `chat`, `export` and the like, and let them serve what the model was trained with.
+
+    Raises:
+        ValueError: keys of training, or what the adapter was not trained with.
+    """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
-    if not (keys or data_args.template in BASES):
+    uses_plugin = bool(keys or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=uses_plugin)
+    if not (uses_plugin or (adapter and (adapter.markers or trained_prefix(adapter.chat_template)))):
         return
 
     check_plugin()
@@ -111,7 +126,10 @@ def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> No
     if idle:
         raise ValueError(f"virgo-factory: {', '.join(idle)} does nothing outside training. Remove it.")
 
+    take_markers(adapter, model_args, training=False)
+    check_merge(adapter, model_args)
     data_args.virgo_serving = True
+    model_args.virgo_adapter, model_args.virgo_served_data_args = adapter, data_args
 
 
 def check_plugin() -> None:
@@ -207,6 +225,9 @@ def find_problems(
     if keys.get("marker_tokens"):
         problems += _marker_problems(model_args, finetuning_args)
 
+    if finetuning_args.finetuning_type == "lora" and not (keys.get("marker_tokens") and model_args.quantization_bit):
+        problems += target_problems(model_args, finetuning_args, bool(keys.get("marker_tokens")))
+
     if "global_batch_size" in keys and training_args.gradient_accumulation_steps != 1:
         problems.append("global_batch_size and gradient_accumulation_steps: set one of them, not both.")
 
@@ -216,13 +237,8 @@ def find_problems(
     if "batch_order" in keys:
         problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
 
-    epochs = keys.get("keep_model_at_epochs", [])
-    if epochs and (stage != "sft" or not training_args.do_train):
-        problems.append("keep_model_at_epochs: only in the stage sft with do_train: true.")
-    elif epochs and training_args.max_steps <= 0 and max(epochs) > training_args.num_train_epochs:
-        problems.append(
-            f"keep_model_at_epochs: {epochs}, but the run has num_train_epochs: {training_args.num_train_epochs:g}."
-        )
+    if "keep_model_at_epochs" in keys:
+        problems += kept_epochs_problems(keys["keep_model_at_epochs"], stage, data_args.streaming, training_args)
 
     return problems
 
@@ -231,15 +247,13 @@ def _marker_problems(model_args: Any, finetuning_args: Any) -> list[str]:
     if model_args.quantization_bit is not None:
         return ["marker_tokens: not with quantization_bit, since rows of a quantised model cannot be trained."]
 
-    if finetuning_args.finetuning_type == "lora":
-        targets = finetuning_args.additional_target or []
-        if not set(LORA_TARGETS) <= set(targets):
-            return [
-                "marker_tokens: with LoRA the new rows are trained only if the recipe says "
-                f"additional_target: {','.join(LORA_TARGETS)}."
-            ]
-    elif finetuning_args.finetuning_type != "full":
+    if finetuning_args.finetuning_type not in ("full", "lora"):
         return [f"marker_tokens: needs finetuning_type: full or lora, not {finetuning_args.finetuning_type}."]
+
+    if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_language_model:
+        return [
+            "marker_tokens: not with freeze_language_model: true, which leaves the new rows untrained. Remove one."
+        ]
 
     return []
 
@@ -261,64 +275,6 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
         f"virgo-factory: global batch {rows} = {training_args.world_size} ranks x "
         f"{training_args.per_device_train_batch_size} rows x {steps} accumulation steps."
     )
-
-
-def complete_checkpoint(checkpoint: str) -> str | None:
-    """Return the checkpoint to resume from, or the last complete one before it, or None if there is none.
-
-    A run that was killed while it saved leaves a folder that LLaMA-Factory picks and cannot load. The trainer writes
-    trainer_state.json last (transformers 4.57.6, trainer.py, `_save_checkpoint`).
-    """
-    found = re.fullmatch(r"checkpoint-(\d+)", Path(checkpoint).name)
-    if found is None or _is_complete(Path(checkpoint)):
-        return checkpoint
-
-    steps = [
-        int(folder.name.removeprefix("checkpoint-"))
-        for folder in Path(checkpoint).parent.glob("checkpoint-*")
-        if folder.name.removeprefix("checkpoint-").isdigit() and _is_complete(folder)
-    ]
-    earlier = max((step for step in steps if step < int(found.group(1))), default=None)
-    instead = str(Path(checkpoint).parent / f"checkpoint-{earlier}") if earlier is not None else None
-    logger.warning_rank0(
-        f"virgo-factory: {checkpoint} was cut short while it was saved (no whole trainer_state.json); "
-        + (f"resuming from {instead}." if instead else "no complete checkpoint is left, so training starts again.")
-    )
-    return instead
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    """Whether trainer_state.json is there, whole: a kill between its opening and its writing leaves it empty."""
-    try:
-        return isinstance(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        return False
-
-
-def check_steps_left(dataset: Any, training_args: Any) -> None:
-    """Raise if the checkpoint to resume from is the run's last: LLaMA-Factory would train 0 steps and exit 0.
-
-    The count is that of transformers 4.57.6 (trainer.py, set_initial_training_values).
-    """
-    checkpoint = training_args.resume_from_checkpoint
-    state = checkpoint and Path(str(checkpoint), "trainer_state.json")
-    if not (training_args.do_train and state and state.is_file() and dataset is not None):
-        return
-
-    batches = math.ceil(len(dataset) / (training_args.per_device_train_batch_size * training_args.world_size))
-    per_epoch = max(math.ceil(batches / training_args.gradient_accumulation_steps), 1)
-    steps = (
-        training_args.max_steps
-        if training_args.max_steps > 0
-        else math.ceil(training_args.num_train_epochs * per_epoch)
-    )
-    done = json.loads(state.read_text(encoding="utf-8"))["global_step"]
-    if done >= steps:
-        raise ValueError(
-            f"{training_args.output_dir} holds a finished run ({done} of {steps} steps), so this one would train "
-            "0 steps. Choose another output_dir, set overwrite_output_dir: true to start again, or raise "
-            "num_train_epochs to go on."
-        )
 
 
 def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str, tokenizer: Any) -> dict[str, Any]:

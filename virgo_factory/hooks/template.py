@@ -26,11 +26,15 @@ RELIES_ON = {
         '    name="qwen2_vl",\n    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
         '    name="qwen3_vl",\n    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
         "        encoded_messages = self._encode(tokenizer, messages, system, tools)",
+        'user = self._convert_slots_to_ollama(self.format_user.apply(), tokenizer, placeholder=".Content")',
     ],
 }
 
 BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl"}
 """Our template -> the template of LLaMA-Factory that it follows; its jinja file is templates/NAME.jinja."""
+
+_SYSTEMS: dict[str, str] = {}
+"""Our template -> its system message where the recipe has none; filled by the hook."""
 
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
 _DEFAULT = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
@@ -55,6 +59,12 @@ def register_templates(module: ModuleType) -> None:
 
             return super()._encode(tokenizer, messages, system, tools)
 
+        def _get_ollama_template(self, tokenizer):
+            text = super()._get_ollama_template(tokenizer)
+            user = self._convert_slots_to_ollama(self.format_user.apply(), tokenizer, placeholder=".Content")
+            question = add_prefix("{{ .Content }}", self.serving_prefix)
+            return text.replace(user, user.replace("{{ .Content }}", question), 1)
+
     VirgoTemplate.__qualname__ = "VirgoTemplate"
     VirgoTemplate.__module__ = module.__name__
     module.VirgoTemplate = VirgoTemplate  # so that it pickles by reference, for worker processes
@@ -67,25 +77,56 @@ def register_templates(module: ModuleType) -> None:
         module.TEMPLATES[name] = VirgoTemplate(**values)
         pictures.mark(module.TEMPLATES[name], wanted=True)
 
+        _SYSTEMS[name] = values["default_system"]
+
     stock = module.get_template_and_fix_tokenizer
 
     def get_template_and_fix_tokenizer(tokenizer, data_args):
-        if data_args.template in BASES:
-            check_hooks()
+        name = data_args.template
+        if name not in BASES:
+            return stock(tokenizer, data_args)
 
+        check_hooks()
+        module.TEMPLATES[name].default_system = _SYSTEMS[name]  # a template lives as long as the process
         template = stock(tokenizer, data_args)
-        if data_args.template in BASES:
-            template.serving_prefix = ""  # a template lives as long as the process
-            if getattr(data_args, "virgo_serving", False):
-                template.serving_prefix = serving_prefix(tokenizer, data_args.question_prefix)
-            else:
-                prefix = read_prefix(data_args.question_prefix)
-                if prefix != serving_prefix(tokenizer, None):  # without one the model's own template stays
-                    tokenizer.chat_template = chat_template(data_args.template, prefix, template.default_system)
+        prefix, system = read_prefix(data_args.question_prefix), template.default_system
+        serving = getattr(data_args, "virgo_serving", False)
+        if serving:
+            prefix, system = served(tokenizer, data_args)
+            template.default_system = system
 
+        template.serving_prefix = prefix if serving else ""
+        tokenizer.chat_template = saying(tokenizer.chat_template, name, prefix, system)
         return template
 
     rebind(stock, get_template_and_fix_tokenizer)
+
+
+def saying(own: str | None, name: str, prefix: str, system: str) -> str | None:
+    """Return the chat template of a model with this prefix and default system: its own one if it has them already."""
+    return own if carried(own, name) == (prefix, system) else chat_template(name, prefix, system)
+
+
+def carried(own: str | None, name: str) -> tuple[str, str]:
+    """Return the question prefix and the default system of a model's own chat template.
+
+    Args:
+        own: the chat template; None for a model that has none.
+        name: one of ours, whose default stands for the system of a template that is not ours.
+    """
+    if not is_ours(own):
+        return "", _SYSTEMS[name]
+
+    return tuple(json.loads(pattern.search(own).group(1)) for pattern in (_DEFAULT, _SYSTEM))
+
+
+def served(tokenizer: Any, data_args: Any) -> tuple[str, str]:
+    """Return prefix and system to serve with: the recipe's, else those that the model was trained with."""
+    prefix, system = carried(tokenizer.chat_template, data_args.template)
+    if data_args.question_prefix is not None:
+        prefix = read_prefix(data_args.question_prefix)
+
+    return prefix, data_args.default_system if data_args.default_system is not None else system
 
 
 def chat_template(name: str, prefix: str, system: str) -> str:
@@ -102,15 +143,6 @@ def chat_template(name: str, prefix: str, system: str) -> str:
         text = pattern.sub(lambda match, new=literal: match.group().replace(match.group(1), new), text, count=1)
 
     return text
-
-
-def serving_prefix(tokenizer: Any, key: str | None) -> str:
-    """Return the prefix to serve with: the key's, or the one that the checkpoint's chat template carries."""
-    if key is not None:
-        return read_prefix(key)
-
-    found = _DEFAULT.search(tokenizer.chat_template or "")
-    return json.loads(found.group(1)) if found else ""
 
 
 def is_ours(chat_template: str | None) -> bool:

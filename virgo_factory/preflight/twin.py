@@ -78,6 +78,7 @@ def make_twin(
     heads: int = 4,
     vision_layers: int = 2,
     vision_width: int = 64,
+    tied: bool = False,
 ) -> Path:
     """Return the folder, which then holds a tiny random model of a family with tokenizer and processor.
 
@@ -96,6 +97,7 @@ def make_twin(
         heads: of the language model, an even number; its width is 32 times that.
         vision_layers: of the vision tower.
         vision_width: of the vision tower, a multiple of 32.
+        tied: the output head is the embedding, as in the real 2B and 3B models.
 
     Raises:
         ValueError: an unknown family, an impossible size, or both a tokenizer and texts for one.
@@ -120,7 +122,7 @@ def make_twin(
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
 
     config_class, model_class, processor_class = _FAMILIES[family]
-    config = config_class(**_sizes(family, tokenizer, layers, heads, vision_layers, vision_width))
+    config = config_class(**_sizes(family, tokenizer, layers, heads, vision_layers, vision_width, tied))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = model_class(config).to(torch.bfloat16)
@@ -227,7 +229,13 @@ def demo_texts() -> list[str]:
 
 
 def _sizes(
-    family: str, tokenizer: PreTrainedTokenizerBase, layers: int, heads: int, vision_layers: int, vision_width: int
+    family: str,
+    tokenizer: PreTrainedTokenizerBase,
+    layers: int,
+    heads: int,
+    vision_layers: int,
+    vision_width: int,
+    tied: bool,
 ) -> dict:
     """Return the arguments of the family's configuration class."""
     width = heads * HEAD_DIM
@@ -244,7 +252,7 @@ def _sizes(
         "rms_norm_eps": 1e-6,
         "rope_theta": 1000000.0,
         "rope_scaling": {"type": "mrope", "mrope_section": [HEAD_DIM // 8, 3 * HEAD_DIM // 16, 3 * HEAD_DIM // 16]},
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": tied,
         "bos_token_id": token_ids["<|endoftext|>"],
         "eos_token_id": token_ids["<|im_end|>"],
     }
@@ -273,7 +281,7 @@ def _sizes(
         "video_token_id": token_ids["<|video_pad|>"],
         "vision_start_token_id": token_ids["<|vision_start|>"],
         "vision_end_token_id": token_ids["<|vision_end|>"],
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": tied,
         "dtype": "bfloat16",
     }
 

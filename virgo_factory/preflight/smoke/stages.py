@@ -24,7 +24,7 @@ from virgo_factory.files import check_folder
 from virgo_factory.preflight.checkpoint import check_checkpoint
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.memory import FAMILIES
-from virgo_factory.preflight.models import find_family
+from virgo_factory.preflight.models import find_family, find_shape
 from virgo_factory.preflight.reduced import try_loading
 from virgo_factory.preflight.small_config import TEXT_CONFIGS
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
@@ -120,8 +120,9 @@ def twin(smoke: Smoke) -> Found:
     folder = find_tokenizer(name, smoke.model, MODEL_FILES if family in FAMILIES else CONFIG_FILES)
     log = smoke.work / "twin.log"
     make = _MAKE_TWIN if family in FAMILIES else _MAKE_REDUCED_TWIN
+    head = "tied" if _is_tied(name, smoke.model) else "of its own"
     try:
-        with started([sys.executable, "-c", make, str(smoke.twin), str(folder), family], log) as child:
+        with started([sys.executable, "-c", make, str(smoke.twin), str(folder), family, head], log) as child:
             watch(child, log, smoke.output)
     except StageFailed as error:
         remedy = "give a folder of tokenizer and processor that fit the model, with --model DIR"
@@ -148,6 +149,14 @@ def twin(smoke: Smoke) -> Found:
     )
 
 
+def _is_tied(name: str, model: Path | None) -> bool:
+    """Whether the model's output head is its embedding, which decides what LoRA may train of it."""
+    try:
+        return find_shape(name, model if model and (model / "config.json").is_file() else None)[0].tied
+    except ValueError:
+        return False
+
+
 def _check_room(work: Path, needed: int) -> None:
     free = shutil.disk_usage(work).free
     if free < needed:
@@ -157,7 +166,10 @@ def _check_room(work: Path, needed: int) -> None:
         )
 
 
-_MAKE_TWIN = "import sys; from virgo_factory.preflight.twin import make_twin; make_twin(*sys.argv[1:], heads=2)"
+_MAKE_TWIN = (
+    "import sys; from virgo_factory.preflight.twin import make_twin; "
+    "make_twin(*sys.argv[1:4], heads=2, tied=sys.argv[4] == 'tied')"
+)
 """In a process of its own, since nothing else here takes torch."""
 _MAKE_REDUCED_TWIN = (
     "import sys; from virgo_factory.preflight.twin import make_reduced_twin; make_reduced_twin(*sys.argv[1:3])"
