@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit, Value, config
 from datasets.fingerprint import Hasher
-from datasets.table import MemoryMappedTable
+from datasets.table import MemoryMappedTable, concat_tables
+from llamafactory.data.template import ReasoningTemplate
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
@@ -37,6 +38,8 @@ from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.reader import SUFFIXES, read_rows
+from virgo_factory.datasets.reasoning import reasoning_problem
+from virgo_factory.datasets.split import WHOLE, empty_problem, split_ranges
 from virgo_factory.hooks.converter import (
     ALIGNED_FEATURES,
     NUMBER_COLUMN,
@@ -46,12 +49,14 @@ from virgo_factory.hooks.converter import (
     LongThoughtConverter,
 )
 from virgo_factory.hooks.look_ahead import tell_ahead
-from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
+from virgo_factory.hooks.rows import OVERLONG, PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import check_steps_left, row_settings
 from virgo_factory.hooks.template import is_ours
+from virgo_factory.response_bounds import OUTSIDE
 
 
 RELIES_ON = {
+    "data/template.py": ["class ReasoningTemplate(Template):"],
     "data/loader.py": [
         "        dataset = load_dataset(\n            path=data_path,\n            name=data_name,\n            data_dir=data_dir,\n            data_files=data_files,\n            split=dataset_attr.split,",
         "    return align_dataset(dataset, dataset_attr, data_args, training_args)",
@@ -133,7 +138,7 @@ def _reading(stock: Any) -> Any:
         attribute = _load.attribute
         ours = attribute.virgo_name in _load.formattings
         if ours and attribute.load_from == "file" and all(Path(file).suffix in SUFFIXES for file in data_files):
-            dataset = read_table(sorted(data_files), cache_dir, split)
+            dataset = cut_table(read_table(sorted(data_files), cache_dir), split, attribute.virgo_name)
         else:
             dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
@@ -144,7 +149,7 @@ def _reading(stock: Any) -> Any:
     return load_dataset
 
 
-def read_table(files: list[str], cache_dir: str | None, split: str | None) -> Dataset:
+def read_table(files: list[str], cache_dir: str | None) -> Dataset:
     """Return a table of raw rows (columns `raw`: JSON text, `file`, `line`), cached by the files' contents."""
     key = Hasher.hash([*((file, file_hash(file)) for file in files), code_hash()])
     path = Path(cache_dir or config.HF_DATASETS_CACHE, "virgo_factory_rows", f"{key}.arrow")
@@ -158,7 +163,24 @@ def read_table(files: list[str], cache_dir: str | None, split: str | None) -> Da
             partial.unlink(missing_ok=True)
 
     table = MemoryMappedTable.from_file(str(path))
-    return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit(split or "train"), fingerprint=key)
+    return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit("train"), fingerprint=key)
+
+
+def cut_table(dataset: Dataset, split: str | None, name: str) -> Dataset:
+    """Return the rows of a table that an entry's `split` means, in its order, as `load_dataset` would.
+
+    Raises:
+        ValueError: not a split of local files, or one without rows.
+    """
+    if split in WHOLE:
+        return dataset
+
+    parts = [part for _, part in split_ranges(split, {"train": len(dataset)}, name)]
+    if not any(parts):
+        raise ValueError(empty_problem(split, len(dataset), name))
+
+    table = concat_tables([dataset.data.slice(part.start, len(part)) for part in parts])
+    return Dataset(table, dataset.info, dataset.split, fingerprint=Hasher.hash([dataset._fingerprint, split]))
 
 
 def _write_rows(files: list[str], path: Path) -> None:
@@ -318,6 +340,9 @@ def _preprocessing(stock: Any) -> Any:
             "processor": processor,
             "data_args": data_args,
         }
+        if _load.formattings and isinstance(template, ReasoningTemplate):  # one of the tokenizer, or a user's own
+            raise ValueError(reasoning_problem(data_args.template))
+
         rows = make_processor(
             stage, generates, **arguments, formattings=dict(sorted(_load.formattings.items())), code=_load.code
         )
@@ -345,7 +370,11 @@ def _preprocessing(stock: Any) -> Any:
         if data_args.packing and stage == "sft" and not generates and len(table):
             packer = PackedRows(**arguments)
             table = table.map(
-                packer.preprocess_dataset, remove_columns=table.column_names, desc="Packing rows", **settings
+                packer.preprocess_dataset,
+                remove_columns=table.column_names,
+                features=packer.columns(media),
+                desc="Packing rows",
+                **settings,
             )
 
         if training_args.should_log and len(table):

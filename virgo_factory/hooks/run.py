@@ -20,6 +20,8 @@ from llamafactory.extras.misc import has_tokenized_data
 
 from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
+from virgo_factory.datasets.reasoning import template_problem
+from virgo_factory.datasets.split import check_entry
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.batch_order import batch_order_problems
@@ -77,7 +79,7 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
 
     check_plugin()
     problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
-    problems += missing_data(data_args)
+    problems += data_problems(data_args)
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
             _set_global_batch(finetuning_args.global_batch_size, training_args)
@@ -145,8 +147,8 @@ def _formattings(data_args: Any) -> dict[str, str]:
         return {}  # the loader meets the same error again and tells it
 
 
-def missing_data(data_args: Any) -> list[str]:
-    """Return which datasets of a run are made first and have not been, each with the command of its entry."""
+def data_problems(data_args: Any) -> list[str]:
+    """Return what is wrong with the entries of a run's datasets of ours, among it files that are made first."""
     from llamafactory.data.parser import get_dataset_list
 
     if has_tokenized_data(data_args.tokenized_path or ""):
@@ -160,6 +162,11 @@ def missing_data(data_args: Any) -> list[str]:
             made_by = attribute.virgo_entry.get("made_by")
             if made_by and attribute.load_from == "file" and not path.exists():
                 problems.append(f"dataset {attribute.virgo_name}: no file {path}. Make it with: {made_by}")
+
+            try:
+                check_entry(attribute.virgo_entry, f"dataset {attribute.virgo_name}")
+            except ValueError as error:
+                problems.append(str(error))
 
     return problems
 
@@ -182,6 +189,9 @@ def find_problems(
 
     if wants_rows and stage not in ("sft", "dpo"):
         problems.append(f"{wants_rows}: only in the stages sft and dpo, not in {stage}.")
+
+    if formattings and (problem := template_problem(data_args.template)):
+        problems.append(problem)
 
     for switch in ("use_mca", "use_hyper_parallel"):
         if getattr(finetuning_args, switch, False):
