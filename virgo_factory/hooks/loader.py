@@ -24,7 +24,10 @@ from llamafactory.data.template import ReasoningTemplate
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
+from virgo_factory.adapters import ADAPTERS
+from virgo_factory.autoload import check_hooks
 from virgo_factory.datasets.account import (
+    EVALUATION_FILE_NAME,
     FILE_NAME,
     SHOWN,
     DatasetAccount,
@@ -48,9 +51,11 @@ from virgo_factory.hooks.converter import (
     ROW_FEATURES,
     LongThoughtConverter,
 )
+from virgo_factory.hooks.ending import begin, remember, remember_place
 from virgo_factory.hooks.look_ahead import tell_ahead
+from virgo_factory.hooks.rebind import rebind, replace
 from virgo_factory.hooks.rows import OVERLONG, PackedRows, make_processor, our_formattings
-from virgo_factory.hooks.run import check_steps_left, row_settings
+from virgo_factory.hooks.run import check_steps_left, formattings_of, row_settings
 from virgo_factory.hooks.template import is_ours
 from virgo_factory.response_bounds import OUTSIDE
 
@@ -74,6 +79,10 @@ BATCH_BYTES = 1 << 25
 """Of raw rows converted at a time; at most BATCH_ROWS. Rows with pictures in them may be megabytes each."""
 BATCH_ROWS = 1000
 STORE = "virgo_factory_images"
+TOO_LATE = (
+    "virgo-factory: get_dataset or DataArguments was imported before the plugin. Call virgo_factory.register() before the "
+    "first import of LLaMA-Factory."
+)
 RAW_FEATURES = Features({"raw": Value("string"), "file": Value("string"), "line": Value("int64")})
 PARTS = 1 << 20
 """More than the examples of any row: row number * PARTS + part names an example."""
@@ -81,7 +90,10 @@ PARTS = 1 << 20
 
 @dataclass
 class _Load:
-    """What is known while one `get_dataset` is running: `attribute` of the dataset being loaded, and all accounts."""
+    """What is known while one `get_dataset` is running: `attribute` of the dataset being loaded, and all accounts.
+
+    `predicts`: the datasets of `dataset:` are asked, not trained on (LLaMA-Factory's scripts/vllm_infer.py).
+    """
 
     attribute: Any = None
     code: str = ""
@@ -91,6 +103,7 @@ class _Load:
     dropped: dict[tuple[str, str], list[DroppedRow]] = field(default_factory=dict)
     formattings: dict[str, str] = field(default_factory=dict)
     role: str = "train"
+    predicts: bool = False
 
 
 _load: _Load | None = None
@@ -98,18 +111,24 @@ _load: _Load | None = None
 
 def wrap_loader(module: ModuleType) -> None:
     """Hook on llamafactory.data.loader."""
-    module.load_dataset = _reading(module.load_dataset)
-    module._load_single_dataset = _noting_attribute(module._load_single_dataset)
-    module._get_merged_dataset = _noting_role(module._get_merged_dataset)
-    module.align_dataset = _aligning(module.align_dataset)
-    module._get_preprocessed_dataset = _preprocessing(module._get_preprocessed_dataset)
-    module.get_dataset = _accounting(module.get_dataset)
+    wrappers = {
+        "load_dataset": _reading,
+        "_load_single_dataset": _noting_attribute,
+        "_get_merged_dataset": _noting_role,
+        "align_dataset": _aligning,
+        "_get_preprocessed_dataset": _preprocessing,
+    }
+    for name, wrapper in wrappers.items():
+        replace(module, name, wrapper(getattr(module, name)))
+
+    rebind(module.get_dataset, _accounting(module.get_dataset))  # the workflows hold it by name
 
 
 def _noting_role(stock: Any) -> Any:
     def _get_merged_dataset(dataset_names, model_args, data_args, *args, **kwargs):
         if _load is not None:
-            _load.role = "train" if dataset_names is data_args.dataset else "eval"
+            is_train = dataset_names is data_args.dataset and not _load.predicts
+            _load.role = "train" if is_train else "eval"
 
         return stock(dataset_names, model_args, data_args, *args, **kwargs)
 
@@ -121,6 +140,8 @@ def _noting_attribute(stock: Any) -> Any:
         if _load is not None:
             _load.attribute = dataset_attr
             _load.formattings |= our_formattings([dataset_attr])
+        elif dataset_attr.formatting in ADAPTERS:
+            raise RuntimeError(TOO_LATE)
 
         return stock(dataset_attr, *args, **kwargs)
 
@@ -362,7 +383,10 @@ def _preprocessing(stock: Any) -> Any:
             **settings,
         )
         table = table.with_format(None)
-        kept = _note(table, "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval else "train")
+        use = (
+            "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval or _load.predicts else "train"
+        )
+        kept = _note(table, use)
         if len(kept) < len(table):
             table = table.select(kept)
 
@@ -409,13 +433,17 @@ def _accounting(stock: Any) -> Any:
     """Run LLaMA-Factory's get_dataset, then print, store and act on the account, before the model is loaded."""
 
     def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
-        if not getattr(data_args, "virgo_used", False):
+        used = getattr(data_args, "virgo_used", None)
+        if not used and (used is not None or not _needs_us(data_args, stage)):
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 
         if processor is not None and is_ours(tokenizer.chat_template):
             processor.chat_template = tokenizer.chat_template  # both are saved, into one file
 
-        settings = row_settings(model_args, data_args, training_args, stage, tokenizer)
+        if training_args.do_train:
+            begin(training_args.output_dir)
+
+        settings = row_settings(model_args, data_args, training_args, stage, tokenizer, processor)
         arguments = (template, model_args, data_args, training_args, stage, tokenizer, processor)
         path = data_args.tokenized_path
         if path and has_tokenized_data(path):
@@ -423,19 +451,22 @@ def _accounting(stock: Any) -> Any:
             module = stock(*arguments)
         else:
             data_args.tokenized_path = None  # saved below, once it is known that the rows are to be trained on
-            with _loading() as load:
+            with _loading(predicts=stage == "ppo") as load:
                 module = stock(*arguments)
 
             data_args.tokenized_path = path
             accounts = _settled(load)
 
         content = to_json(accounts, settings=settings)
-        if training_args.should_save:
-            write_json(Path(training_args.output_dir, FILE_NAME), content)
+        file = Path(training_args.output_dir, FILE_NAME if training_args.do_train else EVALUATION_FILE_NAME)
+        if training_args.should_save and stage != "ppo":  # a script's folder is a dummy
+            write_json(file, content)
+            remember_place("row account", file)
 
         for account in accounts:
             say = logger.warning_rank0 if account.dropped else logger.info_rank0
             say(f"{account}")
+            remember(f"{account}")
             if remedy := _media_remedy(account, data_args):
                 logger.warning_rank0(f"{account.name}: {remedy}")
 
@@ -455,10 +486,32 @@ def _accounting(stock: Any) -> Any:
     return get_dataset
 
 
+def _needs_us(data_args: Any, stage: str) -> bool:
+    """Whether a caller that has not come through the argument parsers has datasets of ours.
+
+    Raises:
+        RuntimeError: its arguments are of the class that LLaMA-Factory had before the plugin.
+        ValueError: of a stage, or a way to read, in which our rows cannot be accounted for.
+    """
+    found = formattings_of(data_args)
+    if not found:
+        return False
+
+    check_hooks()
+    if not hasattr(data_args, "VIRGO_KEYS"):
+        raise RuntimeError(TOO_LATE)
+
+    if data_args.streaming or stage not in ("sft", "rm", "ppo"):
+        how = "with streaming" if data_args.streaming else f"in the stage {stage}"
+        raise ValueError(f"formatting {', '.join(sorted(set(found.values())))}: not {how}.")
+
+    return True
+
+
 @contextlib.contextmanager
-def _loading() -> Iterator[_Load]:
+def _loading(predicts: bool) -> Iterator[_Load]:
     global _load
-    _load = _Load(code=code_hash())
+    _load = _Load(code=code_hash(), predicts=predicts)
     try:
         yield _load
     finally:

@@ -284,6 +284,16 @@ class PredictionRows(_RowPolicy, UnsupervisedDatasetProcessor):
         return columns, len(input_ids) + len(labels)
 
 
+@dataclass
+class InferenceRows(PredictionRows):
+    """Rows of a script that asks a model (LLaMA-Factory's scripts/vllm_infer.py): `cutoff_len` is the prompt's."""
+
+    def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
+        """Return the columns of the row and the length of its prompt."""
+        columns, _ = super().encode(row, data_args)
+        return columns, len(columns["input_ids"])
+
+
 class PackedRows(PackedSupervisedDatasetProcessor):
     """Packs rows that SupervisedRows has encoded and judged: LLaMA-Factory's packing on a table of tokens."""
 
@@ -329,6 +339,9 @@ def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
         counter = text_tokenizer(tokenizer)
         if counter is not tokenizer:
             tokenizer.virgo_text_tokenizer = counter
+
+    if stage == "ppo":
+        return InferenceRows(**arguments)
 
     kind = PairwiseRows if stage == "rm" else PredictionRows if generates else SupervisedRows
     return kind(**arguments)

@@ -1,0 +1,70 @@
+"""What a training has told at its start, and where its results are, once more at its end."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from llamafactory.extras import logging
+
+from virgo_factory.hooks.rebind import replace
+
+
+RELIES_ON = {
+    "train/tuner.py": [
+        "def _training_function(config: dict[str, Any]) -> None:",
+        "        _training_function(config={",
+    ],
+}
+
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
+
+_lines: list[str] = []
+_places: dict[str, Path] = {}
+
+
+def begin(output_dir: str) -> None:
+    """Note that a training begins, whose results are to be in this folder."""
+    _lines.clear()
+    _places.clear()
+    _places["model"] = Path(output_dir)
+
+
+def remember(line: str) -> None:
+    """Note a line that has been told and is told again at the end of a training."""
+    _lines.append(line)
+
+
+def remember_place(what: str, path: Path) -> None:
+    """Note a file that is named at the end of a training."""
+    if _places:
+        _places[what] = path
+
+
+def tell_again_at_the_end(module: ModuleType) -> None:
+    """Hook on llamafactory.train.tuner."""
+    stock = module._training_function
+
+    def _training_function(config: dict[str, Any]) -> None:
+        _places.clear()
+        stock(config)
+        if lines := summary():
+            logger.info_rank0("virgo-factory: this training" + "".join(f"\n  {line}" for line in lines))
+
+    replace(module, "_training_function", _training_function)
+
+
+def summary() -> list[str]:
+    """Return the lines of a training that is done; none where it is not one of ours."""
+    if not _places:
+        return []
+
+    folder = _places["model"]
+    checkpoints = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    found = [
+        *sorted(checkpoints, key=lambda path: int(path.name.removeprefix("checkpoint-")))[-1:],
+        *sorted(folder.glob("epoch-[0-9]*")),
+    ]
+    names = [path.name for path in found if not path.name.endswith(".partial")]
+    beside = f" (in it {', '.join(names)})" if names else ""
+    files = [f"{what}: {path}" for what, path in _places.items() if what != "model" and path.exists()]
+    return [*_lines, f"model: {folder}{beside}", *files]
