@@ -232,3 +232,146 @@ def test_a_reasoning_template_of_the_tokenizer_is_refused(load, base):
 
     with pytest.raises(ValueError, match="no template: that of the tokenizer is a reasoning template"):
         load([{"question": "q", "response": thought(3)}], model_name_or_path=str(folder), template=None)
+
+
+# who else asks for rows
+
+
+def infer(base, folder, **keys):
+    """Ask for rows as LLaMA-Factory's scripts/vllm_infer.py does; return its dataset, tokenizer and template."""
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_infer_args
+    from llamafactory.model import load_tokenizer
+    from transformers import Seq2SeqTrainingArguments
+
+    recipe = {"model_name_or_path": str(base), "dataset": "own", "dataset_dir": str(folder), "template": "virgo"}
+    model_args, data_args, *_ = get_infer_args(recipe | {"cutoff_len": 400, "image_max_pixels": 50176} | keys)
+    training_args = Seq2SeqTrainingArguments(output_dir=str(folder / "dummy_dir"))
+    parts = load_tokenizer(model_args)
+    template = get_template_and_fix_tokenizer(parts["tokenizer"], data_args)
+    own = template.mm_plugin.expand_mm_tokens
+    template.mm_plugin.expand_mm_tokens = False
+    try:
+        module = get_dataset(template, model_args, data_args, training_args, "ppo", **parts)
+    finally:
+        template.mm_plugin.expand_mm_tokens = own  # a template lives as long as the process
+
+    return module["train_dataset"], parts["tokenizer"]
+
+
+@pytest.mark.parametrize("prefix", [None, "virgo"])
+def test_the_batch_inference_script_reads_our_rows(load, base, tmp_path, prefix):
+    """Prompts are those of training, the response is the label however long it is; nothing is written."""
+    from PIL import Image
+
+    Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
+    rows = [{"question": "How many?", "response": thought(900)}]
+    rows += [{"question": "<image>Which?", "response": thought(3), "images": ["a.png"]}]
+    keys = {"question_prefix": prefix} if prefix else {}
+    module, _, tokenizer = load(rows, cutoff_len=4000, **keys)
+    trained = [tokenizer.decode([i for i, label in zip(row["input_ids"], row["labels"]) if label == -100])
+               for row in module["train_dataset"]]  # fmt: skip
+    (tmp_path / "out" / "virgo_rows.json").unlink()
+    found, tokenizer = infer(base, tmp_path, **keys)
+    pad = "<|image_pad|>"
+    asked = [tokenizer.decode(ids) for ids in found["input_ids"]]
+    assert asked == [re.sub(rf"({re.escape(pad)})+", pad.replace("\\", ""), text) for text in trained]
+    assert asked[1].count(pad) == 1
+    assert [images is not None for images in found["images"]] == [False, True]
+    labels = [tokenizer.decode([label for label in row if label != -100]) for row in found["labels"]]
+    wanted = ["".join(f"{row['response']}<|im_end|>".split()) for row in rows]
+    assert ["".join(label.split()) for label in labels] == wanted
+    assert not (tmp_path / "dummy_dir").exists() and not list((tmp_path / "out").iterdir())
+
+
+def test_the_batch_inference_script_loses_no_row(load, base, tmp_path):
+    """A dropped row would shift its answers against the file: an error that names the row."""
+    load([{"question": "q", "response": thought(1)}])
+    with (tmp_path / "own.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "cut", "question": "q", "response": "<|begin_of_thought|> endless"}) + "\n")
+
+    with pytest.raises(ValueError, match=r"own.jsonl:2 \(id cut\)(.|\n)*evaluation set"):
+        infer(base, tmp_path)
+
+
+def test_a_program_that_has_the_stock_functions_is_told(load, base, tmp_path):
+    """Arguments or get_dataset from before the plugin: a sentence, not an AttributeError inside the converter."""
+    import dataclasses
+
+    from llamafactory.data import get_dataset
+    from llamafactory.hparams import DataArguments
+
+    from virgo_factory.hooks import rebind
+
+    load([{"question": "q", "response": thought(1)}])
+    keys = {"template": "virgo", "dataset": "own", "dataset_dir": str(tmp_path)}
+    stock_arguments = next(old for old in rebind._rebound if old.__name__ == "DataArguments")
+    assert dataclasses.is_dataclass(stock_arguments) and stock_arguments is not DataArguments
+    with pytest.raises(RuntimeError, match=r"Call virgo_factory.register\(\) before the first import"):
+        get_dataset(None, None, stock_arguments(**keys), None, "sft", None)
+
+    with pytest.raises(ValueError, match="formatting long_thought: not in the stage kto"):
+        get_dataset(None, None, DataArguments(**keys), None, "kto", None)
+
+    from llamafactory.data.loader import _load_single_dataset
+    from llamafactory.data.parser import get_dataset_list
+
+    (attribute,) = get_dataset_list(["own"], str(tmp_path))  # what the stock get_dataset goes on with
+    with pytest.raises(RuntimeError, match=r"Call virgo_factory.register\(\)"):
+        _load_single_dataset(attribute, None, DataArguments(**keys), None)
+
+
+def test_an_evaluation_keeps_the_account_of_the_training(load, tmp_path):
+    rows = [{"question": "q", "response": thought(1)}]
+    load(rows * 3)
+    trained = (tmp_path / "out" / "virgo_rows.json").read_text()
+    load(rows * 2, do_train=False, do_eval=True, dataset=None, eval_dataset="own")
+    assert (tmp_path / "out" / "virgo_rows.json").read_text() == trained
+    (account,) = json.loads((tmp_path / "out" / "virgo_rows_evaluation.json").read_text())["datasets"]
+    assert (account["role"], account["kept"]) == ("eval", 2)
+
+
+def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
+    """Accounts, slot use, and where model, kept epochs and account are; nothing after a run that is not ours."""
+    from types import SimpleNamespace
+
+    from llamafactory.train import tuner
+
+    from virgo_factory.hooks import ending
+
+    told = []
+    monkeypatch.setattr(ending, "logger", SimpleNamespace(info_rank0=told.append))
+    wrapped = SimpleNamespace(_training_function=lambda config: None, __name__="own")
+    ending.tell_again_at_the_end(wrapped)
+    wrapped._training_function({})
+    assert told == []
+    assert tuner._training_function.__module__ == ending.__name__
+
+    def train(config):
+        load([{"question": "q", "response": thought(n)} for n in range(1, 10)])
+        for name in ("checkpoint-9", "checkpoint-10", "epoch-2", "epoch-3.partial"):
+            (tmp_path / "out" / name).mkdir()
+
+    wrapped = SimpleNamespace(_training_function=train, __name__="own")
+    ending.tell_again_at_the_end(wrapped)
+    wrapped._training_function({})
+    first, account, slots, model, file = told[0].splitlines()
+    assert (first, account) == ("virgo-factory: this training", "  own: 9 rows in, 9 kept, 0 dropped")
+    assert re.fullmatch(r"  slot use: \d\.\d\d with batch_order: shuffle \(.*\)", slots)
+    assert model == f"  model: {tmp_path}/out (in it checkpoint-10, epoch-2)"
+    assert file == f"  row account: {tmp_path}/out/virgo_rows.json"
+
+
+def test_the_block_of_a_preference_run(load, monkeypatch):
+    """DPO has its look ahead: rows, steps and slot use of stock's order (it has none of ours)."""
+    from types import SimpleNamespace
+
+    from virgo_factory.hooks import look_ahead
+
+    told, warned = [], []
+    monkeypatch.setattr(look_ahead, "logger", SimpleNamespace(info_rank0=told.append, warning_rank0=warned.append))
+    row = {"messages": [{"role": "user", "content": "q"}]}
+    row |= {side: {"role": "assistant", "content": thought(n)} for side, n in (("chosen", 3), ("rejected", 5))}
+    load([row] * 4, {"ranking": True}, stage="dpo")
+    assert not [line for line in warned if "no look ahead" in line]
+    assert re.search(r"what this run takes(.|\n)*slot use: \d\.\d\d with batch_order: shuffle\n", told[0] + "\n")

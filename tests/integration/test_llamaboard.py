@@ -55,3 +55,52 @@ def test_files_that_we_write(board, tmp_path):
     count, rows, _ = get_preview(str(tmp_path), ["own"], 2)
     assert count == 5
     assert [(row["id"], row["thought"], row["solution"]) for row in rows] == [("e4", "Hm.\n\nWait.", "4 é")]
+
+
+def test_template_and_keys(tmp_path, monkeypatch):
+    """Our templates stand in its box, and keys of ours in "Extra arguments" come through its command into the run."""
+    import gradio
+    import yaml
+    from llamafactory.hparams import get_train_args
+    from llamafactory.webui import common
+    from llamafactory.webui.common import save_cmd
+    from llamafactory.webui.components import create_top, create_train_tab
+    from llamafactory.webui.engine import Engine
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(common, "DEFAULT_CACHE_DIR", str(tmp_path))
+    (tmp_path / "own.jsonl").write_text('{"question": "q", "combined_text": "..."}\n')
+    (tmp_path / "dataset_info.json").write_text('{"own": {"file_name": "own.jsonl", "formatting": "virgo_dt"}}')
+    engine = Engine(demo_mode=False, pure_chat=False)
+    with gradio.Blocks():
+        engine.manager.add_elems("top", create_top())
+        engine.manager.add_elems("train", create_train_tab(engine))
+
+    fields = {element: element.value for element in engine.manager.get_elem_list()}
+
+    def fill(name, value):
+        fields[engine.manager.get_elem_by_id(name)] = value
+
+    choices = engine.manager.get_elem_by_id("top.template").choices
+    assert {("virgo", "virgo"), ("virgo_qwen3_vl", "virgo_qwen3_vl")} <= set(choices)
+    ours = {"question_prefix": "virgo", "overlong": "error", "global_batch_size": 4, "keep_model_at_epochs": [2]}
+    fill("top.model_name", "Custom")
+    fill("top.model_path", "m")
+    fill("top.finetuning_type", "full")
+    fill("top.template", "virgo")
+    fill("train.training_stage", "Supervised Fine-Tuning")
+    fill("train.dataset_dir", str(tmp_path))
+    fill("train.dataset", ["own"])
+    fill("train.output_dir", str(tmp_path / "out"))
+    fill("train.gradient_accumulation_steps", 1)
+    fill("train.batch_size", 1)
+    fill("train.extra_args", json.dumps(ours | {"use_cpu": True, "report_to": "none"}))
+    args = engine.runner._parse_train_args(fields)
+    recipe = yaml.safe_load((tmp_path / save_cmd(args)).read_text())
+    assert recipe["template"] == "virgo" and ours.items() <= recipe.items()
+    _, data_args, training_args, finetuning_args, _ = get_train_args(recipe)
+    assert (data_args.overlong, data_args.question_prefix, data_args.virgo_used) == ("error", "virgo", True)
+    assert (training_args.gradient_accumulation_steps, finetuning_args.keep_model_at_epochs) == (4, [2])
+
+    with pytest.raises(ValueError, match="global_batch_size and gradient_accumulation_steps: set one of them"):
+        get_train_args(recipe | {"gradient_accumulation_steps": 8})  # LlamaBoard's own default
