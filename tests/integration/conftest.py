@@ -1,13 +1,22 @@
-"""Real training through the stock command, on twins small enough for two CPU cores."""
+"""Real training on twins small enough for two CPU cores: through the stock command, or forked from a warm process.
+
+A forked run does what the stock command does from `run_exp` on, with byte-identical weights, without paying for the
+imports and for torchrun. What a test is about decides: launcher, torchrun, a kill of the whole family, an environment
+that is read at import (`VIRGO_FACTORY_DISABLE`) need `stock=True`.
+"""
 
 import contextlib
 import json
+import multiprocessing
+import multiprocessing.forkserver
 import os
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +26,7 @@ import yaml
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
+WARM = Path(__file__).parent / "warm.py"
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
@@ -83,54 +93,134 @@ class Bench:
         environment["HF_HOME"] = str(self.folder / "hf")
         return environment
 
-    def train(self, ranks: int = 0, env: dict[str, str] | None = None, ok: bool = True, **changes) -> str:
-        """Run the recipe with changes to its end and return what it printed."""
-        return self.train_recipe(RECIPE | changes, ranks, env, ok)
+    def train(
+        self, ranks: int = 0, env: dict[str, str] | None = None, ok: bool = True, stock: bool = False, **changes
+    ) -> str:
+        """Run the recipe with changes to its end and return what it printed; `stock` by `llamafactory-cli` itself."""
+        return self.train_recipe(RECIPE | changes, ranks, env, ok, stock)
 
-    def train_recipe(self, recipe: dict, ranks: int = 0, env: dict[str, str] | None = None, ok: bool = True) -> str:
+    def train_recipe(
+        self,
+        recipe: dict,
+        ranks: int = 0,
+        env: dict[str, str] | None = None,
+        ok: bool = True,
+        stock: bool = False,
+    ) -> str:
         """Run any recipe to its end and return what it printed."""
-        done = subprocess.run(
-            self.command(recipe),
-            cwd=self.folder,
-            env=self.environment(ranks, **(env or {})),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=600,
-        )
-        assert (done.returncode == 0) == ok, f"exit code {done.returncode}\n{done.stdout[-6000:]}"
-        return done.stdout
+        with self.start(recipe, ranks, env, stock) as run:
+            run.wait(600)
+
+        printed = run.log.read_text(errors="replace")
+        assert (run.exit_code == 0) == ok, f"exit code {run.exit_code}\n{printed[-6000:]}"
+        return printed
 
     def train_and_kill(
-        self, when: Callable[[], bool], ranks: int = 0, env: dict[str, str] | None = None, **changes
+        self,
+        when: Callable[[], bool],
+        ranks: int = 0,
+        env: dict[str, str] | None = None,
+        stock: bool = False,
+        **changes,
     ) -> None:
         """Start a run and send SIGKILL to all of it as soon as `when()` is true."""
-        with open(self.folder / "killed.log", "w") as log:
-            process = subprocess.Popen(
-                self.command(RECIPE, **changes),
-                cwd=self.folder,
-                env=self.environment(ranks, **(env or {})),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                deadline = time.monotonic() + 300
-                while not when():
-                    assert process.poll() is None, "ended before it could be killed\n" + _tail(log.name)
-                    assert time.monotonic() < deadline, "nothing to kill after 300 s\n" + _tail(log.name)
-                    time.sleep(0.02)
-            finally:
-                for pid in _family(process.pid):
-                    with contextlib.suppress(ProcessLookupError):  # gone with its parent
-                        os.kill(pid, signal.SIGKILL)
+        with self.start(RECIPE | changes, ranks, env, stock) as run:
+            deadline = time.monotonic() + 300
+            while not when():
+                assert run.exit_code is None, "ended before it could be killed\n" + _tail(run.log)
+                assert time.monotonic() < deadline, "nothing to kill after 300 s\n" + _tail(run.log)
+                time.sleep(0.02)
 
-                process.wait()
+    @contextlib.contextmanager
+    def start(self, recipe: dict, ranks: int, env: dict[str, str] | None, stock: bool) -> Iterator["Run"]:
+        """Start a run; what is left of it at the end of the block is killed."""
+        command = self.command(recipe)
+        log = Path(command[-1]).with_suffix(".log")
+        environment = self.environment(ranks if stock else 0, **(env or {}))
+        run = (_start_stock if stock else _fork)(command, self.folder, environment, log, ranks)
+        try:
+            yield run
+        finally:
+            run.kill()
 
     def rows_json(self, output: str = "out") -> dict[str, dict]:
         """Return the row account of a run, by dataset name."""
         content = json.loads((self.folder / output / "virgo_rows.json").read_text())
         return {entry["name"]: entry for entry in content["datasets"]}
+
+
+@dataclass
+class Run:
+    """A training that was started: a stock command, or one forked process a rank."""
+
+    processes: list[subprocess.Popen | multiprocessing.Process]
+    log: Path
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while all ranks run; 0 when all ended well; else the code of one that did not."""
+        codes = [
+            process.poll() if isinstance(process, subprocess.Popen) else process.exitcode for process in self.processes
+        ]
+        return next((code for code in codes if code), None if None in codes else 0)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all ranks have ended, or one has failed."""
+        deadline = time.monotonic() + seconds
+        while self.exit_code is None:
+            assert time.monotonic() < deadline, f"still running after {seconds:g} s\n" + _tail(self.log)
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Send SIGKILL to every process of the run that is left."""
+        for process in self.processes:
+            for pid in _family(process.pid):
+                with contextlib.suppress(ProcessLookupError):  # gone with its parent
+                    os.kill(pid, signal.SIGKILL)
+
+        for process in self.processes:
+            process.wait() if isinstance(process, subprocess.Popen) else process.join()
+
+
+def _start_stock(command: list[str], folder: Path, environment: dict[str, str], log: Path, ranks: int) -> Run:
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    return Run([process], log)
+
+
+def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Path, ranks: int) -> Run:
+    """Start one process a rank from the fork server, which imports LLaMA-Factory when it is first needed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["llamafactory.train.tuner"])
+    cache = environment.pop("HF_HOME")  # read at import: that of the first run serves all
+    own, os.environ["HF_HOME"] = os.environ.get("HF_HOME"), cache
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        os.environ.pop("HF_HOME") if own is None else os.environ.update(HF_HOME=own)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    processes = []
+    for rank in range(max(ranks, 1)):
+        launch = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
+        launch |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        request = {
+            "recipe": command[-1],
+            "folder": str(folder),
+            "environment": environment | ({name: str(value) for name, value in launch.items()} if ranks else {}),
+            "log": str(log),
+        }
+        process = context.Process(target=runpy.run_path, args=(str(WARM), {"RANK": request}))
+        process.start()
+        processes.append(process)
+
+    return Run(processes, log)
 
 
 def _family(pid: int) -> list[int]:
@@ -150,8 +240,8 @@ def _family(pid: int) -> list[int]:
     return family
 
 
-def _tail(path: str) -> str:
-    return Path(path).read_text(errors="replace")[-4000:]
+def _tail(path: Path) -> str:
+    return path.read_text(errors="replace")[-4000:]
 
 
 @pytest.fixture(scope="session")

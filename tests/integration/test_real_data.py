@@ -72,7 +72,7 @@ def test_row_account_equals_an_independent_count(real):
         overlong += len(tokenizer.encode(text)) > CUTOFF
 
     assert malformed == len(real.rows) - 842
-    real.train(dataset="real", cutoff_len=CUTOFF, max_steps=1, global_batch_size=1)
+    real.train(stock=True, dataset="real", cutoff_len=CUTOFF, max_steps=1, global_batch_size=1)
     account = real.rows_json()["real"]
     assert account["rows_in"] == len(real.rows) == 1412
     assert account["reasons"].pop(f"overlong > {CUTOFF} tokens") == overlong

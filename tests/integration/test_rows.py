@@ -58,7 +58,7 @@ def test_merged_split_ranks_workers_cache_and_tokenized_path(bench, demo_lines):
     }
     wanted = {"mixed": (19, 12, 7), "alpaca_rows": (10, 9, 1)}
     for ranks, way in ((2, "made"), (0, "from disk")):
-        log = bench.train(ranks, **run)
+        log = bench.train(ranks, stock=True, **run)
         assert _line(log, "mixed").startswith("mixed: 19 rows in, 12 kept ("), way
         accounts = bench.rows_json()
         for name, numbers in wanted.items():

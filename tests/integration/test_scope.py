@@ -42,7 +42,9 @@ def test_stock_alpaca_run_is_unchanged(bench):
     consoles, tables = [], []
     for disabled in ("1", "0"):
         env = {"VIRGO_FACTORY_DISABLE": disabled}
-        log = bench.train(0, env, tokenized_path=f"tokens_{disabled}", output_dir=f"out_{disabled}", **STOCK)
+        log = bench.train(
+            0, env, stock=True, tokenized_path=f"tokens_{disabled}", output_dir=f"out_{disabled}", **STOCK
+        )
         consoles.append(
             [line.replace(f"tokens_{disabled}", "tokens").replace(f"out_{disabled}", "out") for line in _console(log)]
         )
@@ -60,6 +62,6 @@ def test_stock_alpaca_run_is_unchanged(bench):
 
 def test_disabled_means_stock(bench):
     """With VIRGO_FACTORY_DISABLE=1 our keys are unknown to the parser, as without the package."""
-    log = bench.train(0, {"VIRGO_FACTORY_DISABLE": "1"}, ok=False, max_steps=1)
+    log = bench.train(0, {"VIRGO_FACTORY_DISABLE": "1"}, ok=False, stock=True, max_steps=1)
     assert "global_batch_size" in log
     assert "not used by the HfArgumentParser" in log

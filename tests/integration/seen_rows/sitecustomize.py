@@ -19,13 +19,14 @@ class _Recorder(importlib.abc.MetaPathFinder):
 
         def exec_module(module):
             run_module(module)
-            _record(module.Trainer)
+            record(module.Trainer)
 
         spec.loader.exec_module = exec_module
         return spec
 
 
-def _record(trainer):
+def record(trainer):
+    """Replace the training step of the Trainer class by one that writes down its rows."""
     stock = trainer.training_step
 
     def training_step(self, model, inputs, *args, **kwargs):
@@ -42,5 +43,5 @@ def _record(trainer):
     trainer.training_step = training_step
 
 
-if os.environ.get("SEEN_ROWS"):
+if os.environ.get("SEEN_ROWS") and "transformers.trainer" not in sys.modules:
     sys.meta_path.insert(0, _Recorder())
