@@ -76,7 +76,7 @@ def test_template_and_keys(tmp_path, monkeypatch):
         engine.manager.add_elems("top", create_top())
         engine.manager.add_elems("train", create_train_tab(engine))
 
-    fields = {element: element.value for element in engine.manager.get_elem_list()}
+    fields = {element: getattr(element, "value", None) for element in engine.manager.get_elem_list()}
 
     def fill(name, value):
         fields[engine.manager.get_elem_by_id(name)] = value
