@@ -23,7 +23,8 @@ HOOKS = {
     "llamafactory.data.loader": "loader:wrap_loader",
     "llamafactory.model.loader": "marker_tokens:wrap_model_loader",
     "llamafactory.train.sft.workflow": "trainer:choose_trainer",
-    "llamafactory.train.tuner": "ending:tell_again_at_the_end",
+    "llamafactory.train.sft": "ending:tell_again_at_the_end",
+    "llamafactory.train.dpo": "ending:tell_again_at_the_end",
     "llamafactory.webui.components.data": "board:wrap_preview",
 }
 """Module of LLaMA-Factory -> `file:function` in virgo_factory/hooks."""

@@ -341,20 +341,17 @@ def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
 
     told = []
     monkeypatch.setattr(ending, "logger", SimpleNamespace(info_rank0=told.append))
-    wrapped = SimpleNamespace(_training_function=lambda config: None, __name__="own")
-    ending.tell_again_at_the_end(wrapped)
-    wrapped._training_function({})
+    ending._telling(lambda config: None)({})
     assert told == []
-    assert tuner._training_function.__module__ == ending.__name__
+    assert {tuner.run_sft.__module__, tuner.run_dpo.__module__} == {ending.__name__}
+    assert tuner.run_sft is not tuner.run_dpo
 
     def train(config):
         load([{"question": "q", "response": thought(n)} for n in range(1, 10)])
         for name in ("checkpoint-9", "checkpoint-10", "epoch-2", "epoch-3.partial"):
             (tmp_path / "out" / name).mkdir()
 
-    wrapped = SimpleNamespace(_training_function=train, __name__="own")
-    ending.tell_again_at_the_end(wrapped)
-    wrapped._training_function({})
+    ending._telling(train)({})
     first, account, slots, model, file = told[0].splitlines()
     assert (first, account) == ("virgo-factory: this training", "  own: 9 rows in, 9 kept, 0 dropped")
     assert re.fullmatch(r"  slot use: \d\.\d\d with batch_order: shuffle \(.*\)", slots)

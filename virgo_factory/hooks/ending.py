@@ -6,14 +6,13 @@ from typing import Any
 
 from llamafactory.extras import logging
 
-from virgo_factory.hooks.rebind import replace
+from virgo_factory.hooks.rebind import rebind
 
 
 RELIES_ON = {
-    "train/tuner.py": [
-        "def _training_function(config: dict[str, Any]) -> None:",
-        "        _training_function(config={",
-    ],
+    "train/sft/__init__.py": ["from .workflow import run_sft"],
+    "train/dpo/__init__.py": ["from .workflow import run_dpo"],
+    "train/tuner.py": ["from .dpo import run_dpo\n", "from .sft import run_sft\n"],
 }
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
@@ -41,16 +40,23 @@ def remember_place(what: str, path: Path) -> None:
 
 
 def tell_again_at_the_end(module: ModuleType) -> None:
-    """Hook on llamafactory.train.tuner."""
-    stock = module._training_function
+    """Hook on llamafactory.train.sft and llamafactory.train.dpo.
 
-    def _training_function(config: dict[str, Any]) -> None:
+    Not on the tuner: under torchrun it is what imports torch, and so has begun before the plugin is there.
+    """
+    for name in ("run_sft", "run_dpo"):
+        if hasattr(module, name):
+            rebind(getattr(module, name), _telling(getattr(module, name)))
+
+
+def _telling(stock: Any) -> Any:
+    def run(*args, **kwargs):
         _places.clear()
-        stock(config)
+        stock(*args, **kwargs)
         if lines := summary():
             logger.info_rank0("virgo-factory: this training" + "".join(f"\n  {line}" for line in lines))
 
-    replace(module, "_training_function", _training_function)
+    return run
 
 
 def summary() -> list[str]:
