@@ -25,6 +25,9 @@ HOOKS = {
     "llamafactory.model.loader": "marker_tokens:wrap_model_loader",
     "llamafactory.train.trainer_utils": "resume:repair_training",
     "llamafactory.train.sft.workflow": "trainer:choose_trainer",
+    "llamafactory.train.sft": "ending:tell_again_at_the_end",
+    "llamafactory.train.dpo": "ending:tell_again_at_the_end",
+    "llamafactory.webui.components.data": "board:wrap_preview",
 }
 """Module of LLaMA-Factory -> `file:function` in virgo_factory/hooks."""
 
@@ -46,6 +49,10 @@ class HookFinder:
         """Return the spec of a hooked module, with its loader wrapped; None for every other module."""
         if not self.pending:
             return None
+
+        if sys.meta_path[0] is not self:  # a later import hook would answer for LLaMA-Factory before us
+            sys.meta_path.remove(self)
+            sys.meta_path.insert(0, self)
 
         self.apply_to_loaded()
         if name not in self.pending:
@@ -71,7 +78,8 @@ class HookFinder:
             run_module(module)
             self._apply(module)
 
-        loader.exec_module = exec_module
+        with contextlib.suppress(AttributeError):  # of a loader that takes no attribute: hooked with the next import
+            loader.exec_module = exec_module
 
     def apply_to_loaded(self) -> None:
         """Hook the modules that had been imported, or had begun to be, before this finder was installed."""
@@ -111,7 +119,7 @@ def _hooks_are_being_imported() -> bool:
 
 
 def check_hooks() -> None:
-    """Raise if a hook could not be applied: the run would silently train on something else.
+    """Raise if a hook does not act: the run would silently train on something else.
 
     Called where a run shows that it uses the plugin: its keys, its templates, its formattings.
 
@@ -120,6 +128,26 @@ def check_hooks() -> None:
     """
     if failures:
         raise RuntimeError(failure_message())
+
+    idle = []
+    for finder in sys.meta_path:
+        if isinstance(finder, HookFinder):
+            finder.apply_to_loaded()  # what another import hook kept from us
+            idle += [f"{name}: imported, but not hooked" for name in sorted(finder.pending & set(sys.modules))]
+
+    rebound = sys.modules.get("virgo_factory.hooks.rebind")
+    if rebound is not None:
+        idle += [f"{place}: LLaMA-Factory's own again" for place in rebound.not_acting()]
+
+    if failures:
+        raise RuntimeError(failure_message())
+
+    if idle:
+        raise RuntimeError(
+            "virgo-factory is not attached to these parts of LLaMA-Factory:\n  " + "\n  ".join(idle) + "\nSomething "
+            "reloaded or replaced them. Call virgo_factory.register() before LLaMA-Factory is imported, and leave out the "
+            "other import hook."
+        )
 
 
 def failure_message() -> str:
@@ -166,10 +194,20 @@ def autoload() -> None:
     except Exception as error:
         failures["autoload"] = error
 
+    program = os.path.basename((getattr(sys, "argv", None) or [""])[0])
+    if program.removesuffix(".exe") in ("llamafactory-cli", "lmf", "cli.py", "launcher.py") and not is_disabled():
+        with contextlib.suppress(Exception):  # whatever it is, LLaMA-Factory tells it as well
+            importlib.import_module("virgo_factory.preflight.names").check_command_line(sys.argv)
+
+
+def is_disabled() -> bool:
+    """Whether `VIRGO_FACTORY_DISABLE=1` switches the plugin off."""
+    return os.environ.get("VIRGO_FACTORY_DISABLE", "").lower() in ("1", "true", "yes", "y")
+
 
 def install() -> None:
-    """Install the finder, once a process. `VIRGO_FACTORY_DISABLE=1` switches the plugin off."""
-    if os.environ.get("VIRGO_FACTORY_DISABLE", "").lower() in ("1", "true", "yes", "y"):
+    """Install the finder, once a process, unless the plugin is switched off."""
+    if is_disabled():
         return
 
     if not any(isinstance(finder, HookFinder) for finder in sys.meta_path):

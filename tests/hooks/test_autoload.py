@@ -37,6 +37,8 @@ def processes(tmp_path_factory):
             "one hook": pool.submit(run, TRY_RECIPES, path=broken),
             "switched off": pool.submit(run, STATE.format(first="import torch"), VIRGO_FACTORY_DISABLE="1"),
             "hparams first": pool.submit(run, STATE.format(first="import llamafactory.hparams")),
+            LATE: pool.submit(run, STATE.format(first=LATE), TORCH_DEVICE_BACKEND_AUTOLOAD="0"),
+            "behind another hook": pool.submit(run, STATE.format(first=BEHIND)),
             "help": pool.submit(help_text),
         }
 
@@ -180,7 +182,24 @@ STATE = """
     except ValueError as error:
         parse = str(error)
     autoload = sys.modules.get("virgo_factory.autoload")
+
+    # What `datasets` names the caches of a stock run by.
+    import os, tempfile
+    from datasets.fingerprint import Hasher
+    from llamafactory.data.parser import get_dataset_list
+    from llamafactory.data.processor import SupervisedDatasetProcessor
+    data_args = hparams.DataArguments(dataset="d", template="qwen2_vl", cutoff_len=77)
+    (attribute,) = get_dataset_list(["d"], {{"d": {{"file_name": "d.json", "columns": {{"prompt": "q"}}}}}})
+    template = sys.modules["llamafactory.data.template"].TEMPLATES["qwen2_vl"]
+    rows = SupervisedDatasetProcessor(template=template, tokenizer=None, processor=None, data_args=data_args)
+    converter = sys.modules["llamafactory.data.converter"].get_dataset_converter("alpaca", attribute, data_args)
+    hashes = [Hasher.hash(one) for one in (data_args, attribute, converter, rows.preprocess_dataset)]
+
+    workflow = sys.modules.get("llamafactory.train.sft.workflow")
     print(json.dumps({{
+        "hashes": hashes,
+        "trains with": workflow and [workflow.get_dataset.__module__, workflow.CustomSeq2SeqTrainer.__module__],
+        "not acting": rebind.not_acting() if (rebind := sys.modules.get("virgo_factory.hooks.rebind")) else None,
         "finders": sum(type(finder).__name__ == "HookFinder" for finder in sys.meta_path),
         "failures": sorted(getattr(autoload, "failures", {{}})),
         "arguments": arguments,
@@ -190,8 +209,20 @@ STATE = """
         "hooks": sorted(name for name in sys.modules if name.startswith("virgo_factory.hooks.")),
     }}))
 """
+LATE = "import llamafactory.train.tuner, virgo_factory; virgo_factory.register()"
+BEHIND = """
+    import torch
+    from importlib.machinery import PathFinder
+    class Checking:  # as typeguard's, jaxtyping's: in front, and it answers for a whole package
+        def find_spec(self, name, path=None, target=None):
+            return PathFinder.find_spec(name, path, target) if name.startswith("llamafactory.") else None
+    sys.meta_path.insert(0, Checking())
+    import llamafactory.train.tuner
+"""
 FIRST = [
     "hparams first",
+    LATE,
+    "behind another hook",
     pytest.param("import torch", marks=pytest.mark.integration),
     pytest.param("import virgo_factory.hooks.rows", marks=pytest.mark.integration),
     pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
@@ -204,6 +235,9 @@ def test_it_works_whatever_is_imported_first(processes, first):
     assert (state["finders"], state["failures"]) == (1, [])
     assert state["parse"] == ["error", 6, True]
     assert state["template"] and state["converter"]
+    assert state["not acting"] == []
+    if state["trains with"]:
+        assert state["trains with"] == ["virgo_factory.hooks.loader", "virgo_factory.hooks.trainer"]
     keys = {kind: [name for name, *_ in fields] for kind, fields in state["arguments"].items()}
     assert keys["DataArguments"][-5:] == [
         "overlong",
@@ -214,6 +248,49 @@ def test_it_works_whatever_is_imported_first(processes, first):
     ]
     assert keys["ModelArguments"][-1:] == ["marker_tokens"]
     assert keys["FinetuningArguments"][-3:] == ["global_batch_size", "keep_model_at_epochs", "batch_order"]
+
+
+def test_caches_of_stock_runs_keep_their_names(processes):
+    """The hashes that `datasets` takes of arguments, dataset, converter and processor are those without the package."""
+    hashes = processes["hparams first"].result()["hashes"]
+    assert hashes == processes["switched off"].result()["hashes"]
+    assert len(set(hashes)) == 4
+
+
+def test_a_hook_that_does_not_act_is_found(monkeypatch):
+    """A module that somebody reloaded, or a stock object put back, stops a run of ours; a wrapper around ours does not."""
+    import functools
+    import types
+
+    from llamafactory.data import loader
+    from llamafactory.train.dpo import workflow
+
+    from virgo_factory.hooks import rebind
+
+    autoload.check_hooks()
+    ours = loader.get_dataset
+    stock = next(old for old in rebind._rebound if old.__name__ == "get_dataset")
+    monkeypatch.setattr(workflow, "get_dataset", stock)
+    with pytest.raises(
+        RuntimeError, match=r"llamafactory\.train\.dpo\.workflow\.get_dataset: LLaMA-Factory's own again"
+    ):
+        autoload.check_hooks()
+
+    monkeypatch.setattr(workflow, "get_dataset", ours)
+    again = types.FunctionType(stock.__code__, stock.__globals__, "get_dataset")  # as importlib.reload makes it
+    monkeypatch.setattr(loader, "get_dataset", again)
+    with pytest.raises(RuntimeError, match=r"register\(\) before LLaMA-Factory is imported"):
+        autoload.check_hooks()
+
+    monkeypatch.setattr(loader, "get_dataset", functools.wraps(ours)(lambda *given: ours(*given)))
+    autoload.check_hooks()
+
+    finder = next(finder for finder in sys.meta_path if type(finder).__name__ == "HookFinder")
+    monkeypatch.setattr(loader, "get_dataset", ours)
+    monkeypatch.setattr(finder, "pending", {"llamafactory.data.loader"})
+    monkeypatch.setattr(finder, "apply_to_loaded", lambda: None)
+    with pytest.raises(RuntimeError, match=r"llamafactory\.data\.loader: imported, but not hooked"):
+        autoload.check_hooks()
 
 
 def test_help_lists_every_key(processes):

@@ -225,6 +225,12 @@ def test_serving(run, data_folder):
     run.prepare_serving(model_args, data_args, finetuning_args)
     assert data_args.virgo_serving
     model_args, data_args, _, finetuning_args = arguments(data_folder, overlong="drop", global_batch_size=8)
+    with pytest.raises(ValueError, match="virgo-factory: global_batch_size does nothing outside training"):
+        run.prepare_serving(model_args, data_args, finetuning_args)  # LLaMA-Factory's script reads rows of `dataset`
+
+    model_args, data_args, _, finetuning_args = arguments(
+        data_folder, dataset=None, overlong="drop", global_batch_size=8
+    )
     with pytest.raises(ValueError, match="overlong, global_batch_size does nothing outside training"):
         run.prepare_serving(model_args, data_args, finetuning_args)
 
@@ -298,36 +304,145 @@ def test_no_names_and_online_are_as_before(datasets_of, data_folder):
     assert look_up(["some/repo"], "ONLINE")[0].dataset_name == "some/repo"
 
 
-def test_everything_that_rows_depend_on_is_compared(run, data_folder):
-    def settings(vocabulary=("a", "b"), **keys):
-        model_args, data_args, training_args, finetuning_args = arguments(data_folder, **keys)
-        tokenizer = SimpleNamespace(get_vocab=lambda: {token: i for i, token in enumerate(vocabulary)})
-        return run.row_settings(model_args, data_args, training_args, finetuning_args.stage, tokenizer)
+class Processor:
+    """What row_settings asks of a processor."""
 
-    first = settings()
-    assert settings() == first == json.loads(json.dumps(first))
+    def __init__(self, patch=14):
+        self.image_processor = SimpleNamespace(to_json_string=lambda: json.dumps({"patch_size": patch}))
+
+
+def settings_of(run, folder, vocabulary=("a", "b"), processor=None, set_fields=(), **keys):
+    """Return the settings that are compared beside tokenized_path; `set_fields` are (class, field, value) set afterwards."""
+    model_args, data_args, training_args, finetuning_args = arguments(folder, **keys)
+    for kind, name, value in set_fields:
+        setattr({"model": model_args, "data": data_args}[kind], name, value)
+
+    tokenizer = SimpleNamespace(get_vocab=lambda: {token: i for i, token in enumerate(vocabulary)})
+    return run.row_settings(
+        model_args, data_args, training_args, finetuning_args.stage, tokenizer, processor or Processor()
+    )
+
+
+def test_everything_that_rows_depend_on_is_compared(run, data_folder):
+    first = settings_of(run, data_folder)
+    assert settings_of(run, data_folder) == first == json.loads(json.dumps(first))
+    changes = [
+        *({"overlong": "truncate"}, {"malformed": "keep"}, {"min_response_tokens": 5}, {"marker_tokens": True}),
+        *({"template": "virgo_qwen3_vl"}, {"dataset": "ours,stock"}, {"stage": "dpo"}, {"mask_history": True}),
+        *({"enable_thinking": False}, {"split_special_tokens": True}, {"image_max_pixels": 40000}, {"seed": 1}),
+        *({"preserve_thinking": True}, {"media_dir": str(data_folder / "media")}, {"use_fast_tokenizer": False}),
+        *({"processor": Processor(16)}, {"predict_with_generate": True}),
+    ]
+    assert [change for change in changes if settings_of(run, data_folder, **change) == first] == []
+    for same in ({"marker_tokens": False}, {"preprocessing_batch_size": 7}, {"preprocessing_num_workers": 3}):
+        assert settings_of(run, data_folder, **same) == first
+
+    packed = settings_of(run, data_folder, packing=True)
+    assert packed != settings_of(run, data_folder, packing=True, preprocessing_batch_size=7)
+    assert packed != settings_of(run, data_folder, packing=True, preprocessing_num_workers=3)
+
+
+def test_rows_are_compared_by_the_contents_of_files(run, data_folder):
+    first = settings_of(run, data_folder)
+    kept = {"tokenized_path": str(data_folder / "tokens")}  # the vocabulary is looked at only where it is compared
+    looked = settings_of(run, data_folder, **kept)
+    assert settings_of(run, data_folder, **kept) == looked != settings_of(run, data_folder, ("b", "a"), **kept)
     prefix = data_folder / "mine.txt"
     prefix.write_text("Think.")
-    changes = [
-        {"overlong": "truncate"},
-        {"malformed": "keep"},
-        {"min_response_tokens": 5},
-        {"max_response_tokens": 5},
-        {"marker_tokens": True},
-        {"question_prefix": str(prefix)},
-        {"cutoff_len": 77},
-        {"template": "virgo_qwen3_vl"},
-        {"dataset": "ours,stock"},
-        {"stage": "dpo"},
-        {"mask_history": True},
-        {"image_max_pixels": 40000},
-        {"seed": 1},
-    ]
-    found = [settings(**change) for change in changes]
-    assert all(one != first for one in found)
-    kept = {"tokenized_path": str(data_folder / "tokens")}  # the vocabulary is looked at only where it is compared
-    assert settings(**kept) == settings(**kept) != settings(vocabulary=("b", "a"), **kept)
+    one = settings_of(run, data_folder, question_prefix=str(prefix))
     prefix.write_text("Think twice.")
-    assert settings(question_prefix=str(prefix)) != found[5]
+    assert first != one != settings_of(run, data_folder, question_prefix=str(prefix)) != first
     (data_folder / "ours.jsonl").write_text("{}\n")
-    assert settings() != first
+    assert settings_of(run, data_folder) != first
+
+
+def test_every_field_is_compared_or_known_not_to_matter(run, data_folder):
+    """Also one that a later LLaMA-Factory adds; a name on the lists that there is not any more is found."""
+    import dataclasses
+
+    from llamafactory.hparams import DataArguments, ModelArguments
+
+    first = settings_of(run, data_folder, set_fields=[("data", "packing", True)])
+    lists = (("data", DataArguments, run.SAME_ROWS_DATA), ("model", ModelArguments, run.SAME_ROWS_MODEL))
+    for where, kind, ignored in lists:
+        names = [field.name for field in dataclasses.fields(kind)]
+        assert set(ignored) <= set(names), set(ignored) - set(names)
+        for name in names:
+            if name in ("dataset", "eval_dataset", "dataset_dir", "question_prefix", "tokenized_path", "packing"):
+                continue  # read as what they name
+
+            changed = settings_of(run, data_folder, set_fields=[("data", "packing", True), (where, name, "another")])
+            assert (changed == first) == (name in ignored), name
+
+    @dataclasses.dataclass
+    class Later(DataArguments):
+        new_argument: int = 0
+
+    model_args, _, training_args, _ = arguments(data_folder)
+    own = {"dataset": "ours", "dataset_dir": str(data_folder), "template": "virgo"}
+    tokenizer = SimpleNamespace(get_vocab=dict)
+    seen = [
+        run.row_settings(model_args, Later(**own, new_argument=value), training_args, "sft", tokenizer, None)
+        for value in (0, 1)
+    ]
+    assert seen[0] != seen[1]
+
+
+PLACES = [("file/out", "cannot be made"), ("locked/out", None), ("new/deep/out", None)]
+
+
+@pytest.mark.parametrize(("place", "message"), PLACES)
+def test_an_output_folder_is_made_before_rows_are_read(run, data_folder, place, message):
+    (data_folder / "file").write_text("")
+    parsed = arguments(data_folder, output_dir=str(data_folder / place))
+    if message is None:
+        run.prepare_training(*parsed)
+        assert (data_folder / place).is_dir()
+        return
+
+    with pytest.raises(ValueError, match=f"output_dir: {data_folder}/{place} {message}"):
+        run.prepare_training(*parsed)
+
+
+@pytest.mark.parametrize(
+    ("template", "hint"),
+    [("vigro", "Did you mean virgo"), ("qwen2vl", "Did you mean qwen2_vl"), ("zzzzzz", "Ours are virgo and")],
+)
+def test_a_template_that_there_is_not(run, data_folder, template, hint):
+    with pytest.raises(ValueError, match=f"template: {template}: no such template. {hint}"):
+        run.prepare_training(*arguments(data_folder, template=template))
+
+
+NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE`"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "outcome"),
+    [
+        ({"bf16": True}, "ends"),
+        ({"fp16": "true"}, "ends"),
+        ({"deepspeed": "z3.json"}, "ends"),
+        ({}, "is told"),
+        ({"bf16": True, "use_cpu": True}, "goes on"),
+        ({"bf16": True, "do_train": False}, "goes on"),
+        ({"bf16": True, "template": "qwen2_vl", "dataset": "stock"}, "goes on"),
+        ({"bf16": True, "template": "qwen2_vl", "dataset": "ours"}, "ends"),
+        ({"bf16": True, "template": "qwen2_vl", "dataset": "stock", "overlong": "drop"}, "ends"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_a_training_that_sees_no_gpu(run, data_folder, monkeypatch, recipe, outcome, gpus):
+    """One sentence for a run of ours; a stock run keeps transformers' own error."""
+    told = []
+    monkeypatch.setattr(run, "get_device_count", lambda: gpus)
+    monkeypatch.setattr(run, "logger", SimpleNamespace(warning_rank0=told.append))
+    keys = {"do_train": True, "template": "virgo", "dataset": "ours", "dataset_dir": str(data_folder)} | recipe
+    if gpus == 0 and outcome == "ends":
+        with pytest.raises(ValueError, match=NO_GPU):
+            run.check_device(keys)
+    else:
+        run.check_device(keys)
+
+    assert len(told) == (gpus == 0 and outcome == "is told")
+    run.check_device(["--template", "virgo", "--do_train"])  # a command line is left to transformers

@@ -340,3 +340,21 @@ def test_templates_cross_processes(processor):
 def test_the_default_in_each_jinja_is_empty():
     for name in ("virgo", "virgo_qwen3_vl"):
         assert 'question_prefix | default("")' in (FILES / f"{name}.jinja").read_text(encoding="utf-8")
+
+
+def test_every_reasoning_template_is_known_with_its_plain_one():
+    """Those of LLaMA-Factory, and of each only plain ones of the same turns, beginning and images."""
+    from llamafactory.data.template import TEMPLATES, ReasoningTemplate
+
+    from virgo_factory.datasets.reasoning import PLAIN_TEMPLATES
+
+    assert {name for name, found in TEMPLATES.items() if isinstance(found, ReasoningTemplate)} == set(PLAIN_TEMPLATES)
+    for name, others in PLAIN_TEMPLATES.items():
+        for other in (TEMPLATES[other] for other in others):
+            assert not isinstance(other, ReasoningTemplate)
+            assert type(other.mm_plugin) is type(TEMPLATES[name].mm_plugin)
+            for part in ("format_user", "format_assistant", "format_system", "format_prefix"):
+                assert getattr(other, part) == getattr(TEMPLATES[name], part), (name, part)
+
+    siblings = {name for name in PLAIN_TEMPLATES if f"{name}_nothink" in TEMPLATES}
+    assert all(f"{name}_nothink" in PLAIN_TEMPLATES[name] for name in siblings)

@@ -35,9 +35,9 @@ def _lines(demo_lines: list[str]) -> list[str]:
 
 
 def _line(log: str, name: str) -> str:
-    """Return the one line that a run printed of a dataset."""
+    """Return the line that a run printed of a dataset, when its rows were read and once more at its end."""
     found = re.findall(rf"{name}: \d+ rows in.*", log)
-    assert len(found) == 1, found
+    assert len(found) == 2 and found[0] == found[1], found
     return found[0]
 
 

@@ -326,7 +326,7 @@ def test_deepspeed_files_that_lack_keys_warn(tmp_path):
 @pytest.mark.parametrize("name", [name for name in recipe_files() if name.endswith(".yaml") and "/" not in name])
 def test_our_recipes_have_known_keys_and_tell_their_hardware(name):
     text = read_recipe(name)
-    assert unknown_keys(yaml.safe_load(text)) == []
+    assert unknown_keys(yaml.safe_load(text)) == {}
     assert (read_hardware(text) is None) == ("demo" in name)
 
 
@@ -415,6 +415,22 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
 def test_the_command_fails_with_one_clear_message(changes, arguments, message, demo, capsys):
     assert run(*demo(**changes), "--workers", 1, *arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_command_heeds_the_entry_and_the_template(demo, tmp_path, capsys):
+    """A split is cut; `num_samples`, which draws at random, is told; a reasoning template is refused as in a run."""
+    from virgo_factory.files import DATASET_INFO
+
+    entry = json.loads(DATASET_INFO.read_text())["virgo_demo_dt"]
+    entry |= {"file_name": str(DATASET_INFO.parent / entry["file_name"]), "split": "train[:25%]", "num_samples": 7}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"part": entry}))
+    recipe = demo(dataset="part", dataset_dir=str(tmp_path))
+    assert run(*recipe, "--gpus", 2, "--json", "--workers", 1) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["datasets"][0]["rows"] == 80
+    assert any("part: num_samples: a run draws 7 of its rows" in line for line in told["warnings"])
+    assert run(*demo(template="qwen3_vl", question_prefix="none"), "--workers", 1) == 1
+    assert "Say template: virgo_qwen3_vl or qwen3_vl_nothink" in capsys.readouterr().err
 
 
 def test_a_model_folder_without_tokenizer(demo, tmp_path, capsys):

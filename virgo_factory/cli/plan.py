@@ -25,6 +25,7 @@ def plan(
     certain to stop the run: no row is kept, a file is missing, the batch does not divide, a key does not exist.
     """
     import json
+    from dataclasses import replace
 
     from virgo_factory.cli.data.terminal import progress, training
     from virgo_factory.datasets.measure import measure
@@ -57,6 +58,13 @@ def plan(
         raise
 
     found = make_plan(keys, rows, machine, settings.cutoff_len, shape, model)
+    drawn = [
+        f"{source.name}: num_samples: a run draws {source.entry['num_samples']:,} of its rows, at random; rows, steps and "
+        "hours here are those of all of them"
+        for source in sources
+        if source.entry.get("num_samples")
+    ]
+    found = replace(found, warnings=(*found.warnings, *drawn))
     if as_json:
         print(json.dumps({"recipe": recipe, **to_json(found)}, ensure_ascii=False))
     else:

@@ -11,6 +11,8 @@ from virgo_factory import __version__
 
 
 FILE_NAME = "virgo_rows.json"
+EVALUATION_FILE_NAME = "virgo_rows_evaluation.json"
+"""Of a run that does not train: the account of the training in the same folder stays."""
 SHOWN = 20
 
 

@@ -29,9 +29,10 @@ from virgo_factory.datasets.overlap import Overlaps, Question
 from virgo_factory.datasets.places import Places
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.texts import read_texts
+from virgo_factory.response_bounds import OUTSIDE
 
 
-NOT_SELECTED = ("response < ", "response > ", "difficulty is not ", NOT_DRAWN)
+NOT_SELECTED = (*OUTSIDE, "difficulty is not ", NOT_DRAWN)
 """How the reasons begin of rows that are well, but not asked for."""
 
 WRONG = ("the response is marked wrong", "no correct response", NOT_LEARNED)
@@ -327,14 +328,16 @@ def _compare_texts(
     for source, chunk, texts in read_texts(sources, near, bool(benchmark), workers, progress):
         first = first_of.get(source, 0)
         first_of[source] = first + texts.rows
-        for position, (line, number, id) in enumerate(zip(texts.lines, texts.numbers, texts.ids, strict=True)):
+        meant = [position for position, row in enumerate(texts.numbers) if sources[source].positions(first + row)]
+        for position in meant:
             if texts.grams is not None:
                 overlaps.add_grams(len(places), texts.grams[position])
 
-            places.add(source, chunk.file, line, first + number, id)
+            number = sources[source].positions(first + texts.numbers[position]).start
+            places.add(source, chunk.file, texts.lines[position], number, texts.ids[position])
 
         if texts.sketches is not None:
-            sketches += texts.sketches.tobytes()
+            sketches += texts.sketches[meant].tobytes()
 
     if near:
         table = np.frombuffer(sketches, np.uint16).reshape(-1, HASHES)

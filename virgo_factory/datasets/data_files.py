@@ -62,6 +62,11 @@ def data_files(path: Path, where: str, split: str | None = None) -> tuple[Path, 
     return files
 
 
+def part_of(path: Path, where: str, split: str | None = None) -> str:
+    """Return what the files of `data_files` are called in a `split`: `train`, or the part of a DatasetDict."""
+    return _split_of(path, where, split) if (path / SPLITS).is_file() else "train"
+
+
 def _is_beside(file: Path) -> bool:
     """Whether a file tells of others: it is hidden, or the dataset_info.json of a folder."""
     return file.name.startswith((".", "_")) or file.name == "dataset_info.json"

@@ -6,6 +6,7 @@ kept by the chunk's content (memory.py), so that unchanged rows are not measured
 """
 
 import functools
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from virgo_factory.datasets.pool import Task, run_tasks
 from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of, suffix_of
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import is_known_template
+from virgo_factory.response_bounds import outside
 
 
 __all__ = ["MixedFormats", "RowRecord", "cache_folder", "measure"]
@@ -133,8 +135,8 @@ def measure(
             if task.packed is not None:
                 memories[index][0].put(task.chunk, task.packed)
 
-            for part in task.measured.parts:
-                record = _record(part, task.chunk, index, rows[index], source, settings, rules)
+            for number, part in _placed(task.measured.parts, rows[index], source):
+                record = _record(part, task.chunk, index, number, source, settings, rules)
                 seen[index].add(record)
                 yield record
 
@@ -199,10 +201,18 @@ def _broken(index: int, number: int, task: Task) -> RowRecord:
     return RowRecord(index, number, 0, file, task.line, *values)
 
 
+def _placed(parts: list[Part], first: int, source: Source) -> Iterator[tuple[int, Part]]:
+    """Yield the parts of a chunk's rows with the positions of these in their source; `first` is that of the chunk."""
+    for row, own in itertools.groupby(parts, key=lambda part: part.row):
+        own = list(own)
+        for position in source.positions(first + row):
+            for part in own:
+                yield position, part
+
+
 def _record(
     part: Part, chunk: Chunk, index: int, number: int, source: Source, settings: Settings, rules: bool
 ) -> RowRecord:
-    number += part.row
     reason, detail = _judged(part, number, source, settings)
     return RowRecord(
         index,
@@ -236,12 +246,9 @@ def _judged(part: Part, number: int, source: Source, settings: Settings) -> tupl
     if part.reason and not part.late or not source.is_ours or settings.tokenizer is None:
         return part.reason, part.detail
 
-    low, high = settings.min_response_tokens, settings.max_response_tokens
-    if low and part.response < low:
-        return f"response < {low} tokens", f"{part.response} tokens"
-
-    if high and part.response > high:
-        return f"response > {high} tokens", f"{part.response} tokens"
+    bounds = settings.min_response_tokens, settings.max_response_tokens
+    if found := outside((part.shortest, part.longest), *bounds):
+        return found
 
     limit = settings.cutoff_len
     if not part.reason and limit and part.tokens > limit and settings.overlong != "truncate":

@@ -46,13 +46,15 @@ class Part(NamedTuple):
     response: int
     image: int
     tokens: int
+    shortest: int
+    longest: int
     images: int
     digest: int
     question_digest: int
     findings: list[list[str]]
 
 
-_BLANK = Part(0, 0, 0, "", None, None, None, "", "", False, 0, 0, 0, 0, 0, 0, 0, [])
+_BLANK = Part(0, 0, 0, "", None, None, None, "", "", False, 0, 0, 0, 0, 0, 0, 0, 0, 0, [])
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,12 @@ class Measurer:
             strict=True,
         ):
             parts[position] = parts[position]._replace(
-                prompt=tokens.prompt, response=tokens.response, image=tokens.image, tokens=tokens.total
+                prompt=tokens.prompt,
+                response=tokens.response,
+                image=tokens.image,
+                tokens=tokens.total,
+                shortest=tokens.shortest,
+                longest=tokens.longest,
             )
 
     @property

@@ -17,6 +17,7 @@ from virgo_factory.datasets.reader import SourceRow, read_source
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import RowTokenizer, Segment, Tokens
 from virgo_factory.example import Example
+from virgo_factory.response_bounds import outside
 from virgo_factory.thought import END_THOUGHT
 
 
@@ -296,12 +297,9 @@ def _reason(tokens: Tokens, settings: Settings, broken: ImageView | None) -> tup
     if broken and broken.problem != UNREADABLE:  # pixels are looked at last, see measure._judged
         return broken.problem, broken.detail
 
-    low, high, limit = settings.min_response_tokens, settings.max_response_tokens, settings.cutoff_len
-    if low and tokens.response < low:
-        return f"response < {low} tokens", f"{tokens.response} tokens"
-
-    if high and tokens.response > high:
-        return f"response > {high} tokens", f"{tokens.response} tokens"
+    bounds, limit = (settings.min_response_tokens, settings.max_response_tokens), settings.cutoff_len
+    if found := outside((tokens.shortest, tokens.longest), *bounds):
+        return found
 
     if broken:
         return broken.problem, broken.detail

@@ -234,7 +234,9 @@ def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) ->
     for file in source.files:
         for chunk in cut_file(file):
             for row in read_chunk(chunk):
-                yield place_of(chunk.file, row.line, number), row.raw, row.problem
+                for position in source.positions(number):
+                    yield place_of(chunk.file, row.line, position), row.raw, row.problem
+
                 number += 1
 
             read(chunk.bytes)

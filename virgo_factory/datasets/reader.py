@@ -14,7 +14,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -138,7 +138,7 @@ class SourceRow:
 
     Attributes:
         source: position of the source among those that were asked for.
-        number: position in the source, from 0, over all of its files.
+        number: position in the source, from 0, over all of its files; of the rows that its split means.
         line: 1-based line at which it begins; 0 in a table (Parquet, Arrow).
         raw: the decoded row.
     """
@@ -179,16 +179,35 @@ def read_source(source: "Source", index: int = 0) -> Iterator[SourceRow]:
     for file in source.files:
         for chunk in cut_file(file):
             for row in read_chunk(chunk):
-                if row.problem:
-                    broken.append(f"{place_of(chunk.file, row.line, number)}: {row.problem}")
-                else:
-                    yield SourceRow(index, number, chunk.file, row.line, row.raw)
+                for position in source.positions(number):
+                    if row.problem:
+                        broken.append(f"{place_of(chunk.file, row.line, position)}: {row.problem}")
+                    else:
+                        yield SourceRow(index, position, chunk.file, row.line, row.raw)
 
                 number += 1
 
     if broken:
         more = [f"... and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
         raise UnreadableFile("\n".join([*broken[:SHOWN], *more, _REMEDY]))
+
+
+def count_rows(files: Iterable[str | Path]) -> int:
+    """Return how many rows files have, broken ones included; what stands behind the end of a broken JSON list has none.
+
+    Raises:
+        UnreadableFile: a file that is none of rows.
+    """
+    rows = 0
+    for file in files:
+        try:
+            for chunk in cut_file(file):
+                rows += chunk.size if chunk.kind == "table" else sum(1 for _ in read_chunk(chunk))
+        except UnreadableFile as error:
+            if not error.line:
+                raise
+
+    return rows
 
 
 def read_rows(path: str | Path) -> Iterator[RawRow]:

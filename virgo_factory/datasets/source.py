@@ -1,5 +1,6 @@
 """Which rows are meant: a dataset's name, a recipe or a file -> the files to read, and the settings to read them with."""
 
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from typing import Any
 import yaml
 
 from virgo_factory.adapters import ADAPTERS, Options, options_of
-from virgo_factory.datasets.data_files import data_files, is_pattern
-from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
+from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
+from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, count_rows, is_data_file, suffix_of
+from virgo_factory.datasets.reasoning import template_problem
+from virgo_factory.datasets.split import WHOLE, check_entry, empty_problem, split_ranges
 from virgo_factory.files import DATASET_INFO, RECIPES
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import find_recipe, is_distillation
@@ -45,6 +48,7 @@ class Source:
         entry: of dataset_info.json; {} for a file.
         hub: the dataset's id on the Hugging Face hub; None for local files.
         role: `train`, or `eval` for a dataset of a recipe's `eval_dataset`.
+        ranges: which rows of the files the entry's `split` means, counted over all files from 0; None: all.
     """
 
     name: str
@@ -55,6 +59,19 @@ class Source:
     entry: Mapping[str, Any] = field(default_factory=dict)
     hub: str | None = None
     role: str = "train"
+    ranges: tuple[range, ...] | None = None
+
+    def positions(self, number: int) -> range:
+        """Return where a row of the files stands in the dataset: nowhere where the split leaves it out, twice in `a+a`.
+
+        Args:
+            number: of the row over all files, from 0. Rows of a split keep the order of the files.
+        """
+        if self.ranges is None:
+            return range(number, number + 1)
+
+        before = sum(min(max(number - part.start, 0), len(part)) for part in self.ranges)
+        return range(before, before + sum(number in part for part in self.ranges))
 
     @property
     def is_ours(self) -> bool:
@@ -134,6 +151,17 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
     Raises:
         ValueError: there is no such thing, or it is broken; the message says what, where and the remedy.
     """
+    sources, settings = _find_sources(what, dataset_dir, overrides)
+    ours = [source.name for source in sources if source.is_ours]
+    if ours and (problem := template_problem(settings.template)):
+        raise ValueError(f"{', '.join(ours)}: {problem}")
+
+    return sources, settings
+
+
+def _find_sources(
+    what: str, dataset_dir: str | Path | None, overrides: Mapping[str, Any]
+) -> tuple[list[Source], Settings]:
     given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
     path = Path(what)
     if is_data_file(path) or is_pattern(what):
@@ -373,12 +401,18 @@ def _entry_source(
         )
 
     formatting = _formatting(given.get("formatting") or entry.get("formatting") or "alpaca", where)
-    hub = entry.get("hf_hub_url")
+    hub, ranges = entry.get("hf_hub_url"), None
     if hub is not None:
-        files = _hub_files(hub, entry, where)
+        files, ranges = _hub_files(hub, entry, where)
     elif "file_name" in entry:
-        path = _local_path(base, entry, where)
-        files = data_files(path, where, entry.get("split")) if formatting in ADAPTERS else _files_at(path, where)
+        path, split = _local_path(base, entry, where), entry.get("split")
+        files = data_files(path, where, split) if formatting in ADAPTERS else _files_at(path, where)
+        part = part_of(path, where, split)
+        check_entry(entry, where, part)
+        if split not in (*WHOLE, part):
+            rows = count_rows(files)
+            ranges = tuple(found for _, found in split_ranges(split, {part: rows}, where))
+            _check_left(ranges, split, rows, where)
     else:
         kinds = [key for key in ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name") if key in entry]
         raise ValueError(
@@ -399,7 +433,13 @@ def _entry_source(
         entry=entry,
         hub=hub,
         role=role,
+        ranges=ranges,
     )
+
+
+def _check_left(ranges: tuple[range, ...], split: str, rows: int, where: str) -> None:
+    if not any(ranges):
+        raise ValueError(empty_problem(split, rows, where))
 
 
 def _formatting(formatting: Any, where: str) -> str:
@@ -452,13 +492,18 @@ def _files_at(path: Path, where: str) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[Path, ...]:
-    """Return the Arrow files that `datasets` made of a hub dataset, as LLaMA-Factory loads it (data/loader.py:131)."""
-    arguments = {"name": entry.get("subset"), "data_dir": entry.get("folder"), "split": entry.get("split") or "train"}
+def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[tuple[Path, ...], tuple[range, ...] | None]:
+    """Return the Arrow files that `datasets` made of a hub dataset, as LLaMA-Factory loads it (data/loader.py:131).
+
+    And which of their rows the split means; None: all.
+    """
+    split = entry.get("split") or "train"
+    is_whole = isinstance(split, str) and split.isidentifier() and split != "all"
+    arguments = {"name": entry.get("subset"), "data_dir": entry.get("folder"), "split": split if is_whole else None}
     import datasets  # a second; only where a hub dataset is read
 
     try:
-        table = datasets.load_dataset(hub, **arguments)
+        tables = datasets.load_dataset(hub, **arguments)
     except Exception as error:  # the library raises ValueError, OSError, its own and requests' errors for "not there"
         call = ", ".join(f"{key}={value!r}" for key, value in {"path": hub, **arguments}.items() if value is not None)
         reason = str(error).strip().splitlines()
@@ -468,7 +513,17 @@ def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[Path, ..
             f'HF_HUB_OFFLINE=0 python -c "from datasets import load_dataset; load_dataset({call})"'
         ) from None
 
-    return tuple(Path(file["filename"]) for file in table.cache_files)
+    if is_whole:
+        return tuple(Path(file["filename"]) for file in tables.cache_files), None
+
+    sizes = {name: len(table) for name, table in tables.items()}
+    terms = split_ranges(split, sizes, where)
+    parts = dict.fromkeys(name for name, _ in terms)
+    files = tuple(Path(file["filename"]) for name in parts for file in tables[name].cache_files)
+    begins = dict(zip(parts, itertools.accumulate((sizes[name] for name in parts), initial=0), strict=False))
+    ranges = tuple(range(begins[name] + part.start, begins[name] + part.stop) for name, part in terms)
+    _check_left(ranges, split, sum(sizes[name] for name in parts), where)
+    return files, ranges
 
 
 def _cache_folder() -> str:

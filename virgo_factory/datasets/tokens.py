@@ -57,16 +57,19 @@ class Tokens:
     Attributes:
         prompt: all that is context: system message, questions, images, turn heads, a prefix of the response,
             responses that are not learned.
-        response: the other responses as rendered (of a pair both) without their ends of turn, markers as text: what the bounds
-            look at.
+        response: the other responses as rendered (of a pair both) without their ends of turn, markers as text.
         image: those of images, in `prompt` as well.
         total: the whole row; of a preference pair its longer side.
+        shortest: of the responses: what the bounds look at.
+        longest: likewise.
     """
 
     prompt: int
     response: int
     image: int
     total: int
+    shortest: int
+    longest: int
 
 
 def is_known_template(name: str) -> bool:
@@ -211,7 +214,7 @@ class RowTokenizer:
     def _count(self, example: Example, sizes: Sequence[tuple[int, int]]) -> Tokens:
         count = self.vocabulary.count
         images = sum(self.image_tokens(*size) for size in sizes)
-        prompt, trained, response = images - len(sizes), 0, 0
+        prompt, trained, responses = images - len(sizes), 0, []
         turns = zip(self.messages(example), example.turns, strict=True)
         for position, ((question, answer), turn) in enumerate(turns):
             head = self._head(example, position == 0)
@@ -232,20 +235,20 @@ class RowTokenizer:
                 continue
 
             trained += whole
-            response += self._response(answer, whole)
+            responses.append(self._response(answer, whole))
 
         total = prompt + trained
         if example.rejected is not None:
             rejected = render(example.rejected)
             other = count(rejected + _END)
             total += max(other - whole, 0)
-            response += self._response(rejected, other)
+            responses.append(self._response(rejected, other))
 
         if example.assistant_prefix:
             context = self.vocabulary.tokens_before(answer, len(example.assistant_prefix))
             prompt += context
 
-        return Tokens(prompt, response, images, total)
+        return Tokens(prompt, sum(responses), images, total, min(responses, default=0), max(responses, default=0))
 
     def _response(self, answer: str, whole: int) -> int:
         """Return the tokens of a response alone, markers as text, given those with its end of turn."""

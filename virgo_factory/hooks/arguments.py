@@ -39,11 +39,17 @@ def _extend(module: ModuleType, name: str, extension: type) -> None:
         if hasattr(stock, "__post_init__"):
             stock.__post_init__(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out keys that are not set: `datasets` names its caches by it, and those of stock runs are to stay."""
+        return {key: value for key, value in vars(self).items() if key not in own or value is not None}
+
+    own = tuple(item.name for item in fields(extension))
     namespace = {
+        "__getstate__": __getstate__,
         "__module__": stock.__module__,
         "__doc__": stock.__doc__,
         "__post_init__": __post_init__,
-        "VIRGO_KEYS": tuple(item.name for item in fields(extension)),
+        "VIRGO_KEYS": own,
     }
     extended = dataclass(type(name, (extension, stock), namespace))  # in this order the stock fields stay first
     extended.__qualname__ = stock.__qualname__  # pickled by reference, as the stock class

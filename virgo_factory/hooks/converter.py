@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from datasets import Features, Value
+from llamafactory.data.converter import DatasetConverter
 from llamafactory.data.data_utils import Role
 
 from virgo_factory.adapters import ADAPTERS, Options, options_of, read_row
@@ -79,7 +80,7 @@ Images are always paths: those that rows carry as bytes are written once, by con
 
 
 @dataclass
-class LongThoughtConverter:
+class LongThoughtConverter(DatasetConverter):
     """Converts rows of one dataset, a batch at a time.
 
     Attributes:
@@ -88,8 +89,6 @@ class LongThoughtConverter:
         prefix: the text of the question prefix, also part of it: a file of the user's own may be edited.
     """
 
-    dataset_attr: Any
-    data_args: Any
     code: str = ""
     store: str = ""
     prefix: str = ""
@@ -97,7 +96,8 @@ class LongThoughtConverter:
 
     def __post_init__(self) -> None:
         check_hooks()
-        self.prefix = read_prefix(self.data_args.question_prefix)
+        is_serving = getattr(self.data_args, "virgo_serving", False)  # then the template adds it
+        self.prefix = "" if is_serving else read_prefix(self.data_args.question_prefix)
         try:
             self.options = options_of(self.dataset_attr.virgo_entry, self.data_args.malformed or "drop")
         except ValueError as error:

@@ -50,7 +50,7 @@ class Counter:
         return [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
 
     def count(self, row: dict[str, Any]) -> list[int]:
-        """Return prompt, response, image and total tokens of a row (see datasets/tokens.py, Tokens)."""
+        """Return the tokens of a row (see datasets/tokens.py, Tokens)."""
         messages, rejected = row["messages"], row["rejected"]
         prompt, image, total = self._lengths(messages, row)
         answers = [
@@ -60,8 +60,8 @@ class Counter:
             total = max(total, self._lengths([*messages[:-1], {"role": "assistant", "content": rejected}], row)[2])
             answers.append(rejected)
 
-        response = sum(len(self.text_tokenizer.encode(answer, add_special_tokens=False)) for answer in answers)
-        return [prompt, response, image, total]
+        responses = [len(self.text_tokenizer.encode(answer, add_special_tokens=False)) for answer in answers]
+        return [prompt, sum(responses), image, total, min(responses), max(responses)]
 
     def _lengths(self, messages: list[dict[str, str]], row: dict[str, Any]) -> tuple[int, int, int]:
         from PIL import Image

@@ -40,9 +40,20 @@ def packaged_datasets() -> dict[str, dict[str, Any]]:
     return entries
 
 
+NOTES = ("virgo_name", "virgo_entry")
+"""What we note at a dataset's attributes."""
+
+
 def wrap_dataset_list(module: ModuleType) -> None:
     """Hook on llamafactory.data.parser."""
     stock = module.get_dataset_list
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave our notes out of stock datasets: `datasets` names its caches by them, and those are to stay."""
+        ours = self.formatting in ADAPTERS
+        return {key: value for key, value in vars(self).items() if ours or key not in NOTES}
+
+    module.DatasetAttr.__getstate__ = __getstate__
 
     def get_dataset_list(dataset_names, dataset_dir):
         names = dataset_names or []

@@ -21,12 +21,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit, Value, config
 from datasets.fingerprint import Hasher
-from datasets.table import MemoryMappedTable
+from datasets.table import MemoryMappedTable, concat_tables
+from llamafactory.data.template import ReasoningTemplate
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
-from virgo_factory.adapters import kind_of
+from virgo_factory.adapters import ADAPTERS, kind_of
+from virgo_factory.autoload import check_hooks
 from virgo_factory.datasets.account import (
+    EVALUATION_FILE_NAME,
     FILE_NAME,
     SHOWN,
     DatasetAccount,
@@ -36,11 +39,13 @@ from virgo_factory.datasets.account import (
     to_json,
     write_json,
 )
-from virgo_factory.datasets.data_files import data_files, is_pattern
+from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.reader import CSV_SUFFIXES, SUFFIXES, read_rows, suffix_of
+from virgo_factory.datasets.reasoning import reasoning_problem
+from virgo_factory.datasets.split import WHOLE, empty_problem, split_ranges
 from virgo_factory.files import DATASET_INFO
 from virgo_factory.hooks import pictures
 from virgo_factory.hooks.converter import (
@@ -51,14 +56,18 @@ from virgo_factory.hooks.converter import (
     ROW_FEATURES,
     LongThoughtConverter,
 )
+from virgo_factory.hooks.ending import begin, remember, remember_place
 from virgo_factory.hooks.look_ahead import tell_ahead
+from virgo_factory.hooks.rebind import rebind, replace
 from virgo_factory.hooks.resume import check_steps_left
-from virgo_factory.hooks.rows import OUTSIDE, OVERLONG, PackedRows, make_processor, our_formattings
-from virgo_factory.hooks.run import row_settings
+from virgo_factory.hooks.rows import OVERLONG, PackedRows, make_processor, our_formattings
+from virgo_factory.hooks.run import formattings_of, row_settings
 from virgo_factory.hooks.template import BASES, is_ours
+from virgo_factory.response_bounds import OUTSIDE
 
 
 RELIES_ON = {
+    "data/template.py": ["class ReasoningTemplate(Template):"],
     "data/loader.py": [
         "        local_path = os.path.join(data_args.dataset_dir, dataset_attr.dataset_name)\n",
         "        dataset = load_dataset(\n            path=data_path,\n            name=data_name,\n            data_dir=data_dir,\n            data_files=data_files,\n            split=dataset_attr.split,",
@@ -78,6 +87,10 @@ BATCH_BYTES = 1 << 25
 BATCH_ROWS = 1000
 TEXT_SUFFIXES = (*SUFFIXES, *CSV_SUFFIXES)
 STORE = "virgo_factory_images"
+TOO_LATE = (
+    "virgo-factory: get_dataset or DataArguments was imported before the plugin. Call virgo_factory.register() before the "
+    "first import of LLaMA-Factory."
+)
 RAW_FEATURES = Features({"raw": Value("string"), "file": Value("string"), "line": Value("int64")})
 PARTS = 1 << 20
 """More than the examples of any row: row number * PARTS + part names an example."""
@@ -85,10 +98,16 @@ PARTS = 1 << 20
 
 @dataclass
 class _Load:
-    """What is known while one `get_dataset` is running: `attribute` and `files` of the dataset being loaded, and all accounts."""
+    """What is known while one `get_dataset` is running: of the dataset being loaded and, in `accounts`, of all.
+
+    Attributes:
+        attribute, files, part: of the dataset being loaded; `part` is what its files are called in a `split`.
+        predicts: the datasets of `dataset:` are asked, not trained on (LLaMA-Factory's scripts/vllm_infer.py).
+    """
 
     attribute: Any = None
     files: tuple[Path, ...] = ()
+    part: str = ""
     code: str = ""
     cache_dir: str | None = None
     accounts: dict[tuple[str, str], DatasetAccount] = field(default_factory=dict)
@@ -96,6 +115,7 @@ class _Load:
     dropped: dict[tuple[str, str], list[DroppedRow]] = field(default_factory=dict)
     formattings: dict[str, str] = field(default_factory=dict)
     role: str = "train"
+    predicts: bool = False
 
 
 _load: _Load | None = None
@@ -103,18 +123,24 @@ _load: _Load | None = None
 
 def wrap_loader(module: ModuleType) -> None:
     """Hook on llamafactory.data.loader."""
-    module.load_dataset = _reading(module.load_dataset)
-    module._load_single_dataset = _noting_attribute(module._load_single_dataset)
-    module._get_merged_dataset = _noting_role(module._get_merged_dataset)
-    module.align_dataset = _aligning(module.align_dataset)
-    module._get_preprocessed_dataset = _preprocessing(module._get_preprocessed_dataset)
-    module.get_dataset = _accounting(module.get_dataset)
+    wrappers = {
+        "load_dataset": _reading,
+        "_load_single_dataset": _noting_attribute,
+        "_get_merged_dataset": _noting_role,
+        "align_dataset": _aligning,
+        "_get_preprocessed_dataset": _preprocessing,
+    }
+    for name, wrapper in wrappers.items():
+        replace(module, name, wrapper(getattr(module, name)))
+
+    rebind(module.get_dataset, _accounting(module.get_dataset))  # the workflows hold it by name
 
 
 def _noting_role(stock: Any) -> Any:
     def _get_merged_dataset(dataset_names, model_args, data_args, *args, **kwargs):
         if _load is not None:
-            _load.role = "train" if dataset_names is data_args.dataset else "eval"
+            is_train = dataset_names is data_args.dataset and not _load.predicts
+            _load.role = "train" if is_train else "eval"
 
         return stock(dataset_names, model_args, data_args, *args, **kwargs)
 
@@ -126,16 +152,19 @@ def _noting_attribute(stock: Any) -> Any:
         if _load is not None:
             _load.attribute, _load.files = dataset_attr, ()
             _load.formattings |= our_formattings([dataset_attr])
-            path = Path(str(data_args.dataset_dir), dataset_attr.dataset_name)
+            path, split = (
+                Path(str(data_args.dataset_dir), dataset_attr.dataset_name),
+                dataset_attr.virgo_entry.get("split"),
+            )
             ours = dataset_attr.virgo_name in _load.formattings and dataset_attr.load_from == "file"
             if ours and (path.exists() or is_pattern(str(path))):
-                _load.files = data_files(
-                    path, f"dataset {dataset_attr.virgo_name}", dataset_attr.virgo_entry.get("split")
-                )
+                where = f"dataset {dataset_attr.virgo_name}"
+                _load.files, _load.part = data_files(path, where, split), part_of(path, where, split)
                 dataset_attr = copy.copy(dataset_attr)
-                dataset_attr.dataset_name = str(
-                    DATASET_INFO.resolve()
-                )  # stock wants one file of a suffix that it knows
+                # stock wants one file of a suffix that it knows
+                dataset_attr.dataset_name = str(DATASET_INFO.resolve())
+        elif dataset_attr.formatting in ADAPTERS:
+            raise RuntimeError(TOO_LATE)
 
         return stock(dataset_attr, model_args, data_args, *args, **kwargs)
 
@@ -152,11 +181,14 @@ def _reading(stock: Any) -> Any:
         _load.cache_dir = cache_dir
         attribute = _load.attribute
         files = [str(file) for file in _load.files]
-        if files and suffix_of(_load.files[0]) in TEXT_SUFFIXES:
-            dataset = read_table(files, cache_dir, split)
-        elif files:
-            kwargs["path"] = _load.files[0].suffix.removeprefix(".")
-            dataset = stock(*args, data_files=files, split=split, cache_dir=cache_dir, **kwargs)
+        if files:
+            if suffix_of(_load.files[0]) in TEXT_SUFFIXES:
+                dataset = read_table(files, cache_dir)
+            else:
+                kwargs["path"] = _load.files[0].suffix.removeprefix(".")
+                dataset = stock(*args, data_files=files, split="train", cache_dir=cache_dir, **kwargs)
+
+            dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, _load.part)
         else:
             dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
@@ -167,7 +199,7 @@ def _reading(stock: Any) -> Any:
     return load_dataset
 
 
-def read_table(files: list[str], cache_dir: str | None, split: str | None) -> Dataset:
+def read_table(files: list[str], cache_dir: str | None) -> Dataset:
     """Return a table of raw rows (columns `raw`: JSON text, `file`, `line`), cached by the files' contents."""
     key = Hasher.hash([*((file, file_hash(file)) for file in files), code_hash()])
     path = Path(cache_dir or config.HF_DATASETS_CACHE, "virgo_factory_rows", f"{key}.arrow")
@@ -181,7 +213,26 @@ def read_table(files: list[str], cache_dir: str | None, split: str | None) -> Da
             partial.unlink(missing_ok=True)
 
     table = MemoryMappedTable.from_file(str(path))
-    return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit(split or "train"), fingerprint=key)
+    return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit("train"), fingerprint=key)
+
+
+def cut_table(dataset: Dataset, split: str | None, name: str, part: str = "train") -> Dataset:
+    """Return the rows of a table that an entry's `split` means, in its order, as `load_dataset` would.
+
+    `part` is what the table is called in the split.
+
+    Raises:
+        ValueError: not a split of local files, or one without rows.
+    """
+    if split in (*WHOLE, part):
+        return dataset
+
+    ranges = [rows for _, rows in split_ranges(split, {part: len(dataset)}, name)]
+    if not any(ranges):
+        raise ValueError(empty_problem(split, len(dataset), name))
+
+    table = concat_tables([dataset.data.slice(rows.start, len(rows)) for rows in ranges])
+    return Dataset(table, dataset.info, dataset.split, fingerprint=Hasher.hash([dataset._fingerprint, split]))
 
 
 def _write_rows(files: list[str], path: Path) -> None:
@@ -341,6 +392,9 @@ def _preprocessing(stock: Any) -> Any:
             "processor": processor,
             "data_args": data_args,
         }
+        if _load.formattings and isinstance(template, ReasoningTemplate):  # one of the tokenizer, or a user's own
+            raise ValueError(reasoning_problem(data_args.template))
+
         rows = make_processor(
             stage, generates, **arguments, formattings=dict(sorted(_load.formattings.items())), code=_load.code
         )
@@ -360,7 +414,10 @@ def _preprocessing(stock: Any) -> Any:
             **settings,
         )
         table = table.with_format(None)
-        kept = _note(table, "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval else "train")
+        use = (
+            "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval or _load.predicts else "train"
+        )
+        kept = _note(table, use)
         if len(kept) < len(table):
             table = table.select(kept)
 
@@ -368,7 +425,11 @@ def _preprocessing(stock: Any) -> Any:
         if data_args.packing and stage == "sft" and not generates and len(table):
             packer = PackedRows(**arguments)
             table = table.map(
-                packer.preprocess_dataset, remove_columns=table.column_names, desc="Packing rows", **settings
+                packer.preprocess_dataset,
+                remove_columns=table.column_names,
+                features=packer.columns(media),
+                desc="Packing rows",
+                **settings,
             )
 
         if training_args.should_log and len(table):
@@ -415,14 +476,19 @@ def _accounting(stock: Any) -> Any:
     """Run LLaMA-Factory's get_dataset, then print, store and act on the account, before the model is loaded."""
 
     def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
-        pictures.mark(template, wanted=getattr(data_args, "virgo_used", False) or data_args.template in BASES)
-        if not getattr(data_args, "virgo_used", False):
+        used = getattr(data_args, "virgo_used", None)
+        needed = used or (used is None and _needs_us(data_args, stage))
+        pictures.mark(template, wanted=needed or data_args.template in BASES)
+        if not needed:
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 
         if processor is not None and is_ours(tokenizer.chat_template):
             processor.chat_template = tokenizer.chat_template  # both are saved, into one file
 
-        settings = row_settings(model_args, data_args, training_args, stage, tokenizer)
+        if training_args.do_train:
+            begin(training_args.output_dir)
+
+        settings = row_settings(model_args, data_args, training_args, stage, tokenizer, processor)
         arguments = (template, model_args, data_args, training_args, stage, tokenizer, processor)
         path = data_args.tokenized_path
         if path and has_tokenized_data(path):
@@ -430,7 +496,7 @@ def _accounting(stock: Any) -> Any:
             module = stock(*arguments)
         else:
             data_args.tokenized_path = None  # saved below, once it is known that the rows are to be trained on
-            with _loading() as load:
+            with _loading(predicts=stage == "ppo") as load:
                 module = stock(*arguments)
 
             data_args.tokenized_path = path
@@ -438,12 +504,15 @@ def _accounting(stock: Any) -> Any:
 
         check_steps_left(module.get("train_dataset"), accounts, training_args)  # before the account is written over
         content = to_json(accounts, settings=settings)
-        if training_args.should_save:
-            write_json(Path(training_args.output_dir, FILE_NAME), content)
+        file = Path(training_args.output_dir, FILE_NAME if training_args.do_train else EVALUATION_FILE_NAME)
+        if training_args.should_save and stage != "ppo":  # a script's folder is a dummy
+            write_json(file, content)
+            remember_place("row account", file)
 
         for account in accounts:
             say = logger.warning_rank0 if account.dropped else logger.info_rank0
             say(f"{account}")
+            remember(f"{account}")
             if remedy := _media_remedy(account, data_args):
                 logger.warning_rank0(f"{account.name}: {remedy}")
 
@@ -462,10 +531,32 @@ def _accounting(stock: Any) -> Any:
     return get_dataset
 
 
+def _needs_us(data_args: Any, stage: str) -> bool:
+    """Whether a caller that has not come through the argument parsers has datasets of ours.
+
+    Raises:
+        RuntimeError: its arguments are of the class that LLaMA-Factory had before the plugin.
+        ValueError: of a stage, or a way to read, in which our rows cannot be accounted for.
+    """
+    found = formattings_of(data_args)
+    if not found:
+        return False
+
+    check_hooks()
+    if not hasattr(data_args, "VIRGO_KEYS"):
+        raise RuntimeError(TOO_LATE)
+
+    if data_args.streaming or stage not in ("sft", "rm", "ppo"):
+        how = "with streaming" if data_args.streaming else f"in the stage {stage}"
+        raise ValueError(f"formatting {', '.join(sorted(set(found.values())))}: not {how}.")
+
+    return True
+
+
 @contextlib.contextmanager
-def _loading() -> Iterator[_Load]:
+def _loading(predicts: bool) -> Iterator[_Load]:
     global _load
-    _load = _Load(code=code_hash())
+    _load = _Load(code=code_hash(), predicts=predicts)
     try:
         yield _load
     finally:

@@ -8,9 +8,10 @@ import torch
 from llamafactory.extras import logging
 
 from virgo_factory.hooks.batch_order import token_lengths
+from virgo_factory.hooks.ending import remember
 from virgo_factory.preflight.models import find_shape
 from virgo_factory.preflight.plan import Dataset, Machine, Rows
-from virgo_factory.preflight.start import SKIP_VARIABLE, look_ahead
+from virgo_factory.preflight.start import SKIP_VARIABLE, SLOT_USE, look_ahead
 
 
 RELIES_ON = {
@@ -49,6 +50,10 @@ def tell_ahead(dataset: Any, model_args: Any, data_args: Any, training_args: Any
 
     told = "".join(f"\n  {line}" for line in lines)
     logger.info_rank0(f"virgo-factory: what this run takes ({SKIP_VARIABLE}=1 leaves this out)" + told)
+    for line in lines:
+        if line.startswith(SLOT_USE):
+            remember(line)
+
     for warning in warnings:
         logger.warning_rank0(f"virgo-factory: {warning}")
 

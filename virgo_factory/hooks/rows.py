@@ -26,6 +26,7 @@ from virgo_factory.adapters.marks import NOT_LEARNED
 from virgo_factory.hooks.converter import ROW_FEATURES
 from virgo_factory.hooks.encoding import encode_unlearned, encode_with_context, learned_labels, quick
 from virgo_factory.hooks.marker_tokens import text_tokenizer
+from virgo_factory.response_bounds import outside
 
 
 RELIES_ON = {
@@ -51,7 +52,6 @@ RELIES_ON = {
 
 NO_LIMIT = 1 << 40
 OVERLONG = "overlong > "
-OUTSIDE = ("response < ", "response > ")
 TOKENS = [Value("int32")]
 LABELS = [Value("int64")]
 MASK = [Value("int8")]
@@ -134,17 +134,24 @@ class _RowPolicy:
 
             bounds = self.data_args.min_response_tokens, self.data_args.max_response_tokens
             if any(bounds):
-                reason = self._outside(row, *bounds)
-                if reason:
-                    return None, *reason
+                found = outside(self._response_tokens(row), *bounds)
+                if found:
+                    return None, *found
 
         if row["_assistant_prefix"] and not self.takes_prefix:
             return None, "assistant_prefix", "only in supervised training a response can begin with context"
 
+        plugin = self.template.mm_plugin
+        if ours and row["_images"]:
+            try:
+                plugin._validate_input(self.processor, row["_images"], [], [])
+            except ValueError as error:  # of the run's template or model, which no row is to blame for
+                raise ValueError(f"dataset {row['_row_dataset']}: a row has images, but: {error}") from None
+
         try:
             encoded, length = self.encode(row, self._whole)
         except Exception as error:  # decoders raise anything; ValueError: an image of a size that is refused
-            if not (ours and row["_images"]) or not (isinstance(error, ValueError) or _is_broken(row["_images"])):
+            if not (ours and row["_images"]) or not (_is_broken(row["_images"]) or self._are_refused(row["_images"])):
                 raise
 
             return None, "image unreadable", f"{error}"[:300]
@@ -161,20 +168,22 @@ class _RowPolicy:
 
         return encoded, "", ""
 
-    def _outside(self, row: dict[str, Any], low: int | None, high: int | None) -> tuple[str, str] | None:
-        """Return why the responses of a row are outside the bounds, counted without end of turn, markers as text."""
+    def _are_refused(self, images: list[str]) -> bool:
+        """Whether the model's image processor cannot take these images, whatever the text is: a side ratio above 200."""
+        try:
+            self.template.mm_plugin._get_mm_inputs(images, [], [], self.processor)
+        except ValueError:
+            return True
+
+        return False
+
+    def _response_tokens(self, row: dict[str, Any]) -> list[int]:
+        """Return the length of each response of a row, without end of turn, markers as text."""
         tokenizer = getattr(self.tokenizer, "virgo_text_tokenizer", self.tokenizer)
         messages = [message for message in row["_prompt"] + row["_response"] if message["role"] == "assistant"]
         unlearned = row["_unlearned"].split()
         messages = [message for turn, message in enumerate(messages) if str(turn) not in unlearned]
-        tokens = sum(len(tokenizer.encode(message["content"], add_special_tokens=False)) for message in messages)
-        if low and tokens < low:
-            return f"{OUTSIDE[0]}{low} tokens", f"{tokens} tokens"
-
-        if high and tokens > high:
-            return f"{OUTSIDE[1]}{high} tokens", f"{tokens} tokens"
-
-        return None
+        return [len(tokenizer.encode(message["content"], add_special_tokens=False)) for message in messages]
 
     def _arguments(self, row: dict[str, Any]) -> dict[str, Any]:
         names = ("prompt", "response", "system", "tools")
@@ -289,8 +298,30 @@ class PredictionRows(_RowPolicy, UnsupervisedDatasetProcessor):
         return columns, len(input_ids) + len(labels)
 
 
+@dataclass
+class InferenceRows(PredictionRows):
+    """Rows of a script that asks a model (LLaMA-Factory's scripts/vllm_infer.py): `cutoff_len` is the prompt's."""
+
+    def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
+        """Return the columns of the row and the length of its prompt."""
+        columns, _ = super().encode(row, data_args)
+        return columns, len(columns["input_ids"])
+
+
 class PackedRows(PackedSupervisedDatasetProcessor):
     """Packs rows that SupervisedRows has encoded and judged: LLaMA-Factory's packing on a table of tokens."""
+
+    def columns(self, media: Features) -> Features:
+        """Return the schema of the packed table: with `neat_packing` the attention mask numbers the rows of a pack."""
+        numbers = [Value("int64")]
+        names = ("input_ids", "attention_mask", "position_ids", "labels")
+        ids = ("image_subseq_ids", "video_subseq_ids", "audio_subseq_ids")
+        parameters = dict.fromkeys(("sequence_boundaries", *ids), numbers) | {"right_padding_length": Value("int64")}
+        return Features(
+            dict.fromkeys(names, numbers)
+            | {name: media[name] for name in ("images", "videos", "audios")}
+            | ({"packing_params": parameters} if self.data_args.neat_packing else {})
+        )
 
     def preprocess_dataset(self, examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Return LLaMA-Factory's packed columns of a batch of tokenised rows."""
@@ -322,6 +353,9 @@ def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
         counter = text_tokenizer(tokenizer)
         if counter is not tokenizer:
             tokenizer.virgo_text_tokenizer = counter
+
+    if stage == "ppo":
+        return InferenceRows(**arguments)
 
     kind = PairwiseRows if stage == "rm" else PredictionRows if generates else SupervisedRows
     return kind(**arguments)

@@ -5,6 +5,8 @@ keys stands in its recipe. Every other run goes through here untouched.
 """
 
 import contextlib
+import dataclasses
+import difflib
 import hashlib
 import importlib.metadata
 import json
@@ -14,12 +16,14 @@ from types import ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
-from llamafactory.extras.misc import has_tokenized_data
+from llamafactory.extras.misc import get_device_count, has_tokenized_data
 
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.autoload import TESTED, check_hooks
-from virgo_factory.datasets.data_files import data_files, is_pattern
+from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
+from virgo_factory.datasets.reasoning import template_problem
+from virgo_factory.datasets.split import check_entry
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.adapter import check_merge, read_adapter, take_markers, target_problems, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
@@ -30,13 +34,16 @@ from virgo_factory.hooks.rebind import rebind
 from virgo_factory.hooks.resume import choose_checkpoint, tell_found_checkpoints
 from virgo_factory.hooks.template import BASES
 from virgo_factory.prefix import read_prefix
+from virgo_factory.preflight.names import uses_plugin
 
 
 RELIES_ON = {
     "hparams/parser.py": [
         "def get_train_args(args: dict[str, Any] | list[str] | None = None) -> _TRAIN_CLS:",
         "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
+        "def read_args(args: dict[str, Any] | list[str] | None = None) -> dict[str, Any] | list[str]:",
     ],
+    "extras/misc.py": ["def get_device_count() -> int:"],
     "train/tuner.py": [
         "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"
     ],
@@ -52,6 +59,7 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     stock_train, stock_infer = module.get_train_args, module.get_infer_args
 
     def get_train_args(args=None):
+        check_device(module.read_args(args))
         parsed = stock_train(args)
         prepare_training(*parsed[:4])
         return parsed
@@ -66,6 +74,65 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     tell_found_checkpoints(module)
 
 
+NEED_GPU = ("bf16", "fp16", "pure_bf16", "tf32", "fp8", "deepspeed")
+"""Keys with which transformers ends a run that sees no GPU and does not say use_cpu; without them it would train on the CPU."""
+
+
+def check_device(recipe: Any) -> None:
+    """Tell a training of ours that sees no GPU what to do about it, before transformers speaks of bf16.
+
+    Args:
+        recipe: its keys; a command line in `--key value` is left to transformers.
+
+    Raises:
+        ValueError: it would end for want of a GPU.
+    """
+    if not isinstance(recipe, dict) or not _is_yes(recipe.get("do_train")) or get_device_count() > 0:
+        return
+
+    if _is_yes(recipe.get("use_cpu")) or _is_yes(recipe.get("no_cuda")) or not uses_plugin(recipe):
+        return
+
+    told = (
+        "virgo-factory: no GPU is visible to this training (nvidia-smi and CUDA_VISIBLE_DEVICES say which there are); "
+        "without one, `make demo` or `virgo-factory demo` shows a whole training, and `virgo-factory smoke RECIPE` tries "
+        "this recipe on a tiny model, both on the CPU."
+    )
+    if any(recipe.get(key) not in (None, False, "false") for key in NEED_GPU):
+        raise ValueError(told)
+
+    logger.warning_rank0(told)
+
+
+def _is_yes(value: Any) -> bool:
+    return str(value).lower() in ("true", "1", "yes", "y", "t")
+
+
+def output_problem(folder: str) -> str | None:
+    """Make the output folder of a run; return what is wrong where that cannot be done or nothing can be written there."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        return f"output_dir: {folder} cannot be made ({error.strerror}: {error.filename}). Choose another output_dir."
+
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"output_dir: {folder} cannot be written to. Choose another output_dir, or change its rights."
+
+    return None
+
+
+def template_names_problem(template: str | None) -> str | None:
+    """Return which template is nearest to one that there is not; None where there is one of that name, or none is named."""
+    from llamafactory.data.template import TEMPLATES
+
+    if template is None or template in TEMPLATES:
+        return None
+
+    near = difflib.get_close_matches(template, TEMPLATES, 3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Ours are {' and '.join(BASES)}."
+    return f"template: {template}: no such template. {hint}"
+
+
 def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> None:
     """Check and complete the arguments of a training run that uses the plugin; leave every other one alone.
 
@@ -73,10 +140,10 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
         ValueError: all that is wrong, together.
     """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
-    formattings = _formattings(data_args)
-    uses_plugin = bool(keys or formattings or data_args.template in BASES)
-    adapter = read_adapter(model_args, hub=uses_plugin)
-    if not (uses_plugin or (adapter and adapter.markers)):
+    formattings = formattings_of(data_args)
+    is_ours = bool(keys or formattings or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=is_ours)
+    if not (is_ours or (adapter and adapter.markers)):
         return
 
     check_plugin()
@@ -84,7 +151,8 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     take_markers(adapter, model_args, training=True)
     keys |= our_keys(model_args)
     problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
-    problems += missing_data(data_args)
+    problems += data_problems(data_args)
+    problems += filter(None, [template_names_problem(data_args.template)])
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
             _set_global_batch(finetuning_args.global_batch_size, training_args)
@@ -97,6 +165,9 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
             training_args.resume_from_checkpoint = checkpoint
         except ValueError as error:
             problems.append(str(error))
+
+    if not problems:
+        problems += filter(None, [output_problem(training_args.output_dir)])
 
     if problems:
         raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
@@ -116,13 +187,15 @@ def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> No
         ValueError: keys of training, or what the adapter was not trained with.
     """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
-    uses_plugin = bool(keys or data_args.template in BASES)
-    adapter = read_adapter(model_args, hub=uses_plugin)
-    if not (uses_plugin or (adapter and (adapter.markers or trained_prefix(adapter.chat_template)))):
+    formattings = formattings_of(data_args)  # scripts/vllm_infer.py reads datasets with these arguments
+    is_ours = bool(keys or formattings or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=is_ours)
+    if not (is_ours or (adapter and (adapter.markers or trained_prefix(adapter.chat_template)))):
         return
 
     check_plugin()
-    idle = [key for key in keys if key not in ("question_prefix", "marker_tokens")]
+    heeded = ("question_prefix", "marker_tokens", *(ROW_KEYS if formattings else ()))
+    idle = [key for key in keys if key not in heeded]
     if idle:
         raise ValueError(f"virgo-factory: {', '.join(idle)} does nothing outside training. Remove it.")
 
@@ -130,6 +203,7 @@ def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> No
     check_merge(adapter, model_args)
     data_args.virgo_serving = True
     model_args.virgo_adapter, model_args.virgo_served_data_args = adapter, data_args
+    data_args.virgo_used = bool(formattings) and not data_args.streaming
 
 
 def check_plugin() -> None:
@@ -152,7 +226,7 @@ def _version() -> str:
     return importlib.metadata.version("llamafactory")
 
 
-def _formattings(data_args: Any) -> dict[str, str]:
+def formattings_of(data_args: Any) -> dict[str, str]:
     """Return name -> formatting of the run's datasets that are in one of ours; {} where stock will report an error."""
     from llamafactory.data.parser import get_dataset_list
 
@@ -165,8 +239,8 @@ def _formattings(data_args: Any) -> dict[str, str]:
         return {}  # the loader meets the same error again and tells it
 
 
-def missing_data(data_args: Any) -> list[str]:
-    """Return which datasets of a run are made first and have not been, each with the command of its entry."""
+def data_problems(data_args: Any) -> list[str]:
+    """Return what is wrong with the entries of a run's datasets of ours, among it files that are made first."""
     from llamafactory.data.parser import get_dataset_list
 
     if has_tokenized_data(data_args.tokenized_path or ""):
@@ -180,6 +254,12 @@ def missing_data(data_args: Any) -> list[str]:
             made_by = attribute.virgo_entry.get("made_by")
             if made_by and attribute.load_from == "file" and not path.exists():
                 problems.append(f"dataset {attribute.virgo_name}: no file {path}. Make it with: {made_by}")
+
+            where, split = f"dataset {attribute.virgo_name}", attribute.virgo_entry.get("split")
+            try:
+                check_entry(attribute.virgo_entry, where, part_of(path, where, split))
+            except ValueError as error:
+                problems.append(str(error))
 
     return problems
 
@@ -202,6 +282,9 @@ def find_problems(
 
     if wants_rows and stage not in ("sft", "dpo"):
         problems.append(f"{wants_rows}: only in the stages sft and dpo, not in {stage}.")
+
+    if formattings and (problem := template_problem(data_args.template)):
+        problems.append(problem)
 
     for switch in ("use_mca", "use_hyper_parallel"):
         if getattr(finetuning_args, switch, False):
@@ -277,7 +360,50 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
     )
 
 
-def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str, tokenizer: Any) -> dict[str, Any]:
+PACKS = ("preprocessing_batch_size", "preprocessing_num_workers")
+"""Arguments that rows depend on only where they are packed, which is done batch by batch in every worker."""
+
+SAME_ROWS_DATA = {
+    "dataset_dir": "the place; its entries and files are compared by content",
+    "buffer_size": "of streaming, which is refused",
+    "overwrite_cache": "whether caches are read, not what is in them",
+    "eval_num_beams": "of generating",
+    "ignore_pad_token_for_loss": "of the collator",
+    "tokenized_path": "the place itself",
+    "data_shared_file_system": "which ranks wait for each other",
+}
+"""Fields of DataArguments that the tokenised rows do not depend on, with the reason. All others are compared."""
+
+SAME_ROWS_MODEL = {
+    name: reason
+    for reason, names in {
+        "the place; vocabulary and image processor are compared by content": "model_name_or_path adapter_name_or_path "
+        "adapter_folder cache_dir model_revision hf_hub_token ms_hub_token om_hub_token trust_remote_code",
+        "of the vocabulary, which is compared": "add_tokens add_special_tokens new_special_tokens_config",
+        "of the weights": "resize_vocab init_special_tokens low_cpu_mem_usage rope_scaling mixture_of_depths "
+        "moe_aux_loss_coef train_from_scratch offload_folder print_param_status compute_dtype device_map",
+        "of the forward and backward pass": "flash_attn shift_attn use_unsloth use_unsloth_gc enable_liger_kernel "
+        "disable_gradient_checkpointing use_reentrant_gc upcast_layernorm upcast_lmhead_output use_v1_kernels "
+        "block_diag_attn",
+        "cutoff_len again": "model_max_length",
+        "of serving": "infer_backend infer_dtype use_kv_cache vllm_maxlen vllm_gpu_util vllm_enforce_eager "
+        "vllm_max_lora_rank vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size sglang_config "
+        "sglang_lora_backend",
+        "of export": "export_dir export_size export_device export_quantization_bit export_quantization_dataset "
+        "export_quantization_nsamples export_quantization_maxlen export_legacy_format export_hub_model_id",
+        "of quantisation": "quantization_method quantization_bit quantization_type double_quantization "
+        "quantization_device_map",
+        "of KTransformers": "use_kt kt_weight_path kt_expert_checkpoint_path kt_use_lora_experts kt_lora_expert_num "
+        "kt_lora_expert_intermediate_size",
+    }.items()
+    for name in names.split()
+}
+"""Fields of ModelArguments that the tokenised rows do not depend on, with the reason. All others are compared."""
+
+
+def row_settings(
+    model_args: Any, data_args: Any, training_args: Any, stage: str, tokenizer: Any, processor: Any
+) -> dict[str, Any]:
     """Return everything that the tokenised rows of a run depend on, for comparison beside `tokenized_path`."""
     from llamafactory.data.parser import get_dataset_list
 
@@ -293,19 +419,20 @@ def row_settings(model_args: Any, data_args: Any, training_args: Any, stage: str
         else:
             data[name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
 
-    keys = (
-        *("template", "cutoff_len", "train_on_prompt", "mask_history", "packing", "neat_packing", "default_system"),
-        *("tool_format", "max_samples", "val_size", "mix_strategy", "interleave_probs", "dataset", "eval_dataset"),
-        *("overlong", "malformed", "min_response_tokens", "max_response_tokens"),
-    )
     # Half a second, so only where it is compared.
     vocabulary = json.dumps(sorted(tokenizer.get_vocab().items())) if data_args.tokenized_path else ""
+    found = {
+        item.name: getattr(arguments, item.name)
+        for arguments, ignored in ((data_args, SAME_ROWS_DATA), (model_args, SAME_ROWS_MODEL))
+        for item in dataclasses.fields(arguments)
+        if item.name not in ignored and (data_args.packing or item.name not in PACKS)
+    }
+    found["question_prefix"] = read_prefix(data_args.question_prefix)  # the text: a file may be edited
+    found["marker_tokens"] = bool(model_args.marker_tokens)
+    images = getattr(processor, "image_processor", None)
     return {
-        **{key: getattr(data_args, key) for key in keys},
-        "question_prefix": read_prefix(data_args.question_prefix),  # the text: a file may be edited
-        "marker_tokens": bool(model_args.marker_tokens),
-        "image_max_pixels": model_args.image_max_pixels,
-        "image_min_pixels": model_args.image_min_pixels,
+        **json.loads(json.dumps(found, default=str)),
+        "image_processor": json.loads(images.to_json_string()) if images is not None else None,
         "stage": stage,
         "seed": training_args.seed,
         "predict_with_generate": training_args.predict_with_generate,

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 
-def unknown_keys(recipe: Mapping[str, Any]) -> list[str]:
-    """Return a line for each key that LLaMA-Factory would stop a run for, with the nearest key that there is.
+def unknown_keys(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return each key that LLaMA-Factory would stop a run for, with a line that names the nearest key that there is.
 
     Nothing where LLaMA-Factory is not installed, or ALLOW_EXTRA_ARGS is set (hparams/parser.py:106-107).
     """
     known = known_keys()
     if not known or os.environ.get("ALLOW_EXTRA_ARGS", "").lower() in ("1", "true", "y"):
-        return []
+        return {}
 
-    found = []
+    found = {}
     for key in recipe:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else "Remove it."
-            found.append(f"{key}: no such key; LLaMA-Factory stops at keys that it does not know. {hint}")
+            found[key] = f"{key}: no such key; LLaMA-Factory stops at keys that it does not know. {hint}"
 
     return found
 
@@ -41,9 +41,14 @@ def known_keys() -> frozenset[str]:
         *sorted((folders["llamafactory"] / "hparams").glob("*.py")),
         folders["transformers"] / "training_args.py",
         folders["transformers"] / "training_args_seq2seq.py",
-        Path(__file__).parents[1] / "hooks" / "arguments.py",
     ]
-    return frozenset(name for file in files for name in _fields(file))
+    return our_keys() | {name for file in files for name in _fields(file)}
+
+
+@functools.cache
+def our_keys() -> frozenset[str]:
+    """Return the keys that the plugin adds."""
+    return frozenset(_fields(Path(__file__).parents[1] / "hooks" / "arguments.py"))
 
 
 def _fields(file: Path) -> list[str]:

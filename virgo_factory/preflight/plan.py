@@ -257,7 +257,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
         ValueError: what is certain to stop the run, all of it at once: unknown keys, a global batch that does not
             divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
     """
-    problems = unknown_keys(recipe)
+    problems = list(unknown_keys(recipe).values())
     zero, per_device, accumulation = None, 8, 1
     try:
         if recipe.get("deepspeed"):

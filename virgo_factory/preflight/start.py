@@ -9,6 +9,8 @@ from virgo_factory.preflight.memory import Shape
 from virgo_factory.preflight.plan import Machine, Rows, make_plan
 
 
+SLOT_USE = "slot use: "
+"""How the line of the batch order begins."""
 SKIP_VARIABLE = "VIRGO_FACTORY_SKIP_PREFLIGHT"
 
 
@@ -28,14 +30,20 @@ def look_ahead(
     plan = make_plan(recipe, rows, machine, cutoff_len, shape, "")
     lengths = plan.tokens
     used = {order.name: order.slot_use for order in plan.orders}
-    others = ", ".join(f"{name} {used[name]:.2f}" for name in ("shuffle", "balanced", "grouped") if name != plan.order)
+    others = ", ".join(
+        f"{name} {used[name]:.2f}"
+        for name in ("shuffle", "balanced", "grouped")
+        if name in used and name != plan.order
+    )
     lines = [
         f"rows: {plan.trained_rows:,}, {lengths['mean']:,.0f} tokens on average, {lengths['longest']:,} the longest",
         f"steps: {plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_epoch:,}, "
         f"{plan.global_batch:,} rows a step = {machine.gpus} ranks x {plan.per_device} x {plan.accumulation}",
     ]
     if plan.order in used:
-        lines.append(f"slot use: {used[plan.order]:.2f} with batch_order: {plan.order} ({others})")
+        lines.append(
+            f"{SLOT_USE}{used[plan.order]:.2f} with batch_order: {plan.order}{f' ({others})' if others else ''}"
+        )
 
     warnings = list(plan.warnings)
     if plan.memory is not None and on_gpu:

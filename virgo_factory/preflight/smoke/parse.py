@@ -26,8 +26,7 @@ def parse(smoke: Smoke) -> Found:
     problems = _stage_problems(keys)
     unknown = unknown_keys(keys)
     if unknown:
-        names = sorted(line.split(":")[0] for line in unknown)
-        problems += [f"Some keys are not used by the HfArgumentParser: {names}", *unknown]
+        problems += [f"Some keys are not used by the HfArgumentParser: {sorted(unknown)}", *unknown.values()]
 
     notes: list[str] = []
     zero = None

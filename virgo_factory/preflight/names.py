@@ -1,0 +1,158 @@
+"""Names in a recipe that there are not, told with the nearest ones before LLaMA-Factory's ten seconds of imports.
+
+Only what is certain to end the run, and only where the run is one of ours or the name is nearly one of ours: all else is
+LLaMA-Factory's to tell.
+"""
+
+import difflib
+import json
+import os
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.preflight.keys import our_keys, unknown_keys
+
+
+COMMANDS = ("train", "api", "chat", "export", "webchat")
+"""Of llamafactory-cli, those that take a recipe."""
+
+NEAR = 0.75
+"""How alike two names are (difflib) of which one is taken for a slip of the pen."""
+
+
+def check_command_line(argv: Sequence[str]) -> None:
+    """End this process, with one message, where it is LLaMA-Factory's and its recipe names what there is not.
+
+    Args:
+        argv: of the process.
+
+    Raises:
+        SystemExit: with the message (on rank 0) as its code.
+    """
+    found = recipe_of(argv)
+    if found is None or any(os.environ.get(name, "0").lower() in ("1", "true", "y") for name in ("USE_MCA", "USE_V1")):
+        return
+
+    path, recipe = found
+    if problems := misspelt(recipe):
+        is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        sys.exit(f"virgo-factory: {path}{lines}" if is_first else 1)
+
+
+def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
+    """Return path and keys of the recipe that a process of LLaMA-Factory was called with; None for everything else."""
+    program = Path(argv[0]) if argv else Path()
+    if program.name in ("llamafactory-cli", "lmf", "llamafactory-cli.exe", "lmf.exe", "cli.py"):
+        if (
+            len(argv) < 2
+            or argv[1] not in COMMANDS
+            or (program.name == "cli.py" and program.parent.name != "llamafactory")
+        ):
+            return None
+
+        arguments = argv[2:]
+    elif program.name == "launcher.py" and program.parent.name == "llamafactory":  # a rank under torchrun
+        arguments = argv[1:]
+    else:
+        return None
+
+    if not arguments or Path(arguments[0]).suffix not in (".yaml", ".yml", ".json"):
+        return None
+
+    import yaml
+
+    recipe = yaml.safe_load(Path(arguments[0]).read_text(encoding="utf-8"))  # JSON is YAML
+    if not isinstance(recipe, dict):
+        return None
+
+    for argument in arguments[1:]:
+        key, is_value, value = argument.partition("=")
+        if is_value and key.isidentifier():
+            recipe[key] = yaml.safe_load(value)
+
+    if program.name != "launcher.py" and argv[1] != "train":  # only a training looks datasets up
+        recipe = {key: value for key, value in recipe.items() if key not in ("dataset", "eval_dataset")}
+
+    return arguments[0], recipe
+
+
+def misspelt(recipe: Mapping[str, Any]) -> list[str]:
+    """Return a line for each key, template and dataset that a recipe names and there is not, with the nearest one."""
+    entries, places = _entries(recipe)
+    ours = uses_plugin(recipe, entries)
+    problems = []
+    for key, line in unknown_keys(recipe).items():
+        if ours or difflib.get_close_matches(str(key), our_keys(), cutoff=NEAR):
+            problems.append(line)
+
+    template = recipe.get("template")
+    if isinstance(template, str) and template not in TEMPLATES and (near := _near(template, TEMPLATES)):
+        problems.append(f"template: {template}: no such template. Did you mean {near}?")
+
+    if entries is not None and not recipe.get("tokenized_path"):
+        own = [name for name, entry in entries.items() if _is_ours(entry)]
+        for name in _names(recipe):
+            if name not in entries and (ours or _near(name, own)):
+                near = _near(name, entries, 0.6)
+                hint = f"Did you mean {near}?" if near else f"There are: {', '.join(sorted(entries))}."
+                problems.append(f"dataset: {name}: not in {places}. {hint}")
+
+    return problems
+
+
+TEMPLATES = ("virgo", "virgo_qwen3_vl")
+"""Ours. Those of LLaMA-Factory are none of them near (tests/preflight/test_names.py)."""
+
+
+def uses_plugin(recipe: Mapping[str, Any], entries: Mapping[str, Any] | None = None) -> bool:
+    """Whether a run is one of ours: by its template, a key, or the formatting of a dataset."""
+    if recipe.get("template") in TEMPLATES or any(recipe.get(key) is not None for key in our_keys()):
+        return True
+
+    entries = _entries(recipe)[0] if entries is None else entries
+    return any(_is_ours((entries or {}).get(name)) for name in _names(recipe))
+
+
+def _is_ours(entry: Any) -> bool:
+    from virgo_factory.adapters import ADAPTERS
+
+    return isinstance(entry, dict) and entry.get("formatting") in ADAPTERS
+
+
+def _names(recipe: Mapping[str, Any]) -> list[str]:
+    names = []
+    for value in (recipe.get("dataset"), recipe.get("eval_dataset")):
+        listed = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else []
+        names += [name.strip() for name in listed if isinstance(name, str) and "${" not in name]
+
+    return [name for name in names if name]
+
+
+def _entries(recipe: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return the datasets that a run would find, and where; None where that is not in a local file."""
+    from virgo_factory.files import DATASET_INFO
+
+    folder = recipe.get("dataset_dir", "data")
+    if not isinstance(folder, str) or folder == "ONLINE" or folder.startswith("REMOTE:") or "${" in folder:
+        return None, ""
+
+    path = Path(folder, DATASET_INFO.name)
+    try:
+        own = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        own = {}
+    except (OSError, ValueError):
+        return None, ""  # LLaMA-Factory says what is wrong with it
+
+    if not isinstance(own, dict):
+        return None, ""
+
+    packaged = json.loads(DATASET_INFO.read_text(encoding="utf-8"))
+    return packaged | own, f"{path}{'' if own or path.is_file() else ' (no such file)'} nor among those of the package"
+
+
+def _near(name: str, names: Iterable[str] | Collection[str], cutoff: float = NEAR) -> str | None:
+    return next(iter(difflib.get_close_matches(name, list(names), 1, cutoff)), None)
