@@ -24,6 +24,7 @@ from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.datasets.reasoning import template_problem
 from virgo_factory.datasets.split import check_entry
+from virgo_factory.files import check_folder
 from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.hooks.adapter import check_merge, read_adapter, take_markers, target_problems, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
@@ -108,19 +109,6 @@ def _is_yes(value: Any) -> bool:
     return str(value).lower() in ("true", "1", "yes", "y", "t")
 
 
-def output_problem(folder: str) -> str | None:
-    """Make the output folder of a run; return what is wrong where that cannot be done or nothing can be written there."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        return f"output_dir: {folder} cannot be made ({error.strerror}: {error.filename}). Choose another output_dir."
-
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"output_dir: {folder} cannot be written to. Choose another output_dir, or change its rights."
-
-    return None
-
-
 def template_names_problem(template: str | None) -> str | None:
     """Return which template is nearest to one that there is not; None where there is one of that name, or none is named."""
     from llamafactory.data.template import TEMPLATES
@@ -166,8 +154,11 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
         except ValueError as error:
             problems.append(str(error))
 
-    if not problems:
-        problems += filter(None, [output_problem(training_args.output_dir)])
+    if training_args.process_index == 0 and not problems:
+        try:
+            check_folder(Path(training_args.output_dir))
+        except ValueError as error:
+            problems.append(f"output_dir: {error}")
 
     if problems:
         raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
