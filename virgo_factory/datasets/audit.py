@@ -213,7 +213,7 @@ class _Ledger:
         name = self.sources[record.source].name
         place = (name, record.file, record.line, record.number, record.id)
         for found in record.findings:
-            if found.severity == "note":
+            if found.code == "note":  # what a run notes as well
                 if not record.reason:
                     account.notes[found.detail] = account.notes.get(found.detail, 0) + 1
 
