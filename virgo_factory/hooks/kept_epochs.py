@@ -42,16 +42,13 @@ def kept_epochs_problems(epochs: list[int], stage: str, streaming: bool, trainin
     return []
 
 
-def check_kept_epochs(epochs: list[int] | None, per_epoch: int, max_steps: int) -> None:
-    """Raise if `max_steps` ends the run before the last epoch that is to be kept.
-
-    Raises:
-        ValueError: with the steps of an epoch.
-    """
+def tell_kept_epochs(epochs: list[int] | None, per_epoch: int, max_steps: int) -> None:
+    """Say so if `max_steps` ends the run before the last epoch that is to be kept: a few steps are how a recipe is tried."""
     if epochs and max_steps > 0 and max_steps < max(epochs) * per_epoch:
-        raise ValueError(
-            f"keep_model_at_epochs: {epochs}, but max_steps: {max_steps} ends the run in epoch {max_steps / per_epoch:.4g}: "
-            f"an epoch of these rows has {per_epoch} steps. Set max_steps to {max(epochs) * per_epoch}, or leave it out."
+        logger.warning_rank0(
+            f"virgo-factory: keep_model_at_epochs: {epochs}, but max_steps: {max_steps} ends the run in epoch "
+            f"{max_steps / per_epoch:.4g}, an epoch of these rows having {per_epoch} steps: epoch {max(epochs)} will not be "
+            f"kept. Set max_steps to {max(epochs) * per_epoch}, or leave it out."
         )
 
 

@@ -26,7 +26,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
 from virgo_factory.datasets.account import FILE_NAME, DatasetAccount, from_json
-from virgo_factory.hooks.kept_epochs import add_kept_epochs, check_kept_epochs
+from virgo_factory.hooks.kept_epochs import add_kept_epochs, tell_kept_epochs
 
 
 RELIES_ON = {
@@ -228,7 +228,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
     per_epoch = steps_an_epoch(len(dataset), training_args)
     epochs, max_steps = training_args.num_train_epochs, training_args.max_steps
     finetuning_args = getattr(training_args, "virgo_finetuning_args", None)
-    check_kept_epochs(getattr(finetuning_args, "keep_model_at_epochs", None), per_epoch, max_steps)
+    tell_kept_epochs(getattr(finetuning_args, "keep_model_at_epochs", None), per_epoch, max_steps)
     checkpoint = training_args.resume_from_checkpoint
     state = read_state(Path(checkpoint)) if checkpoint else None
     if state is None:
