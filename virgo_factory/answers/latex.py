@@ -246,7 +246,7 @@ _SHORT_FORMS = tuple(
 _KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
 _SIGN = re.compile(r"[^\w\s]")
-_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)|(?<=[^\W\d_]{2})!")
+_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)(?!\s+\d)|(?<=[^\W\d_]{2})!")
 
 
 @lru_cache(maxsize=20_000)
@@ -256,7 +256,7 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").replace("-(", "-").casefold()
     if "'" in text:
         text = _PRIMED.sub("\\1\u2032", text)
     text = _ASCII_SIGNS.sub(" ", text)

@@ -307,7 +307,7 @@ def is_formula(text: str) -> bool:
             text,
         )
         or (
-            re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)
+            re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}|(?=.*[A-Za-z])-?\(?(?:\d+|\d*[A-Za-z]{1,2})(?:\s*[-+/]\s*(?:\d+|\d*[A-Za-z]{1,2}))+\)?", text)
             and re.search(r"[-+/(]", text)
             and not re.search(r"[^\W\d_]{3,}", text)
         )
