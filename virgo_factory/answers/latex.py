@@ -144,7 +144,7 @@ def tidy(text: str) -> str:
     if "\\" in text:
         text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
-    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
+    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and balanced(inside := whole[1] or whole[2] or ""):
         flat = inside
         for _ in range(6):
             flat = _BRACKETED.sub("", flat)
@@ -177,10 +177,11 @@ def _repeated(found: re.Match[str]) -> str:
     return rf"\frac{{{top}}}{{{bottom}}}"
 
 
-def _balanced(text: str) -> bool:
+def balanced(text: str, open_: str = "{", close: str = "}") -> bool:
+    """Return whether every bracket of a text is closed, in any of the kinds given."""
     depth = 0
     for sign in text:
-        depth += (sign == "{") - (sign == "}")
+        depth += (sign in open_) - (sign in close)
         if depth < 0:
             return False
     return depth == 0
