@@ -11,6 +11,7 @@ from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
+from virgo_factory.answers.phrases import BOOLEANS, said_boolean
 from virgo_factory.answers.reading import (
     OPERATOR,
     Based,
@@ -32,9 +33,8 @@ from virgo_factory.answers.trees import GREEK
 from virgo_factory.answers.units import read_unit
 
 
-_BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "y": True, "n": False,
-             "correct": True, "incorrect": False, "right": True, "wrong": False, "是": True, "是的": True, "对": True, "对的": True, "正确": True, "否": False,
-             "不是": False, "不": False, "不对": False, "错": False, "错误": False, "不正确": False, "没有": False, "√": True}  # fmt: skip
+_SAID = BOOLEANS | {"1": True, "0": False, "y": True, "n": False, "right": True, "wrong": False}
+"""Words that answer yes or no where the question is known to ask for that."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 MAX_DEPTH = 4
 
@@ -45,9 +45,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-    if question.kind == "boolean" or (
-        depth == 0 and words(gold) in _BOOLEANS and words(gold) not in ("0", "1", "y", "n")
-    ):
+    if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
         return _boolean(gold, answer, config)
     if question.kind == "text":
         return _text(gold, answer, config)
@@ -60,7 +58,7 @@ def kind_of(gold: str, question: Question) -> str:
     """Return the kind of an open question, from what is stated and from its gold answer."""
     if question.kind:
         return question.kind
-    if words(gold) in _BOOLEANS and not words(gold).isdigit():
+    if words(gold) in BOOLEANS:
         return "boolean"
     what = read(gold).what
     if isinstance(what, Number):
@@ -100,18 +98,12 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 
 def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
-    wanted, plain = _BOOLEANS.get(words(gold)), words(answer)
-    got = _BOOLEANS.get(plain)
-    if got is None and (first := plain.split()[:1]) and first[0] in ("yes", "no", "true", "false"):
-        got = _BOOLEANS[first[0]]
-    if wanted is None:
-        return _text(gold, answer, config)
-    if plain.isdigit() and not words(gold).isdigit():  # a count or a sum; 1 means yes only where the gold says it so
-        return _verdict(False, "text", "boolean")
-    if got is None:
-        found = {_BOOLEANS[word] for word in re.findall(r"\b(?:yes|no|true|false)\b", plain)}
-        got = found.pop() if len(found) == 1 else None
-    return _verdict(got is not None and got == wanted, "text", "boolean")
+    wanted, told = _SAID.get(words(gold)), said_boolean(tidy(answer))
+    if told is None and words(gold) not in BOOLEANS:
+        told = _SAID.get(words(answer))
+    if wanted is None or told is None:
+        return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
+    return Verdict(*((CORRECT, "same_text") if told == wanted else (WRONG, "other_value")), "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:

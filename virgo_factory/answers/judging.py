@@ -8,10 +8,10 @@ from virgo_factory.answers.choice import answered_options, gold_options, letter_
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
-from virgo_factory.answers.latex import characters, compact, tidy, words
+from virgo_factory.answers.latex import characters, compact, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
-from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses, said_boolean
+from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses
 from virgo_factory.answers.response import answer_tag, boxes
 
 
@@ -82,12 +82,6 @@ def _one(text: str, gold: str, question: Question, options: tuple[str, ...], con
                 return Verdict(UNVERIFIABLE, "gold_unclear", "choice")
         elif (verdict := _lettered(text, gold, question, config)) is not None:
             return verdict
-    if question.kind in (None, "boolean") and (wanted := BOOLEANS.get(words(gold))) is not None:
-        told = said_boolean(tidy(text))
-        if told is not None:
-            return Verdict(*((CORRECT, "same_text") if told == wanted else (WRONG, "other_value")), "boolean")
-        if len(tidy(text).split()) > 1:
-            return Verdict(WRONG, "other_text", "boolean")
     return same(gold, text, question, config)
 
 

@@ -144,7 +144,7 @@ def tidy(text: str) -> str:
     if "\\" in text:
         text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
-    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and _balanced(inside := whole[1] or whole[2] or ""):
+    if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and balanced(inside := whole[1] or whole[2] or ""):
         flat = inside
         for _ in range(6):
             flat = _BRACKETED.sub("", flat)
@@ -177,10 +177,11 @@ def _repeated(found: re.Match[str]) -> str:
     return rf"\frac{{{top}}}{{{bottom}}}"
 
 
-def _balanced(text: str) -> bool:
+def balanced(text: str, open_: str = "{", close: str = "}") -> bool:
+    """Return whether every bracket of a text is closed, in any of the kinds given."""
     depth = 0
     for sign in text:
-        depth += (sign == "{") - (sign == "}")
+        depth += (sign in open_) - (sign in close)
         if depth < 0:
             return False
     return depth == 0
@@ -246,7 +247,7 @@ _SHORT_FORMS = tuple(
 _KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
 _SIGN = re.compile(r"[^\w\s]")
-_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)|(?<=[^\W\d_]{2})!")
+_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)(?!\s+\d)|(?<=[^\W\d_]{2})!")
 
 
 @lru_cache(maxsize=20_000)
@@ -256,7 +257,7 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").casefold()
+    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").replace("-(", "-").casefold()
     if "'" in text:
         text = _PRIMED.sub("\\1\u2032", text)
     text = _ASCII_SIGNS.sub(" ", text)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import mpmath
 
 from virgo_factory.answers.dates import Moment, read_moment
-from virgo_factory.answers.latex import compact, tidy, words
+from virgo_factory.answers.latex import balanced, compact, tidy, words
 from virgo_factory.answers.numbers import MP, RANGE, Number, read_number, told
 from virgo_factory.answers.sequences import Intervals, Sequence, read_bound, read_chain, read_intervals, read_sequence
 from virgo_factory.answers.trees import FUNCTIONS, GREEK
@@ -106,19 +106,8 @@ OPERATOR = re.compile(
 )  # fmt: skip
 """Operators and known functions, without which letters are no factors."""
 _NOTHING = frozenset(
-    (
-        "no solution",
-        "no solutions",
-        "no real solution",
-        "no real solutions",
-        "none",
-        "empty set",
-        "emptyset",
-        "",
-        "无解",
-        "空集",
-        "没有",
-        "no such",
+    ",no solution,no solutions,no real solution,no real solutions,none,empty set,emptyset,无解,空集,没有,no such".split(
+        ","
     )
 )
 _ONE_NUMERAL = re.compile(
@@ -307,7 +296,10 @@ def is_formula(text: str) -> bool:
             text,
         )
         or (
-            re.fullmatch(r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}", text)
+            re.fullmatch(
+                r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}|(?=.*[A-Za-z])-?\(?(?:\d+|\d*[A-Za-z]{1,2})(?:\s*[-+/]\s*(?:\d+|\d*[A-Za-z]{1,2}))+\)?",
+                text,
+            )
             and re.search(r"[-+/(]", text)
             and not re.search(r"[^\W\d_]{3,}", text)
         )
@@ -367,6 +359,7 @@ _NO_GOLD = re.compile(
     r"|略|见(?:图|解析|详解|上图|下图|答案)|如图(?:所示)?|答案?(?:不唯一|略|见解析)|无答案|暂无(?:答案)?|未知|开放题|证明(?:略|见解析)?|言之有理即可",
     re.IGNORECASE | re.DOTALL,
 )
+_HOLES = re.compile(r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)")
 
 
 def gold_problem(gold: str) -> str | None:
@@ -381,19 +374,7 @@ def gold_problem(gold: str) -> str | None:
     if _NO_GOLD.fullmatch(text.strip("()[]{}.$ \t\n")) or _NO_GOLD.fullmatch(text):
         return "a placeholder"
     if "\\" in text or "{" in text or "$" in text:
-        plain = text.replace("\\{", "").replace("\\}", "")
-        depth = 0
-        for sign in plain:
-            depth += (sign == "{") - (sign == "}")
-            if depth < 0:
-                break
-        environments = len(re.findall(r"\\begin\{", text)), len(re.findall(r"\\end\{", text))
-        if (
-            depth
-            or environments[0] != environments[1]
-            or re.search(
-                r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)", text
-            )
-        ):
+        whole = balanced(text.replace("\\{", "").replace("\\}", "")) and text.count("\\begin{") == text.count("\\end{")
+        if not whole or _HOLES.search(text):
             return "broken LaTeX"
     return None

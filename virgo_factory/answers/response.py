@@ -20,7 +20,7 @@ _BEGIN_OF_THOUGHT = re.compile(
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
 _TAG = re.compile(r"<(/?)(answer|output|final_answer)>", re.IGNORECASE)
 _START = re.compile(
-    r"(?:[\s\ufeff\u200b]|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
+    r"(?:[\s\ufeff\u200b]+|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
     r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant)+"
 )
 """What a tokenizer or a chat template puts in front of a response."""

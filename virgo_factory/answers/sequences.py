@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from virgo_factory.answers.latex import tidy
+from virgo_factory.answers.latex import balanced, tidy
 from virgo_factory.answers.numbers import read_number
 
 
@@ -321,9 +321,4 @@ def _is_thousands(text: str, at: int) -> bool:
 
 
 def _balanced(text: str) -> bool:
-    depth = 0
-    for sign in text.replace("\\{", "(").replace("\\}", ")"):
-        depth += (sign in _OPEN) - (sign in _CLOSE)
-        if depth < 0:
-            return False
-    return depth == 0
+    return balanced(text.replace("\\{", "(").replace("\\}", ")"), _OPEN, _CLOSE)

@@ -23,6 +23,7 @@ GREEK = frozenset(
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
 _ACCENTS = frozenset(("dot", "ddot", "hat", "tilde"))
 _OTHERS = frozenset(("frac", "sqrt", "binom", "prime", "overline", "lfloor", "lceil", "rfloor", "rceil"))
+_CLOSED = FUNCTIONS | {"frac", "sqrt", "pi", "binom", "lfloor", "lceil"}
 _SIGN_COMMANDS = {"cdot": "*", "times": "*", "ast": "*", "div": "/"}
 CONSTANTS = frozenset(("e", "i", "pi"))
 _WORDS = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]{4,}|and|for|gcd|if|is|lcm|max|min|mod|or|the|when|with)(?![A-Za-z])")
@@ -209,14 +210,7 @@ class _Reader:
         if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
             return True
         if self.closed:
-            return self.kind == "command" and self.token in FUNCTIONS | {
-                "frac",
-                "sqrt",
-                "pi",
-                "binom",
-                "lfloor",
-                "lceil",
-            }
+            return self.kind == "command" and self.token in _CLOSED
         return self.kind in ("number", "command", "letter") and self.token not in ("prime", "rfloor", "rceil")
 
     def power(self) -> tuple:

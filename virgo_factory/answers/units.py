@@ -53,18 +53,7 @@ _PREFIXED = {
     "B": _base("data", 8), "b": _base("data"), "pc": _base("length", "3.0856775814913673e16"),
 }  # fmt: skip
 _PREFIXES = {"p": -12, "n": -9, "µ": -6, "u": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9, "T": 12}
-_PREFIX_WORDS = {
-    "pico": -12,
-    "nano": -9,
-    "micro": -6,
-    "milli": -3,
-    "centi": -2,
-    "deci": -1,
-    "kilo": 3,
-    "mega": 6,
-    "giga": 9,
-    "tera": 12,
-}
+_PREFIX_WORDS = dict(zip("pico nano micro milli centi deci kilo mega giga tera".split(), (-12, -9, -6, -3, -2, -1, 3, 6, 9, 12), strict=True))  # fmt: skip
 _NAMED = {
     "m": "meter metre", "g": "gram gramme", "s": "second sec", "A": "ampere amp", "K": "kelvin", "mol": "mole", "Hz": "hertz", "N": "newton", "J": "joule",
     "Pa": "pascal", "W": "watt", "V": "volt", "C": "coulomb", "F": "farad", "Ω": "ohm", "T": "tesla", "Wb": "weber", "H": "henry", "L": "liter litre",
@@ -94,7 +83,7 @@ _FURTHER: tuple[tuple[Unit | str, dict[str, str | int]], ...] = (
     (_PREFIXED["V"], {"伏 伏特": 1, "千伏": 1000, "毫伏": "0.001"}), (_PREFIXED["A"], {"安 安培": 1, "毫安": "0.001"}), (_PREFIXED["Ω"], {"欧 欧姆": 1, "千欧": 1000}),
     (_PREFIXED["Hz"], {"赫 赫兹": 1, "千赫": 1000}), (_PREFIXED["mol"], {"摩尔 摩": 1}), (_PREFIXED["eV"], {"电子伏": 1}),
 )  # fmt: skip
-_TEMPERATURES = {"°C": ("1", "273.15"), "°F": ("5/9", "45967/180")}
+_TEMPERATURES = {"°C ℃ celsius 摄氏度": ("1", "273.15"), "°F ℉ fahrenheit 华氏度": ("5/9", "45967/180")}
 
 
 def _table() -> dict[str, list[Unit]]:
@@ -105,26 +94,7 @@ def _table() -> dict[str, list[Unit]]:
         names |= {prefix + name: power for prefix, power in _PREFIX_WORDS.items() for name in _NAMED[symbol].split()}
         for name, power in names.items():
             found.setdefault(name, []).append(Unit(unit.dimensions, unit.factor * Fraction(10) ** power))
-    for name in (
-        "pt",
-        "min",
-        "cd",
-        "ha",
-        "ft",
-        "are",
-        "Pm",
-        "mb",
-        "pb",
-        "cb",
-        "db",
-        "cB",
-        "dB",
-        "mB",
-        "nB",
-        "pB",
-        "TH",
-        "PH",
-    ):
+    for name in "pt min cd ha ft are Pm mb pb cb db cB dB mB nB pB TH PH".split():  # other units, or none
         found.pop(name, None)
     for kind, units in _FURTHER:
         base = kind if isinstance(kind, Unit) else _base(kind)
@@ -133,10 +103,8 @@ def _table() -> dict[str, list[Unit]]:
                 unit = Unit(base.dimensions, base.factor * Fraction(factor))
                 if unit not in found.setdefault(name, []):
                     found[name].append(unit)
-    for symbol, (factor, zero) in _TEMPERATURES.items():
-        unit = Unit(_SI["k"].dimensions, Fraction(factor), Fraction(zero))
-        for name in {"°C": ("°C", "℃", "celsius", "摄氏度"), "°F": ("°F", "℉", "fahrenheit", "华氏度")}[symbol]:
-            found[name] = [unit]
+    for names, (factor, zero) in _TEMPERATURES.items():
+        found |= dict.fromkeys(names.split(), [Unit(_SI["k"].dimensions, Fraction(factor), Fraction(zero))])
     return found
 
 
@@ -144,6 +112,8 @@ _UNITS = _table()
 _FOLDED: dict[str, list[str]] = {}
 for _name in _UNITS:
     _FOLDED.setdefault(_name.casefold(), []).append(_name)
+_SHORT = frozenset("in ft yd mi oz lb km cm mm kg hr dm".split())
+"""Symbols that are also read in capitals, with a full stop or in the plural."""
 _WORD = r"[A-Za-zµΩÅ]+\.?|°\s*[CF](?![A-Za-z])|[°$€£¥¢₹%′″℃℉]|US\$"
 _TOKEN = re.compile(
     rf"\s*(?:(?P<per>/|per(?![a-z])|每)|(?P<times>[*·⋅-](?=\s*[A-Za-z])|\\cdot(?![A-Za-z]))|(?P<name>{_WORD}|[\u4e00-\u9fff]+)"
@@ -161,17 +131,10 @@ def named(name: str) -> tuple[Unit, ...]:
     ([False, True], ())
     """
     name = re.sub(r"\s+", "", name)
-    for form in (
-        name,
-        name.rstrip("."),
-        name.rstrip(".").lower(),
-        *(name.rstrip(".").lower().removesuffix(end) for end in ("s", "es")),
-    ):
-        if form in _UNITS and (
-            form == name
-            or len(form) > 2
-            or form in ("in", "ft", "yd", "mi", "oz", "lb", "km", "cm", "mm", "kg", "hr", "dm")
-        ):
+    plain = name.rstrip(".")
+    lower = plain.lower()
+    for form in (name, plain, lower, lower.removesuffix("s"), lower.removesuffix("es")):
+        if form in _UNITS and (form == name or len(form) > 2 or form in _SHORT):
             return tuple(_UNITS[form])
     folded = _FOLDED.get(name.casefold(), ())
     return tuple(_UNITS[folded[0]]) if len(folded) == 1 and len(name) > 1 else ()
@@ -241,11 +204,5 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
 
 def _chinese(name: str) -> int:
     """How many signs at the beginning are a unit or a power word: the longest."""
-    return next(
-        (
-            length
-            for length in range(min(4, len(name)), 0, -1)
-            if name[:length] in _UNITS or name[:length] in _POWER_WORDS
-        ),
-        0,
-    )
+    known = (length for length in range(1, 5) if name[:length] in _UNITS or name[:length] in _POWER_WORDS)
+    return max(known, default=0) if name else 0
