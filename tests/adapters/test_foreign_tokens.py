@@ -37,7 +37,9 @@ def test_a_response_with_a_token_of_another_model_is_dropped(token, place):
     assert (found.reason, found.detail) == ("a control token of another model in the response", token)
 
 
-@pytest.mark.parametrize("token", ["<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>", "[SEP]\n"])
+@pytest.mark.parametrize(
+    "token", ["<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>", "[SEP]\n"]
+)
 def test_what_is_a_token_only_where_it_ends_a_text(token):
     (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt is A.{token}"), "long_thought").parts
     assert found.reason == "a control token of another model in the response" and found.detail in token

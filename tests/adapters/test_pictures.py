@@ -166,7 +166,11 @@ REFUSED = [
     ({"input": [OBJECT]}, "a picture in an unknown column", '"columns": {"images": "input"}'),
     ({"source": URI}, "a picture in an unknown column", '"columns": {"images": "source"}'),
     ({"caption": BASE64}, "a picture in an unknown column", '"columns": {"images": "caption"}'),
-    ({"left_view": "a.png", "right_view": "b.png"}, "a picture in an unknown column", '"columns": {"images": "left_view, right_view"}'),
+    (
+        {"left_view": "a.png", "right_view": "b.png"},
+        "a picture in an unknown column",
+        '"columns": {"images": "left_view, right_view"}',
+    ),
     ({"blob": BASE64}, "a picture in an unknown column", '"columns": {"images": "blob"}'),
     ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
     ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
@@ -228,7 +232,11 @@ MAPPED = [
     ({"img": "a.png", "figure": "b.png"}, "figure", ("b.png",)),
     ({"a.b": "a.png"}, "a.b", ("a.png",)),
     ({"asset": ""}, "asset", ()),
-    ({"left_view": "a.png", "right_view": "b.png", "question": "<image><image>?"}, "left_view, right_view", ("a.png", "b.png")),
+    (
+        {"left_view": "a.png", "right_view": "b.png", "question": "<image><image>?"},
+        "left_view, right_view",
+        ("a.png", "b.png"),
+    ),
     ({"page": OBJECT}, "page", (OBJECT,)),
 ]
 

@@ -131,7 +131,17 @@ _BROKEN = (
 )  # fmt: skip
 ENDS: dict[str, str] = dict.fromkeys(_ENDED, "") | dict.fromkeys(_LIMIT, CUT) | dict.fromkeys(_BROKEN, BROKEN_OFF)
 """Why a generation ended, in the words of the usual servers -> reason to drop it, "" for none."""
-_STATUS = (*_LIMIT, "content_filter", "abort", "aborted", "cancelled", "canceled", "timeout", "timed_out", "interrupted")
+_STATUS = (
+    *_LIMIT,
+    "content_filter",
+    "abort",
+    "aborted",
+    "cancelled",
+    "canceled",
+    "timeout",
+    "timed_out",
+    "interrupted",
+)
 """Words of ENDS that say so in a column `status` as well."""
 
 LEARN = frozenset({
@@ -352,7 +362,12 @@ def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_end(name: str) -> bool:
-    return name in IS_CUT or name in IS_WHOLE or name == "status" or bool(_AT_LIMIT.fullmatch(name) or FINISH.fullmatch(name))
+    return (
+        name in IS_CUT
+        or name in IS_WHOLE
+        or name == "status"
+        or bool(_AT_LIMIT.fullmatch(name) or FINISH.fullmatch(name))
+    )
 
 
 def check_end(row: Mapping[str, Any], position: int) -> None:

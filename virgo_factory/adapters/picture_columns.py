@@ -448,7 +448,11 @@ def _is_text_column(name: str) -> bool:
 
 def _unknown(found: list[tuple[str, Any]]) -> RejectedRow:
     names = ", ".join(name for name, _ in found)
-    them = ("it is the question's picture", "it is") if len(found) == 1 else ("they are the question's pictures", "they are")
+    them = (
+        ("it is the question's picture", "it is")
+        if len(found) == 1
+        else ("they are the question's pictures", "they are")
+    )
     return RejectedRow(
         "a picture in an unknown column",
         f"{names} {'holds' if len(found) == 1 else 'hold'} {shown(found[0][1])}. If {them[0]}: {MAP_LINE.format(names)}; "
