@@ -164,6 +164,7 @@ REFUSED = [
     ({"blob": PNG}, "a picture in an unknown column", "blob holds bytes"),
     ({"page": OBJECT}, "a picture in an unknown column", '"columns": {"images": "page"}'),
     ({"input": [OBJECT]}, "a picture in an unknown column", '"columns": {"images": "input"}'),
+    ({"input": {"bytes": None, "path": "a.png"}}, "a picture in an unknown column", "input holds 'a.png'"),
     ({"source": URI}, "a picture in an unknown column", '"columns": {"images": "source"}'),
     ({"caption": BASE64}, "a picture in an unknown column", '"columns": {"images": "caption"}'),
     (

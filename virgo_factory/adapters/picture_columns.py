@@ -416,7 +416,8 @@ def _is_embedded(value: Any) -> bool:
         return value.startswith("data:image/") or (_may_be_base64(value) and _base64_kind(value) is not None)
 
     if isinstance(value, Mapping):
-        return isinstance(value.get("bytes"), bytes) and holds_picture(value["bytes"])
+        is_feature = {"bytes", "path"} == set(value)  # of `datasets`
+        return (is_feature or isinstance(value.get("bytes"), bytes)) and holds_picture(value)
 
     if isinstance(value, list | tuple):
         return len(value) > 0 and not isinstance(value[0], list) and _is_embedded(value[0])
