@@ -167,7 +167,8 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
     'Put the final answer in \\boxed{}. What is 1 + 1?'
     """
     left = text
-    for pattern in (*_FIXED, None, _SWITCH):
+    may_name_tags = any(mark in text for mark in "<[#◁")  # most prompts have none
+    for pattern in (*_FIXED, None, _SWITCH) if may_name_tags else (_SWITCH,):
         if pattern is None:
             cuts = _requests(left, bool(_THINKS.search(text)))
         else:
