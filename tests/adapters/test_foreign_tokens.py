@@ -16,7 +16,7 @@ TOKENS = (
 ORDINARY = (
     "a < b, c > d", "|x| < |y| > 0", "<x|y|z>", "<|psi>", "f <| x |> g", "<|x|>", "the HTML <s>old</s> new", "<s>a</s> and <s>b</s>",
     "`</s>` ends it", '"<|eot_id|>" is a token', "“<eos>”", "[1, 2]", "[INSTALL]", "<b>bold</b>", "a[0] <|| b", "x = [INSTANCE]",
-    "<end>", "A<B|C>D", "$\\langle a | b \\rangle$", "vector<int>", "</body>", "a << 2 >> b",
+    "<end>", "tokens[PAD]", "`<pad>`", "A<B|C>D", "$\\langle a | b \\rangle$", "vector<int>", "</body>", "a << 2 >> b",
 )  # fmt: skip
 
 
@@ -35,6 +35,16 @@ def test_a_response_with_a_token_of_another_model_is_dropped(token, place):
     }
     (found,) = read_row(row(texts[place]), "long_thought").parts
     assert (found.reason, found.detail) == ("a control token of another model in the response", token)
+
+
+@pytest.mark.parametrize(
+    "token", ["<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>", "[SEP]\n"]
+)
+def test_what_is_a_token_only_where_it_ends_a_text(token):
+    (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt is A.{token}"), "long_thought").parts
+    assert found.reason == "a control token of another model in the response" and found.detail in token
+    (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt {token} is A."), "long_thought").parts
+    assert token in found.response.solution
 
 
 @pytest.mark.parametrize("text", ORDINARY)

@@ -232,6 +232,11 @@ OPENINGS = {
     "reasoning": ("<reasoning>", "</reasoning>"),
     "think_brackets": ("[THINK]", "[/THINK]"),
     "think_triangles": ("◁think▷", "◁/think▷"),
+    "reason": ("<reason>", "</reason>"),
+    "cot": ("<cot>", "</cot>"),
+    "scratchpad": ("<scratchpad>", "</scratchpad>"),
+    "inner_monologue": ("<inner_monologue>", "</inner_monologue>"),
+    "analysis": ("<analysis>", "</analysis>"),
     "seed_think": ("<seed:think>", "</seed:think>"),
     "cohere_thinking": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "gemma_channel": ("<|channel>thought", "<channel|>"),
@@ -283,8 +288,31 @@ def test_an_output_in_the_solution_is_its_own_text():
     assert the_part({"question": "q", "response": whole})[1].response == LONG
 
 
+@pytest.mark.parametrize("tag", ["solution", "response", "Response", "final_answer", "conclusion"])
+def test_tags_around_the_whole_of_a_solution_are_of_its_form(tag):
+    for front in (f"<think>\n{THOUGHT}\n</think>", f"{THOUGHT}</think>", f"<cot>{THOUGHT}</cot>"):
+        assert the_part({"question": ASKED, "response": f"{front}\n<{tag}>\n{SOLUTION}\n</{tag}>"})[1].response == LONG
+
+    assert (
+        the_part({"question": ASKED, "thinking": THOUGHT, "response": f"<{tag}>{SOLUTION}</{tag}>"})[1].response
+        == LONG
+    )
+    for own in (f"Write <{tag}>7</{tag}>.", f"<{tag}>7</{tag}> and <{tag}>8</{tag}>"):
+        found = the_part({"question": ASKED, "response": f"<think>{THOUGHT}</think>{own}"})[1]
+        assert found.response == LongThought(THOUGHT, own)
+
+
+@pytest.mark.parametrize("heading", ["## Answer", "# Solution", "**Response:**", "### Final Answer", "**Answer**:"])
+def test_headings_of_a_solution(heading):
+    text = f"## Reasoning\n\n{THOUGHT}\n\n{heading}\n{SOLUTION}"
+    assert the_part({"question": ASKED, "response": text})[1].response == LONG
+    twice = f"## Reasoning\n\n{THOUGHT}\n\n## Answer\n7\n\n## Answer\n{SOLUTION}"
+    assert the_part({"question": ASKED, "response": twice})[1].reason == "a tag occurs more than once"
+
+
 FIELDS = [
-    {"reasoning_content": THOUGHT}, {"reasoning": THOUGHT}, {"thinking": THOUGHT}, {"thought": THOUGHT}, {"thoughts": THOUGHT},
+    {"reasoningContent": THOUGHT}, {"cot": THOUGHT}, {"chain_of_thought": THOUGHT}, {"think": THOUGHT},
+    {"model_reasoning": THOUGHT, "think": True}, {"reasoning_content": THOUGHT}, {"reasoning": THOUGHT}, {"thinking": THOUGHT}, {"thought": THOUGHT}, {"thoughts": THOUGHT},
     {"reasoning_text": THOUGHT}, {"thinking_content": THOUGHT}, {"reasoning": {"content": THOUGHT}},
     {"reasoning_details": [{"type": "reasoning.text", "text": THOUGHT}]}, {"reasoning_content": None, "reasoning": THOUGHT},
     {"reasoning_content": "", "thinking_blocks": [{"type": "thinking", "thinking": THOUGHT, "signature": "x"}]},

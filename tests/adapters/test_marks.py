@@ -99,7 +99,7 @@ WRONG_MARKS = [
     {"correctness_math_verify": False, "correctness_llama": False}, {"correct": True, "score": 0.0},
     {"verdict": {"correct": False}}, {"result": "wrong"}, {"status": "Failed"}, {"outcome": "incorrect"}, {"final_reward": 0},
     {"rewards": [0.0]}, {"acc": 0}, {"em": 0.0}, {"is_correct_answer": "no"}, {"reward_score": 0}, {"answer_match": False},
-    {"evaluation": {"correct": 0}}, {"choices": [{"correct": False}]},
+    {"evaluation": {"correct": 0}}, {"choices": [{"correct": False}]}, {"Correct?": False}, {"was_correct": 0},
 ]  # fmt: skip
 
 RIGHT_MARKS = [
@@ -107,6 +107,8 @@ RIGHT_MARKS = [
     for name in ("correct", "judgment", "verdict", "score", "reward", "verifier_score", "passed")
     for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
 ] + [
+    {"num_correct": 0}, {"pass_n_correct": 0}, {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0}, {"mask": 1},
+    {"error": "Which is larger?"}, {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
     {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
     # golds and other columns that say nothing of the response
     {"answer": "False"}, {"label": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
@@ -127,6 +129,8 @@ UNKNOWN_MARKS = [
     ({"finish_reason": "tool_calls"}, "finish_reason"), ({"finish_reason": 2}, "finish_reason"),
     ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"weight": 0.5}, "weight"),
     ({"loss": 0.83}, "loss"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
+    ({"grammar_correct": False}, "grammar_correct"), ({"good": 0}, "good"), ({"keep": "no"}, "keep"), ({"bad": True}, "bad"),
+    ({"discard": 1}, "discard"), ({"filtered": "yes"}, "filtered"), ({"has_error": True}, "has_error"), ({"mask": 0}, "mask"),
 ]  # fmt: skip
 
 
@@ -161,7 +165,10 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
         ({"choices": [{"finish_reason": "length", "index": 0}]}, CUT), ({"response_finish_reason": "length"}, CUT),
         ({"finishreason": "length"}, CUT), ({"hit_max_tokens": True}, CUT), ({"generation_finish_reason": "stop"}, ""),
         ({"complete": "Which is larger? A is larger, as can be seen at once."}, ""), ({"reason": "length"}, ""), ({"cutoff": None}, ""),
-        ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT),
+        ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT), ({"finish_reason": "FINISH_REASON_MAX_TOKENS"}, CUT),
+        ({"hit_max_length": True}, CUT), ({"max_length_reached": 1}, CUT), ({"exceeded_context_length": "yes"}, CUT),
+        ({"done": False}, CUT), ({"has_eos": 0}, CUT), ({"status": "incomplete"}, CUT), ({"status": "aborted"}, BROKEN_OFF),
+        ({"status": "completed"}, ""), ({"status": "length checked"}, ""), ({"hit_limit": 0}, ""), ({"max_tokens": 1}, ""),
         *(({"finish_reason": value}, "") for value in ("stop", "STOP", "FinishReason.STOP", "end_turn", "eos", "eos_token",
                                                        "stop_sequence", None, NAN, "", ["stop"], {"type": "stop"})),
         ({"truncated": False}, ""), ({"truncated": "no"}, ""), ({"is_complete": True}, ""), ({"truncated": None}, ""),
@@ -176,8 +183,8 @@ def test_a_row_that_says_that_it_was_cut_off_is_not_learned(marks, reason):
 
 TURN_MARKS = [
     *({name: value} for name in ("loss", "weight", "train", "trainable", "training", "loss_mask", "loss_weight", "calculate_loss",
-                                 "loss_scale", "train_on_turn") for value in (False, 0, 0.0, "false", "0", "no")),
-    *({name: value} for name in ("masked", "is_masked", "ignore_loss") for value in (True, 1, "true")),
+                                 "loss_scale", "train_on_turn", "to_learn", "should_train") for value in (False, 0, 0.0, "false", "0", "no")),
+    *({name: value} for name in ("masked", "is_masked", "ignore_loss", "skip") for value in (True, 1, "true")),
     {"mask": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
 ]  # fmt: skip
 
@@ -245,7 +252,8 @@ def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
         ({"masked": True}, NOT_LEARNED),
         ({"train": 1}, [True, True]),
         ({"mask": "User"}, [True, True]),
-        ({"mask": {"path": "mask.png"}}, "a picture in an unknown column"),
+        ({"mask": {"path": "mask.png"}, "image": "a.png"}, [True, True]),
+        ({"mask": ["a.png", "b.png"], "image": "c.png"}, [True, True]),
         ({"weights": "x"}, [True, True]),
     ],
     ids=str,

@@ -162,6 +162,16 @@ REFUSED = [
     ({"frames": ["a.png", "b.png"]}, "a picture in an unknown column", "frames holds 'a.png'"),
     ({"image_id": "COCO_1.jpg"}, "a picture in an unknown column", '"columns": {"images": "image_id"}'),
     ({"blob": PNG}, "a picture in an unknown column", "blob holds bytes"),
+    ({"page": OBJECT}, "a picture in an unknown column", '"columns": {"images": "page"}'),
+    ({"input": [OBJECT]}, "a picture in an unknown column", '"columns": {"images": "input"}'),
+    ({"input": {"bytes": None, "path": "a.png"}}, "a picture in an unknown column", "input holds 'a.png'"),
+    ({"source": URI}, "a picture in an unknown column", '"columns": {"images": "source"}'),
+    ({"caption": BASE64}, "a picture in an unknown column", '"columns": {"images": "caption"}'),
+    (
+        {"left_view": "a.png", "right_view": "b.png"},
+        "a picture in an unknown column",
+        '"columns": {"images": "left_view, right_view"}',
+    ),
     ({"blob": BASE64}, "a picture in an unknown column", '"columns": {"images": "blob"}'),
     ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
     ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
@@ -223,6 +233,12 @@ MAPPED = [
     ({"img": "a.png", "figure": "b.png"}, "figure", ("b.png",)),
     ({"a.b": "a.png"}, "a.b", ("a.png",)),
     ({"asset": ""}, "asset", ()),
+    (
+        {"left_view": "a.png", "right_view": "b.png", "question": "<image><image>?"},
+        "left_view, right_view",
+        ("a.png", "b.png"),
+    ),
+    ({"page": OBJECT}, "page", (OBJECT,)),
 ]
 
 
@@ -259,6 +275,7 @@ TAGS = [
     ("<|image|> How?", "a", "<image> How?", "a"),
     ("<|image_1|>\n<|image_2|> How?", "ab", "<image>\n<image> How?", "ab"),
     ("<ImageHere> How?", "a", "<image> How?", "a"),
+    ("<image:2> or <image #1>?", "ab", "<image> or <image>?", "ba"),
     ("<image/> How?", "a", "<image> How?", "a"),
     ("[IMG] How?", "a", "<image> How?", "a"),
     ("[image 1] and [image 2]?", "ab", "<image> and <image>?", "ab"),

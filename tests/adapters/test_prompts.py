@@ -36,6 +36,9 @@ REQUESTS = {
     "Mistral's": "Your thinking process must be placed between [THINK] and [/THINK].",
     "Kimi's": "Wrap your thoughts in ◁think▷ and ◁/think▷.",
     "Chinese": "请将思考过程放在<think></think>标签中，最终答案放在<answer></answer>标签中。",
+    "let us": "Let's think step by step within <think> </think>, then reply.",
+    "remember": "Remember: reasoning goes between <think> and </think>; the answer goes after it.",
+    "every": "Begin every reply with a deep chain of thought in <think> tags.",
     "the answer in its tag": "Put the final answer between <answer> and </answer>.",
 }
 

@@ -308,6 +308,19 @@ def test_images_that_deserve_a_look_are_warnings(picture, words, run):
     assert run(path, "--strict")[0] == (1 if words else 0)
 
 
+def test_what_is_done_to_pictures_is_told_by_kind_and_is_no_fault(run):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("a", "b", "c"):
+        Path(f"{name}.img").write_bytes(_picture("JPEG", exif=exif))
+
+    path = _write(*(_line(name, f"<image>What is {name}?", images=[f"{name}.img"]) for name in ("a", "b", "c")))
+    code, output = run(path, "--strict", "--show", "1")
+    assert code == 0 and "Nothing is wrong with any row" in output and "3 kept" in output
+    assert "image turned by its EXIF" in output and "and 2 more" in output and "b.img" not in output
+    assert "of the kept" not in output
+
+
 def _cmyk():
     content = io.BytesIO()
     Image.new("CMYK", (50, 40)).save(content, "JPEG")

@@ -77,14 +77,24 @@ def thought_of_message(message: Mapping[str, Any]) -> str | None:
         RejectedRow: two fields hold different thoughts, or it is redacted.
     """
     found: dict[str, str] = {}
-    for name in MESSAGE_FIELDS:
-        if message.get(name) is not None and (text := thought_text(message[name])) is not None:
+    for name in _message_fields(tuple(message)):
+        value = message[name]
+        if value is None or (name not in MESSAGE_FIELDS and not is_thought(value)):
+            continue
+
+        if (text := thought_text(value)) is not None:
             found.setdefault(text.strip(), name)
 
     if len(found) > 1:
         raise RejectedRow("two different thoughts in a message", ", ".join(found.values()))
 
     return next(iter(found), None)
+
+
+@lru_cache(maxsize=256)
+def _message_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys of a message that hold a thought, also in the spellings of columns (Bedrock's `reasoningContent`)."""
+    return tuple(name for name in names if name in MESSAGE_FIELDS or _THOUGHT.fullmatch(snake(str(name))))
 
 
 def is_thought(value: Any) -> bool:

@@ -24,6 +24,11 @@ _SQUARE = (
     r"gMASK\]|UNUSED_TOKEN_\d+\]",  # ChatGLM, InternLM
 )
 _FOREIGN = re.compile(rf"<(?:{'|'.join(_ANGLED)})|\[(?:{'|'.join(_SQUARE)})")
+_LAST = re.compile(
+    r"(?:<(?:s|pad|PAD|unk|UNK|EOS|EOT|eot|eos_token|pad_token|turn\||unused\d+|extra_id_\d+)>"
+    r"|(?<![\w\])])\[(?:PAD|EOS|SEP|CLS|UNK|DONE)\]|</(?:assistant|model|bot)>)\s*\Z"
+)
+"""What is one at the very end of a response, and may be ordinary text elsewhere."""
 _SECOND = frozenset("|｜/SbegrsIAU")
 """What may stand behind the bracket of a token (of `<<SYS>>`, behind the second one)."""
 _QUOTES = frozenset("`\"'“”‘’「」")
@@ -39,6 +44,10 @@ def foreign_token(text: str) -> str | None:
     ... )
     ('<|eot_id|>', None, None)
     """
+    if text.rstrip()[-1:] in (">", "]") and (found := _LAST.search(text, max(0, len(text.rstrip()) - 20))):
+        if text.count("```") % 2 == 0 and not text[: found.start()].endswith(tuple(_QUOTES)):
+            return found.group().strip()
+
     # Most texts have few brackets, which `split` finds in a tenth of the time of a regular expression.
     if not any(piece[:1] in _SECOND for bracket in "<[" for piece in text.split(bracket)[1:]):
         return None

@@ -68,6 +68,7 @@ RIGHT = frozenset({
     *("correct", "is_correct", "correctness", "judgment", "judgement", "verdict", "right", "is_right", "math_verify"),
     *("passed", "pass", "is_passed", "accepted", "is_accepted", "success", "is_success", "solved", "is_solved", "hit"),
     *("is_answer_correct", "answer_is_correct", "is_correct_answer", "answered_correctly", "correct_flag"),
+    *("was_correct", "ans_correct", "answered_correct", "marked_correct"),
     *("exact_match", "em", "match", "matched", "is_match", "is_matched", "is_equiv", "equivalent", "is_equivalent"),
     *("score", "scores", "reward", "rewards", "accuracy", "acc", "acc_reward", "acc_score", "outcome_reward"),
     *("accuracy_reward", "accuracy_score", "correctness_score", "correctness_reward"),
@@ -75,8 +76,21 @@ RIGHT = frozenset({
     *(f"is_correct_{judge}" for judge in _JUDGES),
 })  # fmt: skip
 """Columns that say that the response is right, or not. `answer` and `label` are never read as that: they are golds."""
-VERIFIED = frozenset({"verified", "is_verified", "valid", "is_valid", "validated"})
-"""Columns in which a no may be that nobody has looked: it is not understood."""
+VERIFIED = frozenset({
+    *("verified", "is_verified", "human_verified", "valid", "is_valid", "validated", "approved", "is_approved"),
+    *("good", "is_good", "usable", "is_usable", "keep", "kept"),
+})  # fmt: skip
+"""Columns in which a no may be that nobody has looked, or that the row is poor otherwise: it is not understood."""
+_CORRECT = re.compile(
+    r"(?!(?:\w+_)?(?:num|n|nr|number|count|total|times|percent|pct|ratio|rate|avg|mean|most|all|any|fraction)_)"
+    r"\w+_correct(?:ness)?"
+)
+"""Other columns called so say it of something: a no in them is not understood."""
+DOUBTFUL = frozenset({
+    *("bad", "is_bad", "discard", "discarded", "drop", "dropped", "filtered", "is_filtered", "filtered_out"),
+    *("error", "has_error", "is_error", "flagged", "is_flagged"),
+})  # fmt: skip
+"""Columns in which a yes may say that the row is not to be used: it is not understood."""
 OUTCOMES = frozenset({"result", "status", "outcome", "evaluation", "eval", "grade", "judge"})
 """Columns that hold all kinds of things, in which only words such as "incorrect" and "failed" are looked for."""
 OPPOSITE = frozenset({"wrong", "is_wrong", "incorrect", "is_incorrect", "failed", "is_failed"})
@@ -89,12 +103,16 @@ FINISH = re.compile(
 IS_CUT = frozenset({
     *("truncated", "is_truncated", "was_truncated", "response_truncated", "output_truncated", "truncation", "unfinished"),
     *("is_unfinished", "incomplete", "is_incomplete", "cut_off", "cutoff", "is_cut", "is_cut_off", "was_cut", "was_cut_off"),
-    *("stopped_limit", "hit_limit", "hit_max_tokens", "reached_limit", "reached_max_length", "reached_max_tokens"),
-    *("length_exceeded", "exceeded_length", "max_tokens_reached"),
+    "stopped_limit",
 })  # fmt: skip
+_AT_LIMIT = re.compile(
+    r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens)"
+    r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded)"
+)
+"""Columns called so are as those of IS_CUT."""
 IS_WHOLE = frozenset({
     *("complete", "is_complete", "completed", "is_completed", "finished", "is_finished"),
-    *("is_reasoning_complete", "reasoning_complete", "response_complete"),
+    *("is_reasoning_complete", "reasoning_complete", "response_complete", "done", "is_done", "has_eos", "ended_with_eos"),
 })  # fmt: skip
 _ENDED = (
     "stop", "stopped", "end_turn", "eos", "eos_token", "eos_token_id", "stop_sequence", "stop_token", "stop_string",
@@ -113,18 +131,31 @@ _BROKEN = (
 )  # fmt: skip
 ENDS: dict[str, str] = dict.fromkeys(_ENDED, "") | dict.fromkeys(_LIMIT, CUT) | dict.fromkeys(_BROKEN, BROKEN_OFF)
 """Why a generation ended, in the words of the usual servers -> reason to drop it, "" for none."""
+_STATUS = (
+    *_LIMIT,
+    "content_filter",
+    "abort",
+    "aborted",
+    "cancelled",
+    "canceled",
+    "timeout",
+    "timed_out",
+    "interrupted",
+)
+"""Words of ENDS that say so in a column `status` as well."""
 
 LEARN = frozenset({
     *("loss", "loss_mask", "loss_weight", "loss_scale", "weight", "train", "trainable", "training", "train_on"),
     *("is_train", "is_training", "is_trained", "is_trainable", "do_train", "to_train", "for_training", "train_on_turn"),
     *("train_mask", "learn", "learnable", "is_learned", "supervised", "is_supervised", "is_target", "label_mask"),
     *("has_loss", "in_loss", "use_loss", "use_for_loss", "include_in_loss", "with_loss", "need_loss", "requires_loss"),
-    *("calculate_loss", "compute_loss", "calc_loss", "mask"),
+    *("calculate_loss", "compute_loss", "calc_loss", "do_loss", "enable_loss", "mask"),
+    *("supervise", "to_learn", "is_learnable", "should_train", "should_learn"),
 })  # fmt: skip
 LEAVE = frozenset({
     *("masked", "is_masked", "mask_loss", "loss_masked", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
     *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "no_train", "skip_train", "skip_training"),
-    *("is_context", "context_only"),
+    *("is_context", "context_only", "skip", "skipped", "is_skipped"),
 })  # fmt: skip
 SPANS = ("train_detail",)
 """Marks of pieces of a message (axolotl), which are not read."""
@@ -139,6 +170,8 @@ NESTED = frozenset({
 
 _WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
 _EDGES = ".!*[]\"'` "
+_AROUND = "?!*: _"
+"""What may stand around a column's name (`Correct?`)."""
 _LONGEST = 40
 """Characters of a value that is compared with WORDS."""
 
@@ -149,7 +182,7 @@ def snake(name: str) -> str:
     >>> snake("finishReason"), snake("Is-Correct")
     ('finish_reason', 'is_correct')
     """
-    return _WORD_EDGE.sub("_", name).lower()
+    return _WORD_EDGE.sub("_", name.strip(_AROUND)).lower()
 
 
 def said(value: Any, depth: int = 0) -> Said:
@@ -218,9 +251,13 @@ def end_reason(name: str, value: Any) -> str:
         found = {"?" if isinstance(item, list) else end_reason(name, item) for item in value}
         return next((reason for reason in (CUT, BROKEN_OFF, "?") if reason in found), "")
 
+    if name == "status":
+        word = _end_word(value)
+        return ENDS[word] if word in _STATUS else ""
+
     if not FINISH.fullmatch(name):
         answer = None if isinstance(value, str) and len(value) > _LONGEST else said(value)  # a text, no mark
-        return "?" if answer == "?" else CUT if answer is (name in IS_CUT) else ""
+        return "?" if answer == "?" else CUT if answer is (name not in IS_WHOLE) else ""
 
     if isinstance(value, Mapping):
         value = next(
@@ -230,18 +267,25 @@ def end_reason(name: str, value: Any) -> str:
     if value is None or value != value or ("stop_reason" in name and isinstance(value, int)):
         return ""  # vLLM's stop_reason is null or the id of the token that ended the text
 
-    word = re.sub(r"[\s-]+", "_", str(value).strip().rpartition(".")[2].casefold())
+    word = _end_word(value)
     return "" if word in _NOTHING else ENDS.get(word, "?")
 
 
-_ALL = RIGHT | VERIFIED | OUTCOMES | OPPOSITE | IS_CUT | IS_WHOLE | LEARN | LEAVE | set(SPANS)
+def _end_word(value: Any) -> str:
+    """Return a value in the spelling of ENDS: `FinishReason.MAX_TOKENS` and `FINISH_REASON_MAX_TOKENS` are `max_tokens`."""
+    word = re.sub(r"[\s-]+", "_", str(value).strip().rpartition(".")[2].casefold())
+    return word.removeprefix("finish_reason_")
+
+
+_ALL = RIGHT | VERIFIED | DOUBTFUL | OUTCOMES | OPPOSITE | IS_CUT | IS_WHOLE | LEARN | LEAVE | NESTED | set(SPANS)
+_PATTERNS = (_ONE_OF.match, _CORRECT.fullmatch, _AT_LIMIT.fullmatch, FINISH.fullmatch)
 
 
 @functools.lru_cache(4096)
 def _mark_of(column: str) -> str:
     """Return the name of the mark that a column is, in snake_case; "" where it is none."""
     name = snake(column)
-    return name if name in _ALL or name in NESTED or _ONE_OF.match(name) or FINISH.fullmatch(name) else ""
+    return name if name in _ALL or any(matches(name) for matches in _PATTERNS) else ""
 
 
 def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, str, Any]]:
@@ -273,8 +317,11 @@ def _is_right(name: str, value: Any, depth: int = 0) -> Said:
     if name in RIGHT or _ONE_OF.match(name):
         return said(value, depth)
 
-    if name in VERIFIED:
+    if name in VERIFIED or _CORRECT.fullmatch(name):
         return "?" if said(value, depth) is False else None
+
+    if name in DOUBTFUL:
+        return "?" if said(value, depth) is True else None
 
     if name in OUTCOMES:
         word = value.strip().strip(_EDGES).casefold() if isinstance(value, str) else ""
@@ -315,7 +362,12 @@ def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_end(name: str) -> bool:
-    return name in IS_CUT or name in IS_WHOLE or bool(FINISH.fullmatch(name))
+    return (
+        name in IS_CUT
+        or name in IS_WHOLE
+        or name == "status"
+        or bool(_AT_LIMIT.fullmatch(name) or FINISH.fullmatch(name))
+    )
 
 
 def check_end(row: Mapping[str, Any], position: int) -> None:
@@ -463,6 +515,9 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
 
 def _check_learned(row: Mapping[str, Any]) -> None:
     for where, name, value in _marks(row, nested=False):
+        if name == "mask":
+            continue  # of a row: anything, from a picture's to an answer's
+
         if not isinstance(plain(value), list | Mapping) and _learned(name, value) is False:
             raise RejectedRow(NOT_LEARNED, _shown(where, value))
 
@@ -470,7 +525,11 @@ def _check_learned(row: Mapping[str, Any]) -> None:
 def _unclear(row: Mapping[str, Any]) -> list[str]:
     """Return the columns that may weigh the row, such as a `weight` of 0.5: rows are not weighed here."""
     found = ((where, name, plain(value)) for where, name, value in _marks(row, nested=False))
-    return [where for where, name, value in found if isinstance(value, Number) and _learned(name, value) == "?"]
+    return [
+        where
+        for where, name, value in found
+        if isinstance(value, Number) and (_learned(name, value) == "?" or (name == "mask" and not value))
+    ]
 
 
 def _shown(where: str, value: Any) -> str:

@@ -122,8 +122,10 @@ def find_pictures(row: Mapping[str, Any]) -> Pictures:
             known[number], called[number] = value, name
 
     if not groups:
-        for name in plan.others:
-            _refuse_unknown(name, row[name])
+        unknown = [found for name in plan.others if (found := _unknown_picture(name, row[name]))]
+        unknown += [(name, row[name]) for name in plan.texts if _is_embedded(row[name])]
+        if unknown:
+            raise _unknown(unknown)
 
         return NONE
 
@@ -136,11 +138,13 @@ class _Plan(NamedTuple):
     Attributes:
         pictures: those named like one of pictures, and what `_column_of` says.
         others: those that may hold one all the same.
+        texts: those named like texts and origins, in which a path is none, but the picture itself is.
         media: those that may hold a video or an audio, or tools, and which the name says.
     """
 
     pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
     others: tuple[str, ...]
+    texts: tuple[str, ...]
     media: tuple[tuple[str, str | None], ...]
 
 
@@ -149,10 +153,11 @@ def _plan_of(columns: tuple[Any, ...]) -> _Plan:
     names = [name for name in columns if isinstance(name, str)]
     pictures = tuple((name, known) for name in names if (known := _column_of(name)))
     others = tuple(name for name in names if not _is_text_column(name))
+    texts = tuple(name for name in names if _is_text_column(name))
     media = tuple(
         (name, _other_kind(name)) for name in names if name in others or _column_of(name) or _other_kind(name)
     )
-    return _Plan(pictures, others, media)
+    return _Plan(pictures, others, texts, media)
 
 
 @functools.lru_cache(4096)
@@ -384,23 +389,40 @@ def holds_picture(value: Any, is_file: bool = False, lists: int = 3) -> bool:
     return type(value).__module__.startswith("PIL.")
 
 
-def _refuse_unknown(name: str, value: Any) -> None:
-    """Raise RejectedRow where a column whose name does not say so holds what looks like a picture."""
+def _unknown_picture(name: str, value: Any) -> tuple[str, Any] | None:
+    """Return place and value of what looks like a picture in a column whose name does not say so; None without one."""
     if isinstance(value, int | float) or value is None:
-        return
+        return None
 
     if isinstance(value, str) and (
         len(value) < 5 or "." not in value[-6:] and value[:4] != "data" and not _may_be_base64(value)
     ):
-        return
+        return None
 
     if isinstance(value, Mapping) and not (set(value) <= {"bytes", "path", "type"}):
         for key, part in value.items():
             known = _column_of(key) if isinstance(key, str) and not is_blank(part) else None
             if known and known[0][0] and holds_picture(part):
-                raise _unknown(f"{name}.{key}", part)
-    elif _looks_like_picture(value):
-        raise _unknown(name, value)
+                return f"{name}.{key}", part
+
+        return None
+
+    return (name, value) if _looks_like_picture(value) else None
+
+
+def _is_embedded(value: Any) -> bool:
+    """Whether a value is a picture itself, or a list of some, and not a path to one."""
+    if isinstance(value, str):
+        return value.startswith("data:image/") or (_may_be_base64(value) and _base64_kind(value) is not None)
+
+    if isinstance(value, Mapping):
+        is_feature = {"bytes", "path"} == set(value)  # of `datasets`
+        return (is_feature or isinstance(value.get("bytes"), bytes)) and holds_picture(value)
+
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and not isinstance(value[0], list) and _is_embedded(value[0])
+
+    return value is not None and holds_picture(value)
 
 
 def _may_be_base64(text: str) -> bool:
@@ -425,11 +447,17 @@ def _is_text_column(name: str) -> bool:
     return bool(_TEXTS.search(words)) and not _HAS_NOUN.search(words)
 
 
-def _unknown(name: str, value: Any) -> RejectedRow:
+def _unknown(found: list[tuple[str, Any]]) -> RejectedRow:
+    names = ", ".join(name for name, _ in found)
+    them = (
+        ("it is the question's picture", "it is")
+        if len(found) == 1
+        else ("they are the question's pictures", "they are")
+    )
     return RejectedRow(
         "a picture in an unknown column",
-        f"{name} holds {shown(value)}. If it is the question's picture: {MAP_LINE.format(name)}; if it is not: "
-        f"{MAP_LINE.format('images')}",
+        f"{names} {'holds' if len(found) == 1 else 'hold'} {shown(found[0][1])}. If {them[0]}: {MAP_LINE.format(names)}; "
+        f"if {them[1]} not: {MAP_LINE.format('images')}",
     )
 
 

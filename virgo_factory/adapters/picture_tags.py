@@ -17,7 +17,7 @@ TAG = re.compile(
     rf"|<(?P<close>img|image)>\s*(?P<path>[^<>\n]{{1,400}}?)\s*</(?P=close)>"
     r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>!\[[^\[\]\n]{0,200}\]\((?P<target>[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
-    rf"|(?P<strong><\|?(?:image|img|picture|pic|photo|figure)[ _-]?(?P<number>\d{{1,3}})\|?\s?/?>"
+    rf"|(?P<strong><\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
     rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>)"
     r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
     re.IGNORECASE,

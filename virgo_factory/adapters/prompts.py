@@ -124,6 +124,8 @@ _WORDS = frozenset(
     surrounding syntax tag tags tagged template text that the their them then there these they thing think thinker thinking
     thinks this thorough thoroughly thought thoughts through time to token tokens turn two types under until up use user
     user's used uses using value via wait want way we well when where which while whole will with within without words
+    let's lets remember note important every hidden chain deep long extended extensive speak goes internally silently
+    reflect reflection think-aloud intermediate monolog scratchpad
     work would wrap wrapped wrapping wraps write writes writing written you your yours yourself
     """.split()
 )
@@ -165,7 +167,8 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
     'Put the final answer in \\boxed{}. What is 1 + 1?'
     """
     left = text
-    for pattern in (*_FIXED, None, _SWITCH):
+    may_name_tags = any(mark in text for mark in "<[#◁")  # most prompts have none
+    for pattern in (*_FIXED, None, _SWITCH) if may_name_tags else (_SWITCH,):
         if pattern is None:
             cuts = _requests(left, bool(_THINKS.search(text)))
         else:

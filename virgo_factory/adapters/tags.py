@@ -5,7 +5,7 @@ order, nothing outside but white space; nothing is repaired. Everything here is 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from virgo_factory.adapters.row import RejectedRow, bare
@@ -82,10 +82,29 @@ def _elements(
             text[begin.end() if begin else 0 : end.start()]
             for begin, end in zip(opened[::2], opened[1::2], strict=True)
         ]
-        *thoughts, solution = [*inside, text[found[-1].end() :]] if rest else inside
+        *thoughts, solution = [*inside, unwrapped(text[found[-1].end() :], SOLUTIONS)] if rest else inside
         return LongThought("\n\n".join(part.strip() for part in thoughts if part.strip()), solution)
 
     return Format(tags, parse)
+
+
+SOLUTIONS = tuple((f"<{name}>", f"</{name}>") for name in ("solution", "response", "final_answer", "conclusion"))
+"""Tags that may stand around the whole of a solution behind its thought: they are of its form, as the thought's are."""
+
+
+def unwrapped(text: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a text without the one pair of tags, in any case of letters, that stands around the whole of it.
+
+    >>> unwrapped(" <answer>4</answer>", [("<answer>", "</answer>")])
+    '4'
+    """
+    inside = text[beginning(text) :].rstrip()
+    for opening, closing in pairs:
+        if inside[: len(opening)].lower() == opening and inside[-len(closing) :].lower() == closing:
+            inner = inside[len(opening) : -len(closing)]
+            return text if opening in inner.lower() or closing in inner.lower() else inner
+
+    return text
 
 
 def _broken(
@@ -142,13 +161,15 @@ _SOLUTION_HEADING = re.compile(
     r"|Here is my (?:final )?response:?)[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
+_PLAIN_HEADING = re.compile(_SOLUTION_HEADING.pattern.replace("Final (?:", "(?:"), re.MULTILINE | re.IGNORECASE)
+"""A heading that only is one of the solution where no other is."""
 THINKING_HEADINGS = ("## Thinking", "## Final Response")
 
 
 def _parse_thinking_headings(text: str) -> LongThought:
     """Return HuatuoGPT-o1's `## Thinking` and `## Final Response` (Granite 3.2: "Here is my thought process:")."""
     begin = _THOUGHT_HEADING.match(text)
-    ends = list(_SOLUTION_HEADING.finditer(text))
+    ends = list(_SOLUTION_HEADING.finditer(text)) or list(_PLAIN_HEADING.finditer(text))
     if not begin or not ends:
         missing = THINKING_HEADINGS[1 if begin else 0]
         raise _reject(f"no heading {missing}", text, len(text))
@@ -202,6 +223,11 @@ PAIRS = {
     "reasoning": ("<reasoning>", "</reasoning>"),
     "think_brackets": ("[THINK]", "[/THINK]"),
     "think_triangles": ("◁think▷", "◁/think▷"),
+    "reason": ("<reason>", "</reason>"),
+    "cot": ("<cot>", "</cot>"),
+    "scratchpad": ("<scratchpad>", "</scratchpad>"),
+    "inner_monologue": ("<inner_monologue>", "</inner_monologue>"),
+    "analysis": ("<analysis>", "</analysis>"),
     "seed_think": ("<seed:think>", "</seed:think>"),
     "cohere_thinking": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "gemma_channel": ("<|channel>thought", "<channel|>"),

@@ -34,9 +34,9 @@ from virgo_factory.adapters.row import (
     text_of,
     with_image,
 )
-from virgo_factory.adapters.tags import FORMATS, PAIRS, format_of, shows
+from virgo_factory.adapters.tags import FORMATS, PAIRS, SOLUTIONS, format_of, shows, unwrapped
 from virgo_factory.example import IMAGE, Example, Turn
-from virgo_factory.thought import REASONS, LongThought, MalformedThought, beginning
+from virgo_factory.thought import REASONS, LongThought, MalformedThought
 
 
 @dataclass(frozen=True)
@@ -246,21 +246,15 @@ def response_beside(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
 
 RESPONSES_BESIDE = ("response", "output", "completion", "generation")
 
-_ANSWERS = (("<answer>", "</answer>"), ("<output>", "</output>"))
+_ANSWERS = (("<answer>", "</answer>"), ("<output>", "</output>"), *SOLUTIONS)
 
 
 def _bare(text: Any, pairs: Iterable[tuple[str, str]]) -> Any:
-    """Return a text without the one pair of tags that stands around the whole of it."""
-    if not isinstance(text, str):
-        return text
-
-    inside = text[beginning(text) :].rstrip()
-    for opening, closing in pairs:
-        if inside[: len(opening)].lower() == opening.lower() and inside[-len(closing) :].lower() == closing.lower():
-            inner = inside[len(opening) : -len(closing)]
-            return text if opening.lower() in inner.lower() or closing.lower() in inner.lower() else inner
-
-    return text
+    return (
+        unwrapped(text, ((opening.lower(), closing.lower()) for opening, closing in pairs))
+        if isinstance(text, str)
+        else text
+    )
 
 
 def with_options(question: str, row: Mapping[str, Any]) -> str:

@@ -213,13 +213,13 @@ class _Ledger:
         name = self.sources[record.source].name
         place = (name, record.file, record.line, record.number, record.id)
         for found in record.findings:
-            if found.code == "note":  # what a run notes as well
-                if not record.reason:
-                    account.notes[found.detail] = account.notes.get(found.detail, 0) + 1
-
+            if found.severity == "note" and record.reason:
                 continue
 
-            self.findings.add(RowFinding(*place, found.code, found.severity, found.detail))
+            if found.code == "note":
+                account.notes[found.detail] = account.notes.get(found.detail, 0) + 1
+            else:
+                self.findings.add(RowFinding(*place, found.code, found.severity, found.detail))
 
         if record.reason and not any(found.severity == "error" for found in record.findings):
             code, severity = self._reason_kind(record.reason, account.role)

@@ -85,7 +85,7 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         following = report.kinds[number + 1] if number + 1 < len(report.kinds) else None
         _print_kind(console, kind, width, show, remedy=following is None or following.remedy != kind.remedy)
 
-    if not report.kinds:
+    if all(kind.severity == "note" for kind in report.kinds):
         console.print("Nothing is wrong with any row.\n", style="green")
     else:
         errors, warnings = report.count("error"), report.count("warning")
