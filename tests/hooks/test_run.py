@@ -40,6 +40,7 @@ TRAINING = {
     "gradient_accumulation_steps": 1,
     "per_device_train_batch_size": 1,
     "world_size": 8,
+    "process_index": 0,
     "num_train_epochs": 10.0,
     "max_steps": -1,
     "deepspeed": None,
