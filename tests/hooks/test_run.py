@@ -17,6 +17,13 @@ def run():
     return run
 
 
+@pytest.fixture(scope="module")
+def row_settings(run):
+    from virgo_factory.hooks import row_settings
+
+    return row_settings
+
+
 @pytest.fixture
 def data_folder(tmp_path):
     """A dataset folder with one dataset of ours and one stock one."""
@@ -312,21 +319,21 @@ class Processor:
         self.image_processor = SimpleNamespace(to_json_string=lambda: json.dumps({"patch_size": patch}))
 
 
-def settings_of(run, folder, vocabulary=("a", "b"), processor=None, set_fields=(), **keys):
+def settings_of(row_settings, folder, vocabulary=("a", "b"), processor=None, set_fields=(), **keys):
     """Return the settings that are compared beside tokenized_path; `set_fields` are (class, field, value) set afterwards."""
     model_args, data_args, training_args, finetuning_args = arguments(folder, **keys)
     for kind, name, value in set_fields:
         setattr({"model": model_args, "data": data_args}[kind], name, value)
 
     tokenizer = SimpleNamespace(get_vocab=lambda: {token: i for i, token in enumerate(vocabulary)})
-    return run.row_settings(
+    return row_settings.row_settings(
         model_args, data_args, training_args, finetuning_args.stage, tokenizer, processor or Processor()
     )
 
 
-def test_everything_that_rows_depend_on_is_compared(run, data_folder):
-    first = settings_of(run, data_folder)
-    assert settings_of(run, data_folder) == first == json.loads(json.dumps(first))
+def test_everything_that_rows_depend_on_is_compared(row_settings, data_folder):
+    first = settings_of(row_settings, data_folder)
+    assert settings_of(row_settings, data_folder) == first == json.loads(json.dumps(first))
     changes = [
         *({"overlong": "truncate"}, {"malformed": "keep"}, {"min_response_tokens": 5}, {"marker_tokens": True}),
         *({"template": "virgo_qwen3_vl"}, {"dataset": "ours,stock"}, {"stage": "dpo"}, {"mask_history": True}),
@@ -334,37 +341,44 @@ def test_everything_that_rows_depend_on_is_compared(run, data_folder):
         *({"preserve_thinking": True}, {"media_dir": str(data_folder / "media")}, {"use_fast_tokenizer": False}),
         *({"processor": Processor(16)}, {"predict_with_generate": True}),
     ]
-    assert [change for change in changes if settings_of(run, data_folder, **change) == first] == []
+    assert [change for change in changes if settings_of(row_settings, data_folder, **change) == first] == []
     for same in ({"marker_tokens": False}, {"preprocessing_batch_size": 7}, {"preprocessing_num_workers": 3}):
-        assert settings_of(run, data_folder, **same) == first
+        assert settings_of(row_settings, data_folder, **same) == first
 
-    packed = settings_of(run, data_folder, packing=True)
-    assert packed != settings_of(run, data_folder, packing=True, preprocessing_batch_size=7)
-    assert packed != settings_of(run, data_folder, packing=True, preprocessing_num_workers=3)
+    packed = settings_of(row_settings, data_folder, packing=True)
+    assert packed != settings_of(row_settings, data_folder, packing=True, preprocessing_batch_size=7)
+    assert packed != settings_of(row_settings, data_folder, packing=True, preprocessing_num_workers=3)
 
 
-def test_rows_are_compared_by_the_contents_of_files(run, data_folder):
-    first = settings_of(run, data_folder)
+def test_rows_are_compared_by_the_contents_of_files(row_settings, data_folder):
+    first = settings_of(row_settings, data_folder)
     kept = {"tokenized_path": str(data_folder / "tokens")}  # the vocabulary is looked at only where it is compared
-    looked = settings_of(run, data_folder, **kept)
-    assert settings_of(run, data_folder, **kept) == looked != settings_of(run, data_folder, ("b", "a"), **kept)
+    looked = settings_of(row_settings, data_folder, **kept)
+    assert (
+        settings_of(row_settings, data_folder, **kept)
+        == looked
+        != settings_of(row_settings, data_folder, ("b", "a"), **kept)
+    )
     prefix = data_folder / "mine.txt"
     prefix.write_text("Think.")
-    one = settings_of(run, data_folder, question_prefix=str(prefix))
+    one = settings_of(row_settings, data_folder, question_prefix=str(prefix))
     prefix.write_text("Think twice.")
-    assert first != one != settings_of(run, data_folder, question_prefix=str(prefix)) != first
+    assert first != one != settings_of(row_settings, data_folder, question_prefix=str(prefix)) != first
     (data_folder / "ours.jsonl").write_text("{}\n")
-    assert settings_of(run, data_folder) != first
+    assert settings_of(row_settings, data_folder) != first
 
 
-def test_every_field_is_compared_or_known_not_to_matter(run, data_folder):
+def test_every_field_is_compared_or_known_not_to_matter(row_settings, data_folder):
     """Also one that a later LLaMA-Factory adds; a name on the lists that there is not any more is found."""
     import dataclasses
 
     from llamafactory.hparams import DataArguments, ModelArguments
 
-    first = settings_of(run, data_folder, set_fields=[("data", "packing", True)])
-    lists = (("data", DataArguments, run.SAME_ROWS_DATA), ("model", ModelArguments, run.SAME_ROWS_MODEL))
+    first = settings_of(row_settings, data_folder, set_fields=[("data", "packing", True)])
+    lists = (
+        ("data", DataArguments, row_settings.SAME_ROWS_DATA),
+        ("model", ModelArguments, row_settings.SAME_ROWS_MODEL),
+    )
     for where, kind, ignored in lists:
         names = [field.name for field in dataclasses.fields(kind)]
         assert set(ignored) <= set(names), set(ignored) - set(names)
@@ -372,7 +386,9 @@ def test_every_field_is_compared_or_known_not_to_matter(run, data_folder):
             if name in ("dataset", "eval_dataset", "dataset_dir", "question_prefix", "tokenized_path", "packing"):
                 continue  # read as what they name
 
-            changed = settings_of(run, data_folder, set_fields=[("data", "packing", True), (where, name, "another")])
+            changed = settings_of(
+                row_settings, data_folder, set_fields=[("data", "packing", True), (where, name, "another")]
+            )
             assert (changed == first) == (name in ignored), name
 
     @dataclasses.dataclass
@@ -383,7 +399,7 @@ def test_every_field_is_compared_or_known_not_to_matter(run, data_folder):
     own = {"dataset": "ours", "dataset_dir": str(data_folder), "template": "virgo"}
     tokenizer = SimpleNamespace(get_vocab=dict)
     seen = [
-        run.row_settings(model_args, Later(**own, new_argument=value), training_args, "sft", tokenizer, None)
+        row_settings.row_settings(model_args, Later(**own, new_argument=value), training_args, "sft", tokenizer, None)
         for value in (0, 1)
     ]
     assert seen[0] != seen[1]
@@ -405,6 +421,16 @@ def test_an_output_folder_that_cannot_be_made_is_told_before_rows_are_read(run, 
 def test_a_template_that_there_is_not(run, data_folder, template, hint):
     with pytest.raises(ValueError, match=f"template: {template}: no such template. {hint}"):
         run.prepare_training(*arguments(data_folder, template=template))
+
+
+@pytest.mark.parametrize("which", ["dataset", "eval_dataset"])
+def test_a_dataset_that_there_is_not_is_told_alone(run, data_folder, which):
+    """What the other keys do to its rows is not known."""
+    with pytest.raises(ValueError) as caught:
+        run.prepare_training(*arguments(data_folder, question_prefix="virgo", **{"dataset": None, which: "our,stock"}))
+
+    where = f"{data_folder}/dataset_info.json nor among those of the package"
+    assert str(caught.value) == f"virgo-factory:\n  - dataset: our: not in {where}. Did you mean ours?"
 
 
 NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE`"

@@ -99,6 +99,18 @@ def a_layer_less(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def without_a_bias(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.self_attn.q_proj.bias"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def of_another_width(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"] = weights["model.layers.1.mlp.down_proj.weight"].T.contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def rope_of_5(folder: Path) -> None:
     def change(config):
         text = config.get("text_config", config)
@@ -124,6 +136,9 @@ def one_marker(folder: Path) -> None:
         (other_tower, "vision tower"),
         (names_of_5, "names"),
         (a_layer_less, "names"),
+        (without_a_bias, "shapes"),
+        (of_another_width, "shapes"),
+        (lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"), "weights"),
         (rope_of_5, "rope"),
         (one_marker, "markers"),
         (lambda folder: edit(folder / "config.json", lambda it: it.update(transformers_version="5.5.4")), "transformers"),
@@ -136,6 +151,12 @@ def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, break
     breaking(trained)
     found = severities(trained, base)
     assert [name for name, severity in found.items() if severity == "error"] == [check]
+
+
+@pytest.mark.parametrize("breaking", [without_a_bias, of_another_width])
+def test_a_layer_unlike_the_others_is_found_without_a_base(trained, breaking):
+    breaking(trained)
+    assert severities(trained)["shapes"] == "error"
 
 
 def test_partitions_of_deepspeed_alone_say_how_to_gather_them(tmp_path):

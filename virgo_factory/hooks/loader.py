@@ -60,8 +60,9 @@ from virgo_factory.hooks.ending import begin, remember, remember_place
 from virgo_factory.hooks.look_ahead import tell_ahead
 from virgo_factory.hooks.rebind import rebind, replace
 from virgo_factory.hooks.resume import check_steps_left
+from virgo_factory.hooks.row_settings import row_settings
 from virgo_factory.hooks.rows import OVERLONG, PackedRows, make_processor, our_formattings
-from virgo_factory.hooks.run import formattings_of, row_settings
+from virgo_factory.hooks.run import formattings_of
 from virgo_factory.hooks.template import BASES, is_ours
 from virgo_factory.response_bounds import OUTSIDE
 

@@ -5,6 +5,7 @@ It is read from the files alone, without torch, in flat memory. `reduced` then r
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from virgo_factory.preflight.adapter import check_adapter, check_merged
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.numbers import VOCABULARY, judge_numbers, spans
 from virgo_factory.preflight.weights import (
+    LAYER,
     BrokenCheckpoint,
     Numbers,
     Tensor,
@@ -76,6 +78,7 @@ def check_checkpoint(
     ours = is_ours(folder)
     found += [*_files(folder), *_config(folder)]
     found += _names(tensors, folder) if ours else _names_of_base(tensors, before)
+    found += _shapes(tensors, before, ours)
     tokens = {id: text for text, id in vocabulary.items()}
     found += judge_numbers(tensors, numbers, tokens, added, before, ours)
     if before is not None:
@@ -242,6 +245,38 @@ def _names_of_base(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor] |
         )  # fmt: skip
     else:
         yield Diagnosis("names", "ok", f"all {len(tensors)} names are the base's")
+
+
+def _shapes(
+    tensors: Mapping[str, Tensor], before: Mapping[str, Tensor] | None, all_layers_alike: bool
+) -> Iterator[Diagnosis]:
+    """Yield tensors of another shape than the base's, and layers that are not made of what most of their stack are."""
+    wrong = []
+    for name, tensor in tensors.items():
+        other = (before or {}).get(name)
+        rows_may_differ = bool(VOCABULARY.search(name))  # a vocabulary grows
+        if other is not None and other.shape[rows_may_differ:] != tensor.shape[rows_may_differ:]:
+            wrong.append(f"{name} is {list(tensor.shape)}, the base's {list(other.shape)}")
+
+    stacks: dict[str, dict[int, dict[str, tuple[int, ...]]]] = {}
+    for name, tensor in tensors.items() if all_layers_alike and not wrong else ():
+        if match := LAYER.match(name):
+            layers = stacks.setdefault(f"{match[1] or ''}{match[2]}", {})
+            layers.setdefault(int(match[3]), {})[match[4]] = tensor.shape
+
+    for stack, layers in stacks.items():
+        most = dict(Counter(frozenset(parts.items()) for parts in layers.values()).most_common(1)[0][0])
+        for layer, parts in sorted(layers.items()):
+            for suffix in sorted(suffix for suffix in most | parts if most.get(suffix) != parts.get(suffix)):
+                name, shape, usual = f"{stack}.{layer}.{suffix}", parts.get(suffix), most.get(suffix)
+                if shape and usual:
+                    wrong.append(f"{name} is {list(shape)}, in other layers {list(usual)}")
+                else:
+                    wrong.append(f"{name} is {'there' if shape else 'missing'}, unlike in other layers")
+
+    if wrong:
+        what = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        yield Diagnosis("shapes", "error", what, "copy the folder again, or save or merge again")
 
 
 def _vocabulary(folder: Path) -> tuple[dict[str, int], set[int]]:

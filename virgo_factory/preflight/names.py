@@ -81,8 +81,7 @@ def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
 
 def misspelt(recipe: Mapping[str, Any]) -> list[str]:
     """Return a line for each key, template and dataset that a recipe names and there is not, with the nearest one."""
-    entries, places = _entries(recipe)
-    ours = uses_plugin(recipe, entries)
+    ours = uses_plugin(recipe)
     problems = []
     for key, line in unknown_keys(recipe).items():
         if ours or difflib.get_close_matches(str(key), our_keys(), cutoff=NEAR):
@@ -92,13 +91,27 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
     if isinstance(template, str) and template not in TEMPLATES and (near := _near(template, TEMPLATES)):
         problems.append(f"template: {template}: no such template. Did you mean {near}?")
 
-    if entries is not None and not recipe.get("tokenized_path"):
-        own = [name for name, entry in entries.items() if _is_ours(entry)]
-        for name in _names(recipe):
-            if name not in entries and (ours or _near(name, own)):
-                near = _near(name, entries, 0.6)
-                hint = f"Did you mean {near}?" if near else f"There are: {', '.join(sorted(entries))}."
-                problems.append(f"dataset: {name}: not in {places}. {hint}")
+    return problems + unknown_datasets(recipe, ours)
+
+
+def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
+    """Return a line for each dataset that a recipe names and there is not, with the nearest one.
+
+    Args:
+        recipe: its keys.
+        ours: whether it is one of a run of ours; else only names that are nearly those of our datasets are told.
+    """
+    entries, places = _entries(recipe)
+    if entries is None or recipe.get("tokenized_path"):
+        return []
+
+    own = [name for name, entry in entries.items() if _is_ours(entry)]
+    problems = []
+    for name in _names(recipe):
+        if name not in entries and (ours or _near(name, own)):
+            near = _near(name, entries, 0.6)
+            hint = f"Did you mean {near}?" if near else f"There are: {', '.join(sorted(entries))}."
+            problems.append(f"dataset: {name}: not in {places}. {hint}")
 
     return problems
 
@@ -107,13 +120,13 @@ TEMPLATES = ("virgo", "virgo_qwen3_vl")
 """Ours. Those of LLaMA-Factory are none of them near (tests/preflight/test_names.py)."""
 
 
-def uses_plugin(recipe: Mapping[str, Any], entries: Mapping[str, Any] | None = None) -> bool:
+def uses_plugin(recipe: Mapping[str, Any]) -> bool:
     """Whether a run is one of ours: by its template, a key, or the formatting of a dataset."""
     if recipe.get("template") in TEMPLATES or any(recipe.get(key) is not None for key in our_keys()):
         return True
 
-    entries = _entries(recipe)[0] if entries is None else entries
-    return any(_is_ours((entries or {}).get(name)) for name in _names(recipe))
+    entries = _entries(recipe)[0] or {}
+    return any(_is_ours(entries.get(name)) for name in _names(recipe))
 
 
 def _is_ours(entry: Any) -> bool:

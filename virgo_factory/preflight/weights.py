@@ -146,6 +146,9 @@ def _read_header(file: Path) -> dict[str, Tensor]:
     size = file.stat().st_size
     with file.open("rb") as stream:
         start = stream.read(8)
+        if start == b"version ":
+            raise BrokenCheckpoint(f"{file}: a Git LFS pointer, not the weights", "fetch them with git lfs pull")
+
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length + 8 > size:
             raise BrokenCheckpoint(f"{file}: cut short in its header ({size} bytes)", "copy the file again")
