@@ -128,3 +128,12 @@ def test_terms_commute_and_other_terms_differ(one, other):
     assert verdict(f"{one} + z^2", f"z^2 + {one}") == "correct"
     assert verdict(one, f"{one} + 1") != "correct"
     assert verdict(one, f"({one}) \\cdot ({other})") != "correct"
+
+
+@given(st.lists(st.sampled_from(("3x", "2y", "xy", "7", "5a", "b")), min_size=2, max_size=5, unique=True), st.data())
+@QUICK
+def test_the_sign_of_a_sum_counts_however_long_it_is(terms, data):
+    """A sum is a formula without any command or power in it, and not words that a minus in front leaves as they are."""
+    text = "".join(f" {data.draw(st.sampled_from('+-'))} {term}" if at else term for at, term in enumerate(terms))
+    assert verdict(text, f"-({text})") == "wrong"
+    assert verdict(f"-({text})", text) == "wrong"

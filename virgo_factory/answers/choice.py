@@ -19,6 +19,7 @@ from virgo_factory.answers.phrases import (
     SUBJECT,
     VERB,
     refuses,
+    refuses_at_end,
     said_answer,
     said_boolean,
     sentences,
@@ -271,7 +272,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options]
-    if len(options) == 2 and set(names) == {True, False} and not any(map(refuses, sentences(text[-1_000:])[-2:])):
+    if len(options) == 2 and set(names) == {True, False} and not refuses_at_end(text):
         told = said_boolean(said_answer(text) or "")
         told = restated(question.text, text) if told is None else told
         told = said_boolean(text) if told is None else told
@@ -311,11 +312,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         if not _NEGATED.search(_clause(found.string[max(0, found.start() - _BEFORE) : found.start()]))
         and not _REJECTED_AFTER.match(found.string, found.end())
     }  # fmt: skip
-    if (
-        len(bracketed) == 1
-        and _ENDED.search(text)
-        and not any(map(refuses, sentences("\n".join(lines)[-1_000:])[-2:]))
-    ):
+    if len(bracketed) == 1 and _ENDED.search(text) and not refuses_at_end("\n".join(lines)):
         return Answer(bracketed.pop(), "letter", where)
     if len(bracketed) > 1 and len(whole) <= 300:
         return Answer(", ".join(sorted(bracketed)), "letter", where)

@@ -261,7 +261,7 @@ class _Comparison:
         for side in (one, other):
             pieces = side.what.pieces if isinstance(side.what, Intervals) else (side.what,)
             if not all(piece.is_interval for piece in pieces):
-                return _verdict(False, "parts", "sequence")
+                return self.parts(False)
             sides.append(list(pieces))
         names = {
             re.sub(r"[_{}\s]", "", side.what.name)
@@ -269,7 +269,7 @@ class _Comparison:
             if isinstance(side.what, Intervals) and side.what.name
         }
         if len(names | {side.name for side in (one, other) if side.name and not isinstance(side.what, Intervals)}) > 1:
-            return _verdict(False, "parts", "sequence")
+            return self.parts(False)
         return self.matched(len(sides[0]), sides[1], lambda index, piece: self.same_interval(sides[0][index], piece))
 
     def same_interval(self, one: Sequence, other: Sequence) -> bool | None:
@@ -292,25 +292,17 @@ class _Comparison:
                 matrix.columns,
                 len(matrix.parts) // matrix.columns,
             ):
-                return _verdict(False, "parts", "sequence")
+                return self.parts(False)
         elif gold.columns != answer.columns or len(pair - {""}) == 2 and not _alike_brackets(pair, len(left)):
-            return _verdict(False, "parts", "sequence")
+            return self.parts(False)
         if len(left) != len(right):
-            return _verdict(False, "parts", "sequence")
+            return self.parts(False)
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
-            return _verdict(False, "parts", "sequence")
+            return self.parts(False)
         named = [_distinct_names(parts) for parts in (left, right)]
-        in_order = bool(pair & {"()", "[]", "[)", "(]", "matrix", "determinant", "<", ">"}) and pair & {"{}"} == set()
-        in_order = (
-            in_order
-            or any(named)
-            and not all(named)
-            or pair & {"{}"} == set()
-            and _is_ordered(self.question, self.config, left)
-        )
-        if all(named):
-            in_order = False
+        listed = "{}" not in pair and (bool(pair - {""}) or _is_ordered(self.question, self.config, left))
+        in_order = not all(named) and (any(named) or listed)
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
 
         def alike(index: int, second: str) -> bool | None:
@@ -328,18 +320,14 @@ class _Comparison:
         for index, second in enumerate(right):
             results.append(alike(index, second))
             if results[-1] is False:
-                return _verdict(False, "parts", "sequence")
-        return (
-            Verdict(UNVERIFIABLE, self.undecided, "sequence")
-            if None in results
-            else _verdict(True, "parts", "sequence")
-        )
+                return self.parts(False)
+        return self.parts(None if None in results else True)
 
     def matched(self, count: int, others: list, alike: Callable) -> Verdict:
         """The verdict on parts in any order."""
         unused, undecided = list(range(len(others))), False
         if count != len(others):
-            return _verdict(False, "parts", "sequence")
+            return self.parts(False)
         for index in range(count):
             for place in unused:
                 result = alike(index, others[place])
@@ -348,12 +336,14 @@ class _Comparison:
                     break
                 undecided |= result is None
             else:
-                return (
-                    Verdict(UNVERIFIABLE, self.undecided, "sequence")
-                    if undecided
-                    else _verdict(False, "parts", "sequence")
-                )
-        return _verdict(True, "parts", "sequence")
+                return self.parts(None if undecided else False)
+        return self.parts(True)
+
+    def parts(self, equal: bool | None) -> Verdict:
+        """The verdict on several parts; None where one of them was not decided."""
+        if equal is None:
+            return Verdict(UNVERIFIABLE, self.undecided, "sequence")
+        return _verdict(equal, "parts", "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: the same only where a formula may stand for a set of values."""
@@ -361,7 +351,7 @@ class _Comparison:
         formula = next((side.text for side in pair if isinstance(side, Formula)), "")
         bare = any(isinstance(side, Sequence) and not side.brackets for side in pair)
         if not formula or bare and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula):
-            return _verdict(False, "parts", "sequence")
+            return self.parts(False)
         return self.formulas(one, other)
 
     # Formulas and words
@@ -375,9 +365,7 @@ class _Comparison:
     def formulas(self, one: Reading, other: Reading) -> Verdict:
         named = one.name != other.name and one.name and other.name
         gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
-        if one.name and not other.name and len(sides_of(other.text)) > 1:
-            gold, answer = one.text, other.text
-        if other.name and not one.name and len(sides_of(one.text)) > 1:
+        if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
         if compact(gold) == compact(answer):
             return _verdict(True, "text", "expression")

@@ -16,7 +16,7 @@ from virgo_factory.answers.phrases import (
     NUMBER,
     THERE,
     numerals,
-    refuses,
+    refuses_at_end,
     said_answer,
     said_boolean,
     sentence,
@@ -85,7 +85,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
             boxed = _from_text(text[-_END:], question, options, where)
             return boxed if boxed.rule == "phrase" else Answer("", "cut", where)
         boxed = _from_text(text[-_TAIL:], question, options, where)
-        if boxed.rule in ("option", "letter", "number", "maths") and _refuses(text):
+        if boxed.rule in ("option", "letter", "number", "maths") and refuses_at_end(text):
             return Answer("", "none", where)
     if where == "solution" and boxed.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
@@ -130,11 +130,6 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
 def _is_cut(text: str) -> bool:
     """Whether a long text stops inside a sentence."""
     return len(text) > _LONG and text.rstrip()[-1:] not in set(".!?。)]}$*`|>\"'…:")
-
-
-def _refuses(text: str) -> bool:
-    """Whether a response ends by saying that it has no answer."""
-    return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
 
 
 def _said_after(text: str, options: tuple[str, ...]) -> str | None:

@@ -91,10 +91,14 @@ def _choice(text: str, wanted: tuple[frozenset[int], ...], options: tuple[str, .
         return Verdict(WRONG, "not_an_option", "choice")
     accepted = frozenset().union(*wanted)
     if named in wanted or (len(wanted) > 1 and named <= accepted):
-        return Verdict(CORRECT, "same_option", "choice")
+        return _option(True)
     if named & accepted and len(wanted[0]) == 1:
         return Verdict(UNVERIFIABLE, "two_options", "choice")
-    return Verdict(WRONG, "other_option", "choice")
+    return _option(False)
+
+
+def _option(equal: bool) -> Verdict:
+    return Verdict(*((CORRECT, "same_option") if equal else (WRONG, "other_option")), "choice")
 
 
 def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -> Verdict | None:
@@ -109,7 +113,7 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
         if got:
             if len(wanted) == 1 and len(got) > 1 and wanted & got:
                 return Verdict(UNVERIFIABLE, "two_options", "choice")
-            return Verdict(*((CORRECT, "same_option") if got == wanted else (WRONG, "other_option")), "choice")
+            return _option(got == wanted)
         if refuses(text):
             return Verdict(WRONG, "no_answer", "choice")
         letters = set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text))
@@ -119,17 +123,17 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     if known and compact(gold) != compact(text):
         letter, meant = known[1] or known[2], known[3]
         if got:
-            return Verdict(*((CORRECT, "same_option") if got == {letter} else (WRONG, "other_option")), "choice")
+            return _option(got == {letter})
         if lettered and lettered[1]:
             alike = same(meant, lettered[1], question, config).correct is True
             if alike == (lettered[0] == letter):
-                return Verdict(*((CORRECT, "same_option") if alike else (WRONG, "other_option")), "choice")
+                return _option(alike)
             return Verdict(UNVERIFIABLE, "two_options", "choice")
         return same(meant, text, question, config)
     if got and len(got) == 1 and re.fullmatch(r"\W*[A-J]\W*", text) and question.kind == "choice":
         return Verdict(UNVERIFIABLE, "options_missing", "choice")
     if lettered and lettered[1] and same(gold, lettered[1], question, config).correct:
-        return Verdict(CORRECT, "same_option", "choice")
+        return _option(True)
     return None
 
 

@@ -160,6 +160,11 @@ def refuses(told: str) -> bool:
     return found is not None and not _GUESS.search(told[found.end() :])
 
 
+def refuses_at_end(text: str) -> bool:
+    """Whether a response ends by saying that it has no answer."""
+    return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
+
+
 def value_in(said: str) -> str | None:
     """What a statement says something is, where that reads as a number: after its last "is", "=" or "等于"."""
     ends = [match.end() for match in _VALUE.finditer(said)]

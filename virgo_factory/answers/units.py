@@ -204,5 +204,5 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
 
 def _chinese(name: str) -> int:
     """How many signs at the beginning are a unit or a power word: the longest."""
-    known = (length for length in range(1, 5) if name[:length] in _UNITS or name[:length] in _POWER_WORDS)
-    return max(known, default=0) if name else 0
+    lengths = range(1, min(4, len(name)) + 1)
+    return max((n for n in lengths if name[:n] in _UNITS or name[:n] in _POWER_WORDS), default=0)
