@@ -163,6 +163,8 @@ REFUSED = [
     ({"image_id": "COCO_1.jpg"}, "a picture in an unknown column", '"columns": {"images": "image_id"}'),
     ({"blob": PNG}, "a picture in an unknown column", "blob holds bytes"),
     ({"page": OBJECT}, "a picture in an unknown column", '"columns": {"images": "page"}'),
+    ({"input": "s.png"}, "a picture in an unknown column", '"columns": {"images": "input"}'),
+    ({"query": "photos/a b.jpg"}, "a picture in an unknown column", '"columns": {"images": "query"}'),
     ({"input": [OBJECT]}, "a picture in an unknown column", '"columns": {"images": "input"}'),
     ({"input": {"bytes": None, "path": "a.png"}}, "a picture in an unknown column", "input holds 'a.png'"),
     ({"source": URI}, "a picture in an unknown column", '"columns": {"images": "source"}'),

@@ -54,7 +54,7 @@ _TEXTS = re.compile(
     r"(?:^|_)(?:ids?|uuid|idx|index|key|hash|md5|sha\d*|source|sources|origin|url|urls|uri|link|links|website|homepage|"
     r"page|licen[sc]e|citation|reference|references|title|captions?|descriptions?|answers?|gts?|gt|gold|truth|labels?|"
     r"responses?|outputs?|generations?|solutions?|completions?|thoughts?|thinking|reasoning|rationales?|cot|questions?|"
-    r"problems?|instructions?|prompts?|query|input|text|texts|content|contents|code|choices|options?|chosen|rejected|"
+    r"problems?|instructions?|prompts?|text|texts|content|contents|code|choices|options?|chosen|rejected|"
     r"messages|conversations?|system|dataset|split|category|subject|topic|tags?|language|author|model|history|tests?|"
     r"test_cases|starter_code|comment|comments|note|notes|tools)(?:_|$)"
 )
