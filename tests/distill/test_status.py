@@ -282,7 +282,8 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
     return ended.value.code or 0, out, err
 
 
-def test_the_verb_prints_tables(folders, tmp_path, capsys):
+def test_the_verb_prints_tables(folders, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     write(folders, tmp_path)
     with RolloutStore(tmp_path) as store:
         store.drop("figureqa/5", folders.BASE, "400: too long \x1b[31m")
