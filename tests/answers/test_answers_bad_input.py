@@ -35,6 +35,7 @@ CHOICE = Question("Which?", options=("red", "blue"))
         ("\\boxed{x + ((5!)!)!}", "x", Question(), None, None),
         ("\\boxed{" + "(" * 3000 + "x" + ")" * 3000 + "}", "x", Question(), None, None),
         ("\\boxed{" + "\\frac{1}{" * 200 + "x" + "}" * 200 + "}", "x", Question(), "unverifiable", "too_large"),
+        ("\\" * 400_000, "1", Question(), "wrong", None),
         ("\\boxed{1}}}}}", "1", Question(), "correct", "same_text"),
         ("}}}}{{{{\\boxed{1}", "1", Question(), "correct", "same_text"),
         ("$$$\\(\\[ 5", "5", Question(), None, None),
@@ -120,3 +121,7 @@ def test_no_module_evaluates():
             node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)
         }
         assert not names & {"eval", "exec", "compile", "__import__", "parse_expr", "sympify"}, path.name
+
+
+def test_a_gold_of_more_digits_than_python_writes_out():
+    assert score("\\boxed{1}", 10**5000).reason == "gold_unclear"

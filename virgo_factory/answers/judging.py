@@ -15,6 +15,9 @@ from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses
 from virgo_factory.answers.response import answer_tag, boxes
 
 
+_LARGEST = 10**4000
+
+
 def score(response: str, gold: Any, question: Question | None = None, config: GradingConfig = MATH) -> Verdict:
     """Return the verdict on a response: `judge` on what `extract` finds in it.
 
@@ -24,7 +27,8 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
     question = question or Question()
     asked = question
     if question.kind is None and not options_of(question):
-        if isinstance(gold, bool) or words(str(gold)[:20]) in BOOLEANS:
+        is_huge = isinstance(gold, int) and abs(gold) >= _LARGEST
+        if isinstance(gold, bool) or not is_huge and words(str(gold)[:20]) in BOOLEANS:
             asked = replace(question, kind="boolean")
         elif isinstance(gold, str) and re.fullmatch(r"\s*[(\[]?[A-J][)\]]?\.?\s*", gold):
             asked = replace(question, kind="choice")
@@ -144,7 +148,7 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
     if isinstance(gold, bool):
         return ["yes" if gold else "no"]
     if isinstance(gold, (int, float)):
-        return [repr(gold)]
+        return [repr(gold)] if abs(gold) < _LARGEST else []  # Python writes no longer integers out
     if isinstance(gold, (list, tuple)):
         several = [part for part in gold if part is not None and str(part).strip()]
     else:

@@ -35,8 +35,8 @@ _FULL_WIDTH = str.maketrans(
     | {chr(0x24B6 + place): chr(65 + place) for place in range(26)}
 )
 _WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
-_BRACE = re.compile(r"\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
-_BARE_BOX = re.compile(r"\\+boxed\s+([A-Za-z0-9])\b|\\+boxed(\d+)\b")
+_BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
+_BARE_BOX = re.compile(r"(?<!\\)\\+boxed(?:\s+([A-Za-z0-9])|(\d+))\b")
 
 
 @dataclass(frozen=True)
