@@ -209,9 +209,9 @@ def steps_an_epoch(rows: int, training_args: Any) -> int:
 
 
 def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args: Any) -> None:
-    """Raise if nothing is left to train, what is left is not the rest of the run that was begun, or it ends too early.
+    """Raise if nothing is left to train, or what is left is not the rest of the run that was begun.
 
-    Called before the row account of that run is written over.
+    Called before the row account of that run is written over. Warns if the run ends before an epoch that is to be kept.
 
     Args:
         dataset: the tokenised rows to train on, or None.
@@ -219,8 +219,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
         training_args: after `choose_checkpoint`.
 
     Raises:
-        ValueError: LLaMA-Factory would train 0 steps and exit 0, go on with a finished run whose rows have changed, or
-            end before an epoch of `keep_model_at_epochs`.
+        ValueError: LLaMA-Factory would train 0 steps and exit 0, or go on with a finished run whose rows have changed.
     """
     if not training_args.do_train or dataset is None:
         return
