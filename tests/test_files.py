@@ -63,7 +63,6 @@ DISTIL = (
 )
 def test_every_verb_says_so_before_it_reads_a_row(tmp_path, monkeypatch, capsys, arguments):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "300")  # what smoke says first has the folder in it, on one line
     monkeypatch.setattr(sys, "argv", ["virgo-factory", *arguments])
     (tmp_path / "file").touch()
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))

@@ -46,7 +46,7 @@ def _training(console, folder: Path | None, prepare_only: bool) -> None:
     planned = run.plan(folder or run.FOLDER)
     console.print("[bold]1 of 3[/] Making a tiny random Qwen2-VL: the real architecture.")
     run.prepare(planned)
-    console.print(f"       {planned.base}")
+    console.print(f"       {planned.base}", soft_wrap=True)
     shown = " ".join(["llamafactory-cli", *planned.command[1:]])
     if prepare_only:
         console.print("Ready. Train it with the stock command:", f"  {shown}", sep="\n", soft_wrap=True)

@@ -56,6 +56,7 @@ def smoke(
     import time
 
     from rich.console import Console
+    from rich.markup import escape
 
     from virgo_factory.preflight.smoke.stages import run
     from virgo_factory.preflight.smoke.trial import Smoke
@@ -69,7 +70,7 @@ def smoke(
 
     began = time.monotonic()
     results = []
-    console.print(f"[bold]{recipe}[/] on a tiny twin of its model, in {job.work}")
+    console.print(f"[bold]{escape(recipe)}[/] on a tiny twin of its model, in {escape(str(job.work))}", soft_wrap=True)
     with contextlib.ExitStack() as live:
         status = live.enter_context(console.status("")) if console.is_terminal and not as_json else None
 
@@ -140,9 +141,8 @@ def _show_end(console, job, results, passed: bool, seconds: float) -> None:
     if passed:
         console.print(f"[bold green]All {len(results)} stages passed[/] in {seconds:.0f} s.")
     else:
-        console.print(
-            f"[bold red]Stopped at {results[-1].stage}[/] after {seconds:.0f} s; what was written is in {job.work}"
-        )
+        told = f"[bold red]Stopped at {results[-1].stage}[/] after {seconds:.0f} s; what was written is in "
+        console.print(told + escape(str(job.work)), soft_wrap=True)
 
     if passed:
         console.print("\nSubstituted on this machine, hence not tested:")
