@@ -31,6 +31,7 @@ REASONS = {
 
 _BEGINNING = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*+")
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
+_IN_ORDER = list(MARKERS)
 _MISSING = dict(zip(MARKERS, ("no_thought", "thought_not_closed", "no_solution", "solution_not_closed"), strict=True))
 
 
@@ -82,7 +83,10 @@ class LongThought:
             if not isinstance(text, str):
                 raise MalformedThought("not_text")
 
-            text = text.replace("\r\n", "\n").replace("\r", "\n").strip()  # both, or a second reading finds more
+            if "\r" in text:
+                text = text.replace("\r\n", "\n").replace("\r", "\n")  # both, or a second reading finds more
+
+            text = text.strip()
             if not text:
                 raise MalformedThought(f"empty_{name}")
 
@@ -109,22 +113,8 @@ class LongThought:
             raise MalformedThought("empty_response")
 
         found = list(_MARKER.finditer(response))
-        if not found:
-            raise MalformedThought("no_markers")
-
-        seen = [match.group() for match in found]
-        if len(set(seen)) != len(seen):
-            again = next(match for i, match in enumerate(found) if match.group() in seen[:i])
-            quoted = any(_is_quoted(response, match) for match in found if match.group() == again.group())
-            raise MalformedThought("quoted_marker" if quoted else "repeated_marker", _line(response, again.start()))
-
-        for marker in MARKERS:
-            if marker not in seen:
-                raise MalformedThought(_MISSING[marker], _line(response, len(response)))
-
-        if seen != list(MARKERS):
-            wrong = next(match for match, marker in zip(found, MARKERS, strict=True) if match.group() != marker)
-            raise MalformedThought("out_of_order", _line(response, wrong.start()))
+        if [match.group() for match in found] != _IN_ORDER:
+            raise _not_in_order(response, found)
 
         begin_thought, end_thought, begin_solution, end_solution = found
         for reason, start, end in (
@@ -146,6 +136,25 @@ class LongThought:
             f"{BEGIN_THOUGHT}\n\n{self.thought}\n\n{END_THOUGHT}\n\n"
             f"{BEGIN_SOLUTION}\n\n{self.solution}\n\n{END_SOLUTION}"
         )
+
+
+def _not_in_order(response: str, found: list[re.Match[str]]) -> MalformedThought:
+    """Return what is wrong with a response whose markers are not each there once and in order."""
+    if not found:
+        return MalformedThought("no_markers")
+
+    seen = [match.group() for match in found]
+    if len(set(seen)) != len(seen):
+        again = next(match for i, match in enumerate(found) if match.group() in seen[:i])
+        quoted = any(_is_quoted(response, match) for match in found if match.group() == again.group())
+        return MalformedThought("quoted_marker" if quoted else "repeated_marker", _line(response, again.start()))
+
+    for marker in MARKERS:
+        if marker not in seen:
+            return MalformedThought(_MISSING[marker], _line(response, len(response)))
+
+    wrong = next(match for match, marker in zip(found, MARKERS, strict=True) if match.group() != marker)
+    return MalformedThought("out_of_order", _line(response, wrong.start()))
 
 
 def _line(text: str, position: int) -> int:

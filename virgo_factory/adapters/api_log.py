@@ -14,6 +14,7 @@ from virgo_factory.adapters.row import Reading, RejectedRow, plain
 
 REQUESTS = ("request", "request_body", "body", "input", "payload")
 RESPONSES = ("response", "response_body", "output", "completion", "result")
+ANY_OF = ("choices", *REQUESTS, *RESPONSES)
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -25,9 +26,9 @@ def _objects(row: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[Mappi
     """Yield the objects of some columns, and their bodies."""
     for column in columns:
         value = row.get(column)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield value
-            if isinstance(value.get("body"), Mapping):
+            if isinstance(value.get("body"), dict):
                 yield value["body"]
 
 
@@ -39,7 +40,7 @@ def _messages(row: Mapping[str, Any]) -> list[Any] | None:
 def _choices(row: Mapping[str, Any]) -> list[Any] | None:
     for answer in (row, *_objects(row, RESPONSES)):
         choices = plain(answer.get("choices"))
-        if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) and "message" in choices[0]:
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict) and "message" in choices[0]:
             return choices
 
     return None

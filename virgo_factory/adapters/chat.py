@@ -38,6 +38,7 @@ from virgo_factory.adapters.row import (
     with_image,
 )
 from virgo_factory.adapters.tags import FORMATS, format_of, parse_response, shows
+from virgo_factory.adapters.texts import unix
 from virgo_factory.example import IMAGE, Example, Turn
 from virgo_factory.thought import BEGIN_THOUGHT, LongThought
 
@@ -64,11 +65,13 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if is_pair:
         chosen = plain(row.get("chosen"))
         message = chosen[0] if isinstance(chosen, list) and len(chosen) == 1 else chosen
-        chat = replace(chat, responses=(*chat.responses, message if isinstance(message, Mapping) else {}))
+        chat = replace(chat, responses=(*chat.responses, message if isinstance(message, dict) else {}))
 
-    pair = [_answer(row, name) for name in ("chosen", "rejected")] if is_pair else []
-    chat = replace(chat, thoughts=(*chat.thoughts, *(thought for thought, _ in pair)))
-    return read_chat(row, chat, [text for _, text in pair], options)
+        pair = [_answer(row, name) for name in ("chosen", "rejected")]
+        chat = replace(chat, thoughts=(*chat.thoughts, *(thought for thought, _ in pair)))
+        return read_chat(row, chat, [text for _, text in pair], options)
+
+    return read_chat(row, chat, [], options)
 
 
 def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
@@ -169,7 +172,7 @@ def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
 
     thoughts: list[str] = []
     try:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None, content_text(value, [])
 
         if (role := role_of(value)) not in (None, "assistant"):
@@ -198,7 +201,7 @@ def _id(row: Mapping[str, Any], chat: Chat, question: str, responses: list[str])
     """
     known, is_shared = own_id(row), chat.is_typed or chat.asked is not None
     metadata = row.get("metadata")
-    if not known and isinstance(metadata, Mapping):
+    if not known and isinstance(metadata, dict):
         name = next((name for name in METADATA_IDS if isinstance(metadata.get(name), str)), None)
         known, is_shared = metadata[name] if name else "", is_shared or name == METADATA_IDS[-1]
 
@@ -224,7 +227,7 @@ def prefix_of(row: Mapping[str, Any], response: LongThought | str, name: str | N
     if not isinstance(prefix, str):
         raise RejectedRow("assistant_prefix is not text", f"found {type(prefix).__name__}")
 
-    prefix = prefix.replace("\r\n", "\n")
+    prefix = unix(prefix)
     if rendered(response).startswith(prefix):
         return prefix
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from virgo_factory.adapters.marks import snake
 from virgo_factory.adapters.row import QUESTION_COLUMNS, RejectedRow, plain
+from virgo_factory.adapters.texts import unix
 
 
 MESSAGE_FIELDS = (
@@ -54,13 +55,13 @@ def thought_text(value: Any, between: str = "\n\n", depth: int = 4) -> str | Non
     """
     value = plain(value)
     if isinstance(value, str):
-        return value.replace("\r\n", "\n") if value.strip() else None
+        return unix(value) if value.strip() else None
 
     if isinstance(value, list) and depth:
         texts = [thought_text(item, between, depth - 1) for item in value]
         return between.join(text for text in texts if text is not None) or None
 
-    if isinstance(value, Mapping) and depth:
+    if isinstance(value, dict) and depth:
         if value.get("type") in REDACTED_PARTS:
             raise RejectedRow("the thought is redacted", f"its type is {value['type']}")
 
@@ -103,7 +104,7 @@ def is_thought(value: Any) -> bool:
     if isinstance(value, str):
         return not (_A_WORD.fullmatch(value) and value.strip())
 
-    return value is None or isinstance(value, (list, Mapping))
+    return value is None or isinstance(value, (list, dict))
 
 
 @lru_cache(maxsize=256)

@@ -28,6 +28,7 @@ from virgo_factory.example import Example
 
 
 FORMAT = "steps"
+ANY_OF = ("steps",)
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -37,7 +38,7 @@ def recognises(row: Mapping[str, Any]) -> bool:
 
 
 def _is_step(step: Any) -> bool:
-    return isinstance(step, Mapping) and "title" in step and "content" in step
+    return isinstance(step, dict) and "title" in step and "content" in step
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:
@@ -94,7 +95,7 @@ def _final_text(final: Any) -> str:
         except (ValueError, RecursionError):
             raise RejectedRow("the final answer is not readable", "it begins like JSON and is none") from None
 
-    if not isinstance(final, Mapping):
+    if not isinstance(final, dict):
         raise RejectedRow("no final answer", "expected a column final, or a last step with this title")
 
     return text_of(final, "content")

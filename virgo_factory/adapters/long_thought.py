@@ -6,6 +6,8 @@ FORMAT, and a line in FAMILIES; a tag set is one entry of FORMATS in `tags`. The
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 from virgo_factory.adapters import (
@@ -40,6 +42,14 @@ FAMILIES = (
 )
 """The first that recognises a row reads it: rows of a family may carry columns of those further down."""
 
+
+@lru_cache(1024)
+def _families(columns: tuple[Any, ...]) -> tuple[ModuleType, ...]:
+    """Return the families that may recognise a row of some columns: a family's ANY_OF names some of which it needs one."""
+    needed = ((family, getattr(family, "ANY_OF", columns)) for family in FAMILIES)
+    return tuple(family for family, names in needed if not set(columns).isdisjoint(names))
+
+
 SEVERAL = (virgo_dsd, rollouts)
 """Families of several responses a row, who read themselves which of them are right and whole."""
 
@@ -53,7 +63,7 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     if "thought" in options.columns and "messages" not in options.columns:
         return thought_columns.read_named(row, options)
 
-    for family in FAMILIES:
+    for family in _families(tuple(row)):
         if family.recognises(row):
             if options.difficulty and family is not virgo_dsd:
                 _check_difficulty(row, options.difficulty)

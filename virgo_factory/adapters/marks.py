@@ -212,7 +212,7 @@ def said(value: Any, depth: int = 0) -> Said:
         found = {said(item, depth + 1) for item in value} - {None}
         return None if not found else found.pop() if len(found) == 1 else "?"
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         found = {_is_right(name, inner, depth + 1) for _, name, inner in _marks(value, nested=False)} - {None}
         return found.pop() if len(found) == 1 else "?" if value else None
 
@@ -259,7 +259,7 @@ def end_reason(name: str, value: Any) -> str:
         answer = None if isinstance(value, str) and len(value) > _LONGEST else said(value)  # a text, no mark
         return "?" if answer == "?" else CUT if answer is (name not in IS_WHOLE) else ""
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = next(
             (value[key] for key in ("type", "reason", "finish_reason") if isinstance(value.get(key), str)), "?"
         )
@@ -288,11 +288,17 @@ def _mark_of(column: str) -> str:
     return name if name in _ALL or any(matches(name) for matches in _PATTERNS) else ""
 
 
+@functools.lru_cache(1024)
+def _marked(columns: tuple[Any, ...]) -> tuple[tuple[Any, str], ...]:
+    """Return (column, name in snake_case) of the columns that are marks; the rows of a file mostly have the same."""
+    return tuple((column, name) for column in columns if (name := _mark_of(str(column))))
+
+
 def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, str, Any]]:
     """Yield (where, name in snake_case, value) of the columns that are marks, and of those in the objects of NESTED."""
-    for column, value in row.items():
-        name = _mark_of(str(column))
-        if not name or value is None:
+    for column, name in _marked(tuple(row)):
+        value = row[column]
+        if value is None:
             continue
 
         if nested and name in NESTED:
@@ -305,7 +311,7 @@ def _marks(row: Mapping[str, Any], nested: bool = True) -> Iterator[tuple[str, s
             if isinstance(value := plain(value), list) and len(value) == 1:
                 value = value[0]
 
-            if isinstance(value, Mapping):
+            if isinstance(value, dict):
                 yield from ((f"{column}.{where}", *mark) for where, *mark in _marks(value, nested=False))
                 continue
 
@@ -340,7 +346,9 @@ def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         RejectedRow: it says of its response that it is wrong, or was cut off.
     """
-    found = list(_marks(marked))
+    if not (found := list(_marks(marked))):
+        return ()
+
     notes = []
     ends = [(where, name, value, end_reason(name, value)) for where, name, value in found if _is_end(name)]
     is_whole = any(reason == "" and value is not None and FINISH.fullmatch(name) for _, name, value, reason in ends)
@@ -427,6 +435,9 @@ def learned_turns(
         RejectedRow: none is to be learned, or a mark is not understood.
     """
     turns = len(responses)
+    if not _marked(tuple(row)) and not any(_marked(tuple(response)) for response in responses):
+        return (None,) * turns, ()
+
     why: list[RejectedRow | None] = []
     notes: list[str] = []
     for response in responses:
@@ -485,7 +496,7 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
 
     Preference pairs are left as they are: such columns do not tell of which response they speak.
     """
-    if not any(isinstance(part, Example) for part in reading.parts):
+    if not _marked(tuple(row)) or not any(isinstance(part, Example) for part in reading.parts):
         return reading
 
     try:
@@ -518,7 +529,7 @@ def _check_learned(row: Mapping[str, Any]) -> None:
         if name == "mask":
             continue  # of a row: anything, from a picture's to an answer's
 
-        if not isinstance(plain(value), list | Mapping) and _learned(name, value) is False:
+        if not isinstance(plain(value), (list, dict)) and _learned(name, value) is False:
             raise RejectedRow(NOT_LEARNED, _shown(where, value))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from virgo_factory.adapters.fields import REDACTED_PARTS, THOUGHT_PARTS, thought_of_message, thought_text
 from virgo_factory.adapters.row import RejectedRow, plain
+from virgo_factory.adapters.texts import unix
 from virgo_factory.example import IMAGE
 
 
@@ -16,6 +17,11 @@ ASSISTANTS = ("assistant", "gpt", "model", "chatgpt", "bot", "ai", "chatbot")
 SYSTEMS = ("system", "developer")
 THINKERS = ("reasoning", "thinking", "thought", "analysis")
 """Roles of a message that is the thought of the one behind it."""
+_ROLES = {
+    **dict.fromkeys(USERS, "user"),
+    **dict.fromkeys(ASSISTANTS, "assistant"),
+    **dict.fromkeys(SYSTEMS, "system"),
+}
 TOOLS = (
     "tool",
     "tools",
@@ -60,13 +66,16 @@ def message_column(row: Mapping[str, Any]) -> str | None:
     Under another name than one of MESSAGE_COLUMNS (`prompt`, `input`, `reannotated_messages`) only a list of messages
     is taken for them.
     """
-    present = [column for column in MESSAGE_COLUMNS if column in row]
-    for column in present:
-        if row[column] is not None:
+    for column in MESSAGE_COLUMNS:
+        if row.get(column) is not None:
             return column
 
-    others = (name for name, value in row.items() if name not in _NOT_THE_CHAT and _are_messages(value))
-    return next(others, present[0] if present else None)
+    for name, value in row.items():
+        if not (isinstance(value, str) and "[" not in value[:200]) and name not in _NOT_THE_CHAT:
+            if _are_messages(value):
+                return name
+
+    return next((column for column in MESSAGE_COLUMNS if column in row), None)
 
 
 def _are_messages(value: Any) -> bool:
@@ -75,7 +84,7 @@ def _are_messages(value: Any) -> bool:
         value = _decoded(value) if value[:200].lstrip().startswith("[") and '"content"' in value[:100_000] else None
 
     value = plain(value)
-    if not isinstance(value, list) or not value or not isinstance(value[0], Mapping):
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
         return False
 
     first = value[0]
@@ -116,23 +125,24 @@ def read_messages(
     systems: dict[str, str] = {}  # system and developer
     is_typed = False
     for message in messages:
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             raise RejectedRow("a message is not an object", f"found {type(message).__name__} in {column}")
 
-        content = plain(either(message, "content", "value"))
-        if content is None and message.get("parts") is not None:
-            content = plain(message["parts"])
-
-        is_typed = is_typed or isinstance(content, list)
-        role = role_of(message)
-        if role in TOOLS or plain(message.get("tool_calls")) or plain(message.get("function_call")):
-            raise RejectedRow("tool calls are not trained", f"message {len(turns) + len(systems) + 1} of {column}")
-
-        beside = thought_of_message(message) if role == "assistant" else None
+        content, role = either(message, "content", "value"), role_of(message)
+        beside: str | None = None
         inside: list[str] = []
-        text = content_text("" if content is None and beside else content, images, inside)
-        if role == "assistant" and message.get("channel") == "analysis":  # gpt-oss
-            role = "analysis"
+        if type(content) is str and len(message) == 2 and role not in TOOLS:  # nothing but a role and a text
+            text = unix(content)
+        else:
+            content = plain(message.get("parts") if content is None else content)
+            is_typed = is_typed or isinstance(content, list)
+            if role in TOOLS or plain(message.get("tool_calls")) or plain(message.get("function_call")):
+                raise RejectedRow("tool calls are not trained", f"message {len(turns) + len(systems) + 1} of {column}")
+
+            beside = thought_of_message(message) if role == "assistant" else None
+            text = content_text("" if content is None and beside else content, images, inside)
+            if role == "assistant" and message.get("channel") == "analysis":  # gpt-oss
+                role = "analysis"
 
         if role in THINKERS and turns and turns[-1][0] == "user":
             before.append(text)
@@ -179,12 +189,11 @@ def read_messages(
 def role_of(message: Mapping[str, Any]) -> Any:
     """Return the role of a message: "user", "assistant" or "system" for all their spellings, else as it stands."""
     given = either(message, "role", "from")
-    role = given.strip().lower() if isinstance(given, str) else given
-    for name, spellings in (("user", USERS), ("assistant", ASSISTANTS), ("system", SYSTEMS)):
-        if role in spellings:
-            return name
+    if not isinstance(given, str):
+        return given
 
-    return role if role in TOOLS or role in THINKERS else given
+    role = given.strip().lower()
+    return _ROLES.get(role) or (role if role in TOOLS or role in THINKERS else given)
 
 
 def either(message: Mapping[str, Any], name: str, other: str) -> Any:
@@ -205,26 +214,26 @@ def content_text(content: Any, images: list[Any], thoughts: list[str] | None = N
         RejectedRow: it is neither a text nor a list of typed items.
     """
     if isinstance(content, str):
-        return content.replace("\r\n", "\n")
+        return unix(content)
 
     if not isinstance(content, list):
         raise RejectedRow("a message is not text", f"its content is {type(content).__name__}")
 
     parts: list[str] = []
     for item in content:
-        kind = item.get("type") if isinstance(item, Mapping) else None
-        if isinstance(item, Mapping) and kind is None and isinstance(item.get("text"), str):  # Gemini's parts
+        kind = item.get("type") if isinstance(item, dict) else None
+        if isinstance(item, dict) and kind is None and isinstance(item.get("text"), str):  # Gemini's parts
             kind = "thought" if item.get("thought") is True else "text"
 
         if kind in ("image", "image_url"):
             image = item.get(kind)
-            if isinstance(image, Mapping) and "url" in image:
+            if isinstance(image, dict) and "url" in image:
                 image = image["url"]
 
             parts.append(IMAGE)
             images.extend([] if image is None else [image])
         elif kind in ("text", "input_text", "output_text", "answer") and isinstance(_text_of_part(item), str):
-            parts.append(_text_of_part(item).replace("\r\n", "\n"))
+            parts.append(unix(_text_of_part(item)))
         elif kind in (*THOUGHT_PARTS, *REDACTED_PARTS) and thoughts is not None:
             if "".join(parts).strip():
                 raise RejectedRow("text before the thought", "in an item of a message's content")
@@ -244,7 +253,7 @@ def _text_of_part(item: Mapping[str, Any]) -> Any:
 def _listed(messages: Any) -> Any:
     """Return {"role": [...], "content": [...]}, or JSON text, as a list of messages; anything else as it is."""
     messages = _decoded(messages) if isinstance(messages, str) else plain(messages)
-    if not isinstance(messages, Mapping):
+    if not isinstance(messages, dict):
         return messages
 
     columns = {name: plain(values) for name, values in messages.items()}

@@ -98,7 +98,7 @@ def is_blank(value: Any, depth: int = 8) -> bool:
     if isinstance(value, str):
         return len(value) < 40 and (value.strip().lower() in BLANK_TEXTS)
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return depth > 0 and all(is_blank(part, depth - 1) for name, part in value.items() if name != "type")
 
     return isinstance(value, list | tuple) and depth > 0 and all(is_blank(part, depth - 1) for part in value)
@@ -233,11 +233,11 @@ def in_order(values: list[Any]) -> Pictures:
 
 
 def _is_content(pictures: Pictures) -> bool:
-    return all(not isinstance(value, str | Mapping) or _carries(value) for value in pictures.values)
+    return all(not isinstance(value, (str, dict)) or _carries(value) for value in pictures.values)
 
 
 def _carries(value: Any) -> bool:
-    return isinstance(value.get("bytes"), bytes) if isinstance(value, Mapping) else value.startswith("data:")
+    return isinstance(value.get("bytes"), bytes) if isinstance(value, dict) else value.startswith("data:")
 
 
 def _is_link(pictures: Pictures) -> bool:
@@ -254,7 +254,7 @@ def _names_of(values: Any) -> list[Any]:
 
 def name_of(value: Any) -> Any:
     """Return the file name of a picture without its folder; what is no path as it is."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("path") or value.get("bytes")
 
     return re.split(r"[/\\]", value.split("?")[0])[-1].lower() if isinstance(value, str) else value
@@ -268,7 +268,7 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
     for name in column.split(","):
         value: Any = row
         for key in [name.strip()] if name.strip() in row else name.strip().split("."):
-            value = plain(value.get(key)) if isinstance(value, Mapping) else None
+            value = plain(value.get(key)) if isinstance(value, dict) else None
 
         values += flat(value)
 
@@ -301,7 +301,7 @@ def flat(value: Any, depth: int = 8) -> list[Any]:
 
         return [picture for part in value for picture in flat(part, depth - 1)]
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _of_object(value, depth - 1)
 
     return [value]
@@ -380,7 +380,7 @@ def holds_picture(value: Any, is_file: bool = False, lists: int = 3) -> bool:
         first = next((part for part in value if not is_blank(part)), None)
         return lists > 0 and first is not None and holds_picture(first, is_file, lists - 1)
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return any(
             not is_blank(value.get(key)) and holds_picture(value[key], is_file or key == "bytes", lists - 1)
             for key in ("bytes", *_IN_OBJECT)
@@ -399,7 +399,7 @@ def _unknown_picture(name: str, value: Any) -> tuple[str, Any] | None:
     ):
         return None
 
-    if isinstance(value, Mapping) and not (set(value) <= {"bytes", "path", "type"}):
+    if isinstance(value, dict) and not (set(value) <= {"bytes", "path", "type"}):
         for key, part in value.items():
             known = _column_of(key) if isinstance(key, str) and not is_blank(part) else None
             if known and known[0][0] and holds_picture(part):
@@ -415,7 +415,7 @@ def _is_embedded(value: Any) -> bool:
     if isinstance(value, str):
         return value.startswith("data:image/") or (_may_be_base64(value) and _base64_kind(value) is not None)
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         is_feature = {"bytes", "path"} == set(value)  # of `datasets`
         return (is_feature or isinstance(value.get("bytes"), bytes)) and holds_picture(value)
 
@@ -465,7 +465,7 @@ def shown(value: Any) -> str:
     while isinstance(value, list | tuple):
         value = next((part for part in value if not is_blank(part)), None)
 
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("path") or value.get("bytes")
 
     return repr(value[:80]) if isinstance(value, str) else f"{type(value).__name__}"
@@ -499,7 +499,7 @@ def refuse_other_media(row: Mapping[str, Any]) -> None:
             continue
 
         if kind == "tools":
-            if not is_blank(value) and (not isinstance(value, str) or isinstance(_json(value), list | Mapping)):
+            if not is_blank(value) and (not isinstance(value, str) or isinstance(_json(value), (list, dict))):
                 raise RejectedRow("tools, which are not trained on", f"in the column {name}")
         elif kind and not is_blank(value) and _is_medium(value, name):
             raise other_medium(kind, name, value)

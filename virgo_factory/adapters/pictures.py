@@ -76,11 +76,11 @@ def _messages(messages: Any, own: list[Any]) -> Any:
     if not isinstance(messages, list):
         return messages
 
-    return [_message(message, own) if isinstance(message, Mapping) else message for message in messages]
+    return [_message(message, own) if isinstance(message, dict) else message for message in messages]
 
 
 def _is_user(message: Any) -> bool:
-    return isinstance(message, Mapping) and role_of(message) == "user"
+    return isinstance(message, dict) and role_of(message) == "user"
 
 
 def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
@@ -114,7 +114,7 @@ def _is_picture(key: Any, value: Any) -> bool:
 
 def _item(item: Any) -> Any:
     """Return a content item of any spelling as {"type": "image", "image": ...} or {"type": "text", "text": ...}."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return item
 
     kind = item.get("type")
@@ -139,7 +139,7 @@ def _item(item: Any) -> Any:
         for name in (*_PICTURE_ITEMS, "url", "path", "file", "bytes", "base64", "data")
         if name != "type"
     ]
-    values.append(source.get("data", source.get("url")) if isinstance(source, Mapping) else None)
+    values.append(source.get("data", source.get("url")) if isinstance(source, dict) else None)
     found = flat([value for value in values if not is_blank(value) and not isinstance(value, bool)])
     return {"type": "image", "image": found[0] if found else None}
 
@@ -162,9 +162,9 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
             texts.append(content)
         elif isinstance(content, list):
             for item_at, item in enumerate(content):
-                if isinstance(item, Mapping) and item.get("type") == "image":
+                if isinstance(item, dict) and item.get("type") == "image":
                     inside += 1
-                elif isinstance(item, Mapping) and isinstance(item.get("text"), str):
+                elif isinstance(item, dict) and isinstance(item.get("text"), str):
                     spots.append((at, item_at))
                     texts.append(item["text"])
 
@@ -173,7 +173,7 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
         return None
 
     found, new = placed
-    changed = [dict(message) if isinstance(message, Mapping) else message for message in messages]
+    changed = [dict(message) if isinstance(message, dict) else message for message in messages]
     for (at, item_at), text in zip(spots, new, strict=True):
         if item_at is None:
             changed[at]["content" if changed[at].get("content") is not None else "value"] = text

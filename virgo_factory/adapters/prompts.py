@@ -141,7 +141,11 @@ def without_requests(example: Example) -> Example:
 
     An example with a response that is kept as the text it is (`malformed: keep`) stays as it is: it may have the tags.
     """
-    if not all(isinstance(turn.response, LongThought) for turn in example.turns if turn.learned):
+    turns = (*example.history, example)
+    if not any(_may_request(text) for text in (example.system or "", *(turn.question for turn in turns))):
+        return example
+
+    if not all(isinstance(turn.response, LongThought) for turn in turns if turn.learned):
         return example
 
     system = without_request(example.system or "", True) or None
@@ -166,9 +170,11 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
     >>> without_request("Reason in <think></think> and put the answer in \\boxed{}. What is 1 + 1?")
     'Put the final answer in \\boxed{}. What is 1 + 1?'
     """
+    if not _may_request(text):
+        return text
+
     left = text
-    may_name_tags = any(mark in text for mark in "<[#◁")  # most prompts have none
-    for pattern in (*_FIXED, None, _SWITCH) if may_name_tags else (_SWITCH,):
+    for pattern in (*_FIXED, None, _SWITCH):
         if pattern is None:
             cuts = _requests(left, bool(_THINKS.search(text)))
         else:
@@ -177,6 +183,12 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
         left = _cut(left, cuts) if cuts else left
 
     return left if may_be_empty or left.replace(IMAGE, "").strip() else text
+
+
+def _may_request(text: str) -> bool:
+    """Whether a prompt has one of the words or tags that all requests have; most prompts do not."""
+    lower = text.lower()
+    return "think" in lower or "reasoning:" in lower or "###" in text or MARKERS[0] in text or bool(_TAG.search(text))
 
 
 def asks_for_tags(text: str) -> str:

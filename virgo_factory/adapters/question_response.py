@@ -27,10 +27,12 @@ from virgo_factory.adapters.row import (
     with_image,
 )
 from virgo_factory.adapters.tags import format_of, parse_response, shows
+from virgo_factory.adapters.texts import unix
 from virgo_factory.example import Example
 
 
 RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
+ANY_OF = RESPONSE_COLUMNS
 ANSWER_COLUMNS = ("standard_answer", "gt", "ground_truth", "answer")
 
 
@@ -59,7 +61,7 @@ def _with_history(row: Mapping[str, Any], response: str) -> Chat:
     if not isinstance(history, list):
         raise RejectedRow("history is not a list", f"found {type(history).__name__}")
 
-    if isinstance(history[0], Mapping):
+    if isinstance(history[0], dict):
         pairs = read_messages({"history": history}, "history").turns
     else:
         pairs = tuple(tuple(pair) if isinstance(pair, list) else () for pair in map(plain, history))
@@ -67,7 +69,7 @@ def _with_history(row: Mapping[str, Any], response: str) -> Chat:
     if not all(len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs):
         raise RejectedRow("history is not known in this layout", "expected [question, response] pairs")
 
-    turns = [(question.replace("\r\n", "\n"), answer.replace("\r\n", "\n")) for question, answer in pairs]
+    turns = [(unix(question), unix(answer)) for question, answer in pairs]
     turns.append((question_of(row, _questions(row)), response))
     return Chat(_system(row), tuple(turns), None, (), False, ({},) * len(turns), (None,) * len(turns))
 

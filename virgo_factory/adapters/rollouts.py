@@ -24,10 +24,12 @@ from virgo_factory.adapters.row import (
     with_image,
 )
 from virgo_factory.adapters.tags import format_of, parse_response, shows
+from virgo_factory.adapters.texts import unix
 from virgo_factory.example import Example
 
 
 LISTS = ("responses", "response", "completions", "outputs", "output", "samples", "solutions", "candidates")
+ANY_OF = ("generations", "code", "responses", "prefix_prompt", *LISTS)
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -59,11 +61,11 @@ def is_scored_code(row: Mapping[str, Any]) -> bool:
 def is_keyed(row: Mapping[str, Any]) -> bool:
     """Result files of the SkyThought evaluation: {"0.0": {"content": ..., "correctness": ...}}."""
     responses = row.get("responses")
-    return isinstance(responses, Mapping) and bool(responses) and all(map(_is_judged, responses.values()))
+    return isinstance(responses, dict) and bool(responses) and all(map(_is_judged, responses.values()))
 
 
 def _is_judged(response: Any) -> bool:
-    return isinstance(response, Mapping) and "content" in response and "correctness" in response
+    return isinstance(response, dict) and "content" in response and "correctness" in response
 
 
 def is_searched(row: Mapping[str, Any]) -> bool:
@@ -72,7 +74,7 @@ def is_searched(row: Mapping[str, Any]) -> bool:
 
 
 def _searched(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = (value for value in row.values() if isinstance(value, Mapping))
+    found = (value for value in row.values() if isinstance(value, dict))
     return [value for value in found if "response" in value and ("is_correct" in value or "valid" in value)]
 
 
@@ -121,7 +123,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return Example(
             id=f"{id}-{position}" if options.responses == "all" else id,
             question=with_image(question, images),
-            response=parse_response(response.replace("\r\n", "\n"), name, keep),
+            response=parse_response(unix(response), name, keep),
             images=images,
             answer=answer_of(row, answers),
             source=source_of(row) or name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.adapters.foreign_tokens import foreign_token
+from virgo_factory.adapters.texts import unix
 from virgo_factory.example import IMAGE, Example
 from virgo_factory.thought import LongThought
 
@@ -38,7 +39,8 @@ CONTROL_TOKENS = ("<video>", "<audio>", *QWEN_VL_TOKENS)
 """Texts that LLaMA-Factory or the Qwen-VL tokenizers read as something else than text."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile("|".join(re.escape(token) for token in CONTROL_TOKENS))
+_CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
+_NOT_IN_RESPONSE = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS))))
 
 
 class RejectedRow(ValueError):
@@ -113,12 +115,16 @@ def text_of(row: Mapping[str, Any], column: str) -> str:
     if not isinstance(value, str):
         raise RejectedRow(f"{column} is not text", f"found {type(value).__name__}")
 
-    return value.replace("\r\n", "\n")
+    return unix(value)
 
 
 def first_column(row: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
     """Return the first of some columns that the row has with a value; None without one."""
-    return next((column for column in columns if row.get(column) is not None), None)
+    for column in columns:
+        if row.get(column) is not None:
+            return column
+
+    return None
 
 
 def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLUMNS) -> str:
@@ -231,7 +237,7 @@ def check_example(example: Example) -> Example:
             raise RejectedRow("text is not valid Unicode", f"in the {place}")
 
     places = 0
-    for turn in example.turns:
+    for turn in (*example.history, example):
         if not turn.question.replace(IMAGE, "").strip():
             raise RejectedRow("the question is empty")
 
@@ -248,7 +254,7 @@ def check_example(example: Example) -> Example:
         if not _is_unicode(example.system):
             raise RejectedRow("text is not valid Unicode", "in the system message")
 
-        if found := _CONTROL.search(example.system) or re.search(IMAGE, example.system):
+        if found := _NOT_IN_RESPONSE.search(example.system):
             raise RejectedRow("control token in the system message", found.group())
 
     if places != len(example.images):
@@ -266,12 +272,8 @@ def rendered(response: LongThought | str) -> str:
 
 
 def _check_response(place: str, response: LongThought | str, question: str) -> None:
-    text = rendered(response)
-    if IMAGE in text:
-        raise RejectedRow(f"control token in the {place}", IMAGE)
-
-    _check_text(place, text)
-    for part in (text,) if isinstance(response, str) else (response.thought, response.solution):
+    for part in (response,) if isinstance(response, str) else (response.thought, response.solution):
+        _check_text(place, part, _NOT_IN_RESPONSE)
         if found := foreign_token(part):
             raise RejectedRow("a control token of another model in the response", found)
 
@@ -286,11 +288,11 @@ def _check_response(place: str, response: LongThought | str, question: str) -> N
                 raise RejectedRow(f"the {name} repeats the question", f"in the {place}")
 
 
-def _check_text(place: str, text: str) -> None:
+def _check_text(place: str, text: str, tokens: re.Pattern[str] = _CONTROL) -> None:
     if not _is_unicode(text):
         raise RejectedRow("text is not valid Unicode", f"in the {place}")
 
-    if found := _CONTROL.search(text):
+    if "<" in text and (found := tokens.search(text)):
         raise RejectedRow(f"control token in the {place}", found.group())
 
 

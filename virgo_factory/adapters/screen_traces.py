@@ -25,6 +25,7 @@ from virgo_factory.example import Example
 
 
 FORMAT = "screen_traces"
+ANY_OF = ("thinking",)
 
 
 def recognises(row: Mapping[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from virgo_factory.adapters.row import (
     with_image,
 )
 from virgo_factory.adapters.tags import PAIRS, format_of, is_tagged, parse_response
+from virgo_factory.adapters.texts import unix
 from virgo_factory.adapters.thought_columns import FOUND, long_thought, response_of, with_options
 from virgo_factory.example import Example
 from virgo_factory.thought import LongThought
@@ -67,7 +68,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
             f'{", ".join(columns[:5])}; say which in dataset_info.json: "columns": {{"response": "{columns[0][:60]}"}}',
         )
 
-    texts = [row[name].replace("\r\n", "\n") for name in columns]
+    texts = [unix(row[name]) for name in columns]
     responses = [_response(row, name, text) for name, text in zip(columns, texts, strict=True)]
     name = format_of(texts[0]) or FOUND
     question = with_options(question_of(row, _questions(row)[:1]), row)

@@ -35,6 +35,7 @@ from virgo_factory.adapters.row import (
     with_image,
 )
 from virgo_factory.adapters.tags import FORMATS, PAIRS, SOLUTIONS, format_of, shows, unwrapped
+from virgo_factory.adapters.texts import unix
 from virgo_factory.example import IMAGE, Example, Turn
 from virgo_factory.thought import REASONS, LongThought, MalformedThought
 
@@ -76,8 +77,11 @@ def layout_of(row: Mapping[str, Any]) -> Columns | None:
             if row[layout.thought] is not None or row[layout.solution] is not None:
                 return layout
 
+    if (pair := pair_of(row)) is None:
+        return None
+
     questions = tuple(name for name in question_columns(tuple(row)) if isinstance(row[name], str))
-    if not questions or (pair := pair_of(row)) is None:
+    if not questions:
         return None
 
     solution = _bare(row[pair[1]], _ANSWERS)
@@ -157,7 +161,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         source=source_of(row) or layout.format,
         domain=domain_of(row),
         rejected=_response(rejected[0]) if rejected else None,
-        assistant_prefix=(prefix or "").replace("\r\n", "\n") if is_learned else "",
+        assistant_prefix=unix(prefix or "") if is_learned else "",
         format=layout.format,
         learned=is_learned,
         notes=notes,
@@ -174,8 +178,8 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
 
-    if isinstance(value, (list, Mapping)):
-        if isinstance(value, list) and not all(isinstance(item, Mapping) for item in value):
+    if isinstance(value, (list, dict)):
+        if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
             raise RejectedRow(f"{thought} is not one text", f"found a list of {len(value)}")
 
         value = thought_text(value)
@@ -224,7 +228,7 @@ def response_beside(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
     Thought and solution (Dolphin-R1), a response (Llama-Nemotron), or an answering message (TRL's `completion`).
     """
     if (pair := pair_of(row)) and row[pair[0]] is not None and (thought := thought_text(row[pair[0]])):
-        solution = row[pair[1]].replace("\r\n", "\n")
+        solution = unix(row[pair[1]])
         if format_of(solution) is None:
             return thought, solution
 
@@ -234,9 +238,9 @@ def response_beside(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
             value = value[0]
 
         if isinstance(value, str) and value.strip():
-            return None, value.replace("\r\n", "\n")
+            return None, unix(value)
 
-        if isinstance(value, Mapping) and role_of(value) in ("assistant", None):
+        if isinstance(value, dict) and role_of(value) in ("assistant", None):
             thoughts: list[str] = []
             text = content_text(plain(either(value, "content", "value")), [], thoughts)
             return "\n\n".join(thoughts) or thought_of_message(value), text
@@ -282,7 +286,7 @@ def _objects(row: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:
     value = plain(row.get(column))
     items = [] if value is None else value if isinstance(value, list) else [value]
     for item in items:
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             raise RejectedRow(f"{column} is not in the normal form", f"found {type(item).__name__}")
 
     return items

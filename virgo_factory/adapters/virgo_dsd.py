@@ -27,6 +27,7 @@ from virgo_factory.example import Example
 
 
 FORMAT = "virgo_dsd"
+ANY_OF = ("score",)
 COLUMNS = ("question", "answer", "response", "score", "conversation", "images")
 
 
