@@ -90,7 +90,7 @@ class LongThought:
             if not text:
                 raise MalformedThought(f"empty_{name}")
 
-            if found := _MARKER.search(text):
+            if "<" in text and (found := _MARKER.search(text)):
                 raise MalformedThought("repeated_marker", _line(text, found.start()))
 
             object.__setattr__(self, name, text)
@@ -109,7 +109,7 @@ class LongThought:
         if not isinstance(response, str):
             raise MalformedThought("not_text")
 
-        if not response.strip():
+        if not response or response.isspace():
             raise MalformedThought("empty_response")
 
         found = list(_MARKER.finditer(response))

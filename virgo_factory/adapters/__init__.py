@@ -90,7 +90,7 @@ _TARGETS = {
 
 def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """Return the row with plain values, and with the columns that dataset_info.json names where adapters find them."""
-    given = {name: plain(value) for name, value in row.items()}
+    given = {name: value if type(value) is str else plain(value) for name, value in row.items()}
     row = given
     for name, column in columns.items():
         if name == "images":  # pictures.py reads it

@@ -71,9 +71,11 @@ def message_column(row: Mapping[str, Any]) -> str | None:
             return column
 
     for name, value in row.items():
-        if not (isinstance(value, str) and "[" not in value[:200]) and name not in _NOT_THE_CHAT:
-            if _are_messages(value):
-                return name
+        if type(value) is str and not value[:200].lstrip().startswith("["):
+            continue
+
+        if name not in _NOT_THE_CHAT and _are_messages(value):
+            return name
 
     return next((column for column in MESSAGE_COLUMNS if column in row), None)
 
@@ -81,7 +83,7 @@ def message_column(row: Mapping[str, Any]) -> str | None:
 def _are_messages(value: Any) -> bool:
     """Whether a value is a list of messages, or one as JSON."""
     if isinstance(value, str):
-        value = _decoded(value) if value[:200].lstrip().startswith("[") and '"content"' in value[:100_000] else None
+        value = _decoded(value) if '"content"' in value[:100_000] else None
 
     value = plain(value)
     if not isinstance(value, list) or not value or not isinstance(value[0], dict):

@@ -27,6 +27,8 @@ BASE64_MAGIC = {
     "TU0AK": "tiff",
 }
 """How the Base64 text of a picture begins, and its kind."""
+_CONTENTS = ("data:image/", *BASE64_MAGIC)
+"""How a text that is a picture begins."""
 
 SHORTEST_BASE64 = 64
 """Characters below which a text is no picture in Base64: the smallest PNG has 67 bytes."""
@@ -394,9 +396,7 @@ def _unknown_picture(name: str, value: Any) -> tuple[str, Any] | None:
     if isinstance(value, int | float) or value is None:
         return None
 
-    if isinstance(value, str) and (
-        len(value) < 5 or "." not in value[-6:] and value[:4] != "data" and not _may_be_base64(value)
-    ):
+    if isinstance(value, str) and (len(value) < 5 or "." not in value[-6:] and not value.startswith(_CONTENTS)):
         return None
 
     if isinstance(value, dict) and not (set(value) <= {"bytes", "path", "type"}):
@@ -413,7 +413,7 @@ def _unknown_picture(name: str, value: Any) -> tuple[str, Any] | None:
 def _is_embedded(value: Any) -> bool:
     """Whether a value is a picture itself, or a list of some, and not a path to one."""
     if isinstance(value, str):
-        return value.startswith("data:image/") or (_may_be_base64(value) and _base64_kind(value) is not None)
+        return value.startswith(_CONTENTS) and (value.startswith("data:") or _base64_kind(value) is not None)
 
     if isinstance(value, dict):
         is_feature = {"bytes", "path"} == set(value)  # of `datasets`
@@ -423,10 +423,6 @@ def _is_embedded(value: Any) -> bool:
         return len(value) > 0 and not isinstance(value[0], list) and _is_embedded(value[0])
 
     return value is not None and holds_picture(value)
-
-
-def _may_be_base64(text: str) -> bool:
-    return len(text) >= SHORTEST_BASE64 and text.startswith(tuple(BASE64_MAGIC))
 
 
 def _looks_like_picture(value: Any) -> bool:

@@ -26,12 +26,12 @@ TAG = re.compile(
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
 
 _BEGINS = {
-    "<": re.compile(r"<(?:\|?(?:im|pi|ph|fi)|\|vision|start_of)", re.IGNORECASE),
+    "<": re.compile(r"<(?:\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
     "[": re.compile(r"\[(?:im|pi)", re.IGNORECASE),
     "{": re.compile(r"\{(?:im|pi)", re.IGNORECASE),
     "!": re.compile(r"!\["),
 }
-"""Begins every TAG."""
+"""Begins every TAG and _OTHER_TAG."""
 
 _OTHER_TAG = re.compile(
     r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
@@ -51,9 +51,13 @@ def place_pictures(texts: list[str], found: Pictures, inside: int) -> tuple[Pict
         found: the row's pictures.
         inside: places that the messages hold as items.
     """
-    tags = [(at, tag) for at, text in enumerate(texts) if occurs(text, _BEGINS) for tag in TAG.finditer(text)]
-    for text in texts:
-        if other := _OTHER_TAG.search(text) if "<" in text else None:
+    likely = [(at, text) for at, text in enumerate(texts) if occurs(text, _BEGINS)]
+    if not likely:
+        return None
+
+    tags = [(at, tag) for at, text in likely for tag in TAG.finditer(text)]
+    for _, text in likely:
+        if other := _OTHER_TAG.search(text):
             kind = (other["kind"] or other["bare"] or other["upper"]).lower()
             raise RejectedRow(
                 f"{'a video' if kind == 'video' else 'an audio'}, which is not trained on", f"the tag {other.group()}"

@@ -238,15 +238,17 @@ def check_example(example: Example) -> Example:
 
     places = 0
     for turn in (*example.history, example):
-        if not turn.question.replace(IMAGE, "").strip():
+        parts = turn.question.split(IMAGE)
+        asked = "".join(parts).strip()
+        if not asked:
             raise RejectedRow("the question is empty")
 
-        places += turn.question.count(IMAGE)
+        places += len(parts) - 1
         _check_text("question", turn.question)
-        _check_response("response", turn.response, turn.question)
+        _check_response("response", turn.response, asked)
 
     if example.rejected is not None:
-        _check_response("rejected response", example.rejected, example.question)
+        _check_response("rejected response", example.rejected, asked)
         if example.rejected == example.response:
             raise RejectedRow("chosen and rejected response are the same")
 
@@ -271,21 +273,18 @@ def rendered(response: LongThought | str) -> str:
     return response if isinstance(response, str) else response.render()
 
 
-def _check_response(place: str, response: LongThought | str, question: str) -> None:
-    for part in (response,) if isinstance(response, str) else (response.thought, response.solution):
+def _check_response(place: str, response: LongThought | str, asked: str) -> None:
+    parts = {"response": response} if isinstance(response, str) else vars(response)
+    for name, part in parts.items():
         _check_text(place, part, _NOT_IN_RESPONSE)
         if found := foreign_token(part):
             raise RejectedRow("a control token of another model in the response", found)
 
-    if isinstance(response, LongThought):
-        asked = question.replace(IMAGE, "").strip()
-        for name in ("thought", "solution"):
-            part = getattr(response, name)
-            if part == "None":
-                raise RejectedRow(f"the {name} is None", f"in the {place}")
+        if part == "None" and part is not response:
+            raise RejectedRow(f"the {name} is None", f"in the {place}")
 
-            if part == asked:
-                raise RejectedRow(f"the {name} repeats the question", f"in the {place}")
+        if part == asked and part is not response:
+            raise RejectedRow(f"the {name} repeats the question", f"in the {place}")
 
 
 def _check_text(place: str, text: str, tokens: re.Pattern[str] = _CONTROL) -> None:

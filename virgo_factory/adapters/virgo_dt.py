@@ -30,7 +30,7 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         RejectedRow: the row gives no example.
     """
     keep = options.keep_malformed
-    column = message_column(row)
+    column = None if "combined_text" in row else message_column(row)
     if "combined_text" in row or ("question" in row and column is None):
         question = text_of(row, "question")
         named = first_column(row, ("combined_text", "response")) or "combined_text"  # response: by `columns`
