@@ -31,6 +31,7 @@ REASONS = {
 
 _BEGINNING = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*+")
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
+_AROUND_MARKERS = re.compile(f"({_MARKER.pattern})")
 _IN_ORDER = list(MARKERS)
 _MISSING = dict(zip(MARKERS, ("no_thought", "thought_not_closed", "no_solution", "solution_not_closed"), strict=True))
 
@@ -112,23 +113,21 @@ class LongThought:
         if not response or response.isspace():
             raise MalformedThought("empty_response")
 
-        found = list(_MARKER.finditer(response))
-        if [match.group() for match in found] != _IN_ORDER:
-            raise _not_in_order(response, found)
+        pieces = _AROUND_MARKERS.split(response)
+        if pieces[1::2] != _IN_ORDER:
+            raise _not_in_order(response)
 
-        begin_thought, end_thought, begin_solution, end_solution = found
-        for reason, start, end in (
-            ("text_before", beginning(response), begin_thought.start()),
-            ("text_between", end_thought.end(), begin_solution.start()),
-            ("text_after", end_solution.end(), len(response)),
+        before, thought, between, solution, after = pieces[::2]
+        for reason, number, text in (
+            ("text_before", 0, before[beginning(before) :]),
+            ("text_between", 4, between),
+            ("text_after", 8, after),
         ):
-            if outside := response[start:end].lstrip():
+            if outside := text.lstrip():
+                end = sum(map(len, pieces[: number + 1]))
                 raise MalformedThought(reason, _line(response, end - len(outside)))
 
-        return cls(
-            thought=response[begin_thought.end() : end_thought.start()],
-            solution=response[begin_solution.end() : end_solution.start()],
-        )
+        return cls(thought, solution)
 
     def render(self) -> str:
         """Return the response text that is trained on: a blank line on each inner side of the markers."""
@@ -138,8 +137,9 @@ class LongThought:
         )
 
 
-def _not_in_order(response: str, found: list[re.Match[str]]) -> MalformedThought:
+def _not_in_order(response: str) -> MalformedThought:
     """Return what is wrong with a response whose markers are not each there once and in order."""
+    found = list(_MARKER.finditer(response))
     if not found:
         return MalformedThought("no_markers")
 

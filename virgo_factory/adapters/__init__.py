@@ -70,13 +70,10 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = check_row(row, Reading(named, (attempt(lambda: found),)))
 
     if formatting != "virgo_dt":  # read to the letter
-        found = Reading(found.format, tuple(map(_plainly_asked, found.parts)))
+        parts = [part if isinstance(part, RejectedRow) else without_requests(part) for part in found.parts]
+        found = Reading(found.format, tuple(parts))
 
     return check_ranking(found, options.ranking)
-
-
-def _plainly_asked(part: Example | RejectedRow) -> Example | RejectedRow:
-    return part if isinstance(part, RejectedRow) else without_requests(part)
 
 
 _TARGETS = {

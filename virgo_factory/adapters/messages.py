@@ -71,7 +71,7 @@ def message_column(row: Mapping[str, Any]) -> str | None:
             return column
 
     for name, value in row.items():
-        if type(value) is str and not value[:200].lstrip().startswith("["):
+        if type(value) is str and value.lstrip()[:1] != "[":
             continue
 
         if name not in _NOT_THE_CHAT and _are_messages(value):

@@ -108,9 +108,9 @@ def is_blank(value: Any, depth: int = 8) -> bool:
 
 def find_pictures(row: Mapping[str, Any]) -> Pictures:
     """Return the pictures of the columns that are known to hold some."""
+    plan = _plan_of(tuple(row))
     groups: dict[tuple[str, str], dict[int, Any]] = {}
     names: dict[tuple[str, str], dict[int, str]] = {}
-    plan = _plan_of(tuple(row))
     for name, (head, number, is_file) in plan.pictures:
         value = row[name]
         if is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
@@ -416,8 +416,8 @@ def _is_embedded(value: Any) -> bool:
         return value.startswith(_CONTENTS) and (value.startswith("data:") or _base64_kind(value) is not None)
 
     if isinstance(value, dict):
-        is_feature = {"bytes", "path"} == set(value)  # of `datasets`
-        return (is_feature or isinstance(value.get("bytes"), bytes)) and holds_picture(value)
+        is_feature = "bytes" in value and (isinstance(value["bytes"], bytes) or {"bytes", "path"} == set(value))
+        return is_feature and holds_picture(value)  # of `datasets`
 
     if isinstance(value, list | tuple):
         return len(value) > 0 and not isinstance(value[0], list) and _is_embedded(value[0])

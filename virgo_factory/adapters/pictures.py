@@ -42,22 +42,19 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     """
     refuse_other_media(row)
     found = mapped_pictures(row, column) if column is not None else find_pictures(row)
-    others = dict(row)
-    for name in IMAGE_COLUMNS:
-        others.pop(name, None)
-
+    others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
     messages = message_column(others)
     if messages and others[messages] is not None:
         own: list[Any] = []
         others[messages] = _messages(others[messages], own)
-        found = found if found.values else in_order(own)
+        found = in_order(own) if own and not found.values else found
 
-    placed = [_place_in_messages(others, messages, found) if messages else None, _place_in_question(others, found)]
-    orders = [pictures for pictures in placed if pictures is not None]
-    if len(orders) == 2 and orders[0].values != orders[1].values:
+    in_messages = _place_in_messages(others, messages, found) if messages else None
+    in_question = _place_in_question(others, found)
+    if in_messages and in_question and in_messages.values != in_question.values:
         raise RejectedRow("picture tags in two orders", f"{messages} and the question name the pictures differently")
 
-    found = orders[0] if orders else found
+    found = in_messages or in_question or found
     if found.values:
         others["images"] = list(found.values)
 

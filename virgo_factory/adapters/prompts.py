@@ -17,6 +17,7 @@ fences, questions, and the last words of a question are never taken out.
 import re
 from dataclasses import replace
 
+from virgo_factory.adapters.texts import occurs
 from virgo_factory.example import IMAGE, Example
 from virgo_factory.thought import MARKERS, LongThought
 
@@ -90,6 +91,12 @@ _NAMES = (
 _ANSWERS = r"answer|final_?answer|solution|conclusion|summary|caption|output|response|result|begin_of_solution|end_of_solution"
 _THINKS = re.compile(rf"</?(?:{_NAMES})\s*/?>|\[/?THINK\]|◁/?think▷", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|\[/?(?:THINK|ANSWER)\]|◁/?think▷", re.IGNORECASE)
+_BEGINS = {
+    "<": re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|{re.escape(MARKERS[0])}", re.IGNORECASE),
+    "[": re.compile(r"\[/?(?:THINK|ANSWER)\]", re.IGNORECASE),
+    "\u25c1": re.compile("\u25c1/?think\u25b7", re.IGNORECASE),
+}
+"""What every request has that names a tag."""
 _SPAN = re.compile(
     rf"<(?P<tag>{_NAMES}|{_ANSWERS})>(?:(?!<(?P=tag)>)[\s\S]){{0,300}}?</(?P=tag)>"
     r"|\[THINK\][\s\S]{0,600}?\[/THINK\]|◁think▷[\s\S]{0,300}?◁/think▷",
@@ -142,7 +149,8 @@ def without_requests(example: Example) -> Example:
     An example with a response that is kept as the text it is (`malformed: keep`) stays as it is: it may have the tags.
     """
     turns = (*example.history, example)
-    if not any(_may_request(text) for text in (example.system or "", *(turn.question for turn in turns))):
+    prompts = [turn.question for turn in turns] + ([example.system] if example.system else [])
+    if not any(map(_may_request, prompts)):
         return example
 
     if not all(isinstance(turn.response, LongThought) for turn in turns if turn.learned):
@@ -188,7 +196,7 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
 def _may_request(text: str) -> bool:
     """Whether a prompt has one of the words or tags that all requests have; most prompts do not."""
     lower = text.lower()
-    return "think" in lower or "reasoning:" in lower or "###" in text or MARKERS[0] in text or bool(_TAG.search(text))
+    return "think" in lower or "reasoning:" in lower or "###" in text or occurs(text, _BEGINS)
 
 
 def asks_for_tags(text: str) -> str:
