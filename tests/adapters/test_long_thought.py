@@ -297,7 +297,6 @@ BROKEN = [
     ("cut at the token limit", chat(THINK, finish_reason="length"), "think", "the response was cut off at the token limit", ""),
     ("unfinished", {"question": "q", "response": THINK, "unfinished": True}, "think", "the response was cut off at the token limit", ""),
     ("marked wrong", {"question": "q", "response": THINK, "judgment": 0}, "think", "the response is marked wrong", "judgment is 0"),
-    ("two images, no marker", chat(THINK, images=["a", "b"]), "think", "<image> and images do not match", "0 <image> and 2"),
     ("a marker too much", chat(THINK, "<image><image>q", image="a"), "think", "<image> and images do not match", "2 <image> and 1"),
     ("an image token", chat(THINK.replace("A is", "<|image_pad|>")), "think", "control token in the response", "<|image_pad|>"),
     ("<image> in the thought", chat(THINK.replace("A is", "<image>")), "think", "control token in the response", "<image>"),

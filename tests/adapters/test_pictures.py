@@ -142,6 +142,10 @@ TEXT = [
     {"question": "What does `<img>` do?"},
     {"question": "Why is arr[image] slower than x[img]?"},
     {"question": "The README says ![logo](logo.png). Why?"},
+    {"question": "How is `![](a.png)` shown?"},
+    {"question": "Why does this not compile? \\includegraphics{a.png}"},
+    {"question": "What is vec![a](b.png)?"},
+    {"question": "Is ![x](y) true?"},
     {"question": "def f(image): return {image}"},
     {"question": "What is the type of `List<Image>`?"},
     {"question": "How is <Image /> loaded in Next.js?"},
@@ -178,7 +182,7 @@ REFUSED = [
     ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
     ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
     ({"image": "a.png", "image_1": "b.png"}, "pictures in several columns", '"columns": {"images": "image, image_1"}'),
-    ({"img": "a.png", "imgs": ["b.png"]}, "pictures in several columns", '"columns": {"images": "imgs"}'),
+    ({"img": "a.png", "imgs": ["b.png"]}, "pictures in several columns", '"columns": {"images": "img, imgs"}'),
     ({"images": [[[1, 2], [3, 4]]]}, "image not understood", "a list of numbers"),
     ({"videos": ["clip.mp4"]}, "a video, which is not trained on", "videos holds 'clip.mp4'"),
     ({"video": "abc"}, "a video, which is not trained on", "video holds"),
@@ -199,6 +203,15 @@ REFUSED = [
     ({"question": "<img>\nHow many?"}, "a picture tag without a picture", "<img>"),
     ({"question": "[IMG]\nHow many?"}, "a picture tag without a picture", "[IMG]"),
     ({"question": '<img src="a.png"> How many?'}, "a picture tag without a picture", "a.png"),
+    (
+        {"question": "![](https://example.org/a)\nHow many?"},
+        "a picture tag without a picture",
+        "https://example.org/a",
+    ),
+    ({"question": "\\includegraphics{figs/a} How many?"}, "a picture tag without a picture", "figs/a"),
+    ({"question": "<Img><ImageHere></Img>How many?"}, "a picture tag without a picture", "<ImageHere>"),
+    ({"question": "See ![fig. 1](z.png) How?", "image": "a.png"}, "a picture tag names another picture", "z.png"),
+    ({"question": "\\includegraphics{z} How?", "image": "a.png"}, "a picture tag names another picture", "{z}"),
     (
         {"question": "<image 2> How many?", "image": "a.png"},
         "a picture tag names a picture that is missing",
@@ -241,6 +254,8 @@ MAPPED = [
         ("a.png", "b.png"),
     ),
     ({"page": OBJECT}, "page", (OBJECT,)),
+    ({"view0": "a.png", "view1": "b.png"}, "view0, view1", ("a.png", "b.png")),
+    ({"image": "a.png", "image_1": "b.png"}, "image, image_1", ("a.png", "b.png")),
 ]
 
 
@@ -254,12 +269,17 @@ NUMBERED = [
     ({"image_1": "a.png", "image_2": None, "image_3": "c.png"}, ("a.png", "c.png")),
     ({"image": "a.png", "image_2": "b.png"}, ("a.png", "b.png")),
     ({"img2": "b.png", "img1": "a.png"}, ("a.png", "b.png")),
+    ({"image_0": "a.png", "image_1": "b.png", "image_2": None}, ("a.png", "b.png")),
+    ({"image_1": ["b.png"], "image_0": ["a.png"]}, ("a.png", "b.png")),
+    ({"image": "a.png", "image_0": "a.png", "image_1": "b.png"}, ("a.png", "b.png")),
 ]
 
 
 @pytest.mark.parametrize(("row", "pictures"), NUMBERED)
-def test_numbered_columns_are_in_the_order_of_their_numbers(row, pictures):
-    assert read(**row, question="<image>" * len(pictures) + "?").images == pictures
+@pytest.mark.parametrize("places", [True, False])
+def test_numbered_columns_are_in_the_order_of_their_numbers(row, pictures, places):
+    part = read(**row, question="<image>" * len(pictures) * places + "?")
+    assert part.images == pictures and part.question.count("<image>") == len(pictures)
 
 
 def test_a_tag_names_the_column_of_its_number():
@@ -291,7 +311,22 @@ TAGS = [
     ("<image>a.png</image> How?", "", "<image> How?", "a"),
     ('See <img src="a.png" alt="x"> How?', "a", "See <image> How?", "a"),
     ("See ![fig. 1](x/a.png) How?", "a", "See <image> How?", "a"),
-    ("See ![fig. 1](z.png) How?", "a", "<image>\nSee ![fig. 1](z.png) How?", "a"),
+    ("See ![fig. 1](x/a.png) How?", "", "See <image> How?", ("x/a.png",)),
+    ("![](b.png) ![](a.png) ![](b.png)?", "", "<image> <image> image 1?", "ba"),
+    ("![](data:image/png;base64,AAAA) How?", "", "<image> How?", ("data:image/png;base64,AAAA",)),
+    ("![](https://example.org/1) How?", "a", "<image> How?", "a"),
+    ("\\includegraphics[width=2cm]{x/a.png}\nHow?", "", "<image>\nHow?", ("x/a.png",)),
+    ("\\includegraphics*{figs/b} or \\includegraphics{figs/a}?", "ab", "<image> or <image>?", "ba"),
+    ("<im_start><image><im_end>\nHow?", "a", "<image>\nHow?", "a"),
+    ("<im_start><im_patch><im_patch><im_end>\nHow?", "a", "<image>\nHow?", "a"),
+    ("<Img><ImageHere></Img>How?", "a", "<image>How?", "a"),
+    ("<img><image></img>\nHow?", "a", "<image>\nHow?", "a"),
+    ("<img> <image 2> </img> or <img><image 1></img>?", "ab", "<image> or <image>?", "ba"),
+    ("<|vision_start|><image><|vision_end|>How?", "a", "<image>How?", "a"),
+    ("<|vision_start|><|image_pad|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
+    ("<start_of_image><image><end_of_image>How?", "a", "<image>How?", "a"),
+    ("<img>a.png</img> How?", "a", "<image> How?", "a"),
+    ("What is shown?", "ab", "<image><image>\nWhat is shown?", "ab"),
     ("arr[img] How?", "a", "<image>\narr[img] How?", "a"),
     ("<image 2> or <image 1>? Compare <image 2>.", "ab", "<image> or <image>? Compare image 1.", "ba"),
     ("<image 1> How? In <image 1>.", "a", "<image> How? In image 1.", "a"),
@@ -303,7 +338,13 @@ TAGS = [
 @pytest.mark.parametrize(("question", "given", "asked", "seen"), TAGS)
 def test_places_in_other_spellings(question, given, asked, seen):
     part = read(question=question, images=[f"{name}.png" for name in given])
-    assert (part.question, part.images) == (asked, tuple(f"{name}.png" for name in seen))
+    seen = seen if isinstance(seen, tuple) else tuple(f"{name}.png" for name in seen)
+    assert (part.question, part.images) == (asked, seen)
+
+
+def test_places_by_name_are_those_of_pictures_that_have_none():
+    part = read(question="In ![](x.png) and ![](y.png)?", images=[PNG, OBJECT])
+    assert (part.question, part.images) == ("In <image> and <image>?", (PNG, OBJECT))
 
 
 ANSWER = {"role": "assistant", "content": WHOLE}
@@ -333,9 +374,17 @@ def test_pictures_of_messages(asked, row, questions, pictures):
     assert ([turn.question for turn in part.turns], part.images) == (questions, pictures)
 
 
-def test_a_tag_in_a_response_is_text():
-    text = WHOLE.replace("I look", "In <image 1>")
-    assert "In <image 1>" in read(response=text, image="a.png").response.thought
+def test_of_several_questions_each_says_which_pictures_it_is_about():
+    messages = [{"role": "user", "content": "A?"}, ANSWER, {"role": "user", "content": "B?"}, ANSWER]
+    (part,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts
+    assert part.reason == "<image> and images do not match" and "one <image> for each picture" in part.detail
+
+
+@pytest.mark.parametrize("tag", ["<image 1>", "![](a.png)", "\\includegraphics{a.png}", "<img>b.png</img>"])
+@pytest.mark.parametrize("row", [{"image": "a.png"}, {}])
+def test_a_tag_in_a_response_is_text(tag, row):
+    part = read(response=WHOLE.replace("I look", f"In {tag}"), **row)
+    assert f"In {tag}" in part.response.thought and part.images == tuple(row.values())
 
 
 @pytest.mark.parametrize("name", ["rows_image_columns", "rows_no_image"])

@@ -69,7 +69,7 @@ REJECTED = [
     ("no scores", released(*FIVE, score=[]), "no responses with scores, and no conversation", "expected question, answer"),
     ("nothing", {}, "no responses with scores, and no conversation", ""),
     ("null question", released(*FIVE, question=None), "no question", "expected one of question"),
-    ("two images, no place", released(*FIVE, question="a?", images=["a", "b"]), "<image> and images do not match", "0 <image>"),
+    ("one place, two images", released(*FIVE, images=["a", "b"]), "<image> and images do not match", "1 <image> and 2"),
     ("two places, one image", released(*FIVE, question="<image><image>a?"), "<image> and images do not match", "2 <image>"),
     ("a place, no image", released(*FIVE, images=None), "<image> and images do not match", "1 <image> and 0"),
 ]  # fmt: skip

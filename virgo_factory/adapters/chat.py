@@ -95,8 +95,9 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
     format = format or (FIELDS if any(chat.thoughts) else None)
     images = read_images(row) or chat.images
     questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
-    if not any(IMAGE in question for question in questions):
-        questions[0] = with_image(questions[0], images)
+    if len(images) == 1 or len(questions) == 1:  # of several pictures it is not known to which question they belong
+        if not any(IMAGE in question for question in questions):
+            questions[0] = with_image(questions[0], images)
 
     id = _id(row, chat, questions[0], responses)
     last = len(questions) - 1

@@ -46,6 +46,8 @@ _BEFORE = (
 _NUMBERED = re.compile(
     rf"(?P<head>(?:(?:{_BEFORE})_)*(?:{_NOUN}))_?(?P<number>\d{{1,3}})?(?P<tail>(?:_(?:{_MODIFIER}))*)_?(?P<last>\d{{1,3}})?"
 )
+PLAIN = -1
+"""Number of a column without one."""
 _FILE = re.compile(
     r"(?:(?:full|abs|absolute|relative|local|media)_)?(?:path|file|filename|filepath)s?|file_(?:name|path)s?|fname"
 )
@@ -164,16 +166,16 @@ def _plan_of(columns: tuple[Any, ...]) -> _Plan:
 
 @functools.lru_cache(4096)
 def _column_of(name: str) -> tuple[tuple[str, str], int, bool] | None:
-    """Return (head and tail of a picture column's name, its number or 0, whether any text in it is a path)."""
+    """Return (head and tail of a picture column's name, its number or PLAIN, whether any text in it is a path)."""
     words = _words(name)
     if found := _NUMBERED.fullmatch(words):
         head = re.sub(r"s$", "", found["head"])
         tail = found["tail"]
-        number = int(found["number"] or found["last"] or 0)
+        number = int(found["number"] or found["last"] or PLAIN)
         is_file = bool(re.search(r"_(?:path|file|filename|filepath|fname|src)", tail)) or head in ("image", "img")
         return (head, tail), number, is_file
 
-    return (("", words), 0, False) if _FILE.fullmatch(words) else None
+    return (("", words), PLAIN, False) if _FILE.fullmatch(words) else None
 
 
 def _words(name: str) -> str:
@@ -183,11 +185,11 @@ def _words(name: str) -> str:
 def _chosen(groups: dict[tuple[str, str], dict[int, Any]], names: dict[tuple[str, str], dict[int, str]]) -> Pictures:
     """Return the pictures of the one group of columns that is meant: the others have to be the same pictures again."""
     for key, parts in groups.items():  # image, image_2, image_3
-        if 0 in parts and len(parts) > 1:
-            first, rest = flat(parts.pop(0)), [parts[at] for at in sorted(parts)]
-            if 1 not in parts:
+        if PLAIN in parts and len(parts) > 1:
+            first, rest = flat(parts.pop(PLAIN)), [parts[at] for at in sorted(parts)]
+            if min(parts) > 1:
                 parts[1] = first
-            elif _names_of(first) not in (_names_of(flat(rest)), _names_of(flat(parts[1]))):
+            elif _names_of(first) not in (_names_of(flat(rest)), _names_of(flat(rest[0]))):
                 raise _several([names[key][at] for at in sorted(names[key])])
 
     read = {key: _of_group(numbered) for key, numbered in groups.items()}
@@ -212,16 +214,16 @@ def _chosen(groups: dict[tuple[str, str], dict[int, Any]], names: dict[tuple[str
 
 
 def _several(names: list[str]) -> RejectedRow:
-    lines = " or ".join(MAP_LINE.format(name).partition(" in ")[0] for name in (*names, ", ".join(names)))
     return RejectedRow(
         "pictures in several columns",
-        f"{', '.join(names)} hold different pictures; say which are the question's: {lines} in dataset_info.json",
+        f"{', '.join(names)} hold different pictures. If all are the question's: {MAP_LINE.format(', '.join(names))}; "
+        "else name there those that are",
     )
 
 
 def _of_group(numbered: dict[int, Any]) -> Pictures:
-    if set(numbered) == {0}:
-        return in_order(flat(numbered[0]))
+    if set(numbered) == {PLAIN}:
+        return in_order(flat(numbered[PLAIN]))
 
     pairs = [(number, value) for number in sorted(numbered) for value in flat(numbered[number])]
     if len({number for number, _ in pairs}) < len(pairs):  # lists in numbered columns

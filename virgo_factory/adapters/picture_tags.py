@@ -14,10 +14,11 @@ _EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|content|context))?"
 TAG = re.compile(
     rf"<image>\s*(?P<inner>[^\s<>][^<>\n]{{0,300}}\.(?:{'|'.join(SUFFIXES)}))\s*</image>"
     r"|(?P<literal>(?-i:<image>))"
-    r"|(?P<qwen><\|vision_start\|><\|image_pad\|><\|vision_end\|>)"
+    r"|(?P<qwen><\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>)"
     rf"|<(?P<close>img|image)>\s*(?P<path>[^<>\n]{{1,400}}?)\s*</(?P=close)>"
     r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
-    r"|(?P<markdown>!\[[^\[\]\n]{0,200}\]\((?P<target>[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
+    r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
+    r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
     rf"|(?P<strong><\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
     rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>)"
     r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
@@ -30,6 +31,7 @@ _BEGINS = {
     "[": re.compile(r"\[(?:im|pi)", re.IGNORECASE),
     "{": re.compile(r"\{(?:im|pi)", re.IGNORECASE),
     "!": re.compile(r"!\["),
+    "\\": re.compile(r"\\includegraphics"),
 }
 """Begins every TAG and _OTHER_TAG."""
 
@@ -37,6 +39,19 @@ _OTHER_TAG = re.compile(
     r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
     r"|<(?P<upper>VIDEO|AUDIO|Video|Audio)>"
 )
+_WRAPPED = re.compile(
+    r"<(?:\|?(?:im|img|image|vision|picture)(?:_(?:start|begin))?\|?|(?:\|begin|start)_of_image\|?)>\s*"
+    r"(?P<inner>(?:<\|?(?:image|img|picture|im_patch)(?!_(?:start|begin|end|pad))[^<>\n|]{0,20}\|?>\s*)+?)"
+    r"<(?:/(?:im|img|image|picture)|\|?(?:im|img|image|vision|picture)_end\|?|\|?end_of_image\|?)>",
+    re.IGNORECASE,
+)
+"""A picture's tag inside of another pair, LLaVA's or InternVL's, say: the outer one adds nothing."""
+_OF_MARKUP = re.compile(
+    r"```|\b(?:markdown|readme|html|syntax|renders?|rendered|overleaf|pdflatex|xelatex|compiles?|usepackage|documentclass)\b"
+    r"|\.md\b|\\begin\{document\}",
+    re.IGNORECASE,
+)
+"""Words of a question about Markdown or LaTeX, in which a picture's command is code."""
 _MARKUP = re.compile(
     r"</?(?:div|span|p|a|html|body|head|table|tr|td|ul|li|script|button|h[1-6]|br)\b[^<>]*>|```|\bHTML\b", re.I
 )
@@ -51,12 +66,20 @@ def place_pictures(texts: list[str], found: Pictures, inside: int) -> tuple[Pict
         found: the row's pictures.
         inside: places that the messages hold as items.
     """
-    likely = [(at, text) for at, text in enumerate(texts) if occurs(text, _BEGINS)]
-    if not likely:
+    if not any(occurs(text, _BEGINS) for text in texts):
         return None
 
-    tags = [(at, tag) for at, text in likely for tag in TAG.finditer(text)]
-    for _, text in likely:
+    bare = [_WRAPPED.sub(_inner, text) for text in texts]
+    return _placed(bare, found, inside) or ((found, bare) if bare != texts else None)
+
+
+def _inner(wrapped: re.Match) -> str:
+    return IMAGE if "im_patch" in wrapped["inner"].lower() else wrapped["inner"].strip()
+
+
+def _placed(texts: list[str], found: Pictures, inside: int) -> tuple[Pictures, list[str]] | None:
+    tags = [(at, tag) for at, text in enumerate(texts) for tag in TAG.finditer(text)]
+    for text in texts:
         if other := _OTHER_TAG.search(text):
             kind = (other["kind"] or other["bare"] or other["upper"]).lower()
             raise RejectedRow(
@@ -95,13 +118,19 @@ def _named_in(texts: list[str], tags: list[tuple[int, re.Match]]) -> Pictures | 
     Raises:
         RejectedRow: a tag stands for a picture that the row does not have.
     """
-    paths = [(tag["inner"] or tag["path"] or "").strip() for _, tag in tags]
-    named = list(dict.fromkeys(path for path in paths if holds_picture(path)))
+    named: list[str] = []
     for at, tag in tags:
-        if (tag["inner"] or tag["path"] or "").strip() in named or tag["markdown"] or tag["literal"] or tag["qwen"]:
+        text, path = texts[at], _path_in(tag)
+        if path and not (tag["html"] or _is_talked_of(text, tag)) and holds_picture(path):
+            named += [path] if path not in named else []
             continue
 
-        text = texts[at]
+        if (tag["latex"] or _is_link(path)) and not (tag["html"] or _is_talked_of(text, tag)):
+            raise _missing(tag, "Give its picture in a column images, in a format such as PNG")
+
+        if tag["markdown"] or tag["latex"] or tag["literal"] or tag["qwen"]:
+            continue
+
         alone = _is_alone(text, tag)
         if tag["html"] and not _MARKUP.search(text) and not _is_quoted(text, tag) and holds_picture(tag["src"]):
             raise _missing(tag, f"If {tag['src']} is the question's picture, give it in a column images")
@@ -110,6 +139,21 @@ def _named_in(texts: list[str], tags: list[tuple[int, re.Match]]) -> Pictures | 
             raise _missing(tag, "Give it in a column images, or take the tag out")
 
     return in_order(named) if named else None
+
+
+def _path_in(tag: re.Match) -> str:
+    """Return the path or address that a tag names; "" where it names none."""
+    return (tag["inner"] or tag["path"] or tag["src"] or tag["target"] or tag["file"] or "").strip()
+
+
+def _is_link(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def _is_talked_of(text: str, tag: re.Match) -> bool:
+    """Whether a picture of Markdown or LaTeX is code in a question about them."""
+    is_code = bool(tag["markdown"] or tag["latex"])
+    return is_code and (bool(_OF_MARKUP.search(text)) or _is_quoted(text, tag))
 
 
 def _is_code(text: str, tag: re.Match, alone: bool) -> bool:
@@ -162,24 +206,21 @@ def _set_places(
         return found, _rewritten(texts, tags, new)
 
     weak: list[re.Match] = []
+    others: list[re.Match] = []  # those that name a picture which the row does not have
     for at, tag in tags:
         if tag["literal"]:
             continue
 
-        path = tag["inner"] or tag["path"] or tag["src"] or tag["target"]
+        path = _path_in(tag)
         number = _number(tag)
-        if path is not None:
+        if path:
             position = _position_of(path, found)
             if position is not None:
                 places.append((tag, position))
-            elif tag["inner"] or tag["path"] and holds_picture(path.strip()):
-                raise RejectedRow(
-                    "a picture tag names another picture", f"{tag.group()[:100]}; the row has {shown(found.values)}"
-                )
-            elif tag["html"] and not _MARKUP.search(texts[at]):
-                raise RejectedRow(
-                    "a picture tag names another picture", f"{tag.group()[:100]}; the row has {shown(found.values)}"
-                )
+            elif tag["html"]:
+                others += [] if _MARKUP.search(texts[at]) else [tag]
+            elif tag["latex"] or tag["inner"] or _is_link(path) or holds_picture(path):
+                others += [] if _is_talked_of(texts[at], tag) else [tag]
         elif tag["weak"]:
             weak.append(tag)
         elif number is not None:
@@ -192,6 +233,16 @@ def _set_places(
             places.append((tag, found.numbers.index(number + shift)))
         else:
             bare.append(tag)
+
+    if others and not (literal or places or bare) and len(others) == len(found.values):
+        are_links = all(_is_link(_path_in(tag)) for tag in others)  # what was fetched from there
+        bare = others if are_links or not any(map(_path_of, found.values)) else []
+
+    if others and not bare:
+        raise RejectedRow(
+            "a picture tag names another picture",
+            f"{others[0].group()[:100]}; the row has {shown(found.values)}. Write <image> in the place of that one",
+        )
 
     if literal:
         new = {id(tag): f"image {position + 1}" for tag, position in places}
@@ -241,12 +292,10 @@ def _set_places(
 
 
 def _position_of(path: str, found: Pictures) -> int | None:
-    """Return which of the pictures a path names: the same path, or the one with that file name."""
-    path = path.strip()
-    whole = [at for at, value in enumerate(found.values) if _path_of(value) == path]
-    named = [
-        at for at, value in enumerate(found.values) if _path_of(value) and name_of(_path_of(value)) == name_of(path)
-    ]
+    """Return which of the pictures a path names: the same path, or the one with that file name, of LaTeX without suffix."""
+    known = {at: value for at, value in enumerate(map(_path_of, found.values)) if value}
+    whole = [at for at, value in known.items() if value == path]
+    named = [at for at, value in known.items() if name_of(path) in (name_of(value), name_of(value).rpartition(".")[0])]
     return (whole or named)[0] if whole or len(named) == 1 else None
 
 

@@ -155,8 +155,8 @@ def read_images(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def with_image(question: str, images: tuple[Any, ...]) -> str:
-    """Return the question with `<image>` in front, if there is exactly one image and no place for it."""
-    return f"{IMAGE}\n{question}" if len(images) == 1 and IMAGE not in question else question
+    """Return the question with an `<image>` for each image in front, in their order, if it has no place for any."""
+    return f"{IMAGE * len(images)}\n{question}" if images and IMAGE not in question else question
 
 
 def answer_of(row: Mapping[str, Any], columns: tuple[str, ...] = ANSWER_COLUMNS) -> str | None:
@@ -260,7 +260,11 @@ def check_example(example: Example) -> Example:
             raise RejectedRow("control token in the system message", found.group())
 
     if places != len(example.images):
-        raise RejectedRow("<image> and images do not match", f"{places} <image> and {len(example.images)} images")
+        raise RejectedRow(
+            "<image> and images do not match",
+            f"{places} <image> and {len(example.images)} images; a question has one <image> for each picture, in their "
+            "order",
+        )
 
     if example.assistant_prefix and not rendered(example.response).startswith(example.assistant_prefix):
         raise RejectedRow("the response does not begin with assistant_prefix")

@@ -140,7 +140,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
     earlier = _objects(row, "history")
     why, notes = learned_turns(row, (*earlier, {}))
     history = tuple(_turn(item, reason is None) for item, reason in zip(earlier, why[:-1], strict=True))
-    if not any(IMAGE in turn.question for turn in history):
+    if not history or (len(images) == 1 and not any(IMAGE in turn.question for turn in history)):
         question = with_image(question, images)
 
     rejected = _objects(row, "rejected")

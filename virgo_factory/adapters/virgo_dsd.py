@@ -39,8 +39,8 @@ def recognises(row: Mapping[str, Any]) -> bool:
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the examples of one D_SD row: the shortest correct response, or all correct ones.
 
-    A row without responses or scores is read as its `conversation` (either spelling). `<image>` is put in front of the
-    question only where there is exactly one image and no place for it; nothing else is repaired.
+    A row without responses or scores is read as its `conversation` (either spelling). An `<image>` for each image is put in
+    front of the question only where it has no place for any; nothing else is repaired.
 
     Raises:
         RejectedRow: the row gives no example.
