@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from virgo_factory.cli.main import main
 from virgo_factory.datasets import tokens
@@ -120,6 +121,24 @@ def test_add_takes_the_columns_that_its_own_message_names(call, tmp_path):
     for wrong, words in (("question", "expected NAME=COLUMN"), ("thoughts=q", "read by no adapter")):
         code, _, err = call("data", "add", "other", "rows.jsonl", "--columns", wrong)
         assert code == 1 and words in err
+
+
+def test_add_takes_the_columns_of_pictures_that_its_own_message_names(call, tmp_path):
+    text = "<|begin_of_thought|>a<|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>"
+    row = {"question": "Q?", "response": text, "left": "a.png", "right": "b.png"}
+    for name in ("a.png", "b.png"):
+        Image.effect_noise((64, 64), 50).save(tmp_path / name)
+
+    write(tmp_path / "rows.jsonl", [row])
+    code, _, err = call("data", "add", "mine", "rows.jsonl")
+    assert code == 1 and '"columns": {"images": "left, right"}' in err
+    line = next(line for line in err.splitlines() if "--columns" in line)
+    option, value = shlex.split(line.partition(": ")[2])
+    code, out, _ = call("data", "add", "mine", "rows.jsonl", option, value)
+    assert code == 0 and "1 rows, 1 kept" in out
+    assert json.loads((tmp_path / "dataset_info.json").read_text())["mine"]["columns"] == {"images": "left, right"}
+    code, _, err = call("data", "add", "other", "rows.jsonl", "--columns", "question=q,chain")
+    assert code == 1 and "expected NAME=COLUMN" in err
 
 
 def test_add_an_unchecked_hub_dataset_says_so(call, tmp_path):

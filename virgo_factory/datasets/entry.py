@@ -3,9 +3,10 @@
 import json
 import os
 import re
+import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from virgo_factory.recipes import merge_entries, read_text, replace_file
 
 SHOWN = 20
 UNTAGGED = "no tags of a known format"
+_COLUMNS = re.compile(r'"columns": (\{"[^{}]*"\})')
+"""The line of an entry that a reason names."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -122,6 +125,20 @@ def write_entry(folder: Path, name: str, entry: Mapping[str, Any]) -> Path:
     return folder / INFO
 
 
+def columns_option(told: Iterable[str]) -> str:
+    """Return the `--columns` option that says what the first of some reasons would have an entry say; "" without one.
+
+    >>> columns_option(['name it: "columns": {"images": "left, right"} in its entry'])
+    "--columns 'images=left, right'"
+    """
+    for found in map(_COLUMNS.search, told):
+        columns = json.loads(found[1]) if found else {}
+        if columns and "..." not in columns.values():
+            return f"--columns {shlex.quote(','.join(f'{name}={column}' for name, column in columns.items()))}"
+
+    return ""
+
+
 def is_pair(raw: Any) -> bool:
     """Whether a row looks like a preference pair, for which an entry says `"ranking": true`."""
     return isinstance(raw, Mapping) and raw.get("chosen") is not None and raw.get("rejected") is not None
@@ -166,6 +183,8 @@ def recognise(
         reasons = "".join(
             f"\n  {count:,} {reason}: {found.first[reason]}" for reason, count in islice(found.dropped.items(), SHOWN)
         )
+        option = columns_option(found.first.values())
+        reasons += f"\nTo read them so: {option}" if option else ""
         hint = "\nQVQ's chains of thought have no tags: --formatting virgo_dqvq." if UNTAGGED in found.dropped else ""
         raise ValueError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}{hint}")
 

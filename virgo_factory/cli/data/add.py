@@ -23,7 +23,7 @@ def add(
         None,
         "--columns",
         metavar="NAME=COLUMN,...",
-        help="What columns are called: question=q,thought=chain,solution=s.",
+        help="What columns are called: question=q,thought=chain,solution=s,images=left,right.",
     ),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     tokenizer: str | None = typer.Option(None, "--tokenizer", help="Folder or hub id of a model, to count tokens."),
@@ -37,7 +37,15 @@ def add(
     from dataclasses import asdict
 
     from virgo_factory.cli.data.terminal import progress
-    from virgo_factory.datasets.entry import Recognised, UnreadHub, check_name, entry_of, recognise, write_entry
+    from virgo_factory.datasets.entry import (
+        Recognised,
+        UnreadHub,
+        check_name,
+        columns_option,
+        entry_of,
+        recognise,
+        write_entry,
+    )
 
     check_name(name, dataset_dir)
     entry = entry_of(what, dataset_dir, formatting or "long_thought", subset, split)
@@ -71,6 +79,9 @@ def add(
         for reason, count in found.dropped.items():
             typer.echo(f"  {count:,} {reason}: {found.first[reason]}")
 
+        if option := columns_option(found.first.values()):
+            typer.echo(f"  To read them so: {option}")
+
         if tokenizer:
             typer.echo(f"{found.tokens:,} tokens, the longest row {found.longest:,}")
 
@@ -81,16 +92,27 @@ def add(
 def _columns(text: str) -> dict[str, str]:
     """Return the `columns` of an entry as they are given on the command line.
 
-    >>> _columns("question=q, thought=chain")
-    {'question': 'q', 'thought': 'chain'}
-    """
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(name.strip() and equals and column.strip() for name, equals, column in pairs):
-        raise ValueError(
-            f"--columns {text}: expected NAME=COLUMN,..., such as question=q,thought=chain,solution=final."
-        )
+    Pictures may stand in several columns: what has no name of its own is one more of them.
 
-    return {name.strip(): column.strip() for name, _, column in pairs}
+    >>> _columns("question=q, images=left, right, thought=chain")
+    {'question': 'q', 'images': 'left, right', 'thought': 'chain'}
+    """
+    columns: dict[str, str] = {}
+    last = ""
+    for piece in text.split(","):
+        name, equals, column = (part.strip() for part in piece.partition("="))
+        if not equals and last == "images":
+            name, column = last, f"{columns[last]}, {name}" if name else ""
+
+        if not name or not column:
+            raise ValueError(
+                f"--columns {text}: expected NAME=COLUMN,..., such as question=q,thought=chain,solution=final; of "
+                "pictures images=left,right."
+            )
+
+        columns[name], last = column, name
+
+    return columns
 
 
 def _command(name: str, folder: Path, found) -> str:
