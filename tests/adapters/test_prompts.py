@@ -68,6 +68,14 @@ def test_a_system_message_of_a_request_alone_is_none(request_):
 SWITCHES = [
     ("detailed thinking on", ""), ("Detailed thinking off.", ""), ("Be brief.\ndetailed thinking on", "Be brief."),
     (f"{ASKED} /think", ASKED), (f"{ASKED} /no_think", ASKED), (f"/think {ASKED}", ASKED), (f"{ASKED}\n/nothink", ASKED),
+    ("Enable thinking mode.", ""), ("Enable deep thinking.\nBe brief.", "Be brief."),
+    ("Use deep reasoning.", None),
+    ("Be brief. Enable thinking mode. Be kind.", "Be brief. Be kind."), (f"{ASKED}\n/think\nSay why.", f"{ASKED}\nSay why."),
+    ("You are helpful. detailed thinking on", "You are helpful."), ("Thinking mode: on", ""), ("enable_thinking=True", ""),
+    ("Please turn on deep thinking mode!", ""), ("Use extended thinking mode.", ""), ("Reasoning effort: low", ""),
+    ("reasoning: on", ""), ("Deep thinking is enabled.", ""), ("How do I enable thinking mode in Qwen3?", None),
+    ("What does /think do?", None), ("The sensor is on.", None), ("Is reasoning on", None), ("thinking on your feet", None),
+    ("Reasoning: all men are mortal.", None), ("Is he thinking true", None), ("Use thinking mode to solve it.", None),
     ("Reasoning: high\nBe brief.", "Be brief."), ("Enable deep thinking subroutine.\n\nBe brief.", "Be brief."),
     ("The path a/think is free.", "The path a/think is free."), ("cd /think && ls", "cd /think && ls"),
     ("He spoke of detailed thinking on maths.", "He spoke of detailed thinking on maths."),
@@ -76,7 +84,7 @@ SWITCHES = [
 
 @pytest.mark.parametrize(("text", "left"), SWITCHES)
 def test_switches_of_hybrid_models_are_taken_out(text, left):
-    assert without_request(text, may_be_empty=True) == left
+    assert without_request(text, may_be_empty=True) == (text if left is None else left)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,11 @@ STAYS = {
     "Look at the picture, then begin your answer with the colour.": False,
     "<|begin_of_thought|> is a marker. What is it for?": False,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["You are in thinking mode.", "Set enable_thinking to true, then solve it: 1 + 1"])
+def test_a_switch_inside_of_a_sentence_is_told(text):
+    assert without_request(text, may_be_empty=True) == text and asks_for_tags(text)
 
 
 @pytest.mark.parametrize(("text", "is_told"), STAYS.items())

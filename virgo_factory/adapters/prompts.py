@@ -8,7 +8,8 @@ contradict its response. What is taken out, anywhere in a system message or ques
   form of STILL-2), Mulberry's headings, Video-R1's and Magistral's;
 - sentences that speak of nothing but the form of the response and name such a tag: all of their words outside of the
   tags are of a closed list. A request for \boxed{} in one of them stays, in other words;
-- the switches of hybrid models: Nemotron's "detailed thinking on", Qwen3's `/think`, gpt-oss's "Reasoning: high".
+- the switches of hybrid models: Nemotron's "detailed thinking on", Qwen3's `/think`, gpt-oss's "Reasoning: high",
+  "Enable thinking mode."
 
 Everything else stays as it is, and `asks_for_tags` names what of it still speaks of such tags. Sentences inside code
 fences, questions, and the last words of a question are never taken out.
@@ -79,11 +80,22 @@ _MONOLOGUE = re.compile(_MONOLOGUE.pattern, re.IGNORECASE)
 """A sentence that names no tag, and stands in front of one that does."""
 
 _SWITCH = re.compile(
-    r"(?:^[ \t]*detailed thinking (?:on|off)\.?[ \t]*$|^[ \t]*Reasoning: (?:low|medium|high)[ \t]*$"
-    r"|^[ \t]*Enable deep thinking subroutine\.?[ \t]*$|(?:\A|(?<=\s))/(?:no_?)?think\s*\Z|\A\s*/(?:no_?)?think(?=\s))",
+    r"(?:(?:^|(?<=[.!?\n]))[ \t]*(?:"
+    r"(?:(?:detailed|deep|extended|long) )?(?:thinking|reasoning)(?: mode)?(?: ?[:=] ?| (?:is )?)(?:on|off|enabled|disabled|true|false)"
+    r"|(?:Please )?(?:(?P<plain>enable|disable|activate|deactivate|turn on|turn off|switch on|switch off)|use|enter)"
+    r"(?: the| your)?(?: (?:detailed|deep|extended|long|step-by-step))? (?:thinking|reasoning)"
+    r"(?(plain)(?: mode| subroutine)?|(?: mode| subroutine))"
+    r"|Reasoning(?: effort)?: ?(?:none|minimal|low|medium|high)|enable_thinking ?[:=] ?(?:true|false)"
+    r"|/(?:no_?)?think)[ \t]*(?:[.!][ \t]*(?=\S)|[.!]?[ \t]*$)"
+    r"|(?<=\s)/(?:no_?)?think\s*\Z|\A\s*/(?:no_?)?think(?=\s))",
     re.IGNORECASE | re.MULTILINE,
 )
+"""A switch is a line or a sentence of its own, or Qwen3's word in front or at the end."""
 
+_MODE = re.compile(
+    r"\b(?:thinking|reasoning) mode\b|\benable_thinking\b|\bdetailed thinking o(?:n|ff)\b|(?<!\S)/(?:no_?)?think(?!\S)",
+    re.IGNORECASE,
+)
 _NAMES = (
     r"think|thinking|thoughts?|reason|reasoning|rationale|reflection|reflect|scratchpad|inner_?monologue|"
     r"internal_?monologue|analysis|cot|chain_of_thought|seed:think|begin_of_thought|end_of_thought"
@@ -196,11 +208,11 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
 def _may_request(text: str) -> bool:
     """Whether a prompt has one of the words or tags that all requests have; most prompts do not."""
     lower = text.lower()
-    return "think" in lower or "reasoning:" in lower or "###" in text or occurs(text, _BEGINS)
+    return "think" in lower or "reasoning" in lower or "###" in text or occurs(text, _BEGINS)
 
 
 def asks_for_tags(text: str) -> str:
-    """Return the sentence of a prompt that speaks of tags of thoughts; "" where there is none.
+    """Return the sentence of a prompt that speaks of tags of thoughts, or of a mode; "" where there is none.
 
     The four markers are not meant: they are what the target has.
     """
@@ -208,7 +220,11 @@ def asks_for_tags(text: str) -> str:
         text = text.replace(marker, "")
 
     text = _hidden(text, _FENCE)
-    found = _THINKS.search(text) or (not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
+    found = (
+        _THINKS.search(text)
+        or _MODE.search(text)
+        or (not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
+    )
     if not found:
         return ""
 
