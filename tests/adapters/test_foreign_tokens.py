@@ -11,11 +11,17 @@ TOKENS = (
     "<｜begin▁of▁sentence｜>", "<end_of_turn>", "<start_of_turn>", "<eos>", "<bos>", "<|end|>", "<|return|>", "<|channel|>",
     "<|user|>", "<|assistant|>", "<|begin_of_box|>", "<|end_of_box|>", "[INST]", "[/INST]", "<</SYS>>", "<|EOT|>",
     "<|END_OF_TURN_TOKEN|>", "<|im_middle|>", "<|endofprompt|>", "[gMASK]", "<end_of_utterance>", "[UNUSED_TOKEN_145]",
+    "<|START_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|EndOfText|>", "<|tool_calls_section_begin|>", "<|python_tag|>",
+    "<|reserved_special_token_12|>", "<|begin▁of▁text|>", "<|observation|>", "<|eod|>", "<|im_user|>", "<|repo_name|>",
+    "<|finetune_right_pad_id|>", "<|end of text|>", "<|extra_0|>", "<|START_THINKING|>", "<|placeholder1|>",
     "<|endofturn|>", "<reserved_106>", "<|message|>", "<｜tool▁calls▁begin｜>",
 )  # fmt: skip
 ORDINARY = (
     "a < b, c > d", "|x| < |y| > 0", "<x|y|z>", "<|psi>", "f <| x |> g", "<|x|>", "the HTML <s>old</s> new", "<s>a</s> and <s>b</s>",
     "`</s>` ends it", '"<|eot_id|>" is a token', "“<eos>”", "[1, 2]", "[INSTALL]", "<b>bold</b>", "a[0] <|| b", "x = [INSTANCE]",
+    "<|psi|>", "<|Psi_n|>", "<|sigma_x|>", "<|spin up|>", "<|ground state|>", "<|H|>", "f <|filter even|> g", "<|legend|>",
+    "std::vector<eos>", "vector<eos> v", "List<bos> x", "Foo<eos>()", "set< eoh>", "std::map<eop>", "#include <eos>",
+    "struct <eos> {", "mem[INST] = 4", "a[0][INST]", "f(x)[INST]", "table[UNUSED_TOKEN_1]", "<|user_defined_op|>",
     "<end>", "tokens[PAD]", "`<pad>`", "A<B|C>D", "$\\langle a | b \\rangle$", "vector<int>", "</body>", "a << 2 >> b",
 )  # fmt: skip
 
@@ -45,6 +51,13 @@ def test_what_is_a_token_only_where_it_ends_a_text(token):
     assert found.reason == "a control token of another model in the response" and found.detail in token
     (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt {token} is A."), "long_thought").parts
     assert token in found.response.solution
+
+
+@pytest.mark.parametrize(
+    "text", ["It is the right option<eos>", "So we get the set<eos>\n", "Paris<eos> is it.", "4<eos>"]
+)
+def test_a_word_in_front_of_a_token_makes_no_type_of_it(text):
+    assert foreign_token(text) == "<eos>"
 
 
 @pytest.mark.parametrize("text", ORDINARY)
