@@ -312,6 +312,8 @@ FIELDS = [
     {"reasoning_text": THOUGHT}, {"thinking_content": THOUGHT}, {"reasoning": {"content": THOUGHT}},
     {"reasoning_details": [{"type": "reasoning.text", "text": THOUGHT}]}, {"reasoning_content": None, "reasoning": THOUGHT},
     {"reasoning_content": "", "thinking_blocks": [{"type": "thinking", "thinking": THOUGHT, "signature": "x"}]},
+    {"analysis": THOUGHT}, {"scratchpad": THOUGHT}, {"rationale": THOUGHT}, {"Rationale": [THOUGHT]}, {"innerMonologue": THOUGHT},
+    {"reasoning": THOUGHT, "analysis": "The user asks for a number."}, {"rationale": THOUGHT, "analysis": "short"},
 ]  # fmt: skip
 
 
@@ -322,6 +324,26 @@ def test_fields_of_a_message(fields):
         the_part({"messages": roles(SOLUTION, reasoning=THOUGHT)})[1],
     )
     assert the_part({"messages": roles(SOLUTION, **fields)})[1].response == LONG
+
+
+@pytest.mark.parametrize("name", ["analysis", "rationale", "scratchpad", "explanation"])
+def test_a_field_beside_a_content_with_its_own_thought_is_left_alone(name):
+    fields = {name: "It was chosen for its style."}
+    assert the_part({"messages": roles(f"<think>{THOUGHT}</think>{SOLUTION}", **fields)}) == (
+        the_part({"messages": roles(f"<think>{THOUGHT}</think>{SOLUTION}")})
+    )
+
+
+@pytest.mark.parametrize("name", ["explanation", "justification", "working", "steps", "reasoning_summary"])
+def test_a_field_that_may_be_a_thought_is_named_with_a_remedy_that_works(name):
+    told = the_part({"messages": roles(SOLUTION, **{name: THOUGHT})})[1]
+    assert f"{name} beside its content: where that is its thought, call it reasoning_content" in told.detail
+    assert the_part({"messages": roles(SOLUTION, reasoning_content=THOUGHT)})[1].response == LONG
+
+
+def test_two_fields_that_differ_are_no_thought():
+    told = the_part({"messages": roles(SOLUTION, rationale=THOUGHT, analysis="Another one.")})[1]
+    assert told.reason == "two different thoughts in a message"
 
 
 @pytest.mark.parametrize(

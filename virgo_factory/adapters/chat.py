@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from virgo_factory.adapters import thought_columns
-from virgo_factory.adapters.fields import thought_of_message
+from virgo_factory.adapters.fields import MESSAGE_FIELDS, like_a_thought, thought_of_message
 from virgo_factory.adapters.marks import UNLEARNED, learned_turns
 from virgo_factory.adapters.messages import (
     Chat,
@@ -120,7 +120,16 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
         if bare_turn(at):
             return Turn(question, responses[at], False)
 
-        response = parse_response(responses[at], name, options.keep_malformed or why[at] is not None)
+        try:
+            response = parse_response(responses[at], name, options.keep_malformed or why[at] is not None)
+        except RejectedRow as error:
+            field = like_a_thought(chat.responses[at]) if names[at] is None and at < len(chat.responses) else ""
+            if not field:
+                raise
+
+            remedy = f"the message has {field[:60]} beside its content: where that is its thought, call it {MESSAGE_FIELDS[0]}"
+            raise RejectedRow(error.reason, f"{remedy}; {error.detail}") from None
+
         return Turn(question, response, why[at] is None)
 
     def example(id: str, at: int, question: str, images: tuple[Any, ...], **more: Any) -> Example:

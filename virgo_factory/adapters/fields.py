@@ -12,6 +12,7 @@ from typing import Any
 
 from virgo_factory.adapters.marks import snake
 from virgo_factory.adapters.row import QUESTION_COLUMNS, RejectedRow, plain
+from virgo_factory.adapters.tags import format_of
 from virgo_factory.adapters.texts import unix
 
 
@@ -20,6 +21,16 @@ MESSAGE_FIELDS = (
     *("reasoning_details", "thinking_blocks"),
 )
 """Keys of an assistant's message that hold its thought, the content being the solution."""
+_ALSO_FIELDS = (
+    *("analysis", "scratchpad", "rationale", "inner_monologue", "internal_monologue"),
+    *("analysis_content", "rationale_content", "scratchpad_content"),
+)
+"""Keys that hold it where nothing else does: neither another key nor tags in the content."""
+LIKE_A_THOUGHT = re.compile(
+    r".*(?:think|thought|reason|cot|chain|rationale|explanation|analysis|trace|trajector|process|scratch|monologue|steps"
+    r"|working|justification|reflection).*"
+)
+"""Names, in snake_case, of what may be a thought: a user is asked."""
 
 THOUGHT_PARTS = ("thinking", "reasoning", "thought", "think")
 REDACTED_PARTS = ("redacted_thinking", "redacted_reasoning", "reasoning.encrypted")
@@ -86,10 +97,30 @@ def thought_of_message(message: Mapping[str, Any]) -> str | None:
         if (text := thought_text(value)) is not None:
             found.setdefault(text.strip(), name)
 
+    for name in _also_fields(tuple(message)) if not found else ():
+        value, content = plain(message[name]), plain(message.get("content", message.get("value")))
+        if is_thought(value) and (content is None or isinstance(content, str) and not format_of(content)):
+            if (text := thought_text(value)) is not None:
+                found.setdefault(text.strip(), name)
+
     if len(found) > 1:
         raise RejectedRow("two different thoughts in a message", ", ".join(found.values()))
 
     return next(iter(found), None)
+
+
+def like_a_thought(message: Mapping[str, Any]) -> str:
+    """Return the key of a message that may hold its thought, by its name and several words in it; "" without one."""
+    for name, value in message.items():
+        if isinstance(value, str) and len(value.split()) > 3 and LIKE_A_THOUGHT.fullmatch(snake(str(name))):
+            return str(name)
+
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _also_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if snake(str(name)) in _ALSO_FIELDS)
 
 
 @lru_cache(maxsize=256)

@@ -45,7 +45,7 @@ _WORDS = _FIRM | frozenset(
 """Words of names such as `<|end_of_turn|>`: one of _FIRM makes a token of it, or all of these."""
 _WORD = re.compile(r"[a-z]+|[A-Z][a-z]+|[A-Z]+(?![a-z])")
 _GENERIC = re.compile(
-    r"(?:(?P<scope>::\w*)|\b(?:include|class|struct|typename|template)\s*|\b(?:vector|list|deque|set|map|array|queue|stack"
+    r"(?:(?P<scope>::\w*|\binclude\s*)|\b(?:class|struct|typename|template)\s*|\b(?:vector|list|deque|set|map|array|queue|stack"
     r"|pair|tuple|optional|option|span|vec|box|rc|arc|result|iterator|ptr))\Z",
     re.IGNORECASE,
 )

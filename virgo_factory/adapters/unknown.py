@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.adapters.fields import question_columns
+from virgo_factory.adapters.fields import LIKE_A_THOUGHT, question_columns
 from virgo_factory.adapters.marks import snake
 from virgo_factory.adapters.row import RejectedRow, columns_found
 
@@ -22,10 +22,6 @@ ANSWERS = ("response", "output", "completion", "combined_text", "solution with t
 TOKENS = ("input_ids", "token_ids", "tokens", "labels")
 _TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
 _QUESTION = re.compile(r"q|ask(?:ed)?|(?:.*_)?(?:question|problem|prompt|query|instruction|input|task|user)(?:_.*)?")
-_THOUGHT = re.compile(
-    r".*(?:think|thought|reason|cot|chain|rationale|explanation|analysis|trace|trajector|process|scratch|monologue|steps)"
-    r".*"
-)
 _SOLUTION = re.compile(
     r"a|(?:.*_)?(?:solution|answer|response|output|final|result|completion|reply|attempt|target|conclusion)(?:_.*)?"
 )
@@ -46,7 +42,7 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
         )
 
     question = _like(_QUESTION, texts, ())
-    thought = _like(_THOUGHT, texts, (question,))
+    thought = _like(LIKE_A_THOUGHT, texts, (question,))
     solution = _like(_SOLUTION, texts, (question, thought))
     line = _line(question, thought, solution)
     if question_columns(tuple(texts)) and not thought:
