@@ -9,20 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.adapters.options import Options
-from virgo_factory.adapters.row import (
-    Reading,
-    RejectedRow,
-    answer_of,
-    attempt,
-    domain_of,
-    plain,
-    question_of,
-    read_images,
-    row_id,
-    source_of,
-    text_of,
-    with_image,
-)
+from virgo_factory.adapters.row import Reading, RejectedRow, attempt, example_of, plain, question_of, text_of
 from virgo_factory.adapters.thought_columns import long_thought
 from virgo_factory.example import Example
 
@@ -67,18 +54,8 @@ def _example(row: Mapping[str, Any]) -> Example:
 
         contents.append(text_of(step, "content").strip())
 
-    images = read_images(row)
     question = question_of(row)
-    return Example(
-        id=row_id(row, question),
-        question=with_image(question, images),
-        response=long_thought("\n\n".join(contents), _final_text(final)),
-        images=images,
-        answer=answer_of(row),
-        source=source_of(row) or FORMAT,
-        domain=domain_of(row),
-        format=FORMAT,
-    )
+    return example_of(row, question, long_thought("\n\n".join(contents), _final_text(final)), FORMAT)
 
 
 def _is_final(step: Mapping[str, Any]) -> bool:

@@ -14,17 +14,12 @@ from virgo_factory.adapters.options import Options
 from virgo_factory.adapters.row import (
     Reading,
     RejectedRow,
-    answer_of,
     attempt,
-    domain_of,
+    example_of,
     first_column,
     plain,
     question_of,
-    read_images,
-    row_id,
-    source_of,
     text_of,
-    with_image,
 )
 from virgo_factory.adapters.tags import format_of, parse_response, shows
 from virgo_factory.adapters.texts import unix
@@ -83,19 +78,7 @@ def _system(row: Mapping[str, Any]) -> str | None:
 
 
 def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
-    system = _system(row)
-    images = read_images(row)
-    question = question_of(row, _questions(row))
+    question, system = question_of(row, _questions(row)), _system(row) or None
     response = parse_response(text, name, options.keep_malformed)
-    return Example(
-        id=row_id(row, question),
-        question=with_image(question, images),
-        response=response,
-        images=images,
-        system=system or None,
-        answer=answer_of(row, ANSWER_COLUMNS),
-        source=source_of(row) or name,
-        domain=domain_of(row),
-        assistant_prefix=prefix_of(row, response, name),
-        format=name,
-    )
+    prefix = prefix_of(row, response, name)
+    return example_of(row, question, response, name, ANSWER_COLUMNS, system=system, assistant_prefix=prefix)

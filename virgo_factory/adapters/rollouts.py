@@ -11,18 +11,7 @@ from typing import Any
 from virgo_factory.adapters.marks import check_end, check_marks, flags, said, verdicts
 from virgo_factory.adapters.options import Options
 from virgo_factory.adapters.responses import choose
-from virgo_factory.adapters.row import (
-    Reading,
-    RejectedRow,
-    answer_of,
-    bare,
-    domain_of,
-    question_of,
-    read_images,
-    row_id,
-    source_of,
-    with_image,
-)
+from virgo_factory.adapters.row import Reading, RejectedRow, bare, example_of, question_of, row_id
 from virgo_factory.adapters.tags import format_of, parse_response, shows
 from virgo_factory.adapters.texts import unix
 from virgo_factory.example import Example
@@ -108,7 +97,6 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if correct is None:
         return Reading(format, (RejectedRow("no verdicts on the responses", "which are correct is not known"),))
 
-    images = read_images(row)
     id = row_id(row, question)
 
     def make(position: int, response: Any, keep: bool) -> Example:
@@ -120,16 +108,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
             check_marks(judged[position])
 
         name = format_of(response)
-        return Example(
-            id=f"{id}-{position}" if options.responses == "all" else id,
-            question=with_image(question, images),
-            response=parse_response(unix(response), name, keep),
-            images=images,
-            answer=answer_of(row, answers),
-            source=source_of(row) or name,
-            domain=domain_of(row),
-            format=name,
-        )
+        own = f"{id}-{position}" if options.responses == "all" else id
+        return example_of(row, question, parse_response(unix(response), name, keep), name, answers, own)
 
     try:
         return Reading(format, choose(responses, correct, options, make))

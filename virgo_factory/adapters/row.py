@@ -159,6 +159,40 @@ def with_image(question: str, images: tuple[Any, ...]) -> str:
     return f"{IMAGE * len(images)}\n{question}" if images and IMAGE not in question else question
 
 
+def example_of(
+    row: Mapping[str, Any],
+    question: str,
+    response: LongThought | str,
+    format: str | None,
+    answers: tuple[str, ...] = ANSWER_COLUMNS,
+    id: str = "",
+    **more: Any,
+) -> Example:
+    """Return the example of a question and a response, with the row's pictures and what it says of itself.
+
+    Args:
+        row: `images`, id, source and domain are read.
+        question: an `<image>` for each picture is put in front where it has none.
+        response: what is learned.
+        format: the family, and the source of a row that names none.
+        answers: columns that may hold the gold answer.
+        id: in place of the row's own.
+        more: fields of the Example.
+    """
+    images = read_images(row)
+    return Example(
+        id=id or row_id(row, question),
+        question=with_image(question, images),
+        response=response,
+        images=images,
+        answer=answer_of(row, answers),
+        source=source_of(row) or format,
+        domain=domain_of(row),
+        format=format,
+        **more,
+    )
+
+
 def answer_of(row: Mapping[str, Any], columns: tuple[str, ...] = ANSWER_COLUMNS) -> str | None:
     """Return the gold answer as text: of the first of some columns that holds a text or a number."""
     for column in columns:

@@ -12,18 +12,7 @@ from typing import Any
 from virgo_factory.adapters.fields import question_columns
 from virgo_factory.adapters.options import Options
 from virgo_factory.adapters.responses import choose
-from virgo_factory.adapters.row import (
-    Reading,
-    RejectedRow,
-    answer_of,
-    attempt,
-    domain_of,
-    question_of,
-    read_images,
-    row_id,
-    source_of,
-    with_image,
-)
+from virgo_factory.adapters.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
 from virgo_factory.adapters.tags import PAIRS, format_of, is_tagged, parse_response
 from virgo_factory.adapters.texts import unix
 from virgo_factory.adapters.thought_columns import FOUND, long_thought, response_of, with_options
@@ -75,18 +64,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     id = row_id(row, question)
 
     def make(position: int, _: Any, keep: bool) -> Example:
-        images = read_images(row)
         found = responses[position]
-        return Example(
-            id=f"{id}-{position}" if options.responses == "all" and len(columns) > 1 else id,
-            question=with_image(question, images),
-            response=found if isinstance(found, LongThought) else parse_response(found, format_of(found), keep),
-            images=images,
-            answer=answer_of(row, ANSWERS),
-            source=source_of(row) or name,
-            domain=domain_of(row),
-            format=name,
-        )
+        response = found if isinstance(found, LongThought) else parse_response(found, format_of(found), keep)
+        own = f"{id}-{position}" if options.responses == "all" and len(columns) > 1 else id
+        return example_of(row, question, response, name, ANSWERS, own)
 
     if len(columns) == 1:
         return Reading(name, (attempt(lambda: make(0, None, options.keep_malformed)),))
