@@ -95,7 +95,7 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
     format = format or (FIELDS if any(chat.thoughts) else None)
     images = read_images(row) or chat.images
     questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
-    if len(images) == 1 or len(questions) == 1:  # of several pictures it is not known to which question they belong
+    if len(images) == 1 or images and len(questions) == 1:  # else it is not known to which question they belong
         if not any(IMAGE in question for question in questions):
             questions[0] = with_image(questions[0], images)
 

@@ -190,11 +190,14 @@ def read_messages(
 
 def role_of(message: Mapping[str, Any]) -> Any:
     """Return the role of a message: "user", "assistant" or "system" for all their spellings, else as it stands."""
-    given = either(message, "role", "from")
+    given = message.get("role")
+    if given is None:
+        given = message.get("from")
+
     if not isinstance(given, str):
         return given
 
-    role = given.strip().lower()
+    role = given if given in _ROLES else given.strip().lower()
     return _ROLES.get(role) or (role if role in TOOLS or role in THINKERS else given)
 
 
@@ -254,7 +257,9 @@ def _text_of_part(item: Mapping[str, Any]) -> Any:
 
 def _listed(messages: Any) -> Any:
     """Return {"role": [...], "content": [...]}, or JSON text, as a list of messages; anything else as it is."""
-    messages = _decoded(messages) if isinstance(messages, str) else plain(messages)
+    if not isinstance(messages, list):
+        messages = _decoded(messages) if isinstance(messages, str) else plain(messages)
+
     if not isinstance(messages, dict):
         return messages
 
