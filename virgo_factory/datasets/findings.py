@@ -37,7 +37,7 @@ KINDS = {
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
     "prompt_names_tags": (
-        "the prompt names tags that the target does not have",
+        "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
     "nothing_in_it_is_marked_to_be_learned": (
