@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.answers.batch import Task, score_many
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.llm_judge import LLMJudge
 from virgo_factory.answers.model import Question, Verdict
 from virgo_factory.answers.options import read_options
-from virgo_factory.answers.pool import Task, score_many
 
 
 ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict_rule", "verdict_where")
