@@ -50,8 +50,8 @@ def overrides(run, sky_config, start_replay) -> list[str]:
 
 
 def rollouts(folder: Path) -> list[dict]:
-    with (folder / "rollouts.jsonl").open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    files = sorted(folder.glob("rollouts*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def test_from_the_dry_run_to_the_training(tmp_path, run, overrides, reduced):
