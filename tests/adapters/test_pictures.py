@@ -374,6 +374,13 @@ def test_pictures_of_messages(asked, row, questions, pictures):
     assert ([turn.question for turn in part.turns], part.images) == (questions, pictures)
 
 
+@pytest.mark.parametrize("kind", [["text"], {"a": 1}, 7, True])
+def test_an_item_whose_type_is_no_name_is_a_reason(kind):
+    messages = [{"role": "user", "content": [{"type": kind, "text": "A?"}]}, ANSWER]
+    (part,) = read_row({"messages": messages}, "long_thought").parts
+    assert part.reason == "a message is not text"
+
+
 def test_of_several_questions_each_says_which_pictures_it_is_about():
     messages = [{"role": "user", "content": "A?"}, ANSWER, {"role": "user", "content": "B?"}, ANSWER]
     (part,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts

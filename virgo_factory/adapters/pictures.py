@@ -118,7 +118,7 @@ def _item(item: Any) -> Any:
     if kind is None:  # {"image": ...}, {"text": ...}
         kind = next((name for name in (*_PICTURE_ITEMS, *_OTHER_ITEMS, "text") if item.get(name) is not None), None)
 
-    if kind in _OTHER_ITEMS:
+    if isinstance(kind, str) and kind in _OTHER_ITEMS:
         raise other_medium(_OTHER_ITEMS[kind], "a message", item.get(kind))
 
     if item.get("thought") is True:  # Gemini's
