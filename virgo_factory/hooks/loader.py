@@ -39,15 +39,14 @@ from virgo_factory.datasets.account import (
     to_json,
     write_json,
 )
-from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
+from virgo_factory.datasets.data_files import is_pattern, part_files
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
 from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
-from virgo_factory.datasets.reader import CSV_SUFFIXES, SUFFIXES, read_rows, suffix_of
+from virgo_factory.datasets.reader import CSV_SUFFIXES, SUFFIXES, count_rows, read_rows, suffix_of
 from virgo_factory.datasets.reasoning import reasoning_problem
-from virgo_factory.datasets.split import WHOLE, empty_problem, split_ranges
+from virgo_factory.datasets.split import row_ranges
 from virgo_factory.files import DATASET_INFO
-from virgo_factory.hooks import pictures
 from virgo_factory.hooks.converter import (
     ALIGNED_FEATURES,
     NUMBER_COLUMN,
@@ -63,7 +62,7 @@ from virgo_factory.hooks.resume import check_steps_left
 from virgo_factory.hooks.row_settings import row_settings
 from virgo_factory.hooks.rows import PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import formattings_of
-from virgo_factory.hooks.template import BASES, is_ours
+from virgo_factory.hooks.template import is_ours
 from virgo_factory.reasons import Reason
 
 
@@ -102,13 +101,12 @@ class _Load:
     """What is known while one `get_dataset` is running: of the dataset being loaded and, in `accounts`, of all.
 
     Attributes:
-        attribute, files, part: of the dataset being loaded; `part` is what its files are called in a `split`.
+        attribute, parts: of the dataset being loaded; its files by the parts that its `split` names.
         predicts: the datasets of `dataset:` are asked, not trained on (LLaMA-Factory's scripts/vllm_infer.py).
     """
 
     attribute: Any = None
-    files: tuple[Path, ...] = ()
-    part: str = ""
+    parts: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     code: str = ""
     cache_dir: str | None = None
     accounts: dict[tuple[str, str], DatasetAccount] = field(default_factory=dict)
@@ -151,7 +149,7 @@ def _noting_role(stock: Any) -> Any:
 def _noting_attribute(stock: Any) -> Any:
     def _load_single_dataset(dataset_attr, model_args, data_args, *args, **kwargs):
         if _load is not None:
-            _load.attribute, _load.files = dataset_attr, ()
+            _load.attribute, _load.parts = dataset_attr, {}
             _load.formattings |= our_formattings([dataset_attr])
             path, split = (
                 Path(str(data_args.dataset_dir), dataset_attr.dataset_name),
@@ -159,8 +157,7 @@ def _noting_attribute(stock: Any) -> Any:
             )
             ours = dataset_attr.virgo_name in _load.formattings and dataset_attr.load_from == "file"
             if ours and (path.exists() or is_pattern(str(path))):
-                where = f"dataset {dataset_attr.virgo_name}"
-                _load.files, _load.part = data_files(path, where, split), part_of(path, where, split)
+                _load.parts = part_files(path, f"dataset {dataset_attr.virgo_name}", split)
                 dataset_attr = copy.copy(dataset_attr)
                 # stock wants one file of a suffix that it knows
                 dataset_attr.dataset_name = str(DATASET_INFO.resolve())
@@ -181,15 +178,15 @@ def _reading(stock: Any) -> Any:
 
         _load.cache_dir = cache_dir
         attribute = _load.attribute
-        files = [str(file) for file in _load.files]
+        files = [str(file) for part in _load.parts.values() for file in part]
         if files:
-            if suffix_of(_load.files[0]) in TEXT_SUFFIXES:
+            if suffix_of(Path(files[0])) in TEXT_SUFFIXES:
                 dataset = read_table(files, cache_dir)
             else:
-                kwargs["path"] = _load.files[0].suffix.removeprefix(".")
+                kwargs["path"] = Path(files[0]).suffix.removeprefix(".")
                 dataset = stock(*args, data_files=files, split="train", cache_dir=cache_dir, **kwargs)
 
-            dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, _load.part)
+            dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, _load.parts)
         else:
             dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
@@ -217,20 +214,22 @@ def read_table(files: list[str], cache_dir: str | None) -> Dataset:
     return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit("train"), fingerprint=key)
 
 
-def cut_table(dataset: Dataset, split: str | None, name: str, part: str = "train") -> Dataset:
+def cut_table(dataset: Dataset, split: str | None, name: str, parts: dict[str, tuple[Path, ...]]) -> Dataset:
     """Return the rows of a table that an entry's `split` means, in its order, as `load_dataset` would.
 
-    `part` is what the table is called in the split.
+    Args:
+        dataset: all rows of the parts.
+        split: of the entry.
+        name: of the dataset.
+        parts: the files of those that the split names.
 
     Raises:
         ValueError: not a split of local files, or one without rows.
     """
-    if split in (*WHOLE, part):
+    count = count_rows if len(parts) > 1 else lambda files: len(dataset)
+    ranges = row_ranges(split, parts, count, name)
+    if ranges is None:
         return dataset
-
-    ranges = [rows for _, rows in split_ranges(split, {part: len(dataset)}, name)]
-    if not any(ranges):
-        raise ValueError(empty_problem(split, len(dataset), name))
 
     table = concat_tables([dataset.data.slice(rows.start, len(rows)) for rows in ranges])
     return Dataset(table, dataset.info, dataset.split, fingerprint=Hasher.hash([dataset._fingerprint, split]))
@@ -479,7 +478,6 @@ def _accounting(stock: Any) -> Any:
     def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
         used = getattr(data_args, "virgo_used", None)
         needed = used or (used is None and _needs_us(data_args, stage))
-        pictures.mark(template, wanted=needed or data_args.template in BASES)
         if not needed:
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 

@@ -113,7 +113,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 problem = row.problem or "not an object of columns"
                 raise RowError(f"{place_of(chunk.file, row.line, number - 1)}: {problem}")
 
-            yield f"line {row.line}" if row.line else f"row {number}", row.raw
+            yield f"line {row.line}" if row.line > 0 else f"row {number}", row.raw
 
 
 def label_of(value: Any) -> bool | None:
