@@ -491,3 +491,11 @@ def test_the_help_ends_with_an_example_and_its_output(run, root, monkeypatch):
     monkeypatch.chdir(root)
     _, output = run("virgo_demo_dt", "--no-cache")
     assert example[1:] == [line.strip() for line in output.splitlines() if line.strip()]
+
+
+def test_items_of_a_list_on_one_line_are_named_by_their_number(run, tmp_path):
+    Path("rows.json").write_text(json.dumps([_row("a"), _row("b", response="x"), _row("c", response="x")]))
+    code, printed = run("rows.json", "--findings", "found.jsonl")
+    assert code == 1 and "rows.json item 2, 3\n" in printed
+    found = [json.loads(line) for line in Path("found.jsonl").read_text().splitlines()]
+    assert [(row["place"], row["line"]) for row in found] == [("rows.json item 2", 0), ("rows.json item 3", 0)]

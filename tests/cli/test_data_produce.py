@@ -6,10 +6,14 @@ import shlex
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from virgo_factory.cli.data.stats import _show as show_stats
 from virgo_factory.cli.main import main
+from virgo_factory.datasets.source import Settings
+from virgo_factory.datasets.stats import measure_statistics
 
 
 VERBS = ("stats", "mix", "slice", "convert")
@@ -73,6 +77,30 @@ def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
     code, out, err = call("stats", "a", "--json")
     assert err == "Measurements are kept for the next time in .virgo_factory; delete it when you like.\n"
     assert code == 0 and json.loads(out)["by"]["domain"]["math"]["rows"] == 7
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80", "120", ""])
+def test_stats_cut_no_figure(columns, capsys, monkeypatch):
+    """Large numbers and long names, at every width; tables that do not fit are parted, and names go on below."""
+    monkeypatch.setenv("COLUMNS", columns)
+    names = ["a_domain_with_a_name_of_38_letters_in_it", "[red]x"]
+    values = dict(
+        part=0, reason="", origin=None, format="think", prompt_tokens=1, response_tokens=1, image_tokens=1,
+        images=1_234_567,
+    )  # fmt: skip
+    records = [
+        SimpleNamespace(**values, source=0, number=n, domain=name, tokens=123_456_789 + n)
+        for n, name in enumerate(names)
+    ]
+    show_stats(measure_statistics(records), "all", Settings(cutoff_len=1000))
+    out = capsys.readouterr().out
+    assert "…" not in out and {character for name in names for character in name} <= set(out)
+    for figure in ("246,913,579", "123,456,789", "123,456,790", "2,469,134", "1,234,567", "100.0%", "median"):
+        assert figure in out, figure
+
+    if columns in ("60", "80", "120"):
+        lines = [line for line in out.splitlines() if "cutoff_len" not in line]
+        assert max(len(line.rstrip()) for line in lines) <= int(columns)
 
 
 def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, shared_data):

@@ -6,7 +6,6 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
-from virgo_factory.datasets.data_files import data_files
 from virgo_factory.datasets.measure import measure
 from virgo_factory.datasets.source import find_sources
 from virgo_factory.thought import LongThought
@@ -53,7 +52,8 @@ FORMS = [
     ("object.json", "object", 1),
     ("rows.csv", "rows", 1),
     ("parts", "parts", 2),
-    ("parts/part-*", "part-*", 2),
+    ("par*/part-*", "", 2),
+    ("parts/part-*", "parts", 2),
     ("saved", "saved", 2),
     ("splits", "splits", 1),
     ("splits/train", "train", 1),
@@ -63,7 +63,7 @@ FORMS = [
 @pytest.mark.parametrize(("what", "name", "files"), FORMS)
 def test_every_form_gives_the_same_rows(folder, what, name, files):
     (source,), settings = find_sources(what)
-    assert (source.name, len(source.files)) == (name, files)
+    assert (source.name, len(source.files)) == (name or folder.name, files)
     records = list(measure([source], settings, rules=True))
     assert [(record.id, record.number, record.reason) for record in records] == [(f"r{at}", at, "") for at in range(6)]
     again = list(measure([source], settings, rules=True))  # from memory
@@ -83,7 +83,7 @@ REFUSED = [
     ("nothing-*.jsonl", "no data file is named like nothing"),
     ("empty", "holds no data file"),
     ("mixed", "differ in type"),
-    ("two", "holds the splits a, b, none of them train"),
+    ("two", "no part 'train'; there are a, b"),
     ("broken", "state.json cannot be read"),
     ("gone", "it is not there"),
 ]
@@ -104,6 +104,34 @@ def test_what_holds_no_rows_is_told(tmp_path, monkeypatch, what, words):
         find_sources(what)
 
 
-def test_a_split_is_chosen_by_name(folder):
-    assert data_files(folder / "splits", "x", "test")[0].parent.name == "test"
-    assert data_files(folder / "splits", "x", "train[:50%]")[0].parent.name == "train"
+SPLITS = [
+    # (split, the rows that `datasets` would give of train (six rows) and test (the first of them))
+    (None, range(6)),
+    ("test", [0]),
+    ("train[:50%]", range(3)),
+    ("train+test", [*range(6), 0]),
+    ("test+train", [0, *range(6)]),
+    ("all", [*range(6), 0]),
+    ("train[4:]+test", [4, 5, 0]),
+    ("test[:1]+train[-2:]", [0, 4, 5]),
+]
+
+
+@pytest.mark.parametrize(("split", "rows"), SPLITS)
+def test_splits_of_a_saved_dictionary(folder, split, rows):
+    """The rows are those of the parts that the split names, one behind the other."""
+    entry = {"d": {"file_name": "splits", "formatting": "long_thought"} | ({"split": split} if split else {})}
+    (folder / "dataset_info.json").write_text(json.dumps(entry))
+    (source,), settings = find_sources("d")
+    records = list(measure([source], settings))
+    assert [(record.id, record.number) for record in records] == [(f"r{row}", at) for at, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("split", ["val", "train+val", "val[:10%]", "val[:10%]+train"])
+def test_an_unknown_split_names_those_that_exist(folder, split):
+    entry = {"d": {"file_name": "splits", "formatting": "long_thought", "split": split}}
+    (folder / "dataset_info.json").write_text(json.dumps(entry))
+    with pytest.raises(
+        ValueError, match=r"there is no part 'val'; there are train, test\. Name one, or several with \+"
+    ):
+        find_sources("d")

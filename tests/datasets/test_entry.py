@@ -89,6 +89,16 @@ def test_refused(content, message, tmp_path):
         look(path, tmp_path)
 
 
+def test_a_part_of_a_file(tmp_path):
+    path = write(tmp_path / "rows.jsonl", [ROW, {**ROW, "question": "And now?"}])
+    entry = entry_of(str(path), tmp_path, "long_thought", split="train[1:]")
+    assert entry == {"file_name": "rows.jsonl", "formatting": "long_thought", "split": "train[1:]"}
+    found = recognise("mine", entry, tmp_path)
+    assert (found.rows, found.kept, found.entry) == (1, 1, entry)
+    with pytest.raises(ValueError, match="there is no part 'test'"):
+        recognise("mine", entry | {"split": "test"}, tmp_path)
+
+
 def test_a_hub_dataset_out_of_reach(tmp_path):
     entry = entry_of("RUC-AIBOX/long_form_thought_data_5k", tmp_path, "virgo_dt", "default", "train")
     assert entry == {
@@ -121,7 +131,7 @@ def test_a_hub_dataset_in_the_cache(tmp_path, monkeypatch):
         ("nowhere.jsonl", {}, "nowhere.jsonl: no such file .*not a dataset of the hub"),
         ("a/b/c", {}, "not a dataset of the hub"),
         ("rows.txt", {}, "rows.txt: not one of .json, .jsonl, .csv"),
-        ("rows.jsonl", {"split": "test"}, "for datasets of the hub"),
+        ("rows.jsonl", {"subset": "hard"}, "for datasets of the hub"),
         ("rows.jsonl", {"formatting": "sharegpt"}, "--formatting sharegpt: not one of virgo_dt"),
     ],
 )

@@ -116,10 +116,10 @@ def test_of_several_frames_the_first_is_seen():
 
 
 FINDINGS = [
-    ("transparent.png", [("image_transparent", "note")], (120, 80)),
-    ("transparent_gray.png", [("image_transparent", "note")], (120, 80)),
-    ("gray16.png", [("image_deep", "note")], (120, 80)),
-    ("exif6.jpg", [("image_turned", "note")], (80, 120)),
+    ("transparent.png", [("image_transparent", "info")], (120, 80)),
+    ("transparent_gray.png", [("image_transparent", "info")], (120, 80)),
+    ("gray16.png", [("image_deep", "info")], (120, 80)),
+    ("exif6.jpg", [("image_turned", "info")], (80, 120)),
 ]
 
 

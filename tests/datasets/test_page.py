@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from virgo_factory.datasets.page import Card, Picture, Section, Text, scaled, visible, write_page
+from virgo_factory.datasets.page import Card, Picture, Section, Table, Text, scaled, visible, write_page
 
 
 ATTACKS = [
@@ -226,6 +226,25 @@ def test_filter_in_a_browser(view, expected, real_page, visual_questions, browse
     shown = ["hidden" not in card for card in tree.named("article")]
     assert shown == [*map(expected, visual_questions), False, False]
     assert any(shown) or "no+such" in view
+
+
+def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
+    """At 400 pixels: long words, paths, names of kinds, tables and pictures; the margin stays empty."""
+    long = "no-blank-in-it" * 30
+    cards = [
+        Card(f"Row {n}", f"dropped: {kind}", [Section("Prompt", [Text(long), Picture(b"", long)])], [("place", long)])
+        for n, kind in enumerate(["a reason of so many words that no window of a telephone has room for all", long])
+    ]
+    wide = Image.new("RGB", (900, 90), "blue")
+    tables = [Table("Numbers", [f"column {n}" for n in range(20)], [[f"{n:,}" for n in range(10**6, 10**6 + 20)]])]
+    summary, legend = [("tokenizer", long)], [Text(long, "prompt"), Text("trained on", "trained")]
+    page, shown = tmp_path / "page.html", tmp_path / "page.png"
+    write_page(page, long, cards, summary, [Picture(scaled(wide), "lengths")], legend, tables)
+    browse(f"file://{page}", f"--screenshot={shown}", "--window-size=400,4000")
+    screen = Image.open(shown).convert("RGB")
+    margin = screen.crop((390, 0, 400, screen.height))
+    assert screen.width == 400 and len(margin.getcolors()) == 1, "something reaches over the right margin"
+    assert sum(count for count, colour in screen.getcolors(1 << 20) if colour == (0, 0, 255)) > 8000
 
 
 def test_pictures_are_painted(real_page, visual_questions, browse, tmp_path):

@@ -93,7 +93,7 @@ def test_every_row_comes_out_with_its_place_and_reason(convert, tmp_path):
         assert (found["_row_dataset"], found["_row_file"]) == ("d", "d.jsonl")
         assert bool(found["_prompt"]) == bool(found["_response"]) == (not reason)
 
-    assert table[len(CASES) - 1]["_images"] == [str(tmp_path / "here.png")]
+    assert table[len(CASES) - 1]["_images"] == [f"/.{tmp_path}/here.png"]
     assert table[0]["_response"] == [{"role": "assistant", "content": WHOLE}]
 
 
@@ -117,11 +117,11 @@ def test_pictures_in_the_row_become_files_once(convert, tmp_path):
     paths = [images[0] for images in found["_images"]]
     assert paths[0] == paths[1] != paths[2]
     assert [Image.open(path).size for path in paths] == [(3, 2), (3, 2), (5, 5)]
-    assert sorted(map(str, (tmp_path / "store").rglob("*.png"))) == sorted(set(paths))
+    assert sorted(f"/.{path}" for path in (tmp_path / "store").rglob("*.png")) == sorted(set(paths))
 
     uri = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     again = convert([row(question="<image><image>?", images=[uri, "here.png"])])[0]
-    assert again["_images"] == [paths[0], str(tmp_path / "here.png")]
+    assert again["_images"] == [paths[0], f"/.{tmp_path}/here.png"]
 
 
 def png_header(width, height):
@@ -170,8 +170,8 @@ def test_files_of_a_hub_dataset(convert, tmp_path, monkeypatch):
     ]
     found = convert(rows, load_from="hf_hub")
     assert found["_row_reason"][:] == ["", "", "image missing", *["image outside media_dir"] * 2, "image missing"]
-    assert found["_images"][0] == [str(tmp_path / "here.png")]
-    assert found["_images"][1] == [str(snapshot / "sub" / "b.png")]
+    assert found["_images"][0] == [f"/.{tmp_path}/here.png"]
+    assert found["_images"][1] == [f"/.{snapshot}/sub/b.png"]
     assert "hf download people/pictures --repo-type dataset" in found["_row_detail"][2]
 
 

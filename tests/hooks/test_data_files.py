@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from virgo_factory.thought import LongThought
 
@@ -24,7 +24,7 @@ def lines(rows):
 
 def test_every_form_is_trained_on(tmp_path, preprocess, model_folder):
     (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(lines(ROWS).encode()))
-    (tmp_path / "object.json").write_text(json.dumps({"version": 1, "train": ROWS}))
+    (tmp_path / "object.json").write_text(json.dumps({"version": 1, "train": [*ROWS, {"id": "bad"}]}))
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "part-1.jsonl").write_text(lines(ROWS[:1]))
     (tmp_path / "parts" / "part-2.jsonl").write_text(lines([*ROWS[1:], {"id": "bad"}]))
@@ -33,6 +33,7 @@ def test_every_form_is_trained_on(tmp_path, preprocess, model_folder):
     table.to_csv(tmp_path / "rows.csv", index=False)
     table.to_parquet(tmp_path / "rows.parquet")
     table.save_to_disk(tmp_path / "saved", num_shards=2)
+    DatasetDict({"train": table, "test": table.select([1, 0])}).save_to_disk(tmp_path / "splits")
     names = {
         "packed": "packed.jsonl.gz",
         "object": "object.json",
@@ -41,16 +42,20 @@ def test_every_form_is_trained_on(tmp_path, preprocess, model_folder):
         "csv": "rows.csv",
         "parquet": "rows.parquet",
         "saved": "saved",
+        "parts": "splits",
     }
     info = {name: {"file_name": file, "formatting": "long_thought"} for name, file in names.items()}
+    info["parts"]["split"] = "test+train[2:]"
     (tmp_path / "dataset_info.json").write_text(json.dumps(info))
     found = preprocess({"model_name_or_path": str(model_folder), "dataset": ",".join(names)})
     for name in names:
         account = found.accounts[name]
-        assert account["kept"] == 4 and account["rows_in"] == 4 + (name in ("folder", "pattern")), name
+        assert account["kept"] == 4 and account["rows_in"] == 4 + (name in ("object", "folder", "pattern")), name
 
     (dropped,) = found.accounts["pattern"]["dropped_rows"]
     assert dropped["file"].endswith("part-2.jsonl") and (dropped["line"], dropped["number"]) == (4, 4)
+    (dropped,) = found.accounts["object"]["dropped_rows"]  # all items stand on one line
+    assert dropped["file"].endswith("object.json") and (dropped["line"], dropped["item"]) == (0, 5)
     rows = found.module["train_dataset"]
     texts = [found.tokenizer.decode([token for token in row["labels"] if token >= 0]) for row in rows]
     assert sorted(texts) == sorted(f"{row['response']}<|im_end|>\n" for row in ROWS for _ in names)

@@ -72,7 +72,8 @@ def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
     from virgo_factory.datasets.source import find_sources
 
     wanted = load_dataset("json", data_files=[str(thirty)], split=split or "train", cache_dir=str(tmp_path))["n"]
-    table = raw_table.cut_table(raw_table.read_table([str(thirty)], str(tmp_path)), split, "own")
+    table = raw_table.read_table([str(thirty)], str(tmp_path))
+    table = raw_table.cut_table(table, split, "own", {"train": (thirty,)})
     assert [json.loads(row)["n"] for row in table["raw"]] == list(wanted)
 
     entry = {"file_name": str(thirty), "formatting": "long_thought"} | ({"split": split} if split else {})
@@ -99,8 +100,8 @@ def test_the_held_out_rows_are_not_trained_on(load):
 
 
 REFUSED = [
-    ({"split": "test"}, r"split 'test': Unknown split .test.*train\[:90%\]"),
-    ({"split": "train+test"}, "Unknown split"),
+    ({"split": "test"}, r"split 'test': there is no part 'test'; local files are one part.*train\[:90%\]"),
+    ({"split": "train+test"}, "there is no part 'test'"),
     ({"split": "train[:50"}, "Unrecognized instruction format"),
     ({"split": 7}, "split 7"),
     ({"split": "train[:1%]"}, r"split 'train\[:1%\]' leaves none of 30 rows"),

@@ -61,14 +61,31 @@ def batches(preprocessed):
 
 @pytest.mark.parametrize("template", ["virgo", "qwen2_vl"])
 def test_file_to_tensor(template, rows, tmp_path, preprocess, model_folder, processor):
-    recipe = {"model_name_or_path": str(model_folder), "dataset": "odd", "template": template}
+    """Rows of ours have our look; stock rows of the same pictures in the same run have LLaMA-Factory's."""
+    recipe = {"model_name_or_path": str(model_folder), "dataset": "odd,stock", "template": template}
     found = preprocess(recipe)
-    assert found.accounts["odd"]["kept"] == len(rows) == 8
-    for name, pixels in zip(rows, batches(found), strict=True):
+    assert found.accounts["odd"]["kept"] == found.accounts["stock"]["kept"] == len(rows) == 8
+    looks = [(name, look) for look in (as_seen, lambda opened: opened.convert("RGB")) for name in rows]
+    for (name, look), pixels in zip(looks, batches(found), strict=True):
         with Image.open(tmp_path / name) as opened:
-            expected = processor.image_processor(images=[as_seen(opened)], return_tensors="pt")["pixel_values"]
+            expected = processor.image_processor(images=[look(opened)], return_tensors="pt")["pixel_values"]
 
         assert digest(pixels) == digest(expected), name
+
+
+@pytest.mark.parametrize("serving", [True, False])
+def test_a_template_that_serves_sees_as_it_was_trained(serving, rows, tmp_path, model_folder, processor):
+    """Whatever the pictures are called: they are a user's."""
+    from llamafactory.data import get_template_and_fix_tokenizer
+    from llamafactory.hparams import DataArguments
+
+    arguments = DataArguments(template="virgo")
+    arguments.virgo_serving = serving
+    template = get_template_and_fix_tokenizer(processor.tokenizer, arguments)
+    sizes = {"image_max_pixels": 50176, "image_min_pixels": 1024}
+    (shown,) = template.mm_plugin._regularize_images([str(tmp_path / "clear.png")], **sizes)["images"]
+    with Image.open(tmp_path / "clear.png") as opened:
+        assert shown.tobytes() == (as_seen(opened) if serving else opened.convert("RGB")).tobytes()
 
 
 def test_a_run_that_does_not_use_the_plugin_sees_what_it_saw(rows, tmp_path, preprocess, model_folder, processor):

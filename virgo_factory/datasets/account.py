@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
+from virgo_factory.datasets.reader import place_of
 
 
 FILE_NAME = "virgo_rows.json"
@@ -20,7 +21,8 @@ SHOWN = 20
 class DroppedRow:
     """A row, or one example of a row, that is not trained on.
 
-    `file` is "" and `line` 0 where the rows were not read from a JSON file; `part` counts the examples of one row from 0.
+    `file` is "" and `line` 0 where the rows were not read by our reader (`reader.RawRow.line`); `part` counts the examples of
+    one row from 0.
     """
 
     number: int
@@ -32,7 +34,7 @@ class DroppedRow:
     part: int = 0
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.file else f"row {self.number + 1}"
+        place = place_of(self.file, self.line, self.number) if self.file else f"row {self.number + 1}"
         named = f" (id {self.id})" if self.id else ""
         return f"{place}{named}: {self.reason}" + (f", {self.detail}" if self.detail else "")
 
@@ -115,12 +117,14 @@ def settle(account: DatasetAccount, drawn: int, distinct: int, dropped: list[Dro
 
 
 def to_json(accounts: list[DatasetAccount], **more: Any) -> dict[str, Any]:
-    """Return the content of virgo_rows.json."""
-    return {
-        "virgo_factory": __version__,
-        **more,
-        "datasets": [{**asdict(account), "kept": account.kept, "dropped": account.dropped} for account in accounts],
-    }
+    """Return the content of virgo_rows.json; a dropped item of a JSON list on one line has `item`, and line 0."""
+    datasets = []
+    for account in accounts:
+        rows = [asdict(row) for row in account.dropped_rows]
+        rows = [row if row["line"] >= 0 else {**row, "line": 0, "item": -row["line"]} for row in rows]
+        datasets.append({**asdict(account), "dropped_rows": rows, "kept": account.kept, "dropped": account.dropped})
+
+    return {"virgo_factory": __version__, **more, "datasets": datasets}
 
 
 def from_json(content: dict[str, Any]) -> list[DatasetAccount]:
@@ -128,7 +132,8 @@ def from_json(content: dict[str, Any]) -> list[DatasetAccount]:
     accounts = []
     for entry in content["datasets"]:
         values = {key: value for key, value in entry.items() if key not in ("kept", "dropped")}
-        values["dropped_rows"] = [DroppedRow(**row) for row in entry["dropped_rows"]]
+        rows = [{**row, "line": row["line"] or -row.get("item", 0)} for row in entry["dropped_rows"]]
+        values["dropped_rows"] = [DroppedRow(**{name: row[name] for name in row if name != "item"}) for row in rows]
         accounts.append(DatasetAccount(**values))
 
     return accounts

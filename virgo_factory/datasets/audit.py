@@ -213,7 +213,7 @@ class _Ledger:
         name = self.sources[record.source].name
         place = (name, record.file, record.line, record.number, record.id)
         for found in record.findings:
-            if found.severity == "note" and record.reason:
+            if found.severity == "info" and record.reason:
                 continue
 
             if found.code == "note":

@@ -67,7 +67,7 @@ def prompt_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[
 def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
     """Yield what the adapters noted: what they did is counted, what they did not understand deserves a look."""
     for note in example.notes:
-        yield Finding("note", "note", note)
+        yield Finding("note", "info", note)
         what, _, where = note.partition(": ")
         if what == NOT_UNDERSTOOD:
             yield Finding("mark_not_understood", "warning", where)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
+from virgo_factory.datasets.split import named_parts
 
 
 STATE = "state.json"
@@ -19,15 +20,38 @@ def is_pattern(name: str) -> bool:
     return glob.has_magic(name) and not Path(name).exists()
 
 
-def data_files(path: Path, where: str, split: str | None = None) -> tuple[Path, ...]:
-    """Return the files that hold the rows, in the order of their names; of one type.
-
-    In a folder whatever is no data file is passed over: pictures, notes, hidden files.
+def part_files(path: Path, where: str, split: Any = None) -> dict[str, tuple[Path, ...]]:
+    """Return the files of each part that a `split` names, in its order: of a DatasetDict its own, else all as `train`.
 
     Args:
         path: a file, a folder, a folder of `save_to_disk`, or a pattern.
         where: for messages.
-        split: of a DatasetDict of several.
+        split: of an entry of dataset_info.json; None: the part `train`, or the only one.
+
+    Raises:
+        ValueError: no such part; or as `data_files`.
+    """
+    if (path / SPLITS).is_file():
+        names = _read(path / SPLITS, where).get("splits")
+        names = names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
+        try:
+            parts = named_parts(split, names, where)
+        except ValueError as error:
+            raise ValueError(f"{error} Each is also a folder of its own: {path}/NAME.") from None
+
+        return {name: data_files(path / name, where) for name in parts}
+
+    return {name: data_files(path, where) for name in named_parts(split, ["train"], where)}
+
+
+def data_files(path: Path, where: str) -> tuple[Path, ...]:
+    """Return the files that hold the rows, in the order of their names; of one type.
+
+    In a folder whatever is no data file is passed over: pictures, notes, hidden files. Of a DatasetDict the part `train`.
+
+    Args:
+        path: a file, a folder, a folder of `save_to_disk`, or a pattern.
+        where: for messages.
 
     Raises:
         ValueError: there are none, or of several types.
@@ -47,7 +71,8 @@ def data_files(path: Path, where: str, split: str | None = None) -> tuple[Path, 
         return (path,)
 
     if (path / SPLITS).is_file():
-        return data_files(path / _split_of(path, where, split), where)
+        (files,) = part_files(path, where).values()
+        return files
 
     if (path / STATE).is_file():
         return _saved(path, where)
@@ -62,11 +87,6 @@ def data_files(path: Path, where: str, split: str | None = None) -> tuple[Path, 
     return files
 
 
-def part_of(path: Path, where: str, split: str | None = None) -> str:
-    """Return what the files of `data_files` are called in a `split`: `train`, or the part of a DatasetDict."""
-    return _split_of(path, where, split) if (path / SPLITS).is_file() else "train"
-
-
 def _is_beside(file: Path) -> bool:
     """Whether a file tells of others: it is hidden, or the dataset_info.json of a folder."""
     return file.name.startswith((".", "_")) or file.name == "dataset_info.json"
@@ -79,22 +99,6 @@ def _of_one_type(files: Iterable[Path], where: str) -> tuple[Path, ...]:
             raise ValueError(f"{where}: {files[0].name} and {file.name} differ in type. Use one type in a folder.")
 
     return files
-
-
-def _split_of(path: Path, where: str, split: str | None) -> str:
-    splits = _read(path / SPLITS, where).get("splits")
-    names = splits if isinstance(splits, list) and all(isinstance(name, str) for name in splits) else []
-    wanted = (split or "train").partition("[")[0]
-    if wanted in names:
-        return wanted
-
-    if len(names) == 1 and split is None:
-        return names[0]
-
-    raise ValueError(
-        f"{where}: the folder {path} holds the splits {', '.join(names) or 'of no name'}, none of them {wanted}. Name one: "
-        f"{path / (names[0] if names else 'SPLIT')}"
-    )
 
 
 def _saved(path: Path, where: str) -> tuple[Path, ...]:

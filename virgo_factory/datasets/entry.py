@@ -57,7 +57,7 @@ def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None
     """Return the entry for a data file (or a folder of them) or a hub dataset, before its rows are looked at.
 
     Raises:
-        ValueError: it is neither; a formatting that is not ours; `subset` or `split` of a file.
+        ValueError: it is neither; a formatting that is not ours; `subset` of a file.
     """
     path = Path(what)
     if formatting not in ADAPTERS:
@@ -68,10 +68,10 @@ def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None
         if path.is_file() and not is_data_file(path):
             raise ValueError(f"{what}: not one of {', '.join(DATA_SUFFIXES)}. Convert it to JSONL or Parquet.")
 
-        if subset or split:
-            raise ValueError(f"{what}: --subset and --split are for datasets of the hub, not for files.")
+        if subset:
+            raise ValueError(f"{what}: --subset is for datasets of the hub, not for files.")
 
-        return {"file_name": file_name(path, folder), **entry}
+        return {"file_name": file_name(path, folder), **entry, **({"split": split} if split else {})}
 
     if not _HUB_ID.fullmatch(what) or is_data_file(path):
         raise ValueError(

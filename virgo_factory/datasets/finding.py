@@ -10,11 +10,11 @@ class Finding:
 
     Attributes:
         code: short stable name of the kind, by which findings are counted.
-        severity: an `error` cannot be trained on as it is; a `warning` deserves a look; a `note` is counted, and says what
-            is done with it.
+        severity: an `error` cannot be trained on as it is; a `warning` deserves a look; an `info` says what is done
+            with the row.
         detail: what is particular to this row; may be empty.
     """
 
     code: str
-    severity: Literal["error", "warning", "note"]
+    severity: Literal["error", "warning", "info"]
     detail: str = ""

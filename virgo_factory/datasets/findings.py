@@ -101,12 +101,12 @@ class RowFinding:
 
     @property
     def place(self) -> str:
-        """`file:line`, or the number of the row in a table."""
+        """`file:line`, or the number of the row in a table, of the item in a JSON list on one line."""
         return place_of(self.file, self.line, self.number)
 
     def to_json(self) -> dict[str, Any]:
         """Return a line of the findings file."""
-        return {"place": self.place, **asdict(self)}
+        return {"place": self.place, **asdict(self), "line": max(self.line, 0)}
 
 
 @dataclass
@@ -153,11 +153,11 @@ class Findings:
             self._file.write(f"{json.dumps(found.to_json(), ensure_ascii=False)}\n")
 
     def ranked(self) -> list[Kind]:
-        """Return the kinds, most important first: errors by count, then warnings and then notes in the order of KINDS."""
+        """Return the kinds, most important first: errors by count, then warnings and infos in the order of KINDS."""
         order = {code: number for number, code in enumerate(KINDS)}
 
         def rank(kind: Kind) -> tuple[int, int, int, str]:
-            is_warning = ("error", "warning", "note").index(kind.severity)
+            is_warning = ("error", "warning", "info").index(kind.severity)
             return is_warning, order.get(kind.code, 0) if is_warning else 0, -kind.count, kind.remedy
 
         return sorted(self.kinds.values(), key=rank)

@@ -137,16 +137,16 @@ def _look_findings(name: str, image: Image.Image) -> list[Finding]:
             findings.append(Finding("image_invisible", "warning", told))
         else:
             findings.append(
-                Finding("image_transparent", "note", f"{name} has transparent places; they are seen white")
+                Finding("image_transparent", "info", f"{name} has transparent places; they are seen white")
             )
 
     if is_deep(image):
         depth = "16 bits" if image.mode.startswith("I;16") else "floats" if image.mode == "F" else "32 bits"
-        findings.append(Finding("image_deep", "note", f"{name} has {depth} a channel; it is seen in 8"))
+        findings.append(Finding("image_deep", "info", f"{name} has {depth} a channel; it is seen in 8"))
 
     if 2 <= (turned := orientation(image)) <= 8:
         told = f"{name} is turned by its EXIF (orientation {turned}); it is seen upright, as viewers show it"
-        findings.append(Finding("image_turned", "note", told))
+        findings.append(Finding("image_turned", "info", told))
 
     return findings
 

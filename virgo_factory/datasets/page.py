@@ -250,7 +250,7 @@ h3, summary { font-size: .85rem; font-weight: 600; margin: .9rem 0 .35rem; }
 summary { cursor: pointer; }
 .apart { border-top: 1px solid var(--line); margin-top: .9rem; }
 small, figcaption, th, dt, output { color: var(--dim); font-weight: 400; font-size: .82rem; }
-h2 small { border: 1px solid var(--line); border-radius: 1rem; padding: .05rem .55rem; margin-left: .35rem; }
+h2 small { display: inline-block; border: 1px solid var(--line); border-radius: .75rem; padding: .05rem .55rem; }
 article { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2rem;
   margin: 1rem 0; content-visibility: auto; contain-intrinsic-size: auto 30rem; }
 article[hidden] { display: none; }
@@ -261,15 +261,17 @@ td { overflow-wrap: anywhere; }
 .numbers th, .numbers td { text-align: right; padding: .15rem .9rem .15rem 0; border-bottom: 1px solid var(--line);
   font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 .numbers :is(th, td):first-child { text-align: left; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 0 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 0 1rem; }
 dl { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; margin: 0; }
 dl div { display: flex; gap: .4rem; align-items: baseline; }
+dt { white-space: nowrap; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .content { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4;
   font: 13.5px/1.6 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .content span, .legend span { unicode-bidi: isolate; box-decoration-break: clone; -webkit-box-decoration-break: clone;
   border-radius: .2rem; }
-.legend span { padding: .15rem .5rem; margin-right: .3rem; font-size: .82rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .3rem; }
+.legend span { padding: .15rem .5rem; font-size: .82rem; }
 .prompt { background: var(--prompt); }
 .context { background: var(--context); }
 .trained { background: var(--trained); }
@@ -284,7 +286,8 @@ figure.broken { border: 1px dashed var(--dim); border-radius: .3rem; padding: .5
 .filter[hidden] { display: none; }
 .filter input, .filter select { font: inherit; color: inherit; background: var(--card); padding: .35rem .6rem;
   border: 1px solid var(--line); border-radius: .4rem; }
-.filter input { flex: 1 1 16rem; }
+.filter input { flex: 2 1 16rem; }
+.filter select { flex: 1 1 10rem; min-width: 0; max-width: 100%; }
 @media print { .filter { display: none; } article { break-inside: avoid; } }
 """
 

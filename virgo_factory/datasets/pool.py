@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from virgo_factory.datasets.measuring import Measured, Measurer
-from virgo_factory.datasets.reader import Chunk, read_chunk
+from virgo_factory.datasets.reader import Chunk, place_of, read_chunk
 
 
 AHEAD = 2
@@ -183,8 +183,8 @@ def _lines(chunk: Chunk) -> str:
     if chunk.kind == "table":
         return f"{chunk.file} (row group {chunk.group + 1}, rows {chunk.start + 1} to {chunk.start + chunk.size})"
 
-    last = max((row.line for row in read_chunk(chunk)), default=chunk.line)
-    return f"{chunk.file}:{chunk.line} to line {last}"
+    last = max((row.line for row in read_chunk(chunk)), key=abs, default=chunk.line)
+    return f"{place_of(chunk.file, chunk.line, 0)} to {'line ' if last > 0 else ''}{abs(last)}"
 
 
 def _work(pipe: Connection, make_measurer: Callable[[], Measurer]) -> None:

@@ -57,6 +57,7 @@ SHOWN = 20
 _CHUNK = 1 << 18
 """Bytes. Small: a row of 300 bytes may have an image that takes 20 ms to decode, and a kill loses a chunk."""
 _NOT_SPACE = re.compile(r"[^ \t\r\n]")
+_TO_NEXT_ITEM = re.compile(r"\s*(,\s*)?")
 _BOM = b"\xef\xbb\xbf"
 _REMEDY = "Repair or remove the line; a file cut off in the middle is no data."
 _HEAD = 1 << 16
@@ -83,7 +84,7 @@ class RawRow:
     """One row of a file, not yet decoded.
 
     Attributes:
-        line: 1-based line at which it begins.
+        line: 1-based line at which it begins; of a JSON list on one line minus the number of the item in it.
         text: its JSON text.
     """
 
@@ -99,7 +100,7 @@ class Chunk:
         kind: `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow).
         start: its first byte; of a table its first row in the group.
         size: in bytes; of a table in rows.
-        line: 1-based line at which it begins; 0 for a table.
+        line: that of its first row (`RawRow.line`); 0 for a table.
         group: row group of a Parquet file.
         digest: of what it holds: equal digests, equal rows.
         bytes: of the file that it stands for.
@@ -122,7 +123,7 @@ class ReadRow:
     """One row as it was read: decoded, or what is wrong with it.
 
     Attributes:
-        line: 1-based line at which it begins; 0 in a table.
+        line: as `RawRow.line`; 0 in a table.
         raw: the decoded row; None where it could not be read.
         problem: why it could not be read; "" for a row.
     """
@@ -139,7 +140,7 @@ class SourceRow:
     Attributes:
         source: position of the source among those that were asked for.
         number: position in the source, from 0, over all of its files; of the rows that its split means.
-        line: 1-based line at which it begins; 0 in a table (Parquet, Arrow).
+        line: as `RawRow.line`; 0 in a table (Parquet, Arrow).
         raw: the decoded row.
     """
 
@@ -158,9 +159,12 @@ class SourceRow:
 def place_of(file: str, line: int, number: int) -> str:
     """Return where a row stands, for messages.
 
-    >>> place_of("a.jsonl", 7, 6), place_of("a.parquet", 0, 6)
-    ('a.jsonl:7', 'a.parquet row 7')
+    >>> place_of("a.jsonl", 7, 6), place_of("a.parquet", 0, 6), place_of("a.json.gz", -7, 6)
+    ('a.jsonl:7', 'a.parquet row 7', 'a.json.gz item 7')
     """
+    if line < 0:
+        return f"{file} item {-line}"
+
     return f"{file}:{line}" if line else f"{file} row {number + 1}"
 
 
@@ -304,8 +308,8 @@ def _decoded(line: bytes) -> tuple[Any, str]:
 
 
 def _decoded_items(text: str, line: int) -> Iterator[ReadRow]:
-    """Yield the items of a piece of a JSON list that `_list_items` has been through."""
-    decode, at = json.JSONDecoder().raw_decode, 0
+    """Yield the items of a piece of a JSON list that `_list_items` has been through; `line` is that of the first."""
+    decode, at, number, has_lines = json.JSONDecoder().raw_decode, 0, line, line > 0
     while at < len(text):
         found = _NOT_SPACE.search(text, at)
         if found is None:
@@ -319,8 +323,9 @@ def _decoded_items(text: str, line: int) -> Iterator[ReadRow]:
 
         line += text.count("\n", at, start)
         raw, at = decode(text, start)
-        yield ReadRow(line, raw)
+        yield ReadRow(line if has_lines else number, raw)
         line += text.count("\n", start, at)
+        number -= 1
 
 
 def _check_encoding(path: Path) -> None:
@@ -760,9 +765,22 @@ def _items(text: "_Text") -> Iterator[RawRow]:
         if text.skip_space() == "]":
             return  # no rows is an error anyway
 
+        has_lines, number = True, 0
         while True:
-            line = text.line
-            yield RawRow(line, text.take_value())
+            line, number = text.line, number + 1
+            try:
+                value = text.take_value()
+            except UnreadableFile as error:
+                if has_lines:
+                    raise
+
+                raise UnreadableFile(f"{str(error).rstrip('.')}, in item {number}.", error.line) from None
+
+            if number == 1:  # are two on one line, all may be, and a line is no place
+                between = text.look_ahead(_TO_NEXT_ITEM)
+                has_lines = "," not in between or "\n" in value + between
+
+            yield RawRow(line if has_lines else -number, value)
             mark = text.skip_space()
             if mark == "]":
                 text.take(mark)
@@ -777,8 +795,9 @@ def _items(text: "_Text") -> Iterator[RawRow]:
                 return
 
             if mark != ",":
+                row = "a row" if has_lines else f"item {number}"
                 raise UnreadableFile(
-                    f"{text.path}:{text.line}: not JSON (expecting ',' or ']' after a row).", text.line
+                    f"{text.path}:{text.line}: not JSON (expecting ',' or ']' after {row}).", text.line
                 )
 
             text.take(",")
@@ -797,9 +816,25 @@ class _Text:
         self.file = io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="\n")
         self.window, self.at, self.line = "", 0, 1
         self.decoder = json.JSONDecoder()
+        self.broken: UnreadableFile | None = None
+
+    def look_ahead(self, pattern: re.Pattern[str]) -> str:
+        """Return what a pattern finds here, and stay; where the file is broken, the next `read_on` says so."""
+        while (found := pattern.match(self.window, self.at)).end() == len(self.window):
+            try:
+                if not self.read_on():
+                    break
+            except UnreadableFile as error:
+                self.broken = error
+                break
+
+        return found.group()
 
     def read_on(self) -> bool:
         """Add a piece of the file, as long as what is open, so that a 50 MB row costs linear time."""
+        if self.broken:
+            raise self.broken
+
         rest = self.window[self.at :]
         try:
             more = self._read(max(_CHUNK, len(rest)))

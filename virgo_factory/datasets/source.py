@@ -1,20 +1,20 @@
 """Which rows are meant: a dataset's name, a recipe or a file -> the files to read, and the settings to read them with."""
 
-import itertools
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from virgo_factory.adapters import ADAPTERS, Options, options_of
-from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
+from virgo_factory.datasets.data_files import data_files, is_pattern, part_files
 from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, count_rows, is_data_file, suffix_of
 from virgo_factory.datasets.reasoning import template_problem
-from virgo_factory.datasets.split import WHOLE, check_entry, empty_problem, split_ranges
+from virgo_factory.datasets.split import check_entry, named_parts, row_ranges
 from virgo_factory.files import DATASET_INFO, RECIPES
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import find_recipe, is_distillation
@@ -40,7 +40,7 @@ class Source:
     """One dataset: its files and how their rows are read.
 
     Attributes:
-        name: in dataset_info.json, or the file's.
+        name: in dataset_info.json, or the file's or folder's.
         files: in the order in which they are read.
         formatting: one of ours (`adapters.ADAPTERS`), or one of LLaMA-Factory's, whose rows are only counted.
         media_dir: folder of the rows' image paths.
@@ -211,13 +211,24 @@ def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
     formatting = _formatting(given.get("formatting", "long_thought"), f"{path}")
     files = data_files(path, f"{path}")
     return Source(
-        name=path.resolve().name if path.is_dir() else path.name.removesuffix(PACKED).removesuffix(suffix_of(path)),
+        name=_name(path),
         files=files,
         formatting=formatting,
         media_dir=Path(given.get("media_dir") or (path if path.is_dir() else files[0].parent)),
         options=_options({}, given.get("malformed", "drop"), f"{path}"),
         entry={"file_name": str(path)} if path.is_dir() else {},
     )
+
+
+def _name(path: Path) -> str:
+    """Return what a file, a folder or a pattern is called: of a pattern the folder that it begins in."""
+    if path.is_file():
+        return path.name.removesuffix(PACKED).removesuffix(suffix_of(path))
+
+    while is_pattern(str(path)):
+        path = path.parent
+
+    return path.resolve().name
 
 
 # recipes
@@ -406,13 +417,14 @@ def _entry_source(
         files, ranges = _hub_files(hub, entry, where)
     elif "file_name" in entry:
         path, split = _local_path(base, entry, where), entry.get("split")
-        files = data_files(path, where, split) if formatting in ADAPTERS else _files_at(path, where)
-        part = part_of(path, where, split)
-        check_entry(entry, where, part)
-        if split not in (*WHOLE, part):
-            rows = count_rows(files)
-            ranges = tuple(found for _, found in split_ranges(split, {part: rows}, where))
-            _check_left(ranges, split, rows, where)
+        check_entry(entry, where)
+        if formatting in ADAPTERS:
+            parts = part_files(path, where, split)
+        else:
+            parts = {name: _files_at(path, where) for name in named_parts(split, ["train"], where)}
+
+        files = tuple(chain(*parts.values()))
+        ranges = row_ranges(split, parts, count_rows, where)
     else:
         kinds = [key for key in ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name") if key in entry]
         raise ValueError(
@@ -433,13 +445,8 @@ def _entry_source(
         entry=entry,
         hub=hub,
         role=role,
-        ranges=ranges,
+        ranges=None if ranges is None else tuple(ranges),
     )
-
-
-def _check_left(ranges: tuple[range, ...], split: str, rows: int, where: str) -> None:
-    if not any(ranges):
-        raise ValueError(empty_problem(split, rows, where))
 
 
 def _formatting(formatting: Any, where: str) -> str:
@@ -492,7 +499,7 @@ def _files_at(path: Path, where: str) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[tuple[Path, ...], tuple[range, ...] | None]:
+def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[tuple[Path, ...], list[range] | None]:
     """Return the Arrow files that `datasets` made of a hub dataset, as LLaMA-Factory loads it (data/loader.py:131).
 
     And which of their rows the split means; None: all.
@@ -516,14 +523,9 @@ def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[tuple[Pa
     if is_whole:
         return tuple(Path(file["filename"]) for file in tables.cache_files), None
 
-    sizes = {name: len(table) for name, table in tables.items()}
-    terms = split_ranges(split, sizes, where)
-    parts = dict.fromkeys(name for name, _ in terms)
-    files = tuple(Path(file["filename"]) for name in parts for file in tables[name].cache_files)
-    begins = dict(zip(parts, itertools.accumulate((sizes[name] for name in parts), initial=0), strict=False))
-    ranges = tuple(range(begins[name] + part.start, begins[name] + part.stop) for name, part in terms)
-    _check_left(ranges, split, sum(sizes[name] for name in parts), where)
-    return files, ranges
+    parts = {name: tables[name] for name in named_parts(split, list(tables), where)}
+    files = tuple(Path(file["filename"]) for table in parts.values() for file in table.cache_files)
+    return files, row_ranges(split, parts, len, where)
 
 
 def _cache_folder() -> str:

@@ -1,25 +1,21 @@
 """`split` of an entry of dataset_info.json: which rows of its files are meant, as `datasets` reads it in a stock run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 
-WHOLE = (None, "train", "all")
-"""Values that mean every row of local files: `datasets` gives them one split, `train`, and reads `all` as all splits."""
-
-
-def check_entry(entry: Mapping[str, Any], where: str, part: str = "train") -> None:
+def check_entry(entry: Mapping[str, Any], where: str) -> None:
     """Raise ValueError where an entry asks of local files what only a hub dataset has, which would go unheeded.
 
     Args:
         entry: of dataset_info.json.
         where: what the message begins with.
-        part: what its files are called in a split (`data_files.part_of`).
     """
     if any(key in entry for key in ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url")):
         return
 
-    if "cloud_file_name" in entry and entry.get("split") not in WHOLE:
+    if "cloud_file_name" in entry and entry.get("split") not in (None, "train", "all"):
         raise ValueError(
             f"{where}: split: LLaMA-Factory reads all rows of a cloud file. Fetch it, and name it in file_name."
         )
@@ -30,40 +26,67 @@ def check_entry(entry: Mapping[str, Any], where: str, part: str = "train") -> No
             "file or folder in file_name, and remove the key."
         )
 
-    if entry.get("split") not in (*WHOLE, part):
-        split_ranges(entry["split"], {part: 100}, where)
 
-
-def split_ranges(split: Any, sizes: Mapping[str, int], where: str) -> list[tuple[str, range]]:
-    """Return the rows that a split means, in its order: (part, rows of that part), one for each term of a sum.
+def named_parts(split: Any, there: Sequence[str], where: str) -> list[str]:
+    """Return the parts that a split names, in its order.
 
     Args:
-        split: such as `train[:90%]` or `train[:10]+train[-10:]`; None: `train`.
-        sizes: rows of each part that there is; local files are one, `train`.
+        split: such as `train`, `train[:90%]+test` or `all`; None: `train`, or the only part.
+        there: the parts that there are; local files are one, `train`.
         where: what a message begins with.
 
     Raises:
-        ValueError: not a split, or of a part that there is not.
+        ValueError: not a split, or of a part that there is not; the message names those that there are.
+
+    >>> named_parts("test+train[:10%]+train[90%:]", ["train", "dev", "test"], "d")
+    ['test', 'train']
     """
     if split == "all":
-        return [(name, range(size)) for name, size in sizes.items()]
+        return list(there)
+
+    if split is None:
+        split = there[0] if len(there) == 1 else "train"
+
+    names = [term.partition("[")[0].strip() for term in split.split("+")] if isinstance(split, str) else [split]
+    if unknown := [name for name in names if name not in there]:
+        remedy = (
+            "local files are one part, train: train[:90%], train[90%:], train[:100]+train[-100:]. For files of a part of "
+            "their own make an entry with that file_name"
+            if list(there) == ["train"]
+            else f"there are {', '.join(there) or 'none'}. Name one, or several with +, in `split` of the entry"
+        )
+        raise ValueError(f"{where}: split {split!r}: there is no part {unknown[0]!r}; {remedy}.")
+
+    return list(dict.fromkeys(names))
+
+
+def row_ranges(split: Any, parts: Mapping[str, Any], count: Callable[[Any], int], where: str) -> list[range] | None:
+    """Return the rows that a split means of its parts, one behind the other: a range for each term; None: all, in order.
+
+    Args:
+        split: such as `train[:90%]` or `train[:10]+train[-10:]`.
+        parts: those that it names, in its order (`named_parts`).
+        count: the rows of a part; asked only where that decides.
+        where: what a message begins with.
+
+    Raises:
+        ValueError: not a split, or one that leaves no row.
+    """
+    if split in (None, "all", "+".join(parts)):
+        return None
 
     from datasets import ReadInstruction  # a second, so only where an entry has a split
 
+    sizes = {name: count(part) for name, part in parts.items()}
     try:
-        terms = ReadInstruction.from_spec("train" if split is None else split).to_absolute(dict(sizes))
+        terms = ReadInstruction.from_spec(split).to_absolute(sizes)
     except (ValueError, TypeError, AttributeError, AssertionError) as error:
-        wanted = (
-            "local files are one part, so it begins with train: train[:90%], train[90%:], train[:100]+train[-100:]. For "
-            "files of a part of their own make an entry with that file_name"
-            if list(sizes) == ["train"]
-            else f"there are {', '.join(sizes)}"
-        )
-        raise ValueError(f"{where}: split {split!r}: {str(error).rstrip('.')}; {wanted}.") from None
+        told = str(error).rstrip(".")
+        raise ValueError(f"{where}: split {split!r}: {told}; write it like train[:90%] or train[:100].") from None
 
-    return [(term.splitname, range(term.from_, max(term.from_, term.to))) for term in terms]
+    begins = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
+    ranges = [range(begins[term.splitname] + term.from_, begins[term.splitname] + term.to) for term in terms]
+    if not any(ranges):
+        raise ValueError(f"{where}: split {split!r} leaves none of {sum(sizes.values()):,} rows. Widen it.")
 
-
-def empty_problem(split: str, rows: int, where: str) -> str:
-    """Return what is wrong with a split that leaves no row."""
-    return f"{where}: split {split!r} leaves none of {rows:,} rows. Widen it."
+    return ranges

@@ -21,6 +21,7 @@ from virgo_factory.adapters.row import RejectedRow, own_id
 from virgo_factory.autoload import check_hooks
 from virgo_factory.datasets.media import BadMedia, check_header, find_image, store_image
 from virgo_factory.example import Example
+from virgo_factory.hooks import pictures
 from virgo_factory.hooks.hook import Hook
 from virgo_factory.prefix import add_prefix, read_prefix
 from virgo_factory.thought import LongThought
@@ -75,7 +76,7 @@ ALIGNED_FEATURES = Features(
 )
 """One schema whatever the first rows hold: a first batch without images must not make images impossible later on.
 
-Images are always paths: those that rows carry as bytes are written once, by content (datasets/media.py)."""
+Images are always paths (`pictures.ours`): those that rows carry as bytes are written once, by content (datasets/media.py)."""
 
 
 @dataclass
@@ -160,7 +161,7 @@ class LongThoughtConverter(DatasetConverter):
         is_local = self.dataset_attr.load_from in ("file", "script")
         found = find_image(image, self.data_args.media_dir, None if is_local else self.dataset_attr.dataset_name)
         kind = check_header(found)
-        return found if isinstance(found, str) else store_image(found, kind, Path(self.store))
+        return pictures.ours(found if isinstance(found, str) else store_image(found, kind, Path(self.store)))
 
     @staticmethod
     def _rejected(name: str, reason: str, detail: str) -> dict[str, Any]:

@@ -36,13 +36,12 @@ class Load:
     """What is known while one `get_dataset` is running: of the dataset being loaded and, in `accounts`, of all.
 
     Attributes:
-        attribute, files, part: of the dataset being loaded; `part` is what its files are called in a `split`.
+        attribute, parts: of the dataset being loaded; its files by the parts that its `split` names.
         predicts: the datasets of `dataset:` are asked, not trained on (LLaMA-Factory's scripts/vllm_infer.py).
     """
 
     attribute: Any = None
-    files: tuple[Path, ...] = ()
-    part: str = ""
+    parts: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     code: str = ""
     cache_dir: str | None = None
     accounts: dict[tuple[str, str], DatasetAccount] = field(default_factory=dict)

@@ -23,11 +23,10 @@ from virgo_factory.datasets.account import (
     to_json,
     write_json,
 )
-from virgo_factory.datasets.data_files import data_files, is_pattern, part_of
+from virgo_factory.datasets.data_files import is_pattern, part_files
 from virgo_factory.datasets.reader import CSV_SUFFIXES, SUFFIXES, suffix_of
 from virgo_factory.datasets.reasoning import reasoning_problem
 from virgo_factory.files import DATASET_INFO
-from virgo_factory.hooks import pictures
 from virgo_factory.hooks.aligned import convert_rows, extra_examples, the_format, with_places
 from virgo_factory.hooks.converter import NUMBER_COLUMN, ROW_FEATURES
 from virgo_factory.hooks.ending import begin, remember, remember_place
@@ -40,7 +39,7 @@ from virgo_factory.hooks.row_settings import row_settings
 from virgo_factory.hooks.rows import make_processor, our_formattings
 from virgo_factory.hooks.run import formattings_of
 from virgo_factory.hooks.steps_left import check_steps_left
-from virgo_factory.hooks.template import BASES, is_ours
+from virgo_factory.hooks.template import is_ours
 from virgo_factory.hooks.tokenized import dataset_dict, read_tokenized
 
 
@@ -104,7 +103,7 @@ def _noting_attribute(stock: Any) -> Any:
     def _load_single_dataset(dataset_attr, model_args, data_args, *args, **kwargs):
         load = running()
         if load is not None:
-            load.attribute, load.files = dataset_attr, ()
+            load.attribute, load.parts = dataset_attr, {}
             load.formattings |= our_formattings([dataset_attr])
             path, split = (
                 Path(str(data_args.dataset_dir), dataset_attr.dataset_name),
@@ -112,8 +111,7 @@ def _noting_attribute(stock: Any) -> Any:
             )
             ours = dataset_attr.virgo_name in load.formattings and dataset_attr.load_from == "file"
             if ours and (path.exists() or is_pattern(str(path))):
-                where = f"dataset {dataset_attr.virgo_name}"
-                load.files, load.part = data_files(path, where, split), part_of(path, where, split)
+                load.parts = part_files(path, f"dataset {dataset_attr.virgo_name}", split)
                 dataset_attr = copy.copy(dataset_attr)
                 # stock wants one file of a suffix that it knows
                 dataset_attr.dataset_name = str(DATASET_INFO.resolve())
@@ -135,15 +133,15 @@ def _reading(stock: Any) -> Any:
 
         load.cache_dir = cache_dir
         attribute = load.attribute
-        files = [str(file) for file in load.files]
+        files = [str(file) for part in load.parts.values() for file in part]
         if files:
-            if suffix_of(load.files[0]) in TEXT_SUFFIXES:
+            if suffix_of(Path(files[0])) in TEXT_SUFFIXES:
                 dataset = read_table(files, cache_dir)
             else:
-                kwargs["path"] = load.files[0].suffix.removeprefix(".")
+                kwargs["path"] = Path(files[0]).suffix.removeprefix(".")
                 dataset = stock(*args, data_files=files, split="train", cache_dir=cache_dir, **kwargs)
 
-            dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, load.part)
+            dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, load.parts)
         else:
             dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
@@ -255,7 +253,6 @@ def _accounting(stock: Any) -> Any:
     def get_dataset(template, model_args, data_args, training_args, stage, tokenizer, processor=None):
         used = getattr(data_args, "virgo_used", None)
         needed = used or (used is None and _needs_us(data_args, stage))
-        pictures.mark(template, wanted=needed or data_args.template in BASES)
         if not needed:
             return stock(template, model_args, data_args, training_args, stage, tokenizer, processor)
 

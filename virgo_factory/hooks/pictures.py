@@ -1,9 +1,11 @@
-"""Pictures as datasets/look.py has them, in every run that uses the plugin: upright, on white, scaled to 8 bits.
+"""Pictures as datasets/look.py has them, in our datasets and where a template of ours serves: upright, on white, 8 bits.
 
-A template's plugin opens the pictures of its rows. It carries a mark where our look is wanted: the one of a template of
-ours always, the one of another template while a run of ours lasts. Everybody else's pictures are opened as before.
+A template's plugin opens the pictures of all rows, and knows of none where it is from. So the paths of ours say it
+themselves, and stay paths. The plugin of a template that serves carries a mark: there all pictures are a user's.
+Everybody else's pictures, those of stock rows in a run of ours among them, are opened as before.
 """
 
+import os
 from io import BytesIO
 from types import ModuleType
 from typing import Any
@@ -30,6 +32,8 @@ RELIES_ON = {
 }
 
 MARK = "virgo_look"
+ROOT = "/."
+"""What the path of a picture in a dataset of ours begins with: /./a/b.png is /a/b.png, and nobody else writes it so."""
 
 
 def wrap_plugins(module: ModuleType) -> None:
@@ -37,9 +41,19 @@ def wrap_plugins(module: ModuleType) -> None:
     stock = module.BasePlugin._regularize_images
 
     def _regularize_images(self, images, **kwargs):
-        return stock(self, [seen(image) for image in images] if hasattr(self, MARK) else images, **kwargs)
+        every = hasattr(self, MARK)
+        return stock(self, [seen(image) if every or _is_ours(image) else image for image in images], **kwargs)
 
     module.BasePlugin._regularize_images = _regularize_images
+
+
+def ours(path: str) -> str:
+    """Return the path of a picture as that of one in a dataset of ours."""
+    return f"{ROOT}{os.path.abspath(path)}"
+
+
+def _is_ours(image: Any) -> bool:
+    return isinstance(image, str) and image.startswith(f"{ROOT}/")
 
 
 def seen(image: Any) -> Any:
@@ -55,7 +69,7 @@ def seen(image: Any) -> Any:
 
 
 def mark(template: Any, wanted: bool) -> None:
-    """Have a template's plugin open pictures in our look, or in LLaMA-Factory's own; a template outlives its run.
+    """Have a template's plugin open every picture in our look, or only those of our datasets; a template outlives its run.
 
     The mark is taken away rather than set to false: `datasets` makes the keys of its cache of all that a template holds.
     """

@@ -7,7 +7,8 @@ from typing import Any
 
 from llamafactory.extras.misc import has_tokenized_data
 
-from virgo_factory.datasets.data_files import part_of
+from virgo_factory.adapters import ADAPTERS
+from virgo_factory.datasets.data_files import is_pattern, part_files
 from virgo_factory.datasets.reasoning import template_problem
 from virgo_factory.datasets.split import check_entry
 from virgo_factory.hooks.batch_order import batch_order_problems
@@ -103,7 +104,10 @@ def data_problems(data_args: Any) -> list[str]:
 
             where, split = f"dataset {attribute.virgo_name}", attribute.virgo_entry.get("split")
             try:
-                check_entry(attribute.virgo_entry, where, part_of(path, where, split))
+                check_entry(attribute.virgo_entry, where)
+                is_there = attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
+                if is_there and attribute.formatting in ADAPTERS:
+                    part_files(path, where, split)
             except ValueError as error:
                 problems.append(str(error))
 

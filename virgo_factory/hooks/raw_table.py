@@ -9,8 +9,8 @@ from datasets.fingerprint import Hasher
 from datasets.table import MemoryMappedTable, concat_tables
 
 from virgo_factory.datasets.fingerprint import code_hash, file_hash
-from virgo_factory.datasets.reader import read_rows
-from virgo_factory.datasets.split import WHOLE, empty_problem, split_ranges
+from virgo_factory.datasets.reader import count_rows, read_rows
+from virgo_factory.datasets.split import row_ranges
 from virgo_factory.hooks.converter import RAW_COLUMNS
 
 
@@ -37,20 +37,22 @@ def read_table(files: list[str], cache_dir: str | None) -> Dataset:
     return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit("train"), fingerprint=key)
 
 
-def cut_table(dataset: Dataset, split: str | None, name: str, part: str = "train") -> Dataset:
+def cut_table(dataset: Dataset, split: str | None, name: str, parts: dict[str, tuple[Path, ...]]) -> Dataset:
     """Return the rows of a table that an entry's `split` means, in its order, as `load_dataset` would.
 
-    `part` is what the table is called in the split.
+    Args:
+        dataset: all rows of the parts.
+        split: of the entry.
+        name: of the dataset.
+        parts: the files of those that the split names.
 
     Raises:
         ValueError: not a split of local files, or one without rows.
     """
-    if split in (*WHOLE, part):
+    count = count_rows if len(parts) > 1 else lambda files: len(dataset)
+    ranges = row_ranges(split, parts, count, name)
+    if ranges is None:
         return dataset
-
-    ranges = [rows for _, rows in split_ranges(split, {part: len(dataset)}, name)]
-    if not any(ranges):
-        raise ValueError(empty_problem(split, len(dataset), name))
 
     table = concat_tables([dataset.data.slice(rows.start, len(rows)) for rows in ranges])
     return Dataset(table, dataset.info, dataset.split, fingerprint=Hasher.hash([dataset._fingerprint, split]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.adapters import ADAPTERS
-from virgo_factory.datasets.data_files import data_files, is_pattern
+from virgo_factory.datasets.data_files import is_pattern, part_files
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
 from virgo_factory.hooks.template import BASES, carried
 from virgo_factory.prefix import read_prefix
@@ -71,8 +71,8 @@ def row_settings(
         path = Path(str(data_args.dataset_dir), attribute.dataset_name)
         name, local = attribute.virgo_name, attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
         if local and attribute.formatting in ADAPTERS:
-            files = data_files(path, f"dataset {name}", attribute.virgo_entry.get("split"))
-            data[name] = [f"{file.name} {content_hash(file)}" for file in files]
+            parts = part_files(path, f"dataset {name}", attribute.virgo_entry.get("split"))
+            data[name] = [f"{file.name} {content_hash(file)}" for files in parts.values() for file in files]
         else:
             data[name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
 

@@ -75,8 +75,6 @@ def register_templates(module: ModuleType) -> None:
         }
         values["thought_words"] = (f"{BEGIN_THOUGHT}\n\n", f"\n\n{END_THOUGHT}\n\n")
         module.TEMPLATES[name] = VirgoTemplate(**values)
-        pictures.mark(module.TEMPLATES[name], wanted=True)
-
         _SYSTEMS[name] = values["default_system"]
 
     stock = module.get_template_and_fix_tokenizer
@@ -96,6 +94,7 @@ def register_templates(module: ModuleType) -> None:
             template.default_system = system
 
         template.serving_prefix = prefix if serving else ""
+        pictures.mark(template, wanted=serving and not (data_args.dataset or data_args.eval_dataset))
         tokenizer.chat_template = saying(tokenizer.chat_template, name, prefix, system)
         return template
 

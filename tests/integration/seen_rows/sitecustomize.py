@@ -31,12 +31,15 @@ def record(trainer):
 
     def training_step(self, model, inputs, *args, **kwargs):
         loss = stock(self, model, inputs, *args, **kwargs)
-        rows = [
-            hashlib.sha1(ids[mask.bool()].numpy().tobytes()).hexdigest()[:12]
-            for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
-        ]
+        rows, labels = (
+            [
+                hashlib.sha1(ids[mask.bool()].numpy().tobytes()).hexdigest()[:12]
+                for ids, mask in zip(inputs[name], inputs["attention_mask"], strict=True)
+            ]
+            for name in ("input_ids", "labels")
+        )
         with open(f"{os.environ['SEEN_ROWS']}.{os.environ.get('RANK', '0')}", "a") as file:
-            line = {"step": self.state.global_step, "rows": rows, "loss": float(loss)}
+            line = {"step": self.state.global_step, "rows": rows, "labels": labels, "loss": float(loss)}
             if (pixels := inputs.get("pixel_values")) is not None:
                 line["pixels"] = hashlib.sha256(pixels.float().contiguous().numpy().tobytes()).hexdigest()
 

@@ -18,7 +18,9 @@ def add(
         help="long_thought (recognises the format; the default), virgo_dt, virgo_dsd or virgo_dqvq.",
     ),
     subset: str | None = typer.Option(None, "--subset", help="Of a hub dataset: its config."),
-    split: str | None = typer.Option(None, "--split", help="Of a hub dataset; train by default."),
+    split: str | None = typer.Option(
+        None, "--split", help="Which rows, such as train[:90%] or train+test; train by default."
+    ),
     columns: str | None = typer.Option(
         None,
         "--columns",

@@ -85,7 +85,7 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         following = report.kinds[number + 1] if number + 1 < len(report.kinds) else None
         _print_kind(console, kind, width, show, remedy=following is None or following.remedy != kind.remedy)
 
-    if all(kind.severity == "note" for kind in report.kinds):
+    if all(kind.severity == "info" for kind in report.kinds):
         console.print("Nothing is wrong with any row.\n", style="green")
     else:
         errors, warnings = report.count("error"), report.count("warning")
@@ -155,7 +155,7 @@ def _places(shown: "list[RowFinding]") -> list[str]:
     places, last = [], None
     for found in shown:
         is_same = found.file == last
-        places.append((f"{found.line}" if found.line else f"{found.number + 1}") if is_same else found.place)
+        places.append(f"{abs(found.line) or found.number + 1}" if is_same else found.place)
         last = found.file
 
     return places

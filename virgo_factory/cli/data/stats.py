@@ -72,14 +72,10 @@ def stats(
 
 def _show(found, name: str, settings) -> None:
     """Print the tables."""
-    from rich.console import Console
-
+    from virgo_factory.cli.data.terminal import tables, wide_console
     from virgo_factory.datasets.stats import NONE
 
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(highlight=False, soft_wrap=True, width=160)
-
+    console = wide_console()
     console.print(f"[bold]{_plain(name)}[/]: {found.rows_in:,} rows, ", end="")
     several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
     left = found.examples_in - found.all.rows
@@ -93,7 +89,9 @@ def _show(found, name: str, settings) -> None:
 
     has_tokens = found.all.lengths.longest > 0
     console.print()
-    console.print(_table(found, has_tokens))
+    for table in tables(*_table(found, has_tokens), console.width):
+        console.print(table)
+
     for grouping, groups in found.by.items():
         if len(groups) == 1:
             (value,) = groups
@@ -108,58 +106,56 @@ def _show(found, name: str, settings) -> None:
 
 
 def _table(found, has_tokens: bool):
-    """Return a table with a line for all rows and one for each domain, source and format."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("", no_wrap=True)
+    """Return columns and rows of a table with a line for all rows and one for each domain, source and format."""
     token_columns = ("tokens", "share", "mean", "median", "p95", "max") if has_tokens else ()
-    image_columns = ("images",) if found.all.images else ()
-    for column in ("rows", "share", *token_columns, *image_columns):
-        table.add_column(column, justify="right", no_wrap=True)
-
-    whole = found.all
+    columns = ["rows", "share", *token_columns, *(["images"] if found.all.images else [])]
+    whole, lines = found.all, []
 
     def line(label: str, tally, style: str = "") -> None:
         lengths = tally.lengths
-        cells = [f"{tally.rows:,}", f"{tally.rows / whole.rows:.1%}"]
+        cells = [label, f"{tally.rows:,}", f"{tally.rows / whole.rows:.1%}"]
         if has_tokens:
             cells += [f"{lengths.tokens:,}", f"{lengths.tokens / whole.lengths.tokens:.1%}", f"{lengths.mean:,.0f}"]
             cells += [f"{value:,}" for value in (lengths.quantile(0.5), lengths.quantile(0.95), lengths.longest)]
 
-        if image_columns:
+        if whole.images:
             cells.append(f"{tally.images:,}")
 
-        table.add_row(label, *cells, style=style)
+        lines.append((cells, style))
 
     line("all", whole, "bold")
     for grouping, groups in found.by.items():
         if len(groups) == 1:
             continue
 
-        table.add_row(f"[bold]by {grouping}[/]")
+        blank = [""] * len(columns)
+        lines.append(([f"by {grouping}", *blank], "bold"))
         shown = list(groups.items())[:SHOWN]
         for value, tally in shown:
-            line(f"  {_plain(value)}", tally)
+            line(f"  {_one_line(value)}", tally)
 
         if len(groups) > len(shown):
-            table.add_row(f"  ... and {len(groups) - len(shown)} more (--json has them)")
+            lines.append(([f"  ... and {len(groups) - len(shown)} more (--json has them)", *blank], ""))
 
-    return table
+    return columns, lines
 
 
 SHOWN = 25
 """Values of a domain, source or format that the table lists."""
 
 
-def _plain(text: str, most: int = 40) -> str:
-    """Return a text from a dataset for a table: on one line, not too long, and no markup."""
-    from rich.markup import escape
-
+def _one_line(text: str, most: int = 40) -> str:
+    """Return a text from a dataset for a table: on one line, and not too long."""
     text = " ".join(text.split())
     text = "".join(character if character.isprintable() else "?" for character in text)
-    return escape(text if len(text) <= most else f"{text[: most - 3]}...")
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _plain(text: str) -> str:
+    """Return a text from a dataset on one line, without markup."""
+    from rich.markup import escape
+
+    return escape(_one_line(text))
 
 
 def _histogram(console, lengths, cutoff_len: int | None) -> None:
@@ -170,11 +166,12 @@ def _histogram(console, lengths, cutoff_len: int | None) -> None:
     most = max(rows for _, _, rows in bins)
     ends = [(f"{start:,}", f"{stop:,}") for start, stop, _ in bins]
     left, right = (max(map(len, texts)) for texts in zip(*ends, strict=True))
+    most_bar = min(30, max(8, console.width - left - right - 27))
     console.print("[bold]Length of a row in tokens[/] (question, images and response)")
     for (start, stop), (_, last, rows) in zip(ends, bins, strict=True):
-        bar = "█" * round(30 * rows / most) or ("▏" if rows else "")
+        bar = "█" * round(most_bar * rows / most) or ("▏" if rows else "")
         beyond = "[red]" if cutoff_len and last > cutoff_len else ""
-        bar = f"{beyond}{bar:30}{'[/]' if beyond else ''}"
+        bar = f"{beyond}{bar:{most_bar}}{'[/]' if beyond else ''}"
         console.print(f"  {start:>{left}} to {stop:>{right}}  {bar} {rows:>9,}  {rows / lengths.rows:6.1%}")
 
     if not cutoff_len:

@@ -1,7 +1,8 @@
-"""What the verbs that write datasets have in common on a terminal: progress on stderr, the result on stdout."""
+"""What the verbs have in common on a terminal: progress on stderr, the result on stdout, tables that fit."""
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 import time
@@ -42,6 +43,56 @@ def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
                 bar.update(task, completed=done, total=total, description=doing if done < total else "writing")
 
         yield told
+
+
+def wide_console() -> Any:
+    """Return a console for tables: as wide as the terminal, or COLUMNS; 160 characters where neither says."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
+        return console
+
+    return Console(highlight=False, soft_wrap=True, width=160)
+
+
+NAME_WIDTH = 30
+"""Characters of a name in a line of a table; the rest of a longer one stands below."""
+
+
+def tables(columns: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], width: int) -> Iterator[Any]:
+    """Yield tables that fit a width, each with the names: one where it can be; no figure is ever cut.
+
+    Args:
+        columns: names of all columns but the first.
+        rows: (cells, style); the first cell is a name.
+        width: in characters.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = [max(map(len, column)) + 2 for column in zip(columns, *(cells[1:] for cells, _ in rows), strict=True)]
+    longest = max(len(cells[0]) for cells, _ in rows)
+    name_width = min(longest, NAME_WIDTH if sum(widths) + min(longest, NAME_WIDTH) < width else max(8, width // 4))
+    parts, room = [[]], 0
+    for place, needed in enumerate(widths):
+        if parts[-1] and needed > room:
+            parts.append([])
+
+        room = (room if parts[-1] else width - name_width - 1) - needed
+        parts[-1].append(place)
+
+    for part in parts:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("", overflow="fold", max_width=name_width, min_width=name_width)
+        for place in part:
+            table.add_column(columns[place], justify="right", no_wrap=True, min_width=widths[place] - 2)
+
+        for cells, style in rows:
+            table.add_row(Text(cells[0]), *(cells[1 + place] for place in part), style=style)
+
+        yield table
 
 
 def training(sources: Sequence[Any]) -> list[Any]:

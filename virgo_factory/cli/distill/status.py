@@ -1,6 +1,5 @@
 """`virgo-factory distill status`: what a distillation has done, what it costs and what is left."""
 
-import os
 from pathlib import Path
 
 import typer
@@ -62,13 +61,11 @@ def _busy(doing: str):
 
 def _show(found, folder: Path) -> None:
     """Print the tables and what is to be done next."""
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
-        console = Console(highlight=False, soft_wrap=True, width=160)
+    from virgo_factory.cli.data.terminal import tables, wide_console
 
+    console = wide_console()
     config, group = found.config, found.all
     base = f", base model {escape(config.base_model_name_or_path)}" if config.base_model_name_or_path else ""
     console.print(
@@ -80,7 +77,7 @@ def _show(found, folder: Path) -> None:
 
     if group.questions:
         console.print()
-        for table in (*_tables(*_questions(found), console.width), *_tables(*_rollouts(found), console.width)):
+        for table in (*tables(*_questions(found), console.width), *tables(*_rollouts(found), console.width)):
             console.print(table)
             console.print()
 
@@ -174,39 +171,6 @@ def _is_selected(folder: Path) -> bool:
 
 MOST_REASONS = 10
 """Reasons that are listed; a refusing server may have worded each of its replies on its own."""
-
-
-NAME_WIDTH = 30
-"""Characters of a source's name in a line; the rest of a longer one stands below."""
-
-
-def _tables(columns, rows, width: int):
-    """Yield tables of (cells, style) that fit a width, each with the names: one where it can be; no figure is ever cut."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    widths = [max(map(len, column)) + 2 for column in zip(columns, *(cells[1:] for cells, _ in rows), strict=True)]
-    longest = max(len(cells[0]) for cells, _ in rows)
-    name_width = min(longest, NAME_WIDTH if sum(widths) + min(longest, NAME_WIDTH) < width else max(8, width // 4))
-    parts, room = [[]], 0
-    for place, needed in enumerate(widths):
-        if parts[-1] and needed > room:
-            parts.append([])
-
-        room = (room if parts[-1] else width - name_width - 1) - needed
-        parts[-1].append(place)
-
-    for part in parts:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-        table.add_column("", overflow="fold", max_width=name_width, min_width=name_width)
-        for place in part:
-            table.add_column(columns[place], justify="right", no_wrap=True, min_width=widths[place] - 2)
-
-        for cells, style in rows:
-            table.add_row(Text(cells[0]), *(cells[1 + place] for place in part), style=style)
-
-        yield table
 
 
 def _groups(found):
