@@ -2,8 +2,8 @@
 
 PyTorch calls the entry points of the group `torch.backends` at the end of `import torch` (torch/__init__.py,
 `_import_device_backends`). Ours, `autoload`, only puts one finder on `sys.meta_path`: nothing of LLaMA-Factory, torch
-or this package is imported, until LLaMA-Factory imports one of the modules in HOOKS. Then the hook is called with that
-module, once, right after the module has run.
+or this package is imported, until LLaMA-Factory imports one of the modules in HOOKS. Then the hook is applied to
+that module, once, right after the module has run.
 """
 
 import contextlib
@@ -13,41 +13,44 @@ import sys
 
 
 HOOKS = {
-    "llamafactory.hparams.data_args": "arguments:extend_data_arguments",
-    "llamafactory.hparams.model_args": "arguments:extend_model_arguments",
-    "llamafactory.hparams.finetuning_args": "arguments:extend_finetuning_arguments",
-    "llamafactory.hparams.parser": "run:wrap_argument_parsers",
-    "llamafactory.data.mm_plugin": "pictures:wrap_plugins",
-    "llamafactory.data.template": "template:register_templates",
-    "llamafactory.data.converter": "converter:register_converters",
-    "llamafactory.data.parser": "dataset_lookup:wrap_dataset_list",
-    "llamafactory.data.loader": "loader:wrap_loader",
-    "llamafactory.model.loader": "marker_tokens:wrap_model_loader",
-    "llamafactory.train.trainer_utils": "resume:repair_training",
-    "llamafactory.train.sft.workflow": "trainer:choose_trainer",
-    "llamafactory.train.sft": "ending:tell_again_at_the_end",
-    "llamafactory.train.dpo": "ending:tell_again_at_the_end",
-    "llamafactory.webui.components.data": "board:wrap_preview",
+    "llamafactory.hparams.data_args": "arguments",  # recipe keys: of rows,
+    "llamafactory.hparams.model_args": "arguments",  # of the vocabulary,
+    "llamafactory.hparams.finetuning_args": "arguments",  # of the training
+    "llamafactory.hparams.parser": "run",  # what a run must satisfy, before anything is loaded
+    "llamafactory.data.mm_plugin": "pictures",  # pictures as the model is to see them
+    "llamafactory.data.template": "template",  # template: virgo, virgo_qwen3_vl
+    "llamafactory.data.converter": "converter",  # formatting: long_thought, virgo_dt, ...
+    "llamafactory.data.parser": "dataset_lookup",  # datasets that the package knows
+    "llamafactory.data.loader": "loader",  # rows from file to tokenised table, and their account
+    "llamafactory.model.loader": "marker_tokens",  # marker_tokens, and adapters served as trained
+    "llamafactory.train.trainer_utils": "resume",  # resuming, the best model, kept epochs: every stage
+    "llamafactory.train.sft.workflow": "trainer",  # batch_order
+    "llamafactory.train.sft": "ending",  # what is told again at the end of a training
+    "llamafactory.train.dpo": "ending",
+    "llamafactory.webui.components.data": "board",  # LlamaBoard's preview of our datasets
 }
-"""Module of LLaMA-Factory -> `file:function` in virgo_factory/hooks."""
+"""Module of LLaMA-Factory -> file in virgo_factory/hooks whose HOOK is applied to it (virgo_factory/hooks/hook.py)."""
 
 TESTED = ("0.9.5",)
 """Versions of LLaMA-Factory whose internals the hooks were written against and tested with."""
 
 failures: dict[str, BaseException] = {}
-"""Hooks that could not be applied. A run that uses the plugin refuses to start when there is one (`check_hooks`)."""
+"""Hooks that could not be applied, and why. A run that uses the plugin refuses to start then (`check_hooks`)."""
+
+
+applied: set[str] = set()
+"""Modules of LLaMA-Factory whose turn has come in this process, whatever finder was there."""
 
 
 class HookFinder:
     """A meta-path finder that finds nothing by itself: it lets the others find, and hooks the modules of HOOKS."""
 
     def __init__(self) -> None:
-        self.pending = set(HOOKS)
         self.applying = 0
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of a hooked module, with its loader wrapped; None for every other module."""
-        if not self.pending:
+        if len(applied) == len(HOOKS):
             return None
 
         if sys.meta_path[0] is not self:  # a later import hook would answer for LLaMA-Factory before us
@@ -55,7 +58,7 @@ class HookFinder:
             sys.meta_path.insert(0, self)
 
         self.apply_to_loaded()
-        if name not in self.pending:
+        if name not in HOOKS or name in applied:
             return None
 
         for finder in sys.meta_path:
@@ -64,50 +67,62 @@ class HookFinder:
 
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                if spec.loader is not None:
-                    self._wrap(spec.loader)
+                if hasattr(spec.loader, "create_module") and hasattr(spec.loader, "exec_module"):  # else: hooked later
+                    spec.loader = HookingLoader(spec.loader, self._apply)
 
                 return spec
 
         return None
 
-    def _wrap(self, loader) -> None:
-        run_module = loader.exec_module
-
-        def exec_module(module):
-            run_module(module)
-            self._apply(module)
-
-        with contextlib.suppress(AttributeError):  # of a loader that takes no attribute: hooked with the next import
-            loader.exec_module = exec_module
-
     def apply_to_loaded(self) -> None:
         """Hook the modules that had been imported, or had begun to be, before this finder was installed."""
-        for name in list(self.pending):
+        for name in HOOKS:
             module = sys.modules.get(name)
-            if module is not None and not getattr(module.__spec__, "_initializing", False):
+            if name not in applied and module is not None and not getattr(module.__spec__, "_initializing", False):
                 self._apply(module)
 
     def _apply(self, module) -> None:
         name = module.__name__
-        if name not in self.pending or (not self.applying and _hooks_are_being_imported()):
+        if name in applied or (not self.applying and _hooks_are_being_imported()):
             return  # in the second case its turn comes with the next import
 
-        self.pending.discard(name)
+        applied.add(name)
         self.applying += 1
-        file, function = HOOKS[name].split(":")
         try:
-            getattr(importlib.import_module(f"virgo_factory.hooks.{file}"), function)(module)
+            importlib.import_module(f"virgo_factory.hooks.{HOOKS[name]}").HOOK.apply(module)
         except BaseException as error:  # an import of LLaMA-Factory must never fail because of us
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
 
-            failures[HOOKS[name]] = error
+            failures[f"{HOOKS[name]} on {name}"] = error
             if name == "llamafactory.hparams.parser":
                 with contextlib.suppress(Exception):
                     _explain_unknown_keys(module)
         finally:
             self.applying -= 1
+
+
+class HookingLoader:
+    """A loader that lets another one make and run a module, which is then hooked.
+
+    The other one is not changed: it may be a proxy (wrapt's) that hands a change on to what it stands for.
+    """
+
+    def __init__(self, loader, apply) -> None:
+        self.loader, self.apply = loader, apply
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def create_module(self, spec):
+        """Return the module that the other loader makes."""
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        """Run a module, which has its own loader again from then on, and hook it."""
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        self.apply(module)
 
 
 def _hooks_are_being_imported() -> bool:
@@ -129,15 +144,15 @@ def check_hooks() -> None:
     if failures:
         raise RuntimeError(failure_message())
 
-    idle = []
+    install()  # somebody may have taken the finder away
     for finder in sys.meta_path:
         if isinstance(finder, HookFinder):
             finder.apply_to_loaded()  # what another import hook kept from us
-            idle += [f"{name}: imported, but not hooked" for name in sorted(finder.pending & set(sys.modules))]
 
-    rebound = sys.modules.get("virgo_factory.hooks.rebind")
-    if rebound is not None:
-        idle += [f"{place}: LLaMA-Factory's own again" for place in rebound.not_acting()]
+    idle = [f"{name}: imported, but not hooked" for name in HOOKS if name in sys.modules and name not in applied]
+    placed = sys.modules.get("virgo_factory.hooks.hook")
+    if placed is not None:
+        idle += [f"{place}: LLaMA-Factory's own again" for place in placed.not_acting()]
 
     if failures:
         raise RuntimeError(failure_message())

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,3 +91,55 @@ def preprocess(tmp_path, monkeypatch) -> Callable[[dict], Preprocessed]:
         return Preprocessed(module, accounts, collate, tokenizer_module["tokenizer"])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def checkpoint():
+    """A function that writes what matters of a whole checkpoint."""
+
+    def make(folder, step, **state) -> Path:
+        path = folder / f"checkpoint-{step}"
+        path.mkdir(parents=True)
+        (path / "model.safetensors").write_bytes(b"")
+        (path / "optimizer.pt").write_bytes(b"")
+        (path / "trainer_state.json").write_text(json.dumps({"global_step": step, "train_batch_size": 1} | state))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def arguments():
+    """A function: output_dir and changes -> what resuming reads of the training arguments."""
+
+    def make(output_dir, **changes):
+        return SimpleNamespace(
+            **{
+                "do_train": True,
+                "output_dir": str(output_dir),
+                "train_batch_size": 1,
+                "auto_find_batch_size": False,
+                "per_device_train_batch_size": 1,
+                "world_size": 1,
+                "gradient_accumulation_steps": 1,
+                "dataloader_drop_last": False,
+                "num_train_epochs": 1.0,
+                "max_steps": -1,
+                "resume_from_checkpoint": None,
+            }
+            | changes
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def found_by_llamafactory():
+    """A function: output_dir -> the checkpoint that the hooked parser finds there."""
+
+    def make(folder):
+        from llamafactory.hparams import parser
+
+        return parser.get_last_checkpoint(str(folder))
+
+    return make

@@ -227,7 +227,7 @@ TARGETS = [
 
 @pytest.mark.parametrize(("ties", "targets", "markers", "part"), TARGETS)
 def test_what_lora_trains_of_the_vocabulary(run, tied, ties, targets, markers, part):
-    from virgo_factory.hooks.adapter import target_problems
+    from virgo_factory.hooks.tied_embeddings import target_problems
 
     parsed = serving(
         model=tied[ties], additional_target=targets, marker_tokens=markers, finetuning_type="lora", lora_target="all"

@@ -39,6 +39,7 @@ def processes(tmp_path_factory):
             "hparams first": pool.submit(run, STATE.format(first="import llamafactory.hparams")),
             LATE: pool.submit(run, STATE.format(first=LATE), TORCH_DEVICE_BACKEND_AUTOLOAD="0"),
             "behind another hook": pool.submit(run, STATE.format(first=BEHIND)),
+            "behind a proxy": pool.submit(run, STATE.format(first=PROXY)),
             "help": pool.submit(help_text),
         }
 
@@ -149,15 +150,15 @@ def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(processes, tmp_p
     (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
     found = dict(processes[which].result() if one else run(TRY_RECIPES, path=tmp_path))
     failures, loaded = set(found.pop("failures")), found.pop("loaded")
-    assert "run:wrap_argument_parsers" in failures
-    assert one or failures == {hook for name, hook in autoload.HOOKS.items() if name in loaded}
+    assert "run on llamafactory.hparams.parser" in failures
+    assert one or failures == {f"{file} on {name}" for name, file in autoload.HOOKS.items() if name in loaded}
     assert found.pop("stock") == found.pop("stock formatting") == "runs"
     for what, outcome in found.items():
         assert outcome != "runs", what
 
     for what in ("key", "global batch", *(("template", "formatting") if one else ())):
         assert "could not attach itself to LLaMA-Factory" in found[what], what
-        assert "run:wrap_argument_parsers: RuntimeError: virgo_factory.hooks" in found[what]
+        assert "run on llamafactory.hparams.parser: RuntimeError: virgo_factory.hooks" in found[what]
         assert "VIRGO_FACTORY_DISABLE=1" in found[what]
 
 
@@ -199,7 +200,7 @@ STATE = """
     print(json.dumps({{
         "hashes": hashes,
         "trains with": workflow and [workflow.get_dataset.__module__, workflow.CustomSeq2SeqTrainer.__module__],
-        "not acting": rebind.not_acting() if (rebind := sys.modules.get("virgo_factory.hooks.rebind")) else None,
+        "not acting": rebind.not_acting() if (rebind := sys.modules.get("virgo_factory.hooks.hook")) else None,
         "finders": sum(type(finder).__name__ == "HookFinder" for finder in sys.meta_path),
         "failures": sorted(getattr(autoload, "failures", {{}})),
         "arguments": arguments,
@@ -219,10 +220,35 @@ BEHIND = """
     sys.meta_path.insert(0, Checking())
     import llamafactory.train.tuner
 """
+PROXY = """
+    import torch
+    from importlib.machinery import PathFinder
+    class Proxy:  # as wrapt's: what is set on it is set on the loader that it stands for
+        def __init__(self, loader):
+            vars(self)["loader"] = loader
+        def __getattr__(self, name):
+            return getattr(self.loader, name)
+        def __setattr__(self, name, value):
+            setattr(self.loader, name, value)
+        def exec_module(self, module):
+            self.loader.exec_module(module)
+    class Telling:
+        def find_spec(self, name, path=None, target=None):
+            if not name.startswith("llamafactory."):
+                return None
+            spec = PathFinder.find_spec(name, path, target)
+            spec.loader = Proxy(spec.loader)
+            return spec
+    sys.meta_path.insert(0, Telling())
+    import llamafactory.train.tuner
+    loader = sys.modules["llamafactory.data.loader"]
+    assert type(loader.__loader__) is type(loader.__spec__.loader) is Proxy  # as without us
+"""
 FIRST = [
     "hparams first",
     LATE,
     "behind another hook",
+    "behind a proxy",
     pytest.param("import torch", marks=pytest.mark.integration),
     pytest.param("import virgo_factory.hooks.rows", marks=pytest.mark.integration),
     pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
@@ -265,11 +291,11 @@ def test_a_hook_that_does_not_act_is_found(monkeypatch):
     from llamafactory.data import loader
     from llamafactory.train.dpo import workflow
 
-    from virgo_factory.hooks import rebind
+    from virgo_factory.hooks import hook
 
     autoload.check_hooks()
     ours = loader.get_dataset
-    stock = next(old for old in rebind._rebound if old.__name__ == "get_dataset")
+    stock = next(old for old in hook._rebound if old.__name__ == "get_dataset")
     monkeypatch.setattr(workflow, "get_dataset", stock)
     with pytest.raises(
         RuntimeError, match=r"llamafactory\.train\.dpo\.workflow\.get_dataset: LLaMA-Factory's own again"
@@ -285,12 +311,22 @@ def test_a_hook_that_does_not_act_is_found(monkeypatch):
     monkeypatch.setattr(loader, "get_dataset", functools.wraps(ours)(lambda *given: ours(*given)))
     autoload.check_hooks()
 
-    finder = next(finder for finder in sys.meta_path if type(finder).__name__ == "HookFinder")
     monkeypatch.setattr(loader, "get_dataset", ours)
-    monkeypatch.setattr(finder, "pending", {"llamafactory.data.loader"})
-    monkeypatch.setattr(finder, "apply_to_loaded", lambda: None)
+    monkeypatch.setattr(autoload, "applied", autoload.applied - {"llamafactory.data.loader"})
+    monkeypatch.setattr(autoload.HookFinder, "apply_to_loaded", lambda finder: None)
     with pytest.raises(RuntimeError, match=r"llamafactory\.data\.loader: imported, but not hooked"):
         autoload.check_hooks()
+
+
+def test_a_finder_that_was_taken_away_comes_back_and_hooks_nothing_twice(monkeypatch):
+    import llamafactory.train.tuner  # noqa: F401
+    from llamafactory.data import loader
+
+    ours = loader.get_dataset
+    monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if not isinstance(f, autoload.HookFinder)])
+    autoload.check_hooks()
+    assert isinstance(sys.meta_path[0], autoload.HookFinder)
+    assert loader.get_dataset is ours
 
 
 def test_help_lists_every_key(processes):

@@ -1,9 +1,7 @@
 """`batch_order` between accelerate and transformers: the rows that each rank really gets, beside those that stock gives."""
 
-import importlib.util
 import itertools
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -286,7 +284,7 @@ def test_token_means_over_one_rank_forbid_balanced(hook):
 
 def test_the_run_refuses_it_with_everything_else(hook):
     """hooks/run.py asks for the problems, beside those of the switches that no run with the plugin may have."""
-    from virgo_factory.hooks.run import find_problems
+    from virgo_factory.hooks.problems import find_problems
 
     data_args = SimpleNamespace(streaming=True, packing=False, neat_packing=False, template="qwen2_vl")
     training_args = SimpleNamespace(
@@ -305,13 +303,3 @@ def test_the_run_refuses_it_with_everything_else(hook):
         assert len(found) == 2
         assert any(problem.startswith(f"{switch}:") for problem in found)
         assert any(problem.startswith("batch_order: balanced: not with streaming") for problem in found)
-
-
-def test_the_lines_below_llamafactory_are_there(hook):
-    for file, texts in hook.RELIES_ON_STACK.items():
-        package, path = file.split("/", 1)
-        content = (Path(importlib.util.find_spec(package).origin).parent / path).read_text(encoding="utf-8")
-        for text in texts:
-            assert text in content, (
-                f"virgo_factory/hooks/batch_order.py relies on {file}, where this has changed:\n{text}"
-            )

@@ -1,96 +1,111 @@
-"""The lines of LLaMA-Factory that the hooks rely on are still there; else it says which hook and which file."""
+"""Every hook is of one form, and the text that it relies on still stands where it says; else the file is named."""
 
-import ast
 import importlib
 import importlib.util
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
 
-from virgo_factory.autoload import HOOKS, TESTED
+import virgo_factory
+from virgo_factory.autoload import HOOKS, TESTED, check_hooks
 
 
 FOLDER = Path(importlib.util.find_spec("virgo_factory.hooks").origin).parent
-HOOK_FILES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-STOCK = Path(importlib.util.find_spec("llamafactory").origin).parent
+FILES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+SITE = Path(importlib.util.find_spec("llamafactory").origin).parents[1]
 
 
-def relies_on(name):
-    """Return RELIES_ON of a hook file without importing it; None where it has none."""
-    for node in ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "RELIES_ON":
-            return ast.literal_eval(node.value)
+@pytest.fixture(scope="module")
+def contract():
+    """A function: file of hooks/ -> what it relies on, read off its Hook, or for a file that helps hooks off RELIES_ON."""
+    virgo_factory.register()
+    importlib.import_module("llamafactory.train.tuner")
 
-    return None
+    def read(name):
+        module = importlib.import_module(f"virgo_factory.hooks.{name}")
+        return module.HOOK.relies_on if hasattr(module, "HOOK") else getattr(module, "RELIES_ON", {})
+
+    return read
 
 
-def changed_lines(name, quoted, stock):
-    """Return one sentence for every quoted text that is not in its file below the folder `stock`."""
+def changes(name, relies_on, site):
+    """Return a sentence for each text that does not begin at its line, of the files below the folder `site`."""
     problems = []
-    for file, texts in quoted.items():
-        path = stock / file
-        content = path.read_text(encoding="utf-8") if path.is_file() else None
-        for text in texts:
-            if content is None:
-                problems.append(f"virgo_factory/hooks/{name}.py relies on llamafactory/{file}, which is gone.")
-            elif text not in content:
-                problems.append(
-                    f"virgo_factory/hooks/{name}.py relies on llamafactory/{file}, where this has changed:\n{text}"
-                )
+    for place, text in relies_on.items():
+        file, line = place.rsplit(":", 1)
+        path = site / file
+        if not path.is_file():
+            problems.append(f"virgo_factory/hooks/{name}.py relies on {file}, which is gone.")
+            continue
+
+        content = path.read_text(encoding="utf-8")
+        lines = {content.count("\n", 0, at) + 1 for at in _places(content, text)}
+        if int(line) not in lines:
+            now = f"stands in line {min(lines)} now" if lines else "has changed"
+            problems.append(f"virgo_factory/hooks/{name}.py relies on {place}, where this {now}:\n{text}")
 
     return problems
 
 
-CONTRACTS = {name: quoted for name in HOOK_FILES if (quoted := relies_on(name)) is not None}
+def _places(content, text):
+    at = content.find(text)
+    while at >= 0:
+        yield at
+        at = content.find(text, at + 1)
 
 
-def test_every_hook_states_its_contract():
-    hooked = {target.split(":")[0] for target in HOOKS.values()}
-    assert hooked <= set(HOOK_FILES)
-    assert hooked | {"rows"} <= set(CONTRACTS)
-    assert all(texts and all(texts) for quoted in CONTRACTS.values() for texts in quoted.values())
+def test_the_list_is_that_of_the_hooks(contract):
+    """autoload.py says which file is applied to which module, and the file's Hook says the same."""
+    hooks = {name: importlib.import_module(f"virgo_factory.hooks.{name}").HOOK for name in set(HOOKS.values())}
+    assert HOOKS == {module: name for name, hook in hooks.items() for module in hook.modules}
+    for name, hook in hooks.items():
+        assert list(inspect.signature(hook.apply).parameters) == ["module"], name
+        for module in hook.modules:
+            place = SITE / Path(*module.split("."))
+            assert place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+
+    others = set(FILES) - set(HOOKS.values())
+    assert not [name for name in others if hasattr(importlib.import_module(f"virgo_factory.hooks.{name}"), "HOOK")]
 
 
-@pytest.mark.parametrize("name", sorted(CONTRACTS))
-def test_the_lines_are_there(name):
-    problems = changed_lines(name, CONTRACTS[name], STOCK)
+def test_every_hook_acts_here(contract):
+    """And there is one copy of each file, whoever was imported first."""
+    check_hooks()
+    from llamafactory.data.loader import get_dataset
+
+    assert get_dataset.__globals__ is vars(sys.modules["virgo_factory.hooks.loader"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_lines_are_there(contract, name):
+    relies_on = contract(name)
+    assert relies_on or name not in {*HOOKS.values(), "rows"}
+    assert all(relies_on.values())
+    problems = changes(name, relies_on, SITE)
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.parametrize("name", sorted(CONTRACTS))
-def test_a_changed_line_is_found_and_named(name, tmp_path):
-    """Every quoted line is changed in a copy of its file, one after the other: the check must see each."""
-    for file, texts in CONTRACTS[name].items():
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_line_is_found_and_named(contract, name, tmp_path):
+    """Every text is changed, then moved, in a copy of its file, one after the other: the check must see each."""
+    for place, text in contract(name).items():
+        file, line = place.rsplit(":", 1)
         copy = tmp_path / file
         copy.parent.mkdir(parents=True, exist_ok=True)
-        for text in texts:
-            content = (STOCK / file).read_text(encoding="utf-8")
-            middle = len(text) // 2
-            copy.write_text(content.replace(text, f"{text[:middle]}#{text[middle:]}"), encoding="utf-8")
-            problems = changed_lines(name, {file: [text]}, tmp_path)
-            assert len(problems) == 1
-            assert f"hooks/{name}.py" in problems[0] and f"llamafactory/{file}" in problems[0] and text in problems[0]
-
+        content = (SITE / file).read_text(encoding="utf-8")
+        middle = len(text) // 2
+        copy.write_text(content.replace(text, f"{text[:middle]}#{text[middle:]}"), encoding="utf-8")
+        (problem,) = changes(name, {place: text}, tmp_path)
+        assert f"hooks/{name}.py" in problem and f"{place}, where this has changed" in problem and text in problem
+        copy.write_text(f"\n{content}", encoding="utf-8")
+        (problem,) = changes(name, {place: text}, tmp_path)
+        assert f"{place}, where this stands in line" in problem
         copy.unlink()
-        assert changed_lines(name, {file: texts}, tmp_path) == [
-            f"virgo_factory/hooks/{name}.py relies on llamafactory/{file}, which is gone."
-        ] * len(texts)
-
-
-@pytest.mark.parametrize(("module", "hook"), HOOKS.items())
-def test_every_hook_and_its_module_exist(module, hook):
-    place = STOCK / Path(*module.split(".")[1:])
-    assert place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
-    file, function = hook.split(":")
-    hook = getattr(importlib.import_module(f"virgo_factory.hooks.{file}"), function)
-    assert list(inspect.signature(hook).parameters) == ["module"]
-
-
-def test_every_hook_has_been_applied_here():
-    importlib.import_module("llamafactory.train.tuner")
-    autoload = importlib.import_module("virgo_factory.autoload")
-    assert autoload.failures == {}
+        assert changes(name, {place: text}, tmp_path) == [
+            f"virgo_factory/hooks/{name}.py relies on {file}, which is gone."
+        ]
 
 
 def test_the_installed_version_is_a_tested_one():

@@ -125,7 +125,7 @@ def test_a_run_that_ends_early_says_what_it_did_not_keep(kept_epochs, told, tmp_
 )  # fmt: skip
 def test_max_steps_that_end_before_a_kept_epoch(told, tmp_path, epochs, per_epoch, max_steps, warning):
     """Through what the loader calls once rows are counted, in a new run."""
-    from virgo_factory.hooks.resume import check_steps_left
+    from virgo_factory.hooks.steps_left import check_steps_left
 
     training_args = SimpleNamespace(
         do_train=True,

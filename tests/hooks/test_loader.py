@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from virgo_factory.prefix import read_prefix
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
@@ -15,12 +17,12 @@ def base(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def loader():
+def raw_table():
     import llamafactory.data  # noqa: F401
 
-    from virgo_factory.hooks import loader
+    from virgo_factory.hooks import raw_table
 
-    return loader
+    return raw_table
 
 
 def thought(words):
@@ -61,7 +63,7 @@ def thirty(tmp_path_factory):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_split_is_that_of_a_stock_run(loader, thirty, tmp_path, split):
+def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
     """The same rows in the same order as `load_dataset` gives; the tools read the same ones, in the file's order."""
     from datasets import load_dataset
 
@@ -70,7 +72,8 @@ def test_a_split_is_that_of_a_stock_run(loader, thirty, tmp_path, split):
     from virgo_factory.datasets.source import find_sources
 
     wanted = load_dataset("json", data_files=[str(thirty)], split=split or "train", cache_dir=str(tmp_path))["n"]
-    table = loader.cut_table(loader.read_table([str(thirty)], str(tmp_path)), split, "own", {"train": (thirty,)})
+    table = raw_table.read_table([str(thirty)], str(tmp_path))
+    table = raw_table.cut_table(table, split, "own", {"train": (thirty,)})
     assert [json.loads(row)["n"] for row in table["raw"]] == list(wanted)
 
     entry = {"file_name": str(thirty), "formatting": "long_thought"} | ({"split": split} if split else {})
@@ -301,11 +304,11 @@ def test_a_program_that_has_the_stock_functions_is_told(load, base, tmp_path):
     from llamafactory.data import get_dataset
     from llamafactory.hparams import DataArguments
 
-    from virgo_factory.hooks import rebind
+    from virgo_factory.hooks import hook
 
     load([{"question": "q", "response": thought(1)}])
     keys = {"template": "virgo", "dataset": "own", "dataset_dir": str(tmp_path)}
-    stock_arguments = next(old for old in rebind._rebound if old.__name__ == "DataArguments")
+    stock_arguments = next(old for old in hook._rebound if old.__name__ == "DataArguments")
     assert dataclasses.is_dataclass(stock_arguments) and stock_arguments is not DataArguments
     with pytest.raises(RuntimeError, match=r"Call virgo_factory.register\(\) before the first import"):
         get_dataset(None, None, stock_arguments(**keys), None, "sft", None)
@@ -329,6 +332,26 @@ def test_an_evaluation_keeps_the_account_of_the_training(load, tmp_path):
     assert (tmp_path / "out" / "virgo_rows.json").read_text() == trained
     (account,) = json.loads((tmp_path / "out" / "virgo_rows_evaluation.json").read_text())["datasets"]
     assert (account["role"], account["kept"]) == ("eval", 2)
+
+
+@pytest.mark.parametrize("given", [None, "none"])
+def test_an_evaluation_asks_as_the_model_was_trained_to_be_asked(load, base, tmp_path, given):
+    """LlamaBoard's evaluation has no place for our keys; a key in a recipe decides."""
+    rows = [{"question": "How many?", "response": thought(1)}]
+    _, _, tokenizer = load(rows, question_prefix="virgo", default_system="Count.")
+    folder = base.with_name("trained")
+    tokenizer.save_pretrained(folder)
+    for name in ("config.json", "preprocessor_config.json"):
+        (folder / name).write_bytes((base / name).read_bytes())
+
+    evaluation = {"do_train": False, "do_eval": True, "dataset": None, "eval_dataset": "own"}
+    evaluation |= {"model_name_or_path": str(folder)} | ({"question_prefix": given} if given else {})
+    module, _, tokenizer = load(rows, **evaluation)
+    prompt = tokenizer.decode(module["eval_dataset"][0]["input_ids"])
+    assert (f"{read_prefix('virgo')}\nHow many?" in prompt) == (given is None)
+    assert "Count." in prompt
+    settings = json.loads((tmp_path / "out" / "virgo_rows_evaluation.json").read_text())["settings"]
+    assert settings["question_prefix"] == ("" if given else read_prefix("virgo"))
 
 
 def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
@@ -372,3 +395,23 @@ def test_the_block_of_a_preference_run(load, monkeypatch):
     load([row] * 4, {"ranking": True}, stage="dpo")
     assert not [line for line in warned if "no look ahead" in line]
     assert re.search(r"what this run takes(.|\n)*slot use: \d\.\d\d with batch_order: shuffle\n", told[0] + "\n")
+
+
+def test_two_loads_at_a_time_are_apart(load, base, tmp_path):
+    """In two threads, one of them in the middle of the other: each has its own account."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from virgo_factory.hooks.load import loading, running
+
+    row = {"question": "q", "response": thought(1)}
+    (tmp_path / "other").mkdir()
+    with loading(predicts=False) as outer, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(running).result() is None
+        module, accounts, _ = load([row] * 3)
+        assert running() is outer
+        assert (len(module["train_dataset"]), accounts["own"]["rows_in"]) == (3, 3)
+        assert outer.accounts == {}
+        found, _ = pool.submit(infer, base, tmp_path).result()
+        assert len(found) == 3
+
+    assert running() is None

@@ -431,38 +431,3 @@ def test_a_dataset_that_there_is_not_is_told_alone(run, data_folder, which):
 
     where = f"{data_folder}/dataset_info.json nor among those of the package"
     assert str(caught.value) == f"virgo-factory:\n  - dataset: our: not in {where}. Did you mean ours?"
-
-
-NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE`"
-
-
-@pytest.mark.parametrize(
-    ("recipe", "outcome"),
-    [
-        ({"bf16": True}, "ends"),
-        ({"fp16": "true"}, "ends"),
-        ({"deepspeed": "z3.json"}, "ends"),
-        ({}, "is told"),
-        ({"bf16": True, "use_cpu": True}, "goes on"),
-        ({"bf16": True, "do_train": False}, "goes on"),
-        ({"bf16": True, "template": "qwen2_vl", "dataset": "stock"}, "goes on"),
-        ({"bf16": True, "template": "qwen2_vl", "dataset": "ours"}, "ends"),
-        ({"bf16": True, "template": "qwen2_vl", "dataset": "stock", "overlong": "drop"}, "ends"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("gpus", [0, 1])
-def test_a_training_that_sees_no_gpu(run, data_folder, monkeypatch, recipe, outcome, gpus):
-    """One sentence for a run of ours; a stock run keeps transformers' own error."""
-    told = []
-    monkeypatch.setattr(run, "get_device_count", lambda: gpus)
-    monkeypatch.setattr(run, "logger", SimpleNamespace(warning_rank0=told.append))
-    keys = {"do_train": True, "template": "virgo", "dataset": "ours", "dataset_dir": str(data_folder)} | recipe
-    if gpus == 0 and outcome == "ends":
-        with pytest.raises(ValueError, match=NO_GPU):
-            run.check_device(keys)
-    else:
-        run.check_device(keys)
-
-    assert len(told) == (gpus == 0 and outcome == "is told")
-    run.check_device(["--template", "virgo", "--do_train"])  # a command line is left to transformers

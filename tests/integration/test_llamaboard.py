@@ -102,7 +102,8 @@ def test_template_and_keys(tmp_path, monkeypatch):
     assert (data_args.overlong, data_args.question_prefix, data_args.virgo_used) == ("error", "virgo", True)
     assert (training_args.gradient_accumulation_steps, finetuning_args.keep_model_at_epochs) == (4, [2])
 
-    with pytest.raises(ValueError, match="global_batch_size and gradient_accumulation_steps: set one of them"):
+    monkeypatch.setenv("LLAMABOARD_ENABLED", "1")
+    with pytest.raises(ValueError, match="accumulation_steps: set Gradient accumulation to 1 in LlamaBoard"):
         get_train_args(recipe | {"gradient_accumulation_steps": 8})  # LlamaBoard's own default
 
 
@@ -112,7 +113,7 @@ def test_the_preview_reads_what_a_run_reads(board, tmp_path):
     import pyarrow
     import pyarrow.parquet
 
-    _, _, get_preview = board
+    _, can_preview, get_preview = board
     rows = [{"id": f"r{n}", "question": "q", "combined_text": "..."} for n in range(10)]
     (tmp_path / "lines.jsonl").write_text("\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
     (tmp_path / "stock.json").write_text(json.dumps([{"instruction": "a", "output": "b"}] * 3))
@@ -125,6 +126,8 @@ def test_the_preview_reads_what_a_run_reads(board, tmp_path):
         "table": {"file_name": "table.parquet", "formatting": "long_thought"},
         "broken": {"file_name": "broken.jsonl", "formatting": "long_thought"},
         "stock": {"file_name": "stock.json"},
+        "several": {"file_name": "lin*.jsonl", "formatting": "long_thought"},
+        "gone": {"file_name": "gone.jsonl", "formatting": "long_thought"},
     }
     (tmp_path / "dataset_info.json").write_text(json.dumps(info))
     assert get_preview(str(tmp_path), ["lines"], 1)[:2] == (10, rows[2:4])
@@ -135,4 +138,8 @@ def test_the_preview_reads_what_a_run_reads(board, tmp_path):
     with pytest.raises(gradio.Error, match=r"broken.jsonl:2: not JSON"):
         get_preview(str(tmp_path), ["broken"], 0)
 
+    assert get_preview(str(tmp_path), ["several"], 1)[:2] == (10, rows[2:4])
+    shown = {name: can_preview(str(tmp_path), [name]).interactive for name in (*info, "virgo_demo_dt")}
+    assert shown == dict.fromkeys(info, True) | {"gone": False, "virgo_demo_dt": True}
+    assert get_preview(str(tmp_path), ["virgo_demo_dt"], 0)[0] > 100  # of the package: its name can be typed in
     assert get_preview(str(tmp_path), ["stock"], 0)[:2] == (3, [{"instruction": "a", "output": "b"}] * 2)

@@ -34,6 +34,11 @@ MISSPELT = [
     (STOCK | {"template": "Virgo"}, ["template: Virgo: no such template. Did you mean virgo?"]),
     (STOCK | {"template": "virgo_qwen3vl"}, ["Did you mean virgo_qwen3_vl?"]),
     (STOCK | {"template": "qwen2_lv"}, []),
+    (OURS | {"template": "qwen2vl"}, ["template: qwen2vl: no such template. Did you mean qwen2_vl?"]),
+    (OURS | {"template": "zzzzzz"}, ["template: zzzzzz: no such template. Ours are virgo and virgo_qwen3_vl."]),
+    (OURS | {"template": "${oc.env:TEMPLATE}"}, []),
+    (OURS | {"template": "qwen2_vl"}, []),
+    (OURS | {"template": None}, []),
     (STOCK | {"overlog": "drop"}, ["overlog: no such key", "Did you mean overlong?"]),
     (STOCK | {"globel_batch_size": 8}, ["Did you mean global_batch_size?"]),
     (STOCK | {"question_prefx": "virgo"}, ["Did you mean question_prefix?"]),
@@ -64,7 +69,7 @@ def test_names_that_there_are_not(folder, recipe, parts):
 
 
 def test_no_stock_name_is_taken_for_a_slip_of_ours():
-    """No key and no template of LLaMA-Factory would be told as one of ours misspelt."""
+    """No key and no template of LLaMA-Factory would be told as one of ours misspelt; their names are all found."""
     import ast
     import importlib.util
 
@@ -78,11 +83,34 @@ def test_no_stock_name_is_taken_for_a_slip_of_ours():
         if word.arg == "name"
     }
     assert len(stock) > 100
+    assert set(names.stock_templates()) == stock
     near = {name: difflib.get_close_matches(name, names.TEMPLATES, cutoff=names.NEAR) for name in stock}
     assert {name: found for name, found in near.items() if found} == {}
     assert our_keys() < known_keys()
     hook = (Path(names.__file__).parents[1] / "hooks" / "arguments.py").read_text(encoding="utf-8")
     assert all(f"    {key}: " in hook for key in our_keys())
+
+
+def test_without_llamafactory_only_our_own_templates_are_known(monkeypatch):
+    monkeypatch.setattr(names, "stock_templates", lambda: ())
+    assert names.misspelt(OURS | {"template": "qwen2vl", "dataset": None}) == []
+    assert names.misspelt(OURS | {"template": "vrigo", "dataset": None}) != []
+
+
+def test_the_configuration_of_a_distillation_is_told_as_that(root):
+    """Of each that ships; a training recipe is none."""
+    for path in (root / "recipes" / "distill").glob("*.yaml"):
+        with pytest.raises(SystemExit) as told:
+            names.check_command_line(["llamafactory-cli", "train", str(path)])
+
+        assert str(told.value).splitlines() == [
+            f"virgo-factory: {path}",
+            f"  - {names.DISTILLATION} virgo-factory distill run {path}",
+        ]
+
+    assert not [
+        path for path in (root / "recipes").glob("*.yaml") if names.is_distillation(yaml.safe_load(path.read_text()))
+    ]
 
 
 PROGRAMS = [

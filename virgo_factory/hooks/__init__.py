@@ -1,5 +1,5 @@
-"""The only room that touches LLaMA-Factory internals. One file a hook; virgo_factory/autoload.py says when each runs.
+"""The only room that touches LLaMA-Factory internals. One file a hook, all of one form (hook.py); autoload.py lists them.
 
-Every file states in RELIES_ON the lines of LLaMA-Factory that it was written against; tests/hooks/test_contract.py
-fails, naming the file, when one of them changes.
+Every file states in RELIES_ON, by file and line, the text of LLaMA-Factory and of the libraries below it that it was
+written against; tests/hooks/test_contract.py fails, naming the file, when one of them changes.
 """

@@ -10,15 +10,17 @@ from typing import Any
 
 from virgo_factory.autoload import check_hooks
 from virgo_factory.batch_order import ORDERS
-from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.prefix import read_prefix
 
 
 RELIES_ON = {
-    "hparams/data_args.py": ["@dataclass\nclass DataArguments:", "    def __post_init__(self):"],
-    "hparams/model_args.py": ["@dataclass\nclass ModelArguments("],
-    "hparams/finetuning_args.py": ["@dataclass\nclass FinetuningArguments("],
-    "hparams/parser.py": ["_TRAIN_ARGS = [\n    ModelArguments,\n    DataArguments,", "parser.parse_dict(args"],
+    "llamafactory/hparams/data_args.py:22": "@dataclass\nclass DataArguments:",
+    "llamafactory/hparams/data_args.py:147": "    def __post_init__(self):",
+    "llamafactory/hparams/model_args.py:541": "@dataclass\nclass ModelArguments(",
+    "llamafactory/hparams/finetuning_args.py:443": "@dataclass\nclass FinetuningArguments(",
+    "llamafactory/hparams/parser.py:50": "_TRAIN_ARGS = [\n    ModelArguments,\n    DataArguments,",
+    "llamafactory/hparams/parser.py:107": "parser.parse_dict(args",
 }
 
 CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
@@ -122,7 +124,7 @@ class _DataKeys:
         metadata={
             "help": (
                 "virgo-factory: text between the images and the question (none, virgo, or a file). Unset: none in "
-                "training, and in serving what the checkpoint was trained with."
+                "training, and in serving and evaluation what the checkpoint was trained with."
             )
         },
     )
@@ -167,16 +169,17 @@ class _FinetuningKeys:
     )
 
 
-def extend_data_arguments(module: ModuleType) -> None:
-    """Hook on llamafactory.hparams.data_args."""
-    _extend(module, "DataArguments", _DataKeys)
+EXTENSIONS = {
+    "llamafactory.hparams.data_args": ("DataArguments", _DataKeys),
+    "llamafactory.hparams.model_args": ("ModelArguments", _ModelKeys),
+    "llamafactory.hparams.finetuning_args": ("FinetuningArguments", _FinetuningKeys),
+}
+"""Module -> its class of arguments and our keys in it."""
 
 
-def extend_model_arguments(module: ModuleType) -> None:
-    """Hook on llamafactory.hparams.model_args."""
-    _extend(module, "ModelArguments", _ModelKeys)
+def extend_arguments(module: ModuleType) -> None:
+    """Put our keys into the module's class of arguments."""
+    _extend(module, *EXTENSIONS[module.__name__])
 
 
-def extend_finetuning_arguments(module: ModuleType) -> None:
-    """Hook on llamafactory.hparams.finetuning_args."""
-    _extend(module, "FinetuningArguments", _FinetuningKeys)
+HOOK = Hook(modules=tuple(EXTENSIONS), relies_on=RELIES_ON, apply=extend_arguments)

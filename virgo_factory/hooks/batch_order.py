@@ -2,7 +2,7 @@
 
 The sampler starts from the order that the stock stack would use: accelerate replaces the trainer's `RandomSampler` by
 its `SeedableRandomSampler`, which depends on seed and epoch only. Ours asks that one and moves the rows
-(virgo_factory/batch_order.py), so it is as exact after a resume as stock's is (with the repair in hooks/trainer.py).
+(virgo_factory/batch_order.py), so it is as exact after a resume as stock's is (with the repair in hooks/resume.py).
 """
 
 from typing import Any
@@ -17,30 +17,20 @@ from virgo_factory.batch_order import epoch_order, slot_use
 
 
 RELIES_ON = {
-    "train/sft/trainer.py": [
-        '    def _get_train_sampler(self, *args, **kwargs) -> Optional["torch.utils.data.Sampler"]:\n'
-        "        if self.finetuning_args.disable_shuffling:\n",
-        "        return super()._get_train_sampler(*args, **kwargs)\n",
-        "            self.model_accepts_loss_kwargs = False\n",  # with a processor: a token mean a micro-batch
-    ],
-    "hparams/parser.py": ["    training_args.remove_unused_columns = False"],
-    "data/processor/supervised.py": ['            model_inputs["input_ids"].append(input_ids)\n'],
+    "llamafactory/train/sft/trainer.py:144": '    def _get_train_sampler(self, *args, **kwargs) -> Optional["torch.utils.data.Sampler"]:\n'
+    "        if self.finetuning_args.disable_shuffling:\n",
+    "llamafactory/train/sft/trainer.py:148": "        return super()._get_train_sampler(*args, **kwargs)\n",
+    "llamafactory/train/sft/trainer.py:71": "            self.model_accepts_loss_kwargs = False\n",  # with a processor: a token mean a micro-batch
+    "llamafactory/hparams/parser.py:459": "    training_args.remove_unused_columns = False",
+    "llamafactory/data/processor/supervised.py:128": '            model_inputs["input_ids"].append(input_ids)\n',
+    "accelerate/data_loader.py:99": "        seed = self.epoch + self.initial_seed\n",
+    "accelerate/data_loader.py:1176": "    if isinstance(sampler, RandomSampler) and use_seedable_sampler:\n",
+    "accelerate/data_loader.py:616": "            self.batch_sampler.batch_sampler.sampler.set_epoch(epoch)\n",
+    "accelerate/data_loader.py:258": "                    batch += initial_data[cycle_index:end_index]\n",
+    "transformers/trainer.py:1144": "            sampler_fn=self._get_train_sampler,\n",
+    "transformers/trainer.py:5468": "                dataloader_config.data_seed = self.args.data_seed\n",
+    "transformers/trainer.py:2617": "            num_batches = args.gradient_accumulation_steps if update_step != (total_updates - 1) else remainder\n",
 }
-
-RELIES_ON_STACK = {
-    "accelerate/data_loader.py": [
-        "        seed = self.epoch + self.initial_seed\n",
-        "    if isinstance(sampler, RandomSampler) and use_seedable_sampler:\n",
-        "            self.batch_sampler.batch_sampler.sampler.set_epoch(epoch)\n",
-        "                    batch += initial_data[cycle_index:end_index]\n",
-    ],
-    "transformers/trainer.py": [
-        "            sampler_fn=self._get_train_sampler,\n",
-        "                dataloader_config.data_seed = self.args.data_seed\n",
-        "            num_batches = args.gradient_accumulation_steps if update_step != (total_updates - 1) else remainder\n",
-    ],
-}
-"""Lines of accelerate 1.11.0 and transformers 4.57.6, checked as those of LLaMA-Factory are."""
 
 
 class BatchOrderSampler(Sampler[int]):

@@ -22,22 +22,21 @@ from virgo_factory.autoload import check_hooks
 from virgo_factory.datasets.media import BadMedia, check_header, find_image, store_image
 from virgo_factory.example import Example
 from virgo_factory.hooks import pictures
+from virgo_factory.hooks.hook import Hook
 from virgo_factory.prefix import add_prefix, read_prefix
 from virgo_factory.thought import LongThought
 
 
 RELIES_ON = {
-    "data/converter.py": [
-        'def register_dataset_converter(name: str, dataset_converter: type["DatasetConverter"]) -> None:',
-        "return DATASET_CONVERTERS[name](dataset_attr, data_args)",
-        '            "_audios": self._find_medias(example[self.dataset_attr.audios]) if self.dataset_attr.audios else None,',
-        "            prompt = aligned_messages\n            response = [\n                {\n"
-        '                    "role": tag_mapping[chosen[self.dataset_attr.role_tag]],',
-    ],
-    "data/data_utils.py": ['    ASSISTANT = "assistant"'],
-    "data/mm_plugin.py": [
-        "            if isinstance(image, (str, BinaryIO)):\n                image = Image.open(image)"
-    ],
+    "llamafactory/data/converter.py:377": 'def register_dataset_converter(name: str, dataset_converter: type["DatasetConverter"]) -> None:',
+    "llamafactory/data/converter.py:390": "return DATASET_CONVERTERS[name](dataset_attr, data_args)",
+    "llamafactory/data/converter.py:129": '            "_audios": self._find_medias(example[self.dataset_attr.audios]) if self.dataset_attr.audios else None,',
+    "llamafactory/data/converter.py:203": "            prompt = aligned_messages\n"
+    "            response = [\n"
+    "                {\n"
+    '                    "role": tag_mapping[chosen[self.dataset_attr.role_tag]],',
+    "llamafactory/data/data_utils.py:40": '    ASSISTANT = "assistant"',
+    "llamafactory/data/mm_plugin.py:261": "            if isinstance(image, (str, BinaryIO)):\n                image = Image.open(image)",
 }
 
 RAW_COLUMNS = ["raw", "file", "line"]
@@ -192,6 +191,9 @@ def _text(response: LongThought | str) -> str:
 
 
 def register_converters(module: ModuleType) -> None:
-    """Hook on llamafactory.data.converter."""
+    """Add our formattings."""
     for name in ADAPTERS:
         module.register_dataset_converter(name, LongThoughtConverter)
+
+
+HOOK = Hook(modules=("llamafactory.data.converter",), relies_on=RELIES_ON, apply=register_converters)

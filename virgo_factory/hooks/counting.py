@@ -11,11 +11,9 @@ from typing import Any
 
 
 RELIES_ON = {
-    "data/processor/supervised.py": [
-        "        messages = self.template.mm_plugin.process_messages(prompt + response, images, videos, audios, self.processor)",
-        "        input_ids, labels = self.template.mm_plugin.process_token_ids(\n",
-        "        total_length = len(input_ids) + (1 if self.template.efficient_eos else 0)",
-    ],
+    "llamafactory/data/processor/supervised.py:62": "        messages = self.template.mm_plugin.process_messages(prompt + response, images, videos, audios, self.processor)",
+    "llamafactory/data/processor/supervised.py:63": "        input_ids, labels = self.template.mm_plugin.process_token_ids(\n",
+    "llamafactory/data/processor/supervised.py:68": "        total_length = len(input_ids) + (1 if self.template.efficient_eos else 0)",
 }
 
 

@@ -21,10 +21,8 @@ import torch
 
 
 RELIES_ON = {
-    "hparams/parser.py": [
-        "    if training_args.deepspeed and training_args.parallel_mode != ParallelMode.DISTRIBUTED:"
-    ],
-    "launcher.py": ['if __name__ == "__main__":\n    from llamafactory.train.tuner import run_exp'],
+    "llamafactory/hparams/parser.py:353": "    if training_args.deepspeed and training_args.parallel_mode != ParallelMode.DISTRIBUTED:",
+    "llamafactory/launcher.py:182": 'if __name__ == "__main__":\n    from llamafactory.train.tuner import run_exp',
 }
 
 LAUNCHER = os.path.join("llamafactory", "launcher.py")

@@ -10,18 +10,16 @@ from llamafactory.extras import logging
 
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.files import DATASET_INFO
-from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.hook import Hook, rebind
 
 
 RELIES_ON = {
-    "data/parser.py": [
-        '        self.set_attr("ranking", attr, default=False)',
-        '            config_path = hf_hub_download(repo_id=dataset_dir[7:], filename=DATA_CONFIG, repo_type="dataset")',
-        'def get_dataset_list(dataset_names: list[str] | None, dataset_dir: str | dict) -> list["DatasetAttr"]:',
-        "    if isinstance(dataset_dir, dict):\n        dataset_info = dataset_dir",
-        'raise ValueError(f"Undefined dataset {name} in {DATA_CONFIG}.")',
-        'dataset_attr = DatasetAttr("file", dataset_name=dataset_info[name]["file_name"])',
-    ],
+    "llamafactory/data/parser.py:74": '        self.set_attr("ranking", attr, default=False)',
+    "llamafactory/data/parser.py:104": '            config_path = hf_hub_download(repo_id=dataset_dir[7:], filename=DATA_CONFIG, repo_type="dataset")',
+    "llamafactory/data/parser.py:93": 'def get_dataset_list(dataset_names: list[str] | None, dataset_dir: str | dict) -> list["DatasetAttr"]:',
+    "llamafactory/data/parser.py:98": "    if isinstance(dataset_dir, dict):\n        dataset_info = dataset_dir",
+    "llamafactory/data/parser.py:126": 'raise ValueError(f"Undefined dataset {name} in {DATA_CONFIG}.")',
+    "llamafactory/data/parser.py:144": 'dataset_attr = DatasetAttr("file", dataset_name=dataset_info[name]["file_name"])',
 }
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
@@ -45,7 +43,7 @@ NOTES = ("virgo_name", "virgo_entry")
 
 
 def wrap_dataset_list(module: ModuleType) -> None:
-    """Hook on llamafactory.data.parser."""
+    """Let a dataset be looked up in the package too, and keep its whole entry beside its attributes."""
     stock = module.get_dataset_list
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,3 +116,6 @@ def _tell(name: str, dataset_dir: str) -> None:
     logger.info_rank0(
         f"virgo-factory: dataset {name} is not in dataset_info.json of {dataset_dir!r}; it is taken from the package."
     )
+
+
+HOOK = Hook(modules=("llamafactory.data.parser",), relies_on=RELIES_ON, apply=wrap_dataset_list)

@@ -4,17 +4,12 @@ from typing import Any
 
 
 RELIES_ON = {
-    "data/processor/supervised.py": [
-        "                target_label = target_ids\n",
-        "            elif self.template.efficient_eos and turn_idx != 0:\n"
-        "                source_label = [self.tokenizer.eos_token_id] + [IGNORE_INDEX] * (source_len - 1)",
-    ],
-    "data/template.py": [
-        "                    token_ids += tokenizer.encode(elem, add_special_tokens=False)",
-        "        return [(encoded_messages[i], encoded_messages[i + 1]) for i in range(0, len(encoded_messages), 2)]",
-    ],
+    "llamafactory/data/processor/supervised.py:93": "                target_label = target_ids\n",
+    "llamafactory/data/processor/supervised.py:85": "            elif self.template.efficient_eos and turn_idx != 0:\n"
+    "                source_label = [self.tokenizer.eos_token_id] + [IGNORE_INDEX] * (source_len - 1)",
+    "llamafactory/data/template.py:119": "                    token_ids += tokenizer.encode(elem, add_special_tokens=False)",
+    "llamafactory/data/template.py:86": "        return [(encoded_messages[i], encoded_messages[i + 1]) for i in range(0, len(encoded_messages), 2)]",
 }
-
 
 UNLEARNED = -101
 """Stands for a token of a turn that is not learned, until the labels are made; no token id and not IGNORE_INDEX."""

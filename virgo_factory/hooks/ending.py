@@ -6,13 +6,14 @@ from typing import Any
 
 from llamafactory.extras import logging
 
-from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.hook import Hook, rebind
 
 
 RELIES_ON = {
-    "train/sft/__init__.py": ["from .workflow import run_sft"],
-    "train/dpo/__init__.py": ["from .workflow import run_dpo"],
-    "train/tuner.py": ["from .dpo import run_dpo\n", "from .sft import run_sft\n"],
+    "llamafactory/train/sft/__init__.py:15": "from .workflow import run_sft",
+    "llamafactory/train/dpo/__init__.py:15": "from .workflow import run_dpo",
+    "llamafactory/train/tuner.py:42": "from .dpo import run_dpo\n",
+    "llamafactory/train/tuner.py:47": "from .sft import run_sft\n",
 }
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
@@ -40,7 +41,7 @@ def remember_place(what: str, path: Path) -> None:
 
 
 def tell_again_at_the_end(module: ModuleType) -> None:
-    """Hook on llamafactory.train.sft and llamafactory.train.dpo.
+    """Let a stage end with what its training has told.
 
     Not on the tuner: under torchrun it is what imports torch, and so has begun before the plugin is there.
     """
@@ -74,3 +75,8 @@ def summary() -> list[str]:
     beside = f" (in it {', '.join(names)})" if names else ""
     files = [f"{what}: {path}" for what, path in _places.items() if what != "model" and path.exists()]
     return [*_lines, f"model: {folder}{beside}", *files]
+
+
+HOOK = Hook(
+    modules=("llamafactory.train.sft", "llamafactory.train.dpo"), relies_on=RELIES_ON, apply=tell_again_at_the_end
+)

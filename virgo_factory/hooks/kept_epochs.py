@@ -11,9 +11,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 
 RELIES_ON = {
-    "train/sft/trainer.py": ["            self.add_callback(SaveProcessorCallback(processor))"],
-    "train/dpo/trainer.py": ["            self.add_callback(SaveProcessorCallback(processor))"],
-    "train/callbacks.py": ["        self.processor = processor\n"],
+    "llamafactory/train/sft/trainer.py:79": "            self.add_callback(SaveProcessorCallback(processor))",
+    "llamafactory/train/dpo/trainer.py:112": "            self.add_callback(SaveProcessorCallback(processor))",
+    "llamafactory/train/callbacks.py:118": "        self.processor = processor\n",
 }
 
 STAGES = ("sft", "dpo")

@@ -15,8 +15,8 @@ from virgo_factory.preflight.start import SKIP_VARIABLE, SLOT_USE, look_ahead
 
 
 RELIES_ON = {
-    "hparams/finetuning_args.py": ["    freeze_multi_modal_projector: bool = field("],
-    "hparams/model_args.py": ["    enable_liger_kernel: bool = field("],
+    "llamafactory/hparams/finetuning_args.py:531": "    freeze_multi_modal_projector: bool = field(",
+    "llamafactory/hparams/model_args.py:137": "    enable_liger_kernel: bool = field(",
 }
 
 PIXELS_A_TOKEN = 28 * 28

@@ -16,26 +16,25 @@ from llamafactory.extras import logging
 from tokenizers import Tokenizer
 from transformers import AddedToken
 
-from virgo_factory.hooks.adapter import check_markers, serve_as_trained, tying
-from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.adapter import check_markers, serve_as_trained
+from virgo_factory.hooks.hook import Hook, rebind, replace
+from virgo_factory.hooks.tied_embeddings import tying
 from virgo_factory.thought import MARKERS
 
 
 RELIES_ON = {
-    "model/loader.py": [
-        "    patch_tokenizer(tokenizer, model_args)\n",
-        'def load_tokenizer(model_args: "ModelArguments") -> "TokenizerModule":',
-        "    model = init_adapter(config, model, model_args, finetuning_args, is_trainable)\n",
-        "        patch_model(model, tokenizer, model_args, is_trainable, add_valuehead)\n",
-    ],
-    "model/model_utils/embedding.py": ["    if len(tokenizer) > current_embedding_size:"],
+    "llamafactory/model/loader.py:95": "    patch_tokenizer(tokenizer, model_args)\n",
+    "llamafactory/model/loader.py:71": 'def load_tokenizer(model_args: "ModelArguments") -> "TokenizerModule":',
+    "llamafactory/model/loader.py:183": "    model = init_adapter(config, model, model_args, finetuning_args, is_trainable)\n",
+    "llamafactory/model/loader.py:180": "        patch_model(model, tokenizer, model_args, is_trainable, add_valuehead)\n",
+    "llamafactory/model/model_utils/embedding.py:181": "    if len(tokenizer) > current_embedding_size:",
 }
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def wrap_model_loader(module: ModuleType) -> None:
-    """Hook on llamafactory.model.loader: tokens after the tokenizer loads, rows before the adapter, both as trained."""
+    """Add tokens after the tokenizer has loaded and set rows before the adapter is put on, both as trained."""
     stock_tokenizer, stock_adapter, stock_load = module.patch_tokenizer, module.init_adapter, module.load_tokenizer
 
     def patch_tokenizer(tokenizer, model_args):
@@ -63,7 +62,8 @@ def wrap_model_loader(module: ModuleType) -> None:
         return loaded
 
     # Only in this module: patch_tokenizer and init_adapter are called from nowhere else.
-    module.patch_tokenizer, module.init_adapter = patch_tokenizer, init_adapter
+    replace(module, "patch_tokenizer", patch_tokenizer)
+    replace(module, "init_adapter", init_adapter)
     rebind(stock_load, load_tokenizer)
 
 
@@ -136,3 +136,6 @@ def _gathered(weight: Any):
 
     with deepspeed.zero.GatheredParameters([weight], modifier_rank=0):
         yield torch.distributed.get_rank() == 0
+
+
+HOOK = Hook(modules=("llamafactory.model.loader",), relies_on=RELIES_ON, apply=wrap_model_loader)

@@ -13,21 +13,22 @@ from typing import Any
 from PIL import Image
 
 from virgo_factory.datasets.look import as_seen
+from virgo_factory.hooks.hook import Hook
 
 
 RELIES_ON = {
-    "data/mm_plugin.py": [
-        '    def _regularize_images(self, images: list["ImageInput"], **kwargs) -> "RegularizedImageOutput":',
-        "            results.append(self._preprocess_image(image, **kwargs))",
-        "            if isinstance(image, (str, BinaryIO)):\n                image = Image.open(image)\n"
-        "            elif isinstance(image, bytes):\n                image = Image.open(BytesIO(image))\n"
-        "            elif isinstance(image, dict):\n"
-        '                if image["bytes"] is not None:\n'
-        '                    image = Image.open(BytesIO(image["bytes"]))\n'
-        "                else:\n"
-        '                    image = Image.open(image["path"])\n',
-    ],
-    "data/collator.py": ["        mm_inputs = self.template.mm_plugin.get_mm_inputs("],
+    "llamafactory/data/mm_plugin.py:257": '    def _regularize_images(self, images: list["ImageInput"], **kwargs) -> "RegularizedImageOutput":',
+    "llamafactory/data/mm_plugin.py:274": "            results.append(self._preprocess_image(image, **kwargs))",
+    "llamafactory/data/mm_plugin.py:261": "            if isinstance(image, (str, BinaryIO)):\n"
+    "                image = Image.open(image)\n"
+    "            elif isinstance(image, bytes):\n"
+    "                image = Image.open(BytesIO(image))\n"
+    "            elif isinstance(image, dict):\n"
+    '                if image["bytes"] is not None:\n'
+    '                    image = Image.open(BytesIO(image["bytes"]))\n'
+    "                else:\n"
+    '                    image = Image.open(image["path"])\n',
+    "llamafactory/data/collator.py:388": "        mm_inputs = self.template.mm_plugin.get_mm_inputs(",
 }
 
 MARK = "virgo_look"
@@ -36,7 +37,7 @@ ROOT = "/."
 
 
 def wrap_plugins(module: ModuleType) -> None:
-    """Hook on llamafactory.data.mm_plugin."""
+    """Let the plugin of a template with our mark open pictures in our look."""
     stock = module.BasePlugin._regularize_images
 
     def _regularize_images(self, images, **kwargs):
@@ -76,3 +77,6 @@ def mark(template: Any, wanted: bool) -> None:
         setattr(template.mm_plugin, MARK, True)
     elif hasattr(template.mm_plugin, MARK):
         delattr(template.mm_plugin, MARK)
+
+
+HOOK = Hook(modules=("llamafactory.data.mm_plugin",), relies_on=RELIES_ON, apply=wrap_plugins)

@@ -13,6 +13,7 @@ from typing import Any
 from virgo_factory.adapters import ADAPTERS
 from virgo_factory.datasets.data_files import is_pattern, part_files
 from virgo_factory.datasets.fingerprint import code_hash, content_hash
+from virgo_factory.hooks.template import BASES, carried
 from virgo_factory.prefix import read_prefix
 
 
@@ -84,6 +85,9 @@ def row_settings(
         if item.name not in ignored and (data_args.packing or item.name not in PACKS)
     }
     found["question_prefix"] = read_prefix(data_args.question_prefix)  # the text: a file may be edited
+    if getattr(data_args, "virgo_serving", False) and data_args.template in BASES:
+        found["question_prefix"], found["default_system"] = carried(tokenizer.chat_template, data_args.template)
+
     found["marker_tokens"] = bool(model_args.marker_tokens)
     images = getattr(processor, "image_processor", None)
     return {

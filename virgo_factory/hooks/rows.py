@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 from datasets import Features, Value
 from llamafactory.data.processor import (
-    PackedSupervisedDatasetProcessor,
     PairwiseDatasetProcessor,
     SupervisedDatasetProcessor,
     UnsupervisedDatasetProcessor,
@@ -29,24 +28,16 @@ from virgo_factory.policy import Drop, Policy, judge
 
 
 RELIES_ON = {
-    "data/processor/supervised.py": [
-        "    def _encode_data_example(\n        self,\n        prompt: list[dict[str, str]],",
-        "            if total_length >= self.data_args.cutoff_len:\n                break\n",
-        "        encoded_pairs = self.template.encode_multiturn(self.tokenizer, messages, system, tools, discarding_history_cot)",
-        '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) != 1:',
-        '            model_inputs["images"].append(examples["_images"][i])',
-        "        knapsacks = greedy_knapsack(lengths, self.data_args.cutoff_len)",
-    ],
-    "data/processor/pairwise.py": [
-        "        source_len, target_len = infer_seqlen(\n",
-        '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) < 2:',
-    ],
-    "data/processor/unsupervised.py": ["    def _encode_data_example("],
-    "data/processor/processor_utils.py": [
-        'class DatasetProcessor(ABC):\n    r"""A class for data processors."""\n\n    template: "Template"\n'
-        '    tokenizer: "PreTrainedTokenizer"\n    processor: Optional["ProcessorMixin"]\n    data_args: "DataArguments"',
-    ],
-    "extras/constants.py": ["IGNORE_INDEX = -100"],
+    "llamafactory/data/processor/supervised.py:52": "    def _encode_data_example(\n        self,\n        prompt: list[dict[str, str]],",
+    "llamafactory/data/processor/supervised.py:73": "            if total_length >= self.data_args.cutoff_len:\n                break\n",
+    "llamafactory/data/processor/supervised.py:67": "        encoded_pairs = self.template.encode_multiturn(self.tokenizer, messages, system, tools, discarding_history_cot)",
+    "llamafactory/data/processor/supervised.py:113": '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) != 1:',
+    "llamafactory/data/processor/supervised.py:131": '            model_inputs["images"].append(examples["_images"][i])',
+    "llamafactory/data/processor/pairwise.py:58": "        source_len, target_len = infer_seqlen(\n",
+    "llamafactory/data/processor/pairwise.py:75": '            if len(examples["_prompt"][i]) % 2 != 1 or len(examples["_response"][i]) < 2:',
+    "llamafactory/data/processor/unsupervised.py:31": "    def _encode_data_example(",
+    "llamafactory/data/processor/processor_utils.py:29": 'class DatasetProcessor(ABC):\n    r"""A class for data processors."""\n\n    template: "Template"\n    tokenizer: "PreTrainedTokenizer"\n    processor: Optional["ProcessorMixin"]\n    data_args: "DataArguments"',
+    "llamafactory/extras/constants.py:50": "IGNORE_INDEX = -100",
 }
 
 NO_LIMIT = 1 << 40
@@ -321,44 +312,6 @@ class InferenceRows(PredictionRows):
         """Return the columns of the row and the length of its prompt."""
         columns, _ = super().encode(row, data_args)
         return columns, len(columns["input_ids"])
-
-
-class PackedRows(PackedSupervisedDatasetProcessor):
-    """Packs rows that SupervisedRows has encoded and judged: LLaMA-Factory's packing on a table of tokens."""
-
-    def columns(self, media: Features) -> Features:
-        """Return the schema of the packed table: with `neat_packing` the attention mask numbers the rows of a pack."""
-        numbers = [Value("int64")]
-        names = ("input_ids", "attention_mask", "position_ids", "labels")
-        ids = ("image_subseq_ids", "video_subseq_ids", "audio_subseq_ids")
-        parameters = dict.fromkeys(("sequence_boundaries", *ids), numbers) | {"right_padding_length": Value("int64")}
-        return Features(
-            dict.fromkeys(names, numbers)
-            | {name: media[name] for name in ("images", "videos", "audios")}
-            | ({"packing_params": parameters} if self.data_args.neat_packing else {})
-        )
-
-    def preprocess_dataset(self, examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Return LLaMA-Factory's packed columns of a batch of tokenised rows."""
-        rows = [
-            {"input_ids": ids, "labels": labels}
-            for ids, labels in zip(examples["input_ids"], examples["labels"], strict=True)
-        ]
-        blank = [None] * len(rows)
-        return super().preprocess_dataset(
-            {
-                "_prompt": [[row] for row in rows],
-                "_response": [[{}] for _ in rows],
-                "_system": blank,
-                "_tools": blank,
-                "_images": examples["images"],
-                "_videos": examples["videos"],
-                "_audios": examples["audios"],
-            }
-        )
-
-    def _encode_data_example(self, prompt, response, system, tools, images, videos, audios):
-        return prompt[0]["input_ids"], prompt[0]["labels"]
 
 
 def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:

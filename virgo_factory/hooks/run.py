@@ -4,8 +4,6 @@ A run uses the plugin when its template is one of ours, one of its datasets has 
 keys stands in its recipe. Every other run goes through here untouched.
 """
 
-import contextlib
-import difflib
 import importlib.metadata
 import os
 from pathlib import Path
@@ -13,45 +11,34 @@ from types import ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
-from llamafactory.extras.misc import get_device_count, has_tokenized_data
 
-from virgo_factory.adapters import ADAPTERS
 from virgo_factory.autoload import TESTED, check_hooks
-from virgo_factory.datasets.data_files import is_pattern, part_files
-from virgo_factory.datasets.reasoning import template_problem
-from virgo_factory.datasets.split import check_entry
 from virgo_factory.files import check_folder
 from virgo_factory.global_batch import accumulation_steps
-from virgo_factory.hooks.adapter import check_merge, read_adapter, take_markers, target_problems, trained_prefix
+from virgo_factory.hooks.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
-from virgo_factory.hooks.batch_order import batch_order_problems
+from virgo_factory.hooks.checkpoints import choose_checkpoint, tell_found_checkpoints
 from virgo_factory.hooks.cpu import prepare_cpu_ranks
-from virgo_factory.hooks.kept_epochs import kept_epochs_problems
-from virgo_factory.hooks.rebind import rebind
-from virgo_factory.hooks.resume import choose_checkpoint, tell_found_checkpoints
+from virgo_factory.hooks.device import check_device
+from virgo_factory.hooks.hook import Hook, rebind
+from virgo_factory.hooks.problems import ROW_KEYS, data_problems, find_problems
 from virgo_factory.hooks.template import BASES
-from virgo_factory.preflight.names import unknown_datasets, uses_plugin
+from virgo_factory.hooks.tied_embeddings import check_merge
+from virgo_factory.preflight.names import unknown_datasets, unknown_template
 
 
 RELIES_ON = {
-    "hparams/parser.py": [
-        "def get_train_args(args: dict[str, Any] | list[str] | None = None) -> _TRAIN_CLS:",
-        "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
-        "def read_args(args: dict[str, Any] | list[str] | None = None) -> dict[str, Any] | list[str]:",
-    ],
-    "extras/misc.py": ["def get_device_count() -> int:"],
-    "train/tuner.py": [
-        "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)"
-    ],
+    "llamafactory/hparams/parser.py:304": "def get_train_args(args: dict[str, Any] | list[str] | None = None) -> _TRAIN_CLS:",
+    "llamafactory/hparams/parser.py:537": "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
+    "llamafactory/hparams/parser.py:85": "def read_args(args: dict[str, Any] | list[str] | None = None) -> dict[str, Any] | list[str]:",
+    "llamafactory/train/tuner.py:71": "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)",
 }
-
-ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def wrap_argument_parsers(module: ModuleType) -> None:
-    """Hook on llamafactory.hparams.parser."""
+    """Let the parsers of every command check and complete what uses the plugin."""
     stock_train, stock_infer = module.get_train_args, module.get_infer_args
 
     def get_train_args(args=None):
@@ -70,52 +57,6 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     tell_found_checkpoints(module)
 
 
-NEED_GPU = ("bf16", "fp16", "pure_bf16", "tf32", "fp8", "deepspeed")
-"""Keys with which transformers ends a run that sees no GPU and does not say use_cpu; without them it would train on the CPU."""
-
-
-def check_device(recipe: Any) -> None:
-    """Tell a training of ours that sees no GPU what to do about it, before transformers speaks of bf16.
-
-    Args:
-        recipe: its keys; a command line in `--key value` is left to transformers.
-
-    Raises:
-        ValueError: it would end for want of a GPU.
-    """
-    if not isinstance(recipe, dict) or not _is_yes(recipe.get("do_train")) or get_device_count() > 0:
-        return
-
-    if _is_yes(recipe.get("use_cpu")) or _is_yes(recipe.get("no_cuda")) or not uses_plugin(recipe):
-        return
-
-    told = (
-        "virgo-factory: no GPU is visible to this training (nvidia-smi and CUDA_VISIBLE_DEVICES say which there are); "
-        "without one, `make demo` or `virgo-factory demo` shows a whole training, and `virgo-factory smoke RECIPE` tries "
-        "this recipe on a tiny model, both on the CPU."
-    )
-    if any(recipe.get(key) not in (None, False, "false") for key in NEED_GPU):
-        raise ValueError(told)
-
-    logger.warning_rank0(told)
-
-
-def _is_yes(value: Any) -> bool:
-    return str(value).lower() in ("true", "1", "yes", "y", "t")
-
-
-def template_names_problem(template: str | None) -> str | None:
-    """Return which template is nearest to one that there is not; None where there is one of that name, or none is named."""
-    from llamafactory.data.template import TEMPLATES
-
-    if template is None or template in TEMPLATES:
-        return None
-
-    near = difflib.get_close_matches(template, TEMPLATES, 3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Ours are {' and '.join(BASES)}."
-    return f"template: {template}: no such template. {hint}"
-
-
 def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> None:
     """Check and complete the arguments of a training run that uses the plugin; leave every other one alone.
 
@@ -129,6 +70,8 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     if not (is_ours or (adapter and adapter.markers)):
         return
 
+    from llamafactory.data.template import TEMPLATES
+
     check_plugin()
     model_args.virgo_adapter = adapter
     take_markers(adapter, model_args, training=True)
@@ -139,7 +82,7 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
         problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
         problems += data_problems(data_args)
 
-    problems += filter(None, [template_names_problem(data_args.template)])
+    problems += filter(None, [unknown_template(data_args.template, TEMPLATES, ours=True)])
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
             _set_global_batch(finetuning_args.global_batch_size, training_args)
@@ -161,6 +104,9 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
 
     if problems:
         raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+    if not training_args.do_train:  # an evaluation asks as the model was trained to be asked
+        data_args.virgo_serving, model_args.virgo_served_data_args = True, data_args
 
     finetuning_args.virgo_used = True
     training_args.virgo_finetuning_args = finetuning_args  # for the look ahead: get_dataset is not given it
@@ -229,111 +175,6 @@ def formattings_of(data_args: Any) -> dict[str, str]:
         return {}  # the loader meets the same error again and tells it
 
 
-def data_problems(data_args: Any) -> list[str]:
-    """Return what is wrong with the entries of a run's datasets of ours, among it files that are made first."""
-    from llamafactory.data.parser import get_dataset_list
-
-    if has_tokenized_data(data_args.tokenized_path or ""):
-        return []
-
-    names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
-    problems = []
-    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        for attribute in get_dataset_list(names, data_args.dataset_dir):
-            path = Path(str(data_args.dataset_dir), attribute.dataset_name)
-            made_by = attribute.virgo_entry.get("made_by")
-            if made_by and attribute.load_from == "file" and not path.exists():
-                problems.append(f"dataset {attribute.virgo_name}: no file {path}. Make it with: {made_by}")
-
-            where, split = f"dataset {attribute.virgo_name}", attribute.virgo_entry.get("split")
-            try:
-                check_entry(attribute.virgo_entry, where)
-                is_there = attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
-                if is_there and attribute.formatting in ADAPTERS:
-                    part_files(path, where, split)
-            except ValueError as error:
-                problems.append(str(error))
-
-    return problems
-
-
-def find_problems(
-    keys: dict[str, Any],
-    formattings: dict[str, str],
-    model_args: Any,
-    data_args: Any,
-    training_args: Any,
-    finetuning_args: Any,
-) -> list[str]:
-    """Return what is wrong with a training run that uses the plugin, one sentence each with its remedy."""
-    stage = finetuning_args.stage
-    row_keys = [key for key in ROW_KEYS if key in keys]
-    wants_rows = ", ".join([*row_keys, *(f"formatting {name}" for name in sorted(set(formattings.values())))])
-    problems = []
-    if wants_rows and data_args.streaming:
-        problems.append(f"{wants_rows}: not with streaming: true, since rows cannot be counted. Remove streaming.")
-
-    if wants_rows and stage not in ("sft", "dpo"):
-        problems.append(f"{wants_rows}: only in the stages sft and dpo, not in {stage}.")
-
-    if formattings and (problem := template_problem(data_args.template)):
-        problems.append(problem)
-
-    for switch in ("use_mca", "use_hyper_parallel"):
-        if getattr(finetuning_args, switch, False):
-            problems.append(f"{switch}: its own loader and trainer know nothing of virgo-factory. Remove {switch}.")
-
-    idle = [
-        key for key in ("malformed", "min_response_tokens", "max_response_tokens", "question_prefix") if key in keys
-    ]
-    if idle and not formattings and (training_args.do_train or "question_prefix" not in idle):
-        problems.append(
-            f"{', '.join(idle)}: does nothing, because no dataset has one of the plugin's formattings. "
-            "Set formatting: virgo_dt in its dataset_info.json, or remove the key."
-        )
-
-    if keys.get("question_prefix", "none") != "none" and data_args.template not in BASES:
-        problems.append(
-            f"question_prefix: needs template: {' or '.join(BASES)}, whose chat template is saved with it; with "
-            f"{data_args.template!r} the model would be served without the prefix that it was trained with."
-        )
-
-    if keys.get("marker_tokens"):
-        problems += _marker_problems(model_args, finetuning_args)
-
-    if finetuning_args.finetuning_type == "lora" and not (keys.get("marker_tokens") and model_args.quantization_bit):
-        problems += target_problems(model_args, finetuning_args, bool(keys.get("marker_tokens")))
-
-    if "global_batch_size" in keys and training_args.gradient_accumulation_steps != 1:
-        problems.append("global_batch_size and gradient_accumulation_steps: set one of them, not both.")
-
-    if "global_batch_size" in keys and not training_args.do_train:
-        problems.append("global_batch_size: only with do_train: true. Remove it.")
-
-    if "batch_order" in keys:
-        problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
-
-    if "keep_model_at_epochs" in keys:
-        problems += kept_epochs_problems(keys["keep_model_at_epochs"], stage, data_args.streaming, training_args)
-
-    return problems
-
-
-def _marker_problems(model_args: Any, finetuning_args: Any) -> list[str]:
-    if model_args.quantization_bit is not None:
-        return ["marker_tokens: not with quantization_bit, since rows of a quantised model cannot be trained."]
-
-    if finetuning_args.finetuning_type not in ("full", "lora"):
-        return [f"marker_tokens: needs finetuning_type: full or lora, not {finetuning_args.finetuning_type}."]
-
-    if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_language_model:
-        return [
-            "marker_tokens: not with freeze_language_model: true, which leaves the new rows untrained. Remove one."
-        ]
-
-    return []
-
-
 def _set_global_batch(rows: int, training_args: Any) -> None:
     steps = accumulation_steps(rows, training_args.world_size, training_args.per_device_train_batch_size)
     training_args.gradient_accumulation_steps = steps
@@ -351,3 +192,6 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
         f"virgo-factory: global batch {rows} = {training_args.world_size} ranks x "
         f"{training_args.per_device_train_batch_size} rows x {steps} accumulation steps."
     )
+
+
+HOOK = Hook(modules=("llamafactory.hparams.parser",), relies_on=RELIES_ON, apply=wrap_argument_parsers)

@@ -14,20 +14,20 @@ from typing import Any
 from virgo_factory.autoload import check_hooks
 from virgo_factory.files import TEMPLATES as FILES
 from virgo_factory.hooks import pictures
-from virgo_factory.hooks.rebind import rebind
+from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.prefix import add_prefix, read_prefix
 from virgo_factory.thought import BEGIN_THOUGHT, END_THOUGHT
 
 
 RELIES_ON = {
-    "data/template.py": [
-        'def get_template_and_fix_tokenizer(tokenizer: "PreTrainedTokenizer", data_args: "DataArguments") -> "Template":',
-        'TEMPLATES: dict[str, "Template"] = {}',
-        '    name="qwen2_vl",\n    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
-        '    name="qwen3_vl",\n    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
-        "        encoded_messages = self._encode(tokenizer, messages, system, tools)",
-        'user = self._convert_slots_to_ollama(self.format_user.apply(), tokenizer, placeholder=".Content")',
-    ],
+    "llamafactory/data/template.py:628": 'def get_template_and_fix_tokenizer(tokenizer: "PreTrainedTokenizer", data_args: "DataArguments") -> "Template":',
+    "llamafactory/data/template.py:487": 'TEMPLATES: dict[str, "Template"] = {}',
+    "llamafactory/data/template.py:2073": '    name="qwen2_vl",\n'
+    '    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
+    "llamafactory/data/template.py:2091": '    name="qwen3_vl",\n'
+    '    format_user=StringFormatter(slots=["<|im_start|>user\\n{{content}}<|im_end|>\\n<|im_start|>assistant\\n"]),',
+    "llamafactory/data/template.py:68": "        encoded_messages = self._encode(tokenizer, messages, system, tools)",
+    "llamafactory/data/template.py:310": 'user = self._convert_slots_to_ollama(self.format_user.apply(), tokenizer, placeholder=".Content")',
 }
 
 BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl"}
@@ -41,7 +41,7 @@ _DEFAULT = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
 
 
 def register_templates(module: ModuleType) -> None:
-    """Hook on llamafactory.data.template."""
+    """Add our templates, and let them carry their prefix and system message into the chat template."""
 
     class VirgoTemplate(module.Template):
         """The chat format of its base; in serving it puts the trained question prefix into user turns."""
@@ -94,7 +94,7 @@ def register_templates(module: ModuleType) -> None:
             template.default_system = system
 
         template.serving_prefix = prefix if serving else ""
-        pictures.mark(template, wanted=serving)
+        pictures.mark(template, wanted=serving and not (data_args.dataset or data_args.eval_dataset))
         tokenizer.chat_template = saying(tokenizer.chat_template, name, prefix, system)
         return template
 
@@ -147,3 +147,6 @@ def chat_template(name: str, prefix: str, system: str) -> str:
 def is_ours(chat_template: str | None) -> bool:
     """Whether a chat template is one of templates/*.jinja, which can carry a question prefix."""
     return bool(_DEFAULT.search(chat_template or ""))
+
+
+HOOK = Hook(modules=("llamafactory.data.template",), relies_on=RELIES_ON, apply=register_templates)

@@ -5,20 +5,22 @@ from types import ModuleType
 from llamafactory.extras import logging
 
 from virgo_factory.hooks.batch_order import BatchOrderSampler, check_order
+from virgo_factory.hooks.hook import Hook, replace
 
 
 RELIES_ON = {
-    "train/sft/workflow.py": [
-        "    trainer = CustomSeq2SeqTrainer(\n        model=model,\n        args=training_args,\n        finetuning_args=finetuning_args,",
-    ],
-    "train/sft/trainer.py": ['        processor: Optional["ProcessorMixin"],'],
+    "llamafactory/train/sft/workflow.py:106": "    trainer = CustomSeq2SeqTrainer(\n"
+    "        model=model,\n"
+    "        args=training_args,\n"
+    "        finetuning_args=finetuning_args,",
+    "llamafactory/train/sft/trainer.py:53": '        processor: Optional["ProcessorMixin"],',
 }
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 def choose_trainer(module: ModuleType) -> None:
-    """Hook on llamafactory.train.sft.workflow: runs that do not use the plugin keep the stock class."""
+    """Give runs that use the plugin our trainer; others keep the stock class."""
     stock = module.CustomSeq2SeqTrainer
 
     class VirgoTrainer(stock):
@@ -58,4 +60,7 @@ def choose_trainer(module: ModuleType) -> None:
         kind = VirgoTrainer if getattr(finetuning_args, "virgo_used", False) else stock
         return kind(finetuning_args=finetuning_args, **kwargs)
 
-    module.CustomSeq2SeqTrainer = trainer
+    replace(module, "CustomSeq2SeqTrainer", trainer)
+
+
+HOOK = Hook(modules=("llamafactory.train.sft.workflow",), relies_on=RELIES_ON, apply=choose_trainer)

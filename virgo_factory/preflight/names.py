@@ -5,8 +5,11 @@ LLaMA-Factory's to tell.
 """
 
 import difflib
+import functools
+import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -36,10 +39,19 @@ def check_command_line(argv: Sequence[str]) -> None:
         return
 
     path, recipe = found
-    if problems := misspelt(recipe):
+    problems = [f"{DISTILLATION} virgo-factory distill run {path}"] if is_distillation(recipe) else misspelt(recipe)
+    if problems:
         is_first = os.environ.get("LOCAL_RANK", "0") == "0"
         lines = "".join(f"\n  - {problem}" for problem in problems)
         sys.exit(f"virgo-factory: {path}{lines}" if is_first else 1)
+
+
+DISTILLATION = "this is the configuration of a distillation, not a training recipe. Run it with:"
+
+
+def is_distillation(recipe: Mapping[str, Any]) -> bool:
+    """Whether these are the keys of a file for `virgo-factory distill`."""
+    return bool({"questions", "sources"} & set(recipe)) and not {"stage", "do_train"} & set(recipe)
 
 
 def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
@@ -87,11 +99,40 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
         if ours or difflib.get_close_matches(str(key), our_keys(), cutoff=NEAR):
             problems.append(line)
 
-    template = recipe.get("template")
-    if isinstance(template, str) and template not in TEMPLATES and (near := _near(template, TEMPLATES)):
-        problems.append(f"template: {template}: no such template. Did you mean {near}?")
+    if problem := unknown_template(recipe.get("template"), {*TEMPLATES, *stock_templates()}, ours):
+        problems.append(problem)
 
     return problems + unknown_datasets(recipe, ours)
+
+
+def unknown_template(template: Any, known: Collection[str], ours: bool) -> str | None:
+    """Return a line about a template that there is not, with the nearest one; None where there is nothing to tell.
+
+    Args:
+        template: as the recipe names it; None where it names none.
+        known: all that there are; without LLaMA-Factory's among them (none found) only a name near to ours is told.
+        ours: whether it is a run of ours; else only a name that is nearly one of ours is told.
+    """
+    if not isinstance(template, str) or template in known or "${" in template:
+        return None
+
+    near = _near(template, TEMPLATES) or _near(template, sorted(known), 0.6)
+    if near not in TEMPLATES and not (ours and len(known) > len(TEMPLATES)):
+        return None
+
+    hint = f"Did you mean {near}?" if near else f"Ours are {' and '.join(TEMPLATES)}."
+    return f"template: {template}: no such template. {hint}"
+
+
+@functools.cache
+def stock_templates() -> tuple[str, ...]:
+    """Return the names of LLaMA-Factory's templates, read from its source; none where it is not installed."""
+    spec = importlib.util.find_spec("llamafactory")
+    if spec is None:
+        return ()
+
+    source = Path(spec.origin).with_name("data") / "template.py"
+    return tuple(re.findall(r'(?m)^register_template\(\s*name="([^"]+)"', source.read_text(encoding="utf-8")))
 
 
 def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:

@@ -1,14 +1,41 @@
-"""Put a replacement for a class or function of LLaMA-Factory wherever it has been imported to already, and see it stay."""
+"""What a hook is, and the two things that it may do to LLaMA-Factory: `replace` and `rebind`.
+
+Every hook is a file beside this one with a `HOOK`; virgo_factory/autoload.py lists them all.
+"""
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One place where the plugin puts itself into LLaMA-Factory.
+
+    Attributes:
+        modules: of LLaMA-Factory; `apply` is called with each, once a process, right after it has run.
+        relies_on: `file:line` below site-packages -> the text that begins there, which the hook was written against. A
+            file of this room that only helps hooks has a RELIES_ON of the same form (tests/hooks/test_contract.py).
+        apply: puts ours into the module. What it raises makes every run of ours refuse to start, and no other run.
+    """
+
+    modules: tuple[str, ...]
+    relies_on: Mapping[str, str]
+    apply: Callable[[ModuleType], None]
 
 
 _replacements: dict[tuple[str, str], list[Any]] = {}
 """(module, name) -> what was put there, in turn."""
 _rebound: list[Any] = []
 """What no module of LLaMA-Factory is to hold any more."""
+
+
+def replace(module: ModuleType, name: str, new: Any) -> None:
+    """Replace what a module of LLaMA-Factory holds by a name, in this module only."""
+    _replacements.setdefault((module.__name__, name), []).append(new)
+    setattr(module, name, new)
 
 
 def rebind(old: Any, new: Any) -> None:
@@ -24,12 +51,6 @@ def rebind(old: Any, new: Any) -> None:
                 replace(module, key, new)
             elif isinstance(value, list) and any(item is old for item in value):
                 value[:] = [new if item is old else item for item in value]
-
-
-def replace(module: ModuleType, name: str, new: Any) -> None:
-    """Replace what a module of LLaMA-Factory holds by a name, in this module only."""
-    _replacements.setdefault((module.__name__, name), []).append(new)
-    setattr(module, name, new)
 
 
 def not_acting() -> list[str]:

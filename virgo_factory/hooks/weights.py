@@ -1,0 +1,94 @@
+"""A checkpoint's weights into a model that has other names for them than it saves them under.
+
+transformers 4.52 to 4.57 load them by the names that they were saved under (trainer.py, `_load_from_checkpoint`).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
+
+
+RELIES_ON = {
+    "transformers/trainer.py:2987": "                load_result = model.load_state_dict(state_dict, False)\n",
+}
+
+
+def load_weights(model: Any, checkpoint: Path) -> None:
+    """Load a checkpoint's weights into a model of transformers 4.52-4.57, whose saved key names differ from its own.
+
+    Raises:
+        ValueError: a parameter of the model is not in the checkpoint, or the other way round, or has another shape.
+    """
+    own, mapping = model.state_dict(), getattr(model, "_checkpoint_conversion_mapping", None) or {}
+    loaded = set()
+    for saved, tensor in saved_tensors(checkpoint):
+        name = own_name(saved, mapping)
+        name = name if name in own else saved  # few families are saved under other names than their own
+        if name not in own:
+            raise ValueError(f"{checkpoint}: {saved} is no parameter of this model.")
+
+        if own[name].shape != tensor.shape:
+            raise ValueError(
+                f"{checkpoint}: {saved} has the shape {tuple(tensor.shape)}, this model's {tuple(own[name].shape)}."
+            )
+
+        with torch.no_grad():
+            own[name].copy_(tensor)
+
+        loaded |= {name, own[name].data_ptr()}
+
+    unsaved = set(getattr(model, "_keys_to_ignore_on_save", None) or [])
+    missing = [
+        name
+        for name, tensor in own.items()
+        if name not in loaded | unsaved and tensor.data_ptr() not in loaded  # a tied weight is saved once
+    ]
+    if missing:
+        raise ValueError(f"{checkpoint}: no weights for {', '.join(sorted(missing)[:5])} ({len(missing)} parameters).")
+
+
+def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield name and tensor of a saved model, one at a time: safetensors or PyTorch's own files, in shards or whole.
+
+    Raises:
+        ValueError: there are none, or a shard is missing.
+    """
+    for index, whole in ((SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME), (WEIGHTS_INDEX_NAME, WEIGHTS_NAME)):
+        files = [checkpoint / whole]
+        if (checkpoint / index).is_file():
+            shards = json.loads((checkpoint / index).read_text(encoding="utf-8"))["weight_map"].values()
+            files = [checkpoint / name for name in sorted(set(shards))]
+        elif not files[0].is_file():
+            continue
+
+        if lacking := [file.name for file in files if not file.is_file()]:
+            raise ValueError(f"{checkpoint}: {', '.join(lacking)} of its weights is missing.")
+
+        for file in files:
+            if whole == WEIGHTS_NAME:
+                yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
+                continue
+
+            with safe_open(file, framework="pt") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (not a dictionary)
+                    yield name, tensors.get_tensor(name)
+
+        return
+
+    raise ValueError(f"{checkpoint}: no weights in it.")
+
+
+def own_name(saved: str, mapping: dict[str, str]) -> str:
+    """Return the parameter that a saved name stands for, as `from_pretrained` would (the first pattern that fits)."""
+    for pattern, replacement in mapping.items():
+        name, found = re.subn(pattern, replacement, saved)
+        if found:
+            return name
+
+    return saved
