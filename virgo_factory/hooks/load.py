@@ -23,8 +23,7 @@ from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.hooks.aligned import examples_of
 from virgo_factory.hooks.converter import ROW_FEATURES
-from virgo_factory.hooks.rows import OVERLONG
-from virgo_factory.response_bounds import OUTSIDE
+from virgo_factory.reasons import Reason
 
 
 _NO_DROP = ("dataset", "format", "notes")
@@ -141,7 +140,8 @@ def media_remedy(account: DatasetAccount, data_args: Any) -> str | None:
 
 def _is_error(row: DroppedRow, data_args: Any) -> bool:
     """Whether the row was dropped for a reason that the recipe calls an error; the bounds of a response never are."""
-    if row.reason.startswith(OUTSIDE):
+    reason = Reason.of(row.reason)
+    if reason in (Reason.TOO_SHORT, Reason.TOO_LONG):
         return False
 
-    return (data_args.overlong if row.reason.startswith(OVERLONG) else data_args.malformed) == "error"
+    return (data_args.overlong if reason is Reason.OVERLONG else data_args.malformed) == "error"
