@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.look import Numbers
 from virgo_factory.preflight.numbers import judge_numbers, listed
 from virgo_factory.preflight.small_config import spread
-from virgo_factory.preflight.weights import Numbers, Tensor, read_json, read_rows
+from virgo_factory.preflight.weights import Tensor, read_rows, read_settings
 
 
 CONFIG = "adapter_config.json"
@@ -61,7 +62,7 @@ def check_adapter(
         yield Diagnosis("adapter", "error", what, "copy the folder again, or save the adapter again")
         return
 
-    yield from _fits(pairs, base, read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {})
+    yield from _fits(pairs, base, read_settings(folder, CONFIG))
 
 
 def _is_up(name: str) -> bool:
@@ -163,7 +164,7 @@ def check_merged(
         adapter: folder of the adapter.
         parts: its tensors.
     """
-    config = read_json(adapter / CONFIG)
+    config = read_settings(adapter, CONFIG)
     pairs, _ = find_pairs(parts)
     there = _by_short_name(before)
     names = {there[_short(pair.module)]: pair for pair in pairs if _short(pair.module) in there}

@@ -1,7 +1,7 @@
 """Names in a recipe that there are not, told with the nearest ones before LLaMA-Factory's ten seconds of imports.
 
-Only what is certain to end the run, and only where the run is one of ours or the name is nearly one of ours: all else is
-LLaMA-Factory's to tell.
+Keys, templates, datasets and DeepSpeed files; only what is certain to end the run, and only where the run is one of ours or the
+name is nearly one of ours: all else is LLaMA-Factory's to tell.
 """
 
 import difflib
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.preflight.keys import our_keys, unknown_keys
+from virgo_factory.preflight.zero import read_zero
 
 
 COMMANDS = ("train", "api", "chat", "export", "webchat")
@@ -80,7 +81,7 @@ def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
 
 
 def misspelt(recipe: Mapping[str, Any]) -> list[str]:
-    """Return a line for each key, template and dataset that a recipe names and there is not, with the nearest one."""
+    """Return a line for each key, template, dataset and DeepSpeed file that a recipe names and there is not."""
     ours = uses_plugin(recipe)
     problems = []
     for key, line in unknown_keys(recipe).items():
@@ -91,7 +92,20 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
     if isinstance(template, str) and template not in TEMPLATES and (near := _near(template, TEMPLATES)):
         problems.append(f"template: {template}: no such template. Did you mean {near}?")
 
-    return problems + unknown_datasets(recipe, ours)
+    return problems + (_deepspeed(recipe.get("deepspeed")) if ours else []) + unknown_datasets(recipe, ours)
+
+
+def _deepspeed(value: Any) -> list[str]:
+    """Return what is wrong with a DeepSpeed file; nothing of settings that stand in the recipe itself."""
+    if not isinstance(value, str) or Path(value).suffix != ".json" or "${" in value:
+        return []
+
+    try:
+        read_zero(value)
+    except ValueError as error:
+        return [str(error)]
+
+    return []
 
 
 def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
