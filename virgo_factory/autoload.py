@@ -20,6 +20,7 @@ HOOKS = {
     "llamafactory.data.mm_plugin": "pictures:wrap_plugins",
     "llamafactory.data.template": "template:register_templates",
     "llamafactory.data.converter": "converter:register_converters",
+    "llamafactory.data.collator": "packed_mask:keep_length",
     "llamafactory.data.parser": "dataset_lookup:wrap_dataset_list",
     "llamafactory.data.loader": "loader:wrap_loader",
     "llamafactory.model.loader": "marker_tokens:wrap_model_loader",
