@@ -433,7 +433,7 @@ def test_a_dataset_that_there_is_not_is_told_alone(run, data_folder, which):
     assert str(caught.value) == f"virgo-factory:\n  - dataset: our: not in {where}. Did you mean ours?"
 
 
-NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE`"
+NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE` .* use_cpu: true and bf16: true"
 
 
 @pytest.mark.parametrize(

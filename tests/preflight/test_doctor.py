@@ -14,6 +14,7 @@ from virgo_factory.preflight.doctor import GIB, Environment, diagnose, read_envi
 
 
 GPU = {"flash_attn": "fa2", "enable_liger_kernel": True, "deepspeed": "ds_z3.json"}
+FULL = {"do_train": True, "finetuning_type": "full"}
 GOOD = Environment(
     python="3.11.9",
     versions={
@@ -62,6 +63,13 @@ def test_a_good_environment_has_no_finding():
         (with_version("torch", "2.4.1"), {}, {"torch": "error"}),
         (with_version("deepspeed", None), GPU, {"deepspeed": "error"}),
         (with_version("deepspeed", None), {}, {}),
+        (replace(GOOD, zero="deepspeed: a.json: no such file"), GPU, {"deepspeed file": "error"}),
+        (GOOD, FULL, {}),
+        (replace(GOOD, driver="", gpus=()), FULL, {"GPU": "warning", "bf16": "error"}),
+        (replace(GOOD, driver="", gpus=()), FULL | {"bf16": True}, {"GPU": "warning"}),
+        (GOOD, FULL | {"use_cpu": True}, {"bf16": "error"}),
+        (GOOD, FULL | {"use_cpu": True, "bf16": True}, {}),
+        (GOOD, FULL | {"use_cpu": True, "finetuning_type": "lora"}, {}),
         (with_version("deepspeed", "0.19.0"), {}, {"deepspeed": "warning"}),
         (with_version("flash-attn", None), GPU, {"flash-attn": "error"}),
         (with_version("flash-attn", None), {}, {}),
@@ -130,3 +138,13 @@ def test_the_command_tells_what_a_recipe_misses(capsys, monkeypatch, tmp_path):
     missing = [name for name in ("flash-attn", "liger-kernel") if doctor._version(name) == ""]
     assert all(found[name] == "error" for name in missing)
     assert stop.value.code == (1 if "error" in found.values() else 0)
+
+
+def test_a_deepspeed_file_that_is_missing_or_broken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ds_mine.json").write_text("{\n// stage 3\n}")
+    recipe = {"deepspeed": "ds_mein.json"}
+    assert read_environment(recipe).zero.endswith(f"seen from {tmp_path}. Did you mean ds_mine.json?")
+    assert "ds_mine.json:2:1: not JSON" in read_environment({"deepspeed": "ds_mine.json"}).zero
+    (tmp_path / "ds_mine.json").write_text('{"zero_optimization": {"stage": 3}}')
+    assert read_environment({"deepspeed": "ds_mine.json"}).zero == ""

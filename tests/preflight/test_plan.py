@@ -292,6 +292,14 @@ def test_more_ranks_than_rows_is_a_warning():
     assert any("3 rows on 8 GPUs" in warning for warning in found.warnings)
 
 
+def test_a_recipe_without_bf16_is_told_so():
+    keys = {key: value for key, value in RECIPE.items() if key not in ("bf16", "deepspeed")}
+    keys |= {"do_train": True, "finetuning_type": "full"}
+    assert any("bf16: not set" in line and "Set bf16: true, and to train without a GPU use_cpu: true" in line
+               for line in planned(keys).warnings)  # fmt: skip
+    assert not any("bf16" in line for line in planned(keys | {"bf16": True}).warnings)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

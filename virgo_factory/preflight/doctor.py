@@ -21,6 +21,8 @@ from packaging.version import Version
 
 from virgo_factory.autoload import TESTED
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.precision import SET, precision_problem
+from virgo_factory.preflight.zero import file_problem
 
 
 GIB = 1 << 30
@@ -56,6 +58,7 @@ class Environment:
         shared_memory: bytes of /dev/shm.
         free_disk: bytes free where checkpoints are written.
         folder: where `llamafactory-cli` is called.
+        zero: what is wrong with the DeepSpeed file of the recipe; "" for nothing.
     """
 
     python: str
@@ -71,6 +74,7 @@ class Environment:
     shared_memory: int = 64 * GIB
     free_disk: int = 0
     folder: str = "."
+    zero: str = ""
 
 
 def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
@@ -105,6 +109,7 @@ def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
         shared_memory=shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else 0,
         free_disk=shutil.disk_usage(disk).free,
         folder=os.getcwd(),
+        zero=file_problem(recipe.get("deepspeed")),
     )
 
 
@@ -201,6 +206,9 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
     else:
         yield Diagnosis("torch", "ok", torch + (f", CUDA {there.cuda}" if there.cuda else ", no CUDA"))
 
+    if there.zero:
+        yield Diagnosis("deepspeed file", "error", there.zero, "correct deepspeed: in the recipe")
+
     deepspeed = there.versions.get("deepspeed")
     if recipe.get("deepspeed") and deepspeed is None:
         yield Diagnosis(
@@ -256,7 +264,8 @@ def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
     if recipe.get("use_cpu"):
         yield Diagnosis("GPU", "ok", "the recipe runs on the CPU")
     elif not there.driver:
-        yield Diagnosis("GPU", "warning", "no NVIDIA driver here", "run doctor on a machine of the cluster")
+        remedy = "run doctor on a machine of the cluster; to train without a GPU set use_cpu: true and bf16: true"
+        yield Diagnosis("GPU", "warning", "no NVIDIA driver here", remedy)
     elif needed and int(there.driver.split(".")[0]) < needed:
         yield Diagnosis(
             "driver", "error", f"{there.driver}: torch's CUDA {there.cuda} needs {needed} or newer",
@@ -266,6 +275,9 @@ def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "driver", "ok", f"{there.driver}, {len(there.gpus)} GPUs: {', '.join(sorted(set(there.gpus)))}"
         )
+
+    if (recipe.get("use_cpu") or not there.driver) and (problem := precision_problem(recipe)):
+        yield Diagnosis("bf16", "error", problem, SET)
 
     if len(there.gpus) > 1:
         yield from _nccl(there)

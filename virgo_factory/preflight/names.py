@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.preflight.keys import our_keys, unknown_keys
-from virgo_factory.preflight.zero import read_zero
+from virgo_factory.preflight.zero import file_problem
 
 
 COMMANDS = ("train", "api", "chat", "export", "webchat")
@@ -92,20 +92,10 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
     if isinstance(template, str) and template not in TEMPLATES and (near := _near(template, TEMPLATES)):
         problems.append(f"template: {template}: no such template. Did you mean {near}?")
 
-    return problems + (_deepspeed(recipe.get("deepspeed")) if ours else []) + unknown_datasets(recipe, ours)
+    if ours and (problem := file_problem(recipe.get("deepspeed"))):
+        problems.append(problem)
 
-
-def _deepspeed(value: Any) -> list[str]:
-    """Return what is wrong with a DeepSpeed file; nothing of settings that stand in the recipe itself."""
-    if not isinstance(value, str) or Path(value).suffix != ".json" or "${" in value:
-        return []
-
-    try:
-        read_zero(value)
-    except ValueError as error:
-        return [str(error)]
-
-    return []
+    return problems + unknown_datasets(recipe, ours)
 
 
 def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:

@@ -30,6 +30,7 @@ from virgo_factory.preflight.memory import (
     step_memory,
     trained_parameters,
 )
+from virgo_factory.preflight.precision import SET, precision_problem
 from virgo_factory.preflight.zero import Zero, read_zero
 
 
@@ -617,6 +618,9 @@ def _warnings(recipe: Mapping[str, Any], method: Method, rows: Rows, machine: Ma
             f"{names}: in one of LLaMA-Factory's own formattings, which is counted, not measured; lengths like those of "
             "the other rows are assumed, or cutoff_len where there are none."
         )
+
+    if problem := precision_problem(recipe):
+        found.append(f"bf16: {problem}. {SET[0].upper()}{SET[1:]}.")
 
     if recipe.get("save_strategy", "steps") != "no" and not recipe.get("save_total_limit"):
         found.append("save_total_limit: not set, so every checkpoint stays on the disk.")

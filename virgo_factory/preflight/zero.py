@@ -89,6 +89,19 @@ def read_zero(path: Path | str) -> Zero:
     )
 
 
+def file_problem(value: Any) -> str:
+    """Return what is wrong with the file that a recipe's `deepspeed` names; "" of settings that are no path."""
+    if not isinstance(value, str) or Path(value).suffix != ".json" or "${" in value:
+        return ""
+
+    try:
+        read_zero(value)
+    except ValueError as error:
+        return str(error)
+
+    return ""
+
+
 def nearest_file(path: Path) -> Path | None:
     """Return the DeepSpeed file whose name is nearest to one that there is not: beside it, or in recipes/deepspeed.
 
@@ -96,9 +109,9 @@ def nearest_file(path: Path) -> Path | None:
         path: as a recipe has it, relative to the folder of the call.
     """
     folders = (path.parent, path.parent / "deepspeed", Path("recipes/deepspeed"), RECIPES / "deepspeed")
-    there = {file.name: file for folder in reversed(folders) for file in folder.glob("*.json")
+    there = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.json")
              if file.name.startswith("ds_") or folder == path.parent}  # fmt: skip
-    near = difflib.get_close_matches(path.name, there, 1, 0.6)
+    near = difflib.get_close_matches(path.stem, there, 1, 0.6)
     return there[near[0]] if near else None
 
 
