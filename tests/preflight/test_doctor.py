@@ -9,8 +9,9 @@ from importlib.metadata import version
 import pytest
 
 from virgo_factory.cli.main import main
-from virgo_factory.preflight import doctor
-from virgo_factory.preflight.doctor import GIB, Environment, diagnose, read_environment
+from virgo_factory.preflight import environment
+from virgo_factory.preflight.doctor import diagnose
+from virgo_factory.preflight.environment import GIB, Environment, read_environment
 
 
 GPU = {"flash_attn": "fa2", "enable_liger_kernel": True, "deepspeed": "ds_z3.json"}
@@ -128,14 +129,14 @@ def test_a_kernel_that_cannot_be_imported_says_why(monkeypatch, tmp_path):
 
 
 def test_the_command_tells_what_a_recipe_misses(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "_nvidia", lambda: ("", ()))
+    monkeypatch.setattr(environment, "_nvidia", lambda: ("", ()))
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("enable_liger_kernel: true\nflash_attn: fa2\nuse_cpu: true\n")
     with pytest.raises(SystemExit) as stop:
         main(["doctor", str(recipe), "--json"])
 
     found = {item["check"]: item["severity"] for item in json.loads(capsys.readouterr().out)}
-    missing = [name for name in ("flash-attn", "liger-kernel") if doctor._version(name) == ""]
+    missing = [name for name in ("flash-attn", "liger-kernel") if environment._version(name) == ""]
     assert all(found[name] == "error" for name in missing)
     assert stop.value.code == (1 if "error" in found.values() else 0)
 

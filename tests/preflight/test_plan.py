@@ -13,20 +13,12 @@ from virgo_factory.batch_order import slot_use
 from virgo_factory.cli.main import main
 from virgo_factory.preflight.disk import saved_bytes
 from virgo_factory.preflight.duration import epoch_operations, row_operations
+from virgo_factory.preflight.fitting import largest_cutoff
 from virgo_factory.preflight.keys import known_keys, unknown_keys
 from virgo_factory.preflight.memory import Method, step_memory
+from virgo_factory.preflight.method import read_bytes, read_hardware
 from virgo_factory.preflight.models import KNOWN, find_shape
-from virgo_factory.preflight.plan import (
-    Dataset,
-    Machine,
-    Rows,
-    gather_rows,
-    largest_cutoff,
-    make_plan,
-    read_bytes,
-    read_hardware,
-    to_json,
-)
+from virgo_factory.preflight.plan import Dataset, Machine, Rows, gather_rows, make_plan, to_json
 from virgo_factory.preflight.zero import Zero, read_zero
 from virgo_factory.recipes import read_recipe, recipe_files
 
