@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -417,3 +418,20 @@ def test_biases_of_experts_are_zero_in_every_random_model(tmp_path):
     save_file(weights | {"model.layers.1.mlp.experts.down_proj": torch.zeros(4, 32)}, tmp_path / FILE)
     (found,) = told(tmp_path)
     assert (found.severity, found.found) == ("error", "all zero: model.layers.1.mlp.experts.down_proj")
+
+
+def test_threads_that_look_at_the_columns_of_one_tensor(tmp_path):
+    """Columns come to life in one thread while another one looks which are left."""
+    width = 60_000
+    tensor = look_module.Tensor(tmp_path / FILE, "BF16", (1000, width), 0, 2000 * width)
+    for seed in range(6):
+        watch = look_module._Watch("a.weight", tensor, None)
+        rows = [np.zeros((1, width), np.uint16) for _ in range(24)]
+        chance = np.random.default_rng(seed)
+        for row in rows:
+            row[0, chance.integers(0, width, width // 12)] = 1
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(watch.see_columns, rows))
+
+        assert np.array_equal(watch.dead, ~np.any(rows, axis=(0, 1)))

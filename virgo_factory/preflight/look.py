@@ -121,7 +121,9 @@ class _Watch:
         if not self._is_any_dead:
             return
 
-        rest = np.flatnonzero(self.dead)
+        rest = np.flatnonzero(
+            self.dead.copy()
+        )  # numpy counts before it fills: another thread must not change it between
         if 4 * len(rest) > len(self.dead):
             self.dead[np.bitwise_or.reduce(unsigned, axis=0) != 0] = False
         else:
