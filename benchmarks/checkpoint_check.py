@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def make(folder: Path, layers: int) -> dict[str, tuple[int, ...]]:
 
 
 def fill(folder: Path, shapes: dict[str, tuple[int, ...]], seed: int) -> None:
-    """Write random numbers in shards; those of the vision tower are the same for every seed."""
+    """Write random numbers in shards, others for each tensor; those of the vision tower are the same for every seed."""
     shards: list[list[str]] = [[]]
     size = 0.0
     for name, shape in shapes.items():
@@ -92,7 +93,7 @@ def fill(folder: Path, shapes: dict[str, tuple[int, ...]], seed: int) -> None:
         with (folder / file).open("wb") as sink:
             sink.write(len(text).to_bytes(8, "little") + text)
             for name in names:
-                chance = np.random.default_rng(0 if name.startswith("visual.") else seed)
+                chance = np.random.default_rng([zlib.crc32(name.encode()), 0 if name.startswith("visual.") else seed])
                 left = int(np.prod(shapes[name]))
                 block = chance.standard_normal(min(left, 1 << 22), dtype=np.float32) * np.float32(0.02)
                 bits = (block.view(np.uint32) >> 16).astype(np.uint16)

@@ -20,6 +20,7 @@ HOOKS = {
     "llamafactory.data.mm_plugin": "pictures",  # pictures as the model is to see them
     "llamafactory.data.template": "template",  # template: virgo, virgo_qwen3_vl
     "llamafactory.data.converter": "converter",  # formatting: long_thought, virgo_dt, ...
+    "llamafactory.data.collator": "packed_mask",  # neat_packing without flash-attention
     "llamafactory.data.parser": "dataset_lookup",  # datasets that the package knows
     "llamafactory.data.loader": "loader",  # rows from file to tokenised table, and their account
     "llamafactory.model.loader": "marker_tokens",  # marker_tokens, and adapters served as trained

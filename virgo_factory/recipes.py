@@ -54,8 +54,12 @@ def is_training(keys: Collection[str]) -> bool:
 
 
 def is_distillation(keys: Collection[str]) -> bool:
-    """Whether the keys of a YAML file are those of a distillation's configuration, see `is_training`."""
-    return len(_DISTILLATION_KEYS.intersection(keys)) > max(1, 2 * len(_TRAINING_KEYS.intersection(keys)))
+    """Whether the keys of a YAML file are those of a distillation's configuration, of which one key is enough.
+
+    >>> is_distillation(["model_name_or_path", "questions", "dataset"]), is_distillation(["stage", "samples"])
+    (True, False)
+    """
+    return len(_DISTILLATION_KEYS.intersection(keys)) > 2 * len(_TRAINING_KEYS.intersection(keys))
 
 
 def find_recipe(name: str) -> str:

@@ -21,7 +21,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE`"
+NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory demo` .* `virgo-factory smoke RECIPE` .* use_cpu: true and bf16: true"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from datasets import Dataset
 
-from virgo_factory.preflight import doctor, start
+from virgo_factory.preflight import environment, start
 from virgo_factory.preflight.twin import make_twin
 
 
@@ -115,7 +115,7 @@ def test_too_little_disk_and_memory_are_warnings(hook, said, twin, tmp_path, mon
 
 
 def test_a_version_pair_that_is_known_to_crash_stops_the_run(hook, said, twin, tmp_path, monkeypatch):
-    real = doctor.read_environment
+    real = environment.read_environment
 
     def there(recipe):
         found = real(recipe)

@@ -98,6 +98,25 @@ def test_an_adapter_of_which_one_module_learned_nothing(adapter):
     assert (found.severity, UP in found.found) == ("warning", True)
 
 
+def test_an_adapter_of_the_embedding_is_zero_for_tokens_that_were_not_seen(adapter):
+    """peft begins with zeros in lora_embedding_A, which has a column for each token."""
+
+    def change(weights: dict[str, torch.Tensor]) -> None:
+        name = "base_model.model.model.language_model.embed_tokens.lora_embedding_"
+        weights |= {f"{name}A": torch.zeros(4, 1472), f"{name}B": torch.randn(128, 4)}
+        weights[f"{name}A"][:, 20:60] = torch.randn(4, 40)
+
+    edited(adapter / ADAPTER, change)
+    assert errors(adapter) == []
+    assert {item.severity for item in check_checkpoint(adapter)} == {"ok"}
+
+
+def test_settings_of_an_adapter_that_cannot_be_read(adapter):
+    (adapter / "adapter_config.json").write_text('{"r": 4,}')
+    (error,) = errors(adapter)
+    assert error.startswith(f"files: {adapter / 'adapter_config.json'}:1:9: not JSON")
+
+
 @pytest.mark.parametrize(
     ("breaking", "said"),
     [

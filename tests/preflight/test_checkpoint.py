@@ -15,6 +15,7 @@ from virgo_factory.preflight.checkpoint import check_checkpoint
 from virgo_factory.preflight.reduced import reduce_checkpoint, try_loading, try_reduced
 from virgo_factory.preflight.twin import make_twin
 from virgo_factory.preflight.weights import read_tensors
+from virgo_factory.thought import MARKERS
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,90 @@ def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, break
     breaking(trained)
     found = severities(trained, base)
     assert [name for name, severity in found.items() if severity == "error"] == [check]
+
+
+def shorter(name: str, rows: int):
+    def breaking(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        weights[name] = weights[name][:rows].contiguous()
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return breaking
+
+
+def marker_beyond(folder: Path) -> None:
+    def change(content):
+        for place, text in enumerate(MARKERS):
+            entry = {**content["added_tokens"][-1], "id": 1454 + place, "special": False, "content": text}
+            content["added_tokens"].append(entry)
+
+    edit(folder / "tokenizer.json", change)
+    shorter("model.embed_tokens.weight", 1456)(folder)
+
+
+def ends_with(*ids: int):
+    return lambda folder: edit(folder / "generation_config.json", lambda it: it.update(eos_token_id=list(ids)))
+
+
+@pytest.mark.parametrize(
+    ("breaking", "check", "said"),
+    [
+        (shorter("lm_head.weight", 1460), "tokenizer", "lm_head.weight 1,460, model.embed_tokens.weight 1,472, vocab_size of config.json 1,472"),
+        (shorter("lm_head.weight", 1400), "tokenizer", "lm_head.weight has 1,400 rows: none for 54 of 1,454 tokens, such as 1400 "),
+        (shorter("model.embed_tokens.weight", 1400), "tokenizer", "model.embed_tokens.weight has 1,400 rows: none for 54 "),
+        (marker_beyond, "tokenizer", "none for 2 of 1,458 tokens, such as 1456 '<|begin_of_solution|>'"),
+        (ends_with(99999), "generation", "generation_config.json: eos_token_id 99999 is no token"),
+        (ends_with(1440, 1471), "generation", "eos_token_id 1471 is no token"),
+        (lambda folder: edit(folder / "config.json", lambda it: it.update(image_token_id=1470)), "tokenizer", "image_token_id 1470: no such token"),
+        (lambda folder: (folder / "config.json").write_text('{\n "a": 1,,\n}'), "files", "config.json:2:9: not JSON"),
+        (lambda folder: (folder / "config.json").write_text(""), "files", "config.json:1:1: not JSON"),
+        (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe{}"), "files", "config.json: cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "files", "config.json: not a JSON object"),
+        (lambda folder: (folder / "generation_config.json").write_text("{"), "files", "generation_config.json:1:2: not JSON"),
+        (lambda folder: (folder / "tokenizer_config.json").write_text("{"), "files", "tokenizer_config.json:1:2: not JSON"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer", "tokenizer.json: "),
+        (lambda folder: (folder / "chat_template.jinja").write_text(" "), "chat template", "none"),
+    ],
+)  # fmt: skip
+def test_files_that_do_not_fit_one_another(trained, base, breaking, check, said):
+    breaking(trained)
+    errors = [(item.check, item.found) for item in check_checkpoint(trained, base) if item.severity == "error"]
+    assert len(errors) >= 1 and all(name == check for name, _ in errors) and said in errors[0][1], errors
+    assert not any("\n" in found for _, found in errors)
+
+
+def test_the_right_end_is_named(trained):
+    ends_with(99999)(trained)
+    (found,) = [item for item in check_checkpoint(trained) if item.check == "generation"]
+    end = json.loads((trained / "tokenizer.json").read_text())["added_tokens"]
+    assert (
+        found.remedy
+        == f"set it to {next(entry['id'] for entry in end if entry['content'] == '<|im_end|>')}, <|im_end|>"
+    )
+
+
+def test_a_template_among_several(trained):
+    (trained / "chat_template.jinja").unlink()
+    named = [{"name": "tool_use", "template": "a"}, {"name": "default", "template": "b"}]
+    edit(trained / "tokenizer_config.json", lambda it: it.update(chat_template=named))
+    assert severities(trained)["chat template"] == "ok"
+    edit(trained / "tokenizer_config.json", lambda it: it.update(chat_template=named[:1]))
+    assert severities(trained)["chat template"] == "error"
+
+
+def test_a_broken_config_is_one_line_of_the_command(trained, capsys):
+    (trained / "config.json").write_text('{"a": }')
+    with pytest.raises(SystemExit) as stop:
+        main(["checkpoint", "check", str(trained), "--json"])
+
+    errors = [item for item in json.loads(capsys.readouterr().out) if item["severity"] == "error"]
+    assert (stop.value.code, [item["check"] for item in errors]) == (1, ["files"])
+    assert errors[0]["found"].startswith(f"{trained / 'config.json'}:1:7: not JSON")
+
+
+def test_a_folder_of_models_names_them(trained):
+    (found,) = check_checkpoint(trained.parent)
+    assert found.remedy == "name the folder of a trained model; below it there are trained"
 
 
 @pytest.mark.parametrize("breaking", [without_a_bias, of_another_width])

@@ -9,11 +9,13 @@ from importlib.metadata import version
 import pytest
 
 from virgo_factory.cli.main import main
-from virgo_factory.preflight import doctor
-from virgo_factory.preflight.doctor import GIB, Environment, diagnose, read_environment
+from virgo_factory.preflight import environment
+from virgo_factory.preflight.doctor import diagnose
+from virgo_factory.preflight.environment import GIB, Environment, read_environment
 
 
 GPU = {"flash_attn": "fa2", "enable_liger_kernel": True, "deepspeed": "ds_z3.json"}
+FULL = {"do_train": True, "finetuning_type": "full"}
 GOOD = Environment(
     python="3.11.9",
     versions={
@@ -62,6 +64,13 @@ def test_a_good_environment_has_no_finding():
         (with_version("torch", "2.4.1"), {}, {"torch": "error"}),
         (with_version("deepspeed", None), GPU, {"deepspeed": "error"}),
         (with_version("deepspeed", None), {}, {}),
+        (replace(GOOD, zero="deepspeed: a.json: no such file"), GPU, {"deepspeed file": "error"}),
+        (GOOD, FULL, {}),
+        (replace(GOOD, driver="", gpus=()), FULL, {"GPU": "warning", "bf16": "error"}),
+        (replace(GOOD, driver="", gpus=()), FULL | {"bf16": True}, {"GPU": "warning"}),
+        (GOOD, FULL | {"use_cpu": True}, {"bf16": "error"}),
+        (GOOD, FULL | {"use_cpu": True, "bf16": True}, {}),
+        (GOOD, FULL | {"use_cpu": True, "finetuning_type": "lora"}, {}),
         (with_version("deepspeed", "0.19.0"), {}, {"deepspeed": "warning"}),
         (with_version("flash-attn", None), GPU, {"flash-attn": "error"}),
         (with_version("flash-attn", None), {}, {}),
@@ -120,13 +129,23 @@ def test_a_kernel_that_cannot_be_imported_says_why(monkeypatch, tmp_path):
 
 
 def test_the_command_tells_what_a_recipe_misses(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "_nvidia", lambda: ("", ()))
+    monkeypatch.setattr(environment, "_nvidia", lambda: ("", ()))
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("enable_liger_kernel: true\nflash_attn: fa2\nuse_cpu: true\n")
     with pytest.raises(SystemExit) as stop:
         main(["doctor", str(recipe), "--json"])
 
     found = {item["check"]: item["severity"] for item in json.loads(capsys.readouterr().out)}
-    missing = [name for name in ("flash-attn", "liger-kernel") if doctor._version(name) == ""]
+    missing = [name for name in ("flash-attn", "liger-kernel") if environment._version(name) == ""]
     assert all(found[name] == "error" for name in missing)
     assert stop.value.code == (1 if "error" in found.values() else 0)
+
+
+def test_a_deepspeed_file_that_is_missing_or_broken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ds_mine.json").write_text("{\n// stage 3\n}")
+    recipe = {"deepspeed": "ds_mein.json"}
+    assert read_environment(recipe).zero.endswith(f"seen from {tmp_path}. Did you mean ds_mine.json?")
+    assert "ds_mine.json:2:1: not JSON" in read_environment({"deepspeed": "ds_mine.json"}).zero
+    (tmp_path / "ds_mine.json").write_text('{"zero_optimization": {"stage": 3}}')
+    assert read_environment({"deepspeed": "ds_mine.json"}).zero == ""

@@ -53,6 +53,13 @@ MISSPELT = [
     (OURS | {"dataset": "zzzz", "tokenized_path": "tokens"}, []),
     (OURS | {"dataset": "zzzz", "dataset_dir": "ONLINE"}, []),
     (OURS | {"dataset": "${oc.env:DATA}", "template": "virgo"}, []),
+    (OURS | {"deepspeed": "recipes/deepspeed/ds_z33.json"}, ["ds_z33.json: no such file", "ds_z3.json?"]),
+    (OURS | {"deepspeed": "ds_z3_ofload.json"}, ["ds_z3_offload.json?"]),
+    (OURS | {"deepspeed": "else.json"}, ["else.json: no such file", "virgo-factory recipes copy"]),
+    (OURS | {"deepspeed": "recipes/deepspeed/ds_z3.json"}, []),
+    (OURS | {"deepspeed": {"zero_optimization": {"stage": 3}}}, []),
+    (OURS | {"deepspeed": "${oc.env:ZERO}.json"}, []),
+    (STOCK | {"deepspeed": "ds_z33.json"}, []),
     (
         OURS | {"template": "vrigo", "overlog": "drop", "dataset": "mnie"},
         ["Did you mean virgo?", "Did you mean overlong?", "Did you mean mine?"],

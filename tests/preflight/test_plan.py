@@ -13,20 +13,12 @@ from virgo_factory.batch_order import slot_use
 from virgo_factory.cli.main import main
 from virgo_factory.preflight.disk import saved_bytes
 from virgo_factory.preflight.duration import epoch_operations, row_operations
+from virgo_factory.preflight.fitting import largest_cutoff
 from virgo_factory.preflight.keys import known_keys, unknown_keys
 from virgo_factory.preflight.memory import Method, step_memory
+from virgo_factory.preflight.method import read_bytes, read_hardware
 from virgo_factory.preflight.models import KNOWN, find_shape
-from virgo_factory.preflight.plan import (
-    Dataset,
-    Machine,
-    Rows,
-    gather_rows,
-    largest_cutoff,
-    make_plan,
-    read_bytes,
-    read_hardware,
-    to_json,
-)
+from virgo_factory.preflight.plan import Dataset, Machine, Rows, gather_rows, make_plan, to_json
 from virgo_factory.preflight.zero import Zero, read_zero
 from virgo_factory.recipes import read_recipe, recipe_files
 
@@ -290,6 +282,14 @@ def test_more_ranks_than_rows_is_a_warning():
     found = planned(rows=made_rows(3))
     assert found.steps_epoch == 1
     assert any("3 rows on 8 GPUs" in warning for warning in found.warnings)
+
+
+def test_a_recipe_without_bf16_is_told_so():
+    keys = {key: value for key, value in RECIPE.items() if key not in ("bf16", "deepspeed")}
+    keys |= {"do_train": True, "finetuning_type": "full"}
+    assert any("bf16: not set" in line and "Set bf16: true, and to train without a GPU use_cpu: true" in line
+               for line in planned(keys).warnings)  # fmt: skip
+    assert not any("bf16" in line for line in planned(keys | {"bf16": True}).warnings)
 
 
 @pytest.mark.parametrize(

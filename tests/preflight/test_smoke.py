@@ -31,6 +31,7 @@ RECIPE = {
     "stage": "sft",
     "do_train": True,
     "finetuning_type": "full",
+    "bf16": True,
     "dataset": "thoughts",
     "dataset_dir": "data",
     "template": "virgo",
@@ -103,6 +104,18 @@ def test_all_problems_are_told_at_once(folder):
         "--model DIR",
     ):
         assert said in reason, said
+
+
+def test_without_bf16_the_first_step_would_stop(folder):
+    (reason,) = _reason(_smoke(folder, bf16=None, deepspeed=None, finetuning_type="full")).splitlines()
+    assert reason.startswith("bf16: not set: without a GPU") and "Set bf16: true" in reason
+
+
+def test_a_distillation_is_one_line(folder):
+    """Also the shortest one, whose other keys a training recipe has as well."""
+    (folder / "recipe.yaml").write_text("model_name_or_path: m\nquestions: q.jsonl\noutput_dir: o\ndataset: d\n")
+    with pytest.raises(ValueError, match="not a training recipe. Start it with virgo-factory distill run recipe.yaml"):
+        parse(Smoke("recipe.yaml", folder / "work"))
 
 
 def test_a_deepspeed_file_that_lacks_keys_is_noted(folder):

@@ -36,7 +36,7 @@ def check_device(recipe: Any) -> None:
     told = (
         "virgo-factory: no GPU is visible to this training (nvidia-smi and CUDA_VISIBLE_DEVICES say which there are); "
         "without one, `make demo` or `virgo-factory demo` shows a whole training, and `virgo-factory smoke RECIPE` tries "
-        "this recipe on a tiny model, both on the CPU."
+        "this recipe on a tiny model, both on the CPU. To train the real one there, set use_cpu: true and bf16: true."
     )
     if any(recipe.get(key) not in (None, False, "false") for key in NEED_GPU):
         raise ValueError(told)

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.look import Numbers
 from virgo_factory.preflight.numbers import judge_numbers, listed
 from virgo_factory.preflight.small_config import spread
-from virgo_factory.preflight.weights import Numbers, Tensor, read_json, read_rows
+from virgo_factory.preflight.weights import Tensor, read_rows, read_settings
 
 
 CONFIG = "adapter_config.json"
 _SIDES = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
+_ZERO = ("lora_B", "lora_embedding_A")
+"""Those that peft begins with as zeros (tuners/lora/layer.py, reset_lora_parameters)."""
 _ROWS = 16
 _WRAPPERS = {"base_model", "model", "language_model", "transformer", "base_layer"}
 """Parts of a name that differ between a model in memory, as an adapter has it, and its files."""
@@ -44,8 +47,7 @@ def check_adapter(
     if not (folder / CONFIG).is_file():
         yield Diagnosis("files", "error", f"{CONFIG} is missing", "copy the whole folder again")
 
-    sides = [name for name in tensors if ".lora_" in name]
-    others = {name: tensor for name, tensor in tensors.items() if name not in sides or not _is_up(name)}
+    others = {name: tensor for name, tensor in tensors.items() if not _begins_as_zero(name)}
     yield from judge_numbers(others, {name: numbers[name] for name in others}, {})
     ups = {name: tensor for name, tensor in tensors.items() if name not in others}
     yield from _ups(ups, numbers)
@@ -61,23 +63,24 @@ def check_adapter(
         yield Diagnosis("adapter", "error", what, "copy the folder again, or save the adapter again")
         return
 
-    yield from _fits(pairs, base, read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {})
+    yield from _fits(pairs, base, read_settings(folder, CONFIG))
 
 
-def _is_up(name: str) -> bool:
-    return any(f".{up}." in f"{name}." for _, up in _SIDES)
+def _begins_as_zero(name: str) -> bool:
+    return any(f".{side}." in f"{name}." for side in _ZERO)
 
 
 def _ups(ups: Mapping[str, Tensor], numbers: Mapping[str, Numbers]) -> Iterator[Diagnosis]:
-    """Yield what is wrong with lora_B, which is zero before the first step."""
+    """Yield what is wrong with the matrices that are zero before the first step, of an embedding for each token not seen."""
     zero = [name for name in ups if len(numbers[name].zero) == numbers[name].rows]
+    sides = " and ".join(side for side in _ZERO if any(f".{side}." in f"{name}." for name in ups))
     if zero and len(zero) == len(ups):
         yield Diagnosis(
-            "adapter", "error", f"all {len(zero)} lora_B are zero: it changes nothing",
+            "adapter", "error", f"all {len(zero)} {sides} are zero: it changes nothing",
             "look at learning_rate and at the losses of the training, or take a later checkpoint",
         )  # fmt: skip
     elif zero:
-        what = f"{len(zero)} of {len(ups)} lora_B are zero: {listed(zero)}"
+        what = f"{len(zero)} of {len(ups)} {sides} are zero: {listed(zero)}"
         yield Diagnosis("adapter", "warning", what, "these modules were not trained: is that meant?")
 
     bad = {name: numbers[name] for name in ups if numbers[name].not_finite}
@@ -163,7 +166,7 @@ def check_merged(
         adapter: folder of the adapter.
         parts: its tensors.
     """
-    config = read_json(adapter / CONFIG)
+    config = read_settings(adapter, CONFIG)
     pairs, _ = find_pairs(parts)
     there = _by_short_name(before)
     names = {there[_short(pair.module)]: pair for pair in pairs if _short(pair.module) in there}

@@ -3,27 +3,28 @@
 It is read from the files alone, without torch, in flat memory. `reduced` then runs a few layers of it.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from virgo_factory.preflight.adapter import check_adapter, check_merged
+from virgo_factory.preflight.copies import judge_copies
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.numbers import VOCABULARY, judge_numbers, spans
+from virgo_factory.preflight.look import Numbers, look_at_numbers
+from virgo_factory.preflight.numbers import judge_numbers, spans
+from virgo_factory.preflight.vocabulary import GENERATION, check_vocabulary, read_vocabulary
 from virgo_factory.preflight.weights import (
     LAYER,
+    VOCABULARY,
     BrokenCheckpoint,
-    Numbers,
     Tensor,
     is_adapter,
     is_ours,
-    look_at_numbers,
     read_json,
+    read_settings,
     read_tensors,
 )
-from virgo_factory.thought import MARKERS
 
 
 PROCESSOR = "preprocessor_config.json"
@@ -31,7 +32,9 @@ KEY = re.compile(r"(?:model\.(?:layers\.\d+|embed_tokens|norm)|visual\.(?:blocks
 """Names of tensors as transformers 4.x and vLLM read Qwen2-VL and Qwen2.5-VL; 5.x knows others."""
 TOWER = re.compile(r"visual\.(?!merger\.)")
 _LAYER = re.compile(r"(model\.layers|visual\.blocks)\.(\d+)\.")
-_PREFIX = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
+_NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_READ = ("config.json", "tokenizer_config.json", GENERATION, PROCESSOR, "chat_template.json", "adapter_config.json")
+"""JSON files that the programs which serve a model read; tokenizer.json is read as what it is."""
 
 
 def check_checkpoint(
@@ -64,29 +67,30 @@ def check_checkpoint(
     except BrokenCheckpoint as error:
         return [Diagnosis("weights", "error", error.what, error.remedy)]
 
-    found = [Diagnosis("weights", "ok", f"{len(tensors)} tensors, every file whole"), *found]
+    found = [Diagnosis("weights", "ok", f"{len(tensors)} tensors, every file whole"), *found, *_files(folder)]
     vocabulary, added = {}, set()
     try:
-        vocabulary, added = _vocabulary(folder)
+        vocabulary, added = read_vocabulary(folder)
     except BrokenCheckpoint as error:
         found.append(Diagnosis("tokenizer", "error", error.what, error.remedy))
 
     if is_adapter(folder):
         found += check_adapter(folder, tensors, numbers, before)
-        return [*found, *_tokenizer(folder, tensors, vocabulary), *_template(folder)]
+        return [*found, *check_vocabulary(folder, tensors, vocabulary, True)]
 
     ours = is_ours(folder)
-    found += [*_files(folder), *_config(folder)]
+    found += _config(folder)
     found += _names(tensors, folder) if ours else _names_of_base(tensors, before)
     found += _shapes(tensors, before, ours)
     tokens = {id: text for text, id in vocabulary.items()}
     found += judge_numbers(tensors, numbers, tokens, added, before, ours)
+    found += judge_copies(tensors, numbers, tokens, added, before, ours)
     if before is not None:
         found += _trained(tensors, numbers, before, may_be_base)
         if adapter and parts:
             found += check_merged(tensors, numbers, before, adapter, parts)
 
-    found += [*_tokenizer(folder, tensors, vocabulary), *_template(folder)]
+    found += check_vocabulary(folder, tensors, vocabulary, ours)
     if ours:
         found += _tower(tensors, numbers, before if same_tower else None)
 
@@ -95,9 +99,8 @@ def check_checkpoint(
 
 def _read_base(folder: Path, base: Path | None) -> tuple[dict[str, Tensor] | None, list[Diagnosis]]:
     """Return the base's tensors, and what is wrong with it; an adapter names its base itself."""
-    config = folder / "adapter_config.json"
-    if base is None and is_adapter(folder) and config.is_file():
-        named = read_json(config).get("base_model_name_or_path")
+    if base is None and is_adapter(folder):
+        named = read_settings(folder, "adapter_config.json").get("base_model_name_or_path")
         base = Path(named) if isinstance(named, str) and Path(named).is_dir() else None
 
     try:
@@ -160,21 +163,25 @@ def _trained(
 
 
 def _files(folder: Path) -> Iterator[Diagnosis]:
-    for name in (
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        *((PROCESSOR,) if is_ours(folder) else ()),
-    ):
+    """Yield files that a server needs and that are missing, files that cannot be read, and weights of another save."""
+    needed = () if is_adapter(folder) else (*_NEEDED, *((PROCESSOR,) if is_ours(folder) else ()))
+    for name in needed:
         if not (folder / name).is_file():
             yield Diagnosis("files", "error", f"{name} is missing", "copy it from the base model's folder")
 
+    for name in _READ:
+        try:
+            if (folder / name).is_file():
+                read_json(folder / name)
+        except BrokenCheckpoint as error:
+            yield Diagnosis("files", "error", error.what, error.remedy)
+
 
 def _config(folder: Path) -> Iterator[Diagnosis]:
-    if not (folder / "config.json").is_file():
+    config = read_settings(folder)
+    if not config:
         return
 
-    config = read_json(folder / "config.json")
     text = {**config, **(config.get("text_config") or {})}
     scaling = text.get("rope_scaling")
     if isinstance(scaling, dict) and scaling.get("mrope_section"):
@@ -207,7 +214,7 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
         )  # fmt: skip
         return
 
-    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    config = read_settings(folder)
     text = {**config, **(config.get("text_config") or {})}
     depths = {
         "model.layers": text.get("num_hidden_layers"),
@@ -225,7 +232,7 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
             )
             return
 
-    if not text.get("tie_word_embeddings") and "lm_head.weight" not in tensors:
+    if config and not text.get("tie_word_embeddings") and "lm_head.weight" not in tensors:
         yield Diagnosis("names", "error", "no lm_head.weight, though it is not tied", "save the model again")
         return
 
@@ -277,71 +284,6 @@ def _shapes(
     if wrong:
         what = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         yield Diagnosis("shapes", "error", what, "copy the folder again, or save or merge again")
-
-
-def _vocabulary(folder: Path) -> tuple[dict[str, int], set[int]]:
-    """Return token -> id, without the rows that pad an embedding, and the ids of entries that were added."""
-    if not (folder / "tokenizer.json").is_file():
-        return {}, set()
-
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises nothing narrower
-        raise BrokenCheckpoint(
-            f"{folder / 'tokenizer.json'}: {error}", "copy it from the base model's folder"
-        ) from None
-
-    return tokenizer.get_vocab(with_added_tokens=True), set(tokenizer.get_added_tokens_decoder())
-
-
-def _tokenizer(folder: Path, tensors: Mapping[str, Tensor], vocabulary: Mapping[str, int]) -> Iterator[Diagnosis]:
-    if not vocabulary or not (folder / "tokenizer_config.json").is_file():
-        return
-
-    settings = read_json(folder / "tokenizer_config.json")
-    if isinstance(settings.get("extra_special_tokens"), list):
-        yield Diagnosis(
-            "tokenizer", "error", "extra_special_tokens is a list (transformers 5.x): 4.x readers stop",
-            "copy tokenizer_config.json from the base model, and add the new tokens to added_tokens_decoder",
-        )  # fmt: skip
-
-    rows = next((tensor.shape[0] for name, tensor in tensors.items() if name.endswith("embed_tokens.weight")), None)
-    if rows is not None and max(vocabulary.values()) >= rows:
-        yield Diagnosis(
-            "tokenizer", "error", f"token {max(vocabulary.values())} has no row among {rows} embeddings",
-            "train with resize_vocab, or with the tokenizer that the model belongs to",
-        )  # fmt: skip
-    else:
-        yield Diagnosis(
-            "tokenizer", "ok", f"{len(vocabulary):,} tokens" + (f", {rows:,} embedding rows" if rows else "")
-        )
-
-    single = [marker for marker in MARKERS if marker in vocabulary]
-    if single and len(single) < len(MARKERS):
-        missing = ", ".join(marker for marker in MARKERS if marker not in single)
-        yield Diagnosis("markers", "error", f"{missing} is no token, the others are", "use the trained tokenizer")
-    else:
-        yield Diagnosis("markers", "ok", "one token each" if single else "plain text")
-
-
-def _template(folder: Path) -> Iterator[Diagnosis]:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        text = file.read_text(encoding="utf-8")
-    else:
-        kept = [read_json(folder / name) for name in ("tokenizer_config.json", "chat_template.json")
-                if (folder / name).is_file()]  # fmt: skip
-        text = next((entry["chat_template"] for entry in kept if isinstance(entry.get("chat_template"), str)), "")
-
-    if not text:
-        yield Diagnosis("chat template", "error", "none: a server would refuse chat requests", "copy the base's")
-    elif found := _PREFIX.search(text):
-        prefix = json.loads(found[1])
-        yield Diagnosis("chat template", "ok", f"virgo, question prefix {prefix!r}" if prefix else "virgo, no prefix")
-    else:
-        yield Diagnosis("chat template", "ok", "the base model's own, without a question prefix")
 
 
 def _tower(

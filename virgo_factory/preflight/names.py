@@ -1,7 +1,7 @@
 """Names in a recipe that there are not, told with the nearest ones before LLaMA-Factory's ten seconds of imports.
 
-Only what is certain to end the run, and only where the run is one of ours or the name is nearly one of ours: all else is
-LLaMA-Factory's to tell.
+Keys, templates, datasets and DeepSpeed files; only what is certain to end the run, and only where the run is one of ours or the
+name is nearly one of ours: all else is LLaMA-Factory's to tell.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.preflight.keys import our_keys, unknown_keys
+from virgo_factory.preflight.zero import file_problem
 
 
 COMMANDS = ("train", "api", "chat", "export", "webchat")
@@ -92,7 +93,7 @@ def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
 
 
 def misspelt(recipe: Mapping[str, Any]) -> list[str]:
-    """Return a line for each key, template and dataset that a recipe names and there is not, with the nearest one."""
+    """Return a line for each key, template, dataset and DeepSpeed file that a recipe names and there is not."""
     ours = uses_plugin(recipe)
     problems = []
     for key, line in unknown_keys(recipe).items():
@@ -100,6 +101,9 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
             problems.append(line)
 
     if problem := unknown_template(recipe.get("template"), {*TEMPLATES, *stock_templates()}, ours):
+        problems.append(problem)
+
+    if ours and (problem := file_problem(recipe.get("deepspeed"))):
         problems.append(problem)
 
     return problems + unknown_datasets(recipe, ours)

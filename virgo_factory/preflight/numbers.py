@@ -1,23 +1,31 @@
-"""What is wrong with the numbers of a model, by what was seen of each tensor: NaN, zeros where training leaves none, copies.
+"""What is wrong with the numbers of a model, by what was seen of each tensor: NaN, zeros where training leaves none, scale.
 
 What random models have as well is no fault: norms of ones, biases of zeros.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
 
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.weights import LAYER, Numbers, Tensor, read_rows
+from virgo_factory.preflight.look import Numbers
+from virgo_factory.preflight.small_config import spread
+from virgo_factory.preflight.weights import LAYER, VOCABULARY, Tensor, read_rows
 
 
-VOCABULARY = re.compile(r"(?:embed_tokens|lm_head|wte|word_embeddings)(?:\.\w+)?\.weight$")
-"""Tensors with a row for each token id."""
 TOO_LARGE = 1e4
 """No weight of a published Qwen2-VL comes near: magnitudes beyond it overflow within a few layers."""
+OVERFLOWING = 1e19
+"""Its square is beyond float32: a norm behind it gives zeros or NaN."""
+OTHER_SCALE = 1e3
+"""Times the largest of the base's tensor, or of the same tensor in other layers, that no training reaches."""
 
 _NORM = re.compile(r"(?:norm\d*|ln_q)\.weight$")
 _MOST = 6
 _WIDE = 16
+_SAMPLE = 64
+_FEW = 8
 _DAMAGED = "copy the folder again; if it stays, take an earlier checkpoint: training diverged, or saving was cut off"
 _NOT_GATHERED = "copy the folder again; if it stays, save or merge again: a part of the model was not gathered"
 
@@ -44,15 +52,16 @@ def judge_numbers(
         *_not_finite(numbers, tokens),
         *_all_alike(tensors, numbers, is_ours),
         *_tokens_without_numbers(tensors, numbers, tokens, () if is_ours else added),
-        *_rows_of_zeros(tensors, numbers, before),
-        *_too_large(numbers),
-        *_layers_twice(tensors, numbers),
+        *_lines_of_zeros(tensors, numbers, before),
+        *_scale(tensors, numbers, before),
     ]
     yield from found
     if not found:
         count = sum(tensor.count for tensor in tensors.values())
         yield Diagnosis(
-            "numbers", "ok", f"{count:,} in {len(tensors)} tensors: finite, no matrix and no token all zero"
+            "numbers",
+            "ok",
+            f"{count:,} in {len(tensors)} tensors: finite, of one scale, no line and no token all zero",
         )
 
 
@@ -101,14 +110,23 @@ def _by_severity(
 
 def _unlike_other_layers(zero: Sequence[str], numbers: Mapping[str, Numbers], dead: Collection[str]) -> list[str]:
     """Return vectors of zeros whose like is not zero in most other layers."""
-    stacks: dict[tuple[str, ...], list[str]] = {}
-    for name in numbers:
-        if match := LAYER.match(name):
-            stacks.setdefault((match[1] or "", match[2], match[4]), []).append(name)
-
     lost = set(zero)
-    return [name for names in stacks.values() if sum(name in lost for name in names) < len(names) / 2 for name in names
+    return [name for names in _stacks(numbers).values() if sum(name in lost for name in names) < len(names) / 2 for name in names
             if name in lost and not _in_a_layer_of(name, dead)]  # fmt: skip
+
+
+def _stacks(names: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+    """Return the tensors that stand at the same place in each layer of a stack."""
+    stacks: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        if match := LAYER.match(name):
+            stacks.setdefault(_place_in_stack(match), []).append(name)
+
+    return stacks
+
+
+def _place_in_stack(match: re.Match[str]) -> tuple[str, ...]:
+    return match[1] or "", match[2], match[4]
 
 
 def _in_a_layer_of(name: str, others: Collection[str]) -> bool:
@@ -137,77 +155,93 @@ def _tokens_without_numbers(
                 yield Diagnosis("numbers", severity, what, remedy + "folder again if the base has them")
 
 
-def _rows_of_zeros(
+def _lines_of_zeros(
     tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor] | None
 ) -> Iterator[Diagnosis]:
-    """Yield matrices with rows of zeros: certain where the base has numbers there, or where it is half of them."""
-    lost, doubtful = [], []
-    for name, seen in numbers.items():
-        tensor, share = tensors[name], len(seen.zero) / max(1, seen.rows)
-        if not 0 < share < 1 or VOCABULARY.search(name) or len(tensor.shape) < 2 or tensor.width < _WIDE:
-            continue
+    """Yield matrices with rows or columns of zeros: certain where the base has numbers there, or where it is half of them."""
+    for word in ("row", "column"):
+        lost, doubtful = [], []
+        for name, seen in numbers.items():
+            tensor, (zero, of) = tensors[name], _zeros(word, numbers[name], tensors[name])
+            if (
+                not 0 < len(zero) < of
+                or min(tensor.rows, tensor.width) < _WIDE
+                or word == "row"
+                and VOCABULARY.search(name)
+            ):
+                continue
 
-        other = before.get(name) if before else None
-        if other is None or other.shape != tensor.shape:
-            (lost if share >= 0.5 else doubtful).append(name)
-        elif seen.same is False:
-            sample = seen.zero[:: max(1, len(seen.zero) // 64)]
-            if read_rows(other, sample).any(axis=1).all():
+            other = before.get(name) if before else None
+            if other is None or other.shape != tensor.shape:
+                (lost if len(zero) >= of / 2 else doubtful).append(name)
+            elif seen.same is False and _has_numbers(other, word, zero[:: max(1, len(zero) // _SAMPLE)]):
                 lost.append(name)
 
-    for severity, names in (("error", lost), ("warning", doubtful)):
+        for severity, names in (("error", lost), ("warning", doubtful)):
+            if names:
+                where = _rows(*_zeros(word, numbers[names[0]], tensors[names[0]]), {}, word)
+                yield Diagnosis("numbers", severity, f"{word}s of zeros: {listed(names)}{where}", _NOT_GATHERED)
+
+
+def _zeros(word: str, seen: Numbers, tensor: Tensor) -> tuple[list[int], int]:
+    return (seen.zero, seen.rows) if word == "row" else (seen.zero_columns, tensor.width)
+
+
+def _has_numbers(tensor: Tensor, word: str, lines: Sequence[int]) -> bool:
+    """Whether one of some rows, or of some columns within a few rows, is not all zero."""
+    if word == "row":
+        return bool(read_rows(tensor, lines).any())
+
+    return bool(read_rows(tensor, spread(tensor.rows, _SAMPLE))[:, lines].any())
+
+
+def _scale(
+    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor] | None
+) -> Iterator[Diagnosis]:
+    """Yield tensors whose largest number is of another scale than the base's, or than in other layers."""
+    stacks = _stacks(numbers)
+    other_scale: dict[str, list[str]] = {}
+    for name, seen in numbers.items():
+        tensor, other = tensors[name], before.get(name) if before else None
+        if not seen.largest or seen.same or tensor.kind.startswith("F8"):
+            continue
+
+        if other is not None and other.shape == tensor.shape and not other.kind.startswith("F8"):
+            usual, whose = _largest_of(other, seen.largest_row), "in the base"
+        else:
+            match = LAYER.match(name) if len(tensor.shape) > 1 else None  # biases differ by as much between layers
+            like = stacks[_place_in_stack(match)] if match else []
+            usual, whose = float(np.median([numbers[one].largest for one in like or [name]])), "in most layers"
+
+        ratio = seen.largest / usual if usual else 1.0
+        if ratio > OTHER_SCALE and seen.largest > 1 or ratio < 1 / OTHER_SCALE and usual > 1 / OTHER_SCALE:
+            other_scale.setdefault(f"as large as {seen.largest:.3g}, {usual:.3g} {whose}", []).append(name)
+
+    for what, names in other_scale.items():
+        yield Diagnosis("numbers", "error", f"{what}: {listed(names)}", _DAMAGED)
+
+    told = {name for names in other_scale.values() for name in names}
+    for severity, least, most in (("error", OVERFLOWING, np.inf), ("warning", TOO_LARGE, OVERFLOWING)):
+        names = [name for name, seen in numbers.items() if least < seen.largest <= most and name not in told]
         if names:
-            rows = _rows(numbers[names[0]].zero, numbers[names[0]].rows, {})
-            yield Diagnosis("numbers", severity, f"rows of zeros: {listed(names)}{rows}", _NOT_GATHERED)
+            largest = max(numbers[name].largest for name in names)
+            yield Diagnosis("numbers", severity, f"as large as {largest:.3g}: {listed(names)}", _DAMAGED)
 
 
-def _too_large(numbers: Mapping[str, Numbers]) -> Iterator[Diagnosis]:
-    names = [name for name, seen in numbers.items() if seen.largest > TOO_LARGE]
-    if names:
-        largest = max(numbers[name].largest for name in names)
-        yield Diagnosis("numbers", "warning", f"as large as {largest:.3g}: {listed(names)}", _DAMAGED)
+def _largest_of(tensor: Tensor, row: int) -> float:
+    """Return the largest magnitude in a row of a tensor and in a few others; a vector is one row."""
+    taken = np.abs(read_rows(tensor, [row, *spread(tensor.rows, _FEW)]))
+    return float(taken[np.isfinite(taken)].max(initial=0))
 
 
-def _layers_twice(tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers]) -> Iterator[Diagnosis]:
-    """Yield stacks in which a layer is another one's copy, by a few rows of every matrix."""
-    stacks: dict[str, dict[int, list[tuple[str, Tensor]]]] = {}
-    for name, tensor in tensors.items():
-        match = LAYER.match(name)
-        if match and len(tensor.shape) > 1 and numbers[name].constant is None and not numbers[name].not_finite:
-            stack = stacks.setdefault(f"{match[1] or ''}{match[2]}", {})
-            stack.setdefault(int(match[3]), []).append((match[4], tensor))
-
-    for stack, layers in stacks.items():
-        alike: dict[tuple, list[int]] = {}
-        for layer, parts in sorted(layers.items()):
-            alike.setdefault(tuple(_glance(suffix, tensor) for suffix, tensor in sorted(parts)), []).append(layer)
-
-        for copies in alike.values():
-            if len(copies) > 1:
-                what = f"{stack}: layers {spans(copies)} are one another's copies"
-                yield Diagnosis(
-                    "numbers", "warning", what, "look how the model was made or merged; training ends this"
-                )
-
-
-def _glance(suffix: str, tensor: Tensor) -> tuple:
-    with tensor.file.open("rb", buffering=0) as source:
-        taken = []
-        for place in (0, (tensor.end - tensor.start) // 2, max(0, tensor.end - tensor.start - 1024)):
-            source.seek(tensor.start + place)
-            taken.append(source.read(min(1024, tensor.end - tensor.start)))
-
-    return suffix, tensor.kind, tensor.shape, *taken
-
-
-def _rows(rows: Sequence[int], of: int, tokens: Mapping[int, str]) -> str:
+def _rows(rows: Sequence[int], of: int, tokens: Mapping[int, str], word: str = "row") -> str:
     """Return which rows, with their tokens where they have some; "" where it is all of them."""
     if len(rows) == of:
         return ""
 
     told = [f"{row} {tokens[row]!r}" if row in tokens else str(row) for row in rows[:_MOST]] if tokens else []
     which = ", ".join(told) + (f" and {len(rows) - _MOST:,} more" if len(rows) > _MOST else "")
-    return f" (row {which if tokens else spans(rows)}{f' of {of:,}' if of else ''})"
+    return f" ({word} {which if tokens else spans(rows)}{f' of {of:,}' if of else ''})"
 
 
 def spans(numbers: Sequence[int]) -> str:

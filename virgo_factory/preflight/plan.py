@@ -5,7 +5,6 @@ memory.py, disk.py and duration.py. Only what is certain to end a run raises her
 """
 
 import math
-import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,13 +15,10 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.batch_order import epoch_order, epoch_rows, slot_use, stock_grouped
-from virgo_factory.global_batch import accumulation_steps
 from virgo_factory.preflight.disk import Disk, free_bytes, saved_bytes
 from virgo_factory.preflight.duration import epoch_operations, moved_bytes, row_operations
-from virgo_factory.preflight.keys import unknown_keys
+from virgo_factory.preflight.fitting import Change, Way, changes, largest_cutoff, ways
 from virgo_factory.preflight.memory import (
-    PROJECTIONS,
-    Lora,
     Memory,
     Method,
     Shape,
@@ -30,7 +26,8 @@ from virgo_factory.preflight.memory import (
     step_memory,
     trained_parameters,
 )
-from virgo_factory.preflight.zero import Zero, read_zero
+from virgo_factory.preflight.method import read_method
+from virgo_factory.preflight.precision import SET, precision_problem
 
 
 NOT_OURS = "not in one of our formattings"
@@ -38,9 +35,6 @@ ORDERS = ("shuffle", "group_by_length", "balanced", "grouped")
 EPOCHS = 3
 """Orders are simulated over so many epochs; over one where there are more than MANY rows."""
 MANY = 100_000
-MOST_GPUS = 4096
-SHARDED = Zero(stage=3)
-OFFLOADED = Zero(stage=3, offload_optimizer=True, offload_weights=True)
 
 _UNMODELLED = (
     *("quantization_bit", "use_galore", "use_apollo", "use_badam", "use_adam_mini", "use_unsloth", "use_unsloth_gc"),
@@ -129,26 +123,6 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to shard, with the bytes of a GPU at the longest micro-batch and the largest cutoff_len that fits."""
-
-    name: str
-    peak: float
-    host: float
-    cutoff: int | None
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change to the recipe, on top of the free ones before it, and what it gives."""
-
-    what: str
-    peak: float
-    fits: bool
-    price: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """What a recipe costs; see the attributes' classes. Bytes, tokens, hours."""
 
@@ -222,108 +196,6 @@ def gather_rows(records: Iterable[Any], names: Sequence[str], overlong: str, cut
     accounts = zip(names, rows, examples, kept, unmeasured, dropped, strict=True)
     datasets = tuple(Dataset(*account, dict(reasons.most_common())) for *account, reasons in accounts)
     return Rows(datasets, np.array(lengths, dtype=np.int64), np.array(images, dtype=np.int64))
-
-
-# the recipe
-
-
-def read_hardware(text: str) -> tuple[int, float] | None:
-    """Return GPUs and bytes of one from a recipe's header; None where it says nothing.
-
-    >>> read_hardware("# Hardware: 64 GPUs of 80 GB (8 nodes x 8)")
-    (64, 80000000000.0)
-    """
-    found = re.search(r"^# *Hardware: *(\d+) GPUs? of (\d+) ?GB", text, re.MULTILINE)
-    return (int(found[1]), int(found[2]) * 1e9) if found else None
-
-
-def read_bytes(text: str) -> float:
-    """Return the bytes of "80GB" (10^9), "80GiB" (2^30) or "80" (GB). Raises ValueError for anything else.
-
-    >>> read_bytes("80GB"), read_bytes("24 GiB")
-    (80000000000.0, 25769803776.0)
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|GiB|G)?\s*", text, re.IGNORECASE)
-    if not found:
-        raise ValueError(f"--gpu-memory: {text!r} is not a size. Give it as 80GB or 79.1GiB.")
-
-    return float(found[1]) * (2**30 if (found[2] or "").lower() == "gib" else 1e9)
-
-
-def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
-    """Return how a recipe trains, and its accumulation steps.
-
-    Raises:
-        ValueError: what is certain to stop the run, all of it at once: unknown keys, a global batch that does not
-            divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
-    """
-    problems = list(unknown_keys(recipe).values())
-    zero, per_device, accumulation = None, 8, 1
-    try:
-        if recipe.get("deepspeed"):
-            zero = read_zero(recipe["deepspeed"])
-    except (TypeError, ValueError) as error:
-        problems.append(str(error))
-
-    try:
-        per_device = _whole(recipe, "per_device_train_batch_size", 8)  # transformers' default
-        accumulation = _whole(recipe, "gradient_accumulation_steps", 1)
-        if recipe.get("global_batch_size") is not None:
-            accumulation = accumulation_steps(_whole(recipe, "global_batch_size", 1), ranks, per_device)
-    except ValueError as error:
-        problems.append(str(error))
-
-    lora = None
-    try:
-        if recipe.get("finetuning_type", "lora") == "lora":  # LLaMA-Factory's default
-            lora = Lora(_whole(recipe, "lora_rank", 8), _targets(recipe.get("lora_target", "all")))
-    except ValueError as error:
-        problems.append(str(error))
-
-    if problems:
-        raise ValueError("\n".join(problems))
-
-    stage = recipe.get("stage", "sft")
-    pairs = stage in ("dpo", "rm")
-    has_reference = stage == "dpo" and recipe.get("pref_loss", "sigmoid") not in ("orpo", "simpo")
-    method = Method(
-        zero=zero,
-        ranks=ranks,
-        per_device=per_device,
-        tower=not recipe.get("freeze_vision_tower", True) and lora is None,
-        connector=not recipe.get("freeze_multi_modal_projector", True) and lora is None,
-        language=not recipe.get("freeze_language_model", False),
-        lora=lora,
-        pairs=pairs,
-        reference=has_reference and (lora is None or bool(recipe.get("ref_model"))),
-        checkpointing=not recipe.get("disable_gradient_checkpointing", False),
-        fused_loss=bool(recipe.get("enable_liger_kernel")) and stage in ("sft", "pt"),
-        flash=recipe.get("flash_attn") == "fa2",
-    )
-    return method, accumulation
-
-
-def _whole(recipe: Mapping[str, Any], key: str, default: int) -> int:
-    value = recipe.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
-
-    return value
-
-
-def _targets(value: Any) -> tuple[str, ...]:
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else list(value)
-    if "all" in names:
-        return PROJECTIONS
-
-    known = tuple(name for name in names if name in PROJECTIONS)
-    if not known:
-        raise ValueError(f"lora_target: {value!r} names none of {', '.join(PROJECTIONS)}, all.")
-
-    return known
-
-
-# the plan
 
 
 def make_plan(
@@ -417,8 +289,8 @@ def make_plan(
         trained=trained_parameters(shape, method),
         memory=memory,
         largest_cutoff=largest_cutoff(shape, method, machine.memory, longest_image),
-        ways=tuple(_ways(shape, method, machine, longest, longest_image)),
-        changes=tuple(_changes(shape, method, machine, lengths, longest_image, recipe)),
+        ways=tuple(ways(shape, method, machine.memory, longest, longest_image)),
+        changes=tuple(changes(shape, method, machine.memory, lengths, longest_image, recipe)),
         disk=disk,
         moved=moved_bytes(sum(count_parameters(shape).values()), method),
         warnings=tuple(warnings),
@@ -486,107 +358,6 @@ def _orders(
     )
 
 
-def largest_cutoff(shape: Shape, method: Method, capacity: float, image_tokens: int = 0) -> int | None:
-    """Return the largest cutoff_len, a multiple of 64, whose longest micro-batch fits; None: not even 64 tokens."""
-    low, high = 0, 2**14  # in 64 tokens: 1,048,576
-    while low < high:
-        middle = (low + high + 1) // 2
-        if step_memory(shape, method, 64 * middle, image_tokens).peak <= capacity:
-            low = middle
-        else:
-            high = middle - 1
-
-    return 64 * low or None
-
-
-def _ways(shape: Shape, method: Method, machine: Machine, tokens: int, image_tokens: int) -> list[Way]:
-    """Return what each way to shard needs, with everything else as the recipe has it."""
-    ways = {"DDP": None, "ZeRO-2": Zero(stage=2), "ZeRO-3": SHARDED, "ZeRO-3, offload": OFFLOADED}
-    found = []
-    for name, zero in ways.items():
-        way = replace(method, zero=zero)
-        memory = step_memory(shape, way, tokens, image_tokens)
-        found.append(Way(name, memory.peak, memory.host, largest_cutoff(shape, way, machine.memory, image_tokens)))
-
-    return found
-
-
-def _changes(
-    shape: Shape, method: Method, machine: Machine, lengths: np.ndarray, images: int, recipe: Mapping[str, Any]
-) -> list[Change]:
-    """Return the changes that make a run fit, the cheapest first: free ones one upon the other, then one of the others."""
-    longest, capacity = int(lengths.max()), machine.memory
-    found: list[Change] = []
-
-    def peak(method: Method, tokens: int = longest) -> float:
-        return step_memory(shape, method, tokens, images).peak
-
-    def add(what: str, method: Method, price: str, tokens: int = longest) -> bool:
-        needed = peak(method, tokens)
-        found.append(Change(what, needed, needed <= capacity, price))
-        return needed <= capacity
-
-    if peak(method) <= capacity:
-        return []
-
-    free = []
-    if not method.fused_loss and recipe.get("stage", "sft") in ("sft", "pt"):
-        free.append(("enable_liger_kernel: true (fused loss)", {"fused_loss": True}, "nothing"))
-
-    if not method.flash:
-        free.append(("flash_attn: fa2", {"flash": True}, "nothing"))
-
-    if method.per_device > 1:
-        free.append(
-            ("per_device_train_batch_size: 1", {"per_device": 1}, "nothing: accumulation keeps the global batch")
-        )
-
-    if not method.checkpointing:
-        free.append(("disable_gradient_checkpointing: false", {"checkpointing": True}, "a third more time"))
-
-    for what, values, price in free:
-        changed = replace(method, **values)
-        if peak(changed) > 0.99 * peak(method):  # it costs nothing, and gives nothing here
-            continue
-
-        method = changed
-        if add(what, method, price):
-            return found
-
-    cutoff = largest_cutoff(shape, method, capacity, images)
-    if cutoff and cutoff < longest:
-        lost = int((lengths > cutoff).sum())
-        told = f"{lost:,} of {len(lengths):,} rows ({lost / len(lengths):.1%})"
-        add(f"cutoff_len: {cutoff}", method, told, cutoff)
-
-    if method.stage < 3:
-        add("deepspeed: recipes/deepspeed/ds_z3.json", replace(method, zero=SHARDED), "weights are gathered each time")
-
-    offloaded = replace(method, zero=OFFLOADED)
-    if not (method.zero and method.zero.offload_weights):
-        host = step_memory(shape, offloaded, longest, images).host
-        add(
-            "deepspeed: recipes/deepspeed/ds_z3_offload.json",
-            offloaded,
-            f"{host / 1e9:,.0f} GB of the node's memory a GPU; a slower optimiser step",
-        )
-
-    for name, base in (
-        ("", method if method.stage >= 2 else replace(method, zero=SHARDED)),
-        (" and offload", offloaded),
-    ):
-        gpus = method.ranks * 2
-        while gpus <= MOST_GPUS and peak(replace(base, ranks=gpus)) > capacity:
-            gpus *= 2
-
-        if gpus <= MOST_GPUS:
-            sharded = "" if method.stage >= 2 or name else " with ZeRO-3"
-            add(f"{gpus} GPUs{sharded}{name}", replace(base, ranks=gpus), f"{gpus // method.ranks} times the GPUs")
-            break
-
-    return found
-
-
 def _disk(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, steps_epoch: int) -> Disk:
     model, checkpoint = saved_bytes(shape, method, bool(recipe.get("save_only_model")))
     strategy = str(recipe.get("save_strategy", "steps"))
@@ -617,6 +388,9 @@ def _warnings(recipe: Mapping[str, Any], method: Method, rows: Rows, machine: Ma
             f"{names}: in one of LLaMA-Factory's own formattings, which is counted, not measured; lengths like those of "
             "the other rows are assumed, or cutoff_len where there are none."
         )
+
+    if problem := precision_problem(recipe):
+        found.append(f"bf16: {problem}. {SET[0].upper()}{SET[1:]}.")
 
     if recipe.get("save_strategy", "steps") != "no" and not recipe.get("save_total_limit"):
         found.append("save_total_limit: not set, so every checkpoint stays on the disk.")

@@ -13,9 +13,18 @@ from typing import Any
 
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.memory import FAMILIES
-from virgo_factory.preflight.numbers import VOCABULARY
 from virgo_factory.preflight.small_config import cut_layers, spread
-from virgo_factory.preflight.weights import INDEX, LAYER, WEIGHTS, Tensor, is_ours, read_ahead, read_json, read_tensors
+from virgo_factory.preflight.weights import (
+    INDEX,
+    LAYER,
+    VOCABULARY,
+    WEIGHTS,
+    Tensor,
+    is_ours,
+    read_ahead,
+    read_json,
+    read_tensors,
+)
 
 
 DEPTH = 4

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.doctor import diagnose, read_environment
+from virgo_factory.preflight.doctor import diagnose
+from virgo_factory.preflight.environment import read_environment
 from virgo_factory.preflight.memory import Shape
 from virgo_factory.preflight.plan import Machine, Rows, make_plan
 

@@ -1,20 +1,19 @@
-"""The tensors of a model folder: where they are, and what every number of them says, read once in flat memory.
+"""The tensors of a model folder: which there are, in which file and at which byte, and rows of them.
 
-safetensors' headers give each tensor's name, type and place. Numbers are looked at as the integers that they are stored
-as, without the sign: the largest of a row tells at once whether a value is NaN or Inf and whether all are zero.
+safetensors' headers give each tensor's name, type and place; the library itself says whether a header is in order, but
+not where a tensor's bytes are.
 """
 
 import json
 import os
 import re
-import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from virgo_factory.preflight.memory import FAMILIES
 
@@ -24,11 +23,11 @@ INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_model.safetensors"
 LAYER = re.compile(r"(.*?\.)?(layers|blocks|layer|h)\.(\d+)\.(.+)")
 """A tensor that stands in a stack: what is in front, the stack's name, the layer, the name within it."""
+VOCABULARY = re.compile(r"(?:embed_tokens|lm_head|wte|word_embeddings)(?:\.\w+)?\.weight$")
+"""Tensors with a row for each token id."""
 
-_BLOCK = 1 << 20
-"""Bytes that are looked at together: they stay in a core's cache."""
-_PIECE = 1 << 25
-"""Bytes that one thread reads in a row."""
+_LONGEST_HEADER = 100_000_000
+"""Bytes, as safetensors has it."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,14 @@ class Tensor:
         """Numbers in it."""
         return int(np.prod(self.shape, dtype=np.int64))
 
+    @property
+    def rows(self) -> int:
+        """How many there are of `width` numbers."""
+        return self.count // self.width
+
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """How numbers are stored: as which integer, what is left without the sign, and from where on they are not finite."""
 
     store: type
@@ -61,17 +65,15 @@ class _Kind:
     infinite: int
 
 
-_KINDS = {
-    "BF16": _Kind(np.uint16, 0x7FFF, 0x7F80),
-    "F16": _Kind(np.uint16, 0x7FFF, 0x7C00),
-    "F32": _Kind(np.uint32, 0x7FFFFFFF, 0x7F800000),
-    "F64": _Kind(np.uint64, 0x7FFFFFFFFFFFFFFF, 0x7FF0000000000000),
-    "F8_E5M2": _Kind(np.uint8, 0x7F, 0x7C),
-    "F8_E4M3": _Kind(np.uint8, 0x7F, 0x7F),
+KINDS = {
+    "BF16": Kind(np.uint16, 0x7FFF, 0x7F80),
+    "F16": Kind(np.uint16, 0x7FFF, 0x7C00),
+    "F32": Kind(np.uint32, 0x7FFFFFFF, 0x7F800000),
+    "F64": Kind(np.uint64, 0x7FFFFFFFFFFFFFFF, 0x7FF0000000000000),
+    "F8_E5M2": Kind(np.uint8, 0x7F, 0x7C),
+    "F8_E4M3": Kind(np.uint8, 0x7F, 0x7F),
 }
-_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8, "F8_E8M0": 1} | {
-    name: np.dtype(kind.store).itemsize for name, kind in _KINDS.items()
-}
+"""Those whose numbers can be judged; all others are bytes."""
 
 
 class BrokenCheckpoint(ValueError):
@@ -97,34 +99,49 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a model's or an adapter's folder by name; headers only are read.
 
     Raises:
-        BrokenCheckpoint: no weights, a file of the index that is missing, or one that was cut short.
+        BrokenCheckpoint: no weights, a file that is missing or was cut short, or files that do not hold what the index says.
     """
-    placed: Mapping[str, str] = {}
-    if is_adapter(folder):
-        files = [ADAPTER]
-    elif (folder / INDEX).is_file():
-        placed = read_json(folder / INDEX).get("weight_map") or {}
-        if not placed:
-            raise BrokenCheckpoint(f"{folder / INDEX}: no weight_map", "copy the whole folder again")
+    if not is_adapter(folder) and (folder / INDEX).is_file():
+        return _read_shards(folder)
 
-        files = sorted(set(placed.values()))
-    else:
-        files = [WEIGHTS]
+    file = folder / (ADAPTER if is_adapter(folder) else WEIGHTS)
+    if not file.is_file():
+        raise BrokenCheckpoint(f"{folder}: no {file.name}", _how_to_get_weights(folder))
 
-    if not placed and not (folder / files[0]).is_file():
-        raise BrokenCheckpoint(f"{folder}: no {files[0]}", _how_to_get_weights(folder))
+    return _read_header(file)
+
+
+def _read_shards(folder: Path) -> dict[str, Tensor]:
+    placed = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(placed, dict) or not placed or not all(isinstance(name, str) for name in placed.values()):
+        raise BrokenCheckpoint(f"{folder / INDEX}: no weight_map", "copy the whole folder again")
+
+    files = sorted(set(placed.values()))
+    if WEIGHTS not in files and (folder / WEIGHTS).is_file():
+        what = f"{folder}: both {WEIGHTS}, which transformers reads, and {INDEX} with its files, which vLLM reads"
+        raise BrokenCheckpoint(what, "remove the one that is of another save")
+
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        which = missing[0] + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        what = f"{folder}: {INDEX} names {which}, which {'are' if len(missing) > 1 else 'is'} missing"
+        raise BrokenCheckpoint(what, "copy the whole folder again")
 
     tensors: dict[str, Tensor] = {}
     for name in files:
-        if not (folder / name).is_file():
-            raise BrokenCheckpoint(f"{folder}: {INDEX} names {name}, which is missing", "copy the whole folder again")
+        there = _read_header(folder / name)
+        told = {tensor for tensor, file in placed.items() if file == name}
+        for wrong, words in (
+            (sorted(told - there.keys()), f"{{}} tensors that {INDEX} puts there are not in it"),
+            (sorted(there.keys() - told), f"{{}} tensors in it that {INDEX} does not put there"),
+        ):
+            if wrong:
+                raise BrokenCheckpoint(
+                    f"{folder / name}: {words.format(len(wrong))}, such as {wrong[0]}",
+                    "copy the whole folder again: index and files are of two saves",
+                )
 
-        tensors |= _read_header(folder / name)
-
-    absent = [name for name in placed if name not in tensors]
-    if absent:
-        what = f"{folder}: {len(absent)} tensors of {INDEX} are in no file, such as {absent[0]}"
-        raise BrokenCheckpoint(what, "copy the whole folder again: index and files are of two saves")
+        tensors |= there
 
     return tensors
 
@@ -139,7 +156,8 @@ def _how_to_get_weights(folder: Path) -> str:
     if pickled := next(folder.glob("*.bin"), None):
         return f"{pickled.name} is a pickle, which is not opened here: save again with save_safetensors: true"
 
-    return "name the folder of a trained model"
+    below = sorted(file.parent.name for name in (WEIGHTS, INDEX, ADAPTER) for file in folder.glob(f"*/{name}"))
+    return "name the folder of a trained model" + (f"; below it there are {', '.join(below)}" if below else "")
 
 
 def _read_header(file: Path) -> dict[str, Tensor]:
@@ -149,13 +167,14 @@ def _read_header(file: Path) -> dict[str, Tensor]:
         if start == b"version ":
             raise BrokenCheckpoint(f"{file}: a Git LFS pointer, not the weights", "fetch them with git lfs pull")
 
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        length = int.from_bytes(start, "little") if len(start) == 8 else size
         if length + 8 > size:
             raise BrokenCheckpoint(f"{file}: cut short in its header ({size} bytes)", "copy the file again")
 
-        text = stream.read(length)
+        text = stream.read(min(length, _LONGEST_HEADER))
 
     body = 8 + length
+    remedy = "copy the file again, or save the model again"
     try:
         header = json.loads(text)
         header.pop("__metadata__", None)
@@ -164,172 +183,21 @@ def _read_header(file: Path) -> dict[str, Tensor]:
             for name, entry in header.items()
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f"{file}: its header cannot be read ({type(error).__name__})"
-        raise BrokenCheckpoint(what, "copy the file again, or save the model again") from None
-
-    for name, tensor in tensors.items():
-        expected = tensor.count * _BYTES[tensor.kind] if tensor.kind in _BYTES else tensor.end - tensor.start
-        if tensor.end - tensor.start != expected:
-            what = f"{file}: {name} has {tensor.end - tensor.start} bytes, not the {expected} of its shape"
-            raise BrokenCheckpoint(what, "copy the file again, or save the model again")
+        raise BrokenCheckpoint(f"{file}: its header cannot be read ({type(error).__name__})", remedy) from None
 
     end = max((tensor.end for tensor in tensors.values()), default=body)
     if end > size:
         raise BrokenCheckpoint(f"{file}: cut short, {size} of {end} bytes", "copy the file again")
 
-    return tensors
+    try:
+        with safe_open(file, "np"):
+            return tensors
+    except SafetensorError as error:
+        raise BrokenCheckpoint(f"{file}: {error}", remedy) from None
 
 
-@dataclass
-class Numbers:
-    """What the numbers of a tensor are like.
-
-    Attributes:
-        not_finite: rows with NaN or Inf.
-        has_nan: whether one of these is NaN.
-        zero: rows of nothing but zeros; a tensor of one dimension is one row.
-        rows: how many there are.
-        constant: the value, where every number is the same.
-        largest: magnitude of the largest finite number.
-        same: whether it is the base's, byte by byte, or number by number where it is stored as another type; None where it
-            was not compared.
-    """
-
-    not_finite: list[int] = field(default_factory=list)
-    has_nan: bool = False
-    zero: list[int] = field(default_factory=list)
-    rows: int = 0
-    constant: float | None = None
-    largest: float = 0.0
-    same: bool | None = None
-
-
-def look_at_numbers(
-    tensors: Mapping[str, Tensor],
-    before: Mapping[str, Tensor] | None = None,
-    on_bytes: Callable[[int], None] = lambda count: None,
-    workers: int | None = None,
-) -> dict[str, Numbers]:
-    """Return what the numbers of each tensor are like; every one of them is looked at.
-
-    A tensor of the base is read no further than to where it differs.
-
-    Args:
-        tensors: of a checkpoint, by name.
-        before: tensors of the base, to compare with those of the same name.
-        on_bytes: is called with the bytes of each piece that was read, from several threads.
-        workers: threads; by default more than cores, so that the disk is never idle.
-    """
-    found = {name: Numbers() for name in tensors}
-    differing = {name for name, tensor in tensors.items()
-                 if before is not None and (name not in before or before[name].shape != tensor.shape)}  # fmt: skip
-    constants: dict[str, set[int]] = {name: set() for name in tensors}
-
-    def look(piece: tuple[str, int, int]) -> list[_Piece]:
-        name, first, end = piece
-        tensor = tensors[name]
-        other = before.get(name) if before is not None and name not in differing else None
-        looked = list(_look(tensor, other, first, end, lambda: name in differing, lambda: differing.add(name)))
-        on_bytes((end - first) * tensor.width * _BYTES.get(tensor.kind, 1))
-        return looked
-
-    pieces = [piece for name, tensor in sorted(tensors.items(), key=_place) for piece in _pieces(name, tensor)]
-    with ThreadPoolExecutor(workers or min(8, 2 + (os.cpu_count() or 1))) as pool:
-        for (name, _, _), blocks in zip(pieces, pool.map(look, pieces), strict=True):
-            for block in blocks:
-                block.add_to(found[name])
-                if len(constants[name]) < 2:
-                    constants[name] |= {block.lowest, block.highest}
-
-    for name, numbers in found.items():
-        kind = tensors[name].kind
-        numbers.same = None if before is None else name not in differing
-        numbers.largest = _value(int(numbers.largest), kind) if kind in _KINDS else 0.0
-        if len(constants[name]) == 1 and kind in _KINDS:
-            numbers.constant = _value(constants[name].pop(), kind)
-
-    return found
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """What some rows of a tensor say; `lowest` and `highest` are bit patterns."""
-
-    not_finite: list[int]
-    has_nan: bool
-    zero: list[int]
-    rows: int
-    lowest: int
-    highest: int
-    largest: int
-
-    def add_to(self, numbers: Numbers) -> None:
-        numbers.not_finite += self.not_finite
-        numbers.has_nan |= self.has_nan
-        numbers.zero += self.zero
-        numbers.rows += self.rows
-        numbers.largest = max(numbers.largest, self.largest)
-
-
-def _place(item: tuple[str, Tensor]) -> tuple[Path, int]:
-    return item[1].file, item[1].start
-
-
-def _pieces(name: str, tensor: Tensor) -> Iterator[tuple[str, int, int]]:
-    """Yield (name, first row, row behind the last) of the parts of a tensor that a thread reads."""
-    rows = tensor.count // tensor.width
-    step = max(1, _PIECE // (tensor.width * _BYTES.get(tensor.kind, 1)))
-    for first in range(0, rows, step):
-        yield name, first, min(first + step, rows)
-
-
-def _look(
-    tensor: Tensor,
-    other: Tensor | None,
-    first: int,
-    end: int,
-    is_other: Callable[[], bool],
-    tell_other: Callable[[], None],
-) -> Iterator[_Piece]:
-    """Yield what the blocks of some rows say, and tell where they are not the base's."""
-    kind = _KINDS.get(tensor.kind)
-    store = kind.store if kind else np.uint8
-    width = tensor.width if kind else (tensor.end - tensor.start) * tensor.width // max(1, tensor.count)
-    step = max(1, _BLOCK // (width * np.dtype(store).itemsize))
-    block = np.empty((min(step, end - first), width), store)
-    unsigned = np.empty_like(block) if kind else block
-    beside = None
-    with tensor.file.open("rb", buffering=0) as source:
-        size = width * block.itemsize
-        _read_ahead(source, tensor.start + first * size, (end - first) * size)
-        for row in range(first, end, step):
-            rows = min(step, end - row)
-            numbers = block[:rows]
-            _fill(source, numbers, tensor.start + row * size)
-            if other is not None and not is_other():
-                beside = np.empty(block.shape, _store(other.kind)) if beside is None else beside
-                if not _equals(numbers, tensor.kind, other, beside[:rows], row):
-                    tell_other()
-
-            if not kind:
-                continue
-
-            np.bitwise_and(numbers, store(kind.magnitude), out=unsigned[:rows])
-            tops = unsigned[:rows].max(axis=1)
-            largest, is_alike = int(tops.max()), numbers.flat[0] == numbers.flat[-1]
-            bad = tops >= kind.infinite if largest >= kind.infinite else None
-            yield _Piece(
-                not_finite=[] if bad is None else (row + np.flatnonzero(bad)).tolist(),
-                has_nan=largest > kind.infinite or largest == kind.infinite and tensor.kind == "F8_E4M3",
-                zero=(row + np.flatnonzero(tops == 0)).tolist() if int(tops.min()) == 0 else [],
-                rows=rows,
-                lowest=int(numbers.min() if is_alike else numbers.flat[0]),
-                highest=int(numbers.max() if is_alike else numbers.flat[-1]),
-                largest=largest if bad is None else int(tops[~bad].max(initial=0)),
-            )
-
-
-def _read_ahead(source: Any, at: int, size: int) -> None:
+def ask_ahead(source: Any, at: int, size: int) -> None:
+    """Ask for bytes of an open file that are read soon."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(source.fileno(), at, size, os.POSIX_FADV_WILLNEED)
 
@@ -338,10 +206,11 @@ def read_ahead(tensors: Iterable[Tensor]) -> None:
     """Ask for tensors that are mapped soon: page by page they would come at a tenth of the disk's speed."""
     for tensor in tensors:
         with tensor.file.open("rb", buffering=0) as source:
-            _read_ahead(source, tensor.start, tensor.end - tensor.start)
+            ask_ahead(source, tensor.start, tensor.end - tensor.start)
 
 
-def _fill(source: Any, numbers: np.ndarray, at: int) -> None:
+def fill(source: Any, numbers: np.ndarray, at: int) -> None:
+    """Read numbers from a byte of an open file on. Raises BrokenCheckpoint where it ends before."""
     source.seek(at)
     view = memoryview(numbers.reshape(-1).view(np.uint8))
     while view:
@@ -352,31 +221,12 @@ def _fill(source: Any, numbers: np.ndarray, at: int) -> None:
         view = view[count:]
 
 
-def _store(kind: str) -> type:
-    return _KINDS[kind].store if kind in _KINDS else np.uint8
+def store_of(kind: str) -> type:
+    """Return the integers that numbers of a kind are stored as."""
+    return KINDS[kind].store if kind in KINDS else np.uint8
 
 
-def _equals(numbers: np.ndarray, kind: str, other: Tensor, beside: np.ndarray, row: int) -> bool:
-    """Whether rows are the base's; numbers of another type are compared as that of the checkpoint."""
-    if kind not in _KINDS or other.kind not in _KINDS:
-        if kind != other.kind:
-            return False
-
-    with other.file.open("rb", buffering=0) as source:
-        _fill(source, beside, other.start + row * beside.shape[1] * beside.itemsize)
-
-    if kind == other.kind:
-        return np.array_equal(_words(numbers), _words(beside))
-
-    return np.array_equal(_as_floats(numbers, kind), _as_floats(beside, other.kind, kind))
-
-
-def _words(numbers: np.ndarray) -> np.ndarray:
-    flat = numbers.reshape(-1)
-    return flat.view(np.uint64) if flat.nbytes % 8 == 0 else flat
-
-
-def _as_floats(numbers: np.ndarray, kind: str, rounded_to: str | None = None) -> np.ndarray:
+def as_floats(numbers: np.ndarray, kind: str, rounded_to: str | None = None) -> np.ndarray:
     """Return bit patterns as numbers, rounded to nearest even as another type would have them."""
     if kind == "BF16":
         floats = (numbers.astype(np.uint32) << 16).view(np.float32)
@@ -396,44 +246,44 @@ def _as_floats(numbers: np.ndarray, kind: str, rounded_to: str | None = None) ->
     return floats
 
 
-def _value(bits: int, kind: str) -> float:
-    """Return the number that a bit pattern stands for; of eight bits 0 or 1, which is all that is asked of them.
-
-    >>> _value(0x3F80, "BF16"), _value(0, "F16")
-    (1.0, 0.0)
-    """
-    if kind.startswith("F8"):
-        return float(bits & 0x7F != 0)
-
-    with np.errstate(invalid="ignore"):
-        return float(_as_floats(np.array([bits], _KINDS[kind].store), kind)[0])
-
-
 def read_rows(tensor: Tensor, rows: list[int]) -> np.ndarray:
     """Return some rows of a tensor as float32, one line each."""
-    taken = np.empty((len(rows), tensor.width), _store(tensor.kind))
+    taken = np.empty((len(rows), tensor.width), store_of(tensor.kind))
     with tensor.file.open("rb", buffering=0) as source:
         for line, row in zip(taken, rows, strict=True):
-            _fill(source, line, tensor.start + row * line.nbytes)
+            fill(source, line, tensor.start + row * line.nbytes)
 
-    return _as_floats(taken, tensor.kind).astype(np.float32)
+    return as_floats(taken, tensor.kind).astype(np.float32)
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a model's family is one whose names and settings are known here."""
-    file = folder / "config.json"
-    return not file.is_file() or read_json(file).get("model_type") in FAMILIES
+    """Whether a model's family is one whose names and settings are known here; so is one that does not say."""
+    return read_settings(folder).get("model_type", FAMILIES[0]) in FAMILIES
+
+
+def read_settings(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """Return the object in a file of a model's folder; {} where there is none, or none that can be read."""
+    try:
+        return read_json(folder / name) if (folder / name).is_file() else {}
+    except BrokenCheckpoint:
+        return {}
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Return the object in a file; {} where it is something else.
+    """Return the object in a file.
 
     Raises:
-        BrokenCheckpoint: it is not JSON.
+        BrokenCheckpoint: it is not one; with line and column.
     """
+    remedy = "copy the file again"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BrokenCheckpoint(f"{file}: not JSON ({error})", "copy the file again") from None
+    except json.JSONDecodeError as error:
+        raise BrokenCheckpoint(f"{file}:{error.lineno}:{error.colno}: not JSON ({error.msg})", remedy) from None
+    except (OSError, ValueError) as error:
+        raise BrokenCheckpoint(f"{file}: cannot be read ({error})", remedy) from None
 
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        raise BrokenCheckpoint(f"{file}: not a JSON object", remedy)
+
+    return content

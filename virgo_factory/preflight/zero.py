@@ -1,9 +1,12 @@
 """A DeepSpeed file: which stage, what is offloaded, how large its buffers are, and what it lacks."""
 
+import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from virgo_factory.files import RECIPES
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ def read_zero(path: Path | str) -> Zero:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ValueError(
-            f"deepspeed: {path}: no such file, seen from {Path.cwd()}. Correct the path, or copy ours with: "
-            "virgo-factory recipes copy ."
-        ) from None
+        near = nearest_file(path)
+        remedy = (
+            f"Did you mean {near}?" if near else "Correct the path, or copy ours with: virgo-factory recipes copy ."
+        )
+        raise ValueError(f"deepspeed: {path}: no such file, seen from {Path.cwd()}. {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"deepspeed: {path}: cannot be read ({error}).") from None
 
@@ -83,6 +87,32 @@ def read_zero(path: Path | str) -> Zero:
         overlap=bool(zero.get("overlap_comm", stage == 3)),
         warnings=tuple(_warnings(content, zero, stage, path)),
     )
+
+
+def file_problem(value: Any) -> str:
+    """Return what is wrong with the file that a recipe's `deepspeed` names; "" of settings that are no path."""
+    if not isinstance(value, str) or Path(value).suffix != ".json" or "${" in value:
+        return ""
+
+    try:
+        read_zero(value)
+    except ValueError as error:
+        return str(error)
+
+    return ""
+
+
+def nearest_file(path: Path) -> Path | None:
+    """Return the DeepSpeed file whose name is nearest to one that there is not: beside it, or in recipes/deepspeed.
+
+    Args:
+        path: as a recipe has it, relative to the folder of the call.
+    """
+    folders = (path.parent, path.parent / "deepspeed", Path("recipes/deepspeed"), RECIPES / "deepspeed")
+    there = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.json")
+             if file.name.startswith("ds_") or folder == path.parent}  # fmt: skip
+    near = difflib.get_close_matches(path.stem, there, 1, 0.6)
+    return there[near[0]] if near else None
 
 
 def _is_offloaded(zero: dict[str, Any], key: str) -> bool:

@@ -16,6 +16,7 @@ from virgo_factory.datasets.source import (
 )
 from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.models import find_family
+from virgo_factory.preflight.precision import precision_problem
 from virgo_factory.preflight.smoke.trial import Found, Smoke, StageFailed
 from virgo_factory.preflight.zero import read_zero
 
@@ -89,6 +90,9 @@ def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"finetuning_type: {keys['finetuning_type']!r}: only full, lora and freeze can be tried out here."
         )
+
+    if problem := precision_problem(keys):
+        problems.append(f"bf16: {problem}. Set bf16: true; smoke trains on the CPU.")
 
     if keys.get("batch_order") not in (None, *ORDERS):
         problems.append(f"batch_order: {keys['batch_order']!r} is not one of {', '.join(ORDERS)}.")
