@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.adapters.tags import format_of
-from virgo_factory.distill.candidates import AUTO, long_thought_of
-from virgo_factory.distill.config import RESPONSE_FORMATS
+from virgo_factory.distill.config import AUTO, RESPONSE_FORMATS
+from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.rollout import GREEDY, Rollout
 
 

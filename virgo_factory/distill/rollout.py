@@ -1,12 +1,14 @@
-"""A rollout: one response that a model gave to one question, and what it was made with. Pure data."""
+"""A rollout: one response that a model gave to one question, what it was made with, and the verdict on it. Pure data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 GREEDY = -1
 """Sample index of the base model's greedy pass."""
+
+State = Literal["complete", "truncated", "looping"]
 
 
 class Key(NamedTuple):
@@ -90,3 +92,55 @@ def rollout_of(row: Any) -> Rollout:
         raise ValueError("sample or a number of tokens is negative")
 
     return Rollout(**row)
+
+
+@dataclass(frozen=True)
+class RolloutVerdict:
+    """Whether a rollout is right, and why; a line of verdicts.jsonl.
+
+    Attributes:
+        question, model, sample: the rollout's key.
+        verdict: correct, wrong or unverifiable (answers.Verdict). A rollout that was cut is wrong.
+        reason: a key of answers.REASONS.
+        kind: the kind of question it was judged as.
+        answer: what was judged; "" where nothing was found.
+        rule, where: see answers.Answer.
+        state: complete, truncated (at max_tokens) or looping (cut off by us).
+        version: of the package that judged.
+        response: sixteen digits of the response that was judged, so that no verdict is taken for another one's.
+    """
+
+    question: str
+    model: str
+    sample: int
+    verdict: str
+    reason: str
+    kind: str
+    answer: str
+    rule: str
+    where: str
+    state: State
+    version: str
+    response: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Return the key of the rollout."""
+        return Key(self.question, self.model, self.sample)
+
+    @property
+    def outcome(self) -> str:
+        """Return what it counts as: correct, wrong, unverifiable, truncated or looping."""
+        return self.verdict if self.state == "complete" else self.state
+
+
+def verdict_of(row: Any) -> RolloutVerdict:
+    """Return the verdict in a row of verdicts.jsonl.
+
+    Raises:
+        ValueError: a field is missing or unknown.
+    """
+    try:
+        return RolloutVerdict(**row)
+    except TypeError:
+        raise ValueError("not a verdict. Delete the file: it is made again.") from None

@@ -1,0 +1,209 @@
+"""What is known of a distillation's folder, as tables: questions, rollouts with what their verdicts say, dropped questions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from virgo_factory import __version__
+from virgo_factory.adapters.row import RejectedRow
+from virgo_factory.distill.config import AUTO, DistillConfig, read_folder
+from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, shards_of
+from virgo_factory.distill.long_thoughts import long_thought_of
+from virgo_factory.distill.prompt import asked_text
+from virgo_factory.distill.question import FILE as QUESTIONS
+from virgo_factory.distill.question import is_binary, is_blank, question_of
+from virgo_factory.distill.rollout import GREEDY, rollout_of, verdict_of
+from virgo_factory.io.index import Index, Source
+
+
+ROLLOUTS, VERDICTS, DROPPED = "rollouts", "verdicts", "dropped"
+
+VERDICT = """FROM verdicts AS v WHERE v.question = rollouts.question AND v.sample = rollouts.sample AND v.model = rollouts.model
+    AND ifnull(v.response, rollouts.response) = rollouts.response ORDER BY v.place DESC LIMIT 1"""
+"""The verdict on a rollout: of those on this very response (old ones do not say on which) the last."""
+
+_JUDGE = f"UPDATE rollouts SET outcome = (SELECT v.outcome {VERDICT}) WHERE question = {{0}}.question AND sample = {{0}}.sample"
+
+SCHEMA = (
+    "CREATE TABLE questions (place INTEGER PRIMARY KEY, id TEXT, source TEXT, is_binary INTEGER, asked INTEGER, hash INTEGER)",
+    "CREATE INDEX questions_by_id ON questions (id)",
+    "CREATE TABLE rollouts (question TEXT, sample INTEGER, place INTEGER, model INTEGER, tokens INTEGER, length INTEGER, "
+    "response INTEGER, malformed TEXT, thought INTEGER, solution INTEGER, outcome TEXT, "
+    "PRIMARY KEY (question, sample, place)) WITHOUT ROWID",
+    "CREATE TABLE verdicts (question TEXT, sample INTEGER, place INTEGER, model INTEGER, outcome TEXT, response INTEGER, "
+    "PRIMARY KEY (question, sample, place)) WITHOUT ROWID",
+    "CREATE TABLE dropped (question TEXT, model INTEGER, place INTEGER, reason TEXT, PRIMARY KEY (question, model, place)) "
+    "WITHOUT ROWID",
+    f"CREATE TRIGGER judged_before AFTER INSERT ON rollouts BEGIN {_JUDGE.format('NEW')}; END",
+    f"CREATE TRIGGER judged AFTER INSERT ON verdicts BEGIN {_JUDGE.format('NEW')}; END",
+    f"CREATE TRIGGER judged_no_more AFTER DELETE ON verdicts BEGIN {_JUDGE.format('OLD')}; END",
+)
+
+
+def open_index(folder: Path, response_format: str | None = None, is_own: bool = False) -> Index:
+    """Return the index of a folder; nothing is read until it is synced.
+
+    Args:
+        folder: of the distillation.
+        response_format: by which responses are well formed; the folder's own by default. Another one's index is not kept.
+        is_own: see Index.
+    """
+    config = read_folder(folder) if (folder / CONFIG).is_file() else None
+    own = config.response_format if config else AUTO
+    wanted = response_format or own
+
+    def questions() -> list[Path]:
+        try:
+            return [question_file(folder, config)]
+        except ValueError:
+            return []  # none yet: a run that is still collecting them
+
+    remedy = ". Remove the line, and "
+    sources = (
+        Source("questions", ("id", "source", "is_binary", "asked", "hash"), questions, _question),
+        Source(
+            VERDICTS, ("question", "sample", "model", "outcome", "response"), lambda: shards_of(folder, VERDICTS), _verdict
+        ),
+        Source(
+            ROLLOUTS,
+            ("question", "sample", "model", "tokens", "length", "response", "malformed", "thought", "solution"),
+            lambda: shards_of(folder, ROLLOUTS),
+            lambda row: _rollout(row, wanted),
+            f"{remedy}the next start asks it again.",
+        ),
+        Source(
+            DROPPED, ("question", "model", "reason"), lambda: shards_of(folder, DROPPED), _dropped, f"{remedy}it is tried again."
+        ),
+    )  # fmt: skip
+    return Index(folder, sources, SCHEMA, f"{__version__} {wanted}", is_own=is_own or wanted != own)
+
+
+def question_file(folder: Path, config: DistillConfig | None = None) -> Path:
+    """Return the file of a distillation's questions: its own, or the one that its configuration names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    named = folder / QUESTIONS
+    if not named.is_file() and (folder / CONFIG).is_file():
+        named = (config or read_folder(folder)).questions or named
+
+    if not named.is_file():
+        raise ValueError(f"{named}: no such file, so nothing is known of the questions.")
+
+    return named
+
+
+def model_hash(model: str) -> int:
+    """Return what stands for a model in the tables."""
+    return _signed(hash_of(model))
+
+
+def row_at(index: Index, table: str, place: int) -> dict[str, Any]:
+    """Return the row that a line holds."""
+    return json.loads(index.line(table, place))
+
+
+def count_cases(index: Index, samples: int, shards: Sequence[Shard] = ()) -> None:
+    """Make `cases` of an index that was synced: a row for each question, with what its rollouts are.
+
+    Also `again`: places of rollouts whose sample is there already, at an earlier place; they are counted nowhere else.
+
+    cases has place, id, source, is_binary and hash of the question, `dropped` (a server refused it); base (whether the greedy
+    rollout is there), base_outcome, base_tokens; samples (that are there) and of these correct, wrong, unverifiable, truncated
+    and looping (the rest is not judged), tokens, accepted (correct and well formed); malformed (correct ones that are not)
+    with the first and last of their reasons by the alphabet.
+
+    Args:
+        index: see open_index.
+        samples: that each question gets.
+        shards: only their questions; all without any.
+    """
+    db = index.db
+    db.create_function("in_shard", 1, lambda id: any(is_in_shard(id, shard) for shard in shards), deterministic=True)
+    for table in ("again", "cases"):
+        db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+    db.execute(
+        "CREATE TEMP TABLE again AS SELECT question, sample, place FROM rollouts JOIN (SELECT question, sample, min(place) AS first "
+        "FROM rollouts GROUP BY question, sample HAVING count(*) > 1) USING (question, sample) WHERE place > first"
+    )
+    outcomes = ", ".join(f"coalesce(sum(r.outcome = '{name}'), 0) AS {name}" for name in OUTCOMES)
+    db.execute(f"""
+        CREATE TEMP TABLE cases AS
+        SELECT q.place AS place, q.id AS id, q.source AS source, q.is_binary AS is_binary, q.hash AS hash,
+            EXISTS (SELECT 1 FROM dropped WHERE dropped.question = q.id) AS dropped,
+            g.sample IS NOT NULL AS base, g.outcome AS base_outcome, coalesce(g.tokens, 0) AS base_tokens,
+            count(r.sample) AS samples, {outcomes}, coalesce(sum(r.tokens), 0) AS tokens,
+            coalesce(sum(r.outcome = 'correct' AND {REASON} IS NULL), 0) AS accepted,
+            coalesce(sum(r.outcome = 'correct' AND {REASON} IS NOT NULL), 0) AS malformed,
+            min(CASE r.outcome WHEN 'correct' THEN {REASON} END) AS first_reason,
+            max(CASE r.outcome WHEN 'correct' THEN {REASON} END) AS last_reason
+        FROM questions AS q
+        LEFT JOIN rollouts AS g ON g.question = q.id AND g.sample = {GREEDY} AND g.place NOT IN (SELECT place FROM again)
+        LEFT JOIN rollouts AS r ON r.question = q.id AND r.sample BETWEEN 0 AND {samples - 1}
+            AND r.place NOT IN (SELECT place FROM again)
+        {"WHERE in_shard(q.id)" if shards else ""} GROUP BY q.place""")
+
+
+OUTCOMES = ("correct", "wrong", "unverifiable", "truncated", "looping")
+
+REASON = """coalesce(r.malformed, CASE q.asked WHEN r.thought THEN 'the thought repeats the question'
+    WHEN r.solution THEN 'the solution repeats the question' END)"""
+"""Why a rollout (r) of a question (q) is not well formed, the last two as check_example says of the whole row."""
+
+
+def _question(row: Any) -> Sequence[object]:
+    try:
+        question = question_of(row)
+    except RejectedRow as error:
+        raise ValueError(str(error)) from None
+
+    if is_blank(question.gold):
+        raise ValueError(f"(id {question.id}) no gold answer, so nothing can be checked against it.")
+
+    asked = _signed(hash_of(asked_text(question).strip()))
+    return question.id, question.source, is_binary(question), asked, _signed(hash_of(question.id))
+
+
+def _rollout(row: Any, response_format: str) -> Sequence[object]:
+    rollout = rollout_of(row)
+    malformed = thought = solution = None
+    if rollout.finish_reason == "stop" and rollout.sample != GREEDY:
+        try:
+            found = long_thought_of(rollout.response, response_format)
+            thought, solution = _signed(hash_of(found.thought)), _signed(hash_of(found.solution))
+        except RejectedRow as error:
+            malformed = error.reason
+
+    return (
+        rollout.question,
+        rollout.sample,
+        model_hash(rollout.model),
+        rollout.completion_tokens,
+        len(rollout.response),
+        _signed(hash_of(rollout.response)),
+        malformed,
+        thought,
+        solution,
+    )
+
+
+def _verdict(row: Any) -> Sequence[object]:
+    verdict = verdict_of(row)
+    response = _signed(int(verdict.response, 16)) if verdict.response else None
+    return verdict.question, verdict.sample, model_hash(verdict.model), verdict.outcome, response
+
+
+def _dropped(row: Mapping[str, Any]) -> Sequence[object]:
+    if {type(row.get(name)) for name in ("question", "model", "reason")} != {str}:
+        raise ValueError("not a dropped question")
+
+    return row["question"], model_hash(row["model"]), row["reason"]
+
+
+def _signed(number: int) -> int:
+    """Return 64 bits as SQLite holds them."""
+    return number - (1 << 64) if number >> 63 else number

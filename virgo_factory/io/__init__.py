@@ -1,0 +1,1 @@
+"""Disks and processes; nothing here knows the domain."""
