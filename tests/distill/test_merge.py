@@ -11,9 +11,9 @@ from PIL import Image
 
 from virgo_factory.cli.main import main
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder
+from virgo_factory.distill.lines import lines_of
 from virgo_factory.distill.merge import merge
 from virgo_factory.distill.question import question_of, read_questions, write_question
-from virgo_factory.distill.lines import lines_of
 from virgo_factory.distill.rollout import Rollout
 from virgo_factory.distill.store import RolloutStore, read_rollouts
 from virgo_factory.distill.verdicts import judge_rollouts, read_verdicts

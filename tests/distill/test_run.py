@@ -9,8 +9,8 @@ import pytest
 from virgo_factory.distill import launch, verdicts
 from virgo_factory.distill.config import config_text, read_folder
 from virgo_factory.distill.launch import Outcome, distil
-from virgo_factory.distill.pending import seed_of, wave
 from virgo_factory.distill.lines import lines_of
+from virgo_factory.distill.pending import seed_of, wave
 from virgo_factory.distill.rollout import GREEDY, Rollout
 from virgo_factory.distill.run import Event
 from virgo_factory.distill.store import read_rollouts

@@ -1,5 +1,6 @@
 """What is known of a distillation's folder, as tables: questions, rollouts with what their verdicts say, dropped questions."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import is_binary, is_blank, question_of
-from virgo_factory.distill.rollout import GREEDY, rollout_of, verdict_of
+from virgo_factory.distill.rollout import GREEDY, check_rollout, verdict_of
 from virgo_factory.io.index import Index, Source
 
 
@@ -24,22 +25,34 @@ VERDICT = """FROM verdicts AS v WHERE v.question = rollouts.question AND v.sampl
     AND ifnull(v.response, rollouts.response) = rollouts.response ORDER BY v.place DESC LIMIT 1"""
 """The verdict on a rollout: of those on this very response (old ones do not say on which) the last."""
 
-_JUDGE = f"UPDATE rollouts SET outcome = (SELECT v.outcome {VERDICT}) WHERE question = {{0}}.question AND sample = {{0}}.sample"
+_SETTLE = f"""UPDATE rollouts SET outcome = (SELECT v.outcome {VERDICT}),
+    reason = coalesce(malformed, CASE (SELECT asked FROM questions WHERE id = question)
+        WHEN thought THEN 'the thought repeats the question' WHEN solution THEN 'the solution repeats the question' END),
+    again = EXISTS (SELECT 1 FROM rollouts AS r WHERE r.question = rollouts.question AND r.sample = rollouts.sample
+        AND r.place < rollouts.place)"""
 
 SCHEMA = (
     "CREATE TABLE questions (place INTEGER PRIMARY KEY, id TEXT, source TEXT, is_binary INTEGER, asked INTEGER, hash INTEGER)",
     "CREATE INDEX questions_by_id ON questions (id)",
     "CREATE TABLE rollouts (question TEXT, sample INTEGER, place INTEGER, model INTEGER, tokens INTEGER, length INTEGER, "
-    "response INTEGER, malformed TEXT, thought INTEGER, solution INTEGER, outcome TEXT, "
+    "response INTEGER, malformed TEXT, thought INTEGER, solution INTEGER, outcome TEXT, reason TEXT, again INTEGER DEFAULT 0, "
     "PRIMARY KEY (question, sample, place)) WITHOUT ROWID",
     "CREATE TABLE verdicts (question TEXT, sample INTEGER, place INTEGER, model INTEGER, outcome TEXT, response INTEGER, "
     "PRIMARY KEY (question, sample, place)) WITHOUT ROWID",
     "CREATE TABLE dropped (question TEXT, model INTEGER, place INTEGER, reason TEXT, PRIMARY KEY (question, model, place)) "
     "WITHOUT ROWID",
-    f"CREATE TRIGGER judged_before AFTER INSERT ON rollouts BEGIN {_JUDGE.format('NEW')}; END",
-    f"CREATE TRIGGER judged AFTER INSERT ON verdicts BEGIN {_JUDGE.format('NEW')}; END",
-    f"CREATE TRIGGER judged_no_more AFTER DELETE ON verdicts BEGIN {_JUDGE.format('OLD')}; END",
+    *(
+        f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table} BEGIN {_SETTLE} WHERE {where.format(row)}; END"
+        for table, where in (
+            ("questions", "question = {0}.id"),
+            ("rollouts", "question = {0}.question AND sample = {0}.sample"),
+            ("verdicts", "question = {0}.question AND sample = {0}.sample"),
+        )
+        for event, row in (("INSERT", "NEW"), ("DELETE", "OLD"))
+    ),
 )
+"""A row of rollouts ends with what follows from the other tables: the outcome (NULL without a verdict), why it is not well
+formed (NULL if it is; the question repeated as check_example says), and whether its sample is there already."""
 
 
 def open_index(folder: Path, response_format: str | None = None, is_own: bool = False) -> Index:
@@ -96,6 +109,7 @@ def question_file(folder: Path, config: DistillConfig | None = None) -> Path:
     return named
 
 
+@functools.cache
 def model_hash(model: str) -> int:
     """Return what stands for a model in the tables."""
     return _signed(hash_of(model))
@@ -107,14 +121,12 @@ def row_at(index: Index, table: str, place: int) -> dict[str, Any]:
 
 
 def count_cases(index: Index, samples: int, shards: Sequence[Shard] = ()) -> None:
-    """Make `cases` of an index that was synced: a row for each question, with what its rollouts are.
-
-    Also `again`: places of rollouts whose sample is there already, at an earlier place; they are counted nowhere else.
+    """Make `cases` of an index that was synced: a row for each question, with what its rollouts are; each sample once.
 
     cases has place, id, source, is_binary and hash of the question, `dropped` (a server refused it); base (whether the greedy
-    rollout is there), base_outcome, base_tokens; samples (that are there) and of these correct, wrong, unverifiable, truncated
-    and looping (the rest is not judged), tokens, accepted (correct and well formed); malformed (correct ones that are not)
-    with the first and last of their reasons by the alphabet.
+    rollout is there), solved (NULL where that is not judged), base_tokens; samples (that are there) and of these correct, wrong,
+    unverifiable, truncated and looping (the rest is not judged), tokens, accepted (correct and well formed); of correct ones that
+    are not the first and the last reason by the alphabet.
 
     Args:
         index: see open_index.
@@ -123,36 +135,27 @@ def count_cases(index: Index, samples: int, shards: Sequence[Shard] = ()) -> Non
     """
     db = index.db
     db.create_function("in_shard", 1, lambda id: any(is_in_shard(id, shard) for shard in shards), deterministic=True)
-    for table in ("again", "cases"):
-        db.execute(f"DROP TABLE IF EXISTS temp.{table}")
-
-    db.execute(
-        "CREATE TEMP TABLE again AS SELECT question, sample, place FROM rollouts JOIN (SELECT question, sample, min(place) AS first "
-        "FROM rollouts GROUP BY question, sample HAVING count(*) > 1) USING (question, sample) WHERE place > first"
-    )
-    outcomes = ", ".join(f"coalesce(sum(r.outcome = '{name}'), 0) AS {name}" for name in OUTCOMES)
+    db.execute("DROP TABLE IF EXISTS temp.cases")
+    outcomes = ", ".join(f"count(*) FILTER (WHERE {_SAMPLE} AND outcome = '{name}') AS {name}" for name in OUTCOMES)
     db.execute(f"""
         CREATE TEMP TABLE cases AS
-        SELECT q.place AS place, q.id AS id, q.source AS source, q.is_binary AS is_binary, q.hash AS hash,
-            EXISTS (SELECT 1 FROM dropped WHERE dropped.question = q.id) AS dropped,
-            g.sample IS NOT NULL AS base, g.outcome AS base_outcome, coalesce(g.tokens, 0) AS base_tokens,
-            count(r.sample) AS samples, {outcomes}, coalesce(sum(r.tokens), 0) AS tokens,
-            coalesce(sum(r.outcome = 'correct' AND {REASON} IS NULL), 0) AS accepted,
-            coalesce(sum(r.outcome = 'correct' AND {REASON} IS NOT NULL), 0) AS malformed,
-            min(CASE r.outcome WHEN 'correct' THEN {REASON} END) AS first_reason,
-            max(CASE r.outcome WHEN 'correct' THEN {REASON} END) AS last_reason
-        FROM questions AS q
-        LEFT JOIN rollouts AS g ON g.question = q.id AND g.sample = {GREEDY} AND g.place NOT IN (SELECT place FROM again)
-        LEFT JOIN rollouts AS r ON r.question = q.id AND r.sample BETWEEN 0 AND {samples - 1}
-            AND r.place NOT IN (SELECT place FROM again)
-        {"WHERE in_shard(q.id)" if shards else ""} GROUP BY q.place""")
+        SELECT q.place, id, source, is_binary, hash, EXISTS (SELECT 1 FROM dropped WHERE dropped.question = id) AS dropped,
+            solved, first_reason, last_reason, {", ".join(f"ifnull({name}, 0) AS {name}" for name in _COUNTS)}
+        FROM questions AS q LEFT JOIN (
+            SELECT question, count(*) FILTER (WHERE sample = {GREEDY}) AS base,
+                max(outcome = 'correct') FILTER (WHERE sample = {GREEDY}) AS solved,
+                sum(tokens) FILTER (WHERE sample = {GREEDY}) AS base_tokens,
+                count(*) FILTER (WHERE {_SAMPLE}) AS samples, {outcomes}, sum(tokens) FILTER (WHERE {_SAMPLE}) AS tokens,
+                count(*) FILTER (WHERE {_SAMPLE} AND outcome = 'correct' AND reason IS NULL) AS accepted,
+                min(reason) FILTER (WHERE {_SAMPLE} AND outcome = 'correct') AS first_reason,
+                max(reason) FILTER (WHERE {_SAMPLE} AND outcome = 'correct') AS last_reason
+            FROM rollouts WHERE sample < {samples} AND NOT again GROUP BY question
+        ) ON question = id {"WHERE in_shard(id)" if shards else ""}""")
 
 
 OUTCOMES = ("correct", "wrong", "unverifiable", "truncated", "looping")
-
-REASON = """coalesce(r.malformed, CASE q.asked WHEN r.thought THEN 'the thought repeats the question'
-    WHEN r.solution THEN 'the solution repeats the question' END)"""
-"""Why a rollout (r) of a question (q) is not well formed, the last two as check_example says of the whole row."""
+_COUNTS = ("base", "base_tokens", "samples", *OUTCOMES, "tokens", "accepted")
+_SAMPLE = f"sample <> {GREEDY}"
 
 
 def _question(row: Any) -> Sequence[object]:
@@ -164,31 +167,22 @@ def _question(row: Any) -> Sequence[object]:
     if is_blank(question.gold):
         raise ValueError(f"(id {question.id}) no gold answer, so nothing can be checked against it.")
 
-    asked = _signed(hash_of(asked_text(question).strip()))
+    asked = _mark(asked_text(question).strip())
     return question.id, question.source, is_binary(question), asked, _signed(hash_of(question.id))
 
 
 def _rollout(row: Any, response_format: str) -> Sequence[object]:
-    rollout = rollout_of(row)
-    malformed = thought = solution = None
-    if rollout.finish_reason == "stop" and rollout.sample != GREEDY:
+    check_rollout(row)
+    response, malformed, thought, solution = row["response"], None, None, None
+    if row["finish_reason"] == "stop" and row["sample"] != GREEDY:
         try:
-            found = long_thought_of(rollout.response, response_format)
-            thought, solution = _signed(hash_of(found.thought)), _signed(hash_of(found.solution))
+            found = long_thought_of(response, response_format)
+            thought, solution = _mark(found.thought), _mark(found.solution)
         except RejectedRow as error:
             malformed = error.reason
 
-    return (
-        rollout.question,
-        rollout.sample,
-        model_hash(rollout.model),
-        rollout.completion_tokens,
-        len(rollout.response),
-        _signed(hash_of(rollout.response)),
-        malformed,
-        thought,
-        solution,
-    )
+    columns = row["question"], row["sample"], model_hash(row["model"]), row["completion_tokens"], len(response)
+    return *columns, _signed(hash_of(response)), malformed, thought, solution
 
 
 def _verdict(row: Any) -> Sequence[object]:
@@ -202,6 +196,11 @@ def _dropped(row: Mapping[str, Any]) -> Sequence[object]:
         raise ValueError("not a dropped question")
 
     return row["question"], model_hash(row["model"]), row["reason"]
+
+
+def _mark(text: str) -> int:
+    """Return what tells whether two texts are the same: of their length and beginning, since most are long."""
+    return _signed(hash_of(f"{len(text)} {text[:500]}"))
 
 
 def _signed(number: int) -> int:

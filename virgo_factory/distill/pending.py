@@ -80,8 +80,8 @@ class Pending:
         index, shard = self.store.index, self.store.shard
         count_cases(index, samples, [shard] if shard else [])
         found = Counter()
-        for base_asked, outcome, there, correct, wrong, count in index.db.execute(
-            "SELECT base, base_outcome, samples, correct, wrong + truncated + looping, count(*) FROM cases WHERE NOT dropped "
+        for base_asked, solved, there, correct, wrong, count in index.db.execute(
+            "SELECT base, solved, samples, correct, wrong + truncated + looping, count(*) FROM cases WHERE NOT dropped "
             "GROUP BY 1, 2, 3, 4, 5"
         ):
             found["samples_done"] += there * count
@@ -89,10 +89,10 @@ class Pending:
                 found["greedy_done" if base_asked else "greedy"] += count
 
             missing = samples - there
-            if not (base and outcome == "correct") and self._wanted(correct, wrong, missing):
+            if not (base and solved) and self._wanted(correct, wrong, missing):
                 found["questions"] += count
                 found["samples"] += missing * count
-                found["unsolved"] += missing * count if base and outcome is not None else 0
+                found["unsolved"] += missing * count if base and solved == 0 else 0
 
         return Left(**{field.name: found[field.name] for field in fields(Left)})
 

@@ -67,23 +67,26 @@ _TYPES = {
 
 
 def rollout_of(row: Any) -> Rollout:
-    """Return the rollout in a row of rollouts.jsonl.
+    """Return the rollout in a row of rollouts.jsonl; raises as check_rollout does."""
+    check_rollout(row)
+    return Rollout(**row)
 
-    Raises:
-        ValueError: a field is missing, unknown or of another type.
-    """
+
+def check_rollout(row: Any) -> None:
+    """Raise ValueError where a field of a row of rollouts.jsonl is missing, unknown or of another type."""
     if not isinstance(row, dict):
         raise ValueError("not an object")
 
-    for name, kind in _TYPES.items():
-        if name not in row:
-            raise ValueError(f"no {name}")
+    if tuple(map(type, map(row.get, _TYPES))) not in _USUAL:
+        for name, kind in _TYPES.items():
+            if name not in row:
+                raise ValueError(f"no {name}")
 
-        if not isinstance(row[name], kind) or isinstance(row[name], bool):
-            raise ValueError(f"{name} is a {type(row[name]).__name__}")
+            if not isinstance(row[name], kind) or isinstance(row[name], bool):
+                raise ValueError(f"{name} is a {type(row[name]).__name__}")
 
-    if unknown := row.keys() - _TYPES.keys():
-        raise ValueError(f"{', '.join(sorted(unknown))}: no such field of a rollout")
+    if len(row) > len(_TYPES):
+        raise ValueError(f"{', '.join(sorted(row.keys() - _TYPES.keys()))}: no such field of a rollout")
 
     if row["finish_reason"] not in FINISH_REASONS:
         raise ValueError(f"finish_reason is none of {', '.join(FINISH_REASONS)}")
@@ -91,7 +94,8 @@ def rollout_of(row: Any) -> Rollout:
     if row["sample"] < GREEDY or min(row["prompt_tokens"], row["completion_tokens"]) < 0:
         raise ValueError("sample or a number of tokens is negative")
 
-    return Rollout(**row)
+
+_USUAL = {tuple({**_TYPES, "seconds": seconds}.values()) for seconds in (int, float)}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from virgo_factory.datasets.source import INFO, read_info
 from virgo_factory.datasets.writing import normal_row, published, spooled, write_spool
 from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.index import OUTCOMES, REASON, ROLLOUTS, count_cases, open_index, question_file, row_at
+from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, question_file, row_at
 from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import VisualQuestion, question_of
@@ -197,7 +197,7 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
             f"{question_file(folder)}: an id stands there twice. Make the file again with virgo-factory distill questions."
         )
 
-    ((solved,),) = db.execute("SELECT count(*) FROM cases WHERE base_outcome = 'correct'")
+    ((solved,),) = db.execute("SELECT count(*) FROM cases WHERE solved")
     if config.difficulty == "random" and solved:
         raise ValueError(
             f"{folder}: difficulty random takes questions whether or not the base model solves them, but the "
@@ -208,7 +208,7 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
     db.create_function("level", 3, level, deterministic=True)
     db.execute("ALTER TABLE cases ADD COLUMN level TEXT")
     db.execute("ALTER TABLE cases ADD COLUMN fate TEXT")
-    db.execute("UPDATE cases SET level = level(correct, wrong + truncated + looping, base_outcome IS 'correct')")
+    db.execute("UPDATE cases SET level = level(correct, wrong + truncated + looping, solved IS 1)")
     dropped: dict[str, int] = {}
 
     def drop(reason: str, condition: str, *values: object) -> None:
@@ -263,9 +263,9 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     """Return how many questions are kept, and the counts of the card; the candidates stand in `candidates` afterwards."""
     db, samples = index.db, config.samples
     db.execute(
-        f"CREATE TEMP TABLE candidates AS SELECT q.place AS question, level, r.place AS place, sample FROM cases JOIN questions AS q "
-        f"USING (place) JOIN rollouts AS r ON r.question = q.id AND sample BETWEEN 0 AND {samples - 1} WHERE fate IS NULL AND "
-        f"outcome = 'correct' AND {REASON} IS NULL AND r.place NOT IN (SELECT place FROM again) ORDER BY q.place, length, sample"
+        f"CREATE TEMP TABLE candidates AS SELECT cases.place AS question, level, r.place AS place, sample FROM cases JOIN rollouts "
+        f"AS r ON question = id AND sample BETWEEN 0 AND {samples - 1} WHERE fate IS NULL AND outcome = 'correct' AND reason IS NULL "
+        "AND NOT again ORDER BY cases.place, length, sample"
     )
 
     def row(select: str) -> dict[str, Any]:
@@ -278,9 +278,9 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
         return {key: dict(zip(names, values, strict=True)) for key, *values in cursor}
 
     found = row(
-        f"SELECT sum(base) AS base, sum(samples) AS samples, (SELECT count(*) FROM rollouts) - (SELECT count(*) FROM again) - "
-        f"sum(base) - sum(samples) AS stray, (SELECT count(*) FROM rollouts WHERE sample >= {samples} AND question IN (SELECT id "
-        f"FROM cases) AND place NOT IN (SELECT place FROM again)) AS beyond, (SELECT count(*) FROM again) AS twice FROM cases"
+        "SELECT sum(base) AS base, sum(samples) AS samples, (SELECT count(*) FROM rollouts WHERE NOT again) - sum(base) - "
+        f"sum(samples) AS stray, (SELECT count(*) FROM rollouts WHERE sample >= {samples} AND NOT again AND question IN (SELECT id "
+        "FROM cases)) AS beyond, (SELECT count(*) FROM rollouts WHERE again) AS twice FROM cases"
     )
     found["stray"] -= found["beyond"]
     levels = rows(
@@ -292,9 +292,8 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
         f"SELECT source, count(*) AS questions, {by_level}, sum(fate IS NULL) AS kept FROM cases GROUP BY 1 ORDER BY min(place)"
     )
     malformed = db.execute(
-        f"SELECT {REASON}, count(*) FROM questions AS q JOIN rollouts AS r ON r.question = q.id AND sample BETWEEN 0 AND "
-        f"{samples - 1} WHERE outcome = 'correct' AND {REASON} IS NOT NULL AND r.place NOT IN (SELECT place FROM again) "
-        "GROUP BY 1 ORDER BY 2 DESC, min(r.place)"
+        f"SELECT reason, count(*) FROM rollouts WHERE sample BETWEEN 0 AND {samples - 1} AND outcome = 'correct' AND reason IS NOT "
+        "NULL AND NOT again AND question IN (SELECT id FROM cases) GROUP BY 1 ORDER BY 2 DESC, min(place)"
     )
     totals = row(
         f"SELECT count(*) AS questions, sum(accepted) AS candidates, sum(fate IS NULL) AS kept, "

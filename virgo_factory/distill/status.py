@@ -142,7 +142,7 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
         for select in (
             "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM cases)",
             "SELECT count(*) FROM rollouts",
-            f"SELECT count(*) FROM again WHERE sample < {samples} AND question IN (SELECT id FROM cases)",
+            f"SELECT count(*) FROM rollouts WHERE again AND sample < {samples} AND question IN (SELECT id FROM cases)",
         )
     )
     cases = [_Case(*row) for row in db.execute(_CASES)]
@@ -160,8 +160,8 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
     judged = [case for case in cases if case.judged == samples]
     lengths: dict[str, dict[int, int]] = {}
     for outcome, step, count in db.execute(
-        f"SELECT outcome, r.tokens / {LENGTH_STEP}, count(*) FROM cases JOIN rollouts AS r ON question = id "
-        f"AND sample BETWEEN 0 AND {samples - 1} WHERE r.place NOT IN (SELECT place FROM again) GROUP BY 1, 2 ORDER BY 2"
+        f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) FROM rollouts WHERE sample BETWEEN 0 AND {samples - 1} AND NOT again "
+        "AND question IN (SELECT id FROM cases) GROUP BY 1, 2 ORDER BY 2"
     ):
         lengths.setdefault(outcome or UNJUDGED, {})[step] = count
 
@@ -230,7 +230,7 @@ class _Case(NamedTuple):
         return difficulty_of(self.correct, self.wrong + self.truncated + self.looping, samples, self.solved)
 
 
-_KINDS = ", ".join(_Case._fields[:11]).replace("solved", "base_outcome IS 'correct'")
+_KINDS = ", ".join(_Case._fields[:11]).replace("solved", "solved IS 1")
 _CASES = (
     f"SELECT {_KINDS}, count(*), sum(tokens), sum(accepted), sum(base_tokens) FROM cases "
     f"GROUP BY {', '.join(map(str, range(1, 12)))}"

@@ -182,6 +182,7 @@ class Index:
     @staticmethod
     def _connected(path: Path | str) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -65536")  # 64 MB: rows come in another order than they stand
         return db
 
