@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from virgo_factory.datasets.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
-from virgo_factory.distill.index import DROPPED, ROLLOUTS, VERDICTS, open_index, row_at
+from virgo_factory.distill.index import DROPPED, ROLLOUTS, VERDICTS, open_index
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.store import lock
 
@@ -110,13 +110,14 @@ def _common_config(folders: Sequence[Path]) -> DistillConfig:
 def _copy(folders: Sequence[Path], out: Path) -> Merged:
     def picture(row: dict[str, Any], source: Path) -> None:
         nonlocal pictures
-        for name in row["images"]:
+        for name in set(row["images"]) - seen:
+            seen.add(name)
             if not (out / name).resolve().is_relative_to(out.resolve()):
                 raise ValueError(f"{source}: picture {name} is outside the folder.")
 
             pictures += _copy_picture(source.parent / name, out / name)
 
-    pictures = 0
+    pictures, seen = 0, set()
     whole = [path for folder in folders if (path := folder / QUESTIONS).is_file()]
     with _Lines(folders) as lines:
         questions = lines.merge("questions", out / QUESTIONS, also=picture)
@@ -160,9 +161,11 @@ class _Lines:
                     if table == "questions" and not (self._folders[number] / QUESTIONS).is_file():
                         continue  # they are elsewhere, for all that is made of them
 
-                    select = f"SELECT {number}, place, {columns} FROM {table} ORDER BY place"
-                    rows = index.ask(lambda index, select=select: index.db.execute(select))
+                    index.sync()
+                    rows = index.db.execute(f"SELECT {number}, place, {columns} FROM {table} ORDER BY place")
                     self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+                self._db.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(key)})")
 
             self._stack = stack.pop_all()
 
@@ -189,23 +192,23 @@ class _Lines:
         key = ", ".join(_KEYS[table])
         if table == VERDICTS:  # derived: whether two of them say the same is no matter
             kept = (
-                f"SELECT max(v.rowid) AS number, count(*) AS lines FROM {VERDICTS} AS v JOIN (SELECT *, min(rowid) FROM "
-                f"{ROLLOUTS} GROUP BY {key}) AS r USING ({key}) WHERE ifnull(v.response, r.response) = r.response GROUP BY {key}"
+                f"SELECT max(v.rowid) AS number, count(*) AS lines FROM {VERDICTS} AS v JOIN {ROLLOUTS} AS r USING ({key}) "
+                f"JOIN {ROLLOUTS}_kept ON number = r.rowid WHERE ifnull(v.response, r.response) = r.response GROUP BY {key}"
             )
         else:
-            kept = f"SELECT min(rowid) AS number, count(*) AS lines, {key} FROM {table} GROUP BY {key}"
+            kept = f"SELECT min(rowid) AS number, count(*) AS lines FROM {table} GROUP BY {key}"
 
-        self._db.execute(f"CREATE TABLE kept AS {kept}")
+        self._db.execute(f"CREATE TABLE {table}_kept AS {kept}")
         if table != VERDICTS:
             for places in self._db.execute(
-                f"SELECT one.folder, one.place, other.folder, other.place FROM kept JOIN {table} AS one ON one.rowid = number "
+                f"SELECT one.folder, one.place, other.folder, other.place FROM {table}_kept JOIN {table} AS one ON one.rowid = number "
                 f"JOIN {table} AS other USING ({key}) WHERE lines > 1 AND other.rowid > number ORDER BY other.rowid"
             ):
                 self._check_equal(table, places[:2], places[2:], not_content)
 
         with contextlib.ExitStack() as stack:
             written: BinaryIO | None = None
-            select = f"SELECT folder, place FROM kept JOIN {table} ON {table}.rowid = number ORDER BY number"
+            select = f"SELECT folder, place FROM {table}_kept JOIN {table} ON {table}.rowid = number ORDER BY number"
             for folder, place in self._db.execute(select):
                 line = self._indexes[folder].line(table, place)
                 written = written or stack.enter_context(target.open("wb"))
@@ -214,16 +217,19 @@ class _Lines:
                     also(json.loads(line), self._indexes[folder].path(table, place))
 
         read, kept, lines = self._db.execute(
-            f"SELECT (SELECT count(*) FROM {table}), count(*), ifnull(sum(lines), 0) FROM kept"
+            f"SELECT (SELECT count(*) FROM {table}), count(*), ifnull(sum(lines), 0) FROM {table}_kept"
         ).fetchone()
-        self._db.execute("DROP TABLE kept")
         return Copied(read, kept, lines - kept, read - lines)
 
     def _check_equal(
         self, table: str, first: tuple[int, int], second: tuple[int, int], not_content: Sequence[str]
     ) -> None:
         """Raise ValueError, naming both places, where two rows of one key differ."""
-        old, new = (row_at(self._indexes[folder], table, place) for folder, place in (first, second))
+        old, new = (self._indexes[folder].line(table, place) for folder, place in (first, second))
+        if old == new:
+            return
+
+        old, new = json.loads(old), json.loads(new)
         names = [
             name for name in new.keys() | old.keys() if name not in not_content and new.get(name) != old.get(name)
         ]

@@ -20,16 +20,17 @@ import orjson
 
 
 T = TypeVar("T")
+Progress = Callable[[int, int], None]
 NAME = ".index.sqlite"
 
 WAIT = 120.0
 """Seconds for which another process may hold the lock, such as one that makes the index of a large file."""
 
 _TAIL = 1 << 16
-_PLACE_BITS = 40
-_NEW = 2 * 10**9  # nanoseconds in which a file may change without another time
-_HARMLESS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
-           sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)  # fmt: skip
+_BITS = 40  # of a place, for the byte at which a line begins
+_NEW = 2 * 10**9  # nanoseconds in which a file may change and have the same time
+_HARMLESS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+             sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}  # fmt: skip
 """Errors that say nothing against the file: it is left alone, and a copy is used."""
 
 
@@ -38,7 +39,7 @@ class Source:
     """JSONL files of one kind, and the table that is made of their lines.
 
     Attributes:
-        table: its name; beside `columns` it has `place INTEGER`, which says where the line is.
+        table: its name; beside `columns` it has `place INTEGER`, which says where the line is, and grows with it.
         columns: that `row` fills.
         files: returns the files there are, in the order in which their lines count.
         row: values of the columns, from the object in a line. Raises ValueError: what is wrong with it.
@@ -63,26 +64,24 @@ class Index:
         is_own: work on a copy, gone when it is closed, that may be written to.
 
     Attributes:
-        db: the connection; reading leaves files in peace until `release` or `close`.
+        db: the connection; reading keeps others from writing until `release` or `close`.
     """
 
     def __init__(
         self, folder: Path, sources: Sequence[Source], schema: Sequence[str], version: str = "", is_own: bool = False
     ) -> None:
-        self.folder, self._sources, self._schema = Path(folder), {source.table: source for source in sources}, schema
-        self._about = json.dumps([version, *schema, *((one.table, *one.columns) for one in sources)])
+        self._path, self._sources, self._schema = Path(folder) / NAME, sources, schema
+        self._about = json.dumps([version, *schema, *((source.table, *source.columns) for source in sources)])
         self._open: dict[Path, BinaryIO] = {}
-        self._paths: dict[str, Sequence[Path]] = {}
+        self._files: dict[str, Sequence[Path]] = {}
         self._is_own = is_own
         self.db: sqlite3.Connection | None = None
         try:
-            self.db = self._copied() if is_own else self._connected(self.folder / NAME)
+            self.db = self._copied() if is_own else _connected(self._path)
         except sqlite3.Error as error:
             self._mend(error)
 
-    def sync(
-        self, tables: Collection[str] | None = None, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Self:
+    def sync(self, tables: Collection[str] | None = None, progress: Progress = lambda done, total: None) -> Self:
         """Take in what the files have now; what is read afterwards is of this moment.
 
         Args:
@@ -93,24 +92,22 @@ class Index:
             ValueError: a line is no JSON object, or wrong, with file and line.
             OSError: neither the index nor a copy can be written.
         """
-        sources = [source for table, source in self._sources.items() if tables is None or table in tables]
         for may_mend in (True, True, False):
             try:
                 self.release()
-                self._take(sources, progress)
+                self._take([one for one in self._sources if tables is None or one.table in tables], progress)
                 self.db.execute("BEGIN")
                 return self
             except sqlite3.Error as error:
-                if not may_mend or self._is_own:
-                    raise OSError(
-                        f"{self.folder}: no index can be made ({error}). Is there room for temporary files (TMPDIR)?"
-                    ) from error
+                if self._is_own or not may_mend:
+                    told = f"{self._path}: no index can be made ({error}). Is there room for temporary files (TMPDIR)?"
+                    raise OSError(told) from error
 
                 self._mend(error)
 
         raise AssertionError
 
-    def ask(self, work: Callable[["Index"], T], progress: Callable[[int, int], None] = lambda done, total: None) -> T:
+    def ask(self, work: Callable[["Index"], T], progress: Progress = lambda done, total: None) -> T:
         """Return what `work` reads, of this moment; where the file turns out to be broken it is made anew, and read again.
 
         Raises:
@@ -122,24 +119,6 @@ class Index:
             self._mend(error)
             return work(self.sync(progress=progress))
 
-    def _mend(self, error: sqlite3.Error) -> None:
-        """Go on after an error of SQLite: with an empty index where the file is broken, else with a copy of it."""
-        if self.db is not None:
-            self.db.close()
-
-        path = self.folder / NAME
-        if _code(error) not in _HARMLESS:
-            try:
-                for name in (f"{NAME}-journal", NAME):
-                    (self.folder / name).unlink(missing_ok=True)
-
-                self.db = self._connected(path)
-                return
-            except (OSError, sqlite3.Error):
-                pass
-
-        self._is_own, self.db = True, self._copied()
-
     def release(self) -> None:
         """Let others write: what is read from now on may be of several moments."""
         if self.db.in_transaction:
@@ -147,28 +126,24 @@ class Index:
 
     def line(self, table: str, place: int) -> bytes:
         """Return the line of a row."""
-        path, start = self.path(table, place), place & (1 << _PLACE_BITS) - 1
+        path, start = self.path(table, place), place & (1 << _BITS) - 1
         if path not in self._open:
             self._open[path] = path.open("rb")
 
-        file = self._open[path]
-        if file.tell() != start:
-            file.seek(start)
-
-        return file.readline()
+        self._open[path].seek(start)
+        return self._open[path].readline()
 
     def path(self, table: str, place: int) -> Path:
         """Return the file that a row's line is in."""
-        return self._paths[table][place >> _PLACE_BITS]
+        return self._files[table][place >> _BITS]
 
     def where(self, table: str, place: int) -> str:
         """Return file and line number of a row, as errors name them."""
-        return _where(self.path(table, place), place & (1 << _PLACE_BITS) - 1)
+        return _where(self.path(table, place), place & (1 << _BITS) - 1)
 
     def close(self) -> None:
-        """Close the files."""
-        self.db.close()
-        for file in self._open.values():
+        """Close all files."""
+        for file in (self.db, *self._open.values()):
             file.close()
 
         self._open.clear()
@@ -179,49 +154,46 @@ class Index:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    @staticmethod
-    def _connected(path: Path | str) -> sqlite3.Connection:
-        db = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA cache_size = -65536")  # 64 MB: rows come in another order than they stand
-        return db
+    def _mend(self, error: sqlite3.Error) -> None:
+        """Go on after an error: with an empty index where the file is broken and can be replaced, else with a copy."""
+        if self.db is not None:
+            self.db.close()
+
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _HARMLESS:
+            with contextlib.suppress(OSError, sqlite3.Error):
+                for path in (self._path.with_name(f"{NAME}-journal"), self._path):
+                    path.unlink(missing_ok=True)
+
+                self.db = _connected(self._path)
+                return
+
+        self._is_own, self.db = True, self._copied()
 
     def _copied(self) -> sqlite3.Connection:
         """Return a copy of the index on this machine's disk, empty where there is none that can be used."""
-        path = self.folder / NAME
-        if path.is_file():
-            db = self._connected("")
-            try:
-                with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as index:
-                    index.backup(db)
+        with contextlib.suppress(sqlite3.Error):
+            shared = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+            with contextlib.closing(shared):
+                shared.backup(db := _connected(""))
 
-                if db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]:
-                    return db
-            except sqlite3.Error:
-                pass
+            if db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]:
+                return db
 
-            db.close()
+        return _connected("")
 
-        return self._connected("")
-
-    def _take(self, sources: Sequence[Source], progress: Callable[[int, int], None]) -> None:
-        files = {source.table: list(source.files()) for source in sources}
-        self._paths |= files
-        if self._is_current(files):
+    def _take(self, sources: Sequence[Source], progress: Progress) -> None:
+        self._files |= {source.table: list(source.files()) for source in sources}
+        if self._is_mine() and not self._behind(sources):
             return
 
         self.db.execute("BEGIN IMMEDIATE")
         try:
-            if self._known() is None:
+            if not self._is_mine():
                 self._begin()
 
-            behind = [
-                (source, position, path, start)
-                for source in sources
-                for position, path, start in self._behind(source.table, files[source.table])
-            ]
-            total, done = sum(path.stat().st_size - start for *_, path, start in behind), 0
-            for source, position, path, start in behind:
+            work = self._behind(sources)  # another process may have done it meanwhile
+            total, done = sum(path.stat().st_size - start for *_, path, start in work if path), 0
+            for source, position, path, start in work:
                 done += self._read(source, position, path, start, lambda read, done=done: progress(done + read, total))
 
             self.db.execute("COMMIT")
@@ -231,71 +203,55 @@ class Index:
 
             raise
 
-    def _known(self) -> dict[tuple[str, int], tuple[Any, ...]] | None:
-        """Return (table, position) -> what is known of the file; None where this is no index, or another version's."""
-        if self.db.execute("SELECT 1 FROM sqlite_master WHERE name = '_files'").fetchone() is None:
-            return None
-
-        if self.db.execute("SELECT name FROM _files WHERE source = ''").fetchall() != [(self._about,)]:
-            return None
-
-        return {(table, position): known for table, position, *known in self.db.execute("SELECT * FROM _files")}
-
-    def _is_current(self, files: dict[str, list[Path]]) -> bool:
-        known = self._known()
-        if known is None:
-            return False
-
-        there = {
-            (table, position): (self._name(path), *_stamp(path))
-            for table, paths in files.items()
-            for position, path in enumerate(paths)
-        }
-        return there == {key: tuple(row[:3]) for key, row in known.items() if key[0] in files}
+    def _is_mine(self) -> bool:
+        """Whether this is an index of such tables."""
+        there = self.db.execute("SELECT 1 FROM sqlite_master WHERE name = '_about'").fetchone()
+        return bool(there) and self.db.execute("SELECT text FROM _about").fetchall() == [(self._about,)]
 
     def _begin(self) -> None:
         """Make empty tables in place of whatever there is."""
-        for kind, name in self.db.execute(
-            "SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type = 'table'"
-        ).fetchall():
+        there = "SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type = 'table'"
+        for kind, name in self.db.execute(there).fetchall():
             self.db.execute(f'DROP {kind} IF EXISTS "{name}"')
 
-        self.db.execute(
-            "CREATE TABLE _files (source TEXT, position INTEGER, name TEXT, size INTEGER, time INTEGER, read INTEGER, "
-            "tail BLOB, PRIMARY KEY (source, position))"
-        )
-        self.db.execute("INSERT INTO _files (source, position, name) VALUES ('', 0, ?)", (self._about,))
+        columns = "source TEXT, position INTEGER, name TEXT, size INTEGER, time INTEGER, read INTEGER, tail BLOB"
+        self.db.execute(f"CREATE TABLE _files ({columns}, PRIMARY KEY (source, position))")
+        self.db.execute("CREATE TABLE _about (text TEXT)")
+        self.db.execute("INSERT INTO _about VALUES (?)", (self._about,))
         for statement in self._schema:
             self.db.execute(statement)
 
-    def _behind(self, table: str, paths: Sequence[Path]) -> Iterator[tuple[int, Path, int]]:
-        """Yield position, path and first byte of what is to be read, after rows that no longer count are gone."""
-        known = {position: row for (name, position), row in self._known().items() if name == table}
-        for position in sorted({*known, *range(len(paths))}):
-            path = paths[position] if position < len(paths) else None
-            row = known.get(position)
-            if path is not None and row is not None and self._has_grown(path, *row):
-                yield position, path, row[3]
-                continue
+    def _behind(self, sources: Sequence[Source]) -> list[tuple[Source, int, Path | None, int]]:
+        """Return (source, position, file, first byte that is not read yet) of what changed; no file where one is gone."""
+        found = []
+        for source in sources:
+            select = "SELECT position, name, size, time, read, tail FROM _files WHERE source = ?"
+            known = {position: row for position, *row in self.db.execute(select, (source.table,))}
+            files = dict(enumerate(self._files[source.table]))
+            for position in sorted({*known, *files}):
+                path = files.get(position)
+                name, size, changed, read, tail = known.get(position, ("", 0, 0, 0, b""))
+                if path is None or name != self._name(path):
+                    found.append((source, position, path, 0))
+                elif (stamp := _stamp(path)) != (size, changed):
+                    is_longer = stamp[0] != size or not changed
+                    has_grown = is_longer and stamp[0] >= read and _tail(path, read) == tail
+                    found.append((source, position, path, read if has_grown else 0))
 
-            if row is not None:
-                first, end = position << _PLACE_BITS, (position + 1) << _PLACE_BITS
-                self.db.execute(f"DELETE FROM {table} WHERE place >= ? AND place < ?", (first, end))
-                self.db.execute("DELETE FROM _files WHERE source = ? AND position = ?", (table, position))
+        return found
 
-            if path is not None:
-                yield position, path, 0
+    def _read(
+        self, source: Source, position: int, path: Path | None, start: int, progress: Callable[[int], None]
+    ) -> int:
+        """Take in a file's whole lines from a byte on, anew from 0 on; return how many bytes these were."""
+        if not start:
+            places = (position << _BITS, (position + 1) << _BITS)
+            self.db.execute(f"DELETE FROM {source.table} WHERE place >= ? AND place < ?", places)
+            self.db.execute("DELETE FROM _files WHERE source = ? AND position = ?", (source.table, position))
 
-    def _has_grown(self, path: Path, name: str, size: int, time: int, read: int, tail: bytes) -> bool:
-        """Whether a file is what was read of it, and more; of one that is as long as before the time says it."""
-        now, changed = _stamp(path)
-        if name != self._name(path) or now < read or (now == size and time and changed != time):
-            return False
+        if path is None:
+            return 0
 
-        return _tail(path, read) == tail
-
-    def _read(self, source: Source, position: int, path: Path, start: int, progress: Callable[[int], None]) -> int:
-        """Take in a file's whole lines from a byte on, and return how many bytes these were."""
         size, changed = _stamp(path)
         end = start
 
@@ -312,39 +268,39 @@ class Index:
 
                     at, end = end, end + len(line)
                     try:
-                        value = _object(line.removeprefix(b"\xef\xbb\xbf") if not at else line)
-                        if value is not None:
-                            yield position << _PLACE_BITS | at, *source.row(value)
-                    except (ValueError, RecursionError) as error:
+                        if line.strip():
+                            yield position << _BITS | at, *source.row(_object(line))
+                    except ValueError as error:
                         raise ValueError(f"{_where(path, at)}: {error}{source.remedy}") from None
 
         names = ("place", *source.columns)
         marks = ", ".join("?" * len(names))
         self.db.executemany(f"INSERT INTO {source.table} ({', '.join(names)}) VALUES ({marks})", rows())
-        if time.time_ns() - changed < _NEW:
-            changed = 0  # it may change once more and have the same time
-
-        self.db.execute(
-            "INSERT OR REPLACE INTO _files VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (source.table, position, self._name(path), size, changed, end, _tail(path, end)),
-        )
+        changed = changed if time.time_ns() - changed > _NEW else 0
+        row = source.table, position, self._name(path), size, changed, end, _tail(path, end)
+        self.db.execute("INSERT OR REPLACE INTO _files VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return end - start
 
     def _name(self, path: Path) -> str:
         """Return a name that stays the same when the folder is moved."""
-        return path.name if path.parent == self.folder else str(path.absolute())
+        return path.name if path.parent == self._path.parent else str(path.absolute())
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the object in a line, None of a blank one."""
-    if not line.strip():
-        return None
+def _connected(path: Path | str) -> sqlite3.Connection:
+    """Return a connection to a file, or with "" to one that is gone when it is closed."""
+    db = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA cache_size = -65536")  # 64 MB: rows come in another order than they stand
+    return db
 
+
+def _object(line: bytes) -> dict[str, Any]:
+    """Return the object in a line, which may be the first of a file that begins with a mark of its encoding."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         try:
-            value = json.loads(line.decode())  # NaN, half a character; or its message
+            value = json.loads(line.decode("utf-8-sig"))  # NaN, half a character; or its message
         except (ValueError, RecursionError) as error:
             raise ValueError(f"not a JSON object ({error})") from None
 
@@ -367,14 +323,9 @@ def _tail(path: Path, end: int) -> bytes:
 
 
 def _where(path: Path, start: int) -> str:
-    number, left = 1, start
+    number = 1
     with path.open("rb") as file:
-        while left and (piece := file.read(min(left, 1 << 20))):
-            number += piece.count(b"\n")
-            left -= len(piece)
+        while piece := file.read(min(start, 1 << 20)):
+            number, start = number + piece.count(b"\n"), start - len(piece)
 
     return f"{path}:{number}"
-
-
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
