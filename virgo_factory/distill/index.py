@@ -63,7 +63,11 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
         response_format: by which responses are well formed; the folder's own by default. Another one's index is not kept.
         is_own: see Index.
     """
-    config = read_folder(folder) if (folder / CONFIG).is_file() else None
+    try:
+        config = read_folder(folder)
+    except ValueError:
+        config = None  # none yet
+
     own = config.response_format if config else AUTO
     wanted = response_format or own
 
