@@ -130,7 +130,7 @@ def test_a_run_leaves_an_index_that_says_all(start, monkeypatch):
     with RolloutStore(folder):
         pass
 
-    monkeypatch.setattr(indexing, "_object", None)
+    monkeypatch.setattr(indexing, "read_object", None)
     assert summarise(folder).all.outcomes["correct"] == 5
 
 
@@ -156,7 +156,7 @@ def test_another_format_does_not_touch_the_folders_index(start, monkeypatch):
         choose(folder, ["response_format=think"])
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexing, "_object", None)  # nothing is read again
+        patch.setattr(indexing, "read_object", None)  # nothing is read again
         assert to_json(summarise(folder)) == before
 
     config = folder / "distill.yaml"

@@ -11,10 +11,10 @@ from virgo_factory.distill.config import config_text, read_folder
 from virgo_factory.distill.launch import Outcome, distil
 from virgo_factory.distill.lines import lines_of
 from virgo_factory.distill.pending import seed_of, wave
-from virgo_factory.distill.rollout import GREEDY, Rollout
+from virgo_factory.distill.rollout import GREEDY, Rollout, difficulty_of
 from virgo_factory.distill.run import Event
 from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import difficulty_of, read_verdicts
+from virgo_factory.distill.verdicts import read_verdicts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")

@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 
 from virgo_factory.distill.question import VisualQuestion, write_question
+from virgo_factory.distill.rollout import DIFFICULTIES, difficulty_of
 from virgo_factory.distill.sources import read_source
-from virgo_factory.distill.verdicts import (
-    DIFFICULTIES,
-    Judge,
-    difficulty_of,
-    judge_rollouts,
-    read_verdicts,
-)
+from virgo_factory.distill.verdicts import Judge, judge_rollouts, read_verdicts
 
 
 def question(id: str, gold: str = "12", **more) -> VisualQuestion:

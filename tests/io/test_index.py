@@ -123,7 +123,7 @@ def test_another_versions_is_made_anew(folder):
 
 def test_only_what_is_new_is_read(folder, monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "_object", lambda line: seen.append(line) or json.loads(line))
+    monkeypatch.setattr(module, "read_object", lambda line: seen.append(line) or json.loads(line))
     rows_of(folder)
     assert not seen
     write(folder / "b.jsonl", [(9, 9)])
@@ -144,7 +144,7 @@ def test_a_file_that_is_old_enough_is_not_even_opened(folder, monkeypatch):
 
 def test_a_moved_folder_keeps_its_index(folder, tmp_path, monkeypatch):
     moved = folder.rename(tmp_path.with_name("moved"))
-    monkeypatch.setattr(module, "_object", None)
+    monkeypatch.setattr(module, "read_object", None)
     assert rows_of(moved) == truth(moved)
 
 

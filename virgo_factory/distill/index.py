@@ -11,14 +11,15 @@ from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.distill.config import AUTO, DistillConfig, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, shards_of
-from virgo_factory.distill.long_thoughts import long_thought_of
+from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import is_binary, is_blank, question_of
-from virgo_factory.distill.rollout import GREEDY, check_rollout, verdict_of
+from virgo_factory.distill.rollout import GREEDY, check_rollout, difficulty_of, verdict_of
 from virgo_factory.io.index import Index, Source
 
 
+ASK_AGAIN = ". Remove the line, and the next start asks it again."
 ROLLOUTS, VERDICTS, DROPPED = "rollouts", "verdicts", "dropped"
 
 VERDICT = """FROM verdicts AS v WHERE v.question = rollouts.question AND v.sample = rollouts.sample AND v.model = rollouts.model
@@ -77,7 +78,6 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
         except ValueError:
             return []  # none yet: a run that is still collecting them
 
-    remedy = ". Remove the line, and "
     sources = (
         Source("questions", ("id", "source", "is_binary", "asked", "hash"), questions, _question),
         Source(
@@ -88,10 +88,10 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
             ("question", "sample", "model", "tokens", "length", "response", "malformed", "thought", "solution"),
             lambda: shards_of(folder, ROLLOUTS),
             lambda row: _rollout(row, wanted),
-            f"{remedy}the next start asks it again.",
+            ASK_AGAIN,
         ),
         Source(
-            DROPPED, ("question", "model", "reason"), lambda: shards_of(folder, DROPPED), _dropped, f"{remedy}it is tried again."
+            DROPPED, ("question", "model", "reason"), lambda: shards_of(folder, DROPPED), _dropped, ". Remove the line, and it is tried again."
         ),
     )  # fmt: skip
     return Index(folder, sources, SCHEMA, f"{__version__} {wanted}", is_own=is_own or wanted != own)
@@ -124,13 +124,20 @@ def row_at(index: Index, table: str, place: int) -> dict[str, Any]:
     return json.loads(index.line(table, place))
 
 
+def records(index: Index, select: str) -> list[dict[str, Any]]:
+    """Return the rows of a query by the names of its columns."""
+    cursor = index.db.execute(select)
+    names = [name for name, *_ in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
 def count_cases(index: Index, samples: int, shards: Sequence[Shard] = ()) -> None:
     """Make `cases` of an index that was synced: a row for each question, with what its rollouts are; each sample once.
 
     cases has place, id, source, is_binary and hash of the question, `dropped` (a server refused it); base (whether the greedy
     rollout is there), solved (NULL where that is not judged), base_tokens; samples (that are there) and of these correct, wrong,
-    unverifiable, truncated and looping (the rest is not judged), tokens, accepted (correct and well formed); of correct ones that
-    are not the first and the last reason by the alphabet.
+    unverifiable, truncated and looping (together: judged), tokens, accepted (correct and well formed); of correct ones that
+    are not the first and the last reason by the alphabet; and level, its difficulty.
 
     Args:
         index: see open_index.
@@ -138,13 +145,17 @@ def count_cases(index: Index, samples: int, shards: Sequence[Shard] = ()) -> Non
         shards: only their questions; all without any.
     """
     db = index.db
+    level = functools.cache(lambda correct, wrong, solved: difficulty_of(correct, wrong, samples, bool(solved)))
+    db.create_function("level", 3, level, deterministic=True)
     db.create_function("in_shard", 1, lambda id: any(is_in_shard(id, shard) for shard in shards), deterministic=True)
     db.execute("DROP TABLE IF EXISTS temp.cases")
     outcomes = ", ".join(f"count(*) FILTER (WHERE {_SAMPLE} AND outcome = '{name}') AS {name}" for name in OUTCOMES)
     db.execute(f"""
         CREATE TEMP TABLE cases AS
         SELECT q.place, id, source, is_binary, hash, EXISTS (SELECT 1 FROM dropped WHERE dropped.question = id) AS dropped,
-            solved, first_reason, last_reason, {", ".join(f"ifnull({name}, 0) AS {name}" for name in _COUNTS)}
+            solved, first_reason, last_reason, {", ".join(f"ifnull({name}, 0) AS {name}" for name in _COUNTS)},
+            ifnull(correct + wrong + unverifiable + truncated + looping, 0) AS judged,
+            level(ifnull(correct, 0), ifnull(wrong + truncated + looping, 0), solved) AS level
         FROM questions AS q LEFT JOIN (
             SELECT question, count(*) FILTER (WHERE sample = {GREEDY}) AS base,
                 max(outcome = 'correct') FILTER (WHERE sample = {GREEDY}) AS solved,
@@ -177,16 +188,13 @@ def _question(row: Any) -> Sequence[object]:
 
 def _rollout(row: Any, response_format: str) -> Sequence[object]:
     check_rollout(row)
-    response, malformed, thought, solution = row["response"], None, None, None
+    response, found, malformed = row["response"], None, None
     if row["finish_reason"] == "stop" and row["sample"] != GREEDY:
-        try:
-            found = long_thought_of(response, response_format)
-            thought, solution = _mark(found.thought), _mark(found.solution)
-        except RejectedRow as error:
-            malformed = error.reason
+        found, malformed = read_thought(response, response_format)
 
+    marks = (_mark(found.thought), _mark(found.solution)) if found else (None, None)
     columns = row["question"], row["sample"], model_hash(row["model"]), row["completion_tokens"], len(response)
-    return *columns, _signed(hash_of(response)), malformed, thought, solution
+    return *columns, _signed(hash_of(response)), malformed or None, *marks
 
 
 def _verdict(row: Any) -> Sequence[object]:

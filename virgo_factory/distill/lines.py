@@ -1,12 +1,14 @@
 """The JSONL files of a folder: their lines, and the shards that several machines write."""
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from virgo_factory.io.index import read_object
 
 
+T = TypeVar("T")
 Shard = tuple[int, int]
 
 
@@ -26,17 +28,25 @@ def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
             if not line.endswith(b"\n"):
                 return
 
-            if not line.strip():
-                continue
+            if line.strip():
+                try:
+                    yield number, read_object(line)
+                except ValueError as error:
+                    raise ValueError(f"{path}:{number}: {error}.") from None
 
+
+def rows_of(folder: Path, name: str, make: Callable[[Any], T], remedy: str = "") -> Iterator[T]:
+    """Yield what `make` makes of the lines of a folder's files of a name, see `shards_of`.
+
+    Raises:
+        ValueError: a line is broken; `remedy` says what to do about it.
+    """
+    for path in shards_of(folder, name):
+        for number, row in lines_of(path):
             try:
-                value = json.loads(line.decode())
-                if not isinstance(value, dict):
-                    raise ValueError(f"found {type(value).__name__}")
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path}:{number}: not a JSON object ({error}).") from None
-
-            yield number, value
+                yield make(row)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}{remedy}") from None
 
 
 def shards_of(folder: Path, name: str) -> list[Path]:

@@ -34,3 +34,11 @@ def long_thought_of(response: str, response_format: str) -> LongThought:
 
     check_example(Example(id="rollout", question="question", response=thought))
     return thought
+
+
+def read_thought(response: str, response_format: str) -> tuple[LongThought | None, str]:
+    """Return the long thought in a response, or None and why there is none."""
+    try:
+        return long_thought_of(response, response_format), ""
+    except RejectedRow as error:
+        return None, error.reason

@@ -119,7 +119,8 @@ def _copy(folders: Sequence[Path], out: Path) -> Merged:
 
     pictures, seen = 0, set()
     whole = [path for folder in folders if (path := folder / QUESTIONS).is_file()]
-    with _Lines(folders) as lines:
+    with contextlib.ExitStack() as stack:
+        lines = _Lines(folders, stack)
         questions = lines.merge("questions", out / QUESTIONS, also=picture)
         rollouts = lines.merge(ROLLOUTS, out / f"{ROLLOUTS}.jsonl", NOT_CONTENT)
         verdicts = lines.merge(VERDICTS, out / f"{VERDICTS}.jsonl")
@@ -142,37 +143,21 @@ _KEYS = {
 
 
 class _Lines:
-    """Where the lines of all folders stand, with their keys, taken from the folders' indexes. A context manager."""
+    """Where the lines of all folders stand, with their keys, taken from the folders' indexes."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
+    def __init__(self, folders: Sequence[Path], stack: contextlib.ExitStack) -> None:
         self._db = sqlite3.connect("")  # on disk, gone when it is closed
+        stack.callback(self._db.close)
+        self._indexes = [stack.enter_context(open_index(folder)).sync() for folder in folders]
+        for table, key in _KEYS.items():
+            columns = ("folder", "place", *key, *(["response"] if table in (ROLLOUTS, VERDICTS) else []))
+            self._db.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+            for number, index in enumerate(self._indexes):
+                if table != "questions" or (folders[number] / QUESTIONS).is_file():  # else they are elsewhere, for all
+                    rows = index.db.execute(f"SELECT {number}, {', '.join(columns[1:])} FROM {table} ORDER BY place")
+                    self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
 
-    def __enter__(self) -> "_Lines":
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._db.close)
-            self._indexes = [stack.enter_context(open_index(folder)) for folder in self._folders]
-            for table, key in _KEYS.items():
-                more = ["response"] if table in (ROLLOUTS, VERDICTS) else []
-                columns = ", ".join((*key, *more))
-                marks = ", ".join("?" * (2 + len(key) + len(more)))
-                self._db.execute(f"CREATE TABLE {table} (folder INTEGER, place INTEGER, {columns})")
-                for number, index in enumerate(self._indexes):
-                    if table == "questions" and not (self._folders[number] / QUESTIONS).is_file():
-                        continue  # they are elsewhere, for all that is made of them
-
-                    index.sync()
-                    rows = index.db.execute(f"SELECT {number}, place, {columns} FROM {table} ORDER BY place")
-                    self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-
-                self._db.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(key)})")
-
-            self._stack = stack.pop_all()
-
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
+            self._db.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(key)})")
 
     def merge(
         self,

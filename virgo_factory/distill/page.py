@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers import REASONS
 from virgo_factory.datasets.media import BadMedia, resolve_image
 from virgo_factory.datasets.page import Card, Picture, Section, Table, Text, scaled, write_page
 from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
-from virgo_factory.distill.long_thoughts import long_thought_of
+from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.question import VisualQuestion, question_of
-from virgo_factory.distill.rollout import GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
+from virgo_factory.distill.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
 from virgo_factory.distill.status import (
     DROPPED,
     LENGTH_STEP,
@@ -21,9 +20,7 @@ from virgo_factory.distill.status import (
     duration,
     summarise,
 )
-from virgo_factory.distill.verdicts import DIFFICULTIES
 from virgo_factory.io.index import Index
-from virgo_factory.thought import LongThought
 
 
 END_SHOWN = 600
@@ -121,7 +118,7 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
         found = f"answer {verdict.answer} ({verdict.rule} in the {verdict.where})" if verdict.answer else ""
         notes += [found, REASONS.get(verdict.reason, verdict.reason)]
 
-    thought, malformed = _thought(rollout.response, response_format)
+    thought, malformed = read_thought(rollout.response, response_format)
     if malformed and outcome == "correct" and rollout.sample != GREEDY:
         notes.append(f"not accepted: {malformed}")
 
@@ -135,14 +132,6 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
         yield replace(head, content=[Text(f"... {rollout.response[-END_SHOWN:].lstrip()}", colour)])
         told = f"{len(rollout.response):,} characters; {malformed}"
         yield Section("Whole response", [Text(rollout.response)], True, told)
-
-
-def _thought(response: str, response_format: str) -> tuple[LongThought | None, str]:
-    """Return the long thought in a response, or None and why there is none."""
-    try:
-        return long_thought_of(response, response_format), ""
-    except RejectedRow as error:
-        return None, error.reason
 
 
 FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loop"}

@@ -8,9 +8,8 @@ from dataclasses import dataclass, fields
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.index import count_cases
 from virgo_factory.distill.question import VisualQuestion
-from virgo_factory.distill.rollout import GREEDY
+from virgo_factory.distill.rollout import GREEDY, difficulty_of
 from virgo_factory.distill.store import RolloutStore
-from virgo_factory.distill.verdicts import difficulty_of
 
 
 @dataclass(frozen=True)

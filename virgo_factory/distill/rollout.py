@@ -9,6 +9,8 @@ GREEDY = -1
 """Sample index of the base model's greedy pass."""
 
 State = Literal["complete", "truncated", "looping"]
+Difficulty = Literal["easy", "medium", "hard", "unsolved", "undecided"]
+DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard", "unsolved", "undecided")
 
 
 class Key(NamedTuple):
@@ -148,3 +150,34 @@ def verdict_of(row: Any) -> RolloutVerdict:
         return RolloutVerdict(**row)
     except TypeError:
         raise ValueError("not a verdict. Delete the file: it is made again.") from None
+
+
+def difficulty_of(correct: int, wrong: int, samples: int, solved: bool = False) -> Difficulty:
+    """Return the difficulty of a question, undecided as long as it could still become another.
+
+    Virgo's levels (paper 2.2.1, five samples): medium 4-5 correct, hard 2-3, else unsolved. For other numbers of samples
+    the same shares: medium from 4/5 on, hard from 2/5 on. Samples that are missing or unverifiable leave it open.
+
+    Args:
+        correct: samples that are correct.
+        wrong: samples that are wrong, truncated or looping.
+        samples: that every question gets.
+        solved: whether the base model solved it greedily.
+
+    >>> [difficulty_of(correct, 5 - correct, 5) for correct in range(6)]
+    ['unsolved', 'unsolved', 'hard', 'hard', 'medium', 'medium']
+    >>> difficulty_of(4, 0, 5), difficulty_of(3, 0, 5), difficulty_of(3, 1, 5)
+    ('medium', 'undecided', 'undecided')
+    """
+    if solved:
+        return "easy"
+
+    lowest, highest = _level(correct, samples), _level(max(samples - wrong, correct), samples)
+    return lowest if lowest == highest else "undecided"
+
+
+def _level(correct: int, samples: int) -> Difficulty:
+    if 5 * correct >= 4 * samples:
+        return "medium"
+
+    return "hard" if 5 * correct >= 2 * samples else "unsolved"

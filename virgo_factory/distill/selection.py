@@ -1,7 +1,6 @@
 """Which rollouts are trained on: from questions, rollouts and verdicts to rows in the normal form, each loss counted."""
 
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -22,13 +21,14 @@ from virgo_factory.datasets.source import INFO, read_info
 from virgo_factory.datasets.writing import normal_row, published, spooled, write_spool
 from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, question_file, row_at
+from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, question_file, records, row_at
 from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import VisualQuestion, question_of
+from virgo_factory.distill.rollout import DIFFICULTIES
 from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.distill.store import lock
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, judge_rollouts
+from virgo_factory.distill.verdicts import judge_rollouts
 from virgo_factory.example import IMAGE, Example
 from virgo_factory.io.index import Index
 from virgo_factory.recipes import merge_entries, read_text, replace_file
@@ -204,11 +204,7 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
             f"{solved:,} that it solved have no rollouts. Distil without base_model_name_or_path."
         )
 
-    level = functools.cache(lambda correct, wrong, solved: difficulty_of(correct, wrong, samples, bool(solved)))
-    db.create_function("level", 3, level, deterministic=True)
-    db.execute("ALTER TABLE cases ADD COLUMN level TEXT")
     db.execute("ALTER TABLE cases ADD COLUMN fate TEXT")
-    db.execute("UPDATE cases SET level = level(correct, wrong + truncated + looping, solved IS 1)")
     dropped: dict[str, int] = {}
 
     def drop(reason: str, condition: str, *values: object) -> None:
@@ -216,9 +212,9 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
         if gone:
             dropped[reason] = dropped.get(reason, 0) + gone
 
-    drop("could not be asked", f"dropped AND {JUDGED} = 0")
+    drop("could not be asked", "dropped AND judged = 0")
     drop("easy (solved by the base model)", "level = 'easy'")
-    drop("no rollout was judged", f"{JUDGED} = 0")
+    drop("no rollout was judged", "judged = 0")
     if config.difficulty in ("medium", "hard"):
         drop("undecided (rollouts are missing or unverifiable)", "level = 'undecided'")
         for name in DIFFICULTIES:
@@ -256,9 +252,6 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
     return dropped
 
 
-JUDGED = "(correct + wrong + unverifiable + truncated + looping)"
-
-
 def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     """Return how many questions are kept, and the counts of the card; the candidates stand in `candidates` afterwards."""
     db, samples = index.db, config.samples
@@ -268,45 +261,40 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
         "AND NOT again ORDER BY cases.place, length, sample"
     )
 
-    def row(select: str) -> dict[str, Any]:
-        cursor = db.execute(select)
-        return dict(zip((name for name, *_ in cursor.description), cursor.fetchone(), strict=True))
+    def one(select: str) -> dict[str, Any]:
+        return records(index, f"SELECT {select} FROM cases")[0]
 
-    def rows(select: str) -> dict[str, dict[str, Any]]:
-        cursor = db.execute(select)
-        names = [name for name, *_ in cursor.description][1:]
-        return {key: dict(zip(names, values, strict=True)) for key, *values in cursor}
-
-    found = row(
-        "SELECT sum(base) AS base, sum(samples) AS samples, (SELECT count(*) FROM rollouts WHERE NOT again) - sum(base) - "
-        f"sum(samples) AS stray, (SELECT count(*) FROM rollouts WHERE sample >= {samples} AND NOT again AND question IN (SELECT id "
-        "FROM cases)) AS beyond, (SELECT count(*) FROM rollouts WHERE again) AS twice FROM cases"
+    kept = "sum(fate IS NULL) AS kept"
+    found = one(
+        "sum(base) AS base, sum(samples) AS samples, (SELECT count(*) FROM rollouts WHERE NOT again) - sum(base) - sum(samples) AS "
+        f"stray, (SELECT count(*) FROM rollouts WHERE sample >= {samples} AND NOT again AND question IN (SELECT id FROM cases)) "
+        "AS beyond, (SELECT count(*) FROM rollouts WHERE again) AS twice"
     )
     found["stray"] -= found["beyond"]
-    levels = rows(
-        "SELECT level, count(*) AS questions, sum(is_binary) AS binary, sum(fate IS NULL) AS kept, "
-        "sum(fate IS NULL AND is_binary) AS binary_kept FROM cases GROUP BY level"
+    levels = records(
+        index,
+        f"SELECT level, count(*) AS questions, sum(is_binary) AS binary, {kept}, sum(fate IS NULL AND is_binary) AS binary_kept "
+        "FROM cases GROUP BY level",
     )
     by_level = ", ".join(f"sum(level = '{name}') AS {name}" for name in DIFFICULTIES)
-    sources = rows(
-        f"SELECT source, count(*) AS questions, {by_level}, sum(fate IS NULL) AS kept FROM cases GROUP BY 1 ORDER BY min(place)"
+    sources = records(
+        index, f"SELECT source, count(*) AS questions, {by_level}, {kept} FROM cases GROUP BY 1 ORDER BY min(place)"
     )
     malformed = db.execute(
         f"SELECT reason, count(*) FROM rollouts WHERE sample BETWEEN 0 AND {samples - 1} AND outcome = 'correct' AND reason IS NOT "
         "NULL AND NOT again AND question IN (SELECT id FROM cases) GROUP BY 1 ORDER BY 2 DESC, min(place)"
     )
-    totals = row(
-        f"SELECT count(*) AS questions, sum(accepted) AS candidates, sum(fate IS NULL) AS kept, "
-        f"sum(fate IS NULL AND {JUDGED} < {samples}) AS fewer FROM cases"
-    )
-    return totals.pop("kept"), {
-        **totals,
+    by_level = {row.pop("level"): row for row in levels}
+    return one(kept)["kept"], {
+        **one(
+            f"count(*) AS questions, sum(accepted) AS candidates, sum(fate IS NULL AND judged < {samples}) AS fewer"
+        ),
         "rollouts": {kind: count for kind, count in found.items() if count},
-        "outcomes": row(f"SELECT {', '.join(f'sum({name}) AS {name}' for name in OUTCOMES)} FROM cases"),
+        "outcomes": one(", ".join(f"sum({name}) AS {name}" for name in OUTCOMES)),
         "malformed": dict(malformed.fetchall()),
         "candidates_kept": db.execute("SELECT count(*) FROM candidates").fetchone()[0],
-        "levels": {name: levels[name] for name in DIFFICULTIES if name in levels},
-        "sources": {name: {**source, "wanted": config.sources.get(name)} for name, source in sources.items()},
+        "levels": {name: by_level[name] for name in DIFFICULTIES if name in by_level},
+        "sources": {(name := row.pop("source")): {**row, "wanted": config.sources.get(name)} for row in sources},
     }
 
 

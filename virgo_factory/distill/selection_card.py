@@ -10,7 +10,7 @@ from virgo_factory import __version__
 from virgo_factory.datasets.account import write_json
 from virgo_factory.datasets.card import card_files, entry_line
 from virgo_factory.distill.config import BLOCKS, DistillConfig
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of
+from virgo_factory.distill.rollout import DIFFICULTIES, difficulty_of
 from virgo_factory.recipes import replace_file
 
 

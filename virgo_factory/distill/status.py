@@ -5,19 +5,17 @@ Only reads, and may do so while a run writes.
 
 import hashlib
 import json
-import operator
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from virgo_factory.distill.config import DistillConfig, read_folder, shapes
-from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index
+from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
 from virgo_factory.distill.lines import Shard, shards_of
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of
+from virgo_factory.distill.rollout import DIFFICULTIES
 from virgo_factory.io.index import Index
 
 
@@ -137,38 +135,40 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
     db, folder, samples = index.db, config.output_dir, config.samples
     shards = _shards_in(folder)
     count_cases(index, samples, shards)
-    (in_questions, in_cases), (all_rows,), (twice,) = (
-        db.execute(select).fetchone()
-        for select in (
-            "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM cases)",
-            "SELECT count(*) FROM rollouts",
-            f"SELECT count(*) FROM rollouts WHERE again AND sample < {samples} AND question IN (SELECT id FROM cases)",
-        )
-    )
-    cases = [_Case(*row) for row in db.execute(_CASES)]
-    names: dict[str, str] = {}
-    for source, _ in db.execute("SELECT source, min(place) FROM cases GROUP BY 1 ORDER BY 2"):
-        names[source] = source if len(names) < MOST_SOURCES else OTHERS
+    db.execute(f"UPDATE cases SET level = '{DROPPED}' WHERE dropped AND samples < {samples}")
+    by_source: dict[str, Mapping[str, int | None]] = {}
+    sources = records(index, f"SELECT source, {_COUNTS} FROM cases GROUP BY source ORDER BY min(place)")
+    for place, row in enumerate(sources):
+        name = row.pop("source")
+        if place >= MOST_SOURCES:
+            name, others = OTHERS, by_source.get(OTHERS, {})
+            row = {column: (count or 0) + (others.get(column) or 0) for column, count in row.items()}
 
-    left = base_left = 0
-    for case in cases:
-        level = case.level(samples)
-        if level == "undecided" or (level not in ("easy", DROPPED) and not config.stop_when_decided):
-            left += (samples - case.samples) * case.count
-            base_left += (1 - case.base) * case.count if config.base_model_name_or_path else 0
+        by_source[name] = row
 
-    judged = [case for case in cases if case.judged == samples]
+    (everything,) = records(index, f"SELECT {_COUNTS} FROM cases")
+    open_ = "level = 'undecided'" if config.stop_when_decided else f"level NOT IN ('easy', '{DROPPED}')"
+    left, base_left = db.execute(
+        f"SELECT ifnull(sum({samples} - samples), 0), ifnull(sum(1 - base), 0) FROM cases WHERE {open_}"
+    ).fetchone()
+    base_left = base_left if config.base_model_name_or_path else 0
+    correct_of = dict(db.execute(f"SELECT correct, count(*) FROM cases WHERE judged = {samples} GROUP BY 1"))
+    of_cases = "FROM rollouts WHERE question IN (SELECT id FROM cases)"
     lengths: dict[str, dict[int, int]] = {}
     for outcome, step, count in db.execute(
-        f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) FROM rollouts WHERE sample BETWEEN 0 AND {samples - 1} AND NOT again "
-        "AND question IN (SELECT id FROM cases) GROUP BY 1, 2 ORDER BY 2"
+        f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) {of_cases} AND sample BETWEEN 0 AND {samples - 1} AND NOT again "
+        "GROUP BY 1, 2 ORDER BY 2"
     ):
         lengths.setdefault(outcome or UNJUDGED, {})[step] = count
 
     reasons = db.execute(
         "SELECT reason, count(*) FROM (SELECT question, reason, min(d.place) AS first FROM dropped AS d JOIN cases "
-        f"ON id = question WHERE samples < {samples} GROUP BY question) GROUP BY 1 ORDER BY 2 DESC, min(first)"
+        f"ON id = question WHERE level = '{DROPPED}' GROUP BY question) GROUP BY 1 ORDER BY 2 DESC, min(first)"
     )
+    in_questions, all_rows, counted, twice = db.execute(
+        "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM rollouts), (SELECT ifnull(sum(base + samples), 0) FROM "
+        f"cases), (SELECT count(*) {of_cases} AND again AND sample < {samples})"
+    ).fetchone()
     speed = _speed(folder)
     seconds_left = 0.0 if not left and not base_left else None
     if seconds_left is None and speed and speed.rollouts:
@@ -176,104 +176,58 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
 
     return Status(
         config=config,
-        by_source={
-            name: _group([case for case in cases if names[case.source] == name], samples)
-            for name in dict.fromkeys(names.values())
-        },
-        all=_group(cases, samples),
+        by_source={name: _group(row) for name, row in by_source.items()},
+        all=_group(everything),
         left=left,
         base_left=base_left,
         dropped=dict(reasons.fetchall()),
-        stray=all_rows - twice - sum((case.base + case.samples) * case.count for case in cases),
+        stray=all_rows - twice - counted,
         twice=twice,
         lengths={name: lengths[name] for name in (*OUTCOMES, UNJUDGED) if name in lengths},
-        correct_of={
-            number: sum(case.count for case in judged if case.correct == number) for number in range(samples + 1)
-        },
+        correct_of={number: correct_of.get(number, 0) for number in range(samples + 1)},
         shards=shards,
-        elsewhere=in_questions - in_cases,
+        elsewhere=in_questions - everything["questions"],
         running=speed.running if speed else (),
         tokens_per_second=speed.tokens if speed else None,
         seconds_left=seconds_left,
-        chosen=_choose(index, samples, choose, seed) if choose else {},
+        chosen=_choose(index, choose, seed) if choose else {},
     )
 
 
-class _Case(NamedTuple):
-    """Questions of one source that are the same in all that is counted, and what they have together."""
-
-    source: str
-    is_binary: bool
-    dropped: bool
-    base: int
-    solved: bool
-    samples: int
-    correct: int
-    wrong: int
-    unverifiable: int
-    truncated: int
-    looping: int
-    count: int
-    tokens: int
-    accepted: int
-    base_tokens: int
-
-    @property
-    def judged(self) -> int:
-        return self.correct + self.wrong + self.unverifiable + self.truncated + self.looping
-
-    def level(self, samples: int) -> str:
-        """Return the difficulty, or "dropped"."""
-        if self.dropped and self.samples < samples:
-            return DROPPED
-
-        return difficulty_of(self.correct, self.wrong + self.truncated + self.looping, samples, self.solved)
-
-
-_KINDS = ", ".join(_Case._fields[:11]).replace("solved", "solved IS 1")
-_CASES = (
-    f"SELECT {_KINDS}, count(*), sum(tokens), sum(accepted), sum(base_tokens) FROM cases "
-    f"GROUP BY {', '.join(map(str, range(1, 12)))}"
+_COUNTS = ", ".join(
+    [
+        "count(*) AS questions",
+        "sum(samples > 0) AS asked",
+        "sum(samples - judged) AS unjudged",
+        "sum(base) AS base_asked",
+        "sum(solved) AS base_solved",
+        *(f"sum({name}) AS {name}" for name in (*OUTCOMES, "accepted", "tokens", "base_tokens")),
+        "sum(is_binary) AS binary",
+        *(f"sum(level = '{level}') AS {level}" for level in (*DIFFICULTIES, DROPPED)),
+        *(f"sum(level = '{level}' AND is_binary) AS binary_{level}" for level in (*DIFFICULTIES, DROPPED)),
+    ]
 )
 
 
-def _group(cases: Sequence[_Case], samples: int) -> Group:
-    """Return what cases come to together."""
-
-    def levels(cases: Iterable[_Case]) -> dict[str, int]:
-        found = Counter()
-        for case in cases:
-            found[case.level(samples)] += case.count
-
-        return {level: found[level] for level in (*DIFFICULTIES, DROPPED)}
-
-    def total(number: Callable[[_Case], int]) -> int:
-        return sum(number(case) * case.count for case in cases)
-
-    outcomes = {name: total(operator.attrgetter(name)) for name in OUTCOMES}
-    unjudged = total(lambda case: case.samples - case.judged)
+def _group(counts: Mapping[str, int | None]) -> Group:
+    """Return the counts that _COUNTS gives, none of which is NULL where there are questions."""
+    counts = {name: count or 0 for name, count in counts.items()}
+    unjudged = {UNJUDGED: counts["unjudged"]} if counts["unjudged"] else {}
+    levels = (*DIFFICULTIES, DROPPED)
+    names = [field.name for field in fields(Group) if field.name not in ("levels", "binary_levels", "outcomes")]
     return Group(
-        questions=total(lambda case: 1),
-        binary=total(lambda case: case.is_binary),
-        levels=levels(cases),
-        binary_levels=levels(case for case in cases if case.is_binary),
-        asked=total(lambda case: case.samples > 0),
-        outcomes=outcomes | ({UNJUDGED: unjudged} if unjudged else {}),
-        accepted=sum(case.accepted for case in cases),
-        tokens=sum(case.tokens for case in cases),
-        base_asked=total(lambda case: case.base),
-        base_solved=total(lambda case: case.solved),
-        base_tokens=sum(case.base_tokens for case in cases),
+        **{name: counts[name] for name in names},
+        levels={level: counts[level] for level in levels},
+        binary_levels={level: counts[f"binary_{level}"] for level in levels},
+        outcomes={outcome: counts[outcome] for outcome in OUTCOMES} | unjudged,
     )
 
 
-def _choose(index: Index, samples: int, count: int, seed: int) -> dict[str, str]:
+def _choose(index: Index, count: int, seed: int) -> dict[str, str]:
     """Draw questions that have rollouts, as evenly over the levels as there are such; those of a level together."""
     drawn: dict[str, list[tuple[bytes, str]]] = {}
-    select = f"SELECT {_KINDS}, 1, 0, 0, 0, id FROM cases WHERE base OR samples"
-    for *case, id in index.db.execute(select):
-        rank = hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8]
-        drawn.setdefault(_Case(*case).level(samples), []).append((rank, id))
+    for level, id in index.db.execute("SELECT level, id FROM cases WHERE base OR samples"):
+        drawn.setdefault(level, []).append((hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8], id))
 
     share = _shares({level: len(ids) for level, ids in drawn.items()}, count)
     return {id: level for level in MOST_TELLING for _, id in sorted(drawn.get(level, ()))[: share.get(level)]}

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from virgo_factory.distill.index import DROPPED, ROLLOUTS, model_hash, open_index
-from virgo_factory.distill.lines import Shard, is_in_shard, lines_of, shard_suffix, shards_of
+from virgo_factory.distill.index import ASK_AGAIN, DROPPED, ROLLOUTS, model_hash, open_index
+from virgo_factory.distill.lines import Shard, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.distill.rollout import Key, Rollout, RolloutVerdict, rollout_of
 
 
@@ -61,7 +61,7 @@ class RolloutStore:
             with open_index(self.folder) as index:
                 index.sync((ROLLOUTS, DROPPED))  # broken verdicts are no matter: they are made again
 
-            stack.enter_context(_Indexing(self.folder))
+            stack.enter_context(_indexing(self.folder))
             self.index = stack.enter_context(open_index(self.folder, is_own=True))
             self._read()
             self._sync = stack.enter_context(_Syncing([self._file]))
@@ -183,14 +183,7 @@ def read_rollouts(folder: Path) -> Iterator[Rollout]:
     Raises:
         ValueError: a line is no rollout.
     """
-    for path in shards_of(Path(folder), ROLLOUTS):
-        for number, row in lines_of(path):
-            try:
-                yield rollout_of(row)
-            except ValueError as error:
-                raise ValueError(
-                    f"{path}:{number}: {error}. Remove the line, and the next start asks it again."
-                ) from None
+    return rows_of(Path(folder), ROLLOUTS, rollout_of, ASK_AGAIN)
 
 
 def open_to_append(path: Path) -> BinaryIO:
@@ -306,32 +299,26 @@ class _Syncing:
                 return
 
 
-class _Indexing:
-    """A thread that keeps the index of a folder up to date while it is written to; at its end once more."""
+@contextlib.contextmanager
+def _indexing(folder: Path) -> Iterator[None]:
+    """Context in which a thread keeps the index of a folder up to date; at its end once more."""
+    ended = threading.Event()
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="index", daemon=True)
+    def work() -> None:
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(INDEX_SECONDS)
+            with contextlib.suppress(ValueError, OSError, sqlite3.Error):  # only behind; whoever reads it is told
+                with open_index(folder) as index:
+                    index.sync()
 
-    def __enter__(self) -> "_Indexing":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._end.wait(INDEX_SECONDS):
-            self._once()
-
-        self._once()
-
-    def _once(self) -> None:
-        with contextlib.suppress(ValueError, OSError, sqlite3.Error):  # it is only behind; whoever reads it is told
-            with open_index(self._folder) as index:
-                index.sync()
+    thread = threading.Thread(target=work, name="index", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _full(path: Path, error: OSError) -> str:

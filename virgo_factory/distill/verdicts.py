@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import orjson
 
@@ -17,7 +16,7 @@ from virgo_factory.answers import Answer, Task, Verdict, grading
 from virgo_factory.answers.model import WRONG
 from virgo_factory.answers.pool import Pool
 from virgo_factory.distill.index import VERDICTS, open_index, question_file, row_at
-from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, lines_of, shard_suffix, shards_of
+from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.distill.question import VisualQuestion, question_of
 from virgo_factory.distill.rollout import Rollout, RolloutVerdict, State, rollout_of, verdict_of
 from virgo_factory.distill.store import append_line, open_to_append
@@ -32,10 +31,6 @@ MOST_WAITING = 1000
 """Rollouts that wait for a verdict before `add` blocks; some ten thousand characters each."""
 MOST_ANSWER = 2000
 """Characters of an answer that are kept."""
-
-
-Difficulty = Literal["easy", "medium", "hard", "unsolved", "undecided"]
-DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard", "unsolved", "undecided")
 
 
 class Judge:
@@ -202,12 +197,7 @@ def read_verdicts(folder: Path) -> Iterator[RolloutVerdict]:
     Raises:
         ValueError: a line that is no verdict, with file and line.
     """
-    for path in shards_of(folder, VERDICTS):
-        for number, row in lines_of(path):
-            try:
-                yield verdict_of(row)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from None
+    return rows_of(folder, VERDICTS, verdict_of)
 
 
 def state_of(rollout: Rollout) -> State:
@@ -275,34 +265,3 @@ def _is_ours(line: bytes) -> bool:
         return orjson.loads(line).get("version") == __version__
     except (ValueError, AttributeError):
         return False
-
-
-def difficulty_of(correct: int, wrong: int, samples: int, solved: bool = False) -> Difficulty:
-    """Return the difficulty of a question, undecided as long as it could still become another.
-
-    Virgo's levels (paper 2.2.1, five samples): medium 4-5 correct, hard 2-3, else unsolved. For other numbers of samples
-    the same shares: medium from 4/5 on, hard from 2/5 on. Samples that are missing or unverifiable leave it open.
-
-    Args:
-        correct: samples that are correct.
-        wrong: samples that are wrong, truncated or looping.
-        samples: that every question gets.
-        solved: whether the base model solved it greedily.
-
-    >>> [difficulty_of(correct, 5 - correct, 5) for correct in range(6)]
-    ['unsolved', 'unsolved', 'hard', 'hard', 'medium', 'medium']
-    >>> difficulty_of(4, 0, 5), difficulty_of(3, 0, 5), difficulty_of(3, 1, 5)
-    ('medium', 'undecided', 'undecided')
-    """
-    if solved:
-        return "easy"
-
-    lowest, highest = _level(correct, samples), _level(max(samples - wrong, correct), samples)
-    return lowest if lowest == highest else "undecided"
-
-
-def _level(correct: int, samples: int) -> Difficulty:
-    if 5 * correct >= 4 * samples:
-        return "medium"
-
-    return "hard" if 5 * correct >= 2 * samples else "unsolved"

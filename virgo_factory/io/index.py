@@ -269,7 +269,7 @@ class Index:
                     at, end = end, end + len(line)
                     try:
                         if line.strip():
-                            yield position << _BITS | at, *source.row(_object(line))
+                            yield position << _BITS | at, *source.row(read_object(line))
                     except ValueError as error:
                         raise ValueError(f"{_where(path, at)}: {error}{source.remedy}") from None
 
@@ -294,8 +294,12 @@ def _connected(path: Path | str) -> sqlite3.Connection:
     return db
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    """Return the object in a line, which may be the first of a file that begins with a mark of its encoding."""
+def read_object(line: bytes) -> dict[str, Any]:
+    """Return the object in a line, which may be the first of a file that begins with a mark of its encoding.
+
+    Raises:
+        ValueError: it is not a JSON object.
+    """
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:

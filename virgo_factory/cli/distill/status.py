@@ -222,8 +222,8 @@ def _groups(found):
 
 def _questions(found):
     """Return columns and rows of the questions by source, and the share at each difficulty that a coin would answer."""
+    from virgo_factory.distill.rollout import DIFFICULTIES
     from virgo_factory.distill.status import DROPPED
-    from virgo_factory.distill.verdicts import DIFFICULTIES
 
     levels = [*DIFFICULTIES, *([DROPPED] if found.all.levels[DROPPED] else [])]
     rows = [
