@@ -13,7 +13,8 @@ MAY = {
     "adapters": {"io"},
     "answers": {"io"},
     "datasets": {"io", "adapters", "answers"},
-    "distill": {"io", "adapters", "answers", "datasets"},
+    "rollouts": {"io", "adapters", "answers", "datasets"},
+    "distill": {"io", "adapters", "answers", "datasets", "rollouts"},
     "preflight": {"io", "adapters", "answers", "datasets"},
 }
 """Room -> other rooms that it may use; the modules at the top belong to all."""

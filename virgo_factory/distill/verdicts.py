@@ -13,8 +13,8 @@ import orjson
 
 from virgo_factory import __version__
 from virgo_factory.answers import Answer, Task, Verdict, grading
+from virgo_factory.answers.batch import Scorers
 from virgo_factory.answers.model import WRONG
-from virgo_factory.answers.pool import Pool
 from virgo_factory.distill.index import VERDICTS, open_index, question_file, row_at
 from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.distill.question import VisualQuestion, question_of
@@ -23,8 +23,6 @@ from virgo_factory.distill.store import append_line, open_to_append
 from virgo_factory.io.index import Index
 
 
-SECONDS = 15.0
-"""Hard limit of one verdict."""
 BATCH = 64
 """Verdicts that are asked for together."""
 MOST_WAITING = 1000
@@ -61,7 +59,7 @@ class Judge:
         self._folder, self._shard = Path(folder), shard
         self._file = open_to_append(folder / f"{VERDICTS}{shard_suffix(shard)}.jsonl")
         self._on_verdict = on_verdict
-        self._pool = Pool(workers or max(1, len(os.sched_getaffinity(0)) // 2), SECONDS)
+        self._scorers = Scorers(workers or max(1, len(os.sched_getaffinity(0)) // 2))
         self._waiting: queue.Queue[tuple[VisualQuestion, Rollout] | None] = queue.Queue(MOST_WAITING)
         self._error: BaseException | None = None
         self._stopped = False
@@ -151,7 +149,7 @@ class Judge:
         except BaseException as error:  # told to whoever adds the next one
             self._error = error
         finally:
-            self._pool.close()
+            self._scorers.close()
 
     def _batch(self) -> list[tuple[VisualQuestion, Rollout]]:
         """Return what waits, at least one; nothing at the end."""
@@ -169,7 +167,7 @@ class Judge:
 
     def _judge(self, batch: list[tuple[VisualQuestion, Rollout]]) -> None:
         complete = [(question, rollout) for question, rollout in batch if state_of(rollout) == "complete"]
-        judged = self._pool.run(iter([_task(question, rollout) for question, rollout in complete]))
+        judged = self._scorers.score([_task(question, rollout) for question, rollout in complete])
         cut = ((rollout, _CUT) for _, rollout in batch if state_of(rollout) != "complete")
         whole = ((rollout, verdict) for (_, rollout), verdict in zip(complete, judged, strict=True))
         for rollout, verdict in itertools.chain(cut, whole):
