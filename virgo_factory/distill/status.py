@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -115,38 +116,36 @@ class Status:
     chosen: Mapping[str, str] = field(default_factory=dict)
 
 
-def summarise(folder: Path, choose: int = 0, seed: int = 0) -> Status:
+def summarise(folder: Path, choose: int = 0, seed: int = 0, lengths: bool = True) -> Status:
     """Return the status of a distillation's folder.
 
     Args:
         folder: of the distillation.
         choose: draw this many questions that have rollouts, as many of each difficulty as can be.
         seed: of that draw.
+        lengths: count them; half a second for a million rollouts.
 
     Raises:
         ValueError: not such a folder, or a file in it is broken.
     """
     config = read_folder(folder)
     with open_index(folder) as index:
-        return index.ask(lambda index: _status(index, config, choose, seed))
+        return index.ask(lambda index: _status(index, config, choose, seed, lengths))
 
 
-def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Status:
+def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths: bool) -> Status:
     db, folder, samples = index.db, config.output_dir, config.samples
     shards = _shards_in(folder)
     count_cases(index, samples, shards)
     db.execute(f"UPDATE cases SET level = '{DROPPED}' WHERE dropped AND samples < {samples}")
-    by_source: dict[str, Mapping[str, int | None]] = {}
-    sources = records(index, f"SELECT source, {_COUNTS} FROM cases GROUP BY source ORDER BY min(place)")
-    for place, row in enumerate(sources):
+    by_source: dict[str, Counter[str]] = {}
+    everything: Counter[str] = Counter()
+    for place, row in enumerate(records(index, _BY_SOURCE)):
         name = row.pop("source")
-        if place >= MOST_SOURCES:
-            name, others = OTHERS, by_source.get(OTHERS, {})
-            row = {column: (count or 0) + (others.get(column) or 0) for column, count in row.items()}
+        counts = Counter({column: count or 0 for column, count in row.items()})
+        everything.update(counts)
+        by_source.setdefault(name if place < MOST_SOURCES else OTHERS, Counter()).update(counts)
 
-        by_source[name] = row
-
-    (everything,) = records(index, f"SELECT {_COUNTS} FROM cases")
     open_ = "level = 'undecided'" if config.stop_when_decided else f"level NOT IN ('easy', '{DROPPED}')"
     left, base_left = db.execute(
         f"SELECT ifnull(sum({samples} - samples), 0), ifnull(sum(1 - base), 0) FROM cases WHERE {open_}"
@@ -154,12 +153,16 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
     base_left = base_left if config.base_model_name_or_path else 0
     correct_of = dict(db.execute(f"SELECT correct, count(*) FROM cases WHERE judged = {samples} GROUP BY 1"))
     of_cases = "FROM rollouts WHERE question IN (SELECT id FROM cases)"
-    lengths: dict[str, dict[int, int]] = {}
-    for outcome, step, count in db.execute(
-        f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) {of_cases} AND sample BETWEEN 0 AND {samples - 1} AND NOT again "
-        "GROUP BY 1, 2 ORDER BY 2"
+    steps: dict[str, dict[int, int]] = {}
+    for outcome, step, count in (
+        db.execute(
+            f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) {of_cases} AND sample BETWEEN 0 AND {samples - 1} AND NOT again "
+            "GROUP BY 1, 2 ORDER BY 2"
+        )
+        if lengths
+        else ()
     ):
-        lengths.setdefault(outcome or UNJUDGED, {})[step] = count
+        steps.setdefault(outcome or UNJUDGED, {})[step] = count
 
     reasons = db.execute(
         "SELECT reason, count(*) FROM (SELECT question, reason, min(d.place) AS first FROM dropped AS d JOIN cases "
@@ -183,7 +186,7 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
         dropped=dict(reasons.fetchall()),
         stray=all_rows - twice - counted,
         twice=twice,
-        lengths={name: lengths[name] for name in (*OUTCOMES, UNJUDGED) if name in lengths},
+        lengths={name: steps[name] for name in (*OUTCOMES, UNJUDGED) if name in steps},
         correct_of={number: correct_of.get(number, 0) for number in range(samples + 1)},
         shards=shards,
         elsewhere=in_questions - everything["questions"],
@@ -194,32 +197,32 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int) -> Stat
     )
 
 
-_COUNTS = ", ".join(
-    [
-        "count(*) AS questions",
-        "sum(samples > 0) AS asked",
-        "sum(samples - judged) AS unjudged",
-        "sum(base) AS base_asked",
-        "sum(solved) AS base_solved",
-        *(f"sum({name}) AS {name}" for name in (*OUTCOMES, "accepted", "tokens", "base_tokens")),
-        "sum(is_binary) AS binary",
-        *(f"sum(level = '{level}') AS {level}" for level in (*DIFFICULTIES, DROPPED)),
-        *(f"sum(level = '{level}' AND is_binary) AS binary_{level}" for level in (*DIFFICULTIES, DROPPED)),
-    ]
+_LEVELS = (*DIFFICULTIES, DROPPED)
+_SUMS = {
+    "asked": "samples > 0",
+    "unjudged": "samples - judged",
+    "base_asked": "base",
+    "base_solved": "solved",
+    "binary": "is_binary",
+    **{name: name for name in (*OUTCOMES, "accepted", "tokens", "base_tokens")},
+    **{level: f"level = '{level}'" for level in _LEVELS},
+    **{f"binary_{level}": f"level = '{level}' AND is_binary" for level in _LEVELS},
+}
+_BY_SOURCE = (
+    f"SELECT source, count(*) AS questions, {', '.join(f'sum({what}) AS {name}' for name, what in _SUMS.items())} "
+    "FROM cases GROUP BY source ORDER BY min(place)"
 )
 
 
-def _group(counts: Mapping[str, int | None]) -> Group:
-    """Return the counts that _COUNTS gives, none of which is NULL where there are questions."""
-    counts = {name: count or 0 for name, count in counts.items()}
-    unjudged = {UNJUDGED: counts["unjudged"]} if counts["unjudged"] else {}
-    levels = (*DIFFICULTIES, DROPPED)
+def _group(counts: Mapping[str, int]) -> Group:
+    """Return the counts that _BY_SOURCE gives."""
     names = [field.name for field in fields(Group) if field.name not in ("levels", "binary_levels", "outcomes")]
     return Group(
         **{name: counts[name] for name in names},
-        levels={level: counts[level] for level in levels},
-        binary_levels={level: counts[f"binary_{level}"] for level in levels},
-        outcomes={outcome: counts[outcome] for outcome in OUTCOMES} | unjudged,
+        levels={level: counts[level] for level in _LEVELS},
+        binary_levels={level: counts[f"binary_{level}"] for level in _LEVELS},
+        outcomes={name: counts[name] for name in OUTCOMES}
+        | ({UNJUDGED: counts["unjudged"]} if counts["unjudged"] else {}),
     )
 
 

@@ -42,7 +42,7 @@ def status(
         return
 
     with _busy(f"reading {folder}"):
-        found = summarise(folder)
+        found = summarise(folder, lengths=False)
 
     if as_json:
         print(json.dumps(to_json(found), ensure_ascii=False))
