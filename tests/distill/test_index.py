@@ -208,3 +208,22 @@ def test_step_by_step_it_says_what_a_new_one_says(folders, tmp_path, seed):
         (tmp_path / NAME).rename(tmp_path / "kept")
         assert stepwise == to_json(summarise(tmp_path))
         (tmp_path / "kept").replace(tmp_path / NAME)
+
+
+def test_a_broken_index_is_no_matter_to_any_verb(start, tmp_path):
+    folder = start("new")
+    before = to_json(summarise(folder))
+    content = bytearray((folder / NAME).read_bytes())
+    for page in range(2 * 4096, len(content), 4096):
+        content[page : page + 200] = b"\xff" * 200
+
+    verbs = (
+        lambda: to_json(summarise(folder)) == before,
+        lambda: choose(folder, overwrite=True).outcomes["correct"] == 5,
+        lambda: judge_rollouts(folder) == 0,
+        lambda: merge([folder], tmp_path / "whole").verdicts.kept == 5,
+        lambda: RolloutStore(folder).close() is None,
+    )
+    for verb in verbs:
+        (folder / NAME).write_bytes(content)
+        assert verb()

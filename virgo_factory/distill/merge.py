@@ -1,6 +1,7 @@
 """Several folders or shards of one distillation put together into a new folder; rows are copied as they are."""
 
 import contextlib
+import functools
 import json
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from virgo_factory.distill.config import DistillConfig, config_text, read_folder
 from virgo_factory.distill.index import DROPPED, ROLLOUTS, VERDICTS, open_index
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.store import lock
+from virgo_factory.io.index import Index
 
 
 NOT_CONTENT = ("seconds", "params")
@@ -148,16 +150,20 @@ class _Lines:
     def __init__(self, folders: Sequence[Path], stack: contextlib.ExitStack) -> None:
         self._db = sqlite3.connect("")  # on disk, gone when it is closed
         stack.callback(self._db.close)
-        self._indexes = [stack.enter_context(open_index(folder)).sync() for folder in folders]
+        self._indexes = [stack.enter_context(open_index(folder)) for folder in folders]
         for table, key in _KEYS.items():
             columns = ("folder", "place", *key, *(["response"] if table in (ROLLOUTS, VERDICTS) else []))
             self._db.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
             for number, index in enumerate(self._indexes):
                 if table != "questions" or (folders[number] / QUESTIONS).is_file():  # else they are elsewhere, for all
-                    rows = index.db.execute(f"SELECT {number}, {', '.join(columns[1:])} FROM {table} ORDER BY place")
-                    self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
+                    index.ask(functools.partial(self._take, table, number, columns))
 
             self._db.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(key)})")
+
+    def _take(self, table: str, number: int, columns: Sequence[str], index: Index) -> None:
+        self._db.execute(f"DELETE FROM {table} WHERE folder = ?", (number,))
+        rows = index.db.execute(f"SELECT {number}, {', '.join(columns[1:])} FROM {table} ORDER BY place")
+        self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
 
     def merge(
         self,
