@@ -26,8 +26,8 @@ from virgo_factory.distill.client import Endpoint, Reply, Sampling
 from virgo_factory.distill.cut import LoopWatch
 from virgo_factory.distill.prompt import TEMPLATE_ARGUMENTS, Prompt, make_prompt
 from virgo_factory.distill.question import VisualQuestion
+from virgo_factory.distill.rollout import difficulty_of
 from virgo_factory.distill.server import STREAM_INTERVAL, Server, environment, is_cpu_build
-from virgo_factory.distill.verdicts import difficulty_of
 from virgo_factory.prefix import read_prefix
 from virgo_factory.thought import LongThought
 

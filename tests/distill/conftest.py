@@ -63,12 +63,12 @@ def judge_at_hand(monkeypatch) -> None:
     class AtHand:
         def __init__(self, *_) -> None: ...
 
-        def run(self, tasks):
+        def score(self, tasks):
             return map(verdict_of, tasks)
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(verdicts, "Pool", AtHand)
+    monkeypatch.setattr(verdicts, "Scorers", AtHand)
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from PIL import Image
 
 from virgo_factory.cli.main import main
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder
+from virgo_factory.distill.lines import lines_of
 from virgo_factory.distill.merge import merge
 from virgo_factory.distill.question import question_of, read_questions, write_question
 from virgo_factory.distill.rollout import Rollout
-from virgo_factory.distill.store import RolloutStore, read_dropped, read_rollouts
+from virgo_factory.distill.store import RolloutStore, read_rollouts
 from virgo_factory.distill.verdicts import judge_rollouts, read_verdicts
 
 
@@ -67,7 +68,7 @@ def test_shards_of_several_machines_become_one_folder(part, tmp_path):
     assert [one.key[::2] for one in read_rollouts(whole)] == [("sky/0", 0), ("sky/0", 1), ("sky/1", 0), ("sky/1", 1)]
     assert [question.id for question in read_questions(whole / "questions.jsonl")] == [f"sky/{n}" for n in range(4)]
     assert {verdict.question for verdict in read_verdicts(whole)} == {"sky/0"}  # the rest is made when it is needed
-    assert [dropped.question for dropped in read_dropped(whole)] == ["sky/3"]
+    assert [row["question"] for _, row in lines_of(whole / "dropped.jsonl")] == ["sky/3"]
     assert (whole / "images/white.png").read_bytes() == (first / "images/white.png").read_bytes()
     assert read_folder(whole).output_dir == whole
     assert (merged.questions.read, merged.questions.kept, merged.questions.twice) == (8, 4, 4)

@@ -9,11 +9,12 @@ import pytest
 from virgo_factory.distill import launch, verdicts
 from virgo_factory.distill.config import config_text, read_folder
 from virgo_factory.distill.launch import Outcome, distil
+from virgo_factory.distill.lines import lines_of
 from virgo_factory.distill.pending import seed_of, wave
-from virgo_factory.distill.rollout import GREEDY, Rollout
+from virgo_factory.distill.rollout import GREEDY, Rollout, difficulty_of
 from virgo_factory.distill.run import Event
-from virgo_factory.distill.store import read_dropped, read_rollouts
-from virgo_factory.distill.verdicts import difficulty_of, read_verdicts
+from virgo_factory.distill.store import read_rollouts
+from virgo_factory.distill.verdicts import read_verdicts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")
@@ -330,9 +331,9 @@ def test_a_question_that_is_refused_is_dropped_with_its_reason(start_replay, sky
     config.questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     outcome, events = run(config)
     assert (outcome.finished, outcome.dropped, outcome.left.samples) == (20, 1, 0)
-    (dropped,) = read_dropped(config.output_dir)
-    assert (dropped.question, dropped.model) == ("sky/2", "replay")
-    assert "maximum context length is 1000" in dropped.reason
+    ((_, dropped),) = lines_of(config.output_dir / "dropped.jsonl")
+    assert (dropped["question"], dropped["model"]) == ("sky/2", "replay")
+    assert "maximum context length is 1000" in dropped["reason"]
     assert [event.question for event in events if event.kind == "dropped"] == ["sky/2"]
     assert run(config)[0].dropped == 0  # not tried again
 
@@ -346,7 +347,7 @@ def test_a_picture_that_is_gone_drops_its_question(start_replay, sky_config):
 
     outcome, _ = run(config.model_copy(update={"max_rollouts": None}))
     assert outcome.dropped == 3
-    assert all("images/" in dropped.reason for dropped in read_dropped(config.output_dir))
+    assert all("images/" in row["reason"] for _, row in lines_of(config.output_dir / "dropped.jsonl"))
     assert server.asked()["started"] == []
 
 

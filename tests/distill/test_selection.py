@@ -11,9 +11,9 @@ from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.cli.main import main
 from virgo_factory.datasets.measure import measure
 from virgo_factory.datasets.source import find_sources
-from virgo_factory.distill.candidates import long_thought_of
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import distil
+from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.prompt import make_prompt
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.selection import choose, most_diverse, select, training_row

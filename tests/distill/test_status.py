@@ -7,11 +7,14 @@ import time
 import pytest
 from rich.cells import cell_len
 
+from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.cli.main import main
-from virgo_factory.distill.candidates import count_questions, count_verdicts
+from virgo_factory.distill.config import read_folder
+from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import GREEDY
-from virgo_factory.distill.status import DROPPED, UNJUDGED, summarise, thought_of, to_json
+from virgo_factory.distill.selection import select
+from virgo_factory.distill.status import DROPPED, UNJUDGED, summarise, to_json
 from virgo_factory.distill.store import RolloutStore, is_in_shard
 from virgo_factory.thought import MARKERS
 
@@ -139,7 +142,14 @@ def test_real_responses_that_are_well_formed(shared_data):
             ]
 
     assert len(responses) == 1412
-    assert sum(thought_of(response, "four_markers") is not None for response in responses) == 842
+
+    def is_well_formed(response: str) -> bool:
+        try:
+            return bool(long_thought_of(response, "four_markers"))
+        except RejectedRow:
+            return False
+
+    assert sum(map(is_well_formed, responses)) == 842
 
 
 def test_shards_are_counted_together(folders, tmp_path):
@@ -202,7 +212,7 @@ def test_of_several_verdicts_the_last_counts_as_in_select(folders, tmp_path):
         folders.add(tmp_path, *folders.sampled(id, [new, *["correct"] * 3, "wrong"]))
 
     found = summarise(tmp_path)
-    _, _, outcomes = count_verdicts(tmp_path, found.config, count_questions(tmp_path / "questions.jsonl"))
+    outcomes = select(tmp_path, read_folder(tmp_path).model_copy(update={"dataset_dir": tmp_path})).outcomes
     assert found.all.outcomes == outcomes == {**dict.fromkeys(outcomes, 0), "correct": 7, "wrong": 3}
     assert (found.all.levels["medium"], found.all.levels["hard"]) == (1, 1)
 

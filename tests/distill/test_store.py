@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from virgo_factory.distill.lines import lines_of
 from virgo_factory.distill.rollout import Rollout, rollout_of
-from virgo_factory.distill.store import RolloutStore, is_in_shard, read_dropped, read_rollouts
+from virgo_factory.distill.store import RolloutStore, is_in_shard, read_rollouts
 
 
 ROLLOUT = Rollout(
@@ -135,7 +136,7 @@ def test_a_dropped_question_is_not_tried_again(tmp_path):
         assert store.is_dropped("geos/1", "m")
         assert not store.is_dropped("geos/1", "base")
 
-    assert [dropped.reason for dropped in read_dropped(tmp_path)] == ["the picture is broken"]
+    assert [row["reason"] for _, row in lines_of(tmp_path / "dropped.jsonl")] == ["the picture is broken"]
 
 
 @given(question=st.text(), count=st.integers(1, 9))

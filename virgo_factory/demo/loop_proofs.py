@@ -10,9 +10,10 @@ from pathlib import Path
 from virgo_factory.demo.distill import MADE_WITH, Loop
 from virgo_factory.demo.proofs import CONNECTOR, LANGUAGE, VISION, Proof, compare
 from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.distill.rollout import DIFFICULTIES
 from virgo_factory.distill.status import OUTCOMES, Status, summarise
 from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import DIFFICULTIES, read_verdicts
+from virgo_factory.distill.verdicts import read_verdicts
 from virgo_factory.thought import LongThought, MalformedThought
 
 

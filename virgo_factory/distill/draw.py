@@ -1,11 +1,10 @@
 """A seeded draw of questions from a stream: which are held depends on what there is, not on the order it comes in."""
 
 import hashlib
-import heapq
 import json
-from collections import defaultdict
+import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from virgo_factory.distill.question import VisualQuestion
 
@@ -21,10 +20,11 @@ def place_in_draw(seed: int, question: VisualQuestion) -> int:
     return int.from_bytes(hashlib.blake2b(named.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """A question that is drawn for now: where its line stands in the spool, and its place in the source."""
 
+    place: int
+    picture: bytes
     text: bytes
     start: int
     number: int
@@ -38,70 +38,65 @@ class Draw:
     """
 
     def __init__(self, wanted: int, per_picture: int) -> None:
-        self.wanted, self.per_picture = wanted, per_picture
-        self.held: dict[tuple[int, bytes], Held] = {}
-        self._largest: list[tuple[int, bytes]] = []
-        self._by_text: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}
-        self._by_picture: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
+        self.wanted, self.per_picture, self._count = wanted, per_picture, 0
+        self._db = sqlite3.connect("", isolation_level=None)  # on disk, gone when it is closed
+        self._db.execute(f"CREATE TABLE held ({', '.join(Held._fields)}, PRIMARY KEY (place, picture)) WITHOUT ROWID")
+        self._db.execute("CREATE INDEX held_by_picture ON held (picture, place)")
+
+    def __len__(self) -> int:
+        return self._count
 
     def has_room(self, place: int) -> bool:
         """Whether a question with this number would be held, as far as can be told without its picture."""
-        if len(self.held) < self.wanted:
-            return True
+        return len(self) < self.wanted or (
+            bool(self) and place < self._held("place = (SELECT max(place) FROM held)")[0].place
+        )
 
-        self._forget()
-        return bool(self._largest) and place < -self._largest[0][0]
-
-    def offer(self, place: int, picture: bytes, held: Held) -> str | None:
+    def offer(self, held: Held) -> str | None:
         """Hold a question if it belongs to the best, and return why it, or the one it drove out, is not held."""
-        key = (place, picture)
-        same = self._by_text.get((picture, held.text))
-        if same is not None and same <= key:
+        same = self._held("picture = ? AND text = ?", held.picture, held.text)
+        if same:
+            if held.place < same[0].place:
+                self._remove(same[0])
+                self._add(held)
+
             return DUPLICATE
 
-        if same is not None:
-            self._remove(same)
-            self._add(key, held)
-            return DUPLICATE
-
-        self._add(key, held)
-        others = self._by_picture[picture]
+        self._add(held)
+        others = self._held("picture = ? ORDER BY place", held.picture)
         if len(others) > self.per_picture:
-            self._remove(max(others))
+            self._remove(others[-1])
             return SAME_PICTURE
 
-        if len(self.held) > self.wanted:
-            self._forget()
-            number, picture = self._largest[0]
-            self._remove((-number, picture))
+        if len(self) > self.wanted:
+            self._remove(self._held("place = (SELECT max(place) FROM held) ORDER BY picture")[-1])
             return NOT_DRAWN
 
         return None
 
     def drop(self, numbers: Mapping[int, str]) -> list[Held]:
         """Let go of the questions at these places in the source, and return them."""
-        gone = {key: held for key, held in self.held.items() if held.number in numbers}
-        for key in gone:
-            self._remove(key)
+        gone = [held for held in self._held("1") if held.number in numbers]
+        for held in gone:
+            self._remove(held)
 
-        return list(gone.values())
+        return gone
 
-    def best(self, count: int) -> list[tuple[int, bytes]]:
-        """Return the keys of the held questions, the smallest numbers first."""
-        return sorted(self.held)[:count]
+    def best(self, count: int) -> list[Held]:
+        """Return the held questions, the smallest numbers first."""
+        return self._held("1 ORDER BY place, picture LIMIT ?", count)
 
-    def _add(self, key: tuple[int, bytes], held: Held) -> None:
-        self.held[key] = held
-        self._by_text[key[1], held.text] = key
-        self._by_picture[key[1]].append(key)
-        heapq.heappush(self._largest, (-key[0], key[1]))
+    def _held(self, where: str, *values: object) -> list[Held]:
+        found = map(Held._make, self._db.execute(f"SELECT * FROM held WHERE {where}", values))
+        return [held._replace(place=held.place + _MIDDLE) for held in found]
 
-    def _remove(self, key: tuple[int, bytes]) -> None:
-        held = self.held.pop(key)
-        del self._by_text[key[1], held.text]
-        self._by_picture[key[1]].remove(key)
+    def _add(self, held: Held) -> None:
+        self._db.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?)", held._replace(place=held.place - _MIDDLE))
+        self._count += 1
 
-    def _forget(self) -> None:
-        """Take what is no longer held from the top of the heap."""
-        while self._largest and (-self._largest[0][0], self._largest[0][1]) not in self.held:
-            heapq.heappop(self._largest)
+    def _remove(self, held: Held) -> None:
+        self._db.execute("DELETE FROM held WHERE place = ? AND picture = ?", (held.place - _MIDDLE, held.picture))
+        self._count -= 1
+
+
+_MIDDLE = 1 << 63  # SQLite's numbers have a sign

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.adapters.tags import format_of
-from virgo_factory.distill.candidates import AUTO, long_thought_of
-from virgo_factory.distill.config import RESPONSE_FORMATS
+from virgo_factory.distill.config import AUTO, RESPONSE_FORMATS
+from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY, Rollout
 
 
@@ -49,8 +48,8 @@ class FirstResponses:
         if self._is_settled or rollout.finish_reason != "stop" or rollout.sample == GREEDY:
             return
 
-        reason = self._reason(rollout.response, self._format)
-        if reason is None:
+        reason = read_thought(rollout.response, self._format)[1]
+        if not reason:
             self._is_settled = True
             return
 
@@ -71,19 +70,10 @@ class FirstResponses:
 
             self.add(rollout)
 
-    @staticmethod
-    def _reason(response: str, response_format: str) -> str | None:
-        try:
-            long_thought_of(response, response_format)
-        except RejectedRow as error:
-            return error.reason
-
-        return None
-
     def _others(self, response: str) -> list[str]:
         """Return the formats that would read a response: the one it shows, or else QVQ's."""
         names = [name for name in (format_of(response), "virgo_dqvq") if name and name != self._format]
-        return [name for name in names if self._reason(response, name) is None][:1]
+        return [name for name in names if read_thought(response, name)[0]][:1]
 
     def _message(self) -> str:
         count = self._reasons.total()

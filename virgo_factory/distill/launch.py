@@ -32,7 +32,8 @@ from virgo_factory.distill.config import (
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.endpoints import PATIENCE, Endpoints
 from virgo_factory.distill.first_responses import FirstResponses
-from virgo_factory.distill.lines import lines_of, shards_of
+from virgo_factory.distill.index import VERDICTS
+from virgo_factory.distill.lines import Shard, is_in_shard, lines_of, shard_suffix
 from virgo_factory.distill.pending import Left, Pending, used_up
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
 from virgo_factory.distill.question import FILE as QUESTIONS
@@ -41,9 +42,8 @@ from virgo_factory.distill.questions import build_questions
 from virgo_factory.distill.rollout import GREEDY, Key
 from virgo_factory.distill.run import Event, Pass, Run
 from virgo_factory.distill.server import Server, ServerError
-from virgo_factory.distill.store import RolloutStore, Shard, is_in_shard, read_rollouts, shard_suffix
-from virgo_factory.distill.verdicts import NAME as VERDICTS
-from virgo_factory.distill.verdicts import Judge, question_index, question_of, read_verdicts
+from virgo_factory.distill.store import RolloutStore, read_rollouts
+from virgo_factory.distill.verdicts import Judge, drop_old
 from virgo_factory.files import check_folder
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import replace_file
@@ -176,7 +176,7 @@ class _Distillation:
         """Ask both models, at once where both have servers already, else one behind the other."""
         config = self.config
         self.pending = self._judge_what_is_there()
-        self.left = self.pending.left(self.questions())
+        self.left = self.pending.left()
         if self.left.samples:
             self.first.add_all(read_rollouts(self.folder))
 
@@ -189,13 +189,13 @@ class _Distillation:
                 with self._served(base, config.base_urls, "server-base") as server:
                     self._go(server, greedy=True, samples=False)
 
-                self.left = self.pending.left(self.questions())
+                self.left = self.pending.left()
 
             if (self.left.unsolved if base else self.left.samples) and self._has_budget():
                 with self._served(model, config.urls, "server") as server:
                     self._go(server, greedy=False, samples=True)
 
-        left = self.pending.left(self.questions())
+        left = self.pending.left()
         return Outcome(self.finished, self.gave_up, self.dropped, self.stopped, left)
 
     def _has_budget(self) -> bool:
@@ -219,25 +219,18 @@ class _Distillation:
 
     def _judge_what_is_there(self) -> Pending:
         """Return what is pending, after rollouts that a killed run could not judge any more have their verdicts."""
-        judged, found = 0, []
+        drop_old(self.folder, self.shard)
+        self.store.sync()
         _remove_strays(self.folder, self.shard, self.store)
-        with self._judge(found.append) as judge:
-            pending = Pending(self.config, self.store)
-            for verdict in read_verdicts(self.folder):
-                pending.add(verdict)
-                judged += is_in_shard(verdict.question, self.shard)
+        with self._judge(lambda verdict: None) as judge:
+            judge.catch_up(
+                lambda count: self.on_event(
+                    Event("judging", message=f"judging {count:,} rollouts of an earlier start")
+                )
+            )
 
-            if judged < self.store.count:
-                message = f"judging {self.store.count - judged:,} rollouts of an earlier start"
-                self.on_event(Event("judging", message=message))
-                mine = (one for one in read_rollouts(self.folder) if is_in_shard(one.question, self.shard))
-                with question_index(self.folder) as index:
-                    judge.catch_up(mine, lambda id: question_of(row) if (row := index.find(id)) else None)
-
-        for verdict in found:
-            pending.add(verdict)
-
-        return pending
+        self.store.sync()
+        return Pending(self.config, self.store)
 
     @contextlib.contextmanager
     def _served(self, model: str, urls: Sequence[str], log: str) -> Iterator[Server | None]:
@@ -425,16 +418,16 @@ class _Distillation:
 
 def _remove_strays(folder: Path, shard: Shard | None, store: RolloutStore) -> None:
     """Take verdicts on rollouts that are not there (any more) out of the files that this run may write to."""
-
-    def is_there(row: dict[str, Any]) -> bool:
-        return store.has(Key(row.get("question"), row.get("model"), row.get("sample")))
-
+    stray = store.index.db.execute(
+        "SELECT place FROM verdicts AS v WHERE NOT EXISTS (SELECT 1 FROM rollouts AS r WHERE r.question = v.question "
+        "AND r.sample = v.sample AND r.model = v.model)"
+    )
     own = f"{VERDICTS}{shard_suffix(shard)}.jsonl"
-    for path in shards_of(folder, VERDICTS):
-        if (shard is None or path.name == own) and not all(is_there(row) for _, _, row in lines_of(path)):
-            lines = (json.dumps(row, ensure_ascii=False) + "\n" for _, _, row in lines_of(path) if is_there(row))
+    for path in {store.index.path(VERDICTS, place) for (place,) in stray}:
+        if shard is None or path.name == own:
+            rows = (row for _, row in lines_of(path) if store.has(Key(row["question"], row["model"], row["sample"])))
             with published([path]), partial_of(path).open("w", encoding="utf-8") as file:
-                file.writelines(lines)
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _name_at(url: str, facts: ServerFacts, name: str | None, model: str) -> str:

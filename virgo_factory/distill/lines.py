@@ -1,50 +1,52 @@
-"""Lines of JSONL files that are found by their key while only numbers are held in memory."""
+"""The JSONL files of a folder: their lines, and the shards that several machines write."""
 
 import hashlib
-import json
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
-import numpy as np
+from virgo_factory.io.index import read_object
 
 
-def hash_of(*parts: object) -> int:
-    """Return 64 bits of a key; two of a million keys are the same with a chance of 3 in 100 million."""
-    text = "\0".join(map(str, parts))
+T = TypeVar("T")
+Shard = tuple[int, int]
+
+
+def hash_of(text: str) -> int:
+    """Return 64 bits of a text; two of a million texts have the same with a chance of 3 in 100 million."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (line number, byte at which it begins, line) of what is written; a last line without its end is not there yet."""
-    start = 0
+def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) of a JSONL file; a last line without its end is not there yet.
+
+    Raises:
+        ValueError: a line is not a JSON object, with file and line.
+    """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
 
             if line.strip():
-                yield number, start, line
+                try:
+                    yield number, read_object(line)
+                except ValueError as error:
+                    raise ValueError(f"{path}:{number}: {error}.") from None
 
-            start += len(line)
 
-
-def lines_of(path: Path) -> Iterator[tuple[int, int, Any]]:
-    """Yield (line number, byte at which it begins, value) of a JSONL file.
+def rows_of(folder: Path, name: str, make: Callable[[Any], T], remedy: str = "") -> Iterator[T]:
+    """Yield what `make` makes of the lines of a folder's files of a name, see `shards_of`.
 
     Raises:
-        ValueError: a line is not a JSON object, with file and line.
+        ValueError: a line is broken; `remedy` says what to do about it.
     """
-    for number, start, line in raw_lines(path):
-        try:
-            value = json.loads(line.decode())
-            if not isinstance(value, dict):
-                raise ValueError(f"found {type(value).__name__}")
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}:{number}: not a JSON object ({error}).") from None
-
-        yield number, start, value
+    for path in shards_of(folder, name):
+        for number, row in lines_of(path):
+            try:
+                yield make(row)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}{remedy}") from None
 
 
 def shards_of(folder: Path, name: str) -> list[Path]:
@@ -53,55 +55,23 @@ def shards_of(folder: Path, name: str) -> list[Path]:
     return [path for path in [*whole, *sorted(folder.glob(f"{name}-*of*.jsonl"))] if path.is_file()]
 
 
-class Lines:
-    """Rows of JSONL files, read by where they begin; a context manager that closes the files."""
+def shard_suffix(shard: Shard | None) -> str:
+    """Return what the names of a shard's files end with.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = list(paths)
-        self._open: dict[int, Any] = {}
-
-    def read(self, place: int, start: int) -> dict[str, Any]:
-        """Return the row that begins at byte `start` of the file at `place` in the paths."""
-        if place not in self._open:
-            self._open[place] = self._paths[place].open("rb")
-
-        file = self._open[place]
-        file.seek(start)
-        return json.loads(file.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for file in self._open.values():
-            file.close()
-
-        self._open.clear()
-
-
-class LineIndex(Lines):
-    """Rows of a JSONL file that are found by one of their columns, 16 bytes a row.
-
-    Raises:
-        ValueError: a line is not a JSON object.
+    >>> shard_suffix((2, 8)), shard_suffix(None)
+    ('-2of8', '')
     """
+    return "" if shard is None else f"-{shard[0]}of{shard[1]}"
 
-    def __init__(self, path: Path, column: str) -> None:
-        super().__init__([path])
-        hashes, starts = array("Q"), array("Q")
-        for _, start, row in lines_of(path):
-            hashes.append(hash_of(row.get(column)))
-            starts.append(start)
 
-        keys = np.array(hashes, np.uint64)
-        order = np.argsort(keys, kind="stable")
-        self._keys, self._starts = keys[order], np.array(starts, np.uint64)[order]
+def is_in_shard(question: str, shard: Shard | None) -> bool:
+    """Return whether a question is asked by a shard; each is by exactly one of n.
 
-    def find(self, key: str) -> dict[str, Any] | None:
-        """Return the first row whose column holds `key`; None where none does."""
-        wanted = np.uint64(hash_of(key))
-        at = int(np.searchsorted(self._keys, wanted))
-        if at == len(self._keys) or self._keys[at] != wanted:
-            return None
+    >>> [is_in_shard("tabmwp/12", (index, 3)) for index in (1, 2, 3)].count(True)
+    1
+    """
+    if shard is None:
+        return True
 
-        return self.read(0, int(self._starts[at]))
+    index, count = shard
+    return int.from_bytes(hashlib.sha256(question.encode()).digest()) % count == index - 1

@@ -1,9 +1,11 @@
 """Several folders or shards of one distillation put together into a new folder; rows are copied as they are."""
 
 import contextlib
+import functools
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,14 +13,11 @@ from typing import Any, BinaryIO
 from virgo_factory.datasets.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
-from virgo_factory.distill.lines import hash_of, raw_lines, shards_of
+from virgo_factory.distill.index import DROPPED, ROLLOUTS, VERDICTS, open_index
 from virgo_factory.distill.question import FILE as QUESTIONS
-from virgo_factory.distill.question import check_texts, question_of
-from virgo_factory.distill.rollout import rollout_of
-from virgo_factory.distill.store import DROPPED, ROLLOUTS, lock
+from virgo_factory.distill.store import lock
+from virgo_factory.io.index import Index
 
-
-VERDICTS = "verdicts"
 
 NOT_CONTENT = ("seconds", "params")
 """Of a rollout: how long it took and which server answered are not what it is."""
@@ -54,8 +53,6 @@ class Merged:
 
 def merge(folders: Sequence[Path], out: Path) -> Merged:
     """Put folders of one distillation together into a new one; it appears when it is complete.
-
-    Memory: some 100 bytes a row.
 
     Args:
         folders: of the same configuration; each with one file of rollouts, or several shards.
@@ -113,23 +110,24 @@ def _common_config(folders: Sequence[Path]) -> DistillConfig:
 
 
 def _copy(folders: Sequence[Path], out: Path) -> Merged:
-    def paths(name: str) -> list[Path]:
-        return [path for folder in folders for path in shards_of(folder, name)]
-
     def picture(row: dict[str, Any], source: Path) -> None:
         nonlocal pictures
-        for name in row["images"]:
+        for name in set(row["images"]) - seen:
+            seen.add(name)
             if not (out / name).resolve().is_relative_to(out.resolve()):
                 raise ValueError(f"{source}: picture {name} is outside the folder.")
 
             pictures += _copy_picture(source.parent / name, out / name)
 
-    pictures = 0
+    pictures, seen = 0, set()
     whole = [path for folder in folders if (path := folder / QUESTIONS).is_file()]
-    questions, _ = _merge_rows(whole, out / QUESTIONS, _question_key, also=picture)
-    rollouts, keys = _merge_rows(paths(ROLLOUTS), out / f"{ROLLOUTS}.jsonl", _rollout_key, NOT_CONTENT)
-    verdicts, _ = _merge_rows(paths(VERDICTS), out / f"{VERDICTS}.jsonl", _verdict_key, among=keys)
-    dropped, _ = _merge_rows(paths(DROPPED), out / f"{DROPPED}.jsonl", lambda row: (row["question"], row["model"]))
+    with contextlib.ExitStack() as stack:
+        lines = _Lines(folders, stack)
+        questions = lines.merge("questions", out / QUESTIONS, also=picture)
+        rollouts = lines.merge(ROLLOUTS, out / f"{ROLLOUTS}.jsonl", NOT_CONTENT)
+        verdicts = lines.merge(VERDICTS, out / f"{VERDICTS}.jsonl")
+        dropped = lines.merge(DROPPED, out / f"{DROPPED}.jsonl")
+
     if len(whole) and questions.kept * len(whole) == questions.read:  # all folders have the same questions
         for old, new in zip(card_files(whole[0]), card_files(out / QUESTIONS), strict=True):
             if old.is_file():
@@ -138,96 +136,100 @@ def _copy(folders: Sequence[Path], out: Path) -> Merged:
     return Merged(questions, rollouts, verdicts, dropped, pictures)
 
 
-def _question_key(row: Any) -> tuple[object, ...]:
-    question = question_of(row)
-    check_texts(question)
-    return (question.id,)
+_KEYS = {
+    "questions": ("id",),
+    ROLLOUTS: ("question", "model", "sample"),
+    VERDICTS: ("question", "model", "sample"),
+    DROPPED: ("question", "model"),
+}
 
 
-def _rollout_key(row: Any) -> tuple[object, ...]:
-    return rollout_of(row).key
+class _Lines:
+    """Where the lines of all folders stand, with their keys, taken from the folders' indexes."""
 
+    def __init__(self, folders: Sequence[Path], stack: contextlib.ExitStack) -> None:
+        self._db = sqlite3.connect("")  # on disk, gone when it is closed
+        stack.callback(self._db.close)
+        self._indexes = [stack.enter_context(open_index(folder)) for folder in folders]
+        for table, key in _KEYS.items():
+            columns = ("folder", "place", *key, *(["response"] if table in (ROLLOUTS, VERDICTS) else []))
+            self._db.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+            for number, index in enumerate(self._indexes):
+                if table != "questions" or (folders[number] / QUESTIONS).is_file():  # else they are elsewhere, for all
+                    index.ask(functools.partial(self._take, table, number, columns))
 
-def _verdict_key(row: Any) -> tuple[object, ...]:
-    return row["question"], row["model"], row["sample"]
+            self._db.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(key)})")
 
+    def _take(self, table: str, number: int, columns: Sequence[str], index: Index) -> None:
+        self._db.execute(f"DELETE FROM {table} WHERE folder = ?", (number,))
+        rows = index.db.execute(f"SELECT {number}, {', '.join(columns[1:])} FROM {table} ORDER BY place")
+        self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
 
-def _merge_rows(
-    sources: Sequence[Path],
-    target: Path,
-    key: Callable[[Any], tuple[object, ...]],
-    not_content: Sequence[str] = (),
-    among: dict[int, int] | None = None,
-    also: Callable[[dict[str, Any], Path], None] = lambda row, source: None,
-) -> tuple[Copied, dict[int, int]]:
-    """Copy rows, each key once.
+    def merge(
+        self,
+        table: str,
+        target: Path,
+        not_content: Sequence[str] = (),
+        also: Callable[[dict[str, Any], Path], None] | None = None,
+    ) -> Copied:
+        """Copy the lines of a table, each key once: the first one, but of verdicts on the rollout that is kept the last one.
 
-    Args:
-        sources: JSONL files.
-        target: is written where there is a row.
-        key: of a row; raises where it is broken.
-        not_content: columns in which rows of one key may differ.
-        among: hashes of the keys that are copied; derived rows of others are stray. Of these the first is taken, whatever a
-            later one says.
-        also: is called with each row that is kept, and its file.
+        Args:
+            table: see _KEYS.
+            target: is written where there is a line.
+            not_content: columns in which rows of one key may differ.
+            also: is called with each row that is kept, and its file.
+        """
+        key = ", ".join(_KEYS[table])
+        if table == VERDICTS:  # derived: whether two of them say the same is no matter
+            kept = (
+                f"SELECT max(v.rowid) AS number, count(*) AS lines FROM {VERDICTS} AS v JOIN {ROLLOUTS} AS r USING ({key}) "
+                f"JOIN {ROLLOUTS}_kept ON number = r.rowid WHERE ifnull(v.response, r.response) = r.response GROUP BY {key}"
+            )
+        else:
+            kept = f"SELECT min(rowid) AS number, count(*) AS lines FROM {table} GROUP BY {key}"
 
-    Returns:
-        The counts, and hash of key -> file and byte of its line.
-    """
-    places: dict[int, int] = {}
-    read = twice = stray = 0
-    with contextlib.ExitStack() as stack:
-        written: BinaryIO | None = None
-        for file, source in enumerate(sources):
-            for number, start, line, row in _lines(source, key):
-                read += 1
-                hashed = hash_of(*row[0])
-                if among is not None and hashed not in among:
-                    stray += 1
-                elif hashed not in places:
-                    places[hashed] = file << 48 | start
-                    written = written or stack.enter_context(target.open("wb"))
-                    written.write(line)
-                    also(row[1], source)
-                else:
-                    twice += 1
-                    if among is None:
-                        _check_equal(sources, places[hashed], source, number, row, not_content)
+        self._db.execute(f"CREATE TABLE {table}_kept AS {kept}")
+        if table != VERDICTS:
+            for places in self._db.execute(
+                f"SELECT one.folder, one.place, other.folder, other.place FROM {table}_kept JOIN {table} AS one ON one.rowid = number "
+                f"JOIN {table} AS other USING ({key}) WHERE lines > 1 AND other.rowid > number ORDER BY other.rowid"
+            ):
+                self._check_equal(table, places[:2], places[2:], not_content)
 
-    return Copied(read, len(places), twice, stray), places
+        with contextlib.ExitStack() as stack:
+            written: BinaryIO | None = None
+            select = f"SELECT folder, place FROM {table}_kept JOIN {table} ON {table}.rowid = number ORDER BY number"
+            for folder, place in self._db.execute(select):
+                line = self._indexes[folder].line(table, place)
+                written = written or stack.enter_context(target.open("wb"))
+                written.write(line)
+                if also:
+                    also(json.loads(line), self._indexes[folder].path(table, place))
 
+        read, kept, lines = self._db.execute(
+            f"SELECT (SELECT count(*) FROM {table}), count(*), ifnull(sum(lines), 0) FROM {table}_kept"
+        ).fetchone()
+        return Copied(read, kept, lines - kept, read - lines)
 
-def _lines(path: Path, key: Callable[[Any], tuple[object, ...]]) -> Iterator[tuple[int, int, bytes, tuple[Any, Any]]]:
-    """Yield line number, byte, line, and (key, row); the half of a last line is left out."""
-    for number, start, line in raw_lines(path):
-        try:
-            row = json.loads(line)
-            found = key(row)
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}:{number}: {error or 'broken row'}. Repair the line, or remove it.") from None
+    def _check_equal(
+        self, table: str, first: tuple[int, int], second: tuple[int, int], not_content: Sequence[str]
+    ) -> None:
+        """Raise ValueError, naming both places, where two rows of one key differ."""
+        old, new = (self._indexes[folder].line(table, place) for folder, place in (first, second))
+        if old == new:
+            return
 
-        yield number, start, line, (found, row)
-
-
-def _check_equal(
-    sources: Sequence[Path], place: int, path: Path, number: int, row: tuple[Any, Any], not_content: Sequence[str]
-) -> None:
-    """Raise ValueError, naming both places, where a row differs from the one of the same key."""
-    first, start = sources[place >> 48], place & (1 << 48) - 1
-    with first.open("rb") as file:
-        file.seek(start)
-        other = json.loads(file.readline())
-
-    new = row[1]
-    names = [
-        name for name in new.keys() | other.keys() if name not in not_content and new.get(name) != other.get(name)
-    ]
-    if names:
-        line = next(line for line, at, _, _ in _lines(first, lambda row: row) if at == start)
-        raise ValueError(
-            f"{path}:{number} and {first}:{line} are both {' '.join(map(str, row[0]))}, but differ in "
-            f"{', '.join(sorted(names))}. Remove one of them."
-        )
+        old, new = json.loads(old), json.loads(new)
+        names = [
+            name for name in new.keys() | old.keys() if name not in not_content and new.get(name) != old.get(name)
+        ]
+        if names:
+            places = [self._indexes[folder].where(table, place) for folder, place in (second, first)]
+            raise ValueError(
+                f"{places[0]} and {places[1]} are both {' '.join(str(new[name]) for name in _KEYS[table])}, but differ in "
+                f"{', '.join(sorted(names))}. Remove one of them."
+            )
 
 
 def _copy_picture(source: Path, target: Path) -> bool:

@@ -5,25 +5,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers import REASONS
 from virgo_factory.datasets.media import BadMedia, resolve_image
 from virgo_factory.datasets.page import Card, Picture, Section, Table, Text, scaled, write_page
-from virgo_factory.distill.question import VisualQuestion, read_questions
-from virgo_factory.distill.rollout import GREEDY, Rollout
-from virgo_factory.distill.selection import long_thought_of
+from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
+from virgo_factory.distill.long_thoughts import read_thought
+from virgo_factory.distill.question import VisualQuestion, question_of
+from virgo_factory.distill.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
 from virgo_factory.distill.status import (
     DROPPED,
     LENGTH_STEP,
-    OUTCOMES,
     UNJUDGED,
     Status,
     duration,
     summarise,
 )
-from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import DIFFICULTIES, RolloutVerdict, question_file, read_verdicts
-from virgo_factory.thought import LongThought
+from virgo_factory.io.index import Index
 
 
 END_SHOWN = 600
@@ -69,16 +66,24 @@ def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int =
 
 def look_at(folder: Path, chosen: Mapping[str, str]) -> Iterator[Seen]:
     """Yield the chosen questions (id -> difficulty) with all their rollouts, in the order in which they were chosen."""
-    questions = {question.id: question for question in read_questions(question_file(folder)) if question.id in chosen}
-    verdicts = {verdict.key: verdict for verdict in read_verdicts(folder) if verdict.question in chosen}
-    rollouts: dict[str, dict[int, Rollout]] = {id: {} for id in chosen}
-    for rollout in read_rollouts(folder):
-        if rollout.question in rollouts:
-            rollouts[rollout.question].setdefault(rollout.sample, rollout)
+    with open_index(folder) as index:
+        found = index.ask(lambda index: [(id, *_places(index, id)) for id in chosen])
+        for id, question, rollouts in found:
+            rows = [
+                (
+                    rollout_of(row_at(index, ROLLOUTS, place)),
+                    None if judged is None else verdict_of(row_at(index, VERDICTS, judged)),
+                )
+                for place, judged in rollouts
+            ]
+            yield Seen(question_of(row_at(index, "questions", question)), chosen[id], tuple(rows))
 
-    for id, level in chosen.items():
-        ordered = [rollouts[id][sample] for sample in sorted(rollouts[id])]
-        yield Seen(questions[id], level, tuple((rollout, verdicts.get(rollout.key)) for rollout in ordered))
+
+def _places(index: Index, id: str) -> tuple[int, list[tuple[int, int | None]]]:
+    """Return where a question stands, and its rollouts, each with its verdict, the first of each sample."""
+    ((question,),) = index.db.execute("SELECT max(place) FROM questions WHERE id = ?", (id,))
+    select = f"SELECT min(place), (SELECT v.place {VERDICT}) FROM rollouts WHERE question = ? GROUP BY sample ORDER BY sample"
+    return question, index.db.execute(select, (id,)).fetchall()
 
 
 def card_of(seen: Seen, status: Status, folder: Path) -> Card:
@@ -113,7 +118,7 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
         found = f"answer {verdict.answer} ({verdict.rule} in the {verdict.where})" if verdict.answer else ""
         notes += [found, REASONS.get(verdict.reason, verdict.reason)]
 
-    thought, malformed = _thought(rollout.response, response_format)
+    thought, malformed = read_thought(rollout.response, response_format)
     if malformed and outcome == "correct" and rollout.sample != GREEDY:
         notes.append(f"not accepted: {malformed}")
 
@@ -127,14 +132,6 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
         yield replace(head, content=[Text(f"... {rollout.response[-END_SHOWN:].lstrip()}", colour)])
         told = f"{len(rollout.response):,} characters; {malformed}"
         yield Section("Whole response", [Text(rollout.response)], True, told)
-
-
-def _thought(response: str, response_format: str) -> tuple[LongThought | None, str]:
-    """Return the long thought in a response, or None and why there is none."""
-    try:
-        return long_thought_of(response, response_format), ""
-    except RejectedRow as error:
-        return None, error.reason
 
 
 FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loop"}

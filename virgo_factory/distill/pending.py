@@ -2,15 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields
 
 from virgo_factory.distill.config import DistillConfig
-from virgo_factory.distill.lines import hash_of
+from virgo_factory.distill.index import count_cases
 from virgo_factory.distill.question import VisualQuestion
-from virgo_factory.distill.rollout import GREEDY, Key
+from virgo_factory.distill.rollout import GREEDY, difficulty_of
 from virgo_factory.distill.store import RolloutStore
-from virgo_factory.distill.verdicts import RolloutVerdict, difficulty_of
 
 
 @dataclass(frozen=True)
@@ -35,80 +34,66 @@ class Left:
 
 
 class Pending:
-    """What each question still lacks. Memory: some 100 bytes a question that has verdicts, where these decide anything.
+    """What each question still lacks.
 
     Args:
         config: of the distillation.
-        store: of its rollouts.
-        verdicts: on them.
+        store: of its rollouts; knows their verdicts, too.
     """
 
-    def __init__(self, config: DistillConfig, store: RolloutStore, verdicts: Iterable[RolloutVerdict] = ()) -> None:
+    def __init__(self, config: DistillConfig, store: RolloutStore) -> None:
         self.config, self.store = config, store
-        self._counts: dict[int, tuple[bool | None, int, int]] = {}  # solved greedily, samples correct, samples wrong
-        for verdict in verdicts:
-            self.add(verdict)
-
-    def add(self, verdict: RolloutVerdict) -> None:
-        """Take a verdict into account."""
-        config = self.config
-        if not (config.base_model_name_or_path or config.stop_when_decided):
-            return
-
-        place, is_correct = hash_of(verdict.question), verdict.outcome == "correct"
-        solved, correct, wrong = self._counts.get(place, (None, 0, 0))
-        if verdict.sample == GREEDY and verdict.model == config.base_model_name_or_path:
-            solved = is_correct
-        elif 0 <= verdict.sample < config.samples and verdict.model == config.model_name_or_path:
-            correct += is_correct
-            wrong += not is_correct and verdict.outcome != "unverifiable"
-
-        self._counts[place] = (solved, correct, wrong)
 
     def solved(self, question: VisualQuestion) -> bool | None:
         """Return whether the base model solved a question; None where that is not known."""
-        return self._counts.get(hash_of(question.id), (None, 0, 0))[0]
+        outcome = self.store.samples(question.id, self.config.base_model_name_or_path or "").get(GREEDY)
+        return None if outcome is None else outcome == "correct"
 
     def missing(self, question: VisualQuestion) -> list[int]:
         """Return the samples of a question that are not there."""
-        name = self.config.model_name_or_path
-        return [sample for sample in range(self.config.samples) if not self.store.has(Key(question.id, name, sample))]
+        there = self.store.samples(question.id, self.config.model_name_or_path)
+        return [sample for sample in range(self.config.samples) if sample not in there]
 
     def wanted(self, question: VisualQuestion, missing: int) -> int:
         """Return how many samples of a question are asked next: what could decide its difficulty, or all that is missing."""
+        there = self.store.samples(question.id, self.config.model_name_or_path)
+        outcomes = [outcome for sample, outcome in there.items() if 0 <= sample < self.config.samples]
+        correct = outcomes.count("correct")
+        wrong = len(outcomes) - correct - outcomes.count("unverifiable") - outcomes.count(None)
+        return self._wanted(correct, wrong, missing)
+
+    def _wanted(self, correct: int, wrong: int, missing: int) -> int:
         if not self.config.stop_when_decided:
             return missing
 
-        _, correct, wrong = self._counts.get(hash_of(question.id), (None, 0, 0))
         return min(missing, wave(correct, wrong, self.config.samples - missing, self.config.samples))
 
     def is_dropped(self, question: VisualQuestion) -> bool:
         """Return whether a question could not be asked."""
         models = (self.config.base_model_name_or_path, self.config.model_name_or_path)
-        return any(self.store.is_dropped(question.id, model) for model in models if model)
+        return self.store.is_dropped(question.id, *filter(None, models))
 
-    def left(self, questions: Iterable[VisualQuestion]) -> Left:
-        """Count what is still to be asked of questions."""
-        base = self.config.base_model_name_or_path
-        greedy = greedy_done = lacking = samples = samples_done = unsolved = 0
-        for question in questions:
-            if self.is_dropped(question):
-                continue
-
-            solved = None
+    def left(self) -> Left:
+        """Count what is still to be asked of the questions of this shard."""
+        base, samples = self.config.base_model_name_or_path, self.config.samples
+        index, shard = self.store.index, self.store.shard
+        count_cases(index, samples, [shard] if shard else [])
+        found = Counter()
+        for base_asked, solved, there, correct, wrong, count in index.db.execute(
+            "SELECT base, solved, samples, correct, wrong + truncated + looping, count(*) FROM cases WHERE NOT dropped "
+            "GROUP BY 1, 2, 3, 4, 5"
+        ):
+            found["samples_done"] += there * count
             if base:
-                is_asked = self.store.has(Key(question.id, base, GREEDY))
-                greedy, greedy_done = greedy + (not is_asked), greedy_done + is_asked
-                solved = self.solved(question)
+                found["greedy_done" if base_asked else "greedy"] += count
 
-            missing = len(self.missing(question))
-            samples_done += self.config.samples - missing
-            if not solved and self.wanted(question, missing):
-                lacking += 1
-                samples += missing
-                unsolved += missing if solved is False else 0
+            missing = samples - there
+            if not (base and solved) and self._wanted(correct, wrong, missing):
+                found["questions"] += count
+                found["samples"] += missing * count
+                found["unsolved"] += missing * count if base and solved == 0 else 0
 
-        return Left(greedy, greedy_done, lacking, samples, samples_done, unsolved)
+        return Left(**{field.name: found[field.name] for field in fields(Left)})
 
 
 def used_up(config: DistillConfig, store: RolloutStore, rollouts: int, deadline: float) -> str:

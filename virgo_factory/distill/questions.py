@@ -243,18 +243,18 @@ def _draw(job: _Job, name: str, wanted: int, spool: IO[bytes]) -> SourceCount:
         account, draw, _ = _stream(job, name, wanted, copies, spool)
         best = draw.best(wanted)
 
-    account.dropped[NOT_DRAWN] += len(draw.held) - len(best)
-    ids = Counter(json.loads(_line_at(spool, draw.held[key].start))["id"] for key in best)
+    account.dropped[NOT_DRAWN] += len(draw) - len(best)
+    ids = Counter(json.loads(_line_at(spool, held.start))["id"] for held in best)
     kept = Kept()
     part = _part_of(job, name)
     with published([part]), partial_of(part).open("w", encoding="utf-8", newline="\n") as file:
-        for key in best:
-            question = question_of(json.loads(_line_at(spool, draw.held[key].start)))
+        for held in best:
+            question = question_of(json.loads(_line_at(spool, held.start)))
             if ids[question.id] > 1:
                 question = replace(question, id=f"{question.id}-{_own_digits(question)}")
 
             kept.add(question)
-            file.write(f"{key[0]:0{_DIGITS}} {write_question(question)}")
+            file.write(f"{held.place:0{_DIGITS}} {write_question(question)}")
 
     return account.settled(name, wanted, kept)
 
@@ -293,7 +293,7 @@ def _stream(
         read_source(name, source_dir, config.onevision, job.folder / PARTS / "downloads"), 1
     ):
         if not number % 64:
-            job.progress(name, number, min(len(draw.held), wanted))
+            job.progress(name, number, min(len(draw), wanted))
 
         account.rows_in += found.is_first
         account.extra += not found.is_first
@@ -329,12 +329,12 @@ def _stream(
 
         line = write_question(_with_pictures(question, stored)).encode()
         spool.write(line)
-        if reason := draw.offer(place, _pixels_of(stored), Held(_text_of(question), end, number)):
+        if reason := draw.offer(Held(place, _pixels_of(stored), _text_of(question), end, number)):
             account.drop(question.id, question.origin, reason)
 
         end += len(line)
 
-    job.progress(name, number, min(len(draw.held), wanted))
+    job.progress(name, number, min(len(draw), wanted))
     return account, draw, _copies(job, overlaps, number)
 
 

@@ -1,12 +1,16 @@
-"""A rollout: one response that a model gave to one question, and what it was made with. Pure data."""
+"""A rollout: one response that a model gave to one question, what it was made with, and the verdict on it. Pure data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 GREEDY = -1
 """Sample index of the base model's greedy pass."""
+
+State = Literal["complete", "truncated", "looping"]
+Difficulty = Literal["easy", "medium", "hard", "unsolved", "undecided"]
+DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard", "unsolved", "undecided")
 
 
 class Key(NamedTuple):
@@ -65,23 +69,26 @@ _TYPES = {
 
 
 def rollout_of(row: Any) -> Rollout:
-    """Return the rollout in a row of rollouts.jsonl.
+    """Return the rollout in a row of rollouts.jsonl; raises as check_rollout does."""
+    check_rollout(row)
+    return Rollout(**row)
 
-    Raises:
-        ValueError: a field is missing, unknown or of another type.
-    """
+
+def check_rollout(row: Any) -> None:
+    """Raise ValueError where a field of a row of rollouts.jsonl is missing, unknown or of another type."""
     if not isinstance(row, dict):
         raise ValueError("not an object")
 
-    for name, kind in _TYPES.items():
-        if name not in row:
-            raise ValueError(f"no {name}")
+    if tuple(map(type, map(row.get, _TYPES))) not in _USUAL:
+        for name, kind in _TYPES.items():
+            if name not in row:
+                raise ValueError(f"no {name}")
 
-        if not isinstance(row[name], kind) or isinstance(row[name], bool):
-            raise ValueError(f"{name} is a {type(row[name]).__name__}")
+            if not isinstance(row[name], kind) or isinstance(row[name], bool):
+                raise ValueError(f"{name} is a {type(row[name]).__name__}")
 
-    if unknown := row.keys() - _TYPES.keys():
-        raise ValueError(f"{', '.join(sorted(unknown))}: no such field of a rollout")
+    if len(row) > len(_TYPES):
+        raise ValueError(f"{', '.join(sorted(row.keys() - _TYPES.keys()))}: no such field of a rollout")
 
     if row["finish_reason"] not in FINISH_REASONS:
         raise ValueError(f"finish_reason is none of {', '.join(FINISH_REASONS)}")
@@ -89,4 +96,88 @@ def rollout_of(row: Any) -> Rollout:
     if row["sample"] < GREEDY or min(row["prompt_tokens"], row["completion_tokens"]) < 0:
         raise ValueError("sample or a number of tokens is negative")
 
-    return Rollout(**row)
+
+_USUAL = {tuple({**_TYPES, "seconds": seconds}.values()) for seconds in (int, float)}
+
+
+@dataclass(frozen=True)
+class RolloutVerdict:
+    """Whether a rollout is right, and why; a line of verdicts.jsonl.
+
+    Attributes:
+        question, model, sample: the rollout's key.
+        verdict: correct, wrong or unverifiable (answers.Verdict). A rollout that was cut is wrong.
+        reason: a key of answers.REASONS.
+        kind: the kind of question it was judged as.
+        answer: what was judged; "" where nothing was found.
+        rule, where: see answers.Answer.
+        state: complete, truncated (at max_tokens) or looping (cut off by us).
+        version: of the package that judged.
+        response: sixteen digits of the response that was judged, so that no verdict is taken for another one's.
+    """
+
+    question: str
+    model: str
+    sample: int
+    verdict: str
+    reason: str
+    kind: str
+    answer: str
+    rule: str
+    where: str
+    state: State
+    version: str
+    response: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Return the key of the rollout."""
+        return Key(self.question, self.model, self.sample)
+
+    @property
+    def outcome(self) -> str:
+        """Return what it counts as: correct, wrong, unverifiable, truncated or looping."""
+        return self.verdict if self.state == "complete" else self.state
+
+
+def verdict_of(row: Any) -> RolloutVerdict:
+    """Return the verdict in a row of verdicts.jsonl.
+
+    Raises:
+        ValueError: a field is missing or unknown.
+    """
+    try:
+        return RolloutVerdict(**row)
+    except TypeError:
+        raise ValueError("not a verdict. Delete the file: it is made again.") from None
+
+
+def difficulty_of(correct: int, wrong: int, samples: int, solved: bool = False) -> Difficulty:
+    """Return the difficulty of a question, undecided as long as it could still become another.
+
+    Virgo's levels (paper 2.2.1, five samples): medium 4-5 correct, hard 2-3, else unsolved. For other numbers of samples
+    the same shares: medium from 4/5 on, hard from 2/5 on. Samples that are missing or unverifiable leave it open.
+
+    Args:
+        correct: samples that are correct.
+        wrong: samples that are wrong, truncated or looping.
+        samples: that every question gets.
+        solved: whether the base model solved it greedily.
+
+    >>> [difficulty_of(correct, 5 - correct, 5) for correct in range(6)]
+    ['unsolved', 'unsolved', 'hard', 'hard', 'medium', 'medium']
+    >>> difficulty_of(4, 0, 5), difficulty_of(3, 0, 5), difficulty_of(3, 1, 5)
+    ('medium', 'undecided', 'undecided')
+    """
+    if solved:
+        return "easy"
+
+    lowest, highest = _level(correct, samples), _level(max(samples - wrong, correct), samples)
+    return lowest if lowest == highest else "undecided"
+
+
+def _level(correct: int, samples: int) -> Difficulty:
+    if 5 * correct >= 4 * samples:
+        return "medium"
+
+    return "hard" if 5 * correct >= 2 * samples else "unsolved"

@@ -187,7 +187,7 @@ class Run:
 
     def _judged(self, verdict: RolloutVerdict) -> None:
         self.unjudged -= 1
-        self.pending.add(verdict)
+        self.store.judged(verdict)
         names = {"question": verdict.question, "model": verdict.model, "sample": verdict.sample}
         self.tell("verdict", **names, verdict=asdict(verdict))
         for one in self.passes:

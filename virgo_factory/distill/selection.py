@@ -1,6 +1,7 @@
 """Which rollouts are trained on: from questions, rollouts and verdicts to rows in the normal form, each loss counted."""
 
 import contextlib
+import itertools
 import json
 import os
 from collections import Counter
@@ -18,32 +19,24 @@ from virgo_factory.datasets.repetition import find_loop
 from virgo_factory.datasets.selection import seeded_order
 from virgo_factory.datasets.source import INFO, read_info
 from virgo_factory.datasets.writing import normal_row, published, spooled, write_spool
-from virgo_factory.distill.candidates import (
-    OUTCOMES,
-    SEVERAL,
-    Candidates,
-    Questions,
-    count_questions,
-    count_verdicts,
-    find_candidates,
-    long_thought_of,
-)
 from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.lines import Lines, shards_of
+from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, question_file, records, row_at
+from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.prompt import asked_text
-from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.distill.question import VisualQuestion, question_of
+from virgo_factory.distill.rollout import DIFFICULTIES
 from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
-from virgo_factory.distill.store import ROLLOUTS, lock
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, judge_rollouts, question_file
+from virgo_factory.distill.store import lock
+from virgo_factory.distill.verdicts import judge_rollouts
 from virgo_factory.example import IMAGE, Example
+from virgo_factory.io.index import Index
 from virgo_factory.recipes import merge_entries, read_text, replace_file
 from virgo_factory.thought import LongThought
 
 
 SEQUENCE = 5
 """Words of the sequences by which responses are compared."""
-UNDECIDED = DIFFICULTIES.index("undecided")
 
 
 def select(
@@ -57,7 +50,7 @@ def select(
     """Write the chosen rollouts as rows of the normal form, with a card and an entry in dataset_info.json.
 
     Every sample that is asked for must have been judged before (verdicts.judge_rollouts); those without a verdict count
-    as missing. Memory holds numbers only, some hundred bytes a rollout.
+    as missing.
 
     Args:
         folder: of the distillation.
@@ -76,51 +69,31 @@ def select(
     entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
     _check_entry(config, entry, overwrite)
     file = question_file(folder)
-    questions, correct, outcomes = count_verdicts(folder, config, count_questions(file))
-    if config.difficulty == "random" and questions.solved.any():
-        raise ValueError(
-            f"{folder}: difficulty random takes questions whether or not the base model solves them, but the "
-            f"{int(questions.solved.sum()):,} that it solved have no rollouts. Distil without base_model_name_or_path."
-        )
-
-    rollouts = shards_of(folder, ROLLOUTS)
-    candidates, found = find_candidates(rollouts, config, questions, correct, progress)
-    levels = _levels(questions, config)
-    reasons, words = _fates(questions, candidates, levels, config)
-    kept = np.flatnonzero(reasons == 0)
-    if not len(kept):
-        counts = Counter(words[code] for code in reasons)
-        told = "".join(f"\n  {count:,} {reason}" for reason, count in counts.most_common())
-        raise ValueError(f"{folder}: none of {len(questions):,} questions is kept; nothing was written.{told}")
-
-    fewer = kept[questions.counts[kept].sum(axis=1) < config.samples]
     repeating = Counter()
-    with (
-        Lines(rollouts) as lines,
-        spooled(out, _rows(file, kept, candidates, lines, levels, config, repeating)) as spool,
-        published([out]),
-    ):
-        written = write_spool(spool, out)
-        card = SelectionCard(
-            command=command,
-            config=config,
-            output={"file": out.name, "rows": written.rows, "bytes": written.bytes, "sha256": written.sha256},
-            entry={config.dataset: entry},
-            media_dir=str(file.parent),
-            questions=len(questions),
-            kept=len(kept),
-            dropped=_count(reasons, words),
-            rollouts=found,
-            outcomes=outcomes,
-            malformed=dict(candidates.malformed.most_common()),
-            candidates=len(candidates.question),
-            candidates_kept=int(np.isin(candidates.question, kept).sum()),
-            levels=_by_level(questions, levels, kept),
-            sources=_by_source(questions, levels, kept, config),
-            fewer=len(fewer),
-            repeating=repeating.total(),
-        )
-        write_card(out, card)
+    with open_index(folder, config.response_format) as index:
+        dropped = index.ask(lambda index: _drop(index, folder, config), progress)
+        kept, numbers = _numbers(index, config)
+        index.release()  # the rows are of this moment, however long writing them takes
+        if not kept:
+            told = "".join(f"\n  {count:,} {reason}" for reason, count in Counter(dropped).most_common())
+            raise ValueError(
+                f"{folder}: none of {numbers['questions']:,} questions is kept; nothing was written.{told}"
+            )
+
+        with spooled(out, _rows(index, config, repeating)) as spool, published([out]):
+            written = write_spool(spool, out)
+            card = SelectionCard(
+                command=command,
+                config=config,
+                output={"file": out.name, "rows": written.rows, "bytes": written.bytes, "sha256": written.sha256},
+                entry={config.dataset: entry},
+                media_dir=str(file.parent),
+                kept=kept,
+                dropped=dropped,
+                repeating=repeating.total(),
+                **numbers,
+            )
+            write_card(out, card)
 
     _write_entry(config, entry)
     return card
@@ -212,156 +185,142 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     return shared / max(1, len(first) + len(second) - shared)
 
 
-def _levels(questions: Questions, config: DistillConfig) -> np.ndarray:
-    """Return the difficulty of each question as its place in DIFFICULTIES."""
-    correct = questions.counts[:, 0].astype(int)
-    wrong = questions.counts.sum(axis=1, dtype=int) - correct - questions.counts[:, OUTCOMES.index("unverifiable")]
-    cases = np.stack([correct, wrong, questions.solved.astype(int)], axis=1)
-    different, which = np.unique(cases, axis=0, return_inverse=True)
-    levels = [
-        DIFFICULTIES.index(difficulty_of(int(right), int(bad), config.samples, bool(solved)))
-        for right, bad, solved in different
-    ]
-    return np.array(levels, np.uint8)[which.reshape(-1)]
+def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
+    """Say in `cases` of each question its level, and why it is left out (`fate`, NULL for kept); return the counts of these."""
+    db, samples = index.db, config.samples
+    count_cases(index, samples)
+    if not db.execute("SELECT count(*) FROM cases").fetchone()[0]:
+        raise ValueError(f"{question_file(folder)}: no questions in the file.")
 
+    if db.execute("SELECT 1 FROM cases GROUP BY id HAVING count(*) > 1").fetchone():
+        raise ValueError(
+            f"{question_file(folder)}: an id stands there twice. Make the file again with virgo-factory distill questions."
+        )
 
-def _fates(
-    questions: Questions, candidates: Candidates, levels: np.ndarray, config: DistillConfig
-) -> tuple[np.ndarray, list[str]]:
-    """Return for each question a code, 0 for kept, and the words of the codes."""
-    words = ["kept"]
-    fates = np.zeros(len(questions), np.int16)
+    ((solved,),) = db.execute("SELECT count(*) FROM cases WHERE solved")
+    if config.difficulty == "random" and solved:
+        raise ValueError(
+            f"{folder}: difficulty random takes questions whether or not the base model solves them, but the "
+            f"{solved:,} that it solved have no rollouts. Distil without base_model_name_or_path."
+        )
 
-    def drop(mask: np.ndarray, reason: str) -> None:
-        chosen = mask & (fates == 0)
-        if chosen.any():
-            if reason not in words:
-                words.append(reason)
+    db.execute("ALTER TABLE cases ADD COLUMN fate TEXT")
+    dropped: dict[str, int] = {}
 
-            fates[chosen] = words.index(reason)
+    def drop(reason: str, condition: str, *values: object) -> None:
+        gone = db.execute(f"UPDATE cases SET fate = ? WHERE fate IS NULL AND {condition}", (reason, *values)).rowcount
+        if gone:
+            dropped[reason] = dropped.get(reason, 0) + gone
 
-    finished = questions.counts.sum(axis=1)
-    drop(questions.unaskable & (finished == 0), "could not be asked")
-    drop(questions.solved, "easy (solved by the base model)")
-    drop(finished == 0, "no rollout was judged")
+    drop("could not be asked", "dropped AND judged = 0")
+    drop("easy (solved by the base model)", "level = 'easy'")
+    drop("no rollout was judged", "judged = 0")
     if config.difficulty in ("medium", "hard"):
-        drop(levels == UNDECIDED, "undecided (rollouts are missing or unverifiable)")
+        drop("undecided (rollouts are missing or unverifiable)", "level = 'undecided'")
         for name in DIFFICULTIES:
             if name != config.difficulty:
-                drop(levels == DIFFICULTIES.index(name), f"{name} ({told_level(name, config.samples)})")
+                drop(f"{name} ({told_level(name, samples)})", "level = ?", name)
 
-    drop(questions.counts[:, 0] == 0, "no correct response")
-    has = np.zeros(len(questions), bool)
-    has[candidates.question] = True
-    for code, reason in [*enumerate(candidates.reasons), (SEVERAL, "for several reasons")]:
-        drop(~has & (candidates.why == code), f"no correct response is well formed: {reason}")
+    drop("no correct response", "correct = 0")
+    reasons = db.execute(
+        "SELECT first_reason FROM cases WHERE first_reason = last_reason GROUP BY 1 ORDER BY min(place)"
+    )
+    for (reason,) in reasons.fetchall():
+        alone = "NOT accepted AND first_reason = ? AND last_reason = first_reason"
+        drop(f"no correct response is well formed: {reason}", alone, reason)
 
-    drop(~has, "a correct response has a verdict, but is no longer there")
-    order = seeded_order(questions.hashes, np.zeros(len(questions)), config.seed)
-    rank = np.empty(len(questions), np.int64)
-    rank[order] = np.arange(len(order))
+    drop("no correct response is well formed: for several reasons", "NOT accepted")
+
+    def beyond(reason: str, condition: str, most: int, *values: object) -> None:
+        """Keep so many of some questions, drawn by the seed."""
+        left = db.execute(f"SELECT hash, rowid FROM cases WHERE fate IS NULL AND {condition}", values).fetchall()
+        hashes, rows = np.array(left, np.int64).reshape(-1, 2).T
+        order = seeded_order(hashes.astype(np.uint64), np.zeros(len(left)), config.seed)
+        for row in rows[order][most:].tolist():
+            drop(reason, "rowid = ?", row)
+
     if config.source_quota:
-        for code, name in enumerate(questions.sources):
-            if (wanted := config.sources.get(name)) is not None:
-                left = np.flatnonzero((fates == 0) & (questions.source == code))
-                beyond = np.zeros(len(questions), bool)
-                beyond[left[np.argsort(rank[left])][wanted:]] = True
-                drop(beyond, "beyond the number asked of its source")
+        for name, wanted in config.sources.items():
+            beyond("beyond the number asked of its source", "source = ?", wanted, name)
 
-    if config.max_binary_share is not None and config.max_binary_share < 1:
-        binary = np.flatnonzero((fates == 0) & questions.binary)
-        others = int(((fates == 0) & ~questions.binary).sum())
-        share = config.max_binary_share
+    share = config.max_binary_share
+    if share is not None and share < 1:
+        ((others,),) = db.execute("SELECT count(*) FROM cases WHERE fate IS NULL AND NOT is_binary")
         most = int(others * share / (1 - share) + 1e-9)
-        beyond = np.zeros(len(questions), bool)
-        beyond[binary[np.argsort(rank[binary])][most:]] = True
-        drop(beyond, "beyond the share of yes/no questions (max_binary_share)")
+        beyond("beyond the share of yes/no questions (max_binary_share)", "is_binary", most)
 
-    return fates, words
+    return dropped
 
 
-def _rows(
-    file: Path,
-    kept: np.ndarray,
-    candidates: Candidates,
-    lines: Lines,
-    levels: np.ndarray,
-    config: DistillConfig,
-    repeating: Counter,
-) -> Iterator[dict[str, Any]]:
+def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
+    """Return how many questions are kept, and the counts of the card; the candidates stand in `candidates` afterwards."""
+    db, samples = index.db, config.samples
+    db.execute(
+        f"CREATE TEMP TABLE candidates AS SELECT cases.place AS question, level, r.place AS place, sample FROM cases JOIN rollouts "
+        f"AS r ON question = id AND sample BETWEEN 0 AND {samples - 1} WHERE fate IS NULL AND outcome = 'correct' AND reason IS NULL "
+        "AND NOT again ORDER BY cases.place, length, sample"
+    )
+
+    def one(select: str) -> dict[str, Any]:
+        return records(index, f"SELECT {select} FROM cases")[0]
+
+    kept = "sum(fate IS NULL) AS kept"
+    found = one(
+        "sum(base) AS base, sum(samples) AS samples, (SELECT count(*) FROM rollouts WHERE NOT again) - sum(base) - sum(samples) AS "
+        f"stray, (SELECT count(*) FROM rollouts WHERE sample >= {samples} AND NOT again AND question IN (SELECT id FROM cases)) "
+        "AS beyond, (SELECT count(*) FROM rollouts WHERE again) AS twice"
+    )
+    found["stray"] -= found["beyond"]
+    levels = records(
+        index,
+        f"SELECT level, count(*) AS questions, sum(is_binary) AS binary, {kept}, sum(fate IS NULL AND is_binary) AS binary_kept "
+        "FROM cases GROUP BY level",
+    )
+    by_level = ", ".join(f"sum(level = '{name}') AS {name}" for name in DIFFICULTIES)
+    sources = records(
+        index, f"SELECT source, count(*) AS questions, {by_level}, {kept} FROM cases GROUP BY 1 ORDER BY min(place)"
+    )
+    malformed = db.execute(
+        f"SELECT reason, count(*) FROM rollouts WHERE sample BETWEEN 0 AND {samples - 1} AND outcome = 'correct' AND reason IS NOT "
+        "NULL AND NOT again AND question IN (SELECT id FROM cases) GROUP BY 1 ORDER BY 2 DESC, min(place)"
+    )
+    by_level = {row.pop("level"): row for row in levels}
+    return one(kept)["kept"], {
+        **one(
+            f"count(*) AS questions, sum(accepted) AS candidates, sum(fate IS NULL AND judged < {samples}) AS fewer"
+        ),
+        "rollouts": {kind: count for kind, count in found.items() if count},
+        "outcomes": one(", ".join(f"sum({name}) AS {name}" for name in OUTCOMES)),
+        "malformed": dict(malformed.fetchall()),
+        "candidates_kept": db.execute("SELECT count(*) FROM candidates").fetchone()[0],
+        "levels": {name: by_level[name] for name in DIFFICULTIES if name in by_level},
+        "sources": {(name := row.pop("source")): {**row, "wanted": config.sources.get(name)} for row in sources},
+    }
+
+
+def _rows(index: Index, config: DistillConfig, repeating: Counter) -> Iterator[dict[str, Any]]:
     """Yield the rows; those that say the same again and again are counted by source in `repeating`."""
-    is_kept = np.zeros(len(levels), bool)
-    is_kept[kept] = True
-    for place, question in enumerate(read_questions(file)):
-        if not is_kept[place]:
-            continue
-
-        there = range(len(candidates.question))[candidates.of(place)]
-        if config.responses == "shortest":
-            there = there[:1]
-
+    candidates = index.db.execute("SELECT question, level, place, sample FROM candidates ORDER BY rowid")
+    for (place, level), group in itertools.groupby(candidates, key=lambda row: row[:2]):
+        question = question_of(row_at(index, "questions", place))
+        there = itertools.islice(group, 1) if config.responses == "shortest" else group
         responses: dict[int, str] = {}
-        for at in there:
-            response = lines.read(int(candidates.file[at]), int(candidates.start[at]))["response"]
+        for _, _, at, sample in there:
+            response = row_at(index, ROLLOUTS, at)["response"]
             if response not in responses.values():  # the same words twice would only weigh more
-                responses[at] = response
+                responses[sample] = response
 
         if config.responses == "diverse":
             chosen = [list(responses)[at] for at in most_diverse(list(responses.values()), config.diverse)]
-            responses = {at: responses[at] for at in chosen}
+            responses = {sample: responses[sample] for sample in chosen}
 
-        for at in sorted(responses, key=lambda at: candidates.sample[at]):
-            id = question.id if config.responses == "shortest" else f"{question.id}-{candidates.sample[at]}"
-            thought = long_thought_of(responses[at], config.response_format)
+        for sample in sorted(responses):
+            id = question.id if config.responses == "shortest" else f"{question.id}-{sample}"
+            thought = long_thought_of(responses[sample], config.response_format)
             if find_loop(thought.thought):
                 repeating[question.source] += 1
 
-            yield normal_row(
-                check_example(training_row(question, thought, id)), difficulty=DIFFICULTIES[levels[place]]
-            )
-
-
-def _count(fates: np.ndarray, words: Sequence[str]) -> dict[str, int]:
-    counts = np.bincount(fates, minlength=len(words))
-    return {words[code]: int(counts[code]) for code in range(1, len(words))}
-
-
-def _by_level(questions: Questions, levels: np.ndarray, kept: np.ndarray) -> dict[str, dict[str, int]]:
-    """Return level -> questions, of them yes/no, kept, of them yes/no."""
-    is_kept = np.zeros(len(questions), bool)
-    is_kept[kept] = True
-    found = {}
-    for code, name in enumerate(DIFFICULTIES):
-        there = levels == code
-        if there.any():
-            found[name] = {
-                "questions": int(there.sum()),
-                "binary": int((there & questions.binary).sum()),
-                "kept": int((there & is_kept).sum()),
-                "binary_kept": int((there & is_kept & questions.binary).sum()),
-            }
-
-    return found
-
-
-def _by_source(
-    questions: Questions, levels: np.ndarray, kept: np.ndarray, config: DistillConfig
-) -> dict[str, dict[str, int | None]]:
-    """Return source -> questions of each level, kept, and how many were wanted."""
-    is_kept = np.zeros(len(questions), bool)
-    is_kept[kept] = True
-    found = {}
-    for code, name in enumerate(questions.sources):
-        there = questions.source == code
-        numbers = np.bincount(levels[there], minlength=len(DIFFICULTIES))
-        found[name] = {
-            "questions": int(there.sum()),
-            **{level: int(number) for level, number in zip(DIFFICULTIES, numbers, strict=True)},
-            "kept": int((there & is_kept).sum()),
-            "wanted": config.sources.get(name),
-        }
-
-    return found
+            yield normal_row(check_example(training_row(question, thought, id)), difficulty=level)
 
 
 def _check_entry(config: DistillConfig, entry: Mapping[str, Any], overwrite: bool) -> None:

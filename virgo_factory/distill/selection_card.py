@@ -10,7 +10,7 @@ from virgo_factory import __version__
 from virgo_factory.datasets.account import write_json
 from virgo_factory.datasets.card import card_files, entry_line
 from virgo_factory.distill.config import BLOCKS, DistillConfig
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of
+from virgo_factory.distill.rollout import DIFFICULTIES, difficulty_of
 from virgo_factory.recipes import replace_file
 
 
@@ -28,7 +28,7 @@ class SelectionCard:
         kept: questions with at least one row.
         dropped: reason -> questions.
         rollouts: kind -> rows of rollouts.jsonl: samples, base (greedy), stray (of no question here), beyond (samples
-            above the configured number).
+            above the configured number), twice (whose sample is there already).
         outcomes: correct, wrong, unverifiable, truncated, looping -> samples.
         malformed: reason -> correct samples that are no long thought.
         candidates: samples that are correct and well formed; `candidates_kept` those of kept questions.
@@ -193,6 +193,7 @@ def accounts(card: SelectionCard) -> tuple[list[tuple[str, int]], list[tuple[str
         "correct and well formed, not chosen": card.candidates_kept - card.output["rows"],
         "of no question here": card.rollouts.get("stray", 0),
         f"sample {config.samples} and above": card.rollouts.get("beyond", 0),
+        "there twice": card.rollouts.get("twice", 0),
     }
     rollouts += [(words, count) for words, count in more.items() if count]
     rollouts.append(("rows", card.output["rows"]))

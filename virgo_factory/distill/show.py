@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from virgo_factory.datasets.page import visible
+from virgo_factory.distill.index import OUTCOMES
+from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY
-from virgo_factory.distill.status import OUTCOMES, duration, thought_of
+from virgo_factory.distill.status import duration
 
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ class Live:
 
     def _finish(self, rollout: Any) -> None:
         self._passes[rollout.model].finish(rollout.completion_tokens, time.monotonic())
-        is_good = bool(thought_of(rollout.response, self._format))
+        is_good = bool(read_thought(rollout.response, self._format)[0])
         self._unjudged[rollout.key] = rollout.completion_tokens, is_good
 
     def _judge(self, event: "Event") -> None:

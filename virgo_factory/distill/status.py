@@ -1,6 +1,6 @@
 """What the files of a distillation say about it: outcomes, difficulty and cost by source, and what is left to do.
 
-Only reads, and may do so while a run writes. Memory grows by some bytes a rollout that is planned, not by its text.
+Only reads, and may do so while a run writes.
 """
 
 import hashlib
@@ -8,22 +8,16 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.distill.config import DistillConfig, read_folder, shapes
-from virgo_factory.distill.lines import shards_of
-from virgo_factory.distill.question import VisualQuestion, is_binary, read_questions
-from virgo_factory.distill.rollout import GREEDY
-from virgo_factory.distill.selection import OUTCOMES, long_thought_of
-from virgo_factory.distill.store import ROLLOUTS, Shard, is_in_shard, read_dropped, read_rollouts
-from virgo_factory.distill.verdicts import DIFFICULTIES, difficulty_of, question_file, read_verdicts
-from virgo_factory.thought import LongThought
+from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
+from virgo_factory.distill.lines import Shard, shards_of
+from virgo_factory.distill.rollout import DIFFICULTIES
+from virgo_factory.io.index import Index
 
 
 UNJUDGED = "not judged yet"
@@ -122,191 +116,124 @@ class Status:
     chosen: Mapping[str, str] = field(default_factory=dict)
 
 
-def summarise(folder: Path, choose: int = 0, seed: int = 0) -> Status:
+def summarise(folder: Path, choose: int = 0, seed: int = 0, lengths: bool = True) -> Status:
     """Return the status of a distillation's folder.
 
     Args:
         folder: of the distillation.
         choose: draw this many questions that have rollouts, as many of each difficulty as can be.
         seed: of that draw.
+        lengths: count them; half a second for a million rollouts.
 
     Raises:
         ValueError: not such a folder, or a file in it is broken.
     """
     config = read_folder(folder)
-    questions = _Questions(folder, config)
-    for verdict in read_verdicts(folder):
-        questions.judge(verdict)
-
-    for rollout in read_rollouts(folder):
-        questions.add(rollout)
-
-    for dropped in read_dropped(folder):
-        questions.drop(dropped)
-
-    return questions.status(folder, choose, seed)
+    with open_index(folder) as index:
+        return index.ask(lambda index: _status(index, config, choose, seed, lengths))
 
 
-class _Questions:
-    """What is counted for each question and each source while the files are read."""
+def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths: bool) -> Status:
+    db, folder, samples = index.db, config.output_dir, config.samples
+    shards = _shards_in(folder)
+    count_cases(index, samples, shards)
+    db.execute(f"UPDATE cases SET level = '{DROPPED}' WHERE dropped AND samples < {samples}")
+    by_source: dict[str, Counter[str]] = {}
+    everything: Counter[str] = Counter()
+    for place, row in enumerate(records(index, _BY_SOURCE)):
+        name = row.pop("source")
+        counts = Counter({column: count or 0 for column, count in row.items()})
+        everything.update(counts)
+        by_source.setdefault(name if place < MOST_SOURCES else OTHERS, Counter()).update(counts)
 
-    def __init__(self, folder: Path, config: DistillConfig) -> None:
-        self.config = config
-        self.index: dict[str, int] = {}
-        self.sources: dict[str, int] = {}
-        self.shards, self.elsewhere = _shards_in(folder), 0
-        source, binary = bytearray(), bytearray()
-        for question in _questions_of(folder):
-            if self.shards and not any(is_in_shard(question.id, shard) for shard in self.shards):
-                self.elsewhere += 1
-                continue
-
-            self.index[question.id] = len(self.index)
-            name = question.source if len(self.sources) < MOST_SOURCES or question.source in self.sources else OTHERS
-            source.append(self.sources.setdefault(name, len(self.sources)))
-            binary.append(is_binary(question))
-
-        self.source, self.binary = np.frombuffer(source, np.uint8), np.frombuffer(binary, bool)
-        count, width = len(self.index), config.samples + 1  # sample -1, the greedy one, is column 0
-        self.code = np.zeros((count, width), np.uint8)  # 0 without a verdict, else 1 + its outcome's place
-        self.there = np.zeros((count, width), bool)
-        self.unaskable = np.zeros(count, bool)
-        self.reasons: Counter = Counter()
-        self.tokens: Counter = Counter()  # by source and whether it is the base model's
-        self.accepted: Counter = Counter()
-        self.lengths: dict[str, Counter] = {outcome: Counter() for outcome in (*OUTCOMES, UNJUDGED)}
-        self.stray = self.twice = 0
-
-    def place(self, question: str, sample: int) -> tuple[int, int] | None:
-        """Return where a sample is counted, None if it is of no question here."""
-        at = self.index.get(question)
-        return None if at is None or not GREEDY <= sample < self.config.samples else (at, sample - GREEDY)
-
-    def judge(self, verdict: Any) -> None:
-        place = self.place(verdict.question, verdict.sample)
-        if place:  # of several the last counts, as `read_verdicts` says
-            self.code[place] = _CODES.get(verdict.outcome, 0)
-
-    def add(self, rollout: Any) -> None:
-        place = self.place(rollout.question, rollout.sample)
-        if place is None:
-            self.stray += 1
-            return
-
-        if self.there[place]:
-            self.twice += 1
-            return
-
-        self.there[place] = True
-        source, code = self.source[place[0]], self.code[place]
-        self.tokens[source, rollout.sample == GREEDY] += rollout.completion_tokens
-        if rollout.sample == GREEDY:
-            return
-
-        outcome = OUTCOMES[code - 1] if code else UNJUDGED
-        self.lengths[outcome][rollout.completion_tokens // LENGTH_STEP] += 1
-        if outcome == "correct" and thought_of(rollout.response, self.config.response_format):
-            self.accepted[source] += 1
-
-    def drop(self, dropped: Any) -> None:
-        at = self.index.get(dropped.question)
-        if at is not None and not self.unaskable[at] and not self.there[at, 1:].all():
-            self.unaskable[at] = True
-            self.reasons[dropped.reason] += 1
-
-    def status(self, folder: Path, choose: int, seed: int) -> Status:
-        levels = self.levels()
-        config = self.config
-        groups = {name: self.group(levels, self.source == at, [at]) for name, at in self.sources.items()}
-        everything = self.group(levels, np.ones(len(self.index), bool), list(self.sources.values()))
-
-        open_ = np.isin(levels, [_LEVELS.index(level) for level in ("easy", DROPPED)], invert=True)
-        if config.stop_when_decided:
-            open_ &= levels == _LEVELS.index("undecided")
-
-        left = int((~self.there[open_, 1:]).sum())
-        base_left = 0
-        if config.base_model_name_or_path:
-            base_left = int((open_ & ~self.there[:, 0]).sum())
-
-        counted = ((self.code[:, 1:] > 0) & self.there[:, 1:]).all(axis=1)
-        correct = (self.code[:, 1:] == _CORRECT).sum(axis=1)[counted]
-        speed = _speed(folder)
-        seconds_left = 0.0 if not left and not base_left else None
-        if seconds_left is None and speed and speed.rollouts:
-            seconds_left = (left + base_left) / speed.rollouts
-
-        return Status(
-            config=config,
-            by_source=groups,
-            all=everything,
-            left=left,
-            base_left=base_left,
-            dropped=dict(self.reasons.most_common()),
-            stray=self.stray,
-            twice=self.twice,
-            lengths={outcome: dict(sorted(steps.items())) for outcome, steps in self.lengths.items() if steps},
-            correct_of={number: int((correct == number).sum()) for number in range(config.samples + 1)},
-            shards=self.shards,
-            elsewhere=self.elsewhere,
-            running=speed.running if speed else (),
-            tokens_per_second=speed.tokens if speed else None,
-            seconds_left=seconds_left,
-            chosen=self.choose(levels, choose, seed),
+    open_ = "level = 'undecided'" if config.stop_when_decided else f"level NOT IN ('easy', '{DROPPED}')"
+    left, base_left = db.execute(
+        f"SELECT ifnull(sum({samples} - samples), 0), ifnull(sum(1 - base), 0) FROM cases WHERE {open_}"
+    ).fetchone()
+    base_left = base_left if config.base_model_name_or_path else 0
+    correct_of = dict(db.execute(f"SELECT correct, count(*) FROM cases WHERE judged = {samples} GROUP BY 1"))
+    of_cases = "FROM rollouts WHERE question IN (SELECT id FROM cases)"
+    steps: dict[str, dict[int, int]] = {}
+    for outcome, step, count in (
+        db.execute(
+            f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) {of_cases} AND sample BETWEEN 0 AND {samples - 1} AND NOT again "
+            "GROUP BY 1, 2 ORDER BY 2"
         )
+        if lengths
+        else ()
+    ):
+        steps.setdefault(outcome or UNJUDGED, {})[step] = count
 
-    def levels(self) -> np.ndarray:
-        """Return the place of each question's difficulty in _LEVELS."""
-        samples = np.where(self.there[:, 1:], self.code[:, 1:], 0)
-        solved = self.there[:, 0] & (self.code[:, 0] == _CORRECT)
-        correct = (samples == _CORRECT).sum(axis=1)
-        wrong = ((samples > 0) & (samples != _CORRECT) & (samples != _UNVERIFIABLE)).sum(axis=1)
-        cases, case_of = np.unique(np.stack([solved, correct, wrong, self.unaskable]), axis=1, return_inverse=True)
-        level_of = [
-            DROPPED if unaskable else difficulty_of(int(correct), int(wrong), self.config.samples, bool(solved))
-            for solved, correct, wrong, unaskable in cases.T
-        ]
-        places = np.array([_LEVELS.index(level) for level in level_of], np.uint8)
-        return places[case_of.reshape(-1)] if len(places) else np.zeros(0, np.uint8)
+    reasons = db.execute(
+        "SELECT reason, count(*) FROM (SELECT question, reason, min(d.place) AS first FROM dropped AS d JOIN cases "
+        f"ON id = question WHERE level = '{DROPPED}' GROUP BY question) GROUP BY 1 ORDER BY 2 DESC, min(first)"
+    )
+    in_questions, all_rows, counted, twice = db.execute(
+        "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM rollouts), (SELECT ifnull(sum(base + samples), 0) FROM "
+        f"cases), (SELECT count(*) {of_cases} AND again AND sample < {samples})"
+    ).fetchone()
+    speed = _speed(folder)
+    seconds_left = 0.0 if not left and not base_left else None
+    if seconds_left is None and speed and speed.rollouts:
+        seconds_left = (left + base_left) / speed.rollouts
 
-    def group(self, levels: np.ndarray, chosen: np.ndarray, sources: list[int]) -> Group:
-        there, code = self.there[chosen], self.code[chosen]
-        numbers = np.bincount(code[:, 1:][there[:, 1:]], minlength=len(OUTCOMES) + 1)
-        found = {outcome: int(numbers[place + 1]) for place, outcome in enumerate(OUTCOMES)}
-        return Group(
-            questions=int(chosen.sum()),
-            binary=int((self.binary & chosen).sum()),
-            levels=_named(levels[chosen]),
-            binary_levels=_named(levels[chosen & self.binary]),
-            asked=int(there[:, 1:].any(axis=1).sum()),
-            outcomes=found | ({UNJUDGED: int(numbers[0])} if numbers[0] else {}),
-            accepted=sum(self.accepted[at] for at in sources),
-            tokens=sum(self.tokens[at, False] for at in sources),
-            base_asked=int(there[:, 0].sum()),
-            base_solved=int((there[:, 0] & (code[:, 0] == _CORRECT)).sum()),
-            base_tokens=sum(self.tokens[at, True] for at in sources),
-        )
+    return Status(
+        config=config,
+        by_source={name: _group(row) for name, row in by_source.items()},
+        all=_group(everything),
+        left=left,
+        base_left=base_left,
+        dropped=dict(reasons.fetchall()),
+        stray=all_rows - twice - counted,
+        twice=twice,
+        lengths={name: steps[name] for name in (*OUTCOMES, UNJUDGED) if name in steps},
+        correct_of={number: correct_of.get(number, 0) for number in range(samples + 1)},
+        shards=shards,
+        elsewhere=in_questions - everything["questions"],
+        running=speed.running if speed else (),
+        tokens_per_second=speed.tokens if speed else None,
+        seconds_left=seconds_left,
+        chosen=_choose(index, choose, seed) if choose else {},
+    )
 
-    def choose(self, levels: np.ndarray, count: int, seed: int) -> dict[str, str]:
-        """Draw questions that have rollouts, as evenly over the levels as there are such; those of a level together."""
-        if not count:
-            return {}
 
-        drawn: dict[int, list[tuple[bytes, str]]] = {}
-        has = self.there.any(axis=1)
-        for id, at in self.index.items():
-            if has[at]:
-                rank = hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8]
-                drawn.setdefault(int(levels[at]), []).append((rank, id))
+_LEVELS = (*DIFFICULTIES, DROPPED)
+_SUMS = {
+    "asked": "samples > 0",
+    "unjudged": "samples - judged",
+    "base_asked": "base",
+    "base_solved": "solved",
+    "binary": "is_binary",
+    **{name: name for name in (*OUTCOMES, "accepted", "tokens", "base_tokens")},
+    **{level: f"level = '{level}'" for level in _LEVELS},
+    **{f"binary_{level}": f"level = '{level}' AND is_binary" for level in _LEVELS},
+}
+_BY_SOURCE = (
+    f"SELECT source, count(*) AS questions, {', '.join(f'sum({what}) AS {name}' for name, what in _SUMS.items())} "
+    "FROM cases GROUP BY source ORDER BY min(place)"
+)
 
-        chosen: dict[str, str] = {}
-        share = _shares({level: len(ids) for level, ids in drawn.items()}, count)
-        for level in MOST_TELLING:
-            place = _LEVELS.index(level)
-            for _, id in sorted(drawn.get(place, ()))[: share.get(place)]:
-                chosen[id] = level
 
-        return chosen
+def _group(counts: Mapping[str, int]) -> Group:
+    """Return the counts that _BY_SOURCE gives."""
+    names = [field.name for field in fields(Group) if field.name not in ("levels", "binary_levels", "outcomes")]
+    return Group(
+        **{name: counts[name] for name in names},
+        levels={level: counts[level] for level in _LEVELS},
+        binary_levels={level: counts[f"binary_{level}"] for level in _LEVELS},
+        outcomes={name: counts[name] for name in OUTCOMES}
+        | ({UNJUDGED: counts["unjudged"]} if counts["unjudged"] else {}),
+    )
+
+
+def _choose(index: Index, count: int, seed: int) -> dict[str, str]:
+    """Draw questions that have rollouts, as evenly over the levels as there are such; those of a level together."""
+    drawn: dict[str, list[tuple[bytes, str]]] = {}
+    for level, id in index.db.execute("SELECT level, id FROM cases WHERE base OR samples"):
+        drawn.setdefault(level, []).append((hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8], id))
+
+    share = _shares({level: len(ids) for level, ids in drawn.items()}, count)
+    return {id: level for level in MOST_TELLING for _, id in sorted(drawn.get(level, ()))[: share.get(level)]}
 
 
 def _shards_in(folder: Path) -> tuple[Shard, ...]:
@@ -315,29 +242,11 @@ def _shards_in(folder: Path) -> tuple[Shard, ...]:
     return tuple(sorted((int(match[1]), int(match[2])) for match in found)) if all(found) else ()
 
 
-def _questions_of(folder: Path) -> Iterator[VisualQuestion]:
-    try:
-        path = question_file(folder)
-    except ValueError:
-        return  # none yet: a run that is still collecting them
-
-    yield from read_questions(path)
-
-
-_CODES = {outcome: place for place, outcome in enumerate(OUTCOMES, start=1)}
-_LEVELS = (*DIFFICULTIES, DROPPED)
 MOST_TELLING = ("medium", "hard", "unsolved", "undecided", "easy", DROPPED)
 """The order in which questions of these difficulties are shown."""
 
-_CORRECT, _UNVERIFIABLE = _CODES["correct"], _CODES["unverifiable"]
 
-
-def _named(levels: np.ndarray) -> dict[str, int]:
-    numbers = np.bincount(levels, minlength=len(_LEVELS))
-    return {level: int(numbers[place]) for place, level in enumerate(_LEVELS)}
-
-
-def _shares(sizes: Mapping[int, int], count: int) -> dict[int, int]:
+def _shares(sizes: Mapping[Any, int], count: int) -> dict[Any, int]:
     """Return how many to take of each: the same number, or all of those that have fewer.
 
     >>> _shares({1: 100, 2: 3, 3: 50}, 20)
@@ -378,14 +287,6 @@ def _speed(folder: Path) -> _Speed | None:
 
     running = tuple(pid for is_running, pid, *_ in told if is_running)
     return _Speed(running, sum(row[2] for row in going), sum(row[3] for row in going))
-
-
-def thought_of(response: str, response_format: str) -> LongThought | None:
-    """Return the long thought in a response, None where `select` would pass it over as malformed."""
-    try:
-        return long_thought_of(response, response_format)
-    except RejectedRow:
-        return None
 
 
 def duration(seconds: float) -> str:

@@ -6,73 +6,44 @@ half of a last line, which the next start cuts off. A batch of rows is made safe
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from virgo_factory.distill.lines import hash_of, lines_of, shards_of
-from virgo_factory.distill.rollout import Key, Rollout, rollout_of
+from virgo_factory.distill.index import ASK_AGAIN, DROPPED, ROLLOUTS, model_hash, open_index
+from virgo_factory.distill.lines import Shard, is_in_shard, rows_of, shard_suffix, shards_of
+from virgo_factory.distill.rollout import Key, Rollout, RolloutVerdict, rollout_of
 
 
 SYNC_ROWS = 64
 SYNC_SECONDS = 1.0
 """Rows are on disk for good after so many more of them, or so many seconds."""
 
-ROLLOUTS, DROPPED = "rollouts", "dropped"
+INDEX_SECONDS = 10.0
+"""The index of the folder is behind by at most so many seconds of a run, for whoever looks at it from outside."""
+
 _JSON = json.JSONEncoder(ensure_ascii=False)
-
-Shard = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A question that could not be asked; a line of dropped.jsonl (dropped-2of8.jsonl for a shard)."""
-
-    question: str
-    model: str
-    reason: str
-
-
-def shard_suffix(shard: Shard | None) -> str:
-    """Return what the names of a shard's files end with.
-
-    >>> shard_suffix((2, 8)), shard_suffix(None)
-    ('-2of8', '')
-    """
-    return "" if shard is None else f"-{shard[0]}of{shard[1]}"
-
-
-def is_in_shard(question: str, shard: Shard | None) -> bool:
-    """Return whether a question is asked by a shard; each is by exactly one of n.
-
-    >>> [is_in_shard("tabmwp/12", (index, 3)) for index in (1, 2, 3)].count(True)
-    1
-    """
-    if shard is None:
-        return True
-
-    index, count = shard
-    return int.from_bytes(hashlib.sha256(question.encode()).digest()) % count == index - 1
 
 
 class RolloutStore:
-    """The rollouts of a folder: those that are there are known by their keys, new ones are appended by this process alone.
+    """The rollouts of a folder: those that are there are known by the index, new ones are appended by this process alone.
 
-    A context manager. Keys are kept as hashes: about 100 MB a million.
+    A context manager. What is known is a copy of the folder's index, to which this process adds what it appends; the index
+    itself is brought up to date by a thread.
 
     Args:
         folder: of the distillation; exists.
         shard: (2, 8) for the second of eight: appends to rollouts-2of8.jsonl.
 
     Attributes:
+        index: that copy.
         count: rollouts of the folder and this shard.
         tokens: their completion tokens.
 
@@ -82,14 +53,16 @@ class RolloutStore:
 
     def __init__(self, folder: Path, shard: Shard | None = None) -> None:
         self.folder, self.shard = Path(folder), shard
-        self.count = self.tokens = 0
-        self._keys: set[int] = set()
-        self._dropped: set[int] = set()
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock(self.folder, shard))
             self._check_split()
             self._path = self.folder / f"{ROLLOUTS}{shard_suffix(shard)}.jsonl"
             self._file = stack.enter_context(open_to_append(self._path))
+            with open_index(self.folder) as index:
+                index.sync((ROLLOUTS, DROPPED))  # broken verdicts are no matter: they are made again
+
+            stack.enter_context(_indexing(self.folder))
+            self.index = stack.enter_context(open_index(self.folder, is_own=True))
             self._read()
             self._sync = stack.enter_context(_Syncing([self._file]))
             self._stack = stack.pop_all()
@@ -105,26 +78,31 @@ class RolloutStore:
                 )
 
     def _read(self) -> None:
-        for path in shards_of(self.folder, ROLLOUTS):
-            for _, rollout in _read_rollouts(path):
-                digest = hash_of(*rollout.key)
-                if digest in self._keys:
-                    raise ValueError(_twice(self.folder, rollout.key))
+        db = self.index.sync((ROLLOUTS, DROPPED)).db
+        key = "question, sample, model"
+        for question, sample, *places in db.execute(
+            f"SELECT question, sample, min(place), max(place) FROM rollouts GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        ):
+            first, second = (self.index.where(ROLLOUTS, place) for place in places)
+            raise ValueError(f"{second}: sample {sample} of {question} stands in {first}, too. Remove one of them.")
 
-                self._keys.add(digest)
-                if is_in_shard(rollout.question, self.shard):
-                    self.count += 1
-                    self.tokens += rollout.completion_tokens
-
-        for dropped in read_dropped(self.folder):
-            self._dropped.add(hash_of(dropped.question, dropped.model))
+        db.create_function("is_mine", 1, lambda question: is_in_shard(question, self.shard), deterministic=True)
+        self.count, self.tokens = db.execute(
+            "SELECT count(*), coalesce(sum(tokens), 0) FROM rollouts"
+            + (" WHERE is_mine(question)" if self.shard else "")
+        ).fetchone()
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self.index.db.execute("SELECT count(*) FROM rollouts").fetchone()[0]
 
     def has(self, key: Key) -> bool:
         """Return whether the rollout is in the folder."""
-        return hash_of(*key) in self._keys
+        return key.sample in self.samples(key.question, key.model)
+
+    def samples(self, question: str, model: str) -> dict[int, str | None]:
+        """Return the samples of a question by a model that are there -> their outcome; None of one that is not judged."""
+        select = "SELECT sample, outcome FROM rollouts WHERE question = ? AND model = ?"
+        return dict(self.index.db.execute(select, (question, model_hash(model))))
 
     def append(self, rollout: Rollout) -> None:
         """Write a finished rollout: safe from our own death at once, from loss of power within a second.
@@ -133,14 +111,30 @@ class RolloutStore:
             OSError: the disk is full or broken; the file is whole without the row.
             ValueError: it is there already.
         """
-        digest = hash_of(*rollout.key)
-        if digest in self._keys:
+        if self.has(rollout.key):
             raise ValueError(f"{self._path}: {rollout.key} is there already.")
 
         self._write(self._file, self._path, vars(rollout))
-        self._keys.add(digest)
         self.count += 1
         self.tokens += rollout.completion_tokens
+        self.index.db.execute(
+            "INSERT INTO rollouts (question, sample, place, model, tokens) VALUES (?, ?, ?, ?, ?)",
+            (rollout.question, rollout.sample, -self.count, model_hash(rollout.model), rollout.completion_tokens),
+        )
+
+    def sync(self) -> None:
+        """Know what all files have now, verdicts and questions too."""
+        for table in (ROLLOUTS, DROPPED):
+            self.index.db.execute(f"DELETE FROM {table} WHERE place < 0")  # they stand in the files
+
+        self.index.sync()
+
+    def judged(self, verdict: RolloutVerdict) -> None:
+        """Note a new verdict."""
+        self.index.db.execute(
+            "UPDATE rollouts SET outcome = ? WHERE question = ? AND sample = ? AND model = ?",
+            (verdict.outcome, verdict.question, verdict.sample, model_hash(verdict.model)),
+        )
 
     def drop(self, question: str, model: str, reason: str) -> None:
         """Write that a question cannot be asked, so that it is not tried again."""
@@ -149,11 +143,15 @@ class RolloutStore:
             self._write(file, path, {"question": question, "model": model, "reason": reason})
             os.fsync(file.fileno())
 
-        self._dropped.add(hash_of(question, model))
+        row = question, model_hash(model), -1, reason
+        self.index.db.execute(
+            "INSERT OR IGNORE INTO dropped (question, model, place, reason) VALUES (?, ?, ?, ?)", row
+        )
 
-    def is_dropped(self, question: str, model: str) -> bool:
-        """Return whether a question could not be asked of a model."""
-        return hash_of(question, model) in self._dropped
+    def is_dropped(self, question: str, *models: str) -> bool:
+        """Return whether a question could not be asked of one of these models."""
+        select = f"SELECT 1 FROM dropped WHERE question = ? AND model IN ({', '.join('?' * len(models))})"
+        return bool(self.index.db.execute(select, (question, *map(model_hash, models))).fetchone())
 
     def _write(self, file: BinaryIO, path: Path, row: dict[str, Any]) -> None:
         self._sync.check()
@@ -185,31 +183,7 @@ def read_rollouts(folder: Path) -> Iterator[Rollout]:
     Raises:
         ValueError: a line is no rollout.
     """
-    for path in shards_of(Path(folder), ROLLOUTS):
-        for _, rollout in _read_rollouts(path):
-            yield rollout
-
-
-def read_dropped(folder: Path) -> Iterator[Dropped]:
-    """Yield the questions that could not be asked, of all shards.
-
-    Raises:
-        ValueError: a line is broken.
-    """
-    for path in shards_of(Path(folder), DROPPED):
-        for number, _, row in lines_of(path):
-            if {type(row.get(name)) for name in ("question", "model", "reason")} != {str}:
-                raise ValueError(f"{path}:{number}: not a dropped question. Remove the line, and it is tried again.")
-
-            yield Dropped(row["question"], row["model"], row["reason"])
-
-
-def _read_rollouts(path: Path) -> Iterator[tuple[int, Rollout]]:
-    for number, _, row in lines_of(path):
-        try:
-            yield number, rollout_of(row)
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}. Remove the line, and the next start asks it again.") from None
+    return rows_of(Path(folder), ROLLOUTS, rollout_of, ASK_AGAIN)
 
 
 def open_to_append(path: Path) -> BinaryIO:
@@ -325,6 +299,28 @@ class _Syncing:
                 return
 
 
+@contextlib.contextmanager
+def _indexing(folder: Path) -> Iterator[None]:
+    """Context in which a thread keeps the index of a folder up to date; at its end once more."""
+    ended = threading.Event()
+
+    def work() -> None:
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(INDEX_SECONDS)
+            with contextlib.suppress(ValueError, OSError, sqlite3.Error):  # only behind; whoever reads it is told
+                with open_index(folder) as index:
+                    index.sync()
+
+    thread = threading.Thread(target=work, name="index", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def _full(path: Path, error: OSError) -> str:
     return (
         f"{path}: cannot be written: {error.strerror}. Make room, then start again: nothing that was finished is lost"
@@ -390,16 +386,3 @@ def _holders(folder: Path) -> str:
                 )
 
     return "; ".join(found) or "another process writes to it"
-
-
-def _twice(folder: Path, key: Key) -> str:
-    places = [
-        f"{path}:{number}"
-        for path in shards_of(folder, ROLLOUTS)
-        for number, rollout in _read_rollouts(path)
-        if rollout.key == key
-    ]
-    first, second = places[:2]
-    return (
-        f"{second}: sample {key.sample} of {key.question} by {key.model} stands in {first}, too. Remove one of them."
-    )

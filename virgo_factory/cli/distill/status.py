@@ -41,7 +41,7 @@ def status(
         return
 
     with _busy(f"reading {folder}"):
-        found = summarise(folder)
+        found = summarise(folder, lengths=False)
 
     if as_json:
         print(json.dumps(to_json(found), ensure_ascii=False))
@@ -186,8 +186,8 @@ def _groups(found):
 
 def _questions(found):
     """Return columns and rows of the questions by source, and the share at each difficulty that a coin would answer."""
+    from virgo_factory.distill.rollout import DIFFICULTIES
     from virgo_factory.distill.status import DROPPED
-    from virgo_factory.distill.verdicts import DIFFICULTIES
 
     levels = [*DIFFICULTIES, *([DROPPED] if found.all.levels[DROPPED] else [])]
     rows = [
