@@ -65,19 +65,21 @@ _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
 _FILLERS = frozenset(
-    "the a an of in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
+    "the a an of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
 )
-_ONE_LETTER = frozenset("mgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
+_ONE_LETTER = frozenset("mMgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
 
 _OPPOSITES = (
-    ("compass", "north n northward 北 向北", "south s southward 南 向南", "east e eastward 东 向东", "west w westward 西 向西",
+    ("compass", "north n northward 北 向北 正北", "south s southward 南 向南 正南", "east e eastward 东 向东 正东", "west w westward 西 向西 正西",
      "northeast ne 东北", "northwest nw 西北", "southeast se 东南", "southwest sw 西南"),
     ("turn", "clockwise cw 顺时针", "counterclockwise anticlockwise ccw 逆时针"),
-    ("era", "bc bce 公元前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
-    ("side", "left leftward 左 向左", "right rightward 右 向右"), ("rise", "up upward 上 向上", "down downward 下 向下"),
-    ("turn of events", "before ago earlier 前 之前 提前", "after later 后 之后 推迟"),
-    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit increased rose gained won deeper warmer farther 多 大 高 长 重 快 增加 盈利",
-     "younger shorter fewer less lighter slower lower smaller decrease loss decreased fell dropped lost shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
+    ("era", "bc bce 公元前 前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
+    ("side", "left leftward 左 向左 左边", "right rightward 右 向右 右边", "up upward 上 向上", "down downward 下 向下", "inward", "outward"),
+    ("when", "before ago earlier early 之前 提前 早", "after later late 后 之后 推迟 延迟 晚 迟"), ("order", "第"),
+    ("change", "increase increased rise rose gain gained profit won raise raised grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
+     "decrease decreased loss lost fall fell drop dropped reduce reduced reduction decline declined 减少 下降 降低 亏损 亏 降 跌 赔"),
+    ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
+     "younger shorter fewer less lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
 )  # fmt: skip
 MARKS = {
     word: (group[0], meaning)
@@ -87,7 +89,7 @@ MARKS = {
 }
 """Words that are part of a value: word -> (what it tells, which way)."""
 _ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
-FIRM = frozenset(("compass", "turn", "era", "half", "level"))
+FIRM = frozenset(("compass", "turn", "era", "half", "level", "when", "change", "order"))
 """Marks that an answer must give where the gold gives them and the question does not."""
 
 
@@ -484,7 +486,7 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
         if plain in MARKS and not (word.islower() and plain in _ABBREVIATED):
             marks.add(MARKS[plain])
         elif "\u4e00" <= word[0] <= "\u9fff":
-            name = word.lstrip("个的了")
+            name = word.strip("个的了")
             ending = next(
                 (
                     end
@@ -493,6 +495,7 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
                 ),
                 "",
             )
+            ending = name if name in MARKS else ending
             if ending:
                 marks.add(MARKS[ending])
             words |= {name.removesuffix(ending)} - {""}
