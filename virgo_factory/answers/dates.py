@@ -35,7 +35,7 @@ _PIECES = tuple(
         rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
         rf"(?P<name>{_MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,?\s*(?P<year>\d{{4}}))?",
         rf"(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
-        rf"(?P<weekday>{_WEEKDAY})\b\.?",
+        rf"(?P<weekday>{_WEEKDAY})\b\.?(?:,?\s+(?:the\s+)?(?P<date>\d{{1,2}})(?:st|nd|rd|th)?(?=$|\.|,))?",
         r"(?:星期|周|礼拜)(?P<weekday>[1-6日天])",
     )
 )
@@ -130,7 +130,8 @@ def _time(parts: dict) -> dict | None:
 
 def _date(parts: dict) -> dict | None:
     if day := parts.get("weekday"):
-        return {"weekday": 7 if day in "日天" else int(day) if day.isdigit() else _WEEKDAYS[day.lower()]}
+        named = 7 if day in "日天" else int(day) if day.isdigit() else _WEEKDAYS[day.lower()]
+        return {"weekday": named} | ({"day": int(parts["date"])} if parts.get("date") else {})
     month = _MONTHS[parts["name"].lower()] if parts.get("name") else int(parts["month"])
     day = int(parts["day"]) if parts.get("day") else None
     if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):

@@ -10,7 +10,7 @@ from virgo_factory.answers.expressions import TooLarge, closed_value, same_expre
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
+from virgo_factory.answers.numbers import FIRM, MARKS, MP, Number, as_float, conversions, multiply, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, refuses, said_boolean
 from virgo_factory.answers.reading import (
     OPERATOR,
@@ -68,7 +68,13 @@ def kind_of(gold: str, question: Question) -> str:
     if isinstance(what, Number):
         return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
     if isinstance(what, Sequence):
-        return "number" if what.held == ":" else "expression" if what.held[:1] == "\\" and what.held != "\\cup" else "sequence"
+        return (
+            "number"
+            if what.held == ":"
+            else "expression"
+            if what.held[:1] == "\\" and what.held != "\\cup"
+            else "sequence"
+        )
     return {Moment: "date", Based: "number", Words: "text"}.get(type(what), "expression")
 
 
@@ -91,7 +97,9 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer)"
-_AROUND = re.compile(r"^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$")
+_AROUND = re.compile(
+    r"^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
+)
 """What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
@@ -111,17 +119,21 @@ def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
     if not equal and 1 < len(got.split()) <= 40 and len(wanted) > 1:
-        taken_back = re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got) or re.search(r"[,;]|\bbut\b", tidy(answer))
+        taken_back = re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got) or re.search(
+            r"[,;]|\bbut\b", tidy(answer)
+        )
         equal = bool(re.search(rf"{_STATES} {re.escape(wanted)}$", got)) and not taken_back
-    if not equal and wanted and got:
-        (marks, others), (same_marks, more) = told(wanted), told(got)
-        equal = marks == same_marks and {mark[0] for mark in marks} <= _DIRECTIONS and bool(marks) and not others | more - {"side", "direction", "方向"}
+    if not equal:  # a direction in other words
+        (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
+        named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
+        equal = bool(named) and others | more <= {"sid", "direction", "方向", "方"}
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
+    text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     apart = re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
     return text.replace(" ", "") if apart else text
 
@@ -170,7 +182,9 @@ class _Comparison:
                 equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
                 return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
         elif not one.name and isinstance(other.what, Formula) and len(sides := sides_of(other.text)) > 1:
-            open_to_value = len(sides_of(one.text)) < 2 and not isinstance(one.what, Words) and "\\begin" not in other.text
+            open_to_value = (
+                len(sides_of(one.text)) < 2 and not isinstance(one.what, Words) and "\\begin" not in other.text
+            )
             if not other.name and open_to_value and getattr(one.what, "name", "") == "":
                 if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
                     return _verdict(False, "expression", "expression")
@@ -248,14 +262,16 @@ class _Comparison:
         gold, answer = one.what, other.what
         pair = {gold.held, answer.held}
         if pair == {":"}:
-            return self.ratios(gold.parts, answer.parts)
+            return self.ratios(one, other)
         if pair == {"-", ":"} and re.search(r"ratio|比", self.question.text) and " to " in one.text + other.text:
-            return self.ratios(gold.parts, answer.parts)
+            return self.ratios(one, other)
         left, right = _expanded(gold), _expanded(answer)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
                 return Verdict(UNVERIFIABLE, "unreadable", "sequence")
-            left, right = (side[::-1] if falls and what.held == "<" else side for what, side in ((gold, left), (answer, right)))
+            left, right = (
+                side[::-1] if falls and what.held == "<" else side for what, side in ((gold, left), (answer, right))
+            )
         elif not _held_alike(gold, answer):
             return self.parts(False)
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
@@ -266,14 +282,17 @@ class _Comparison:
             return self.parts(False)
         if any(named):
             order = list(named[0]) or _name_order(named[1], self.question.text)
-            left, right = ([own[name] for name in order] if own else side for own, side in zip(named, (left, right), strict=True))
+            left, right = (
+                [own[name] for name in order] if own else side for own, side in zip(named, (left, right), strict=True)
+            )
         if len(left) != len(right):
             return self.parts(False)
         free = pair <= SYMMETRIC | {"{}"} or "{}" in pair
         in_order = not free and (
             any(named)
             or bool(pair - {"", "1"})
-            or "1" in pair and not _SET.search(self.question.text)
+            or "1" in pair
+            and not _SET.search(self.question.text)
             or _is_ordered(self.question, self.config, left)
         )
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
@@ -300,8 +319,12 @@ class _Comparison:
             unused.remove(place)
         return self.parts(None if in_order and undecided else True)
 
-    def ratios(self, one: tuple[str, ...], other: tuple[str, ...]) -> Verdict:
-        left, right = ([read_number(part).value for part in side] for side in (one, other))
+    def ratios(self, one: Reading, other: Reading) -> Verdict:
+        """A ratio is the same up to a factor; a number is its ratio to one."""
+        left, right = (
+            [side.value, Fraction(1)] if isinstance(side, Number) else [read_number(part).value for part in side.parts]
+            for side in (one.what, other.what)
+        )
         equal = len(left) == len(right) and all(
             _equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in zip(left, right, strict=True)
         )
@@ -309,15 +332,23 @@ class _Comparison:
 
     def parts(self, equal: bool | None) -> Verdict:
         """The verdict on several parts; None where one of them was not decided."""
-        return Verdict(UNVERIFIABLE, self.undecided, "sequence") if equal is None else _verdict(equal, "parts", "sequence")
+        return (
+            Verdict(UNVERIFIABLE, self.undecided, "sequence")
+            if equal is None
+            else _verdict(equal, "parts", "sequence")
+        )
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
         several, value = (one, other) if isinstance(one.what, Sequence) else (other, one)
         if several.what.held == ":" and isinstance(value.what, Number):
-            return self.ratios(*((side.what.parts if side is several else (side.text, "1")) for side in (one, other)))
+            return self.ratios(one, other)
         formula = value.text if isinstance(value.what, Formula) and several.what.held not in _PLAIN_PAIRS else ""
-        if not formula or several.what.held == "" and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula):
+        if (
+            not formula
+            or several.what.held == ""
+            and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula)
+        ):
             return self.parts(False)
         return self.formulas(one, other)
 
@@ -334,10 +365,14 @@ class _Comparison:
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         if (
-            len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
-            or not bound and (letters - others or known is not None and not known.literal and others)
+            len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1
+            and not _COMPARES.search(answer)
+            or not bound
+            and (letters - others or known is not None and not known.literal and others)
             or not _same_case(gold, answer, self.question.text)
             or _is_shuffled(gold, answer)
+            or _ALONE.fullmatch(compact(gold))
+            and _ALONE.fullmatch(compact(answer))
         ):
             return _verdict(False, "expression", "expression")
         try:
@@ -372,9 +407,12 @@ class _Comparison:
 
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
-        if isinstance(one.what, Words) or isinstance(other.what, Words):
+        held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
+        if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config)
-        return _verdict(False, "parts" if isinstance(one.what, Sequence) else "value", kind_of(self.gold, self.question))
+        return _verdict(
+            False, "parts" if isinstance(one.what, Sequence) else "value", kind_of(self.gold, self.question)
+        )
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -383,7 +421,11 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     (Moment, Moment): _Comparison.moments,
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     (Sequence, Sequence): _Comparison.sequences,
-    **{pair: _Comparison.sequence_and_value for kind in (Number, Formula) for pair in ((kind, Sequence), (Sequence, kind))},
+    **{
+        pair: _Comparison.sequence_and_value
+        for kind in (Number, Formula)
+        for pair in ((kind, Sequence), (Sequence, kind))
+    },
     **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Words, Words): _Comparison.texts,
@@ -407,7 +449,7 @@ _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 
 def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> bool:
     """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun in another order."""
-    answer, given = other.what, one.what
+    answer, _given = other.what, one.what
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return not len(gold.words) > 1 or _order(one) == _order(other) or _order(one)[::-1] != _order(other)
     asked_marks, asked = told(question[-2_000:])
@@ -497,7 +539,8 @@ _RISES = re.compile(
     re.IGNORECASE,
 )
 _FALLS = re.compile(
-    r"\b(?:large|big|great|tall|high|heav|most|old|long|fast|descend|decreas)\w*\b|从[大高重多长快]|由[大高重多长快]|降序", re.IGNORECASE
+    r"\b(?:large|big|great|tall|high|heav|most|old|long|fast|descend|decreas)\w*\b|从[大高重多长快]|由[大高重多长快]|降序",
+    re.IGNORECASE,
 )
 
 
@@ -524,7 +567,9 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
         return other.held in ("()", "[]") and 1 in (matrix.columns, len(matrix.parts) // matrix.columns)
     if len(pair) == 1:
         return gold.columns == answer.columns
-    return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"} or pair == {"{}", "[]"} and len(gold.parts) > 2
+    return (
+        bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"} or pair == {"{}", "[]"} and len(gold.parts) > 2
+    )
 
 
 def _mapping(parts: list[str]) -> dict[str, str]:
@@ -565,6 +610,8 @@ def _expanded(sequence: Sequence) -> list[str]:
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
+_ALONE = re.compile(r"[A-Za-z]\([A-Za-z,]+\)|\\frac\{(?:d|\\partial)[^{}]*\}\{(?:d|\\partial)[^{}]*\}")
+"""A function of letters, or a derivative, and nothing else: it is no product, and its letters have their places."""
 _OPERATORS = re.compile(r"[-+*/^=<>|!()]")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
@@ -588,9 +635,10 @@ def variables(text: str) -> frozenset[str]:
 def _same_case(gold: str, answer: str, question: str) -> bool:
     """Whether letters in another case are the same letters: where the question has each of them, and in one case only."""
     one, other = variables(gold), variables(answer)
-    swapped = {letter for letter in one ^ other if letter.swapcase() in one ^ other}
+    apart = one ^ other
+    swapped = {letter for letter in apart if sum(letter.lower() == found.lower() for found in apart) > 1}
     said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-2_000:]))
-    return all((letter in said) != (letter.swapcase() in said) for letter in swapped)
+    return all(len(letter) == 1 and (letter in said) != (letter.swapcase() in said) for letter in swapped)
 
 
 def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:

@@ -65,9 +65,9 @@ _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
 _FILLERS = frozenset(
-    "the a an of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
+    "the a an to of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
 )
-_ONE_LETTER = frozenset("mMgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
+_ONE_LETTER = frozenset("'\"mMgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
 
 _OPPOSITES = (
     ("compass", "north n northward 北 向北 正北", "south s southward 南 向南 正南", "east e eastward 东 向东 正东", "west w westward 西 向西 正西",
@@ -491,14 +491,16 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
                 (
                     end
                     for end in sorted(MARKS, key=len, reverse=True)
-                    if name.endswith(end) and len(name) > len(end) <= 3 and end[0] > "\u4dff"
+                    if (name.endswith(end) or len(end) > 1 and end in name)
+                    and len(name) > len(end)
+                    and end[0] > "\u4dff"
                 ),
                 "",
             )
             ending = name if name in MARKS else ending
             if ending:
                 marks.add(MARKS[ending])
-            words |= {name.removesuffix(ending)} - {""}
+            words |= {name.replace(ending, "") if ending else name} - {""}
         elif plain not in _FILLERS:
             words.add(plain.removesuffix("e") if len(plain) > 3 else plain)
     return frozenset(marks), frozenset(words)

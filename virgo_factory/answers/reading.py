@@ -11,7 +11,7 @@ from functools import lru_cache
 from virgo_factory.answers.dates import Moment, digits, read_moment
 from virgo_factory.answers.latex import balanced, compact, tidy, words
 from virgo_factory.answers.numbers import MP, Number, multiply, read_number, told
-from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence, split
+from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
 from virgo_factory.answers.trees import FUNCTIONS, GREEK
 
 
@@ -61,12 +61,12 @@ _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
     r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?"
-    r"(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:the )?(?:points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
 _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _PLACE = re.compile(rf"^(?:the )?({'|'.join(_PLACES)})(?=$| (?:place|day|row|one|position)$)", re.IGNORECASE)
-_CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
+_CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
 _CONDITION = re.compile(
@@ -86,7 +86,10 @@ def unwrapped(text: str) -> str:
     text = text[lead.end() :].strip() or text
     text = re.sub(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)", "", text)
     text = text.lstrip(" ,;").rstrip(" .,;") or text
-    if not text.isascii() and not re.search(r"\d.*\d", text):
+    text = re.sub(
+        r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])", r"\1 = ", re.sub(r"\b(B|A|C)\.\s?(C|D|E)\b\.?(?!\w)", r"\1\2", text)
+    )
+    if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):
         place = _PLACES.index(found[1].lower()) + 1
@@ -166,14 +169,16 @@ def _what(text: str, question: str) -> Kind:
         return moment
     if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
+    if (tenths := _TENTHS.fullmatch(text)) and (number := read_number(tenths[1])):
+        value = multiply(number.value, Fraction(10)) if number.value < 10 else number.value
+        return replace(number, value=value, percent=True, unit=tenths[2], words=frozenset((tenths[2],)))
+    if decade := re.fullmatch(r"(?:in )?(?:the )?(\d{3}0)'?s", text):
+        return Words(decade[1] + "s")
     number = read_number(text)
     if (number is None or number.unit) and (bound := read_bound(text, question)):
         return read_number(bound) if isinstance(bound, str) else bound
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
-    if (tenths := _TENTHS.fullmatch(text)) and (number := read_number(tenths[1])):
-        value = multiply(number.value, Fraction(10)) if number.value < 10 else number.value
-        return replace(number, value=value, percent=True, unit=tenths[2], words=frozenset((tenths[2],)))
     if found := read_sequence(text):
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
             return _what(found.parts[0], question)
@@ -271,9 +276,7 @@ def is_formula(text: str) -> bool:
 
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
-_NAME = re.compile(
-    r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+"
-)
+_NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
 _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 
@@ -308,6 +311,8 @@ def sides_of(text: str) -> list[str]:
 def side_name(text: str) -> str:
     """Return the name on the left of an assignment, in one spelling."""
     return re.sub(r"[_{}]", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0]))
+
+
 # --- golds that cannot be checked -----------------------------------------------------------------------------------
 
 _NO_GOLD = re.compile(

@@ -99,7 +99,11 @@ def split(text: str, separator: str = _LISTED) -> tuple[str, ...]:
 def read_sequence(text: str) -> Sequence | None:
     r"""Return the parts of an answer that has several, or is bracketed; None otherwise.
 
-    >>> read_sequence(r"\left( 3, \frac{\pi}{2} \right)").parts, read_sequence(r"1 < x \le 4").held, read_sequence("1,234")
+    >>> (
+    ...     read_sequence(r"\left( 3, \frac{\pi}{2} \right)").parts,
+    ...     read_sequence(r"1 < x \le 4").held,
+    ...     read_sequence("1,234"),
+    ... )
     (('3', '\\frac{\\pi}{2}'), '(]', None)
     >>> read_sequence("(1) 5; (2) 12").parts, read_sequence("C > A > B").parts, read_sequence("3 : 2").held
     (('5', '12'), ('B', 'A', 'C'), ':')
@@ -211,7 +215,9 @@ def _related(text: str) -> Sequence | None:
     signs = _COMPARED.split(text)[1::2]
     if len(signs) > 1 and len(set(signs)) == 1:
         sides = tuple(_COMPARED.split(text)[::2])
-        plain = all(re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides)
+        plain = all(
+            re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
+        )
         return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
     if len(steps := _STEPS.split(text)) > 2 and all(steps):
         return Sequence("", tuple(steps))
@@ -273,7 +279,11 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
         if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
             if asked.search(question):
                 return end
-            return interval(held, (end, "\\infty")) if held in ("[)", "()") else interval(held.replace(")(", "()"), ("-\\infty", end))
+            return (
+                interval(held, (end, "\\infty"))
+                if held in ("[)", "()")
+                else interval(held.replace(")(", "()"), ("-\\infty", end))
+            )
     return None
 
 

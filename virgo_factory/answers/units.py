@@ -108,6 +108,7 @@ def _table() -> dict[str, list[Unit]]:
                     found[name].append(unit)
     for names, (factor, zero) in _TEMPERATURES.items():
         found |= dict.fromkeys(names.split(), [Unit(_SI["k"].dimensions, Fraction(factor), Fraction(zero))])
+    found["度"].append(found["℃"][0])
     return found
 
 
@@ -171,7 +172,12 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
                 break
             opened, end = False, at
         elif token["power"]:
-            if not parts or not text[end - 1] in ")Ω" and not text[end - 1].isalpha() or not (token["power"].startswith("^") or token.start("power") == end):
+            if (
+                not parts
+                or text[end - 1] not in ")Ω"
+                and not text[end - 1].isalpha()
+                or not (token["power"].startswith("^") or token.start("power") == end)
+            ):
                 break
             units, power = parts.pop()
             parts.append((units, power * int(token["digits"])))
@@ -203,7 +209,7 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
     if not parts or not end:
         return (), 0
     options = {product([(units[min(choice, len(units) - 1)], power) for units, power in parts]) for choice in (0, 1)}
-    return tuple(sorted(options, key=repr)), end
+    return tuple(sorted(options, key=repr, reverse=True)), end
 
 
 def _chinese(name: str) -> int:
@@ -226,5 +232,8 @@ def asked_units(question: str) -> tuple[Unit, ...]:
     >>> asked_units("How many meters long is it?") == named("m"), asked_units("How many apples are there?")
     (True, ())
     """
-    found = (read_unit(tidy(next(filter(None, asked.groups()))).replace("$", "").strip()) for asked in _ASKED.finditer(question))
+    found = (
+        read_unit(tidy(next(filter(None, asked.groups()))).replace("$", "").strip())
+        for asked in _ASKED.finditer(question)
+    )
     return tuple(unit for units, _ in found for unit in units)
