@@ -149,7 +149,7 @@ def _same_letters(gold: str, answer: str) -> bool:
         if one != other and one.casefold() == other.casefold():
             mixed = any(word not in (word.lower(), word.upper(), word.capitalize()) for word in (one, other))
             titled = len(one) == 2 and {one.upper(), one.capitalize()} == {one, other}
-            if len(one) < 5 and (mixed or titled) or one[0] == "\\" or len(one) == 1 and not one.isascii():
+            if len(one) < 5 and (mixed or titled) or len(gold) == 1 or one[0] == "\\" or len(one) == 1 and not one.isascii():
                 return False
     return True
 
@@ -202,7 +202,8 @@ class _Comparison:
             if units and end == len(tidy(question.unit)) or (units := asked_units(question.text[-1_000:])):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
         factors = conversions(gold, answer)
-        if factors is None or not _same_things(one, other, gold, question.text):
+        scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
+        if factors is None or scaled or not _same_things(one, other, gold, question.text):
             return _verdict(False, "unit", kind)
         equal = any(self.close(gold, answer, value) for value in _values(gold, answer, factors, self.config))
         return _verdict(equal, "value", kind)
@@ -240,11 +241,12 @@ class _Comparison:
         return difference <= larger * config.relative_tolerance * (1 + 1e-9)
 
     def number_and_moment(self, one: Reading, other: Reading) -> Verdict:
-        """A bare hour stands for the time; a time is no bare number."""
+        """A bare hour stands for the time where the question asks for one; a time is no bare number."""
         value, moment = one.what.value, other.what
+        asked = re.search(r"\b(?:time|hour|o'clock|when)\b|几[点时]|时间", self.question.text, re.IGNORECASE)
         plain = moment == Moment(moment.seconds, moment.definite) and moment.seconds is not None and not one.what.unit
-        equal = plain and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
-        return _verdict(equal, "value", "date")
+        hours = plain and asked and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
+        return _verdict(bool(hours), "value", "date")
 
     def moments(self, one: Reading, other: Reading) -> Verdict:
         return _verdict(same_moment(one.what, other.what), "value", "date")
@@ -444,6 +446,8 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
+_LOWERING = frozenset((MARKS["loss"], MARKS["down"]))
+"""Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 
 
@@ -454,12 +458,12 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         return not len(gold.words) > 1 or _order(one) == _order(other) or _order(one)[::-1] != _order(other)
     asked_marks, asked = told(question[-2_000:])
     for mark in gold.marks ^ answer.marks:
-        mine, theirs = (gold, answer) if mark in gold.marks else (answer, gold)
-        if any(other[0] == mark[0] for other in theirs.marks):
+        axis, missing, theirs = mark[0], mark in gold.marks, answer if mark in gold.marks else gold
+        if any(other[0] == axis for other in theirs.marks) or axis == "order" and theirs.unit:
             return False
-        if mark[0] in FIRM and mark not in asked_marks and (mine is gold or mark[0] == "order"):
-            if mark[0] != "order" or theirs.unit:
-                return False
+        firm = axis in FIRM or axis == "side" and mark[1] > 1
+        if mark not in asked_marks and (firm and missing and axis != "order" or mark in _LOWERING):
+            return False
     if bool(gold.units) != bool(answer.units):  # a unit against a word that is none
         counted = (gold.words if not gold.units else answer.words) - {SAID}
         if counted and SAID not in (gold.words | answer.words):

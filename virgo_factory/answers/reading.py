@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from virgo_factory.answers.dates import Moment, digits, read_moment
 from virgo_factory.answers.latex import balanced, compact, tidy, words
-from virgo_factory.answers.numbers import MP, Number, multiply, read_number, told
+from virgo_factory.answers.numbers import MARKS, MP, Number, multiply, read_number, told
 from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
 from virgo_factory.answers.trees import FUNCTIONS, GREEK
 
@@ -130,6 +130,7 @@ OPERATOR = re.compile(
     r"|overline|lfloor|lceil|begin|neg|land|lor|sim|cong|hat|dot|ddot|tilde|partial|nabla|" + "|".join(FUNCTIONS) + r")(?![A-Za-z])"
 )  # fmt: skip
 """Operators and known functions, without which letters are no factors."""
+_ORDINAL = re.compile(r"\d\s?(?:st|nd|rd|th)\b")
 _CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
 """An ion: Fe^{3+}."""
 
@@ -177,6 +178,8 @@ def _what(text: str, question: str) -> Kind:
     number = read_number(text)
     if (number is None or number.unit) and (bound := read_bound(text, question)):
         return read_number(bound) if isinstance(bound, str) else bound
+    if number is not None and _ORDINAL.search(text):
+        number = replace(number, marks=number.marks | {MARKS["第"]})
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
     if found := read_sequence(text):

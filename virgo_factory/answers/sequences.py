@@ -19,7 +19,7 @@ class Sequence:
     r"""Parts of an answer.
 
     Attributes:
-        held: "" for a bare list, "1" for a numbered one, "{}" for a set, "()", "[]", "[)" or "(]" for a tuple or an interval, "matrix", "determinant", ":" for a
+        held: "" for a bare list, "1" for one in steps, "{}" for a set, "()", "[]", "[)" or "(]" for a tuple or an interval, "matrix", "determinant", ":" for a
             ratio, "-" for a range, "R" for a quotient and its remainder, "<" for a chain that rises, else the sign of a relation
             or of a union.
         parts: the parts' texts; of a matrix its rows joined, with `columns` a row.
@@ -64,7 +64,7 @@ _AROUND = re.compile(
 _STRINGS = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
 _STEPS = re.compile(r"\s*(?:\\to(?![A-Za-z])|->|=>|\\Rightarrow(?![A-Za-z]))\s*")
-_TOGETHER = re.compile(r"[①-⑳]{2,}|(?:[①-⑳]-)+[①-⑳]|[A-Z](?:\s?-\s?[A-Z]){2,}")
+_TOGETHER = re.compile(r"(?:[①-⑳]\s?){2,}|(?:[①-⑳]-)+[①-⑳]|[A-Z](?:\s?-\s?[A-Z]){2,}")
 """Circled numbers one after another, letters with dashes between them."""
 
 
@@ -121,7 +121,7 @@ def read_sequence(text: str) -> Sequence | None:
     if re.fullmatch(r"-?[\d.]+(?: -?[\d.]+)+", text):
         return Sequence("", tuple(text.split()))
     if _TOGETHER.fullmatch(text):
-        return Sequence("", tuple(re.findall(r"\w", text)))
+        return Sequence("1", tuple(re.findall(r"\w", text)))
     numbers = [found[1] or found[2] for found in _NUMBERED.finditer(text)]
     if len(numbers) > 1 and numbers == [str(place + 1) for place in range(len(numbers))] and _NUMBERED.match(text):
         return Sequence("1", tuple(part.strip(" ,;.") for part in _NUMBERED.sub("\n", text).split("\n")[1:]))
@@ -220,7 +220,7 @@ def _related(text: str) -> Sequence | None:
         )
         return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
     if len(steps := _STEPS.split(text)) > 2 and all(steps):
-        return Sequence("", tuple(steps))
+        return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in _SIGNS.finditer(text)}
     if len(signs) != 1 or "=" in text or _SIGNS.fullmatch(text):
         return None

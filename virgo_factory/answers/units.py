@@ -137,12 +137,13 @@ def named(name: str) -> tuple[Unit, ...]:
     """
     name = re.sub(r"\s+", "", name)
     plain = name.rstrip(".")
-    lower = plain.lower()
+    cased = len(name) > 3 or name.isupper() or name.istitle() or name.islower()  # kG is no kg
+    lower = plain.lower() if cased else plain
     for form in (name, plain, lower, lower.removesuffix("s"), lower.removesuffix("es")):
         if form in _UNITS and (form == name or len(form) > 2 or form in _SHORT):
             return tuple(_UNITS[form])
     folded = _FOLDED.get(name.casefold(), ())
-    return tuple(_UNITS[folded[0]]) if len(folded) == 1 and len(name) > 1 else ()
+    return tuple(_UNITS[folded[0]]) if len(folded) == 1 and len(name) > 1 and cased else ()
 
 
 @lru_cache(maxsize=4_096)
