@@ -639,8 +639,7 @@ def variables(text: str) -> frozenset[str]:
 def _same_case(gold: str, answer: str, question: str) -> bool:
     """Whether letters in another case are the same letters: where the question has each of them, and in one case only."""
     one, other = variables(gold), variables(answer)
-    apart = one ^ other
-    swapped = {letter for letter in apart if sum(letter.lower() == found.lower() for found in apart) > 1}
+    swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
     said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-2_000:]))
     return all(len(letter) == 1 and (letter in said) != (letter.swapcase() in said) for letter in swapped)
 
