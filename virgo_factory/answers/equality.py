@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 
 from virgo_factory.answers.dates import Moment, same_moment
 from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
@@ -67,15 +68,8 @@ def kind_of(gold: str, question: Question) -> str:
     what = read(gold).what
     if isinstance(what, Number):
         return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
-    if isinstance(what, Sequence):
-        return (
-            "number"
-            if what.held == ":"
-            else "expression"
-            if what.held[:1] == "\\" and what.held != "\\cup"
-            else "sequence"
-        )
-    return {Moment: "date", Based: "number", Words: "text"}.get(type(what), "expression")
+    names = {Sequence: "sequence", Moment: "date", Based: "number", Words: "text"}
+    return names.get(type(what), "expression")
 
 
 def _verdict(equal: bool, what: str, kind: str) -> Verdict:
@@ -84,14 +78,12 @@ def _verdict(equal: bool, what: str, kind: str) -> Verdict:
 
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
     """An exact value with its approximation: either of them may be the answer, and the gold."""
-    verdict = _verdict(False, "value", "number")
-    for wanted in _APPROXIMATION.split(tidy(gold))[:3]:
-        for got in _APPROXIMATION.split(tidy(answer))[:3]:
-            if wanted.strip() and got.strip():
-                verdict = same(wanted.strip(), got.strip(), question, config, 1)
-                if verdict.verdict == CORRECT:
-                    return verdict
-    return verdict
+    sides = ([part for part in _APPROXIMATION.split(tidy(text))[:3] if part.strip()] for text in (gold, answer))
+    verdicts = [same(wanted, got, question, config, 1) for wanted, got in product(*sides)]
+    return next(
+        (found for found in verdicts if found.correct),
+        verdicts[-1] if verdicts else _verdict(False, "value", "number"),
+    )
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
@@ -149,7 +141,14 @@ def _same_letters(gold: str, answer: str) -> bool:
         if one != other and one.casefold() == other.casefold():
             mixed = any(word not in (word.lower(), word.upper(), word.capitalize()) for word in (one, other))
             titled = len(one) == 2 and {one.upper(), one.capitalize()} == {one, other}
-            if len(one) < 5 and (mixed or titled) or len(gold) == 1 or one[0] == "\\" or len(one) == 1 and not one.isascii():
+            if (
+                len(one) < 5
+                and (mixed or titled)
+                or len(gold) == 1
+                or one[0] == "\\"
+                or len(one) == 1
+                and not one.isascii()
+            ):
                 return False
     return True
 
@@ -538,20 +537,17 @@ _SET = re.compile(
     r"|解方程|方程.*解|的[解根]|所有|全部|哪[些几两三个]|各|因数|约数|质数|可能",
     re.IGNORECASE,
 )
-_RISES = re.compile(
-    r"\b(?:small|short|light|young|least|low|few|cheap|slow|old(?=est first)|increas|ascend)\w*\b|从[小矮低轻少短慢]|由[小矮低轻少短慢]|升序",
-    re.IGNORECASE,
-)
-_FALLS = re.compile(
-    r"\b(?:large|big|great|tall|high|heav|most|old|long|fast|descend|decreas)\w*\b|从[大高重多长快]|由[大高重多长快]|降序",
+_DIRECTION = re.compile(
+    r"\b(?:(?P<rises>small|short|light|young|least|low|few|cheap|slow|increas|ascend)|large|big|great|tall|high|heav|most|old|long|fast|descend|decreas)\w*\b"
+    r"|[从由](?:(?P<small>[小矮低轻少短慢])|[大高重多长快])|(?P<up>升序)|降序",
     re.IGNORECASE,
 )
 
 
 def _falls(text: str) -> bool | None:
     """Whether a question asks for an order from the largest down; None where it does not say."""
-    rises, falls = _RISES.search(text), _FALLS.search(text)
-    return None if not rises and not falls else bool(falls and (not rises or falls.start() < rises.start()))
+    found = _DIRECTION.search(text)
+    return None if found is None else not any(found.groups())
 
 
 def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:

@@ -119,13 +119,12 @@ for _name in _UNITS:
 _SHORT = frozenset("in ft yd mi oz lb km cm mm kg hr dm".split())
 """Symbols that are also read in capitals, with a full stop or in the plural."""
 _WORD = r"[A-Za-zµΩÅ]+\.?|°\s*[CF](?![A-Za-z])|[°$€£¥¢₹%′″℃℉]|''|['\"]|US\$"
-_TOKEN = re.compile(
-    rf"\s*(?:(?P<per>/|per(?![a-z])|每)|(?P<times>[*·⋅-](?=\s*[A-Za-z])|\\cdot(?![A-Za-z]))|(?P<name>{_WORD}|[\u4e00-\u9fff]+)"
-    r"|(?P<power>\^?\s*\{?\s*(?P<digits>[-+]?[1-4])(?!\d)\s*\}?)|(?P<open>\()|(?P<close>\)))"
+_FACTOR = re.compile(
+    rf"(?:(?P<second>(?i:square\s+|sq(?:\.\s*|\s+))|平方)|(?P<third>(?i:cubic\s+|cu(?:\.\s*|\s+))|立方))?(?P<name>{_WORD}|[\u4e00-\u9fff]+)"
 )
+_POWER = re.compile(r"(?:\s*\^\s*)?\{?\s*(?P<digit>[-+]?[1-4])(?!\d)\s*\}?|\s+(?P<word>squared|cubed)(?![a-z])")
+_BETWEEN = re.compile(r"\s*(?P<per>/\s*(?P<open>\()?|per(?![a-z])|每)?(?:\\cdot|[*·⋅-](?=\s*[A-Za-z]))?\s*")
 _ARTICLE = re.compile(r"(?:of )?(?:an? )?")
-_POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
-_AFTER = {"squared": 2, "cubed": 3}
 
 
 @lru_cache(maxsize=4_096)
@@ -154,69 +153,31 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
     (4, True, ((), 0))
     """
     parts: list[tuple[tuple[Unit, ...], int]] = []
-    at, end = _ARTICLE.match(text).end(), 0
-    sign, power_word, opened = 1, 1, False
-    while len(parts) < 6 and (token := _TOKEN.match(text, at)):
-        at = token.end()
-        if token["per"]:
-            if not parts:
-                break
-            sign = -1
-        elif token["times"]:
-            continue
-        elif token["open"]:
-            if opened or sign > 0:
-                break
-            opened = True
-        elif token["close"]:
-            if not opened:
-                break
-            opened, end = False, at
-        elif token["power"]:
-            if (
-                not parts
-                or text[end - 1] not in ")Ω"
-                and not text[end - 1].isalpha()
-                or not (token["power"].startswith("^") or token.start("power") == end)
-            ):
-                break
-            units, power = parts.pop()
-            parts.append((units, power * int(token["digits"])))
-            end = at
-        else:
-            name = token["name"]
-            if "\u4e00" <= name[0] <= "\u9fff":
-                at = token.start("name") + (length := _chinese(name))
-                if not length:
-                    break
-                name = name[:length]
-            plain = name.lower().rstrip(".")
-            if plain in _POWER_WORDS:
-                power_word = _POWER_WORDS[plain]
-                continue
-            if plain in _AFTER and parts:
-                units, power = parts.pop()
-                parts.append((units, power * _AFTER[plain]))
-                end = at
-                continue
-            units = named(name)
-            if not units or (name == "in" and re.match(r"\s*[A-Za-z]", text[at:])):
-                break
-            if parts and sign > 0 and parts[-1][0][-1].dimensions == (("angle", 1),):
-                break  # 40° N
-            parts.append((units, sign * power_word))
-            power_word, end = 1, at
-            sign = sign if opened else 1
-    if not parts or not end:
+    at, end, sign, opened = _ARTICLE.match(text).end(), 0, 1, False
+    while len(parts) < 6 and (factor := _FACTOR.match(text, at)):
+        name, start = factor["name"], factor.start("name")
+        if name[0] > "\u4dff":
+            name = name[: max((n for n in range(1, min(4, len(name)) + 1) if name[:n] in _UNITS), default=0)]
+        units = named(name) if name else ()
+        if not units or name == "in" and re.match(r"\s*[A-Za-z]", text[start + 2 :]):
+            break
+        if parts and sign > 0 and parts[-1][0][-1].dimensions == (("angle", 1),):
+            break  # 40° N
+        at, power = start + len(name), sign * (2 if factor["second"] else 3 if factor["third"] else 1)
+        if (raised := _POWER.match(text, at)) and text[at - 1].isalpha():
+            power *= int(raised["digit"] or {"squared": 2, "cubed": 3}[raised["word"]])
+            at = raised.end()
+        if opened and text.startswith(")", at):
+            opened, at = False, at + 1
+        end = at
+        parts.append((units, power))
+        between = _BETWEEN.match(text, at)
+        opened = opened or bool(between["open"])
+        at, sign = between.end(), -1 if between["per"] or opened else 1
+    if not parts or opened:
         return (), 0
     options = {product([(units[min(choice, len(units) - 1)], power) for units, power in parts]) for choice in (0, 1)}
     return tuple(sorted(options, key=repr, reverse=True)), end
-
-
-def _chinese(name: str) -> int:
-    """How many signs at the beginning are a unit or a power word: the longest."""
-    lengths = range(1, min(4, len(name)) + 1)
-    return max((n for n in lengths if name[:n] in _UNITS or name[:n] in _POWER_WORDS), default=0)
 
 
 _ASKED = re.compile(
