@@ -94,6 +94,7 @@ _AROUND = re.compile(
 )
 """What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
+_LETTERS = re.compile(r"\\?[^\W\d_]+")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
@@ -132,25 +133,19 @@ def _spelled(text: str) -> str:
 
 def _same_letters(gold: str, answer: str) -> bool:
     """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, y'' not y', Ω not ω."""
-    if gold.casefold() != answer.casefold() and len(_PRIMES.findall(gold)) != len(_PRIMES.findall(answer)):
+    if len(set(map(str, ([len(run) for run in _PRIMES.findall(text)] for text in (gold, answer))))) > 1:
         return False
-    if len(gold) != len(answer):
-        return [len(found) for found in _PRIMES.findall(gold)] == [len(found) for found in _PRIMES.findall(answer)]
-    pairs = zip(re.findall(r"\\?[^\W\d_]+", gold), re.findall(r"\\?[^\W\d_]+", answer), strict=False)
-    for one, other in pairs:
-        if one != other and one.casefold() == other.casefold():
-            mixed = any(word not in (word.lower(), word.upper(), word.capitalize()) for word in (one, other))
-            titled = len(one) == 2 and {one.upper(), one.capitalize()} == {one, other}
-            if (
-                len(one) < 5
-                and (mixed or titled)
-                or len(gold) == 1
-                or one[0] == "\\"
-                or len(one) == 1
-                and not one.isascii()
-            ):
-                return False
-    return True
+    pairs = zip(_LETTERS.findall(gold), _LETTERS.findall(answer), strict=False) if len(gold) == len(answer) else ()
+    return not any(one.casefold() == other.casefold() and _is_symbol(one, other, gold) for one, other in pairs)
+
+
+def _is_symbol(one: str, other: str, text: str) -> bool:
+    """Whether the case of a word counts: of commands and single letters, of short words that are capital in another way."""
+    ways = [(word.lower(), word.upper(), word.capitalize()) for word in (one, other)]
+    mixed = one not in ways[0] or other not in ways[1] or len(one) == 2 and {one, other} == set(ways[0][1:])
+    return one != other and (
+        one[0] == "\\" or len(text) == 1 or len(one) == 1 and not one.isascii() or len(one) < 5 and mixed
+    )
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -176,18 +171,18 @@ class _Comparison:
     def verdict(self) -> Verdict:
         value = conditional_value(self.answer) if conditional_value(self.gold) is None else None
         one, other = read(self.gold, self.question.text), read(value or self.answer, self.question.text)
-        if one.name and other.name:
-            if one.name.casefold() != other.name.casefold():
-                equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
-                return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
-        elif not one.name and isinstance(other.what, Formula) and len(sides := sides_of(other.text)) > 1:
-            open_to_value = (
-                len(sides_of(one.text)) < 2 and not isinstance(one.what, Words) and "\\begin" not in other.text
-            )
-            if not other.name and open_to_value and getattr(one.what, "name", "") == "":
-                if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
-                    return _verdict(False, "expression", "expression")
-                other = read(sides[-1], self.question.text)
+        if one.name and other.name and one.name.casefold() != other.name.casefold():
+            equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
+            return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
+        sides = sides_of(other.text) if isinstance(other.what, Formula) and not one.name and not other.name else ()
+        if (
+            len(sides) > 1 > len(sides_of(one.text)) - 1
+            and not isinstance(one.what, Words)
+            and "\\begin" not in other.text
+        ):
+            if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
+                return _verdict(False, "expression", "expression")
+            other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
         return compare(self, one, other)
 
@@ -270,55 +265,41 @@ class _Comparison:
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
                 return Verdict(UNVERIFIABLE, "unreadable", "sequence")
-            left, right = (
-                side[::-1] if falls and what.held == "<" else side for what, side in ((gold, left), (answer, right))
-            )
+            left, right = left[:: -1 if falls and gold.held else 1], right[:: -1 if falls and answer.held else 1]
         elif not _held_alike(gold, answer):
             return self.parts(False)
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
             return self.parts(False)
-        named = _mapping(left), _mapping(right)
-        if all(named) and set(named[0]) != set(named[1]):
+        if names := _names(left, right, self.question.text):
+            left, right = (_by_name(side, names) for side in (left, right))
+        if left is None or right is None or len(left) != len(right):
             return self.parts(False)
-        if any(named):
-            order = list(named[0]) or _name_order(named[1], self.question.text)
-            left, right = (
-                [own[name] for name in order] if own else side for own, side in zip(named, (left, right), strict=True)
-            )
-        if len(left) != len(right):
-            return self.parts(False)
-        free = pair <= SYMMETRIC | {"{}"} or "{}" in pair
-        in_order = not free and (
-            any(named)
-            or bool(pair - {"", "1"})
-            or "1" in pair
-            and not _SET.search(self.question.text)
-            or _is_ordered(self.question, self.config, left)
-        )
+        listed = pair <= {"", "1"}
+        if pair & SYMMETRIC | pair & {"{}"}:
+            in_order = False
+        elif "1" in pair and listed and not names:
+            in_order = not _SET.search(self.question.text)
+        else:
+            in_order = bool(names) or not listed or _is_ordered(self.question, self.config, left)
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
 
-        def alike(index: int, second: str) -> bool | None:
-            inner = self.question
+        def alike(index: int, place: int) -> bool | None:
+            question = self.question
             if tolerances is not None:
-                inner = replace(inner, tolerance=tolerances[index] if index < len(tolerances) else None)
-            named = {side[0] for text in (left[index], second) if (side := value_side(text)) and side[0]}
-            return False if len(named) == 2 else self.inner(left[index], second, inner)
+                question = replace(question, tolerance=tolerances[index] if index < len(tolerances) else None)
+            named = {side[0] for text in (left[index], right[place]) if (side := value_side(text)) and side[0]}
+            return False if len(named) == 2 else self.inner(left[index], right[place], question)
 
         unused, undecided = list(range(len(right))), False
         for index in range(len(left)):
-            for place in unused[:1] if in_order else unused:
-                result = alike(index, right[place])
-                if result:
-                    break
-                undecided |= result is None
-            else:
-                if in_order and undecided:
-                    unused = unused[1:]
-                    continue
-                return self.parts(None if undecided else False)
-            unused.remove(place)
-        return self.parts(None if in_order and undecided else True)
+            results = {place: alike(index, place) for place in (unused[:1] if in_order else unused)}
+            found = next((place for place, result in results.items() if result), None)
+            if found is None and None not in results.values():
+                return self.parts(False)
+            undecided |= found is None
+            unused.remove(unused[0] if found is None else found)
+        return self.parts(None if undecided else True)
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
         """A ratio is the same up to a factor; a number is its ratio to one."""
@@ -333,25 +314,17 @@ class _Comparison:
 
     def parts(self, equal: bool | None) -> Verdict:
         """The verdict on several parts; None where one of them was not decided."""
-        return (
-            Verdict(UNVERIFIABLE, self.undecided, "sequence")
-            if equal is None
-            else _verdict(equal, "parts", "sequence")
-        )
+        decided = equal is not None
+        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, self.undecided, "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
         several, value = (one, other) if isinstance(one.what, Sequence) else (other, one)
         if several.what.held == ":" and isinstance(value.what, Number):
             return self.ratios(one, other)
-        formula = value.text if isinstance(value.what, Formula) and several.what.held not in _PLAIN_PAIRS else ""
-        if (
-            not formula
-            or several.what.held == ""
-            and not re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", formula)
-        ):
-            return self.parts(False)
-        return self.formulas(one, other)
+        formula = isinstance(value.what, Formula) and several.what.held not in (":", "-", "R", "<", "1")
+        many = several.what.held or re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", value.text)
+        return self.formulas(one, other) if formula and many else self.parts(False)
 
     # Formulas and words
 
@@ -365,16 +338,11 @@ class _Comparison:
         known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
-        if (
-            len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1
-            and not _COMPARES.search(answer)
-            or not bound
-            and (letters - others or known is not None and not known.literal and others)
-            or not _same_case(gold, answer, self.question.text)
-            or _is_shuffled(gold, answer)
-            or _ALONE.fullmatch(compact(gold))
-            and _ALONE.fullmatch(compact(answer))
-        ):
+        equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
+        more = not bound and (letters - others or known is not None and not known.literal and others)
+        alone = _ALONE.fullmatch(compact(gold)) and _ALONE.fullmatch(compact(answer))
+        shuffled = not _same_case(gold, answer, self.question.text) or _is_shuffled(gold, answer)
+        if equation or more or alone or shuffled:
             return _verdict(False, "expression", "expression")
         try:
             if (known is None) != (got is None) and (values := _evaluated(known, got, gold, answer)) is not None:
@@ -434,9 +402,6 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
 """(kind of the gold, kind of the answer) -> how they are compared; any other two kinds are not the same."""
 
 
-_PLAIN_PAIRS = frozenset((":", "-", "R", "<", "1"))
-
-
 def _plain(reading: Reading) -> str:
     """The value of a named formula, else the whole text."""
     side = value_side(reading.text) if reading.name else None
@@ -452,9 +417,9 @@ _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 
 def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> bool:
     """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun in another order."""
-    answer, _given = other.what, one.what
+    answer = other.what
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
-        return not len(gold.words) > 1 or _order(one) == _order(other) or _order(one)[::-1] != _order(other)
+        return len(gold.words) < 2 or _order(one) == _order(other)
     asked_marks, asked = told(question[-2_000:])
     for mark in gold.marks ^ answer.marks:
         axis, missing, theirs = mark[0], mark in gold.marks, answer if mark in gold.marks else gold
@@ -468,11 +433,9 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         if counted and SAID not in (gold.words | answer.words):
             return False
     left, right = (side.words - {SAID} for side in (gold, answer))
-    return (
-        _covered(left, right | asked)
-        and bool(not left or left & right or _covered(left, right))
-        or _covered(right, left | asked)
-        and bool(not right or left & right or _covered(right, left))
+    return any(
+        _covered(some, others | asked) and bool(not some or some & others or _covered(some, others))
+        for some, others in ((left, right), (right, left))
     )
 
 
@@ -572,26 +535,33 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
     )
 
 
-def _mapping(parts: list[str]) -> dict[str, str]:
-    """Names and their values, where every part is an assignment to a name of its own.
+def _names(gold: list[str], answer: list[str], question: str) -> list[str]:
+    """The names of values in their order, where on one side every part is an assignment to a name of its own.
 
-    Names that differ by a number only (x_1 = 5, x_2 = 3) number the solutions: what is left of `parts` are the values.
+    The order is the gold's, else that of the question, as of (x, y), else the alphabet's. Names that differ by a number only
+    (x_1 = 5, x_2 = 3) number the solutions: what is left of the parts are the values.
     """
-    sides = [side for part in parts if (side := value_side(part)) and side[0]]
-    found = dict(sides)
-    if len(parts) < 2 or len(found) < len(parts):
-        return {}
-    if len({re.sub(r"\d+$", "", name) for name in found}) < len(found):
-        parts[:] = found.values()
-        return {}
-    return found
+    for parts in (gold, answer):
+        found = dict(side for part in parts if (side := value_side(part)) and side[0])
+        if len(parts) < 2 or len(found) < len(parts):
+            continue
+        if len({re.sub(r"\d+$", "", name) for name in found}) < len(found):
+            parts[:] = found.values()
+        elif parts is gold:
+            return list(found)
+        else:
+            said = re.sub(r"\W", " ", question).split()
+            order = sorted(found) if all(len(name) == 1 for name in found) else found
+            return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
+    return []
 
 
-def _name_order(names: dict[str, str], question: str) -> list[str]:
-    """Names in the order of the question, as of (x, y), else of the alphabet."""
-    said = re.sub(r"\W", " ", question).split()
-    order = sorted(names) if all(len(name) == 1 for name in names) else names
-    return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
+def _by_name(parts: list[str], names: list[str]) -> list[str] | None:
+    """The values in the order of the names; parts without names as they are, None where other names stand there."""
+    found = dict(side for part in parts if (side := value_side(part)) and side[0])
+    if len(found) < len(parts):
+        return parts
+    return [found[name] for name in names] if set(found) == set(names) else None
 
 
 def _expanded(sequence: Sequence) -> list[str]:
