@@ -64,6 +64,11 @@ _LEAD = re.compile(
     r"(?:the )?(?:points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
+_SPELLINGS = (
+    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
+    (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
+    (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
+)
 _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _PLACE = re.compile(rf"^(?:the )?({'|'.join(_PLACES)})(?=$| (?:place|day|row|one|position)$)", re.IGNORECASE)
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
@@ -84,11 +89,9 @@ def unwrapped(text: str) -> str:
     text = tidy(text)
     lead = _LEAD.match(text)
     text = text[lead.end() :].strip() or text
-    text = re.sub(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)", "", text)
     text = text.lstrip(" ,;").rstrip(" .,;") or text
-    text = re.sub(
-        r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])", r"\1 = ", re.sub(r"\b(B|A|C)\.\s?(C|D|E)\b\.?(?!\w)", r"\1\2", text)
-    )
+    for pattern, spelled in _SPELLINGS:
+        text = pattern.sub(spelled, text)
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):

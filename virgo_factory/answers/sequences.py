@@ -32,11 +32,6 @@ class Sequence:
     columns: int = 0
     name: str = ""
 
-    @property
-    def is_interval(self) -> bool:
-        """Whether it may be an interval."""
-        return len(self.parts) == 2 and self.held in ("()", "[]", "[)", "(]")
-
 
 def interval(held: str, parts: tuple[str, ...], name: str = "") -> Sequence:
     """Parts in brackets; an end that is infinite is open, however it is written."""
@@ -99,14 +94,13 @@ def split(text: str, separator: str = _LISTED) -> tuple[str, ...]:
 def read_sequence(text: str) -> Sequence | None:
     r"""Return the parts of an answer that has several, or is bracketed; None otherwise.
 
-    >>> (
-    ...     read_sequence(r"\left( 3, \frac{\pi}{2} \right)").parts,
-    ...     read_sequence(r"1 < x \le 4").held,
-    ...     read_sequence("1,234"),
-    ... )
-    (('3', '\\frac{\\pi}{2}'), '(]', None)
-    >>> read_sequence("(1) 5; (2) 12").parts, read_sequence("C > A > B").parts, read_sequence("3 : 2").held
-    (('5', '12'), ('B', 'A', 'C'), ':')
+    >>> [
+    ...     read_sequence(text).held
+    ...     for text in (r"\left( 3, \frac{\pi}{2} \right)", r"1 < x \le 4", "(1) 5; (2) 12", "3 : 2")
+    ... ]
+    ['()', '(]', '1', ':']
+    >>> read_sequence("C > A > B").parts, read_sequence("1,234")
+    (('B', 'A', 'C'), None)
     """
     text = tidy(text[:4_000])
     if "\\begin" in text:
@@ -253,17 +247,17 @@ _WITHOUT = re.compile(
 _OR = re.compile(r"\s*(?:,\s*or|\sor\s|\\lor(?![A-Za-z])|或者?|,)\s*")
 _AND = re.compile(r"\s*(?:,\s*and|\sand\s|&|\\land(?![A-Za-z])|且|,)\s*")
 _BOUNDS = tuple(
-    (re.compile(rf"(?:{before})\s*(.+)|(.+?)\s*(?:{behind})", re.IGNORECASE), held, re.compile(asked, re.IGNORECASE))
-    for before, behind, held, asked in (
+    (re.compile(rf"(?:{before})\s*(.+)|(.+?)\s*(?:{behind})", re.IGNORECASE), held, lower, re.compile(asked, re.IGNORECASE))
+    for before, behind, held, lower, asked in (
         (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|>=|至少有?|最少有?|不少于|不小于|不低于|自从?",
          r"or (?:more|above|greater|higher|over|older|larger)|and (?:above|over|up|older)|及?以上|\+",
-         "[)", "least|minimum|fewest|smallest|since|至少|最少"),
+         "[)", True, "least|minimum|fewest|smallest|since|至少|最少"),
         (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|<=|至多有?|最多有?|不超过|不多于|不大于|不高于",
          r"or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内",
-         "(]", "most|maximum|largest|greatest|within|until|最多|至多"),
+         "(]", False, "most|maximum|largest|greatest|within|until|最多|至多"),
         (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>(?!=)|超过|大于|多于|高于", r"之后|以后",
-         "()", r"\bafter\b|之?后"),
-        (r"(?:less|fewer|smaller|lower) than|under|below|before|<(?!=)|不足|不到|小于|少于|低于", r"之前|以前", ")(", r"\bbefore\b|之?前"),
+         "()", True, r"\bafter\b|之?后"),
+        (r"(?:less|fewer|smaller|lower) than|under|below|before|<(?!=)|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
     )
 )  # fmt: skip
 """Words in front of a number and behind it, the interval they make, and what in a question asks for that end itself."""
@@ -275,15 +269,11 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
     >>> read_bound("at least 7", "").parts, read_bound("at least 7", "What is the least number?"), read_bound("7", "")
     (('7', '\\\\infty'), '7', None)
     """
-    for pattern, held, asked in _BOUNDS:
+    for pattern, held, lower, asked in _BOUNDS:
         if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
             if asked.search(question):
                 return end
-            return (
-                interval(held, (end, "\\infty"))
-                if held in ("[)", "()")
-                else interval(held.replace(")(", "()"), ("-\\infty", end))
-            )
+            return interval(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None
 
 
@@ -342,6 +332,5 @@ def _inequality(text: str) -> Sequence | None:
         return None
     if len(terms) == 2:  # one side is open
         terms, signs = (["-\\infty", *terms], ["<", *signs]) if names[0] else ([*terms, "\\infty"], [*signs, "<"])
-        names = [False, *names] if names[0] else [*names, False]
     held = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
     return interval(held, (terms[0], terms[2]), terms[1])
