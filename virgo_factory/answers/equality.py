@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
+from virgo_factory.answers.formulas import closed_value, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
@@ -29,7 +29,7 @@ from virgo_factory.answers.reading import (
     value_side,
 )
 from virgo_factory.answers.sequences import Intervals, Sequence, read_sequence
-from virgo_factory.answers.trees import GREEK
+from virgo_factory.answers.trees import GREEK, TooLarge
 from virgo_factory.answers.units import read_unit
 
 
@@ -384,7 +384,7 @@ class _Comparison:
         try:
             if (known is None) != (got is None) and (values := _evaluated(known, got, gold, answer)) is not None:
                 return self.numbers(*values)
-            found = same_expression(gold, answer)
+            found = same_expression(gold, answer, self.question.text)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
         except TimeoutError:

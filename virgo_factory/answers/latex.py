@@ -56,8 +56,9 @@ _SWITCH = re.compile(
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|rm|bf|it|sf|tt|sl|sc|em|bfseries|itshape|rmfamily|sffamily|ttfamily"
     r"|boldmath|scriptstyle|scriptscriptstyle|boldsymbol|mathbf|mathrm|bm)(?![A-Za-z])"
 )
-_GROUP = re.compile(rf"\{{\s*(?:{_SWITCH.pattern}|{_COLOUR.pattern})\s*((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
+_GROUP = re.compile(rf"\{{\s*(?:{_SWITCH.pattern}(?!\s*\{{)|{_COLOUR.pattern})\s*((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
 _MODULUS = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)")
+_PRIMES = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*|')+)\}|((?:\\prime(?![A-Za-z])\s*)+))")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
@@ -134,6 +135,7 @@ def tidy(text: str) -> str:
         text = _SPACING.sub(" ", text)
         text = _FRACTION.sub(r"\\\1\2", text)
         text = _DEGREE.sub("°", text)
+        text = _PRIMES.sub(lambda found: "'" * (_inside(found).count("\\") or _inside(found).count("'")), text)
         text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
     elif "..." in text or "{,}" in text:
         text = _ELLIPSIS.sub(_repeated, text.replace("{,}", ","))
@@ -155,7 +157,7 @@ def tidy(text: str) -> str:
 
 def _commands(text: str) -> str:
     """The text without commands that only say how it looks."""
-    text = _COLOUR.sub(" ", _GROUP.sub(_inside, text))
+    text = _COLOUR.sub(" ", _GROUP.sub(r"{\1}", text))
     for _ in range(4):
         shorter = _ARROW.sub(_inside, _WORDS.sub(r" \1 ", text))
         if shorter == text:

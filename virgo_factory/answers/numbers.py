@@ -3,7 +3,6 @@
 What holds a letter or an open function is no number but a formula. Sizes are bounded: nothing here can be made to run long.
 """
 
-import math
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,20 +10,14 @@ from functools import lru_cache
 
 import mpmath
 
+from virgo_factory.answers.formulas import MP, add, divide, evaluate, multiply
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import Unreadable, numeral, read_closed
+from virgo_factory.answers.trees import numeral, read_closed
 from virgo_factory.answers.units import Unit, named, read_unit
 
 
 MAX_LENGTH = 400
 """Longest text that is read as one number."""
-MAX_BITS = 20_000
-"""Largest exact power, in bits."""
-
-MP = mpmath.MPContext()
-MP.dps = 50
-"""Arithmetic of numbers that are not fractions: 50 digits."""
-
 _CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
 _ABOUT = re.compile(
     r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|=|equals?|equal to)"
@@ -123,117 +116,8 @@ class Number:
         return isinstance(self.value, Fraction) and self.value.denominator == 1 and not self.approximate
 
 
-class _NotANumber(Exception):
+class _NotANumber(ValueError):
     pass
-
-
-# --- exact values --------------------------------------------------------------------------------------------------
-
-
-def evaluate(tree: tuple):
-    """Return the value of a tree without letters: a Fraction where it is exact, else a 50-digit float.
-
-    Raises:
-        ArithmeticError, ValueError, _NotANumber: it has none, or is too large.
-    """
-    operator = tree[0]
-    if operator == "number":
-        return tree[1]
-    if operator == "name":
-        return {"pi": MP.pi, "e": MP.e}[tree[1]] + 0
-    if operator == "call":
-        return _called(tree[1], evaluate(tree[2]))
-    left, right = evaluate(tree[1]), evaluate(tree[2])
-    if operator == "^":
-        return _power(left, right)
-    if operator == "/":
-        return divide(left, right)
-    if operator == "*":
-        return multiply(left, right)
-    return _add(left, right if operator == "+" else multiply(right, Fraction(-1)))
-
-
-def _called(name: str, value):
-    if name == "abs":
-        return abs(value)
-    if name in ("floor", "ceil"):
-        return Fraction(int(MP.floor(as_float(value)) if name == "floor" else MP.ceil(as_float(value))))
-    if name == "factorial":
-        if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000):
-            raise _NotANumber
-        return Fraction(math.factorial(int(value)))
-    if name not in ("sin", "cos", "tan", "ln", "arcsin", "arccos", "arctan") or abs(value) > 10**6:
-        raise _NotANumber
-    found = {"arcsin": MP.asin, "arccos": MP.acos, "arctan": MP.atan}.get(name) or getattr(MP, name)
-    value = found(as_float(value))
-    if value.imag:
-        raise _NotANumber
-    near = MP.nint(value * 2)
-    return Fraction(int(near), 2) if abs(value * 2 - near) < MP.mpf(10) ** -40 else value
-
-
-def as_float(value: Fraction | mpmath.mpf) -> mpmath.mpf:
-    """Return the value as a 50-digit float."""
-    return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
-
-
-def _small(value):
-    if (
-        isinstance(value, Fraction)
-        and max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * MAX_BITS
-    ):
-        raise _NotANumber
-    return value
-
-
-def _add(a, b):
-    return _small(a + b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) + as_float(b)
-
-
-def multiply(a, b):
-    """Return a * b, exact where both are fractions."""
-    return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) * as_float(b)
-
-
-def divide(a, b):
-    """Return a / b, exact where both are fractions."""
-    if b == 0:
-        raise _NotANumber
-    return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) / as_float(b)
-
-
-def _power(base, exponent):
-    if isinstance(exponent, Fraction) and exponent.denominator == 1 and isinstance(base, Fraction):
-        size = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if size * abs(exponent) > MAX_BITS or (base == 0 and exponent < 0):
-            raise _NotANumber
-        return base ** int(exponent)
-    if isinstance(exponent, Fraction) and isinstance(base, Fraction) and base >= 0 and exponent > 0:
-        return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
-    if isinstance(exponent, Fraction) and isinstance(base, Fraction) and exponent.denominator % 2 and base < 0:
-        return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
-    if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(as_float(base)) > 10**50:
-        raise _NotANumber
-    return MP.power(as_float(base), as_float(exponent))
-
-
-def _root(value, index):
-    if not (isinstance(index, Fraction) and index.denominator == 1 and 2 <= index <= 100):
-        raise _NotANumber
-    if value < 0:
-        if index % 2 == 0:
-            raise _NotANumber
-        return multiply(_root(multiply(value, Fraction(-1)), index), Fraction(-1))
-    if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) < 2000:
-        top, bottom = _exact_root(value.numerator, int(index)), _exact_root(value.denominator, int(index))
-        if top is not None and bottom is not None:
-            return Fraction(top, bottom)
-    return MP.root(as_float(value), int(index))
-
-
-def _exact_root(value: int, index: int) -> int | None:
-    near = int(MP.nint(MP.root(value, index))) if value.bit_length() < 150 else None
-    return near if near is not None and near**index == value else None
 
 
 # --- numbers in words ----------------------------------------------------------------------------------------------
@@ -317,7 +201,7 @@ def read_number(text: str) -> Number | None:
         return None
     try:
         return _quantity(_ABOUT.sub("", text).strip())
-    except (_NotANumber, Unreadable, ArithmeticError, ValueError, RecursionError):
+    except (ArithmeticError, TypeError, ValueError):
         return None
 
 
@@ -369,6 +253,8 @@ def _value(text: str) -> tuple[Number, int]:
     source = text[:end]
     literal = _LITERAL.fullmatch(source)
     value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else evaluate(tree)
+    if not isinstance(value, (Fraction, MP.mpf)):
+        raise _NotANumber
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
     decimals = None if not literal or literal[3] else len(literal[2] or ".") - 1
     return Number(value, decimals, pointed or not isinstance(value, Fraction), bool(literal)), end
@@ -434,7 +320,7 @@ def _compound(first: Number, rest: str) -> Number | None:
             if other and one.dimensions == other.dimensions and other.factor < one.factor:
                 ratio = other.factor / one.factor
                 size = multiply(second.value, ratio)
-                total = _add(first.value, size if first.value >= 0 else -size)
+                total = add(first.value, size if first.value >= 0 else -size)
                 return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
     return None
 

@@ -188,7 +188,7 @@ def _what(text: str, question: str) -> Kind:
         return ratio
     if found := read_intervals(text) or read_chain(text) or (read_sequence(text) if len(text) > 1 else None):
         if isinstance(found, Sequence) and len(found.parts) == 1 and found.brackets in ("", "{}"):
-            return _what(found.parts[0], question)
+            return read(found.parts[0], question).what
         if not (isinstance(found, Sequence) and not found.brackets and _is_prose(text)):
             return found
     if (spoken := _in_sentence(text, question)) is not None:

@@ -1,7 +1,8 @@
-r"""One reader of the language of formulas: text to tree, by one reading only; what could be read in two ways is refused.
+r"""One reader of the language of maths: text to tree, by one reading only; what could be read in two ways is refused.
 
-Trees are tuples: ("number", 1/2), ("name", "x_1"), (operator, left, right), ("call", name, argument). A number is the longest
-beginning of a text that holds no letter (`read_closed`), a formula the whole text (`read_trees`).
+A tree is a Fraction, a name, or (operator, *trees): "+", "*", "/", "^", "matrix" with its columns, "sum" and "prod" with name, ends
+and body, a known function ("sin"), and an open one as ("f()", ...) where it is one, ("f?", ...) where f may be a factor.
+A number is the longest beginning of a text that holds no letter (`read_closed`), a formula the whole text (`read_trees`).
 """
 
 import re
@@ -12,100 +13,134 @@ from functools import lru_cache
 MAX_LENGTH = 400
 MAX_DEPTH = 40
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,4}(?![A-Za-z\d]))?)"
-    r"|(?P<command>\\[A-Za-z]+)|(?P<times>(?<=\d)\s*[xX](?=\s*10\s*\^)|\*\*)|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_'|(){}\[\]!°]))"
-)
 GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
     "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell pi".split()
 )
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
-_ACCENTS = frozenset(("dot", "ddot", "hat", "tilde"))
-_OTHERS = frozenset(("frac", "sqrt", "binom", "prime", "overline", "lfloor", "lceil", "rfloor", "rceil"))
-_CLOSED = FUNCTIONS | {"frac", "sqrt", "pi", "binom", "lfloor", "lceil"}
-_SIGN_COMMANDS = {"cdot": "*", "times": "*", "ast": "*", "div": "/"}
 CONSTANTS = frozenset(("e", "i", "pi"))
-_WORDS = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-z]{4,}|and|for|gcd|if|is|lcm|max|min|mod|or|the|when|with)(?![A-Za-z])")
-_DERIVATIVE = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
-_CALL = re.compile(r"(?<![\\A-Za-z_])([A-Za-z])(_(?:\{[^{}]*\}|\w))?('*)\s*(\()?")
+KNOWN = FUNCTIONS | frozenset(
+    "abs factorial binom floor ceil conjugate max min gcd lcm matrix sum prod + * / ^".split()
+)
+_CLOSED = FUNCTIONS | {"frac", "sqrt", "pi", "binom", "lfloor", "lceil"}
+_ACCENTS = frozenset("dot ddot hat tilde vec overleftrightarrow widehat".split())
+_OTHERS = frozenset(
+    "frac sqrt binom overline lfloor lceil rfloor rceil nabla sum prod max min gcd lcm begin end".split()
+)
+_SIGN_COMMANDS = {"cdot": "*", "times": "*", "ast": "*", "div": "/"}
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,4}(?![A-Za-z\d]))?)"
+    r"|\\(?P<command>[A-Za-z]+)|(?P<function>(?<![A-Za-z\\])(?:(?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|exp|sqrt|pi|max|min|gcd|lcm)(?![A-Za-z]))"
+    r"|(?P<times>(?<=\d)\s*[xX](?=\s*10\s*\^)|\*\*)|(?P<letter>[A-Za-z])|(?P<sign>\\\\|[-+*/^_'|=(){}\[\]!°,&]))"
+)
+_WORDS = re.compile(
+    r"(?<![A-Za-z\\{])(?!(?:arc)?(?:sin|cos|tan)h?(?![A-Za-z])|sqrt(?![A-Za-z]))(?:[A-Za-z]{4,}|and|[Ff]or|if|is|[Ll]et|mod|or|the|when|with)(?![A-Za-z])"
+)
+_NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
+_D, _POWER = r"\s*(?:d|\\partial(?![A-Za-z]))\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*", r"\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*"
+_RATE = re.compile(
+    rf"\\frac\s*\{{{_D}{_NAME}{_POWER}\}}\s*\{{(?:{_D}{_NAME}{_POWER})+\}}|(?<![A-Za-z\\]){_D}{_NAME}\s*/{_D}{_NAME}{_POWER}(?![A-Za-z])"
+)
+"""A derivative of one letter by others: read as a name of its own."""
+_DIFFERENTIAL = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
+_CALL = re.compile(
+    r"(?<![\\A-Za-z_])([A-Za-z])(?:_(?:\{[^{}]*\}|\w))?'*\s*(\()?((?=\s*(?:\\[A-Za-z]+|[A-Za-z])\s*\)))?"
+)
 _SUBSCRIPT = re.compile(r"\s*_\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
-_PRIME = re.compile(r"\s*\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))")
+_MATRIX = re.compile(r"\s*\{[pbB]?(?:small)?matrix\}|")
 _CLOSE = {"(": ")", "{": "}", "[": "]"}
-_MINUS_ONE, _DEGREE = ("number", Fraction(-1)), ("/", ("name", "pi"), ("number", Fraction(180)))
+_DEGREE = ("/", "pi", Fraction(180))
 
 
 class Unreadable(ValueError):
     """A formula that is none, or that can be read in more than one way."""
 
 
-def read_trees(texts: tuple[str, ...]) -> list[tuple]:
+class TooLarge(ValueError):
+    """A formula that must not be read or evaluated: it could take unbounded time or memory."""
+
+
+def read_trees(texts: tuple[str, ...]) -> list:
     """Return the formulas' trees, read with the same understanding of their letters.
 
     Raises:
         Unreadable: one of them is no formula, or can be read in more than one way.
+        TooLarge: one of them is too long or too deep.
     """
-    found = [match for text in texts for match in _CALL.finditer(text)]
+    found = [list(_CALL.finditer(text)) for text in texts]
+    alone = [{match[1] for match in matches if not match[2]} for matches in found]
+    called = [{match[1] for match in matches if match[2]} for matches in found]
     # A letter that only ever stands before a bracket may be a function; one that also stands alone is a factor, but for f, g and h.
-    bare = {match[1] for match in found if not match[4]} - set("fghFGH")
-    functions = frozenset(match[1] for match in found if match[4]) - bare - CONSTANTS
-    trees = [_read(text, functions) for text in texts]
-    names = [names_of(tree) for tree in trees]
-    if any(len({name.lower() for name in found}) < len(found) for found in names):
-        return trees  # R and r are two things
-    both = frozenset().union(*names)
-    if both >= {"E", "e"} or both >= {"I", "i"}:
-        raise Unreadable("a constant or a letter")
-    return [_lowered(tree) for tree in trees]
+    functions = set().union(*called) - (set().union(*alone) - set("fghFGH"))
+    # One that stands before a single letter, and nowhere so in another text, is one: y(x) is not x(y).
+    sure = {
+        match[1]
+        for matches, own in zip(found, alone, strict=True)
+        for match in matches
+        if match[3] == "" and match[1] not in own
+    }
+    sure -= set.intersection(*called)
+    return [
+        _read(text, frozenset((functions | sure) & own - CONSTANTS), frozenset(sure))
+        for text, own in zip(texts, called, strict=True)
+    ]
 
 
-def read_closed(text: str) -> tuple[tuple, int]:
+def read_closed(text: str) -> tuple:
     """Return the tree of the longest number at the beginning of a text, and where it ends.
 
     >>> read_closed("3 cm")
-    (('number', Fraction(3, 1)), 1)
+    (Fraction(3, 1), 1)
 
     Raises:
         Unreadable: the text does not begin with a number.
     """
-    reader = _Reader(text, frozenset(), closed=True)
-    tree = reader.sum()
-    return tree, reader.at
+    reader = _Reader(text, closed=True)
+    return reader.expression(), reader.at
 
 
 @lru_cache(maxsize=4_096)
-def _read(text: str, functions: frozenset[str]) -> tuple:
-    if len(text) > MAX_LENGTH or _WORDS.search(text) or _DERIVATIVE.search(text):
+def _read(text: str, functions: frozenset[str], sure: frozenset[str]):
+    if len(text) > MAX_LENGTH:
+        raise TooLarge("long")
+    plain = _RATE.sub(" ", text)
+    if _WORDS.search(plain) or _DIFFERENTIAL.search(plain):
         raise Unreadable("no plain formula")
-    reader = _Reader(text, functions)
-    tree = reader.sum()
+    text = _RATE.sub(
+        lambda found: "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}", text
+    )
+    reader = _Reader(text, functions, sure)
+    tree = reader.expression()
     if reader.kind is not None:
         raise Unreadable(reader.token)
     return tree
 
 
 class _Reader:
-    """Recursive descent over one text; `closed`: letters end the number, mixed numbers are sums."""
+    """Precedence parser over one text; `closed`: letters end the number, mixed numbers are sums."""
 
-    def __init__(self, text: str, functions: frozenset[str], closed: bool = False) -> None:
-        self.text, self.functions, self.closed = text, functions, closed
+    def __init__(self, text: str, functions=frozenset(), sure=frozenset(), closed: bool = False) -> None:
+        self.text, self.functions, self.sure, self.closed = text, functions, sure, closed
         self.at = self.depth = self.bars = self.angles = 0
         self.look()
 
+    # Tokens
+
     def look(self) -> None:
         match = self.match = _TOKEN.match(self.text, self.at)
-        if match is None and self.text[self.at :].strip() and not self.closed:
+        if match is None and not self.closed and self.text[self.at :].strip():
             raise Unreadable(self.text[self.at :])
         self.kind = match.lastgroup if match else None
         self.token = match[self.kind].strip() if match else ""
         self.size = match.end() if match else self.at
         if self.kind == "times":
             self.kind, self.token = "sign", "^" if self.token == "**" else "*"
+        elif self.kind == "function":
+            self.kind = None if self.closed else "command"  # 5 sec
         elif self.kind == "command":
-            self.command(self.token[1:])
+            self.command(self.token)
 
     def command(self, name: str) -> None:
-        self.token = name
         if name in _SIGN_COMMANDS:
             self.kind, self.token = "sign", _SIGN_COMMANDS[name]
         elif name not in GREEK | FUNCTIONS | _ACCENTS | _OTHERS:
@@ -136,20 +171,35 @@ class _Reader:
     def is_sign(self, *signs: str) -> bool:
         return self.kind == "sign" and self.token in signs
 
-    def deeper(self) -> None:
+    # Expressions
+
+    def expression(self, level: int = 0):
+        """A sum (level 0) or a product (level 1)."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise Unreadable("deep")
-
-    def sum(self) -> tuple:
-        self.deeper()
-        depth = self.depth
-        tree = self.product()
-        while self.is_sign("+", "-"):
+            raise TooLarge("deep")
+        depth, divided = self.depth, False
+        if self.is_sign("+", "-"):
+            tree = last = self.signed(self.step(), self.expression(1))
+        else:
+            tree = last = self.power()
+        while True:
             at = self.at
-            sign = self.step()
             try:
-                tree = (sign, tree, self.product())
+                if level == 0 and self.is_sign("+", "-"):
+                    tree = last = ("+", tree, self.signed(self.step(), self.expression(1)))
+                elif self.is_sign("*", "/"):
+                    operator = self.step()
+                    divided = operator == "/"
+                    last = self.signed(self.step(), self.power()) if self.is_sign("-", "+") else self.power()
+                    while operator == "/" and self.kind == "letter" and self.text[self.at - 1 : self.at + 1].isalpha():
+                        last = ("*", last, self.power())  # AB/BC
+                    tree = (operator, tree, last)
+                elif self.starts_factor() or self.kind == "number" and operator_of(last) == "^":
+                    operator, last = self.implicit(last, divided)
+                    tree = (operator, tree, last)
+                else:
+                    break
             except Unreadable:
                 if not self.closed:
                     raise
@@ -158,66 +208,39 @@ class _Reader:
         self.depth = depth - 1
         return tree
 
-    def product(self) -> tuple:
-        if self.is_sign("+", "-"):
-            self.deeper()
-            sign = self.step()
-            tree = self.product()
-            self.depth -= 1
-            return tree if sign == "+" else ("*", _MINUS_ONE, tree)
-        tree = last = self.power()
-        divided = False
-        while True:
-            at = self.at
-            try:
-                if self.is_sign("*", "/"):
-                    operator = self.step()
-                    divided = operator == "/"
-                    factor = self.signed()
-                elif self.starts_factor() or self.kind == "number" and last[0] == "^":
-                    operator, factor = self.implicit(last, divided)
-                else:
-                    return tree
-            except Unreadable:
-                if not self.closed:
-                    raise
-                self.back(at)
-                return tree
-            tree, last = (operator, tree, factor), factor
-
-    def implicit(self, before: tuple, divided: bool) -> tuple[str, tuple]:
+    def implicit(self, before, divided: bool) -> tuple:
         """A factor without a sign before it; behind a whole number, a fraction is added in numbers and refused in formulas."""
-        numeral = self.kind == "number" and before[0] != "^"
+        numeral = self.kind == "number" and operator_of(before) != "^"
         if not self.closed and (divided or numeral and self.text[: self.at].rstrip()[-1:] not in ")]}"):
             raise Unreadable("a/bc, or a numeral behind a letter")
-        mixed = self.token == "frac" and before[0] == "number" and before[1].denominator == 1
+        mixed = self.token == "frac" and isinstance(before, Fraction) and before.denominator == 1
         factor = self.power()
         if mixed and not names_of(factor):
-            value = constant(factor)
             if not self.closed:
                 raise Unreadable("a mixed number")
-            if value is not None and 0 < value < 1:
+            parts = factor[1:] if operator_of(factor) == "/" else ()
+            if parts and all(isinstance(part, Fraction) for part in parts) and 0 < parts[0] < parts[1]:
                 return "+", factor
         return "*", factor
 
-    def signed(self) -> tuple:
-        if self.is_sign("-"):
-            self.step()
-            return "*", _MINUS_ONE, self.power()
-        return self.power()
+    @staticmethod
+    def signed(sign: str, tree):
+        return tree if sign == "+" else -tree if isinstance(tree, Fraction) else ("*", Fraction(-1), tree)
 
     def starts_factor(self) -> bool:
         if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
             return True
         if self.closed:
             return self.kind == "command" and self.token in _CLOSED
-        return self.kind in ("number", "command", "letter") and self.token not in ("prime", "rfloor", "rceil")
+        return self.kind in ("number", "command", "letter") and self.token not in ("rfloor", "rceil", "end")
 
-    def power(self) -> tuple:
+    def power(self):
         tree = self.atom()
-        while self.is_sign("!"):
+        if self.is_sign("!"):
             self.step()
-            tree = ("call", "factorial", tree)
+            tree = ("factorial", tree)
+            if self.is_sign("!"):
+                raise Unreadable("a double factorial")
         if self.angles and self.is_sign("°"):
             self.step()
             tree = ("*", tree, _DEGREE)
@@ -225,15 +248,14 @@ class _Reader:
             self.step()
             tree = ("^", tree, self.exponent())
             if self.is_sign("^"):
-                raise Unreadable("a tower")
+                raise TooLarge("a tower")
         return tree
 
-    def exponent(self) -> tuple:
+    def exponent(self):
         if self.is_sign("{", "("):
             return self.group()
         if self.closed and self.is_sign("-", "+"):
-            sign = self.step()
-            return self.atom() if sign == "+" else ("*", _MINUS_ONE, self.atom())
+            return self.signed(self.step(), self.atom())
         if (
             self.kind == "number"
             and (self.closed or self.token.isdigit())
@@ -243,70 +265,84 @@ class _Reader:
             return self.atom()
         raise Unreadable("an exponent without braces")
 
-    def atom(self) -> tuple:
+    def atom(self):
         if self.kind == "number":
-            return "number", numeral(self.step())
+            return numeral(self.step())
         if self.is_sign("(", "[", "{"):
             return self.group()
         if self.is_sign("|") and not self.bars:
             self.bars += 1
             self.step()
-            tree = self.sum()
+            tree = self.expression()
             self.expect("|")
             self.bars -= 1
-            return "call", "abs", tree
+            return "abs", tree
         if self.kind == "letter" and not self.closed:
-            letter, tree = self.token, self.name("")
-            if letter in self.functions and self.is_sign("("):
-                tree = ("call", tree[1], self.group())
-                if self.is_sign("^"):
-                    raise Unreadable("a power of a function, or of its argument")
-            return tree
-        if self.kind != "command" or self.token in ("prime", "rfloor", "rceil"):
+            return self.letter()
+        if self.kind != "command" or self.token in ("rfloor", "rceil", "end"):
             raise Unreadable(self.token)
         if self.token in GREEK and (not self.closed or self.token == "pi"):
-            return self.name("")
-        if self.token in GREEK | _ACCENTS | {"overline"} and self.closed:
+            return self.name(self.step())
+        if self.closed and self.token not in _CLOSED:
             raise Unreadable(self.token)
-        if self.token in _ACCENTS:
-            return self.accented()
         command = self.step()
+        if command in _ACCENTS:
+            return self.accented(command)
         if command in ("frac", "binom"):
-            top, bottom = self.argument(), self.argument()
-            return ("/", top, bottom) if command == "frac" else _choose(top, bottom)
+            return "/" if command == "frac" else command, self.argument(), self.argument()
         if command == "sqrt":
-            index = self.group() if self.is_sign("[") else ("number", Fraction(2))
-            return "^", self.argument(), ("/", ("number", Fraction(1)), index)
+            index = self.group() if self.is_sign("[") else Fraction(2)
+            base = self.group() if self.is_sign("(") else self.argument()
+            return "^", base, 1 / index if isinstance(index, Fraction) and index else ("/", Fraction(1), index)
+        if command == "nabla":
+            return "nabla()", self.power()
         if command == "overline":
-            return "call", "conjugate", self.argument()
+            return "conjugate", self.argument()
         if command in ("lfloor", "lceil"):
-            tree = self.sum()
+            tree = self.expression()
             self.expect(command.replace("l", "r", 1))
-            return "call", command[1:], tree
+            return command[1:], tree
+        if command in ("sum", "prod"):
+            return self.series(command)
+        if command == "begin":
+            return self.matrix()
+        if command in ("max", "min", "gcd", "lcm"):
+            return command, *self.arguments()
         return self.function(command)
 
-    def group(self) -> tuple:
-        close, bars = _CLOSE[self.step()], self.bars
+    def group(self):
+        trees = self.arguments()
+        if len(trees) > 1:
+            raise Unreadable("a list")
+        return trees[0]
+
+    def arguments(self) -> list:
+        """What stands in brackets, between commas."""
+        close, bars, trees = _CLOSE.get(self.step() if self.kind == "sign" else ""), self.bars, []
+        if close is None:
+            raise Unreadable("no brackets")
         self.bars = 0
-        tree = self.sum()
+        trees.append(self.expression())
+        while self.is_sign(",") and close == ")":
+            self.step()
+            trees.append(self.expression())
         self.bars = bars
         self.expect(close)
-        return tree
+        return trees
 
-    def argument(self) -> tuple:
+    def argument(self):
         """The argument of a command: a group, one digit or one letter."""
         if self.is_sign("{"):
             return self.group()
         if self.kind == "number" and self.token[0].isdigit():
             digit = self.token[0]
             self.back(self.match.start("number") + 1)
-            return "number", Fraction(digit)
+            return Fraction(digit)
         if (self.kind == "letter" and not self.closed) or self.token in GREEK:
-            return "name", self.step()
+            return self.step()
         raise Unreadable("an argument without braces")
 
-    def accented(self) -> tuple:
-        accent = self.step()
+    def accented(self, accent: str):
         braces = self.is_sign("{")
         if braces:
             self.step()
@@ -317,25 +353,35 @@ class _Reader:
             self.expect("}")
         return self.name(f"{accent} {name}")
 
-    def name(self, name: str) -> tuple:
-        """A letter with its accent, subscript and primes."""
-        name = name or self.step()
-        for _ in range(4 if not self.closed else 0):
+    def name(self, name: str):
+        """A letter with its accent, subscript and primes; with a formula as index it is a function of that."""
+        index = None
+        for _ in range(0 if self.closed else 4):
             if self.is_sign("_"):
                 rest = _SUBSCRIPT.match(self.text, self.at)
                 if rest is None:
                     raise Unreadable("a subscript")
-                name += "_" + re.sub(r"\s+", "", rest[1] or rest[2] or "")
+                plain = re.sub(r"\s+", "", rest[1] or rest[2] or "")
+                if re.fullmatch(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+", plain) and "_" not in name:
+                    index = _Reader(plain).expression()
+                name += "_" + ("" if index else plain)
                 self.back(rest.end())
             elif self.is_sign("'"):
-                self.step()
-                name += "'"
-            elif rest := _PRIME.match(self.text, self.at):
-                name += "'"
-                self.back(rest.end())
-        return "name", name
+                name += self.step()
+        return (name + "()", index) if index else name
 
-    def function(self, name: str) -> tuple:
+    def letter(self):
+        letter = self.token
+        tree = self.name(self.step())
+        if letter in self.functions and self.is_sign("(") and isinstance(tree, str):
+            arguments = self.arguments()
+            sure = letter in self.sure or len(arguments) > 1
+            tree = (tree + ("()" if sure else "?"), *arguments)
+            if self.is_sign("^"):
+                raise Unreadable("a power of a function, or of its argument")
+        return tree
+
+    def function(self, name: str):
         base = exponent = None
         if self.is_sign("_"):
             if name != "log":
@@ -345,9 +391,9 @@ class _Reader:
         if self.is_sign("^"):
             self.step()
             exponent = self.exponent()
-            if constant(exponent) == -1 and name in ("sin", "cos", "tan"):
+            if exponent == -1 and name in ("sin", "cos", "tan"):
                 name, exponent = "arc" + name, None
-            elif not (constant(exponent) or -1) > 0:
+            elif not isinstance(exponent, Fraction) or exponent <= 0:
                 raise Unreadable("a power, or an inverse")
         self.angles += 1
         if self.is_sign("(", "[", "{"):
@@ -366,15 +412,42 @@ class _Reader:
             self.step()
             argument = ("*", argument, _DEGREE)
         self.angles -= 1
-        tree = ("call", "ln" if base else name, argument)
-        if base:
-            tree = ("/", tree, ("call", "ln", base))
+        tree = ("/", ("ln", argument), ("ln", base)) if base else (name, argument)
         return ("^", tree, exponent) if exponent else tree
 
+    def series(self, command: str):
+        """A sum or product over a whole number that runs between two ends."""
+        self.expect("_")
+        self.expect("{")
+        if self.kind != "letter":
+            raise Unreadable("no running number")
+        name = self.step()
+        self.expect("=")
+        low = self.expression()
+        self.expect("}")
+        self.expect("^")
+        return command, name, low, self.exponent(), self.expression(1)
 
-def _choose(top: tuple, bottom: tuple) -> tuple:
-    one, other, rest = (("call", "factorial", tree) for tree in (top, bottom, ("-", top, bottom)))
-    return "/", one, ("*", other, rest)
+    def matrix(self):
+        begin, cells, columns = _MATRIX.match(self.text, self.at), [], 0
+        if begin is None:
+            raise Unreadable("no matrix")
+        self.back(begin.end())
+        while True:
+            cells.append(self.expression())
+            if self.is_sign("\\\\"):
+                columns = columns or len(cells)
+            elif not self.is_sign("&"):
+                break
+            self.step()
+        self.expect("end")
+        self.back(_MATRIX.match(self.text, self.at).end())
+        return "matrix", columns or len(cells), *cells
+
+
+def operator_of(tree) -> str:
+    """Return the operator of a tree, or nothing for a number or name."""
+    return tree[0] if isinstance(tree, tuple) else ""
 
 
 def numeral(text: str) -> Fraction:
@@ -383,35 +456,17 @@ def numeral(text: str) -> Fraction:
     if not power:
         return Fraction(digits)
     if abs(int(power)) > 400:
-        raise Unreadable("too large")
+        raise TooLarge("a power of ten")
     return Fraction(digits) * Fraction(10) ** int(power)
 
 
-def names_of(tree: tuple) -> frozenset[str]:
+def names_of(tree) -> frozenset[str]:
     """Return the letters of a tree, with functions whose meaning is open."""
-    if tree[0] == "number":
+    if isinstance(tree, str):
+        return frozenset((tree,))
+    if not isinstance(tree, tuple):
         return frozenset()
-    if tree[0] == "name":
-        return frozenset((tree[1],))
-    names = frozenset().union(*(names_of(part) for part in tree[1:] if isinstance(part, tuple)))
-    known = FUNCTIONS - {"log"} | {"abs", "factorial", "floor", "ceil", "conjugate"}
-    return names | {tree[1]} if tree[0] == "call" and tree[1] not in known else names
-
-
-def _lowered(tree: tuple) -> tuple:
-    if tree[0] == "name" or tree[0] == "call":
-        name = tree[1] if tree[1] in ("E", "I") else tree[1].lower()
-        return tree[0], name, *map(_lowered, tree[2:])
-    return tree if tree[0] == "number" else (tree[0], *map(_lowered, tree[1:]))
-
-
-def constant(tree: tuple) -> Fraction | None:
-    """Return the value of a tree of numbers alone, without powers; None for any other."""
-    if tree[0] == "number":
-        return tree[1]
-    if tree[0] not in ("+", "-", "*", "/"):
-        return None
-    left, right = constant(tree[1]), constant(tree[2])
-    if left is None or right is None or (tree[0] == "/" and not right):
-        return None
-    return {"+": left + right, "-": left - right, "*": left * right}.get(tree[0]) if tree[0] != "/" else left / right
+    names = frozenset().union(*map(names_of, tree[1:]))
+    if tree[0] in ("sum", "prod"):
+        return names - {tree[1]}
+    return names if tree[0] in KNOWN and tree[0] != "log" else names | {tree[0]}
