@@ -6,11 +6,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.formulas import closed_value, same_expression
+from virgo_factory.answers.formulas import MP, as_float, closed_value, multiply, same_expression
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.latex import compact, tidy, words
+from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
+from virgo_factory.answers.numbers import FIRM, Number, conversions, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, said_boolean
 from virgo_factory.answers.reading import (
     OPERATOR,
@@ -43,6 +43,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     """Return the verdict on an answer to an open question."""
     if depth == 0 and gold_problem(gold):
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
+    gold, answer = alike(gold, answer)
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:

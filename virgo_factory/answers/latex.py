@@ -12,14 +12,14 @@ _COMMANDS = (
     r" ⟨ \langle ⟩ \rangle 〈 \langle 〉 \rangle ∂ \partial ∇ \nabla ∑ \sum ∏ \prod ∫ \int ≡ \equiv ≅ \cong ∼ \sim ∽ \sim ∀ \forall ∃ \exists"
     r" ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} ∘ \circ ∖ \setminus α \alpha β \beta γ \gamma δ \delta ε \epsilon ζ \zeta η \eta θ \theta"
     r" ι \iota κ \kappa λ \lambda ν \nu ξ \xi ρ \rho σ \sigma τ \tau φ \phi ϕ \phi χ \chi ψ \psi ω \omega Γ \Gamma Δ \Delta Θ \Theta Λ \Lambda"
-    r" Σ \Sigma Φ \Phi Ψ \Psi ° ^\circ º ^\circ 掳 ^\circ"
+    r" Σ \Sigma Φ \Phi Ψ \Psi Ω \Omega Ω \Omega Ξ \Xi ξ \xi ℓ \ell ⊙ \odot ⊕ \oplus ≦ \le ≧ \ge ° ^\circ º ^\circ 掳 ^\circ"
 ).split()
 _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("\x00\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
-        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "。": ".", "、": ",", "⁄": "/", "∕": "/", "∶": ":", "﹣": "-",
+        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "。": ".", "、": ",", "⁄": "/", "∕": "/", "∶": ":", "﹣": "-", "′": "'", "″": "''", "‴": "'''",
         "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
         "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅜": r"\frac{3}{8}",
         **{sign: command + " " for sign, command in zip(_COMMANDS[::2], _COMMANDS[1::2], strict=True)},
@@ -29,8 +29,9 @@ _CHARACTERS = str.maketrans(
     }
 )  # fmt: skip
 
-_ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_ROOT = re.compile(r"[√∛∜]\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))")
+_DOTTED = re.compile("(\\d)\u0307")
 _INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
 _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
 _SUPERSCRIPT, _SUBSCRIPT = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+"), re.compile("[₀-₉₊₋ₙ]+")
@@ -63,23 +64,25 @@ _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
-_REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
+_REPEATING = re.compile(
+    r"(\d{1,9})?\.(\d{0,9}?)\\(?:overline\s*\{\s*(\d{1,9})\s*\}|dot\s*(\{?\d\}?(?:\d{0,8}\\dot\s*\{?\d\}?)?))"
+)
 _ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
 _ARROW = re.compile(
-    r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))"
+    r"\\(vec|overrightarrow|overleftrightarrow|widehat|overarc|arc|bar|overline)(?![A-Za-z])\s*(?:\{\s*([^{}]*?)\s*\}|([A-Za-z]|\\[A-Za-z]+)(?![A-Za-z]))"
 )
-_NOTATION = re.compile(
-    r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?"
-)
-"""A bar over two points is a segment, a hat over i, j, k a unit vector; other bars and hats are part of the value."""
-_BAR = re.compile(r"\\bar(?![A-Za-z])\s*(?:\{([^{}]*)\}|([A-Za-z]))|\\overline\s+([A-Za-z])")
+_ARROWS = {"overrightarrow": "vec", "arc": "widehat", "overarc": "widehat", "bar": "overline"}
+_DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
+"""Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
+_UNIT_VECTOR = re.compile(r"\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?")
 _SIGNS = (
     (r"\leqslant", r"\le"), (r"\geqslant", r"\ge"), (r"\leq", r"\le"), (r"\geq", r"\ge"), (r"\neq", r"\ne"),
     (r"\lbrace", r"\{"), (r"\rbrace", r"\}"), (r"\lvert", "|"), (r"\rvert", "|"), (r"\vert", "|"),
     (r"\gt", ">"), (r"\lt", "<"), (r"\colon", ":"), (r"\varnothing", r"\emptyset"), (r"\lbrack", "["), (r"\rbrack", "]"),
     (r"\textpm", r"\pm"), (r"\ast", "*"), (r"\slash", "/"), (r"\%", "%"), (r"\$", "$"), (r"\#", "#"), (r"\&", "&"),
     (r"\rightarrow", r"\to"), (r"\implies", r"\Rightarrow"), (r"\iff", r"\Leftrightarrow"), (r"\wedge", r"\land"), (r"\vee", r"\lor"),
-    (r"\lnot", r"\neg"), (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
+    (r"\lnot", r"\neg"), (r"\varphi", r"\phi"), (r"\varepsilon", r"\epsilon"), (r"\vartheta", r"\theta"), (r"\backslash", r"\setminus"), (r"\mid", "|"), (r"\ohm", r"\Omega"),
+    (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
 )  # fmt: skip
 _SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)
@@ -104,6 +107,7 @@ def characters(text: str) -> str:
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
     if not text.isascii():
+        text = _DOTTED.sub(r"\\dot{\1}", text)
         text = _ROOT.sub(_root, text)
         text = _SUPERSCRIPT.sub(lambda found: "^{" + found.group().translate(_RAISED) + "}", text)
         text = _SUBSCRIPT.sub(lambda found: "_{" + found.group().translate(_RAISED) + "}", text)
@@ -113,7 +117,7 @@ def characters(text: str) -> str:
 
 
 def _root(found: re.Match[str]) -> str:
-    return r"\sqrt{" + _inside(found) + "}"
+    return {"∛": r"\sqrt[3]{", "∜": r"\sqrt[4]{"}.get(found[0][0], r"\sqrt{") + _inside(found) + "}"
 
 
 @lru_cache(maxsize=20_000)
@@ -150,7 +154,7 @@ def tidy(text: str) -> str:
         flat = inside
         for _ in range(6):
             flat = _BRACKETED.sub("", flat)
-        if whole[1] or not re.search("[,;]", flat):  # {1, 2} is a set
+        if whole[1] or not re.search(r"[,;]|\\emptyset", flat):  # {1, 2} is a set
             return tidy(inside)
     return text
 
@@ -159,12 +163,29 @@ def _commands(text: str) -> str:
     """The text without commands that only say how it looks."""
     text = _COLOUR.sub(" ", _GROUP.sub(r"{\1}", text))
     for _ in range(4):
-        shorter = _ARROW.sub(_inside, _WORDS.sub(r" \1 ", text))
+        shorter = _ARROW.sub(_arrow, _WORDS.sub(r" \1 ", text))
         if shorter == text:
             break
         text = shorter
-    text = _NOTATION.sub(_inside, _SWITCH.sub(" ", text))
-    return _BAR.sub(lambda found: r"\overline{" + _inside(found) + "}", text)
+    return _UNIT_VECTOR.sub(_inside, _SWITCH.sub(" ", text))
+
+
+def _arrow(found: re.Match[str]) -> str:
+    return rf"\{_ARROWS.get(found[1], found[1])}{{{found[2] or found[3] or ''}}}"
+
+
+def alike(one: str, other: str) -> tuple[str, str]:
+    r"""Return both texts, without arrows and bars over points where only one has them.
+
+    >>> alike(r"\overrightarrow{AB}", "AB"), alike(r"\overrightarrow{AB}", r"\overline{AB}")
+    (('AB', 'AB'), ('\\vec{AB}', '\\overline{AB}'))
+    """
+    if "\\" not in one and "\\" not in other:
+        return one, other
+    one, other = tidy(one), tidy(other)
+    if bool(_DECORATION.search(one)) == bool(_DECORATION.search(other)):
+        return one, other
+    return _DECORATION.sub(_inside, one), _DECORATION.sub(_inside, other)
 
 
 def _inside(found: re.Match[str]) -> str:
@@ -173,7 +194,7 @@ def _inside(found: re.Match[str]) -> str:
 
 def _repeated(found: re.Match[str]) -> str:
     """A repeating decimal as the fraction it is."""
-    whole, fixed, again = found[1] or "0", found[2], found[3]
+    whole, fixed, again = found[1] or "0", found[2], re.sub(r"\D|dot", "", next(filter(None, found.groups()[2:])))
     bottom = 10 ** len(fixed) * (10 ** len(again) - 1)
     top = int(whole + fixed + again) - int(whole + fixed)
     return rf"\frac{{{top}}}{{{bottom}}}"
@@ -259,9 +280,12 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").replace("-(", "-").casefold()
+    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").replace("-(", "-").replace("-\\", "-")
+    if "\\" in text:
+        text = re.sub(r"\{\s*\\?emptyset", "set of nothing", _CAPITAL.sub("capital ", text))
+    text = text.casefold()
     if "'" in text:
-        text = _PRIMED.sub("\\1\u2032", text)
+        text = _PRIMED.sub(lambda found: found[1] + "\u2032" * len(found[2]), text)
     text = _ASCII_SIGNS.sub(" ", text)
     if not text.isascii():
         text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
@@ -269,7 +293,8 @@ def words(text: str) -> str:
 
 
 _RAISED_OR_LOWERED = re.compile(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)")
-_PRIMED = re.compile(r"(?<!\w)(\w)'(?!\w)")
+_PRIMED = re.compile(r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)")
+_CAPITAL = re.compile(r"\\(?=[A-Z][a-z])")
 _ASCII_SIGNS = re.compile(r"[\"#$&'()*,:;?@\[\\\]`{}~]+")
 _ARTICLE = re.compile(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})")
 

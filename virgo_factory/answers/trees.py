@@ -47,6 +47,7 @@ _CALL = re.compile(
     r"(?<![\\A-Za-z_])([A-Za-z])(?:_(?:\{[^{}]*\}|\w))?'*\s*(\()?((?=\s*(?:\\[A-Za-z]+|[A-Za-z])\s*\)))?"
 )
 _SUBSCRIPT = re.compile(r"\s*_\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
+_CONJUGATE = re.compile(r"\s*\^\s*(?:\{\s*\*\s*\}|\*(?!\*))")
 _MATRIX = re.compile(r"\s*\{[pbB]?(?:small)?matrix\}|")
 _CLOSE = {"(": ")", "{": "}", "[": "]"}
 _DEGREE = ("/", "pi", Fraction(180))
@@ -244,7 +245,10 @@ class _Reader:
         if self.angles and self.is_sign("°"):
             self.step()
             tree = ("*", tree, _DEGREE)
-        if self.is_sign("^"):
+        if conjugate := _CONJUGATE.match(self.text, self.at):
+            self.back(conjugate.end())
+            tree = ("conjugate", tree)
+        elif self.is_sign("^"):
             self.step()
             tree = ("^", tree, self.exponent())
             if self.is_sign("^"):
@@ -349,6 +353,8 @@ class _Reader:
         if self.kind != "letter" and self.token not in GREEK:
             raise Unreadable("an accent on more than a letter")
         name = self.step()
+        while braces and self.kind == "letter":
+            name += self.step()
         if braces:
             self.expect("}")
         return self.name(f"{accent} {name}")
