@@ -6,11 +6,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.formulas import MP, as_float, closed_value, multiply, same_expression
+from virgo_factory.answers.formulas import TooLarge, closed_value, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, Number, conversions, read_number, told
+from virgo_factory.answers.numbers import FIRM, MP, Number, as_float, conversions, multiply, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, said_boolean
 from virgo_factory.answers.reading import (
     OPERATOR,
@@ -29,7 +29,7 @@ from virgo_factory.answers.reading import (
     value_side,
 )
 from virgo_factory.answers.sequences import Intervals, Sequence, read_sequence
-from virgo_factory.answers.trees import GREEK, TooLarge
+from virgo_factory.answers.trees import GREEK
 from virgo_factory.answers.units import read_unit
 
 
@@ -639,7 +639,7 @@ def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) 
 
 
 def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:
-    """Both sides as numbers where one is a closed formula that only math-verify can read."""
+    """Both sides as numbers where one is a formula without letters."""
     values = []
     for number, text in ((known, gold), (got, answer)):
         if number is None and (value := closed_value(text)) is None:

@@ -280,7 +280,13 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").replace("-(", "-").replace("-\\", "-")
+    text = (
+        _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text))
+        .replace("$", "")
+        .replace("_", " ")
+        .replace("-(", "-")
+        .replace("-\\", "-")
+    )
     if "\\" in text:
         text = re.sub(r"\{\s*\\?emptyset", "set of nothing", _CAPITAL.sub("capital ", text))
     text = text.casefold()

@@ -187,7 +187,12 @@ def _what(text: str, question: str) -> Kind:
     if ":" in text and (ratio := _ratio(text)):
         return ratio
     if found := read_intervals(text) or read_chain(text) or (read_sequence(text) if len(text) > 1 else None):
-        if isinstance(found, Sequence) and len(found.parts) == 1 and found.brackets in ("", "{}") and found.parts[0] != "\\emptyset":
+        if (
+            isinstance(found, Sequence)
+            and len(found.parts) == 1
+            and found.brackets in ("", "{}")
+            and found.parts[0] != "\\emptyset"
+        ):
             return read(found.parts[0], question).what
         if not (isinstance(found, Sequence) and not found.brackets and _is_prose(text)):
             return found
