@@ -44,6 +44,16 @@ _SPACES = re.compile(r"\s+")
 _THIN = re.compile(r"\\!\s*")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _FRACTION = re.compile(r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])")
+_BRACED = (
+    (re.compile(r"\\(frac|binom|sqrt)(?:\s*(\d)|\s+([A-Za-z])|\s*(\\[A-Za-z]+))"), r"\\\1{\2\3\4}"),
+    (
+        re.compile(
+            r"(\\(?:(?:frac|binom)\s*\{(?:[^{}]|\{[^{}]*\})*\}|sqrt\s*\[[^\[\]]*\]))\s*(\d|[A-Za-z]|\\[A-Za-z]+)"
+        ),
+        r"\1{\2}",
+    ),
+)
+"""An argument of one sign has no braces of its own."""
 _CIRCLE = r"(?:\\circ(?![A-Za-z])|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})"
 _DEGREE = re.compile(
     rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))"
@@ -140,6 +150,8 @@ def tidy(text: str) -> str:
         text = _FRACTION.sub(r"\\\1\2", text)
         text = _DEGREE.sub("°", text)
         text = _PRIMES.sub(lambda found: "'" * (_inside(found).count("\\") or _inside(found).count("'")), text)
+        for pattern, braced in _BRACED:
+            text = pattern.sub(braced, text)
         text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
     elif "..." in text or "{,}" in text:
         text = _ELLIPSIS.sub(_repeated, text.replace("{,}", ","))
@@ -257,15 +269,9 @@ def compact(text: str) -> str:
     return re.sub(r"(?<!\d)\.(\d)", r"0.\1", text)
 
 
-_SHORT_FORMS = tuple(
-    (re.compile(pattern), shorter)
-    for pattern, shorter in (
-        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-        (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
-        (r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}"),
-        (r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"),
-        (r"(\\[A-Za-z]+)\s+", r"\1"),
-    )
+_SHORT_FORMS = (
+    (re.compile(r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}"), r"\1\2"),
+    (re.compile(r"(\\[A-Za-z]+)\s+"), r"\1"),
 )
 _KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""

@@ -1,6 +1,6 @@
 r"""One reader of the language of maths: text to tree, by one reading only; what could be read in two ways is refused.
 
-A tree is a Fraction, a name, or (operator, *trees): "+", "*", "/", "^", "matrix" with its columns, "sum" and "prod" with name, ends
+A tree is a Fraction, a name, or (operator, *trees): "+", "*", "/", "^", "matrix" with its columns first, "sum" and "prod" with name, ends
 and body, a known function ("sin"), and an open one as ("f()", ...) where it is one, ("f?", ...) where f may be a factor.
 A number is the longest beginning of a text that holds no letter (`read_closed`), a formula the whole text (`read_trees`).
 """
@@ -8,6 +8,7 @@ A number is the longest beginning of a text that holds no letter (`read_closed`)
 import re
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 
 MAX_LENGTH = 400
@@ -19,24 +20,28 @@ GREEK = frozenset(
 )
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
 CONSTANTS = frozenset(("e", "i", "pi"))
-KNOWN = FUNCTIONS | frozenset(
-    "abs factorial binom floor ceil conjugate max min gcd lcm matrix sum prod + * / ^".split()
-)
-_CLOSED = FUNCTIONS | {"frac", "sqrt", "pi", "binom", "lfloor", "lceil"}
-_ACCENTS = frozenset("dot ddot hat tilde vec overleftrightarrow widehat".split())
-_OTHERS = frozenset(
-    "frac sqrt binom overline lfloor lceil rfloor rceil nabla sum prod max min gcd lcm begin end".split()
-)
-_SIGN_COMMANDS = {"cdot": "*", "times": "*", "ast": "*", "div": "/"}
+_SEVERAL = frozenset("max min gcd lcm".split())
+_OPERATORS = frozenset("abs factorial binom floor ceil conjugate matrix sum prod + * / ^".split())
+_CLOSED = FUNCTIONS | frozenset("frac sqrt binom lfloor rfloor lceil rceil".split())
+
+_SUBSCRIPT = r"\s*_\s*(?:\{[^{}]*\}|[A-Za-z\d])"
+_NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
+_COMMANDS = "|".join([*FUNCTIONS, *_SEVERAL, *"frac sqrt binom overline lfloor rfloor lceil rceil nabla".split()])
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,4}(?![A-Za-z\d]))?)"
-    r"|\\(?P<command>[A-Za-z]+)|(?P<function>(?<![A-Za-z\\])(?:(?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|exp|sqrt|pi|max|min|gcd|lcm)(?![A-Za-z]))"
-    r"|(?P<times>(?<=\d)\s*[xX](?=\s*10\s*\^)|\*\*)|(?P<letter>[A-Za-z])|(?P<sign>\\\\|[-+*/^_'|=(){}\[\]!°,&]))"
+    r"|(?P<matrix>\\begin\{[pbB]?(?:small)?matrix\}.*?\\end\{[pbB]?(?:small)?matrix\})"
+    r"|(?P<series>\\(?:sum|prod)\s*_\s*\{\s*[A-Za-z]\s*=[^{}]*\}\s*\^\s*(?:\{[^{}]*\}|\w))"
+    r"|\\?(?P<log>log\s*_\s*(?:\{[^{}]*\}|\w))"
+    rf"|\\(?P<command>{_COMMANDS})(?![A-Za-z])|(?<![A-Za-z\\])(?P<plain>{'|'.join([*FUNCTIONS, *_SEVERAL])}|sqrt)(?![A-Za-z])"
+    r"|(?P<times>(?<=\d)\s*[xX](?=\s*10\s*\^)|\*\*|\\(?:cdot|times|div)(?![A-Za-z]))"
+    rf"|(?P<name>(?:\\(?:dot|ddot|hat|tilde|vec|overleftrightarrow|widehat)(?![A-Za-z])\s*(?:\{{\s*(?:[A-Za-z]+|\\[A-Za-z]+)\s*\}}|\\[A-Za-z]+|[A-Za-z])"
+    rf"|\\(?:{'|'.join(sorted(GREEK, key=len, reverse=True))})|[A-Za-z])(?:\s*')*(?:{_SUBSCRIPT})?(?:\s*')*)"
+    r"|(?P<sign>\^\s*(?:\*|\{\s*\*\s*\})(?!\*)|[-+*/^|(){}\[\]!°,]))",
+    re.DOTALL,
 )
 _WORDS = re.compile(
     r"(?<![A-Za-z\\{])(?!(?:arc)?(?:sin|cos|tan)h?(?![A-Za-z])|sqrt(?![A-Za-z]))(?:[A-Za-z]{4,}|and|[Ff]or|if|is|[Ll]et|mod|or|the|when|with)(?![A-Za-z])"
 )
-_NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
 _D, _POWER = r"\s*(?:d|\\partial(?![A-Za-z]))\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*", r"\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*"
 _RATE = re.compile(
     rf"\\frac\s*\{{{_D}{_NAME}{_POWER}\}}\s*\{{(?:{_D}{_NAME}{_POWER})+\}}|(?<![A-Za-z\\]){_D}{_NAME}\s*/{_D}{_NAME}{_POWER}(?![A-Za-z])"
@@ -44,11 +49,8 @@ _RATE = re.compile(
 """A derivative of one letter by others: read as a name of its own."""
 _DIFFERENTIAL = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
 _CALL = re.compile(
-    r"(?<![\\A-Za-z_])([A-Za-z])(?:_(?:\{[^{}]*\}|\w))?'*\s*(\()?((?=\s*(?:\\[A-Za-z]+|[A-Za-z])\s*\)))?"
+    r"(?<![\\A-Za-z_])([A-Za-z])(?:_(?:\{[^{}]*\}|\w))?'*\s*(\()?((?<=\()(?=\s*(?:\\[A-Za-z]+|[A-Za-z])\s*\)))?"
 )
-_SUBSCRIPT = re.compile(r"\s*_\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
-_CONJUGATE = re.compile(r"\s*\^\s*(?:\{\s*\*\s*\}|\*(?!\*))")
-_MATRIX = re.compile(r"\s*\{[pbB]?(?:small)?matrix\}|")
 _CLOSE = {"(": ")", "{": "}", "[": "]"}
 _DEGREE = ("/", "pi", Fraction(180))
 
@@ -76,7 +78,7 @@ def read_trees(texts: tuple[str, ...]) -> list:
     # One that stands before a single letter, and nowhere so in another text, is one: y(x) is not x(y).
     sure = {
         match[1]
-        for matches, own in zip(found, alone, strict=True)
+        for own, matches in zip(alone, found, strict=True)
         for match in matches
         if match[3] == "" and match[1] not in own
     }
@@ -97,7 +99,7 @@ def read_closed(text: str) -> tuple:
         Unreadable: the text does not begin with a number.
     """
     reader = _Reader(text, closed=True)
-    return reader.expression(), reader.at
+    return reader.expression(), reader.tokens[reader.place - 1].end
 
 
 @lru_cache(maxsize=4_096)
@@ -110,11 +112,14 @@ def _read(text: str, functions: frozenset[str], sure: frozenset[str]):
     text = _RATE.sub(
         lambda found: "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}", text
     )
-    reader = _Reader(text, functions, sure)
-    tree = reader.expression()
-    if reader.kind is not None:
-        raise Unreadable(reader.token)
-    return tree
+    return _Reader(text, functions, sure).whole()
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+    end: int
 
 
 class _Reader:
@@ -122,57 +127,55 @@ class _Reader:
 
     def __init__(self, text: str, functions=frozenset(), sure=frozenset(), closed: bool = False) -> None:
         self.text, self.functions, self.sure, self.closed = text, functions, sure, closed
-        self.at = self.depth = self.bars = self.angles = 0
-        self.look()
+        self.place = self.depth = self.bars = self.angles = 0
+        self.tokens, at = [], 0
+        while found := _TOKEN.match(text, at):
+            kind, token = found.lastgroup, found[found.lastgroup].strip()
+            if kind == "times":
+                kind, token = "sign", {"**": "^", r"\div": "/"}.get(token, "*")
+            if closed and (
+                kind in ("matrix", "series", "plain")
+                or kind == "name"
+                and token != r"\pi"
+                or kind == "command"
+                and token not in _CLOSED
+            ):
+                break
+            self.tokens.append(
+                _Token("command" if kind == "plain" else kind, token, found.start(found.lastgroup), at := found.end())
+            )
+        if not closed and text[at:].strip():
+            raise Unreadable(text[at:])
+        self.tokens.append(_Token("end", "", at, at))
 
-    # Tokens
+    def whole(self):
+        tree = self.expression()
+        if self.token.kind != "end":
+            raise Unreadable(self.token.text)
+        return tree
 
-    def look(self) -> None:
-        match = self.match = _TOKEN.match(self.text, self.at)
-        if match is None and not self.closed and self.text[self.at :].strip():
-            raise Unreadable(self.text[self.at :])
-        self.kind = match.lastgroup if match else None
-        self.token = match[self.kind].strip() if match else ""
-        self.size = match.end() if match else self.at
-        if self.kind == "times":
-            self.kind, self.token = "sign", "^" if self.token == "**" else "*"
-        elif self.kind == "function":
-            self.kind = None if self.closed else "command"  # 5 sec
-        elif self.kind == "command":
-            self.command(self.token)
-
-    def command(self, name: str) -> None:
-        if name in _SIGN_COMMANDS:
-            self.kind, self.token = "sign", _SIGN_COMMANDS[name]
-        elif name not in GREEK | FUNCTIONS | _ACCENTS | _OTHERS:
-            # A letter that has run into its sign: \omegat.
-            known = next((name[:-end] for end in (1, 2) if name[:-end] in GREEK), None)
-            if known is None or self.closed:
-                self.kind = None
-                if not self.closed:
-                    raise Unreadable(name)
-            else:
-                self.size -= len(name) - len(known)
-                self.token = known
+    @property
+    def token(self) -> _Token:
+        return self.tokens[self.place]
 
     def step(self) -> str:
-        token, self.at = self.token, self.size
-        self.look()
-        return token
+        self.place += 1
+        return self.tokens[self.place - 1].text
 
-    def back(self, at: int) -> None:
-        self.at = at
-        self.look()
+    def take(self, *signs: str) -> str:
+        """Step over one of some signs; nothing where another stands there."""
+        return self.step() if self.is_sign(*signs) else ""
 
     def expect(self, sign: str) -> None:
-        if self.token != sign:
+        if self.step() != sign:
             raise Unreadable(f"no {sign}")
-        self.step()
 
     def is_sign(self, *signs: str) -> bool:
-        return self.kind == "sign" and self.token in signs
+        return self.token.kind == "sign" and self.token.text in signs
 
-    # Expressions
+    def beside(self) -> bool:
+        """Whether a name follows another without a space."""
+        return self.token.kind == "name" and self.text[self.token.start - 1].isalpha()
 
     def expression(self, level: int = 0):
         """A sum (level 0) or a product (level 1)."""
@@ -180,23 +183,20 @@ class _Reader:
         if self.depth > MAX_DEPTH:
             raise TooLarge("deep")
         depth, divided = self.depth, False
-        if self.is_sign("+", "-"):
-            tree = last = self.signed(self.step(), self.expression(1))
-        else:
-            tree = last = self.power()
+        sign = self.take("+", "-")
+        tree = last = signed(sign, self.expression(1)) if sign else self.power()
         while True:
-            at = self.at
+            place = self.place
             try:
-                if level == 0 and self.is_sign("+", "-"):
-                    tree = last = ("+", tree, self.signed(self.step(), self.expression(1)))
-                elif self.is_sign("*", "/"):
-                    operator = self.step()
+                if level == 0 and (sign := self.take("+", "-")):
+                    tree = last = ("+", tree, signed(sign, self.expression(1)))
+                elif operator := self.take("*", "/"):
                     divided = operator == "/"
-                    last = self.signed(self.step(), self.power()) if self.is_sign("-", "+") else self.power()
-                    while operator == "/" and self.kind == "letter" and self.text[self.at - 1 : self.at + 1].isalpha():
+                    last = signed(self.take("+", "-"), self.power())
+                    while divided and self.beside():
                         last = ("*", last, self.power())  # AB/BC
                     tree = (operator, tree, last)
-                elif self.starts_factor() or self.kind == "number" and operator_of(last) == "^":
+                elif self.starts_factor() or self.token.kind == "number" and operator_of(last) == "^":
                     operator, last = self.implicit(last, divided)
                     tree = (operator, tree, last)
                 else:
@@ -204,17 +204,23 @@ class _Reader:
             except Unreadable:
                 if not self.closed:
                     raise
-                self.back(at)
+                self.place = place
                 break
         self.depth = depth - 1
         return tree
 
+    def starts_factor(self) -> bool:
+        if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
+            return True
+        kinds = ("command", "log", "name") if self.closed else ("number", "command", "log", "name", "matrix", "series")
+        return self.token.kind in kinds and self.token.text not in ("rfloor", "rceil")
+
     def implicit(self, before, divided: bool) -> tuple:
         """A factor without a sign before it; behind a whole number, a fraction is added in numbers and refused in formulas."""
-        numeral = self.kind == "number" and operator_of(before) != "^"
-        if not self.closed and (divided or numeral and self.text[: self.at].rstrip()[-1:] not in ")]}"):
+        numeral = self.token.kind == "number" and operator_of(before) != "^"
+        if not self.closed and (divided or numeral and self.tokens[self.place - 1].text not in (")", "]", "}")):
             raise Unreadable("a/bc, or a numeral behind a letter")
-        mixed = self.token == "frac" and isinstance(before, Fraction) and before.denominator == 1
+        mixed = self.token.text == "frac" and isinstance(before, Fraction) and before.denominator == 1
         factor = self.power()
         if mixed and not names_of(factor):
             if not self.closed:
@@ -224,178 +230,119 @@ class _Reader:
                 return "+", factor
         return "*", factor
 
-    @staticmethod
-    def signed(sign: str, tree):
-        return tree if sign == "+" else -tree if isinstance(tree, Fraction) else ("*", Fraction(-1), tree)
-
-    def starts_factor(self) -> bool:
-        if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
-            return True
-        if self.closed:
-            return self.kind == "command" and self.token in _CLOSED
-        return self.kind in ("number", "command", "letter") and self.token not in ("rfloor", "rceil", "end")
-
     def power(self):
         tree = self.atom()
-        if self.is_sign("!"):
-            self.step()
+        if self.take("!"):
             tree = ("factorial", tree)
             if self.is_sign("!"):
                 raise Unreadable("a double factorial")
-        if self.angles and self.is_sign("°"):
-            self.step()
+        if self.angles and self.take("°"):
             tree = ("*", tree, _DEGREE)
-        if conjugate := _CONJUGATE.match(self.text, self.at):
-            self.back(conjugate.end())
-            tree = ("conjugate", tree)
-        elif self.is_sign("^"):
-            self.step()
+        if self.take("^"):
             tree = ("^", tree, self.exponent())
             if self.is_sign("^"):
                 raise TooLarge("a tower")
+        elif self.token.kind == "sign" and len(self.token.text) > 1:
+            self.step()
+            tree = ("conjugate", tree)
         return tree
 
     def exponent(self):
-        if self.is_sign("{", "("):
-            return self.group()
-        if self.closed and self.is_sign("-", "+"):
-            return self.signed(self.step(), self.atom())
-        if (
-            self.kind == "number"
-            and (self.closed or self.token.isdigit())
-            or self.kind == "letter"
-            or self.token in GREEK
-        ):
-            return self.atom()
-        raise Unreadable("an exponent without braces")
+        if self.closed and (sign := self.take("-", "+")):
+            return signed(sign, self.atom())
+        plain = self.token.kind == "name" or self.token.kind == "number" and (self.closed or self.token.text.isdigit())
+        if not plain and not self.is_sign("{", "("):
+            raise Unreadable("an exponent without braces")
+        return self.atom()
 
     def atom(self):
-        if self.kind == "number":
-            return numeral(self.step())
+        kind, token = self.token.kind, self.token.text
         if self.is_sign("(", "[", "{"):
-            return self.group()
-        if self.is_sign("|") and not self.bars:
+            trees = self.arguments()
+            if len(trees) > 1:
+                raise Unreadable("a list")
+            return trees[0]
+        if self.is_sign("|") and self.bars:
+            raise Unreadable("a bar")
+        self.step()
+        if kind == "number":
+            return numeral(token)
+        if kind == "name":
+            return self.name(token)
+        if kind == "sign" and token == "|":
             self.bars += 1
-            self.step()
             tree = self.expression()
             self.expect("|")
             self.bars -= 1
             return "abs", tree
-        if self.kind == "letter" and not self.closed:
-            return self.letter()
-        if self.kind != "command" or self.token in ("rfloor", "rceil", "end"):
-            raise Unreadable(self.token)
-        if self.token in GREEK and (not self.closed or self.token == "pi"):
-            return self.name(self.step())
-        if self.closed and self.token not in _CLOSED:
-            raise Unreadable(self.token)
-        command = self.step()
-        if command in _ACCENTS:
-            return self.accented(command)
-        if command in ("frac", "binom"):
-            return "/" if command == "frac" else command, self.argument(), self.argument()
-        if command == "sqrt":
-            index = self.group() if self.is_sign("[") else Fraction(2)
-            base = self.group() if self.is_sign("(") else self.argument()
-            return "^", base, 1 / index if isinstance(index, Fraction) and index else ("/", Fraction(1), index)
-        if command == "nabla":
-            return "nabla()", self.power()
-        if command == "overline":
-            return "conjugate", self.argument()
-        if command in ("lfloor", "lceil"):
-            tree = self.expression()
-            self.expect(command.replace("l", "r", 1))
-            return command[1:], tree
-        if command in ("sum", "prod"):
-            return self.series(command)
-        if command == "begin":
-            return self.matrix()
-        if command in ("max", "min", "gcd", "lcm"):
-            return command, *self.arguments()
-        return self.function(command)
+        if kind == "matrix":
+            inside = token[token.index("}") + 1 : token.rindex("\\end")]
+            rows = [row.split("&") for row in inside.split("\\\\") if row.strip()]
+            if not rows or any(len(row) != len(rows[0]) for row in rows):
+                raise Unreadable("a ragged matrix")
+            return "matrix", len(rows[0]), *(self.inner(cell) for row in rows for cell in row)
+        if kind == "series":
+            operator, name, low, high = re.fullmatch(
+                r"\\(sum|prod)\s*_\s*\{\s*(\w)\s*=(.*?)\}\s*\^\s*(.*)", token
+            ).groups()
+            return operator, name, self.inner(low), self.inner(high), self.expression(1)
+        if kind == "log":
+            return self.function("ln", self.inner(token.partition("_")[2].strip("{} ")))
+        if kind != "command" or token in ("rfloor", "rceil"):
+            raise Unreadable(token)
+        return self.command(token)
 
-    def group(self):
-        trees = self.arguments()
-        if len(trees) > 1:
-            raise Unreadable("a list")
-        return trees[0]
+    def inner(self, text: str):
+        return _Reader(text, self.functions, self.sure).whole()
 
     def arguments(self) -> list:
         """What stands in brackets, between commas."""
-        close, bars, trees = _CLOSE.get(self.step() if self.kind == "sign" else ""), self.bars, []
+        close, bars = _CLOSE.get(self.step()), self.bars
         if close is None:
             raise Unreadable("no brackets")
         self.bars = 0
-        trees.append(self.expression())
-        while self.is_sign(",") and close == ")":
-            self.step()
+        trees = [self.expression()]
+        while close == ")" and self.take(","):
             trees.append(self.expression())
         self.bars = bars
         self.expect(close)
         return trees
 
-    def argument(self):
-        """The argument of a command: a group, one digit or one letter."""
-        if self.is_sign("{"):
-            return self.group()
-        if self.kind == "number" and self.token[0].isdigit():
-            digit = self.token[0]
-            self.back(self.match.start("number") + 1)
-            return Fraction(digit)
-        if (self.kind == "letter" and not self.closed) or self.token in GREEK:
-            return self.step()
-        raise Unreadable("an argument without braces")
-
-    def accented(self, accent: str):
-        braces = self.is_sign("{")
-        if braces:
-            self.step()
-        if self.kind != "letter" and self.token not in GREEK:
-            raise Unreadable("an accent on more than a letter")
-        name = self.step()
-        while braces and self.kind == "letter":
-            name += self.step()
-        if braces:
-            self.expect("}")
-        return self.name(f"{accent} {name}")
-
-    def name(self, name: str):
-        """A letter with its accent, subscript and primes; with a formula as index it is a function of that."""
-        index = None
-        for _ in range(0 if self.closed else 4):
-            if self.is_sign("_"):
-                rest = _SUBSCRIPT.match(self.text, self.at)
-                if rest is None:
-                    raise Unreadable("a subscript")
-                plain = re.sub(r"\s+", "", rest[1] or rest[2] or "")
-                if re.fullmatch(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+", plain) and "_" not in name:
-                    index = _Reader(plain).expression()
-                name += "_" + ("" if index else plain)
-                self.back(rest.end())
-            elif self.is_sign("'"):
-                name += self.step()
-        return (name + "()", index) if index else name
-
-    def letter(self):
-        letter = self.token
-        tree = self.name(self.step())
-        if letter in self.functions and self.is_sign("(") and isinstance(tree, str):
+    def name(self, token: str):
+        """A letter with its accent, subscript and primes, and the function it may be; with a formula as index it is a function of that."""
+        letter, _, index = re.sub(r"[\s{}\\']", "", token).partition("_")
+        primes = "'" * token.count("'")
+        name = letter + ("_" + index if index else "") + primes
+        if re.fullmatch(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+", index):
+            return f"{letter}_{primes}()", self.inner(index)
+        if letter in self.functions and self.is_sign("("):
             arguments = self.arguments()
-            sure = letter in self.sure or len(arguments) > 1
-            tree = (tree + ("()" if sure else "?"), *arguments)
             if self.is_sign("^"):
                 raise Unreadable("a power of a function, or of its argument")
-        return tree
+            return name + ("()" if letter in self.sure or len(arguments) > 1 else "?"), *arguments
+        return name
 
-    def function(self, name: str):
-        base = exponent = None
-        if self.is_sign("_"):
-            if name != "log":
-                raise Unreadable("a subscript")
-            self.step()
-            base = self.argument()
-        if self.is_sign("^"):
-            self.step()
+    def command(self, name: str):
+        if name in _SEVERAL:
+            return name, *self.arguments()
+        if name in ("lfloor", "lceil"):
+            tree = self.expression()
+            self.expect(name.replace("l", "r", 1))
+            return name[1:], tree
+        if name == "nabla":
+            return "nabla()", self.power()
+        if name in ("frac", "binom"):
+            return "/" if name == "frac" else name, self.atom(), self.atom()
+        if name == "sqrt":
+            index = self.atom() if self.is_sign("[") else Fraction(2)
+            return "^", self.atom(), 1 / index if isinstance(index, Fraction) and index else ("/", Fraction(1), index)
+        if name == "overline":
+            return "conjugate", self.atom()
+        return self.function(name)
+
+    def function(self, name: str, base=None):
+        exponent = None
+        if self.take("^"):
             exponent = self.exponent()
             if exponent == -1 and name in ("sin", "cos", "tan"):
                 name, exponent = "arc" + name, None
@@ -403,52 +350,25 @@ class _Reader:
                 raise Unreadable("a power, or an inverse")
         self.angles += 1
         if self.is_sign("(", "[", "{"):
-            argument = self.group()
-            if self.is_sign("^", "'"):
+            argument = self.atom()
+            if self.is_sign("^"):
                 raise Unreadable("a power of a function, or of its argument")
         else:
             argument, many = self.power(), False
-            while (
-                self.kind in ("number", "letter") and not self.closed or self.token in GREEK and self.kind == "command"
-            ):
+            while not self.closed and self.token.kind in ("number", "name"):
                 argument, many = ("*", argument, self.power()), True
             if self.is_sign("(", "[", "{", "/", "*") or many and name in ("ln", "log"):
                 raise Unreadable("an argument without brackets")
-        if self.is_sign("°"):
-            self.step()
+        if self.take("°"):
             argument = ("*", argument, _DEGREE)
         self.angles -= 1
         tree = ("/", ("ln", argument), ("ln", base)) if base else (name, argument)
         return ("^", tree, exponent) if exponent else tree
 
-    def series(self, command: str):
-        """A sum or product over a whole number that runs between two ends."""
-        self.expect("_")
-        self.expect("{")
-        if self.kind != "letter":
-            raise Unreadable("no running number")
-        name = self.step()
-        self.expect("=")
-        low = self.expression()
-        self.expect("}")
-        self.expect("^")
-        return command, name, low, self.exponent(), self.expression(1)
 
-    def matrix(self):
-        begin, cells, columns = _MATRIX.match(self.text, self.at), [], 0
-        if begin is None:
-            raise Unreadable("no matrix")
-        self.back(begin.end())
-        while True:
-            cells.append(self.expression())
-            if self.is_sign("\\\\"):
-                columns = columns or len(cells)
-            elif not self.is_sign("&"):
-                break
-            self.step()
-        self.expect("end")
-        self.back(_MATRIX.match(self.text, self.at).end())
-        return "matrix", columns or len(cells), *cells
+def signed(sign: str, tree):
+    """Return a tree with a sign before it."""
+    return tree if sign != "-" else -tree if isinstance(tree, Fraction) else ("*", Fraction(-1), tree)
 
 
 def operator_of(tree) -> str:
@@ -459,20 +379,18 @@ def operator_of(tree) -> str:
 def numeral(text: str) -> Fraction:
     """Return the value of a numeral with its thousands commas and its power of ten."""
     digits, _, power = text.replace(",", "").lower().partition("e")
-    if not power:
-        return Fraction(digits)
-    if abs(int(power)) > 400:
+    if power and abs(int(power)) > 400:
         raise TooLarge("a power of ten")
-    return Fraction(digits) * Fraction(10) ** int(power)
+    return Fraction(digits) * Fraction(10) ** int(power or 0)
 
 
 def names_of(tree) -> frozenset[str]:
     """Return the letters of a tree, with functions whose meaning is open."""
-    if isinstance(tree, str):
-        return frozenset((tree,))
     if not isinstance(tree, tuple):
-        return frozenset()
+        return frozenset((tree,) if isinstance(tree, str) else ())
     names = frozenset().union(*map(names_of, tree[1:]))
     if tree[0] in ("sum", "prod"):
         return names - {tree[1]}
-    return names if tree[0] in KNOWN and tree[0] != "log" else names | {tree[0]}
+    return (
+        names if tree[0] in _OPERATORS or tree[0] in FUNCTIONS - {"log"} or tree[0] in _SEVERAL else names | {tree[0]}
+    )
