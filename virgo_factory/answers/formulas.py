@@ -4,7 +4,7 @@ Numbers are exact where they can be, else 50 digits; the letters of a formula st
 no formula of this size is special at). Whatever is not proved either way stays open. Letters are taken as positive, as answers mean
 them under a root, but where absolute values or conjugates stand. Nothing here grows with the size of a number.
 
-Of 12,912 different pairs (gold, answer) of recorded responses, 3 % need this file.
+Of 12,912 different pairs (gold, answer) of recorded responses, 3 % need two formulas compared.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import mpmath
 
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import CONSTANTS, TooLarge, Unreadable, names_of, read_trees
+from virgo_factory.answers.trees import CONSTANTS, TooLarge, Unreadable, names_of, read_trees, signed
 
 
 MAX_BITS = 20_000
@@ -28,19 +28,17 @@ POINTS = 7
 MP = mpmath.MPContext()
 MP.dps = 50
 """Arithmetic of numbers that are not fractions: 50 digits."""
-
-
-class Unlucky(ArithmeticError):
-    """A point at which a formula has no value."""
+NO_VALUE = (ArithmeticError, TypeError, ValueError)
+"""What is raised where a formula has no value."""
 
 
 class Point(NamedTuple):
-    """What the letters of a formula stand for; `factors`: what may be a function is a factor."""
+    """What the letters of a formula stand for; `factors`: what may be a function is a factor; `given`: a name and its value."""
 
     index: int
     letters: str = "positive"
     factors: bool = False
-    given: tuple = ()
+    given: tuple = ("", 0)
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -59,7 +57,7 @@ def evaluate(tree, point: Point | None = None):
         return _named(tree, point)
     name, *parts = tree
     if name in ("sum", "prod"):
-        return _series(tree, point)
+        return _series(*tree, point)
     if name == "matrix":
         cells = [as_float(evaluate(part, point)) for part in parts[1:]]
         return MP.matrix([cells[at : at + parts[0]] for at in range(0, len(cells), parts[0])])
@@ -67,8 +65,10 @@ def evaluate(tree, point: Point | None = None):
     if found := _OPERATIONS.get(name):
         return found(*values)
     if name == "log" and point:  # to either base, taken in turn
-        return divide(_called("ln", *values), MP.ln(10) if point.index % 2 else MP.mpf(1))
-    if name in _FUNCTIONS and not (name in _STEPS and point and not point.factors):  # too wide for a few points
+        return divide(_called("ln", *values), MP.ln(10) if point.index % 2 else Fraction(1))
+    if name in _FUNCTIONS and not (
+        name in _STEPS and point and not point.factors
+    ):  # steps are too wide for a few points
         return _called(name, *values)
     if point is None:
         raise Unreadable("an open function")
@@ -82,8 +82,8 @@ def _named(name: str, point: Point | None):
         return {"pi": MP.pi, "e": MP.e, "i": MP.mpc(0, 1)}[name] + 0
     if point is None:
         raise Unreadable("a letter")
-    if name in (given := dict(point.given)):
-        return given[name]
+    if name == point.given[0]:
+        return point.given[1]
     drawn = _drawn(point, name)
     if point.letters == "whole" and name in _WHOLE:
         return Fraction(2 + int(drawn * 10))
@@ -102,18 +102,14 @@ def _drawn(point: Point, name: str):
     return MP.mpf(int.from_bytes(digest, "big")) / 2**192
 
 
-def _series(tree: tuple, point: Point | None):
-    operator, name, low, high, body = tree
-    low, high = evaluate(low, point), evaluate(high, point)
-    if not all(isinstance(end, Fraction) and end.denominator == 1 for end in (low, high)):
-        raise Unlucky
+def _series(operator: str, name: str, low, high, body, point: Point | None):
     point = point or Point(0)
-    if high - low > MAX_TERMS or point.given:
+    ends = [evaluate(end, point) for end in (low, high)]
+    if ends[1] - ends[0] > MAX_TERMS or point.given[0]:
         raise TooLarge("terms")
-    total = Fraction(operator == "prod")
-    for value in range(int(low), int(high) + 1):
-        term = evaluate(body, point._replace(given=((name, Fraction(value)), *point.given)))
-        total = multiply(total, term) if operator == "prod" else add(total, term)
+    total, join = (Fraction(1), multiply) if operator == "prod" else (Fraction(0), add)
+    for value in range(_whole(ends[0]), _whole(ends[1]) + 1):
+        total = join(total, evaluate(body, point._replace(given=(name, Fraction(value)))))
     return total
 
 
@@ -122,12 +118,22 @@ def as_float(value):
     return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
 
 
+def _whole(value) -> int:
+    if not isinstance(value, Fraction) or value.denominator > 1:
+        raise ValueError("no whole number")
+    return int(value)
+
+
 def _exact(*values) -> bool:
     return all(isinstance(value, Fraction) for value in values)
 
 
-def _small(value):
-    if _exact(value) and max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * MAX_BITS:
+def _bits(value: Fraction) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
+
+
+def _small(value: Fraction) -> Fraction:
+    if _bits(value) > 4 * MAX_BITS:
         raise TooLarge("digits")
     return value
 
@@ -138,7 +144,7 @@ def add(one, other):
         return _small(one + other)
     one, other = as_float(one), as_float(other)
     if not isinstance(one, MP.matrix) and one and other and not 1e-25 < abs(one / other) < 1e25:
-        raise Unlucky  # one of them would hide the other
+        raise ArithmeticError("one of them would hide the other")
     return one + other
 
 
@@ -149,37 +155,32 @@ def multiply(one, other):
 
 def divide(one, other):
     """Return the quotient, exact where both are fractions."""
-    if other == 0:
-        raise Unlucky
     return _small(one / other) if _exact(one, other) else as_float(one) / as_float(other)
 
 
 def _power(base, exponent):
+    if base == 0 and not (_exact(exponent) and exponent > 0):
+        raise ZeroDivisionError
     if _exact(base, exponent):
-        if base == 0 and exponent <= 0:
-            raise Unlucky
         if exponent.denominator == 1:
-            if max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(exponent) > MAX_BITS:
+            if _bits(base) * abs(exponent) > MAX_BITS:
                 raise TooLarge("a power")
             return base ** int(exponent)
         if exponent.denominator <= 100 and (base >= 0 or exponent.denominator % 2):
             return _power(_root(base, exponent.denominator), Fraction(exponent.numerator))
     base, exponent = as_float(base), as_float(exponent)
-    if not base:
-        raise Unlucky
-    if abs(exponent) * abs(MP.ln(abs(base))) > 2_000:
-        raise Unlucky
+    if base and abs(exponent) * abs(MP.ln(abs(base))) > 2_000:
+        raise OverflowError
     return MP.power(base, exponent)
 
 
 def _root(value: Fraction, index: int):
     if value < 0:
-        return multiply(_root(-value, index), Fraction(-1))
-    sides = value.numerator, value.denominator
-    if max(sides).bit_length() < 150:
-        near = [int(MP.nint(MP.root(side, index))) for side in sides]
-        if all(root**index == side for root, side in zip(near, sides, strict=True)):
-            return Fraction(*near)
+        return -_root(-value, index)
+    if _bits(value) < 150:
+        near = Fraction(*(int(MP.nint(MP.root(side, index))) for side in (value.numerator, value.denominator)))
+        if near**index == value:
+            return near
     return MP.root(as_float(value), index)
 
 
@@ -192,41 +193,32 @@ def _choose(top, bottom):
     return divide(one, multiply(*others))
 
 
-def _chosen(function, values):
-    if function in (math.gcd, math.lcm):
-        if not _exact(*values) or any(value.denominator > 1 for value in values):
-            raise Unlucky
-        return Fraction(function(*map(int, values)))
-    return function(values, key=as_float)
-
-
 _OPERATIONS = {
-    "+": add, "*": multiply, "/": divide, "^": _power, "binom": _choose, "max": lambda *values: _chosen(max, values),
-    "min": lambda *values: _chosen(min, values), "gcd": lambda *values: _chosen(math.gcd, values), "lcm": lambda *values: _chosen(math.lcm, values),
+    "+": add, "*": multiply, "/": divide, "^": _power, "binom": _choose, "max": lambda *values: max(values, key=as_float),
+    "min": lambda *values: min(values, key=as_float), "gcd": lambda *values: Fraction(math.gcd(*map(_whole, values))),
+    "lcm": lambda *values: Fraction(math.lcm(*map(_whole, values))),
 }  # fmt: skip
 _FUNCTIONS = {
     "abs": abs, "sin": MP.sin, "cos": MP.cos, "tan": MP.tan, "cot": MP.cot, "sec": MP.sec, "csc": MP.csc, "arcsin": MP.asin,
     "arccos": MP.acos, "arctan": MP.atan, "sinh": MP.sinh, "cosh": MP.cosh, "tanh": MP.tanh, "ln": MP.ln, "exp": MP.exp,
     "factorial": MP.factorial, "floor": MP.floor, "ceil": MP.ceil, "conjugate": MP.conj,
 }  # fmt: skip
-_STEPS = frozenset(("floor", "ceil"))
-_EXACT = {"abs": abs, "floor": math.floor, "ceil": math.ceil, "conjugate": lambda value: value}
+_STEPS, _STEEP = frozenset(("floor", "ceil")), frozenset(("exp", "sinh", "cosh", "factorial"))
+_EXACT = {"abs": abs, "floor": math.floor, "ceil": math.ceil, "conjugate": Fraction}
 
 
 def _called(name: str, value):
-    if _exact(value):
-        if name in _EXACT:
-            return Fraction(_EXACT[name](value))
-        if name == "factorial" and value.denominator == 1:
-            if not 0 <= value <= 3_000:
-                raise TooLarge("a factorial")
-            return Fraction(math.factorial(int(value)))
-    steep = name in ("exp", "sinh", "cosh", "factorial")
-    if abs(value) > (2_000 if steep else 10**6) or name == "ln" and not value:
-        raise Unlucky
+    if _exact(value) and name in _EXACT:
+        return Fraction(_EXACT[name](value))
+    if name == "factorial" and _exact(value) and value.denominator == 1:
+        if not 0 <= value <= 3_000:
+            raise TooLarge("a factorial")
+        return Fraction(math.factorial(int(value)))
+    if abs(value) > (2_000 if name in _STEEP else 10**6) or name == "ln" and not value:
+        raise OverflowError
     found = _FUNCTIONS[name](as_float(value))
     near = MP.nint(found.real * 2)
-    return Fraction(int(near), 2) if not steep and abs(found * 2 - near) < MP.mpf(10) ** -40 else found
+    return Fraction(int(near), 2) if name not in _STEEP and abs(found * 2 - near) < MP.mpf(10) ** -40 else found
 
 
 # --- formulas ------------------------------------------------------------------------------------------------------
@@ -245,207 +237,186 @@ def closed_value(text: str):
         (tree,) = read_trees((tidy(text),))
         if not names_of(tree) <= CONSTANTS | {"log"}:
             return None
-        found, other = (
-            as_float(evaluate(tree, Point(index, factors=True))) for index in (0, 1)
-        )  # with either base of a logarithm
+        found, other = (as_float(evaluate(tree, Point(index, factors=True))) for index in (0, 1))  # with either base
         return found.real if not found.imag and _distance(found, other) < 1e-40 else None
-    except TooLarge:
-        raise
-    except (ArithmeticError, AttributeError, TypeError, ValueError):
+    except (AttributeError, *NO_VALUE):
         return None
 
 
 _RELATION = re.compile(r"(!=|<=|>=|[<>=]|\\(?:ne|le|ge)(?![A-Za-z]))(?![^{}]*\})")
-_PLAIN = {"!=": r"\ne", "<=": r"\le", ">=": r"\ge"}
-_TURNED = {">": "<", r"\ge": r"\le"}
+_SIGNS = {"!=": r"\ne", "<=": r"\le", ">=": r"\ge"}
+_TURNED = {">": "<", "<": ">", r"\ge": r"\le", r"\le": r"\ge"}
 
 
 def same_expression(gold: str, answer: str, question: str = "") -> bool | None:
     r"""Return whether two formulas, equations or inequalities are equal, or None where that is not settled.
 
-    >>> (
-    ...     same_expression(r"\frac{1}{2}(e^{at}-e^{-at})", r"\sinh(at)"),
-    ...     same_expression("(x+1)^2", "x^2+1"),
-    ...     same_expression("2x<4", "x<2"),
-    ... )
-    (True, False, True)
-
     Args:
-        question: tells where another case is only another hand: it has the gold's K and L, and no k and l.
+        gold: in LaTeX or plain.
+        answer: likewise.
+        question: tells where another case is only another hand: it writes the gold's K and L, and neither k nor l.
 
     Raises:
         TooLarge: one of them must not be evaluated.
+
+    >>> same_expression(r"\frac{1}{2}(e^{at}-e^{-at})", r"\sinh(at)"), same_expression("(x+1)^2", "x^2+1")
+    (True, False)
+    >>> same_expression("2x<4", "x<2"), same_expression(r"\sqrt{(a-b)^2}", "a-b")
+    (True, None)
     """
     sides = [_RELATION.split(tidy(text).replace("$", "")) for text in (gold, answer)]
-    signs = [[_PLAIN.get(sign, sign) for sign in side[1::2]] for side in sides]
+    signs = [[_SIGNS.get(sign, sign) for sign in side[1::2]] for side in sides]
     if bool(signs[0]) != bool(signs[1]):
         return None
     try:
         trees = read_trees(tuple(part for side in sides for part in side[::2]))
     except Unreadable:
         return None
-    groups = trees[: len(signs[0]) + 1], _cased(trees, len(signs[0]) + 1, question)
-    if not signs[0]:
-        return _same(groups[0][0], groups[1][0])
-    return _same_relation(*zip(groups, signs, strict=True))
+    one, other = trees[: len(signs[0]) + 1], trees[len(signs[0]) + 1 :]
+    other = [_renamed(tree, _recased(_names(one), _names(other), question)) for tree in other]
+    return _same_chain(one, signs[0], other, signs[1]) if signs[0] else _same(one[0], other[0])
 
 
-def _cased(trees: list, count: int, question: str) -> list:
-    """The answer's trees, with its letters in the gold's case where the question shows that only the hand differs."""
-    gold, answer = (frozenset().union(*map(names_of, group)) - CONSTANTS for group in (trees[:count], trees[count:]))
-    of_case = {name.lower(): name for name in gold - answer if name.lower() != name and name.lower() not in gold}
-    changed = {name: of_case[name] for name in answer - gold if name in of_case}
-    upper = {name for name in gold & answer if name.lower() != name}
-    if (
-        not changed
-        or len(changed) < len(of_case)
-        or upper
-        or not all(_writes(question, name) for name in changed.values())
-    ):
-        return trees[count:]
-    if any(_writes(question, name) for name in changed):
-        return trees[count:]
-    return [_renamed(tree, changed) for tree in trees[count:]]
+def _names(trees: list) -> frozenset[str]:
+    return frozenset().union(*map(names_of, trees)) - CONSTANTS
 
 
-def _writes(question: str, name: str) -> bool:
-    letter = re.match(r"[A-Za-z]+", name)[0]
-    return bool(re.search(rf"(?<![A-Za-z]){letter}(?![A-Za-z])", question[-4_000:]))
+def _recased(gold: frozenset[str], answer: frozenset[str], question: str) -> dict[str, str]:
+    """The answer's letters that are the gold's capitals in another hand: all of them, and the question writes only the capitals."""
+    small = {name.lower(): name for name in gold if name.lower() != name}
+    changed = {name: small[name] for name in answer - gold if name in small}
+    written = [
+        {name in _LETTER.findall(question[-4_000:]) for name in map(_first, names)} for names in (changed, small)
+    ]
+    return changed if len(changed) == len(small) and written == [{False}, {True}] else {}
 
 
-def _renamed(tree, names: dict):
-    if isinstance(tree, str):
-        return names.get(tree, tree)
-    return (
-        tuple(names.get(part, part) if isinstance(part, str) else _renamed(part, names) for part in tree)
-        if isinstance(tree, tuple)
-        else tree
-    )
+_LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 
 
-def _same(one, other, letters: str | None = None) -> bool | None:
+def _first(name: str) -> str:
+    return re.match(r"[A-Za-z]+", name)[0]
+
+
+def _renamed(tree, names: dict[str, str]):
+    if isinstance(tree, tuple):
+        return tuple(_renamed(part, names) for part in tree)
+    return names.get(tree, tree) if isinstance(tree, str) else tree
+
+
+def _values(trees, point: Point) -> list | None:
+    try:
+        return [evaluate(tree, point) for tree in trees]
+    except NO_VALUE:
+        return None
+
+
+def _same(one, other) -> bool | None:
     """Whether two trees are equal: at every point, or at no point that counts."""
     if one == other:
         return True
     called = _operators(one) | _operators(other)
-    stepped = called & {"abs", "floor", "ceil", "conjugate", "sum", "prod"}
-    letters = letters or _letters_of(called)
+    stepped = bool(called & {"abs", "floor", "ceil", "conjugate", "sum", "prod"})
+    opened = any(name[-1] == "?" or name in _STEPS for name in called)
     equal, far = [], []
     for index in range(POINTS):
-        try:
-            distance = _distance(*(evaluate(tree, Point(index, letters, factors=True)) for tree in (one, other)))
-            far += [distance > 1e-3] if index % 3 != 2 else []
-            if any(name[-1] == "?" or name in _STEPS for name in called):
-                distance = _distance(*(evaluate(tree, Point(index, letters)) for tree in (one, other)))
-            equal.append(distance < 1e-38)
-        except TooLarge:
-            raise
-        except (ArithmeticError, TypeError, ValueError):
-            continue
-        if not equal[-1] and far and not all(far) and not stepped:
+        point = Point(index, _letters_of(called), factors=True)
+        if (values := _values((one, other), point)) and index % 3 != 2:
+            far.append(_distance(*values) > 1e-3)
+        if values and (not opened or (values := _values((one, other), point._replace(factors=False)))):
+            equal.append(_distance(*values) < 1e-38)
+        if not stepped and False in equal and False in far:
             return None
     if len(far) >= POINTS - 3 and (any(far) if stepped else all(far)):
         return False
     return True if len(equal) >= POINTS - 1 and all(equal) else None
 
 
-def _same_relation(one: tuple, other: tuple) -> bool | None:
-    """Whether two chains of equations and inequalities say the same: link by link, in one direction."""
-    (trees, signs), (others, other_signs) = _directed(*one), _directed(*other)
-    if len(signs) != len(other_signs):
-        return None
-    if signs != other_signs:
-        return False
-    found = [_same_link(trees[at : at + 2], others[at : at + 2], sign) for at, sign in enumerate(signs)]
-    return False if False in found else None if None in found else True
+def _operators(tree) -> frozenset[str]:
+    return frozenset((tree[0],)).union(*map(_operators, tree[1:])) if isinstance(tree, tuple) else frozenset()
 
 
-def _directed(trees: list, signs: list[str]) -> tuple[list, list[str]]:
-    if not any(sign in _TURNED for sign in signs):
-        return trees, signs
-    turned = _TURNED | {sign: turned for turned, sign in _TURNED.items()}
-    return trees[::-1], [turned.get(sign, sign) for sign in signs[::-1]]
-
-
-def _same_link(one: list, other: list, sign: str) -> bool | None:
-    """Two equations or inequalities: multiples of each other, alike on one side and not on the other, or never true together."""
-    symmetric = sign in ("=", r"\ne")
-    trees = [("+", left, ("*", Fraction(-1), right)) for left, right in (one, other)]
-    names = [names_of(tree) - CONSTANTS for tree in trees]
-    letters = _letters_of(_operators(trees[0]) | _operators(trees[1]))
-    rates = any(name.startswith("D_") for name in names[0] | names[1])
-    factors = [
-        Fraction(1),
-        *((name if turn else ("/", Fraction(1), name)) for name in names[0] & names[1] for turn in (0, 1) if rates),
-    ]
-    for factor in factors:
-        found = [_ratio(*trees, factor, Point(index, letters)) for index in range(POINTS)]
-        found = [ratio for ratio in found if ratio is not None]
-        if len(found) >= POINTS - 1 and all(_distance(ratio, found[0]) < 1e-35 for ratio in found):
-            return True if symmetric else bool(as_float(found[0]).real > 0)
-    for turn, turned in ((0, 0), (1, 1), (0, 1), (1, 0))[: 4 if symmetric else 2]:
-        if one[turn] == other[turned] and (
-            isinstance(one[turn], tuple) or one[turn] not in names_of(one[1 - turn]) | names_of(other[1 - turned])
-        ):
-            if (found := _same(one[1 - turn], other[1 - turned])) is not None:
-                return found
-    return _never_together(trees, sorted(names[0] & names[1])) if letters == "positive" else None
-
-
-def _ratio(one, other, factor, point: Point):
-    try:
-        one, other = (as_float(evaluate(tree, point)) for tree in (one, other))
-        return one / other * as_float(evaluate(factor, point)) if min(abs(one), abs(other)) > 1e-30 else None
-    except TooLarge:
-        raise
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-
-
-def _never_together(trees: list, names: list[str]) -> bool | None:
-    """False where no root found of either formula is one of the other; None where that is open."""
-    for name in [name for name in names if name[-1] not in "?)"][:2]:
-        apart = 0
-        for index in (0, 1, 3):
-            for one, other in (trees, trees[::-1]):
-                try:
-                    held = [
-                        lambda at, tree=tree: as_float(evaluate(tree, Point(index, given=((name, at),))))
-                        for tree in (one, other)
-                    ]
-                    start = _named(name, Point(index)) * MP.mpc(1, "0.3")
-                    root = MP.findroot(held[0], (start, start * 1.1), solver="secant", maxsteps=30)
-                    if abs(held[1](root)) < abs(held[1](start)) * 1e-8:
-                        return None
-                    apart += 1
-                except TooLarge:
-                    raise
-                except (ArithmeticError, TypeError, ValueError):
-                    continue
-        if apart == 6:
-            return False
-    return None
-
-
-def _operators(tree) -> set[str]:
-    return {tree[0]}.union(*map(_operators, tree[1:])) if isinstance(tree, tuple) else set()
-
-
-def _letters_of(called: set[str]) -> str:
+def _letters_of(called: frozenset[str]) -> str:
     """What letters stand for: complex numbers where conjugates stand, numbers of any sign where absolute values do."""
     if called & {"floor", "ceil", "sum", "prod", "gcd", "lcm"}:
         return "whole"
     return "complex" if "conjugate" in called else "real" if "abs" in called else "positive"
 
 
-def _distance(left, right):
+def _distance(one, other):
     """The difference of two values in units of the larger one."""
-    if isinstance(left, MP.matrix) and isinstance(right, MP.matrix):
-        if (left.rows, left.cols) != (right.rows, right.cols):
-            return 1
-        return MP.mnorm(left - right) / (MP.mnorm(left) + MP.mnorm(right) or 1)
-    if isinstance(left, Fraction) and isinstance(right, Fraction) and left == right:
-        return 0
-    left, right = as_float(left), as_float(right)
-    size = max(abs(left), abs(right))
-    return abs(left - right) / size if size > 1e-20 else 0
+    if _exact(one, other):
+        return abs(one - other) / max(abs(one), abs(other), 1)
+    one, other = as_float(one), as_float(other)
+    if isinstance(one, MP.matrix) or isinstance(other, MP.matrix):
+        alike = type(one) is type(other) and (one.rows, one.cols) == (other.rows, other.cols)
+        return MP.mnorm(one - other) / (MP.mnorm(one) + MP.mnorm(other) or 1) if alike else 1
+    size = max(abs(one), abs(other))
+    return abs(one - other) / size if size > 1e-20 else 0
+
+
+# --- equations and inequalities ------------------------------------------------------------------------------------
+
+
+def _same_chain(one: list, signs: list[str], other: list, other_signs: list[str]) -> bool | None:
+    """Whether two chains of equations and inequalities say the same: link by link, in one direction."""
+    (one, signs), (other, other_signs) = _directed(one, signs), _directed(other, other_signs)
+    if signs != other_signs:
+        return False if len(signs) == len(other_signs) else None
+    found = [_same_link(one[at : at + 2], other[at : at + 2], sign) for at, sign in enumerate(signs)]
+    return False if False in found else None if None in found else True
+
+
+def _directed(trees: list, signs: list[str]) -> tuple[list, list[str]]:
+    falling = ">" in signs or r"\ge" in signs
+    return (trees[::-1], [_TURNED.get(sign, sign) for sign in signs[::-1]]) if falling else (trees, signs)
+
+
+def _same_link(one: list, other: list, sign: str) -> bool | None:
+    """Whether two equations or inequalities say the same.
+
+    They do where they are multiples: by a number, and for differential equations by a letter. Those with one side in common
+    do where the other sides are equal; those of which no root found of one is a root of the other do not.
+    """
+    turns = (False, True) if sign in ("=", r"\ne") else (False,)
+    trees = [("+", left, signed("-", right)) for left, right in (one, other)]
+    shared = sorted(name for name in names_of(trees[0]) & names_of(trees[1]) - CONSTANTS if name[-1] not in "?)")
+    letters = _letters_of(_operators(trees[0]) | _operators(trees[1]))
+    factors = [Fraction(1)]
+    if any(name.startswith("D_") for name in shared):
+        factors += [factor for name in shared for factor in (name, ("/", Fraction(1), name))]
+    for factor in factors:
+        found = [
+            _values((("/", ("*", factor, trees[0]), trees[1]),), Point(index, letters)) for index in range(POINTS)
+        ]
+        ratios = [as_float(values[0]) for values in found if values and values[0]]
+        if len(ratios) >= POINTS - 1 and all(_distance(ratio, ratios[0]) < 1e-35 for ratio in ratios):
+            return len(turns) > 1 or ratios[0].real > 0
+    for side in (0, 1):
+        for turn in turns:
+            own, (rest, others) = one[side], (one[1 - side], other[1 - side ^ turn])
+            free = isinstance(own, tuple) or own not in names_of(rest) | names_of(others)
+            if own == other[side ^ turn] and free and (found := _same(rest, others)) is not None:
+                return found
+    return _never_together(trees, shared) if letters == "positive" else None
+
+
+def _never_together(trees: list, names: list[str]) -> bool | None:
+    """False where no root found of either formula is one of the other; None where that is open."""
+    for name in names[:2]:
+        apart = [_apart(one, other, name, Point(index)) for index in (0, 1, 3) for one, other in (trees, trees[::-1])]
+        if None not in apart:
+            return False if all(apart) else None
+    return None
+
+
+def _apart(one, other, name: str, point: Point) -> bool | None:
+    def value(tree, at):
+        return as_float(evaluate(tree, point._replace(given=(name, at))))
+
+    try:
+        start = _named(name, point) * MP.mpc(1, "0.3")
+        root = MP.findroot(lambda at: value(one, at), (start, start * 1.1), solver="secant", maxsteps=30)
+        return bool(abs(value(other, root)) > abs(value(other, start)) * 1e-8)
+    except NO_VALUE:
+        return None

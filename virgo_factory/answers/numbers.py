@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import mpmath
 
-from virgo_factory.answers.formulas import MP, add, as_float, divide, evaluate, multiply  # noqa: F401
+from virgo_factory.answers.formulas import MP, NO_VALUE, add, as_float, divide, evaluate, multiply  # noqa: F401
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import Unreadable, numeral, read_closed
+from virgo_factory.answers.trees import TooLarge, Unreadable, numeral, read_closed
 from virgo_factory.answers.units import Unit, named, read_unit
 
 
@@ -195,7 +195,7 @@ def read_number(text: str) -> Number | None:
         return None
     try:
         return _quantity(_ABOUT.sub("", text).strip())
-    except (ArithmeticError, TypeError, ValueError):
+    except (TooLarge, *NO_VALUE):
         return None
 
 

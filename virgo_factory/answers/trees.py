@@ -59,7 +59,7 @@ class Unreadable(ValueError):
     """A formula that is none, or that can be read in more than one way."""
 
 
-class TooLarge(ValueError):
+class TooLarge(Exception):
     """A formula that must not be read or evaluated: it could take unbounded time or memory."""
 
 
