@@ -273,7 +273,8 @@ def same_expression(gold: str, answer: str, question: str = "") -> bool | None:
     except Unreadable:
         return None
     one, other = trees[: len(signs[0]) + 1], trees[len(signs[0]) + 1 :]
-    other = [_renamed(tree, _recased(_names(one), _names(other), question)) for tree in other]
+    names = _recased(_names(one), _names(other), question)
+    other = [_renamed(tree, names) for tree in other] if names else other
     return _same_chain(one, signs[0], other, signs[1]) if signs[0] else _same(one[0], other[0])
 
 
@@ -285,10 +286,9 @@ def _recased(gold: frozenset[str], answer: frozenset[str], question: str) -> dic
     """The answer's letters that are the gold's capitals in another hand: all of them, and the question writes only the capitals."""
     small = {name.lower(): name for name in gold if name.lower() != name}
     changed = {name: small[name] for name in answer - gold if name in small}
-    written = [
-        {name in _LETTER.findall(question[-4_000:]) for name in map(_first, names)} for names in (changed, small)
-    ]
-    return changed if len(changed) == len(small) and written == [{False}, {True}] else {}
+    letters = set(_LETTER.findall(question[-4_000:]))
+    known = set(map(_first, changed.values())) <= letters and letters.isdisjoint(map(_first, changed))
+    return changed if known and len(changed) == len(small) else {}
 
 
 _LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
