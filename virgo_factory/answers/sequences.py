@@ -196,7 +196,7 @@ def read_intervals(text: str) -> Intervals | None:
     >>> read_intervals(r"1 < x \le 4").pieces, read_intervals("x < y < 2")
     ((Sequence(brackets='(]', parts=('1', '4'), columns=0),), None)
     """
-    text = tidy(text[:4_000])
+    text = without_bars(tidy(text[:4_000]))
     name = ""
     if member := _MEMBER.match(text):
         name, text = member["name"].strip(), text[member.end() :]
@@ -322,3 +322,30 @@ def _is_thousands(text: str, at: int) -> bool:
 
 def _balanced(text: str) -> bool:
     return balanced(text.replace("\\{", "(").replace("\\}", ")"), _OPEN, _CLOSE)
+
+
+_BARS = re.compile(
+    r"(?:(?P<low>[^<>|]+?)\s*(?P<left><|\\le)\s*)?\|\s*(?P<name>[A-Za-z])\s*\|(?:\s*(?P<right><|>|\\[lg]e)\s*(?P<high>[^<>|]+))?"
+)
+
+
+def without_bars(text: str) -> str:
+    r"""Return an inequality of \|x\| as the intervals of x; any other text as it is.
+
+    >>> without_bars("|x|<2"), without_bars("1 < |x|")
+    ('x \\in (-(2), 2)', 'x \\in (-\\infty, -(1)) \\cup (1, \\infty)')
+    """
+    found = _BARS.fullmatch(text)
+    if not found or not (found["low"] or found["high"]):
+        return text
+    low, left, name, right, high = found.groups()
+    if high and right[-1] in ">g" or right == "\\ge":
+        if low:
+            return text
+        low, left, high, right = high, right, None, None
+    outer = ("[" if right == "\\le" else "(") + f"-({high})" if high else "(-\\infty"
+    end = f"{high}" + ("]" if right == "\\le" else ")") if high else "\\infty)"
+    if not low:
+        return f"{name} \\in {outer}, {end}"
+    held = left.endswith("e")
+    return f"{name} \\in {outer}, -({low}){']' if held else ')'} \\cup {'[' if held else '('}{low}, {end}"
