@@ -160,7 +160,8 @@ def characters(text: str) -> str:
     '2\\\\times 3 - 1'
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
-    return _rewritten(text if text.isascii() else _rewritten(text, _UNICODE), _PLAIN)
+    text = text if text.isascii() else _rewritten(text, _UNICODE)
+    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)
@@ -276,7 +277,8 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = _rewritten(tidy(text), _WORDING).casefold()
+    text = tidy(text)
+    text = (text if text.isalpha() else _rewritten(text, _WORDING)).casefold()
     if not text.isascii():
         text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
     return " ".join(_ARTICLE.sub("", _PAUSE.sub(" ", text)).split())
