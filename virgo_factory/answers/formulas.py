@@ -4,19 +4,20 @@ Numbers are exact where they can be, else 50 digits; the letters of a formula st
 no formula of this size is special at). Whatever is not proved either way stays open. Letters are taken as positive, as answers mean
 them under a root, but where absolute values or conjugates stand. Nothing here grows with the size of a number.
 
-Of 12,912 different pairs (gold, answer) of recorded responses, 3 % need two formulas compared.
+Of 10,271 different pairs (gold, answer) of recorded responses, 258 (2.5 %) need two formulas compared; 11 of them stay open.
 """
 
 import hashlib
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import mpmath
 
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import CONSTANTS, TooLarge, Unreadable, names_of, read_trees, signed
+from virgo_factory.answers.trees import CONSTANTS, MAX_LENGTH, TooLarge, Unreadable, names_of, read_trees, signed
 
 
 MAX_BITS = 20_000
@@ -74,7 +75,7 @@ def evaluate(tree, point: Point | None = None):
         raise Unreadable("an open function")
     if name[-1] == "?" and point.factors and len(values) == 1:
         return multiply(_named(name[:-1], point), values[0])
-    return _drawn(point, name[:-1] + "".join(MP.nstr(as_float(value), 30) for value in values))
+    return _drawn(point.index, name[:-1] + "".join(MP.nstr(as_float(value), 30) for value in values))
 
 
 def _named(name: str, point: Point | None):
@@ -84,7 +85,7 @@ def _named(name: str, point: Point | None):
         raise Unreadable("a letter")
     if name == point.given[0]:
         return point.given[1]
-    drawn = _drawn(point, name)
+    drawn = _drawn(point.index, name)
     if point.letters == "whole" and name in _WHOLE:
         return Fraction(2 + int(drawn * 10))
     size = (drawn + MP.mpf(1) / 4) / 40 if point.index % 3 == 2 else MP.mpf(1) / 2 + 2 * drawn
@@ -97,8 +98,9 @@ _WHOLE = frozenset("nmkNMK")
 """Letters of whole numbers, where a formula has steps."""
 
 
-def _drawn(point: Point, name: str):
-    digest = hashlib.blake2b(f"{point.index} {name}".encode(), digest_size=24).digest()
+@lru_cache(maxsize=4_096)
+def _drawn(index: int, name: str):
+    digest = hashlib.blake2b(f"{index} {name}".encode(), digest_size=24).digest()
     return MP.mpf(int.from_bytes(digest, "big")) / 2**192
 
 
@@ -264,7 +266,10 @@ def same_expression(gold: str, answer: str, question: str = "") -> bool | None:
     >>> same_expression("2x<4", "x<2"), same_expression(r"\sqrt{(a-b)^2}", "a-b")
     (True, None)
     """
-    sides = [_RELATION.split(tidy(text).replace("$", "")) for text in (gold, answer)]
+    texts = [tidy(text).replace("$", "") for text in (gold, answer)]
+    if max(map(len, texts)) > 4 * MAX_LENGTH:
+        raise TooLarge("long")
+    sides = [_RELATION.split(text) for text in texts]
     signs = [[_SIGNS.get(sign, sign) for sign in side[1::2]] for side in sides]
     if bool(signs[0]) != bool(signs[1]):
         return None

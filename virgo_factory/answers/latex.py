@@ -136,7 +136,7 @@ _SIGNS = (
     (r"\textpm", r"\pm"), (r"\ast", "*"), (r"\slash", "/"), (r"\%", "%"), (r"\$", "$"), (r"\#", "#"), (r"\&", "&"),
     (r"\rightarrow", r"\to"), (r"\implies", r"\Rightarrow"), (r"\iff", r"\Leftrightarrow"), (r"\wedge", r"\land"), (r"\vee", r"\lor"),
     (r"\lnot", r"\neg"), (r"\varphi", r"\phi"), (r"\varepsilon", r"\epsilon"), (r"\vartheta", r"\theta"), (r"\backslash", r"\setminus"), (r"\mid", "|"), (r"\ohm", r"\Omega"),
-    (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
+    (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\lg", r"\log_{10}"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
 )  # fmt: skip
 _SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)

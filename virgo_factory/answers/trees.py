@@ -21,8 +21,12 @@ GREEK = frozenset(
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
 CONSTANTS = frozenset(("e", "i", "pi"))
 _SEVERAL = frozenset("max min gcd lcm".split())
-_OPERATORS = frozenset("abs factorial binom floor ceil conjugate matrix sum prod + * / ^".split())
-_CLOSED = FUNCTIONS | frozenset("frac sqrt binom lfloor rfloor lceil rceil".split())
+_KNOWN = (
+    FUNCTIONS - {"log"}
+    | _SEVERAL
+    | frozenset("abs factorial binom floor ceil conjugate matrix sum prod + * / ^".split())
+)
+_CLOSED = FUNCTIONS | frozenset(r"\pi frac sqrt binom lfloor rfloor lceil rceil".split())
 
 _SUBSCRIPT = r"\s*_\s*(?:\{[^{}]*\}|[A-Za-z\d])"
 _NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
@@ -47,6 +51,7 @@ _RATE = re.compile(
     rf"\\frac\s*\{{{_D}{_NAME}{_POWER}\}}\s*\{{(?:{_D}{_NAME}{_POWER})+\}}|(?<![A-Za-z\\]){_D}{_NAME}\s*/{_D}{_NAME}{_POWER}(?![A-Za-z])"
 )
 """A derivative of one letter by others: read as a name of its own."""
+_DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 _DIFFERENTIAL = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
 _CALL = re.compile(
     r"(?<![\\A-Za-z_])([A-Za-z])(?:_(?:\{[^{}]*\}|\w))?'*\s*(\()?((?<=\()(?=\s*(?:\\[A-Za-z]+|[A-Za-z])\s*\)))?"
@@ -70,6 +75,8 @@ def read_trees(texts: tuple[str, ...]) -> list:
         Unreadable: one of them is no formula, or can be read in more than one way.
         TooLarge: one of them is too long or too deep.
     """
+    if _RATE.search(joined := " ".join(texts)) and _DASHED.search(joined):
+        raise Unreadable("derivatives in two ways")
     found = [list(_CALL.finditer(text)) for text in texts]
     alone = [{match[1] for match in matches if not match[2]} for matches in found]
     called = [{match[1] for match in matches if match[2]} for matches in found]
@@ -109,10 +116,11 @@ def _read(text: str, functions: frozenset[str], sure: frozenset[str]):
     plain = _RATE.sub(" ", text)
     if _WORDS.search(plain) or _DIFFERENTIAL.search(plain):
         raise Unreadable("no plain formula")
-    text = _RATE.sub(
-        lambda found: "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}", text
-    )
-    return _Reader(text, functions, sure).whole()
+    return _Reader(_RATE.sub(_rate, text), functions, sure).whole()
+
+
+def _rate(found: re.Match[str]) -> str:
+    return "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}"
 
 
 class _Token(NamedTuple):
@@ -133,17 +141,10 @@ class _Reader:
             kind, token = found.lastgroup, found[found.lastgroup].strip()
             if kind == "times":
                 kind, token = "sign", {"**": "^", r"\div": "/"}.get(token, "*")
-            if closed and (
-                kind in ("matrix", "series", "plain")
-                or kind == "name"
-                and token != r"\pi"
-                or kind == "command"
-                and token not in _CLOSED
-            ):
+            if closed and kind not in ("number", "log", "sign") and (kind == "plain" or token not in _CLOSED):
                 break
-            self.tokens.append(
-                _Token("command" if kind == "plain" else kind, token, found.start(found.lastgroup), at := found.end())
-            )
+            kind, start = "command" if kind == "plain" else kind, found.start(found.lastgroup)
+            self.tokens.append(_Token(kind, token, start, at := found.end()))
         if not closed and text[at:].strip():
             raise Unreadable(text[at:])
         self.tokens.append(_Token("end", "", at, at))
@@ -282,9 +283,7 @@ class _Reader:
                 raise Unreadable("a ragged matrix")
             return "matrix", len(rows[0]), *(self.inner(cell) for row in rows for cell in row)
         if kind == "series":
-            operator, name, low, high = re.fullmatch(
-                r"\\(sum|prod)\s*_\s*\{\s*(\w)\s*=(.*?)\}\s*\^\s*(.*)", token
-            ).groups()
+            operator, name, low, high = re.match(r"\\(sum|prod)[_\s{]*(\w)\s*=(.*?)\}\s*\^(.*)", token).groups()
             return operator, name, self.inner(low), self.inner(high), self.expression(1)
         if kind == "log":
             return self.function("ln", self.inner(token.partition("_")[2].strip("{} ")))
@@ -391,6 +390,4 @@ def names_of(tree) -> frozenset[str]:
     names = frozenset().union(*map(names_of, tree[1:]))
     if tree[0] in ("sum", "prod"):
         return names - {tree[1]}
-    return (
-        names if tree[0] in _OPERATORS or tree[0] in FUNCTIONS - {"log"} or tree[0] in _SEVERAL else names | {tree[0]}
-    )
+    return names if tree[0] in _KNOWN else names | {tree[0]}
