@@ -7,9 +7,9 @@ from fractions import Fraction
 from itertools import product
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.expressions import TooLarge, closed_value, same_expression
+from virgo_factory.answers.formulas import TooLarge, closed_value, same_expression
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.latex import compact, tidy, words
+from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.numbers import FIRM, MARKS, MP, Number, as_float, conversions, multiply, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, refuses, said_boolean
@@ -44,6 +44,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     """Return the verdict on an answer to an open question."""
     if depth == 0 and gold_problem(gold):
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
+    gold, answer = alike(gold, answer)
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
@@ -333,7 +334,7 @@ class _Comparison:
         gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
-        if compact(gold) == compact(answer):
+        if _BETWEEN_LETTERS.sub("", compact(gold)) == _BETWEEN_LETTERS.sub("", compact(answer)):
             return _verdict(True, "text", "expression")
         known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
@@ -347,7 +348,7 @@ class _Comparison:
         try:
             if (known is None) != (got is None) and (values := _evaluated(known, got, gold, answer)) is not None:
                 return self.numbers(*values)
-            found = same_expression(gold, answer)
+            found = same_expression(gold, answer, self.question.text)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
         except TimeoutError:
@@ -582,6 +583,7 @@ _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
 _ALONE = re.compile(r"[A-Za-z]\([A-Za-z,]+\)|\\frac\{(?:d|\\partial)[^{}]*\}\{(?:d|\\partial)[^{}]*\}")
 """A function of letters, or a derivative, and nothing else: it is no product, and its letters have their places."""
+_BETWEEN_LETTERS = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 _OPERATORS = re.compile(r"[-+*/^=<>|!()]")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
@@ -617,7 +619,7 @@ def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) 
 
 
 def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:
-    """Both sides as numbers where one is a closed formula that only math-verify can read."""
+    """Both sides as numbers where one is a formula without letters."""
     values = []
     for number, text in ((known, gold), (got, answer)):
         if number is None and (value := closed_value(text)) is None:

@@ -1,7 +1,6 @@
 """Many verdicts at once: worker processes that can be killed, a hard time limit a verdict, order kept, memory bounded.
 
-math-verify's own limits are signals, which no signal handler can serve inside one huge integer operation; here a worker
-that exceeds the limit is killed and replaced, and its verdict is unverifiable.
+A worker that exceeds the limit is killed and replaced, and its verdict is unverifiable.
 """
 
 import multiprocessing
@@ -14,7 +13,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from virgo_factory.answers import expressions
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import UNVERIFIABLE, Answer, Question, Verdict
@@ -25,7 +23,7 @@ CHUNK = 8
 MEMORY = 4 * 2**30
 """Address space of a worker, in bytes."""
 START_SECONDS = 120.0
-"""Grace for starting a worker and for importing math-verify on a busy machine."""
+"""Grace for starting a worker on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,6 @@ class Pool:
                 self._fail(worker, "crashed", verdicts, again)
                 continue
             worker.ready = True
-            if verdict is None:  # it imports math-verify
-                worker.deadline = time.monotonic() + START_SECONDS
-                continue
             worker.owed.popleft()
             verdicts[index] = verdict
             worker.deadline = time.monotonic() + self.seconds
@@ -199,7 +194,7 @@ def _take(numbered: Iterator[tuple[int, Task]], count: int) -> list[tuple[int, T
 
 
 def _work(pipe: Connection) -> None:
-    """The worker: chunks in, one message a verdict out; says so before it imports math-verify."""
+    """The worker: chunks in, one message a verdict out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     try:
         import resource
@@ -207,7 +202,6 @@ def _work(pipe: Connection) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     except (ImportError, ValueError, OSError):
         pass  # no such limit on this system: the time limit remains
-    expressions.before_loading = lambda: pipe.send((None, None))
     while True:
         try:
             chunk = pipe.recv()

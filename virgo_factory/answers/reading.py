@@ -187,7 +187,7 @@ def _what(text: str, question: str) -> Kind:
         return number
     if found := read_sequence(text):
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
-            return _what(found.parts[0], question)
+            return read(found.parts[0], question).what
         if found.held or re.search(r"\d", text) or len(text.split()) <= 8:  # else it is a sentence with commas
             return found
     if (spoken := _in_sentence(text, question)) is not None:

@@ -4,7 +4,7 @@ All of them are parts and what holds them together; a sign that may be turned ro
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from virgo_factory.answers.latex import balanced, tidy
@@ -126,6 +126,8 @@ def read_sequence(text: str) -> Sequence | None:
             inner = text[len(left) : -len(right)]
             if _balanced(inner):
                 found = split(inner)
+                if found == ("\\emptyset",):
+                    return Sequence("{}", found)
                 if len(found) > 1 or held == "{}" and found:
                     return _nested(found) or interval(held, found)
     found = split(text)
@@ -279,6 +281,9 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
 
 def _region(text: str) -> Sequence | None:
     """Where a value may lie, from an inequality, a set-builder or points that are left out: one interval, or a union of them."""
+    if "|" in text and (plain := without_bars(text)) != text:
+        name, _, held = plain.partition(" \\in ")
+        return (found := read_sequence(held)) and replace(found, name=name)
     if builder := _BUILDER.fullmatch(text):
         return _region(builder["inside"])
     if _REALS.fullmatch(text):
@@ -334,3 +339,30 @@ def _inequality(text: str) -> Sequence | None:
         terms, signs = (["-\\infty", *terms], ["<", *signs]) if names[0] else ([*terms, "\\infty"], [*signs, "<"])
     held = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
     return interval(held, (terms[0], terms[2]), terms[1])
+
+
+_BARS = re.compile(
+    r"(?:(?P<low>[^<>|]+?)\s*(?P<left><|\\le)\s*)?\|\s*(?P<name>[A-Za-z])\s*\|(?:\s*(?P<right><|>|\\[lg]e)\s*(?P<high>[^<>|]+))?"
+)
+
+
+def without_bars(text: str) -> str:
+    r"""Return an inequality of \|x\| as the intervals of x; any other text as it is.
+
+    >>> without_bars("|x|<2"), without_bars("1 < |x|")
+    ('x \\in (-(2), 2)', 'x \\in (-\\infty, -(1)) \\cup (1, \\infty)')
+    """
+    found = _BARS.fullmatch(text)
+    if not found or not (found["low"] or found["high"]):
+        return text
+    low, left, name, right, high = found.groups()
+    if high and right[-1] in ">g" or right == "\\ge":
+        if low:
+            return text
+        low, left, high, right = high, right, None, None
+    outer = ("[" if right == "\\le" else "(") + f"-({high})" if high else "(-\\infty"
+    end = f"{high}" + ("]" if right == "\\le" else ")") if high else "\\infty)"
+    if not low:
+        return f"{name} \\in {outer}, {end}"
+    held = left.endswith("e")
+    return f"{name} \\in {outer}, -({low}){']' if held else ')'} \\cup {'[' if held else '('}{low}, {end}"

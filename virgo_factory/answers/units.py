@@ -62,7 +62,7 @@ _NAMED = {
     "eV": "electronvolt", "cal": "calorie", "B": "byte", "b": "bit", "pc": "parsec",
 }  # fmt: skip
 _FURTHER: tuple[tuple[Unit | str, dict[str, str | int]], ...] = (
-    ("length", {"in inch 英寸 \" '' ″": "0.0254", "ft foot feet 英尺 ' ′": "0.3048", "yd yard": "0.9144", "mi mile 英里": "1609.344", "Å angstrom Angstrom": "1e-10",
+    ("length", {"in inch 英寸 \" ''": "0.0254", "ft foot feet 英尺 '": "0.3048", "yd yard": "0.9144", "mi mile 英里": "1609.344", "Å angstrom Angstrom": "1e-10",
                 "nmi 海里": 1852, "ly lightyear 光年": "9460730472580800", "AU au": "149597870700", "micron": "1e-6", "km 千米 公里": 1000, "m 米 公尺": 1,
                 "dm 分米": "0.1", "cm 厘米 公分": "0.01", "mm 毫米": "0.001", "µm 微米": "1e-6", "nm 纳米": "1e-9", "里 华里": 500, "丈": "10/3", "尺": "1/3", "寸": "1/30"}),
     ("mass", {"lb lbs pound 磅": "453.59237", "oz ounce 盎司": "28.349523125", "ton tonne 吨": 10**6, "kg kilo 千克 公斤": 1000, "g 克": 1, "mg 毫克": "0.001",

