@@ -1,6 +1,7 @@
 """Options: which one a response claims, which ones an answer names, and which ones the gold stands for."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -13,91 +14,91 @@ from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.phrases import (
     ADVERB,
     BOOLEANS,
-    CHINESE,
     MAX_ANSWER,
     NOT,
-    SUBJECT,
-    VERB,
+    affirmed,
+    announcements,
+    clause,
     refuses,
     refuses_at_end,
+    retracted,
     said_answer,
     said_boolean,
     sentences,
+    supposed,
+    tighten,
     value_in,
 )
 
 
-_MENTIONS = 1_000
-"""Letters of a response that are looked at, from its end."""
-_BEFORE, _AFTER = 110, 140
-"""Characters in front of a letter and behind it that tell how it is meant."""
-
 CONCLUDED, TICKED, STATED = range(3)
 """How firmly a letter is claimed: "so B", "B is correct", "the answer is B"."""
+_TAIL = 1_500
+"""Characters at the end of a response that are searched first; the whole only where they claim nothing."""
+_MENTIONS = 1_000
+_AFTER = 140
 
+# --- letters in a text -----------------------------------------------------------------------------------------------
+
+_OPEN = r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{)*"
+_KINDS = r"option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate|chart|map|shape"
 _NOUN = (
-    r"(?:(?:the|an?)\s+)?(?:(?:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
-    r"(?:(?:option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate)s?\s*:?\s*|选项\s*|图\s*)*"
+    r"(?:(?:[Tt]he|an?)\s+)?(?:(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
+    rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
-_MENTION = re.compile(
-    r"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’])(?:[(\[{]\s*(?P<b>[A-Za-z])\s*[)\]}]|(?P<l>[A-Z]{1,6}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d))"
+_EDGE = r"(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
+_ONE = (
+    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))){_EDGE}"
 )
-_JOIN = (
-    r"[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
+_MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
+_AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
+_WEAK = re.compile(
+    r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
+    rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
-
+_JOINED = (
+    r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
+    r"(%s|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
+)
+_JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _GAP = (
     r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
-    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
 )
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
-_CLAIMED_BEFORE = re.compile(
-    rf"(?<!other )\b(?i:{SUBJECT}[\s*_\"']*,?\s*(?:{ADVERB},?\s+)?(?:(?:{VERB})(?:,?\s*{ADVERB},?)*\s*[:：]?|[:：=])[\s*_]*(?:{ADVERB},?\s*)*{_NOUN})\s*$"
-    rf"|(?:{CHINESE})\s*(?:选项)?\s*$|\b(?i:conclusion|verdict|decision|solution|result|response|selection|pick|guess)\s*:\s*(?i:{_NOUN})$|结论\s*[:：]\s*$"
-    r"|(?<![不误错未没勿])(?<!不能|不应|不可|如果|假如|若是|为何|不会|不该)选(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s*[:：]?\s*(?:选项)?\s*$"
-    r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*\s*(?:选项)?$|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])\s*$"
-    r"|(?<!不)应(?:该|当)?(?:是|为)\s*(?:选项)?\s*$"
-    rf"|\b(?i:(?:choose|select|pick|go with|opt for|choosing|selecting)),?(?:\s+(?i:with|for|is|as))*\s+(?i:{_NOUN})$"
-)
-_CLAIMED_AFTER = re.compile(
+_STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|answer\b)"
+    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
+    r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
-_TICKED_AFTER = re.compile(
+_TICKED_OF = re.compile(
     rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
-_REJECTED_AFTER = re.compile(
-    rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
-    r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
-)
-_DENIED_AFTER = re.compile(
+_DENIED_OF = re.compile(
     r"[)\]}*\"'\s]*(?i:(?:is|was|are|were|would be)\s+(?:not\b|incorrect|wrong\b|false\b)|(?:isn|wasn)['’]t|cannot|can['’]t|incorrect|wrong\b)"
     r"|\s*(?:选项|项)?\s*(?:是|说法|描述)?(?:不|错|有误)|[^\w.,;。\n]*\?"
 )
-"""What takes back a letter that stands where the answer is stated."""
+_REJECTED_OF = re.compile(
+    rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
+    r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
+)
+"""What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
 _NEGATED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|choose|select|pick|going|to|go|with|for)\s+)*{_NOUN}\s*$|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*(?:choose|select|pick|choosing|selecting)?\s*{_NOUN}\s*$"
     r"|(?:若|如果|假如|假设|不能|不应|不要|排除|除了?|而非|误)(?:选|选择)?(?:选项)?\s*$",
     re.IGNORECASE,
 )
-_HEDGED = re.compile(
-    r"\b(?:might|may|some|others|many|students|people|could|would have|if|whether|cannot|unable|unclear|unsure|please)\b[^.,\n]{0,50}$|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请)[^。，,\n]{0,20}$",
-    re.IGNORECASE,
-)
-_WEAK_BEFORE = re.compile(
-    r"(?:\b(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|left with|only|is|are|be)|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
-)
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
 _ALONE = re.compile(
-    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?\s*[.):：]?",
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
@@ -110,11 +111,11 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 """What follows a letter that is discussed, not chosen."""
+_ARTICLE = re.compile(r"A (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _LEADING = re.compile(
-    r"[\s*_#>-]*(?:(?:option|choice)\s+|选项\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*([.):：、,，。-]|(?:选项|项|是)|$)",
-    re.IGNORECASE,
+    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b))"
 )
-_LISTED = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
+_NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
@@ -156,7 +157,7 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
         parts = list(text)
     else:
-        parts = [part.strip("()[]{}.*$ ") for part in _SPLIT.split(text) if part.strip("()[]{}.*$ ")]
+        parts = [kept for part in _SPLIT.split(text) if (kept := part.strip("()[]{}.*$ "))]
     if not parts or not all(len(part) == 1 and part.upper() in LETTERS[:count] for part in parts):
         return None
     if (len(parts) > 2 or re.fullmatch(r"\([^()]*\)", text)) and parts != sorted(parts):
@@ -164,84 +165,82 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     return frozenset(part.upper() for part in parts)
 
 
+# --- what a response claims ------------------------------------------------------------------------------------------
+
+
 def claimed(text: str, count: int) -> tuple[str, int] | None:
     """Return the letters that a response states as its answer, and how firmly (STATED, TICKED, CONCLUDED); None without any.
 
-    The last statement counts ("the answer is", "故选", "B is the correct answer"); then the only option that is called
-    correct; then the last that a conclusion names ("so B."). What is taken back is no statement.
+    The last of the firmest statements that are not taken back counts: one that announces an answer ("the answer is", 故选)
+    or says it of a letter ("B is the correct answer"); else all options that are called correct; else a conclusion ("so B.").
     """
-    mentions = list(_MENTION.finditer(text))
-    ticked: set[str] = set()
-    weak = None
-    for match in reversed([*mentions[:50], *mentions[-_MENTIONS:]] if len(mentions) > _MENTIONS else mentions):
-        letter = match["b"] or match["l"]
-        if len(letter) > 1 and (list(letter) != sorted(set(letter)) or letter[-1] > LETTERS[count - 1]):
-            continue
-        before = _clause(text[max(0, match.start() - _BEFORE) : match.start()])
-        after = text[match.end() : match.end() + _AFTER]
-        if letter.upper() > LETTERS[max(count, 8) - 1]:
-            continue
-        if (
-            letter == "A"
-            and not match["b"]
-            and re.match(r" (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]", after)
-        ):
-            if not _CLAIMED_BEFORE.search(before):
-                continue  # the article
-        if match["l"] == "I" and not re.match(r"\W*(?:$|[.):\n]|is\b)", after):
-            continue
-        rejected = (
-            _lists(letter, after)
-            or _NEGATED.search(before)
-            or (_DENIED_AFTER.match(after) and not _CLAIMED_AFTER.match(after))
-        )
-        if not rejected and (found := _CLAIMED_BEFORE.search(before)):
-            if not _HEDGED.search(before[: found.start()]) and (letters := _joined(match, text, count)):
-                return letters, STATED
-            continue
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
-            continue
-        if not rejected and _CLAIMED_AFTER.match(after) and (letters := _joined(match, text, count)):
-            return letters, STATED
-        if _REJECTED_AFTER.match(after) or _NEGATED.search(before):
-            continue
-        if _TICKED_AFTER.match(after):
-            ticked.add(letter.upper())
-        elif weak is None and _concluded(before) and _CLOSED.match(after):
-            weak = (_joined(match, text, count) or "", CONCLUDED)
+    starts = (len(text) - _TAIL, 0) if len(text) > _TAIL else (0,)
+    for start in starts:
+        if found := _stated(text, start, count):
+            return found, STATED
+    ticked = {
+        (match["b"] or match["l"]).upper()
+        for match, after in _mentions(text, 0, count)
+        if not _REJECTED_OF.match(after) and _TICKED_OF.match(after)
+    }
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
-    return weak
+    for match in reversed(list(_WEAK.finditer(text))):
+        found = _letters_at(text, match.start("ahead"), count)
+        before = clause(text, match.start())
+        denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before)[-1])
+        if found and not denied and not retracted(before) and _CLOSED.match(text, found[1]):
+            return found[0], CONCLUDED
+    return None
 
 
-def _concluded(before: str) -> bool:
-    """Whether a letter behind this clause is what it comes to: "so B", "it is B", "not A but B", and not "I do not think it is B"."""
-    found = _WEAK_BEFORE.search(before)
-    if found is None or _HEDGED.search(before[: found.start()]):
-        return False
-    return found[0].startswith("but") or not re.search(NOT, re.split("[,，]", before)[-1])
+def _stated(text: str, start: int, count: int) -> str | None:
+    """The letters of the last statement behind a place that announces them, or says of them that they are the answer."""
+    announced, place = None, start - 1
+    for match in announcements(text, max(start, 0), option=True):
+        if found := _letters_at(text, match.end(), count):
+            announced, place = found[0], match.end()
+            break
+    for match, after in _mentions(text, place + 1, count):
+        if _STATED_OF.match(after) and (found := _letters_at(text, match.start(), count)):
+            return found[0]
+    return announced
 
 
-def _clause(before: str) -> str:
-    """What stands in front of a letter in its own sentence, without the signs that wrap the letter."""
-    before = re.sub(r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{)+$", "", before) + " "
-    return re.split(r"(?<=[a-z)])\.\s|[\n。！？；;!]", before)[-1]
-
-
-def _joined(match: re.Match[str], text: str, count: int) -> str | None:
-    """The letters of a mention with those that are joined to it: "(A), (B) and (C)", "ACD"; None of a list in another order."""
+def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
+    """The letters that stand at a place, with those joined to them ("(A), (B) and (C)", "ACD"), and where they end."""
+    match = _AHEAD.match(text, start)
+    if match is None:
+        return None
+    after = text[match.end() : match.end() + _AFTER]
     said = match["b"] or match["l"]
-    letters, at = [said.upper()], match.end()
-    case = str.lower if said.islower() and match["l"] else str
-    joined = re.compile(
-        _JOIN + rf"({case(f'[A-{LETTERS[max(count, 2) - 1]}]')}|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])"
-        r"(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
-    )
-    while more := joined.match(text, at):
+    if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
+        return None
+    if _lists(said, after) or (_DENIED_OF.match(after) and not _STATED_OF.match(after)):
+        return None
+    letters, end = [said.upper()], match.end()
+    joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
+    while (more := joined.match(text, end)) and more[1].upper() <= LETTERS[max(count, 2) - 1]:
         letters.append(more[1].upper())
-        at = more.end()
-    listed = len(letters) > 2 or match.start() and text[match.start() - 1] in "(["
-    return None if len(letters) > 1 and listed and letters != sorted(letters) else ", ".join(letters)
+        end = more.end()
+    at = match.start("b" if match["b"] else "l")
+    listed = len(letters) > 2 or text[at - 1 : at] in ("(", "[")
+    if letters[0] > LETTERS[max(count, 8) - 1] or (len(letters) > 1 and listed and letters != sorted(letters)):
+        return None
+    return ", ".join(letters), end
+
+
+def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str], str]]:
+    """Yield every letter behind a place with what follows it, the last first, without articles and what is taken back."""
+    found = list(_MENTION.finditer(text, max(start, 0)))
+    for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
+        letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
+        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
+            continue
+        if match["l"] and _ARTICLE.match(letter + after):
+            continue
+        if not _NEGATED.search(clause(text, match.start() + 1)[:-1].rstrip(" *_\"'`“‘「《$({[【")):
+            yield match, after
 
 
 def _lists(letter: str, after: str) -> bool:
@@ -259,81 +258,81 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     whole = unwrap(text)
     if len(whole) <= 40 and (letters := letters_of(whole, count) or (len(whole) <= 3 and letters_of(whole))):
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
-
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    claim = claimed(text, count)
     alone = letters_of(lines[-1], count) if lines and len(lines[-1]) <= 20 else None
     if (
         alone
-        and _is_upper(lines[-1])
+        and not re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", lines[-1]))
         and not any(len(line) <= 20 and letters_of(line, count) for line in lines[-6:-1])
     ):
         return Answer(", ".join(sorted(alone)), "letter", where)
+    claim = claimed(text, count)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
-    names = [BOOLEANS.get(words(option)) for option in options]
-    if len(options) == 2 and set(names) == {True, False} and not refuses_at_end(text):
-        told = said_boolean(said_answer(text) or "")
-        told = restated(question.text, text) if told is None else told
-        told = said_boolean(text) if told is None else told
-        if told is not None:
-            return Answer(options[names.index(told)], "option", where)
+    names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
+    if set(names) == {True, False} and not refuses_at_end(text):
+        for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
+            if told is not None:
+                return Answer(options[names.index(told)], "option", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
-    if lettered and not _LISTED[whole[0] in "(["].search(whole, 2):
-        if not _REJECTED_AFTER.match(whole[1:]) or words(lettered[1]) in map(words, options):
+    if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
+        if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
             return Answer(whole, "letter", where)
-
-    said = said_answer(text)
-    if said and options and (matched := options_named(said, options)):
-        return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+    if options and (said := said_answer(text)):
+        if matched := options_named(said, options):
+            return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+        if read_number(tight := tighten(said, question)) is not None:
+            return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
+    return _led(lines, text, count, where) or _by_text(lines, options, where)
 
-    leading = {
-        found[1].upper(): line
-        for line in lines
-        if (found := _LEADING.match(line)) and found[1].upper() in LETTERS[:count]
-    }
+
+def _led(lines: list[str], text: str, count: int, where: str) -> Answer | None:
+    """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
+    leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
     if len(leading) == 1:
-        ((letter, line),) = leading.items()
-        rest = line[_LEADING.match(line).end(1) :]
+        ((letter, (line, found)),) = leading.items()
+        rest = line[found.end(1) :]
+        listed = re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
         if (
             line in (lines[0], lines[-1])
-            and line[: _LEADING.match(line).end(1)][-1:].isupper()
-            and not re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
-            and not _LISTED[line[0] in "(["].search(line, 2)
-            and not _REJECTED_AFTER.match(rest)
+            and not listed
+            and not _NEXT[line[0] in "(["].search(rest)
+            and not _REJECTED_OF.match(rest)
         ):
             return Answer(letter, "letter", where)
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
-        lines = [line for line in lines if not _LEADING.match(line)]
+        lines[:] = [line for line in lines if not _LEADING.match(line)]
+    beside = "\n".join(lines)[-4_000:]
     bracketed = {
-        found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", "\n".join(lines)[-4_000:])
-        if not _NEGATED.search(_clause(found.string[max(0, found.start() - _BEFORE) : found.start()]))
-        and not _REJECTED_AFTER.match(found.string, found.end())
+        found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", beside)
+        if not _NEGATED.search(clause(beside, found.start())) and not _REJECTED_OF.match(beside, found.end())
     }  # fmt: skip
-    if len(bracketed) == 1 and _ENDED.search(text) and not refuses_at_end("\n".join(lines)):
+    if len(bracketed) == 1 and _ENDED.search(text) and not refuses_at_end(beside):
         return Answer(bracketed.pop(), "letter", where)
-    if len(bracketed) > 1 and len(whole) <= 300:
+    if len(bracketed) > 1 and len(unwrap(text)) <= 300:
         return Answer(", ".join(sorted(bracketed)), "letter", where)
-    if lines and not (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        return _by_text("\n".join(lines), options, where)
-    return Answer("", "none", where)
+    return None
 
 
-def _is_upper(line: str) -> bool:
-    return not re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is", "", line)) or "(" in line
-
-
-def _by_text(text: str, options: tuple[str, ...], where: str) -> Answer:
-    """The option whose text the first or the last sentence asserts; none of a text that breaks off or refuses."""
-    told = [part for part in sentences(text[-4_000:]) if not refuses(part)]
+def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
+    """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
+    if not lines or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
+        return Answer("", "none", where)
+    text = "\n".join(lines)
+    told = [part for part in sentences(text[-4_000:]) if not supposed(part)]
+    if told and options and (unsure := _refusing(options)) is not None and refuses(told[-1]):
+        return Answer(options[unsure], "option", where)
+    told = [part for part in told if not refuses(part)]
     ended = _ENDED.search(text) is not None
     stated = set()
     for place in dict.fromkeys((len(told) - 1, 0, *range(len(told) - 2, 0, -1))) if told else ():
         matched = options_named(told[place], options)
         if not matched or (
-            place == len(told) - 1 and not ended and not words(told[place]).endswith(words(options[matched[-1]]))
+            place == len(told) - 1
+            and not ended
+            and not words(affirmed(told[place])).endswith(words(options[matched[-1]]))
         ):
             continue
         chosen = _asserted(told[place], matched, options, place not in (0, len(told) - 1))
@@ -348,18 +347,23 @@ def _by_text(text: str, options: tuple[str, ...], where: str) -> Answer:
     return Answer(value or unwrap(text), "whole", where)
 
 
-def _asserted(sentence: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
-    """Of the options a sentence names, the one it says something *is*; else, unless `strict`, the only one."""
-    plain = f" {words(sentence[-4_000:])} "
-    asserted = []
-    for index in matched:
+def _refusing(options: tuple[str, ...]) -> int | None:
+    """The only option that says that it cannot be told."""
+    found = [index for index, option in enumerate(options) if refuses(option)]
+    return found[0] if len(found) == 1 else None
+
+
+def _asserted(told: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
+    """Of the options a statement names, the last it says something *is*; else, unless `strict`, the only one."""
+    plain = f" {words(told[-4_000:])} "
+    asserted = [
+        (found.end(), index)
+        for index in matched
         for found in re.finditer(
             rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} (?!or )", plain
-        ):
-            asserted.append((found.end(), index))
-    if asserted:
-        return max(asserted)[1]
-    return matched[0] if len(matched) == 1 and not strict else None
+        )
+    ]
+    return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 and not strict else None
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
@@ -375,58 +379,57 @@ def restated(question: str, text: str) -> bool | None:
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
     wanted = " ".join(word for word in asked[1:] if word not in _AUXILIARIES)
-    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
-        if sentence.rstrip().endswith("?"):
-            continue
-        stated = words(sentence).split()
-        if f" {wanted} " in f" {' '.join(word for word in stated if word not in _AUXILIARIES and word not in _NO)} ":
+    for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
+        stated = words(told).split()
+        said = " ".join(word for word in stated if word not in _AUXILIARIES and word not in _NO)
+        if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
             return not _NO & set(stated)
     return None
 
 
-def options_named(text: str, options: tuple[str, ...]) -> list[int]:
-    """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
-    plain = f" {words(text[-4_000:])} "
-    exact = tidy(text[-4_000:]).casefold().replace("$", "")
-    places = []
-    for index, option in enumerate(options):
-        wanted = words(option)
-        if not wanted:
-            continue
-        if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
-            pattern, searched = (
-                rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)",
-                plain,
-            )
-        elif re.fullmatch(r"[\d.,%$°]+", wanted):
-            pattern, searched = rf"(?<![\w{{}}^_/.,\\:-])(?P<o>{re.escape(wanted)})(?![\w{{}}^_/:%°]|[.,]\d)", exact
-        elif re.search(r"[\u4e00-\u9fff]", wanted):
-            pattern, searched = rf"(?P<o>{re.escape(wanted)})", plain
-        else:
-            pattern, searched = rf"(?<= )(?P<o>{re.escape(wanted)})(?= )", plain
-        for found in reversed(list(re.finditer(pattern, searched))):
-            if not re.search(
-                rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$",
-                searched[max(0, found.start("o") - 60) : found.start("o")],
-            ):
-                places.append((found.start("o"), found.end("o"), index))
-                break
-    kept = [
-        place
-        for place in places
-        if not any(
-            other[0] <= place[0] and place[1] <= other[1] and other[1] - other[0] > place[1] - place[0]
-            for other in places
-        )
-    ]
-    return [index for _, _, index in sorted(kept)]
-
-
-# --- what an answer names, and the gold ------------------------------------------------------------------------------
+# --- what a text names, and the gold ---------------------------------------------------------------------------------
 
 
 _SIGNS = re.compile(r"[-+*/^<>=!|()\[\]\\%'′]|[^\w\s.,;:?\"$]")
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
+_SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
+_DENIED = re.compile(rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$")
+
+
+@lru_cache(maxsize=2_000)
+def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
+    """How an option's text stands in a statement, and whether that is read as written (a formula) or as words."""
+    wanted = words(option)
+    if not wanted:
+        return None
+    if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
+        return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)"), False  # fmt: skip
+    if _FORMULA.search(tidy(option)) and not re.search(
+        r"[^\W\d_]{3,}.*\s[^\W\d_]{3,}", re.sub(r"\\[a-z]+", "", option)
+    ):
+        written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
+        return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
+    edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "(?= )")
+    return re.compile(f"{edge[0]}(?P<o>{re.escape(wanted)}){edge[1]}"), False
+
+
+def options_named(text: str, options: tuple[str, ...]) -> list[int]:
+    """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
+    text = affirmed(text[-4_000:])
+    plain, exact = f" {words(_SCRIPTS.sub(' ', text))} ", tidy(text).casefold().replace("$", "")
+    places = []
+    for index, option in enumerate(options):
+        pattern, written = _pattern(option) or (None, False)
+        searched = exact if written else plain
+        for found in reversed(list(pattern.finditer(searched)) if pattern else []):
+            if not _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o")):
+                places.append((found.start("o"), found.end("o"), index))
+                break
+    return [
+        index
+        for start, end, index in sorted(places)
+        if not any(first <= start and end <= last and last - first > end - start for first, last, _ in places)
+    ]
 
 
 @lru_cache(maxsize=20_000)
@@ -437,16 +440,15 @@ def _signs(text: str) -> tuple[str, ...]:
 
 
 def same_option(option: str, answer: str) -> bool:
-    """Return whether an answer is an option: letter by letter, as words with the same signs, or as a value with the same signs."""
+    """Return whether an answer is an option: letter by letter, or as words with the same signs."""
     if compact(option) == compact(answer):
         return True
-    if (
-        words(option)
+    return (
+        words(option) != ""
         and words(option) == words(answer)
         and (_signs(option) == _signs(answer) or not _FORMULA.search(option + answer))
-    ):
-        return not _bare_signs(option, answer)
-    return False
+        and not _bare_signs(option, answer)
+    )
 
 
 def _bare_signs(option: str, answer: str) -> bool:
@@ -464,7 +466,8 @@ def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
         return False
     if ("%" in option or "percent" in option) != ("%" in answer or "percent" in answer):
         return False
-    return same(option, answer, Question(), config).correct is True
+    ratio = re.fullmatch(r"(\d+):(\d+)", tidy(option)) if "frac" in answer else None
+    return same(rf"\frac{{{ratio[1]}}}{{{ratio[2]}}}" if ratio else option, answer, Question(), config).correct is True
 
 
 def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int]:
@@ -480,15 +483,22 @@ def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) 
     return frozenset()
 
 
+def _indexed(text: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int] | None:
+    """The option a bare number names where numbers are indices; None where they are not, or the text is no number."""
+    if config.option_base is None or not re.fullmatch(r"\d+(?:\.0+)?", text):
+        return None
+    index = int(float(text)) - config.option_base
+    return frozenset((index,)) if 0 <= index < len(options) else frozenset()
+
+
 def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> tuple[frozenset[int], ...] | None:
     """Return the options a gold stands for, each set of which is a full answer; nothing where it is none of them.
 
     None where it is an index that may start at 0 or at 1, or a letter with the text of another option.
     """
     text = gold.strip()
-    if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
-        index = int(float(text)) - config.option_base
-        return (frozenset((index,)),) if 0 <= index < len(options) else ()
+    if (indexed := _indexed(text, options, config)) is not None:
+        return (indexed,) if indexed else ()
     exact = [index for index, option in enumerate(options) if option.strip() == text]
     if exact and not (config.letters == "label" and re.fullmatch(r"[A-Z]", text)):
         return tuple(frozenset((index,)) for index in exact)
@@ -511,10 +521,9 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     A letter with a text names the letter's option, and the text's where that is another one.
     """
     text = tidy(answer) or answer.strip()
-    if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
-        index = int(float(text)) - config.option_base
+    if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
-        return frozenset((index,)) if 0 <= index < len(options) and not as_text else as_text
+        return as_text or indexed
     label = letters_of(text, len(options))
     named = frozenset(
         index for index, option in enumerate(options) if (not label or len(option) <= 12) and same_option(option, text)
@@ -533,9 +542,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
         if not named or not named <= own | others or re.match(r"A\s+\(", text):
             return own if own <= others or not others else own | others
-    if named:
-        return named
-    if named := named_options(text, options, config):
+    if named or (named := named_options(text, options, config)):
         return named
     if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:
         return named_options(stripped, options, config)
