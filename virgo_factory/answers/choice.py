@@ -33,8 +33,8 @@ from virgo_factory.answers.phrases import (
 
 CONCLUDED, TICKED, STATED = range(3)
 """How firmly a letter is claimed: "so B", "B is correct", "the answer is B"."""
-_TAIL = 1_500
-"""Characters at the end of a response that are searched first; the whole only where they claim nothing."""
+_TAILS = (300, 2_000, 60_000)
+"""Characters at the end of a response that are searched for a statement, more where there is none."""
 _MENTIONS = 1_000
 _AFTER = 140
 
@@ -174,10 +174,11 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
     The last of the firmest statements that are not taken back counts: one that announces an answer ("the answer is", 故选)
     or says it of a letter ("B is the correct answer"); else all options that are called correct; else a conclusion ("so B.").
     """
-    starts = (len(text) - _TAIL, 0) if len(text) > _TAIL else (0,)
-    for start in starts:
-        if found := _stated(text, start, count):
+    for tail in _TAILS:
+        if found := _stated(text, max(0, len(text) - tail), count):
             return found, STATED
+        if tail >= len(text):
+            break
     ticked = {
         (match["b"] or match["l"]).upper()
         for match, after in _mentions(text, 0, count)
@@ -197,7 +198,7 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
 def _stated(text: str, start: int, count: int) -> str | None:
     """The letters of the last statement behind a place that announces them, or says of them that they are the answer."""
     announced, place = None, start - 1
-    for match in announcements(text, max(start, 0), option=True):
+    for match in announcements(text, start, option=True):
         if found := _letters_at(text, match.end(), count):
             announced, place = found[0], match.end()
             break

@@ -20,25 +20,32 @@ ADVERB = (
     r"(?:therefore|thus|then|hence|indeed|here|definitely|surely|certainly|clearly|obviously|probably|likely|most likely|simply|actually|really|"
     r"undoubtedly|evidently|apparently|presumably|exactly|only|for sure|in fact|of course|no doubt|without (?:a |any )?doubt|as follows)"
 )
-_VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est|es|ist)(?![A-Za-z'’])"
-_ANSWER = (
-    r"(?i:(?:answer choice|answer option|answer|choice|option|ans|réponse|respuesta|antwort)s?(?:\s{0,3}\([^()\n]{1,30}\))?"
+_VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be)(?![A-Za-z'’])"
+_SAYS = (
+    r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
     r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
-    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|[:：=]|\s[-–—](?=\s))|ans\.(?=\s)"
-    r"|final answer[ \t]{0,9}[*_#]*[ \t]{0,9}\n)|####"
+    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|[:：=]|\s[-–—](?=\s))"
 )
-_CHINESE = (
-    r"(?:正确)?答案\s{0,6}[】\]]?\s{0,6}(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s{0,6}(?:应该|应)?\s{0,6}(?:是|为|等于|[:：])"
-    r"|(?:^|(?<=[\s。，,]))答\s{0,6}[:：]|[故应]填\s?[:：]?|(?<!不)正确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
+_IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*"
+_ANSWERS = (
+    rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOo])(?i:(?:hoice|ption){_SAYS})"
+    r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
+    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
+    r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
-_CHOSEN = (
-    r"(?i:conclusion|verdict|decision|solution|result|response|selection|pick|guess)\s{0,3}:|结论\s?[:：]"
-    r"|(?i:choose|select|pick|go with|opt for|choosing|selecting),?(?:\s+(?i:with|for|is|as))*(?=\s)"
-    r"|(?<![不误错未没勿])(?<!不能|不应|不可|如果|假如|若是|为何|不会|不该)选(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
-    r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<!不)应(?:该|当)?(?:是|为)"
+_CHOICES = (
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|erdict|ecision|olution|esult|esponse|election|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
+    r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
+    r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
+    r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
 )
-_ANNOUNCED = re.compile(rf"(?<![A-Za-z])(?:{_ANSWER}|{_CHINESE})\s{{0,6}}(?:\*\*|__)?[ \t]*")
-_ANNOUNCED_OPTION = re.compile(rf"(?<![A-Za-z])(?:{_ANSWER}|{_CHOSEN}|{_CHINESE})")
+"""Announcements behind their first letter, which is searched for by itself: a long response is read fast."""
+_ANNOUNCED = re.compile(
+    rf"[AaCcOo#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
+)
+_ANNOUNCED_OPTION = re.compile(
+    rf"[AaCcOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
+)
 """What stands before an answer, and before an option."""
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
 
