@@ -40,7 +40,7 @@ _AFTER = 140
 
 # --- letters in a text -----------------------------------------------------------------------------------------------
 
-_OPEN = r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{)*"
+_OPEN = r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{){0,12}"
 _KINDS = r"option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate|chart|map|shape"
 _NOUN = (
     r"(?:(?:[Tt]he|an?)\s+)?(?:(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"

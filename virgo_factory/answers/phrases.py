@@ -20,7 +20,7 @@ ADVERB = (
     r"(?:therefore|thus|then|hence|indeed|here|definitely|surely|certainly|clearly|obviously|probably|likely|most likely|simply|actually|really|"
     r"undoubtedly|evidently|apparently|presumably|exactly|only|for sure|in fact|of course|no doubt|without (?:a |any )?doubt|as follows)"
 )
-_VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be)(?![A-Za-z'’])"
+_VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est)(?![A-Za-z'’])"
 _SAYS = (
     r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
     r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
@@ -28,7 +28,7 @@ _SAYS = (
 )
 _IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*"
 _ANSWERS = (
-    rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOo])(?i:(?:hoice|ption){_SAYS})"
+    rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
     r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
     rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
     r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
@@ -41,7 +41,7 @@ _CHOICES = (
 )
 """Announcements behind their first letter, which is searched for by itself: a long response is read fast."""
 _ANNOUNCED = re.compile(
-    rf"[AaCcOo#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
+    rf"[AaCcOoRr#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
 )
 _ANNOUNCED_OPTION = re.compile(
     rf"[AaCcOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
@@ -63,19 +63,22 @@ _RETRACTED = re.compile(
 """What takes back an announcement, in front of it in its statement: denied, asked, somebody else's, a mistake."""
 _SUPPOSED = re.compile(
     r"\b(?:if|with|without|had|under|otherwise|for)\b[^.\n]{0,80}\bwould\b|\bwould\b[^.\n]{0,80}\bif\b|\b(?:common|typical|frequent|usual) (?:wrong|incorrect|mistake|error)"
-    r"|(?:若|如果|假如|倘若)[^。\n]{0,60}(?:则|就|那么)|常见(?:的)?错误",
+    r"|(?:若|如果|假如|倘若)[^。\n]{0,60}(?:则|就|那么)|常见的?错误",
     re.IGNORECASE,
 )
-"""A statement of what is not so."""
+_UNREAL = re.compile("[wWcCtTfFuU若如假倘常](?:(?<=[Ww])ould|(?<=[CcTtFfUu])(?:ommon|ypical|requent|sual)|(?<=若)|果|如|若|见)")
+"""A statement of what is not so, and the words that every such statement has one of."""
 _CONTRAST = re.compile(
     r"(?<!\\)\bnot\b[^,;.\n]{1,40}?,?\s*\bbut\b(?: rather)?|(?:并?不是|并非)[^,，。\n]{1,30}[,，]\s*(?=而?是)|,?\s*(?<!\\)\bnot \W?\d[\d.,]*"
     r"|[,，;；(（]?\s*(?:(?:(?<=[,;(] )|(?<=[,;(]))(?:(?:and|but) )?not\b(?! (?:only|just|including|counting|equal|enough))|\brather than\b|\binstead of\b|\bas opposed to\b"
     r"|而不是|而非|(?<=[,，])\s*并?不是)\s?(?:[^,，;；。)）\n]|,(?=\d{3})){1,80}[)）]?",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(
+    r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
+)
 _REMARK = re.compile(
-    r",\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$"
-    r"|\s*[(（](?![^()（）]{0,60}?[,，][^()（）A-Za-z]*[)）])(?:[^()（）]*(?:[A-Za-z]{2}|[=≈×*+])[^()（）]*)[)）](?=\W*$|\s+[A-Za-z]{2,})",
+    r",\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
     re.DOTALL | re.IGNORECASE,
 )
 """What is said beside a value: "5, because ...", "0.5 (or 50%)", "12 (3 rows of 4)"."""
@@ -167,7 +170,7 @@ def announcements(text: str, start: int = 0, option: bool = False) -> Iterator[r
     found = list((_ANNOUNCED_OPTION if option else _ANNOUNCED).finditer(text, start))
     for match in reversed(found[-50:]):
         before = clause(text, match.start())
-        if not retracted(before) and not _SUPPOSED.search(before + sentence(text, match.start())[:200]):
+        if not retracted(before) and not supposed(before + sentence(text, match.start())[:200]):
             yield match
 
 
@@ -178,12 +181,18 @@ def retracted(before: str) -> bool:
 
 def supposed(told: str) -> bool:
     """Whether a statement says what would be, or what others get wrong."""
-    return _SUPPOSED.search(told) is not None
+    return _UNREAL.search(told) is not None and _SUPPOSED.search(told) is not None
 
 
-def affirmed(told: str) -> str:
-    """Return a statement without what it takes back: "It is 9" of "It is 9, not 12"; itself where nothing would be left."""
+def affirmed(told: str, asides: bool = True) -> str:
+    """Return a statement without what it takes back, and unless `asides` without remarks in brackets; whole where nothing would be left.
+
+    >>> affirmed("It is 9, not 12"), affirmed("12 (3 rows of 4)", asides=False)
+    ('It is 9', '12')
+    """
     kept = _CONTRAST.sub("", told)
+    if not asides and "(" in kept:
+        kept = _ASIDE.sub("", kept)
     return kept if kept.strip(" .,") else told
 
 
@@ -225,7 +234,7 @@ def refuses_at_end(text: str) -> bool:
 
 def value_in(said: str) -> str | None:
     """Return what a statement says something is, where that reads as a number: after its last "is", "=" or "等于"."""
-    said = affirmed(said)
+    said = affirmed(said, asides=False)
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
             tail = unwrap(said[end:])
@@ -242,7 +251,7 @@ def tighten(said: str, question: Question) -> str:
         read_number(said) is not None or question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
     ):
         return said
-    said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said)))
+    said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
     short = unwrap(_REMARK.sub("", said))
     if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Z][\w ]{1,30}", short)):
         return short

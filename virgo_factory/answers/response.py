@@ -35,7 +35,7 @@ _FULL_WIDTH = str.maketrans(
     | {chr(0x24B6 + place): chr(65 + place) for place in range(26)}
 )
 _WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
-_BOX = re.compile(r"\\+(?:boxed|fbox|framebox)|\x08oxed")
+_BOX = re.compile(r"[\\\x08](?:boxed|oxed|fbox|framebox)")
 _BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
 _BARE_BOX = re.compile(r"(?<!\\)\\+boxed(?:\s+([A-Za-z0-9])|(\d+))\b")
 
@@ -116,7 +116,7 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
     if (first := _BOX.search(text)) is None:
         return found, None
     stack: list[tuple[int, int] | None] = []
-    for match in _BRACE.finditer(text, first.start()):
+    for match in _BRACE.finditer(text, len(text[: first.start()].rstrip("\\"))):
         sign = match.group()
         if sign.endswith("{") and len(sign) > 2:
             stack.append((match.start(), match.end()))
