@@ -113,10 +113,12 @@ _TAKEN_BACK = re.compile(
 """What follows a letter that is discussed, not chosen."""
 _ARTICLE = re.compile(r"A (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _LEADING = re.compile(
-    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b))"
+    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
+_PLACES = ("first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th")
+_PLACE = re.compile(rf"(?:it is )?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)", re.IGNORECASE)
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
@@ -275,6 +277,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
                 return Answer(options[names.index(told)], "option", where)
+    if options and (place := _PLACE.fullmatch(whole)) and _PLACES.index(place[1].lower()) // 2 < count:
+        return Answer(LETTERS[_PLACES.index(place[1].lower()) // 2], "letter", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
     if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
         if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
@@ -294,14 +298,10 @@ def _led(lines: list[str], text: str, count: int, where: str) -> Answer | None:
     leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
     if len(leading) == 1:
         ((letter, (line, found)),) = leading.items()
-        rest = line[found.end(1) :]
+        rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
-        if (
-            line in (lines[0], lines[-1])
-            and not listed
-            and not _NEXT[line[0] in "(["].search(rest)
-            and not _REJECTED_OF.match(rest)
-        ):
+        told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text))
+        if line in (lines[0], lines[-1]) and told and not listed and not _NEXT[line[0] in "(["].search(rest) and not _REJECTED_OF.match(rest):  # fmt: skip
             return Answer(letter, "letter", where)
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
         lines[:] = [line for line in lines if not _LEADING.match(line)]
@@ -323,8 +323,8 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
         return Answer("", "none", where)
     text = "\n".join(lines)
     told = [part for part in sentences(text[-4_000:]) if not supposed(part)]
-    if told and options and (unsure := _refusing(options)) is not None and refuses(told[-1]):
-        return Answer(options[unsure], "option", where)
+    if told and options and (spoken := _spoken(told[-1], options)) is not None:
+        return Answer(options[spoken], "option", where)
     told = [part for part in told if not refuses(part)]
     ended = _ENDED.search(text) is not None
     stated = set()
@@ -346,12 +346,6 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
         return Answer("", "none", where)
     value = value_in(told[-1]) if options and all(read_number(option) is not None for option in options) else None
     return Answer(value or unwrap(text), "whole", where)
-
-
-def _refusing(options: tuple[str, ...]) -> int | None:
-    """The only option that says that it cannot be told."""
-    found = [index for index, option in enumerate(options) if refuses(option)]
-    return found[0] if len(found) == 1 else None
 
 
 def _asserted(told: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
@@ -414,14 +408,39 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     return re.compile(f"{edge[0]}(?P<o>{re.escape(wanted)}){edge[1]}"), False
 
 
+_UNKNOWN = re.compile(
+    r"\b(?:cannot|can't|can not|could not|impossible|not possible|unable) (?:to )?(?:be )?(?:determined?|decided?|known|told|inferred|concluded|tell|say)\b"
+    r"|\b(?:insufficient|not enough|too little) (?:information|data)\b|(?:无法|不能|难以)(?:确定|判断|比较)|不确定",
+    re.IGNORECASE,
+)
+_EVERY = re.compile(
+    r"(both|neither|none|all)(?: of (?:these|them|those|above|options|choices|others))*(?: (?:is|are) (?:correct|true|right))?"
+)
+
+
+def _spoken(text: str, options: tuple[str, ...]) -> int | None:
+    """The only option that says of the others what a text says of them: that it cannot be told, "both", "none of these"."""
+    if _UNKNOWN.search(text) and not re.search(r"\b(?:I|we)\b", text):
+        found = [index for index, option in enumerate(options) if _UNKNOWN.search(option)]
+    elif said := _EVERY.fullmatch(words(text)):
+        found = [index for index, option in enumerate(options) if words(option).split()[:1] == [said[1]]]
+    else:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
     text = affirmed(text[-4_000:])
+    if (spoken := _spoken(text, options)) is not None:
+        return [spoken]
     plain, exact = f" {words(_SCRIPTS.sub(' ', text))} ", tidy(text).casefold().replace("$", "")
     places = []
     for index, option in enumerate(options):
         pattern, written = _pattern(option) or (None, False)
         searched = exact if written else plain
+        if written and _SCALED.search(option) and tidy(option) not in tidy(text):
+            continue
         for found in reversed(list(pattern.finditer(searched)) if pattern else []):
             if not _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o")):
                 places.append((found.start("o"), found.end("o"), index))
@@ -440,10 +459,20 @@ def _signs(text: str) -> tuple[str, ...]:
     return tuple(sign for sign in _SIGNS.findall(re.sub(r"\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]", "", text)))
 
 
+_ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)
+_NUMERAL = re.compile(r"\b(?:I{1,3}|IV|VI{0,3})\b|[①-⑨]")
+_SCALED = re.compile(r"\d\s*[mM][A-Za-z]{1,3}\W*$")
+"""A number in a unit whose first letter says how large it is: mW and MW."""
+
+
 def same_option(option: str, answer: str) -> bool:
     """Return whether an answer is an option: letter by letter, or as words with the same signs."""
     if compact(option) == compact(answer):
         return True
+    if _NUMERAL.search(option) and _NUMERAL.search(answer):
+        option, answer = _ONLY.sub("", option), _ONLY.sub("", answer)
+    if _SCALED.search(option) and _SCALED.search(answer) and option.casefold() == answer.casefold():
+        return False
     return (
         words(option) != ""
         and words(option) == words(answer)

@@ -196,7 +196,8 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
             return Answer(tight, "bold", where)
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
-    told = [affirmed(part, asides=False) for part in sentences(text) if not supposed(part)]
+    asks = re.search(r"\bwould\b|\bif\b|若|如果", question.text[-1_000:]) is not None
+    told = [affirmed(part, asides=False) for part in sentences(text) if asks or not supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
     found = list(MATHS.finditer(last))

@@ -20,7 +20,9 @@ ADVERB = (
     r"(?:therefore|thus|then|hence|indeed|here|definitely|surely|certainly|clearly|obviously|probably|likely|most likely|simply|actually|really|"
     r"undoubtedly|evidently|apparently|presumably|exactly|only|for sure|in fact|of course|no doubt|without (?:a |any )?doubt|as follows)"
 )
-_VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est)(?![A-Za-z'’])"
+_VERB = (
+    r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est)(?![A-Za-z'’])"
+)
 _SAYS = (
     r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
     r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
@@ -55,9 +57,9 @@ _RETRACTED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
     r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous)\s+$"
     r"|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
-    r"|\b(?:might|may|some|others|many|students|people|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
+    r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
-    r"|(?:若|如果|假如|假设)[^。\n]{0,60}$",
+    r"|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
 """What takes back an announcement, in front of it in its statement: denied, asked, somebody else's, a mistake."""
@@ -66,7 +68,9 @@ _SUPPOSED = re.compile(
     r"|(?:若|如果|假如|倘若)[^。\n]{0,60}(?:则|就|那么)|常见的?错误",
     re.IGNORECASE,
 )
-_UNREAL = re.compile("[wWcCtTfFuU若如假倘常](?:(?<=[Ww])ould|(?<=[CcTtFfUu])(?:ommon|ypical|requent|sual)|(?<=若)|果|如|若|见)")
+_UNREAL = re.compile(
+    "[wWcCtTfFuU若如假倘常](?:(?<=[Ww])ould|(?<=[CcTtFfUu])(?:ommon|ypical|requent|sual)|(?<=若)|果|如|若|见)"
+)
 """A statement of what is not so, and the words that every such statement has one of."""
 _CONTRAST = re.compile(
     r"(?<!\\)\bnot\b[^,;.\n]{1,40}?,?\s*\bbut\b(?: rather)?|(?:并?不是|并非)[^,，。\n]{1,30}[,，]\s*(?=而?是)|,?\s*(?<!\\)\bnot \W?\d[\d.,]*"
@@ -170,7 +174,8 @@ def announcements(text: str, start: int = 0, option: bool = False) -> Iterator[r
     found = list((_ANNOUNCED_OPTION if option else _ANNOUNCED).finditer(text, start))
     for match in reversed(found[-50:]):
         before = clause(text, match.start())
-        if not retracted(before) and not supposed(before + sentence(text, match.start())[:200]):
+        unreal = "would" in match[0] and supposed(before + sentence(text, match.start())[:200])
+        if not unreal and not retracted(before):
             yield match
 
 

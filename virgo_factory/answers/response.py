@@ -18,10 +18,10 @@ _BEGIN_OF_THOUGHT = re.compile(
     re.MULTILINE,
 )
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
-_TAG = re.compile(r"<(/?)(answer|output|final_answer)>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
 _START = re.compile(
     r"(?:[\s\ufeff\u200b]+|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
-    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant)+"
+    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|assistant\s?:\s|ASSISTANT\s?:\s|Assistant\s?:\s)+"
 )
 """What a tokenizer or a chat template puts in front of a response."""
 _TURN_END = re.compile(
