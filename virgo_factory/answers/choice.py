@@ -385,7 +385,9 @@ def restated(question: str, text: str) -> bool | None:
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
 
 
-_SIGNS = re.compile(r"[-+*/^<>=!|()\[\]\\%'′]|[^\w\s.,;:?\"$]")
+_SIGNS = re.compile(r"^[-+¬~|]|[-+!|'*%]$|(?<=\d)\s*[-+*/^<>=!|\[\]%'′]|[-+*/^<>=!|\[\]%'′]\s*(?=\d)|[+*/^<>=|]|[^\w\s\x00-\x7f]")
+_UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]|^[(\[]|[)\]]$")
+"""Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$")
@@ -452,13 +454,6 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     ]
 
 
-@lru_cache(maxsize=20_000)
-def _signs(text: str) -> tuple[str, ...]:
-    """The signs of a text that are part of what it says: not those around a whole text, nor hyphens between words."""
-    text = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", tidy(text).strip("()[] "))
-    return tuple(sign for sign in _SIGNS.findall(re.sub(r"\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]", "", text)))
-
-
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)
 _NUMERAL = re.compile(r"\b(?:I{1,3}|IV|VI{0,3})\b|[①-⑨]")
 _SCALED = re.compile(r"\d\s*[mM][A-Za-z]{1,3}\W*$")
@@ -466,25 +461,15 @@ _SCALED = re.compile(r"\d\s*[mM][A-Za-z]{1,3}\W*$")
 
 
 def same_option(option: str, answer: str) -> bool:
-    """Return whether an answer is an option: letter by letter, or as words with the same signs."""
+    """Return whether an answer is an option: letter by letter, or as words, where the signs in and around both are the same."""
     if compact(option) == compact(answer):
         return True
     if _NUMERAL.search(option) and _NUMERAL.search(answer):
         option, answer = _ONLY.sub("", option), _ONLY.sub("", answer)
-    if _SCALED.search(option) and _SCALED.search(answer) and option.casefold() == answer.casefold():
+    if not words(option) or words(option) != words(answer) or (_SCALED.search(option) and _SCALED.search(answer)):
         return False
-    return (
-        words(option) != ""
-        and words(option) == words(answer)
-        and (_signs(option) == _signs(answer) or not _FORMULA.search(option + answer))
-        and not _bare_signs(option, answer)
-    )
-
-
-def _bare_signs(option: str, answer: str) -> bool:
-    """Whether one of two texts has a sign at its edge that the other lacks: `Cl-` and `Cl`, `-a` and `a`, `|x|` and `x`."""
-    edges = [re.findall(r"^[-+¬~|]|[-+!|'*%]$", tidy(text).replace("$", "").strip()) for text in (option, answer)]
-    return edges[0] != edges[1]
+    signs = [_SIGNS.findall(_UNSIGNED.sub("", tidy(text).replace("$", "").strip())) for text in (option, answer)]
+    return signs[0] == signs[1]
 
 
 def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
