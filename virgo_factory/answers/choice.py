@@ -5,30 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from virgo_factory.answers import phrases
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import LETTERS
-from virgo_factory.answers.phrases import (
-    ADVERB,
-    BOOLEANS,
-    MAX_ANSWER,
-    NOT,
-    affirmed,
-    announcements,
-    clause,
-    refuses,
-    refuses_at_end,
-    retracted,
-    said_answer,
-    said_boolean,
-    sentences,
-    supposed,
-    tighten,
-    value_in,
-)
+from virgo_factory.answers.phrases import ADVERB, BOOLEANS, MAX_ANSWER, NOT, affirmed, said_answer, said_boolean
 
 
 CONCLUDED, TICKED, STATED = range(3)
@@ -115,6 +99,7 @@ _ARTICLE = re.compile(r"A (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]
 _LEADING = re.compile(
     rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
+_LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _PLACES = ("first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th")
@@ -190,9 +175,9 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
         return ", ".join(sorted(ticked)), TICKED
     for match in reversed(list(_WEAK.finditer(text))):
         found = _letters_at(text, match.start("ahead"), count)
-        before = clause(text, match.start())
+        before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before)[-1])
-        if found and not denied and not retracted(before) and _CLOSED.match(text, found[1]):
+        if found and not denied and not phrases.retracted(before) and _CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
     return None
 
@@ -200,7 +185,7 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
 def _stated(text: str, start: int, count: int) -> str | None:
     """The letters of the last statement behind a place that announces them, or says of them that they are the answer."""
     announced, place = None, start - 1
-    for match in announcements(text, start, option=True):
+    for match in phrases.announcements(text, start, option=True):
         if found := _letters_at(text, match.end(), count):
             announced, place = found[0], match.end()
             break
@@ -242,7 +227,7 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
             continue
         if match["l"] and _ARTICLE.match(letter + after):
             continue
-        if not _NEGATED.search(clause(text, match.start() + 1)[:-1].rstrip(" *_\"'`“‘「《$({[【")):
+        if not _NEGATED.search(phrases.clause(text, match.start() + 1)[:-1].rstrip(" *_\"'`“‘「《$({[【")):
             yield match, after
 
 
@@ -261,19 +246,13 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     whole = unwrap(text)
     if len(whole) <= 40 and (letters := letters_of(whole, count) or (len(whole) <= 3 and letters_of(whole))):
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    alone = letters_of(lines[-1], count) if lines and len(lines[-1]) <= 20 else None
-    if (
-        alone
-        and not re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", lines[-1]))
-        and not any(len(line) <= 20 and letters_of(line, count) for line in lines[-6:-1])
-    ):
-        return Answer(", ".join(sorted(alone)), "letter", where)
+    if (alone := _last_line(text, count)) is not None:
+        return Answer(alone, "letter", where)
     claim = claimed(text, count)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and not refuses_at_end(text):
+    if set(names) == {True, False} and not phrases.refuses_at_end(text):
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
                 return Answer(options[names.index(told)], "option", where)
@@ -286,79 +265,76 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if options and (said := said_answer(text)):
         if matched := options_named(said, options):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
-        if read_number(tight := tighten(said, question)) is not None:
+        if read_number(tight := phrases.tighten(said, question)) is not None:
             return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
-    return _led(lines, text, count, where) or _by_text(lines, options, where)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    if letter := _led(lines, text, count):
+        return Answer(letter, "letter", where)
+    return _by_text(lines, options, where)
 
 
-def _led(lines: list[str], text: str, count: int, where: str) -> Answer | None:
+def _last_line(text: str, count: int) -> str | None:
+    """The letters that the last line is nothing but; none where a line shortly before is of the same kind."""
+    lines = text.rstrip()[-1_000:].splitlines()[-7:]
+    last = lines[-1].strip() if lines else ""
+    alone = letters_of(last, count) if len(last) <= 20 else None
+    if not alone or re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", last)):
+        return None
+    return (
+        None if any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1]) else ", ".join(sorted(alone))
+    )
+
+
+def _led(lines: list[str], text: str, count: int) -> str | None:
     """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
     leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
-    if len(leading) == 1:
-        ((letter, (line, found)),) = leading.items()
+    for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
-        listed = re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
+        listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
         told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text))
-        if line in (lines[0], lines[-1]) and told and not listed and not _NEXT[line[0] in "(["].search(rest) and not _REJECTED_OF.match(rest):  # fmt: skip
-            return Answer(letter, "letter", where)
+        if line in (lines[0], lines[-1]) and told and not listed:
+            return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
         lines[:] = [line for line in lines if not _LEADING.match(line)]
     beside = "\n".join(lines)[-4_000:]
     bracketed = {
         found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", beside)
-        if not _NEGATED.search(clause(beside, found.start())) and not _REJECTED_OF.match(beside, found.end())
+        if not _NEGATED.search(phrases.clause(beside, found.start())) and not _REJECTED_OF.match(beside, found.end())
     }  # fmt: skip
-    if len(bracketed) == 1 and _ENDED.search(text) and not refuses_at_end(beside):
-        return Answer(bracketed.pop(), "letter", where)
-    if len(bracketed) > 1 and len(unwrap(text)) <= 300:
-        return Answer(", ".join(sorted(bracketed)), "letter", where)
-    return None
+    certain = len(bracketed) == 1 and _ENDED.search(text) and not phrases.refuses_at_end(beside)
+    return bracketed.pop() if certain else None
 
 
 def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
-    if not lines or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        return Answer("", "none", where)
     text = "\n".join(lines)
-    told = [part for part in sentences(text[-4_000:]) if not supposed(part)]
-    if told and options and (spoken := _spoken(told[-1], options)) is not None:
+    told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
+    if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
+        return Answer("", "none", where)
+    if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
-    told = [part for part in told if not refuses(part)]
-    ended = _ENDED.search(text) is not None
-    stated = set()
-    for place in dict.fromkeys((len(told) - 1, 0, *range(len(told) - 2, 0, -1))) if told else ():
-        matched = options_named(told[place], options)
-        if not matched or (
-            place == len(told) - 1
-            and not ended
-            and not words(affirmed(told[place])).endswith(words(options[matched[-1]]))
-        ):
+    told = [part for part in told if not phrases.refuses(part)]
+    for part in dict.fromkeys((*told[-1:], *told[:1])):
+        matched = options_named(part, options)
+        if not matched:
             continue
-        chosen = _asserted(told[place], matched, options, place not in (0, len(told) - 1))
-        if chosen is not None and place in (0, len(told) - 1):
+        ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
+        if ended and (chosen := _asserted(part, matched, options)) is not None:
             return Answer(options[chosen], "option", where)
-        stated.add(chosen)
-    if len(stated - {None}) == 1:
-        return Answer(options[(stated - {None}).pop()], "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
-    value = value_in(told[-1]) if options and all(read_number(option) is not None for option in options) else None
-    return Answer(value or unwrap(text), "whole", where)
+    numeric = options and all(read_number(option) is not None for option in options)
+    return Answer(numeric and phrases.value_in(told[-1]) or unwrap(text), "whole", where)
 
 
-def _asserted(told: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
-    """Of the options a statement names, the last it says something *is*; else, unless `strict`, the only one."""
-    plain = f" {words(told[-4_000:])} "
-    asserted = [
-        (found.end(), index)
-        for index in matched
-        for found in re.finditer(
-            rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} (?!or )", plain
-        )
-    ]
-    return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 and not strict else None
+def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
+    """Of the options a statement names, the last it says something *is*; else the only one."""
+    said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
+    places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
+    asserted = [(found[-1], index) for index, found in places.items() if found]
+    return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
@@ -385,7 +361,9 @@ def restated(question: str, text: str) -> bool | None:
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
 
 
-_SIGNS = re.compile(r"^[-+¬~|]|[-+!|'*%]$|(?<=\d)\s*[-+*/^<>=!|\[\]%'′]|[-+*/^<>=!|\[\]%'′]\s*(?=\d)|[+*/^<>=|]|[^\w\s\x00-\x7f]")
+_SIGNS = re.compile(
+    r"^[-+¬~|]|[-+!|'*%]$|(?<=\d)\s*[-+*/^<>=!|\[\]%'′]|[-+*/^<>=!|\[\]%'′]\s*(?=\d)|[+*/^<>=|]|[^\w\s\x00-\x7f]"
+)
 _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]|^[(\[]|[)\]]$")
 """Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
@@ -436,22 +414,24 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     text = affirmed(text[-4_000:])
     if (spoken := _spoken(text, options)) is not None:
         return [spoken]
-    plain, exact = f" {words(_SCRIPTS.sub(' ', text))} ", tidy(text).casefold().replace("$", "")
     places = []
     for index, option in enumerate(options):
         pattern, written = _pattern(option) or (None, False)
-        searched = exact if written else plain
-        if written and _SCALED.search(option) and tidy(option) not in tidy(text):
+        searched = _searched(text, written)
+        if pattern is None or (written and _SCALED.search(option) and tidy(option) not in tidy(text)):
             continue
-        for found in reversed(list(pattern.finditer(searched)) if pattern else []):
+        for found in reversed(list(pattern.finditer(searched))):
             if not _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o")):
-                places.append((found.start("o"), found.end("o"), index))
+                inside = [other for other, named in enumerate(options) if named != option and pattern.search(_searched(named, written))]  # fmt: skip
+                places.append((found.end("o"), index, inside))
                 break
-    return [
-        index
-        for start, end, index in sorted(places)
-        if not any(first <= start and end <= last and last - first > end - start for first, last, _ in places)
-    ]
+    matched = {index for _, index, _ in places}
+    return [index for _, index, inside in sorted(places) if not matched.intersection(inside)]
+
+
+def _searched(text: str, written: bool) -> str:
+    """A text as the pattern of an option looks at it."""
+    return tidy(text).casefold().replace("$", "") if written else f" {words(_SCRIPTS.sub(' ', text))} "
 
 
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)

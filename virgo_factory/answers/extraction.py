@@ -3,31 +3,13 @@
 import re
 from dataclasses import replace
 
+from virgo_factory.answers import phrases
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import options_of
-from virgo_factory.answers.phrases import (
-    BOLD,
-    FINAL,
-    MATHS,
-    MAX_ANSWER,
-    NUMBER,
-    THERE,
-    affirmed,
-    numerals,
-    refuses,
-    refuses_at_end,
-    said_answer,
-    said_boolean,
-    sentence,
-    sentences,
-    supposed,
-    tighten,
-    value_in,
-    without_courtesy,
-)
+from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.response import answer_tag, boxes, parts
 from virgo_factory.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
@@ -83,13 +65,17 @@ def extract(response: str, question: Question | None = None) -> Answer:
 
     found = _from_box(text, question, options, where)
     if found is None:
-        text = without_courtesy(text)
+        text = phrases.without_courtesy(text)
         if (where == "thought" and not ended) or _is_cut(text):
             # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
             found = _from_text(text[-_END:], question, options, where)
             return found if found.rule == "phrase" else Answer("", "cut", where)
         found = _from_text(text[-_TAIL:], question, options, where)
-        if found.rule in ("option", "letter", "number", "maths") and refuses_at_end(text) and not refuses(found.text):
+        if (
+            found.rule in ("option", "letter", "number", "maths")
+            and phrases.refuses_at_end(text)
+            and not phrases.refuses(found.text)
+        ):
             return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
@@ -141,8 +127,8 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
     if options:
         claim = claimed(text, min(len(options), 26))
         return claim[0] if claim and claim[1] == STATED else None
-    found = list(FINAL.finditer(text))
-    said = tighten(sentence(text, found[-1].end()), Question()) if found else ""
+    found = list(phrases.FINAL.finditer(text))
+    said = tighten(phrases.sentence(text, found[-1].end()), Question()) if found else ""
     return said if said and read_number(said) is not None else None
 
 
@@ -161,7 +147,11 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if said:
         return Answer(tighten(said, question), "phrase", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
-    if len(whole) <= 300 and re.search(r"[\u4e00-\u9fff].*\d", whole) and (value := value_in(sentences(whole)[-1])):
+    if (
+        len(whole) <= 300
+        and re.search(r"[\u4e00-\u9fff].*\d", whole)
+        and (value := phrases.value_in(phrases.sentences(whole)[-1]))
+    ):
         return Answer(value, "number", where)
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
         return Answer(whole, "whole", where)
@@ -187,7 +177,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if numeric and len(lines) > 1 and len(last) <= 40 and read_number(unwrap(last)) is not None:
         return Answer(unwrap(last), "number", where)
     bold = [
-        found[1] for found in BOLD.finditer(text)
+        found[1] for found in phrases.BOLD.finditer(text)
         if not found[1].rstrip().endswith(":") and not re.search(r"(?m)^[ \t]*\d{1,2}[.)][ \t]*\Z", text[max(0, found.start() - 12) : found.start()])
     ]  # fmt: skip
     if bold and (not numeric or re.search(r"\d", bold[-1])):
@@ -197,17 +187,17 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
     asks = re.search(r"\bwould\b|\bif\b|若|如果", question.text[-1_000:]) is not None
-    told = [affirmed(part, asides=False) for part in sentences(text) if asks or not supposed(part)]
+    told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
-    found = list(MATHS.finditer(last))
+    found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and re.search(r"[0-9\\]", segments[-1]) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
     if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    if told and (value := value_in(told[-1])):
+    if told and (value := phrases.value_in(told[-1])):
         return Answer(value, "number", where)
     if found := numerals("\n".join(told)):
         return Answer(found[-1], "number", where)
@@ -222,7 +212,7 @@ def _answered_first(told: list[str], question: Question) -> str | None:
     if (counted or not asked) and not _SUMMED.search(" ".join(told)):
         if there and (len(told) > 1 or counted):
             return "0" if there[1].lower() == "no" else there[1]
-        if counted and re.match(rf"\W*(?:{NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
+        if counted and re.match(rf"\W*(?:{phrases.NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
             return unwrap(told[0]).split()[0]
     subject = _SUBJECT.match(told[0])
     return subject[1] if subject and _ASKS_WHICH.search(asked) else None
