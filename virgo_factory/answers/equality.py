@@ -277,7 +277,8 @@ class _Comparison:
         if left is None or right is None or len(left) != len(right):
             return self.parts(False)
         listed = pair <= {"", "1"}
-        if pair & SYMMETRIC | pair & {"{}"}:
+        either = listed and all(re.search(r"\bor\b|或", side.text) for side in (one, other))
+        if pair & SYMMETRIC | pair & {"{}"} or either and not _ORDER.search(self.question.text):
             in_order = False
         elif "1" in pair and listed and not names:
             in_order = not _SET.search(self.question.text)
@@ -341,9 +342,7 @@ class _Comparison:
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
         more = not bound and (letters - others or known is not None and not known.literal and others)
-        alone = _ALONE.fullmatch(compact(gold)) and _ALONE.fullmatch(compact(answer))
-        shuffled = not _same_case(gold, answer, self.question.text) or _is_shuffled(gold, answer)
-        if equation or more or alone or shuffled:
+        if equation or more or _is_shuffled(gold, answer) or not _same_case(gold, answer, self.question.text):
             return _verdict(False, "expression", "expression")
         try:
             if (known is None) != (got is None) and (values := _evaluated(known, got, gold, answer)) is not None:
@@ -581,8 +580,6 @@ def _expanded(sequence: Sequence) -> list[str]:
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
-_ALONE = re.compile(r"[A-Za-z]\([A-Za-z,]+\)|\\frac\{(?:d|\\partial)[^{}]*\}\{(?:d|\\partial)[^{}]*\}")
-"""A function of letters, or a derivative, and nothing else: it is no product, and its letters have their places."""
 _BETWEEN_LETTERS = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 _OPERATORS = re.compile(r"[-+*/^=<>|!()]")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
@@ -608,7 +605,7 @@ def _same_case(gold: str, answer: str, question: str) -> bool:
     """Whether letters in another case are the same letters: where the question has each of them, and in one case only."""
     one, other = variables(gold), variables(answer)
     swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
-    said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-2_000:]))
+    said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-2_000:])) if swapped else ()
     return all(len(letter) == 1 and (letter in said) != (letter.swapcase() in said) for letter in swapped)
 
 
