@@ -64,8 +64,39 @@ TEXT_OTHER = [
     ("red", "The car is blue, the bus is red"), ("red", "blue and red"),
 ]  # fmt: skip
 
-ALL_SAME = ASKED_SAME + BESIDE_SAME + PARTS_SAME + UNITS_SAME + TEXT_SAME
-ALL_OTHER = ASKED_OTHER + BESIDE_OTHER + PARTS_OTHER + UNITS_OTHER + TEXT_OTHER
+NEAR_SAME = [
+    ("72", "72 minutes", "How many minutes later?"), ("5", "5 more apples", "How many more apples does Tom have?"), ("5", "5 fewer", "How many fewer apples?"),
+    ("3", "3 years older", "How many years older is Ann?"), ("5%", "5% decrease", "What is the percent decrease?"), ("20", "a decrease of 20", "By how much did it decrease?"),
+    ("50", "a loss of $50", "What is the loss?"), ("12", "12 cm²", "What is the area in square centimeters?"), ("90", "90 km/h", "What is the speed in km/h?"), ("90", "25 m/s", "What is the speed in km/h?"),
+    ("1945", "In 1945"), ("1990s", "in the 1990s"), ("1/2", "half"), ("(3,4)", "(3, 4)"), ("x=2 or x=3", "x = 3 or x = 2"), ("1 < x < 3", "(1, 3)"), ("|x|<2", "-2<x<2"),
+    ("5:3", "5 to 3", "ratio of boys to girls?"), ("A ∪ B", "B ∪ A"), ("y = 2x + 1", "y = 1 + 2x"), ("45 minutes", "3/4 hour"), ("1.5 L", "1500 mL"), ("13 ft", "13'"), ("6'", "6 feet"), ("10 am", "10:00 a.m."),
+    ("3月", "March"), ("40%", "0.4"), ("0.4", "40%"), ("15 apples and 3 pears", "15 apples, 3 pears"), ("triangle", "a triangle"), ("Ann, Bob", "Bob and Ann", "Which two people left?"), ("No", "no"),
+    ("25", "25 students (approximately)"), ("12 (apples)", "12"), ("4", "4th"), ("4th", "fourth"), ("第三", "第3"), ("三", "3"), ("10 m/s", "10 m/s east", "How fast is it going?"),
+    ("60", "60 mph", "How fast (in mph)?"), ("10^3", "1000"), ("sin x", "\\sin(x)"), ("C_6H_{12}O_6", "C6H12O6"), ("1 and 4", "4, 1", "What are the roots?"), ("2.50", "$2.50", "How many dollars?"),
+    ("250", "$2.50", "How many cents is it?"), ("3.14", "3.14"), ("左", "左边"), ("5 R 1", "5 r 1"), ("13 R 2", "13 remainder 2"), ("100 kPa", "1 bar"), ("35", "35 miles", "How many miles did he walk in 5 hours?"),
+    ("14", "14 days", "In how many days?"), ("6", "6 months", "How many months?"), ("0.5 hours", "half an hour"), ("2:30", "2:30 pm", "What time is it?"), ("16", "16 bits", "How many bits?"),
+    ("8", "8 feet", "How many feet are in the yard?"), ("7", "7 seconds", "How many seconds did it take to run 50 m?"),
+]  # fmt: skip
+NEAR_OTHER = [
+    ("72", "72 hours", "How many minutes later?"), ("12", "12 m", "What is the area in square centimeters?"), ("12", "12 cm", "What is the area in square centimeters?"),
+    ("25", "25 m/s", "What is the speed in km/h?"), ("60", "60 km/h", "How fast (in mph)?"), ("2.5", "$2.50", "How many cents is it?"), ("3 years older", "3 years younger"), ("top 5", "bottom 5"),
+    ("5 wins", "5 losses"), ("won by 5", "lost by 5"), ("first", "last"), ("odd", "even"), ("x > 3", "x < 3"), ("x ≥ 3", "x > 3"), ("A ⊂ B", "B ⊂ A"), ("A - B", "B - A"), ("P → Q", "Q → P"),
+    ("Tom > Ann", "Ann > Tom"), ("Tom is taller than Ann", "Ann is taller than Tom"), ("Tom, then Ann", "Ann, then Tom"), ("5 boys and 3 girls", "3 boys and 5 girls"), ("5 boys, 3 girls", "3 girls, 5 cats"),
+    ("12 m by 5 m", "12 m by 6 m"), ("6 pm", "6 am"), ("June 3", "June 13"), ("3 June", "6 March"), ("2 h", "2 m"), ("5 mg", "5 Mg"), ("10 kN", "10 kn"), ("5 nm", "5 Nm"), ("1 mA", "1 MA"), ("3 C", "3 c"),
+    ("5 Pa", "5 pA"), ("2 T", "2 t"), ("40° N", "40° E"), ("3rd", "4th"), ("third", "two thirds"), ("8%", "8折"), ("8折", "8"), ("1990s", "90s"), ("1990s", "1999"), ("two", "too"), ("no solution", "0"),
+    ("无解", "0"), ("infinitely many", "none"), ("(a, b)", "(b, a)"), ("a:b", "b:a"), ("1:2:3", "3:2:1"), ("3 to 2", "2 to 3"), ("from 3 to 5", "from 5 to 3"), ("3-5", "5-3"), ("A → B", "B → A"),
+    ("Ann beat Bob", "Bob beat Ann"), ("12 apples", "12 pears"), ("7 (± 1)", "7"), ("5 (mod 7)", "5 (mod 9)"), ("3(4)", "3"), ("f(3)", "3"), ("2(3)", "2"), ("positive", "negative"), ("5 above", "5 below"),
+    ("over 5", "under 5"), ("5", "5 or 6"), ("not 5", "5"), ("5", "not 5"), ("5", "5 is wrong"), ("cannot be determined", "it is 5, cannot be otherwise"), ("cannot", "can"), ("yes", "cannot be determined"),
+    ("O(n)", "O(N^2)"), ("H2O", "H2O2"), ("NaCl", "NaCl2"), ("NaCl", "NACL"), ("CO", "C0"), ("K", "k"), ("pH 7", "pOH 7"), ("1e3", "1e-3"), ("2^n", "n^2"), ("log_2 3", "log_3 2"), ("AB", "BA"), ("∠ABC", "∠BAC"),
+    ("arc AB", "chord AB"), ("x-axis", "y-axis"), ("left-handed", "right-handed"), ("north-east", "north-west"), ("more", "less"), ("double", "triple"), ("5 km/h", "5 km"), ("5 dozen", "5"), ("5千", "5"),
+    ("3个", "3万个"), ("第1行第2列", "第2行第1列"), ("东偏北30°", "北偏东30°"), ("南偏西", "西偏南"), ("先升后降", "先降后升"), ("甲、乙", "甲"), ("甲>乙", "乙>甲"), ("大于", "小于"), ("平行", "垂直"), ("充分不必要", "必要不充分"), ("赢了3场", "输了3场"), ("涨了5%", "跌了5%"),
+    ("5月3日", "3月5日"), ("早上8点", "晚上8点"), ("零上3度", "零下3度"), ("高3厘米", "矮3厘米"), ("贵5元", "便宜5元"), ("收入50元", "支出50元"), ("进5球", "失5球"), ("deposit of $5", "withdrawal of $5"), ("ascending", "descending"),
+    ("uphill", "downhill"), ("inside", "outside"), ("5 over par", "5 under par"), ("plus 5", "minus 5"), ("credit $5", "debit $5"), ("east 5", "west 5"), ("5 floors up", "5 floors down"),
+    ("5 ahead", "5 behind"), ("5 early", "5 late"),
+]  # fmt: skip
+
+ALL_SAME = ASKED_SAME + BESIDE_SAME + PARTS_SAME + UNITS_SAME + TEXT_SAME + NEAR_SAME
+ALL_OTHER = ASKED_OTHER + BESIDE_OTHER + PARTS_OTHER + UNITS_OTHER + TEXT_OTHER + NEAR_OTHER
 QUICK = settings(max_examples=100, deadline=None)
 SCALES = {"How many metres is it?": ("m", "km", "cm", "mm"), "How long is it (in hours)?": ("h", "min", "s", "days"), "有多少千克？": ("千克", "克", "吨")}  # fmt: skip
 

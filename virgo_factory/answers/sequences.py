@@ -58,7 +58,7 @@ _AROUND = re.compile(
 )
 _STRINGS = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
-_STEPS = re.compile(r"\s*(?:\\to(?![A-Za-z])|->|=>|\\Rightarrow(?![A-Za-z]))\s*")
+_STEPS = re.compile(r"\s*(?:,\s*then\b|\\to(?![A-Za-z])|->|=>|\\Rightarrow(?![A-Za-z]))\s*")
 _TOGETHER = re.compile(r"(?:[①-⑳]\s?){2,}|(?:[①-⑳]-)+[①-⑳]|[A-Z](?:\s?-\s?[A-Z]){2,}")
 """Circled numbers one after another, letters with dashes between them."""
 
@@ -215,7 +215,7 @@ def _related(text: str) -> Sequence | None:
             re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
         )
         return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
-    if len(steps := _STEPS.split(text)) > 2 and all(steps):
+    if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in _SIGNS.finditer(text)}
     if len(signs) != 1 or "=" in text or _SIGNS.fullmatch(text):

@@ -82,7 +82,7 @@ _FURTHER: tuple[tuple[Unit | str, dict[str, str | int]], ...] = (
     (Unit((("amount", 1), ("length", -3)), Fraction(1000)), {"M molar": 1, "mM": "0.001"}),
     ("share", {"% percent pct 百分点": "0.01", "ppm": "1e-6"}),
     (_PREFIXED["Pa"], {"atm atmosphere": 101325, "bar": 100000, "mmHg": "133.322387415", "帕": 1, "千帕": 1000}),
-    (_PREFIXED["J"], {"焦 焦耳": 1, "千焦": 1000}), (_PREFIXED["N"], {"牛 牛顿": 1, "千牛": 1000}), (_PREFIXED["W"], {"瓦": 1, "千瓦": 1000, "hp horsepower": "745.69987158227022"}),
+    (_PREFIXED["J"], {"焦 焦耳 Nm": 1, "千焦": 1000}), (_PREFIXED["N"], {"牛 牛顿": 1, "千牛": 1000}), (_PREFIXED["W"], {"瓦": 1, "千瓦": 1000, "hp horsepower": "745.69987158227022"}),
     (_PREFIXED["V"], {"伏 伏特": 1, "千伏": 1000, "毫伏": "0.001"}), (_PREFIXED["A"], {"安 安培": 1, "毫安": "0.001"}), (_PREFIXED["Ω"], {"欧 欧姆": 1, "千欧": 1000}),
     (_PREFIXED["Hz"], {"赫 赫兹": 1, "千赫": 1000}), (_PREFIXED["mol"], {"摩尔 摩": 1}), (_PREFIXED["eV"], {"电子伏": 1}),
 )  # fmt: skip
