@@ -345,8 +345,10 @@ class _Comparison:
         if equation or more or _is_shuffled(gold, answer) or not _same_case(gold, answer, self.question.text):
             return _verdict(False, "expression", "expression")
         try:
-            if (known is None) != (got is None) and (values := _evaluated(known, got, gold, answer)) is not None:
-                return self.numbers(*values)
+            open_side = gold if known is None else answer
+            if (known is None) != (got is None) and (value := closed_value(open_side)) is not None:
+                sides = Reading(gold, "", known or Number(value)), Reading(answer, "", got or Number(value))
+                return self.numbers(*sides)
             found = same_expression(gold, answer, self.question.text)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
@@ -358,8 +360,6 @@ class _Comparison:
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
         """Two formulas of which one cannot be read: the same where their words are."""
-        if words(gold) == words(answer) and _OPERATORS.findall(compact(gold)) == _OPERATORS.findall(compact(answer)):
-            return _verdict(_same_letters(tidy(gold), tidy(answer)), "text", "expression")
         signs_only = not re.search(r"[^\W_]", gold + answer)
         if signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
             return _verdict(False, "text", "expression")
@@ -581,7 +581,6 @@ _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
 _BETWEEN_LETTERS = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
-_OPERATORS = re.compile(r"[-+*/^=<>|!()]")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
 _ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")
@@ -613,13 +612,3 @@ def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) 
     """Whether both sides hold the same letters and digits in another order, and neither has an operator."""
     one, other = (re.findall(r"\\[A-Za-z]+|[A-Za-z0-9]", tidy(text)) for text in (gold, answer))
     return one != other and sorted(one) == sorted(other) and not operators.search(tidy(gold) + " " + tidy(answer))
-
-
-def _evaluated(known: Number | None, got: Number | None, gold: str, answer: str) -> tuple[Reading, Reading] | None:
-    """Both sides as numbers where one is a formula without letters."""
-    values = []
-    for number, text in ((known, gold), (got, answer)):
-        if number is None and (value := closed_value(text)) is None:
-            return None
-        values.append(Reading(text, "", number or Number(value)))
-    return values[0], values[1]
