@@ -27,7 +27,7 @@ _AFTER = 140
 _OPEN = r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{){0,12}"
 _KINDS = r"option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate|chart|map|shape"
 _NOUN = (
-    r"(?:(?:[Tt]he|an?)\s+)?(?:(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
+    r"(?:\b(?:[Tt]he|an?)\s+)?(?:\b(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
     rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
 _EDGE = r"(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
@@ -64,20 +64,12 @@ _TICKED_OF = re.compile(
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
     r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
-_DENIED_OF = re.compile(
-    r"[)\]}*\"'\s]*(?i:(?:is|was|are|were|would be)\s+(?:not\b|incorrect|wrong\b|false\b)|(?:isn|wasn)['’]t|cannot|can['’]t|incorrect|wrong\b)"
-    r"|\s*(?:选项|项)?\s*(?:是|说法|描述)?(?:不|错|有误)|[^\w.,;。\n]*\?"
-)
 _REJECTED_OF = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
     r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
-_NEGATED = re.compile(
-    rf"{NOT}[\s,]*(?:(?:be|the|both|either|choose|select|pick|going|to|go|with|for)\s+)*{_NOUN}\s*$|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*(?:choose|select|pick|choosing|selecting)?\s*{_NOUN}\s*$"
-    r"|(?:若|如果|假如|假设|不能|不应|不要|排除|除了?|而非|误)(?:选|选择)?(?:选项)?\s*$",
-    re.IGNORECASE,
-)
+_LAST_NOUN = re.compile(_NOUN + r"\s*$")
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
@@ -204,7 +196,7 @@ def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
     said = match["b"] or match["l"]
     if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
         return None
-    if _lists(said, after) or (_DENIED_OF.match(after) and not _STATED_OF.match(after)):
+    if _lists(said, after) or (_TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after)):
         return None
     letters, end = [said.upper()], match.end()
     joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
@@ -227,8 +219,14 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
             continue
         if match["l"] and _ARTICLE.match(letter + after):
             continue
-        if not _NEGATED.search(phrases.clause(text, match.start() + 1)[:-1].rstrip(" *_\"'`“‘「《$({[【")):
+        if not _negated(text, match.start()):
             yield match, after
+
+
+def _negated(text: str, place: int) -> bool:
+    """Whether what stands in front of a letter takes it back: "rather than option (", "if it were "."""
+    before = phrases.clause(text, place).rstrip(" *_\"'`“‘「《$({[【")
+    return phrases.retracted(_LAST_NOUN.sub("", before) + " ")
 
 
 def _lists(letter: str, after: str) -> bool:
@@ -301,7 +299,7 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     beside = "\n".join(lines)[-4_000:]
     bracketed = {
         found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", beside)
-        if not _NEGATED.search(phrases.clause(beside, found.start())) and not _REJECTED_OF.match(beside, found.end())
+        if not _negated(beside, found.start()) and not _REJECTED_OF.match(beside, found.end())
     }  # fmt: skip
     certain = len(bracketed) == 1 and _ENDED.search(text) and not phrases.refuses_at_end(beside)
     return bracketed.pop() if certain else None
