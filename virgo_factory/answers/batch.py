@@ -1,7 +1,4 @@
-"""Many verdicts at once, in worker processes with a hard limit of time and memory a verdict.
-
-A worker that exceeds the limit is killed, and its verdict is unverifiable.
-"""
+"""Many verdicts at once, in worker processes with a hard limit of time and memory a verdict; beyond it a verdict is unverifiable."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
