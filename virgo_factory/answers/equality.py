@@ -243,9 +243,6 @@ class _Comparison:
         hours = plain and asked and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
         return _verdict(bool(hours), "value", "date")
 
-    def moments(self, one: Reading, other: Reading) -> Verdict:
-        return _verdict(same_moment(one.what, other.what), "value", "date")
-
     def based(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         if isinstance(gold, Based) and isinstance(answer, Based):
@@ -365,9 +362,6 @@ class _Comparison:
             return _verdict(False, "text", "expression")
         return Verdict(UNVERIFIABLE, "unreadable", "expression")
 
-    def texts(self, one: Reading, other: Reading) -> Verdict:
-        return _text(one.what.text, other.what.text, self.config)
-
     def letters_and_formula(self, one: Reading, other: Reading) -> Verdict:
         """Up to three letters may be a product where the other side is a formula."""
         letters = one if isinstance(one.what, Words) else other
@@ -387,7 +381,7 @@ class _Comparison:
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
     (Number, Number): _Comparison.numbers,
     (Number, Moment): _Comparison.number_and_moment,
-    (Moment, Moment): _Comparison.moments,
+    (Moment, Moment): lambda self, one, other: _verdict(same_moment(one.what, other.what), "value", "date"),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     (Sequence, Sequence): _Comparison.sequences,
     **{
@@ -397,7 +391,7 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     },
     **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
-    (Words, Words): _Comparison.texts,
+    (Words, Words): lambda self, one, other: _text(one.what.text, other.what.text, self.config),
 }
 """(kind of the gold, kind of the answer) -> how they are compared; any other two kinds are not the same."""
 

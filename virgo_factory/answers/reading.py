@@ -146,19 +146,15 @@ def read(text: str, question: str = "") -> Reading:
     (True, Words(text='CAB'), 'x')
     """
     text = unwrapped(text)
-    named = value_side(text) if "=" not in text or not lists_equations(text) else None
+    listed = read_sequence(text) if text.count("=") > 1 else None
+    equations = listed and not listed.held and sum("=" in part for part in listed.parts) > 1
+    named = None if equations else value_side(text)
     if named is not None and named[1]:
         what = _what(unwrapped(named[1]), question)
         if not isinstance(what, Words) or not is_formula(text):
             return Reading(text, named[0], what)
     what = _what(text, question)
     return Reading(text, what.name if isinstance(what, Sequence) else "", what)
-
-
-def lists_equations(text: str) -> bool:
-    """Return whether a text is a bare list of equations."""
-    listed = read_sequence(text) if text.count("=") > 1 else None
-    return bool(listed) and not listed.held and sum("=" in part for part in listed.parts) > 1
 
 
 def _what(text: str, question: str) -> Kind:
