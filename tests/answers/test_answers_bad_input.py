@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import virgo_factory.answers
 from virgo_factory.answers import REASONS, Question, judge, score
+from virgo_factory.answers.batch import Task, verdict_of
 from virgo_factory.answers.expressions import TooLarge, guard
-from virgo_factory.answers.pool import Task, verdict_of
 
 
 CHOICE = Question("Which?", options=("red", "blue"))

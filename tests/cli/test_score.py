@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -72,6 +74,18 @@ def test_options_lists_of_responses_and_other_formats(tmp_path):
     assert _run(table, "--gold", "gold", "--response", "response", "--kind", "number").exit_code == 0
     assert json.loads((tmp_path / "table.verdicts.jsonl").read_text())["verdict"] == "correct"
 
+    pq.write_table(pa.table({"gold": ["5", "6"], "response": ["It is 5.", "It is 5."]}), tmp_path / "columns.parquet")
+    result = _run(tmp_path / "columns.parquet", "--gold", "gold", "--response", "response", "--against", "gold")
+    assert [json.loads(line)["verdict"] for line in (tmp_path / "columns.verdicts.jsonl").open()] == [
+        "correct",
+        "wrong",
+    ]
+
+    keyed = tmp_path / "keyed.json"  # as MathVista's own scripts write their outputs
+    keyed.write_text(json.dumps({"17": {"gold": "5", "response": "6", "ok": True}}, indent=1), encoding="utf-8")
+    result = _run(keyed, "--gold", "gold", "--response", "response", "--against", "ok")
+    assert result.exit_code == 0 and "row 17" in result.output, result.output
+
 
 def test_golds_that_cannot_be_checked_are_counted_and_named(tmp_path):
     path = tmp_path / "golds.jsonl"
@@ -92,7 +106,7 @@ def test_golds_that_cannot_be_checked_are_counted_and_named(tmp_path):
     [
         (
             ["--gold", "answer", "--response", "response"],
-            "rollouts.jsonl:1: no column 'answer'. It has: id, gold, response, label",
+            "rollouts.jsonl, line 1: no column 'answer'. It has: id, gold, response, label",
         ),
         (["--gold", "gold", "--response", "response", "--kind", "maths"], "--kind maths: not one of choice"),
         (["--gold", "gold", "--response", "response", "--grading", "x"], "'x' is not one of math"),

@@ -1,4 +1,4 @@
-"""What `measure` says of a row is what the training hook does with it: the same rows, reasons and lengths."""
+"""What check and preview say of a row is what the training hook does with it: the same rows, reasons and lengths."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from virgo_factory.datasets.measure import measure
+from virgo_factory.datasets.preview import preview
 from virgo_factory.datasets.source import find_sources
 from virgo_factory.thought import LongThought
 
@@ -219,8 +220,11 @@ def test_the_account_of_a_run(run, changes):
 
     kept = [record for record in records if not record.reason]
     assert len(kept) > 5
-    if "packing" in changes:
+    if "packing" in changes:  # and `max_samples`, of which a preview knows nothing
         return
+
+    shown = [(row.place, row.id, row.reason) for row in preview(sources, settings, f"1-{len(records)}")]
+    assert shown == [(record.place, record.id, record.reason) for record in records]
 
     if changes.get("stage") == "dpo":
         lengths = [

@@ -37,27 +37,14 @@ def finished(tmp_path_factory) -> Path:
     prefixed = template.replace('default("")', f"default({json.dumps(read_prefix('virgo'))})")
     (demo.output / "chat_template.jinja").write_text(prefixed, encoding="utf-8")
     weights = load_file(demo.base / "model.safetensors")
-    for offset, target in ((0.03125, demo.output / "epoch-2"), (0.0625, demo.output)):
-        target.mkdir(exist_ok=True)
-        moved = {
-            name: weight + offset if proofs.part_of(name) == proofs.LANGUAGE else weight
-            for name, weight in weights.items()
-        }
-        widened = {
-            name: weight if proofs.part_of(name) == proofs.VISION else weight.float() for name, weight in moved.items()
-        }
-        save_file(widened, target / "model.safetensors", metadata={"format": "pt"})
-
-    trained = [name for name in weights if proofs.part_of(name) != proofs.VISION]
-    state = {}
-    for i, name in enumerate(trained):
-        fill = 0.0 if proofs.part_of(name) == proofs.CONNECTOR else 0.1
-        moment = torch.full(weights[name].shape, fill)
-        state[i] = {"step": torch.tensor(80.0), "exp_avg": moment, "exp_avg_sq": moment}
-    checkpoint = demo.output / "checkpoint-80"
-    checkpoint.mkdir()
-    torch.save({"state": state, "param_groups": []}, checkpoint / "optimizer.pt")
-
+    moved = {
+        name: weight + 0.0625 if proofs.part_of(name) == proofs.LANGUAGE else weight
+        for name, weight in weights.items()
+    }
+    widened = {
+        name: weight if proofs.part_of(name) == proofs.VISION else weight.float() for name, weight in moved.items()
+    }
+    save_file(widened, demo.output / "model.safetensors", metadata={"format": "pt"})
     account = DatasetAccount(run.DATASET, "train", rows_in=320, kept_for={"train": 313})
     tokenizer = AutoTokenizer.from_pretrained(demo.base)
     for number, line in enumerate(demo.rows.read_text(encoding="utf-8").splitlines()):
@@ -73,11 +60,8 @@ def finished(tmp_path_factory) -> Path:
     entries = [{"current_steps": i, "total_steps": 80, "loss": loss} for i, loss in enumerate(losses, start=1)]
     text = "".join(json.dumps(entry) + "\n" for entry in [*entries, {"current_steps": 80, "total_steps": 80}])
     (demo.output / "trainer_log.jsonl").write_text(text)
-    (demo.output / "trainer_state.json").write_text(json.dumps({"global_step": 80, "epoch": 4.0}))
-    count = sum(weight.numel() for weight in weights.values())
-    trainable = sum(weights[name].numel() for name in trained)
-    demo.log.write_text(f"trainable params: {trainable:,} || all params: {count:,} || trainable%: 84\n{account}\n")
-    Image.new("RGB", (640, 480)).save(demo.output / "training_loss.png")
+    demo.log.write_text(f"{account}\n")
+    (demo.output / "training_loss.png").touch()
     return folder
 
 
@@ -91,12 +75,12 @@ def demo(finished, tmp_path) -> run.Demo:
 def test_a_good_run_is_proved(demo):
     found = list(proofs.prove(demo))
     assert [proof.name for proof in found if not proof.holds] == []
-    assert len(found) == 9
+    assert len(found) == 4
 
 
-def spoil_tensor(demo: run.Demo, part: str, folder: str = "", flip_sign_of_zero: bool = False) -> None:
+def spoil_tensor(demo: run.Demo, part: str, flip_sign_of_zero: bool = False) -> None:
     """Change one bit of one number of a part."""
-    file = demo.output / folder / "model.safetensors"
+    file = demo.output / "model.safetensors"
     weights = load_file(file)
     name = next(name for name in weights if proofs.part_of(name) == part and name.endswith("bias"))
     flat = weights[name].flatten()
@@ -117,16 +101,6 @@ def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
-
-
-def spoil_optimiser(demo: run.Demo, number: int, value: float) -> None:
-    """Set the second moments of the first trained tensor of a kind (0: connector is idle; else it had a gradient)."""
-    file = demo.output / "checkpoint-80" / "optimizer.pt"
-    content = torch.load(file, weights_only=True)
-    states = [state for state in content["state"].values() if bool(state["exp_avg_sq"].any()) == bool(number)]
-    states[0]["exp_avg_sq"] = torch.full_like(states[0]["exp_avg_sq"], value)
-    states[0]["exp_avg"] = states[0]["exp_avg_sq"]
-    torch.save(content, file)
 
 
 def drop_account_row(demo: run.Demo) -> None:
@@ -155,19 +129,8 @@ SPOILS = {
         lambda demo: spoil_tensor(demo, proofs.VISION, flip_sign_of_zero=True),
         {"vision tower frozen"},
     ),
-    "connector moved": (lambda demo: spoil_tensor(demo, proofs.CONNECTOR), {"connector unmoved by text"}),
     "one language tensor still": (keep_language, {"language model trained"}),
-    "connector frozen": (
-        lambda demo: edit(demo.log, "trainable params: 771,712", "trainable params: 672,896"),
-        {"connector trainable"},
-    ),
-    "nothing in the log": (lambda demo: demo.log.write_text(""), {"connector trainable", "rows accounted for"}),
-    "connector had a gradient": (lambda demo: spoil_optimiser(demo, 0, 1e-9), {"connector unmoved by text"}),
-    "a language tensor had none": (lambda demo: spoil_optimiser(demo, 1, 0.0), {"connector unmoved by text"}),
-    "no optimiser": (
-        lambda demo: (demo.output / "checkpoint-80/optimizer.pt").unlink(),
-        {"connector unmoved by text"},
-    ),
+    "nothing in the log": (lambda demo: demo.log.write_text(""), {"rows accounted for"}),
     "loss stays": (rise, {"loss fell"}),
     "loss not a number": (lambda demo: edit(demo.output / "trainer_log.jsonl", "6.5}", "NaN}"), {"loss fell"}),
     "no log of losses": (lambda demo: (demo.output / "trainer_log.jsonl").unlink(), {"loss fell"}),
@@ -179,19 +142,12 @@ SPOILS = {
     ),
     "no account": (
         lambda demo: (demo.output / "virgo_rows.json").unlink(),
-        {"rows accounted for", "every epoch complete"},
+        {"rows accounted for"},
     ),
     "another dataset": (
         lambda demo: edit(demo.output / "virgo_rows.json", "virgo_demo_dt", "virgo_dt"),
         {"rows accounted for"},
     ),
-    "a step too few": (lambda demo: edit(demo.output / "trainer_state.json", "80", "79"), {"every epoch complete"}),
-    "no kept epoch": (lambda demo: shutil.rmtree(demo.output / "epoch-2"), {"epochs kept for selection"}),
-    "kept epoch is the last": (
-        lambda demo: shutil.copy(demo.output / "model.safetensors", demo.output / "epoch-2"),
-        {"epochs kept for selection"},
-    ),
-    "no curve": (lambda demo: (demo.output / "training_loss.png").unlink(), {"loss curve drawn"}),
 }
 
 
@@ -343,7 +299,7 @@ def called(demo, monkeypatch):
 def test_the_verb_shows_every_proof_and_the_answer(called, demo, capsys):
     assert called() == 0
     out = capsys.readouterr().out
-    assert out.count("proved  ") == 10
+    assert out.count("proved  ") == 5
     assert "step 40 of 80, loss 5.00" in out
     assert "81 visual tokens" in out and proofs.QUESTION in out
     assert str(demo.output / "training_loss.png") in out
@@ -374,6 +330,34 @@ def test_a_failed_training_is_one_message(called, demo, monkeypatch, capsys):
     assert "virgo-factory: the training command ended with 1" in capsys.readouterr().err
 
 
+def check_the_rest(demo: run.Demo) -> None:
+    """What the recipe promises beside the proofs: connector, kept epochs, number of steps, loss curve.
+
+    In text-only rows nothing attends to the placeholder image, so that no gradient reaches the connector. Adam's mean of
+    squared gradients is zero only if every gradient was; its states carry no names, so they are told by their shapes.
+    """
+    assert proofs.compare(demo.base, demo.output)[proofs.CONNECTOR].changed == 0
+    (optimiser,) = demo.output.glob("checkpoint-*/optimizer.pt")
+    states = torch.load(optimiser, map_location="cpu", weights_only=True)["state"].values()
+    idle = [tuple(state["exp_avg"].shape) for state in states if not state["exp_avg_sq"].any()]
+    weights = load_file(demo.base / "model.safetensors")
+    connector = [tuple(weight.shape) for name, weight in weights.items() if proofs.part_of(name) == proofs.CONNECTOR]
+    assert sorted(idle) == sorted(connector) != []
+    trained = [name for name in weights if proofs.part_of(name) != proofs.VISION]
+    assert len(states) == len(trained)
+
+    for epoch in demo.settings["keep_model_at_epochs"]:
+        folder = demo.output / f"epoch-{epoch}"
+        assert proofs.compare(demo.base, folder)[proofs.LANGUAGE].changed
+        assert proofs.compare(folder, demo.output)[proofs.LANGUAGE].changed
+
+    state = json.loads((demo.output / "trainer_state.json").read_text())
+    epochs = int(demo.settings["num_train_epochs"])
+    assert state["global_step"] == epochs * -(-313 // demo.settings["global_batch_size"])
+    with Image.open(demo.output / "training_loss.png") as picture:
+        assert min(picture.size) > 100
+
+
 @pytest.mark.integration
 def test_the_demo_runs_anywhere_twice_and_notices_a_spoilt_run(tmp_path):
     """From a folder without a checkout, as a user of the wheel has it."""
@@ -381,12 +365,13 @@ def test_the_demo_runs_anywhere_twice_and_notices_a_spoilt_run(tmp_path):
     for _ in range(2):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count("proved  ") == 10 and "FAILED" not in done.stdout
+        assert done.stdout.count("proved  ") == 5 and "FAILED" not in done.stdout
         assert "313 kept, 7 dropped (5 overlong > 1024 tokens, 2 no end of thought)" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
 
     folder = tmp_path / "here" / "demo"
     spoilt = run.plan(folder)
     assert all(proof.holds for proof in proofs.prove(spoilt))
+    check_the_rest(spoilt)
     spoil_tensor(spoilt, proofs.VISION)
     assert [proof.name for proof in proofs.prove(spoilt) if not proof.holds] == ["vision tower frozen"]

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, Qwen2Tokenizer
 
 from virgo_factory.adapters.row import QWEN_VL_TOKENS
-from virgo_factory.demo.thoughts import PATH
+from virgo_factory.files import RECIPES
 from virgo_factory.preflight.twin import CHAT_TEMPLATE, make_twin
 
 
@@ -73,7 +73,10 @@ def test_its_tokenizer_is_of_the_qwen2_kind(twin):
         QWEN_VL_TOKENS
     )
     assert (fast.eos_token, fast.pad_token) == ("<|im_end|>", "<|endoftext|>")
-    rows = [json.loads(line) for line in PATH.read_text(encoding="utf-8").splitlines()[::40]]
+    rows = [
+        json.loads(line)
+        for line in (RECIPES / "demo" / "long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()[::40]
+    ]
     for text in [row["combined_text"] for row in rows] + ["Ünïcode 漢字 \U0001f600", " 12345", "a\r\n\n b\t"]:
         ids = fast(text).input_ids
         assert fast.decode(ids) == text

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from demo_rows import scenes
 from virgo_factory.answers import score
 from virgo_factory.datasets.image_size import image_tokens
 from virgo_factory.demo import visual, visual_rows
@@ -143,13 +144,13 @@ def test_a_picture_is_six_tokens():
 
 
 def test_scenes_that_ship_are_the_generators():
-    shipped = [json.loads(line) for line in visual_rows.SCENES_PATH.read_text(encoding="utf-8").splitlines()]
-    assert shipped == visual_rows.scene_rows()
-    assert len({row["question"] for row in shipped}) == len(shipped) == visual_rows.SCENES
+    shipped = [json.loads(line) for line in scenes.PATH.read_text(encoding="utf-8").splitlines()]
+    assert shipped == scenes.make_rows()
+    assert len({row["question"] for row in shipped}) == len(shipped) == scenes.COUNT
 
 
 def test_scenes_are_long_thoughts_that_end_in_the_right_answer():
-    for row in visual_rows.scene_rows():
+    for row in scenes.make_rows():
         thought = LongThought.parse(row["combined_text"])
         *lines, question = row["question"].splitlines()
         kind = {"Row": "shapes", "Bar": "bars", "Let": "table"}[lines[0][:3]]

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from virgo_factory.answers.pool import verdict_of
+from virgo_factory.answers.batch import verdict_of
 from virgo_factory.distill import verdicts
 from virgo_factory.distill.config import DistillConfig
 

@@ -87,10 +87,6 @@ def _another_answer(loop: distill.Loop) -> None:
     loop.selected.write_text(loop.selected.read_text().replace("\\\\boxed{", "\\\\boxed{1"))
 
 
-def _a_row_less(loop: distill.Loop) -> None:
-    loop.selected.write_text("".join(loop.selected.read_text().splitlines(keepends=True)[1:]))
-
-
 def _other_base(loop: distill.Loop) -> None:
     shutil.copy(loop.output("m0") / "model.safetensors", loop.base / "model.safetensors")
 
@@ -98,13 +94,12 @@ def _other_base(loop: distill.Loop) -> None:
 @pytest.mark.parametrize(
     ("spoil", "noticed"),
     [
-        (_m0_instead, {"D_SD: not from M0", "pictures used in training"}),
-        (_base_instead, {"D_T + D_SD: vision frozen", "pictures used in training"}),
+        (_m0_instead, {"pictures used in training"}),
+        (_base_instead, {"vision tower frozen", "pictures used in training"}),
         (_one_rollout_less, {"every question asked"}),
         (_another_picture, {"D_SD right, with pictures"}),
         (_another_answer, {"D_SD right, with pictures"}),
-        (_a_row_less, {"D_SD: rows accounted", "D_T + D_SD: rows accounted"}),
-        (_other_base, {"M0 (D_T): from the base", "D_SD: from the base", "D_T + D_SD: from the base"}),
+        (_other_base, {"each model from the base"}),
     ],
 )
 def test_a_proof_fails_when_it_does_not_hold(gone, tmp_path, spoil: Callable, noticed: set[str]):

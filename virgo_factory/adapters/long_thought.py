@@ -24,6 +24,7 @@ from virgo_factory.adapters.marks import check_row
 from virgo_factory.adapters.options import DIFFICULTIES, Options
 from virgo_factory.adapters.row import Reading, RejectedRow, bare
 from virgo_factory.adapters.unknown import reason_of
+from virgo_factory.reasons import Reason
 
 
 FAMILIES = (
@@ -73,4 +74,4 @@ def _check_difficulty(row: Mapping[str, Any], level: str) -> None:
         raise RejectedRow("difficulty not known", f"expected {' or '.join(DIFFICULTIES)} in the column difficulty")
 
     if known != level:
-        raise RejectedRow(f"difficulty is not {level}", f"it is {known}")
+        raise RejectedRow(Reason.OTHER_DIFFICULTY.text(level), f"it is {known}")

@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from virgo_factory.adapters.row import Reading, RejectedRow, bare, plain
 from virgo_factory.example import Example
+from virgo_factory.reasons import Reason
 
 
-WRONG = "the response is marked wrong"
+WRONG = Reason.MARKED_WRONG.text()
 CUT = "the response was cut off at the token limit"
 BROKEN_OFF = "the response was broken off"
-NOT_LEARNED = "nothing in it is marked to be learned"
+NOT_LEARNED = Reason.NOT_LEARNED.text()
 UNCLEAR = "the mark of what is to be learned is not understood"
 NOT_UNDERSTOOD = "mark not understood"
 """Begins the notes of rows that are kept with such a mark; its name follows."""

@@ -7,6 +7,7 @@ from typing import Any
 from virgo_factory.adapters.options import Options
 from virgo_factory.adapters.row import RejectedRow, attempt
 from virgo_factory.example import Example
+from virgo_factory.reasons import Reason
 
 
 def choose(
@@ -33,7 +34,7 @@ def choose(
 
     chosen = [position for position, is_correct in enumerate(correct) if is_correct]
     if not chosen:
-        raise RejectedRow("no correct response", f"0 of {len(responses)}")
+        raise RejectedRow(Reason.NO_CORRECT.text(), f"0 of {len(responses)}")
 
     def part(position: int, keep: bool) -> Example | RejectedRow:
         return attempt(lambda: make(position, responses[position], keep))

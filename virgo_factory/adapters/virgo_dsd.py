@@ -24,6 +24,7 @@ from virgo_factory.adapters.row import (
 )
 from virgo_factory.adapters.tags import parse_response
 from virgo_factory.example import Example
+from virgo_factory.reasons import Reason
 
 
 FORMAT = "virgo_dsd"
@@ -93,4 +94,4 @@ def _check_difficulty(correct: list[bool] | None, level: str | None) -> None:
         raise RejectedRow("difficulty not known", "it is the number of correct ones among five responses")
 
     if sum(correct) not in DIFFICULTIES[level]:
-        raise RejectedRow(f"difficulty is not {level}", f"{sum(correct)} of 5 responses are correct")
+        raise RejectedRow(Reason.OTHER_DIFFICULTY.text(level), f"{sum(correct)} of 5 responses are correct")

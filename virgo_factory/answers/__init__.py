@@ -4,11 +4,11 @@
 `score_many` does it for many in processes that can be killed.
 """
 
+from virgo_factory.answers.batch import Task, score_many
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import GRADINGS, GradingConfig, grading
 from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import KINDS, REASONS, Answer, Question, Verdict
-from virgo_factory.answers.pool import Task, score_many
 
 
 __all__ = [

@@ -96,21 +96,11 @@ def _prove(console, planned) -> list:
 
     failed = []
 
-    def show(proof: proofs.Proof) -> None:
-        _show(console, proof, failed)
-        if proof.name == "connector unmoved by text":
-            console.print(
-                "          In text-only rows nothing attends to the placeholder image, so no gradient reaches the "
-                "connector; visual rows train it.",
-                style="dim",
-                soft_wrap=True,
-            )
-
     for proof in proofs.prove(planned):
-        show(proof)
+        _show(console, proof, failed)
 
     answer = proofs.ask(planned)
-    show(proofs.answered(planned, answer))
+    _show(console, proofs.answered(planned, answer), failed)
     console.print(
         f"\nQuestion on the picture {planned.picture}: {proofs.QUESTION}\n"
         "Answer of a model that was random a minute ago. It has met the words and the markers; it makes no sense:",

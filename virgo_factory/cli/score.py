@@ -6,7 +6,7 @@ import typer
 
 
 def score(
-    file: Path = typer.Argument(..., help="JSONL, JSON, CSV or TSV; one response a row."),
+    file: Path = typer.Argument(..., help="JSONL, JSON, CSV, TSV, Parquet or Arrow; one response a row."),
     gold: str = typer.Option(..., "--gold", help="Column of the gold answer."),
     response: str = typer.Option(..., "--response", help="Column of the response, or of a list of responses."),
     question: str | None = typer.Option(
@@ -36,9 +36,10 @@ def score(
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
-    from virgo_factory.answers.files import Columns, RowError, score_file
-    from virgo_factory.answers.llm_judge import LLMJudge
+    from virgo_factory.datasets.reader import UnreadableFile
     from virgo_factory.files import check_folder
+    from virgo_factory.rollouts.llm_judge import LLMJudge
+    from virgo_factory.rollouts.score_file import Columns, RowError, score_file
 
     console = Console(highlight=False)
     errors = []
@@ -76,7 +77,7 @@ def score(
                 file, target, columns, config, kind=kind, workers=workers, seconds=seconds, judge=judge,
                 progress=lambda done: bar.update(shown, completed=done),
             )  # fmt: skip
-    except (RowError, OSError, UnicodeDecodeError) as error:
+    except (RowError, UnreadableFile, OSError) as error:
         console.print("error:", str(error), style="red", soft_wrap=True, markup=False)
         raise typer.Exit(1) from error
 

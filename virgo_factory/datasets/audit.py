@@ -19,24 +19,17 @@ import numpy as np
 
 from virgo_factory import __version__
 from virgo_factory.adapters import kind_of
-from virgo_factory.adapters.marks import NOT_LEARNED
 from virgo_factory.datasets.account import DatasetAccount
 from virgo_factory.datasets.duplicates import HASHES, near_duplicates, repeated
 from virgo_factory.datasets.findings import Findings, Kind, RowFinding
-from virgo_factory.datasets.measure import NOT_DRAWN, OVERLONG, MixedFormats, RowRecord, measure
+from virgo_factory.datasets.measure import MixedFormats, RowRecord, measure
 from virgo_factory.datasets.media import outside_remedy
 from virgo_factory.datasets.overlap import Overlaps, Question
 from virgo_factory.datasets.places import Places
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.texts import read_texts
-from virgo_factory.response_bounds import OUTSIDE
+from virgo_factory.reasons import Reason
 
-
-NOT_SELECTED = (*OUTSIDE, "difficulty is not ", NOT_DRAWN)
-"""How the reasons begin of rows that are well, but not asked for."""
-
-WRONG = ("the response is marked wrong", "no correct response", NOT_LEARNED)
-"""Reasons of rows that say themselves that they are not to be learned: usual in rollouts, and no reason to fail."""
 
 _DERIVED_ID = re.compile(r"[0-9a-f]{12}(-\d+)?")
 """An id that an adapter made of the question, for a row without one (adapters/row.py): the same question, the same id."""
@@ -241,14 +234,15 @@ class _Ledger:
 
         A row of an evaluation set that is dropped stops the run: it would change the benchmark.
         """
-        code = "overlong" if reason.startswith(OVERLONG) else _code_of(reason)
+        known = Reason.of(reason)
+        code = "overlong" if known is Reason.OVERLONG else _code_of(reason)
         if role == "eval":
             return code, "error"
 
-        if reason.startswith(NOT_SELECTED):
+        if known and known.is_selection:
             return "", ""
 
-        is_warning = reason in WRONG or (code == "overlong" and self.settings.overlong != "error")
+        is_warning = known and known.is_mark or (known is Reason.OVERLONG and self.settings.overlong != "error")
         return code, "warning" if is_warning else "error"
 
     def _remember(self, record: RowRecord) -> None:

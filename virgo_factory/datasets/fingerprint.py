@@ -9,7 +9,7 @@ from virgo_factory.files import TEMPLATES
 
 
 PACKAGE = Path(__file__).parent.parent
-ROW_CODE = ("example.py", "thought.py", "prefix.py", "response_bounds.py", "adapters", "datasets", "hooks")
+ROW_CODE = ("example.py", "thought.py", "prefix.py", "policy.py", "reasons.py", "adapters", "datasets", "hooks")
 CHECK_CODE = ("answers",)
 """What the rules of a check use on top of ROW_CODE."""
 

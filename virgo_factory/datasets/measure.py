@@ -23,13 +23,11 @@ from virgo_factory.datasets.pool import Task, run_tasks
 from virgo_factory.datasets.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of, suffix_of
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import is_known_template
-from virgo_factory.response_bounds import outside
+from virgo_factory.policy import Drop, KnownFacts, judge
+from virgo_factory.reasons import Reason
 
 
 __all__ = ["MixedFormats", "RowRecord", "cache_folder", "measure"]
-
-OVERLONG = "overlong > "
-NOT_DRAWN = "not drawn"
 
 
 class MixedFormats(ValueError):
@@ -238,23 +236,23 @@ def _record(
 
 
 def _judged(part: Part, number: int, source: Source, settings: Settings) -> tuple[str, str]:
-    """Return reason and detail of a part, in the order in which a run finds out (hooks/rows.py)."""
+    """Return reason and detail of a part; both empty where it is trained on."""
     limit = settings.max_samples
     if limit is not None and number >= limit and "num_samples" not in source.entry:
-        return NOT_DRAWN, f"max_samples: {limit}"
+        return Reason.NOT_DRAWN.text(), f"max_samples: {limit}"
 
-    if part.reason and not part.late or not source.is_ours or settings.tokenizer is None:
+    if not source.is_ours:
         return part.reason, part.detail
 
-    bounds = settings.min_response_tokens, settings.max_response_tokens
-    if found := outside((part.shortest, part.longest), *bounds):
-        return found
-
-    limit = settings.cutoff_len
-    if not part.reason and limit and part.tokens > limit and settings.overlong != "truncate":
-        return f"{OVERLONG}{limit} tokens", f"{part.tokens} tokens"
-
-    return part.reason, part.detail
+    facts = KnownFacts(
+        rejected=Drop(part.reason, part.detail) if part.reason else None,
+        control_token=tuple(part.control) if part.control else None,
+        responses=(part.shortest, part.longest) if settings.tokenizer is not None else (),
+        has_prefix=part.prefix,
+        unreadable=part.unreadable,
+        tokens=part.tokens,
+    )
+    return judge(facts, settings.policy(source.options.ranking)) or ("", "")
 
 
 class _Formats:

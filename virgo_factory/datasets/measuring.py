@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,8 @@ from typing import Any, NamedTuple
 
 from virgo_factory.adapters import read_row
 from virgo_factory.adapters.row import RejectedRow, own_id
-from virgo_factory.datasets.media import BadMedia, check_header, find_image, local_path
+from virgo_factory.datasets.facts import facts_of
+from virgo_factory.datasets.media import BadMedia, find_image, local_path
 from virgo_factory.datasets.reader import Chunk, ReadRow, read_chunk
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import RowTokenizer, is_known_template, render
@@ -29,7 +29,9 @@ class Part(NamedTuple):
         row: number of its row within the chunk, from 0.
         part: which example of that row it is.
         line: 1-based, counted from the chunk's first line; 0 in a table.
-        late: whether a run finds out about `reason` after it has looked at the bounds of the response.
+        reason, detail: what its format or its media said; of a row that is not ours only the detail.
+        control: where a special token of the model stands in it, and which; None where none does.
+        prefix, unreadable: see `policy.Facts`.
     """
 
     row: int
@@ -41,7 +43,9 @@ class Part(NamedTuple):
     origin: str | None
     reason: str
     detail: str
-    late: bool
+    control: list[str] | None
+    prefix: bool
+    unreadable: str
     prompt: int
     response: int
     image: int
@@ -54,7 +58,7 @@ class Part(NamedTuple):
     findings: list[list[str]]
 
 
-_BLANK = Part(0, 0, 0, "", None, None, None, "", "", False, 0, 0, 0, 0, 0, 0, 0, 0, 0, [])
+_BLANK = Part(0, 0, 0, "", None, None, None, "", "", None, False, "", 0, 0, 0, 0, 0, 0, 0, 0, 0, [])
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,6 @@ class Measurer:
     def __init__(self, sources: Sequence[Source], settings: Settings, rules: bool) -> None:
         self.sources, self.settings, self.rules = list(sources), settings, rules
         self._tokenizer: Any = None
-        self._special: re.Pattern[str] | None = None
         if rules:
             from virgo_factory.datasets import check  # noqa: F401  half a second, better before the work is timed
 
@@ -150,68 +153,29 @@ class Measurer:
             digest=_digest(*texts, *images),
             question_digest=_digest(" ".join(example.question.split()), *images),
         )
-        if origin.options.ranking and example.rejected is None:
-            return part._replace(reason="no rejected response", detail="ranking: true asks for pairs"), None
-
-        facts = []
+        seen = []
         if example.images or self.rules:
             from virgo_factory.datasets import check
             from virgo_factory.datasets.images import inspect
 
             for image in example.images:
                 _note_files(image, origin, files)
-                facts.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
+                seen.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
 
             if self.rules:
                 findings = [
-                    [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, facts)
+                    [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
                 ]
                 part = part._replace(findings=findings)
 
-        broken = (
-            [image for image, fact in zip(example.images, facts, strict=True) if not fact.is_readable] if facts else []
-        )
-        for image in broken:
-            try:
-                check_header(find_image(image, str(origin.media_dir), origin.hub))
-            except BadMedia as error:
-                return part._replace(reason=error.reason, detail=_plain(str(error))), None
+        tokenizer = self.tokenizer if self.settings.tokenizer is not None else None
+        facts = facts_of(example, seen, origin, origin.options.ranking, tokenizer)
+        if facts.rejected:
+            return part._replace(reason=facts.rejected.reason, detail=_plain(facts.rejected.detail)), None
 
-        if found := self._control_token(origin, example):
-            return part._replace(reason=found[0], detail=found[1]), None
-
-        if broken:
-            bad = next(fact for fact in facts if not fact.is_readable)
-            detail = next(finding.detail for finding in bad.findings if finding.severity == "error")
-            part = part._replace(reason="image unreadable", detail=_plain(detail)[:300], late=True)
-        elif example.assistant_prefix and origin.options.ranking:
-            detail = "only in supervised training a response can begin with context"
-            part = part._replace(reason="assistant_prefix", detail=detail, late=True)
-
-        return part, [(fact.width, fact.height) for fact in facts]
-
-    def _control_token(self, origin: Source, example: Example) -> tuple[str, str] | None:
-        """Return reason and detail where a text holds a special token of the model's own, as the run's hook does."""
-        if self.settings.tokenizer is None:
-            return None
-
-        special = self.tokenizer.special
-        if self._special is None:
-            self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
-
-        prompts, responses = [], []
-        for question, answer in self.tokenizer.messages(example):
-            prompts += [("question", question), ("response", answer)]
-
-        responses = [prompts.pop()]
-        if origin.options.ranking:
-            responses += [("response", text) for text in _rejected_text(example)]
-
-        for place, text in prompts + responses:
-            if self._special.search(text):
-                return f"control token in the {place}", next(token for token in special if token in text)
-
-        return None
+        control = list(facts.control_token) if facts.control_token else None
+        part = part._replace(control=control, prefix=facts.has_prefix, unreadable=_plain(facts.unreadable))
+        return part, None if control else [(fact.width, fact.height) for fact in seen]
 
     def _count(self, parts: list[Part], examples: list[tuple[int, Example, list[tuple[int, int]]]]) -> None:
         """Fill in the tokens of the examples."""

@@ -1,26 +1,15 @@
-"""Chunks measured by worker processes: order kept, memory bounded, a worker that dies told with the rows that it was at.
+"""Chunks measured in their order, in worker processes where it is worth it; a worker that dies is told with its rows."""
 
-`concurrent.futures` says only that some process died; here each worker has a pipe of its own, so it is known at which chunk.
-"""
-
-import multiprocessing
-import signal
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing.connection import Connection, wait
-from typing import Any
 
 from virgo_factory.datasets.measuring import Measured, Measurer
 from virgo_factory.datasets.reader import Chunk, read_chunk
-
-
-AHEAD = 2
-"""Chunks that a worker holds: one in work, one to go on with."""
-WINDOW = 8
-"""Chunks a worker that may be done before the first of them is taken."""
+from virgo_factory.io.workers import Known, Lost, Workers
 
 
 WORTH = 4.0
@@ -89,93 +78,42 @@ def run_tasks(tasks: Iterator[Task], make_measurer: Callable[[], Measurer], work
 
 
 def _run_in_workers(tasks: Iterator[Task], make_measurer: Callable[[], Measurer], count: int) -> Iterator[Task]:
-    context = multiprocessing.get_context("spawn")
-    workers: list[_Worker] = []
+    pool = Workers(functools.partial(_make, make_measurer), count, ahead=True)
     pending: deque[Task] = deque()
-    waiting: deque[Task] = deque()
-    exhausted = False
+
+    def items() -> Iterator[Known | tuple[int, Chunk]]:
+        for task in tasks:
+            pending.append(task)
+            yield Known(None) if task.is_done else (task.source, task.chunk)
+
     try:
-        while True:
-            while not exhausted and len(pending) < count * WINDOW:
-                task = next(tasks, None)
-                if task is None:
-                    exhausted = True
-                    break
+        for found in pool.map(items()):
+            task = pending.popleft()
+            if isinstance(found, Lost):
+                raise _death(task.chunk, found.exitcode)
 
-                pending.append(task)
-                if not task.is_done:
-                    waiting.append(task)
+            if found is not None:
+                task.packed, task.measured = found, Measured.unpack(found)
 
-            while waiting:
-                worker = min(workers, key=lambda worker: len(worker.tasks), default=None)
-                if (worker is None or worker.tasks) and len(workers) < count:
-                    worker = _Worker(context, make_measurer)
-                    workers.append(worker)
-
-                if len(worker.tasks) == AHEAD:
-                    break
-
-                worker.send(waiting.popleft())
-
-            while pending and pending[0].is_done:
-                yield pending.popleft()
-
-            if exhausted and not pending:
-                return
-
-            if pending and not pending[0].is_done:
-                busy = {worker.pipe: worker for worker in workers if worker.tasks}
-                for pipe in wait(list(busy)):
-                    busy[pipe].receive()
+            yield task
     finally:
-        for worker in workers:
-            worker.close()
+        pool.close()
 
 
-class _Worker:
-    """A process, its pipe, and the chunks it still owes."""
+def _make(make_measurer: Callable[[], Measurer]) -> Callable[[tuple[int, Chunk]], bytes]:
+    measurer = make_measurer()
+    return lambda item: measurer.measure(*item).pack()
 
-    def __init__(self, context: Any, make_measurer: Callable[[], Measurer]) -> None:
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, make_measurer), daemon=True)
-        self.process.start()
-        other.close()
-        self.tasks: deque[Task] = deque()
 
-    def send(self, task: Task) -> None:
-        self.tasks.append(task)
-        try:
-            self.pipe.send((task.source, task.chunk))
-        except OSError:
-            self._raise_death()
-
-    def receive(self) -> None:
-        """Take the result of the oldest chunk."""
-        try:
-            found = self.pipe.recv()
-        except (EOFError, OSError):
-            self._raise_death()
-
-        if isinstance(found, Exception):
-            raise found
-
-        task = self.tasks.popleft()
-        task.packed, task.measured = found, Measured.unpack(found)
-
-    def _raise_death(self) -> None:
-        self.process.join(10)
-        code = self.process.exitcode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
-        memory = " (9 is what the system sends when memory runs out)" if code == -9 else ""
-        raise ChildProcessError(
-            f"{_lines(self.tasks[0].chunk)}: the process that measured these rows {how}{memory}. Look at them, or use "
-            "fewer processes; what was measured before is kept."
-        ) from None
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+def _death(chunk: Chunk, exitcode: int | None) -> ChildProcessError:
+    how = (
+        f"was killed by signal {-exitcode}" if exitcode is not None and exitcode < 0 else f"ended with code {exitcode}"
+    )
+    memory = " (9 is what the system sends when memory runs out)" if exitcode == -9 else ""
+    return ChildProcessError(
+        f"{_lines(chunk)}: the process that measured these rows {how}{memory}. Look at them, or use fewer processes; what "
+        "was measured before is kept."
+    )
 
 
 def _lines(chunk: Chunk) -> str:
@@ -185,24 +123,3 @@ def _lines(chunk: Chunk) -> str:
 
     last = max((row.line for row in read_chunk(chunk)), default=chunk.line)
     return f"{chunk.file}:{chunk.line} to line {last}"
-
-
-def _work(pipe: Connection, make_measurer: Callable[[], Measurer]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    measurer = None
-    while True:
-        try:
-            source, chunk = pipe.recv()
-        except EOFError:  # the parent is gone
-            return
-
-        try:
-            measurer = measurer or make_measurer()
-            pipe.send(measurer.measure(source, chunk).pack())
-        except BrokenPipeError:
-            return
-        except Exception as error:
-            try:
-                pipe.send(error)
-            except Exception:  # it does not pickle
-                pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))

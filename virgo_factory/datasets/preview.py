@@ -10,21 +10,20 @@ from typing import Any
 from virgo_factory.adapters import Options, read_row
 from virgo_factory.adapters.row import QWEN_VL_TOKENS, RejectedRow, own_id
 from virgo_factory.datasets.entry import is_pair
-from virgo_factory.datasets.images import inspect
-from virgo_factory.datasets.media import BadMedia, check_header, find_image
+from virgo_factory.datasets.facts import facts_of, media_problem
+from virgo_factory.datasets.images import ImageFacts, inspect
+from virgo_factory.datasets.media import find_image
 from virgo_factory.datasets.page import Card, Picture, Section, Text, scaled, visible
 from virgo_factory.datasets.reader import SourceRow, read_source
 from virgo_factory.datasets.source import Settings, Source
 from virgo_factory.datasets.tokens import RowTokenizer, Segment, Tokens
 from virgo_factory.example import Example
-from virgo_factory.response_bounds import outside
+from virgo_factory.policy import judge
 from virgo_factory.thought import END_THOUGHT
 
 
 RAW_SHOWN = 4000
 """Characters shown of a row that could not be read."""
-UNREADABLE = "image unreadable"
-"""Why a run drops a row whose picture is there and cannot be decoded."""
 
 LEGEND = (
     Text("given to the model", "prompt"),
@@ -250,13 +249,10 @@ def _look(
         return replace(seen, id=id, reason=part.reason, detail=part.detail, raw=_raw(row.raw))
 
     settings = tokenizer.settings
-    images = [_view(image, source, tokenizer) for image in part.images]
-    # one that is not there before one whose pixels are broken, as a run finds them
-    broken = min(
-        (image for image in images if image.problem), key=lambda image: image.problem == UNREADABLE, default=None
-    )
+    looks = [inspect(image, source.media_dir, settings.image_max_pixels, source.hub) for image in part.images]
+    images = [_view(image, facts, source, tokenizer) for image, facts in zip(part.images, looks, strict=True)]
     sizes = [(image.width, image.height) for image in images if not image.problem]
-    known = sizes if not broken else None
+    known = sizes if len(sizes) == len(images) else None
     segments = tokenizer.encode(part, known)
     parts = list(_parts(segments, part, images))
     if part.rejected is not None:
@@ -267,7 +263,16 @@ def _look(
         parts.append(Part("rejected", "rejected", worse.tokens, pieces))
 
     (tokens,) = tokenizer.count([part], [sizes])
-    reason, detail = _reason(tokens, settings, broken)
+    facts = replace(
+        facts_of(part, looks, source, part.rejected is not None, tokenizer),
+        responses=(tokens.shortest, tokens.longest),
+        tokens=tokens.total,
+    )
+    reason, detail = judge(facts, settings.policy(part.rejected is not None)) or ("", "")
+    if not reason and settings.cutoff_len and tokens.total > settings.cutoff_len:
+        cut = f"LLaMA-Factory cuts it to cutoff_len {settings.cutoff_len:,} (overlong: truncate)"
+        detail = f"{tokens.total:,} tokens: {cut}"
+
     if reason:
         parts = [replace(part, title="would be trained on") if part.title == "trained on" else part for part in parts]
 
@@ -277,40 +282,14 @@ def _look(
     )  # fmt: skip
 
 
-def _view(image: Any, source: Source, tokenizer: RowTokenizer) -> ImageView:
-    facts = inspect(image, source.media_dir, tokenizer.settings.image_max_pixels, source.hub)
-    name = _image_name(image)
-    if not facts.is_readable:
+def _view(image: Any, facts: ImageFacts, source: Source, tokenizer: RowTokenizer) -> ImageView:
+    problem, _ = media_problem(image, facts, source)
+    if problem:
         detail = next(finding.detail for finding in facts.findings if finding.severity == "error")
-        try:
-            check_header(find_image(image, str(source.media_dir), source.hub))
-        except BadMedia as error:
-            return ImageView(name, problem=error.reason, detail=detail)
+        return ImageView(_image_name(image), problem=problem.reason, detail=detail)
 
-        return ImageView(name, problem=UNREADABLE, detail=detail)
-
-    return ImageView(name, facts.width, facts.height, tokenizer.image_tokens(facts.width, facts.height))
-
-
-def _reason(tokens: Tokens, settings: Settings, broken: ImageView | None) -> tuple[str, str]:
-    """Return why an example that could be read is not trained on all the same, in the words and the order of a run."""
-    if broken and broken.problem != UNREADABLE:  # pixels are looked at last, see measure._judged
-        return broken.problem, broken.detail
-
-    bounds, limit = (settings.min_response_tokens, settings.max_response_tokens), settings.cutoff_len
-    if found := outside((tokens.shortest, tokens.longest), *bounds):
-        return found
-
-    if broken:
-        return broken.problem, broken.detail
-
-    if limit and tokens.total > limit:
-        if settings.overlong == "truncate":
-            return "", f"{tokens.total:,} tokens: LLaMA-Factory cuts it to cutoff_len {limit:,} (overlong: truncate)"
-
-        return f"overlong > {limit} tokens", f"{tokens.total} tokens"
-
-    return "", ""
+    tokens = tokenizer.image_tokens(facts.width, facts.height)
+    return ImageView(_image_name(image), facts.width, facts.height, tokens)
 
 
 def _parts(segments: Sequence[Segment], example: Example, images: Sequence[ImageView]) -> Iterator[Part]:

@@ -16,6 +16,7 @@ from virgo_factory.datasets.reader import DATA_SUFFIXES, PACKED, count_rows, is_
 from virgo_factory.datasets.reasoning import template_problem
 from virgo_factory.datasets.split import WHOLE, check_entry, empty_problem, split_ranges
 from virgo_factory.files import DATASET_INFO, RECIPES
+from virgo_factory.policy import Policy
 from virgo_factory.prefix import read_prefix
 from virgo_factory.recipes import find_recipe, is_distillation
 
@@ -130,6 +131,11 @@ class Settings:
                 f"question_prefix: needs template: {' or '.join(PREFIX_TEMPLATES)}, whose chat template is saved with it; "
                 f"not {self.template!r}."
             )
+
+    def policy(self, is_pair: bool) -> Policy:
+        """Return what a run asks of rows of ours; of preference pairs it takes none with a prefix."""
+        bounds = self.min_response_tokens, self.max_response_tokens
+        return Policy(self.cutoff_len, self.overlong == "truncate", *bounds, takes_prefix=not is_pair)
 
 
 _SETTINGS = tuple(item.name for item in fields(Settings))

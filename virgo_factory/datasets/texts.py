@@ -1,15 +1,8 @@
 """The second look of a check, at the texts themselves: near duplicates and overlap with benchmarks, chunk by chunk."""
 
-import contextlib
-import ctypes
 import functools
-import multiprocessing
 import os
-import signal
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,13 +15,11 @@ from virgo_factory.datasets.overlap import question_grams
 from virgo_factory.datasets.reader import Chunk, UnreadableFile, cut_file, read_chunk
 from virgo_factory.datasets.source import Source
 from virgo_factory.example import Example
+from virgo_factory.io.workers import Lost, Workers
 
 
 WORTH = 16 << 20
 """Bytes of data from which it is worth to start processes."""
-
-PR_SET_PDEATHSIG = 1
-"""prctl(2)."""
 
 
 @dataclass(frozen=True)
@@ -107,56 +98,34 @@ def read_texts(
     chunks = chain.from_iterable(_chunks(index, source) for index, source in enumerate(sources) if source.is_ours)
     compare = functools.partial(_compare, sources=list(sources), near=near, questions=questions)
     done = 0
-    with contextlib.ExitStack() as stack:
-        if workers > 1 and total >= WORTH:
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(
-                ProcessPoolExecutor(workers, context, initializer=_end_with_parent, initargs=(os.getpid(),))
-            )
-            results = _in_order(pool, compare, chunks, ahead=3 * workers)
-        else:
-            results = (compare(found) for found in chunks)
+    pool = None
+    if workers > 1 and total >= WORTH:
+        pool = Workers(functools.partial(_make, compare), workers, ahead=True)
 
-        for index, chunk, texts in results:
-            yield index, chunk, texts
+    try:
+        for found in pool.map(chunks) if pool else map(compare, chunks):
+            if isinstance(found, Lost):
+                raise ChildProcessError(
+                    "a process that compared the texts was killed, perhaps for memory. Use fewer: --workers 1."
+                )
+
+            _, chunk, _ = found
+            yield found
             done += chunk.size if chunk.kind != "table" else 0
             if progress:
                 progress(done, total)
+    finally:
+        if pool:
+            pool.close()
+
+
+def _make(compare: Callable[[tuple[int, Chunk]], Compared]) -> Callable[[tuple[int, Chunk]], Compared]:
+    return compare
 
 
 def _compare(found: tuple[int, Chunk], sources: Sequence[Source], near: bool, questions: bool) -> Compared:
     index, chunk = found
     return index, chunk, compare_texts(chunk, sources[index], near, questions)
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, function: Callable[..., Compared], tasks: Iterator[tuple[int, Chunk]], ahead: int
-) -> Iterator[Compared]:
-    """Yield the results of the tasks in their order, with no more than `ahead` of them in work or waiting."""
-    waiting: deque[Future[Compared]] = deque()
-    while True:
-        while len(waiting) < ahead and (task := next(tasks, None)):
-            waiting.append(pool.submit(function, task))
-
-        if not waiting:
-            return
-
-        try:
-            yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise ChildProcessError(
-                "a process that compared the texts was killed, perhaps for memory. Use fewer: --workers 1."
-            ) from None
-
-
-def _end_with_parent(parent: int) -> None:
-    """Have the kernel end this process with its parent: `concurrent.futures` leaves it waiting when that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    if os.getppid() != parent:  # it has ended already
-        os._exit(1)
 
 
 def _chunks(index: int, source: Source) -> Iterator[tuple[int, Chunk]]:

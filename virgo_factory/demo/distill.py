@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from virgo_factory.demo import problem, visual, visual_rows
+from virgo_factory.demo import visual, visual_rows
 from virgo_factory.demo.run import MARKER, Progress, check_folder, train
 from virgo_factory.files import DATASET_INFO, RECIPES
 
@@ -245,8 +245,7 @@ def prepare(loop: Loop) -> bool:
     entry["columns"] = {"messages": "messages", "images": "images"}
     entry["tags"] = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
     (loop.pictures / DATASET_INFO.name).write_text(json.dumps({"pictures": entry}), encoding="utf-8")
-    texts = [text for row in visual_rows.scene_rows() for text in (row["question"], row["combined_text"])]
-    make_twin(loop.start, texts=[*demo_texts(), *texts], **TWIN)
+    make_twin(loop.start, texts=demo_texts("long_thoughts", "scenes"), **TWIN)
     _make_learnable(loop.start)
     keys = {"model_name_or_path": loop.start, "dataset_dir": loop.pictures, "media_dir": loop.pictures}
     recipe = {key: str(path) for key, path in keys.items()} | BASE_RECIPE | {"output_dir": str(loop.base)}
@@ -281,7 +280,7 @@ def is_made(loop: Loop) -> bool:
 
 def _made_with() -> dict:
     """Return all that decides what the base model is: settings, the code that draws and tells, package versions."""
-    code = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (problem, visual, visual_rows))
+    code = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (visual, visual_rows))
     packages = ("llamafactory", "transformers", "torch", "pillow", "tokenizers")
     return {
         "recipe": BASE_RECIPE,

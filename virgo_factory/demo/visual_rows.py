@@ -1,32 +1,39 @@
-"""Files made of picture questions: what the base model learns to see from, D_T's scenes in words, questions to distil on.
+"""Files made of picture questions: what the base model learns to see from, and questions to distil on.
 
-The three share the kinds of question and no picture. In D_T there are no pictures at all: the scene stands in the
-question in words, so that only the form of a long thought can carry over to pictures.
+The two share the kinds of question and no picture.
 """
 
 import hashlib
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from virgo_factory.demo.problem import closing, opening
 from virgo_factory.demo.visual import SOURCES, Task, draw
 from virgo_factory.distill.question import VisualQuestion, write_question
-from virgo_factory.files import RECIPES
 from virgo_factory.prefix import add_prefix, read_prefix
-from virgo_factory.thought import LongThought
 
 
 SEED = 2501
-SCENES = 800
-SCENES_PATH = RECIPES / "demo" / "scenes.jsonl"
 FORMS = {"describe": 0.45, "steps": 0.45, "answer": 0.1}
 """What the base model is asked for, and how often: all that is to be seen, an answer step by step, the answer alone."""
 
 IN_WORDS = 0.2
 """Share of the base model's rows that tell the scene in words instead of showing it."""
+
+OPENINGS = (
+    "Okay, let me work through this carefully.",
+    "Let me think about what is asked.",
+    "Alright, I will go step by step.",
+    "First I will write down what I know.",
+    "Hmm, let me start from the beginning.",
+)
+CLOSINGS = (
+    "That agrees, so I am confident.",
+    "Good, both ways agree.",
+    "The check works out.",
+    "That fits.",
+)
 
 
 def make_task(rng: Random, source: str) -> Task:
@@ -71,35 +78,14 @@ def _asked(rng: Random, task: Task, form: str) -> tuple[str, str]:
     return f"{task.question} Go step by step.", "\n".join([*first, *task.scene.lines(), *task.steps, told])
 
 
-def scene_rows(seed: int = SEED) -> list[dict[str, str]]:
-    """Return D_T's rows on scenes in words, in the public form of the other long thoughts; the same for a seed."""
-    rng = Random(f"virgo-demo-scenes-{seed}")
-    rows, asked = [], set()
-    while len(rows) < SCENES:
-        source = list(SOURCES)[len(rows) % len(SOURCES)]
-        task = make_task(rng, source)
-        question = "\n".join([*task.scene.lines(), task.question])
-        if question in asked:
-            continue
-
-        asked.add(question)
-        response = long_thought(rng, task).render()
-        row_id = f"scene-{source}-{len(rows) + 1:04d}"
-        rows.append({"id": row_id, "question": question, "combined_text": response, "domain": "scene"})
-
-    return rows
+def opening(rng: Random) -> str:
+    """Return how a thought starts."""
+    return rng.choice(OPENINGS)
 
 
-def long_thought(rng: Random, task: Task) -> LongThought:
-    """Return the long thought that answers a task: what is there, the steps, and the solution."""
-    thought = [opening(rng), *task.scene.lines(), *task.steps, closing(rng)]
-    return LongThought("\n".join(thought), f"{task.steps[-1]}\nThe answer is \\boxed{{{task.answer}}}.")
-
-
-def write_scenes(path: Path = SCENES_PATH) -> Path:
-    """Write D_T's rows on scenes to a file, by default the one that ships with the project, and return its path."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in scene_rows()), encoding="utf-8")
-    return path
+def closing(rng: Random) -> str:
+    """Return how a thought ends after a check that holds."""
+    return rng.choice(CLOSINGS)
 
 
 def write_questions(folder: Path, count: int, seed: int = SEED, taken: frozenset[str] = frozenset()) -> Path:

@@ -13,8 +13,8 @@ from typing import Literal
 
 from virgo_factory import __version__
 from virgo_factory.answers import Answer, Task, Verdict, grading
+from virgo_factory.answers.batch import Scorers
 from virgo_factory.answers.model import WRONG
-from virgo_factory.answers.pool import Pool
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.lines import LineIndex, hash_of, lines_of, shards_of
@@ -25,8 +25,6 @@ from virgo_factory.distill.store import append_line, open_to_append, read_rollou
 
 
 NAME = "verdicts"
-SECONDS = 15.0
-"""Hard limit of one verdict."""
 BATCH = 64
 """Verdicts that are asked for together."""
 MOST_WAITING = 1000
@@ -111,7 +109,7 @@ class Judge:
         self._file = open_to_append(path)
         self._judged = {hash_of(*verdict.key, verdict.response) for verdict in read_verdicts(folder)}
         self._on_verdict = on_verdict
-        self._pool = Pool(workers or max(1, len(os.sched_getaffinity(0)) // 2), SECONDS)
+        self._scorers = Scorers(workers or max(1, len(os.sched_getaffinity(0)) // 2))
         self._waiting: queue.Queue[tuple[VisualQuestion, Rollout] | None] = queue.Queue(MOST_WAITING)
         self._error: BaseException | None = None
         self._stopped = False
@@ -194,7 +192,7 @@ class Judge:
         except BaseException as error:  # told to whoever adds the next one
             self._error = error
         finally:
-            self._pool.close()
+            self._scorers.close()
 
     def _batch(self) -> list[tuple[VisualQuestion, Rollout]]:
         """Return what waits, at least one; nothing at the end."""
@@ -212,7 +210,7 @@ class Judge:
 
     def _judge(self, batch: list[tuple[VisualQuestion, Rollout]]) -> None:
         complete = [(question, rollout) for question, rollout in batch if state_of(rollout) == "complete"]
-        judged = self._pool.run(iter([_task(question, rollout) for question, rollout in complete]))
+        judged = self._scorers.score([_task(question, rollout) for question, rollout in complete])
         cut = ((rollout, _CUT) for _, rollout in batch if state_of(rollout) != "complete")
         whole = ((rollout, verdict) for (_, rollout), verdict in zip(complete, judged, strict=True))
         for rollout, verdict in itertools.chain(cut, whole):

@@ -61,10 +61,10 @@ from virgo_factory.hooks.look_ahead import tell_ahead
 from virgo_factory.hooks.rebind import rebind, replace
 from virgo_factory.hooks.resume import check_steps_left
 from virgo_factory.hooks.row_settings import row_settings
-from virgo_factory.hooks.rows import OVERLONG, PackedRows, make_processor, our_formattings
+from virgo_factory.hooks.rows import PackedRows, make_processor, our_formattings
 from virgo_factory.hooks.run import formattings_of
 from virgo_factory.hooks.template import BASES, is_ours
-from virgo_factory.response_bounds import OUTSIDE
+from virgo_factory.reasons import Reason
 
 
 RELIES_ON = {
@@ -645,7 +645,8 @@ def _media_remedy(account: DatasetAccount, data_args: Any) -> str | None:
 
 def _is_error(row: DroppedRow, data_args: Any) -> bool:
     """Whether the row was dropped for a reason that the recipe calls an error; the bounds of a response never are."""
-    if row.reason.startswith(OUTSIDE):
+    reason = Reason.of(row.reason)
+    if reason in (Reason.TOO_SHORT, Reason.TOO_LONG):
         return False
 
-    return (data_args.overlong if row.reason.startswith(OVERLONG) else data_args.malformed) == "error"
+    return (data_args.overlong if reason is Reason.OVERLONG else data_args.malformed) == "error"

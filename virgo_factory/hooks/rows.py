@@ -22,11 +22,10 @@ from llamafactory.extras.constants import IGNORE_INDEX
 from PIL import Image
 
 from virgo_factory.adapters import ADAPTERS
-from virgo_factory.adapters.marks import NOT_LEARNED
 from virgo_factory.hooks.converter import ROW_FEATURES
 from virgo_factory.hooks.encoding import encode_unlearned, encode_with_context, learned_labels, quick
 from virgo_factory.hooks.marker_tokens import text_tokenizer
-from virgo_factory.response_bounds import outside
+from virgo_factory.policy import Drop, Policy, judge
 
 
 RELIES_ON = {
@@ -51,7 +50,6 @@ RELIES_ON = {
 }
 
 NO_LIMIT = 1 << 40
-OVERLONG = "overlong > "
 TOKENS = [Value("int32")]
 LABELS = [Value("int64")]
 MASK = [Value("int8")]
@@ -117,56 +115,16 @@ class _RowPolicy:
 
     def _judge(self, row: dict[str, Any], special: list[str]) -> tuple[dict[str, Any] | None, str, str]:
         """Return the encoded row, or None with the reason and detail of dropping it."""
+        data_args = self.data_args
         ours = row["_row_dataset"] in self.formattings
-        if not self.is_complete(row):
-            return None, "invalid example", "not a question and a response"
+        overlong = data_args.overlong or ("drop" if ours else "truncate")
+        bounds = (data_args.min_response_tokens, data_args.max_response_tokens) if ours else (None, None)
+        policy = Policy(data_args.cutoff_len, overlong == "truncate", *bounds, takes_prefix=self.takes_prefix)
+        facts = _RunFacts(self, row, special if ours else [], ours)
+        if found := judge(facts, policy):
+            return None, *found
 
-        if ours:
-            # Only the text itself can be judged here: the places of images are expanded later on.
-            for message in row["_prompt"] + row["_response"]:
-                text = message["content"]
-                if found := next((token for token in special if token in text), None):
-                    return (
-                        None,
-                        f"control token in the {'question' if message['role'] == 'user' else 'response'}",
-                        found,
-                    )
-
-            bounds = self.data_args.min_response_tokens, self.data_args.max_response_tokens
-            if any(bounds):
-                found = outside(self._response_tokens(row), *bounds)
-                if found:
-                    return None, *found
-
-        if row["_assistant_prefix"] and not self.takes_prefix:
-            return None, "assistant_prefix", "only in supervised training a response can begin with context"
-
-        plugin = self.template.mm_plugin
-        if ours and row["_images"]:
-            try:
-                plugin._validate_input(self.processor, row["_images"], [], [])
-            except ValueError as error:  # of the run's template or model, which no row is to blame for
-                raise ValueError(f"dataset {row['_row_dataset']}: a row has images, but: {error}") from None
-
-        try:
-            encoded, length = self.encode(row, self._whole)
-        except Exception as error:  # decoders raise anything; ValueError: an image of a size that is refused
-            if not (ours and row["_images"]) or not (_is_broken(row["_images"]) or self._are_refused(row["_images"])):
-                raise
-
-            return None, "image unreadable", f"{error}"[:300]
-
-        if length > self.data_args.cutoff_len:
-            policy = self.data_args.overlong or ("drop" if ours else "truncate")
-            if policy != "truncate":
-                return None, f"{OVERLONG}{self.data_args.cutoff_len} tokens", f"{length} tokens"
-
-            encoded, _ = self.encode(row, self.data_args)
-
-        if row["_unlearned"] and max(encoded.get("labels", [0])) == IGNORE_INDEX:
-            return None, NOT_LEARNED, "after mask_history or at cutoff_len"
-
-        return encoded, "", ""
+        return facts.encoded, "", ""
 
     def _are_refused(self, images: list[str]) -> bool:
         """Whether the model's image processor cannot take these images, whatever the text is: a side ratio above 200."""
@@ -233,6 +191,63 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
             self.template = stock
 
         return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}, len(input_ids)
+
+
+class _RunFacts:
+    """What a run knows of a row, each fact found out when it is asked for; see `policy.Facts`."""
+
+    def __init__(self, rows: _RowPolicy, row: dict[str, Any], special: list[str], ours: bool) -> None:
+        self.rows, self.row, self.special, self.ours = rows, row, special, ours
+        self.encoded: dict[str, Any] | None = None
+        self.tokens = 0
+
+    @property
+    def rejected(self) -> Drop | None:
+        return None if self.rows.is_complete(self.row) else Drop("invalid example", "not a question and a response")
+
+    @property
+    def control_token(self) -> tuple[str, str] | None:
+        # Only the text itself can be judged: the places of images are expanded later on.
+        for message in self.row["_prompt"] + self.row["_response"]:
+            if found := next((token for token in self.special if token in message["content"]), None):
+                return "question" if message["role"] == "user" else "response", found
+
+        return None
+
+    @property
+    def responses(self) -> list[int]:
+        return self.rows._response_tokens(self.row)
+
+    @property
+    def has_prefix(self) -> bool:
+        return bool(self.row["_assistant_prefix"])
+
+    @property
+    def unreadable(self) -> str:
+        rows, row = self.rows, self.row
+        shows = self.ours and row["_images"]
+        if shows:
+            try:
+                rows.template.mm_plugin._validate_input(rows.processor, row["_images"], [], [])
+            except ValueError as error:  # of the run's template or model, which no row is to blame for
+                raise ValueError(f"dataset {row['_row_dataset']}: a row has images, but: {error}") from None
+
+        try:
+            self.encoded, self.tokens = rows.encode(row, rows._whole)
+        except Exception as error:  # decoders raise anything; ValueError: an image of a size that is refused
+            if not shows or not (_is_broken(row["_images"]) or rows._are_refused(row["_images"])):
+                raise
+
+            return f"{error}" or type(error).__name__
+
+        return ""
+
+    @property
+    def is_learned(self) -> bool:
+        if self.tokens > self.rows.data_args.cutoff_len:  # as stock cuts it
+            self.encoded, _ = self.rows.encode(self.row, self.rows.data_args)
+
+        return not self.row["_unlearned"] or max(self.encoded.get("labels", [0])) != IGNORE_INDEX
 
 
 def _is_broken(images: list[str]) -> bool:

@@ -221,10 +221,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, folder: Path) -> Qwen
     )
 
 
-def demo_texts() -> list[str]:
-    """Return the texts of the long thoughts that ship with the demo."""
-    lines = (RECIPES / "demo" / "long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+def demo_texts(*names: str) -> list[str]:
+    """Return the texts of rows that ship with the demo: its long thoughts, unless other files are named."""
+    files = [RECIPES / "demo" / f"{name}.jsonl" for name in names or ("long_thoughts",)]
+    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     return [text for row in rows for text in (row["question"], row["combined_text"])]
 
 

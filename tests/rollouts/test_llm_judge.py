@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from virgo_factory.answers import Answer, Question, Verdict
-from virgo_factory.answers.files import ASKED_AT_ONCE, Columns, score_file
 from virgo_factory.answers.grading import MATH
-from virgo_factory.answers.llm_judge import LLMJudge
+from virgo_factory.rollouts.llm_judge import LLMJudge
+from virgo_factory.rollouts.score_file import ASKED_AT_ONCE, Columns, score_file
 
 
 ANSWER = Answer("about two", "phrase", "response")

@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from virgo_factory.demo import thoughts
+from demo_rows import long_thoughts as thoughts
 from virgo_factory.thought import LongThought, MalformedThought
 
 
+ROOT = Path(__file__).parents[2]
 ROWS = [json.loads(line) for line in thoughts.PATH.read_text(encoding="utf-8").splitlines()]
 ATOMS = {"H": 1, "C": 12, "N": 14, "O": 16, "Na": 23, "Mg": 24, "S": 32, "Ca": 40, "Fe": 56}
 
@@ -328,8 +330,9 @@ def recompute(text: str):
 
 
 def test_the_shipped_file_is_what_the_generator_makes(tmp_path):
-    code = f"from virgo_factory.demo import thoughts; from pathlib import Path; thoughts.write(Path({str(tmp_path)!r}) / 'a')"
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONHASHSEED": "7", "PATH": ""})
+    code = f"from demo_rows import long_thoughts; from pathlib import Path; long_thoughts.write(Path({str(tmp_path)!r}) / 'a')"
+    environment = {"PYTHONHASHSEED": "7", "PATH": "", "PYTHONPATH": f"{ROOT / 'tools'}:{ROOT}"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     assert (tmp_path / "a").read_bytes() == thoughts.PATH.read_bytes()
     assert thoughts.to_jsonl(thoughts.make_rows()).encode() == thoughts.PATH.read_bytes()
     assert thoughts.PATH.stat().st_size < 700_000

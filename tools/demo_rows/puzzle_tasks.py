@@ -3,7 +3,8 @@
 from itertools import permutations, product
 from random import Random
 
-from virgo_factory.demo.problem import Problem, Task, check, closing, joined, opening
+from demo_rows.problem import Problem, Task, check, joined
+from virgo_factory.demo.visual_rows import closing, opening
 
 
 NAMES = ("Ann", "Ben", "Cleo", "Dan", "Eva", "Finn")

@@ -4,7 +4,8 @@ from fractions import Fraction
 from itertools import pairwise, product
 from random import Random
 
-from virgo_factory.demo.problem import Problem, Task, check, closing, joined, number, opening
+from demo_rows.problem import Problem, Task, check, joined, number
+from virgo_factory.demo.visual_rows import closing, opening
 
 
 MASSES = {"H": 1, "C": 12, "N": 14, "O": 16, "Na": 23, "Mg": 24, "S": 32, "Ca": 40, "Fe": 56}

@@ -1,4 +1,4 @@
-"""Every command in README.md is executed, and every table in it agrees with the code.
+"""Every command in README.md, CONTRIBUTING.md and docs/ is executed, and every table there agrees with the code.
 
 Commands for real models are executed as they stand, with overrides behind them that make the run small (see `reduced`
 in conftest.py): a tiny twin, four rows, the CPU. A command that is not in COVERED fails the first test.
@@ -11,17 +11,18 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 
-from virgo_factory.adapters import ADAPTERS, read_row
+from virgo_factory.adapters import ADAPTERS, RejectedRow, read_row
 from virgo_factory.recipes import recipe_files
 
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 COVERED = {
     "make demo": "test_make_calls_what_the_readme_says; what it calls is run by the tests of the demo",
@@ -46,6 +47,19 @@ COVERED = {
     ),
     "llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts": (
         "test_train_on_your_own_long_thoughts: reduced, on the row that the README shows"
+    ),
+    "virgo-factory score rollouts.jsonl --gold answer --response response --question question": (
+        "test_score_writes_verdicts: as it stands"
+    ),
+    "virgo-factory distill questions recipes/distill/dsd_virgo72b.yaml": "test_distil_is_run_by_its_own_tests: there",
+    "virgo-factory distill run recipes/distill/dsd_virgo72b.yaml --shard 1/2 output_dir=data/half1": (
+        "test_distil_is_run_by_its_own_tests: there"
+    ),
+    "virgo-factory distill run recipes/distill/dsd_virgo72b.yaml --shard 2/2 output_dir=data/half2": (
+        "test_distil_is_run_by_its_own_tests: there"
+    ),
+    "virgo-factory distill merge data/half1 data/half2 --out data/dsd_virgo72b": (
+        "test_distil_is_run_by_its_own_tests: there"
     ),
     "virgo-factory distill run recipes/distill/dsd_virgo72b.yaml --dry-run": "test_distil_is_run_by_its_own_tests: there",
     "virgo-factory distill run recipes/distill/dsd_virgo72b.yaml": "test_distil_is_run_by_its_own_tests: there",
@@ -76,25 +90,37 @@ COVERED = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def text_of(page: str) -> str:
+    """Return a page's text."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """Return a page's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
 
 
 def command(beginning: str) -> str:
-    """Return the one command of the README that begins so."""
-    (found,) = [line for block in blocks("bash") for line in block.splitlines() if line.startswith(beginning)]
+    """Return the one command of the pages that begins so."""
+    (found,) = {
+        line
+        for page in PAGES
+        for block in blocks("bash", page)
+        for line in block.splitlines()
+        if line.startswith(beginning)
+    }
     return found
 
 
-def table(heading: str) -> list[list[str]]:
-    """Return the cells of the first table below a heading."""
-    lines = README[README.index(heading) :].splitlines()
+def table(page: str, heading: str = "") -> list[list[str]]:
+    """Return the cells of the first table of a page below a heading."""
+    text = text_of(page)
+    lines = text[text.index(heading) :].splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("|---"))
     rows = []
     for line in lines[start + 1 :]:
         if not line.startswith("|"):
-            return rows
+            break
 
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
 
@@ -112,8 +138,10 @@ def execute(text: str, folder: Path, overrides: dict | None = None, **environmen
 
 
 def test_every_command_is_covered():
-    commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
-    assert sorted(commands) == sorted(COVERED)
+    pages = {
+        page.name: {line for block in blocks("bash", page) for line in block.splitlines() if line} for page in PAGES
+    }
+    assert set().union(*pages.values()) == set(COVERED), pages
     for how in COVERED.values():
         assert callable(globals()[re.match(r"\w+", how)[0]])
 
@@ -132,7 +160,7 @@ def test_make_calls_what_the_readme_says():
         for line in lines:
             assert line in run.stdout
 
-    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert "make test" in text_of(".ci/run")
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
 
@@ -214,12 +242,12 @@ def test_train_on_several_nodes(tmp_path, reduced):
 
 @pytest.mark.integration
 def test_train_on_your_own_long_thoughts(tmp_path, reduced):
-    row, entry = blocks("json")
+    row, entry = shown_row()
     assert execute(command("virgo-factory recipes copy"), tmp_path).returncode == 0
-    (tmp_path / "my_thoughts.jsonl").write_text(row)
+    (tmp_path / "my_thoughts.jsonl").write_text(json.dumps(row))
     run = execute(command("virgo-factory data add"), tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert json.loads((tmp_path / "dataset_info.json").read_text()).items() >= json.loads(entry).items()
+    assert json.loads((tmp_path / "dataset_info.json").read_text()).items() >= entry.items()
 
     for verb, said in (("check", "1 rows in, 1 kept, 0 dropped"), ("preview", "row.html")):
         text = command(f"virgo-factory data {verb}").replace(
@@ -250,25 +278,29 @@ def test_plan_tells_what_the_recipe_costs(reduced):
 
 def test_smoke_is_run_by_its_own_tests():
     recipe, ranks = re.match(r"virgo-factory smoke (\S+) --ranks (\d+)", command("virgo-factory smoke")).groups()
-    text = (ROOT / "tests/integration/test_smoke.py").read_text()
+    text = text_of("tests/integration/test_smoke.py")
     assert f'Smoke("{recipe}", tmp_path / "work", {ranks},' in text
 
 
 def test_distil_is_run_by_its_own_tests():
+    text = text_of("tests/distill/test_distill_commands.py")
+    assert "dry, distil, status, select, train = README" in text and "questions, first, second, merge = PAGE" in text
+    there = [
+        line
+        for page in ("README.md", "docs/distil.md")
+        for block in blocks("bash", page)
+        for line in block.splitlines()
+    ]
     lines = [line for line in COVERED if COVERED[line].startswith("test_distil_is_run")]
-    (section,) = [block for block in blocks("bash") if lines[0] in block]
-    assert section.splitlines() == lines
-    assert (
-        "dry, distil, status, select, train = COMMANDS" in (ROOT / "tests/distill/test_distill_readme.py").read_text()
-    )
+    assert sorted(line for line in there if line in lines) == sorted(lines)
 
 
 def test_the_loop_is_run_by_its_own_tests():
     from virgo_factory.demo import distill
 
-    (section,) = [block for block in blocks("bash") if "demo distill --prepare-only" in block]
+    (section,) = [block for block in blocks("bash", "docs/distil.md") if "demo distill --prepare-only" in block]
     assert section.splitlines()[1:] == [step.shown for step in distill.plan().steps]
-    assert "virgo_factory.demo" in (ROOT / "tests/integration/test_demo_distill.py").read_text()
+    assert "virgo_factory.demo" in text_of("tests/integration/test_demo_distill.py")
 
 
 def test_doctor_says_what_the_recipe_misses():
@@ -277,25 +309,72 @@ def test_doctor_says_what_the_recipe_misses():
     assert re.search(r"^\d+ errors, \d+ warnings, \d+ in order$", run.stdout, re.MULTILINE)
 
 
+def shown_row() -> tuple[dict, dict]:
+    """Return the row that the README shows, and its entry."""
+    (row,) = blocks("json")
+    (entry,) = re.findall(r"`(\{\"my_thoughts\": .*?\})`", text_of("README.md"))
+    return json.loads(row), json.loads(entry)
+
+
 def test_the_row_it_shows_is_an_example_of_the_format_it_names():
-    row, entry = (json.loads(block) for block in blocks("json"))
+    row, entry = shown_row()
     (example,) = read_row(row, entry["my_thoughts"]["formatting"]).parts
     assert example.question == "What is 7 x 8?"
     assert example.response.solution == "The answer is \\boxed{56}."
     assert "columns" not in entry["my_thoughts"] and "tags" not in entry["my_thoughts"]
 
 
+def test_score_writes_verdicts(tmp_path):
+    rows = [
+        {"question": "What is 7 x 8?", "answer": "56", "response": f"The answer is {answer}."} for answer in (56, 54)
+    ]
+    (tmp_path / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = execute(command("virgo-factory score"), tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    written = [json.loads(line) for line in (tmp_path / "rollouts.verdicts.jsonl").open()]
+    assert [row["verdict"] for row in written] == ["correct", "wrong"]
+
+
+def test_the_question_it_shows_is_one():
+    from virgo_factory.distill.question import question_of
+
+    (line,) = blocks("json", "docs/distil.md")
+    assert question_of(json.loads(line))
+
+
+def test_the_format_that_the_page_adds_reads_a_row():
+    page = text_of("docs/add-a-format.md")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    room = {}
+    exec(textwrap.dedent("   " + code.lstrip()), room)
+    row = {"id": 1, "problem": "What is 4 + 5?", "reasoning_trace": "I add.", "final": "9"}
+    example = room["adapt"](row, None)
+    assert (example.question, example.response.thought, example.response.solution) == ("What is 4 + 5?", "I add.", "9")
+    with pytest.raises(RejectedRow, match="no solution"):
+        room["adapt"]({**row, "final": ""}, None)
+
+
 def test_the_table_of_formattings_is_complete():
-    named = [cells[0].strip("`") for cells in table("The entry can be written by hand")]
+    named = [cells[0].strip("`") for cells in table("docs/data.md", "## Formattings")]
     assert sorted(named) == sorted(ADAPTERS)
 
 
 def test_the_table_of_data_verbs_is_complete():
     from virgo_factory.cli.data import VERBS
 
-    rows = table("`assistant_prefix` is context")
-    named = [name for cells in rows for name in re.findall(r"`(\w+)[ `]", cells[0])]
+    named = [name for cells in table("docs/data.md", "## Verbs") for name in re.findall(r"`(\w+)[ `]", cells[0])]
     assert sorted(named) == sorted(VERBS)
+
+
+def test_the_tables_of_recipes_are_complete():
+    distil = {name for cells in table("docs/distil.md") for name in re.findall(r"`(\w+)`", cells[0])}
+    assert distil == {Path(name).stem for name in recipe_files() if re.fullmatch(r"distill/[^/]+\.yaml", name)}
+
+
+def test_the_table_of_rooms_is_complete():
+    named = {name for cells in table("docs/architecture.md") for name in re.findall(r"`(\w+)/`", cells[0])}
+    there = {path.parent.name for path in (ROOT / "virgo_factory").glob("*/__init__.py")}
+    assert named == there
 
 
 @pytest.mark.integration
@@ -331,35 +410,29 @@ def plugin_keys() -> set[str]:
 def test_the_table_of_keys_is_complete():
     from virgo_factory.hooks.arguments import CHOICES
 
-    rows = {tuple(re.findall(r"`(\w+)`", cells[0])): cells[1] for cells in table("## What installing it does")}
+    rows = {tuple(re.findall(r"`(\w+)`", cells[0])): cells[1] for cells in table("docs/recipe-keys.md")}
     assert {key for keys in rows for key in keys} == plugin_keys()
     for key, choices in CHOICES.items():
         assert set(re.findall(r"`(\w+)`", rows[(key,)])) == set(choices)
 
 
-def test_the_table_of_recipes_is_complete():
-    named = {name for cells in table("## Recipes") for name in re.findall(r"`(\w+)`", cells[0])}
-    assert named == {name.removesuffix(".yaml") for name in recipe_files() if re.fullmatch(r"[^/]+\.yaml", name)}
-
-
 def test_the_table_of_pins_is_that_of_the_package():
-    said = " ".join(cells[0] for cells in table("## Versions")).replace(" ", "")
+    said = " ".join(cells[0] for cells in table("docs/versions.md")).replace(" ", "")
     for requirement in requires("virgo-factory"):
         name, bounds = re.match(r"([\w-]+)(?:\[[^\]]*\])?([^;]*)", requirement).groups()
         if name in ("transformers", "deepspeed", "liger-kernel", "torch"):
             lowest_first = ",".join(sorted(bounds.strip().split(","), reverse=True))
             assert f"{name}{lowest_first}" in said, requirement
 
-    pins = (ROOT / "constraints.txt").read_text()
+    pins = text_of("constraints.txt")
     for name, version in re.findall(r"(llamafactory|vllm|fastapi)((?:\d+\.)+\d+)", said):
         assert f"{name}=={version}" in pins
 
 
-def test_the_files_it_links_to_exist():
-    for link in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / link).is_file(), link
-
-
-def test_it_is_plain():
-    assert README.isascii()
-    assert len(README.splitlines()) < 250
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "recipes/README.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name
+)
+def test_the_files_it_links_to_exist(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert link.startswith("https://") or (page.parent / link).is_file(), link

@@ -1,19 +1,20 @@
 """Files of responses: rows in, verdict rows out beside the input columns, and a count of what happened."""
 
-import csv
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.answers.batch import Task, score_many
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.llm_judge import LLMJudge
 from virgo_factory.answers.model import Question, Verdict
 from virgo_factory.answers.options import read_options
-from virgo_factory.answers.pool import Task, score_many
+from virgo_factory.datasets.reader import cut_file, place_of, read_chunk
+from virgo_factory.rollouts.llm_judge import LLMJudge
 
 
 ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict_rule", "verdict_where")
@@ -90,41 +91,29 @@ class Counts:
             (self.false_positives if verdict.correct else self.false_negatives).append(row)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line, row) of a JSONL, JSON, CSV or TSV file; JSON is read whole, the others as they come.
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each row of a file with its place in it; besides all that `data` reads, a JSON object of rows by their ids.
 
     Raises:
-        RowError: with file and line.
+        UnreadableFile: the file is none of rows.
+        RowError: a row cannot be read, with file and line.
     """
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        csv.field_size_limit(2**31 - 1)
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter="\t" if suffix == ".tsv" else ",")
-            for row in reader:
-                yield reader.line_num, row
-        return
-    if suffix == ".json":
-        try:
-            loaded = json.loads(path.read_text(encoding="utf-8-sig"))
-        except ValueError as error:
-            raise RowError(f"{path}: not JSON ({error}). One object a line belongs into a .jsonl file.") from error
-        rows = list(loaded.values()) if isinstance(loaded, dict) else loaded
-        for index, row in enumerate(rows, start=1):
-            if not isinstance(row, dict):
-                raise RowError(f"{path}: row {index} is no object")
-            yield index, row
-        return
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise RowError(f"{path}:{number}: not JSON ({error})") from error
-                if not isinstance(row, dict):
-                    raise RowError(f"{path}:{number}: no object")
-                yield number, row
+    if path.suffix == ".json":
+        with path.open(encoding="utf-8-sig") as file, suppress(ValueError):  # else it is the reader's to say why not
+            loaded = json.load(file) if file.read(1) == "{" and not file.seek(0) else None
+            if isinstance(loaded, dict) and all(isinstance(row, dict) for row in loaded.values()):
+                yield from ((f"row {key}", row) for key, row in loaded.items())
+                return
+
+    number = 0
+    for chunk in cut_file(path):
+        for row in read_chunk(chunk):
+            number += 1
+            if row.problem or not isinstance(row.raw, dict):
+                problem = row.problem or "not an object of columns"
+                raise RowError(f"{place_of(chunk.file, row.line, number - 1)}: {problem}")
+
+            yield f"line {row.line}" if row.line else f"row {number}", row.raw
 
 
 def label_of(value: Any) -> bool | None:
@@ -158,8 +147,8 @@ def score_file(
     pending: deque[Row] = deque()
 
     def tasks() -> Iterator[Task]:
-        for line, row in read_rows(source):
-            for name, task, shown, label in _tasks(source, line, row, columns, config, kind):
+        for place, row in read_rows(source):
+            for name, task, shown, label in _tasks(source, place, row, columns, config, kind):
                 pending.append((name, shown, task, label))
                 yield task
 
@@ -201,16 +190,16 @@ def _settled(rows: Iterator[tuple[Verdict, Row]], judge: LLMJudge | None) -> Ite
             threads.shutdown(cancel_futures=True)
 
 
-def _tasks(source: Path, line: int, row: dict, columns: Columns, config: GradingConfig, kind: str | None):
+def _tasks(source: Path, place: str, row: dict, columns: Columns, config: GradingConfig, kind: str | None):
     wanted = [
         name for name in (columns.gold, columns.response, columns.question, columns.options, columns.against) if name
     ]
     missing = [name for name in wanted if name not in row]
     if missing:
-        raise RowError(f"{source}:{line}: no column {missing[0]!r}. It has: {', '.join(map(str, row))}")
+        raise RowError(f"{source}, {place}: no column {missing[0]!r}. It has: {', '.join(map(str, row))}")
     clash = [name for name in ADDED if name in row]
     if clash:
-        raise RowError(f"{source}:{line}: the input has a column {clash[0]!r} already. Rename it before scoring.")
+        raise RowError(f"{source}, {place}: the input has a column {clash[0]!r} already. Rename it before scoring.")
     question = Question(
         str(row[columns.question] or "") if columns.question else "",
         options=read_options(row[columns.options]) if columns.options else (),
@@ -219,12 +208,12 @@ def _tasks(source: Path, line: int, row: dict, columns: Columns, config: Grading
     responses = row[columns.response]
     labels = row[columns.against] if columns.against else None
     if not isinstance(responses, list):
-        yield f"line {line}", Task(_text(responses), row[columns.gold], question, config), row, label_of(labels)
+        yield place, Task(_text(responses), row[columns.gold], question, config), row, label_of(labels)
         return
     for index, response in enumerate(responses):
         label = labels[index] if isinstance(labels, list) and index < len(labels) else labels
         task = Task(_text(response), row[columns.gold], question, config)
-        yield f"line {line}, response {index}", task, row | {"verdict_sample": index}, label_of(label)
+        yield f"{place}, response {index}", task, row | {"verdict_sample": index}, label_of(label)
 
 
 def _text(value: Any) -> str:

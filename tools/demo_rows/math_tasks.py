@@ -4,7 +4,8 @@ from fractions import Fraction
 from math import gcd, lcm
 from random import Random
 
-from virgo_factory.demo.problem import Problem, Task, bracket, check, closing, joined, number, opening, signed, term
+from demo_rows.problem import Problem, Task, bracket, check, joined, number, signed, term
+from virgo_factory.demo.visual_rows import closing, opening
 
 
 def addition(rng: Random, slip: bool) -> Problem:

@@ -26,40 +26,17 @@ class Problem:
 Task = Callable[[Random, bool], Problem]
 """Draws one problem; with True a mistake is made on the way, noticed ("Wait, ...") and corrected."""
 
-OPENINGS = (
-    "Okay, let me work through this carefully.",
-    "Let me think about what is asked.",
-    "Alright, I will go step by step.",
-    "First I will write down what I know.",
-    "Hmm, let me start from the beginning.",
-)
 CHECKS = (
     "Let me check this.",
     "Before I answer, a check.",
     "Let me verify that in another way.",
     "I want to be sure, so let me test it.",
 )
-CLOSINGS = (
-    "That agrees, so I am confident.",
-    "Good, both ways agree.",
-    "The check works out.",
-    "That fits.",
-)
-
-
-def opening(rng: Random) -> str:
-    """Return how a thought starts."""
-    return rng.choice(OPENINGS)
 
 
 def check(rng: Random) -> str:
     """Return how a check is announced."""
     return rng.choice(CHECKS)
-
-
-def closing(rng: Random) -> str:
-    """Return how a thought ends after a check that holds."""
-    return rng.choice(CLOSINGS)
 
 
 def number(value: Fraction | int) -> str:

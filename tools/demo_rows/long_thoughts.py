@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from random import Random
 
-from virgo_factory.demo import code_tasks, math_tasks, puzzle_tasks, science_tasks
-from virgo_factory.demo.problem import Problem, Task
+from demo_rows import code_tasks, math_tasks, puzzle_tasks, science_tasks
+from demo_rows.problem import Problem, Task
 from virgo_factory.files import RECIPES
 from virgo_factory.thought import END_THOUGHT, LongThought
 

@@ -2,7 +2,8 @@
 
 from random import Random
 
-from virgo_factory.demo.problem import Problem, Task, bracket, check, closing, joined, opening
+from demo_rows.problem import Problem, Task, bracket, check, joined
+from virgo_factory.demo.visual_rows import closing, opening
 
 
 def loop(rng: Random, slip: bool) -> Problem:

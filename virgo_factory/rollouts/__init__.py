@@ -1,0 +1,1 @@
+"""From responses to verdicts: files of them scored, and servers asked."""
