@@ -72,9 +72,10 @@ def parts(response: str) -> tuple[Part, bool]:
         return Part(
             response[final + len("assistantfinal") :], "solution"
         ), True  # channels whose marks were not decoded
-    ends = [match for match in _END_OF_THOUGHT.finditer(response) if not _quoted(response, match)]
-    if ends:
-        end = ends[-1]
+    end = None
+    for match in _END_OF_THOUGHT.finditer(response):
+        end = end if _quoted(response, match) else match
+    if end is not None:
         after = response[end.end() :].replace(BEGIN_SOLUTION, "").partition(END_SOLUTION)[0]
         after = after[start.end() :] if (start := _START.match(after)) else after
         if after.strip():
