@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import virgo_factory.answers
 from virgo_factory.answers import REASONS, Question, judge, score
 from virgo_factory.answers.batch import Task, verdict_of
-from virgo_factory.answers.expressions import TooLarge, guard
+from virgo_factory.answers.formulas import same_expression
+from virgo_factory.answers.trees import TooLarge
 
 
 CHOICE = Question("Which?", options=("red", "blue"))
@@ -82,19 +83,38 @@ def test_bad_input_gets_a_verdict_with_a_reason(response, gold, question, verdic
         assert found.reason == reason
 
 
+LONG_SUM = r"\sum_{k=1}^{60} " * 6 + "k"
+
+
 @pytest.mark.parametrize(
-    "formula", ["9**9**9", "10^(10^10)", "2^{3^{4}}", "x^{99999}", "(99999)!", "(3!)!!", "7" * 70, "(" * 60 + ")" * 60]
-)
-def test_the_guard_refuses(formula):
+    "formula",
+    [
+        "9**9**9", "10^(10^10)", "2^{3^{40}}", "10^{1000000}", "x+(99999)!", "x+((5!)!)!", "(" * 60 + "x" + ")" * 60, "7" * 700 + "x",
+        r"\binom{1000000}{500000}", r"x+\sum_{k=1}^{100000} k", LONG_SUM, "2^{9999} 2^{9999} 2^{9999} 2^{9999} 2^{9999} 2^{9999} 2^{9999} 2^{9999} 2^{9999}",
+    ],
+)  # fmt: skip
+def test_what_is_too_large_is_refused_at_once(formula):
+    start = time.process_time()
     with pytest.raises(TooLarge):
-        guard(formula)
+        same_expression(formula, "x+1")
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
-    "formula", ["x^{10}", r"\frac{n!}{k!(n-k)!}", "2^{1009}", "e^{-2t}", r"\sum_{k=0}^{n-1} F_k", "10!"]
-)
-def test_the_guard_lets_through(formula):
-    guard(formula)
+    ("formula", "other", "equal"),
+    [
+        ("x^{99999}", "x", None), (r"\frac{n!}{k!(n-k)!}", r"\binom{n}{k}", True), ("2^{1009}", r"2 \cdot 2^{1008}", True), ("7" * 20 + "+x", "x+" + "7" * 20, True),
+        ("e^{-2t}", "1/e^{2t}", True), ("10!x", "3628800x", True), (r"\sum_{k=0}^{n-1} F_k", r"\sum_{j=0}^{n-1} F_j", True), ("e^{e^{e^{e^{x}}}}", "x", None),
+        (r"\binom{50}{25}", "126410606437752", True), ("(3!)!!", "720", None), (r"\sinh(10^{9}x)", "x", None), (r"\cos" * 200 + "x", "x", None),
+    ],
+)  # fmt: skip
+def test_large_numbers_and_steep_functions_take_no_time(formula, other, equal):
+    start = time.process_time()
+    try:
+        assert same_expression(formula, other) is equal
+    except TooLarge:
+        assert equal is None
+    assert time.process_time() - start < 1
 
 
 ODD = st.text(alphabet="\\{}()[]$^_,.;:=<>|0123456789abcxyzABC \n*#!/+-%frtqsoedπ√²½°", max_size=60)

@@ -5,8 +5,8 @@ import pytest
 from virgo_factory.answers import Answer, Question, Task, score_many
 
 
-# Passes the guards, and keeps math-verify busy for longer than the limit below.
-SLOW = Task(r"\boxed{\int_0^{x} \sin(t^2) \cos(t^3) \ln(t+1) dt}", r"\int_0^{x} \cos(t^2) \sin(t^3) \ln(t+2) e^{t} dt")
+# So long that looking for its answer takes several times the limit below.
+SLOW = Task("\\boxed{ " * 6_000_000, "7")
 
 
 def _number(value: int, gold: int) -> Task:

@@ -30,7 +30,7 @@ SAME = [
     ("k=45, n=2", "45, 2"), ("p=5,q=2;p=7,q=2", "(5,2),(7,2)"), (r"6 \text{ and } 8", "6, 8"), ("19, 46, and 82", r"19, 46, \text{ and } 82"),
     (r"\begin{pmatrix} -1/3 \\ 2 \end{pmatrix}", r"\begin{pmatrix} -\frac{1}{3} \\ 2 \end{pmatrix}"),
     ("(-\\infty,-8)\\cup (8,\\infty)", "(-\\infty, -8) \\cup (8, \\infty)"), ("11-15", "11 - 15"),
-    # expressions, by math-verify
+    # formulas
     ("x^2+2x+1", "(x+1)^2"), ("a+b", "b+a"), ("x<2", "2>x"), ("x^2+y^2=1", "1-x^2-y^2=0"), (r"\ln 4", r"2\ln 2"),
     (r"\frac{(n-1)!}{k!}\frac{n}{(n-k)!}", r"\frac{n!}{k!(n-k)!}"), (r"\frac{x+1}{2y}", r"\frac{x}{2y}+\frac{1}{2y}"),
     # text, booleans, dates

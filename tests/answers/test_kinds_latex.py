@@ -79,8 +79,52 @@ FORMULA_OTHER = [
     ("1:2:3", "1:3:2"), ("1:2", "2:1"), ("3x", "x^3"), (r"e^{x}", r"e^{-x}"), (r"\log x", r"\log 2x"), ("f(x)=2x", "f(x)=x"), ("x+y", "xy"), ("ab", "a+b"), ("2x", "2"), ("x^{10}", "x^{1}0"), ("12x", "21x"),
 ]  # fmt: skip
 
-ALL_SAME = FONT_SAME + MATRIX_SAME + LIST_SAME + INTERVAL_SAME + PM_SAME + SIGN_SAME + FORMULA_SAME
-ALL_OTHER = FONT_OTHER + MATRIX_OTHER + LIST_OTHER + INTERVAL_OTHER + PM_OTHER + SIGN_OTHER + FORMULA_OTHER
+ABSOLUTE_SAME = [
+    ("|x|<2", "(-2,2)"), (r"|x| \le 3", "[-3,3]"), (r"1\le|z|\le\frac{3}{2}", r"z \in [-\frac{3}{2},-1] \cup [1,\frac{3}{2}]"), ("|x|>2", r"(-\infty,-2)\cup(2,\infty)"), ("2<|x|", r"x<-2 \text{ or } x>2"), ("|x|<2", "-2<x<2"),
+]  # fmt: skip
+ABSOLUTE_OTHER = [
+    ("|x|<2", "[-2,2]"),
+    ("|x|<2", "x<2"),
+    ("|x|<2", "(0,2)"),
+    ("|x|>2", "(-2,2)"),
+    ("|x|>2", "x>2"),
+    (r"1\le|z|\le 2", "[1,2]"),
+]
+
+DECORATION_SAME = [
+    (r"\vec{AB}", r"\overrightarrow{AB}"), (r"\vec{v}", r"\vec v"), (r"\vec{v}", r"\mathbf{v}"), (r"\overline{AB}", "AB"), (r"\overline{AB}", r"\overline{BA}"), (r"\vec{AB}+\vec{BC}", r"\overrightarrow{BC}+\overrightarrow{AB}"), (r"\bar z", r"\overline{z}"), (r"\bar{z}", "z^*"), (r"\overline{z}", "z^{*}"), (r"\dot x", r"\dot{x}"), (r"\widehat{AB}", r"\overarc{AB}"), (r"\hat{x}", r"\hat x"),
+    ("y''", r"y^{\prime\prime}"), ("f'(x)", r"f^{\prime}(x)"), ("A'", r"A^\prime"), ("A′", "A'"), ("y″", "y''"), (r"0.\overline{3}", r"0.\dot{3}"), ("1/6", r"0.1\dot{6}"), ("1/7", r"0.\dot{1}4285\dot{7}"), ("1/3", "0.3\u0307"),
+    ("A \\setminus B", r"A \backslash B"), (r"a \mid b", "a|b"), (r"P(A|B)", r"P(A \mid B)"), ("∛5", r"\sqrt[3]{5}"), (r"\Omega", "Ω"), (r"\phi", r"\varphi"), (r"\epsilon_0", r"\varepsilon_0"), ("ℓ_1", r"\ell_1"), ("x≧2", r"x \ge 2"), ("5 Ω", r"5\,\Omega"), ("30°15'", "30.25°"), ("30°15'36''", "30.26°"), ("30°15′", r"30^\circ 15^{\prime}"),
+    (r"\{\emptyset\}", r"\{\varnothing\}"), ("{∅}", r"\{\emptyset\}"), (r"\frac{\rm a}{\rm b}", r"\frac{a}{b}"), (r"\frac{\mathrm{d}y}{\mathrm{d}x}", r"\frac{dy}{dx}"), (r"\frac\pi2", r"\frac{\pi}{2}"), (r"\sqrt[3]2", r"\sqrt[3]{2}"),
+]  # fmt: skip
+DECORATION_OTHER = [
+    (r"\vec{AB}", r"\overline{AB}"), (r"\vec{AB}", r"\vec{BA}"), (r"\overleftrightarrow{AB}", r"\overrightarrow{AB}"), (r"\overline{AB}", r"\overleftrightarrow{AB}"), (r"\widehat{AB}", r"\overline{AB}"), (r"\vec{v}", r"\hat{v}"), (r"\vec{v}", r"\dot{v}"), (r"\vec{v}", r"|\vec{v}|"), (r"\vec{v}", r"-\vec{v}"), (r"\hat{x}", r"\bar{x}"), (r"\dot{x}", r"\ddot{x}"), (r"\dot{x}", "x"),
+    ("y''", "y'"), ("f'(x)", "f''(x)"), ("f''(0)", "f'(0)"), ("A'", "A''"), ("A_1'", "A_1''"), ("x_1'", "x_1"), (r"\emptyset", r"\{\emptyset\}"), ("{∅}", "∅"), (r"\{\emptyset\}", r"\{0\}"), (r"\Phi", r"\phi"), (r"\Omega", r"\omega"), (r"\Delta x", r"\delta x"),
+    ("30°15'", "30°15''"), ("30°15'", "30°"), ("30°15'", "15°30'"), ("30'", "30''"), ("30'", "30°"), (r"0.\dot{3}", "0.3"), (r"0.\dot{3}", r"0.\dot{4}"), (r"0.1\dot{6}", r"0.\dot{1}\dot{6}"), (r"\sqrt[3]{5}", r"\sqrt{5}"), ("z^*", "z"), ("mgh+1", "mGh+1"), (r"\frac{GM}{r^2}", r"\frac{Gm}{r^2}"), ("y(x)", "x(y)"),
+]  # fmt: skip
+
+ALL_SAME = (
+    ABSOLUTE_SAME
+    + DECORATION_SAME
+    + FONT_SAME
+    + MATRIX_SAME
+    + LIST_SAME
+    + INTERVAL_SAME
+    + PM_SAME
+    + SIGN_SAME
+    + FORMULA_SAME
+)
+ALL_OTHER = (
+    ABSOLUTE_OTHER
+    + DECORATION_OTHER
+    + FONT_OTHER
+    + MATRIX_OTHER
+    + LIST_OTHER
+    + INTERVAL_OTHER
+    + PM_OTHER
+    + SIGN_OTHER
+    + FORMULA_OTHER
+)
 
 
 @pytest.mark.parametrize(("gold", "answer"), ALL_SAME)

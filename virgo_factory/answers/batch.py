@@ -1,19 +1,14 @@
-"""Many verdicts at once, in worker processes with a hard limit of time and memory a verdict.
-
-math-verify's own limits are signals, which no signal handler can serve inside one huge integer operation; here the worker
-is killed, and its verdict is unverifiable.
-"""
+"""Many verdicts at once, in worker processes with a hard limit of time and memory a verdict; beyond it a verdict is unverifiable."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from virgo_factory.answers import expressions
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import UNVERIFIABLE, Answer, Question, Verdict
-from virgo_factory.io.workers import Lost, Workers, ask_for_time
+from virgo_factory.io.workers import Lost, Workers
 
 
 SECONDS = 15.0
@@ -72,7 +67,6 @@ class Scorers:
 
 
 def _make() -> Callable[[Task], Verdict]:
-    expressions.before_loading = ask_for_time
     return verdict_of
 
 

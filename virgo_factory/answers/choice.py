@@ -1,103 +1,80 @@
 """Options: which one a response claims, which ones an answer names, and which ones the gold stands for."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from virgo_factory.answers import phrases
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import LETTERS
-from virgo_factory.answers.phrases import (
-    ADVERB,
-    BOOLEANS,
-    CHINESE,
-    MAX_ANSWER,
-    NOT,
-    SUBJECT,
-    VERB,
-    refuses,
-    refuses_at_end,
-    said_answer,
-    said_boolean,
-    sentences,
-    value_in,
-)
+from virgo_factory.answers.phrases import ADVERB, BOOLEANS, MAX_ANSWER, NOT, affirmed, said_answer, said_boolean
 
-
-_MENTIONS = 1_000
-"""Letters of a response that are looked at, from its end."""
-_BEFORE, _AFTER = 110, 140
-"""Characters in front of a letter and behind it that tell how it is meant."""
 
 CONCLUDED, TICKED, STATED = range(3)
 """How firmly a letter is claimed: "so B", "B is correct", "the answer is B"."""
+_TAILS = (300, 2_000, 60_000)
+"""Characters at the end of a response that are searched for a statement, more where there is none."""
+_MENTIONS = 1_000
+_AFTER = 140
 
+# --- letters in a text -----------------------------------------------------------------------------------------------
+
+_OPEN = r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{){0,12}"
+_KINDS = r"option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate|chart|map|shape"
 _NOUN = (
-    r"(?:(?:the|an?)\s+)?(?:(?:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
-    r"(?:(?:option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate)s?\s*:?\s*|选项\s*|图\s*)*"
+    r"(?:\b(?:[Tt]he|an?)\s+)?(?:\b(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
+    rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
-_MENTION = re.compile(
-    r"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’])(?:[(\[{]\s*(?P<b>[A-Za-z])\s*[)\]}]|(?P<l>[A-Z]{1,6}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d))"
+_EDGE = r"(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
+_ONE = (
+    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))){_EDGE}"
 )
-_JOIN = (
-    r"[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
+_MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
+_AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
+_WEAK = re.compile(
+    r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
+    rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
-
+_JOINED = (
+    r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
+    r"(%s|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
+)
+_JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _GAP = (
     r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
-    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
 )
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
-_CLAIMED_BEFORE = re.compile(
-    rf"(?<!other )\b(?i:{SUBJECT}[\s*_\"']*,?\s*(?:{ADVERB},?\s+)?(?:(?:{VERB})(?:,?\s*{ADVERB},?)*\s*[:：]?|[:：=])[\s*_]*(?:{ADVERB},?\s*)*{_NOUN})\s*$"
-    rf"|(?:{CHINESE})\s*(?:选项)?\s*$|\b(?i:conclusion|verdict|decision|solution|result|response|selection|pick|guess)\s*:\s*(?i:{_NOUN})$|结论\s*[:：]\s*$"
-    r"|(?<![不误错未没勿])(?<!不能|不应|不可|如果|假如|若是|为何|不会|不该)选(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s*[:：]?\s*(?:选项)?\s*$"
-    r"|(?<!不)正确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*\s*(?:选项)?$|符合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])\s*$"
-    r"|(?<!不)应(?:该|当)?(?:是|为)\s*(?:选项)?\s*$"
-    rf"|\b(?i:(?:choose|select|pick|go with|opt for|choosing|selecting)),?(?:\s+(?i:with|for|is|as))*\s+(?i:{_NOUN})$"
-)
-_CLAIMED_AFTER = re.compile(
+_STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|answer\b)"
+    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
+    r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
-_TICKED_AFTER = re.compile(
+_TICKED_OF = re.compile(
     rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合题意|符合要求|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
-_REJECTED_AFTER = re.compile(
+_REJECTED_OF = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
     r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
 )
-_DENIED_AFTER = re.compile(
-    r"[)\]}*\"'\s]*(?i:(?:is|was|are|were|would be)\s+(?:not\b|incorrect|wrong\b|false\b)|(?:isn|wasn)['’]t|cannot|can['’]t|incorrect|wrong\b)"
-    r"|\s*(?:选项|项)?\s*(?:是|说法|描述)?(?:不|错|有误)|[^\w.,;。\n]*\?"
-)
-"""What takes back a letter that stands where the answer is stated."""
-_NEGATED = re.compile(
-    rf"{NOT}[\s,]*(?:(?:be|the|both|either|choose|select|pick|going|to|go|with|for)\s+)*{_NOUN}\s*$|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*(?:choose|select|pick|choosing|selecting)?\s*{_NOUN}\s*$"
-    r"|(?:若|如果|假如|假设|不能|不应|不要|排除|除了?|而非|误)(?:选|选择)?(?:选项)?\s*$",
-    re.IGNORECASE,
-)
-_HEDGED = re.compile(
-    r"\b(?:might|may|some|others|many|students|people|could|would have|if|whether|cannot|unable|unclear|unsure|please)\b[^.,\n]{0,50}$|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请)[^。，,\n]{0,20}$",
-    re.IGNORECASE,
-)
-_WEAK_BEFORE = re.compile(
-    r"(?:\b(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    rf"|that(?:['’]s| is)|this is|which is|but|leaves|leaving|left with|only|is|are|be)|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+|{ADVERB}\s+)*(?i:{_NOUN})$"
-)
+"""What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
+_LAST_NOUN = re.compile(_NOUN + r"\s*$")
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
 _ALONE = re.compile(
-    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?\s*[.):：]?",
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
@@ -110,12 +87,15 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 """What follows a letter that is discussed, not chosen."""
+_ARTICLE = re.compile(r"A (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _LEADING = re.compile(
-    r"[\s*_#>-]*(?:(?:option|choice)\s+|选项\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*([.):：、,，。-]|(?:选项|项|是)|$)",
-    re.IGNORECASE,
+    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
-_LISTED = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
+_LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
+_NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
+_PLACES = ("first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th")
+_PLACE = re.compile(rf"(?:it is )?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)", re.IGNORECASE)
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
@@ -156,7 +136,7 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
         parts = list(text)
     else:
-        parts = [part.strip("()[]{}.*$ ") for part in _SPLIT.split(text) if part.strip("()[]{}.*$ ")]
+        parts = [kept for part in _SPLIT.split(text) if (kept := part.strip("()[]{}.*$ "))]
     if not parts or not all(len(part) == 1 and part.upper() in LETTERS[:count] for part in parts):
         return None
     if (len(parts) > 2 or re.fullmatch(r"\([^()]*\)", text)) and parts != sorted(parts):
@@ -164,84 +144,89 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     return frozenset(part.upper() for part in parts)
 
 
+# --- what a response claims ------------------------------------------------------------------------------------------
+
+
 def claimed(text: str, count: int) -> tuple[str, int] | None:
     """Return the letters that a response states as its answer, and how firmly (STATED, TICKED, CONCLUDED); None without any.
 
-    The last statement counts ("the answer is", "故选", "B is the correct answer"); then the only option that is called
-    correct; then the last that a conclusion names ("so B."). What is taken back is no statement.
+    The last of the firmest statements that are not taken back counts: one that announces an answer ("the answer is", 故选)
+    or says it of a letter ("B is the correct answer"); else all options that are called correct; else a conclusion ("so B.").
     """
-    mentions = list(_MENTION.finditer(text))
-    ticked: set[str] = set()
-    weak = None
-    for match in reversed([*mentions[:50], *mentions[-_MENTIONS:]] if len(mentions) > _MENTIONS else mentions):
-        letter = match["b"] or match["l"]
-        if len(letter) > 1 and (list(letter) != sorted(set(letter)) or letter[-1] > LETTERS[count - 1]):
-            continue
-        before = _clause(text[max(0, match.start() - _BEFORE) : match.start()])
-        after = text[match.end() : match.end() + _AFTER]
-        if letter.upper() > LETTERS[max(count, 8) - 1]:
-            continue
-        if (
-            letter == "A"
-            and not match["b"]
-            and re.match(r" (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]", after)
-        ):
-            if not _CLAIMED_BEFORE.search(before):
-                continue  # the article
-        if match["l"] == "I" and not re.match(r"\W*(?:$|[.):\n]|is\b)", after):
-            continue
-        rejected = (
-            _lists(letter, after)
-            or _NEGATED.search(before)
-            or (_DENIED_AFTER.match(after) and not _CLAIMED_AFTER.match(after))
-        )
-        if not rejected and (found := _CLAIMED_BEFORE.search(before)):
-            if not _HEDGED.search(before[: found.start()]) and (letters := _joined(match, text, count)):
-                return letters, STATED
-            continue
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
-            continue
-        if not rejected and _CLAIMED_AFTER.match(after) and (letters := _joined(match, text, count)):
-            return letters, STATED
-        if _REJECTED_AFTER.match(after) or _NEGATED.search(before):
-            continue
-        if _TICKED_AFTER.match(after):
-            ticked.add(letter.upper())
-        elif weak is None and _concluded(before) and _CLOSED.match(after):
-            weak = (_joined(match, text, count) or "", CONCLUDED)
+    for tail in _TAILS:
+        if found := _stated(text, max(0, len(text) - tail), count):
+            return found, STATED
+        if tail >= len(text):
+            break
+    ticked = {
+        (match["b"] or match["l"]).upper()
+        for match, after in _mentions(text, 0, count)
+        if not _REJECTED_OF.match(after) and _TICKED_OF.match(after)
+    }
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
-    return weak
+    for match in reversed(list(_WEAK.finditer(text))):
+        found = _letters_at(text, match.start("ahead"), count)
+        before = phrases.clause(text, match.start())
+        denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before)[-1])
+        if found and not denied and not phrases.retracted(before) and _CLOSED.match(text, found[1]):
+            return found[0], CONCLUDED
+    return None
 
 
-def _concluded(before: str) -> bool:
-    """Whether a letter behind this clause is what it comes to: "so B", "it is B", "not A but B", and not "I do not think it is B"."""
-    found = _WEAK_BEFORE.search(before)
-    if found is None or _HEDGED.search(before[: found.start()]):
-        return False
-    return found[0].startswith("but") or not re.search(NOT, re.split("[,，]", before)[-1])
+def _stated(text: str, start: int, count: int) -> str | None:
+    """The letters of the last statement behind a place that announces them, or says of them that they are the answer."""
+    announced, place = None, start - 1
+    for match in phrases.announcements(text, start, option=True):
+        if found := _letters_at(text, match.end(), count):
+            announced, place = found[0], match.end()
+            break
+    for match, after in _mentions(text, place + 1, count):
+        if _STATED_OF.match(after) and (found := _letters_at(text, match.start(), count)):
+            return found[0]
+    return announced
 
 
-def _clause(before: str) -> str:
-    """What stands in front of a letter in its own sentence, without the signs that wrap the letter."""
-    before = re.sub(r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{)+$", "", before) + " "
-    return re.split(r"(?<=[a-z)])\.\s|[\n。！？；;!]", before)[-1]
-
-
-def _joined(match: re.Match[str], text: str, count: int) -> str | None:
-    """The letters of a mention with those that are joined to it: "(A), (B) and (C)", "ACD"; None of a list in another order."""
+def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
+    """The letters that stand at a place, with those joined to them ("(A), (B) and (C)", "ACD"), and where they end."""
+    match = _AHEAD.match(text, start)
+    if match is None:
+        return None
+    after = text[match.end() : match.end() + _AFTER]
     said = match["b"] or match["l"]
-    letters, at = [said.upper()], match.end()
-    case = str.lower if said.islower() and match["l"] else str
-    joined = re.compile(
-        _JOIN + rf"({case(f'[A-{LETTERS[max(count, 2) - 1]}]')}|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])"
-        r"(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
-    )
-    while more := joined.match(text, at):
+    if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
+        return None
+    if _lists(said, after) or (_TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after)):
+        return None
+    letters, end = [said.upper()], match.end()
+    joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
+    while (more := joined.match(text, end)) and more[1].upper() <= LETTERS[max(count, 2) - 1]:
         letters.append(more[1].upper())
-        at = more.end()
-    listed = len(letters) > 2 or match.start() and text[match.start() - 1] in "(["
-    return None if len(letters) > 1 and listed and letters != sorted(letters) else ", ".join(letters)
+        end = more.end()
+    at = match.start("b" if match["b"] else "l")
+    listed = len(letters) > 2 or text[at - 1 : at] in ("(", "[")
+    if letters[0] > LETTERS[max(count, 8) - 1] or (len(letters) > 1 and listed and letters != sorted(letters)):
+        return None
+    return ", ".join(letters), end
+
+
+def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str], str]]:
+    """Yield every letter behind a place with what follows it, the last first, without articles and what is taken back."""
+    found = list(_MENTION.finditer(text, max(start, 0)))
+    for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
+        letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
+        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
+            continue
+        if match["l"] and _ARTICLE.match(letter + after):
+            continue
+        if not _negated(text, match.start()):
+            yield match, after
+
+
+def _negated(text: str, place: int) -> bool:
+    """Whether what stands in front of a letter takes it back: "rather than option (", "if it were "."""
+    before = phrases.clause(text, place).rstrip(" *_\"'`“‘「《$({[【")
+    return phrases.retracted(_LAST_NOUN.sub("", before) + " ")
 
 
 def _lists(letter: str, after: str) -> bool:
@@ -259,107 +244,95 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     whole = unwrap(text)
     if len(whole) <= 40 and (letters := letters_of(whole, count) or (len(whole) <= 3 and letters_of(whole))):
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
-
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    if (alone := _last_line(text, count)) is not None:
+        return Answer(alone, "letter", where)
     claim = claimed(text, count)
-    alone = letters_of(lines[-1], count) if lines and len(lines[-1]) <= 20 else None
-    if (
-        alone
-        and _is_upper(lines[-1])
-        and not any(len(line) <= 20 and letters_of(line, count) for line in lines[-6:-1])
-    ):
-        return Answer(", ".join(sorted(alone)), "letter", where)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
-    names = [BOOLEANS.get(words(option)) for option in options]
-    if len(options) == 2 and set(names) == {True, False} and not refuses_at_end(text):
-        told = said_boolean(said_answer(text) or "")
-        told = restated(question.text, text) if told is None else told
-        told = said_boolean(text) if told is None else told
-        if told is not None:
-            return Answer(options[names.index(told)], "option", where)
+    names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
+    if set(names) == {True, False} and not phrases.refuses_at_end(text):
+        for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
+            if told is not None:
+                return Answer(options[names.index(told)], "option", where)
+    if options and (place := _PLACE.fullmatch(whole)) and _PLACES.index(place[1].lower()) // 2 < count:
+        return Answer(LETTERS[_PLACES.index(place[1].lower()) // 2], "letter", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
-    if lettered and not _LISTED[whole[0] in "(["].search(whole, 2):
-        if not _REJECTED_AFTER.match(whole[1:]) or words(lettered[1]) in map(words, options):
+    if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
+        if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
             return Answer(whole, "letter", where)
-
-    said = said_answer(text)
-    if said and options and (matched := options_named(said, options)):
-        return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+    if options and (said := said_answer(text)):
+        if matched := options_named(said, options):
+            return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+        if read_number(tight := phrases.tighten(said, question)) is not None:
+            return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    if letter := _led(lines, text, count):
+        return Answer(letter, "letter", where)
+    return _by_text(lines, options, where)
 
-    leading = {
-        found[1].upper(): line
-        for line in lines
-        if (found := _LEADING.match(line)) and found[1].upper() in LETTERS[:count]
-    }
-    if len(leading) == 1:
-        ((letter, line),) = leading.items()
-        rest = line[_LEADING.match(line).end(1) :]
-        if (
-            line in (lines[0], lines[-1])
-            and line[: _LEADING.match(line).end(1)][-1:].isupper()
-            and not re.match(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))", rest)
-            and not _LISTED[line[0] in "(["].search(line, 2)
-            and not _REJECTED_AFTER.match(rest)
-        ):
-            return Answer(letter, "letter", where)
+
+def _last_line(text: str, count: int) -> str | None:
+    """The letters that the last line is nothing but; none where a line shortly before is of the same kind."""
+    lines = text.rstrip()[-1_000:].splitlines()[-7:]
+    last = lines[-1].strip() if lines else ""
+    alone = letters_of(last, count) if len(last) <= 20 else None
+    if not alone or re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", last)):
+        return None
+    return (
+        None if any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1]) else ", ".join(sorted(alone))
+    )
+
+
+def _led(lines: list[str], text: str, count: int) -> str | None:
+    """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
+    leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
+    for letter, (line, found) in leading.items() if len(leading) == 1 else ():
+        rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
+        listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
+        told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text))
+        if line in (lines[0], lines[-1]) and told and not listed:
+            return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
-        lines = [line for line in lines if not _LEADING.match(line)]
+        lines[:] = [line for line in lines if not _LEADING.match(line)]
+    beside = "\n".join(lines)[-4_000:]
     bracketed = {
-        found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", "\n".join(lines)[-4_000:])
-        if not _NEGATED.search(_clause(found.string[max(0, found.start() - _BEFORE) : found.start()]))
-        and not _REJECTED_AFTER.match(found.string, found.end())
+        found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", beside)
+        if not _negated(beside, found.start()) and not _REJECTED_OF.match(beside, found.end())
     }  # fmt: skip
-    if len(bracketed) == 1 and _ENDED.search(text) and not refuses_at_end("\n".join(lines)):
-        return Answer(bracketed.pop(), "letter", where)
-    if len(bracketed) > 1 and len(whole) <= 300:
-        return Answer(", ".join(sorted(bracketed)), "letter", where)
-    if lines and not (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        return _by_text("\n".join(lines), options, where)
-    return Answer("", "none", where)
+    certain = len(bracketed) == 1 and _ENDED.search(text) and not phrases.refuses_at_end(beside)
+    return bracketed.pop() if certain else None
 
 
-def _is_upper(line: str) -> bool:
-    return not re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is", "", line)) or "(" in line
-
-
-def _by_text(text: str, options: tuple[str, ...], where: str) -> Answer:
-    """The option whose text the first or the last sentence asserts; none of a text that breaks off or refuses."""
-    told = [part for part in sentences(text[-4_000:]) if not refuses(part)]
-    ended = _ENDED.search(text) is not None
-    stated = set()
-    for place in dict.fromkeys((len(told) - 1, 0, *range(len(told) - 2, 0, -1))) if told else ():
-        matched = options_named(told[place], options)
-        if not matched or (
-            place == len(told) - 1 and not ended and not words(told[place]).endswith(words(options[matched[-1]]))
-        ):
+def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
+    """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
+    text = "\n".join(lines)
+    told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
+    if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
+        return Answer("", "none", where)
+    if (spoken := _spoken(told[-1], options)) is not None:
+        return Answer(options[spoken], "option", where)
+    told = [part for part in told if not phrases.refuses(part)]
+    for part in dict.fromkeys((*told[-1:], *told[:1])):
+        matched = options_named(part, options)
+        if not matched:
             continue
-        chosen = _asserted(told[place], matched, options, place not in (0, len(told) - 1))
-        if chosen is not None and place in (0, len(told) - 1):
+        ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
+        if ended and (chosen := _asserted(part, matched, options)) is not None:
             return Answer(options[chosen], "option", where)
-        stated.add(chosen)
-    if len(stated - {None}) == 1:
-        return Answer(options[(stated - {None}).pop()], "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
-    value = value_in(told[-1]) if options and all(read_number(option) is not None for option in options) else None
-    return Answer(value or unwrap(text), "whole", where)
+    numeric = options and all(read_number(option) is not None for option in options)
+    return Answer(numeric and phrases.value_in(told[-1]) or unwrap(text), "whole", where)
 
 
-def _asserted(sentence: str, matched: list[int], options: tuple[str, ...], strict: bool) -> int | None:
-    """Of the options a sentence names, the one it says something *is*; else, unless `strict`, the only one."""
-    plain = f" {words(sentence[-4_000:])} "
-    asserted = []
-    for index in matched:
-        for found in re.finditer(
-            rf" (?:is|are|was|were|be|shows|called|named) {re.escape(words(options[index]))} (?!or )", plain
-        ):
-            asserted.append((found.end(), index))
-    if asserted:
-        return max(asserted)[1]
-    return matched[0] if len(matched) == 1 and not strict else None
+def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
+    """Of the options a statement names, the last it says something *is*; else the only one."""
+    said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
+    places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
+    asserted = [(found[-1], index) for index, found in places.items() if found]
+    return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
@@ -375,84 +348,106 @@ def restated(question: str, text: str) -> bool | None:
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
     wanted = " ".join(word for word in asked[1:] if word not in _AUXILIARIES)
-    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
-        if sentence.rstrip().endswith("?"):
-            continue
-        stated = words(sentence).split()
-        if f" {wanted} " in f" {' '.join(word for word in stated if word not in _AUXILIARIES and word not in _NO)} ":
+    for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
+        stated = words(told).split()
+        said = " ".join(word for word in stated if word not in _AUXILIARIES and word not in _NO)
+        if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
             return not _NO & set(stated)
     return None
 
 
+# --- what a text names, and the gold ---------------------------------------------------------------------------------
+
+
+_SIGNS = re.compile(
+    r"^[-+¬~|]|[-+!|'*%]$|(?<=\d)\s*[-+*/^<>=!|\[\]%'′]|[-+*/^<>=!|\[\]%'′]\s*(?=\d)|[+*/^<>=|]|[^\w\s\x00-\x7f]"
+)
+_UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]|^[(\[]|[)\]]$")
+"""Signs that are part of what a text says, and such that are not."""
+_FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
+_SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
+_DENIED = re.compile(rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$")
+
+
+@lru_cache(maxsize=2_000)
+def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
+    """How an option's text stands in a statement, and whether that is read as written (a formula) or as words."""
+    wanted = words(option)
+    if not wanted:
+        return None
+    if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
+        return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)"), False  # fmt: skip
+    if _FORMULA.search(tidy(option)) and not re.search(
+        r"[^\W\d_]{3,}.*\s[^\W\d_]{3,}", re.sub(r"\\[a-z]+", "", option)
+    ):
+        written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
+        return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
+    edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "(?= )")
+    return re.compile(f"{edge[0]}(?P<o>{re.escape(wanted)}){edge[1]}"), False
+
+
+_UNKNOWN = re.compile(
+    r"\b(?:cannot|can't|can not|could not|impossible|not possible|unable) (?:to )?(?:be )?(?:determined?|decided?|known|told|inferred|concluded|tell|say)\b"
+    r"|\b(?:insufficient|not enough|too little) (?:information|data)\b|(?:无法|不能|难以)(?:确定|判断|比较)|不确定",
+    re.IGNORECASE,
+)
+_EVERY = re.compile(
+    r"(both|neither|none|all)(?: of (?:these|them|those|above|options|choices|others))*(?: (?:is|are) (?:correct|true|right))?"
+)
+
+
+def _spoken(text: str, options: tuple[str, ...]) -> int | None:
+    """The only option that says of the others what a text says of them: that it cannot be told, "both", "none of these"."""
+    if _UNKNOWN.search(text) and not re.search(r"\b(?:I|we)\b", text):
+        found = [index for index, option in enumerate(options) if _UNKNOWN.search(option)]
+    elif said := _EVERY.fullmatch(words(text)):
+        found = [index for index, option in enumerate(options) if words(option).split()[:1] == [said[1]]]
+    else:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
-    plain = f" {words(text[-4_000:])} "
-    exact = tidy(text[-4_000:]).casefold().replace("$", "")
+    text = affirmed(text[-4_000:])
+    if (spoken := _spoken(text, options)) is not None:
+        return [spoken]
     places = []
     for index, option in enumerate(options):
-        wanted = words(option)
-        if not wanted:
+        pattern, written = _pattern(option) or (None, False)
+        searched = _searched(text, written)
+        if pattern is None or (written and _SCALED.search(option) and tidy(option) not in tidy(text)):
             continue
-        if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
-            pattern, searched = (
-                rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)",
-                plain,
-            )
-        elif re.fullmatch(r"[\d.,%$°]+", wanted):
-            pattern, searched = rf"(?<![\w{{}}^_/.,\\:-])(?P<o>{re.escape(wanted)})(?![\w{{}}^_/:%°]|[.,]\d)", exact
-        elif re.search(r"[\u4e00-\u9fff]", wanted):
-            pattern, searched = rf"(?P<o>{re.escape(wanted)})", plain
-        else:
-            pattern, searched = rf"(?<= )(?P<o>{re.escape(wanted)})(?= )", plain
-        for found in reversed(list(re.finditer(pattern, searched))):
-            if not re.search(
-                rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$",
-                searched[max(0, found.start("o") - 60) : found.start("o")],
-            ):
-                places.append((found.start("o"), found.end("o"), index))
+        for found in reversed(list(pattern.finditer(searched))):
+            if not _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o")):
+                inside = [other for other, named in enumerate(options) if named != option and pattern.search(_searched(named, written))]  # fmt: skip
+                places.append((found.end("o"), index, inside))
                 break
-    kept = [
-        place
-        for place in places
-        if not any(
-            other[0] <= place[0] and place[1] <= other[1] and other[1] - other[0] > place[1] - place[0]
-            for other in places
-        )
-    ]
-    return [index for _, _, index in sorted(kept)]
+    matched = {index for _, index, _ in places}
+    return [index for _, index, inside in sorted(places) if not matched.intersection(inside)]
 
 
-# --- what an answer names, and the gold ------------------------------------------------------------------------------
+def _searched(text: str, written: bool) -> str:
+    """A text as the pattern of an option looks at it."""
+    return tidy(text).casefold().replace("$", "") if written else f" {words(_SCRIPTS.sub(' ', text))} "
 
 
-_SIGNS = re.compile(r"[-+*/^<>=!|()\[\]\\%'′]|[^\w\s.,;:?\"$]")
-_FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
-
-
-@lru_cache(maxsize=20_000)
-def _signs(text: str) -> tuple[str, ...]:
-    """The signs of a text that are part of what it says: not those around a whole text, nor hyphens between words."""
-    text = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", tidy(text).strip("()[] "))
-    return tuple(sign for sign in _SIGNS.findall(re.sub(r"\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]", "", text)))
+_ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)
+_NUMERAL = re.compile(r"\b(?:I{1,3}|IV|VI{0,3})\b|[①-⑨]")
+_SCALED = re.compile(r"\d\s*[mM][A-Za-z]{1,3}\W*$")
+"""A number in a unit whose first letter says how large it is: mW and MW."""
 
 
 def same_option(option: str, answer: str) -> bool:
-    """Return whether an answer is an option: letter by letter, as words with the same signs, or as a value with the same signs."""
+    """Return whether an answer is an option: letter by letter, or as words, where the signs in and around both are the same."""
     if compact(option) == compact(answer):
         return True
-    if (
-        words(option)
-        and words(option) == words(answer)
-        and (_signs(option) == _signs(answer) or not _FORMULA.search(option + answer))
-    ):
-        return not _bare_signs(option, answer)
-    return False
-
-
-def _bare_signs(option: str, answer: str) -> bool:
-    """Whether one of two texts has a sign at its edge that the other lacks: `Cl-` and `Cl`, `-a` and `a`, `|x|` and `x`."""
-    edges = [re.findall(r"^[-+¬~|]|[-+!|'*%]$", tidy(text).replace("$", "").strip()) for text in (option, answer)]
-    return edges[0] != edges[1]
+    if _NUMERAL.search(option) and _NUMERAL.search(answer):
+        option, answer = _ONLY.sub("", option), _ONLY.sub("", answer)
+    if not words(option) or words(option) != words(answer) or (_SCALED.search(option) and _SCALED.search(answer)):
+        return False
+    signs = [_SIGNS.findall(_UNSIGNED.sub("", tidy(text).replace("$", "").strip())) for text in (option, answer)]
+    return signs[0] == signs[1]
 
 
 def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
@@ -464,7 +459,8 @@ def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
         return False
     if ("%" in option or "percent" in option) != ("%" in answer or "percent" in answer):
         return False
-    return same(option, answer, Question(), config).correct is True
+    ratio = re.fullmatch(r"(\d+):(\d+)", tidy(option)) if "frac" in answer else None
+    return same(rf"\frac{{{ratio[1]}}}{{{ratio[2]}}}" if ratio else option, answer, Question(), config).correct is True
 
 
 def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int]:
@@ -480,15 +476,22 @@ def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) 
     return frozenset()
 
 
+def _indexed(text: str, options: tuple[str, ...], config: GradingConfig) -> frozenset[int] | None:
+    """The option a bare number names where numbers are indices; None where they are not, or the text is no number."""
+    if config.option_base is None or not re.fullmatch(r"\d+(?:\.0+)?", text):
+        return None
+    index = int(float(text)) - config.option_base
+    return frozenset((index,)) if 0 <= index < len(options) else frozenset()
+
+
 def gold_options(gold: str, options: tuple[str, ...], config: GradingConfig) -> tuple[frozenset[int], ...] | None:
     """Return the options a gold stands for, each set of which is a full answer; nothing where it is none of them.
 
     None where it is an index that may start at 0 or at 1, or a letter with the text of another option.
     """
     text = gold.strip()
-    if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
-        index = int(float(text)) - config.option_base
-        return (frozenset((index,)),) if 0 <= index < len(options) else ()
+    if (indexed := _indexed(text, options, config)) is not None:
+        return (indexed,) if indexed else ()
     exact = [index for index, option in enumerate(options) if option.strip() == text]
     if exact and not (config.letters == "label" and re.fullmatch(r"[A-Z]", text)):
         return tuple(frozenset((index,)) for index in exact)
@@ -511,10 +514,9 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     A letter with a text names the letter's option, and the text's where that is another one.
     """
     text = tidy(answer) or answer.strip()
-    if config.option_base is not None and re.fullmatch(r"\d+(?:\.0+)?", text):
-        index = int(float(text)) - config.option_base
+    if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
-        return frozenset((index,)) if 0 <= index < len(options) and not as_text else as_text
+        return as_text or indexed
     label = letters_of(text, len(options))
     named = frozenset(
         index for index, option in enumerate(options) if (not label or len(option) <= 12) and same_option(option, text)
@@ -533,9 +535,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
         if not named or not named <= own | others or re.match(r"A\s+\(", text):
             return own if own <= others or not others else own | others
-    if named:
-        return named
-    if named := named_options(text, options, config):
+    if named or (named := named_options(text, options, config)):
         return named
     if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:
         return named_options(stripped, options, config)

@@ -15,6 +15,7 @@ _MONTHS = _names("january february march april may june july august september oc
 _WEEKDAYS = _names("monday tuesday wednesday thursday friday saturday sunday", {"tues": 2, "thur": 4, "thurs": 4})
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _WEEKDAY = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
+_PART = "上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午"
 _DIGITS = {sign: str(value) for value, sign in enumerate("零一二三四五六七八九")} | {"两": "2"}
 
 _HALF = r"(?P<half>[ap])\.?\s?m\b\.?"
@@ -25,18 +26,22 @@ _PIECES = tuple(
         r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s*(?P<clock>h|hours?|o'clock)\b)?",
         r"(?P<hour>\d{1,2})\s?(?P<clock>o'clock)(?:\s+in the (?P<part>morning|afternoon|evening)\b)?",
         r"(?:12\s*)?(?P<part>noon|midday|midnight|中午|正午|午夜)(?!\s*\d)",
-        r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)?(?P<hour>\d{1,2})[点时](?P<minute>\d{1,2})分?(?!\d)",
-        r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)(?P<hour>\d{1,2}):(?P<minute>\d{2})",
-        r"(?P<part>上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午)(?P<hour>\d{1,2})(?:点|时)钟?整?(?P<minutes>半)?",
-        r"(?P<hour>\d{1,2})点钟?整?(?P<minutes>半)?(?!\d)",
+        rf"(?P<part>{_PART})?(?P<hour>\d{{1,2}})[点时](?P<minute>\d{{1,2}})分?(?!\d)",
+        rf"(?P<part>{_PART})(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}})",
+        rf"(?:(?P<part>{_PART})(?P<hour>\d{{1,2}})[点时]|(?P<bare>\d{{1,2}})点)钟?整?(?P<minutes>半)?(?!\d)",
+        r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})",
         r"(?P<year>\d{4})[-/年.](?P<month>\d{1,2})[-/月.](?P<day>\d{1,2})(?:日|号)?",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})(?:日|号)?)?",
         rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
         rf"(?P<name>{_MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,?\s*(?P<year>\d{{4}}))?",
         rf"(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
-        rf"(?P<weekday>{_WEEKDAY})\b\.?",
+        rf"(?P<weekday>{_WEEKDAY})\b\.?(?:,?\s+(?:the\s+)?(?P<date>\d{{1,2}})(?:st|nd|rd|th)?(?=$|\.|,))?",
         r"(?:星期|周|礼拜)(?P<weekday>[1-6日天])",
     )
+)
+_MAY_BE = re.compile(r"[点时月日号年:周]|[a-z]{3}|\d\s?[ap]\.?m|[星礼午夜]|\d{4}[-/.]\d|/\d{4}", re.IGNORECASE)
+_WEEKDAY_DIGIT = re.compile(
+    r"[零一二三四五六七八九两十]{1,3}(?=[点时月日号分])|(?<=星期|礼拜)[一二三四五六]|(?<=周)[一二三四五六]"
 )
 _BETWEEN = re.compile(r"(?:\s*,\s*|\s+(?:on|at|of|in)\s+|\s+)?(?:the\s+)?", re.IGNORECASE)
 _MORNING, _AFTERNOON = (
@@ -72,15 +77,11 @@ def read_moment(text: str) -> Moment | None:
     ... )
     (True, True)
     """
-    text = tidy(text[:80]) + ("." if text.rstrip().endswith("m.") else "")
-    text = re.sub(
-        r"[零一二三四五六七八九两十]{1,3}(?=[点时月日号分])|(?<=星期|礼拜)[一二三四五六]|(?<=周)[一二三四五六]",
-        _digits,
-        text,
-    )
+    if len(text) > 60 or not _MAY_BE.search(text) or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):
+        return None  # the last are words as well
+    text = tidy(text) + ("." if text.rstrip().endswith("m.") else "")
+    text = _WEEKDAY_DIGIT.sub(lambda found: digits(found[0]), text)
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
-    if not text or len(text) > 60 or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):  # words as well
-        return None
     found, at = Moment(), 0
     while at < len(text):
         piece = next((match for pattern in _PIECES if (match := pattern.match(text, at))), None)
@@ -100,8 +101,10 @@ def read_moment(text: str) -> Moment | None:
     return None
 
 
-def _digits(found: re.Match[str]) -> str:
-    signs = found[0]
+def digits(signs: str) -> str:
+    """Return a small Chinese numeral in digits: "十五" -> "15"; digits stay."""
+    if signs.isascii():
+        return signs
     tens, ten, ones = signs.partition("十")
     if ten:
         return (_DIGITS.get(tens, "1") if tens else "1") + (_DIGITS.get(ones, "0") if ones else "0")
@@ -110,7 +113,8 @@ def _digits(found: re.Match[str]) -> str:
 
 def _time(parts: dict) -> dict | None:
     part = (parts.get("part") or parts.get("half") or "").lower()
-    if not parts.get("hour"):
+    parts["hour"] = parts.get("hour") or parts.get("bare")
+    if not parts["hour"]:
         return {"seconds": 0 if part in ("midnight", "午夜") else 43_200, "definite": True}
     hour, minute = int(parts["hour"]), 30 if parts.get("minutes") else int(parts.get("minute") or 0)
     second = int(parts.get("second") or 0)
@@ -126,7 +130,8 @@ def _time(parts: dict) -> dict | None:
 
 def _date(parts: dict) -> dict | None:
     if day := parts.get("weekday"):
-        return {"weekday": 7 if day in "日天" else int(day) if day.isdigit() else _WEEKDAYS[day.lower()]}
+        named = 7 if day in "日天" else int(day) if day.isdigit() else _WEEKDAYS[day.lower()]
+        return {"weekday": named} | ({"day": int(parts["date"])} if parts.get("date") else {})
     month = _MONTHS[parts["name"].lower()] if parts.get("name") else int(parts["month"])
     day = int(parts["day"]) if parts.get("day") else None
     if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):

@@ -3,28 +3,13 @@
 import re
 from dataclasses import replace
 
+from virgo_factory.answers import phrases
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import options_of
-from virgo_factory.answers.phrases import (
-    BOLD,
-    FINAL,
-    MATHS,
-    MAX_ANSWER,
-    NUMBER,
-    THERE,
-    numerals,
-    refuses_at_end,
-    said_answer,
-    said_boolean,
-    sentence,
-    sentences,
-    tighten,
-    value_in,
-    without_courtesy,
-)
+from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.response import answer_tag, boxes, parts
 from virgo_factory.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
@@ -45,6 +30,10 @@ _BETWEEN_BOXES = re.compile(
     r"(?:[\s,;&$.]|\\[\]\[()\\,;: ]|\\q?quad|\\text\s*\{\s*(?:,|and|or|,? ?and|,? ?or)\s*\}|and|or|\*){0,60}"
 )
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
+_SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
+_COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
+_ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
+_SUBJECT = re.compile(r"\s*(?:in |the year )?(\d[\d,.]*)(?=,? (?:is|was|has|had|shows?|showed|saw|recorded)\b)", re.I)
 
 
 def extract(response: str, question: Question | None = None) -> Answer:
@@ -66,33 +55,34 @@ def extract(response: str, question: Question | None = None) -> Answer:
     if not text.strip():
         return Answer("", "none", where)
 
-    tagged = answer_tag(text)
-    if tagged is not None:
-        inner = _from_box(tagged, question, options, "answer_tag")
-        if inner is not None:
+    if (tagged := answer_tag(text)) is not None:
+        if inner := _from_box(tagged, question, options, "answer_tag"):
             return inner
         short = unwrap(tagged.strip())
-        if len(short) <= MAX_ANSWER:
-            inner = _from_text(tagged, question, options, "answer_tag") if len(short) > 40 else None
-            return inner if inner and inner.rule != "none" else Answer(short, "answer_tag", "answer_tag")
-        return _from_text(tagged, question, options, "answer_tag")
+        inner = _from_text(tagged, question, options, "answer_tag") if len(short) > 40 else Answer("", "none", "")
+        kept = inner.rule != "none" or len(short) > MAX_ANSWER
+        return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
-    boxed = _from_box(text, question, options, where)
-    if boxed is None:
-        text = without_courtesy(text)
+    found = _from_box(text, question, options, where)
+    if found is None:
+        text = phrases.without_courtesy(text)
         if (where == "thought" and not ended) or _is_cut(text):
             # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
-            boxed = _from_text(text[-_END:], question, options, where)
-            return boxed if boxed.rule == "phrase" else Answer("", "cut", where)
-        boxed = _from_text(text[-_TAIL:], question, options, where)
-        if boxed.rule in ("option", "letter", "number", "maths") and refuses_at_end(text):
+            found = _from_text(text[-_END:], question, options, where)
+            return found if found.rule == "phrase" else Answer("", "cut", where)
+        found = _from_text(text[-_TAIL:], question, options, where)
+        if (
+            found.rule in ("option", "letter", "number", "maths")
+            and phrases.refuses_at_end(text)
+            and not phrases.refuses(found.text)
+        ):
             return Answer("", "none", where)
-    if where == "solution" and boxed.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
+    if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
         concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")
         if concluded is not None and concluded.text:
             return concluded
-    return boxed
+    return found
 
 
 def wants_several(question: Question) -> bool | None:
@@ -122,9 +112,7 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
     if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
-    if len(set(inside)) == 1:
-        inside = inside[:1]
-    return Answer(", ".join(inside)[:MAX_ANSWER], "box", where)
+    return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[:MAX_ANSWER], "box", where)
 
 
 def _is_cut(text: str) -> bool:
@@ -139,10 +127,9 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
     if options:
         claim = claimed(text, min(len(options), 26))
         return claim[0] if claim and claim[1] == STATED else None
-    found = list(FINAL.finditer(text))
-    said = sentence(text, found[-1].end()) if found else ""
-    tight = tighten(said, Question()) if said else ""
-    return tight if tight and read_number(tight) is not None else None
+    found = list(phrases.FINAL.finditer(text))
+    said = tighten(phrases.sentence(text, found[-1].end()), Question()) if found else ""
+    return said if said and read_number(said) is not None else None
 
 
 def _from_text(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer:
@@ -154,99 +141,78 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
 
     said = said_answer(text, question.text)
     if question.kind == "boolean":
-        told = said_boolean(said) if said else None
-        told = said_boolean(text) if told is None else told
-        told = restated(question.text, text) if told is None else told
-        if told is not None:
-            return Answer("yes" if told else "no", "phrase", where)
+        for told in (said_boolean(said) if said else None, said_boolean(text), restated(question.text, text)):
+            if told is not None:
+                return Answer("yes" if told else "no", "phrase", where)
     if said:
         return Answer(tighten(said, question), "phrase", where)
-    whole = unwrap(text)
-    if len(whole) <= 300 and re.search(r"[\u4e00-\u9fff].*\d", whole) and (value := value_in(sentences(whole)[-1])):
+    whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
+    if (
+        len(whole) <= 300
+        and re.search(r"[\u4e00-\u9fff].*\d", whole)
+        and (value := phrases.value_in(phrases.sentences(whole)[-1]))
+    ):
         return Answer(value, "number", where)
-    if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.match(whole))):
+    if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
 
 
 def _is_answer(text: str) -> bool:
     """Whether a short text is an answer as it stands: a formula, or a few words."""
-    prose = _prose(text)
-    if "**" in text:
+    if "**" in text or re.search(r"\d.*\b(?:is|are|was|were)\b|\b(?:is|are|was|were)\b.*\d", text):
         return False
-    if re.search(r"\d.*\b(?:is|are|was|were)\b|\b(?:is|are|was|were)\b.*\d", text):
-        return False
+    prose = len(re.findall(r"(?<![\\\w])[^\W\d_]{3,}", re.sub(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}", " ", text)))
     if re.search(r"[\d\\$=^<>]", text):
         return prose == 0 or (prose <= 2 and (len(text.split()) <= 3 or text[0] in "$\\0123456789"))
     return prose <= 4
 
 
-def _prose(text: str) -> int:
-    """How many words of prose a text has beside its formulas."""
-    return len(re.findall(r"(?<![\\\w])[^\W\d_]{3,}", re.sub(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}", " ", text)))
-
-
 def _weaker(text: str, question: Question, where: str) -> Answer:
     """No box and no phrase: the last bold part, the first or last sentence's value, the last maths, the last number."""
     numeric = question.kind in (None, "number", "count")
+    text = text[-4_000:]
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else ""
+    last = affirmed(lines[-1], asides=False) if lines else ""
     if numeric and len(lines) > 1 and len(last) <= 40 and read_number(unwrap(last)) is not None:
         return Answer(unwrap(last), "number", where)
     bold = [
-        found[1] for found in BOLD.finditer(text[-4_000:])
-        if not found[1].rstrip().endswith(":") and not re.search(r"(?m)^[ \t]*\d{1,2}[.)][ \t]*\Z", text[-4_000:][: found.start()][-12:])
+        found[1] for found in phrases.BOLD.finditer(text)
+        if not found[1].rstrip().endswith(":") and not re.search(r"(?m)^[ \t]*\d{1,2}[.)][ \t]*\Z", text[max(0, found.start() - 12) : found.start()])
     ]  # fmt: skip
-    if bold:
-        candidate = unwrap(bold[-1])
-        if not numeric or re.search(r"\d", candidate):
-            tightened = tighten(candidate, question)
-            if read_number(tightened) is not None or question.kind != "number":
-                return Answer(tightened, "bold", where)
+    if bold and (not numeric or re.search(r"\d", bold[-1])):
+        tight = tighten(bold[-1], question)
+        if read_number(tight) is not None or question.kind != "number":
+            return Answer(tight, "bold", where)
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
-    told = sentences(text[-4_000:])
-    if numeric and len(text) <= 600 and (first := _answered_first(told, question)):
+    asks = re.search(r"\bwould\b|\bif\b|若|如果", question.text[-1_000:]) is not None
+    told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
+    if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
-    found = list(MATHS.finditer(last[-4_000:]))
+    found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
-    if segments and re.search(r"[0-9\\]", segments[-1]) and not numerals(last[-4_000:][found[-1].end() :]):
+    if segments and re.search(r"[0-9\\]", segments[-1]) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    if question.kind in ("number", "count") and (there := THERE.findall(last)):
+    if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    if told and (value := value_in(told[-1])):
+    if told and (value := phrases.value_in(told[-1])):
         return Answer(value, "number", where)
-    if question.kind != "text" and (found := numerals(text[-4_000:])):
+    if found := numerals("\n".join(told)):
         return Answer(found[-1], "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 
-_SUMMED = re.compile(
-    r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left)\b|[+=×]", re.IGNORECASE
-)
-_COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
-
-
 def _answered_first(told: list[str], question: Question) -> str | None:
     """The number that the first of several sentences answers with: "There are 4. They are at 25 and 31.", "2016 had the largest gap, 5.2."."""
-    if not told:
-        return None
     asked = question.text[-1_000:]
     there = THERE.match(told[0].strip())
     counted = question.kind == "count" or _COUNTED.search(asked)
     if (counted or not asked) and not _SUMMED.search(" ".join(told)):
         if there and (len(told) > 1 or counted):
             return "0" if there[1].lower() == "no" else there[1]
-        if counted and re.match(rf"\W*(?:{NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
+        if counted and re.match(rf"\W*(?:{phrases.NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
             return unwrap(told[0]).split()[0]
-    subject = re.match(
-        r"\s*(?:in |the year )?(\d[\d,.]*)(?=,? (?:is|was|has|had|shows?|showed|saw|recorded)\b)",
-        told[0],
-        re.IGNORECASE,
-    )
-    if subject and re.search(
-        r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", asked, re.IGNORECASE
-    ):
-        return subject[1]
-    return None
+    subject = _SUBJECT.match(told[0])
+    return subject[1] if subject and _ASKS_WHICH.search(asked) else None

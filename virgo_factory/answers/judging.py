@@ -69,11 +69,7 @@ def _judge(answer: Answer, gold: Any, question: Question, config: GradingConfig)
         return Verdict(WRONG, "answer_in_thought", kind)
 
     verdicts = [_one(text, wanted, question, options, config) for wanted in golds]
-    for wanted in (CORRECT, UNVERIFIABLE, WRONG):
-        for verdict in verdicts:
-            if verdict.verdict == wanted:
-                return verdict
-    raise AssertionError("a gold answer without a verdict")
+    return min(verdicts, key=lambda verdict: (CORRECT, UNVERIFIABLE, WRONG).index(verdict.verdict))
 
 
 def _one(text: str, gold: str, question: Question, options: tuple[str, ...], config: GradingConfig) -> Verdict:
@@ -111,34 +107,25 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     if wanted and len(wanted) > 1 and question.kind != "choice":
         return None
     got = letters_of(text, 10)
-    lettered = letter_of(text, 10) if not re.search(r"[\\=^+*]", text) else None
+    letter, rest = letter_of(text, 10) or ("", "") if not re.search(r"[\\=^+*]", text) else ("", "")
     if wanted:
-        got = got or (frozenset(lettered[0]) if lettered else None)
-        if got:
-            if len(wanted) == 1 and len(got) > 1 and wanted & got:
-                return Verdict(UNVERIFIABLE, "two_options", "choice")
-            return _option(got == wanted)
+        if got := got or frozenset(letter):
+            two = len(wanted) == 1 < len(got) and wanted & got
+            return Verdict(UNVERIFIABLE, "two_options", "choice") if two else _option(got == wanted)
         if refuses(text):
             return Verdict(WRONG, "no_answer", "choice")
-        letters = set(re.findall(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text))
-        missing = question.kind == "choice" or not letters
+        missing = question.kind == "choice" or not re.search(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text)
         return Verdict(UNVERIFIABLE, "options_missing", "choice") if missing else None
     known = re.fullmatch(r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．])\s*(\S.*)", gold, re.DOTALL)
     if known and compact(gold) != compact(text):
-        letter, meant = known[1] or known[2], known[3]
-        if got:
-            return _option(got == {letter})
-        if lettered and lettered[1]:
-            alike = same(meant, lettered[1], question, config).correct is True
-            if alike == (lettered[0] == letter):
-                return _option(alike)
-            return Verdict(UNVERIFIABLE, "two_options", "choice")
-        return same(meant, text, question, config)
+        named, meant = known[1] or known[2], known[3]
+        if got or not rest:
+            return _option(got == {named}) if got else same(meant, text, question, config)
+        alike = same(meant, rest, question, config).correct is True
+        return _option(alike) if alike == (letter == named) else Verdict(UNVERIFIABLE, "two_options", "choice")
     if got and len(got) == 1 and re.fullmatch(r"\W*[A-J]\W*", text) and question.kind == "choice":
         return Verdict(UNVERIFIABLE, "options_missing", "choice")
-    if lettered and lettered[1] and same(gold, lettered[1], question, config).correct:
-        return _option(True)
-    return None
+    return _option(True) if rest and same(gold, rest, question, config).correct else None
 
 
 def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[str] | None:
@@ -153,10 +140,8 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
         several = [part for part in gold if part is not None and str(part).strip()]
     else:
         text = characters(str(gold)).strip()
-        if not text:
-            return None
-        if len(text) > 20_000:
-            return []
+        if not text or len(text) > 20_000:
+            return [] if text else None
         if text in options:
             return [text]
         several = list_in_string(text) if config.gold_list == "any" or re.search(r"^\[\s*['\"]", text) else None
@@ -164,11 +149,9 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
             several = [part.strip() for part in text[1:-1].split(",")]  # ChartQA's [Slovenia, Turkey]
         if several is None:
             return _one_gold(text)
-    if not several:
-        return None
-    if config.gold_list == "any":
-        return [found for part in several for found in _one_gold(str(part))]
     parts = [found for part in several for found in _one_gold(str(part))]
+    if not several or config.gold_list == "any":
+        return parts if several else None
     return [", ".join(part.strip("$ ") for part in parts)]
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Any
 
 
 _COMMANDS = (
@@ -12,14 +13,14 @@ _COMMANDS = (
     r" ⟨ \langle ⟩ \rangle 〈 \langle 〉 \rangle ∂ \partial ∇ \nabla ∑ \sum ∏ \prod ∫ \int ≡ \equiv ≅ \cong ∼ \sim ∽ \sim ∀ \forall ∃ \exists"
     r" ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} ∘ \circ ∖ \setminus α \alpha β \beta γ \gamma δ \delta ε \epsilon ζ \zeta η \eta θ \theta"
     r" ι \iota κ \kappa λ \lambda ν \nu ξ \xi ρ \rho σ \sigma τ \tau φ \phi ϕ \phi χ \chi ψ \psi ω \omega Γ \Gamma Δ \Delta Θ \Theta Λ \Lambda"
-    r" Σ \Sigma Φ \Phi Ψ \Psi ° ^\circ º ^\circ 掳 ^\circ"
+    r" Σ \Sigma Φ \Phi Ψ \Psi Ω \Omega Ω \Omega Ξ \Xi ξ \xi ℓ \ell ⊙ \odot ⊕ \oplus ≦ \le ≧ \ge ° ^\circ º ^\circ 掳 ^\circ"
 ).split()
 _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("\x00\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
-        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "。": ".", "、": ",", "⁄": "/", "∕": "/", "∶": ":", "﹣": "-",
+        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "。": ".", "、": ",", "⁄": "/", "∕": "/", "∶": ":", "﹣": "-", "′": "'", "″": "''", "‴": "'''",
         "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
         "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅜": r"\frac{3}{8}",
         **{sign: command + " " for sign, command in zip(_COMMANDS[::2], _COMMANDS[1::2], strict=True)},
@@ -29,56 +30,113 @@ _CHARACTERS = str.maketrans(
     }
 )  # fmt: skip
 
-_ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
-_PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))")
-_INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
-_PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
-_SUPERSCRIPT, _SUBSCRIPT = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+"), re.compile("[₀-₉₊₋ₙ]+")
+
+def _inside(found: re.Match[str]) -> str:
+    return next(filter(None, found.groups()), "")
+
+
+def _root(found: re.Match[str]) -> str:
+    return {"∛": r"\sqrt[3]{", "∜": r"\sqrt[4]{"}.get(found[0][0], r"\sqrt{") + _inside(found) + "}"
+
+
+def _raised(found: re.Match[str]) -> str:
+    return ("_" if found[0][0] in "₀₁₂₃₄₅₆₇₈₉₊₋ₙ" else "^") + "{" + found[0].translate(_RAISED) + "}"
+
+
+def _repeated(found: re.Match[str]) -> str:
+    """A repeating decimal as the fraction it is."""
+    whole, fixed, again = found[1] or "0", found[2], re.sub(r"\D", "", next(filter(None, found.groups()[2:])))
+    bottom = 10 ** len(fixed) * (10 ** len(again) - 1)
+    return rf"\frac{{{int(whole + fixed + again) - int(whole + fixed)}}}{{{bottom}}}"
+
+
+def _primes(found: re.Match[str]) -> str:
+    return "'" * (found[0].count("\\") or found[0].count("'"))
+
+
+def _arrow(found: re.Match[str]) -> str:
+    return rf"\{_ARROWS.get(found[1], found[1])}{{{found[2] or found[3] or ''}}}"
+
+
+def _table(*rules: tuple) -> tuple[tuple[re.Pattern[str], Any], ...]:
+    return tuple((re.compile(pattern, re.DOTALL), by) for pattern, by in rules)
+
+
+def _rewritten(text: str, rules: tuple) -> str:
+    for pattern, by in rules:
+        text = pattern.sub(by, text)
+    return text
+
+
 _RAISED = str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "-+0123456789n0123456789+-n")
-_SPACING = re.compile(
-    r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
-    r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~"
-)
-_SPACES = re.compile(r"\s+")
-_THIN = re.compile(r"\\!\s*")
-_PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
-_FRACTION = re.compile(r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])")
+_ARROWS = {"overrightarrow": "vec", "arc": "widehat", "overarc": "widehat", "bar": "overline"}
+_BRACES = r"((?:[^{}]|\{[^{}]*\})*)"
 _CIRCLE = r"(?:\\circ(?![A-Za-z])|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})"
-_DEGREE = re.compile(
-    rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))"
-)
-_WORDS = re.compile(
-    r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
-    r"|emph|underline|rm|bf|it|unit)\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
-)
-_COLOUR = re.compile(r"\\(?:textcolor|color|colorbox)\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}")
-_SWITCH = re.compile(
+_COLOUR = r"\\(?:textcolor|color|colorbox)\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}"
+_SWITCH = (
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|rm|bf|it|sf|tt|sl|sc|em|bfseries|itshape|rmfamily|sffamily|ttfamily"
     r"|boldmath|scriptstyle|scriptscriptstyle|boldsymbol|mathbf|mathrm|bm)(?![A-Za-z])"
 )
-_GROUP = re.compile(rf"\{{\s*(?:{_SWITCH.pattern}|{_COLOUR.pattern})\s*((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
-_MODULUS = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)")
+_UNICODE = _table(
+    ("(\\d)\u0307", r"\\dot{\1}"),
+    (r"[√∛∜]\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))", _root),
+    ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
+)
+_PLAIN = _table(
+    (r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))", _root),
+    (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
+    (r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])", r"\\infty "),
+)
+_ELLIPSIS = (r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)", _repeated)
+_LOOKS = _table(
+    (r"\\!\s*", ""),
+    (r"\\(?:displaystyle|textstyle|limits|left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg|middle"
+     r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~", " "),
+    (r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])", r"\\\1\2"),
+    (rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))", "°"),
+    (r"\^\s*(?:\{\s*(?:(?:\\prime\s*|')+)\}|(?:\\prime(?![A-Za-z])\s*)+)", _primes),
+    # An argument of one sign has no braces of its own.
+    (r"\\(frac|binom|sqrt)(?:\s*(\d)|\s+([A-Za-z])|\s*(\\[A-Za-z]+))", r"\\\1{\2\3\4}"),
+    (r"(\\(?:(?:frac|binom)\s*\{(?:[^{}]|\{[^{}]*\})*\}|sqrt\s*\[[^\[\]]*\]))\s*(\d|[A-Za-z]|\\[A-Za-z]+)", r"\1{\2}"),
+    (r"(\d{1,9})?\.(\d{0,9}?)\\(?:overline\s*\{\s*(\d{1,9})\s*\}|dot\s*(\{?\d\}?(?:\d{0,8}\\dot\s*\{?\d\}?)?))", _repeated),
+    _ELLIPSIS,
+    (rf"\{{\s*(?:{_SWITCH}(?!\s*\{{)|{_COLOUR})\s*{_BRACES}\}}", r"{\1}"),
+    (_COLOUR, " "),
+)  # fmt: skip
+"""Spellings of the same thing, and commands that only say how it looks."""
+_NESTED = _table(
+    (r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
+     rf"|emph|underline|rm|bf|it|unit)\s*\*?\s*\{{{_BRACES}\}}", r" \1 "),
+    (r"\\(vec|overrightarrow|overleftrightarrow|widehat|overarc|arc|bar|overline)(?![A-Za-z])\s*(?:\{\s*([^{}]*?)\s*\}|([A-Za-z]|\\[A-Za-z]+)(?![A-Za-z]))", _arrow),
+)  # fmt: skip
+_LAST = _table(
+    (_SWITCH, " "),
+    (r"\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?", r"\1"),  # a unit vector
+)
+_DOTS = _table(_ELLIPSIS)
+_MODULUS = _table(
+    (
+        r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)",
+        lambda found: f" mod{_inside(found)} ",
+    )
+)
+_SPACES = re.compile(r"\s+")
+_TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
+_PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
-_REPEATING = re.compile(r"(\d{1,9})?\.(\d{0,9})\\overline\s*\{\s*(\d{1,9})\s*\}")
-_ELLIPSIS = re.compile(r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)")
-_ARROW = re.compile(
-    r"\\(?:widehat|overrightarrow|overleftrightarrow|vec|arc|overarc)\s*(?:\{([^{}]*)\}|([A-Za-z])(?![A-Za-z]))"
-)
-_NOTATION = re.compile(
-    r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}|\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?"
-)
-"""A bar over two points is a segment, a hat over i, j, k a unit vector; other bars and hats are part of the value."""
-_BAR = re.compile(r"\\bar(?![A-Za-z])\s*(?:\{([^{}]*)\}|([A-Za-z]))|\\overline\s+([A-Za-z])")
+_DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
+"""Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
 _SIGNS = (
     (r"\leqslant", r"\le"), (r"\geqslant", r"\ge"), (r"\leq", r"\le"), (r"\geq", r"\ge"), (r"\neq", r"\ne"),
     (r"\lbrace", r"\{"), (r"\rbrace", r"\}"), (r"\lvert", "|"), (r"\rvert", "|"), (r"\vert", "|"),
     (r"\gt", ">"), (r"\lt", "<"), (r"\colon", ":"), (r"\varnothing", r"\emptyset"), (r"\lbrack", "["), (r"\rbrack", "]"),
     (r"\textpm", r"\pm"), (r"\ast", "*"), (r"\slash", "/"), (r"\%", "%"), (r"\$", "$"), (r"\#", "#"), (r"\&", "&"),
     (r"\rightarrow", r"\to"), (r"\implies", r"\Rightarrow"), (r"\iff", r"\Leftrightarrow"), (r"\wedge", r"\land"), (r"\vee", r"\lor"),
-    (r"\lnot", r"\neg"), (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
+    (r"\lnot", r"\neg"), (r"\varphi", r"\phi"), (r"\varepsilon", r"\epsilon"), (r"\vartheta", r"\theta"), (r"\backslash", r"\setminus"), (r"\mid", "|"), (r"\ohm", r"\Omega"),
+    (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\lg", r"\log_{10}"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
 )  # fmt: skip
 _SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)
@@ -102,17 +160,8 @@ def characters(text: str) -> str:
     '2\\\\times 3 - 1'
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
-    if not text.isascii():
-        text = _ROOT.sub(_root, text)
-        text = _SUPERSCRIPT.sub(lambda found: "^{" + found.group().translate(_RAISED) + "}", text)
-        text = _SUBSCRIPT.sub(lambda found: "_{" + found.group().translate(_RAISED) + "}", text)
-    if "sqrt" in text:
-        text = _PLAIN_ROOT.sub(_root, text)
-    return _INFINITY.sub(r"\\infty ", _PLAIN_PI.sub(r"\\pi ", text))
-
-
-def _root(found: re.Match[str]) -> str:
-    return r"\sqrt{" + _inside(found) + "}"
+    text = text if text.isascii() else _rewritten(text, _UNICODE)
+    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)
@@ -127,18 +176,20 @@ def tidy(text: str) -> str:
     text = characters(text)
     if text.isalnum() and text.isascii():
         return text
+    text = text.replace("{,}", ",")
     if "\\\\" in text and "\\begin" not in text:
-        text = re.sub(r"\\\\(?=[A-Za-z]{2,})", r"\\", text)  # escaped twice
+        text = _TWICE.sub(r"\\", text)  # escaped twice
     if "\\" in text or "~" in text or "^" in text:
-        text = _THIN.sub("", text.replace(r"{,}", ","))
-        text = _SPACING.sub(" ", text)
-        text = _FRACTION.sub(r"\\\1\2", text)
-        text = _DEGREE.sub("°", text)
-        text = _commands(_ELLIPSIS.sub(_repeated, _REPEATING.sub(_repeated, text)))
-    elif "..." in text or "{,}" in text:
-        text = _ELLIPSIS.sub(_repeated, text.replace("{,}", ","))
+        text, before = _rewritten(text, _LOOKS), None
+        for _ in range(4):
+            text, before = _rewritten(text, _NESTED), text
+            if text == before:
+                break
+        text = _rewritten(text, _LAST)
+    elif "..." in text:
+        text = _rewritten(text, _DOTS)
     if "mod" in text:
-        text = _MODULUS.sub(lambda found: f" mod{_inside(found)} ", text)
+        text = _rewritten(text, _MODULUS)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
     if "\\" in text:
@@ -148,33 +199,23 @@ def tidy(text: str) -> str:
         flat = inside
         for _ in range(6):
             flat = _BRACKETED.sub("", flat)
-        if whole[1] or not re.search("[,;]", flat):  # {1, 2} is a set
+        if whole[1] or not re.search(r"[,;]|\\emptyset", flat):  # {1, 2} is a set
             return tidy(inside)
     return text
 
 
-def _commands(text: str) -> str:
-    """The text without commands that only say how it looks."""
-    text = _COLOUR.sub(" ", _GROUP.sub(_inside, text))
-    for _ in range(4):
-        shorter = _ARROW.sub(_inside, _WORDS.sub(r" \1 ", text))
-        if shorter == text:
-            break
-        text = shorter
-    text = _NOTATION.sub(_inside, _SWITCH.sub(" ", text))
-    return _BAR.sub(lambda found: r"\overline{" + _inside(found) + "}", text)
+def alike(one: str, other: str) -> tuple[str, str]:
+    r"""Return both texts, without arrows and bars over points where only one has them.
 
-
-def _inside(found: re.Match[str]) -> str:
-    return next(filter(None, found.groups()), "")
-
-
-def _repeated(found: re.Match[str]) -> str:
-    """A repeating decimal as the fraction it is."""
-    whole, fixed, again = found[1] or "0", found[2], found[3]
-    bottom = 10 ** len(fixed) * (10 ** len(again) - 1)
-    top = int(whole + fixed + again) - int(whole + fixed)
-    return rf"\frac{{{top}}}{{{bottom}}}"
+    >>> alike(r"\overrightarrow{AB}", "AB"), alike(r"\overrightarrow{AB}", r"\overline{AB}")
+    (('AB', 'AB'), ('\\vec{AB}', '\\overline{AB}'))
+    """
+    if "\\" not in one and "\\" not in other:
+        return one, other
+    one, other = tidy(one), tidy(other)
+    if bool(_DECORATION.search(one)) == bool(_DECORATION.search(other)):
+        return one, other
+    return _DECORATION.sub(_inside, one), _DECORATION.sub(_inside, other)
 
 
 def balanced(text: str, open_: str = "{", close: str = "}") -> bool:
@@ -199,20 +240,12 @@ def unwrap(text: str) -> str:
             text = text[:-1]
         for left, right in _WRAPPERS if text[:1] in "$\\*`_" else ():
             inner = text[len(left) : -len(right)]
-            if (
-                len(text) > len(left) + len(right)
-                and text.startswith(left)
-                and text.endswith(right)
-                and left not in inner
-            ):
+            if text.startswith(left) and text.endswith(right) and left not in inner and inner:
                 text = inner.strip()
                 break
-    if text.endswith("**") and text.count("**") == 1:
-        text = text[:-2].rstrip(_ENDS)
-    if text.endswith("\\") and not text.endswith("\\\\"):
-        text = text[:-1].rstrip(_ENDS)
-    if text.endswith("$") and text.count("$") == 1:
-        text = text[:-1].strip()
+    for sign, single in (("**", True), ("\\", not text.endswith("\\\\")), ("$", True)):
+        if single and text.endswith(sign) and (sign == "\\" or text.count(sign) == 1):
+            text = text[: -len(sign)].rstrip(_ENDS)
     return text
 
 
@@ -225,29 +258,16 @@ def compact(text: str) -> str:
     """
     text = tidy(text)
     if "\\" in text or "{" in text:
-        for pattern, shorter in _SHORT_FORMS:
-            text = pattern.sub(shorter, text)
+        text = _rewritten(text, _SHORT_FORMS)
     if " " not in text and "." not in text:
         return text
-    text = _KEPT_SPACE.sub("\0", text)
-    text = re.sub(r"\s+", "", text).replace("\0", " ")
-    return re.sub(r"(?<!\d)\.(\d)", r"0.\1", text)
+    return _LEADING_POINT.sub(r"0.\1", _SPACES.sub("", _KEPT_SPACE.sub("\0", text)).replace("\0", " "))
 
 
-_SHORT_FORMS = tuple(
-    (re.compile(pattern), shorter)
-    for pattern, shorter in (
-        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-        (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
-        (r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}"),
-        (r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"),
-        (r"(\\[A-Za-z]+)\s+", r"\1"),
-    )
-)
+_SHORT_FORMS = _table((r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"), (r"(\\[A-Za-z]+)\s+", r"\1"))
 _KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
-_SIGN = re.compile(r"[^\w\s]")
-_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)(?!\s+\d)|(?<=[^\W\d_]{2})!")
+_LEADING_POINT = re.compile(r"(?<!\d)\.(\d)")
 
 
 @lru_cache(maxsize=20_000)
@@ -257,18 +277,23 @@ def words(text: str) -> str:
     >>> words("The  Elephant!") == words("elephant"), words("n!") == words("n"), words("-a") == words("a")
     (True, False, False)
     """
-    text = _RAISED_OR_LOWERED.sub(r"\1\2", tidy(text)).replace("$", "").replace("_", " ").replace("-(", "-").casefold()
-    if "'" in text:
-        text = _PRIMED.sub("\\1\u2032", text)
-    text = _ASCII_SIGNS.sub(" ", text)
+    text = tidy(text)
+    text = (text if text.isalpha() else _rewritten(text, _WORDING)).casefold()
     if not text.isascii():
         text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
     return " ".join(_ARTICLE.sub("", _PAUSE.sub(" ", text)).split())
 
 
-_RAISED_OR_LOWERED = re.compile(r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)")
-_PRIMED = re.compile(r"(?<!\w)(\w)'(?!\w)")
-_ASCII_SIGNS = re.compile(r"[\"#$&'()*,:;?@\[\\\]`{}~]+")
+_WORDING = _table(
+    (r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2"),
+    (r"-[(\\]", "-"),
+    (r"\\(?=[A-Z][a-z])", "capital "),
+    (r"\{\s*\\?emptyset", "set of nothing"),
+    (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),
+    (r"[_\"#$&'()*,:;?@\[\\\]`{}~]+", " "),
+)
+_SIGN = re.compile(r"[^\w\s]")
+_PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)(?!\s+\d)|(?<=[^\W\d_]{2})!")
 _ARTICLE = re.compile(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})")
 
 

@@ -3,7 +3,6 @@
 What holds a letter or an open function is no number but a formula. Sizes are bounded: nothing here can be made to run long.
 """
 
-import math
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,20 +10,14 @@ from functools import lru_cache
 
 import mpmath
 
+from virgo_factory.answers.formulas import MP, NO_VALUE, add, as_float, divide, evaluate, multiply  # noqa: F401
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import Unreadable, numeral, read_closed
+from virgo_factory.answers.trees import TooLarge, Unreadable, numeral, read_closed
 from virgo_factory.answers.units import Unit, named, read_unit
 
 
 MAX_LENGTH = 400
 """Longest text that is read as one number."""
-MAX_BITS = 20_000
-"""Largest exact power, in bits."""
-
-MP = mpmath.MPContext()
-MP.dps = 50
-"""Arithmetic of numbers that are not fractions: 50 digits."""
-
 _CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
 _ABOUT = re.compile(
     r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|=|equals?|equal to)"
@@ -63,21 +56,27 @@ _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]
 _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{2}(?<! to)(?<!to))")
 """A numeral with nothing behind it but a unit or words: most numbers are that."""
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
+_CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGNORECASE)
+_SYMBOLS = ((re.compile(r"\\mu\s*"), "µ"), (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"), (re.compile(r"\\AA"), "Å"))
+_TEMPERATURE = re.compile(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", re.IGNORECASE)
+_MINUTES = re.compile(r"(?<=\d)\s*(''|['\"])(?!\w*[A-Za-z])")
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
 _FILLERS = frozenset(
-    "the a an of in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
+    "the a an to of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
 )
-_ONE_LETTER = frozenset("mgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
+_ONE_LETTER = frozenset("'\"mMgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
 
 _OPPOSITES = (
-    ("compass", "north n northward 北 向北", "south s southward 南 向南", "east e eastward 东 向东", "west w westward 西 向西",
+    ("compass", "north n northward 北 向北 正北", "south s southward 南 向南 正南", "east e eastward 东 向东 正东", "west w westward 西 向西 正西",
      "northeast ne 东北", "northwest nw 西北", "southeast se 东南", "southwest sw 西南"),
     ("turn", "clockwise cw 顺时针", "counterclockwise anticlockwise ccw 逆时针"),
-    ("era", "bc bce 公元前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
-    ("side", "left leftward 左 向左", "right rightward 右 向右"), ("rise", "up upward 上 向上", "down downward 下 向下"),
-    ("turn of events", "before ago earlier 前 之前 提前", "after later 后 之后 推迟"),
-    ("comparison", "older taller more longer heavier faster higher larger bigger greater increase gain profit increased rose gained won deeper warmer farther 多 大 高 长 重 快 增加 盈利",
-     "younger shorter fewer less lighter slower lower smaller decrease loss decreased fell dropped lost shallower colder nearer 少 小 低 短 轻 慢 减少 亏损"),
+    ("era", "bc bce 公元前 前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
+    ("side", "left leftward 左 向左 左边", "right rightward 右 向右 右边", "up upward 上 向上", "down downward 下 向下", "inward", "outward"),
+    ("when", "before ago earlier early 之前 提前 早", "after later late 后 之后 推迟 延迟 晚 迟"), ("order", "第"),
+    ("change", "increase increased rise rose gain gained profit won raise raised grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
+     "decrease decreased loss lost fall fell drop dropped reduce reduced reduction decline declined 减少 下降 降低 亏损 亏 降 跌 赔"),
+    ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
+     "younger shorter fewer less lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
 )  # fmt: skip
 MARKS = {
     word: (group[0], meaning)
@@ -87,7 +86,7 @@ MARKS = {
 }
 """Words that are part of a value: word -> (what it tells, which way)."""
 _ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
-FIRM = frozenset(("compass", "turn", "era", "half", "level"))
+FIRM = frozenset(("compass", "turn", "era", "half", "level", "when", "change", "order"))
 """Marks that an answer must give where the gold gives them and the question does not."""
 
 
@@ -123,180 +122,61 @@ class Number:
         return isinstance(self.value, Fraction) and self.value.denominator == 1 and not self.approximate
 
 
-class _NotANumber(Exception):
-    pass
-
-
-# --- exact values --------------------------------------------------------------------------------------------------
-
-
-def evaluate(tree: tuple):
-    """Return the value of a tree without letters: a Fraction where it is exact, else a 50-digit float.
-
-    Raises:
-        ArithmeticError, ValueError, _NotANumber: it has none, or is too large.
-    """
-    operator = tree[0]
-    if operator == "number":
-        return tree[1]
-    if operator == "name":
-        return {"pi": MP.pi, "e": MP.e}[tree[1]] + 0
-    if operator == "call":
-        return _called(tree[1], evaluate(tree[2]))
-    left, right = evaluate(tree[1]), evaluate(tree[2])
-    if operator == "^":
-        return _power(left, right)
-    if operator == "/":
-        return divide(left, right)
-    if operator == "*":
-        return multiply(left, right)
-    return _add(left, right if operator == "+" else multiply(right, Fraction(-1)))
-
-
-def _called(name: str, value):
-    if name == "abs":
-        return abs(value)
-    if name in ("floor", "ceil"):
-        return Fraction(int(MP.floor(as_float(value)) if name == "floor" else MP.ceil(as_float(value))))
-    if name == "factorial":
-        if not (isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 3000):
-            raise _NotANumber
-        return Fraction(math.factorial(int(value)))
-    if name not in ("sin", "cos", "tan", "ln", "arcsin", "arccos", "arctan") or abs(value) > 10**6:
-        raise _NotANumber
-    found = {"arcsin": MP.asin, "arccos": MP.acos, "arctan": MP.atan}.get(name) or getattr(MP, name)
-    value = found(as_float(value))
-    if value.imag:
-        raise _NotANumber
-    near = MP.nint(value * 2)
-    return Fraction(int(near), 2) if abs(value * 2 - near) < MP.mpf(10) ** -40 else value
-
-
-def as_float(value: Fraction | mpmath.mpf) -> mpmath.mpf:
-    """Return the value as a 50-digit float."""
-    return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
-
-
-def _small(value):
-    if (
-        isinstance(value, Fraction)
-        and max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * MAX_BITS
-    ):
-        raise _NotANumber
-    return value
-
-
-def _add(a, b):
-    return _small(a + b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) + as_float(b)
-
-
-def multiply(a, b):
-    """Return a * b, exact where both are fractions."""
-    return _small(a * b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) * as_float(b)
-
-
-def divide(a, b):
-    """Return a / b, exact where both are fractions."""
-    if b == 0:
-        raise _NotANumber
-    return _small(a / b) if isinstance(a, Fraction) and isinstance(b, Fraction) else as_float(a) / as_float(b)
-
-
-def _power(base, exponent):
-    if isinstance(exponent, Fraction) and exponent.denominator == 1 and isinstance(base, Fraction):
-        size = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if size * abs(exponent) > MAX_BITS or (base == 0 and exponent < 0):
-            raise _NotANumber
-        return base ** int(exponent)
-    if isinstance(exponent, Fraction) and isinstance(base, Fraction) and base >= 0 and exponent > 0:
-        return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
-    if isinstance(exponent, Fraction) and isinstance(base, Fraction) and exponent.denominator % 2 and base < 0:
-        return _power(_root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator))
-    if base < 0 or abs(exponent) > 1000 or (base == 0 and exponent <= 0) or abs(as_float(base)) > 10**50:
-        raise _NotANumber
-    return MP.power(as_float(base), as_float(exponent))
-
-
-def _root(value, index):
-    if not (isinstance(index, Fraction) and index.denominator == 1 and 2 <= index <= 100):
-        raise _NotANumber
-    if value < 0:
-        if index % 2 == 0:
-            raise _NotANumber
-        return multiply(_root(multiply(value, Fraction(-1)), index), Fraction(-1))
-    if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) < 2000:
-        top, bottom = _exact_root(value.numerator, int(index)), _exact_root(value.denominator, int(index))
-        if top is not None and bottom is not None:
-            return Fraction(top, bottom)
-    return MP.root(as_float(value), int(index))
-
-
-def _exact_root(value: int, index: int) -> int | None:
-    near = int(MP.nint(MP.root(value, index))) if value.bit_length() < 150 else None
-    return near if near is not None and near**index == value else None
-
-
 # --- numbers in words ----------------------------------------------------------------------------------------------
 
 
 def _from_words(text: str) -> tuple[Fraction, int] | None:
     """The value of the English number words at the beginning of a text, and where they end."""
-    total, current, seen, end, fraction = 0, 0, False, 0, Fraction(0)
-    for found in re.finditer(r"[A-Za-z]+", text):
-        word = found[0].lower()
+    total = current = end = 0
+    before = ""
+    for found in _WORD.finditer(text):
+        word, following = found[0].lower(), _FOLLOWING.match(text, found.end())
         if text[end : found.start()].strip(" -") or (end and found.start() == end):
             break
         if word in _SMALL:
             current += _SMALL[word]
-        elif word in ("half", "quarter") and not seen or word in _PARTS and (seen or fraction) and current < 100:
-            if seen and "and" in text[:end].lower():  # two and a half
-                return Fraction(total + current) + Fraction(1, _PARTS[word]), found.end()
-            return Fraction(current if seen else 1, _PARTS[word]), found.end()
-        elif word == "hundred" and seen:
-            current *= 100
-        elif word in _SCALES and seen:
-            total, current = total + current * _SCALES[word], 0
-        elif word in ("a", "an") and re.match(
-            r"\s+(?:half|quarter|third|dozen|hundred|thousand|million)\b", text[found.end() :]
+        elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
+            whole = total + current if "and" in text[:end].lower() else 0  # two and a half
+            return whole + Fraction(1 if whole or not before else current, _PARTS[word]), found.end()
+        elif word in _SCALES and before:
+            hundred = word == "hundred"
+            total, current = (total, current * 100) if hundred else (total + current * _SCALES[word], 0)
+        elif word in ("a", "an") and following and following[2].lower() in _COUNTABLE:
+            current += not before
+        elif not (
+            word == "and"
+            and before
+            and following
+            and (following[2].lower() in _SMALL or following[2].lower() in _COUNTABLE)
         ):
-            current += 0 if seen else 1
-        elif word == "and" and seen and re.match(r"\s+(?:an?\s+)?[A-Za-z]+", text[found.end() :]):
-            following = re.match(r"\s+(?:an?\s+)?([A-Za-z]+)", text[found.end() :])[1].lower()
-            if following not in _SMALL and following not in ("half", "quarter", "third"):
-                break
-        else:
             break
-        seen, end = True, found.end()
-    return (Fraction(total + current), end) if seen else None
+        before, end = word, found.end()
+    return (Fraction(total + current), end) if before else None
+
+
+_WORD, _FOLLOWING = re.compile("[A-Za-z]+"), re.compile(r"\s+(an?\s+)?([A-Za-z]+)")
+_COUNTABLE = frozenset("half quarter third dozen hundred thousand million".split())
 
 
 def _from_chinese(text: str) -> Fraction | None:
     """The value of a Chinese numeral: 一百二十, 三分之二, 百分之五, 三点五."""
-    if text.startswith("百分之"):
-        value = _from_chinese(text[3:])
-        return value / 100 if value is not None else None
-    if "分之" in text:
-        bottom, _, top = text.partition("分之")
-        values = _from_chinese(top), _from_chinese(bottom)
-        return values[0] / values[1] if None not in values and values[1] else None
+    bottom, parted, top = text.rpartition("分之")
+    if parted:
+        values = [_from_chinese(part) for part in (top, bottom)]
+        return values[0] / values[1] if values[1] else None
     whole, _, decimals = text.partition("点")
     if text in ("半", "一半"):
         return Fraction(1, 2)
-    total, section, digit = 0, 0, 0
-    scale_seen = False
+    total = section = digit = 0
     for sign in whole.removesuffix("半"):
         if sign in _CHINESE:
-            digit = digit * 10 + _CHINESE[sign] if not scale_seen and digit else _CHINESE[sign]
+            digit = digit * 10 + _CHINESE[sign] if not total and not section else _CHINESE[sign]
         elif sign in "十百千":
-            section += (digit or 1) * {"十": 10, "百": 100, "千": 1000}[sign]
-            digit, scale_seen = 0, True
+            section, digit = section + (digit or 1) * 10 ** ("十百千".index(sign) + 1), 0
         else:
-            total = (total + section + digit) * (10**4 if sign == "万" else 10**8)
-            section, digit, scale_seen = 0, 0, True
-    value = Fraction(total + section + digit)
-    if decimals:
-        value += Fraction(int("".join(str(_CHINESE[sign]) for sign in decimals)), 10 ** len(decimals))
-    return value + Fraction(1, 2) if whole.endswith("半") else value
+            total, section, digit = (total + section + digit) * (10**4 if sign == "万" else 10**8), 0, 0
+    digits = "".join(str(_CHINESE[sign]) for sign in decimals)
+    return total + section + digit + Fraction(int(digits or 0), 10 ** len(digits)) + Fraction(whole.endswith("半"), 2)
 
 
 # --- a number with what stands around it -----------------------------------------------------------------------------
@@ -317,17 +197,19 @@ def read_number(text: str) -> Number | None:
         return None
     try:
         return _quantity(_ABOUT.sub("", text).strip())
-    except (_NotANumber, Unreadable, ArithmeticError, ValueError, RecursionError):
+    except (TooLarge, *NO_VALUE):
         return None
 
 
 def _quantity(text: str) -> Number | None:
-    sign = Fraction(1)
+    sign = 1
     if found := _SIGN.match(text):
-        sign, text = Fraction(-1 if found[1] else 1), _ABOUT.sub("", text[found.end() :])
+        sign, text = -1 if found[1] else 1, _ABOUT.sub("", text[found.end() :])
     text = _ORDINAL.sub("", text)
-    era = re.match(r"(AD|BC|公元前?)\s*(?=\d)", text)
-    text = text[era.end() :] + " " + era[1] if era else text
+    if "°" in text:  # else they are feet and inches
+        text = _MINUTES.sub(lambda found: "′" if found[1] == "'" else "″", text)
+    if era := re.match(r"(AD|BC|公元前?)\s*(?=\d)", text):
+        text = f"{text[era.end() :]} {era[1]}"
     if text[:1] == "-" and (minus := _CURRENCY.match(text[1:])) and minus[1]:
         sign, text = -sign, text[1:]
     currency = _CURRENCY.match(text)
@@ -335,8 +217,8 @@ def _quantity(text: str) -> Number | None:
     number, end = _value(text)
     rest = text[end:]
     if below := _BELOW.search(rest):
-        sign, rest = sign * (-1 if below[1].lower() == "below" else 1), _BELOW.sub("", rest)
-    number = replace(number, value=multiply(number.value, sign) if sign != 1 else number.value)
+        sign, rest = -sign if below[1].lower() == "below" else sign, _BELOW.sub("", rest)
+    number = replace(number, value=-number.value) if sign < 0 else number
     return _with_rest(number, rest, currency[1] or "")
 
 
@@ -345,30 +227,28 @@ def _value(text: str) -> tuple[Number, int]:
     if plain := _PLAIN.match(text):
         decimals = len(plain[1] or ".") - 1
         return Number(Fraction(plain[0]), decimals, decimals > 0, literal=True), plain.end()
-    if not text or re.fullmatch(RANGE, text):
-        raise _NotANumber
+    if not text or re.fullmatch(RANGE, text) or re.match(r"[-+]?\s*\d+\s+\d(?!\d\d(?!\d)|\d*\s*/)", text):
+        raise Unreadable("a range, or two numbers")
     if not (text[0].isdigit() or text[0] in "-+.\\({|["):
         if found := _from_words(text):
-            return Number(found[0], decimals=0, literal=found[0].denominator == 1), found[1]
+            return Number(found[0], 0, literal=found[0].denominator == 1), found[1]
         if (spelled := _CHINESE_NUMERAL.match(text)) and (value := _from_chinese(spelled[0])) is not None:
             percent = text.startswith("百分之")
             return Number(
-                value * 100 if percent else value, decimals=0, literal=value.denominator == 1, percent=percent
+                value * 100 if percent else value, 0, literal=value.denominator == 1, percent=percent
             ), spelled.end()
-        raise _NotANumber
-    if spaced := re.match(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?![\d/])", text):
-        return replace(_value(spaced[0].replace(" ", ""))[0]), spaced.end()
-    if comma := re.match(r"-?0,\d+(?![\d,])", text):
-        return _value(comma[0].replace(",", "."))[0], comma.end()
+        raise Unreadable("no number")
+    if spaced := re.match(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?![\d/])|-?0,\d+(?![\d,])", text):
+        return _value(spaced[0].replace(" ", "").replace(",", "."))[0], spaced.end()
     if mixed := re.match(r"(-?)(\d+)\s+(\d+)\s*/\s*([1-9]\d*)(?![\d.])", text):
         value = Fraction(mixed[2]) + Fraction(int(mixed[3]), int(mixed[4]))
         return Number(-value if mixed[1] else value), mixed.end()
-    if re.match(r"[-+]?\s*\d+\s+\d", text):
-        raise _NotANumber  # two numbers
     tree, end = read_closed(text)
     source = text[:end]
     literal = _LITERAL.fullmatch(source)
     value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else evaluate(tree)
+    if not isinstance(value, (Fraction, MP.mpf)):
+        raise Unreadable("no real number")
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
     decimals = None if not literal or literal[3] else len(literal[2] or ".") - 1
     return Number(value, decimals, pointed or not isinstance(value, Fraction), bool(literal)), end
@@ -378,30 +258,26 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     """The number with its scale, its percent sign, its unit and the words behind it; None where there is more than that."""
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
-    if (part := re.match(r"([a-z]+)\b\s*", rest)) and part[1] in _PARTS and len(part[1]) > 4 and part[1].endswith("s"):
-        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
-        rest = rest[part.end() :]
+    if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:
+        number, rest = (
+            replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False),
+            rest[part.end() :],
+        )
     while scale := _SCALE.match(rest):
-        scaled = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
+        value = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
         number = replace(
-            number, value=scaled, decimals=None, approximate=number.approximate or not scale[2] and scaled > 99
+            number, value=value, decimals=None, approximate=number.approximate or not scale[2] and value > 99
         )
         rest, glued = rest[scale.end() :].lstrip(), False
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
     if unit:
-        rest = re.sub(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", "", rest, flags=re.IGNORECASE)
-        return _with_words(replace(number, unit=unit, units=named(unit)), rest)
+        return _with_words(replace(number, unit=unit, units=named(unit)), _CURRENCY_WORD.sub("", rest))
     if not rest:
         return number
-    if rest.startswith("\\"):
-        rest = re.sub(r"\\(?:mu)\s*", "µ", re.sub(r"\\(?:Omega|ohm)(?![A-Za-z])", "Ω", rest)).replace(r"\AA", "Å")
-    rest = re.sub(
-        r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))",
-        lambda found: "°" + found[1][0].upper(),
-        rest.replace("\u03bc", "µ"),
-        flags=re.IGNORECASE,
-    )
+    for pattern, sign in _SYMBOLS if "\\" in rest else ():
+        rest = pattern.sub(sign, rest)
+    rest = _TEMPERATURE.sub(lambda found: "°" + found[1][0].upper(), rest.replace("\u03bc", "µ"))
     units, end = read_unit(rest)
     lone = rest[:end].strip()
     if len(lone) == 1 and lone.isascii() and (lone not in _ONE_LETTER or glued and rest[end : end + 1].isalpha()):
@@ -409,17 +285,12 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     if end and re.match(r"[A-Za-z\u4e00-\u9fff]", rest[end:]) and re.match(r"[A-Za-z]", rest[end - 1]):
         units, end = (), 0
     if units:
-        number = replace(number, unit=lone, units=units)
-        rest = rest[end:].strip()
-        if (more := re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)) and (
-            second := _compound(number, rest[more.end() :])
-        ):
-            return second
-        return _with_words(number, rest)
-    if glued and re.match(r"[A-Za-z]{1,2}(?![A-Za-z])", rest):
+        number, rest = replace(number, unit=lone, units=units), rest[end:].strip()
+        more = re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)
+        return more and _compound(number, rest[more.end() :]) or _with_words(number, rest)
+    letters = re.match(r"[A-Za-z]{1,2}(?![A-Za-z])", rest)
+    if letters and (glued or letters.end() == len(rest) and rest.lower() not in ("am", "pm", "bc", "ad")):
         return None  # "3ab" is a product
-    if re.match(r"[A-Za-z]{1,2}$", rest) and rest.lower() not in ("am", "pm", "bc", "ad"):
-        return None
     return _with_words(number, rest)
 
 
@@ -427,22 +298,18 @@ def _compound(first: Number, rest: str) -> Number | None:
     """5 ft 6 in: a second number in a smaller unit of the same kind."""
     value, end = _value(rest)
     second = _with_rest(value, rest[end:], "")
-    if second is None:
-        return None
+    # The unit may be left out behind a second number: 3元5, 2 hours 30.
+    units = second.units or named(_SMALLER.get(first.unit, "")) if second else ()
     for one in first.units:
-        for other in second.units or (_smaller(first),):
-            if other and one.dimensions == other.dimensions and other.factor < one.factor:
-                ratio = other.factor / one.factor
-                size = multiply(second.value, ratio)
-                total = _add(first.value, size if first.value >= 0 else -size)
+        for other in units:
+            if one.dimensions == other.dimensions and other.factor < one.factor:
+                size = multiply(second.value, other.factor / one.factor)
+                total = add(first.value, size if first.value >= 0 else -size)
                 return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
     return None
 
 
-def _smaller(number: Number) -> Unit | None:
-    """The unit that is left out behind a second number: 3元5, 2 hours 30."""
-    following = {"元": "角", "米": "分米", "小时": "分", "h": "min", "hour": "min", "hours": "min"}.get(number.unit)
-    return named(following)[0] if following else None
+_SMALLER = {"元": "角", "米": "分米", "小时": "分", "h": "min", "hour": "min", "hours": "min"}
 
 
 def _with_words(number: Number, rest: str) -> Number | None:
@@ -450,29 +317,23 @@ def _with_words(number: Number, rest: str) -> Number | None:
     if not rest:
         return number
     counted, _, over = rest.partition("/")
-    if over and read_unit(over.strip())[1] == len(over.strip()) and (found := _with_words(number, counted)):
-        return replace(
-            found, unit=f"{found.unit}/{over.strip()}", words=found.words | {"per " + re.sub(r"\s", "", over)}
-        )
-    if len(rest) > 60 or re.search(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)", rest):
+    if (over := over.strip()) and read_unit(over)[1] == len(over) and (found := _with_words(number, counted)):
+        return replace(found, unit=f"{found.unit}/{over}", words=found.words | {"per " + re.sub(r"\s", "", over)})
+    if len(rest) > 60 or _NO_WORDS.search(rest) or _OTHER_NUMBER.match(rest):
         return None
-    if re.match(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)", rest):
-        return None  # another number
-    found = re.findall(
-        r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]",
-        re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE),
-    )
-    if (
-        not found
-        or len(found) > 8
-        or found[0].lower() in _STOP_WORDS
-        or any(word.lower() in ("and", "or", "not") for word in found)
-    ):
+    found = _COUNTED.findall(re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))
+    lower = [word.lower() for word in found]
+    if not 0 < len(found) <= 8 or lower[0] in _STOP_WORDS or {"and", "or", "not"} & set(lower):
         return None
     marks, words = told(" ".join(found))
     per = "per " if re.search(r"\b(?:per|each|every)\b", rest) else ""
-    unit = f"{number.unit} {per}{' '.join(found).lower()}".strip()
+    unit = f"{number.unit} {per}{' '.join(lower)}".strip()
     return replace(number, unit=unit, words=number.words | words, marks=number.marks | marks)
+
+
+_NO_WORDS = re.compile(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)")
+_OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
+_COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")
 
 
 def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
@@ -484,18 +345,21 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
         if plain in MARKS and not (word.islower() and plain in _ABBREVIATED):
             marks.add(MARKS[plain])
         elif "\u4e00" <= word[0] <= "\u9fff":
-            name = word.lstrip("个的了")
+            name = word.strip("个的了")
             ending = next(
                 (
                     end
                     for end in sorted(MARKS, key=len, reverse=True)
-                    if name.endswith(end) and len(name) > len(end) <= 3 and end[0] > "\u4dff"
+                    if (name.endswith(end) or len(end) > 1 and end in name)
+                    and len(name) > len(end)
+                    and end[0] > "\u4dff"
                 ),
                 "",
             )
+            ending = name if name in MARKS else ending
             if ending:
                 marks.add(MARKS[ending])
-            words |= {name.removesuffix(ending)} - {""}
+            words |= {name.replace(ending, "") if ending else name} - {""}
         elif plain not in _FILLERS:
             words.add(plain.removesuffix("e") if len(plain) > 3 else plain)
     return frozenset(marks), frozenset(words)
@@ -508,10 +372,5 @@ def conversions(gold: Number, answer: Number) -> list[tuple[Fraction, Fraction]]
     """
     if not gold.units or not answer.units:
         return [(Fraction(1), Fraction(0))]
-    found = [
-        (other.factor / one.factor, (other.zero - one.zero) / one.factor)
-        for one in gold.units
-        for other in answer.units
-        if one.dimensions == other.dimensions
-    ]
-    return found or None
+    pairs = [(one, other) for one in gold.units for other in answer.units if one.dimensions == other.dimensions]
+    return [(other.factor / one.factor, (other.zero - one.zero) / one.factor) for one, other in pairs] or None

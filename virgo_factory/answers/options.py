@@ -30,6 +30,7 @@ _STYLES = tuple(
 _CARRIED = re.compile(r"\s*(?:[(\[（【]\s*([A-Za-z])\s*[)\]）】][.:：]?|([A-Za-z])\s*[.):：．、）])\s*(.*)", re.DOTALL)
 _LETTER = re.compile(r"[A-Za-z]")
 _LISTED = re.compile(r"(?:choices|options|choose from)\s*(?:are)?\s*:?\s*(\[[^\[\]]{3,4000}\])", re.IGNORECASE)
+_PLAIN = re.compile(r"[^\W\d]+(?:[ -][^\W\d]+)*")
 _NUMBERED = re.compile(r"^[ \t]*(?:[(\[]\s*)?([1-9])\s*[)\].:][ \t]*", re.MULTILINE)
 
 
@@ -57,36 +58,22 @@ def read_options(value: Any) -> tuple[str, ...]:
         except ValueError:
             value = None
         if value is None:
-            return _split_options(text[:_MAX_LIST])
+            return _marked(text[:_MAX_LIST], at_once=True) or _separated(text[:_MAX_LIST])
     if isinstance(value, dict):
         value = [value[name] for name in (sorted(value) if all(map(_LETTER.fullmatch, map(str, value))) else value)]
-    return (
-        without_letters(tuple(str(option) for option in value if option is not None))
-        if isinstance(value, list | tuple)
-        else ()
-    )
+    if not isinstance(value, list | tuple):
+        return ()
+    return without_letters(tuple(str(option) for option in value if option is not None))
 
 
-def _split_options(text: str) -> tuple[str, ...]:
-    """The options written in one string."""
-    for style in _STYLES:
-        found = list(style.finditer(text))
-        if (
-            found
-            and not text[: found[0].start()].strip(" \t\n*-")
-            and len(options := _last_run(found, text, LETTERS)) >= 2
-        ):
-            return options
+def _separated(text: str) -> tuple[str, ...]:
+    """The options of a string with one sign between them."""
     for sign in ("\n", ";", "；", "|", "\t", "、"):
-        parts = [part.strip() for part in text.strip(sign + " ").split(sign)]
+        parts = tuple(part.strip() for part in text.strip(sign + " ").split(sign))
         if len(parts) > 1 and all(parts):
-            return without_letters(tuple(parts))
-    parts = [part.strip() for part in re.split("[,，]", text)]
-    return (
-        tuple(parts)
-        if len(parts) > 1 and all(re.fullmatch(r"[^\W\d]+(?:[ -][^\W\d]+)*", part) for part in parts)
-        else ()
-    )
+            return without_letters(parts)
+    parts = tuple(part.strip() for part in re.split("[,，]", text))
+    return parts if len(parts) > 1 and all(map(_PLAIN.fullmatch, parts)) else ()
 
 
 @lru_cache(maxsize=1_000)
@@ -107,23 +94,26 @@ def without_letters(options: tuple[str, ...]) -> tuple[str, ...]:
 @lru_cache(maxsize=1_000)
 def inline_options(text: str) -> tuple[str, ...]:
     """Return the texts of the options written in a question."""
-    if listed := _LISTED.search(text):
-        found = list_in_string(listed[1])
-        if found and len(found) > 1:
-            return tuple(str(option) for option in found)
+    if (listed := _LISTED.search(text)) and len(found := list_in_string(listed[1]) or ()) > 1:
+        return tuple(map(str, found))
+    if options := _marked(text):
+        return options
+    asked = re.search(r"choices|options|choose|select", text, re.IGNORECASE)
+    return _last_run(list(_NUMBERED.finditer(text)), text, "123456789") if asked else ()
+
+
+def _marked(text: str, at_once: bool = False) -> tuple[str, ...]:
+    """The options behind letters in a text; `at_once`: only where it begins with the first of them."""
     for style in _STYLES:
-        options = _last_run(list(style.finditer(text)), text, LETTERS)
-        if len(options) >= 2:
-            return options
-    if re.search(r"choices|options|choose|select", text, re.IGNORECASE):
-        options = _last_run(list(_NUMBERED.finditer(text)), text, "123456789")
-        if len(options) >= 2:
-            return options
+        found = list(style.finditer(text))
+        if found and not (at_once and text[: found[0].start()].strip(" \t\n*-")):
+            if options := _last_run(found, text, LETTERS):
+                return options
     return ()
 
 
 def _last_run(found: list[re.Match[str]], text: str, order: str) -> tuple[str, ...]:
-    """The last run of markers A, B, C, ... with something after each of them."""
+    """The last run of two or more markers A, B, C, ... with something after each of them."""
     runs: list[list[re.Match[str]]] = []
     for match in found:
         name = match[1].upper()
@@ -132,27 +122,22 @@ def _last_run(found: list[re.Match[str]], text: str, order: str) -> tuple[str, .
         elif runs and len(runs[-1]) < len(order) and name == order[len(runs[-1])]:
             runs[-1].append(match)
     for run in reversed(runs):
-        if len(run) < 2:
-            continue
-        ends = [match.start() for match in run[1:]] + [_end_of_option(text, run[-1].end())]
-        options = tuple(_strip(text[match.end() : end]) for match, end in zip(run, ends, strict=True))
-        if all(options) and max(map(len, options)) <= 1000:
-            return options
-        if not any(options):
-            return tuple(match[1].upper() for match in run)
+        if len(run) > 1:
+            last = text.find("\n", run[-1].end())
+            ends = [match.start() for match in run[1:]] + [last if last >= 0 else len(text)]
+            options = tuple(_strip(text[match.end() : end]) for match, end in zip(run, ends, strict=True))
+            if all(options) and max(map(len, options)) <= 1000:
+                return options
+            if not any(options):
+                return tuple(match[1].upper() for match in run)
     return ()
 
 
-def _end_of_option(text: str, start: int) -> int:
-    end = text.find("\n", start)
-    return len(text) if end < 0 else end
-
-
 def _strip(option: str) -> str:
-    option = re.sub(r"\n[ \t]*[-*•]$", "", option.strip())
-    option = re.sub(r"^(?:\\[ ,;]|~|\s)+", "", option.strip().rstrip(";,").strip())
-    option = re.sub(r"(?:\\qquad|\\quad|\s|,|;)+$", "", option)
-    return option.removesuffix("$") if option.count("$") == 1 and option.endswith("$") else option
+    """An option without list marks, spaces and separators around it."""
+    option = re.sub(r"\n[ \t]*[-*•]$", "", option.strip()).rstrip(";,").strip()
+    option = re.sub(r"^(?:\\[ ,;]|~|\s)+|(?:\\qquad|\\quad|\s|,|;)+$", "", option)
+    return option.removesuffix("$") if option.count("$") == 1 else option
 
 
 def list_in_string(text: str) -> list | None:

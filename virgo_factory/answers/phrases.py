@@ -1,6 +1,10 @@
-"""Where prose says its answer, in English and Chinese: one table of phrases, and what follows them; linear in the text."""
+"""How prose says its answer, in English and Chinese: its statements, what announces an answer, and what takes it back.
+
+Every function is linear in the text. A statement is a sentence, a line or what stands between two of them.
+"""
 
 import re
+from collections.abc import Iterator
 
 from virgo_factory.answers.latex import characters, unwrap, words
 from virgo_factory.answers.model import Question
@@ -9,29 +13,97 @@ from virgo_factory.answers.numbers import read_number
 
 MAX_ANSWER = 2_000
 """Longest answer; a longer one is not an answer but a text."""
-SUBJECT = (
-    r"(?:(?:the|my|our|your|this|so)\s+)?(?:(?:final|correct|best|right|most appropriate|most likely|closest|final correct)\s+)*"
-    r"(?:answer|choice|option|answer choice|answer option|ans|réponse|respuesta|antwort)s?(?:\s{0,3}\([^()\n]{1,30}\))?"
-    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
-)
+_BEFORE = 110
+"""Characters of a statement that are looked at in front of an announcement."""
+
 ADVERB = (
     r"(?:therefore|thus|then|hence|indeed|here|definitely|surely|certainly|clearly|obviously|probably|likely|most likely|simply|actually|really|"
     r"undoubtedly|evidently|apparently|presumably|exactly|only|for sure|in fact|of course|no doubt|without (?:a |any )?doubt|as follows)"
 )
-VERB = r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est|es|ist)(?![A-Za-z'’])"
-CHINESE = r"(?:正确)?答案\s{0,6}[】\]]?\s{0,6}(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*|(?:结果|得数|总数)\s{0,6}(?:应该|应)?\s{0,6}(?:是|为|等于|[:：])|(?:^|(?<=[\s。，,]))答\s{0,6}[:：]"
-_PHRASE = re.compile(
-    rf"(?:\*\*|__|#{{1,6}} ?)?\b{SUBJECT}\s{{0,6}}(?:\*\*|__)?,?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice),?)*\s{{0,6}}[:：]?|[:：=])"
-    r"\s{0,6}(?:\*\*|__)?[ \t]*",
-    re.IGNORECASE,
+_VERB = (
+    r"(?:is|are|would be|should be|must be|will be|could be|has to be|was|appears to be|seems to be|est)(?![A-Za-z'’])"
 )
+_SAYS = (
+    r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
+    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
+    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|[:：=]|\s[-–—](?=\s))"
+)
+_IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*"
+_ANSWERS = (
+    rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
+    r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
+    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
+    r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
+)
+_CHOICES = (
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|erdict|ecision|olution|esult|esponse|election|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
+    r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
+    r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
+    r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
+)
+"""Announcements behind their first letter, which is searched for by itself: a long response is read fast."""
+_ANNOUNCED = re.compile(
+    rf"[AaCcOoRr#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
+)
+_ANNOUNCED_OPTION = re.compile(
+    rf"[AaCcOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
+)
+"""What stands before an answer, and before an option."""
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
-_HEADER = re.compile(
-    r"(?:^|\n)[*_#> \t]{1,20}(?:the )?final answer[ \t]{0,20}[:：]?[ \t]{0,20}(?:[*_#]+)?[ \t]{0,20}[:：]?[ \t]{0,20}|####[ \t]{0,20}|[【\[]?(?:"
-    + CHINESE
-    + r")\s{0,6}",
+
+NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brather than\b|\binstead of\b|\bother than\b|\bcannot\b|不是|并非|不选|而不|而非|不为|除了|不能|没有)"
+"""What takes back the option or value that follows it."""
+_RETRACTED = re.compile(
+    rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
+    r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous)\s+$"
+    r"|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
+    r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
+    r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
+    r"|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
+"""What takes back an announcement, in front of it in its statement: denied, asked, somebody else's, a mistake."""
+_SUPPOSED = re.compile(
+    r"\b(?:if|with|without|had|under|otherwise|for)\b[^.\n]{0,80}\bwould\b|\bwould\b[^.\n]{0,80}\bif\b|\b(?:common|typical|frequent|usual) (?:wrong|incorrect|mistake|error)"
+    r"|(?:若|如果|假如|倘若)[^。\n]{0,60}(?:则|就|那么)|常见的?错误",
+    re.IGNORECASE,
+)
+_UNREAL = re.compile(
+    "[wWcCtTfFuU若如假倘常](?:(?<=[Ww])ould|(?<=[CcTtFfUu])(?:ommon|ypical|requent|sual)|(?<=若)|果|如|若|见)"
+)
+"""A statement of what is not so, and the words that every such statement has one of."""
+_CONTRAST = re.compile(
+    r"(?<!\\)\bnot\b[^,;.\n]{1,40}?,?\s*\bbut\b(?: rather)?|(?:并?不是|并非)[^,，。\n]{1,30}[,，]\s*(?=而?是)|,?\s*(?<!\\)\bnot \W?\d[\d.,]*"
+    r"|[,，;；(（]?\s*(?:(?:(?<=[,;(] )|(?<=[,;(]))(?:(?:and|but) )?not\b(?! (?:only|just|including|counting|equal|enough))|\brather than\b|\binstead of\b|\bas opposed to\b"
+    r"|而不是|而非|(?<=[,，])\s*并?不是)\s?(?:[^,，;；。)）\n]|,(?=\d{3})){1,80}[)）]?",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
+)
+_REMARK = re.compile(
+    r",\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What is said beside a value: "5, because ...", "0.5 (or 50%)", "12 (3 rows of 4)"."""
+_REFUSAL = re.compile(
+    r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
+    r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)|unable to|impossible to|not possible to"
+    r"|(?:don't|do not) (?:know|have (?:enough|access))|not (?:provide|contain|give|include|have) enough|insufficient|not sufficient"
+    r"|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出)|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
+    re.IGNORECASE,
+)
+_GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
+_COURTESY = re.compile(
+    r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
+    r"|希望|如果您?你?(?:还|有|需)|如有|请告诉|谢谢)[^\n]{0,200}\s*\Z",
+    re.IGNORECASE,
+)
+
+_SENTENCE_END = re.compile(
+    r"\n|[。！？；]|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
+)
+_CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
@@ -46,97 +118,40 @@ _NUMERAL = re.compile(
 _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 NUMBER = r"\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 THERE = re.compile(
-    rf"\b(?:there (?:is|are|was|were|will be)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
+    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|:(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|:(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
-_SENTENCE_END = re.compile(
-    r"\n|[。！？；]|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+[A-Z]|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
-)
-_COURTESY = re.compile(
-    r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
-    r"|希望|如果您?你?(?:还|有|需)|如有|请告诉|谢谢)[^\n]{0,200}\s*\Z",
-    re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
-    r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)|unable to|impossible to|not possible to"
-    r"|(?:don't|do not) (?:know|have (?:enough|access))|not (?:provide|contain|give|include|have) enough|insufficient|not sufficient"
-    r"|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出)|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
-    re.IGNORECASE,
-)
-_GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
-NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brather than\b|\binstead of\b|\bother than\b|\bcannot\b|不是|并非|不选|而不|而非|不为|除了|不能|没有)"
-"""What takes back the option or value that follows it."""
 
 BOOLEANS = {
-    **dict.fromkeys(("yes", "true", "correct", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立"), True),
-    **dict.fromkeys(("no", "false", "incorrect", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立"), False),
+    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立"), True),
+    **dict.fromkeys(("no", "false", "incorrect", "nope", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立"), False),
 }  # fmt: skip
 """Words that answer yes or no."""
 _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
-    rf"|(?:答案|说法|判断|结论|命题|叙述|描述|因此|所以|故)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
+    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
-
-
 _CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)
-_ADDED = re.compile(
-    r",?\s+(?:\bnot\b|rather than\b|instead of\b|i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
-    re.DOTALL | re.IGNORECASE,
-)
-"""What is said beside a value: "5, not 6", "0.5 (or 50%)"."""
+_DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
 
 
-def said_answer(text: str, question: str = "") -> str | None:
-    """What the last "the answer is" or "Final Answer" says, to the end of its sentence; None without one."""
-    found = sorted([*_PHRASE.finditer(text), *_HEADER.finditer(text)], key=lambda match: match.end())
-    for match in reversed(found[-50:]):
-        end = match.end()
-        while text[end - 1 : end] == "\n":
-            end -= 1
-        if (items := _ITEMS.match(text, end)) and len(listed := items[0].strip().splitlines()) > 1:
-            return _item(listed, question)
-        said = sentence(text, match.end())
-        if said and not re.match(
-            r"(?:that|not|in|the following|to|as|because|given|correct|a[sn]?)\b(?! [A-J]\b)|helpful|useful",
-            said,
-            re.IGNORECASE,
-        ):
-            return said
-        if said and re.match(r"that\b", said, re.IGNORECASE):
-            return said[4:].strip()
-    return None
-
-
-def _item(listed: list[str], question: str) -> str:
-    """Of several answers in a list, the one whose name shares most words with the end of the question; else the last."""
-    asked = set(words(question.strip().rpartition("\n")[2][-300:]).split())
-    best, chosen = 0, listed[-1]
-    for line in listed:
-        name = line.rpartition(":")[0] or line.rpartition("=")[0]
-        shared = len(asked & set(words(name).split()))
-        if shared >= best:
-            best, chosen = shared, line
-    return unwrap((chosen.rpartition(":")[2] if ":" in chosen else chosen.rpartition("=")[2]).strip())
+def sentences(text: str) -> list[str]:
+    """Return the statements of a text in order, blank ones left out."""
+    return [part for part in re.split(_SENTENCE_END, text) if part and part.strip()]
 
 
 def sentence(text: str, start: int) -> str:
-    """The text from a place to the end of its sentence; of the next line where this one is empty."""
-    skipped = text[start : start + MAX_ANSWER].lstrip(" \t\n*_:>")
-    for left, right, longest in (
-        ("$$", "$$", MAX_ANSWER),
-        ("\\[", "\\]", MAX_ANSWER),
-        ("$", "$", 400),
-        ("\\(", "\\)", 400),
-    ):
+    """Return the text from a place to the end of its statement; of the next line where this one is empty."""
+    skipped = re.sub(r"\A[ \t*_:]*(?:\n[ \t\n*_:>]*)?", "", text[start : start + MAX_ANSWER])
+    for left, right, longest in (("$$", "$$", MAX_ANSWER), ("\\[", "\\]", MAX_ANSWER), ("$", "$", 400), ("\\(", "\\)", 400)):  # fmt: skip
         if skipped.startswith(left):
             close = skipped.find(right, len(left))
             if len(left) <= close < longest and (longest == MAX_ANSWER or "\n" not in skipped[:close]):
@@ -149,41 +164,101 @@ def sentence(text: str, start: int) -> str:
     return unwrap(skipped[: end.start()] if end else skipped)
 
 
-def sentences(text: str) -> list[str]:
-    """Return the sentences of a text, blank ones left out."""
-    return [part for part in re.split(_SENTENCE_END, text) if part and part.strip()]
+def clause(text: str, end: int) -> str:
+    """Return what stands in front of a place in its own statement."""
+    return _CLAUSE_END.split(text[max(0, end - _BEFORE) : end])[-1]
+
+
+def announcements(text: str, start: int = 0, option: bool = False) -> Iterator[re.Match[str]]:
+    """Yield what announces an answer (or an option) behind a place, the last first, without what is taken back."""
+    found = list((_ANNOUNCED_OPTION if option else _ANNOUNCED).finditer(text, start))
+    for match in reversed(found[-50:]):
+        before = clause(text, match.start())
+        unreal = "would" in match[0] and supposed(before + sentence(text, match.start())[:200])
+        if not unreal and not retracted(before):
+            yield match
+
+
+def retracted(before: str) -> bool:
+    """Return whether what stands in front of an announcement in its statement takes it back."""
+    return _RETRACTED.search(before) is not None
+
+
+def supposed(told: str) -> bool:
+    """Whether a statement says what would be, or what others get wrong."""
+    return _UNREAL.search(told) is not None and _SUPPOSED.search(told) is not None
+
+
+def affirmed(told: str, asides: bool = True) -> str:
+    """Return a statement without what it takes back, and unless `asides` without remarks in brackets; whole where nothing would be left.
+
+    >>> affirmed("It is 9, not 12"), affirmed("12 (3 rows of 4)", asides=False)
+    ('It is 9', '12')
+    """
+    kept = _CONTRAST.sub("", told)
+    if not asides and "(" in kept:
+        kept = _ASIDE.sub("", kept)
+    return kept if kept.strip(" .,") else told
+
+
+def said_answer(text: str, question: str = "") -> str | None:
+    """Return what the last announcement ("the answer is", 答案) says, to the end of its statement; None without one."""
+    for match in announcements(text):
+        end = match.end()
+        while text[end - 1 : end] == "\n":
+            end -= 1
+        if (items := _ITEMS.match(text, end)) and len(listed := items[0].strip().splitlines()) > 1:
+            return _item(listed, question)
+        said = sentence(text, match.end())
+        if said and re.match(r"that\b", said, re.IGNORECASE):
+            return said[4:].strip()
+        if said and not re.match(
+            r"(?:not|in|the following|to|as|because|given|correct|a[sn]?)\b(?! [A-J]\b)|helpful|useful", said, re.I
+        ):
+            return said
+    return None
+
+
+def _item(listed: list[str], question: str) -> str:
+    """Of several answers in a list, the one whose name shares most words with the end of the question; else the last."""
+    asked = set(words(question.strip().rpartition("\n")[2][-300:]).split())
+    named = [line.rpartition(":" if ":" in line else "=")[::2] for line in listed]
+    return unwrap(max(reversed(named), key=lambda pair: len(asked & set(words(pair[0]).split())))[1].strip())
 
 
 def refuses(told: str) -> bool:
-    """Whether a sentence says that it has no answer, and does not go on to give one."""
+    """Return whether a statement says that it has no answer, and does not go on to give one."""
     found = _REFUSAL.search(told)
     return found is not None and not _GUESS.search(told[found.end() :])
 
 
 def refuses_at_end(text: str) -> bool:
-    """Whether a response ends by saying that it has no answer."""
+    """Return whether a response ends by saying that it has no answer."""
     return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
 
 
 def value_in(said: str) -> str | None:
-    """What a statement says something is, where that reads as a number: after its last "is", "=" or "等于"."""
-    ends = [match.end() for match in _VALUE.finditer(said)]
-    for end in reversed([end for end in ends[-3:] if len(said) - end <= 300]):
-        tail = unwrap(said[end:])
-        if tail and len(tail) <= 60 and read_number(tail) is not None:
-            return tail
+    """Return what a statement says something is, where that reads as a number: after its last "is", "=" or "等于"."""
+    said = affirmed(said, asides=False)
+    for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
+        if len(said) - end <= 300:
+            tail = unwrap(said[end:])
+            tail = tail if tail and read_number(tail) is not None else unwrap(_REMARK.sub("", tail))
+            if tail and len(tail) <= 60 and read_number(tail) is not None:
+                return tail
     return None
 
 
 def tighten(said: str, question: Question) -> str:
-    """The answer inside a sentence: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
+    """Return the answer inside a statement: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
     said = unwrap(said)
     if len(said) <= 40 and (
         read_number(said) is not None or question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
     ):
         return said
-    said = re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said)
-    if (short := unwrap(_ADDED.sub("", said))) != said and read_number(short) is not None:
+    said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
+    short = unwrap(_REMARK.sub("", said))
+    if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Z][\w ]{1,30}", short)):
         return short
     if found := BOLD.findall(said):
         return unwrap(found[-1])
@@ -228,13 +303,11 @@ def said_boolean(text: str) -> bool | None:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return None
-    if (last := _alone(lines[-1])) is not None:
+    if (last := BOOLEANS.get(_DECORATED.sub("", lines[-1].strip()).lower())) is not None:
         return last
     ended = list(_STATED.finditer(text[-2_000:]))
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
-    if ended and re.match(
-        r"(?:so|therefore|thus|hence|answer|答案|因此|所以|故)|.*\banswer", ended[-1][0], re.IGNORECASE
-    ):
+    if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
         return stated
     if len(text.strip()) > 14 and (closed := _CLOSING.search(text[-40:])):
         return BOOLEANS[closed[1].lower()]
@@ -245,12 +318,3 @@ def said_boolean(text: str) -> bool | None:
         second = _FIRST.match(rest)
         return None if second and BOOLEANS[second[1].lower()] != said and len(rest) < 20 else said
     return stated
-
-
-def _alone(line: str) -> bool | None:
-    """What a line says that is nothing but such a word."""
-    return BOOLEANS.get(
-        re.sub(
-            r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"'`:：()]+", "", line.strip(), flags=re.IGNORECASE
-        ).lower()
-    )

@@ -1,7 +1,6 @@
 """One reader for either side of a comparison: a text becomes one of a few kinds, after its wrappers have come off.
 
-The kinds: Number, Moment, Ratio, Range, Based (digits with their base), Intervals, Sequence, Relation,
-Formula, Words.
+The kinds: Number, Moment, Based (digits with their base), Sequence (all that has parts), Formula, Words.
 """
 
 import re
@@ -9,28 +8,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-import mpmath
-
-from virgo_factory.answers.dates import Moment, read_moment
+from virgo_factory.answers.dates import Moment, digits, read_moment
 from virgo_factory.answers.latex import balanced, compact, tidy, words
-from virgo_factory.answers.numbers import MP, RANGE, Number, read_number, told
-from virgo_factory.answers.sequences import Intervals, Sequence, read_bound, read_chain, read_intervals, read_sequence
+from virgo_factory.answers.numbers import MARKS, MP, Number, multiply, read_number, told
+from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
 from virgo_factory.answers.trees import FUNCTIONS, GREEK
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Numbers with colons between them."""
-
-    parts: tuple[Fraction | mpmath.mpf, ...]
-
-
-@dataclass(frozen=True)
-class Range:
-    """From one number to another, which is no difference."""
-
-    ends: tuple[Fraction, Fraction]
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -43,18 +25,9 @@ class Based:
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula or a relation, left as text."""
+    """A formula or an equation, left as text."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class Relation:
-    """Two sides with a sign between them that is no equation and no inequality: AB \\parallel CD."""
-
-    left: str
-    sign: str
-    right: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +37,7 @@ class Words:
     text: str
 
 
-Kind = Number | Moment | Ratio | Range | Based | Intervals | Sequence | Relation | Formula | Words
+Kind = Number | Moment | Based | Sequence | Formula | Words
 
 
 @dataclass(frozen=True)
@@ -73,7 +46,7 @@ class Reading:
 
     Attributes:
         text: without its wrappers.
-        name: what the value is assigned to, "x" in ``x = 5``; empty without one.
+        name: what the value is assigned to or what is bounded, "x" in ``x = 5``; empty without one.
         what: the value, as one of the kinds.
     """
 
@@ -82,231 +55,231 @@ class Reading:
     what: Kind
 
 
+# --- wrappers ------------------------------------------------------------------------------------------------------
+
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
-    r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?"
+    r"(?:the )?(?:points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
-_RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
-_LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
-_NAME = re.compile(
-    r"[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]*[A-Za-z\u4e00-\u9fff][A-Za-z\\_{}()|:0-9 ,'/∠△$.\u4e00-\u9fff]*"
+_SPELLINGS = (
+    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
+    (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
+    (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
+_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+_PLACE = re.compile(rf"^(?:the )?({'|'.join(_PLACES)})(?=$| (?:place|day|row|one|position)$)", re.IGNORECASE)
+_CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
+_CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
+_TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
 _CONDITION = re.compile(
     r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
 )
 """A value with the condition under which it holds."""
-_BASE = re.compile(r"\(?([0-9A-Za-z]+)\)?_\{?(\d{1,2})\}?")
-_PREFIXED = re.compile(r"0([xXbBoO])_?([0-9A-Fa-f]+)")
+
+
+def unwrapped(text: str) -> str:
+    """Return the text without the words that only lead to an answer, and numbers of order and halves in digits.
+
+    >>> unwrapped("So the answer is 5."), unwrapped("12 (apples)"), unwrapped("third"), unwrapped("第五天")
+    ('5', '12', '3rd', '第5天')
+    """
+    text = tidy(text)
+    lead = _LEAD.match(text)
+    text = text[lead.end() :].strip() or text
+    text = text.lstrip(" ,;").rstrip(" .,;") or text
+    for pattern, spelled in _SPELLINGS:
+        text = pattern.sub(spelled, text)
+    if not text.isascii():
+        text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
+    elif found := _PLACE.match(text):
+        place = _PLACES.index(found[1].lower()) + 1
+        text = f"{place}{('st', 'nd', 'rd')[place - 1] if place < 4 else 'th'}{text[found.end() :]}"
+    if text.endswith(")") or "(" in text and (text[-1].isalpha() or text[-1] > "\u4dff"):
+        text = _without_context(text)
+    return text
+
+
+def _without_context(text: str) -> str:
+    """The number alone of "12 (apples)" and "12 (3 × 4)", where the brackets say of what it is or how it comes about."""
+    found = _CONTEXT.fullmatch(text)
+    number = found and read_number(found["head"])
+    if not number:
+        return text
+    inside = found["inside"]
+    said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.match("mod|" + "|".join(FUNCTIONS), inside)
+    same = (value := read_number(inside)) is not None and value.value == number.value
+    spoken = (found["space"] or inside[0] > "\u4dff") and not re.search(r"[\\^_=]", inside)
+    return f"{found['head']}{found['tail']}" if said and spoken or same and not value.literal else text
+
+
+def conditional_value(text: str) -> str | None:
+    """Return the value of "2x for x > 0" without its condition; None where there is none."""
+    held = _CONDITION.fullmatch(tidy(text))
+    return held["value"] if held else None
+
+
+# --- the kinds -----------------------------------------------------------------------------------------------------
+
+_BASE = re.compile(r"0(?P<sign>[xXbBoO])_?([0-9A-Fa-f]+)|\(?([0-9A-Za-z]+)\)?_\{?(?P<base>\d{1,2})\}?")
+_NOTHING = frozenset(
+    ",no solution,no solutions,no real solution,no real solutions,none,empty set,emptyset,无解,空集,没有,no such".split(",")
+)  # fmt: skip
 _MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
 OPERATOR = re.compile(
     r"[-+*/^=<>|!(\[]|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
     r"|overline|lfloor|lceil|begin|neg|land|lor|sim|cong|hat|dot|ddot|tilde|partial|nabla|" + "|".join(FUNCTIONS) + r")(?![A-Za-z])"
 )  # fmt: skip
 """Operators and known functions, without which letters are no factors."""
-_NOTHING = frozenset(
-    ",no solution,no solutions,no real solution,no real solutions,none,empty set,emptyset,无解,空集,没有,no such".split(
-        ","
-    )
-)
-_ONE_NUMERAL = re.compile(
-    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?",
-    re.IGNORECASE,
-)
-_RELATIONS = re.compile(
-    r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong|sim|equiv|ne|land|lor|uparrow|downarrow|cup|cap|setminus"
-    r"|neg)(?![A-Za-z])"
-)
+_ORDINAL = re.compile(r"\d\s?(?:st|nd|rd|th)\b")
 _CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
 """An ion: Fe^{3+}."""
-_FUNCTION_WORDS = re.compile(
-    r"\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible|double|twice|triple|half)\b"
-    r"|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方",
-    re.IGNORECASE,
-)
-"""Words that make another number of the one beside them."""
-_BARE = re.compile(r"[-+]?\\infty")
 
 
 @lru_cache(maxsize=20_000)
 def read(text: str, question: str = "") -> Reading:
     """Return what a text says, with the question's words where they change how it is understood.
 
-    >>> read("x = 3").what == read("3").what, read("CAB").what, read("x<1 or x>2").what.name
+    >>> read("x = 3").what == read("3").what, read("CAB").what, read("x<1 or x>2").name
     (True, Words(text='CAB'), 'x')
     """
     text = unwrapped(text)
-    named = value_side(text) if not _lists_equations(text) else None
-    if named is not None and named[1]:
-        name, value = named
-        what = _what(unwrapped(value), question)
-        if not isinstance(what, Words) or not is_formula(text):
-            return Reading(text, name, what)
-    return Reading(text, "", _what(text, question))
-
-
-def _lists_equations(text: str) -> bool:
     listed = read_sequence(text) if text.count("=") > 1 else None
-    return bool(listed) and not listed.brackets and sum("=" in part for part in listed.parts) > 1
-
-
-def unwrapped(text: str) -> str:
-    """Return the text without the words that only lead to an answer."""
-    text = tidy(text)
-    lead = _LEAD.match(text)
-    text = text[lead.end() :].strip() or text
-    text = re.sub(r"^(?:\\therefore|\\because|\\implies|\\Rightarrow)\s*(?=\S)", "", text)
-    return text.lstrip(" ,;").rstrip(" .,;") or text
+    equations = listed and not listed.held and sum("=" in part for part in listed.parts) > 1
+    named = None if equations else value_side(text)
+    if named is not None and named[1]:
+        what = _what(unwrapped(named[1]), question)
+        if not isinstance(what, Words) or not is_formula(text):
+            return Reading(text, named[0], what)
+    what = _what(text, question)
+    return Reading(text, what.name if isinstance(what, Sequence) else "", what)
 
 
 def _what(text: str, question: str) -> Kind:
     plain = compact(text)
-    if plain in (r"\emptyset", r"\{\}", r"\phi") or words(text) in _NOTHING:
+    if plain in (r"\emptyset", r"\{\}", r"\phi") or words(text) in _NOTHING and "{" not in text:
         return Words(r"\emptyset")
     if based := _based(plain):
         return based
     if re.fullmatch(r"0[01]{3,}", plain):
         return Words(text)  # a string of bits
-    if spread := re.fullmatch(rf"(?:from |between )?(?:{RANGE}|(\d+(?:\.\d+)?) and (\d+(?:\.\d+)?)(?<!^))", text):
-        if spread[1] or text.startswith("between"):
-            ends = (spread[1], spread[2]) if spread[1] else (spread[3], spread[4])
-            return Range(
-                (Fraction(ends[0]), Fraction(ends[1])), re.sub(r"[\d.\s-]|to|from|between|and|至|到", "", text).lower()
-            )
-    if re.search(r"\d[:点时月日号年]|[a-z]|^\d{4}[-/.]\d", text, re.IGNORECASE) or "周" in text or "星期" in text:
-        if moment := read_moment(text):
-            return moment
-    if _BARE.fullmatch(plain):
+    if moment := read_moment(text):
+        return moment
+    if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
+    if (tenths := _TENTHS.fullmatch(text)) and (number := read_number(tenths[1])):
+        value = multiply(number.value, Fraction(10)) if number.value < 10 else number.value
+        return replace(number, value=value, percent=True, unit=tenths[2], words=frozenset((tenths[2],)))
+    if decade := re.fullmatch(r"(?:in )?(?:the )?(\d{3}0)'?s", text):
+        return Words(decade[1] + "s")
     number = read_number(text)
     if (number is None or number.unit) and (bound := read_bound(text, question)):
         return read_number(bound) if isinstance(bound, str) else bound
+    if number is not None and _ORDINAL.search(text):
+        number = replace(number, marks=number.marks | {MARKS["第"]})
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
-    if ":" in text and (ratio := _ratio(text)):
-        return ratio
-    if found := read_intervals(text) or read_chain(text) or (read_sequence(text) if len(text) > 1 else None):
-        if isinstance(found, Sequence) and len(found.parts) == 1 and found.brackets in ("", "{}"):
-            return _what(found.parts[0], question)
-        if not (isinstance(found, Sequence) and not found.brackets and _is_prose(text)):
+    if found := read_sequence(text):
+        if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
+            return read(found.parts[0], question).what
+        if found.held or re.search(r"\d", text) or len(text.split()) <= 8:  # else it is a sentence with commas
             return found
     if (spoken := _in_sentence(text, question)) is not None:
         return spoken
-    if len(signs := list(_RELATIONS.finditer(text))) == 1 and "=" not in text:
-        left, right = text[: signs[0].start()].strip(), text[signs[0].end() :].strip()
-        if right and (left or signs[0][0] in ("\\neg", "\\to")):
-            return Relation(left, signs[0][0], right)
-    if "\\begin{" in text or is_formula(text):
-        return Formula(text)
-    return Words(text)
+    return Formula(text) if "\\begin{" in text or is_formula(text) else Words(text)
 
 
 def _based(plain: str) -> Based | None:
-    if found := _PREFIXED.fullmatch(plain):
-        base = {"x": 16, "b": 2, "o": 8}[found[1].lower()]
-        digits = found[2]
-    elif (
-        (found := _BASE.fullmatch(plain)) and (found[1][0].isdigit() or found[2] == "16") and 2 <= int(found[2]) <= 36
-    ):
-        base, digits = int(found[2]), found[1]
-    else:
+    if not (found := _BASE.fullmatch(plain)):
         return None
+    base = {"x": 16, "b": 2, "o": 8}[found["sign"].lower()] if found["sign"] else int(found["base"])
+    digits = found[2] or found[3]
     try:
         int(digits, base)
     except ValueError:
         return None
-    return Based(digits.lower(), base)
+    return Based(digits.lower(), base) if found["sign"] or digits[0].isdigit() or base == 16 else None
 
 
-def _ratio(text: str) -> Ratio | None:
-    parts = [read_number(part) for part in text.split(":")]
-    if not 2 <= len(parts) <= 6 or any(part is None or part.unit for part in parts):
-        return None
-    return Ratio(tuple(part.value for part in parts)) if all(part.value for part in parts) else None
+# --- a number in a sentence ----------------------------------------------------------------------------------------
+
+_ONE_NUMERAL = re.compile(
+    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)"
+    r"|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?",
+    re.IGNORECASE,
+)
+_NO_VALUE = re.compile(
+    r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]"
+    r"|(?i:\b(?:not|or|between|cannot|if|because|never|neither|nor|too|wrong|incorrect|instead)\b|n't\b)|[不没非无或错]"
+    r"|(?i:\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible|double|twice"
+    r"|triple|half)\b)|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方"
+)
+"""Words that take a number back, or make another one of the one beside them."""
+_CHINESE_BOUND = re.compile(r"(?:至少有?|最少有?|至多有?|最多有?|超过|少于|多于|大于|小于|低于|高于)$")
 
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if (
-        len(text) > 300
-        or _MATHS_SIGNS.search(text)
-        or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text)
-    ):
-        return None
-    if re.search(r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]", text) or re.search(
-        r"\b(?:not|or|between|cannot|if|because|never|neither|nor|too|wrong|incorrect|instead)\b|n't\b|[不没非无或错]",
-        text,
-    ):
-        return None
-    if _FUNCTION_WORDS.search(text):
+    if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text):
         return None
     found = list(_ONE_NUMERAL.finditer(text))
-    if len(found) != 1 or re.search(r"[A-Za-z\d]$", text[: found[0].start()]):
+    if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
-    head, tail = text[: found[0].start()].strip(), text[found[0].start() :].strip()
-    if re.search(r"\bthan\b", tail):
-        tail = tail.partition(" than ")[0]
-    for length in (6, 4, 3, 2, 1):
-        lead = " ".join(head.split()[-length:]) if length <= len(head.split()) else ""
-        bound = read_bound(f"{lead} {tail}".strip(), question) if lead else read_bound(tail, question)
-        if bound is not None:
-            return read_number(bound) if isinstance(bound, str) else bound
-    if chinese := re.search(r"(?:至少有?|最少有?|至多有?|最多有?|超过|少于|多于|大于|小于|低于|高于)$", head):
-        if (bound := read_bound(chinese[0] + tail, question)) is not None:
+    head, tail = text[: found[0].start()], text[found[0].start() :].strip()
+    if re.search(r"[A-Za-z\d]$", head):
+        return None
+    head, tail = head.strip(), tail.partition(" than ")[0]
+    said, chinese = head.split(), _CHINESE_BOUND.search(head)
+    leads = [" ".join(said[-length:]) + " " for length in range(min(len(said), 6), 0, -1)]
+    for lead in (*leads, chinese[0] if chinese else "", ""):
+        if (bound := read_bound(lead + tail, question)) is not None:
             return read_number(bound) if isinstance(bound, str) else bound
     if (moment := read_moment(tail)) is not None:
         return moment
-    number = read_number(tail)
-    if number is None:
+    if (number := read_number(tail)) is None:
         shorter = re.match(r"\S+(?:\s+\S+)?", tail)
         number = read_number(shorter[0]) or read_number(found[0][0])
         head += " " + tail[shorter.end() :]
     if number is None:
         return None
     marks, others = told(head)
-    others |= {word for words in others if words[0] > "\u4dff" for word in (words[:2], words[-2:])}
-    return replace(number, marks=number.marks | marks, words=number.words | others | {"said in a sentence"})
+    others |= {word for long in others if long[0] > "\u4dff" for word in (long[:2], long[-2:])}
+    return replace(number, marks=number.marks | marks, words=number.words | others | {SAID})
 
+
+SAID = "said in a sentence"
+"""Stands among the words of a number that was found in a sentence."""
 
 # --- formulas and words --------------------------------------------------------------------------------------------
 
-
-def _is_prose(text: str) -> bool:
-    """Whether a text with commas is a sentence rather than a list."""
-    return not re.search(r"\d", text) and len(text.split()) > 8
+_SHORT_FORMULA = re.compile(
+    r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!"
+    r"|(?=.*[-+/(])(?!.*[^\W\d_]{3})[\d\s.,:/()\[\]A-Za-z+-]{1,12}"
+    r"|(?=.*[A-Za-z])(?=.*[-+/(])-?\(?(?:\d+|\d*[A-Za-z]{1,2})(?:\s*[-+/]\s*(?:\d+|\d*[A-Za-z]{1,2}))+\)?"
+)
+_SYMBOL = re.compile(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]")
 
 
 def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
     text = tidy(text)
-    if not text or len(text) > 4_000:
-        return False
-    if _CHARGED.fullmatch(text):
+    if not text or len(text) > 4_000 or _CHARGED.fullmatch(text):
         return False
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False
     if _MATHS_SIGNS.search(text):
-        return bool(OPERATOR.search(text)) or bool(
-            re.search(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]", text)
-        )
-    return bool(
-        re.fullmatch(
-            r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!",
-            text,
-        )
-        or (
-            re.fullmatch(
-                r"[\d\s.,:/()\[\]A-Za-z+-]{1,12}|(?=.*[A-Za-z])-?\(?(?:\d+|\d*[A-Za-z]{1,2})(?:\s*[-+/]\s*(?:\d+|\d*[A-Za-z]{1,2}))+\)?",
-                text,
-            )
-            and re.search(r"[-+/(]", text)
-            and not re.search(r"[^\W\d_]{3,}", text)
-        )
-    )
+        return bool(OPERATOR.search(text) or _SYMBOL.search(text))
+    return bool(_SHORT_FORMULA.fullmatch(text))
 
 
 # --- assignments ---------------------------------------------------------------------------------------------------
+
+_RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
+_LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
+_NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
+_QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 
 def value_side(text: str) -> tuple[str, str] | None:
@@ -319,8 +292,8 @@ def value_side(text: str) -> tuple[str, str] | None:
     sides = sides_of(text)
     if len(sides) < 2:
         return None
-    named = _NAME.fullmatch(sides[0]) and not re.search(r",(?![^()]*\))", sides[0])
-    if len(sides) == 2 and named and not re.fullmatch(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*", sides[0]):
+    named = _NAME.fullmatch(sides[0])
+    if len(sides) == 2 and named and not _QUOTIENT.fullmatch(sides[0]):
         return side_name(text), sides[1]
     if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
         return (side_name(text) if named else ""), sides[-1]
@@ -333,20 +306,13 @@ def sides_of(text: str) -> list[str]:
     if text.startswith("(") and text.endswith(")") and not re.search(r"[()]", text[1:-1]):
         text = text[1:-1]
     sides = [side.strip() for side in _RELATION.split(text)]
-    if re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text) or not all(sides):
-        return []
-    return sides if all(side.count("{") == side.count("}") for side in sides) else []
+    whole = all(sides) and not re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text)
+    return sides if whole and all(side.count("{") == side.count("}") for side in sides) else []
 
 
 def side_name(text: str) -> str:
     """Return the name on the left of an assignment, in one spelling."""
     return re.sub(r"[_{}]", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0]))
-
-
-def conditional_value(text: str) -> str | None:
-    """Return the value of "2x for x > 0" without its condition; None where there is none."""
-    held = _CONDITION.fullmatch(tidy(text))
-    return held["value"] if held else None
 
 
 # --- golds that cannot be checked -----------------------------------------------------------------------------------

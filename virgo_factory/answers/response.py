@@ -18,10 +18,10 @@ _BEGIN_OF_THOUGHT = re.compile(
     re.MULTILINE,
 )
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
-_TAG = re.compile(r"<(/?)(answer|output|final_answer)>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
 _START = re.compile(
     r"(?:[\s\ufeff\u200b]+|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
-    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant)+"
+    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|assistant\s?:\s|ASSISTANT\s?:\s|Assistant\s?:\s)+"
 )
 """What a tokenizer or a chat template puts in front of a response."""
 _TURN_END = re.compile(
@@ -35,6 +35,7 @@ _FULL_WIDTH = str.maketrans(
     | {chr(0x24B6 + place): chr(65 + place) for place in range(26)}
 )
 _WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
+_BOX = re.compile(r"[\\\x08](?:boxed|oxed|fbox|framebox)")
 _BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
 _BARE_BOX = re.compile(r"(?<!\\)\\+boxed(?:\s+([A-Za-z0-9])|(\d+))\b")
 
@@ -71,9 +72,10 @@ def parts(response: str) -> tuple[Part, bool]:
         return Part(
             response[final + len("assistantfinal") :], "solution"
         ), True  # channels whose marks were not decoded
-    ends = [match for match in _END_OF_THOUGHT.finditer(response) if not _quoted(response, match)]
-    if ends:
-        end = ends[-1]
+    end = None
+    for match in _END_OF_THOUGHT.finditer(response):
+        end = end if _quoted(response, match) else match
+    if end is not None:
         after = response[end.end() :].replace(BEGIN_SOLUTION, "").partition(END_SOLUTION)[0]
         after = after[start.end() :] if (start := _START.match(after)) else after
         if after.strip():
@@ -112,8 +114,10 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
     ['\\\\frac{1}{2}', '\\\\text{a}']
     """
     found: list[Box] = []
+    if (first := _BOX.search(text)) is None:
+        return found, None
     stack: list[tuple[int, int] | None] = []
-    for match in _BRACE.finditer(text):
+    for match in _BRACE.finditer(text, len(text[: first.start()].rstrip("\\"))):
         sign = match.group()
         if sign.endswith("{") and len(sign) > 2:
             stack.append((match.start(), match.end()))

