@@ -174,7 +174,7 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before)[-1])
-        denied = denied or (match[0] == "be" and phrases.supposed(before))
+        denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
         if found and not denied and not phrases.retracted(before) and _CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
     return None
