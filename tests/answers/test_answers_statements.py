@@ -110,6 +110,15 @@ OPTION_TEXTS = [  # (response, options, answer, another)
     ("The answer is a cone (not a cube).", SHAPES, "C", "B"),
 ]
 
+OTHER_WORDS = [
+    "Step 1: choose A as the base. Step 2: add the rest.",
+    "Select A line through the point.",
+    "The solution: A is the midpoint of BC",
+    "The result: A. mellifera is a bee.",
+    "The graph A shows growth. The graph B shows decay.",
+    "If A were true, the answer would be A.",
+]
+
 REFUSALS = [
     "As an AI, I cannot see images.",
     "I'm unable to determine whether it rises.",
@@ -146,6 +155,12 @@ def test_the_text_of_an_option(response, options, answer, other):
     question = Question("Which one?", options=options)
     assert score(response, answer, question).verdict == "correct"
     assert score(response, other, question).verdict == "wrong"
+
+
+@pytest.mark.parametrize("response", OTHER_WORDS)
+@pytest.mark.parametrize("options", [SHAPES, ()])
+def test_a_letter_that_is_no_choice(response, options):
+    assert score(response, "A", Question("Which one?", options=options, kind="choice")).verdict != "correct"
 
 
 @pytest.mark.parametrize("response", REFUSALS)

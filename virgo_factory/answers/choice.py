@@ -73,6 +73,11 @@ _LAST_NOUN = re.compile(_NOUN + r"\s*$")
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
+_CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
+_PAUSED = re.compile(
+    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|rather\b|instead\b|and not\b|as (?:the|my|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
+)
+"""A word that chooses more than answers ("choose", "result:"), and how a sentence goes on behind what it chooses."""
 _ALONE = re.compile(
     r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
     re.IGNORECASE,
@@ -169,6 +174,7 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before)[-1])
+        denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
         if found and not denied and not phrases.retracted(before) and _CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
     return None
@@ -178,7 +184,8 @@ def _stated(text: str, start: int, count: int) -> str | None:
     """The letters of the last statement behind a place that announces them, or says of them that they are the answer."""
     announced, place = None, start - 1
     for match in phrases.announcements(text, start, option=True):
-        if found := _letters_at(text, match.end(), count):
+        found = _letters_at(text, match.end(), count)
+        if found and (not _CHOSEN.match(match[0]) or _PAUSED.match(text, found[1])):
             announced, place = found[0], match.end()
             break
     for match, after in _mentions(text, place + 1, count):
@@ -291,7 +298,8 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
-        told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text))
+        leads = {other[1] for part in phrases.sentences(text[:600]) if (other := _LEADING.match(part.strip()))}
+        told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
         if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts

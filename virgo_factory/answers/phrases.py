@@ -258,7 +258,7 @@ def tighten(said: str, question: Question) -> str:
         return said
     said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
     short = unwrap(_REMARK.sub("", said))
-    if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Z][\w ]{1,30}", short)):
+    if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Za-z][\w -]{1,30}", short)):
         return short
     if found := BOLD.findall(said):
         return unwrap(found[-1])
