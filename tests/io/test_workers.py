@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from virgo_factory.io.workers import Known, Lost, Workers, ask_for_time
+from virgo_factory.io.workers import Known, Lost, Workers
 
 
 def _act(item):
@@ -22,9 +22,6 @@ def _act(item):
             os.kill(os.getpid(), number)
         case "raise", text:
             raise ValueError(text)
-        case "import", seconds:
-            ask_for_time()
-            time.sleep(seconds)
         case "big", size:
             return b"x" * size
         case "memory", size:
@@ -112,12 +109,6 @@ def test_what_the_source_raises_reaches_the_caller(workers):
 
     with pytest.raises(OSError, match="the disk is gone"):
         list(workers(1).map(items()))
-
-
-def test_time_that_is_asked_for_is_given(workers):
-    pool = workers(1, seconds=0.5)
-    assert list(pool.map([1])) == [2]  # it has started
-    assert not isinstance(next(pool.map([("import", 1.5)])), Lost)
 
 
 def test_a_worker_has_no_more_memory_than_it_may(workers):

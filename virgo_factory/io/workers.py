@@ -21,8 +21,6 @@ START_SECONDS = 120.0
 """Grace for the start of a worker, and for what it imports, on a busy machine."""
 
 _END = object()
-_pipe: Connection | None = None
-"""In a worker: its pipe."""
 
 
 class Known(NamedTuple):
@@ -163,10 +161,6 @@ class Workers:
                 raise result
 
             worker.is_ready = True
-            if number is None:  # it asks for time
-                worker.give(max(self._seconds, START_SECONDS))
-                continue
-
             worker.owed.popleft()
             results[number] = result
             worker.give(self._seconds)
@@ -210,15 +204,7 @@ class _Worker:
         self.pipe.close()
 
 
-def ask_for_time() -> None:
-    """Start the clock of an item again; called in a worker, by what takes long for another reason than the item."""
-    if _pipe is not None:
-        _pipe.send((None, False, None))
-
-
 def _work(pipe: Connection, make: Callable[[], Callable[[Any], Any]], memory: int | None) -> None:
-    global _pipe
-    _pipe = pipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     if memory is not None:
         with suppress(ImportError, ValueError, OSError):  # no such limit on this system: that of time remains
