@@ -122,7 +122,7 @@ def packed_slot_use(rows: np.ndarray, lengths: np.ndarray, ranks: int, accumulat
 
 def slots(epochs: int = 10) -> None:
     """Print the slot use of every order, mean over epochs, for ranks that meet at every micro-step / once a step."""
-    from virgo_factory.batch_order import ORDERS, epoch_order, epoch_rows, slot_use
+    from virgo_factory.core.batch_order import ORDERS, epoch_order, epoch_rows, slot_use
 
     texts = responses()
     lengths = real_lengths(texts)
@@ -264,7 +264,7 @@ def critical_path(file: Path, ddp: bool) -> float:
 
 def report(results: dict[str, list[tuple[float, float]]], lengths: np.ndarray, ddp: bool) -> None:
     """Print medians and ratios."""
-    from virgo_factory.batch_order import epoch_order, epoch_rows, slot_use
+    from virgo_factory.core.batch_order import epoch_order, epoch_rows, slot_use
 
     tokens = int(lengths.sum())
     print(f"{len(lengths)} rows, {tokens:,} useful tokens, mean {lengths.mean():,.0f}, longest {lengths.max():,}")

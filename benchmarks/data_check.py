@@ -109,8 +109,8 @@ def stock(folder: Path, workers: int) -> dict:
 
 def check(folder: Path, workers: int) -> dict:
     """Return seconds and rows of one check."""
-    from virgo_factory.datasets.audit import audit
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.check.report import audit
+    from virgo_factory.data.read.source import find_sources
 
     start, cpu = time.perf_counter(), cpu_seconds()
     sources, settings = find_sources(

@@ -22,14 +22,14 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.distill.client import Endpoint, Reply, Sampling
 from virgo_factory.distill.cut import LoopWatch
 from virgo_factory.distill.prompt import TEMPLATE_ARGUMENTS, Prompt, make_prompt
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import difficulty_of
 from virgo_factory.distill.server import STREAM_INTERVAL, Server, environment, is_cpu_build
-from virgo_factory.prefix import read_prefix
-from virgo_factory.thought import LongThought
 
 
 ROOT = Path(__file__).parents[1]
@@ -194,7 +194,7 @@ def client(requests: int) -> None:
 
 def loops() -> None:
     """Print what the loop cut and `stop_when_decided` save on real responses."""
-    from virgo_factory.datasets.vocabulary import load_vocabulary
+    from virgo_factory.data.tokens.vocabulary import load_vocabulary
 
     count = load_vocabulary(DATA / "qwen2.5_vl_tokenizer").count
     whole = taken = rows = kept = well = well_cut = cut = total = 0

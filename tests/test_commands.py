@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.adapters import ADAPTERS, RejectedRow, read_row
-from virgo_factory.recipes import recipe_files
+from virgo_factory.formats import FORMATTINGS, RejectedRow, read_row
+from virgo_factory.io.recipes import recipe_files
 
 
 ROOT = Path(__file__).parents[1]
@@ -356,7 +356,7 @@ def test_the_format_that_the_page_adds_reads_a_row():
 
 def test_the_table_of_formattings_is_complete():
     named = [cells[0].strip("`") for cells in table("docs/data.md", "## Formattings")]
-    assert sorted(named) == sorted(ADAPTERS)
+    assert sorted(named) == sorted(FORMATTINGS)
 
 
 def test_the_table_of_data_verbs_is_complete():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.adapters import Options, options_of, read_row
-from virgo_factory.example import Example
+from virgo_factory.core.example import Example
+from virgo_factory.formats import Options, options_of, read_row
 
 
 PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from virgo_factory.cli.main import main
-from virgo_factory.files import check_folder
+from virgo_factory.io.files import check_folder
 
 
 def test_a_folder_that_can_be_made_is_not_left_behind(tmp_path):

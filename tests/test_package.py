@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import virgo_factory
-from virgo_factory.files import BUNDLE
-from virgo_factory.recipes import recipe_files
+from virgo_factory.io.files import BUNDLE
+from virgo_factory.io.recipes import recipe_files
 
 
 ROOT = Path(__file__).parents[1]

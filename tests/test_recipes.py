@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from virgo_factory.global_batch import accumulation_steps
+from virgo_factory.core.global_batch import accumulation_steps
 
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from virgo_factory.answers import Question, extract
 from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.response import boxes
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
 
 
 COLOURS = Question("Which?", options=("red", "light blue", "green", "none of these"))

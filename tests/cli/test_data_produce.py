@@ -12,8 +12,8 @@ import pytest
 
 from virgo_factory.cli.data.stats import _show as show_stats
 from virgo_factory.cli.main import main
-from virgo_factory.datasets.source import Settings
-from virgo_factory.datasets.stats import measure_statistics
+from virgo_factory.data.read.source import Settings
+from virgo_factory.data.show.stats import measure_statistics
 
 
 VERBS = ("stats", "mix", "slice", "convert")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from virgo_factory.cli.main import main
-from virgo_factory.datasets import tokens
+from virgo_factory.data.tokens import tokens
 
 
 VERBS = ("add", "preview", "materialize")
@@ -118,7 +118,7 @@ def test_add_takes_the_columns_that_its_own_message_names(call, tmp_path):
     assert code == 0 and "1 rows, 1 kept" in out
     entry = json.loads((tmp_path / "dataset_info.json").read_text())["mine"]
     assert entry["columns"] == {"question": "q", "thought": "chain", "solution": "final"}
-    for wrong, words in (("question", "expected NAME=COLUMN"), ("thoughts=q", "read by no adapter")):
+    for wrong, words in (("question", "expected NAME=COLUMN"), ("thoughts=q", "read by no format")):
         code, _, err = call("data", "add", "other", "rows.jsonl", "--columns", wrong)
         assert code == 1 and words in err
 

@@ -11,8 +11,8 @@ import pytest
 
 import virgo_factory
 from virgo_factory.cli.main import VERBS, main
-from virgo_factory.files import DATASET_INFO, RECIPES
-from virgo_factory.recipes import merge_entries, recipe_files, scan_object
+from virgo_factory.io.files import DATASET_INFO, RECIPES
+from virgo_factory.io.recipes import merge_entries, recipe_files, scan_object
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from virgo_factory.datasets.account import DatasetAccount, DroppedRow, to_json
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.rows.account import DatasetAccount, DroppedRow, to_json
 from virgo_factory.demo import proofs, run
-from virgo_factory.files import TEMPLATES
-from virgo_factory.prefix import read_prefix
+from virgo_factory.io.files import TEMPLATES
 
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, Qwen2Tokenizer
 
-from virgo_factory.adapters.row import QWEN_VL_TOKENS
-from virgo_factory.files import RECIPES
+from virgo_factory.formats.row import QWEN_VL_TOKENS
+from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.twin import CHAT_TEMPLATE, make_twin
 
 

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo_rows import scenes
 from virgo_factory.answers import score
-from virgo_factory.datasets.image_size import image_tokens
+from virgo_factory.core.thought import MARKERS, LongThought
+from virgo_factory.data.tokens.image_size import image_tokens
 from virgo_factory.demo import visual, visual_rows
 from virgo_factory.demo.visual import SOURCES, draw
 from virgo_factory.distill.question import VisualQuestion, read_questions
-from virgo_factory.thought import MARKERS, LongThought
 
 
 CELL = 28

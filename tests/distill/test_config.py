@@ -17,8 +17,8 @@ from virgo_factory.distill.config import (
     shapes,
 )
 from virgo_factory.distill.sources import SOURCES as READ
-from virgo_factory.files import RECIPES
-from virgo_factory.recipes import is_distillation, is_training
+from virgo_factory.io.files import RECIPES
+from virgo_factory.io.recipes import is_distillation, is_training
 
 
 TRAINING = """\

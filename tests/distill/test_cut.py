@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from virgo_factory.core.thought import LongThought
 from virgo_factory.distill.cut import TAILS, LoopWatch
-from virgo_factory.thought import LongThought
 
 
 def cut_at(text: str, step: int = 128) -> int | None:

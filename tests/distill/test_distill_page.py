@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from virgo_factory.cli.main import main
-from virgo_factory.datasets.page import Card, Table, write_page
+from virgo_factory.data.show.page import Card, Table, write_page
 from virgo_factory.distill.page import look_at, plots_of, write_status_page
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.status import summarise

@@ -6,11 +6,11 @@ import socket
 import pytest
 from PIL import Image
 
+from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.estimate import estimate, told
 from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.rollout import GREEDY
-from virgo_factory.prefix import read_prefix
 
 
 @pytest.fixture(autouse=True)

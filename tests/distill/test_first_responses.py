@@ -6,6 +6,7 @@ import re
 import pytest
 
 from virgo_factory.cli.main import main
+from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.estimate import estimate, told
 from virgo_factory.distill.first_responses import ENOUGH, ENOUGH_BROKEN, FirstResponses, UnreadableResponses
@@ -13,7 +14,6 @@ from virgo_factory.distill.launch import distil
 from virgo_factory.distill.rollout import GREEDY, Rollout
 from virgo_factory.distill.selection import choose
 from virgo_factory.distill.store import read_rollouts
-from virgo_factory.thought import MARKERS, LongThought
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")

@@ -8,8 +8,8 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageDraw
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.distill.pictures import benchmark_pictures, remove_others, store_picture
+from virgo_factory.formats.row import RejectedRow
 
 
 pa = pytest.importorskip("pyarrow")

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from virgo_factory.datasets.image_size import read_processor, trained_size
-from virgo_factory.datasets.look import as_seen
-from virgo_factory.datasets.source import Settings
-from virgo_factory.datasets.tokens import RowTokenizer
-from virgo_factory.datasets.vocabulary import load_vocabulary
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.read.source import Settings
+from virgo_factory.data.tokens.image_size import read_processor, trained_size
+from virgo_factory.data.tokens.tokens import RowTokenizer
+from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.distill.prompt import asked_text, count_prompt_tokens, make_prompt, resize_as_trained
 from virgo_factory.distill.question import VisualQuestion
-from virgo_factory.example import IMAGE, Example
-from virgo_factory.prefix import read_prefix
-from virgo_factory.thought import LongThought
 
 
 PREFIX = read_prefix("virgo")

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.distill.question import (
     VisualQuestion,
     is_binary,
@@ -13,6 +12,7 @@ from virgo_factory.distill.question import (
     read_questions,
     write_question,
 )
+from virgo_factory.formats.row import RejectedRow
 
 
 ROW = {"id": "a/1", "images": ["x.png"], "question": "How many?", "gold": "3"}

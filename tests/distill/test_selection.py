@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.cli.main import main
-from virgo_factory.datasets.measure import measure
-from virgo_factory.datasets.source import find_sources
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.source import find_sources
+from virgo_factory.data.rows.stream import measure
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import distil
 from virgo_factory.distill.long_thoughts import long_thought_of
@@ -19,8 +20,7 @@ from virgo_factory.distill.question import VisualQuestion
 from virgo_factory.distill.selection import choose, most_diverse, select, training_row
 from virgo_factory.distill.selection_card import accounts
 from virgo_factory.distill.store import RolloutStore
-from virgo_factory.prefix import add_prefix, read_prefix
-from virgo_factory.thought import LongThought
+from virgo_factory.formats.row import RejectedRow
 
 
 def question(id: str, **more) -> VisualQuestion:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers import grading, score
 from virgo_factory.answers.model import Question
 from virgo_factory.distill.sources import (
@@ -26,6 +25,7 @@ from virgo_factory.distill.sources import (
 )
 from virgo_factory.distill.sources.found import attempt, split_of
 from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.formats.row import RejectedRow
 
 
 # (module, raw row) -> what it asks: written by hand from the published formats

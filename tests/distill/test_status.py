@@ -7,8 +7,8 @@ import time
 import pytest
 from rich.cells import cell_len
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.cli.main import main
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.long_thoughts import long_thought_of
 from virgo_factory.distill.question import VisualQuestion
@@ -16,7 +16,7 @@ from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.selection import select
 from virgo_factory.distill.status import DROPPED, UNJUDGED, summarise, to_json
 from virgo_factory.distill.store import RolloutStore, is_in_shard
-from virgo_factory.thought import MARKERS
+from virgo_factory.formats.row import RejectedRow
 
 
 def question(id: str, kind: str | None = "number") -> VisualQuestion:

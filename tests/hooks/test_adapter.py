@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from virgo_factory.prefix import read_prefix
-from virgo_factory.thought import MARKERS
+from virgo_factory.core.thought import MARKERS
+from virgo_factory.data.read.prefix import read_prefix
 
 
 PREFIX = read_prefix("virgo")

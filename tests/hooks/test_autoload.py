@@ -58,7 +58,15 @@ def test_it_is_an_entry_point_of_torch():
     ]
 
 
-HEAVY = ("torch", "llamafactory", "transformers", "datasets", "numpy", "virgo_factory.hooks", "virgo_factory.thought")
+HEAVY = (
+    "torch",
+    "llamafactory",
+    "transformers",
+    "datasets",
+    "numpy",
+    "virgo_factory.hooks",
+    "virgo_factory.core.thought",
+)
 COST = """
     import json, os, sys, time
     before = set(sys.modules)

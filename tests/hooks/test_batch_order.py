@@ -196,7 +196,7 @@ def test_lengths_of_a_saved_dataset(hook, tmp_path):
 @pytest.mark.parametrize(("count", "per_device", "accumulation"), [(7, 1, 2), (400, 1, 8), (401, 2, 8), (5000, 1, 2)])
 def test_the_peer_is_the_stock_key(count, per_device, accumulation):
     """The benchmark's `group_by_length` is the order of transformers' LengthGroupedSampler for the same chance."""
-    from virgo_factory.batch_order import stock_grouped
+    from virgo_factory.core.batch_order import stock_grouped
 
     lengths = np.random.default_rng(0).lognormal(7, 1, count).astype(int)
     torch.manual_seed(3)

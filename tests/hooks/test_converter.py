@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
 
 
 WHOLE = LongThought("Seven eights: 56.", "\\boxed{56}").render()

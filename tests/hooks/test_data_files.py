@@ -5,7 +5,7 @@ import json
 
 from datasets import Dataset, DatasetDict
 
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
 
 
 ROWS = [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.hooks.encoding import quick
-from virgo_factory.thought import MARKERS
 
 
 @pytest.fixture(scope="module")

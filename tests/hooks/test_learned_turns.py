@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
 
 
 IGNORE = -100
@@ -133,7 +133,7 @@ def test_what_is_learned_is_what_the_rows_say(load, real_processor):
 
 def test_the_printed_line_tells_it(load, caplog):
     _, account = load([ROWS["first masked"][0], NOTED["a score"]])
-    from virgo_factory.datasets.account import DatasetAccount
+    from virgo_factory.data.rows.account import DatasetAccount
 
     values = {key: value for key, value in account.items() if key not in ("kept", "dropped")}
     assert str(DatasetAccount(**values)).endswith(

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from virgo_factory.prefix import read_prefix
+from virgo_factory.data.read.prefix import read_prefix
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
     """The same rows in the same order as `load_dataset` gives; the tools read the same ones, in the file's order."""
     from datasets import load_dataset
 
-    from virgo_factory.datasets.measure import measure
-    from virgo_factory.datasets.reader import read_source
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.read.reader import read_source
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.rows.stream import measure
 
     wanted = load_dataset("json", data_files=[str(thirty)], split=split or "train", cache_dir=str(tmp_path))["n"]
     table = raw_table.read_table([str(thirty)], str(tmp_path))
@@ -114,7 +114,7 @@ REFUSED = [
 @pytest.mark.parametrize(("entry", "message"), REFUSED, ids=[str(case[0]) for case in REFUSED])
 def test_what_an_entry_cannot_ask_of_a_file(load, tmp_path, thirty, entry, message):
     """A run and the tools refuse it alike; LLaMA-Factory would read the whole file for most of them."""
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.read.source import find_sources
 
     rows = [json.loads(line) for line in thirty.read_text().splitlines()]
     with pytest.raises(ValueError, match=message):
@@ -144,8 +144,8 @@ def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words,
     """One of a pair or of several turns outside the bounds drops the row, in a run and in the tools."""
     from transformers import AutoTokenizer
 
-    from virgo_factory.datasets.measure import measure
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.rows.stream import measure
 
     one = len(AutoTokenizer.from_pretrained(base).encode(thought(20), add_special_tokens=False))
     keys = {f"{end}_response_tokens": one + more for end, more in bounds.items()}
@@ -199,7 +199,7 @@ def test_a_text_template_with_picture_rows_stops_the_run(load, tmp_path):
 @pytest.mark.parametrize("template", ["qwen3_vl", "qwen3", "deepseekr1"])
 def test_a_reasoning_template_is_refused(load, tmp_path, template):
     """With its plain name, in a run and in the tools; stock rows go with it as ever."""
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.read.source import find_sources
 
     rows = [{"question": "q", "response": thought(3)}]
     plain = {"qwen3_vl": "virgo_qwen3_vl or qwen3_vl_nothink", "qwen3": "qwen3_nothink", "deepseekr1": "deepseek3"}

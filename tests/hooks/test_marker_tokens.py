@@ -5,8 +5,8 @@ import types
 import pytest
 import torch
 
+from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.preflight.twin import make_twin
-from virgo_factory.thought import MARKERS, LongThought
 
 
 WHOLE = LongThought("Seven eights: 56.\nWait, yes.", "It is \\boxed{56}.").render()

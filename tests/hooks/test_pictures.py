@@ -1,4 +1,4 @@
-"""The pixels that a training batch holds are those of datasets/look.py: by hash, from the file to the tensor."""
+"""The pixels that a training batch holds are those of data/read/look.py: by hash, from the file to the tensor."""
 
 import hashlib
 import json
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from virgo_factory.datasets.look import as_seen
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.look import as_seen
 
 
 WHOLE = LongThought("I look: one.", "\\boxed{1}").render()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from virgo_factory.thought import MARKERS
+from virgo_factory.core.thought import MARKERS
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_the_count_of_steps_is_that_of_transformers(tmp_path, length, steps):
 
 
 def account(**rows):
-    from virgo_factory.datasets.account import DatasetAccount
+    from virgo_factory.data.rows.account import DatasetAccount
 
     return [DatasetAccount(name, "train", kept, kept_for={"train": kept}) for name, kept in rows.items()]
 
@@ -111,7 +111,7 @@ CHANGED = [
 def test_a_finished_run_whose_data_changed_is_told_as_that(
     steps_left, told, tmp_path, then, now, epochs, part, checkpoint, arguments, found_by_llamafactory
 ):
-    from virgo_factory.datasets.account import FILE_NAME, to_json
+    from virgo_factory.data.rows.account import FILE_NAME, to_json
 
     checkpoint(tmp_path, 10, max_steps=10, epoch=1.0, num_train_epochs=1)
     if then:
@@ -137,7 +137,7 @@ def test_a_finished_run_whose_data_changed_is_told_as_that(
 def test_a_killed_run_goes_on_with_other_data_and_says_so(
     steps_left, told, tmp_path, checkpoint, arguments, found_by_llamafactory
 ):
-    from virgo_factory.datasets.account import FILE_NAME, to_json
+    from virgo_factory.data.rows.account import FILE_NAME, to_json
 
     checkpoint(tmp_path, 4, max_steps=10, epoch=0.4, num_train_epochs=1)
     (tmp_path / FILE_NAME).write_text(json.dumps(to_json(account(dt=10))))

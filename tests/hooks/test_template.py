@@ -5,9 +5,9 @@ import itertools
 import pytest
 from jinja2 import Environment
 
-from virgo_factory.files import TEMPLATES as FILES
-from virgo_factory.prefix import add_prefix, read_prefix
-from virgo_factory.thought import MARKERS, LongThought
+from virgo_factory.core.thought import MARKERS, LongThought
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.io.files import TEMPLATES as FILES
 
 
 PREFIX = read_prefix("virgo")
@@ -346,7 +346,7 @@ def test_every_reasoning_template_is_known_with_its_plain_one():
     """Those of LLaMA-Factory, and of each only plain ones of the same turns, beginning and images."""
     from llamafactory.data.template import TEMPLATES, ReasoningTemplate
 
-    from virgo_factory.datasets.reasoning import PLAIN_TEMPLATES
+    from virgo_factory.data.read.reasoning import PLAIN_TEMPLATES
 
     assert {name for name, found in TEMPLATES.items() if isinstance(found, ReasoningTemplate)} == set(PLAIN_TEMPLATES)
     for name, others in PLAIN_TEMPLATES.items():

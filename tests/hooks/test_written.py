@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from virgo_factory.datasets.convert import convert
-from virgo_factory.datasets.source import find_sources
+from virgo_factory.data.make.convert import convert
+from virgo_factory.data.read.source import find_sources
 
 
 @pytest.fixture

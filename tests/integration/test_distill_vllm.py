@@ -20,12 +20,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from virgo_factory.datasets.image_size import read_processor
-from virgo_factory.datasets.vocabulary import load_vocabulary
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.tokens.image_size import read_processor
+from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.distill import client
 from virgo_factory.distill.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
-from virgo_factory.prefix import read_prefix
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

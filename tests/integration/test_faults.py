@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from virgo_factory.cli.main import app
-from virgo_factory.datasets import tokens
+from virgo_factory.data.tokens import tokens
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

@@ -35,10 +35,10 @@ def test_the_entries_that_ship(board, root):
 
 def test_files_that_we_write(board, tmp_path):
     """A file in the normal form, its pairs apart, under entries with our own keys."""
-    from virgo_factory.datasets.entry import write_entry
-    from virgo_factory.datasets.writing import write_rows
-    from virgo_factory.example import Example
-    from virgo_factory.thought import LongThought
+    from virgo_factory.core.example import Example
+    from virgo_factory.core.thought import LongThought
+    from virgo_factory.data.make.writing import write_rows
+    from virgo_factory.data.rows.entry import write_entry
 
     list_datasets, can_preview, get_preview = board
     examples = [

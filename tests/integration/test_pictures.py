@@ -1,4 +1,4 @@
-"""Odd pictures through training for real: the trainer's step is given the pixels that datasets/look.py says, by hash."""
+"""Odd pictures through training for real: the trainer's step is given the pixels that data/read/look.py says, by hash."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from virgo_factory.datasets.look import as_seen
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.look import as_seen
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

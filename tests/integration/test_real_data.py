@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
-from virgo_factory.thought import LongThought
+from virgo_factory.core.thought import LongThought
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from virgo_factory.thought import MARKERS
+from virgo_factory.core.thought import MARKERS
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

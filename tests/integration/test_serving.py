@@ -16,8 +16,8 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
-from virgo_factory.prefix import read_prefix
-from virgo_factory.thought import MARKERS
+from virgo_factory.core.thought import MARKERS
+from virgo_factory.data.read.prefix import read_prefix
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from virgo_factory.cli.main import main
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.hooks.template import chat_template
 from virgo_factory.preflight.checkpoint import check_checkpoint
 from virgo_factory.preflight.reduced import reduce_checkpoint, try_loading, try_reduced
 from virgo_factory.preflight.twin import make_twin
 from virgo_factory.preflight.weights import read_tensors
-from virgo_factory.thought import MARKERS
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from virgo_factory.batch_order import slot_use
 from virgo_factory.cli.main import main
+from virgo_factory.core.batch_order import slot_use
+from virgo_factory.io.recipes import read_recipe, recipe_files
 from virgo_factory.preflight.disk import saved_bytes
 from virgo_factory.preflight.duration import epoch_operations, row_operations
 from virgo_factory.preflight.fitting import largest_cutoff
@@ -20,7 +21,6 @@ from virgo_factory.preflight.method import read_bytes, read_hardware
 from virgo_factory.preflight.models import KNOWN, find_shape
 from virgo_factory.preflight.plan import Dataset, Machine, Rows, gather_rows, make_plan, to_json
 from virgo_factory.preflight.zero import Zero, read_zero
-from virgo_factory.recipes import read_recipe, recipe_files
 
 
 ROOT = Path(__file__).parents[2]
@@ -419,7 +419,7 @@ def test_the_command_fails_with_one_clear_message(changes, arguments, message, d
 
 def test_the_command_heeds_the_entry_and_the_template(demo, tmp_path, capsys):
     """A split is cut; `num_samples`, which draws at random, is told; a reasoning template is refused as in a run."""
-    from virgo_factory.files import DATASET_INFO
+    from virgo_factory.io.files import DATASET_INFO
 
     entry = json.loads(DATASET_INFO.read_text())["virgo_demo_dt"]
     entry |= {"file_name": str(DATASET_INFO.parent / entry["file_name"]), "split": "train[:25%]", "num_samples": 7}
@@ -452,8 +452,8 @@ def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
 def test_the_help_ends_with_what_is_really_printed(tmp_path, monkeypatch, capsys):
     """All lines but those that name the free space of a disk."""
     from virgo_factory.cli.plan import EXAMPLE
+    from virgo_factory.io.recipes import copy_recipes
     from virgo_factory.preflight.twin import make_twin
-    from virgo_factory.recipes import copy_recipes
 
     monkeypatch.chdir(tmp_path)
     copy_recipes(Path())

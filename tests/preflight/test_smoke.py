@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from virgo_factory.cli.main import main
-from virgo_factory.datasets.source import find_sources
+from virgo_factory.data.read.source import find_sources
 from virgo_factory.preflight.models import find_family
 from virgo_factory.preflight.smoke import stages
 from virgo_factory.preflight.smoke.logs import find_error, find_remedy

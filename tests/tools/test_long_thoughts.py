@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from demo_rows import long_thoughts as thoughts
-from virgo_factory.thought import LongThought, MalformedThought
+from virgo_factory.core.thought import LongThought, MalformedThought
 
 
 ROOT = Path(__file__).parents[2]

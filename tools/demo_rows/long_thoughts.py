@@ -12,8 +12,8 @@ from random import Random
 
 from demo_rows import code_tasks, math_tasks, puzzle_tasks, science_tasks
 from demo_rows.problem import Problem, Task
-from virgo_factory.files import RECIPES
-from virgo_factory.thought import END_THOUGHT, LongThought
+from virgo_factory.core.thought import END_THOUGHT, LongThought
+from virgo_factory.io.files import RECIPES
 
 
 PATH = RECIPES / "demo" / "long_thoughts.jsonl"

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from random import Random
 
+from virgo_factory.core.thought import LongThought
 from virgo_factory.demo.visual import SOURCES, Task
 from virgo_factory.demo.visual_rows import SEED, closing, make_task, opening
-from virgo_factory.files import RECIPES
-from virgo_factory.thought import LongThought
+from virgo_factory.io.files import RECIPES
 
 
 COUNT = 800

@@ -11,7 +11,7 @@ from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.response import answer_tag, boxes, parts
-from virgo_factory.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
+from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 
 _TAIL = 60_000

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from virgo_factory.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
+from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
 
 
 _END_OF_THOUGHT = re.compile(

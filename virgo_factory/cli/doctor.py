@@ -18,7 +18,7 @@ def doctor(
 ) -> None:
     """Check this environment against the tested versions and the known traps. Exit code 1 if a run would be lost."""
     from virgo_factory.cli.diagnoses import show
-    from virgo_factory.datasets.source import load_recipe
+    from virgo_factory.data.read.source import load_recipe
     from virgo_factory.preflight.doctor import diagnose
     from virgo_factory.preflight.environment import read_environment
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.recipes import copy_recipes, headline, read_recipe, recipe_files
+from virgo_factory.io.recipes import copy_recipes, headline, read_recipe, recipe_files
 
 
 recipes = typer.Typer(

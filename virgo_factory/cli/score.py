@@ -36,8 +36,8 @@ def score(
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
-    from virgo_factory.datasets.reader import UnreadableFile
-    from virgo_factory.files import check_folder
+    from virgo_factory.data.read.reader import UnreadableFile
+    from virgo_factory.io.files import check_folder
     from virgo_factory.rollouts.llm_judge import LLMJudge
     from virgo_factory.rollouts.score_file import Columns, RowError, score_file
 

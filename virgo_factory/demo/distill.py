@@ -18,7 +18,7 @@ import yaml
 
 from virgo_factory.demo import visual, visual_rows
 from virgo_factory.demo.run import MARKER, Progress, check_folder, train
-from virgo_factory.files import DATASET_INFO, RECIPES
+from virgo_factory.io.files import DATASET_INFO, RECIPES
 
 
 FOLDER = Path("saves/loop")

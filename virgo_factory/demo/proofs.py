@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
-from virgo_factory.datasets.account import FILE_NAME, from_json
+from virgo_factory.core.thought import LongThought, MalformedThought
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.rows.account import FILE_NAME, from_json
 from virgo_factory.demo.run import DATASET, Demo, losses
-from virgo_factory.prefix import read_prefix
-from virgo_factory.thought import LongThought, MalformedThought
 
 
 LANGUAGE, VISION, CONNECTOR = "language model", "vision tower", "connector"

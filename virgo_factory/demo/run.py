@@ -13,7 +13,7 @@ from typing import Protocol
 
 import yaml
 
-from virgo_factory.files import BUNDLE, DATASET_INFO, RECIPES
+from virgo_factory.io.files import BUNDLE, DATASET_INFO, RECIPES
 
 
 RECIPE = "virgo_demo_dt.yaml"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.demo.visual import SOURCES, Task, draw
 from virgo_factory.distill.question import VisualQuestion, write_question
-from virgo_factory.prefix import add_prefix, read_prefix
 
 
 SEED = 2501

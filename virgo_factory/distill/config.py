@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from virgo_factory.adapters.tags import FORMATS
-from virgo_factory.prefix import read_prefix
-from virgo_factory.recipes import is_training
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.formats.tags import FORMATS
+from virgo_factory.io.recipes import is_training
 
 
 FILE = "distill.yaml"

@@ -1,6 +1,6 @@
 """Recognising while a response is streamed that it has begun to repeat itself, in time linear in its length."""
 
-from virgo_factory.datasets.repetition import find_loop
+from virgo_factory.data.rows.repetition import find_loop
 
 
 TAILS = (4_000, 16_000, 64_000)

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from virgo_factory.adapters.row import RejectedRow
-from virgo_factory.datasets.image_size import ImageProcessor, read_processor
-from virgo_factory.datasets.tokens import MODEL_FILES
-from virgo_factory.datasets.vocabulary import Vocabulary, load_vocabulary
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.tokens.image_size import ImageProcessor, read_processor
+from virgo_factory.data.tokens.tokens import MODEL_FILES
+from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.distill.config import DistillConfig, missing_files, questions_wanted
 from virgo_factory.distill.first_responses import told_before
 from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
 from virgo_factory.distill.question import FILE, VisualQuestion, is_blank, question_of, read_lines
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.store import read_rollouts
-from virgo_factory.prefix import read_prefix
+from virgo_factory.formats.row import RejectedRow
 
 
 LOOKED_AT = 50

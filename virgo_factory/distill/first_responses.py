@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from virgo_factory.adapters.tags import format_of
 from virgo_factory.distill.config import AUTO, RESPONSE_FORMATS
 from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY, Rollout
+from virgo_factory.formats.tags import format_of
 
 
 ENOUGH = 10

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.distill.config import AUTO, DistillConfig, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, shards_of
@@ -16,6 +15,7 @@ from virgo_factory.distill.prompt import asked_text
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.question import is_binary, is_blank, question_of
 from virgo_factory.distill.rollout import GREEDY, check_rollout, difficulty_of, verdict_of
+from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.index import Index, Source
 
 

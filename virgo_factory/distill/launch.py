@@ -15,10 +15,11 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.datasets.image_size import read_processor
-from virgo_factory.datasets.tokens import model_folder
-from virgo_factory.datasets.vocabulary import load_vocabulary
-from virgo_factory.datasets.writing import partial_of, published
+from virgo_factory.data.make.writing import partial_of, published
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.tokens.image_size import read_processor
+from virgo_factory.data.tokens.tokens import model_folder
+from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.distill.client import Endpoint, Refused, Sampling, ServerFacts, Unavailable, WrongServer, look_at
 from virgo_factory.distill.config import (
     BLOCKS,
@@ -44,9 +45,8 @@ from virgo_factory.distill.run import Event, Pass, Run
 from virgo_factory.distill.server import Server, ServerError
 from virgo_factory.distill.store import RolloutStore, read_rollouts
 from virgo_factory.distill.verdicts import Judge, drop_old
-from virgo_factory.files import check_folder
-from virgo_factory.prefix import read_prefix
-from virgo_factory.recipes import replace_file
+from virgo_factory.io.files import check_folder
+from virgo_factory.io.recipes import replace_file
 
 
 LOOKED_AT = 20

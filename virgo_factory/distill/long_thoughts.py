@@ -1,11 +1,11 @@
 """The long thought in a response that a model gave, as one that can be trained on."""
 
-from virgo_factory.adapters.row import RejectedRow, check_example
-from virgo_factory.adapters.tags import format_of, parse_response
-from virgo_factory.adapters.virgo_dqvq import split
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import MARKERS, REASONS, LongThought, MalformedThought
 from virgo_factory.distill.config import AUTO
-from virgo_factory.example import Example
-from virgo_factory.thought import MARKERS, REASONS, LongThought, MalformedThought
+from virgo_factory.formats.row import RejectedRow, check_example
+from virgo_factory.formats.tags import format_of, parse_response
+from virgo_factory.formats.virgo_dqvq import split
 
 
 def long_thought_of(response: str, response_format: str) -> LongThought:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from virgo_factory.datasets.card import card_files
+from virgo_factory.data.make.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
 from virgo_factory.distill.index import DROPPED, ROLLOUTS, VERDICTS, open_index

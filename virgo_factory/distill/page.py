@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from virgo_factory.answers import REASONS
-from virgo_factory.datasets.media import BadMedia, resolve_image
-from virgo_factory.datasets.page import Card, Picture, Section, Table, Text, scaled, write_page
+from virgo_factory.data.read.media import BadMedia, resolve_image
+from virgo_factory.data.show.page import Card, Picture, Section, Table, Text, scaled, write_page
 from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.question import VisualQuestion, question_of

@@ -12,11 +12,11 @@ from typing import Any
 
 from PIL import Image
 
-from virgo_factory.adapters.picture_columns import names_pictures, picture_values
-from virgo_factory.adapters.row import RejectedRow
-from virgo_factory.datasets.images import inspect
-from virgo_factory.datasets.look import as_seen, is_as_seen
-from virgo_factory.datasets.media import BadMedia, check_header, find_image, store_image
+from virgo_factory.data.read.images import inspect
+from virgo_factory.data.read.look import as_seen, is_as_seen
+from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
+from virgo_factory.formats.picture_columns import names_pictures, picture_values
+from virgo_factory.formats.row import RejectedRow
 
 
 IMAGES = "images"
@@ -48,7 +48,7 @@ def store_picture(
 ) -> StoredPicture:
     """Store a picture below `folder`/images and return where.
 
-    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (datasets/look.py).
+    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (data/read/look.py).
 
     Args:
         picture: a path below `media_dir`, or bytes; None where the source has none.
@@ -126,7 +126,7 @@ def remove_others(folder: Path, kept: set[str]) -> None:
 def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
     """Return the pixel digests of a benchmark's pictures, and how many that its rows name could not be opened.
 
-    Pictures are looked for in columns that are named like them (adapters/picture_columns.py): bytes of a Parquet file, or
+    Pictures are looked for in columns that are named like them (formats/picture_columns.py): bytes of a Parquet file, or
     paths from the folder of the file or from `images/` in it.
     """
     digests: set[bytes] = set()
@@ -174,7 +174,7 @@ def _values(path: Path) -> Iterator[str | bytes]:
             for row in batch.to_pylist():
                 yield from _in_row(row)
     elif kind in (".json", ".jsonl"):
-        from virgo_factory.datasets.reader import is_list
+        from virgo_factory.data.read.reader import is_list
         from virgo_factory.distill.question import read_lines
         from virgo_factory.distill.sources.json_items import json_items
 

@@ -13,17 +13,17 @@ from typing import Any
 
 from PIL import Image
 
-from virgo_factory.adapters.row import CONTROL_TOKENS
 from virgo_factory.answers.options import LETTERS, inline_options
-from virgo_factory.datasets.image_size import ImageProcessor, image_tokens
-from virgo_factory.datasets.images import inspect
-from virgo_factory.datasets.look import as_seen
-from virgo_factory.datasets.media import find_image
-from virgo_factory.datasets.tokens import system_of
-from virgo_factory.datasets.vocabulary import Vocabulary
+from virgo_factory.core.example import IMAGE
+from virgo_factory.data.read.images import inspect
+from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.media import find_image
+from virgo_factory.data.read.prefix import add_prefix
+from virgo_factory.data.tokens.image_size import ImageProcessor, image_tokens
+from virgo_factory.data.tokens.tokens import system_of
+from virgo_factory.data.tokens.vocabulary import Vocabulary
 from virgo_factory.distill.question import VisualQuestion
-from virgo_factory.example import IMAGE
-from virgo_factory.prefix import add_prefix
+from virgo_factory.formats.row import CONTROL_TOKENS
 
 
 TEMPLATE_ARGUMENTS: Mapping[str, Any] = {"question_prefix": ""}

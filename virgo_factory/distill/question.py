@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import CONTROL_TOKENS, RejectedRow
 from virgo_factory.answers import GRADINGS, KINDS, Question
 from virgo_factory.answers.options import LETTERS
-from virgo_factory.example import IMAGE
-from virgo_factory.thought import MARKERS
+from virgo_factory.core.example import IMAGE
+from virgo_factory.core.thought import MARKERS
+from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 
 
 FILE = "questions.jsonl"

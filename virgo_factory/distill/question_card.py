@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.datasets.card import card_files
-from virgo_factory.datasets.page import visible
-from virgo_factory.datasets.writing import partial_of
+from virgo_factory.data.make.card import card_files
+from virgo_factory.data.make.writing import partial_of
+from virgo_factory.data.show.page import visible
 from virgo_factory.distill.draw import DUPLICATE, NOT_DRAWN, SAME_PICTURE
 from virgo_factory.distill.question import FILE, VisualQuestion, is_binary
 

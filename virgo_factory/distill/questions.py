@@ -22,15 +22,13 @@ from typing import IO, Any
 import numpy as np
 
 from virgo_factory import __version__
-from virgo_factory.adapters.row import RejectedRow, text_id
 from virgo_factory.answers import grading, judge
-from virgo_factory.datasets.account import write_json
-from virgo_factory.datasets.card import card_files
-from virgo_factory.datasets.fingerprint import file_hash
-from virgo_factory.datasets.matching import match_text
-from virgo_factory.datasets.overlap import Overlaps, question_grams, read_benchmark
-from virgo_factory.datasets.page import visible
-from virgo_factory.datasets.writing import partial_of, published
+from virgo_factory.data.check.overlap import Overlaps, question_grams, read_benchmark
+from virgo_factory.data.fetch.picture_match import match_text
+from virgo_factory.data.make.card import card_files
+from virgo_factory.data.make.writing import partial_of, published
+from virgo_factory.data.rows.account import write_json
+from virgo_factory.data.show.page import visible
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.draw import DUPLICATE, NOT_DRAWN, Draw, Held, place_in_draw
 from virgo_factory.distill.pictures import StoredPicture, benchmark_pictures, remove_others, store_picture
@@ -61,7 +59,9 @@ from virgo_factory.distill.question_card import (
     write_cards,
 )
 from virgo_factory.distill.sources import Asked, Found, Picture, read_source
-from virgo_factory.files import check_folder
+from virgo_factory.formats.row import RejectedRow, text_id
+from virgo_factory.io.files import check_folder
+from virgo_factory.io.fingerprint import file_hash
 
 
 PARTS, LOCK = ".questions", ".questions.lock"

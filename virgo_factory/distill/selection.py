@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from virgo_factory.adapters.row import check_example
-from virgo_factory.datasets.duplicates import sequence_hashes, word_hashes
-from virgo_factory.datasets.entry import file_name
-from virgo_factory.datasets.produce import check_targets
-from virgo_factory.datasets.repetition import find_loop
-from virgo_factory.datasets.selection import seeded_order
-from virgo_factory.datasets.source import INFO, read_info
-from virgo_factory.datasets.writing import normal_row, published, spooled, write_spool
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
+from virgo_factory.data.make.pipeline import check_targets
+from virgo_factory.data.make.sampling import seeded_order
+from virgo_factory.data.make.writing import normal_row, published, spooled, write_spool
+from virgo_factory.data.read.source import INFO, read_info
+from virgo_factory.data.rows.entry import file_name
+from virgo_factory.data.rows.repetition import find_loop
 from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.index import OUTCOMES, ROLLOUTS, count_cases, open_index, question_file, records, row_at
@@ -29,10 +30,9 @@ from virgo_factory.distill.rollout import DIFFICULTIES
 from virgo_factory.distill.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.distill.store import lock
 from virgo_factory.distill.verdicts import judge_rollouts
-from virgo_factory.example import IMAGE, Example
+from virgo_factory.formats.row import check_example
 from virgo_factory.io.index import Index
-from virgo_factory.recipes import merge_entries, read_text, replace_file
-from virgo_factory.thought import LongThought
+from virgo_factory.io.recipes import merge_entries, read_text, replace_file
 
 
 SEQUENCE = 5

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from virgo_factory.datasets.vocabulary import TOKENIZER_FILES
+from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES
 from virgo_factory.distill import guard
 
 

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virgo_factory.datasets.page import visible
+from virgo_factory.data.show.page import visible
 from virgo_factory.distill.index import OUTCOMES
 from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY

@@ -13,8 +13,8 @@ from typing import Any
 from llamafactory.extras import logging
 from transformers.utils import cached_file
 
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.hooks.template import BASES, carried, is_ours, saying, served
-from virgo_factory.thought import MARKERS
 
 
 RELIES_ON = {

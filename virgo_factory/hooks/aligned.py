@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from datasets.fingerprint import Hasher
 
-from virgo_factory.adapters import kind_of
-from virgo_factory.datasets.account import SHOWN, DroppedRow
+from virgo_factory.data.rows.account import SHOWN, DroppedRow
+from virgo_factory.formats import kind_of
 from virgo_factory.hooks.converter import ALIGNED_FEATURES, PREFIX_FEATURE, ROW_FEATURES, LongThoughtConverter
 from virgo_factory.hooks.raw_table import BATCH_BYTES, BATCH_ROWS
 

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.autoload import check_hooks
-from virgo_factory.batch_order import ORDERS
+from virgo_factory.core.batch_order import ORDERS
+from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.hooks.hook import Hook, rebind
-from virgo_factory.prefix import read_prefix
 
 
 RELIES_ON = {

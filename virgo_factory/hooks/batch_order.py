@@ -2,7 +2,7 @@
 
 The sampler starts from the order that the stock stack would use: accelerate replaces the trainer's `RandomSampler` by
 its `SeedableRandomSampler`, which depends on seed and epoch only. Ours asks that one and moves the rows
-(virgo_factory/batch_order.py), so it is as exact after a resume as stock's is (with the repair in hooks/resume.py).
+(virgo_factory/core/batch_order.py), so it is as exact after a resume as stock's is (with the repair in hooks/resume.py).
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.compute
 from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
 from torch.utils.data import Sampler
 
-from virgo_factory.batch_order import epoch_order, slot_use
+from virgo_factory.core.batch_order import epoch_order, slot_use
 
 
 RELIES_ON = {

@@ -1,4 +1,4 @@
-"""`formatting:` names of the adapters: a raw row becomes LLaMA-Factory's aligned rows, or a reason why not.
+"""`formatting:` names of the formats: a raw row becomes LLaMA-Factory's aligned rows, or a reason why not.
 
 A dataset of one of our formattings keeps every row: one that gives no example stays as an empty conversation with its
 reason in the ROW columns, so that the row account can be read off the (cached) table afterwards. A row of several
@@ -16,15 +16,15 @@ from datasets import Features, Value
 from llamafactory.data.converter import DatasetConverter
 from llamafactory.data.data_utils import Role
 
-from virgo_factory.adapters import ADAPTERS, Options, options_of, read_row
-from virgo_factory.adapters.row import RejectedRow, own_id
 from virgo_factory.autoload import check_hooks
-from virgo_factory.datasets.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.example import Example
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
+from virgo_factory.formats.row import RejectedRow, own_id
 from virgo_factory.hooks import pictures
 from virgo_factory.hooks.hook import Hook
-from virgo_factory.prefix import add_prefix, read_prefix
-from virgo_factory.thought import LongThought
 
 
 RELIES_ON = {
@@ -76,7 +76,7 @@ ALIGNED_FEATURES = Features(
 )
 """One schema whatever the first rows hold: a first batch without images must not make images impossible later on.
 
-Images are always paths (`pictures.ours`): those that rows carry as bytes are written once, by content (datasets/media.py)."""
+Images are always paths (`pictures.ours`): those that rows carry as bytes are written once, by content (data/read/media.py)."""
 
 
 @dataclass
@@ -192,7 +192,7 @@ def _text(response: LongThought | str) -> str:
 
 def register_converters(module: ModuleType) -> None:
     """Add our formattings."""
-    for name in ADAPTERS:
+    for name in FORMATTINGS:
         module.register_dataset_converter(name, LongThoughtConverter)
 
 

@@ -1,7 +1,7 @@
 """Counts the tokens of rows in a template that the package does not know: LLaMA-Factory in a process of its own.
 
 A script: the first line on standard input is the settings, every further one a list of rows; each is answered by one line
-(datasets/foreign.py is the other end).
+(data/tokens/llamafactory_template.py is the other end).
 """
 
 import json
@@ -48,7 +48,7 @@ class Counter:
         return [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
 
     def count(self, row: dict[str, Any]) -> list[int]:
-        """Return the tokens of a row (see datasets/tokens.py, Tokens)."""
+        """Return the tokens of a row (see data/tokens/tokens.py, Tokens)."""
         messages, rejected = row["messages"], row["rejected"]
         prompt, image, total = self._lengths(messages, row)
         answers = [

@@ -8,9 +8,9 @@ from typing import Any
 
 from llamafactory.extras import logging
 
-from virgo_factory.adapters import ADAPTERS
-from virgo_factory.files import DATASET_INFO
+from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.hook import Hook, rebind
+from virgo_factory.io.files import DATASET_INFO
 
 
 RELIES_ON = {
@@ -48,7 +48,7 @@ def wrap_dataset_list(module: ModuleType) -> None:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave our notes out of stock datasets: `datasets` names its caches by them, and those are to stay."""
-        ours = self.formatting in ADAPTERS
+        ours = self.formatting in FORMATTINGS
         return {key: value for key, value in vars(self).items() if ours or key not in NOTES}
 
     module.DatasetAttr.__getstate__ = __getstate__
@@ -57,11 +57,11 @@ def wrap_dataset_list(module: ModuleType) -> None:
         names = dataset_names or []
         info = _with_packaged(names, dataset_dir)
         attributes = stock(dataset_names, info)
-        ours = any(attribute.formatting in ADAPTERS for attribute in attributes)
+        ours = any(attribute.formatting in FORMATTINGS for attribute in attributes)
         entries = (info if isinstance(info, dict) else _entries(info)) if ours else {}
         for name, attribute in zip(names, attributes, strict=True):
             attribute.virgo_name = name
-            attribute.virgo_entry = entries[name] if attribute.formatting in ADAPTERS else {}
+            attribute.virgo_entry = entries[name] if attribute.formatting in FORMATTINGS else {}
 
         return attributes
 

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from virgo_factory.datasets.account import FILE_NAME, SHOWN, DatasetAccount, DroppedRow, settle
-from virgo_factory.datasets.fingerprint import code_hash
-from virgo_factory.datasets.media import OUTSIDE as OUTSIDE_MEDIA
-from virgo_factory.datasets.media import outside_remedy
+from virgo_factory.core.reasons import Reason
+from virgo_factory.data.read.media import OUTSIDE as OUTSIDE_MEDIA
+from virgo_factory.data.read.media import outside_remedy
+from virgo_factory.data.rows.account import FILE_NAME, SHOWN, DatasetAccount, DroppedRow, settle
 from virgo_factory.hooks.aligned import examples_of
 from virgo_factory.hooks.converter import ROW_FEATURES
-from virgo_factory.reasons import Reason
+from virgo_factory.io.fingerprint import code_hash
 
 
 _NO_DROP = ("dataset", "format", "notes")

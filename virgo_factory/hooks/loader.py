@@ -14,19 +14,12 @@ from llamafactory.data.template import ReasoningTemplate
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
-from virgo_factory.adapters import ADAPTERS
 from virgo_factory.autoload import check_hooks
-from virgo_factory.datasets.account import (
-    EVALUATION_FILE_NAME,
-    FILE_NAME,
-    DatasetAccount,
-    to_json,
-    write_json,
-)
-from virgo_factory.datasets.data_files import is_pattern, part_files
-from virgo_factory.datasets.reader import CSV_SUFFIXES, SUFFIXES, suffix_of
-from virgo_factory.datasets.reasoning import reasoning_problem
-from virgo_factory.files import DATASET_INFO
+from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.reader import CSV_SUFFIXES, SUFFIXES, suffix_of
+from virgo_factory.data.read.reasoning import reasoning_problem
+from virgo_factory.data.rows.account import EVALUATION_FILE_NAME, FILE_NAME, DatasetAccount, to_json, write_json
+from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.aligned import convert_rows, extra_examples, the_format, with_places
 from virgo_factory.hooks.converter import NUMBER_COLUMN, ROW_FEATURES
 from virgo_factory.hooks.ending import begin, remember, remember_place
@@ -41,6 +34,7 @@ from virgo_factory.hooks.run import formattings_of
 from virgo_factory.hooks.steps_left import check_steps_left
 from virgo_factory.hooks.template import is_ours
 from virgo_factory.hooks.tokenized import dataset_dict, read_tokenized
+from virgo_factory.io.files import DATASET_INFO
 
 
 RELIES_ON = {
@@ -115,7 +109,7 @@ def _noting_attribute(stock: Any) -> Any:
                 dataset_attr = copy.copy(dataset_attr)
                 # stock wants one file of a suffix that it knows
                 dataset_attr.dataset_name = str(DATASET_INFO.resolve())
-        elif dataset_attr.formatting in ADAPTERS:
+        elif dataset_attr.formatting in FORMATTINGS:
             raise RuntimeError(TOO_LATE)
 
         return stock(dataset_attr, model_args, data_args, *args, **kwargs)

@@ -16,10 +16,10 @@ from llamafactory.extras import logging
 from tokenizers import Tokenizer
 from transformers import AddedToken
 
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.hooks.adapter import check_markers, serve_as_trained
 from virgo_factory.hooks.hook import Hook, rebind, replace
 from virgo_factory.hooks.tied_embeddings import tying
-from virgo_factory.thought import MARKERS
 
 
 RELIES_ON = {

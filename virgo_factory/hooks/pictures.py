@@ -1,4 +1,4 @@
-"""Pictures as datasets/look.py has them, in our datasets and where a template of ours serves: upright, on white, 8 bits.
+"""Pictures as data/read/look.py has them, in our datasets and where a template of ours serves: upright, on white, 8 bits.
 
 A template's plugin opens the pictures of all rows, and knows of none where it is from. So the paths of ours say it
 themselves, and stay paths. The plugin of a template that serves carries a mark: there all pictures are a user's.
@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from virgo_factory.datasets.look import as_seen
+from virgo_factory.data.read.look import as_seen
 from virgo_factory.hooks.hook import Hook
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from llamafactory.extras.misc import has_tokenized_data
 
-from virgo_factory.adapters import ADAPTERS
-from virgo_factory.datasets.data_files import is_pattern, part_files
-from virgo_factory.datasets.reasoning import template_problem
-from virgo_factory.datasets.split import check_entry
+from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.reasoning import template_problem
+from virgo_factory.data.read.split import check_entry
+from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.batch_order import batch_order_problems
 from virgo_factory.hooks.kept_epochs import kept_epochs_problems
 from virgo_factory.hooks.template import BASES
@@ -106,7 +106,7 @@ def data_problems(data_args: Any) -> list[str]:
             try:
                 check_entry(attribute.virgo_entry, where)
                 is_there = attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
-                if is_there and attribute.formatting in ADAPTERS:
+                if is_there and attribute.formatting in FORMATTINGS:
                     part_files(path, where, split)
             except ValueError as error:
                 problems.append(str(error))

@@ -8,10 +8,10 @@ from datasets import Dataset, DatasetInfo, Features, NamedSplit, Value, config
 from datasets.fingerprint import Hasher
 from datasets.table import MemoryMappedTable, concat_tables
 
-from virgo_factory.datasets.fingerprint import code_hash, file_hash
-from virgo_factory.datasets.reader import count_rows, read_rows
-from virgo_factory.datasets.split import row_ranges
+from virgo_factory.data.read.reader import count_rows, read_rows
+from virgo_factory.data.read.split import row_ranges
 from virgo_factory.hooks.converter import RAW_COLUMNS
+from virgo_factory.io.fingerprint import code_hash, file_hash
 
 
 BATCH_BYTES = 1 << 25

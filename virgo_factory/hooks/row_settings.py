@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters import ADAPTERS
-from virgo_factory.datasets.data_files import is_pattern, part_files
-from virgo_factory.datasets.fingerprint import code_hash, content_hash
+from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.template import BASES, carried
-from virgo_factory.prefix import read_prefix
+from virgo_factory.io.fingerprint import code_hash, content_hash
 
 
 PACKS = ("preprocessing_batch_size", "preprocessing_num_workers")
@@ -70,7 +70,7 @@ def row_settings(
         entries[attribute.virgo_name] = attribute.virgo_entry
         path = Path(str(data_args.dataset_dir), attribute.dataset_name)
         name, local = attribute.virgo_name, attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
-        if local and attribute.formatting in ADAPTERS:
+        if local and attribute.formatting in FORMATTINGS:
             parts = part_files(path, f"dataset {name}", attribute.virgo_entry.get("split"))
             data[name] = [f"{file.name} {content_hash(file)}" for files in parts.values() for file in files]
         else:

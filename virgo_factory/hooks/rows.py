@@ -20,11 +20,11 @@ from llamafactory.data.processor import (
 from llamafactory.extras.constants import IGNORE_INDEX
 from PIL import Image
 
-from virgo_factory.adapters import ADAPTERS
+from virgo_factory.core.policy import Drop, Policy, judge
+from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.converter import ROW_FEATURES
 from virgo_factory.hooks.encoding import encode_unlearned, encode_with_context, learned_labels, quick
 from virgo_factory.hooks.marker_tokens import text_tokenizer
-from virgo_factory.policy import Drop, Policy, judge
 
 
 RELIES_ON = {
@@ -331,4 +331,6 @@ def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
 
 def our_formattings(attributes: list[Any]) -> dict[str, str]:
     """Return name -> formatting of those datasets that are in one of the plugin's formattings."""
-    return {attribute.virgo_name: attribute.formatting for attribute in attributes if attribute.formatting in ADAPTERS}
+    return {
+        attribute.virgo_name: attribute.formatting for attribute in attributes if attribute.formatting in FORMATTINGS
+    }

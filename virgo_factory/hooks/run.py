@@ -13,8 +13,7 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.autoload import TESTED, check_hooks
-from virgo_factory.files import check_folder
-from virgo_factory.global_batch import accumulation_steps
+from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.hooks.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
 from virgo_factory.hooks.checkpoints import choose_checkpoint, tell_found_checkpoints
@@ -24,6 +23,7 @@ from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.problems import ROW_KEYS, data_problems, find_problems
 from virgo_factory.hooks.template import BASES
 from virgo_factory.hooks.tied_embeddings import check_merge
+from virgo_factory.io.files import check_folder
 from virgo_factory.preflight.names import unknown_datasets, unknown_template
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from llamafactory.extras import logging
 
-from virgo_factory.datasets.account import FILE_NAME, DatasetAccount, from_json
+from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
 from virgo_factory.hooks.checkpoints import FoundCheckpoint, read_state
 from virgo_factory.hooks.kept_epochs import tell_kept_epochs
 

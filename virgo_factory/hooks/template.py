@@ -12,11 +12,11 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.autoload import check_hooks
-from virgo_factory.files import TEMPLATES as FILES
+from virgo_factory.core.thought import BEGIN_THOUGHT, END_THOUGHT
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.hooks import pictures
 from virgo_factory.hooks.hook import Hook, rebind
-from virgo_factory.prefix import add_prefix, read_prefix
-from virgo_factory.thought import BEGIN_THOUGHT, END_THOUGHT
+from virgo_factory.io.files import TEMPLATES as FILES
 
 
 RELIES_ON = {

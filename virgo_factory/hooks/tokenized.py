@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from virgo_factory.datasets.account import FILE_NAME, DatasetAccount, from_json
+from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
 
 
 def dataset_dict(module: dict[str, Any]) -> DatasetDict:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.global_batch import accumulation_steps
+from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.memory import PROJECTIONS, Lora, Method
 from virgo_factory.preflight.zero import read_zero

@@ -175,9 +175,9 @@ def uses_plugin(recipe: Mapping[str, Any]) -> bool:
 
 
 def _is_ours(entry: Any) -> bool:
-    from virgo_factory.adapters import ADAPTERS
+    from virgo_factory.formats import FORMATTINGS
 
-    return isinstance(entry, dict) and entry.get("formatting") in ADAPTERS
+    return isinstance(entry, dict) and entry.get("formatting") in FORMATTINGS
 
 
 def _names(recipe: Mapping[str, Any]) -> list[str]:
@@ -191,7 +191,7 @@ def _names(recipe: Mapping[str, Any]) -> list[str]:
 
 def _entries(recipe: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """Return the datasets that a run would find, and where; None where that is not in a local file."""
-    from virgo_factory.files import DATASET_INFO
+    from virgo_factory.io.files import DATASET_INFO
 
     folder = recipe.get("dataset_dir", "data")
     if not isinstance(folder, str) or folder == "ONLINE" or folder.startswith("REMOTE:") or "${" in folder:

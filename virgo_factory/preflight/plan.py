@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from virgo_factory.batch_order import epoch_order, epoch_rows, slot_use, stock_grouped
+from virgo_factory.core.batch_order import epoch_order, epoch_rows, slot_use, stock_grouped
 from virgo_factory.preflight.disk import Disk, free_bytes, saved_bytes
 from virgo_factory.preflight.duration import epoch_operations, moved_bytes, row_operations
 from virgo_factory.preflight.fitting import Change, Way, changes, largest_cutoff, ways

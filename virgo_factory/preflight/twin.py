@@ -26,8 +26,8 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from virgo_factory.adapters.row import QWEN_VL_TOKENS
-from virgo_factory.files import RECIPES
+from virgo_factory.formats.row import QWEN_VL_TOKENS
+from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.small_config import reduce_config
 
 

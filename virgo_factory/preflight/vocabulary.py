@@ -5,9 +5,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.weights import VOCABULARY, BrokenCheckpoint, Tensor, read_settings
-from virgo_factory.thought import MARKERS
 
 
 GENERATION = "generation_config.json"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.files import RECIPES
+from virgo_factory.io.files import RECIPES
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
-from virgo_factory.files import TEMPLATES
+from virgo_factory.io.files import TEMPLATES
 
 
 MAX_FIELD = 4_000

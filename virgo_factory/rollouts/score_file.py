@@ -13,7 +13,7 @@ from virgo_factory.answers.batch import Task, score_many
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import Question, Verdict
 from virgo_factory.answers.options import read_options
-from virgo_factory.datasets.reader import cut_file, place_of, read_chunk
+from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 from virgo_factory.rollouts.llm_judge import LLMJudge
 
 

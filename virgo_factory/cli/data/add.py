@@ -39,7 +39,7 @@ def add(
     from dataclasses import asdict
 
     from virgo_factory.cli.data.terminal import progress
-    from virgo_factory.datasets.entry import (
+    from virgo_factory.data.rows.entry import (
         Recognised,
         UnreadHub,
         check_name,

@@ -9,9 +9,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from virgo_factory.datasets.audit import Report
-    from virgo_factory.datasets.findings import Kind, RowFinding
-    from virgo_factory.datasets.source import Settings
+    from virgo_factory.data.check.report import Report
+    from virgo_factory.data.read.source import Settings
+    from virgo_factory.data.rows.findings import Kind, RowFinding
 
 
 def check(
@@ -37,7 +37,7 @@ def check(
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
     no_cache: bool = typer.Option(False, "--no-cache", help="Neither use nor keep earlier measurements."),
 ) -> None:
-    """Check every row through reader, adapter, template and tokenizer, and every image.
+    """Check every row through reader, format, template and tokenizer, and every image.
 
     Exit code 1 where a row cannot be trained on as it is. Warnings alone leave it at 0, but for --strict.
     """
@@ -46,10 +46,10 @@ def check(
     from rich.console import Console
 
     from virgo_factory.cli.data.terminal import progress
-    from virgo_factory.datasets.audit import audit
-    from virgo_factory.datasets.overlap import read_benchmark
-    from virgo_factory.datasets.source import find_sources
-    from virgo_factory.files import check_folder
+    from virgo_factory.data.check.overlap import read_benchmark
+    from virgo_factory.data.check.report import audit
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.io.files import check_folder
 
     if findings:
         check_folder(findings.parent)

@@ -33,10 +33,10 @@ def convert(
     """
     from dataclasses import replace
 
-    from virgo_factory.adapters.options import RESPONSES
     from virgo_factory.cli.data.terminal import command_line, progress, show_cards
-    from virgo_factory.datasets import convert as room
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.make import convert as room
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.formats.options import RESPONSES
 
     for option, value, allowed in (("--to", to, room.LAYOUTS), ("--responses", responses, RESPONSES)):
         if value is not None and value not in allowed:

@@ -33,8 +33,8 @@ def materialize(
     from dataclasses import asdict
 
     from virgo_factory.cli.data.terminal import command_line
-    from virgo_factory.datasets import materialize as room
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.fetch import materialize as room
+    from virgo_factory.data.read.source import find_sources
 
     origin, configs = source or room.ORIGIN, config or room.CONFIGS
     (dataset,), _ = find_sources(what, dataset_dir)

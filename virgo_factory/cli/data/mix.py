@@ -30,9 +30,9 @@ def mix(
     physics, chemistry and biology; `none` names rows without a domain.
     """
     from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
-    from virgo_factory.datasets import mix as room
-    from virgo_factory.datasets.measure import measure
-    from virgo_factory.datasets.source import Settings, find_sources
+    from virgo_factory.data.make import mix as room
+    from virgo_factory.data.read.source import Settings, find_sources
+    from virgo_factory.data.rows.stream import measure
 
     shares = [room.read_share(text) for text in asked]
     sources, positions = [], {}

@@ -30,10 +30,10 @@ def preview(
     import json
     from itertools import chain
 
-    from virgo_factory.datasets.preview import LEGEND, cards, lines
-    from virgo_factory.datasets.preview import preview as read
-    from virgo_factory.datasets.source import find_sources
-    from virgo_factory.files import check_folder
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.show.preview import LEGEND, cards, lines
+    from virgo_factory.data.show.preview import preview as read
+    from virgo_factory.io.files import check_folder
 
     if row and rows:
         raise ValueError(f"{row} and --rows {rows}: give one of them.")
@@ -54,7 +54,7 @@ def preview(
 
     seen = read(sources, settings, wanted)
     if html:
-        from virgo_factory.datasets.page import write_page
+        from virgo_factory.data.show.page import write_page
 
         summary = [
             ("dataset", ", ".join(source.name for source in sources)),

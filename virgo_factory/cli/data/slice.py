@@ -38,9 +38,9 @@ def slice(
     from dataclasses import replace
 
     from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
-    from virgo_factory.datasets import slice as room
-    from virgo_factory.datasets.measure import measure
-    from virgo_factory.datasets.source import find_sources
+    from virgo_factory.data.make import slice as room
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.rows.stream import measure
 
     low, high = room.read_bounds(tokens)
     wanted = room.Wanted(room.read_rows(rows), room.read_names(domain), room.read_names(difficulty), seed)

@@ -31,10 +31,10 @@ def stats(
     from dataclasses import replace
 
     from virgo_factory.cli.data.terminal import progress, tell_cache, training
-    from virgo_factory.datasets.measure import measure
-    from virgo_factory.datasets.source import find_sources
-    from virgo_factory.datasets.stats import measure_statistics, to_json
-    from virgo_factory.files import check_folder
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.rows.stream import measure
+    from virgo_factory.data.show.stats import measure_statistics, to_json
+    from virgo_factory.io.files import check_folder
 
     if plots:
         check_folder(plots)
@@ -53,7 +53,7 @@ def stats(
     name = ", ".join(dict.fromkeys(source.name for source in sources))
     pictures = []
     if plots and found.all.rows:
-        from virgo_factory.datasets.plots import write_plots
+        from virgo_factory.data.show.plots import write_plots
 
         pictures = write_plots(found, plots, name, settings.cutoff_len)
 
@@ -73,7 +73,7 @@ def stats(
 def _show(found, name: str, settings) -> None:
     """Print the tables."""
     from virgo_factory.cli.data.terminal import tables, wide_console
-    from virgo_factory.datasets.stats import NONE
+    from virgo_factory.data.show.stats import NONE
 
     console = wide_console()
     console.print(f"[bold]{_plain(name)}[/]: {found.rows_in:,} rows, ", end="")
@@ -160,7 +160,7 @@ def _plain(text: str) -> str:
 
 def _histogram(console, lengths, cutoff_len: int | None) -> None:
     """Print how many rows have which length, and what is beyond the cutoff."""
-    from virgo_factory.datasets.stats import histogram
+    from virgo_factory.data.show.stats import histogram
 
     bins = histogram(lengths)
     most = max(rows for _, _, rows in bins)

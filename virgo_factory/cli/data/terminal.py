@@ -104,7 +104,7 @@ def tell_cache(sources: Sequence[Any]) -> None:
     """Say on stderr where measurements are kept for the next time."""
     from rich.console import Console
 
-    from virgo_factory.datasets.measure import cache_folder
+    from virgo_factory.data.rows.stream import cache_folder
 
     folders = {folder for source in sources if (folder := cache_folder(source)) and folder.is_dir()}
     if folders:
@@ -118,7 +118,7 @@ def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more:
     """Print what has been written, and the lines of dataset_info.json that read it."""
     from rich.console import Console
 
-    from virgo_factory.datasets.card import card_files, entry_line, to_json
+    from virgo_factory.data.make.card import card_files, entry_line, to_json
 
     if as_json:
         print(

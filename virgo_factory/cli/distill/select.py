@@ -67,7 +67,7 @@ def select(
 
 def _show(console, card, folder: Path) -> None:
     """Print the accounts of questions and rollouts, what a reader must know, and how to train on the rows."""
-    from virgo_factory.datasets.card import card_files
+    from virgo_factory.data.make.card import card_files
     from virgo_factory.distill.selection_card import accounts, notes_of, training_line
 
     path = folder / card.output["file"]

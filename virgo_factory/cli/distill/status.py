@@ -30,7 +30,7 @@ def status(
 
     if html:
         from virgo_factory.distill.page import write_status_page
-        from virgo_factory.files import check_folder
+        from virgo_factory.io.files import check_folder
 
         check_folder(html.parent)
 
@@ -87,7 +87,7 @@ def _show(found, folder: Path) -> None:
 
 def _show_accounts(console, found) -> None:
     """Print what the tables leave out: the base model, and all that was not counted in them."""
-    from virgo_factory.datasets.page import visible
+    from virgo_factory.data.show.page import visible
     from virgo_factory.distill.status import UNJUDGED
 
     config, group = found.config, found.all
@@ -175,7 +175,7 @@ MOST_REASONS = 10
 
 def _groups(found):
     """Yield (name, group, style), the sum below the sources."""
-    from virgo_factory.datasets.page import visible
+    from virgo_factory.data.show.page import visible
 
     for name, group in found.by_source.items():
         yield visible(" ".join(name.split())), group, ""

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import RejectedRow, text_id, text_of
 from virgo_factory.distill.sources.found import Asked, Found, attempt, train_first
 from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.formats.row import RejectedRow, text_id, text_of
 
 
 LAYOUT = "**/SPLIT_human*.json, **/SPLIT_augmented*.json, each beside png/NAME.png"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import RejectedRow, bare
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.formats.row import RejectedRow, bare
 
 
 Picture = str | Callable[[], Any]

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import RejectedRow, text_of
 from virgo_factory.distill.sources.found import (
     Asked,
     Found,
@@ -16,6 +15,7 @@ from virgo_factory.distill.sources.found import (
     texts_of,
     train_first,
 )
+from virgo_factory.formats.row import RejectedRow, text_of
 
 
 LAYOUT = "[SPLIT/]ID/data.json, [SPLIT/]ID/img_diagram.png; or ID/ex.json, ID/image.png"

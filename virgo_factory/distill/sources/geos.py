@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import RejectedRow, text_of
 from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen, object_in
+from virgo_factory.formats.row import RejectedRow, text_of
 
 
 LAYOUT = "ID/question.json, ID/answer.json, ID/diagram.png"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import RejectedRow, text_of
 from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen, object_in, texts_of, train_first
+from virgo_factory.formats.row import RejectedRow, text_of
 
 
 LAYOUT = "[SPLIT/]TYPE/ID/data.json, [SPLIT/]TYPE/ID/image.png, [SPLIT/]TYPE/ID/choice_N.png"

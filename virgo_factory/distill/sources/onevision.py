@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters.row import RejectedRow
 from virgo_factory.answers.options import LETTERS, inline_options
-from virgo_factory.datasets.matching import pairs_of
-from virgo_factory.datasets.onevision import CONFIGS, Shard, opened, shards_of
+from virgo_factory.core.example import IMAGE
+from virgo_factory.data.fetch.onevision import CONFIGS, Shard, opened, shards_of
+from virgo_factory.data.fetch.picture_match import pairs_of
 from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen, without_contradictions
-from virgo_factory.example import IMAGE
+from virgo_factory.formats.row import RejectedRow
 
 
 SOURCES = ("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "chartqa", "clevr")

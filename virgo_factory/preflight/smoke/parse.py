@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.adapters import options_of
-from virgo_factory.batch_order import ORDERS
-from virgo_factory.datasets.source import (
+from virgo_factory.core.batch_order import ORDERS
+from virgo_factory.data.read.source import (
     STOCK_CUTOFF_LEN,
     Settings,
     find_sources,
@@ -14,6 +13,7 @@ from virgo_factory.datasets.source import (
     packaged_entries,
     read_info,
 )
+from virgo_factory.formats import options_of
 from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.models import find_family
 from virgo_factory.preflight.precision import precision_problem

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.datasets.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
+from virgo_factory.data.read.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
 from virgo_factory.preflight.smoke.rows import batch
 from virgo_factory.preflight.smoke.trial import STEPS, Smoke
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.adapters import ADAPTERS, Options
-from virgo_factory.datasets.measure import measure
-from virgo_factory.datasets.reader import TABLE_SUFFIXES, UnreadableFile, read_source
-from virgo_factory.datasets.source import Source
+from virgo_factory.data.read.reader import TABLE_SUFFIXES, UnreadableFile, read_source
+from virgo_factory.data.read.source import Source
+from virgo_factory.data.rows.stream import measure
+from virgo_factory.formats import FORMATTINGS, Options
 from virgo_factory.preflight.smoke.trial import STEPS, Found, Smoke, StageFailed
 
 
@@ -66,7 +66,7 @@ def rows(smoke: Smoke) -> Found:
     smoke.settings = dataclasses.replace(smoke.settings, tokenizer=str(smoke.twin))
     found = _measure(smoke, wanted, longest)
     other = dataclasses.replace(smoke.sources[0], formatting="long_thought", entry={}, options=Options())
-    if smoke.data and not any(chosen.kept for chosen in found) and smoke.sources[0].formatting in ADAPTERS:
+    if smoke.data and not any(chosen.kept for chosen in found) and smoke.sources[0].formatting in FORMATTINGS:
         before, smoke.sources = smoke.sources, [other]
         again = _measure(smoke, wanted, longest)
         if any(chosen.kept for chosen in again):

@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
-from virgo_factory.datasets.tokens import MODEL_FILES, model_folder
-from virgo_factory.files import check_folder
+from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
+from virgo_factory.io.files import check_folder
 from virgo_factory.preflight.checkpoint import check_checkpoint
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.memory import FAMILIES

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.datasets.source import Settings, Source
+from virgo_factory.data.read.source import Settings, Source
 
 
 STEPS = 2

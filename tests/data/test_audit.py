@@ -1,0 +1,270 @@
+"""The check of whole datasets: what shows only across rows and files, the account, several sources."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from virgo_factory.data.check import near_duplicates as texts
+from virgo_factory.data.check.overlap import read_benchmark
+from virgo_factory.data.check.report import audit
+from virgo_factory.data.read.source import find_sources
+
+
+def _response(thought="It is 56, as 7 * 8 is 56.", solution=r"\boxed{56}"):
+    return (
+        f"<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n"
+        f"<|begin_of_solution|>\n\n{solution}\n\n<|end_of_solution|>"
+    )
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Checks rows: name of a file -> its rows."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(files, settings=None, entry=None, **more):
+        info = {}
+        for name, rows in files.items():
+            Path(name).write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+            info[Path(name).stem] = {"file_name": name, "formatting": "long_thought", **(entry or {})}
+
+        Path("dataset_info.json").write_text(json.dumps(info))
+        sources, found = find_sources(",".join(info), **(settings or {}))
+        return audit(sources, found, cache=None, workers=1, **more)
+
+    return check
+
+
+def _row(id, question="What is 7 * 8?", response=None, **more):
+    row = {"question": question, "response": response or _response(), **more}
+    return row if id is None else {"id": id, **row}
+
+
+def _codes(report):
+    return {kind.code: kind.count for kind in report.kinds}
+
+
+def test_the_same_id_in_two_datasets_is_no_finding(check):
+    report = check({"one.jsonl": [_row("a")], "two.jsonl": [_row("a", "Another?")]})
+    assert _codes(report) == {}
+    assert [(account.name, account.rows_in, account.kept) for account in report.accounts] == [
+        ("one", 1, 1),
+        ("two", 1, 1),
+    ]
+
+
+def test_the_same_row_in_two_datasets_names_both_files(check):
+    report = check({"one.jsonl": [_row("a")], "two.jsonl": [_row("b", "Another?"), _row("c")]})
+    assert _codes(report) == {"duplicate": 1}
+    found = report.kinds[0].shown[0]
+    assert (found.dataset, found.place.endswith("two.jsonl:2"), found.detail.endswith("one.jsonl:1")) == (
+        "two",
+        True,
+        True,
+    )
+
+
+def test_rows_without_ids_share_none(check):
+    """Their ids are made of the question: several responses to one question have the same."""
+    rows = [_row(None), _row(None, response=_response("Another way to 56, by adding 7 eight times."))]
+    assert _codes(check({"rows.jsonl": rows})) == {}
+
+
+def test_several_responses_under_one_id_are_told(check):
+    rows = [_row("a"), _row("a", response=_response("Another way to 56, by adding 7 eight times."))]
+    report = check({"rows.jsonl": rows})
+    assert _codes(report) == {"duplicate_id": 1}
+    assert "another question" not in report.kinds[0].shown[0].detail
+
+
+def test_rows_that_give_no_example_are_not_each_others_duplicates(check):
+    assert _codes(check({"rows.jsonl": ["{}", "{}", "[]", "[]"]})).keys().isdisjoint({"duplicate", "duplicate_id"})
+
+
+def test_the_account_adds_up_whatever_is_in_the_file(check):
+    rows = [_row(f"r{n}", f"Question {n}?", _response() if n % 3 else "none") for n in range(30)]
+    rows[4:4] = ["{", "[1]", "null", json.dumps({"id": "x"})]
+    report = check({"rows.jsonl": rows}, near=True)
+    account = report.accounts[0]
+    assert account.rows_in == 34
+    assert account.kept == sum(n % 3 > 0 for n in range(30))
+    assert account.rows_in + account.extra == account.kept + account.dropped
+    assert report.count("error") == account.dropped
+
+
+def test_formats_mixed_across_the_files_of_rows(check):
+    think = "<think>It is 56, as 7 * 8 is 56.</think>\\boxed{56}"
+    rows = [_row(f"r{n}", f"Question {n}?", think if n in (3, 8) else None) for n in range(12)]
+    report = check({"rows.jsonl": rows})
+    kind = report.kinds[0]
+    assert (kind.code, kind.severity, [found.line for found in kind.shown]) == ("mixed_formats", "error", [4, 9])
+    assert all(found.detail == "think; 10 rows are four_markers" for found in kind.shown)
+
+
+@pytest.mark.parametrize(("overlong", "severity"), [("drop", "warning"), ("error", "error")])
+def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check, shared_data):
+    settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "cutoff_len": 100, "overlong": overlong}
+    report = check({"rows.jsonl": [_row("a"), _row("b", response=_response("It is 56. " * 20))]}, settings)
+    assert [(kind.code, kind.severity, kind.count) for kind in report.kinds] == [("overlong", severity, 1)]
+    assert report.accounts[0].kept == 1
+    assert report.tokens.longest <= 100
+
+
+def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, shared_data):
+    check(
+        {
+            "rows.jsonl": [_row("a")],
+            "held.jsonl": [_row("b"), _row("c", "Q?", _response("It is 56, says 1 of 3. " * 9))],
+        }
+    )
+    recipe = f"template: virgo\ndataset: rows\neval_dataset: held\ndataset_dir: .\nmax_response_tokens: 80\ncutoff_len: 4096\nmodel_name_or_path: {shared_data / 'qwen2.5_vl_tokenizer'}\n"
+    Path("recipe.yaml").write_text(recipe)
+    sources, settings = find_sources("recipe.yaml")
+    report = audit(sources, settings, cache=None, workers=1)
+    errors = [kind for kind in report.kinds if kind.severity == "error"]
+    assert [(kind.words, kind.shown[0].dataset) for kind in errors] == [("response > 80 tokens", "held")]
+
+
+def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, shared_data):
+    settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "max_response_tokens": 80}
+    report = check(
+        {"rows.jsonl": [_row("a"), _row("b", "Q?", _response("It is 56, says 1 of 3 of them. " * 9))]}, settings
+    )
+    assert report.accounts[0].reasons == {"response > 80 tokens": 1}
+    assert report.count("error") == 0 and "overlong" not in _codes(report)
+
+
+def test_a_tag_that_is_not_opened_and_one_that_is_not_closed_are_two_kinds(check):
+    rows = [_row("a", "A?", "<think>It is 56. \\boxed{56}"), _row("b", "B?", "<answer>\\boxed{56}</answer>")]
+    assert len(check({"rows.jsonl": rows}).kinds) == 2
+
+
+def test_spellings_of_one_thought_are_no_mixture(check):
+    """What the same model gives through two servers: tags, tags without the opening one, a field of its own."""
+    chat = [
+        {"role": "user", "content": "C?"},
+        {"role": "assistant", "content": "57.", "reasoning_content": "It is 57."},
+    ]
+    rows = [_row("a", "A?", "<think>It is 56.</think>56."), _row("b", "B?", "It is 55.</think>55.")]
+    rows += [{"id": "c", "messages": chat}, _row("d", "D?", "[THINK]It is 58.[/THINK]58.")]
+    report = check({"rows.jsonl": rows})
+    assert (report.kinds, report.accounts[0].kept, report.accounts[0].format) == ([], 4, "think")
+    report = check({"rows.jsonl": [*rows, _row("e", "E?", "<think>It is 59.</think><answer>59.</answer>")]})
+    assert [(kind.code, kind.count) for kind in report.kinds] == [("mixed_formats", 1)]
+
+
+def test_wrong_rollouts_are_warnings(check):
+    responses = [_response()] * 5
+    rows = [
+        {"question": f"Question {n}?", "answer": "56", "response": responses, "score": [n] * 5, "images": []}
+        for n in (0, 1)
+    ]
+    report = check({"rows.jsonl": rows}, entry={"formatting": "virgo_dsd"})
+    assert report.accounts[0].kept == 1
+    assert [(kind.code, kind.severity, kind.count) for kind in report.kinds] == [("no_correct_response", "warning", 1)]
+
+
+def test_malformed_rows_that_are_kept_are_warnings(check):
+    report = check({"rows.jsonl": [_row("a"), _row("b", "Another?", "Just an answer.")]}, {"malformed": "keep"})
+    assert report.accounts[0].kept == 2
+    assert [(kind.code, kind.severity) for kind in report.kinds] == [("malformed_kept", "warning")]
+
+
+def test_rows_in_a_formatting_of_llamafactory_are_counted_only(check):
+    report = check({"rows.jsonl": [{"instruction": "a", "output": "b"}] * 3}, entry={"formatting": "alpaca"})
+    assert (report.accounts[0].rows_in, report.accounts[0].kept, _codes(report)) == (3, 3, {})
+    assert any("rows: formatting alpaca is LLaMA-Factory's own" in note for note in report.notes)
+
+
+def test_near_duplicates_in_a_broken_list(check):
+    text = " ".join(f"Step {n} gives {n * n}." for n in range(80)) + " So 56."
+    rows = [_row("a", response=_response(text)), _row("b", response=_response(text.replace("Step 40", "Stage 40")))]
+    Path("rows.json").write_text(f"[{json.dumps(rows[0])},\n{json.dumps(rows[1])},\n{{broken")
+    sources, settings = find_sources("rows.json")
+    report = audit(sources, settings, near=True, cache=None, workers=1)
+    assert _codes(report) == {"not_json": 1, "near_duplicate": 1}
+    assert [kind.shown[0].line for kind in report.kinds] == [3, 2]
+
+
+def test_one_process_and_two_find_the_same(check, monkeypatch, shared_data):
+    """Real questions, half of them MathVision's own, each with a text of its own but for ten near duplicates."""
+    questions = read_benchmark(shared_data / "mathvision/test.jsonl")[:200]
+    text = " ".join(f"Step {n} gives {n * n}." for n in range(80))
+    rows = []
+    for number, question in enumerate(questions[:60]):
+        own = " ".join(f"{number + 3} times {n} is {(number + 3) * n}, and" for n in range(60))
+        rows.append(
+            _row(f"r{number}", question.text, _response(f"{text if number % 6 == 0 else own} so 56 in the end."))
+        )
+
+    rows = [{**row, "question": re.sub(r"<image\d*>", "", row["question"])} for row in rows]
+    one = check({"rows.jsonl": rows}, near=True, benchmark=questions)
+    monkeypatch.setattr(texts, "WORTH", 0)
+    sources, settings = find_sources("rows.jsonl")
+    two = audit(sources, settings, near=True, benchmark=questions, cache=None, workers=2)
+    assert [(kind.code, kind.count, [found.line for found in kind.shown]) for kind in one.kinds] == [
+        (kind.code, kind.count, [found.line for found in kind.shown]) for kind in two.kinds
+    ]
+    assert _codes(two)["benchmark_copy"] > 40
+
+
+def test_every_finding_of_real_responses_is_in_the_file(check, shared_data):
+    """Sky-T1's 882 responses: one row each, in the file's order, counted by their markers alone."""
+    rows, states = [], Counter()
+    for path in sorted((shared_data / "skythought").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            raw = json.loads(line)
+            rows.append(
+                {"id": f"{path.stem}-{raw['idx']}", "question": raw["question"], "combined_text": raw["code"][0]}
+            )
+            markers = [raw["code"][0].count(f"<|{name}|>") for name in MARKERS]
+            states["whole" if markers == [1, 1, 1, 1] else "none" if not any(markers) else "other"] += 1
+
+    report = check({"sky.jsonl": rows}, findings_file=Path("findings.jsonl"))
+    account = report.accounts[0]
+    assert (account.rows_in, account.kept) == (882, states["whole"])
+    written = [json.loads(line) for line in Path("findings.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(written) == report.count("error") + report.count("warning")
+    errors = [row for row in written if row["severity"] == "error"]
+    assert len(errors) == account.dropped == states["none"] + states["other"]
+    assert [row["line"] for row in errors] == sorted(row["line"] for row in errors)
+    for row in errors:
+        assert row["id"] == rows[row["line"] - 1]["id"]
+
+
+MARKERS = ("begin_of_thought", "end_of_thought", "begin_of_solution", "end_of_solution")
+
+
+def test_what_rows_say_of_themselves(check):
+    """Wrong ones and those not to be learned are no reason to fail; what is not understood, and prompts, deserve a look."""
+    rows = [
+        _row("a", "One?", correct=0.0),
+        _row("b", "Two?", loss=False),
+        _row("c", "Three?", score=0.37),
+        _row("d", "Four? Put your reasoning in <think></think> tags."),
+        _row("e", "Five? Find x, reasoning in <think></think>."),
+        _row("f", "Six?", finish_reason="LENGTH"),
+        _row("g", "Seven?", _response(solution="It is 56.</s>")),
+    ]
+    report = check({"rows.jsonl": rows})
+    assert {kind.code: kind.severity for kind in report.kinds} == {
+        "the_response_is_marked_wrong": "warning",
+        "nothing_in_it_is_marked_to_be_learned": "warning",
+        "mark_not_understood": "warning",
+        "prompt_names_tags": "warning",
+        "the_response_was_cut_off_at_the_token_limit": "error",
+        "a_control_token_of_another_model_in_the_response": "error",
+    }
+    shown = {kind.code: kind.shown[0] for kind in report.kinds}
+    assert (shown["mark_not_understood"].id, shown["mark_not_understood"].detail) == ("c", "score")
+    assert (shown["prompt_names_tags"].id, shown["prompt_names_tags"].detail[:7]) == ("e", "Find x,")
+    (account,) = report.accounts
+    assert (account.kept, account.dropped) == (3, 4)
+    assert account.notes == {
+        "mark not understood: score": 1,
+        "with a request for other tags taken out of the prompt": 1,
+    }
+    assert report.to_json()["datasets"][0]["notes"] == account.notes

@@ -1,0 +1,193 @@
+"""Rows of packed files, CSV and lists in objects: each row with its place, whole or told where they break off."""
+
+import csv
+import gzip
+import io
+import json
+
+import pytest
+
+from virgo_factory.data.read import reader
+from virgo_factory.data.read.reader import UnreadableFile, cut_file, is_list, read_chunk, read_rows
+
+
+ROWS = [
+    {"id": f"r{number}", "question": "Wie viele Füße? 几个?\n" * (number % 3 + 1), "n": [number]}
+    for number in range(40)
+]
+LINES = "".join(json.dumps(row, ensure_ascii=number % 2 == 0) + "\n" for number, row in enumerate(ROWS)).encode()
+
+
+def chunks_of(path):
+    """Return (line, row) of all chunks, or of those before the error, and the error."""
+    found = []
+    try:
+        for chunk in cut_file(path):
+            for row in read_chunk(chunk):
+                assert not row.problem, row.problem
+                found.append((row.line, row.raw))
+    except UnreadableFile as error:
+        return found, f"{error}"
+
+    return found, ""
+
+
+def lines_of(path):
+    found = []
+    try:
+        for row in read_rows(path):
+            found.append((row.line, json.loads(row.text)))
+    except UnreadableFile as error:
+        return found, f"{error}"
+
+    return found, ""
+
+
+def indented(rows):
+    return json.dumps(rows, indent=1, ensure_ascii=False).encode()
+
+
+def csv_of(rows, **settings):
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, **settings)
+    writer.writerow(["id", "question"])
+    writer.writerows([[row["id"], row["question"]] for row in rows])
+    return buffer.getvalue().encode()
+
+
+def lines_in_csv(rows):
+    line, found = 2, []
+    for row in rows:
+        found.append(line)
+        line += 1 + row["question"].count("\n")
+
+    return found
+
+
+TEXTS = [{"id": row["id"], "question": row["question"]} for row in ROWS]
+ITEMS = [-item for item in range(1, 41)]
+FILES = [
+    # (name, content, rows, lines)
+    ("a.jsonl.gz", gzip.compress(LINES), ROWS, list(range(1, 41))),
+    ("a.jsonl.gz", gzip.compress(b"\xef\xbb\xbf\n" + LINES), ROWS, list(range(2, 42))),
+    ("a.jsonl.gz", gzip.compress(LINES[:3000]) + gzip.compress(LINES[3000:]), ROWS, list(range(1, 41))),
+    ("a.jsonl", gzip.compress(LINES), ROWS, list(range(1, 41))),
+    ("a.json.gz", gzip.compress(indented(ROWS)), ROWS, None),
+    ("a.json", indented(ROWS), ROWS, None),
+    ("a.json", indented({"train": ROWS}), ROWS, None),
+    ("a.json.gz", gzip.compress(indented({"version": {"a": [1]}, "data": ROWS, "n": 3})), ROWS, None),
+    ("a.jsonl", json.dumps({"data": ROWS}).encode(), ROWS, ITEMS),
+    ("a.json", json.dumps({"name": "x", "my rows": ROWS, "ids": [1, 2]}).encode(), ROWS, ITEMS),
+    ("a.csv", csv_of(ROWS), TEXTS, lines_in_csv(ROWS)),
+    ("a.csv", b"\xef\xbb\xbf" + csv_of(ROWS, lineterminator="\n"), TEXTS, lines_in_csv(ROWS)),
+    ("a.csv", csv_of(ROWS, delimiter=";", quoting=csv.QUOTE_ALL), TEXTS, lines_in_csv(ROWS)),
+    ("a.tsv", csv_of(ROWS, delimiter="\t"), TEXTS, lines_in_csv(ROWS)),
+    ("a.csv.gz", gzip.compress(csv_of(ROWS)), TEXTS, lines_in_csv(ROWS)),
+]
+
+
+@pytest.mark.parametrize("size", [1 << 18, 300])
+@pytest.mark.parametrize(("name", "content", "rows", "lines"), FILES)
+def test_every_row_with_its_line(tmp_path, monkeypatch, name, content, rows, lines, size):
+    monkeypatch.setattr(reader, "_CHUNK", size)
+    path = tmp_path / name
+    path.write_bytes(content)
+    for found, error in (chunks_of(path), lines_of(path)):
+        assert error == "" and [row for _, row in found] == rows
+        if lines is None:
+            text = gzip.decompress(content) if name.endswith(".gz") else content
+            lines = [text[: text.index(json.dumps(row["id"]).encode())].count(b"\n") for row in rows]
+
+        assert [line for line, _ in found] == lines
+
+    assert is_list(path) == (".json" in name and (lines[0] < 0 or lines[1] > 3))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json.gz", "a.csv.gz"])
+def test_a_packed_file_that_breaks_off_gives_the_rows_before_and_the_place(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(reader, "_CHUNK", 300)
+    content = {"a.jsonl.gz": 9 * LINES, "a.json.gz": indented(9 * ROWS), "a.csv.gz": csv_of(9 * ROWS)}[name]
+    packed = gzip.compress(content, 0)  # so that a byte of the packed file is one of the content
+    path = tmp_path / name
+    for size in range(200, len(packed), 1711):
+        path.write_bytes(packed[:size])
+        for found, error in (chunks_of(path), lines_of(path)):
+            assert [row for _, row in found] == (9 * (TEXTS if "csv" in name else ROWS))[: len(found)]
+            line = int(error.partition(f"{path}:")[2].partition(":")[0])
+            assert "breaks off or is damaged" in error or "not CSV" in error or "not JSON" in error, error
+            assert content[: size + 200].count(b"\n") + 2 >= line > (found[-1][0] if found else 0) - 1
+
+        assert "csv" in name or len(chunks_of(path)[0]) >= content[: max(size - 9000, 0)].count(b'"id"') - 3
+
+
+def test_a_changed_byte_in_a_packed_file_is_an_error(tmp_path):
+    packed = bytearray(gzip.compress(LINES))
+    packed[-6] ^= 0xFF  # of the checksum
+    (tmp_path / "a.jsonl.gz").write_bytes(packed)
+    assert "breaks off or is damaged" in chunks_of(tmp_path / "a.jsonl.gz")[1]
+    assert "breaks off or is damaged" in lines_of(tmp_path / "a.jsonl.gz")[1]
+
+
+REFUSED = [
+    ("a.json", indented({"train": ROWS, "test": ROWS}), "a second list of objects, test, beside train"),
+    ("a.json", indented({"train": ROWS})[:-2], "expecting ',' or '}' after the list"),
+    ("a.json", indented({"a": {"b": 1}, "c": {"d": 2}}), "one JSON object over several lines (its keys: a, c)"),
+    (
+        "a.json",
+        indented(dict.fromkeys("abcdefg", 1)),
+        "one JSON object over several lines (its keys: a, b, c, d, e, ...)",
+    ),
+    ("a.jsonl", b"".join(indented(row) + b"\n" for row in ROWS), "one JSON object over several lines (its keys: id,"),
+    ("a.csv", b"id,id\n1,2\n", "the header has 'id' twice"),
+    ("a.csv", b'id,question\n1,"open\n2,x\n', "a.csv:2: not CSV"),
+    ("a.csv", "id,question\n1,一个问题\n".encode("gbk"), "iconv -f GB18030"),
+    ("a.csv", "id,question\n1,x\n".encode("utf-16"), "a.csv: not UTF-8, but UTF-16"),
+    ("a.csv", b"id,question\n", "no rows in the file"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), REFUSED)
+def test_what_is_no_file_of_rows_says_why(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content)
+    for _, error in (chunks_of(path), lines_of(path)):
+        assert words in error and name in error, error
+
+
+def test_a_line_of_csv_with_other_cells_is_told_with_its_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"id,question\n1,a\n2\n3,b,c\n4,\n")
+    rows = [row for chunk in cut_file(path) for row in read_chunk(chunk)]
+    assert [(row.line, row.raw, row.problem) for row in rows] == [
+        (2, {"id": "1", "question": "a"}, ""),
+        (3, None, "1 cells, where the header has 2"),
+        (4, None, "3 cells, where the header has 2"),
+        (5, {"id": "4", "question": None}, ""),
+    ]
+    found, error = lines_of(path)
+    assert len(found) == 1 and "a.csv:3: 1 cells" in error and "a.csv:4: 3 cells" in error
+
+
+def test_gbk_is_told_from_latin(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('{"question": "一共有几个苹果?"}\n'.encode("gbk"))
+    (row,) = [row for chunk in cut_file(path) for row in read_chunk(chunk)]
+    assert "iconv -f GB18030" in row.problem
+    path.write_bytes('[{"question": "Wie viele Füße?"}]'.encode("latin-1"))
+    assert "iconv -f WINDOWS-1252" in chunks_of(path)[1]
+
+
+JSONL = [
+    b'{"steps": [{"a": 1}], "question": "x"}\n{"steps": [{"a": 1}], "question": "x"}\n',
+    b'{"messages": [{"role": "user"}]}\n',
+    b'{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}\n',
+    b'{"question": "x", "data": [{"a": 1}]}\n',
+    b'{"a": 1}\n{"a": \n{"a": 2}\n',
+]
+
+
+@pytest.mark.parametrize("content", JSONL)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_lines_of_rows_are_no_list(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert not is_list(tmp_path / name)

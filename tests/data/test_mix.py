@@ -1,0 +1,177 @@
+"""Mixes: exact counts, no row twice, the same for the same seed, and all that is wrong told at once."""
+
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from virgo_factory.data.make.mix import Share, by_domain, choose, mix, read_domains, read_share
+from virgo_factory.data.make.sampling import gather
+from virgo_factory.data.read.source import Settings, find_sources
+from virgo_factory.data.rows.stream import measure
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("virgo_dt", Share("virgo_dt")),
+        ("virgo_dt:3700", Share("virgo_dt", (), 3700)),
+        ("virgo_dt:3.7k", Share("virgo_dt", (), 3700)),
+        ("virgo_dt:1", Share("virgo_dt", (), 1)),
+        ("virgo_dt:1.0", Share("virgo_dt", (), 1.0)),
+        ("a/b.jsonl:25%", Share("a/b.jsonl", (), 0.25)),
+        ("virgo_dt[math]:0.5", Share("virgo_dt", ("math",), 0.5)),
+        ("virgo_dt[physics + biology]", Share("virgo_dt", ("physics", "biology"))),
+    ],
+)
+def test_shares_are_read(text, share):
+    assert read_share(text) == share
+
+
+@pytest.mark.parametrize("text", ["a:", "a:0", "a:1.5", "a:-3", "a:many", "a:120%", "a[]:3", ":5", "a:3x"])
+def test_what_is_no_share_is_told(text):
+    with pytest.raises(ValueError, match="a|:5"):
+        read_share(text)
+
+
+def test_domains_over_all_datasets():
+    assert read_domains("math=3.7k,science=900") == [Share("", ("math",), 3700), Share("", ("science",), 900)]
+    with pytest.raises(ValueError, match="without an amount"):
+        by_domain([Share("a", (), 5)], "math=1")
+    with pytest.raises(ValueError, match="DOMAIN=COUNT"):
+        read_domains("math")
+
+
+def _candidates(rows):
+    """Return candidates of (source, domain, digest) rows."""
+    return gather(
+        SimpleNamespace(source=source, number=number, part=0, reason="", domain=domain, digest=digest)
+        for number, (source, domain, digest) in enumerate(rows)
+    )
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from(["math", "code", "physics", None]), st.integers(0, 60)),
+    min_size=1,
+    max_size=80,
+).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+
+
+@settings(deadline=None)
+@given(rows=ROWS, seed=st.integers(0, 5), data=st.data())
+def test_exact_counts_no_row_twice_and_an_account_that_adds_up(rows, seed, data):
+    candidates = _candidates(rows)
+    there = [{digest for source, _, digest in rows if source == place} for place in (0, 1)]
+    shared = there[0] & there[1]
+    asked = [data.draw(st.integers(0, len(there[0]))), data.draw(st.integers(0, len(there[1] - shared)))]
+    shares = [Share(name, (), count) for name, count in zip("ab", asked, strict=True)]
+    assume(sum(asked))
+    chosen, left_out = choose(candidates, shares, [[0], [1]], seed)
+    digests = [rows[place][2] for place in chosen]
+    assert Counter(rows[place][0] for place in chosen) == Counter({0: asked[0], 1: asked[1]})
+    assert len(set(digests)) == len(digests)
+    assert len(chosen) + sum(left_out.values()) == len(rows)
+    again, _ = choose(candidates, shares, [[0], [1]], seed)
+    assert again.tolist() == chosen.tolist()
+
+
+@settings(deadline=None)
+@given(size=st.integers(1, 300), parts=st.lists(st.integers(1, 20), min_size=1, max_size=4), seed=st.integers(0, 3))
+def test_ratios_of_a_mix_add_up_to_its_rows(size, parts, seed):
+    rows = [(source, "math", source * 1000 + number) for source in range(len(parts)) for number in range(300)]
+    shares = [Share(str(source), (), part / sum(parts)) for source, part in enumerate(parts)]
+    chosen, _ = choose(_candidates(rows), shares, [[source] for source in range(len(parts))], seed, rows=size)
+    assert len(chosen) == size
+    drawn = Counter(rows[place][0] for place in chosen)
+    assert all(abs(drawn[source] - size * part / sum(parts)) < 1 for source, part in enumerate(parts))
+
+
+def test_a_ratio_without_rows_is_one_of_the_rows_there_are():
+    rows = [(0, "math", number) for number in range(10)] + [(0, "math", 3)]
+    chosen, left_out = choose(_candidates(rows), [Share("a", (), 0.5)], [[0]], 1)
+    assert len(chosen) == 5 and left_out == {"not drawn": 5, "not asked for": 0, "exact duplicate": 1}
+
+
+def test_a_dataset_keeps_the_shares_of_its_domains():
+    rows = [(0, "math" if number % 4 else "code", number) for number in range(4000)]
+    chosen, _ = choose(_candidates(rows), [Share("a", (), 100)], [[0]], 7)
+    assert 73 <= sum(rows[place][1] == "math" for place in chosen) <= 77
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    rows = [(0, "math", number) for number in range(5)] + [(1, "code", number + 50) for number in range(5)]
+    shares = [Share("a", (), 9), Share("b", ("law",), 3), Share("b", ("code",), 6), Share("b", (), 1)]
+    with pytest.raises(ValueError, match="cannot be made") as error:
+        choose(_candidates(rows), shares, [[0], [1], [1], [1]], 1)
+
+    message = str(error.value)
+    assert "a: 9 rows asked for, 5 there" in message
+    assert "b[law]: no rows of this domain. There are: math 5, code 5" in message
+    assert "b[code]: 6 rows asked for, 5 there" in message
+    assert "b: rows of it are asked for in an earlier place as well" in message
+
+
+def test_a_mix_of_no_rows_is_no_mix():
+    with pytest.raises(ValueError, match="no row is asked for"):
+        choose(_candidates([(0, "math", 1)]), [Share("a", (), 0.1)], [[0]], 1)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "words"),
+    [
+        ((5, 4), "add up to 9"),
+        ((0.5, 0.4), "add up to 0.9"),
+        ((5, 0.5), "either counts or ratios"),
+        ((5, None), "every"),
+    ],
+)
+def test_rows_that_do_not_fit_the_amounts(amounts, words):
+    rows = [(place % 2, "math", place) for place in range(100)]
+    with pytest.raises(ValueError, match=words):
+        choose(_candidates(sorted(rows)), [Share(str(place), (), amount) for place, amount in enumerate(amounts)], [[0], [1]], 1, 10)  # fmt: skip
+
+
+def _long_thought(number: int, domain: str) -> dict:
+    thought = f"It is {number}, I think. " * 40
+    text = (
+        f"<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n"
+        f"<|begin_of_solution|>\n\n{number}\n\n<|end_of_solution|>"
+    )
+    return {"question": f"{domain} {number}?", "combined_text": text, "domain": domain}
+
+
+@pytest.fixture
+def datasets(tmp_path):
+    for name, domain in (("a", "math"), ("b", "code")):
+        rows = [_long_thought(number, domain) for number in range(600)]
+        rows[7]["combined_text"] = "cut off"
+        lines = [json.dumps(row) for row in rows]
+        lines[9] = "{broken"
+        (tmp_path / f"{name}.jsonl").write_text("\n".join([*lines, lines[3]]) + "\n")
+
+    return [source for name in "ab" for source in find_sources(str(tmp_path / f"{name}.jsonl"))[0]]
+
+
+def test_a_mix_is_the_same_whoever_reads_it(datasets, tmp_path, monkeypatch):
+    """Two workers, another order of the rows in a file: the same mix; another seed: another one."""
+    monkeypatch.setattr("virgo_factory.data.rows.pool.WORTH", -1.0)  # else so few rows are read in one process
+    shares = [Share("a", (), 20), Share("b", (), 0.25)]
+
+    def mixed(name: str, seed: int = 42, workers: int = 1):
+        path = tmp_path / f"{name}.jsonl"
+        card = mix(datasets, [[0], [1]], lambda: measure(datasets, Settings(), workers, None), shares, path, "x", seed)
+        return path.read_bytes(), card
+
+    content, card = mixed("one")
+    assert mixed("two", workers=2)[0] == content and mixed("other", seed=1)[0] != content
+    assert card.by["domain"] == {"code": 150, "math": 20}  # a quarter of 598 good rows is 149.5
+    assert card.dropped == {"not drawn": 1026, "not JSON": 2, "no tags of a known format": 2, "exact duplicate": 2}
+    assert card.rows_in == 1202 == card.kept + sum(card.dropped.values())
+
+    source = tmp_path / "a.jsonl"
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join(reversed(lines)) + "\n")
+    assert mixed("reversed")[0] == content

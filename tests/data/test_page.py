@@ -1,0 +1,265 @@
+"""Tests of virgo_factory/data/show/page.py: escaping, streaming, and what a real browser makes of a page."""
+
+import io
+import re
+import tracemalloc
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from virgo_factory.data.show.page import Card, Picture, Section, Table, Text, scaled, visible, write_page
+
+
+ATTACKS = [
+    "</script><script>document.title='hacked'</script>",
+    "<img src=x onerror=\"document.title='hacked'\">",
+    "<svg/onload=document.title='hacked'>",
+    "<style>article { display: none }</style>",
+    "<meta http-equiv=refresh content='0;url=https://example.invalid'>",
+    "</article></main></body><h1>mine</h1>",
+    '" onmouseover="document.title=\'hacked\'" x="',
+    "<!-- <![CDATA[ &lt;b&gt; &amp;",
+    "\x1b]0;hacked\x07 \u202egnp.exe \0 \ud800",
+]
+
+
+class Tree(HTMLParser):
+    """The elements of a page: (name, attributes), and the text of each card."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.cards: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag == "article":
+            self.cards.append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "article"
+
+    def handle_data(self, data):
+        if self.inside:
+            self.cards[-1] += data
+
+    def named(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def attacked(text: str) -> Card:
+    """Return a card with the text in every place that a row can fill."""
+    section = Section(text, [Text(text, "trained"), Picture(b"", text)], folded=True, note=text)
+    return Card(text, text, [section, Section(text, [Text(text, text)])], [(text, text)])
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_text_stays_text(text, tmp_path):
+    harmless = "nothing of note"
+    for name, value in (("safe", harmless), ("page", text)):
+        write_page(tmp_path / name, value, [attacked(value)], [(value, value)], [Picture(b"", value)], [Text(value)])
+
+    safe, page = (Tree((tmp_path / name).read_text(encoding="utf-8")) for name in ("safe", "page"))
+    assert [(tag, sorted(attributes)) for tag, attributes in page.elements] == [
+        (tag, sorted(attributes)) for tag, attributes in safe.elements
+    ], "the text adds no element and no attribute"
+    (card,) = page.cards
+    assert visible(text) in card
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc", "a\tb\nc"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("x\u202ey\u2066z", "x\\u202ey\\u2066z"),
+        ("\r\0\x7f\x9b", "\\r\\x00\\x7f\\x9b"),
+        ("half \ud83d pair", "half \\ud83d pair"),
+        ("中文 é 👩‍🔬 π ≤", "中文 é 👩‍🔬 π ≤"),
+    ],
+)
+def test_visible(text, shown):
+    assert visible(text) == shown
+
+
+def test_the_policy_names_the_only_style_and_script(tmp_path):
+    write_page(tmp_path / "page.html", "x", [attacked("y")])
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    tree = Tree(text)
+    policy = next(
+        meta["content"] for meta in tree.named("meta") if meta.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy and "http" not in policy
+    assert len(tree.named("script")) == len(tree.named("style")) == 1
+    assert not [attributes for _, attributes in tree.elements if any(name.startswith("on") for name in attributes)]
+    assert all(image["src"].startswith("data:image/") for image in tree.named("img"))
+    assert not tree.named("link")
+    assert not re.search(r"https?://", text)
+
+
+def test_memory_does_not_grow_with_cards(tmp_path):
+    body = "x" * 20_000
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        cards = (Card(f"{number}", "k", [Section("s", [Text(f"{number}{body}")])]) for number in range(count))
+        assert write_page(tmp_path / "page.html", "x", cards) == count
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    few, many = peak(20), peak(1000)
+    assert (tmp_path / "page.html").stat().st_size > 20_000_000
+    assert many < 2 * few
+
+
+def test_a_card_that_fails_leaves_the_old_page(tmp_path):
+    write_page(tmp_path / "page.html", "old", [])
+    before = (tmp_path / "page.html").read_bytes()
+
+    def cards():
+        yield Card("new", "k", [])
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        write_page(tmp_path / "page.html", "new", cards())
+
+    assert (tmp_path / "page.html").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "size", "corner"),
+    [
+        (Image.new("RGB", (300, 200), "red"), "PNG", (300, 200), (255, 0, 0)),
+        (Image.new("RGBA", (10, 10), (0, 0, 0, 0)), "PNG", (10, 10), (255, 255, 255)),
+        (Image.new("L", (3000, 1000), 7), "PNG", (900, 300), (7, 7, 7)),
+        (Image.effect_noise((1200, 1200), 90), "JPEG", (900, 900), None),
+        (Image.new("CMYK", (20, 20)), "PNG", (20, 20), (255, 255, 255)),
+        (Image.new("P", (5, 5)), "PNG", (5, 5), (0, 0, 0)),
+    ],
+)
+def test_scaled(image, kind, size, corner):
+    saved = Image.open(io.BytesIO(scaled(image)))
+    assert (saved.format, saved.size) == (kind, size)
+    assert corner is None or saved.convert("RGB").getpixel((0, 0)) == corner
+
+
+@pytest.fixture(scope="session")
+def real_page(visual_questions, tmp_path_factory) -> Path:
+    """A page of real questions and pictures, one card of attacks and one with a picture that is none."""
+    cards = []
+    for question in visual_questions:
+        thought = f"Let me look at the picture. {question.question} I see it now; once more, to be sure."
+        cards.append(
+            Card(
+                f"Row {len(cards) + 1}",
+                question.config,
+                [
+                    Section("Question", [Picture(scaled(Image.open(question.picture)), "the picture"), Text(question.question, "prompt")]),
+                    Section("Thought", [Text(thought * 20, "trained")], folded=True),
+                    Section("Solution", [Text(f"It is {question.answer}.", "trained")]),
+                ],
+                [("answer", question.answer)],
+            )
+        )  # fmt: skip
+
+    cards.append(Card("attacks", "attack", [Section("All", [Text(text) for text in ATTACKS])]))
+    cards.append(Card("no picture", "attack", [Section("All", [Picture(b"no picture", "gone")])]))
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    write_page(
+        path, "Real questions", cards, [("rows", f"{len(cards)}")], [Picture(cards[0].sections[0].content[0].data)]
+    )
+    return path
+
+
+def test_in_a_browser(real_page, visual_questions, browse):
+    page = browse(f"file://{real_page}", "--dump-dom")
+    tree = Tree(page)
+    assert "<title>Real questions</title>" in page, "no script of a row ran"
+    assert len(tree.named("script")) == 1
+    assert len(tree.named("img")) == len(visual_questions) + 2
+    broken = [attributes for attributes in tree.named("figure") if "broken" in attributes.get("class", "")]
+    assert len(broken) == 1, "every picture but the one that is none was decoded and shown"
+    assert not any("hidden" in card for card in tree.named("article"))
+    kinds = Counter(question.config for question in visual_questions) | {"attack": 2}
+    options = {option["value"] for option in tree.named("option")}
+    assert options == {"", *kinds}
+
+
+@pytest.mark.parametrize(("with_policy", "title"), [(True, "Real questions"), (False, "hacked")])
+def test_the_policy_alone_stops_a_script(with_policy, title, real_page, browse, tmp_path):
+    """The same page with an attack put in unescaped; without the policy it works, so the test can tell."""
+    text = real_page.read_text(encoding="utf-8")
+    text = text.replace("<main>", f"<main>{ATTACKS[0]}{ATTACKS[1]}", 1)
+    if not with_policy:
+        text = re.sub(r"<meta http-equiv[^>]*>", "", text)
+
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    assert f"<title>{title}</title>" in browse(f"file://{tmp_path}/page.html", "--dump-dom")
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ("#kind=FigureQA(MathV360K)", lambda question: question.config == "FigureQA(MathV360K)"),
+        ("#words=SCHEDULE", lambda question: "schedule" in (question.question + question.answer).lower()),
+        ("#words=once+more&kind=GEOS(MathV360K)", lambda question: question.config == "GEOS(MathV360K)"),
+        ("#words=%3Cno+such+text%3E", lambda question: False),
+    ],
+)
+def test_filter_in_a_browser(view, expected, real_page, visual_questions, browse):
+    tree = Tree(browse(f"file://{real_page}{view}", "--dump-dom"))
+    shown = ["hidden" not in card for card in tree.named("article")]
+    assert shown == [*map(expected, visual_questions), False, False]
+    assert any(shown) or "no+such" in view
+
+
+def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
+    """At 400 pixels: long words, paths, names of kinds, tables and pictures; the margin stays empty."""
+    long = "no-blank-in-it" * 30
+    cards = [
+        Card(f"Row {n}", f"dropped: {kind}", [Section("Prompt", [Text(long), Picture(b"", long)])], [("place", long)])
+        for n, kind in enumerate(["a reason of so many words that no window of a telephone has room for all", long])
+    ]
+    wide = Image.new("RGB", (900, 90), "blue")
+    tables = [Table("Numbers", [f"column {n}" for n in range(20)], [[f"{n:,}" for n in range(10**6, 10**6 + 20)]])]
+    summary, legend = [("tokenizer", long)], [Text(long, "prompt"), Text("trained on", "trained")]
+    page, shown = tmp_path / "page.html", tmp_path / "page.png"
+    write_page(page, long, cards, summary, [Picture(scaled(wide), "lengths")], legend, tables)
+    browse(f"file://{page}", f"--screenshot={shown}", "--window-size=400,4000")
+    screen = Image.open(shown).convert("RGB")
+    margin = screen.crop((390, 0, 400, screen.height))
+    assert screen.width == 400 and len(margin.getcolors()) == 1, "something reaches over the right margin"
+    assert sum(count for count, colour in screen.getcolors(1 << 20) if colour == (0, 0, 255)) > 8000
+
+
+def test_pictures_are_painted(real_page, visual_questions, browse, tmp_path):
+    """The table's own colours are on the screen, in light and in dark."""
+    table = Image.open(visual_questions[0].picture).convert("RGB")
+    colours = [
+        color for count, color in sorted(table.getcolors(1 << 20), reverse=True) if max(color) - min(color) > 30
+    ]
+    assert colours, "the first real picture is a coloured table"
+    for scheme, flag in (("light", "--lang=en"), ("dark", "--force-dark-mode")):
+        file = tmp_path / f"{scheme}.png"
+        browse(f"file://{real_page}#words=schedule", f"--screenshot={file}", "--window-size=1000,1500", flag)
+        screen = Image.open(file).convert("RGB")
+        seen = {color: count for count, color in screen.getcolors(1 << 20)}
+        painted = {color: count for count, color in table.getcolors(1 << 20)}
+        assert seen.get(colours[0], 0) >= painted[colours[0]]
+        background = max(seen, key=seen.get)
+        assert (sum(background) > 600) == (scheme == "light")

@@ -1,0 +1,82 @@
+"""Control tokens of other models in responses, and the ordinary texts that only look like them."""
+
+import pytest
+
+from virgo_factory.formats import Options, RejectedRow, read_row
+from virgo_factory.formats.foreign_tokens import foreign_token
+
+
+TOKENS = (
+    "</s>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "<|start_header_id|>", "<｜end▁of▁sentence｜>", "<｜Assistant｜>",
+    "<｜begin▁of▁sentence｜>", "<end_of_turn>", "<start_of_turn>", "<eos>", "<bos>", "<|end|>", "<|return|>", "<|channel|>",
+    "<|user|>", "<|assistant|>", "<|begin_of_box|>", "<|end_of_box|>", "[INST]", "[/INST]", "<</SYS>>", "<|EOT|>",
+    "<|END_OF_TURN_TOKEN|>", "<|im_middle|>", "<|endofprompt|>", "[gMASK]", "<end_of_utterance>", "[UNUSED_TOKEN_145]",
+    "<|START_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|EndOfText|>", "<|tool_calls_section_begin|>", "<|python_tag|>",
+    "<|reserved_special_token_12|>", "<|begin▁of▁text|>", "<|observation|>", "<|eod|>", "<|im_user|>", "<|repo_name|>",
+    "<|finetune_right_pad_id|>", "<|end of text|>", "<|extra_0|>", "<|START_THINKING|>", "<|placeholder1|>",
+    "<|endofturn|>", "<reserved_106>", "<|message|>", "<｜tool▁calls▁begin｜>",
+)  # fmt: skip
+ORDINARY = (
+    "a < b, c > d", "|x| < |y| > 0", "<x|y|z>", "<|psi>", "f <| x |> g", "<|x|>", "the HTML <s>old</s> new", "<s>a</s> and <s>b</s>",
+    "`</s>` ends it", '"<|eot_id|>" is a token', "“<eos>”", "[1, 2]", "[INSTALL]", "<b>bold</b>", "a[0] <|| b", "x = [INSTANCE]",
+    "<|psi|>", "<|Psi_n|>", "<|sigma_x|>", "<|spin up|>", "<|ground state|>", "<|H|>", "f <|filter even|> g", "<|legend|>",
+    "std::vector<eos>", "vector<eos> v", "List<bos> x", "Foo<eos>()", "set< eoh>", "std::map<eop>", "#include <eos>",
+    "struct <eos> {", "mem[INST] = 4", "a[0][INST]", "f(x)[INST]", "table[UNUSED_TOKEN_1]", "<|user_defined_op|>",
+    "<end>", "tokens[PAD]", "`<pad>`", "A<B|C>D", "$\\langle a | b \\rangle$", "vector<int>", "</body>", "a << 2 >> b",
+)  # fmt: skip
+
+
+def row(response, question="Which?"):
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": response}]}
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("place", ["end of the solution", "middle", "thought", "beginning"])
+def test_a_response_with_a_token_of_another_model_is_dropped(token, place):
+    texts = {
+        "end of the solution": f"<think>\nA.\n</think>\n\nIt is A.{token}",
+        "middle": f"<think>\nA.\n</think>\n\nIt {token} is A.",
+        "thought": f"<think>\nA.{token}\n</think>\n\nIt is A.",
+        "beginning": f"<think>\n{token}A.\n</think>\n\nIt is A.",
+    }
+    (found,) = read_row(row(texts[place]), "long_thought").parts
+    assert (found.reason, found.detail) == ("a control token of another model in the response", token)
+
+
+@pytest.mark.parametrize(
+    "token", ["<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>", "[SEP]\n"]
+)
+def test_what_is_a_token_only_where_it_ends_a_text(token):
+    (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt is A.{token}"), "long_thought").parts
+    assert found.reason == "a control token of another model in the response" and found.detail in token
+    (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt {token} is A."), "long_thought").parts
+    assert token in found.response.solution
+
+
+@pytest.mark.parametrize(
+    "text", ["It is the right option<eos>", "So we get the set<eos>\n", "Paris<eos> is it.", "4<eos>"]
+)
+def test_a_word_in_front_of_a_token_makes_no_type_of_it(text):
+    assert foreign_token(text) == "<eos>"
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_texts_stay(text):
+    assert foreign_token(text) is None
+    (found,) = read_row(row(f"<think>\nA.\n</think>\n\n{text} so"), "long_thought").parts
+    assert text in found.response.solution
+
+
+def test_questions_may_be_about_them_and_texts_that_are_kept_as_they_are_may_not():
+    (found,) = read_row(row("<think>\nA.\n</think>\n\nA", "What is <|eot_id|>?"), "long_thought").parts
+    assert found.question == "What is <|eot_id|>?"
+    (found,) = read_row(row("It is A.</s>"), "long_thought", Options(keep_malformed=True)).parts
+    assert isinstance(found, RejectedRow)
+
+
+def test_a_rejected_response_is_looked_at_as_well():
+    said = {"role": "assistant", "content": "<think>\nA.\n</think>\n\nA"}
+    pair = {"messages": [{"role": "user", "content": "Which?"}], "chosen": said}
+    other = {"role": "assistant", "content": "<think>\nB.\n</think>\n\nB<|eot_id|>"}
+    (found,) = read_row({**pair, "rejected": other}, "long_thought", Options(ranking=True)).parts
+    assert found.detail == "<|eot_id|>"

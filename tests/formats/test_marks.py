@@ -1,0 +1,336 @@
+"""What rows say about themselves: wrong, cut off, not to be learned; with the ordinary rows that must stay."""
+
+import numpy as np
+import pytest
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.formats import Options, RejectedRow, read_row
+
+
+THINK = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."
+LONG = LongThought("A is larger.", "It is \\boxed{A}.")
+NAN = float("nan")
+WRONG, CUT, BROKEN_OFF = (
+    "the response is marked wrong",
+    "the response was cut off at the token limit",
+    "the response was broken off",
+)
+NOT_LEARNED = "nothing in it is marked to be learned"
+UNCLEAR = "the mark of what is to be learned is not understood"
+
+
+def chat(*responses, **columns):
+    """Return a chat row; a response may be a text or an object with its marks."""
+    messages = []
+    for response in responses or (THINK,):
+        marks = response if isinstance(response, dict) else {"content": response}
+        messages += [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": THINK, **marks}]
+
+    return {"id": "r", "messages": messages, **columns}
+
+
+def read(row, options=Options(), formatting="long_thought"):
+    (part,) = read_row(row, formatting, options).parts
+    return part
+
+
+LAYOUTS = {
+    "chat": chat,
+    "question and response": lambda **columns: {"question": "Which?", "response": THINK, **columns},
+    "thought and solution": lambda **columns: {"question": "Which?", "thought": "A.", "solution": "A", **columns},
+    "steps": lambda **columns: {
+        "question": "Which?", "steps": [{"title": "a", "content": "b", "next_action": "final_answer"}],
+        "final": {"title": "FINAL ANSWER", "content": "A"}, **columns,
+    },
+    "screens": lambda **columns: {"instruction": "Which?", "thinking": ["A."], "text": ["A"], **columns},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [
+        ({"correct": 0.0}, WRONG),
+        ({"finish_reason": "LENGTH"}, CUT),
+        ({"loss": False}, NOT_LEARNED),
+        ({"correct": 1}, ""),
+    ],
+    ids=str,
+)
+def test_the_marks_of_a_row_count_in_every_layout(layout, marks, reason):
+    found = read(layout(**marks))
+    assert isinstance(found, RejectedRow) == bool(reason)
+    assert not reason or found.reason == reason
+
+
+@pytest.mark.parametrize("formatting", ["virgo_dt", "virgo_dqvq", "virgo_dsd"])
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [({"is_correct": "no"}, WRONG), ({"truncated": "True"}, CUT), ({"weight": 0}, NOT_LEARNED)],
+    ids=str,
+)
+def test_the_marks_of_a_row_count_in_every_formatting(formatting, marks, reason):
+    response = "So.\n\n\\boxed{A}" if formatting == "virgo_dqvq" else LONG.render()
+    rows = [chat({"content": response}, **marks)]
+    if formatting == "virgo_dt":
+        rows.append({"question": "Which?", "combined_text": response, **marks})
+    if formatting == "virgo_dqvq":
+        rows.append({"question": "Which?", "response": response, **marks})
+    for row in rows:
+        assert read(row, formatting=formatting).reason == reason
+        assert isinstance(
+            read({key: value for key, value in row.items() if key not in marks}, formatting=formatting), Example
+        )
+
+
+WRONG_MARKS = [
+    {name: value}
+    for name in (
+        "correct", "is_correct", "correctness", "judgment", "judgement", "verdict", "symbolic_correct", "is_right", "passed",
+        "accepted", "answer_correct", "Correct", "isCorrect", "model_correct", "math_verify", "correctness_math_verify",
+        "correctness_llama", "score", "reward", "verifier_score", "accuracy", "exact_match", "judge_verdict",
+    )
+    for value in (False, 0, 0.0, "0", "0.0", "False", "false", "no", "N", "wrong", "Incorrect.", "[[incorrect]]")
+] + [
+    {"correct": np.float64(0)}, {"correct": np.array([0.0])}, {"correct": [False]}, {"is_correct": [0, 0, None]},
+    {"wrong": True}, {"is_incorrect": 1}, {"verdict": "错误"}, {"verdict": "✗"}, {"reward": {"score": 0.0}},
+    {"metadata": {"is_correct": False}}, {"extra_info": {"score": 0.0}}, {"verification_info": '{"correct": false}'},
+    {"correctness_math_verify": False, "correctness_llama": False}, {"correct": True, "score": 0.0},
+    {"verdict": {"correct": False}}, {"result": "wrong"}, {"status": "Failed"}, {"outcome": "incorrect"}, {"final_reward": 0},
+    {"rewards": [0.0]}, {"acc": 0}, {"em": 0.0}, {"is_correct_answer": "no"}, {"reward_score": 0}, {"answer_match": False},
+    {"evaluation": {"correct": 0}}, {"choices": [{"correct": False}]}, {"Correct?": False}, {"was_correct": 0},
+]  # fmt: skip
+
+RIGHT_MARKS = [
+    {name: value}
+    for name in ("correct", "judgment", "verdict", "score", "reward", "verifier_score", "passed")
+    for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
+] + [
+    {"num_correct": 0}, {"pass_n_correct": 0}, {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0}, {"mask": 1},
+    {"error": "Which is larger?"}, {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
+    {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
+    # golds and other columns that say nothing of the response
+    {"answer": "False"}, {"label": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
+    {"answer": 0}, {"solution_label": 0}, {"correct_option": 0}, {"correct_index": 0}, {"num_correct": 3},
+    {"correctness_count": 0}, {"format_reward": 0}, {"toxicity_score": 0}, {"difficulty_score": 0.3},
+    {"pass_rate": 0.0}, {"is_reasoning": False}, {"metadata": {"image_score": 0.0, "answer": "no"}},
+    {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"metadata": "no"}, {"judge": "gpt-4o"}, {"info": None},
+    {"result": "no"}, {"result": 0}, {"status": "done"}, {"outcome": "False"}, {"grade": 3}, {"grade": "7th"}, {"valid": True},
+    {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
+    {"options": ["wrong", "right"]}, {"choices": ["wrong"]},
+]  # fmt: skip
+
+UNKNOWN_MARKS = [
+    ({"score": 0.37}, "score"), ({"reward": -0.5}, "reward"), ({"reward": -1}, "reward"), ({"score": 7}, "score"),
+    ({"score": "7 of 10"}, "score"), ({"verdict": "A"}, "verdict"), ({"correct": "B"}, "correct"),
+    ({"correct": "partially"}, "correct"), ({"judgment": "It is right, since A is larger, as can be seen. " * 9}, "judgment"),
+    ({"score": [1, 0]}, "score"), ({"extra_info": {"score": 0.5}}, "extra_info.score"), ({"accuracy": 0.25}, "accuracy"),
+    ({"finish_reason": "tool_calls"}, "finish_reason"), ({"finish_reason": 2}, "finish_reason"),
+    ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"weight": 0.5}, "weight"),
+    ({"loss": 0.83}, "loss"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
+    ({"grammar_correct": False}, "grammar_correct"), ({"good": 0}, "good"), ({"keep": "no"}, "keep"), ({"bad": True}, "bad"),
+    ({"discard": 1}, "discard"), ({"filtered": "yes"}, "filtered"), ({"has_error": True}, "has_error"), ({"mask": 0}, "mask"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("marks", WRONG_MARKS, ids=str)
+def test_a_row_that_says_that_it_is_wrong_is_not_learned(marks):
+    assert read(chat(**marks)).reason == WRONG
+
+
+@pytest.mark.parametrize("marks", RIGHT_MARKS, ids=str)
+def test_a_row_that_does_not_say_so_is_learned_and_nothing_is_noted(marks):
+    example = read(chat(**marks))
+    assert isinstance(example, Example) and example.notes == ()
+
+
+@pytest.mark.parametrize(("marks", "where"), UNKNOWN_MARKS, ids=str)
+def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
+    assert read(chat(**marks)).notes == (f"mark not understood: {where}",)
+
+
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [
+        *(({name: value}, CUT) for name in ("finish_reason", "stop_reason", "finishReason", "done_reason", "finish_reasons")
+          for value in ("length", "LENGTH", "Length", "max_tokens", "MAX_TOKENS", "FinishReason.MAX_TOKENS", ["length"],
+                        "model_length", "max tokens", ["stop", "length"], {"type": "length", "length": 4096})),
+        *(({name: value}, CUT) for name in ("truncated", "is_truncated", "unfinished", "isTruncated")
+          for value in (True, 1, 1.0, "True", "yes", [True])),
+        *(({name: value}, CUT) for name in ("is_complete", "finished", "is_reasoning_complete") for value in (False, 0, "no")),
+        *(({"finish_reason": value}, BROKEN_OFF) for value in ("content_filter", "SAFETY", "abort", "error", "FinishReason.SAFETY")),
+        ({"metadata": {"finish_reason": "length"}}, CUT),
+        ({"extra_info": '{"stop_reason": "max_tokens"}'}, CUT),
+        ({"choices": [{"finish_reason": "length", "index": 0}]}, CUT), ({"response_finish_reason": "length"}, CUT),
+        ({"finishreason": "length"}, CUT), ({"hit_max_tokens": True}, CUT), ({"generation_finish_reason": "stop"}, ""),
+        ({"complete": "Which is larger? A is larger, as can be seen at once."}, ""), ({"reason": "length"}, ""), ({"cutoff": None}, ""),
+        ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT), ({"finish_reason": "FINISH_REASON_MAX_TOKENS"}, CUT),
+        ({"hit_max_length": True}, CUT), ({"max_length_reached": 1}, CUT), ({"exceeded_context_length": "yes"}, CUT),
+        ({"done": False}, CUT), ({"has_eos": 0}, CUT), ({"status": "incomplete"}, CUT), ({"status": "aborted"}, BROKEN_OFF),
+        ({"status": "completed"}, ""), ({"status": "length checked"}, ""), ({"hit_limit": 0}, ""), ({"max_tokens": 1}, ""),
+        *(({"finish_reason": value}, "") for value in ("stop", "STOP", "FinishReason.STOP", "end_turn", "eos", "eos_token",
+                                                       "stop_sequence", None, NAN, "", ["stop"], {"type": "stop"})),
+        ({"truncated": False}, ""), ({"truncated": "no"}, ""), ({"is_complete": True}, ""), ({"truncated": None}, ""),
+        ({"finish_reason": "stop", "stop_reason": 151645}, ""), ({"finish_reason": "stop", "stop_reason": "\n\n###"}, ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_row_that_says_that_it_was_cut_off_is_not_learned(marks, reason):
+    found = read(chat(**marks))
+    assert found.reason == reason if reason else found.notes == ()
+
+
+TURN_MARKS = [
+    *({name: value} for name in ("loss", "weight", "train", "trainable", "training", "loss_mask", "loss_weight", "calculate_loss",
+                                 "loss_scale", "train_on_turn", "to_learn", "should_train") for value in (False, 0, 0.0, "false", "0", "no")),
+    *({name: value} for name in ("masked", "is_masked", "ignore_loss", "skip") for value in (True, 1, "true")),
+    {"mask": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("marks", TURN_MARKS, ids=str)
+def test_a_turn_that_is_marked_so_is_context(marks):
+    """The first answer is marked; it may be anything then, also a text without a thought."""
+    for text in (THINK, "It is B."):
+        example = read(chat({"content": text, **marks}, THINK))
+        assert [turn.learned for turn in example.turns] == [False, True] and example.response == LONG
+        assert example.history[0].response == (LONG if text == THINK else text)
+        assert example.notes == ("with turns that are not learned",)
+        example = read(chat(THINK, {"content": text, **marks}))
+        assert [turn.learned for turn in example.turns] == [True, False] and example.history[0].response == LONG
+
+
+@pytest.mark.parametrize("marks", TURN_MARKS, ids=str)
+def test_a_row_in_which_nothing_is_learned_is_dropped(marks):
+    expected = WRONG if {"correct", "is_correct"} & set(marks) else CUT if "finish_reason" in marks else NOT_LEARNED
+    assert read(chat(marks)).reason == expected
+    assert read(chat(marks, marks)).reason == expected
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        *({name: value} for name in ("loss", "weight", "train", "mask") for value in (1, 1.0, "true", None, NAN)
+          if (name, value) != ("mask", "true")),
+        {"loss": True}, {"masked": False}, {"ignore": 0}, {"name": "x"}, {"correct": True}, {"finish_reason": "stop"},
+        {"train_detail": None}, {"mask": "1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_turn_with_another_mark_is_learned(marks):
+    example = read(chat(marks, THINK))
+    assert all(turn.learned for turn in example.turns) and example.notes == ()
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [{"weight": 0.5}, {"loss": "half"}, {"loss_scale": 2}, {"mask": True}, {"mask": False}, {"weight": -1},
+     {"train_detail": [{"begin_offset": 0, "end_offset": 4, "train": False}]}],
+    ids=str,
+)  # fmt: skip
+def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
+    found = read(chat(marks, THINK))
+    assert found.reason == UNCLEAR and "write true or false at `loss`" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"loss_mask": [0, 1]}, [False, True]),
+        ({"loss_mask": [0, 0, 0, 1]}, [False, True]),
+        ({"loss_mask": [0, 0, 0, 0, 1]}, [False, True]),
+        ({"weight": [1.0, 0.0]}, [True, False]),
+        ({"loss": [True, True]}, [True, True]),
+        ({"loss_mask": [1] * 99}, [True, True]),
+        ({"loss_mask": [0, 0]}, NOT_LEARNED),
+        ({"loss_mask": [0, 1, 1]}, UNCLEAR),
+        ({"loss_mask": [0] * 50 + [1] * 49}, UNCLEAR),
+        ({"weight": [1, 0.5]}, UNCLEAR),
+        ({"loss": 0}, NOT_LEARNED),
+        ({"train": "false"}, NOT_LEARNED),
+        ({"masked": True}, NOT_LEARNED),
+        ({"train": 1}, [True, True]),
+        ({"mask": "User"}, [True, True]),
+        ({"mask": {"path": "mask.png"}, "image": "a.png"}, [True, True]),
+        ({"mask": ["a.png", "b.png"], "image": "c.png"}, [True, True]),
+        ({"weights": "x"}, [True, True]),
+    ],
+    ids=str,
+)
+def test_a_row_may_say_it_for_all_turns(columns, expected):
+    found = read(chat(THINK, THINK, **columns))
+    if isinstance(expected, str):
+        assert found.reason == expected
+    else:
+        assert [turn.learned for turn in found.turns] == expected
+
+
+def test_questions_that_are_split_are_learned_where_they_are_marked_so():
+    row = chat({"loss": False}, THINK, {"correct": 0})
+    first, second, third = read_row(row, "long_thought", Options(turns="split")).parts
+    assert (first.reason, third.reason) == (NOT_LEARNED, WRONG) and second.learned
+
+
+def pair(chosen=None, **columns):
+    other = {"role": "assistant", "content": "<think>\nB.\n</think>\n\nB"}
+    own = {"role": "assistant", "content": THINK, **(chosen or {})}
+    messages = [
+        {"role": "user", "content": "Which?"},
+        {"role": "assistant", "content": THINK, **columns.pop("first", {})},
+    ]
+    return {"messages": [*messages, {"role": "user", "content": "Why?"}], "chosen": own, "rejected": other, **columns}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (pair(), [True, True]),
+        (pair(first={"loss": False}), [False, True]),
+        (pair({"loss": False}), NOT_LEARNED),
+        (pair({"finish_reason": "length"}), CUT),
+        (pair({"correct": 0.0}), WRONG),
+        (pair(score=0), [True, True]),  # of which response it speaks is not known
+    ],
+)
+def test_a_preference_pair_is_learned_by_its_chosen_response(row, expected):
+    found = read(row, Options(ranking=True))
+    assert (
+        found.reason == expected if isinstance(expected, str) else [turn.learned for turn in found.turns] == expected
+    )
+
+
+OTHER = "<think>\nB, or rather A: it is larger than B.\n</think>\n\nIt is \\boxed{A}."
+
+
+SEVERAL_MARKS = [
+    {"correctness_math_verify": [False, True]}, {"correctness_math_verify": [0.0, 1.0]},
+    {"correctness_math_verify": ["False", "True"]}, {"correctness_llama": ["no", "yes"]},
+    {"correctness_math_verify": [False, False], "correctness_llama": [False, True]}, {"is_correct": [0, 1]},
+    {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
+    {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
+    {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
+    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "marks"),
+    [
+        (column, marks)
+        for column in ("generations", "responses", "response", "completions")
+        for marks in SEVERAL_MARKS
+        if (column, "score" in marks) != ("response", True)  # the layout of D_SD, which has the four markers
+    ],
+    ids=str,
+)
+def test_of_several_responses_the_one_that_is_right_and_whole_is_chosen(column, marks):
+    example = read({"question": "Which?", column: [THINK, OTHER], **marks})
+    assert example.response.thought.startswith("B, or rather A")
+
+
+def test_of_several_responses_none_is_right():
+    row = {"question": "Which?", "generations": [THINK, OTHER]}
+    assert read({**row, "is_correct": ["no", 0.0]}).reason == "no correct response"
+    assert read(row).reason == "no verdicts on the responses"
+    assert read({**row, "is_correct": [1, 1], "finish_reason": ["length", "MAX_TOKENS"]}).reason == CUT

@@ -1,0 +1,409 @@
+"""Pictures of a row are read from any column and any tag that says what it is; what is not certain is a reason, never text."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from virgo_factory.core.thought import LongThought
+from virgo_factory.formats import Options, RejectedRow, read_row
+from virgo_factory.formats.picture_columns import is_blank
+
+
+WHOLE = LongThought("I look: one.", "\\boxed{1}").render()
+
+
+def png(size=(20, 20)):
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 50).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PNG = png()
+BASE64 = base64.b64encode(PNG).decode()
+URI = f"data:image/png;base64,{BASE64}"
+OBJECT = {"bytes": PNG, "path": None}
+
+
+def read(columns=None, **row):
+    (part,) = read_row(
+        {"question": "How many?", "response": WHOLE} | row, "long_thought", Options(columns=columns or {})
+    ).parts
+    return part
+
+
+READ = [
+    # (columns of the row, its picture)
+    *[
+        ({name: "a.png"}, "a.png")
+        for name in (
+            *("image_path", "img", "img_path", "image_1", "image1", "image_file", "image_filename", "decoded_image"),
+            *(
+                "picture",
+                "pictures",
+                "photo",
+                "path",
+                "figure",
+                "diagram",
+                "screenshot",
+                "imagePath",
+                "image-path",
+                "Image",
+            ),
+            *("file_name", "filename", "query_image", "image_paths", "image_list", "img_1_path", "IMG"),
+        )
+    ],
+    ({"image_file": "no suffix"[:2]}, "no"),
+    ({"image_path": "train/000012"}, "train/000012"),
+    ({"photo": "x/A.JPG"}, "x/A.JPG"),
+    ({"image_url": "https://example.org/a.png"}, "https://example.org/a.png"),
+    ({"image_url": {"url": "a.png"}}, "a.png"),
+    ({"imgs": ["a.png"]}, "a.png"),
+    ({"images": [["a.png"]]}, "a.png"),
+    ({"images": '["a.png"]'}, "a.png"),
+    ({"images": "['a.png']"}, "a.png"),
+    ({"images": [None, "a.png", ""]}, "a.png"),
+    ({"image": {"url": URI}}, URI),
+    ({"img": URI}, URI),
+    ({"picture": BASE64}, URI),
+    ({"image": {"bytes": BASE64, "path": None}}, URI),
+    ({"image": {"base64": BASE64}}, URI),
+    ({"image": OBJECT}, OBJECT),
+    ({"decoded_image": OBJECT}, OBJECT),
+    ({"pictures": {"bytes": [PNG], "path": [None]}}, OBJECT),
+    ({"image_bytes": PNG}, PNG),
+    ({"image": list(PNG)}, PNG),
+    ({"image": {"bytes": list(PNG)}}, PNG),
+    ({"images": np.array(["a.png"])}, "a.png"),
+    # of several columns that hold the same picture the one that can be read here
+    ({"image": "images/1.jpg", "decoded_image": OBJECT}, OBJECT),
+    ({"image_url": "https://example.org/a.png", "image_path": "a.png"}, "a.png"),
+    ({"img": "x/a.png", "picture": "y/a.png"}, "x/a.png"),
+    ({"image": "a.png", "image_1": "a.png"}, "a.png"),
+    ({"images": ["a.png"], "thumbnail": "t.png", "path": "p.png"}, "a.png"),
+    ({"image": "a.png", "figure": "b.png"}, "a.png"),
+    ({"images": ["a.png"], "image": "b.png"}, "a.png"),
+    ({"image": "b.png", "images": ["a.png"]}, "a.png"),
+    ({"img": "a.png", "imgs": ["a.png"]}, "a.png"),
+]
+
+
+@pytest.mark.parametrize(("row", "picture"), READ, ids=[" ".join(row) for row, _ in READ])
+def test_a_column_that_says_what_it_is(row, picture):
+    part = read(**row)
+    assert (part.question, part.images) == ("<image>\nHow many?", (picture,))
+
+
+BLANK = [
+    None, "", " ", [], [""], [None], [[]], [[None]], {}, "[]", "[null]", "null", "None", "nan", "NaN", "N/A", float("nan"),
+    {"bytes": None, "path": None}, [{"bytes": None, "path": None}], {"bytes": None, "path": ""}, False,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", BLANK, ids=repr)
+@pytest.mark.parametrize("column", ["images", "image", "image_path", "img", "image_1", "videos", "audio", "asset"])
+def test_every_spelling_of_nothing_is_no_picture(column, value):
+    part = read(**{column: value})
+    assert (part.question, part.images) == ("How many?", ())
+
+
+def test_what_is_something():
+    assert not any(map(is_blank, ["a.png", 0, 1, "none.png", b"x", {"path": "a"}, [None, "a"], True]))
+
+
+TEXT = [
+    {"source": "a.png"},
+    {"url": "https://example.org/x.png"},
+    {"license": "cc-by.png"},
+    {"id": "clevr-1.png"},
+    {"answer": "a.png"},
+    {"options": ["a.png", "b.png"]},
+    {"note": "see a.png"},
+    {"asset": "what is drawn in a.png"},
+    {"code": "plt.savefig('a.png')"},
+    {"file": "main.py"},
+    {"path": "src/main.py"},
+    {"figure": "A triangle ABC with AB = 3."},
+    {"diagram": "none needed"},
+    {"image_caption": "A red cat."},
+    {"image_count": 0},
+    {"has_image": False},
+    {"metadata": {"image_id": "train_1", "tokens": 7}},
+    {"video_url": "https://example.org/watch?v=1"},
+    {"video_id": "abc"},
+    {"tools": "[]"},
+    {"tools": []},
+    {"question": "Save the plot as a.png, see https://example.org/b.png."},
+    {"question": 'What does <div><img src="logo.png"></div> show?'},
+    {"question": 'In HTML, what is <img src="logo.png"> for?'},
+    {"question": "What does `<img>` do?"},
+    {"question": "Why is arr[image] slower than x[img]?"},
+    {"question": "The README says ![logo](logo.png). Why?"},
+    {"question": "How is `![](a.png)` shown?"},
+    {"question": "Why does this not compile? \\includegraphics{a.png}"},
+    {"question": "What is vec![a](b.png)?"},
+    {"question": "Is ![x](y) true?"},
+    {"question": "def f(image): return {image}"},
+    {"question": "What is the type of `List<Image>`?"},
+    {"question": "How is <Image /> loaded in Next.js?"},
+    {"question": "Explain:\n```xml\n<image>\n```".replace("<image>", "<Image>")},
+]
+
+
+@pytest.mark.parametrize("row", TEXT, ids=lambda row: "/".join(f"{name} {value}" for name, value in row.items())[:50])
+def test_ordinary_text_rows_stay_as_they_are(row):
+    part = read(**row)
+    assert (part.question, part.images) == (row.get("question", "How many?"), ())
+
+
+REFUSED = [
+    # (columns, reason, part of the detail)
+    ({"asset": "a.png"}, "a picture in an unknown column", '"columns": {"images": "asset"}'),
+    ({"chart": OBJECT}, "a picture in an unknown column", '"columns": {"images": "chart"}'),
+    ({"frames": ["a.png", "b.png"]}, "a picture in an unknown column", "frames holds 'a.png'"),
+    ({"image_id": "COCO_1.jpg"}, "a picture in an unknown column", '"columns": {"images": "image_id"}'),
+    ({"blob": PNG}, "a picture in an unknown column", "blob holds bytes"),
+    ({"page": OBJECT}, "a picture in an unknown column", '"columns": {"images": "page"}'),
+    ({"input": "s.png"}, "a picture in an unknown column", '"columns": {"images": "input"}'),
+    ({"query": "photos/a b.jpg"}, "a picture in an unknown column", '"columns": {"images": "query"}'),
+    ({"input": [OBJECT]}, "a picture in an unknown column", '"columns": {"images": "input"}'),
+    ({"input": {"bytes": None, "path": "a.png"}}, "a picture in an unknown column", "input holds 'a.png'"),
+    ({"source": URI}, "a picture in an unknown column", '"columns": {"images": "source"}'),
+    ({"caption": BASE64}, "a picture in an unknown column", '"columns": {"images": "caption"}'),
+    (
+        {"left_view": "a.png", "right_view": "b.png"},
+        "a picture in an unknown column",
+        '"columns": {"images": "left_view, right_view"}',
+    ),
+    ({"blob": BASE64}, "a picture in an unknown column", '"columns": {"images": "blob"}'),
+    ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
+    ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
+    ({"image": "a.png", "image_1": "b.png"}, "pictures in several columns", '"columns": {"images": "image, image_1"}'),
+    ({"img": "a.png", "imgs": ["b.png"]}, "pictures in several columns", '"columns": {"images": "img, imgs"}'),
+    ({"images": [[[1, 2], [3, 4]]]}, "image not understood", "a list of numbers"),
+    ({"videos": ["clip.mp4"]}, "a video, which is not trained on", "videos holds 'clip.mp4'"),
+    ({"video": "abc"}, "a video, which is not trained on", "video holds"),
+    ({"video_path": "a.mp4", "image": "a.png"}, "a video, which is not trained on", "video_path"),
+    ({"clip": "a.webm"}, "a video, which is not trained on", "clip"),
+    ({"path": "a.mp4"}, "a video, which is not trained on", "path"),
+    ({"images": ["a.mp4"]}, "a video, which is not trained on", "images"),
+    ({"audios": ["clip.wav"]}, "an audio, which is not trained on", "audios"),
+    ({"audio": {"bytes": b"RIFF", "path": None}}, "an audio, which is not trained on", "audio"),
+    ({"speech": "a.flac"}, "an audio, which is not trained on", "speech"),
+    ({"question": "<video 1> What?"}, "a video, which is not trained on", "<video 1>"),
+    ({"question": "<|audio_1|> What?"}, "an audio, which is not trained on", "<|audio_1|>"),
+    ({"tools": '[{"name": "search"}]'}, "tools, which are not trained on", "tools"),
+    ({"question": "Talk about <image>."}, "<image> and images do not match", "1 <image> and 0 images"),
+    ({"question": "<image 1> How many?"}, "a picture tag without a picture", "<image 1>"),
+    ({"question": "<IMAGE>\nHow many?"}, "a picture tag without a picture", "<IMAGE>"),
+    ({"question": "<|image_1|>\nHow many?"}, "a picture tag without a picture", "<|image_1|>"),
+    ({"question": "<img>\nHow many?"}, "a picture tag without a picture", "<img>"),
+    ({"question": "[IMG]\nHow many?"}, "a picture tag without a picture", "[IMG]"),
+    ({"question": '<img src="a.png"> How many?'}, "a picture tag without a picture", "a.png"),
+    (
+        {"question": "![](https://example.org/a)\nHow many?"},
+        "a picture tag without a picture",
+        "https://example.org/a",
+    ),
+    ({"question": "\\includegraphics{figs/a} How many?"}, "a picture tag without a picture", "figs/a"),
+    ({"question": "<Img><ImageHere></Img>How many?"}, "a picture tag without a picture", "<ImageHere>"),
+    ({"question": "See ![fig. 1](z.png) How?", "image": "a.png"}, "a picture tag names another picture", "z.png"),
+    ({"question": "\\includegraphics{z} How?", "image": "a.png"}, "a picture tag names another picture", "{z}"),
+    (
+        {"question": "<image 2> How many?", "image": "a.png"},
+        "a picture tag names a picture that is missing",
+        "<image 2>",
+    ),
+    (
+        {"question": "<image 1> <image 3>?", "images": ["a.png", "b.png"]},
+        *("a picture tag names a picture that is missing", "the row has 2"),
+    ),
+    (
+        {"question": "<img>b.png</img> How many?", "image": "a.png"},
+        *("a picture tag names another picture", "the row has 'a.png'"),
+    ),
+    (
+        {"question": "<image 2> <image 1> What is in image 2?", "images": ["a.png", "b.png"]},
+        *("picture tags out of order", "'image 2'"),
+    ),
+    ({"question": "<image 1>?", "images": ["a.png", "b.png"]}, "<image> and images do not match", "1 <image> and 2"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason", "detail"), REFUSED, ids=[f"{case[0]}"[:60] for case in REFUSED])
+def test_what_is_not_certain_is_a_reason_with_its_remedy(row, reason, detail):
+    part = read(**row)
+    assert isinstance(part, RejectedRow)
+    assert part.reason == reason and detail in part.detail
+
+
+MAPPED = [
+    ({"asset": "a.png"}, "asset", ("a.png",)),
+    ({"asset": "a.png"}, "images", ()),
+    ({"metadata": {"image": "a.png"}}, "metadata.image", ("a.png",)),
+    ({"img": "a.png", "figure": "b.png", "question": "<image><image>?"}, "img, figure", ("a.png", "b.png")),
+    ({"img": "a.png", "figure": "b.png"}, "figure", ("b.png",)),
+    ({"a.b": "a.png"}, "a.b", ("a.png",)),
+    ({"asset": ""}, "asset", ()),
+    (
+        {"left_view": "a.png", "right_view": "b.png", "question": "<image><image>?"},
+        "left_view, right_view",
+        ("a.png", "b.png"),
+    ),
+    ({"page": OBJECT}, "page", (OBJECT,)),
+    ({"view0": "a.png", "view1": "b.png"}, "view0, view1", ("a.png", "b.png")),
+    ({"image": "a.png", "image_1": "b.png"}, "image, image_1", ("a.png", "b.png")),
+]
+
+
+@pytest.mark.parametrize(("row", "column", "pictures"), MAPPED)
+def test_the_columns_line_that_a_reason_prints_works(row, column, pictures):
+    assert read({"images": column}, **row).images == pictures
+
+
+NUMBERED = [
+    ({"image_2": "b.png", "image_10": "j.png", "image_1": "a.png"}, ("a.png", "b.png", "j.png")),
+    ({"image_1": "a.png", "image_2": None, "image_3": "c.png"}, ("a.png", "c.png")),
+    ({"image": "a.png", "image_2": "b.png"}, ("a.png", "b.png")),
+    ({"img2": "b.png", "img1": "a.png"}, ("a.png", "b.png")),
+    ({"image_0": "a.png", "image_1": "b.png", "image_2": None}, ("a.png", "b.png")),
+    ({"image_1": ["b.png"], "image_0": ["a.png"]}, ("a.png", "b.png")),
+    ({"image": "a.png", "image_0": "a.png", "image_1": "b.png"}, ("a.png", "b.png")),
+]
+
+
+@pytest.mark.parametrize(("row", "pictures"), NUMBERED)
+@pytest.mark.parametrize("places", [True, False])
+def test_numbered_columns_are_in_the_order_of_their_numbers(row, pictures, places):
+    part = read(**row, question="<image>" * len(pictures) * places + "?")
+    assert part.images == pictures and part.question.count("<image>") == len(pictures)
+
+
+def test_a_tag_names_the_column_of_its_number():
+    part = read(image_1="a.png", image_3="c.png", question="<image 3> or <image 1>?")
+    assert (part.question, part.images) == ("<image> or <image>?", ("c.png", "a.png"))
+
+
+TAGS = [
+    # (question, pictures, question as it is trained on, pictures in that order)
+    ("<image 1> How?", "a", "<image> How?", "a"),
+    ("<IMAGE> How?", "a", "<image> How?", "a"),
+    ("<Image1> How?", "a", "<image> How?", "a"),
+    ("<image_1>, <image-2>?", "ab", "<image>, <image>?", "ab"),
+    ("<image0> <image1>?", "ab", "<image> <image>?", "ab"),
+    ("<|image|> How?", "a", "<image> How?", "a"),
+    ("<|image_1|>\n<|image_2|> How?", "ab", "<image>\n<image> How?", "ab"),
+    ("<ImageHere> How?", "a", "<image> How?", "a"),
+    ("<image:2> or <image #1>?", "ab", "<image> or <image>?", "ba"),
+    ("<image/> How?", "a", "<image> How?", "a"),
+    ("[IMG] How?", "a", "<image> How?", "a"),
+    ("[image 1] and [image 2]?", "ab", "<image> and <image>?", "ab"),
+    ("{image} How?", "a", "<image> How?", "a"),
+    ("<start_of_image>How?", "a", "<image>How?", "a"),
+    ("<|vision_start|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
+    ("In <img>a.png</img>?", "a", "In <image>?", "a"),
+    ("In <img>x/a.png</img>?", "a", "In <image>?", "a"),
+    ("In <img>a.png</img>?", "", "In <image>?", "a"),
+    ("P 1: <img>b.png</img> P 2: <img>a.png</img> hm", "", "P 1: <image> P 2: <image> hm", "ba"),
+    ("<image>a.png</image> How?", "", "<image> How?", "a"),
+    ('See <img src="a.png" alt="x"> How?', "a", "See <image> How?", "a"),
+    ("See ![fig. 1](x/a.png) How?", "a", "See <image> How?", "a"),
+    ("See ![fig. 1](x/a.png) How?", "", "See <image> How?", ("x/a.png",)),
+    ("![](b.png) ![](a.png) ![](b.png)?", "", "<image> <image> image 1?", "ba"),
+    ("![](data:image/png;base64,AAAA) How?", "", "<image> How?", ("data:image/png;base64,AAAA",)),
+    ("![](https://example.org/1) How?", "a", "<image> How?", "a"),
+    ("\\includegraphics[width=2cm]{x/a.png}\nHow?", "", "<image>\nHow?", ("x/a.png",)),
+    ("\\includegraphics*{figs/b} or \\includegraphics{figs/a}?", "ab", "<image> or <image>?", "ba"),
+    ("<im_start><image><im_end>\nHow?", "a", "<image>\nHow?", "a"),
+    ("<im_start><im_patch><im_patch><im_end>\nHow?", "a", "<image>\nHow?", "a"),
+    ("<Img><ImageHere></Img>How?", "a", "<image>How?", "a"),
+    ("<img><image></img>\nHow?", "a", "<image>\nHow?", "a"),
+    ("<img> <image 2> </img> or <img><image 1></img>?", "ab", "<image> or <image>?", "ba"),
+    ("<|vision_start|><image><|vision_end|>How?", "a", "<image>How?", "a"),
+    ("<|vision_start|><|image_pad|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
+    ("<start_of_image><image><end_of_image>How?", "a", "<image>How?", "a"),
+    ("<img>a.png</img> How?", "a", "<image> How?", "a"),
+    ("What is shown?", "ab", "<image><image>\nWhat is shown?", "ab"),
+    ("arr[img] How?", "a", "<image>\narr[img] How?", "a"),
+    ("<image 2> or <image 1>? Compare <image 2>.", "ab", "<image> or <image>? Compare image 1.", "ba"),
+    ("<image 1> How? In <image 1>.", "a", "<image> How? In image 1.", "a"),
+    ("<image>\nIn <image 1>?", "a", "<image>\nIn image 1?", "a"),
+    ("Which of (A) <image1> (B) <image2>?", "a", "<image>\nWhich of (A) image 1 (B) image 2?", "a"),
+]
+
+
+@pytest.mark.parametrize(("question", "given", "asked", "seen"), TAGS)
+def test_places_in_other_spellings(question, given, asked, seen):
+    part = read(question=question, images=[f"{name}.png" for name in given])
+    seen = seen if isinstance(seen, tuple) else tuple(f"{name}.png" for name in seen)
+    assert (part.question, part.images) == (asked, seen)
+
+
+def test_places_by_name_are_those_of_pictures_that_have_none():
+    part = read(question="In ![](x.png) and ![](y.png)?", images=[PNG, OBJECT])
+    assert (part.question, part.images) == ("In <image> and <image>?", (PNG, OBJECT))
+
+
+ANSWER = {"role": "assistant", "content": WHOLE}
+CHATS = [
+    ([("How?", {"images": ["a.png"]})], {}, ["<image>\nHow?"], ("a.png",)),
+    ([("<image>How?", {"image": "a.png"})], {}, ["<image>How?"], ("a.png",)),
+    ([("How?", {"image_path": "a.png", "name": "Ann"})], {}, ["<image>\nHow?"], ("a.png",)),
+    ([([{"image": "a.png"}, {"text": "How?"}], {})], {}, ["<image>How?"], ("a.png",)),
+    ([([{"type": "input_image", "image_url": "a.png"}, {"type": "input_text", "text": "How?"}], {})], {},
+     ["<image>How?"], ("a.png",)),
+    ([([{"type": "image", "source": {"type": "base64", "data": BASE64}}, {"type": "text", "text": "How?"}], {})], {},
+     ["<image>How?"], (URI,)),
+    ([([{"type": "image"}, {"type": "text", "text": "How?"}], {})], {"image_path": "a.png"}, ["<image>How?"], ("a.png",)),
+    ([([{"type": "image", "path": "a.png"}, {"type": "text", "text": "In <image 1>?"}], {})], {},
+     ["<image>In image 1?"], ("a.png",)),
+    ([("<image 2> A?", {}), ("<image 1> B?", {})], {"images": ["a.png", "b.png"]}, ["<image> A?", "<image> B?"],
+     ("b.png", "a.png")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "row", "questions", "pictures"), CHATS)
+def test_pictures_of_messages(asked, row, questions, pictures):
+    messages = [
+        message for content, more in asked for message in ({"role": "user", "content": content, **more}, ANSWER)
+    ]
+    (part,) = read_row({"messages": messages} | row, "long_thought").parts
+    assert ([turn.question for turn in part.turns], part.images) == (questions, pictures)
+
+
+@pytest.mark.parametrize("kind", [["text"], {"a": 1}, 7, True])
+def test_an_item_whose_type_is_no_name_is_a_reason(kind):
+    messages = [{"role": "user", "content": [{"type": kind, "text": "A?"}]}, ANSWER]
+    (part,) = read_row({"messages": messages}, "long_thought").parts
+    assert part.reason == "a message is not text"
+
+
+def test_of_several_questions_each_says_which_pictures_it_is_about():
+    messages = [{"role": "user", "content": "A?"}, ANSWER, {"role": "user", "content": "B?"}, ANSWER]
+    (part,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts
+    assert part.reason == "<image> and images do not match" and "one <image> for each picture" in part.detail
+
+
+@pytest.mark.parametrize("tag", ["<image 1>", "![](a.png)", "\\includegraphics{a.png}", "<img>b.png</img>"])
+@pytest.mark.parametrize("row", [{"image": "a.png"}, {}])
+def test_a_tag_in_a_response_is_text(tag, row):
+    part = read(response=WHOLE.replace("I look", f"In {tag}"), **row)
+    assert f"In {tag}" in part.response.thought and part.images == tuple(row.values())
+
+
+@pytest.mark.parametrize("name", ["rows_image_columns", "rows_no_image"])
+def test_rows_of_the_fault_files(shared_data, name):
+    path = shared_data.parent / "faults" / f"{name}.jsonl"
+    if not path.is_file():
+        pytest.skip("no fault files here")
+
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        part = read_row(row, "long_thought").parts[0]
+        if row["id"] in ("videos", "audios"):
+            assert part.reason.endswith("which is not trained on") and row["id"] in part.detail
+        else:
+            assert part.images == (() if name == "rows_no_image" else ("exif6.jpg",))

@@ -1,0 +1,166 @@
+"""Requests for tags in prompts: what is taken out, what stays, and what is told."""
+
+import pytest
+
+from virgo_factory.formats import Options, read_row
+from virgo_factory.formats.prompts import TAKEN_OUT, asks_for_tags, without_request
+
+
+ASKED = "How many dots are red?"
+REQUESTS = {
+    "EasyR1": "You FIRST think about the reasoning process as an internal monologue and then provide the final answer. The "
+    "reasoning process MUST BE enclosed within <think> </think> tags.",
+    "EasyR1, r1v": "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The "
+    "assistant first thinks about the reasoning process in the mind and then provides the user with the answer. The "
+    "reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., "
+    "<think> reasoning process here </think><answer> answer here </answer>",
+    "VLM-R1": "First output the thinking process in <think> </think> tags and then output the final answer in <answer> "
+    "</answer> tags.",
+    "R1-V": "Output the thinking process in <think> </think> and final answer (number) in <answer> </answer> tags.",
+    "Video-R1": "Please think about this question as if you were a human pondering deeply. Engage in an internal dialogue "
+    "using expressions such as 'let me think', 'wait', 'Hmm', 'oh, I see', 'let's break it down', etc, or other natural "
+    "language thought expressions It's encouraged to include self-reflection or verification in the reasoning process. "
+    "Provide your detailed reasoning between the <think> </think> tags, and then give your final answer between the <answer> "
+    "</answer> tags. Please provide only the single option letter (e.g., A, B, C, D, etc.) within the <answer> </answer> tags.",
+    "Video-R1, number": "Please provide the numerical value (e.g., 42 or 3.14) within the <answer> </answer> tags.",
+    "Open-R1": "Respond in the following format: <think>\n...\n</think>\n<answer>\n...\n</answer>",
+    "a pattern in lines of its own": "Respond in the following format:\n<think>\n...\n</think>\n<answer>\n...\n</answer>",
+    "DeepHermes": "You should enclose your thoughts and internal monologue inside <think> </think> tags, and then provide "
+    "your solution or response to the problem.",
+    "InternVL": "Enclose this entire thinking process within <think> and </think> tags.",
+    "an opening tag alone": "Always begin your reply with <think>.",
+    "thinking": "Put your thoughts into <thinking> and </thinking>.",
+    "scratchpad": "Write your reasoning in <scratchpad></scratchpad>, then the answer in <answer></answer>!",
+    "reasoning": "Your response must contain <reasoning> ... </reasoning> and <answer> ... </answer>.",
+    "in backticks": "Use `<think>` and `</think>` tags to wrap your reasoning.",
+    "Mistral's": "Your thinking process must be placed between [THINK] and [/THINK].",
+    "Kimi's": "Wrap your thoughts in ◁think▷ and ◁/think▷.",
+    "Chinese": "请将思考过程放在<think></think>标签中，最终答案放在<answer></answer>标签中。",
+    "let us": "Let's think step by step within <think> </think>, then reply.",
+    "remember": "Remember: reasoning goes between <think> and </think>; the answer goes after it.",
+    "every": "Begin every reply with a deep chain of thought in <think> tags.",
+    "the answer in its tag": "Put the final answer between <answer> and </answer>.",
+}
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+@pytest.mark.parametrize(
+    "prompt", ["{r} {q}", "{r}\n{q}", "{q} {r}", "{q}\n\n{r}", "Look. {r} {q}", "<image>{r} {q}", "<image>\n{q}\n{r}"]
+)
+def test_a_request_is_taken_out_wherever_it_stands(request_, prompt):
+    if request_[-1] not in ".!。":  # a pattern of tags: what follows it has a line of its own
+        prompt = prompt.replace("{r} {q}", "{r}\n{q}")
+
+    left = without_request(prompt.format(r=request_, q=ASKED))
+    assert "".join(left.split()) == "".join(prompt.format(r="", q=ASKED).split()) and asks_for_tags(left) == ""
+    assert left.startswith("<image>") == prompt.startswith("<image>")
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_a_system_message_of_a_request_alone_is_none(request_):
+    row = _row(ASKED, {"role": "system", "content": request_})
+    (example,) = read_row(row, "long_thought").parts
+    assert example.system is None and example.notes == (TAKEN_OUT,)
+    row["messages"][0]["content"] = f"Be brief. {request_}"
+    assert read_row(row, "long_thought").parts[0].system == "Be brief."
+
+
+SWITCHES = [
+    ("detailed thinking on", ""), ("Detailed thinking off.", ""), ("Be brief.\ndetailed thinking on", "Be brief."),
+    (f"{ASKED} /think", ASKED), (f"{ASKED} /no_think", ASKED), (f"/think {ASKED}", ASKED), (f"{ASKED}\n/nothink", ASKED),
+    ("Enable thinking mode.", ""), ("Enable deep thinking.\nBe brief.", "Be brief."),
+    ("Use deep reasoning.", None),
+    ("Be brief. Enable thinking mode. Be kind.", "Be brief. Be kind."), (f"{ASKED}\n/think\nSay why.", f"{ASKED}\nSay why."),
+    ("You are helpful. detailed thinking on", "You are helpful."), ("Thinking mode: on", ""), ("enable_thinking=True", ""),
+    ("Please turn on deep thinking mode!", ""), ("Use extended thinking mode.", ""), ("Reasoning effort: low", ""),
+    ("reasoning: on", ""), ("Deep thinking is enabled.", ""), ("How do I enable thinking mode in Qwen3?", None),
+    ("What does /think do?", None), ("The sensor is on.", None), ("Is reasoning on", None), ("thinking on your feet", None),
+    ("Reasoning: all men are mortal.", None), ("Is he thinking true", None), ("Use thinking mode to solve it.", None),
+    ("Reasoning: high\nBe brief.", "Be brief."), ("Enable deep thinking subroutine.\n\nBe brief.", "Be brief."),
+    ("The path a/think is free.", "The path a/think is free."), ("cd /think && ls", "cd /think && ls"),
+    ("He spoke of detailed thinking on maths.", "He spoke of detailed thinking on maths."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "left"), SWITCHES)
+def test_switches_of_hybrid_models_are_taken_out(text, left):
+    assert without_request(text, may_be_empty=True) == (text if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"{ASKED} The final answer must be in \\boxed{{}}.", None),
+        ("Please reason step by step, and put your final answer within \\boxed{}.", None),
+        (f"Think in <think></think>. {ASKED} Put it in \\boxed{{}}.", f"{ASKED} Put it in \\boxed{{}}."),
+        (
+            f"{ASKED} Think in <think></think> tags and put your final answer within \\boxed{{}}.",
+            f"{ASKED} Put the final answer in \\boxed{{}}.",
+        ),
+        (
+            f"{ASKED} Put the final answer as <answer>\\boxed{{...}}</answer>.",
+            f"{ASKED} Put the final answer in \\boxed{{}}.",
+        ),
+    ],
+)
+def test_a_request_for_a_box_stays(text, left):
+    assert without_request(text) == (left or text)
+
+
+STAYS = {
+    # text: whether it is told
+    "How is <b>bold</b> written in HTML? Put <b> and </b> around the word.": False,
+    "What is in the XML file? The file has <question> and <answer> tags. Put the answer between <answer> and </answer>.": False,
+    "```xml\n<answer>4</answer>\n```\nWhich value is between the <answer> tags?": False,
+    "```\nPut your reasoning in <think></think>.\n```\nWhat does this prompt do?": False,
+    "What does the <think> tag of R1 mean?": True,
+    "Write a regex that extracts the text between <think> and </think>. It is to be short.": True,
+    "I read of R1. Explain the <think> tag.": True,
+    "Count the tokens in <think>a b</think>. Then stop.": True,
+    "Let x be a number. Find the smallest x, reasoning in <think></think>.": True,
+    "Solve 2x = 6 and put your reasoning in <think></think>. Be brief.": True,
+    "Put your reasoning between <think> and </think>.": True,  # there is nothing else in it
+    "Is a <think> tag, or an <answer> tag, in the picture?": True,
+    "Which of the lines is longer? A <output> B": False,
+    "Find the summary of the text.": False,
+    "Compute <x> and <y> where x < y.": False,
+    "Look at the picture, then begin your answer with the colour.": False,
+    "<|begin_of_thought|> is a marker. What is it for?": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["You are in thinking mode.", "Set enable_thinking to true, then solve it: 1 + 1"])
+def test_a_switch_inside_of_a_sentence_is_told(text):
+    assert without_request(text, may_be_empty=True) == text and asks_for_tags(text)
+
+
+@pytest.mark.parametrize(("text", "is_told"), STAYS.items())
+def test_what_may_be_a_question_of_its_own_stays_and_is_told(text, is_told):
+    assert without_request(text) == text and bool(asks_for_tags(text)) is is_told
+
+
+def _row(question, *before, response="<think>\nA.\n</think>\n\nIt is A.", **columns):
+    messages = [*before, {"role": "user", "content": question}, {"role": "assistant", "content": response}]
+    return {"id": "p", "messages": messages, **columns}
+
+
+def test_requests_are_taken_out_of_every_turn_and_layout():
+    asked = f"{ASKED} {REQUESTS['R1-V']}"
+    row = _row(asked)
+    row["messages"] *= 2
+    (example,) = read_row(row, "long_thought").parts
+    assert [turn.question for turn in example.turns] == [ASKED, ASKED] and example.notes == (TAKEN_OUT,)
+    for row in (
+        {"question": asked, "response": "<think>\nA.\n</think>\n\nA"},
+        {"question": asked, "thought": "A.", "solution": "A"},
+        {"question": asked, "generations": ["<think>\nA.\n</think>\n\nA"], "correctness_math_verify": [True]},
+        {"instruction": asked, "thinking": ["A."], "text": ["A"]},
+    ):
+        (example,) = read_row(row, "long_thought").parts
+        assert (example.question, example.notes) == (ASKED, (TAKEN_OUT,))
+
+
+def test_a_row_that_keeps_its_tags_keeps_the_request_for_them():
+    row = _row(f"{ASKED} {REQUESTS['R1-V']}", response="<think>\nA.")
+    (example,) = read_row(row, "long_thought", Options(keep_malformed=True)).parts
+    assert example.question.endswith("</answer> tags.") and example.notes == ()

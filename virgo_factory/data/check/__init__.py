@@ -1,0 +1,1 @@
+"""What `data check` reports over all rows: findings, duplicates, overlap with benchmarks."""

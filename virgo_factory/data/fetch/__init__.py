@@ -1,0 +1,1 @@
+"""The pictures of released sets whose rows only name them."""

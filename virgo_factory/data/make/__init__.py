@@ -1,0 +1,1 @@
+"""Rows of files into a new file: convert, mix, slice."""

@@ -1,0 +1,217 @@
+"""Any known format -> the normal form: what is read becomes a row, what is not is counted, listed and explained."""
+
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.data.make.card import Card
+from virgo_factory.data.make.pipeline import (
+    LISTED,
+    Inputs,
+    Media,
+    Output,
+    check_targets,
+    difficulty_of,
+    finish,
+    media_of,
+    portable_images,
+    raw_rows,
+)
+from virgo_factory.data.make.sharegpt import SHAREGPT
+from virgo_factory.data.make.writing import NORMAL, normal_row, spooled
+from virgo_factory.data.read.source import Source
+from virgo_factory.formats import kind_of, read_row
+from virgo_factory.formats.row import RejectedRow, own_id
+from virgo_factory.io.files import check_folder
+
+
+LAYOUTS = {"long_thought": NORMAL, "sharegpt": SHAREGPT}
+"""What `--to` may say: the normal form, or messages that LLaMA-Factory reads without this package."""
+
+
+class _Account:
+    """What has been read and what became of it."""
+
+    def __init__(self, left_out: IO[str] | None) -> None:
+        self.rows = self.examples = 0
+        self.dropped: Counter = Counter()
+        self.listed: list[dict[str, str]] = []
+        self.formats: Counter = Counter()
+        self.notes: Counter = Counter()
+        self.first: dict[str, str] = {}
+        self.left_out = left_out
+
+    def reject(self, place: str, row_id: str, error: RejectedRow) -> None:
+        self.dropped[error.reason] += 1
+        row = {"place": place, "id": row_id, "reason": error.reason, "detail": error.detail}
+        row = {name: text.encode("utf-8", "backslashreplace").decode() for name, text in row.items()}
+        if len(self.listed) < LISTED:
+            self.listed.append(row)
+
+        if self.left_out:
+            self.left_out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def convert(
+    sources: Sequence[Source],
+    target: Path,
+    command: str,
+    to: str = "long_thought",
+    rejected: Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Card:
+    """Write the examples of all sources in the normal form, in their order, and return the card.
+
+    Nothing is tokenised, and no image is opened unless the row itself carries it.
+
+    Args:
+        sources: what to read.
+        target: .jsonl or .parquet.
+        command: the command line, for the card.
+        to: one of LAYOUTS.
+        rejected: a JSONL file with a line for every row left out; the card alone lists the first ones.
+        overwrite: replace files that are there.
+        progress: is told how many bytes have been read, and how many there are.
+
+    Raises:
+        ValueError: an output is in the way, or no row can be converted.
+    """
+    check_targets([target], sources, overwrite)
+    if rejected:
+        _check_rejected(rejected, target, sources, overwrite)
+
+    sources = [_as_pairs_if_they_are(source) for source in sources]
+    inputs = Inputs.of(sources)
+    media = media_of(sources, target)
+    with contextlib.ExitStack() as stack:
+        if rejected:
+            rejected.parent.mkdir(parents=True, exist_ok=True)
+
+        partial = rejected.with_name(f".{rejected.name}.partial") if rejected else None
+        account = _Account(stack.enter_context(partial.open("w", encoding="utf-8")) if partial else None)
+        if partial:
+            stack.callback(partial.unlink, missing_ok=True)
+
+        rows = _rows(sources, media, account, to, progress)
+        spool = stack.enter_context(spooled(target, rows))
+        if not len(spool):
+            raise ValueError(_nothing(sources, account))
+
+        card = Card(
+            verb="convert",
+            command=command,
+            inputs=inputs.described(),
+            rows_in=account.rows,
+            examples_in=account.examples,
+            dropped=dict(account.dropped.most_common()),
+            settings={
+                "formats read": ", ".join(f"{name} {count:,}" for name, count in account.formats.most_common()),
+                "written as": to,
+                "responses": ", ".join(sorted({source.options.responses for source in sources})),
+            },
+            media_dir=str(media.folder),
+            listed=tuple(account.listed),
+            notes=_notes(account),
+        )
+        (card,) = finish(spool, [Output(target, card)], LAYOUTS[to])
+        if partial:
+            account.left_out.flush()
+            os.replace(partial, rejected)
+
+    return card
+
+
+def _check_rejected(rejected: Path, target: Path, sources: Sequence[Source], overwrite: bool) -> None:
+    others = [target, *(file for source in sources for file in source.files)]
+    if os.path.realpath(rejected) in map(os.path.realpath, others):
+        raise ValueError(f"--rejected {rejected} is an input or the output. Name another file.")
+
+    if rejected.exists() and not overwrite:
+        raise ValueError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
+
+    check_folder(rejected.parent)
+
+
+def _as_pairs_if_they_are(source: Source) -> Source:
+    """Return a file whose first row is a preference pair as a source of pairs; an entry says `ranking` itself."""
+    if source.entry:
+        return source
+
+    pairs = replace(source, options=replace(source.options, ranking=True))
+    first = next((raw for _, raw, problem in raw_rows(source) if not problem), None)
+    (part, *_) = read_row(first, pairs.formatting, pairs.options).parts
+    return pairs if isinstance(part, Example) and part.rejected is not None else source
+
+
+def _rows(
+    sources: Sequence[Source], media: Media, account: _Account, to: str, progress: Callable[[int, int], None]
+) -> Iterator[dict[str, Any]]:
+    size = sum(file.stat().st_size for source in sources for file in source.files)
+    done = 0
+
+    def read(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(done, size)
+
+    for source in sources:
+        options = replace(source.options, keep_malformed=False)
+        for place, raw, problem in raw_rows(source, read):
+            account.rows += 1
+            if problem:
+                account.examples += 1
+                account.reject(place, "", RejectedRow("not JSON", problem))
+                continue
+
+            reading = read_row(raw, source.formatting, options)
+            if reading.format:
+                account.formats[reading.format] += 1
+                account.first.setdefault(reading.format, place)
+
+            for part in reading.parts:
+                account.examples += 1
+                if isinstance(part, RejectedRow):
+                    account.reject(place, own_id(raw) if isinstance(raw, dict) else "", part)
+                    continue
+
+                try:
+                    if to == "sharegpt" and not all(turn.learned for turn in part.turns):
+                        raise RejectedRow("a turn is not to be learned", "LLaMA-Factory has no place for that")
+
+                    images = tuple(portable_images(part.images, source, media))
+                    yield normal_row(replace(part, images=images), difficulty=difficulty_of(raw))
+                    account.notes.update(part.notes)
+                except RejectedRow as error:
+                    account.reject(place, part.id, error)
+
+
+def _notes(account: _Account) -> tuple[str, ...]:
+    """Return what was particular in rows, and that rows of several formats were brought to one.
+
+    Training refuses several formats, as a likely mistake; what the notes tell cannot be seen in the new file.
+    """
+    noted = tuple(f"{count:,} {note}." for note, count in account.notes.most_common())
+    if len(set(map(kind_of, account.formats))) < 2:
+        return noted
+
+    seen = ", ".join(
+        f"{name} ({count:,}, first at {account.first[name]})" for name, count in account.formats.most_common()
+    )
+    return (f"The rows were in several formats and are in one now: {seen}.", *noted)
+
+
+def _nothing(sources: Sequence[Source], account: _Account) -> str:
+    names = ", ".join(source.name for source in sources)
+    why = "\n".join(f"  {count:,} {reason}" for reason, count in account.dropped.most_common(10))
+    first = account.listed[0]
+    return (
+        f"{names}: none of {account.rows:,} rows can be converted; nothing was written.\n{why}\n"
+        f"  the first: {first['place']}: {first['reason']} {first['detail']}"
+    )

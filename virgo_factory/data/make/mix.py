@@ -1,0 +1,243 @@
+"""How many rows of which dataset and domain go into a mix, and which ones these are."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from virgo_factory.data.make.card import Card
+from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
+from virgo_factory.data.make.sampling import (
+    DUPLICATE,
+    Candidates,
+    domain_mask,
+    domains_there,
+    first_of_duplicates,
+    gather,
+    seeded_order,
+)
+from virgo_factory.data.read.source import Source
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is asked of a dataset (or, with `--domains`, of all of them).
+
+    Attributes:
+        dataset: name in dataset_info.json, or a file; "" stands for all of them.
+        domains: only rows of these; () for all.
+        amount: a number of rows (int), a ratio (float), or None for all rows.
+    """
+
+    dataset: str
+    domains: tuple[str, ...] = ()
+    amount: int | float | None = None
+
+    def __str__(self) -> str:
+        domains = "+".join(self.domains)
+        return self.dataset + (f"[{domains}]" if domains else "") if self.dataset else f"domain {domains}"
+
+
+_SHARE = re.compile(r"(?P<dataset>.+?)(?:\[(?P<domains>[^][]+)\])?(?::(?P<amount>[^:/\\]*))?")
+_AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[kK%]?)")
+
+
+def read_share(text: str) -> Share:
+    """Return the share written as `DATASET`, `DATASET:COUNT`, `DATASET:RATIO` or `DATASET[DOMAIN+DOMAIN]:COUNT`.
+
+    >>> read_share("virgo_dt[physics+biology]:0.9k")
+    Share(dataset='virgo_dt', domains=('physics', 'biology'), amount=900)
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    found = _SHARE.fullmatch(text)
+    if not found or found["dataset"].startswith(":") or set("[]") & set(found["dataset"]):
+        raise ValueError(f"{text}: write DATASET:COUNT, such as virgo_dt:3700, virgo_dt[math]:3700 or virgo_dt:0.5.")
+
+    domains = tuple(name.strip() for name in (found["domains"] or "").split("+") if name.strip())
+    amount = None if found["amount"] is None else _read_amount(text, found["amount"])
+    return Share(found["dataset"], domains, amount)
+
+
+def read_domains(text: str) -> list[Share]:
+    """Return the shares written as `--domains math=3700,science=900`.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    shares = []
+    for item in text.split(","):
+        name, equals, amount = item.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"--domains {text}: write DOMAIN=COUNT,DOMAIN=COUNT, such as math=3700,science=900.")
+
+        shares.append(Share("", (name.strip(),), _read_amount(item, amount.strip())))
+
+    return shares
+
+
+def by_domain(shares: Sequence[Share], text: str) -> list[Share]:
+    """Return the shares of `--domains`, which are over all datasets.
+
+    Raises:
+        ValueError: it is written otherwise, or a dataset has domains or an amount of its own.
+    """
+    if own := [str(share) for share in shares if share.domains or share.amount is not None]:
+        raise ValueError(f"--domains {text} says how many rows are drawn: name {', '.join(own)} without an amount.")
+
+    return read_domains(text)
+
+
+def _read_amount(text: str, amount: str) -> int | float:
+    found = _AMOUNT.fullmatch(amount)
+    number = float(found["number"]) if found else 0
+    if found and found["unit"] in "kK" and found["unit"] and round(number * 1000) >= 1:
+        return round(number * 1000)
+
+    if found and not found["unit"] and "." not in amount and number >= 1:
+        return int(number)
+
+    ratio = number / 100 if found and found["unit"] == "%" else number
+    if found and 0 < ratio <= 1:
+        return ratio
+
+    raise ValueError(f"{text}: {amount or 'nothing'} is neither a number of rows (3700, 3.7k) nor a ratio (0.5, 50%).")
+
+
+def choose(
+    candidates: Candidates,
+    shares: Sequence[Share],
+    sources_of: Sequence[Sequence[int]],
+    seed: int,
+    rows: int | None = None,
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the positions of the chosen candidates in the order of the mix, and why how many others are left out.
+
+    None is chosen twice, nor are two of equal content: the first one stays.
+
+    A share without domains keeps the proportions of its domains, one of several datasets those of the datasets, too.
+
+    Args:
+        candidates: of all datasets.
+        shares: what is asked for.
+        sources_of: of each share, the positions of its datasets.
+        seed: see `seeded_order`.
+        rows: number of rows of the mix, of which ratios are shares; without it a ratio is one of the rows there are.
+
+    Raises:
+        ValueError: fewer rows than asked for, shares that overlap, ratios that do not add up; all told at once.
+    """
+    source, digest = candidates.column("source"), candidates.column("digest")
+    asked, errors = [], []
+    taken = np.zeros(len(candidates), dtype=bool)
+    for share, sources in zip(shares, sources_of, strict=True):
+        pool = np.isin(source, list(sources))
+        if share.domains:
+            pool &= domain_mask(candidates, share.domains)
+            if not pool.any():
+                there = domains_there(candidates)
+                errors.append(f"{share}: no rows of this domain. There are: {there}.")
+
+        if (taken & pool).any():
+            errors.append(f"{share}: rows of it are asked for in an earlier place as well. Ask for each domain once.")
+
+        taken |= pool
+        asked.append(pool)
+
+    places = np.flatnonzero(taken)
+    unique = np.zeros(len(candidates), dtype=bool)
+    unique[places[first_of_duplicates(digest[places])]] = True
+    pools = [np.flatnonzero(pool & unique) for pool in asked]
+    counts = _counts(shares, [len(pool) for pool in pools], rows, errors)
+    for share, pool, count in zip(shares, pools, counts, strict=True):
+        if count > len(pool) and (len(pool) or not share.domains):
+            errors.append(f"{share}: {count:,} rows asked for, {len(pool):,} there.")
+
+    if not errors and not sum(counts):
+        errors.append("no row is asked for: the ratios are too small for the rows there are.")
+
+    if errors:
+        raise ValueError("\n  ".join(["the mix cannot be made:", *errors]) if len(errors) > 1 else errors[0])
+
+    left_out = {
+        "not drawn": sum(map(len, pools)) - sum(counts),
+        "not asked for": int((~taken).sum()),
+        DUPLICATE: int((taken & ~unique).sum()),
+    }
+    strata = source.astype(np.int64) * len(candidates.domains) + candidates.column("domain").astype(np.int64)
+    drawn = [
+        pool[seeded_order(digest[pool], strata[pool], seed)[:count]] for pool, count in zip(pools, counts, strict=True)
+    ]
+    chosen = np.concatenate([np.empty(0, dtype=np.int64), *drawn])
+    return chosen[seeded_order(digest[chosen], strata[chosen], seed)], left_out
+
+
+def _counts(shares: Sequence[Share], there: list[int], rows: int | None, errors: list[str]) -> list[int]:
+    """Return how many rows each share gives."""
+    amounts = [share.amount for share in shares]
+    if rows is None:
+        return [
+            size if amount is None else amount if isinstance(amount, int) else int(amount * size + 0.5)
+            for amount, size in zip(amounts, there, strict=True)
+        ]
+
+    fixed = sum(amount for amount in amounts if isinstance(amount, int))
+    ratios = [amount if isinstance(amount, float) else 0.0 for amount in amounts]
+    if None in amounts:
+        errors.append("--rows: give every dataset a count or a ratio.")
+    elif not any(ratios):
+        if fixed != rows:
+            errors.append(f"--rows {rows:,}: the counts add up to {fixed:,}.")
+    elif fixed:
+        errors.append("--rows: give either counts or ratios.")
+    elif abs(sum(ratios) - 1) > 0.001:
+        errors.append(f"--rows: the ratios add up to {sum(ratios):g}, not to 1.")
+
+    exact = [ratio * rows / (sum(ratios) or 1) for ratio in ratios]
+    counts = [int(value) for value in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda place: counts[place] - exact[place])
+    for place in by_remainder[: rows - sum(counts)] if any(ratios) else []:
+        counts[place] += 1  # largest remainder: the counts add up to `rows`
+
+    return [amount if isinstance(amount, int) else count for amount, count in zip(amounts, counts, strict=True)]
+
+
+def mix(
+    sources: Sequence[Source],
+    sources_of: Sequence[Sequence[int]],
+    records: Callable[[], Iterable[Any]],
+    shares: Sequence[Share],
+    target: Path,
+    command: str,
+    seed: int = 42,
+    rows: int | None = None,
+    overwrite: bool = False,
+) -> Card:
+    """Write a mix and return its card.
+
+    Args:
+        sources: of all datasets, each once.
+        sources_of: of each share, the positions of its sources.
+        records: returns the `RowRecord`s of `measure.measure` of `sources`.
+        shares: what is asked for.
+        target: .jsonl or .parquet.
+        command: the command line, for the card.
+        seed: decides which rows are drawn, and their order.
+        rows: see `choose`.
+        overwrite: replace files that are there.
+
+    Raises:
+        ValueError: the output is in the way, or see `choose`.
+    """
+    check_targets([target], sources, overwrite)
+    inputs = Inputs.of(sources)
+    candidates = gather(records())
+    chosen, left_out = choose(candidates, shares, sources_of, seed, rows)
+    asked = ", ".join(f"{share}:{'all' if share.amount is None else share.amount}" for share in shares)
+    settings = {"asked for": asked, "rows": rows, "seed": seed}
+    (card,) = write_chosen("mix", sources, inputs, candidates, [(target, chosen, left_out)], command, settings)
+    return card

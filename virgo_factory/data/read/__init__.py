@@ -1,0 +1,1 @@
+"""Files -> rows: which files, their rows one by one, the pictures that they name."""

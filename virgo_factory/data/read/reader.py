@@ -1,0 +1,975 @@
+"""Read rows from JSON, JSONL, CSV, Parquet and Arrow files, one at a time, each with its place; packed by gzip or not.
+
+`datasets.load_dataset` needs one type a column and dies on a mixed one without saying where; here a row is whatever its
+line says, and every complaint names file and line. Files are cut into chunks of about 200 kB, which can be read
+anywhere and in any order; where a JSONL file is cut depends on the lines there, so that an edited row leaves most other
+chunks as they were.
+"""
+
+import contextlib
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from virgo_factory.data.read.source import Source
+
+SUFFIXES = (".json", ".jsonl")
+CSV_SUFFIXES = (".csv", ".tsv")
+TABLE_SUFFIXES = (".parquet", ".arrow")
+DATA_SUFFIXES = (*SUFFIXES, *CSV_SUFFIXES, *TABLE_SUFFIXES)
+PACKED = ".gz"
+LISTS = (
+    *(
+        "train",
+        "training",
+        "data",
+        "dataset",
+        "rows",
+        "examples",
+        "samples",
+        "instances",
+        "items",
+        "records",
+        "entries",
+    ),
+    *("questions", "annotations", "results", "test", "val", "valid", "validation", "dev", "eval"),
+)
+"""Keys of an object whose list holds the rows; in a .json file any other key may, if it is none of a row's own."""
+
+ROW_KEYS = (
+    *("messages", "conversations", "conversation", "steps", "turns", "history", "tools", "images", "image", "choices"),
+    *("options", "question", "problem", "instruction", "prompt", "chosen", "rejected", "solutions", "generations"),
+)
+"""Keys that say that an object is a row itself."""
+
+SHOWN = 20
+_CHUNK = 1 << 18
+"""Bytes. Small: a row of 300 bytes may have an image that takes 20 ms to decode, and a kill loses a chunk."""
+_NOT_SPACE = re.compile(r"[^ \t\r\n]")
+_TO_NEXT_ITEM = re.compile(r"\s*(,\s*)?")
+_BOM = b"\xef\xbb\xbf"
+_REMEDY = "Repair or remove the line; a file cut off in the middle is no data."
+_HEAD = 1 << 16
+_UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
+
+
+class UnreadableFile(ValueError):
+    """A file that cannot be read as rows; the message lists up to 20 places.
+
+    Attributes:
+        line: 1-based, where a JSON list breaks off in the middle; 0 for anything else.
+    """
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def __reduce__(self):
+        return type(self), (str(self), self.line)
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """One row of a file, not yet decoded.
+
+    Attributes:
+        line: 1-based line at which it begins; of a JSON list on one line minus the number of the item in it.
+        text: its JSON text.
+    """
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a file that holds whole rows.
+
+    Attributes:
+        kind: `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow).
+        start: its first byte; of a table its first row in the group.
+        size: in bytes; of a table in rows.
+        line: that of its first row (`RawRow.line`); 0 for a table.
+        group: row group of a Parquet file.
+        digest: of what it holds: equal digests, equal rows.
+        bytes: of the file that it stands for.
+        content: its bytes, where they cannot be read from the file at `start`: of a packed file, and of CSV.
+    """
+
+    file: str
+    kind: str
+    start: int
+    size: int
+    line: int
+    group: int
+    digest: str
+    bytes: int
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """One row as it was read: decoded, or what is wrong with it.
+
+    Attributes:
+        line: as `RawRow.line`; 0 in a table.
+        raw: the decoded row; None where it could not be read.
+        problem: why it could not be read; "" for a row.
+    """
+
+    line: int
+    raw: Any
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One row of a source.
+
+    Attributes:
+        source: position of the source among those that were asked for.
+        number: position in the source, from 0, over all of its files; of the rows that its split means.
+        line: as `RawRow.line`; 0 in a table (Parquet, Arrow).
+        raw: the decoded row.
+    """
+
+    source: int
+    number: int
+    file: str
+    line: int
+    raw: Any
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return place_of(self.file, self.line, self.number)
+
+
+def place_of(file: str, line: int, number: int) -> str:
+    """Return where a row stands, for messages.
+
+    >>> place_of("a.jsonl", 7, 6), place_of("a.parquet", 0, 6), place_of("a.json.gz", -7, 6)
+    ('a.jsonl:7', 'a.parquet row 7', 'a.json.gz item 7')
+    """
+    if line < 0:
+        return f"{file} item {-line}"
+
+    return f"{file}:{line}" if line else f"{file} row {number + 1}"
+
+
+def read_source(source: "Source", index: int = 0) -> Iterator[SourceRow]:
+    """Yield the rows of a source, file after file; memory does not grow with them.
+
+    Args:
+        source: whose files are read.
+        index: its position among the sources, for `SourceRow.source`.
+
+    Raises:
+        UnreadableFile: a file is not what its name says, or has broken rows: all are told at once (up to 20), after the
+            good rows of all files have been yielded.
+    """
+    number, broken = 0, []
+    for file in source.files:
+        for chunk in cut_file(file):
+            for row in read_chunk(chunk):
+                for position in source.positions(number):
+                    if row.problem:
+                        broken.append(f"{place_of(chunk.file, row.line, position)}: {row.problem}")
+                    else:
+                        yield SourceRow(index, position, chunk.file, row.line, row.raw)
+
+                number += 1
+
+    if broken:
+        more = [f"... and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
+        raise UnreadableFile("\n".join([*broken[:SHOWN], *more, _REMEDY]))
+
+
+def count_rows(files: Iterable[str | Path]) -> int:
+    """Return how many rows files have, broken ones included; what stands behind the end of a broken JSON list has none.
+
+    Raises:
+        UnreadableFile: a file that is none of rows.
+    """
+    rows = 0
+    for file in files:
+        try:
+            for chunk in cut_file(file):
+                rows += chunk.size if chunk.kind == "table" else sum(1 for _ in read_chunk(chunk))
+        except UnreadableFile as error:
+            if not error.line:
+                raise
+
+    return rows
+
+
+def read_rows(path: str | Path) -> Iterator[RawRow]:
+    """Yield the rows of a JSONL file, or of a JSON file that holds one list of objects; memory does not grow.
+
+    Every row is valid JSON. Blank lines and a byte order mark are skipped.
+
+    Raises:
+        UnreadableFile: not UTF-8, not JSON, not a list, or without rows. All broken lines of a JSONL file are told at
+            once (up to 20), after the good rows before them have been yielded.
+    """
+    path = Path(path)
+    _check_encoding(path)
+    rows = 0
+    for row in (
+        _csv_lines(path) if suffix_of(path) in CSV_SUFFIXES else _list_items(path) if is_list(path) else _lines(path)
+    ):
+        rows += 1
+        yield row
+
+    if rows == 0:
+        raise UnreadableFile(f"{path}: no rows in the file.")
+
+
+def cut_file(path: str | Path) -> Iterator[Chunk]:
+    """Yield the chunks of a file in order, each of about 200 kB and of whole rows.
+
+    Raises:
+        UnreadableFile: in another encoding than UTF-8, not a table, or without rows; a JSON list that breaks off does
+            so after the chunks before that place.
+    """
+    path = Path(path)
+    if path.suffix in TABLE_SUFFIXES:
+        from virgo_factory.data.read.tables import cut_table
+
+        chunks = cut_table(path)
+    else:
+        _check_encoding(path)
+        cut = _cut_csv if suffix_of(path) in CSV_SUFFIXES else _cut_list if is_list(path) else _cut_lines
+        chunks = cut(path)
+
+    empty = True
+    for chunk in chunks:
+        empty = False
+        yield chunk
+
+    if empty:
+        raise UnreadableFile(f"{path}: no rows in the file.")
+
+
+def read_chunk(chunk: Chunk) -> Iterator[ReadRow]:
+    """Yield the rows of a chunk, those that cannot be read with the reason."""
+    if chunk.kind == "table":
+        from virgo_factory.data.read.tables import read_table_rows
+
+        for raw in read_table_rows(chunk):
+            yield ReadRow(0, raw)
+        return
+
+    content = chunk.content
+    if content is None:
+        with open(chunk.file, "rb") as file:
+            file.seek(chunk.start)
+            content = file.read(chunk.size)
+
+    if chunk.kind == "cells":
+        for line in content.splitlines():
+            yield ReadRow(*json.loads(line))
+    elif chunk.kind == "lines":
+        for number, line in enumerate(content.split(b"\n"), start=chunk.line):
+            if line := line.strip():
+                yield ReadRow(number, *_decoded(line))
+    else:
+        yield from _decoded_items(content.decode(), chunk.line)
+
+
+def _decoded(line: bytes) -> tuple[Any, str]:
+    """Return the value of one line of JSONL, or None and what is wrong with it."""
+    try:
+        return json.loads(line.decode()), ""
+    except UnicodeDecodeError as error:
+        return None, (f"not UTF-8 (byte 0x{line[error.start]:02x} at column {error.start + 1}). {_convert_it(line)}")
+    except json.JSONDecodeError as error:
+        if zeros := line.count(b"\0"):  # \u0000 is the way to write one in JSON; a raw one comes of damage
+            return None, (
+                f"not JSON ({zeros} NUL bytes: the file was damaged, or cut off by a crash while it was written)"
+            )
+
+        return None, f"not JSON ({error.msg} at column {error.colno})"
+    except RecursionError:
+        return None, "nested too deeply"
+    except ValueError as error:  # a whole number of more than 4,300 digits
+        return None, f"{error}"
+
+
+def _decoded_items(text: str, line: int) -> Iterator[ReadRow]:
+    """Yield the items of a piece of a JSON list that `_list_items` has been through; `line` is that of the first."""
+    decode, at, number, has_lines = json.JSONDecoder().raw_decode, 0, line, line > 0
+    while at < len(text):
+        found = _NOT_SPACE.search(text, at)
+        if found is None:
+            return
+
+        start = found.start() + (found.group() == ",")
+        if start > found.start():
+            line += text.count("\n", at, start)
+            at = start
+            continue
+
+        line += text.count("\n", at, start)
+        raw, at = decode(text, start)
+        yield ReadRow(line if has_lines else number, raw)
+        line += text.count("\n", start, at)
+        number -= 1
+
+
+def _check_encoding(path: Path) -> None:
+    """Raise UnreadableFile for a file in UTF-16 or UTF-32, which every line of it would be told to be broken for."""
+    head = _head(path, 4096)
+    name = None
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        name = "UTF-32"
+    elif head.startswith((b"\xff\xfe", b"\xfe\xff")) or re.match(rb"(?:[\t\n\r -~]\0){2}|(?:\0[\t\n\r -~]){2}", head):
+        name = "UTF-16"
+
+    if name:
+        raise UnreadableFile(
+            f"{path}: not UTF-8, but {name} (byte 0). Convert it: iconv -f {name} -t UTF-8 {path.name} > NEW{path.suffix}"
+        )
+
+
+def _convert_it(content: bytes) -> str:
+    """Return how to make UTF-8 of a text in another encoding: GBK where that gives Chinese, else Windows-1252."""
+    with contextlib.suppress(UnicodeDecodeError):
+        letters = [letter for letter in content.decode("gb18030") if ord(letter) > 127]
+        if sum("\u4e00" <= letter <= "\u9fff" for letter in letters) > len(letters) / 2:
+            return "If the file is in GBK: iconv -f GB18030 -t UTF-8 FILE > NEW"
+
+    return "If the file is Latin-1 or Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+
+
+# packed files
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that says what a file holds.
+
+    >>> suffix_of(Path("a.jsonl.gz")), suffix_of(Path("a.csv"))
+    ('.jsonl', '.csv')
+    """
+    return Path(path.stem).suffix if path.suffix == PACKED else path.suffix
+
+
+def is_data_file(path: Path) -> bool:
+    """Return whether a file's name says that its rows can be read."""
+    return suffix_of(path) in (DATA_SUFFIXES if path.suffix != PACKED else (*SUFFIXES, *CSV_SUFFIXES))
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a gzip file; where that breaks off, what is before is given first and the error then."""
+
+    def __init__(self, path: Path) -> None:
+        self.packed = path.open("rb")
+        self.content = gzip.GzipFile(fileobj=self.packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self.content.read1(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self.packed.close()
+        super().close()
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _open(path: Path) -> IO[bytes]:
+    return io.BufferedReader(_Unpacked(path), _CHUNK) if _is_packed(path) else path.open("rb")
+
+
+def _read(file: IO[bytes], size: int) -> bytes:
+    """Return up to `size` bytes; fewer where the next ones cannot be unpacked, which the next call then tells."""
+    parts, missing = [], size
+    while missing > 0:
+        try:
+            part = file.read1(missing)
+        except _UNPACKING:
+            if parts:
+                break
+            raise
+
+        if not part:
+            break
+
+        parts.append(part)
+        missing -= len(part)
+
+    return b"".join(parts)
+
+
+def _broken_off(path: Path, line: int, error: Exception) -> UnreadableFile:
+    return UnreadableFile(
+        f"{path}:{line}: the packed file breaks off or is damaged here ({error}). Fetch it again.", line
+    )
+
+
+def _head(path: Path, size: int = _HEAD) -> bytes:
+    with _open(path) as file:
+        try:
+            return _read(file, size)
+        except _UNPACKING as error:
+            raise _broken_off(path, 1, error) from None
+
+
+# lists, bare or in an object
+
+
+def is_list(path: Path) -> bool:
+    """Return whether a file holds one JSON list, bare or as the one list of an object, whatever its name says.
+
+    Raises:
+        UnreadableFile: it holds one object over several lines, which is no list of rows.
+    """
+    return path.suffix not in TABLE_SUFFIXES and suffix_of(path) not in CSV_SUFFIXES and _list_key(path) is not None
+
+
+def _list_key(path: Path) -> str | None:
+    """Return the key under which the rows of a file stand as a list; "" where all of it is a list, None where it is none."""
+    with _open(path) as file:
+        content = b""
+        with contextlib.suppress(*_UNPACKING):
+            while not content and (more := _read(file, 4096)):
+                content = more.removeprefix(_BOM).lstrip()
+
+            if content[:1] == b"{":
+                content += _read(file, _HEAD)
+
+    if content[:1] != b"{":
+        return "" if content[:1] == b"[" else None
+
+    first, newline, rest = content.partition(b"\n")
+    if newline and rest.strip() and _is_object(first):
+        return None  # JSONL
+
+    text = content.decode("utf-8", "ignore")
+    keys = []
+    for key, at in _keys(text):
+        keys.append(key)
+        if key in ROW_KEYS:
+            break
+
+        if re.match(r"\[\s*\{", text[at : at + 200]) and (key in LISTS or suffix_of(path) == ".json"):
+            return key
+
+    if newline and rest.strip() and not _is_object(first) and not _is_object(rest.lstrip().partition(b"\n")[0]):
+        if _is_open(first):
+            named = f" (its keys: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})" if keys else ""
+            raise UnreadableFile(
+                f"{path}: one JSON object over several lines{named}. A .json file must hold a list of rows, or an object with "
+                'one list of them ({"train": [...]}); a .jsonl file one row a line.'
+            )
+
+    return None
+
+
+def _keys(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the keys of the object that a text begins with, each with the place of its value, as far as the text goes."""
+    decoder, at = json.JSONDecoder(), 1
+    with contextlib.suppress(ValueError, RecursionError):
+        while found := re.compile(r'\s*,?\s*"').match(text, at):
+            key, at = json.decoder.scanstring(text, found.end())
+            if not (colon := re.compile(r"\s*:\s*").match(text, at)):
+                return
+
+            yield key, colon.end()
+            _, at = decoder.raw_decode(text, colon.end())
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_open(line: bytes) -> bool:
+    """Whether a line is the beginning of JSON that goes on behind it."""
+    text = line.decode("utf-8", "ignore").rstrip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text) - 1 and "Unterminated" not in error.msg
+    except (ValueError, RecursionError):
+        pass
+
+    return False
+
+
+# CSV
+
+
+def _csv_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
+    """Yield (line, row, problem) of a CSV or TSV file with a header; an empty cell is null.
+
+    Raises:
+        UnreadableFile: no header, two columns of one name, not UTF-8, or a quotation mark that is never closed.
+    """
+    csv.field_size_limit(1 << 30)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    number = 1
+    try:
+        head = text.readline()
+        tab = suffix_of(path) == ".tsv"
+        delimiter = "\t" if tab else max(",;\t", key=re.sub(r'"[^"]*"', "", head).count)
+        reader = csv.reader(chain([head], text), delimiter=delimiter, strict=True)
+        names = next(reader, [])
+        again = [name for name in names if not name.strip() or names.count(name) > 1]
+        if again or not names:
+            raise UnreadableFile(
+                f"{path}:1: the header has {f'{again[0]!r} twice or an empty name' if names else 'no column'}. The first line "
+                "of a CSV file names its columns."
+            )
+
+        number = reader.line_num + 1
+        for cells in reader:
+            if not any(cells):
+                pass
+            elif len(cells) != len(names):
+                yield number, None, f"{len(cells)} cells, where the header has {len(names)}"
+            else:
+                yield number, {name: cell or None for name, cell in zip(names, cells, strict=True)}, ""
+
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise UnreadableFile(
+            f"{path}:{number}: not CSV ({error}). A quotation mark may not be closed: inside quotes it is written twice.",
+            number,
+        ) from None
+    except UnicodeDecodeError as error:
+        told = _convert_it(error.object[max(error.start - 60, 0) :][:2000])
+        raise UnreadableFile(
+            f"{path}:{number}: not UTF-8 (byte 0x{error.object[error.start]:02x}). {told}", number
+        ) from None
+    except _UNPACKING as error:
+        raise _broken_off(path, number, error) from None
+    finally:
+        text.detach()
+
+
+def _csv_lines(path: Path) -> Iterator[RawRow]:
+    broken = []
+    with _open(path) as file:
+        for line, row, problem in _csv_rows(path, file):
+            if problem:
+                broken.append(f"{path}:{line}: {problem}")
+            elif not broken:
+                yield RawRow(line, json.dumps(row, ensure_ascii=False))
+
+    if broken:
+        raise _all_broken(broken)
+
+
+def _all_broken(broken: list[str]) -> UnreadableFile:
+    more = [f"... and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
+    return UnreadableFile("\n".join([*broken[:SHOWN], *more, _REMEDY]))
+
+
+def _cut_csv(path: Path) -> Iterator[Chunk]:
+    """Yield the chunks of a CSV file, which are JSON: [line, row, problem] a line."""
+    lines: list[bytes] = []
+    first = size = done = 0
+
+    def chunk() -> Chunk:
+        content = b"\n".join(lines)
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        return Chunk(str(path), "cells", 0, len(content), first, 0, digest, _position(file) - done, content)
+
+    with _open(path) as file:
+        try:
+            for line, row, problem in _csv_rows(path, file):
+                first = first or line
+                lines.append(json.dumps([line, row, problem]).encode())
+                size += len(lines[-1])
+                if size >= _CHUNK:
+                    yield chunk()
+                    lines, first, size, done = [], 0, 0, _position(file)
+        except UnreadableFile:
+            if lines:
+                yield chunk()
+            raise
+
+        if lines:
+            yield chunk()
+
+
+def _position(file: IO[bytes]) -> int:
+    """Return how many bytes of the file itself have been read."""
+    raw = getattr(file, "raw", None)
+    return raw.packed.tell() if isinstance(raw, _Unpacked) else file.tell()
+
+
+# lines
+
+
+def _lines(path: Path) -> Iterator[RawRow]:
+    broken = []
+    number = 0
+    with _open(path) as file:
+        for number, line in enumerate(_unpacked_lines(path, file), start=1):
+            line = (line.removeprefix(_BOM) if number == 1 else line).strip()
+            if not line:
+                continue
+
+            _, problem = _decoded(line)
+            if not problem:
+                if not broken:
+                    yield RawRow(number, line.decode())
+                continue
+
+            broken.append(f"{path}:{number}: {problem}")
+            if len(broken) == SHOWN:
+                broken.append("... (the first 20 are shown)")
+                break
+
+    if broken:
+        raise UnreadableFile("\n".join([*broken, _REMEDY]))
+
+
+def _unpacked_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    number = 0
+    try:
+        for line in file:
+            number += 1
+            yield line
+    except _UNPACKING as error:
+        raise _broken_off(path, number + 1, error) from None
+
+
+def _cut_lines(path: Path) -> Iterator[Chunk]:
+    """Yield the chunks of a JSONL file, cut behind the line of the least checksum in the second half of _CHUNK."""
+    packed = _is_packed(path)
+    with _open(path) as file:
+        window = _read(file, len(_BOM))
+        start = len(_BOM) if window == _BOM else 0
+        window, line, done = window[start:], 1, 0
+        broken = None
+        while True:
+            more = b""
+            try:
+                more = _read(file, max(2 * _CHUNK - len(window), len(window), 1))
+            except _UNPACKING as error:
+                broken, window = error, window[: window.rfind(b"\n") + 1]
+
+            window += more
+            while cut := _cut(window, at_end=not more):
+                content = window[:cut]
+                size = cut
+                if packed:
+                    size, done = _position(file) - done, _position(file)
+
+                if not content.isspace():
+                    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+                    yield Chunk(str(path), "lines", start, cut, line, 0, digest, size, content if packed else None)
+
+                line += content.count(b"\n")
+                start, window = start + cut, window[cut:]
+
+            if broken:
+                raise _broken_off(path, line, broken)
+
+            if not more:
+                return
+
+
+def _cut(window: bytes, at_end: bool) -> int:
+    """Return where the first chunk of a window ends; 0 where more of the file is needed (or nothing is left)."""
+    if len(window) <= _CHUNK:
+        return len(window) if at_end else 0
+
+    best, least = 0, 1 << 32
+    start = window.find(b"\n", _CHUNK // 2, _CHUNK) + 1
+    while start:
+        end = window.find(b"\n", start, _CHUNK) + 1
+        if (checksum := zlib.crc32(window[start : end or _CHUNK])) < least and end:
+            best, least = end, checksum
+
+        best, start = best or start, end
+
+    if not best:  # a row of more than half a chunk
+        best = window.find(b"\n", _CHUNK // 2) + 1
+
+    return best or (len(window) if at_end else 0)
+
+
+def _cut_list(path: Path) -> Iterator[Chunk]:
+    """Yield the chunks of a JSON list: items until they are _CHUNK together."""
+    first, start, end, digest = 0, 0, 0, hashlib.blake2b(digest_size=16)
+    text = _Text(path)
+    packed = _is_packed(path)
+    pieces: list[bytes] = []
+
+    def chunk() -> Chunk:
+        content = b"".join(pieces) if packed else None
+        pieces.clear()
+        return Chunk(str(path), "list", start, end - start, first, 0, digest.hexdigest(), end - start, content)
+
+    try:
+        for item in _items(text):
+            content = item.text.encode()
+            if not first:
+                first, start = item.line, text.byte - len(content)
+                line = first
+
+            if packed:
+                pieces += [b"\n" * (item.line - line), content, b","]
+                line = item.line + content.count(b"\n")
+
+            end = text.byte
+            digest.update(b"%d\n" % (item.line - first))
+            digest.update(content)
+            if end - start >= _CHUNK:
+                yield chunk()
+                first, digest = 0, hashlib.blake2b(digest_size=16)
+    except UnreadableFile:
+        if first:
+            yield chunk()
+        raise
+
+    if first:
+        yield chunk()
+
+
+def _list_items(path: Path) -> Iterator[RawRow]:
+    """Yield the items of a JSON list, reading the file in pieces."""
+    return _items(_Text(path))
+
+
+def _items(text: "_Text") -> Iterator[RawRow]:
+    with text.file:
+        if text.skip_space() == "{":
+            text.go_to_list()
+
+        text.take("[")
+        if text.skip_space() == "]":
+            return  # no rows is an error anyway
+
+        has_lines, number = True, 0
+        while True:
+            line, number = text.line, number + 1
+            try:
+                value = text.take_value()
+            except UnreadableFile as error:
+                if has_lines:
+                    raise
+
+                raise UnreadableFile(f"{str(error).rstrip('.')}, in item {number}.", error.line) from None
+
+            if number == 1:  # are two on one line, all may be, and a line is no place
+                between = text.look_ahead(_TO_NEXT_ITEM)
+                has_lines = "," not in between or "\n" in value + between
+
+            yield RawRow(line if has_lines else -number, value)
+            mark = text.skip_space()
+            if mark == "]":
+                text.take(mark)
+                if text.key:
+                    text.leave_object()
+
+                if text.skip_space():  # a second list, say, whose rows would be lost
+                    raise UnreadableFile(
+                        f"{text.path}:{text.line}: not JSON (text after the end of the list).", text.line
+                    )
+
+                return
+
+            if mark != ",":
+                row = "a row" if has_lines else f"item {number}"
+                raise UnreadableFile(
+                    f"{text.path}:{text.line}: not JSON (expecting ',' or ']' after {row}).", text.line
+                )
+
+            text.take(",")
+            text.skip_space()
+
+
+class _Text:
+    """A window over a file's text that is read on as far as a JSON value needs; `line` and `byte` say where it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _open(path) as file:
+            self.byte = len(_BOM) if _read(file, len(_BOM)) == _BOM else 0
+
+        self.key, self.packed = _list_key(path), _is_packed(path)
+        self.file = io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="\n")
+        self.window, self.at, self.line = "", 0, 1
+        self.decoder = json.JSONDecoder()
+        self.broken: UnreadableFile | None = None
+
+    def look_ahead(self, pattern: re.Pattern[str]) -> str:
+        """Return what a pattern finds here, and stay; where the file is broken, the next `read_on` says so."""
+        while (found := pattern.match(self.window, self.at)).end() == len(self.window):
+            try:
+                if not self.read_on():
+                    break
+            except UnreadableFile as error:
+                self.broken = error
+                break
+
+        return found.group()
+
+    def read_on(self) -> bool:
+        """Add a piece of the file, as long as what is open, so that a 50 MB row costs linear time."""
+        if self.broken:
+            raise self.broken
+
+        rest = self.window[self.at :]
+        try:
+            more = self._read(max(_CHUNK, len(rest)))
+        except UnicodeDecodeError as error:
+            raise UnreadableFile(*self._not_utf8(error)) from None
+        except _UNPACKING as error:
+            raise _broken_off(self.path, self.line, error) from None
+
+        if more:
+            self.window, self.at = rest + more, 0
+
+        return bool(more)
+
+    def _read(self, size: int) -> str:
+        if not self.packed:
+            return self.file.read(size)
+
+        parts = []
+        while size > 0:  # in small pieces: a piece in which the packed file breaks off is lost
+            try:
+                part = self.file.read(min(size, 1024))
+            except _UNPACKING:
+                if not parts:
+                    raise
+                break
+
+            if not part:
+                break
+
+            parts.append(part)
+            size -= len(part)
+
+        return "".join(parts)
+
+    def _not_utf8(self, error: UnicodeDecodeError) -> tuple[str, int]:
+        """Return message and line of where the file is not UTF-8: the first such byte, which the decoder tells within a piece only."""
+        before = 0
+        with _open(self.path) as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as found:
+                    place = (
+                        f"{self.path}:{number}: not UTF-8 (byte 0x{line[found.start]:02x} at {before + found.start})"
+                    )
+                    return f"{place}. {_convert_it(line)}", number
+
+                before += len(line)
+
+        return f"{self.path}: not UTF-8 ({error.reason}). Save the file as UTF-8.", 0
+
+    def go_to_list(self) -> None:
+        """Go to the list of the rows in an object."""
+        self.take(self.skip_space())
+        while self._take_key() != self.key:
+            self.take_value()
+            if self.skip_space() == ",":
+                self.take(",")
+
+    def leave_object(self) -> None:
+        """Go behind the end of the object that the list stands in.
+
+        Raises:
+            UnreadableFile: it holds another list of objects, whose rows would be lost.
+        """
+        while self.skip_space() == ",":
+            self.take(",")
+            line, key = self.line, self._take_key()
+            if re.match(r"\[\s*\{", self.take_value()):
+                raise UnreadableFile(
+                    f"{self.path}:{line}: a second list of objects, {key}, beside {self.key}. Put each into a file of its own.",
+                    line,
+                )
+
+        if self.skip_space() != "}":
+            raise UnreadableFile(
+                f"{self.path}:{self.line}: not JSON (expecting ',' or '}}' after the list).", self.line
+            )
+
+        self.take("}")
+
+    def _take_key(self) -> str:
+        if self.skip_space() != '"':
+            raise UnreadableFile(f"{self.path}:{self.line}: not JSON (expecting a key in quotes).", self.line)
+
+        key = json.loads(self.take_value())
+        if self.skip_space() != ":":
+            raise UnreadableFile(f"{self.path}:{self.line}: not JSON (expecting ':' after a key).", self.line)
+
+        self.take(":")
+        self.skip_space()
+        return key
+
+    def skip_space(self) -> str:
+        """Go to the next character that is not white, and return it; "" at the end of the file."""
+        while True:
+            found = _NOT_SPACE.search(self.window, self.at)
+            end = found.start() if found else len(self.window)
+            self.line += self.window.count("\n", self.at, end)
+            self.byte += end - self.at
+            self.at = end
+            if found:
+                return found.group()
+
+            if not self.read_on():
+                return ""
+
+    def take(self, character: str) -> None:
+        self.at += len(character)
+        self.byte += len(character)
+
+    def take_value(self) -> str:
+        """Return the text of the JSON value that begins here, and go behind it."""
+        while True:
+            try:
+                _, end = self.decoder.raw_decode(self.window, self.at)
+                cut = end + 2 >= len(self.window)  # a number may go on in the next piece: 1e+5 after 1e+
+                error = None
+            except RecursionError:
+                raise UnreadableFile(f"{self.path}:{self.line}: nested too deeply.", self.line) from None
+            except json.JSONDecodeError as found:
+                error = found
+                cut = found.msg.startswith("Unterminated string") or found.pos >= len(self.window) - 12
+            except ValueError as found:  # a whole number of more than 4,300 digits
+                raise UnreadableFile(f"{self.path}:{self.line}: {found}", self.line) from None
+
+            if cut and self.read_on():
+                continue
+
+            if error:
+                line = self.line + self.window.count("\n", self.at, error.pos)
+                raise UnreadableFile(f"{self.path}:{line}: not JSON ({error.msg}).", line) from None
+
+            value = self.window[self.at : end]
+            self.line += value.count("\n")
+            self.byte += len(value) if value.isascii() else len(value.encode())
+            self.at = end
+            return value

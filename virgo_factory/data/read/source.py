@@ -1,0 +1,540 @@
+"""Which rows are meant: a dataset's name, a recipe or a file -> the files to read, and the settings to read them with."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from virgo_factory.core.policy import Policy
+from virgo_factory.data.read.data_files import data_files, is_pattern, part_files
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, count_rows, is_data_file, suffix_of
+from virgo_factory.data.read.reasoning import template_problem
+from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
+from virgo_factory.formats import FORMATTINGS, Options, options_of
+from virgo_factory.io.files import DATASET_INFO, RECIPES
+from virgo_factory.io.recipes import find_recipe, is_distillation
+
+
+INFO = "dataset_info.json"
+STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
+"""LLaMA-Factory's own `formatting` names (llamafactory/data/parser.py:30); their rows are not ours to judge."""
+
+STOCK_CUTOFF_LEN = 2048
+"""LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
+
+PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
+"""Templates that a run takes a question prefix with (hooks/run.py)."""
+
+_CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep")}
+_KEYS = {"model_name_or_path": "tokenizer"}
+"""Recipe key -> the field of Settings that has another name."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dataset: its files and how their rows are read.
+
+    Attributes:
+        name: in dataset_info.json, or the file's or folder's.
+        files: in the order in which they are read.
+        formatting: one of ours (`formats.FORMATTINGS`), or one of LLaMA-Factory's, whose rows are only counted.
+        media_dir: folder of the rows' image paths.
+        options: of the formats.
+        entry: of dataset_info.json; {} for a file.
+        hub: the dataset's id on the Hugging Face hub; None for local files.
+        role: `train`, or `eval` for a dataset of a recipe's `eval_dataset`.
+        ranges: which rows of the files the entry's `split` means, counted over all files from 0; None: all.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    formatting: str
+    media_dir: Path
+    options: Options = field(default_factory=Options)
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    hub: str | None = None
+    role: str = "train"
+    ranges: tuple[range, ...] | None = None
+
+    def positions(self, number: int) -> range:
+        """Return where a row of the files stands in the dataset: nowhere where the split leaves it out, twice in `a+a`.
+
+        Args:
+            number: of the row over all files, from 0. Rows of a split keep the order of the files.
+        """
+        if self.ranges is None:
+            return range(number, number + 1)
+
+        before = sum(min(max(number - part.start, 0), len(part)) for part in self.ranges)
+        return range(before, before + sum(number in part for part in self.ranges))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a format reads the rows; those of other formattings are counted, not checked."""
+        return self.formatting in FORMATTINGS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides about a row: the recipe keys of the same names, with the values that a run would use.
+
+    Attributes:
+        tokenizer: a folder or a hub id (`model_name_or_path` of a recipe); None: tokens are not counted.
+        cutoff_len: in tokens, as the run uses it (`packing` takes one); None: no limit.
+        max_samples: rows of each dataset that a run draws, the first ones; None: all.
+        default_system: system message of rows without one, in place of the template's.
+    """
+
+    tokenizer: str | None = None
+    template: str = "virgo"
+    question_prefix: str | None = None
+    cutoff_len: int | None = None
+    image_min_pixels: int = 32 * 32
+    image_max_pixels: int = 768 * 768
+    overlong: str = "drop"
+    malformed: str = "drop"
+    min_response_tokens: int | None = None
+    max_response_tokens: int | None = None
+    marker_tokens: bool = False
+    max_samples: int | None = None
+    default_system: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the allowed values, for a value that no run could have."""
+        for key, allowed in _CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key}: {getattr(self, key)!r} is not one of {', '.join(allowed)}.")
+
+        for key in (
+            *("cutoff_len", "image_min_pixels", "image_max_pixels"),
+            *("min_response_tokens", "max_response_tokens", "max_samples"),
+        ):
+            value = getattr(self, key)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
+
+        if not isinstance(self.marker_tokens, bool):
+            raise ValueError(f"marker_tokens: {self.marker_tokens!r} is not one of true, false.")
+
+        low, high = self.min_response_tokens, self.max_response_tokens
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"min_response_tokens: {low} is more than max_response_tokens: {high}: no row is kept.")
+
+        if read_prefix(self.question_prefix) and self.template not in PREFIX_TEMPLATES:
+            raise ValueError(
+                f"question_prefix: needs template: {' or '.join(PREFIX_TEMPLATES)}, whose chat template is saved with it; "
+                f"not {self.template!r}."
+            )
+
+    def policy(self, is_pair: bool) -> Policy:
+        """Return what a run asks of rows of ours; of preference pairs it takes none with a prefix."""
+        bounds = self.min_response_tokens, self.max_response_tokens
+        return Policy(self.cutoff_len, self.overlong == "truncate", *bounds, takes_prefix=not is_pair)
+
+
+_SETTINGS = tuple(item.name for item in fields(Settings))
+_PLACES = ("media_dir", "formatting")
+
+
+def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: Any) -> tuple[list[Source], Settings]:
+    """Return the sources that `what` means, in order, and the settings that decide about their rows.
+
+    Args:
+        what: a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships
+            with the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of
+            them, or what `save_to_disk` wrote, read as `long_thought`.
+        dataset_dir: folder of dataset_info.json; by default the recipe's `dataset_dir`, else the current folder. A name
+            that it lacks is taken from the package, as a training run does.
+        overrides: fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
+            says). For a recipe any of its keys. None means "not given".
+
+    Raises:
+        ValueError: there is no such thing, or it is broken; the message says what, where and the remedy.
+    """
+    sources, settings = _find_sources(what, dataset_dir, overrides)
+    ours = [source.name for source in sources if source.is_ours]
+    if ours and (problem := template_problem(settings.template)):
+        raise ValueError(f"{', '.join(ours)}: {problem}")
+
+    return sources, settings
+
+
+def _find_sources(
+    what: str, dataset_dir: str | Path | None, overrides: Mapping[str, Any]
+) -> tuple[list[Source], Settings]:
+    given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
+    path = Path(what)
+    if is_data_file(path) or is_pattern(what):
+        _refuse_unknown(given)
+        return [_file_source(path, given)], _settings(given)
+
+    if path.suffix in (".yaml", ".yml"):
+        return _recipe_sources(_recipe_file(what), dataset_dir, given)
+
+    folder = Path(dataset_dir or ".")
+    info = read_info(folder)
+    names = [name.strip() for name in what.split(",") if name.strip()]
+    if names and all(name in info or name in packaged_entries() for name in names):
+        _refuse_unknown(given)
+        settings = _settings(given)
+        return [_entry_source(name, folder, info, given, settings.malformed) for name in names], settings
+
+    if (RECIPES / f"{what.removeprefix('recipes/')}.yaml").is_file():
+        return _recipe_sources(_recipe_file(what), dataset_dir, given)
+
+    if path.is_dir():
+        _refuse_unknown(given)
+        return [_file_source(path, given)], _settings(given)
+
+    known = ", ".join([*info, *(name for name in packaged_entries() if name not in info)]) or "none"
+    place = folder / INFO
+    raise ValueError(
+        f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no "
+        f"data file. Datasets: {known}. Name a dataset, a recipe (.yaml) or a file ({', '.join(DATA_SUFFIXES)}), or give "
+        "the folder of your dataset_info.json with --dataset-dir."
+    )
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    if unknown := [key for key in given if key not in _SETTINGS + _PLACES]:
+        raise ValueError(f"{', '.join(unknown)}: not a setting; there are {', '.join(_SETTINGS + _PLACES)}.")
+
+
+def _settings(given: Mapping[str, Any]) -> Settings:
+    return Settings(**{key: value for key, value in given.items() if key in _SETTINGS})
+
+
+def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
+    if not path.exists() and not is_pattern(str(path)):
+        raise ValueError(f"{path}: no such file. Paths are relative to the current folder, {Path.cwd()}.")
+
+    formatting = _formatting(given.get("formatting", "long_thought"), f"{path}")
+    files = data_files(path, f"{path}")
+    return Source(
+        name=_name(path),
+        files=files,
+        formatting=formatting,
+        media_dir=Path(given.get("media_dir") or (path if path.is_dir() else files[0].parent)),
+        options=_options({}, given.get("malformed", "drop"), f"{path}"),
+        entry={"file_name": str(path)} if path.is_dir() else {},
+    )
+
+
+def _name(path: Path) -> str:
+    """Return what a file, a folder or a pattern is called: of a pattern the folder that it begins in."""
+    if path.is_file():
+        return path.name.removesuffix(PACKED).removesuffix(suffix_of(path))
+
+    while is_pattern(str(path)):
+        path = path.parent
+
+    return path.resolve().name
+
+
+# recipes
+
+
+def _recipe_file(what: str) -> Path:
+    """Return the recipe that is meant: a file of the user's own, or one that ships with the package."""
+    path = Path(what)
+    return path if path.is_file() else RECIPES / find_recipe(what)
+
+
+def load_recipe(what: str) -> dict[str, Any]:
+    """Return the keys of a recipe: a .yaml file, or the name of one that ships. Raises ValueError as below."""
+    return read_recipe_file(_recipe_file(what))
+
+
+def read_recipe_file(path: Path) -> dict[str, Any]:
+    """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text.") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        raise ValueError(f"{place}: not YAML ({getattr(error, 'problem', None) or error}). Repair the line.") from None
+
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
+
+    if is_distillation(content):
+        raise ValueError(
+            f"{path}: a distillation's configuration, not a training recipe. Start it with virgo-factory distill run "
+            f"{path}; estimate it with --dry-run."
+        )
+
+    return content
+
+
+def _recipe_sources(
+    path: Path, dataset_dir: str | Path | None, given: dict[str, Any]
+) -> tuple[list[Source], Settings]:
+    recipe = {**{_KEYS.get(key, key): value for key, value in read_recipe_file(path).items()}, **given}
+    names = {role: _names(recipe.get(key), f"{path}: {key}") for role, key in _ROLES.items()}
+    if not any(names.values()):
+        raise ValueError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
+
+    values = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
+    cutoff = values.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
+    if "template" not in values:
+        raise ValueError(f"{path}: no template. Add a line such as `template: virgo`.")
+
+    try:
+        if recipe.get("packing") or recipe.get("neat_packing"):
+            values["cutoff_len"] = cutoff - 1  # llamafactory/hparams/data_args.py:185
+        settings = Settings(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+    folder = Path(dataset_dir or recipe.get("dataset_dir") or "data")
+    info = read_info(folder)
+    places = {key: recipe[key] for key in _PLACES if recipe.get(key)}
+    sources = [
+        _entry_source(name, folder, info, places, settings.malformed, role)
+        for role, listed in names.items()
+        for name in listed
+    ]
+    return sources, settings
+
+
+_ROLES = {"train": "dataset", "eval": "eval_dataset"}
+
+
+def _names(value: Any, where: str) -> list[str]:
+    """Return the names of `dataset:`, which LLaMA-Factory reads as a text with commas or as a list."""
+    if value is None:
+        return []
+
+    listed = value if isinstance(value, list) else str(value).split(",") if isinstance(value, str) else None
+    if listed is None or not all(isinstance(name, str) for name in listed):
+        raise ValueError(f"{where}: {value!r} is not a name or a list of names.")
+
+    return [name.strip() for name in listed if name.strip()]
+
+
+# dataset_info.json
+
+
+def read_info(folder: str | Path) -> dict[str, Any]:
+    """Return the entries of a folder's dataset_info.json; {} where there is no such file.
+
+    Raises:
+        ValueError: what LLaMA-Factory could not read: not UTF-8, a byte order mark, not JSON (a trailing comma is
+            named), not an object of objects. The message has line and column.
+    """
+    path = Path(folder) / INFO
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}.") from None
+
+    if content.startswith(b"\xef\xbb\xbf"):
+        raise ValueError(
+            f"{path}:1:1: begins with a byte order mark, which LLaMA-Factory cannot read. Save it as UTF-8 without one."
+        )
+
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}:{line}: not UTF-8 (byte {error.start}). Save the file as UTF-8.") from None
+
+    try:
+        info = json.loads(text, object_pairs_hook=_pairs)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{_json_problem(text, error)}") from None
+
+    if not isinstance(info, dict):
+        raise ValueError(f"{path}:1:1: not an object. It must be {{dataset name: entry, ...}}.")
+
+    if again := info.pop(_AGAIN, None):
+        line = text[: text.rindex(json.dumps(again[0], ensure_ascii=False))].count("\n") + 1
+        raise ValueError(f"{path}:{line}: {again[0]} stands there a second time. Remove one of them.")
+
+    for name, entry in info.items():
+        if not isinstance(entry, dict):
+            raise ValueError(f"{path}: the entry {name} is not an object. It must be {{key: value, ...}}.")
+
+    return info
+
+
+_AGAIN = "\0again"
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):  # the last would silently win
+        names = [name for name, _ in pairs]
+        content[_AGAIN] = [name for name in content if names.count(name) > 1]
+
+    return content
+
+
+def _json_problem(text: str, error: json.JSONDecodeError) -> str:
+    """Return line, column, what is wrong and what to do."""
+    before = text[: error.pos].rstrip()
+    if before.endswith(",") and text[error.pos : error.pos + 1] in ("}", "]", ""):
+        comma = len(before) - 1
+        line, column = text.count("\n", 0, comma) + 1, comma - text.rfind("\n", 0, comma)
+        return f"{line}:{column}: a comma behind the last entry, which JSON does not allow. Remove it."
+
+    return f"{error.lineno}:{error.colno}: not JSON ({error.msg}). Repair it."
+
+
+def packaged_entries() -> dict[str, dict[str, Any]]:
+    """Return the entries of the package's own dataset_info.json."""
+    return json.loads(DATASET_INFO.read_text(encoding="utf-8"))
+
+
+def _entry_source(
+    name: str, folder: Path, info: Mapping[str, Any], given: Mapping[str, Any], malformed: str, role: str = "train"
+) -> Source:
+    where = f"{folder / INFO}: {name}"
+    base = folder
+    if name in info:
+        entry = info[name]
+    elif name in (packaged := packaged_entries()):
+        entry = packaged[name]
+        where = f"{INFO} of the package: {name}"
+        if (DATASET_INFO.resolve().parent / str(entry.get("file_name"))).is_file():
+            base = DATASET_INFO.resolve().parent  # a file that ships; others are made in the user's own folder
+    else:
+        known = ", ".join(info) or "none"
+        raise ValueError(
+            f"{where}: no such dataset; there are: {known}. Add it with `virgo-factory data add {name} FILE "
+            f"--dataset-dir {folder}`, or correct the name."
+        )
+
+    formatting = _formatting(given.get("formatting") or entry.get("formatting") or "alpaca", where)
+    hub, ranges = entry.get("hf_hub_url"), None
+    if hub is not None:
+        files, ranges = _hub_files(hub, entry, where)
+    elif "file_name" in entry:
+        path, split = _local_path(base, entry, where), entry.get("split")
+        check_entry(entry, where)
+        if formatting in FORMATTINGS:
+            parts = part_files(path, where, split)
+        else:
+            parts = {name: _files_at(path, where) for name in named_parts(split, ["train"], where)}
+
+        files = tuple(chain(*parts.values()))
+        ranges = row_ranges(split, parts, count_rows, where)
+    else:
+        kinds = [key for key in ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name") if key in entry]
+        raise ValueError(
+            f"{where}: {f'{kinds[0]} is not read here' if kinds else 'neither file_name nor hf_hub_url'}. "
+            "Give it `file_name` (a file beside dataset_info.json) or `hf_hub_url`."
+        )
+
+    samples = entry.get("num_samples")
+    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
+        raise ValueError(f"{where}: num_samples {samples!r} is not a whole number of at least 1.")
+
+    return Source(
+        name=name,
+        files=files,
+        formatting=formatting,
+        media_dir=Path(given.get("media_dir") or folder),
+        options=_options(entry, malformed, where),
+        entry=entry,
+        hub=hub,
+        role=role,
+        ranges=None if ranges is None else tuple(ranges),
+    )
+
+
+def _formatting(formatting: Any, where: str) -> str:
+    if formatting not in (*FORMATTINGS, *STOCK_FORMATTINGS):
+        raise ValueError(
+            f"{where}: formatting {formatting!r} is not known. One of ours: {', '.join(FORMATTINGS)}; "
+            f"of LLaMA-Factory: {', '.join(STOCK_FORMATTINGS)}."
+        )
+
+    return formatting
+
+
+def _options(entry: Mapping[str, Any], malformed: str, where: str) -> Options:
+    try:
+        return options_of(entry, malformed=malformed)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _local_path(base: Path, entry: Mapping[str, Any], where: str) -> Path:
+    name = entry["file_name"]
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{where}: file_name {name!r} is not a path.")
+
+    path = base / name
+    if not path.exists() and not is_pattern(str(path)):
+        made_by = entry.get("made_by")
+        remedy = f"Make it with: {made_by}" if made_by else "Correct file_name; it is relative to dataset_info.json"
+        raise ValueError(f"{where}: no file {path}. {remedy}")
+
+    return path
+
+
+def _files_at(path: Path, where: str) -> tuple[Path, ...]:
+    """Return a file, or all files of a folder in the order of their names (llamafactory/data/loader.py:71-87)."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    if not files:
+        raise ValueError(f"{where}: the folder {path} is empty.")
+
+    for file in files:
+        if file.suffix not in DATA_SUFFIXES:
+            raise ValueError(
+                f"{where}: {file} is not {', '.join(DATA_SUFFIXES[:-1])} or {DATA_SUFFIXES[-1]}. "
+                + ("A folder must hold data files only." if path.is_dir() else "Convert the file.")
+            )
+
+        if file.suffix != files[0].suffix:
+            raise ValueError(f"{where}: {files[0].name} and {file.name} differ in type. Use one type in a folder.")
+
+    return tuple(files)
+
+
+def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[tuple[Path, ...], list[range] | None]:
+    """Return the Arrow files that `datasets` made of a hub dataset, as LLaMA-Factory loads it (data/loader.py:131).
+
+    And which of their rows the split means; None: all.
+    """
+    split = entry.get("split") or "train"
+    is_whole = isinstance(split, str) and split.isidentifier() and split != "all"
+    arguments = {"name": entry.get("subset"), "data_dir": entry.get("folder"), "split": split if is_whole else None}
+    import datasets  # a second; only where a hub dataset is read
+
+    try:
+        tables = datasets.load_dataset(hub, **arguments)
+    except Exception as error:  # the library raises ValueError, OSError, its own and requests' errors for "not there"
+        call = ", ".join(f"{key}={value!r}" for key, value in {"path": hub, **arguments}.items() if value is not None)
+        reason = str(error).strip().splitlines()
+        raise ValueError(
+            f"{where}: {hub} is not in the Hugging Face cache ({_cache_folder()}) and could not be downloaded "
+            f"({type(error).__name__}: {reason[0] if reason else ''}). Where there is a network, run: "
+            f'HF_HUB_OFFLINE=0 python -c "from datasets import load_dataset; load_dataset({call})"'
+        ) from None
+
+    if is_whole:
+        return tuple(Path(file["filename"]) for file in tables.cache_files), None
+
+    parts = {name: tables[name] for name in named_parts(split, list(tables), where)}
+    files = tuple(Path(file["filename"]) for table in parts.values() for file in table.cache_files)
+    return files, row_ranges(split, parts, len, where)
+
+
+def _cache_folder() -> str:
+    return os.environ.get("HF_DATASETS_CACHE") or os.path.join(
+        os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface"), "datasets"
+    )

@@ -1,0 +1,1 @@
+"""Every row through format, rules and tokenizer, in worker processes."""

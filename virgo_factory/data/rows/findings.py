@@ -1,0 +1,163 @@
+"""Findings of many rows: counted by kind, the first of each kept in memory, all of them in a file."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, TextIO
+
+from virgo_factory.data.read.reader import place_of
+
+
+SHOWN = 20
+"""Findings of a kind that are kept in memory."""
+
+KINDS = {
+    "overlong": ("longer than cutoff_len", "Raise cutoff_len, or leave it: overlong: drop does not train on them."),
+    "benchmark_copy": ("a question of the benchmark", "Remove it, or do not report that benchmark."),
+    "not_json": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
+    "mixed_formats": (
+        "of another format than most rows",
+        "A run stops on this. Put each format into a file of its own, or bring all to one: data convert.",
+    ),
+    "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
+    "near_duplicate": (
+        "nearly the same as an earlier row",
+        "Look at the pair; keep one, or both if they differ in what counts.",
+    ),
+    "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
+    "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
+    "answer_not_in_thought": (
+        "the thought never mentions the answer that the solution boxes",
+        "Look at it: thoughts that stop early teach to guess.",
+    ),
+    "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
+    "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
+    "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
+    "mark_not_understood": (
+        "a mark that may say that the response is wrong or cut off",
+        "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
+    ),
+    "prompt_names_tags": (
+        "the prompt names tags, or a mode, that the target does not have",
+        "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
+    ),
+    "nothing_in_it_is_marked_to_be_learned": (
+        "nothing in it is marked to be learned",
+        "Nothing to do: it is not trained on.",
+    ),
+    "the_mark_of_what_is_to_be_learned_is_not_understood": (
+        "the mark of what is to be learned is not understood",
+        "Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
+    ),
+    "a_control_token_of_another_model_in_the_response": (
+        "a control token of another model in the response",
+        "Take it out where it ends a response; text about such tokens, or HTML, has it in `backticks`.",
+    ),
+    "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
+    "image_missing": (
+        "image missing",
+        "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from.",
+    ),
+    "image_outside_media_dir": (
+        "image outside media_dir",
+        "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir.",
+    ),
+    "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
+    "image_truncated": ("image cut off or damaged", "Fetch the file again."),
+    "image_unreadable": ("image not readable", "Replace the file, or remove the row."),
+    "image_too_large": ("image too large to decode", "Shrink it."),
+    "image_huge": ("image far larger than image_max_pixels", "Shrink it once: training decodes it in every epoch."),
+    "image_animated": ("image with several frames", "Save the frame that is meant as PNG or JPEG."),
+    "image_cmyk": ("image in CMYK", "Convert it to RGB."),
+    "image_invisible": (
+        "image with nothing to be seen on white",
+        "Save it on a ground that its lines stand out from.",
+    ),
+    "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
+    "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
+    "image_turned": (
+        "image turned by its EXIF",
+        "Nothing to do: it is turned upright, in training and everywhere else.",
+    ),
+    "image_ratio": ("image too long and narrow", "Cut it, or put it on a wider ground."),
+    "benchmark_overlap": ("shares 8 words in a row with a benchmark question", "Look at it: often a common phrase."),
+}
+"""Code -> words for people, and what to do; in the order of importance. Rows dropped for another reason have its words."""
+
+REPAIR = "Repair the rows, or leave them: malformed: drop does not train on them."
+
+
+@dataclass(frozen=True, slots=True)
+class RowFinding:
+    """A finding with the place of its row."""
+
+    dataset: str
+    file: str
+    line: int
+    number: int
+    id: str
+    code: str
+    severity: str
+    detail: str
+
+    @property
+    def place(self) -> str:
+        """`file:line`, or the number of the row in a table, of the item in a JSON list on one line."""
+        return place_of(self.file, self.line, self.number)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a line of the findings file."""
+        return {"place": self.place, **asdict(self), "line": max(self.line, 0)}
+
+
+@dataclass
+class Kind:
+    """All findings of one kind: how many there are, and the first 20."""
+
+    code: str
+    severity: str
+    words: str
+    remedy: str
+    count: int = 0
+    shown: list[RowFinding] = field(default_factory=list)
+
+
+class Findings:
+    """Takes findings in; a finding of every row of a million costs the memory of 20.
+
+    Attributes:
+        kinds: by code and severity.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self.kinds: dict[tuple[str, str], Kind] = {}
+        self._file = file
+
+    def add(self, found: RowFinding, words: str = "") -> None:
+        """Count a finding, write it into the file, and keep it if it is one of the first of its kind.
+
+        Args:
+            found: the finding.
+            words: what its kind is called where KINDS does not say.
+        """
+        kind = self.kinds.get((found.code, found.severity))
+        if kind is None:
+            named, remedy = KINDS.get(found.code, (words or found.code.replace("_", " "), REPAIR))
+            kind = Kind(found.code, found.severity, named, remedy)
+            self.kinds[found.code, found.severity] = kind
+
+        kind.count += 1
+        if len(kind.shown) < SHOWN:
+            kind.shown.append(found)
+
+        if self._file:
+            self._file.write(f"{json.dumps(found.to_json(), ensure_ascii=False)}\n")
+
+    def ranked(self) -> list[Kind]:
+        """Return the kinds, most important first: errors by count, then warnings and infos in the order of KINDS."""
+        order = {code: number for number, code in enumerate(KINDS)}
+
+        def rank(kind: Kind) -> tuple[int, int, int, str]:
+            is_warning = ("error", "warning", "info").index(kind.severity)
+            return is_warning, order.get(kind.code, 0) if is_warning else 0, -kind.count, kind.remedy
+
+        return sorted(self.kinds.values(), key=rank)

@@ -1,0 +1,125 @@
+"""Chunks measured in their order, in worker processes where it is worth it; a worker that dies is told with its rows."""
+
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from virgo_factory.data.read.reader import Chunk, place_of, read_chunk
+from virgo_factory.data.rows.worker import Measured, Measurer
+from virgo_factory.io.workers import Known, Lost, Workers
+
+
+WORTH = 4.0
+"""Seconds of work from which it is worth to start processes, each of which needs about one to get ready."""
+
+
+@dataclass
+class Task:
+    """A chunk to be measured.
+
+    Attributes:
+        chunk: None where `problem` says why there is none.
+        measured: what it gave; set from the start where that is known already.
+        packed: the same as bytes, where it was measured just now.
+        problem: what was wrong with the file behind the last chunk.
+        line: at which.
+    """
+
+    source: int
+    chunk: Chunk | None
+    measured: Measured | None = None
+    packed: bytes | None = None
+    problem: str = ""
+    line: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self.chunk is None or self.measured is not None
+
+
+def run_tasks(tasks: Iterator[Task], make_measurer: Callable[[], Measurer], workers: int, size: int) -> Iterator[Task]:
+    """Yield the tasks in their order, measured.
+
+    Args:
+        tasks: taken as they are needed.
+        make_measurer: called here, and pickled for the worker processes.
+        workers: processes.
+        size: bytes of all chunks; where little is left, no processes are started for it.
+
+    Raises:
+        ChildProcessError: a worker died; the message names its rows.
+        ValueError, OSError: what the measuring raised.
+    """
+    measurer, first = None, None
+    spent, done = 0.0, 0
+    for task in tasks:
+        if not task.is_done:
+            if workers > 1 and done and spent / done * (size - done) > WORTH:
+                first = task
+                break
+
+            measurer = measurer or make_measurer()
+            start = time.monotonic()
+            task.measured = measurer.measure(task.source, task.chunk)
+            task.packed = task.measured.pack()
+            spent += time.monotonic() - start
+            done += task.chunk.bytes
+        elif task.chunk is not None:
+            size -= task.chunk.bytes
+
+        yield task
+
+    if first is not None:
+        del measurer
+        yield from _run_in_workers(chain([first], tasks), make_measurer, workers)
+
+
+def _run_in_workers(tasks: Iterator[Task], make_measurer: Callable[[], Measurer], count: int) -> Iterator[Task]:
+    pool = Workers(functools.partial(_make, make_measurer), count, ahead=True)
+    pending: deque[Task] = deque()
+
+    def items() -> Iterator[Known | tuple[int, Chunk]]:
+        for task in tasks:
+            pending.append(task)
+            yield Known(None) if task.is_done else (task.source, task.chunk)
+
+    try:
+        for found in pool.map(items()):
+            task = pending.popleft()
+            if isinstance(found, Lost):
+                raise _death(task.chunk, found.exitcode)
+
+            if found is not None:
+                task.packed, task.measured = found, Measured.unpack(found)
+
+            yield task
+    finally:
+        pool.close()
+
+
+def _make(make_measurer: Callable[[], Measurer]) -> Callable[[tuple[int, Chunk]], bytes]:
+    measurer = make_measurer()
+    return lambda item: measurer.measure(*item).pack()
+
+
+def _death(chunk: Chunk, exitcode: int | None) -> ChildProcessError:
+    how = (
+        f"was killed by signal {-exitcode}" if exitcode is not None and exitcode < 0 else f"ended with code {exitcode}"
+    )
+    memory = " (9 is what the system sends when memory runs out)" if exitcode == -9 else ""
+    return ChildProcessError(
+        f"{_lines(chunk)}: the process that measured these rows {how}{memory}. Look at them, or use fewer processes; what "
+        "was measured before is kept."
+    )
+
+
+def _lines(chunk: Chunk) -> str:
+    """Return where a chunk stands, for messages."""
+    if chunk.kind == "table":
+        return f"{chunk.file} (row group {chunk.group + 1}, rows {chunk.start + 1} to {chunk.start + chunk.size})"
+
+    last = max((row.line for row in read_chunk(chunk)), key=abs, default=chunk.line)
+    return f"{place_of(chunk.file, chunk.line, 0)} to {'line ' if last > 0 else ''}{abs(last)}"

@@ -1,0 +1,90 @@
+"""What can be wrong with one row that the formats accept: its thought, its answer, its prompt, its images."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.finding import Finding
+from virgo_factory.data.read.images import ImageFacts
+from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
+from virgo_factory.data.rows.repetition import Loop, find_loop
+from virgo_factory.formats.marks import NOT_UNDERSTOOD
+from virgo_factory.formats.prompts import asks_for_tags
+
+
+__all__ = ["RULES", "Finding", "Rule", "row_findings"]
+
+Rule = Callable[[Example, Sequence[ImageFacts]], Iterable[Finding]]
+
+
+def row_findings(example: Example, images: Sequence[ImageFacts]) -> tuple[Finding, ...]:
+    """Return what is wrong with a row, in the order of RULES; linear in its length.
+
+    Args:
+        example: the row as its format read it.
+        images: what `images.inspect` says of its images, in their order.
+    """
+    return tuple(finding for rule in RULES for finding in rule(example, images))
+
+
+def image_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield the findings of the row's images, each numbered where there are several."""
+    for number, facts in enumerate(images, start=1):
+        for finding in facts.findings:
+            detail = f"image {number} of {len(images)}: {finding.detail}" if len(images) > 1 else finding.detail
+            yield Finding(finding.code, finding.severity, detail)
+
+
+def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield what looks wrong with the thoughts of the row: a word long, a loop, not the one of its answer."""
+    for turn in example.turns:
+        if not turn.learned:
+            continue
+
+        response = turn.response
+        if isinstance(response, str):
+            yield Finding("malformed_kept", "warning")
+            if loop := find_loop(response):
+                yield _loop_finding(loop)
+
+            continue
+
+        if _is_one_word(response.thought):
+            yield Finding("thought_tiny", "warning", response.thought)
+        elif answer := unmentioned_answer(response.thought, response.solution):
+            yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
+
+        if loop := find_loop(response.thought):
+            yield _loop_finding(loop)
+
+
+def prompt_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield the sentences of the prompt that ask for tags which the target does not have."""
+    for text in (example.system or "", *(turn.question for turn in example.turns)):
+        if sentence := asks_for_tags(text):
+            yield Finding("prompt_names_tags", "warning", sentence)
+
+
+def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield what the formats noted: what they did is counted, what they did not understand deserves a look."""
+    for note in example.notes:
+        yield Finding("note", "info", note)
+        what, _, where = note.partition(": ")
+        if what == NOT_UNDERSTOOD:
+            yield Finding("mark_not_understood", "warning", where)
+
+
+def _is_one_word(text: str) -> bool:
+    """Whether a text is one word; of a script without spaces, no more than four characters."""
+    return len(text.split()) == 1 and len(text) <= (40 if text.isascii() else 4)
+
+
+def _loop_finding(loop: Loop) -> Finding:
+    return Finding("loop", "warning", f'{loop.times} times "{_short(loop.words)}"')
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+RULES: tuple[Rule, ...] = (image_findings, thought_findings, prompt_findings, note_findings)

@@ -1,0 +1,288 @@
+"""Every row of a dataset, judged and counted as a training run would: the engine under check, stats, slice and mix.
+
+Files are cut into chunks (reader.py); worker processes read, adapt, check and tokenise a chunk each, and what they found is
+kept by the chunk's content (memory.py), so that unchanged rows are not measured twice. What follows from the lengths alone
+(`cutoff_len`, bounds) is decided here and never kept.
+"""
+
+import functools
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import EllipsisType
+
+from virgo_factory.core.finding import Finding
+from virgo_factory.core.policy import Drop, KnownFacts, judge
+from virgo_factory.core.reasons import Reason
+from virgo_factory.data.read.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of, suffix_of
+from virgo_factory.data.read.source import Settings, Source
+from virgo_factory.data.rows.cache import Memory, cache_folder
+from virgo_factory.data.rows.pool import Task, run_tasks
+from virgo_factory.data.rows.worker import NOT_JSON, Measurer, Part
+from virgo_factory.data.tokens.tokens import is_known_template
+from virgo_factory.formats import kind_of
+from virgo_factory.io.fingerprint import file_hash
+
+
+__all__ = ["MixedFormats", "RowRecord", "cache_folder", "measure"]
+
+
+class MixedFormats(ValueError):
+    """A dataset whose rows show several formats; the message names lines of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRecord:
+    """What became of one example under the settings.
+
+    Attributes:
+        source: position of its source among those measured.
+        number: position of its row in the source, from 0.
+        part: which example of that row it is, from 0.
+        file: where the row stands.
+        line: 1-based; 0 in a table (Parquet, Arrow).
+        id: names it for people; "" where the row gave no example.
+        format: the family by which the row was read; None where it shows none.
+        domain: math, science, ... where the row says so.
+        origin: the dataset that the row says it is from.
+        reason: why a run would not train on it, in the words of the run's own account; "" where it would.
+        detail: what is particular to this row; may be empty.
+        prompt_tokens: all that is context and no target, images among it.
+        response_tokens: of the rendered responses without ends of turn, markers as text: what the bounds look at.
+        image_tokens: of its images.
+        tokens: of the whole row, what `cutoff_len` looks at; of a preference pair those of the longer side.
+        images: how many.
+        digest: of all of its texts and images, blanks aside: equal examples have equal ones.
+        question_digest: of the last question and the images.
+        findings: of the rules (`rules=True`), and of what could not be read.
+    """
+
+    source: int
+    number: int
+    part: int
+    file: str
+    line: int
+    id: str
+    format: str | None
+    domain: str | None
+    origin: str | None
+    reason: str
+    detail: str
+    prompt_tokens: int
+    response_tokens: int
+    image_tokens: int
+    tokens: int
+    images: int
+    digest: int
+    question_digest: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return place_of(self.file, self.line, self.number)
+
+
+def measure(
+    sources: Sequence[Source],
+    settings: Settings,
+    workers: int | None = None,
+    cache: Path | EllipsisType | None = ...,
+    rules: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[RowRecord]:
+    """Yield a record of every example of every row, in the order of the files; memory does not grow with them.
+
+    Broken rows are records, too ("not JSON"), so that all of them are told at once. Rows of a source in one of
+    LLaMA-Factory's own formattings are counted, not judged.
+
+    Args:
+        sources: as `source.find_sources` returns them.
+        settings: what decides about rows; without a tokenizer no tokens are counted.
+        workers: processes; the number of usable cores by default. Small data is measured in this one.
+        cache: folder where measured chunks are kept; by default `.virgo_factory` beside the data; None: nowhere.
+        rules: whether the rules of `check.py` are applied.
+        progress: called with the bytes measured so far and those of all files.
+
+    Raises:
+        UnreadableFile: a file without rows, or in an unknown encoding.
+        MixedFormats: a source shows several formats; after all records.
+        ValueError: tokenizer, template or image processor cannot be used.
+        ChildProcessError: a worker process died; the message names the rows that it was at.
+    """
+    sources = list(sources)
+    size = sum(file.stat().st_size for source in sources for file in source.files)
+    makes = functools.partial(Measurer, sources, settings, rules)
+    knows = settings.tokenizer is None or is_known_template(settings.template)
+    count = (workers or len(os.sched_getaffinity(0))) if knows else 1
+    memories = [_memories(source, settings, rules, cache) for source in sources]
+    seen = [_Formats() for _ in sources]
+    rows = [0] * len(sources)
+    done = 0
+    try:
+        for task in run_tasks(_tasks(sources, memories), makes, count, size):
+            index, source = task.source, sources[task.source]
+            if task.chunk is None:
+                yield _broken(index, rows[index], task)
+                rows[index] += 1
+                continue
+
+            if task.packed is not None:
+                memories[index][0].put(task.chunk, task.packed)
+
+            for number, part in _placed(task.measured.parts, rows[index], source):
+                record = _record(part, task.chunk, index, number, source, settings, rules)
+                seen[index].add(record)
+                yield record
+
+            rows[index] += task.measured.rows
+            done += task.chunk.bytes
+            if progress:
+                progress(min(done, size), size)
+    finally:
+        for memory in (memory for both in memories for memory in both):
+            memory.close()
+
+    problems = [found.problem(source.name) for found, source in zip(seen, sources, strict=True)]
+    if problems := [problem for problem in problems if problem]:
+        raise MixedFormats("\n".join(problems))
+
+
+def _memories(source: Source, settings: Settings, rules: bool, cache: Path | EllipsisType | None) -> list[Memory]:
+    """Return where a source's chunks are kept, and where else they may be found: without rules, those with."""
+    own = Memory.of(source, settings, rules, cache)
+    return [own] if rules or own.path is None else [own, Memory.of(source, settings, True, cache)]
+
+
+def _tasks(sources: list[Source], memories: list[list[Memory]]) -> Iterator[Task]:
+    for index, source in enumerate(sources):
+        for file in source.files:
+            try:
+                for chunk in _chunks(file, memories[index][0]):
+                    known = (memory.get(chunk) for memory in memories[index])
+                    yield Task(index, chunk, next((found for found in known if found is not None), None))
+            except UnreadableFile as error:
+                if not error.line:  # not a file of rows at all
+                    raise
+
+                yield Task(index, None, problem=str(error), line=error.line)
+
+
+def _chunks(file: Path, memory: Memory) -> Iterator[Chunk]:
+    """Yield the chunks of a file; where a JSON list is cut is remembered, since only decoding all of it tells."""
+    if suffix_of(file) != file.suffix or not is_list(file):  # of a packed file chunks hold the content
+        yield from cut_file(file)
+        return
+
+    digest = file_hash(file)
+    if known := memory.get_chunks(file, digest):
+        yield from known
+        return
+
+    found = []
+    for chunk in cut_file(file):
+        found.append(chunk)
+        yield chunk
+
+    memory.put_chunks(found, digest)
+
+
+def _broken(index: int, number: int, task: Task) -> RowRecord:
+    """Return the record of the place where a JSON list breaks off; what stands behind it cannot be read."""
+    file, _, detail = task.problem.partition(f":{task.line}: ")
+    detail = f"{detail.rstrip('.')}; the rows behind it cannot be read"
+    finding = Finding("not_json", "error", detail)
+    values = ("", None, None, None, NOT_JSON, detail, 0, 0, 0, 0, 0, 0, 0, (finding,))
+    return RowRecord(index, number, 0, file, task.line, *values)
+
+
+def _placed(parts: list[Part], first: int, source: Source) -> Iterator[tuple[int, Part]]:
+    """Yield the parts of a chunk's rows with the positions of these in their source; `first` is that of the chunk."""
+    for row, own in itertools.groupby(parts, key=lambda part: part.row):
+        own = list(own)
+        for position in source.positions(first + row):
+            for part in own:
+                yield position, part
+
+
+def _record(
+    part: Part, chunk: Chunk, index: int, number: int, source: Source, settings: Settings, rules: bool
+) -> RowRecord:
+    reason, detail = _judged(part, number, source, settings)
+    return RowRecord(
+        index,
+        number,
+        part.part,
+        chunk.file,
+        chunk.line + part.line,
+        part.id,
+        part.format,
+        part.domain,
+        part.origin,
+        reason,
+        detail,
+        part.prompt,
+        part.response,
+        part.image,
+        part.tokens,
+        part.images,
+        part.digest,
+        part.question_digest,
+        tuple(Finding(*found) for found in part.findings) if rules or part.reason == NOT_JSON else (),
+    )
+
+
+def _judged(part: Part, number: int, source: Source, settings: Settings) -> tuple[str, str]:
+    """Return reason and detail of a part; both empty where it is trained on."""
+    limit = settings.max_samples
+    if limit is not None and number >= limit and "num_samples" not in source.entry:
+        return Reason.NOT_DRAWN.text(), f"max_samples: {limit}"
+
+    if not source.is_ours:
+        return part.reason, part.detail
+
+    facts = KnownFacts(
+        rejected=Drop(part.reason, part.detail) if part.reason else None,
+        control_token=tuple(part.control) if part.control else None,
+        responses=(part.shortest, part.longest) if settings.tokenizer is not None else (),
+        has_prefix=part.prefix,
+        unreadable=part.unreadable,
+        tokens=part.tokens,
+    )
+    return judge(facts, settings.policy(source.options.ranking)) or ("", "")
+
+
+class _Formats:
+    """The formats that the rows of one source have shown, with the first places of each."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.places: dict[str, list[str]] = {}
+
+    def add(self, record: RowRecord) -> None:
+        if record.format is not None and record.part == 0:
+            self.counts[record.format] += 1
+            places = self.places.setdefault(record.format, [])
+            if len(places) < SHOWN:
+                places.append(record.place)
+
+    def problem(self, name: str) -> str | None:
+        """Return what is wrong with a source of several formats: the lines of the rarest first."""
+        if len(set(map(kind_of, self.counts))) < 2:
+            return None
+
+        formats = [name for name, _ in reversed(self.counts.most_common())]
+        shown = ", ".join(f"{count} {name}" for name, count in self.counts.most_common())
+        lines = [f"  {place}: {name}" for name in formats[:-1] for place in self.places[name]][: SHOWN - 1]
+        lines.append(f"  {self.places[formats[-1]][0]}: {formats[-1]}")
+        return "\n".join(
+            [
+                f"{name}: its rows are in {len(formats)} formats ({shown}). A dataset has one, or rows would be read in a "
+                "way that nobody chose.",
+                *lines,
+                "Put each format into a file and an entry of its own, or bring all to one with: virgo-factory data convert.",
+            ]
+        )

@@ -1,0 +1,267 @@
+"""One chunk of rows -> what is known of its examples before any limit is applied. Runs in worker processes."""
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from virgo_factory.core.example import Example
+from virgo_factory.data.read.media import BadMedia, find_image, local_path
+from virgo_factory.data.read.reader import Chunk, ReadRow, read_chunk
+from virgo_factory.data.read.source import Settings, Source
+from virgo_factory.data.rows.facts import facts_of
+from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
+from virgo_factory.formats import read_row
+from virgo_factory.formats.row import RejectedRow, own_id
+
+
+NOT_JSON = "not JSON"
+NOT_OURS = "not in one of our formattings: not checked"
+
+
+class Part(NamedTuple):
+    """One example of a row, or what the row gave instead.
+
+    Attributes:
+        row: number of its row within the chunk, from 0.
+        part: which example of that row it is.
+        line: 1-based, counted from the chunk's first line; 0 in a table.
+        reason, detail: what its format or its media said; of a row that is not ours only the detail.
+        control: where a special token of the model stands in it, and which; None where none does.
+        prefix, unreadable: see `policy.Facts`.
+    """
+
+    row: int
+    part: int
+    line: int
+    id: str
+    format: str | None
+    domain: str | None
+    origin: str | None
+    reason: str
+    detail: str
+    control: list[str] | None
+    prefix: bool
+    unreadable: str
+    prompt: int
+    response: int
+    image: int
+    tokens: int
+    shortest: int
+    longest: int
+    images: int
+    digest: int
+    question_digest: int
+    findings: list[list[str]]
+
+
+_BLANK = Part(0, 0, 0, "", None, None, None, "", "", None, False, "", 0, 0, 0, 0, 0, 0, 0, 0, 0, [])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a chunk's rows gave.
+
+    Attributes:
+        rows: how many.
+        parts: their examples, in order.
+        files: image file that was looked at -> its stamp then (see `stamp_of`); a later one must be the same.
+    """
+
+    rows: int
+    parts: list[Part]
+    files: dict[str, list[int] | None]
+
+    def pack(self) -> bytes:
+        """Return it as bytes that `unpack` reads."""
+        content = [self.rows, self.files, self.parts]
+        return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Measured":
+        """Return what `pack` packed. Raises ValueError or zlib.error for anything else."""
+        rows, files, parts = json.loads(zlib.decompress(packed))
+        return cls(rows, [Part(*part) for part in parts], files)
+
+
+def stamp_of(path: str) -> list[int] | None:
+    """Return what changes when a file's content does: size and times; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL byte in the name
+        return None
+
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+class Measurer:
+    """Measures chunks of sources under settings; what is expensive is loaded when it is first needed."""
+
+    def __init__(self, sources: Sequence[Source], settings: Settings, rules: bool) -> None:
+        self.sources, self.settings, self.rules = list(sources), settings, rules
+        self._tokenizer: Any = None
+        if rules:
+            from virgo_factory.data.rows import rules as check  # noqa: F401  half a second, better before the work is timed
+
+    def measure(self, source: int, chunk: Chunk) -> Measured:
+        """Return what the rows of a chunk give; never raises for a bad row."""
+        origin = self.sources[source]
+        parts: list[Part] = []
+        examples: list[tuple[int, Example, list[tuple[int, int]]]] = []  # position in parts, example, sizes
+        files: dict[str, list[int] | None] = {}
+        rows = 0
+        for row in read_chunk(chunk):
+            place = _BLANK._replace(row=rows, line=row.line - chunk.line if row.line else 0)
+            rows += 1
+            if row.problem:
+                parts.append(_unread(place, row))
+            elif not origin.is_ours:
+                parts.append(place._replace(id=_text_id(row.raw), format=origin.formatting, detail=NOT_OURS))
+            else:
+                reading = read_row(row.raw, origin.formatting, origin.options)
+                for number, found in enumerate(reading.parts):
+                    part = place._replace(part=number, format=reading.format)
+                    if isinstance(found, RejectedRow):
+                        name = _text_id(row.raw)
+                        part = part._replace(id=name, reason=found.reason, detail=_plain(found.detail))
+                    else:
+                        part, sizes = self._examine(origin, found, part, files)
+                        if sizes is not None:
+                            examples.append((len(parts), found if origin.options.ranking else _single(found), sizes))
+
+                    parts.append(part)
+
+        self._count(parts, examples)
+        return Measured(rows, parts, files)
+
+    def _examine(
+        self, origin: Source, example: Example, part: Part, files: dict[str, list[int] | None]
+    ) -> tuple[Part, list[tuple[int, int]] | None]:
+        """Return what is known of an example but its tokens, and the sizes of its images where they are to be counted."""
+        images = [_identity(image) for image in example.images]
+        texts = [" ".join(text.split()) for turn in example.turns for text in (turn.question, render(turn.response))]
+        texts += [" ".join(text.split()) for text in (example.system or "", *_rejected_text(example))]
+        texts += [f"turn {at} is not learned" for at, turn in enumerate(example.turns) if not turn.learned]
+        part = part._replace(
+            id=example.id,
+            domain=example.domain,
+            origin=example.source,
+            images=len(images),
+            digest=_digest(*texts, *images),
+            question_digest=_digest(" ".join(example.question.split()), *images),
+        )
+        seen = []
+        if example.images or self.rules:
+            from virgo_factory.data.read.images import inspect
+            from virgo_factory.data.rows import rules as check
+
+            for image in example.images:
+                _note_files(image, origin, files)
+                seen.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
+
+            if self.rules:
+                findings = [
+                    [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
+                ]
+                part = part._replace(findings=findings)
+
+        tokenizer = self.tokenizer if self.settings.tokenizer is not None else None
+        facts = facts_of(example, seen, origin, origin.options.ranking, tokenizer)
+        if facts.rejected:
+            return part._replace(reason=facts.rejected.reason, detail=_plain(facts.rejected.detail)), None
+
+        control = list(facts.control_token) if facts.control_token else None
+        part = part._replace(control=control, prefix=facts.has_prefix, unreadable=_plain(facts.unreadable))
+        return part, None if control else [(fact.width, fact.height) for fact in seen]
+
+    def _count(self, parts: list[Part], examples: list[tuple[int, Example, list[tuple[int, int]]]]) -> None:
+        """Fill in the tokens of the examples."""
+        if self.settings.tokenizer is None or not examples:
+            return
+
+        for (position, _, _), tokens in zip(
+            examples,
+            self.tokenizer.count([example for _, example, _ in examples], [sizes for _, _, sizes in examples]),
+            strict=True,
+        ):
+            parts[position] = parts[position]._replace(
+                prompt=tokens.prompt,
+                response=tokens.response,
+                image=tokens.image,
+                tokens=tokens.total,
+                shortest=tokens.shortest,
+                longest=tokens.longest,
+            )
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of rows, loaded when the first example comes."""
+        if self._tokenizer is None:
+            if is_known_template(self.settings.template):
+                self._tokenizer = RowTokenizer(self.settings)
+            else:
+                from virgo_factory.data.tokens.llamafactory_template import ForeignTokenizer
+
+                self._tokenizer = ForeignTokenizer(self.settings)
+
+        return self._tokenizer
+
+
+def _unread(place: Part, row: ReadRow) -> Part:
+    return place._replace(reason=NOT_JSON, detail=row.problem, findings=[["not_json", "error", row.problem]])
+
+
+def _single(example: Example) -> Example:
+    """Return an example without its rejected response, which only pairwise training reads."""
+    return example if example.rejected is None else replace(example, rejected=None)
+
+
+def _rejected_text(example: Example) -> list[str]:
+    return [] if example.rejected is None else [render(example.rejected)]
+
+
+def _note_files(image: Any, origin: Source, files: dict[str, list[int] | None]) -> None:
+    """Note the stamp of an image's file before it is looked at."""
+    if isinstance(image, dict) and image.get("bytes") is None:
+        image = image.get("path")
+
+    if not isinstance(image, str) or image.startswith("data:") or len(image) > 4096:
+        return
+
+    paths = [os.path.join(origin.media_dir, local_path(image))]
+    if origin.hub is not None:
+        try:
+            paths.append(str(find_image(image, str(origin.media_dir), origin.hub)))
+        except BadMedia:
+            pass
+
+    for path in paths:
+        files.setdefault(_plain(path), stamp_of(path))
+
+
+def _identity(image: Any) -> str:
+    """Return a text that is equal for equal images of rows."""
+    if isinstance(image, dict):
+        image = image.get("bytes") if image.get("bytes") is not None else image.get("path")
+
+    if isinstance(image, bytes | bytearray):
+        return hashlib.blake2b(image, digest_size=16).hexdigest()
+
+    return str(image)
+
+
+def _digest(*texts: str) -> int:
+    joined = "\x1f".join(texts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest())
+
+
+def _plain(text: str) -> str:
+    """Return a text that can be written anywhere: half a surrogate pair in it is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _text_id(raw: Any) -> str:
+    return _plain(own_id(raw)) if isinstance(raw, dict) else ""

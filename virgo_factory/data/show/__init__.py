@@ -1,0 +1,1 @@
+"""Rows and their numbers for people: preview, stats, pages, plots."""

@@ -1,0 +1,1 @@
+"""How many tokens a row has, as LLaMA-Factory will count them."""

@@ -1,0 +1,263 @@
+"""Tokens of a row as a training run would see it: our templates, the model's tokenizer, image tokens by size.
+
+Equal to LLaMA-Factory's ids for the templates in SYSTEMS (tests/data/test_tokens.py); another template is tokenised by
+LLaMA-Factory itself (`foreign.py`).
+"""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.thought import MARKERS, LongThought
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.source import Settings
+from virgo_factory.data.tokens.image_size import ImageProcessor, image_tokens, read_processor
+from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES, load_vocabulary
+from virgo_factory.io.files import TEMPLATES
+
+
+__all__ = ["RowTokenizer", "Segment", "Tokens", "image_tokens", "is_known_template", "model_folder"]
+
+TEMPLATE_FILES = {"virgo": "virgo", "qwen2_vl": "virgo", "virgo_qwen3_vl": "virgo_qwen3_vl"}
+"""Template of a recipe -> the file of templates/*.jinja that has its form. `qwen2_vl` is what `virgo` follows."""
+
+_SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
+_END = "<|im_end|>\n"
+_PICTURE = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
+MODEL_FILES = (*TOKENIZER_FILES, "preprocessor_config.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a row as the model sees it.
+
+    Attributes:
+        ids: its token ids.
+        text: what they were made of.
+        trained: whether the loss counts them.
+        image: which image of the row this is, from 0; None for text.
+        response: whether they are of a response: one that is not `trained` is context.
+    """
+
+    ids: list[int]
+    text: str
+    trained: bool = False
+    image: int | None = None
+    response: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The lengths of one row in tokens.
+
+    Attributes:
+        prompt: all that is context: system message, questions, images, turn heads, a prefix of the response,
+            responses that are not learned.
+        response: the other responses as rendered (of a pair both) without their ends of turn, markers as text.
+        image: those of images, in `prompt` as well.
+        total: the whole row; of a preference pair its longer side.
+        shortest: of the responses: what the bounds look at.
+        longest: likewise.
+    """
+
+    prompt: int
+    response: int
+    image: int
+    total: int
+    shortest: int
+    longest: int
+
+
+def is_known_template(name: str) -> bool:
+    """Whether a recipe's template is tokenised here, not by LLaMA-Factory."""
+    return name in TEMPLATE_FILES
+
+
+def system_of(template: str) -> str:
+    """Return the system message of a template; "" for no system turn.
+
+    >>> system_of("virgo")
+    'You are a helpful assistant.'
+    """
+    text = (TEMPLATES / f"{TEMPLATE_FILES[template]}.jinja").read_text(encoding="utf-8")
+    return json.loads(_SYSTEM.search(text).group(1))
+
+
+def model_folder(name: str, files: Sequence[str] = MODEL_FILES, local_files_only: bool = False) -> Path:
+    """Return the folder with a model's tokenizer files, or others: itself, or that of the Hugging Face cache.
+
+    Files of a hub model that are not in the cache are downloaded, unless HF_HUB_OFFLINE is set or `local_files_only`.
+
+    Raises:
+        ValueError: there are none, and none could be fetched; the message has the command that fetches them.
+    """
+    if os.path.isdir(name):
+        return Path(name)
+
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(files), local_files_only=local_files_only))
+    except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
+        reason = str(error).strip().splitlines()
+        raise ValueError(
+            f"tokenizer {name}: no such folder, and not in the Hugging Face cache ({type(error).__name__}: "
+            f"{reason[0] if reason else ''}). Give a folder, or fetch the files where there is a network: "
+            f"hf download {name} {' '.join(files)}"
+        ) from None
+
+
+class RowTokenizer:
+    """Tokenises rows under the settings of a run.
+
+    Raises:
+        ValueError: no tokenizer, or one whose files cannot be read; a template that is not known here.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.tokenizer is None:
+            raise ValueError(
+                "no tokenizer: give the folder or the hub id of the model, such as Qwen/Qwen2-VL-7B-Instruct."
+            )
+
+        if not is_known_template(settings.template):
+            raise ValueError(f"template {settings.template!r} is not known here; known: {', '.join(TEMPLATE_FILES)}.")
+
+        self.settings = settings
+        self.folder = model_folder(settings.tokenizer)
+        self.prefix = read_prefix(settings.question_prefix)
+        self.system = settings.default_system or system_of(settings.template)
+        vocabulary = load_vocabulary(self.folder)
+        self.vocabulary = vocabulary.with_plain(MARKERS) if settings.marker_tokens else vocabulary
+        self.text_vocabulary = vocabulary.without(MARKERS)  # a later stage's tokenizer has the markers already
+        self._processor: ImageProcessor | None = None
+        self._heads: dict[str, int] = {}
+        self._ends = len(self.vocabulary.ids(_END))
+        self._plain_end = self.vocabulary.ids("x" + _END)[-self._ends :] == self.vocabulary.ids(_END)
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """The texts that the tokenizer reads as special tokens, which no row may hold."""
+        return self.vocabulary.special
+
+    @property
+    def processor(self) -> ImageProcessor:
+        """The sizes of the model's image processor, read when the first image comes."""
+        if self._processor is None:
+            self._processor = read_processor(self.folder)
+
+        return self._processor
+
+    def image_tokens(self, width: int, height: int) -> int:
+        """Return the tokens of one image under the run's pixel budget."""
+        return image_tokens(
+            width, height, self.settings.image_min_pixels, self.settings.image_max_pixels, self.processor
+        )
+
+    def messages(self, example: Example) -> list[tuple[str, str]]:
+        """Return the questions (with the prefix) and rendered responses of an example, in turns."""
+        return [(add_prefix(turn.question, self.prefix), render(turn.response)) for turn in example.turns]
+
+    def _head(self, example: Example, first: bool) -> str:
+        system = (example.system or self.system) if first else ""
+        return f"<|im_start|>system\n{system}{_END}" if system else ""
+
+    def encode(self, example: Example, sizes: Sequence[tuple[int, int]] | None = None) -> list[Segment]:
+        """Return the row in segments, whole and in order; an image without its size has a single pad token.
+
+        Args:
+            example: a row as its format read it.
+            sizes: width and height of each of its images.
+        """
+        segments, image, turns = [], 0, example.turns
+        ids = self.vocabulary.ids
+        last = len(example.history)
+        for position, (question, response) in enumerate(self.messages(example)):
+            if head := self._head(example, position == 0):
+                segments.append(Segment(ids(head), head))
+
+            parts = f"<|im_start|>user\n{question}{_END}<|im_start|>assistant\n".split(IMAGE)
+            for number, part in enumerate(parts):
+                if number:
+                    pads = self.image_tokens(*sizes[image]) if sizes else 1
+                    text = f"{_PICTURE[0]}{_PICTURE[1] * pads}{_PICTURE[2]}"
+                    segments.append(Segment(ids(text), text, image=image))
+                    image += 1
+
+                if part:
+                    segments.append(Segment(ids(part), part))
+
+            answer = response + _END
+            context, found = 0, ids(answer)
+            if position == last and example.assistant_prefix:
+                context = self.vocabulary.tokens_before(response, len(example.assistant_prefix))
+                segments.append(Segment(found[:context], example.assistant_prefix, response=True))
+                answer = answer[len(example.assistant_prefix) :]
+
+            segments.append(Segment(found[context:], answer, trained=turns[position].learned, response=True))
+
+        return segments
+
+    def count(self, examples: Sequence[Example], sizes: Sequence[Sequence[tuple[int, int]]]) -> list[Tokens]:
+        """Return the lengths of rows.
+
+        Args:
+            examples: rows as their formats read them.
+            sizes: of each row, width and height of each of its images.
+        """
+        return [self._count(example, size) for example, size in zip(examples, sizes, strict=True)]
+
+    def _count(self, example: Example, sizes: Sequence[tuple[int, int]]) -> Tokens:
+        count = self.vocabulary.count
+        images = sum(self.image_tokens(*size) for size in sizes)
+        prompt, trained, responses = images - len(sizes), 0, []
+        turns = zip(self.messages(example), example.turns, strict=True)
+        for position, ((question, answer), turn) in enumerate(turns):
+            head = self._head(example, position == 0)
+            if head:
+                if head not in self._heads:
+                    if len(self._heads) > 1000:  # rows with system messages of their own
+                        self._heads.clear()
+                    self._heads[head] = count(head)
+
+                prompt += self._heads[head]
+
+            prompt += count(
+                f"<|im_start|>user\n{question.replace(IMAGE, ''.join(_PICTURE))}{_END}<|im_start|>assistant\n"
+            )
+            whole = count(answer + _END)
+            if not turn.learned:
+                prompt += whole
+                continue
+
+            trained += whole
+            responses.append(self._response(answer, whole))
+
+        total = prompt + trained
+        if example.rejected is not None:
+            rejected = render(example.rejected)
+            other = count(rejected + _END)
+            total += max(other - whole, 0)
+            responses.append(self._response(rejected, other))
+
+        if example.assistant_prefix:
+            context = self.vocabulary.tokens_before(answer, len(example.assistant_prefix))
+            prompt += context
+
+        return Tokens(prompt, sum(responses), images, total, min(responses, default=0), max(responses, default=0))
+
+    def _response(self, answer: str, whole: int) -> int:
+        """Return the tokens of a response alone, markers as text, given those with its end of turn."""
+        if self.text_vocabulary is self.vocabulary and self._plain_end:
+            return whole - self._ends
+
+        return self.text_vocabulary.count(answer)
+
+
+def render(response: LongThought | str) -> str:
+    """Return the text of a response that is trained on."""
+    return response if isinstance(response, str) else response.render()

@@ -1,0 +1,107 @@
+"""Raw row -> Examples: one file a dataset family, one registry. Pure: no torch, no LLaMA-Factory."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.formats import chat, long_thought, tags, thought_columns, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.formats.marks import check_row
+from virgo_factory.formats.messages import MESSAGE_COLUMNS
+from virgo_factory.formats.options import REQUIRED, Options, options_of
+from virgo_factory.formats.pictures import with_pictures
+from virgo_factory.formats.prompts import without_requests
+from virgo_factory.formats.question_response import RESPONSE_COLUMNS
+from virgo_factory.formats.row import (
+    QUESTION_COLUMNS,
+    Reading,
+    RejectedRow,
+    attempt,
+    bare,
+    check_ranking,
+    columns_found,
+    plain,
+    question_of,
+    text_of,
+)
+
+
+__all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
+
+FORMATTINGS: dict[str, Callable[..., Example | Reading]] = {
+    "virgo_dt": virgo_dt.adapt,
+    "virgo_dsd": virgo_dsd.read,
+    "virgo_dqvq": virgo_dqvq.adapt,
+    "long_thought": long_thought.adapt,
+}
+"""`formatting:` in dataset_info.json -> format: (row, options) -> its one Example, or a Reading.
+
+A format may raise RejectedRow; `read_row` does not, and checks what it returns.
+"""
+
+
+_KINDS = {**tags.KINDS, **thought_columns.KINDS, chat.FIELDS: "think"}
+
+
+def kind_of(format: str) -> str:
+    """Return the format of which another is a mere spelling, so that a dataset may mix both.
+
+    `<think>` with and without its opening tag, other tags around it, or a field of its own: it is the same thought.
+
+    >>> kind_of("thinking"), kind_of("thought_columns"), kind_of("thinking_answer"), kind_of("headings")
+    ('think', 'think', 'think_answer', 'headings')
+    """
+    return _KINDS.get(format, format)
+
+
+def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading:
+    """Return what a raw row gives under a `formatting:` name; never raises for a bad row."""
+    read = FORMATTINGS[formatting]
+    named = None if formatting == "long_thought" else formatting
+    try:
+        if not isinstance(row, Mapping):
+            raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
+
+        row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        found = read(row, options)
+    except RejectedRow as error:
+        return Reading(named, (bare(error),))
+
+    if isinstance(found, Example):
+        found = check_row(row, Reading(named, (attempt(lambda: found),)))
+
+    if formatting != "virgo_dt":  # read to the letter
+        parts = [part if isinstance(part, RejectedRow) else without_requests(part) for part in found.parts]
+        found = Reading(found.format, tuple(parts))
+
+    return check_ranking(found, options.ranking)
+
+
+_TARGETS = {
+    # name in `columns`: the name under which formats look for it, and others that must not win over it
+    "messages": ("messages", MESSAGE_COLUMNS),
+    "prompt": ("question", QUESTION_COLUMNS),
+    "question": ("question", QUESTION_COLUMNS),
+    "response": ("response", RESPONSE_COLUMNS),
+}
+
+
+def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the row with plain values, and with the columns that dataset_info.json names where formats find them."""
+    given = {name: value if type(value) is str else plain(value) for name, value in row.items()}
+    row = given
+    for name, column in columns.items():
+        if name == "images":  # pictures.py reads it
+            continue
+
+        if column not in given and name in REQUIRED:
+            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(given)}")
+
+        if column in given:
+            target, others = _TARGETS.get(name, (name, ()))
+            row = {other: kept for other, kept in row.items() if other == column or other not in others}
+            row[target] = given[column]
+
+    if "query" in columns and row.get("query"):  # LLaMA-Factory puts it behind the prompt
+        row["question"] = f"{question_of(row)}\n{text_of(row, 'query')}"
+
+    return row

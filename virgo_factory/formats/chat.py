@@ -1,0 +1,242 @@
+"""Message lists in from/value or role/content, the responses in any of the tag sets.
+
+Reference raw_formats.md: sections 4 and 6 (Sky-T1, Bespoke-Stratos, OpenThoughts), 8 (LLaVA-CoT), 9 (Vision-R1), 10
+(Mulberry), 12 (R1-Onevision), 13 (MMR1), 14 (OpenMMReasoner: typed contents), 15 (LongPerceptualThoughts: context
+prefix and preference pairs); Dolphin-R1, Llama-Nemotron (the response in columns beside). They differ in the tags of their responses and in optional columns, not in the layout.
+"""
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from virgo_factory.core.example import IMAGE, Example, Turn
+from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
+from virgo_factory.formats import thought_columns
+from virgo_factory.formats.fields import MESSAGE_FIELDS, like_a_thought, thought_of_message
+from virgo_factory.formats.marks import UNLEARNED, learned_turns
+from virgo_factory.formats.messages import Chat, content_text, either, message_column, read_messages, role_of
+from virgo_factory.formats.options import Options
+from virgo_factory.formats.row import (
+    Reading,
+    RejectedRow,
+    answer_of,
+    attempt,
+    bare,
+    domain_of,
+    own_id,
+    plain,
+    read_images,
+    rendered,
+    source_of,
+    text_id,
+    with_image,
+)
+from virgo_factory.formats.tags import TAG_SETS, format_of, parse_response, shows
+from virgo_factory.formats.texts import unix
+
+
+FIELDS = "thought_fields"
+"""Format of a chat whose thoughts stand in fields or items of their own."""
+
+METADATA_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a column of messages."""
+    return message_column(row) is not None
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the examples of a chat row. Raises RejectedRow where the messages cannot be read at all."""
+    is_pair = row.get("chosen") is not None or row.get("rejected") is not None
+    chat = read_messages(row, message_column(row), is_pair, lambda: thought_columns.response_beside(row))
+    if not is_pair and not chat.thoughts[-1] and (thought := thought_columns.thought_beside(row)):
+        if format_of(chat.turns[-1][1]) is None:
+            chat = replace(chat, thoughts=(*chat.thoughts[:-1], thought))
+
+    if is_pair:
+        chosen = plain(row.get("chosen"))
+        message = chosen[0] if isinstance(chosen, list) and len(chosen) == 1 else chosen
+        chat = replace(chat, responses=(*chat.responses, message if isinstance(message, dict) else {}))
+
+        pair = [_answer(row, name) for name in ("chosen", "rejected")]
+        chat = replace(chat, thoughts=(*chat.thoughts, *(thought for thought, _ in pair)))
+        return read_chat(row, chat, [text for _, text in pair], options)
+
+    return read_chat(row, chat, [], options)
+
+
+def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
+    """Return the examples of a chat: one with the earlier turns as history, or one a question (`turns: split`).
+
+    Questions that are split off get the images of their own places, or those of the first question where they have none.
+    Turns that the row marks as not to be learned stay as context, whatever they look like.
+
+    Args:
+        row: images, prefix, ids and names are read from it.
+        chat: its messages.
+        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair. Their thoughts
+            are the last of the chat's.
+        options: see Options.
+    """
+    responses = [response for _, response in chat.turns] + pair
+    thoughts = [*chat.thoughts, *[None] * len(responses)]
+    names = [None if thought else format_of(text) for thought, text in zip(thoughts, responses, strict=False)]
+    name = next(filter(None, names), None)
+    format = next((name for name, response in zip(names, responses, strict=True) if shows(response, name)), None)
+    format = format or (FIELDS if any(chat.thoughts) else None)
+    images = read_images(row) or chat.images
+    questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
+    if len(images) == 1 or images and len(questions) == 1:  # else it is not known to which question they belong
+        if not any(IMAGE in question for question in questions):
+            questions[0] = with_image(questions[0], images)
+
+    id = _id(row, chat, questions[0], responses)
+    last = len(questions) - 1
+    try:
+        why, notes = learned_turns(row, chat.responses)
+        if pair and why[-1]:
+            raise why[-1]
+    except RejectedRow as error:
+        return Reading(format, (bare(error),))
+
+    def bare_turn(at: int) -> bool:
+        """Whether a turn only has the solution: the template of its model strips the thoughts of earlier turns."""
+        is_last_whole = bool(thoughts[last]) or names[last] is not None
+        return at < last and is_last_whole and names[at] is None and not options.keep_malformed
+
+    def turn(at: int, question: str) -> Turn:
+        if thoughts[at]:
+            return Turn(question, thought_columns.beside(thoughts[at], responses[at]), why[at] is None)
+
+        if bare_turn(at):
+            return Turn(question, responses[at], False)
+
+        try:
+            response = parse_response(responses[at], name, options.keep_malformed or why[at] is not None)
+        except RejectedRow as error:
+            field = like_a_thought(chat.responses[at]) if names[at] is None and at < len(chat.responses) else ""
+            if not field:
+                raise
+
+            remedy = f"the message has {field[:60]} beside its content: where that is its thought, call it {MESSAGE_FIELDS[0]}"
+            raise RejectedRow(error.reason, f"{remedy}; {error.detail}") from None
+
+        return Turn(question, response, why[at] is None)
+
+    def example(id: str, at: int, question: str, images: tuple[Any, ...], **more: Any) -> Example:
+        asked = turn(at, question)
+        return Example(
+            id=id,
+            question=question,
+            response=asked.response,
+            images=images,
+            system=chat.system,
+            answer=answer_of(row),
+            source=source_of(row) or format,
+            domain=domain_of(row),
+            assistant_prefix=prefix_of(row, asked.response, name) if at == last and asked.learned and not pair else "",
+            format=format,
+            learned=asked.learned,
+            **more,
+        )
+
+    def split_off(at: int) -> Example:
+        if why[at]:
+            raise why[at]
+
+        if bare_turn(at):
+            raise RejectedRow("no thought in the response", f"response {at + 1} of {last + 1}")
+
+        before = sum(question.count(IMAGE) for question in questions[:at])
+        own = images[before : before + questions[at].count(IMAGE)]
+        shared = images[: questions[0].count(IMAGE)] or images
+        question = questions[at] if own else f"{IMAGE * len(shared)}\n{questions[at]}" if shared else questions[at]
+        return example(f"{id}-{at}", at, question, own or shared)
+
+    def whole() -> Example:
+        noted = tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(map(bare_turn, range(last))) else [])]))
+        history = tuple(turn(at, question) for at, question in enumerate(questions[:-1]))
+        rejected = _other(thoughts[len(responses) - 1], responses[-1], name, options) if pair else None
+        return example(id, last, questions[-1], images, history=history, rejected=rejected, notes=noted)
+
+    if options.turns == "split" and last and not pair:
+        return Reading(format, tuple(attempt(lambda at=at: split_off(at)) for at in range(last + 1)))
+
+    return Reading(format, (attempt(whole),))
+
+
+def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
+    """Return thought, None where it may be inside, and text of `chosen` or `rejected`: a text, or one message."""
+    value = plain(row.get(column))
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+
+    thoughts: list[str] = []
+    try:
+        if not isinstance(value, dict):
+            return None, content_text(value, [])
+
+        if (role := role_of(value)) not in (None, "assistant"):
+            raise RejectedRow(f"{column} is not a response", f"its role is {reprlib.repr(role)}")
+
+        beside = thought_of_message(value)
+        text = content_text(plain(either(value, "content", "value")), [], thoughts)
+    except RejectedRow as error:
+        raise RejectedRow(f"{column} is not a response", error.detail) from None
+
+    return beside or "\n\n".join(thoughts) or None, text
+
+
+def _other(thought: str | None, text: str, name: str | None, options: Options) -> LongThought | str:
+    try:
+        return thought_columns.beside(thought, text) if thought else parse_response(text, name, options.keep_malformed)
+    except RejectedRow as error:
+        raise RejectedRow(error.reason, f"rejected response; {error.detail}") from None
+
+
+def _id(row: Mapping[str, Any], chat: Chat, question: str, responses: list[str]) -> str:
+    """Return the row's id, with the hash of its responses where a source gives one id to several rows.
+
+    OpenMMReasoner's (typed contents) are one row a correct response; LongPerceptualThoughts' pairs and first thoughts
+    have the id of their question.
+    """
+    known, is_shared = own_id(row), chat.is_typed or chat.asked is not None
+    metadata = row.get("metadata")
+    if not known and isinstance(metadata, dict):
+        name = next((name for name in METADATA_IDS if isinstance(metadata.get(name), str)), None)
+        known, is_shared = metadata[name] if name else "", is_shared or name == METADATA_IDS[-1]
+
+    if known and is_shared:
+        return f"{known}-{text_id(chr(10).join(responses))[:8]}"
+
+    return known or text_id(question)
+
+
+def prefix_of(row: Mapping[str, Any], response: LongThought | str, name: str | None) -> str:
+    """Return LongPerceptualThoughts' `assistant_prefix` as a prefix of the rendered response.
+
+    In the source it is the beginning of the response's text, tag included; it is mapped onto the thought, where it has
+    to be a literal prefix again. "" if the row has none.
+
+    Raises:
+        RejectedRow: it is not text, or no prefix of the thought.
+    """
+    prefix = row.get("assistant_prefix")
+    if prefix is None or prefix == "":
+        return ""
+
+    if not isinstance(prefix, str):
+        raise RejectedRow("assistant_prefix is not text", f"found {type(prefix).__name__}")
+
+    prefix = unix(prefix)
+    if rendered(response).startswith(prefix):
+        return prefix
+
+    opening = TAG_SETS[name].tags[0] if name else ""
+    inside = prefix.lstrip().removeprefix(opening)
+    if not isinstance(response, LongThought) or inside == prefix or not response.thought.startswith(inside.lstrip()):
+        raise RejectedRow("the response does not begin with assistant_prefix", repr(prefix[-40:]))
+
+    return f"{BEGIN_THOUGHT}\n\n{inside.lstrip()}"

@@ -1,0 +1,166 @@
+"""Thoughts in fields of their own: how columns and message fields that hold one are called, and what may stand in them.
+
+Names are those of published cards and of servers' answers: `reasoning_content` (DeepSeek, vLLM, SGLang), `reasoning`
+(vLLM since 0.11, OpenRouter, Dolphin-R1), `thinking` (gpt-oss, Ollama), `thinking_blocks` (LiteLLM), Anthropic's and
+Mistral's typed parts, `model_reasoning` (GeneralThought), `deepseek_thinking_trajectory` (s1K-1.1).
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from virgo_factory.formats.marks import snake
+from virgo_factory.formats.row import QUESTION_COLUMNS, RejectedRow, plain
+from virgo_factory.formats.tags import format_of
+from virgo_factory.formats.texts import unix
+
+
+MESSAGE_FIELDS = (
+    *("reasoning_content", "reasoning", "thinking", "thinking_content", "reasoning_text", "thought", "thoughts"),
+    *("reasoning_details", "thinking_blocks"),
+)
+"""Keys of an assistant's message that hold its thought, the content being the solution."""
+_ALSO_FIELDS = (
+    *("analysis", "scratchpad", "rationale", "inner_monologue", "internal_monologue"),
+    *("analysis_content", "rationale_content", "scratchpad_content"),
+)
+"""Keys that hold it where nothing else does: neither another key nor tags in the content."""
+LIKE_A_THOUGHT = re.compile(
+    r".*(?:think|thought|reason|cot|chain|rationale|explanation|analysis|trace|trajector|process|scratch|monologue|steps"
+    r"|working|justification|reflection).*"
+)
+"""Names, in snake_case, of what may be a thought: a user is asked."""
+
+THOUGHT_PARTS = ("thinking", "reasoning", "thought", "think")
+REDACTED_PARTS = ("redacted_thinking", "redacted_reasoning", "reasoning.encrypted")
+"""Types of the items of a typed content that hold a thought, or one that the provider keeps for itself."""
+
+_TEXT_KEYS = ("thinking", "reasoning", "thought", "think", "text", "content", "summary")
+
+_THOUGHT = re.compile(
+    r"(?:(?P<prefix>.+)_)?(?:(?:thinking|thoughts?|reasoning|think)(?:_(?:content|text|trace|traces|process|chain|steps"
+    r"|trajectory|trajectories))?|co_?t)"
+)
+_SOLUTIONS = (
+    *("response", "final_response", "output", "completion", "attempt", "content", "generation", "solution"),
+    *("answer", "final_answer", "final", "result"),
+)
+"""How the columns beside a thought are called that may be its solution, the likeliest first: a short `answer` beside a
+response is the gold answer."""
+
+_QUESTIONS = ("question", "problem", "instruction", "prompt", "query", "input", "user")
+_A_WORD = re.compile(r"[!-~]{0,30}")
+
+
+def thought_text(value: Any, between: str = "\n\n", depth: int = 4) -> str | None:
+    """Return the thought that a field or a typed part holds, with Unix line ends; None where it is empty or a flag.
+
+    Args:
+        value: a text, an object with the text (or a list) in it, or a list of these.
+        between: what joins the parts of a list. Pieces inside of one part belong together without anything.
+        depth: of lists and objects that are looked into.
+
+    Raises:
+        RejectedRow: the provider kept the thought for itself.
+    """
+    value = plain(value)
+    if isinstance(value, str):
+        return unix(value) if value.strip() else None
+
+    if isinstance(value, list) and depth:
+        texts = [thought_text(item, between, depth - 1) for item in value]
+        return between.join(text for text in texts if text is not None) or None
+
+    if isinstance(value, dict) and depth:
+        if value.get("type") in REDACTED_PARTS:
+            raise RejectedRow("the thought is redacted", f"its type is {value['type']}")
+
+        texts = (thought_text(value.get(key), "", depth - 1) for key in _TEXT_KEYS)
+        return next((text for text in texts if text is not None), None)
+
+    return None
+
+
+def thought_of_message(message: Mapping[str, Any]) -> str | None:
+    """Return the thought in a field of an assistant's message; None without one.
+
+    Raises:
+        RejectedRow: two fields hold different thoughts, or it is redacted.
+    """
+    found: dict[str, str] = {}
+    for name in _message_fields(tuple(message)):
+        value = message[name]
+        if value is None or (name not in MESSAGE_FIELDS and not is_thought(value)):
+            continue
+
+        if (text := thought_text(value)) is not None:
+            found.setdefault(text.strip(), name)
+
+    for name in _also_fields(tuple(message)) if not found else ():
+        value, content = plain(message[name]), plain(message.get("content", message.get("value")))
+        if is_thought(value) and (content is None or isinstance(content, str) and not format_of(content)):
+            if (text := thought_text(value)) is not None:
+                found.setdefault(text.strip(), name)
+
+    if len(found) > 1:
+        raise RejectedRow("two different thoughts in a message", ", ".join(found.values()))
+
+    return next(iter(found), None)
+
+
+def like_a_thought(message: Mapping[str, Any]) -> str:
+    """Return the key of a message that may hold its thought, by its name and several words in it; "" without one."""
+    for name, value in message.items():
+        if isinstance(value, str) and len(value.split()) > 3 and LIKE_A_THOUGHT.fullmatch(snake(str(name))):
+            return str(name)
+
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _also_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if snake(str(name)) in _ALSO_FIELDS)
+
+
+@lru_cache(maxsize=256)
+def _message_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys of a message that hold a thought, also in the spellings of columns (Bedrock's `reasoningContent`)."""
+    return tuple(name for name in names if name in MESSAGE_FIELDS or _THOUGHT.fullmatch(snake(str(name))))
+
+
+def is_thought(value: Any) -> bool:
+    """Whether a column of such a name holds a thought, or nothing, and not a flag such as "on", true or "high"."""
+    value = plain(value)
+    if isinstance(value, str):
+        return not (_A_WORD.fullmatch(value) and value.strip())
+
+    return value is None or isinstance(value, (list, dict))
+
+
+@lru_cache(maxsize=256)
+def thought_columns(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the columns whose name says that they hold a thought, each with those that may hold its solution.
+
+    A column whose prefix is the same comes before others: `gemini_attempt` belongs to `gemini_thinking_trajectory`.
+
+    >>> thought_columns(("question", "answer", "r1_reasoning", "r1_answer"))
+    (('r1_reasoning', ('r1_answer', 'answer')),)
+    """
+    words = {snake(name): name for name in reversed(names)}
+    found = []
+    for word, name in words.items():
+        if match := _THOUGHT.fullmatch(word):
+            prefixes = dict.fromkeys((f"{match['prefix']}_" if match["prefix"] else "", "", "model_"))
+            beside = (words.get(prefix + solution) for prefix in prefixes for solution in _SOLUTIONS)
+            found.append((name, tuple(column for column in dict.fromkeys(beside) if column not in (None, name))))
+
+    return tuple(sorted(found, key=lambda pair: bool(_THOUGHT.fullmatch(snake(pair[0]))["prefix"])))
+
+
+@lru_cache(maxsize=256)
+def question_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that may hold the question of a row, the likeliest first, in any spelling of their case."""
+    words = {snake(name): name for name in reversed(names)}
+    return tuple(dict.fromkeys([*(name for name in QUESTION_COLUMNS if name in names),
+                                *(words[word] for word in _QUESTIONS if word in words)]))  # fmt: skip

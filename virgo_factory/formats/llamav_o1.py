@@ -1,0 +1,77 @@
+"""LlamaV-o1: a dialogue of four stages, asked for by fixed sentences.
+
+Reference: raw_formats.md section 16. The layout of a stored row is inferred; the sentences are those of the project's
+evaluation (eval/llama_vision.py), and only a dialogue with all four of them, word by word, is read so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.formats.marks import learned_turns
+from virgo_factory.formats.messages import message_column, read_messages
+from virgo_factory.formats.options import Options
+from virgo_factory.formats.row import (
+    Reading,
+    RejectedRow,
+    answer_of,
+    attempt,
+    domain_of,
+    read_images,
+    row_id,
+    source_of,
+    with_image,
+)
+from virgo_factory.formats.thought_columns import long_thought
+
+
+FORMAT = "four_stages"
+STAGES = (
+    "Summarize how you will approach the problem and explain the steps you will take to reach the answer.",
+    "Provide a detailed description of the image, particularly emphasizing the aspects related to the question.",
+    "Provide a chain-of-thought, logical explanation of the problem. This should outline step-by-step reasoning.",
+    "State the final answer in a clear and direct format. It must match the correct answer exactly.",
+)
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether the four questions end with the four sentences."""
+    column = message_column(row)
+    if column is None or not isinstance(row[column], list) or not 8 <= len(row[column]) <= 9:
+        return False
+
+    try:
+        turns = read_messages(row, column).turns
+    except RejectedRow:
+        return False
+
+    questions = [question.strip() for question, _ in turns]
+    return len(questions) == 4 and questions[0].endswith(STAGES[0]) and tuple(questions[1:]) == STAGES[1:]
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a dialogue: the first three answers are the thought, the last one is the solution."""
+    return Reading(FORMAT, (attempt(lambda: _example(row)),))
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    chat = read_messages(row, message_column(row))
+    why, _ = learned_turns(row, chat.responses)
+    if any(why):  # the stages are one response
+        raise next(filter(None, why))
+
+    images = read_images(row) or chat.images
+    question = chat.turns[0][0].strip().removesuffix(STAGES[0]).strip()
+    *stages, solution = (answer for _, answer in chat.turns)
+    example = Example(
+        id=row_id(row, question),
+        question=with_image(question, images),
+        response=long_thought("\n\n".join(stage.strip() for stage in stages), solution),
+        images=images,
+        system=chat.system,
+        source=source_of(row) or FORMAT,
+        domain=domain_of(row),
+        format=FORMAT,
+    )
+    return replace(example, answer=answer_of(row, ("final_answer", "answer")))

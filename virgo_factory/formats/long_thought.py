@@ -1,0 +1,87 @@
+"""`formatting: long_thought`: any long-thought dataset, recognised by the columns and tags of its rows.
+
+A family is one file with `recognises(row)`, `read(row, options)` and, where all its rows have one format, its name as
+FORMAT, and a line in FAMILIES; a tag set is one entry of TAG_SETS in `tags`. The name of a file is never looked at
+(reference: raw_formats.md section 18, rule 1).
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from virgo_factory.core.reasons import Reason
+from virgo_factory.formats import (
+    api_log,
+    chat,
+    insight_v,
+    llamav_o1,
+    question_response,
+    rollouts,
+    screen_traces,
+    tagged_columns,
+    thought_columns,
+    virgo_dsd,
+)
+from virgo_factory.formats.marks import check_row
+from virgo_factory.formats.options import DIFFICULTIES, Options
+from virgo_factory.formats.row import Reading, RejectedRow, bare
+from virgo_factory.formats.unknown import reason_of
+
+
+FAMILIES = (
+    virgo_dsd,
+    rollouts,
+    insight_v,
+    screen_traces,
+    thought_columns,
+    llamav_o1,
+    api_log,
+    chat,
+    question_response,
+    tagged_columns,
+)
+"""The first that recognises a row reads it: rows of a family may carry columns of those further down."""
+
+
+@lru_cache(1024)
+def _families(columns: tuple[Any, ...]) -> tuple[ModuleType, ...]:
+    """Return the families that may recognise a row of some columns: a family's ANY_OF names some of which it needs one."""
+    needed = ((family, getattr(family, "ANY_OF", columns)) for family in FAMILIES)
+    return tuple(family for family, names in needed if not set(columns).isdisjoint(names))
+
+
+SEVERAL = (virgo_dsd, rollouts)
+"""Families of several responses a row, who read themselves which of them are right and whole."""
+
+
+def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
+    """Return what a row of any known family gives.
+
+    Raises:
+        RejectedRow: no family recognises it, or it is of another difficulty than asked for.
+    """
+    if "thought" in options.columns and "messages" not in options.columns:
+        return thought_columns.read_named(row, options)
+
+    for family in _families(tuple(row)):
+        if family.recognises(row):
+            if options.difficulty and family is not virgo_dsd:
+                _check_difficulty(row, options.difficulty)
+
+            try:
+                reading = family.read(row, options)
+                return reading if family in SEVERAL else check_row(row, reading)
+            except RejectedRow as error:
+                return Reading(getattr(family, "FORMAT", None), (bare(error),))
+
+    raise reason_of(row)
+
+
+def _check_difficulty(row: Mapping[str, Any], level: str) -> None:
+    known = row.get("difficulty")
+    if not isinstance(known, str) or known not in DIFFICULTIES:
+        raise RejectedRow("difficulty not known", f"expected {' or '.join(DIFFICULTIES)} in the column difficulty")
+
+    if known != level:
+        raise RejectedRow(Reason.OTHER_DIFFICULTY.text(level), f"it is {known}")

@@ -1,0 +1,282 @@
+"""Chat rows in their usual spellings: a list of messages becomes questions and responses."""
+
+import json
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from virgo_factory.core.example import IMAGE
+from virgo_factory.formats.fields import REDACTED_PARTS, THOUGHT_PARTS, thought_of_message, thought_text
+from virgo_factory.formats.row import RejectedRow, plain
+from virgo_factory.formats.texts import unix
+
+
+USERS = ("user", "human", "prompter")
+ASSISTANTS = ("assistant", "gpt", "model", "chatgpt", "bot", "ai", "chatbot")
+SYSTEMS = ("system", "developer")
+THINKERS = ("reasoning", "thinking", "thought", "analysis")
+"""Roles of a message that is the thought of the one behind it."""
+_ROLES = {
+    **dict.fromkeys(USERS, "user"),
+    **dict.fromkeys(ASSISTANTS, "assistant"),
+    **dict.fromkeys(SYSTEMS, "system"),
+}
+TOOLS = (
+    "tool",
+    "tools",
+    "function",
+    "function_call",
+    "function_response",
+    "tool_call",
+    "tool_response",
+    "observation",
+)
+MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
+_NOT_THE_CHAT = ("chosen", "rejected", "history", "prev_messages", "tools", "completion", "response", "output")
+"""Columns that may be lists of messages, too, but hold a part of the conversation."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """The messages of a row.
+
+    Attributes:
+        system: the system message, or None.
+        turns: (question, response) pairs.
+        asked: the last question, where no response follows it (a preference pair); else None.
+        images: those that the messages hold themselves, as items of a content list.
+        is_typed: whether a content is a list of typed items.
+        responses: the messages of the responses as the row has them, for their marks.
+        thoughts: for each turn the thought that stands beside its response, None where it may be inside of it.
+    """
+
+    system: str | None
+    turns: tuple[tuple[str, str], ...]
+    asked: str | None
+    images: tuple[Any, ...]
+    is_typed: bool
+    responses: tuple[Mapping[str, Any], ...] = ()
+    thoughts: tuple[str | None, ...] = ()
+
+
+def message_column(row: Mapping[str, Any]) -> str | None:
+    """Return the column that holds the messages; None without one. One that holds something comes first.
+
+    Under another name than one of MESSAGE_COLUMNS (`prompt`, `input`, `reannotated_messages`) only a list of messages
+    is taken for them.
+    """
+    for column in MESSAGE_COLUMNS:
+        if row.get(column) is not None:
+            return column
+
+    for name, value in row.items():
+        if type(value) is str and value.lstrip()[:1] != "[":
+            continue
+
+        if name not in _NOT_THE_CHAT and _are_messages(value):
+            return name
+
+    return next((column for column in MESSAGE_COLUMNS if column in row), None)
+
+
+def _are_messages(value: Any) -> bool:
+    """Whether a value is a list of messages, or one as JSON."""
+    if isinstance(value, str):
+        value = _decoded(value) if '"content"' in value[:100_000] else None
+
+    value = plain(value)
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return False
+
+    first = value[0]
+    return isinstance(either(first, "role", "from"), str) and either(first, "content", "value") is not None
+
+
+def read_messages(
+    row: Mapping[str, Any],
+    column: str,
+    is_pair: bool = False,
+    response: Callable[[], tuple[str | None, str] | None] = lambda: None,
+) -> Chat:
+    """Return the chat of a row.
+
+    Reads role/content and from/value, user/assistant and human/gpt (and model, bot, ... in any case), typed content
+    lists (`image`, `image_url`, `text` and `thinking` items), which become text with `<image>` in the place of each
+    image, the object of lists that `datasets` makes of a list of objects, and all of it as JSON text. A thought in a
+    field of its own (`reasoning_content`, ...) or a message of its own stays apart from the response.
+
+    Args:
+        row: the row; its `system` column is read, too.
+        column: where the messages are.
+        is_pair: the messages end with a question, to which `chosen` and `rejected` are responses.
+        response: asked for thought (None where it may be inside) and response to a last question without any.
+
+    Raises:
+        RejectedRow: an unknown role, an order other than user, assistant, user, ..., or content that is not text.
+    """
+    messages = _listed(row[column])
+    if not isinstance(messages, list) or not messages:
+        raise RejectedRow(f"{column} is not a list of messages", f"found {type(messages).__name__}")
+
+    images: list[Any] = []
+    turns: list[tuple[Any, str]] = []
+    thoughts: list[str | None] = []
+    said: list[Mapping[str, Any]] = []
+    before: list[str] = []  # thoughts in messages of their own
+    systems: dict[str, str] = {}  # system and developer
+    is_typed = False
+    for message in messages:
+        if not isinstance(message, dict):
+            raise RejectedRow("a message is not an object", f"found {type(message).__name__} in {column}")
+
+        content, role = either(message, "content", "value"), role_of(message)
+        beside: str | None = None
+        inside: list[str] = []
+        if type(content) is str and len(message) == 2 and role not in TOOLS:  # nothing but a role and a text
+            text = unix(content)
+        else:
+            content = plain(message.get("parts") if content is None else content)
+            is_typed = is_typed or isinstance(content, list)
+            if role in TOOLS or plain(message.get("tool_calls")) or plain(message.get("function_call")):
+                raise RejectedRow("tool calls are not trained", f"message {len(turns) + len(systems) + 1} of {column}")
+
+            beside = thought_of_message(message) if role == "assistant" else None
+            text = content_text("" if content is None and beside else content, images, inside)
+            if role == "assistant" and message.get("channel") == "analysis":  # gpt-oss
+                role = "analysis"
+
+        if role in THINKERS and turns and turns[-1][0] == "user":
+            before.append(text)
+        elif role == "system" and not turns and either(message, "role", "from") not in systems:
+            systems[either(message, "role", "from")] = text
+        else:
+            parts = [*before, *inside]
+            if beside is not None and parts and "\n\n".join(parts).strip() != beside.strip():
+                raise RejectedRow("two different thoughts in a message", f"message {len(turns) + 1} of {column}")
+
+            said.append(message)
+            thoughts.append("\n\n".join(parts) if parts else beside)
+            turns.append((role, text))
+            before = []
+
+    system = "\n\n".join(filter(None, systems.values())) if systems else row.get("system")
+    if system is not None and not isinstance(system, str):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+
+    for position, (role, _) in enumerate(turns):
+        if role != ("user", "assistant")[position % 2]:
+            raise RejectedRow(
+                "messages out of order", f"message {position + 1} of {column} has the role {reprlib.repr(role)}"
+            )
+
+    texts = [text for _, text in turns]
+    asked = texts.pop() if is_pair and len(texts) % 2 else None
+    if is_pair and asked is None:
+        raise RejectedRow("no question for chosen and rejected", f"{len(turns)} messages in {column}")
+
+    if not is_pair and len(texts) % 2 and (found := response()):
+        texts.append(found[1])
+        thoughts.append(found[0])
+        said.append({})
+
+    if not is_pair and (len(texts) < 2 or len(texts) % 2):
+        raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}")
+
+    pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
+    beside = tuple(thoughts[1 : 2 * len(pairs) : 2])
+    return Chat(system or None, pairs, asked, tuple(images), is_typed, tuple(said[1 : 2 * len(pairs) : 2]), beside)
+
+
+def role_of(message: Mapping[str, Any]) -> Any:
+    """Return the role of a message: "user", "assistant" or "system" for all their spellings, else as it stands."""
+    given = message.get("role")
+    if given is None:
+        given = message.get("from")
+
+    if not isinstance(given, str):
+        return given
+
+    role = given if given in _ROLES else given.strip().lower()
+    return _ROLES.get(role) or (role if role in TOOLS or role in THINKERS else given)
+
+
+def either(message: Mapping[str, Any], name: str, other: str) -> Any:
+    """Return the value of one key or, where that is missing or null, of the other."""
+    value = message.get(name)
+    return message.get(other) if value is None else value
+
+
+def content_text(content: Any, images: list[Any], thoughts: list[str] | None = None) -> str:
+    """Return a message's content as text, with Unix line ends; images in it are added to `images`.
+
+    Args:
+        content: a text, or a list of typed items.
+        images: of the row.
+        thoughts: those in typed items of their own are added to it; None where there is no place for one.
+
+    Raises:
+        RejectedRow: it is neither a text nor a list of typed items.
+    """
+    if isinstance(content, str):
+        return unix(content)
+
+    if not isinstance(content, list):
+        raise RejectedRow("a message is not text", f"its content is {type(content).__name__}")
+
+    parts: list[str] = []
+    for item in content:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if isinstance(item, dict) and kind is None and isinstance(item.get("text"), str):  # Gemini's parts
+            kind = "thought" if item.get("thought") is True else "text"
+
+        if kind in ("image", "image_url"):
+            image = item.get(kind)
+            if isinstance(image, dict) and "url" in image:
+                image = image["url"]
+
+            parts.append(IMAGE)
+            images.extend([] if image is None else [image])
+        elif kind in ("text", "input_text", "output_text", "answer") and isinstance(_text_of_part(item), str):
+            parts.append(unix(_text_of_part(item)))
+        elif kind in (*THOUGHT_PARTS, *REDACTED_PARTS) and thoughts is not None:
+            if "".join(parts).strip():
+                raise RejectedRow("text before the thought", "in an item of a message's content")
+
+            thought = thought_text({**item, "type": kind})
+            thoughts.extend([] if thought is None else [thought])
+        else:
+            raise RejectedRow("a message is not text", f"an item of its content has the type {reprlib.repr(kind)}")
+
+    return "".join(parts)
+
+
+def _text_of_part(item: Mapping[str, Any]) -> Any:
+    return either(item, "text", "content")
+
+
+def _listed(messages: Any) -> Any:
+    """Return {"role": [...], "content": [...]}, or JSON text, as a list of messages; anything else as it is."""
+    if not isinstance(messages, list):
+        messages = _decoded(messages) if isinstance(messages, str) else plain(messages)
+
+    if not isinstance(messages, dict):
+        return messages
+
+    columns = {name: plain(values) for name, values in messages.items()}
+    lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
+    if len(lengths) != 1 or lengths == {-1}:
+        return messages
+
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _decoded(text: str) -> Any:
+    """Return what a JSON text says; the text itself where it is none, or no list or object."""
+    if not text[:200].lstrip().startswith(("[", "{")):
+        return text
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

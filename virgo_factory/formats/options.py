@@ -1,0 +1,98 @@
+"""What the user says about a dataset in dataset_info.json, as far as reading its rows depends on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+RESPONSES = ("shortest", "all")
+TURNS = ("history", "split")
+DIFFICULTIES = {"medium": (4, 5), "hard": (2, 3)}
+"""Virgo's levels: how many of five responses are correct."""
+
+RATED = ("virgo_dsd", "long_thought")
+"""Values of `formatting` under which rows can tell their difficulty."""
+
+REQUIRED = ("messages", "prompt", "response", "chosen", "rejected", "question", "thought", "solution")
+COLUMNS = (*REQUIRED, "query", "images", "system", "assistant_prefix")
+"""Names of columns that some format reads: LLaMA-Factory's, and three of the normal form. A row must have those of
+REQUIRED that are named."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read the rows of one dataset.
+
+    Attributes:
+        keep_malformed: keep a response that is no long thought as the text it is (recipe key `malformed: keep`).
+        responses: of a row with several responses, "shortest": the shortest correct one, as Virgo does; "all": every
+            correct one.
+        ranking: rows are preference pairs.
+        columns: name of a column (one of COLUMNS) -> its name in the file.
+        difficulty: only rows of this level (a key of DIFFICULTIES), by their five scores or their own column
+            `difficulty`; None for all.
+        turns: of a conversation, "history": one example, earlier turns are its history; "split": each question an example
+            of its own, for sets whose questions on a picture do not depend on each other.
+    """
+
+    keep_malformed: bool = False
+    responses: str = "shortest"
+    ranking: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    difficulty: str | None = None
+    turns: str = "history"
+
+
+def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
+    """Return the options of a dataset_info.json entry.
+
+    Args:
+        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty` and `turns` are looked at.
+        malformed: the recipe key of this name.
+
+    Raises:
+        ValueError: a key has a value that it cannot have, or `columns` names a column that no format reads.
+    """
+    responses = entry.get("responses", "shortest")
+    if responses not in RESPONSES:
+        raise ValueError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
+
+    turns = entry.get("turns", "history")
+    if turns not in TURNS:
+        raise ValueError(f"turns: {turns!r} in dataset_info.json. It is one of {', '.join(TURNS)}.")
+
+    ranking = entry.get("ranking", False)
+    if not isinstance(ranking, bool):
+        raise ValueError(f"ranking: {ranking!r} in dataset_info.json. It is true or false.")
+
+    difficulty = entry.get("difficulty")
+    if not (difficulty is None or isinstance(difficulty, str) and difficulty in DIFFICULTIES):
+        raise ValueError(f"difficulty: {difficulty!r} in dataset_info.json. It is one of {', '.join(DIFFICULTIES)}.")
+
+    if difficulty and entry.get("formatting") not in RATED:
+        raise ValueError(
+            f"difficulty in dataset_info.json needs rows that tell it: formatting {' or '.join(RATED)}, "
+            f"not {entry.get('formatting')!r}."
+        )
+
+    columns = entry.get("columns") or {}
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):
+        raise ValueError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
+
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        raise ValueError(
+            f"columns: {', '.join(map(str, unknown))} in dataset_info.json is read by no format. "
+            f"It names some of {', '.join(COLUMNS)}."
+        )
+
+    if ("thought" in columns or "solution" in columns) and entry.get("formatting", "long_thought") != "long_thought":
+        raise ValueError(
+            f"columns: thought and solution in dataset_info.json need formatting long_thought, not "
+            f"{entry['formatting']!r}."
+        )
+
+    if "solution" in columns and "thought" not in columns:
+        raise ValueError("columns: solution in dataset_info.json needs thought beside it.")
+
+    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty, turns)

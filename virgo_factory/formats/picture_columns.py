@@ -1,0 +1,546 @@
+"""Which pictures a row has: the columns that hold them, in every spelling of name and value; and videos, audios, tools.
+
+A column is read where its name and its values say what it is. Where only the values look like pictures, the row is
+rejected with the line that maps the column: a model must not learn to answer about a picture that it never got.
+"""
+
+import functools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from virgo_factory.formats.row import IMAGE_COLUMNS, RejectedRow, plain
+
+
+SUFFIXES = ("png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "heic")
+VIDEO_SUFFIXES = ("mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "flv", "wmv")
+AUDIO_SUFFIXES = ("wav", "mp3", "flac", "ogg", "m4a", "aac", "opus")
+MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+BASE64_MAGIC = {
+    "iVBORw0KGgo": "png",
+    "/9j/": "jpeg",
+    "R0lGOD": "gif",
+    "UklGR": "webp",
+    "SUkqA": "tiff",
+    "TU0AK": "tiff",
+}
+"""How the Base64 text of a picture begins, and its kind."""
+_CONTENTS = ("data:image/", *BASE64_MAGIC)
+"""How a text that is a picture begins."""
+
+SHORTEST_BASE64 = 64
+"""Characters below which a text is no picture in Base64: the smallest PNG has 67 bytes."""
+
+BLANK_TEXTS = ("", "[]", "{}", "[[]]", '[""]', "[null]", "null", "none", "nan", "n/a", "<na>")
+
+_NOUN = r"images?|imgs?|pictures?|pics?|photos?|figures?|figs?|diagrams?|screenshots?"
+_MODIFIER = (
+    r"path|paths|file|files|filename|filenames|filepath|filepaths|fname|name|names|url|urls|uri|link|src|bytes|data|"
+    r"base64|b64|list|str|string|binary|raw"
+)
+_BEFORE = (
+    r"decoded|raw|input|question|query|problem|prompt|pil|encoded|main|local|base64|b64|user|context|list|relative"
+)
+_NUMBERED = re.compile(
+    rf"(?P<head>(?:(?:{_BEFORE})_)*(?:{_NOUN}))_?(?P<number>\d{{1,3}})?(?P<tail>(?:_(?:{_MODIFIER}))*)_?(?P<last>\d{{1,3}})?"
+)
+PLAIN = -1
+"""Number of a column without one."""
+_FILE = re.compile(
+    r"(?:(?:full|abs|absolute|relative|local|media)_)?(?:path|file|filename|filepath)s?|file_(?:name|path)s?|fname"
+)
+_OTHER_MEDIA = re.compile(
+    rf"(?:(?:{_BEFORE})_)*(?P<kind>video|audio)s?_?\d{{0,3}}(?P<tail>(?:_(?:{_MODIFIER}))*)_?\d{{0,3}}"
+)
+_TEXTS = re.compile(
+    r"(?:^|_)(?:ids?|uuid|idx|index|key|hash|md5|sha\d*|source|sources|origin|url|urls|uri|link|links|website|homepage|"
+    r"page|licen[sc]e|citation|reference|references|title|captions?|descriptions?|answers?|gts?|gt|gold|truth|labels?|"
+    r"responses?|outputs?|generations?|solutions?|completions?|thoughts?|thinking|reasoning|rationales?|cot|questions?|"
+    r"problems?|instructions?|prompts?|text|texts|content|contents|code|choices|options?|chosen|rejected|"
+    r"messages|conversations?|system|dataset|split|category|subject|topic|tags?|language|author|model|history|tests?|"
+    r"test_cases|starter_code|comment|comments|note|notes|tools)(?:_|$)"
+)
+"""Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
+
+_HAS_NOUN = re.compile(rf"(?:^|_)(?:{_NOUN})\d*(?:_|$)")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PATH = re.compile(rf"[^\n\r<>|*\"?]{{1,400}}\.(?:{'|'.join(SUFFIXES)})", re.IGNORECASE)
+_LINK = re.compile(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.IGNORECASE)
+_OTHER_PATH = re.compile(
+    rf"[^\n\r<>|*\"]{{1,400}}\.(?:(?P<video>{'|'.join(VIDEO_SUFFIXES)})|(?P<audio>{'|'.join(AUDIO_SUFFIXES)}))",
+    re.IGNORECASE,
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+_QUOTED = re.compile(r"\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*\]")
+_IN_OBJECT = ("image", "image_url", "img", "url", "path", "file", "file_name", "filename", "src", "base64", "b64_json", "data")  # fmt: skip
+"""Keys of an object that is a picture, in place of `bytes` and `path`."""
+
+MAP_LINE = '"columns": {{"images": "{}"}} in its entry of dataset_info.json'
+
+
+class Pictures(NamedTuple):
+    """The pictures of a row, with the numbers that its texts may call them by (`image_3` is 3)."""
+
+    numbers: tuple[int, ...]
+    values: tuple[Any, ...]
+
+
+NONE = Pictures((), ())
+
+
+def is_blank(value: Any, depth: int = 8) -> bool:
+    """Whether a value says that there is nothing: null, NaN, "", "[]", "None", [null], {"bytes": null, "path": null}.
+
+    >>> [is_blank(value) for value in (None, float("nan"), " ", "null", [[]], {"bytes": None, "path": ""}, "a.png", 0)]
+    [True, True, True, True, True, True, False, False]
+    """
+    if value is None or value is False or (isinstance(value, float) and math.isnan(value)):
+        return True
+
+    if isinstance(value, str):
+        return len(value) < 40 and (value.strip().lower() in BLANK_TEXTS)
+
+    if isinstance(value, dict):
+        return depth > 0 and all(is_blank(part, depth - 1) for name, part in value.items() if name != "type")
+
+    return isinstance(value, list | tuple) and depth > 0 and all(is_blank(part, depth - 1) for part in value)
+
+
+def find_pictures(row: Mapping[str, Any]) -> Pictures:
+    """Return the pictures of the columns that are known to hold some."""
+    plan = _plan_of(tuple(row))
+    groups: dict[tuple[str, str], dict[int, Any]] = {}
+    names: dict[tuple[str, str], dict[int, str]] = {}
+    for name, (head, number, is_file) in plan.pictures:
+        value = row[name]
+        if is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
+            continue
+
+        known, called = groups.setdefault(head, {}), names.setdefault(head, {})
+        if number in known and called[number] != "images" and name != "images":
+            if _names_of(flat(known[number])) != _names_of(flat(value)):
+                raise _several([called[number], name])
+        elif number not in known or name == "images":
+            known[number], called[number] = value, name
+
+    if not groups:
+        unknown = [found for name in plan.others if (found := _unknown_picture(name, row[name]))]
+        unknown += [(name, row[name]) for name in plan.texts if _is_embedded(row[name])]
+        if unknown:
+            raise _unknown(unknown)
+
+        return NONE
+
+    return _chosen(groups, names)
+
+
+class _Plan(NamedTuple):
+    """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same.
+
+    Attributes:
+        pictures: those named like one of pictures, and what `_column_of` says.
+        others: those that may hold one all the same.
+        texts: those named like texts and origins, in which a path is none, but the picture itself is.
+        media: those that may hold a video or an audio, or tools, and which the name says.
+    """
+
+    pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
+    others: tuple[str, ...]
+    texts: tuple[str, ...]
+    media: tuple[tuple[str, str | None], ...]
+
+
+@functools.lru_cache(1024)
+def _plan_of(columns: tuple[Any, ...]) -> _Plan:
+    names = [name for name in columns if isinstance(name, str)]
+    pictures = tuple((name, known) for name in names if (known := _column_of(name)))
+    others = tuple(name for name in names if not _is_text_column(name))
+    texts = tuple(name for name in names if _is_text_column(name))
+    media = tuple(
+        (name, _other_kind(name)) for name in names if name in others or _column_of(name) or _other_kind(name)
+    )
+    return _Plan(pictures, others, texts, media)
+
+
+@functools.lru_cache(4096)
+def _column_of(name: str) -> tuple[tuple[str, str], int, bool] | None:
+    """Return (head and tail of a picture column's name, its number or PLAIN, whether any text in it is a path)."""
+    words = _words(name)
+    if found := _NUMBERED.fullmatch(words):
+        head = re.sub(r"s$", "", found["head"])
+        tail = found["tail"]
+        number = int(found["number"] or found["last"] or PLAIN)
+        is_file = bool(re.search(r"_(?:path|file|filename|filepath|fname|src)", tail)) or head in ("image", "img")
+        return (head, tail), number, is_file
+
+    return (("", words), PLAIN, False) if _FILE.fullmatch(words) else None
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
+
+
+def _chosen(groups: dict[tuple[str, str], dict[int, Any]], names: dict[tuple[str, str], dict[int, str]]) -> Pictures:
+    """Return the pictures of the one group of columns that is meant: the others have to be the same pictures again."""
+    for key, parts in groups.items():  # image, image_2, image_3
+        if PLAIN in parts and len(parts) > 1:
+            first, rest = flat(parts.pop(PLAIN)), [parts[at] for at in sorted(parts)]
+            if min(parts) > 1:
+                parts[1] = first
+            elif _names_of(first) not in (_names_of(flat(rest)), _names_of(flat(rest[0]))):
+                raise _several([names[key][at] for at in sorted(names[key])])
+
+    read = {key: _of_group(numbered) for key, numbered in groups.items()}
+    keys = [key for key in read if key[0]] or list(read)  # path, file_name: only where nothing else is named
+    if len(keys) == 1:
+        return read[keys[0]]
+
+    stock = next((key for key in (("image", ""),) if key in keys), None)
+    best = stock or keys[0]
+    for key in keys:
+        if key == best:
+            continue
+
+        same = len(read[key].values) == len(read[best].values)
+        if same and not _is_content(read[best]) and (_is_content(read[key]) or _is_link(read[best])):
+            best = key
+        elif not (same and (_is_content(read[best]) or _is_link(read[key]) or _same(read[key], read[best]))):
+            if best != stock or key[1] == "" and len(groups[key]) > 1:
+                raise _several([*names[best].values(), *names[key].values()])
+
+    return read[best]
+
+
+def _several(names: list[str]) -> RejectedRow:
+    return RejectedRow(
+        "pictures in several columns",
+        f"{', '.join(names)} hold different pictures. If all are the question's: {MAP_LINE.format(', '.join(names))}; "
+        "else name there those that are",
+    )
+
+
+def _of_group(numbered: dict[int, Any]) -> Pictures:
+    if set(numbered) == {PLAIN}:
+        return in_order(flat(numbered[PLAIN]))
+
+    pairs = [(number, value) for number in sorted(numbered) for value in flat(numbered[number])]
+    if len({number for number, _ in pairs}) < len(pairs):  # lists in numbered columns
+        return in_order([value for _, value in pairs])
+
+    return Pictures(tuple(number for number, _ in pairs), tuple(value for _, value in pairs))
+
+
+def in_order(values: list[Any]) -> Pictures:
+    return Pictures(tuple(range(1, len(values) + 1)), tuple(values))
+
+
+def _is_content(pictures: Pictures) -> bool:
+    return all(not isinstance(value, (str, dict)) or _carries(value) for value in pictures.values)
+
+
+def _carries(value: Any) -> bool:
+    return isinstance(value.get("bytes"), bytes) if isinstance(value, dict) else value.startswith("data:")
+
+
+def _is_link(pictures: Pictures) -> bool:
+    return any(isinstance(value, str) and _URL.match(value) for value in pictures.values)
+
+
+def _same(some: Pictures, others: Pictures) -> bool:
+    return _names_of(some.values) == _names_of(others.values)
+
+
+def _names_of(values: Any) -> list[Any]:
+    return [name_of(value) for value in values]
+
+
+def name_of(value: Any) -> Any:
+    """Return the file name of a picture without its folder; what is no path as it is."""
+    if isinstance(value, dict):
+        value = value.get("path") or value.get("bytes")
+
+    return re.split(r"[/\\]", value.split("?")[0])[-1].lower() if isinstance(value, str) else value
+
+
+def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
+    if column in row:
+        return in_order(flat(row[column]))
+
+    values = []
+    for name in column.split(","):
+        value: Any = row
+        for key in [name.strip()] if name.strip() in row else name.strip().split("."):
+            value = plain(value.get(key)) if isinstance(value, dict) else None
+
+        values += flat(value)
+
+    return in_order(values)
+
+
+def flat(value: Any, depth: int = 8) -> list[Any]:
+    """Return the pictures in a value: of lists in lists, of texts that are JSON lists, of objects; blank ones left out."""
+    if is_blank(value, depth):
+        return []
+
+    if not depth:
+        raise RejectedRow("image not understood", "nested too deeply")
+
+    if isinstance(value, str):
+        if value.lstrip()[:1] in ("[", "{") and (inner := _json(value)) is not None:
+            return flat(inner, depth - 1)
+
+        if kind := _base64_kind(value):
+            return [f"data:image/{kind};base64,{''.join(value.split())}"]
+
+        return [value.strip()]
+
+    if isinstance(value, list | tuple):
+        if (len(value) > 8 or depth < 8) and all(type(part) is int for part in value):
+            if all(0 <= part < 256 for part in value) and bytes(value[:8]).startswith(MAGIC):
+                return [bytes(value)]
+
+            raise RejectedRow("image not understood", "a list of numbers; expected paths or the bytes of a file")
+
+        return [picture for part in value for picture in flat(part, depth - 1)]
+
+    if isinstance(value, dict):
+        return _of_object(value, depth - 1)
+
+    return [value]
+
+
+def _of_object(value: Mapping[str, Any], depth: int) -> list[Any]:
+    content, path = value.get("bytes"), value.get("path")
+    lists = [part for part in (content, path) if isinstance(part, list) and not _is_numbers(part)]
+    if lists:  # what Arrow makes of a list of images
+        size = len(lists[0])
+        parts = ([None] * size if part is None else part for part in (content, path))
+        return [
+            picture
+            for pair in zip(*parts, strict=False)
+            for picture in flat(dict(zip(("bytes", "path"), pair, strict=True)))
+        ]
+
+    if isinstance(content, str) and (kind := _base64_kind(content)):
+        return [f"data:image/{kind};base64,{''.join(content.split())}"]
+
+    if isinstance(content, list) and _is_numbers(content):
+        return flat(content, depth)
+
+    if "bytes" in value or "path" in value:
+        return (
+            flat(path, depth)
+            if content is None and isinstance(path, str) and set(value) - {"bytes", "path"}
+            else [dict(value)]
+        )
+
+    key = next((key for key in _IN_OBJECT if not is_blank(value.get(key))), None)
+    return flat(value[key], depth) if key else [dict(value)]
+
+
+def _is_numbers(value: list[Any]) -> bool:
+    return bool(value) and all(type(part) is int for part in value)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return re.findall(r"'([^']*)'", text) if _QUOTED.fullmatch(text.strip()) else None
+
+
+def _base64_kind(text: str) -> str | None:
+    """Return the kind of a picture that a text is in Base64; None where it is none."""
+    if len(text) < SHORTEST_BASE64:
+        return None
+
+    kind = next((kind for magic, kind in BASE64_MAGIC.items() if text.startswith(magic)), None)
+    return kind if kind and _BASE64.fullmatch(text) else None
+
+
+def holds_picture(value: Any, is_file: bool = False, lists: int = 3) -> bool:
+    """Whether a value looks like a picture, or a list of them by its first; with `is_file` any text of one line does."""
+    if isinstance(value, str):
+        if value.lstrip()[:1] == "[" and (inner := _json(value)) is not None:
+            return holds_picture(inner, is_file, lists - 1)
+
+        if value.startswith("data:image/") or _base64_kind(value) or _PATH.fullmatch(value.strip()):
+            return True
+
+        if _URL.match(value):
+            return is_file or bool(_LINK.fullmatch(value.strip()))
+
+        return is_file and "\n" not in value and (len(value.split()) == 1 or "/" in value)
+
+    if isinstance(value, bytes | bytearray):
+        return bytes(value[:8]).startswith(MAGIC) or is_file
+
+    if isinstance(value, list | tuple):
+        if _is_numbers(value[:9]):
+            return len(value) > 8 and all(0 <= part < 256 for part in value[:8]) and bytes(value[:8]).startswith(MAGIC)
+
+        first = next((part for part in value if not is_blank(part)), None)
+        return lists > 0 and first is not None and holds_picture(first, is_file, lists - 1)
+
+    if isinstance(value, dict):
+        return any(
+            not is_blank(value.get(key)) and holds_picture(value[key], is_file or key == "bytes", lists - 1)
+            for key in ("bytes", *_IN_OBJECT)
+        )
+
+    return type(value).__module__.startswith("PIL.")
+
+
+def _unknown_picture(name: str, value: Any) -> tuple[str, Any] | None:
+    """Return place and value of what looks like a picture in a column whose name does not say so; None without one."""
+    if isinstance(value, int | float) or value is None:
+        return None
+
+    if isinstance(value, str) and (len(value) < 5 or "." not in value[-6:] and not value.startswith(_CONTENTS)):
+        return None
+
+    if isinstance(value, dict) and not (set(value) <= {"bytes", "path", "type"}):
+        for key, part in value.items():
+            known = _column_of(key) if isinstance(key, str) and not is_blank(part) else None
+            if known and known[0][0] and holds_picture(part):
+                return f"{name}.{key}", part
+
+        return None
+
+    return (name, value) if _looks_like_picture(value) else None
+
+
+def _is_embedded(value: Any) -> bool:
+    """Whether a value is a picture itself, or a list of some, and not a path to one."""
+    if isinstance(value, str):
+        return value.startswith(_CONTENTS) and (value.startswith("data:") or _base64_kind(value) is not None)
+
+    if isinstance(value, dict):
+        is_feature = "bytes" in value and (isinstance(value["bytes"], bytes) or {"bytes", "path"} == set(value))
+        return is_feature and holds_picture(value)  # of `datasets`
+
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and not isinstance(value[0], list) and _is_embedded(value[0])
+
+    return value is not None and holds_picture(value)
+
+
+def _looks_like_picture(value: Any) -> bool:
+    """Whether a value of any column looks like a picture: no words, which a file name may stand at the end of."""
+    if isinstance(value, list | tuple):
+        first = next((part for part in value if not is_blank(part)), None)
+        return first is not None and not isinstance(first, list) and _looks_like_picture(first)
+
+    if isinstance(value, str) and len(value.split()) > 1 and "/" not in value.split()[0]:
+        return False
+
+    return not is_blank(value) and holds_picture(value)
+
+
+@functools.lru_cache(4096)
+def _is_text_column(name: str) -> bool:
+    words = _words(name)
+    return bool(_TEXTS.search(words)) and not _HAS_NOUN.search(words)
+
+
+def _unknown(found: list[tuple[str, Any]]) -> RejectedRow:
+    names = ", ".join(name for name, _ in found)
+    them = (
+        ("it is the question's picture", "it is")
+        if len(found) == 1
+        else ("they are the question's pictures", "they are")
+    )
+    return RejectedRow(
+        "a picture in an unknown column",
+        f"{names} {'holds' if len(found) == 1 else 'hold'} {shown(found[0][1])}. If {them[0]}: {MAP_LINE.format(names)}; "
+        f"if {them[1]} not: {MAP_LINE.format('images')}",
+    )
+
+
+def shown(value: Any) -> str:
+    while isinstance(value, list | tuple):
+        value = next((part for part in value if not is_blank(part)), None)
+
+    if isinstance(value, dict):
+        value = value.get("path") or value.get("bytes")
+
+    return repr(value[:80]) if isinstance(value, str) else f"{type(value).__name__}"
+
+
+def picture_values(row: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the pictures of every column that is named like one of pictures, of benchmarks, say."""
+    for name, value in row.items():
+        if isinstance(name, str) and (known := _column_of(name)) and known[0][0]:
+            yield from flat(value)
+
+
+def names_pictures(name: str) -> bool:
+    """Whether a column is named like one of pictures.
+
+    >>> [names_pictures(name) for name in ("image_1", "decoded_image", "imgPath", "image_caption", "path")]
+    [True, True, True, False, False]
+    """
+    known = _column_of(name)
+    return bool(known and known[0][0])
+
+
+def refuse_other_media(row: Mapping[str, Any]) -> None:
+    """Raise RejectedRow where a row has a video, an audio or tools, which are not trained on."""
+    for name, kind in _plan_of(tuple(row)).media:
+        value = row[name]
+        if value is None or isinstance(value, int | float):
+            continue
+
+        if kind is None and isinstance(value, str) and value[-5:].rpartition(".")[1] == "":
+            continue
+
+        if kind == "tools":
+            if not is_blank(value) and (not isinstance(value, str) or isinstance(_json(value), (list, dict))):
+                raise RejectedRow("tools, which are not trained on", f"in the column {name}")
+        elif kind and not is_blank(value) and _is_medium(value, name):
+            raise other_medium(kind, name, value)
+        elif found := _other_path(name, value):
+            raise other_medium(found, name, value)
+
+
+@functools.lru_cache(4096)
+def _other_kind(name: str) -> str | None:
+    if name == "tools":
+        return name
+
+    found = _OTHER_MEDIA.fullmatch(_words(name))
+    return found["kind"] if found else None
+
+
+def _is_medium(value: Any, name: str) -> bool:
+    """Whether a column of videos or audios holds one: a web page's address beside a transcript is none."""
+    while isinstance(value, list | tuple) and value:
+        value = next((part for part in value if not is_blank(part)), None)
+
+    return not (isinstance(value, str) and _URL.match(value) and "url" in name.lower()) or bool(
+        _OTHER_PATH.match(value)
+    )
+
+
+def _other_path(name: str, value: Any) -> str | None:
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+
+    if not isinstance(value, str) or len(value) > 400:
+        return None
+
+    found = _OTHER_PATH.fullmatch(value.strip())
+    if not found or len(value.split()) > 1 or (_is_text_column(name) and not _column_of(name)):
+        return None
+
+    return "video" if found["video"] else "audio"
+
+
+def other_medium(kind: str, name: str, value: Any) -> RejectedRow:
+    return RejectedRow(
+        f"{'a video' if kind == 'video' else 'an audio'}, which is not trained on",
+        f"{name} holds {shown(value)}; a row is trained on with its text and its pictures only. Take the column out if "
+        "the question does not need it",
+    )

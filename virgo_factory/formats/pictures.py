@@ -1,0 +1,191 @@
+"""Where a row keeps its pictures, and where they stand in its questions: every spelling becomes `images` and `<image>`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from virgo_factory.core.example import IMAGE
+from virgo_factory.formats.messages import _listed, either, message_column, role_of
+from virgo_factory.formats.picture_columns import (
+    Pictures,
+    find_pictures,
+    flat,
+    holds_picture,
+    in_order,
+    is_blank,
+    mapped_pictures,
+    names_pictures,
+    other_medium,
+    refuse_other_media,
+)
+from virgo_factory.formats.picture_tags import TAG, place_pictures
+from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
+
+
+def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str, Any]:
+    """Return the row with its pictures as a list in `images` and `<image>` in their places; without both where it has none.
+
+    Args:
+        row: with plain values.
+        column: which column holds them, as dataset_info.json says: a name, several with commas, or `a.b` for the key b
+            of the object a; None: wherever they are found.
+
+    Raises:
+        RejectedRow: a video, an audio or tools, which are not trained on; pictures in a column whose name does not say
+            so, or in several; a picture tag that names none of them.
+    """
+    refuse_other_media(row)
+    found = mapped_pictures(row, column) if column is not None else find_pictures(row)
+    others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
+    messages = message_column(others)
+    if messages and others[messages] is not None:
+        own: list[Any] = []
+        others[messages] = _messages(others[messages], own)
+        found = in_order(own) if own and not found.values else found
+
+    in_messages = _place_in_messages(others, messages, found) if messages else None
+    in_question = _place_in_question(others, found)
+    if in_messages and in_question and in_messages.values != in_question.values:
+        raise RejectedRow("picture tags in two orders", f"{messages} and the question name the pictures differently")
+
+    found = in_messages or in_question or found
+    if found.values:
+        others["images"] = list(found.values)
+
+    return others
+
+
+_PICTURE_ITEMS = ("image", "image_url", "input_image", "image_path", "img", "picture")
+_OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} | dict.fromkeys(
+    ("audio", "audio_url", "input_audio"), "audio"
+)
+
+
+def _messages(messages: Any, own: list[Any]) -> Any:
+    """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
+    messages = _listed(messages)
+    if not isinstance(messages, list):
+        return messages
+
+    return [_message(message, own) if isinstance(message, dict) else message for message in messages]
+
+
+def _is_user(message: Any) -> bool:
+    return isinstance(message, dict) and role_of(message) == "user"
+
+
+def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
+    content = either(message, "content", "value")
+    if isinstance(content, str) and len(message) == 2:
+        return message
+
+    content = plain(content)
+    if isinstance(content, list):
+        return {
+            **{key: value for key, value in message.items() if key != "value"},
+            "content": list(map(_item, content)),
+        }
+
+    if not _is_user(message):
+        return message
+
+    refuse_other_media({key: value for key, value in message.items() if key not in ("content", "value")})
+    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS or _is_picture(key, value)])
+    if not pictures or not isinstance(content, str):
+        return message
+
+    own += pictures
+    text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
+    return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+def _is_picture(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and names_pictures(key) and holds_picture(value)
+
+
+def _item(item: Any) -> Any:
+    """Return a content item of any spelling as {"type": "image", "image": ...} or {"type": "text", "text": ...}."""
+    if not isinstance(item, dict):
+        return item
+
+    kind = item.get("type")
+    if kind is None:  # {"image": ...}, {"text": ...}
+        kind = next((name for name in (*_PICTURE_ITEMS, *_OTHER_ITEMS, "text") if item.get(name) is not None), None)
+
+    if isinstance(kind, str) and kind in _OTHER_ITEMS:
+        raise other_medium(_OTHER_ITEMS[kind], "a message", item.get(kind))
+
+    if item.get("thought") is True:  # Gemini's
+        return item
+
+    if kind == "input_text" or kind == "text":
+        return {"type": "text", "text": item.get("text")}
+
+    if kind not in _PICTURE_ITEMS:
+        return item
+
+    source = item.get("source")  # {"type": "base64", "media_type": ..., "data": ...}
+    values = [
+        item.get(name)
+        for name in (*_PICTURE_ITEMS, "url", "path", "file", "bytes", "base64", "data")
+        if name != "type"
+    ]
+    values.append(source.get("data", source.get("url")) if isinstance(source, dict) else None)
+    found = flat([value for value in values if not is_blank(value) and not isinstance(value, bool)])
+    return {"type": "image", "image": found[0] if found else None}
+
+
+def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pictures | None:
+    messages = row[column]
+    if not isinstance(messages, list):
+        return None
+
+    spots: list[tuple[int, int | None]] = []
+    texts: list[str] = []
+    inside = 0
+    for at, message in enumerate(messages):
+        if not _is_user(message):
+            continue
+
+        content = either(message, "content", "value")
+        if isinstance(content, str):
+            spots.append((at, None))
+            texts.append(content)
+        elif isinstance(content, list):
+            for item_at, item in enumerate(content):
+                if isinstance(item, dict) and item.get("type") == "image":
+                    inside += 1
+                elif isinstance(item, dict) and isinstance(item.get("text"), str):
+                    spots.append((at, item_at))
+                    texts.append(item["text"])
+
+    placed = place_pictures(texts, found, inside)
+    if placed is None:
+        return None
+
+    found, new = placed
+    changed = [dict(message) if isinstance(message, dict) else message for message in messages]
+    for (at, item_at), text in zip(spots, new, strict=True):
+        if item_at is None:
+            changed[at]["content" if changed[at].get("content") is not None else "value"] = text
+        else:
+            items = list(changed[at]["content"])
+            items[item_at] = {**items[item_at], "text": text}
+            changed[at]["content"] = items
+
+    row[column] = changed
+    return found
+
+
+_QUESTIONS = (*QUESTION_COLUMNS, "Question", "Open-ended Verifiable Question")
+
+
+def _place_in_question(row: dict[str, Any], found: Pictures) -> Pictures | None:
+    asked = first_column(row, _QUESTIONS)
+    names = [name for name in (asked, "input" if asked in ALPACA_PROMPTS else None) if isinstance(row.get(name), str)]
+    placed = place_pictures([row[name] for name in names], found, 0) if names else None
+    if placed is None:
+        return None
+
+    found, new = placed
+    row.update(zip(names, new, strict=True))
+    return found

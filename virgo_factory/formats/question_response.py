@@ -1,0 +1,84 @@
+"""A question column and one response column, in any of the tag sets.
+
+Reference raw_formats.md: sections 1 (STILL-2: combined_text) and 11 (VLAA-Thinking: ds_answer, gt), 18 (Marco-o1:
+instruction, response); alpaca's spellings (instruction, input, output); judged outputs (model_response).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.formats.chat import prefix_of, read_chat
+from virgo_factory.formats.fields import question_columns
+from virgo_factory.formats.messages import Chat, read_messages
+from virgo_factory.formats.options import Options
+from virgo_factory.formats.row import (
+    Reading,
+    RejectedRow,
+    attempt,
+    example_of,
+    first_column,
+    plain,
+    question_of,
+    text_of,
+)
+from virgo_factory.formats.tags import format_of, parse_response, shows
+from virgo_factory.formats.texts import unix
+
+
+RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
+ANY_OF = RESPONSE_COLUMNS
+ANSWER_COLUMNS = ("standard_answer", "gt", "ground_truth", "answer")
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a question and a response."""
+    return first_column(row, RESPONSE_COLUMNS) is not None and first_column(row, _questions(row)) is not None
+
+
+def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return question_columns(tuple(row))
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a row. Raises RejectedRow where question or response is no text."""
+    response = text_of(row, first_column(row, RESPONSE_COLUMNS))
+    if row.get("history"):
+        return read_chat(row, _with_history(row, response), [], options)
+
+    name = format_of(response)
+    return Reading(name if shows(response, name) else None, (attempt(lambda: _example(row, response, name, options)),))
+
+
+def _with_history(row: Mapping[str, Any], response: str) -> Chat:
+    """Return the conversation of an alpaca row: `history` holds [question, response] pairs, or messages."""
+    history = plain(row["history"])
+    if not isinstance(history, list):
+        raise RejectedRow("history is not a list", f"found {type(history).__name__}")
+
+    if isinstance(history[0], dict):
+        pairs = read_messages({"history": history}, "history").turns
+    else:
+        pairs = tuple(tuple(pair) if isinstance(pair, list) else () for pair in map(plain, history))
+
+    if not all(len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs):
+        raise RejectedRow("history is not known in this layout", "expected [question, response] pairs")
+
+    turns = [(unix(question), unix(answer)) for question, answer in pairs]
+    turns.append((question_of(row, _questions(row)), response))
+    return Chat(_system(row), tuple(turns), None, (), False, ({},) * len(turns), (None,) * len(turns))
+
+
+def _system(row: Mapping[str, Any]) -> str | None:
+    system = row.get("system")
+    if not (system is None or isinstance(system, str)):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+
+    return system
+
+
+def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
+    question, system = question_of(row, _questions(row)), _system(row) or None
+    response = parse_response(text, name, options.keep_malformed)
+    prefix = prefix_of(row, response, name)
+    return example_of(row, question, response, name, ANSWER_COLUMNS, system=system, assistant_prefix=prefix)

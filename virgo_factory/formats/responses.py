@@ -1,0 +1,66 @@
+"""Choosing among the responses of one row: Virgo's shortest correct one, or all correct ones."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.reasons import Reason
+from virgo_factory.formats.options import Options
+from virgo_factory.formats.row import RejectedRow, attempt
+
+
+def choose(
+    responses: list[Any], correct: list[bool], options: Options, make: Callable[[int, Any, bool], Example]
+) -> tuple[Example | RejectedRow, ...]:
+    """Return the examples of the responses that are chosen, or reasons; never empty.
+
+    "shortest" gives one part: the shortest correct response in characters, of equal ones the first, that gives an
+    example; a malformed one passes to the next. "all" gives one part for every correct response.
+
+    Args:
+        responses: as the row has them.
+        correct: which of them are.
+        options: `responses` and `keep_malformed` are looked at.
+        make: (position, response, keep_malformed) -> example; may raise RejectedRow.
+
+    Raises:
+        RejectedRow: none is correct, or there are more or fewer verdicts than responses.
+    """
+    if len(responses) != len(correct):
+        raise RejectedRow(
+            "responses and verdicts do not match", f"{len(responses)} responses, {len(correct)} verdicts"
+        )
+
+    chosen = [position for position, is_correct in enumerate(correct) if is_correct]
+    if not chosen:
+        raise RejectedRow(Reason.NO_CORRECT.text(), f"0 of {len(responses)}")
+
+    def part(position: int, keep: bool) -> Example | RejectedRow:
+        return attempt(lambda: make(position, responses[position], keep))
+
+    if options.responses == "all":
+        return tuple(part(position, options.keep_malformed) for position in chosen)
+
+    chosen.sort(key=lambda at: len(responses[at]) if isinstance(responses[at], str) else float("inf"))
+    reasons = []
+    for keep in (False, True) if options.keep_malformed else (False,):
+        for position in chosen:
+            found = part(position, keep)
+            if isinstance(found, Example):
+                return (found,)
+
+            reasons.append(found)
+
+    return (_common(reasons[: len(chosen)]),)
+
+
+def _common(reasons: list[RejectedRow]) -> RejectedRow:
+    """Return the one reason that all correct responses have, or one that counts theirs."""
+    counts = Counter(reason.reason for reason in reasons)
+    if len(counts) == 1:
+        more = f"the shortest of {len(reasons)} correct responses" if len(reasons) > 1 else ""
+        return RejectedRow(reasons[0].reason, "; ".join(filter(None, (reasons[0].detail, more))))
+
+    told = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+    return RejectedRow("no usable response among the correct ones", told)

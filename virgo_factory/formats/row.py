@@ -1,0 +1,337 @@
+"""What every format needs to read a raw row: rejecting with a reason, columns in their usual spellings, ids."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.formats.foreign_tokens import foreign_token
+from virgo_factory.formats.texts import unix
+
+
+IMAGE_COLUMNS = ("images", "image")
+QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
+ALPACA_PROMPTS = ("instruction", "prompt")
+ANSWER_COLUMNS = ("answer", "gt", "ground_truth")
+
+QWEN_VL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+"""The special tokens of Qwen2-VL, in the order of its vocabulary; the later Qwen-VL models have them all."""
+
+CONTROL_TOKENS = ("<video>", "<audio>", *QWEN_VL_TOKENS)
+"""Texts that LLaMA-Factory or the Qwen-VL tokenizers read as something else than text."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
+_NOT_IN_RESPONSE = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS))))
+
+
+class RejectedRow(ValueError):
+    """A row that no example can be made of.
+
+    Attributes:
+        reason: short words by which rows are counted, such as "no end of thought".
+        detail: what is particular to this row; may be empty.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self):
+        return type(self), (self.reason, self.detail)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one row.
+
+    Attributes:
+        format: the family recognised; None where the row shows none.
+        parts: examples, and reasons why there is none; never empty, several for a row with several questions or
+            responses.
+    """
+
+    format: str | None
+    parts: tuple[Example | RejectedRow, ...]
+
+
+def attempt(make: Callable[[], Example]) -> Example | RejectedRow:
+    """Return the example that `make` returns, checked, or the reason why there is none."""
+    try:
+        return check_example(make())
+    except RejectedRow as error:
+        return bare(error)
+
+
+def bare(error: RejectedRow) -> RejectedRow:
+    """Return the error without the frames it went through, which would keep the texts of its row alive."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's arrays and numbers, and tuples, as what JSON would have given."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+
+    return list(value) if isinstance(value, tuple) else value
+
+
+def columns_found(row: Mapping[str, Any]) -> str:
+    """Return the names of the columns that hold something, for a message; as short as a message has to be."""
+    names = [str(name)[:60] for name, value in row.items() if value is not None]
+    more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
+    return f"columns found: {', '.join(names[:20]) or 'none'}{more}"
+
+
+def text_of(row: Mapping[str, Any], column: str) -> str:
+    """Return the text of a column, with Unix line ends. Raises RejectedRow if it is missing, null or not text."""
+    if column not in row:
+        raise RejectedRow(f"no column {column}", columns_found(row))
+
+    value = row[column]
+    if value is None:
+        raise RejectedRow(f"{column} is null")
+
+    if not isinstance(value, str):
+        raise RejectedRow(f"{column} is not text", f"found {type(value).__name__}")
+
+    return unix(value)
+
+
+def first_column(row: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
+    """Return the first of some columns that the row has with a value; None without one."""
+    for column in columns:
+        if row.get(column) is not None:
+            return column
+
+    return None
+
+
+def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLUMNS) -> str:
+    """Return the question, of the first of some columns that has a value; `input` of an alpaca row is part of it.
+
+    Raises:
+        RejectedRow: there is none, or it is not text.
+    """
+    column = first_column(row, columns)
+    if column is None:
+        raise RejectedRow("no question", f"{columns_found(row)}; expected one of {', '.join(columns)}")
+
+    question = text_of(row, column)
+    if column in ALPACA_PROMPTS and row.get("input"):
+        question = f"{question}\n{text_of(row, 'input')}"
+
+    return question
+
+
+def read_images(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the images of a row: of `images` or `image`, one or a list; () if there are none."""
+    for column in IMAGE_COLUMNS:
+        images = row.get(column)
+        if images is not None and images != []:
+            return tuple(images) if isinstance(images, list) else (images,)
+
+    return ()
+
+
+def with_image(question: str, images: tuple[Any, ...]) -> str:
+    """Return the question with an `<image>` for each image in front, in their order, if it has no place for any."""
+    return f"{IMAGE * len(images)}\n{question}" if images and IMAGE not in question else question
+
+
+def example_of(
+    row: Mapping[str, Any],
+    question: str,
+    response: LongThought | str,
+    format: str | None,
+    answers: tuple[str, ...] = ANSWER_COLUMNS,
+    id: str = "",
+    **more: Any,
+) -> Example:
+    """Return the example of a question and a response, with the row's pictures and what it says of itself.
+
+    Args:
+        row: `images`, id, source and domain are read.
+        question: an `<image>` for each picture is put in front where it has none.
+        response: what is learned.
+        format: the family, and the source of a row that names none.
+        answers: columns that may hold the gold answer.
+        id: in place of the row's own.
+        more: fields of the Example.
+    """
+    images = read_images(row)
+    return Example(
+        id=id or row_id(row, question),
+        question=with_image(question, images),
+        response=response,
+        images=images,
+        answer=answer_of(row, answers),
+        source=source_of(row) or format,
+        domain=domain_of(row),
+        format=format,
+        **more,
+    )
+
+
+def answer_of(row: Mapping[str, Any], columns: tuple[str, ...] = ANSWER_COLUMNS) -> str | None:
+    """Return the gold answer as text: of the first of some columns that holds a text or a number."""
+    for column in columns:
+        value = row.get(column)
+        if isinstance(value, (str, int, float)) and str(value).strip():
+            return str(value).strip()
+
+    return None
+
+
+def domain_of(row: Mapping[str, Any]) -> str | None:
+    """Return the row's domain; None where it has none, or one that is not valid text."""
+    return _name_of(row, "domain")
+
+
+def source_of(row: Mapping[str, Any]) -> str | None:
+    """Return the dataset that the row says it comes from; None where it says none."""
+    return _name_of(row, "source")
+
+
+def _name_of(row: Mapping[str, Any], column: str) -> str | None:
+    value = row.get(column)
+    return value if isinstance(value, str) and value and _is_unicode(value) else None
+
+
+def own_id(row: Mapping[str, Any]) -> str:
+    """Return the row's own id as text; "" where it has none."""
+    for column in ("id", "uuid", "idx", "unique_id"):
+        value = row.get(column)
+        if isinstance(value, (str, int, float)) and value != "":
+            return str(value)
+
+    return ""
+
+
+def row_id(row: Mapping[str, Any], question: str) -> str:
+    """Return the row's own id, or twelve hexadecimal digits of its question's SHA-256 where it has none."""
+    return own_id(row) or text_id(question)
+
+
+def text_id(text: str) -> str:
+    """Return twelve hexadecimal digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def check_ranking(reading: Reading, ranking: bool) -> Reading:
+    """Return the reading with preference pairs rejected where the dataset is none, and other rows where it is one."""
+    if not ranking and not any(isinstance(part, Example) and part.rejected is not None for part in reading.parts):
+        return reading
+
+    def checked(part: Example | RejectedRow) -> Example | RejectedRow:
+        if isinstance(part, RejectedRow) or ranking == (part.rejected is not None):
+            return part
+
+        if ranking:
+            return RejectedRow("no preference pair", 'chosen and rejected are expected: "ranking": true')
+
+        return RejectedRow("a preference pair", 'expected only with "ranking": true in dataset_info.json')
+
+    return Reading(reading.format, tuple(map(checked, reading.parts)))
+
+
+def check_example(example: Example) -> Example:
+    """Return the example unchanged, if its texts cannot be read as anything but text.
+
+    Raises:
+        RejectedRow: a control token in a text, `<image>` outside a question, a blank question, or another number of
+            `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
+            reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a
+            thought or solution that is the word None or the question again (raw_formats.md section 18, rule 8); an
+            `assistant_prefix` that the rendered response does not begin with; two equal responses in a pair; a control
+            token of another model in a response.
+    """
+    for place, text in (("id", example.id), ("answer", example.answer), ("source", example.source)):
+        if text and not _is_unicode(text):
+            raise RejectedRow("text is not valid Unicode", f"in the {place}")
+
+    places = 0
+    for turn in (*example.history, example):
+        parts = turn.question.split(IMAGE)
+        asked = "".join(parts).strip()
+        if not asked:
+            raise RejectedRow("the question is empty")
+
+        places += len(parts) - 1
+        _check_text("question", turn.question)
+        _check_response("response", turn.response, asked)
+
+    if example.rejected is not None:
+        _check_response("rejected response", example.rejected, asked)
+        if example.rejected == example.response:
+            raise RejectedRow("chosen and rejected response are the same")
+
+    if example.system:
+        if not _is_unicode(example.system):
+            raise RejectedRow("text is not valid Unicode", "in the system message")
+
+        if found := _NOT_IN_RESPONSE.search(example.system):
+            raise RejectedRow("control token in the system message", found.group())
+
+    if places != len(example.images):
+        raise RejectedRow(
+            "<image> and images do not match",
+            f"{places} <image> and {len(example.images)} images; a question has one <image> for each picture, in their "
+            "order",
+        )
+
+    if example.assistant_prefix and not rendered(example.response).startswith(example.assistant_prefix):
+        raise RejectedRow("the response does not begin with assistant_prefix")
+
+    return example
+
+
+def rendered(response: LongThought | str) -> str:
+    """Return the text of a response that is trained on."""
+    return response if isinstance(response, str) else response.render()
+
+
+def _check_response(place: str, response: LongThought | str, asked: str) -> None:
+    parts = {"response": response} if isinstance(response, str) else vars(response)
+    for name, part in parts.items():
+        _check_text(place, part, _NOT_IN_RESPONSE)
+        if found := foreign_token(part):
+            raise RejectedRow("a control token of another model in the response", found)
+
+        if part == "None" and part is not response:
+            raise RejectedRow(f"the {name} is None", f"in the {place}")
+
+        if part == asked and part is not response:
+            raise RejectedRow(f"the {name} repeats the question", f"in the {place}")
+
+
+def _check_text(place: str, text: str, tokens: re.Pattern[str] = _CONTROL) -> None:
+    if not _is_unicode(text):
+        raise RejectedRow("text is not valid Unicode", f"in the {place}")
+
+    if "<" in text and (found := tokens.search(text)):
+        raise RejectedRow(f"control token in the {place}", found.group())
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not _SURROGATE.search(text)

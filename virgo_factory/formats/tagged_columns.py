@@ -1,0 +1,89 @@
+"""A question, and a column of any name whose text shows by its tags that it is a response, or a thought.
+
+For what the other families know by no name: OpenMathReasoning (`generated_solution`), MMFineReason
+(`qwen3vl_235b_thinking_response`), R1-Distill-SFT (`reannotated_assistant_content`), Video-R1 (`process`, `solution`),
+DeepMath-103K (`r1_solution_1` to `_3`, without tags in some copies).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.formats.fields import question_columns
+from virgo_factory.formats.options import Options
+from virgo_factory.formats.responses import choose
+from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
+from virgo_factory.formats.tags import PAIRS, format_of, is_tagged, parse_response
+from virgo_factory.formats.texts import unix
+from virgo_factory.formats.thought_columns import FOUND, long_thought, response_of, with_options
+
+
+ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth")
+_NUMBERED = re.compile(r"(?P<stem>.+?)_?(?P<number>\d{1,2})")
+_DEEPMATH = re.compile(r"r1_solution_\d")
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a question, and a column that shows a thought."""
+    return bool(_questions(row)) and bool(_columns(row))
+
+
+def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(name for name in question_columns(tuple(row)) if isinstance(row[name], str))
+
+
+def _columns(row: Mapping[str, Any]) -> list[str]:
+    """Return the columns that show a thought, of DeepMath also those that do not."""
+    shown = [name for name, value in row.items() if isinstance(value, str) and is_tagged(value)]
+    if not shown and isinstance(row.get("final_answer"), str):
+        shown = [name for name, value in row.items() if isinstance(value, str) and _DEEPMATH.fullmatch(name)]
+
+    return [name for name in shown if name not in _questions(row)[:1]]
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a row; of numbered columns the shortest, or all.
+
+    Raises:
+        RejectedRow: several columns that are no numbered ones.
+    """
+    columns = _columns(row)
+    stems = {match["stem"] for name in columns if (match := _NUMBERED.fullmatch(name))}
+    if len(columns) > 1 and (len(stems) != 1 or not all(_NUMBERED.fullmatch(name) for name in columns)):
+        raise RejectedRow(
+            "several columns hold a thought",
+            f'{", ".join(columns[:5])}; say which in dataset_info.json: "columns": {{"response": "{columns[0][:60]}"}}',
+        )
+
+    texts = [unix(row[name]) for name in columns]
+    responses = [_response(row, name, text) for name, text in zip(columns, texts, strict=True)]
+    name = format_of(texts[0]) or FOUND
+    question = with_options(question_of(row, _questions(row)[:1]), row)
+    id = row_id(row, question)
+
+    def make(position: int, _: Any, keep: bool) -> Example:
+        found = responses[position]
+        response = found if isinstance(found, LongThought) else parse_response(found, format_of(found), keep)
+        own = f"{id}-{position}" if options.responses == "all" and len(columns) > 1 else id
+        return example_of(row, question, response, name, ANSWERS, own)
+
+    if len(columns) == 1:
+        return Reading(name, (attempt(lambda: make(0, None, options.keep_malformed)),))
+
+    return Reading(name, choose(texts, [True] * len(columns), options, make))
+
+
+def _response(row: Mapping[str, Any], column: str, text: str) -> LongThought | str:
+    """Return a response, or the long thought of a thought and the solution beside it."""
+    name = format_of(text)
+    if name is None:  # DeepMath's
+        return long_thought(text, row["final_answer"])
+
+    closing = PAIRS[name][1] if name in PAIRS else None
+    beside = next((other for other in ("solution", "response", "answer") if isinstance(row.get(other), str)), None)
+    if closing and text.rstrip().lower().endswith(closing.lower()) and beside:
+        return response_of(row, column, beside)
+
+    return text

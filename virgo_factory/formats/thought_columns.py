@@ -1,0 +1,306 @@
+"""Thought and solution in columns of their own: no tags to parse.
+
+Reference raw_formats.md section 5 (OpenThoughts-114k metadata); HuatuoGPT-o1 (rows of its released demo data); s1K-1.1;
+the project's own normal form, which also carries history, rejected response and context prefix; and any row with a
+question whose other columns are called as `fields` knows them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from virgo_factory.core.example import IMAGE, Example, Turn
+from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
+from virgo_factory.formats.fields import (
+    is_thought,
+    question_columns,
+    thought_columns,
+    thought_of_message,
+    thought_text,
+)
+from virgo_factory.formats.marks import WRONG, learned_turns, said
+from virgo_factory.formats.messages import content_text, either, message_column, role_of
+from virgo_factory.formats.options import Options
+from virgo_factory.formats.row import (
+    QUESTION_COLUMNS,
+    Reading,
+    RejectedRow,
+    answer_of,
+    attempt,
+    domain_of,
+    plain,
+    question_of,
+    read_images,
+    row_id,
+    source_of,
+    text_of,
+    with_image,
+)
+from virgo_factory.formats.tags import PAIRS, SOLUTIONS, TAG_SETS, format_of, shows, unwrapped
+from virgo_factory.formats.texts import unix
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of one layout; `grade` is the one that says "No" of a wrong solution."""
+
+    format: str
+    thought: str
+    solution: str
+    question: tuple[str, ...] = QUESTION_COLUMNS
+    answer: tuple[str, ...] = ("answer",)
+    grade: str = ""
+
+
+HUATUO_QUESTIONS = ("Question", "Open-ended Verifiable Question")
+NAMED = Columns("thought_solution", "thought", "solution")
+LAYOUTS = (
+    NAMED,
+    Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution", answer=()),
+    Columns("huatuogpt_o1", "Complex_CoT", "Response", HUATUO_QUESTIONS, ("Ground-True Answer",)),
+    Columns("reasoning_solution", "reasoning", "solution"),
+    Columns("s1k", "deepseek_thinking_trajectory", "deepseek_attempt", grade="deepseek_grade"),
+)
+FOUND = "thought_columns"
+"""Format of a row whose thought is in a column that only its name tells (see fields.py)."""
+
+KINDS = dict.fromkeys(("s1k", FOUND), "think")
+"""Format -> what it is a mere spelling of, as in `tags.KINDS`: names of models in front of the columns tell no layout."""
+
+_OPTIONS = ("options", "choices")
+
+
+def layout_of(row: Mapping[str, Any]) -> Columns | None:
+    """Return the layout of which the row has both columns, and something in one of them."""
+    for layout in LAYOUTS:
+        if layout.thought in row and layout.solution in row:
+            if row[layout.thought] is not None or row[layout.solution] is not None:
+                return layout
+
+    if (pair := pair_of(row)) is None:
+        return None
+
+    questions = tuple(name for name in question_columns(tuple(row)) if isinstance(row[name], str))
+    if not questions:
+        return None
+
+    solution = _bare(row[pair[1]], _ANSWERS)
+    if isinstance(solution, str) and format_of(solution) is not None:
+        return None  # it is a whole response
+
+    return Columns(FOUND, *pair, questions[:1], ("answer", "final_answer", "gt", "ground_truth", "expected_answer"))
+
+
+def pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the columns of thought and solution that their names tell, one with a thought in it first."""
+    found = []
+    for thought, solutions in thought_columns(tuple(row)):
+        if is_thought(row[thought]) and (solution := next((name for name in solutions if _is_text(row[name])), None)):
+            found.append((thought, solution))
+
+    return next((pair for pair in found if row[pair[0]]), found[0] if found else None)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there is a thought and a solution."""
+    layout = layout_of(row)
+    return layout is not None and (layout.format != FOUND or message_column(row) is None)
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a row."""
+    layout = layout_of(row)
+    return Reading(layout.format, (attempt(lambda: _example(row, layout)),))
+
+
+def read_named(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the example of a row whose thought `columns` names: `solution`, or else `response`, is the solution."""
+    layout = NAMED if "solution" in options.columns else replace(NAMED, solution="response")
+    if "response" not in options.columns and "solution" not in options.columns and (pair := pair_of(row)):
+        layout = replace(NAMED, solution=pair[1])
+
+    questions = tuple(name for name in question_columns(tuple(row)) if isinstance(row[name], str))
+    layout = replace(layout, question=questions[:1] or QUESTION_COLUMNS)
+    return Reading(layout.format, (attempt(lambda: _example(row, layout)),))
+
+
+def _example(row: Mapping[str, Any], layout: Columns) -> Example:
+    if layout.grade and said(row.get(layout.grade)) is False:
+        raise RejectedRow(WRONG, f"{layout.grade} is {row[layout.grade]}")
+
+    images = read_images(row)
+    question = question_of(row, layout.question)
+    if layout.format == FOUND:
+        question = with_options(question, row)
+
+    earlier = _objects(row, "history")
+    why, notes = learned_turns(row, (*earlier, {}))
+    history = tuple(_turn(item, reason is None) for item, reason in zip(earlier, why[:-1], strict=True))
+    if not history or (len(images) == 1 and not any(IMAGE in turn.question for turn in history)):
+        question = with_image(question, images)
+
+    rejected = _objects(row, "rejected")
+    prefix = row.get("assistant_prefix")
+    for column, text in (("system", row.get("system")), ("assistant_prefix", prefix)):
+        if not (text is None or isinstance(text, str)):
+            raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
+
+    is_learned = why[-1] is None
+    return Example(
+        id=row_id(row, question),
+        question=question,
+        response=_response(row, layout.thought, layout.solution, is_learned),
+        images=images,
+        history=history,
+        system=row.get("system") or None,
+        answer=answer_of(row, tuple(name for name in layout.answer if name != layout.solution)),
+        source=source_of(row) or layout.format,
+        domain=domain_of(row),
+        rejected=_response(rejected[0]) if rejected else None,
+        assistant_prefix=unix(prefix or "") if is_learned else "",
+        format=layout.format,
+        learned=is_learned,
+        notes=notes,
+    )
+
+
+def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThought:
+    """Return the long thought of two columns; tags of their own around the whole of either are left out.
+
+    Raises:
+        RejectedRow: one is missing, no text, blank, or holds a marker; several thoughts in a list.
+    """
+    value = row.get(thought)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+
+    if isinstance(value, (list, dict)):
+        if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
+            raise RejectedRow(f"{thought} is not one text", f"found a list of {len(value)}")
+
+        value = thought_text(value)
+
+    text = text_of(row | {thought: value}, thought)
+    pairs = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
+    return long_thought(_bare(text, pairs), _bare(text_of(row, solution), _ANSWERS))
+
+
+def beside(thought: str, response: str) -> LongThought:
+    """Return the long thought of a thought and the response that it stands beside.
+
+    The response may hold the thought once more, or an empty one, in tags of its own.
+
+    Raises:
+        RejectedRow: one is blank or holds a marker, or the response holds another thought.
+    """
+    name = format_of(response)
+    if name is None or not shows(response, name):
+        return long_thought(thought, _bare(response, _ANSWERS))
+
+    opening, closing = TAG_SETS[name].tags[:2]
+    inside = response.lower().partition(opening.lower())[2].partition(closing.lower())[0]
+    if name in PAIRS and not inside.strip():  # a template's empty thought
+        return long_thought(thought, response[response.lower().rfind(closing.lower()) + len(closing) :])
+
+    whole = TAG_SETS[name].parse(response)
+    if whole.thought != LongThought(thought, whole.solution).thought:
+        raise RejectedRow("two different thoughts in a message", f"one in {opening} and one in a field of its own")
+
+    return whole
+
+
+def thought_beside(row: Mapping[str, Any]) -> str | None:
+    """Return the thought in a column beside a whole chat; None without one."""
+    for column, _ in thought_columns(tuple(row)):
+        if row[column] is not None and is_thought(row[column]):
+            return thought_text(row[column])
+
+    return None
+
+
+def response_beside(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
+    """Return thought (None where it may be inside) and response in columns beside a chat that ends with a question.
+
+    Thought and solution (Dolphin-R1), a response (Llama-Nemotron), or an answering message (TRL's `completion`).
+    """
+    if (pair := pair_of(row)) and row[pair[0]] is not None and (thought := thought_text(row[pair[0]])):
+        solution = unix(row[pair[1]])
+        if format_of(solution) is None:
+            return thought, solution
+
+    for column in RESPONSES_BESIDE:
+        value = row.get(column)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+
+        if isinstance(value, str) and value.strip():
+            return None, unix(value)
+
+        if isinstance(value, dict) and role_of(value) in ("assistant", None):
+            thoughts: list[str] = []
+            text = content_text(plain(either(value, "content", "value")), [], thoughts)
+            return "\n\n".join(thoughts) or thought_of_message(value), text
+
+    return None
+
+
+RESPONSES_BESIDE = ("response", "output", "completion", "generation")
+
+_ANSWERS = (("<answer>", "</answer>"), ("<output>", "</output>"), *SOLUTIONS)
+
+
+def _bare(text: Any, pairs: Iterable[tuple[str, str]]) -> Any:
+    return (
+        unwrapped(text, ((opening.lower(), closing.lower()) for opening, closing in pairs))
+        if isinstance(text, str)
+        else text
+    )
+
+
+def with_options(question: str, row: Mapping[str, Any]) -> str:
+    """Return a question with the options that stand in a column of their own (MedReason, Video-R1), one a line."""
+    options = next((row[name] for name in _OPTIONS if row.get(name)), None)
+    if isinstance(options, list) and all(isinstance(option, str) for option in options):
+        options = "\n".join(options)
+
+    if not isinstance(options, str) or not options.strip() or options.strip() in question:
+        return question
+
+    return f"{question.rstrip()}\n{options.strip()}"
+
+
+def long_thought(thought: str, solution: str) -> LongThought:
+    """Return the long thought of two texts. Raises RejectedRow if one is blank or holds a marker."""
+    try:
+        return LongThought(thought, solution)
+    except MalformedThought as error:
+        raise RejectedRow(REASONS[error.reason], f"line {error.line} of the thought or solution") from None
+
+
+def _objects(row: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a column: none, one, or a list."""
+    value = plain(row.get(column))
+    items = [] if value is None else value if isinstance(value, list) else [value]
+    for item in items:
+        if not isinstance(item, dict):
+            raise RejectedRow(f"{column} is not in the normal form", f"found {type(item).__name__}")
+
+    return items
+
+
+def _turn(item: Mapping[str, Any], is_learned: bool) -> Turn:
+    return Turn(text_of(item, "question"), _response(item, is_learned=is_learned), is_learned)
+
+
+def _response(
+    item: Mapping[str, Any], thought: str = "thought", solution: str = "solution", is_learned: bool = True
+) -> LongThought | str:
+    """Return a response; of one that is context only the solution may be there, which is the whole text then."""
+    if not is_learned and not item.get(thought):
+        return text_of(item, solution)
+
+    return response_of(item, thought, solution)

@@ -1,0 +1,98 @@
+"""D_SD: Virgo's visual long thoughts, five scored responses a question, as released.
+
+Reference: raw_formats.md section 2 (RUC-AIBOX/Virgo-Visual-Long-Thought-Dataset).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.reasons import Reason
+from virgo_factory.formats import chat
+from virgo_factory.formats.marks import check_end, check_row, flags
+from virgo_factory.formats.messages import message_column, read_messages
+from virgo_factory.formats.options import DIFFICULTIES, Options
+from virgo_factory.formats.responses import choose
+from virgo_factory.formats.row import (
+    Reading,
+    RejectedRow,
+    answer_of,
+    domain_of,
+    question_of,
+    read_images,
+    row_id,
+    with_image,
+)
+from virgo_factory.formats.tags import parse_response
+
+
+FORMAT = "virgo_dsd"
+ANY_OF = ("score",)
+COLUMNS = ("question", "answer", "response", "score", "conversation", "images")
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether there are responses and as many scores."""
+    return isinstance(row.get("response"), list) and isinstance(row.get("score"), list)
+
+
+def read(row: Mapping[str, Any], options: Options) -> Reading:
+    """Return the examples of one D_SD row: the shortest correct response, or all correct ones.
+
+    A row without responses or scores is read as its `conversation` (either spelling). An `<image>` for each image is put in
+    front of the question only where it has no place for any; nothing else is repaired.
+
+    Raises:
+        RejectedRow: the row gives no example.
+    """
+    responses, correct = row.get("response"), flags(row.get("score"))
+    _check_difficulty(correct, options.difficulty)
+    column = message_column(row)
+    if column is not None and row[column] is None:
+        column = None
+
+    if not isinstance(responses, list) or correct is None:
+        if column is None:
+            raise RejectedRow("no responses with scores, and no conversation", f"expected {', '.join(COLUMNS)}")
+
+        reading = check_row(row, chat.read_chat(row, read_messages(row, column), [], options))
+        named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
+        return Reading(FORMAT, tuple(named))
+
+    images = read_images(row)
+    question = question_of(row) if row.get("question") is not None or column is None else _asked(row, column)
+    id = row_id(row, question)
+
+    def make(position: int, response: Any, keep: bool) -> Example:
+        if not isinstance(response, str):
+            raise RejectedRow("a response is not text", f"found {type(response).__name__}")
+
+        check_end(row, position)
+        return Example(
+            id=f"{id}-{position}" if options.responses == "all" else id,
+            question=with_image(question, images),
+            response=parse_response(response, "four_markers", keep),
+            images=images,
+            answer=answer_of(row),
+            source=FORMAT,
+            domain=domain_of(row),
+            format=FORMAT,
+        )
+
+    return Reading(FORMAT, choose(responses, correct, options, make))
+
+
+def _asked(row: Mapping[str, Any], column: str) -> str:
+    return read_messages(row, column).turns[0][0]
+
+
+def _check_difficulty(correct: list[bool] | None, level: str | None) -> None:
+    if level is None:
+        return
+
+    if correct is None or len(correct) != 5:
+        raise RejectedRow("difficulty not known", "it is the number of correct ones among five responses")
+
+    if sum(correct) not in DIFFICULTIES[level]:
+        raise RejectedRow(Reason.OTHER_DIFFICULTY.text(level), f"{sum(correct)} of 5 responses are correct")

@@ -1,0 +1,39 @@
+"""Where the files that ship with the package are: recipes, templates, dataset_info.json; and whether a folder can be had.
+
+In the repository they stand at the top; `virgo_factory/bundle/` holds links to them, which the wheel follows.
+"""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+BUNDLE = Path(__file__).parents[1] / "bundle"
+RECIPES = BUNDLE / "recipes"
+TEMPLATES = BUNDLE / "templates"
+DATASET_INFO = BUNDLE / "dataset_info.json"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError where a folder can neither be made nor written into; what was made to find out is gone again.
+
+    Called before anything is read or started, so that hours of work do not end at the first file.
+    """
+    missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        file = next(
+            (place for place in (folder, *folder.parents) if os.path.exists(place) and not place.is_dir()), None
+        )
+        reason = f"{file} is a file" if file else error.strerror or str(error)
+        raise ValueError(
+            f"{folder}: this folder for the output cannot be made or written into ({reason}). Name another one."
+        ) from None
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
