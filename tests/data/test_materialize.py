@@ -251,7 +251,7 @@ KILLED = """
 import os, signal, sys
 from virgo_factory.formats import read_row
 from virgo_factory.cli.main import main
-from virgo_factory.datasets import materialize as module
+from virgo_factory.data.fetch import materialize as module
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.source import find_sources
 

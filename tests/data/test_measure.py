@@ -438,13 +438,14 @@ def test_where_measured_rows_are_kept(tmp_path):
 SCRIPT = """
 import sys, time
 from virgo_factory.formats.row import QWEN_VL_TOKENS
-from virgo_factory.datasets import measuring, pool, reader
+from virgo_factory.data.read import reader
+from virgo_factory.data.rows import pool, worker
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.data.read.source import find_sources
 
 reader._CHUNK, pool.WORTH = 2000, 0.0
 
-class Slow(measuring.Measurer):
+class Slow(worker.Measurer):
     def measure(self, source, chunk):
         time.sleep(0.02)
         {action}

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.formats.tags import FORMATS
+from virgo_factory.formats.tags import TAG_SETS
 from virgo_factory.io.recipes import is_training
 
 
@@ -25,7 +25,7 @@ SOURCES = (
 )
 
 AUTO = "auto"
-RESPONSE_FORMATS = (AUTO, *FORMATS, "virgo_dqvq")
+RESPONSE_FORMATS = (AUTO, *TAG_SETS, "virgo_dqvq")
 """Values of `response_format`: recognised in each response, a format of tagged responses, or QVQ's untagged one."""
 
 COMMAND_LINE = -1

@@ -13,7 +13,7 @@ def long_thought_of(response: str, response_format: str) -> LongThought:
 
     Args:
         response: as the model gave it.
-        response_format: AUTO for whichever the response shows, a key of `tags.FORMATS` such as `four_markers`, as a
+        response_format: AUTO for whichever the response shows, a key of `tags.TAG_SETS` such as `four_markers`, as a
             D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
 
     Raises:
