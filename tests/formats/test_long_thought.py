@@ -368,6 +368,39 @@ def test_preference_pairs(spelling):
     assert example.id == f"m-{expected}", "pairs on one question share its id"
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"question": "What is A?"},
+        {"prompt": "What is A?"},
+        {"instruction": "What is", "input": "A?"},
+        {"instruction": "What is A?", "input": "", "system": "Be brief.", "history": [["1?", "One."]]},
+    ],
+)
+def test_pairs_of_plain_columns(columns):
+    row = {**columns, "chosen": THINK_ANSWER, "rejected": PAIR["rejected"]["content"]}
+    example = part(row, RANKING)
+    assert (example.response, example.rejected) == (LONG, OTHER)
+    assert example.question.split() == ["What", "is", "A?"] and example.system == columns.get("system")
+    assert [(turn.question, turn.response, turn.learned) for turn in example.history] == (
+        [("1?", "One.", False)] if "history" in columns else []
+    )
+    assert part(row, Options()).reason == "a preference pair"
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"prompt": "What is A?"}, {"prompt": [{"role": "user", "content": "What is A?"}]}]
+)
+def test_pairs_of_whole_conversations(more):
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is A?"}]
+    row = {name: [*asked, PAIR[name]] for name in ("chosen", "rejected")} | more
+    example = part(row, RANKING)
+    assert (example.question, example.system) == ("What is A?", "Be brief.")
+    assert (example.response, example.rejected) == (LONG, OTHER)
+    row["rejected"] = [{"role": "user", "content": "What is B?"}, PAIR["rejected"]]
+    assert part(row, RANKING).reason == "chosen and rejected answer different questions"
+
+
 def test_normal_form_pairs():
     row = {"id": "a", "question": "q", "thought": "t", "solution": "s", "rejected": {"thought": "x", "solution": "y"}}
     assert part(row, RANKING).rejected == LongThought("x", "y")

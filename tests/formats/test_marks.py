@@ -334,3 +334,22 @@ def test_of_several_responses_none_is_right():
     assert read({**row, "is_correct": ["no", 0.0]}).reason == "no correct response"
     assert read(row).reason == "no verdicts on the responses"
     assert read({**row, "is_correct": [1, 1], "finish_reason": ["length", "MAX_TOKENS"]}).reason == CUT
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        ({"loss_mask": [0]}, NOT_LEARNED),
+        ({"loss": [False]}, NOT_LEARNED),
+        ({"loss": [1, 0]}, NOT_LEARNED),
+        ({"masked": [True]}, NOT_LEARNED),
+        ({"loss": [0, 1]}, ""),
+        ({"loss": [True]}, ""),
+        ({"loss_mask": [1] * 40}, ""),
+        ({"loss_mask": []}, ""),
+        ({"loss_mask": [0] * 20 + [1] * 20}, UNCLEAR),
+    ],
+)
+def test_a_list_of_marks_at_a_row_of_one_response(mark, reason):
+    (found,) = read_row({"question": "q", "response": THINK, **mark}, "long_thought", Options()).parts
+    assert getattr(found, "reason", "") == reason

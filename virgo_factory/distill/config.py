@@ -250,7 +250,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = T
         errors += [(lines.get(key, 0), message) for key, message in missing]
 
     if errors:
-        raise ValueError(_listed(path, errors))
+        raise ValueError(listed(path, errors))
 
     return config
 
@@ -437,7 +437,7 @@ def _contradictions(config: DistillConfig) -> list[tuple[tuple[str, ...], str]]:
     return found
 
 
-def _listed(path: Path, errors: Sequence[tuple[int, str]]) -> str:
+def listed(path: Path, errors: Sequence[tuple[int, str]]) -> str:
     lines = []
     for line, message in sorted(set(errors), key=lambda error: (error[0] <= 0, error)):
         where = "command line" if line == COMMAND_LINE else f"{path}:{line}" if line else f"{path}"

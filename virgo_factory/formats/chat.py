@@ -13,9 +13,9 @@ from typing import Any
 from virgo_factory.core.example import IMAGE, Example, Turn
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
 from virgo_factory.formats import thought_columns
-from virgo_factory.formats.fields import MESSAGE_FIELDS, like_a_thought, thought_of_message
+from virgo_factory.formats.fields import MESSAGE_FIELDS, like_a_thought, question_columns, thought_of_message
 from virgo_factory.formats.marks import UNLEARNED, learned_turns
-from virgo_factory.formats.messages import Chat, content_text, either, message_column, read_messages, role_of
+from virgo_factory.formats.messages import Chat, content_text, either, listed, message_column, read_messages, role_of
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -24,8 +24,10 @@ from virgo_factory.formats.row import (
     attempt,
     bare,
     domain_of,
+    first_column,
     own_id,
     plain,
+    question_of,
     read_images,
     rendered,
     source_of,
@@ -39,12 +41,46 @@ from virgo_factory.formats.texts import unix
 FIELDS = "thought_fields"
 """Format of a chat whose thoughts stand in fields or items of their own."""
 
+ROLES = ("user", "assistant")
 METADATA_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
     """Whether there is a column of messages."""
     return message_column(row) is not None
+
+
+def pair_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a preference pair of another layout as messages that end with a question; any other row as it is.
+
+    Read are two whole conversations that differ in their last message (TRL, UltraFeedback), and a question column with two
+    texts (alpaca: instruction, input, chosen, rejected).
+
+    Raises:
+        RejectedRow: the two conversations ask something else.
+    """
+    chosen, rejected = row.get("chosen"), row.get("rejected")
+    if chosen is None or rejected is None:
+        return row
+
+    both = [value if isinstance(value, list) else None for value in (listed(plain(chosen)), listed(plain(rejected)))]
+    if all(both) and min(map(len, both)) > 1:
+        if both[0][:-1] != both[1][:-1]:
+            raise RejectedRow(
+                "chosen and rejected answer different questions", "their messages before the last differ"
+            )
+
+        return {**row, "messages": both[0][:-1], "chosen": both[0][-1], "rejected": both[1][-1]}
+
+    columns = question_columns(tuple(row))
+    if message_column(row) or first_column(row, columns) is None:
+        return row
+
+    history = [
+        pair for pair in map(plain, plain(row.get("history")) or ()) if isinstance(pair, list) and len(pair) == 2
+    ]
+    earlier = [{"role": role, "content": text} for pair in history for role, text in zip(ROLES, pair, strict=True)]
+    return {**row, "messages": [*earlier, {"role": ROLES[0], "content": question_of(row, columns)}]}
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:

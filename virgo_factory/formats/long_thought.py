@@ -59,10 +59,13 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     """Return what a row of any known family gives.
 
     Raises:
-        RejectedRow: no family recognises it, or it is of another difficulty than asked for.
+        RejectedRow: no family recognises it, it is of another difficulty than asked for, or no pair.
     """
     if "thought" in options.columns and "messages" not in options.columns:
         return thought_columns.read_named(row, options)
+
+    if "chosen" in row:
+        row = chat.pair_of(row)
 
     for family in _families(tuple(row)):
         if family.recognises(row):

@@ -501,7 +501,7 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
         return reading
 
     try:
-        _check_learned(row)
+        _check_learned(row, all(_is_single(part) and not part.history for part in reading.parts))
         notes = check_marks(row)
         notes += tuple(f"{NOT_UNDERSTOOD}: {where}" for where in _unclear(row))
     except RejectedRow as error:
@@ -525,12 +525,22 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
     return reason if _is_single(part) else part
 
 
-def _check_learned(row: Mapping[str, Any]) -> None:
+def _check_learned(row: Mapping[str, Any], is_one_turn: bool) -> None:
     for where, name, value in _marks(row, nested=False):
         if name == "mask":
             continue  # of a row: anything, from a picture's to an answer's
 
-        if not isinstance(plain(value), (list, dict)) and _learned(name, value) is False:
+        value = plain(value)
+        if isinstance(value, list) and is_one_turn and _are_marks(value):
+            if all(_learned(name, mark) is True or mark is None for mark in value):
+                continue
+
+            if len(value) > 3:  # system message, question and response at the most
+                raise RejectedRow(UNCLEAR, f"{where} has {len(value)} values for 1 response(s)")
+
+            where, value = f"{where}[{len(value) - 1}]", value[-1]
+
+        if not isinstance(value, (list, dict)) and _learned(name, value) is False:
             raise RejectedRow(NOT_LEARNED, _shown(where, value))
 
 

@@ -115,7 +115,7 @@ def read_messages(
     Raises:
         RejectedRow: an unknown role, an order other than user, assistant, user, ..., or content that is not text.
     """
-    messages = _listed(row[column])
+    messages = listed(row[column])
     if not isinstance(messages, list) or not messages:
         raise RejectedRow(f"{column} is not a list of messages", f"found {type(messages).__name__}")
 
@@ -255,7 +255,7 @@ def _text_of_part(item: Mapping[str, Any]) -> Any:
     return either(item, "text", "content")
 
 
-def _listed(messages: Any) -> Any:
+def listed(messages: Any) -> Any:
     """Return {"role": [...], "content": [...]}, or JSON text, as a list of messages; anything else as it is."""
     if not isinstance(messages, list):
         messages = _decoded(messages) if isinstance(messages, str) else plain(messages)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import IMAGE
-from virgo_factory.formats.messages import _listed, either, message_column, role_of
+from virgo_factory.formats.messages import either, listed, message_column, role_of
 from virgo_factory.formats.picture_columns import (
     Pictures,
     find_pictures,
@@ -62,7 +62,7 @@ _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} 
 
 def _messages(messages: Any, own: list[Any]) -> Any:
     """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
-    messages = _listed(messages)
+    messages = listed(messages)
     if not isinstance(messages, list):
         return messages
 
