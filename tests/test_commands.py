@@ -408,7 +408,7 @@ def plugin_keys() -> set[str]:
 
 
 def test_the_table_of_keys_is_complete():
-    from virgo_factory.hooks.arguments import CHOICES
+    from virgo_factory.core.recipe_keys import CHOICES
 
     rows = {tuple(re.findall(r"`(\w+)`", cells[0])): cells[1] for cells in table("docs/recipe-keys.md")}
     assert {key for keys in rows for key in keys} == plugin_keys()

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.autoload import check_hooks
-from virgo_factory.core.batch_order import ORDERS
+from virgo_factory.core.recipe_keys import check_keys
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.hooks.hook import Hook, rebind
 
@@ -22,8 +22,6 @@ RELIES_ON = {
     "llamafactory/hparams/parser.py:50": "_TRAIN_ARGS = [\n    ModelArguments,\n    DataArguments,",
     "llamafactory/hparams/parser.py:107": "parser.parse_dict(args",
 }
-
-CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
 
 
 def our_keys(arguments: Any) -> dict[str, Any]:
@@ -64,31 +62,9 @@ def check_values(arguments: Any) -> None:
     if keys:
         check_hooks()  # here, too, since hooks/run.py may be what failed
 
-    for key, value in keys.items():
-        if key in CHOICES and value not in CHOICES[key]:
-            raise ValueError(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}.")
-
-        if key in ("min_response_tokens", "max_response_tokens", "global_batch_size"):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
-
-        if key == "keep_model_at_epochs":
-            if (
-                not isinstance(value, list)
-                or not value
-                or any(isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1 for epoch in value)
-            ):
-                raise ValueError(f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5].")
-
-        if key == "marker_tokens" and not isinstance(value, bool):
-            raise ValueError(f"{key}: {value!r} is not one of true, false.")
-
-        if key == "question_prefix":
-            read_prefix(value)
-
-    low, high = (getattr(arguments, f"{end}_response_tokens", None) for end in ("min", "max"))
-    if low is not None and high is not None and low > high:
-        raise ValueError(f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept.")
+    check_keys(keys)
+    if "question_prefix" in keys:
+        read_prefix(keys["question_prefix"])
 
 
 @dataclass

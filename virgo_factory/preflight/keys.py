@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.recipe_keys import KEYS
+
 
 def unknown_keys(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Return each key that LLaMA-Factory would stop a run for, with a line that names the nearest key that there is.
@@ -42,13 +44,7 @@ def known_keys() -> frozenset[str]:
         folders["transformers"] / "training_args.py",
         folders["transformers"] / "training_args_seq2seq.py",
     ]
-    return our_keys() | {name for file in files for name in _fields(file)}
-
-
-@functools.cache
-def our_keys() -> frozenset[str]:
-    """Return the keys that the plugin adds."""
-    return frozenset(_fields(Path(__file__).parents[1] / "hooks" / "arguments.py"))
+    return frozenset(KEYS) | {name for file in files for name in _fields(file)}
 
 
 def _fields(file: Path) -> list[str]:

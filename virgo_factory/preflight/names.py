@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.preflight.keys import our_keys, unknown_keys
+from virgo_factory.core.recipe_keys import KEYS
+from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.zero import file_problem
 
 
@@ -97,7 +98,7 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
     ours = uses_plugin(recipe)
     problems = []
     for key, line in unknown_keys(recipe).items():
-        if ours or difflib.get_close_matches(str(key), our_keys(), cutoff=NEAR):
+        if ours or difflib.get_close_matches(str(key), KEYS, cutoff=NEAR):
             problems.append(line)
 
     if problem := unknown_template(recipe.get("template"), {*TEMPLATES, *stock_templates()}, ours):
@@ -167,7 +168,7 @@ TEMPLATES = ("virgo", "virgo_qwen3_vl")
 
 def uses_plugin(recipe: Mapping[str, Any]) -> bool:
     """Whether a run is one of ours: by its template, a key, or the formatting of a dataset."""
-    if recipe.get("template") in TEMPLATES or any(recipe.get(key) is not None for key in our_keys()):
+    if recipe.get("template") in TEMPLATES or any(recipe.get(key) is not None for key in KEYS):
         return True
 
     entries = _entries(recipe)[0] or {}

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from virgo_factory.core.policy import Policy
+from virgo_factory.core.recipe_keys import COUNTS, check_keys
 from virgo_factory.data.read.data_files import data_files, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, count_rows, is_data_file, suffix_of
@@ -31,7 +32,7 @@ STOCK_CUTOFF_LEN = 2048
 PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
 """Templates that a run takes a question prefix with (hooks/run.py)."""
 
-_CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep")}
+_COUNTS = (*COUNTS, "cutoff_len", "image_min_pixels", "image_max_pixels", "max_samples")
 _KEYS = {"model_name_or_path": "tokenizer"}
 """Recipe key -> the field of Settings that has another name."""
 
@@ -107,25 +108,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the allowed values, for a value that no run could have."""
-        for key, allowed in _CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise ValueError(f"{key}: {getattr(self, key)!r} is not one of {', '.join(allowed)}.")
-
-        for key in (
-            *("cutoff_len", "image_min_pixels", "image_max_pixels"),
-            *("min_response_tokens", "max_response_tokens", "max_samples"),
-        ):
-            value = getattr(self, key)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
-
-        if not isinstance(self.marker_tokens, bool):
-            raise ValueError(f"marker_tokens: {self.marker_tokens!r} is not one of true, false.")
-
-        low, high = self.min_response_tokens, self.max_response_tokens
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"min_response_tokens: {low} is more than max_response_tokens: {high}: no row is kept.")
-
+        check_keys(vars(self), _COUNTS)
         if read_prefix(self.question_prefix) and self.template not in PREFIX_TEMPLATES:
             raise ValueError(
                 f"question_prefix: needs template: {' or '.join(PREFIX_TEMPLATES)}, whose chat template is saved with it; "

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.core.batch_order import ORDERS
+from virgo_factory.core.recipe_keys import check_keys
 from virgo_factory.data.read.source import (
     STOCK_CUTOFF_LEN,
     Settings,
@@ -94,8 +94,10 @@ def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
     if problem := precision_problem(keys):
         problems.append(f"bf16: {problem}. Set bf16: true; smoke trains on the CPU.")
 
-    if keys.get("batch_order") not in (None, *ORDERS):
-        problems.append(f"batch_order: {keys['batch_order']!r} is not one of {', '.join(ORDERS)}.")
+    try:
+        check_keys(keys)
+    except ValueError as error:
+        problems.append(str(error))
 
     return problems
 

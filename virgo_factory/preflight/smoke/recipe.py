@@ -5,15 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.recipe_keys import KEYS
 from virgo_factory.data.read.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
 from virgo_factory.preflight.smoke.rows import batch
 from virgo_factory.preflight.smoke.trial import STEPS, Smoke
-
-
-PLUGIN_KEYS = (
-    *("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
-    *("marker_tokens", "global_batch_size", "keep_model_at_epochs", "batch_order"),
-)
 
 
 def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
@@ -86,7 +81,7 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
         if any(source.is_ours for source in smoke.sources):
             keys["overlong"] = "truncate"
 
-    ours = any(keys.get(key) is not None for key in PLUGIN_KEYS) or any(source.is_ours for source in smoke.sources)
+    ours = any(keys.get(key) is not None for key in KEYS) or any(source.is_ours for source in smoke.sources)
     if not ours and keys.get("template") not in PREFIX_TEMPLATES:
         keys["marker_tokens"] = False
         smoke.substitute("a run without this plugin", "marker_tokens: false, which switches it on", "")
