@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from virgo_factory.core.errors import UserError
+
 
 @dataclass(frozen=True)
 class GradingConfig:
@@ -73,5 +75,5 @@ def grading(name: str) -> GradingConfig:
         ValueError: naming the known ones.
     """
     if name not in GRADINGS:
-        raise ValueError(f"grading: {name!r} is not one of {', '.join(GRADINGS)}")
+        raise UserError(f"grading: {name!r} is not one of {', '.join(GRADINGS)}")
     return GRADINGS[name]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 checkpoint = typer.Typer(
     rich_markup_mode=None,
@@ -57,7 +59,7 @@ def check(
     from virgo_factory.preflight.weights import is_adapter
 
     if adapter and not base:
-        raise ValueError("--adapter is compared with the base it was merged into: add --base DIR.")
+        raise UserError("--adapter is compared with the base it was merged into: add --base DIR.")
 
     with _progress(folder) as on_bytes:
         found = check_checkpoint(folder, base, adapter=adapter, may_be_base=unchanged, on_bytes=on_bytes)

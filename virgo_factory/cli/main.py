@@ -2,11 +2,13 @@
 
 import os
 import sys
+import traceback
 
 import typer
 
 import virgo_factory
 from virgo_factory.cli.lazy import lazy_group
+from virgo_factory.core.errors import UserError
 
 
 VERBS = {
@@ -21,6 +23,11 @@ VERBS = {
     "smoke": "Try a recipe out on a tiny twin of its model: rows, training, kill, resume, serving.",
 }
 """Verb -> its line in the help; see `lazy_group`."""
+
+BUG = (
+    "virgo-factory {version}: this is a bug of virgo-factory, not of what you entered. Please report it with the command and "
+    "the lines above, and with the row or recipe if the command needs one."
+)
 
 EXAMPLE = """\b
 Examples:
@@ -53,10 +60,10 @@ def virgo_factory_command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0, 1 with one clear message for a user's error, 130 when interrupted.
+    """Run the command line and exit: 0, 1 with one clear message for what a user can mend, 130 when interrupted.
 
-    A ValueError or OSError is a user's error, as everywhere in this package; every other exception is ours and keeps its
-    traceback. VIRGO_FACTORY_TRACEBACK=1 keeps it for all.
+    That is a UserError, or what the system says of a file (OSError). Every other exception is a bug of this package: it
+    keeps its traceback, and says what to send. VIRGO_FACTORY_TRACEBACK=1 keeps it for all.
     """
     try:
         code = typer.main.get_command(app)(arguments, prog_name="virgo-factory", standalone_mode=False)
@@ -64,8 +71,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except Exception as error:
         is_usage = hasattr(error, "format_message")  # typer's own errors: unknown verb, missing argument
-        if os.environ.get("VIRGO_FACTORY_TRACEBACK") or not (is_usage or isinstance(error, (ValueError, OSError))):
-            raise
+        is_ours = not (is_usage or isinstance(error, (UserError, OSError)))
+        if is_ours or os.environ.get("VIRGO_FACTORY_TRACEBACK"):
+            traceback.print_exc()
+
+        if is_ours:
+            typer.echo(BUG.format(version=virgo_factory.__version__), err=True)
+            sys.exit(1)
 
         message = error.format_message() if is_usage else str(error)
         if type(error).__name__ == "NoArgsIsHelpError":

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 def plan(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe (.yaml), or the name of one that ships."),
@@ -35,7 +37,7 @@ def plan(
     from virgo_factory.preflight.plan import gather_rows, make_plan, to_json
 
     if model_config and model_config.endswith(".json") and not Path(model_config).is_file():
-        raise ValueError(f"--model-config: {model_config}: no such file, seen from {Path.cwd()}.")
+        raise UserError(f"--model-config: {model_config}: no such file, seen from {Path.cwd()}.")
 
     keys = load_recipe(recipe)
     machine = _machine(recipe, keys, gpus, gpu_memory, mfu, tflops)
@@ -54,7 +56,7 @@ def plan(
                                settings.cutoff_len)  # fmt: skip
     except ValueError as error:
         if tokenizer is None and "token" in str(error):
-            raise ValueError(f"{error} Or name the same tokenizer with --tokenizer FOLDER_OR_HUB_ID.") from None
+            raise UserError(f"{error} Or name the same tokenizer with --tokenizer FOLDER_OR_HUB_ID.") from None
 
         raise
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 EXAMPLE = """\b
 Example:
@@ -101,7 +103,7 @@ def smoke(
 def _read(overrides: list[str]) -> dict:
     """Return `key=value` arguments as LLaMA-Factory reads them."""
     if wrong := [text for text in overrides if "=" not in text]:
-        raise ValueError(
+        raise UserError(
             f"{wrong[0]}: not KEY=VALUE. Write overrides as for llamafactory-cli train: learning_rate=5.0e-6."
         )
 

@@ -1,5 +1,7 @@
 """From a global batch to gradient accumulation steps."""
 
+from virgo_factory.core.errors import UserError
+
 
 def accumulation_steps(global_batch_size: int, ranks: int, per_device: int) -> int:
     """Return the gradient accumulation steps that give `global_batch_size` rows an optimiser step.
@@ -21,7 +23,7 @@ def accumulation_steps(global_batch_size: int, ranks: int, per_device: int) -> i
 
     below = max(global_batch_size, 0) // rows * rows
     nearest = f"{below} or {below + rows}" if below > 0 else f"{below + rows}"
-    raise ValueError(
+    raise UserError(
         f"global_batch_size: {global_batch_size} is not a multiple of {ranks} ranks x per_device_train_batch_size "
         f"{per_device} = {rows} rows. Nearest possible: {nearest}. Or change per_device_train_batch_size or the "
         "number of GPUs."

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.batch_order import ORDERS
+from virgo_factory.core.errors import UserError
 
 
 CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
@@ -26,20 +27,20 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
             continue
 
         if key in CHOICES and value not in CHOICES[key]:
-            raise ValueError(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}.")
+            raise UserError(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}.")
 
         if key in counts and not _is_count(value):
-            raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
+            raise UserError(f"{key}: {value!r} is not a whole number of at least 1.")
 
         if key == "marker_tokens" and not isinstance(value, bool):
-            raise ValueError(f"{key}: {value!r} is not one of true, false.")
+            raise UserError(f"{key}: {value!r} is not one of true, false.")
 
         if key == "keep_model_at_epochs" and not (isinstance(value, list) and value and all(map(_is_count, value))):
-            raise ValueError(f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5].")
+            raise UserError(f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5].")
 
     low, high = keys.get("min_response_tokens"), keys.get("max_response_tokens")
     if low is not None and high is not None and low > high:
-        raise ValueError(f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept.")
+        raise UserError(f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept.")
 
 
 def _is_count(value: Any) -> bool:

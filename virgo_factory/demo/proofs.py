@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import LongThought, MalformedThought
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.rows.account import FILE_NAME, from_json
@@ -82,12 +83,12 @@ def compare(start: Path, end: Path) -> dict[str, Change]:
     counts: dict[str, list[int]] = {part: [0, 0, 0] for part in (LANGUAGE, VISION, CONNECTOR)}
     with safe_open(start / "model.safetensors", "pt") as first, safe_open(end / "model.safetensors", "pt") as second:
         if different := set(first.keys()) ^ set(second.keys()):
-            raise ValueError(f"{start} and {end} do not hold the same tensors: {', '.join(sorted(different)[:5])}")
+            raise UserError(f"{start} and {end} do not hold the same tensors: {', '.join(sorted(different)[:5])}")
 
         for name in first.keys():
             one, two = first.get_tensor(name), second.get_tensor(name)
             if one.shape != two.shape:
-                raise ValueError(f"{name} is {tuple(one.shape)} in {start} and {tuple(two.shape)} in {end}")
+                raise UserError(f"{name} is {tuple(one.shape)} in {start} and {tuple(two.shape)} in {end}")
 
             count = counts[part_of(name)]
             count[0] += not torch.equal(one.float().view(torch.int32), two.float().view(torch.int32))

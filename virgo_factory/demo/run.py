@@ -13,6 +13,7 @@ from typing import Protocol
 
 import yaml
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import BUNDLE, DATASET_INFO, RECIPES
 
 
@@ -127,7 +128,7 @@ def plan(folder: Path = FOLDER) -> Demo:
 def check_folder(folder: Path) -> None:
     """Raise ValueError if the folder holds something that no demo made."""
     if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that the demo did not make. Choose another --dir, or remove it.")
+        raise UserError(f"{folder} holds something that the demo did not make. Choose another --dir, or remove it.")
 
 
 def _knows_dataset(info: Path) -> bool:
@@ -163,7 +164,7 @@ def train(demo: Training) -> Iterator[Progress]:
         ValueError: the command is not there, or it failed; the message holds the end of its output.
     """
     if not Path(demo.command[0]).is_file():
-        raise ValueError(f"{demo.command[0]} is not there. Install llamafactory into this environment.")
+        raise UserError(f"{demo.command[0]} is not there. Install llamafactory into this environment.")
 
     path = os.pathsep.join([str(Path(demo.command[0]).parent), os.environ.get("PATH", "")])  # for torchrun
     quiet = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PATH": path}
@@ -185,7 +186,7 @@ def train(demo: Training) -> Iterator[Progress]:
                 child.wait()
 
     if child.returncode:
-        raise ValueError(
+        raise UserError(
             f"the training command ended with {child.returncode}: {' '.join(demo.command)}\n"
             f"The end of {demo.log}:\n{_tail(demo.log)}"
         )

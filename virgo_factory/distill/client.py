@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.cut import LoopWatch
 from virgo_factory.distill.prompt import TEMPLATE_ARGUMENTS, Prompt
 
@@ -31,7 +32,7 @@ class Unavailable(OSError):
     """The server did not answer now: refused or dropped the connection, was silent, or failed. Ask again, or elsewhere."""
 
 
-class Refused(ValueError):
+class Refused(UserError):
     """The server will never answer this request, or not in full: it said so (4xx), or its context has no room for it.
 
     Attributes:
@@ -43,7 +44,7 @@ class Refused(ValueError):
         self.status = status
 
 
-class WrongServer(ValueError):
+class WrongServer(UserError):
     """The server is not the one that was meant: not vLLM, not this model, or its context is too small."""
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.formats.tags import TAG_SETS
 from virgo_factory.io.recipes import is_training
@@ -103,12 +104,12 @@ class DistillConfig(BaseModel):
         clean = tuple(url.rstrip("/") for url in urls)
         for url in clean:
             if not re.fullmatch(r"https?://[^\s/@]+(/[^\s@]*)?", url):
-                raise ValueError(
+                raise UserError(
                     "expected http://HOST:PORT, without user or password (a key goes into api_key_env's variable)"
                 )
 
         if len(set(clean)) < len(clean):
-            raise ValueError("a URL stands there twice")
+            raise UserError("a URL stands there twice")
 
         return clean
 
@@ -116,7 +117,7 @@ class DistillConfig(BaseModel):
     @classmethod
     def _name_of_a_variable(cls, name: str | None) -> str | None:
         if name is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name):
-            raise ValueError(
+            raise UserError(
                 "expected the NAME of an environment variable in capitals, such as VLLM_API_KEY, never the key itself"
             )
 
@@ -126,7 +127,7 @@ class DistillConfig(BaseModel):
     @classmethod
     def _no_key_in_the_arguments(cls, arguments: tuple[str, ...]) -> tuple[str, ...]:
         if any(argument.startswith("--api-key") for argument in arguments):
-            raise ValueError("no --api-key: this file is kept. A server that is started here listens on loopback only")
+            raise UserError("no --api-key: this file is kept. A server that is started here listens on loopback only")
 
         return arguments
 
@@ -136,7 +137,7 @@ class DistillConfig(BaseModel):
         try:
             read_prefix(name)
         except ValueError as error:
-            raise ValueError(str(error).removeprefix("question_prefix: ")) from None
+            raise UserError(str(error).removeprefix("question_prefix: ")) from None
 
         return name
 
@@ -144,7 +145,7 @@ class DistillConfig(BaseModel):
     @classmethod
     def _can_be_named_in_a_recipe(cls, name: str) -> str:
         if not re.fullmatch(r"[\w.-]+", name):
-            raise ValueError("expected letters, digits, _, - and . (`dataset: a,b` parts names at commas)")
+            raise UserError("expected letters, digits, _, - and . (`dataset: a,b` parts names at commas)")
 
         return name
 
@@ -153,7 +154,7 @@ class DistillConfig(BaseModel):
     def _known_sources(cls, sources: dict[str, int]) -> dict[str, int]:
         unknown = [name for name in sources if name not in SOURCES]
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: not one of {', '.join(SOURCES)}")
+            raise UserError(f"{', '.join(unknown)}: not one of {', '.join(SOURCES)}")
 
         return sources
 
@@ -206,13 +207,13 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = T
     path = Path(path)
     values, lines, errors = _read(path)
     if is_training(values):
-        raise ValueError(
+        raise UserError(
             f"{path}: a training recipe, not a distillation's configuration. Train with llamafactory-cli train {path}; "
             "distil with a configuration such as recipes/distill/dsd_virgo7b.yaml."
         )
 
     if len(values) > 2 and not DistillConfig.model_fields.keys() & values.keys():
-        raise ValueError(
+        raise UserError(
             f"{path}: no key of a distillation's configuration in it. One to begin with: recipes/distill/dsd_virgo7b.yaml."
         )
 
@@ -250,7 +251,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = T
         errors += [(lines.get(key, 0), message) for key, message in missing]
 
     if errors:
-        raise ValueError(listed(path, errors))
+        raise UserError(listed(path, errors))
 
     return config
 
@@ -263,7 +264,7 @@ def read_folder(folder: Path) -> DistillConfig:
     """
     path = folder / FILE
     if not path.is_file():
-        raise ValueError(f"{folder} is no folder of a distillation: no {FILE} in it. Start one: distill run CONFIG")
+        raise UserError(f"{folder} is no folder of a distillation: no {FILE} in it. Start one: distill run CONFIG")
 
     return read_config(path, files=False).model_copy(update={"output_dir": folder})
 
@@ -320,12 +321,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[tuple[int, s
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise ValueError(
+        raise UserError(
             f"{path}: no such file. Configurations that ship with the package: virgo-factory recipes list; "
             "copies of them: virgo-factory recipes copy FOLDER"
         ) from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text.") from None
+        raise UserError(f"{path}: not UTF-8 text.") from None
 
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -333,12 +334,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[tuple[int, s
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ValueError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'cannot be read'}.") from None
+        raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'cannot be read'}.") from None
     except (ValueError, RecursionError) as error:  # such as a date that is none
-        raise ValueError(f"{path}: not YAML: {error}.") from None
+        raise UserError(f"{path}: not YAML: {error}.") from None
 
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected keys and values, as in recipes/distill/dsd_virgo7b.yaml.")
+        raise UserError(f"{path}: expected keys and values, as in recipes/distill/dsd_virgo7b.yaml.")
 
     lines: dict[str, int] = {}
     errors = []

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.client import Endpoint, ServerFacts, WrongServer
 
 
@@ -94,7 +95,7 @@ class Endpoints:
 
         told = "\n".join(f"  {served.reason}" for served in self._all)
         length = f"{self._patience / 60:g} minutes" if self._patience >= 60 else f"{self._patience:g} seconds"
-        raise ValueError(f"no server has answered for {length}:\n{told}")
+        raise UserError(f"no server has answered for {length}:\n{told}")
 
     def worked(self, served: Served) -> None:
         """Give a slot back after a request that was answered."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.config import AUTO, RESPONSE_FORMATS
 from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY, Rollout
@@ -19,7 +20,7 @@ of 7,500."""
 _SHOWN = 160
 
 
-class UnreadableResponses(ValueError):
+class UnreadableResponses(UserError):
     """No response of a run can be read in its `response_format`."""
 
 

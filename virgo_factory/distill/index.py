@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.config import AUTO, DistillConfig, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, shards_of
@@ -108,7 +109,7 @@ def question_file(folder: Path, config: DistillConfig | None = None) -> Path:
         named = (config or read_folder(folder)).questions or named
 
     if not named.is_file():
-        raise ValueError(f"{named}: no such file, so nothing is known of the questions.")
+        raise UserError(f"{named}: no such file, so nothing is known of the questions.")
 
     return named
 
@@ -177,10 +178,10 @@ def _question(row: Any) -> Sequence[object]:
     try:
         question = question_of(row)
     except RejectedRow as error:
-        raise ValueError(str(error)) from None
+        raise UserError(str(error)) from None
 
     if is_blank(question.gold):
-        raise ValueError(f"(id {question.id}) no gold answer, so nothing can be checked against it.")
+        raise UserError(f"(id {question.id}) no gold answer, so nothing can be checked against it.")
 
     asked = _mark(asked_text(question).strip())
     return question.id, question.source, is_binary(question), asked, _signed(hash_of(question.id))
@@ -205,7 +206,7 @@ def _verdict(row: Any) -> Sequence[object]:
 
 def _dropped(row: Mapping[str, Any]) -> Sequence[object]:
     if {type(row.get(name)) for name in ("question", "model", "reason")} != {str}:
-        raise ValueError("not a dropped question")
+        raise UserError("not a dropped question")
 
     return row["question"], model_hash(row["model"]), row["reason"]
 

@@ -15,6 +15,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.writing import partial_of, published
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
@@ -105,7 +106,7 @@ def distil(
             return _Distillation(config, shard, store, on_event, patience).ask()
         except (WrongServer, Refused, Unavailable, ServerError, ValueError, OSError) as error:
             there = f"\n{store.count:,} rollouts are in {folder}. Go on: {resume_command(folder, shard)}"
-            raise ValueError(f"{error}{there if store.count else ''}") from error
+            raise UserError(f"{error}{there if store.count else ''}") from error
 
 
 def resumed(folder: Path, overrides: Sequence[str] = ()) -> DistillConfig:
@@ -119,7 +120,7 @@ def resumed(folder: Path, overrides: Sequence[str] = ()) -> DistillConfig:
     has_questions = (folder / QUESTIONS).is_file()
     needed = [message for key, message in missing_files(config) if not (has_questions and key in BLOCKS["questions"])]
     if needed:
-        raise ValueError("\n".join(f"{folder / CONFIG}: {message}." for message in needed))
+        raise UserError("\n".join(f"{folder / CONFIG}: {message}." for message in needed))
 
     return config
 
@@ -145,7 +146,7 @@ def _write_config(config: DistillConfig, has_rollouts: bool) -> None:
         old, new = shapes(read_folder(folder)), shapes(config)
         changed = [f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key]]
         if changed:
-            raise ValueError(
+            raise UserError(
                 f"{folder / CONFIG}: this folder was made with " + "; ".join(changed) + ". "
                 "Set it back, or name another output_dir."
             )
@@ -348,7 +349,7 @@ class _Distillation:
             remedy = (
                 "Start it (vllm serve MODEL), correct the URL, or leave it out: then the run starts a server itself."
             )
-            raise ValueError(f"no server answers:{reasons}" + ("\n" if len(gone) > 1 else ". ") + remedy)
+            raise UserError(f"no server answers:{reasons}" + ("\n" if len(gone) > 1 else ". ") + remedy)
 
         names = {url: _name_at(url, found, name, one.model) for url, found in facts.items()}
         context = min((found.max_model_len for found in facts.values() if found.max_model_len), default=None)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.index import read_object
 
 
@@ -32,7 +33,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
                 try:
                     yield number, read_object(line)
                 except ValueError as error:
-                    raise ValueError(f"{path}:{number}: {error}.") from None
+                    raise UserError(f"{path}:{number}: {error}.") from None
 
 
 def rows_of(folder: Path, name: str, make: Callable[[Any], T], remedy: str = "") -> Iterator[T]:
@@ -46,7 +47,7 @@ def rows_of(folder: Path, name: str, make: Callable[[Any], T], remedy: str = "")
             try:
                 yield make(row)
             except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}{remedy}") from None
+                raise UserError(f"{path}:{number}: {error}{remedy}") from None
 
 
 def shards_of(folder: Path, name: str) -> list[Path]:

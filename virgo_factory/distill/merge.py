@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
@@ -64,10 +65,10 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     """
     folders, out = [Path(folder) for folder in folders], Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is there already. Name a new folder.")
+        raise UserError(f"{out} is there already. Name a new folder.")
 
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise ValueError("a folder is named twice.")
+        raise UserError("a folder is named twice.")
 
     config = _common_config(folders)
     partial = out.with_name(f".{out.name}.partial")
@@ -101,7 +102,7 @@ def _common_config(folders: Sequence[Path]) -> DistillConfig:
     for folder in folders[1:]:
         old, new = shapes(first), shapes(read_folder(folder))
         if changed := [f"{key}: {old[key]!r} and {new[key]!r}" for key in old if old[key] != new[key]]:
-            raise ValueError(
+            raise UserError(
                 f"{folders[0]} and {folder} are not parts of one distillation: {'; '.join(changed)}. "
                 "Merge folders of the same configuration."
             )
@@ -115,7 +116,7 @@ def _copy(folders: Sequence[Path], out: Path) -> Merged:
         for name in set(row["images"]) - seen:
             seen.add(name)
             if not (out / name).resolve().is_relative_to(out.resolve()):
-                raise ValueError(f"{source}: picture {name} is outside the folder.")
+                raise UserError(f"{source}: picture {name} is outside the folder.")
 
             pictures += _copy_picture(source.parent / name, out / name)
 
@@ -226,7 +227,7 @@ class _Lines:
         ]
         if names:
             places = [self._indexes[folder].where(table, place) for folder, place in (second, first)]
-            raise ValueError(
+            raise UserError(
                 f"{places[0]} and {places[1]} are both {' '.join(str(new[name]) for name in _KEYS[table])}, but differ in "
                 f"{', '.join(sorted(names))}. Remove one of them."
             )
@@ -238,7 +239,7 @@ def _copy_picture(source: Path, target: Path) -> bool:
         return False
 
     if not source.is_file():
-        raise ValueError(f"{source}: no such picture. Copy it there, and merge again.")
+        raise UserError(f"{source}: no such picture. Copy it there, and merge again.")
 
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from virgo_factory.answers.options import LETTERS, inline_options
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import as_seen
@@ -67,7 +68,7 @@ def make_prompt(
     places = IMAGE * len(question.images)
     text = add_prefix(places + asked_text(question), prefix).removeprefix(places)
     if found := next((token for token in (IMAGE, *CONTROL_TOKENS) if token in text), None):
-        raise ValueError(f"question {question.id}: {found} in its text would be read as a control token. Drop it.")
+        raise UserError(f"question {question.id}: {found} in its text would be read as a control token. Drop it.")
 
     pictures = [_picture(question, name, folder, min_pixels, max_pixels) for name in question.images]
     urls = [f"data:image/png;base64,{base64.b64encode(png).decode()}" for _, png in pictures]
@@ -99,7 +100,7 @@ def _picture(
     """Return width and height after LLaMA-Factory's resizing, and the picture as PNG."""
     facts = inspect(name, folder, max_pixels)
     if not facts.is_readable:
-        raise ValueError(f"question {question.id}: {'; '.join(finding.detail for finding in facts.findings)}.")
+        raise UserError(f"question {question.id}: {'; '.join(finding.detail for finding in facts.findings)}.")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at

@@ -10,6 +10,7 @@ from typing import Any
 
 from virgo_factory.answers import GRADINGS, KINDS, Question
 from virgo_factory.answers.options import LETTERS
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
@@ -72,12 +73,10 @@ def read_questions(path: str | Path) -> Iterator[VisualQuestion]:
         try:
             question = question_of(row)
         except RejectedRow as error:
-            raise ValueError(f"{path}:{line}: {error}") from None
+            raise UserError(f"{path}:{line}: {error}") from None
 
         if is_blank(question.gold):
-            raise ValueError(
-                f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it."
-            )
+            raise UserError(f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it.")
 
         yield question
 
@@ -98,7 +97,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
         ValueError: no such file, or with file and line: not UTF-8, not JSON.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file. virgo-factory distill questions CONFIG makes one.")
+        raise UserError(f"{path}: no such file. virgo-factory distill questions CONFIG makes one.")
 
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -109,7 +108,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, json.loads(line.decode())
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path}:{number}: not JSON in UTF-8 ({error}). One object a line.") from None
+                raise UserError(f"{path}:{number}: not JSON in UTF-8 ({error}). One object a line.") from None
 
 
 def question_of(row: Any) -> VisualQuestion:

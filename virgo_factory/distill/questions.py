@@ -23,6 +23,7 @@ import numpy as np
 
 from virgo_factory import __version__
 from virgo_factory.answers import grading, judge
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.check.overlap import Overlaps, question_grams, read_benchmark
 from virgo_factory.data.fetch.picture_match import match_text
 from virgo_factory.data.make.card import card_files
@@ -139,7 +140,7 @@ def _as_it_was(folder: Path, settings: Mapping[str, Any]) -> QuestionsCard:
 
     for key in {**settings, **card.settings}:
         if settings.get(key) != card.settings.get(key):
-            raise ValueError(
+            raise UserError(
                 f"{folder / FILE} was made with {key}: {card.settings.get(key)!r}, now it is {settings.get(key)!r}. "
                 "Choose another output_dir, or set it back."
             )
@@ -157,10 +158,10 @@ def _counted(folder: Path) -> QuestionsCard:
         binary[question.source] += is_binary(question)
         images[question.source].update(question.images)
         if gone := [name for name in question.images if not (folder / name).is_file()]:
-            raise ValueError(f"{folder / FILE} (id {question.id}): no picture {folder / gone[0]}.")
+            raise UserError(f"{folder / FILE} (id {question.id}): no picture {folder / gone[0]}.")
 
     if not kept:
-        raise ValueError(f"{folder / FILE}: no questions in the file.")
+        raise UserError(f"{folder / FILE}: no questions in the file.")
 
     counts = [SourceCount(name, None, n, 0, n, {}, len(images[name]), binary[name]) for name, n in kept.items()]
     output = {"rows": sum(kept.values()), "images": len(set().union(*images.values()))}
@@ -181,7 +182,7 @@ class _Benchmark:
         try:
             questions = read_benchmark(path)
         except ValueError as error:
-            raise ValueError(str(error).replace("--benchmark", "benchmarks:")) from None
+            raise UserError(str(error).replace("--benchmark", "benchmarks:")) from None
 
         pictures, missing = benchmark_pictures(path)
         return cls(path, questions, frozenset(pictures), missing)
@@ -498,7 +499,7 @@ def _finish(job: _Job, counts: Sequence[SourceCount]) -> QuestionsCard:
         why = "; ".join(f"{count.source}: {_words_of(count.dropped)}" for count in counts)
         first = next((row for count in counts for row in count.listed), None)
         shown = f" The first: {first['origin']}: {first['reason']} {first['detail']}".rstrip() if first else ""
-        raise ValueError(visible(f"no question is left. {why}.{shown}"))
+        raise UserError(visible(f"no question is left. {why}.{shown}"))
 
     names = ["questions"] if job.config.questions is not None else [count.source for count in counts]
     images: set[str] = set()

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from virgo_factory.core.errors import UserError
+
 
 GREEDY = -1
 """Sample index of the base model's greedy pass."""
@@ -77,24 +79,24 @@ def rollout_of(row: Any) -> Rollout:
 def check_rollout(row: Any) -> None:
     """Raise ValueError where a field of a row of rollouts.jsonl is missing, unknown or of another type."""
     if not isinstance(row, dict):
-        raise ValueError("not an object")
+        raise UserError("not an object")
 
     if tuple(map(type, map(row.get, _TYPES))) not in _USUAL:
         for name, kind in _TYPES.items():
             if name not in row:
-                raise ValueError(f"no {name}")
+                raise UserError(f"no {name}")
 
             if not isinstance(row[name], kind) or isinstance(row[name], bool):
-                raise ValueError(f"{name} is a {type(row[name]).__name__}")
+                raise UserError(f"{name} is a {type(row[name]).__name__}")
 
     if len(row) > len(_TYPES):
-        raise ValueError(f"{', '.join(sorted(row.keys() - _TYPES.keys()))}: no such field of a rollout")
+        raise UserError(f"{', '.join(sorted(row.keys() - _TYPES.keys()))}: no such field of a rollout")
 
     if row["finish_reason"] not in FINISH_REASONS:
-        raise ValueError(f"finish_reason is none of {', '.join(FINISH_REASONS)}")
+        raise UserError(f"finish_reason is none of {', '.join(FINISH_REASONS)}")
 
     if row["sample"] < GREEDY or min(row["prompt_tokens"], row["completion_tokens"]) < 0:
-        raise ValueError("sample or a number of tokens is negative")
+        raise UserError("sample or a number of tokens is negative")
 
 
 _USUAL = {tuple({**_TYPES, "seconds": seconds}.values()) for seconds in (int, float)}
@@ -149,7 +151,7 @@ def verdict_of(row: Any) -> RolloutVerdict:
     try:
         return RolloutVerdict(**row)
     except TypeError:
-        raise ValueError("not a verdict. Delete the file: it is made again.") from None
+        raise UserError("not a verdict. Delete the file: it is made again.") from None
 
 
 def difficulty_of(correct: int, wrong: int, samples: int, solved: bool = False) -> Difficulty:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.client import Refused, Reply, Sampling, Unavailable
 from virgo_factory.distill.endpoints import Endpoints, Served
 from virgo_factory.distill.pending import Pending, seed_of, used_up
@@ -297,7 +298,7 @@ class Pass:
         config = self.run.config
         prompt = make_prompt(question, self.run.folder, self.prefix, config.image_min_pixels, config.image_max_pixels)
         if reason := self.fits(prompt):
-            raise ValueError(f"question {question.id}: {reason}")
+            raise UserError(f"question {question.id}: {reason}")
 
         return prompt
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
@@ -76,7 +77,7 @@ def select(
         index.release()  # the rows are of this moment, however long writing them takes
         if not kept:
             told = "".join(f"\n  {count:,} {reason}" for reason, count in Counter(dropped).most_common())
-            raise ValueError(
+            raise UserError(
                 f"{folder}: none of {numbers['questions']:,} questions is kept; nothing was written.{told}"
             )
 
@@ -124,7 +125,7 @@ def choose(
     """
     free = {*BLOCKS["selection"], "dataset", "dataset_dir"}
     if wrong := [key for key, *_ in (override.split("=") for override in overrides) if key not in free]:
-        raise ValueError(f"{', '.join(wrong)}: not a key of the selection; these are {', '.join(sorted(free))}.")
+        raise UserError(f"{', '.join(wrong)}: not a key of the selection; these are {', '.join(sorted(free))}.")
 
     before = read_folder(folder)
     config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
@@ -190,16 +191,16 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
     db, samples = index.db, config.samples
     count_cases(index, samples)
     if not db.execute("SELECT count(*) FROM cases").fetchone()[0]:
-        raise ValueError(f"{question_file(folder)}: no questions in the file.")
+        raise UserError(f"{question_file(folder)}: no questions in the file.")
 
     if db.execute("SELECT 1 FROM cases GROUP BY id HAVING count(*) > 1").fetchone():
-        raise ValueError(
+        raise UserError(
             f"{question_file(folder)}: an id stands there twice. Make the file again with virgo-factory distill questions."
         )
 
     ((solved,),) = db.execute("SELECT count(*) FROM cases WHERE solved")
     if config.difficulty == "random" and solved:
-        raise ValueError(
+        raise UserError(
             f"{folder}: difficulty random takes questions whether or not the base model solves them, but the "
             f"{solved:,} that it solved have no rollouts. Distil without base_model_name_or_path."
         )
@@ -330,7 +331,7 @@ def _check_entry(config: DistillConfig, entry: Mapping[str, Any], overwrite: boo
         return
 
     if not _reads_the_same(config, there, entry):
-        raise ValueError(
+        raise UserError(
             f"{config.dataset_dir / INFO}: {config.dataset} is there already: {json.dumps(there, ensure_ascii=False)}. "
             "Choose another name (dataset=NAME), or replace that entry with --overwrite."
         )

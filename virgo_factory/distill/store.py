@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.index import ASK_AGAIN, DROPPED, ROLLOUTS, model_hash, open_index
 from virgo_factory.distill.lines import Shard, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.distill.rollout import Key, Rollout, RolloutVerdict, rollout_of
@@ -72,7 +73,7 @@ class RolloutStore:
         for path in shards_of(self.folder, ROLLOUTS) if self.shard else []:
             match = re.search(r"of(\d+)\.jsonl$", path.name)
             if match and int(match[1]) != self.shard[1]:
-                raise ValueError(
+                raise UserError(
                     f"{self.folder}: {path.name} is of a run split into {match[1]}. Split it so again, or merge first: "
                     f"virgo-factory distill merge {self.folder} --out FOLDER"
                 )
@@ -84,7 +85,7 @@ class RolloutStore:
             f"SELECT question, sample, min(place), max(place) FROM rollouts GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
         ):
             first, second = (self.index.where(ROLLOUTS, place) for place in places)
-            raise ValueError(f"{second}: sample {sample} of {question} stands in {first}, too. Remove one of them.")
+            raise UserError(f"{second}: sample {sample} of {question} stands in {first}, too. Remove one of them.")
 
         db.create_function("is_mine", 1, lambda question: is_in_shard(question, self.shard), deterministic=True)
         self.count, self.tokens = db.execute(
@@ -112,7 +113,7 @@ class RolloutStore:
             ValueError: it is there already.
         """
         if self.has(rollout.key):
-            raise ValueError(f"{self._path}: {rollout.key} is there already.")
+            raise UserError(f"{self._path}: {rollout.key} is there already.")
 
         self._write(self._file, self._path, vars(rollout))
         self.count += 1
@@ -341,7 +342,7 @@ def lock(folder: Path, shard: Shard | None = None) -> Iterator[None]:
         for name in names:
             held = _locked(folder / name, fcntl.LOCK_EX if name == names[-1] else fcntl.LOCK_SH)
             if held is None:
-                raise ValueError(f"{folder}: {_holders(folder)}. Wait for it, stop it, or name another output_dir.")
+                raise UserError(f"{folder}: {_holders(folder)}. Wait for it, stop it, or name another output_dir.")
 
             file = stack.enter_context(held)
 

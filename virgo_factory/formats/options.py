@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from virgo_factory.core.errors import UserError
+
 
 RESPONSES = ("shortest", "all")
 TURNS = ("history", "split")
@@ -55,44 +57,44 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """
     responses = entry.get("responses", "shortest")
     if responses not in RESPONSES:
-        raise ValueError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
+        raise UserError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
 
     turns = entry.get("turns", "history")
     if turns not in TURNS:
-        raise ValueError(f"turns: {turns!r} in dataset_info.json. It is one of {', '.join(TURNS)}.")
+        raise UserError(f"turns: {turns!r} in dataset_info.json. It is one of {', '.join(TURNS)}.")
 
     ranking = entry.get("ranking", False)
     if not isinstance(ranking, bool):
-        raise ValueError(f"ranking: {ranking!r} in dataset_info.json. It is true or false.")
+        raise UserError(f"ranking: {ranking!r} in dataset_info.json. It is true or false.")
 
     difficulty = entry.get("difficulty")
     if not (difficulty is None or isinstance(difficulty, str) and difficulty in DIFFICULTIES):
-        raise ValueError(f"difficulty: {difficulty!r} in dataset_info.json. It is one of {', '.join(DIFFICULTIES)}.")
+        raise UserError(f"difficulty: {difficulty!r} in dataset_info.json. It is one of {', '.join(DIFFICULTIES)}.")
 
     if difficulty and entry.get("formatting") not in RATED:
-        raise ValueError(
+        raise UserError(
             f"difficulty in dataset_info.json needs rows that tell it: formatting {' or '.join(RATED)}, "
             f"not {entry.get('formatting')!r}."
         )
 
     columns = entry.get("columns") or {}
     if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):
-        raise ValueError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
+        raise UserError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
 
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"columns: {', '.join(map(str, unknown))} in dataset_info.json is read by no format. "
             f"It names some of {', '.join(COLUMNS)}."
         )
 
     if ("thought" in columns or "solution" in columns) and entry.get("formatting", "long_thought") != "long_thought":
-        raise ValueError(
+        raise UserError(
             f"columns: thought and solution in dataset_info.json need formatting long_thought, not "
             f"{entry['formatting']!r}."
         )
 
     if "solution" in columns and "thought" not in columns:
-        raise ValueError("columns: solution in dataset_info.json needs thought beside it.")
+        raise UserError("columns: solution in dataset_info.json needs thought beside it.")
 
     return Options(malformed == "keep", responses, ranking, dict(columns), difficulty, turns)

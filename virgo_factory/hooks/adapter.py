@@ -13,6 +13,7 @@ from typing import Any
 from llamafactory.extras import logging
 from transformers.utils import cached_file
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.hooks.template import BASES, carried, is_ours, saying, served
 
@@ -100,7 +101,7 @@ def _read_json(name: str, file: str, model_args: Any) -> dict[str, Any]:
     try:
         return json.loads(_read(name, file, model_args) or "{}")
     except ValueError as error:
-        raise ValueError(f"{name}/{file}: {error}. The adapter was cut short while it was saved.") from None
+        raise UserError(f"{name}/{file}: {error}. The adapter was cut short while it was saved.") from None
 
 
 def take_markers(adapter: TrainedAdapter | None, model_args: Any, training: bool) -> None:
@@ -116,11 +117,11 @@ def take_markers(adapter: TrainedAdapter | None, model_args: Any, training: bool
         model_args.marker_tokens = True
         logger.info_rank0(f"virgo-factory: marker_tokens: true, since {adapter.folder} was trained with it.")
     elif adapter.markers and model_args.marker_tokens is False:
-        raise ValueError(
+        raise UserError(
             f"marker_tokens: false, but {adapter.folder} was trained with the markers as single tokens. Remove the key."
         )
     elif model_args.marker_tokens and not adapter.markers and not training:
-        raise ValueError(
+        raise UserError(
             f"marker_tokens: true, but {adapter.folder} was trained with the markers as text. Remove the key."
         )
 
@@ -133,7 +134,7 @@ def check_markers(adapter: TrainedAdapter | None, tokenizer: Any) -> None:
     """
     for marker, token in (adapter.markers if adapter else {}).items():
         if (own := tokenizer.convert_tokens_to_ids(marker)) != token:
-            raise ValueError(
+            raise UserError(
                 f"{marker} is token {own} of this base model's tokenizer, but {token} in {adapter.folder}: the adapter was "
                 "trained on another base model. Set model_name_or_path to that one."
             )

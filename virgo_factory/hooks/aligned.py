@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from datasets.fingerprint import Hasher
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import SHOWN, DroppedRow
 from virgo_factory.formats import kind_of
 from virgo_factory.hooks.converter import ALIGNED_FEATURES, PREFIX_FEATURE, ROW_FEATURES, LongThoughtConverter
@@ -109,7 +110,7 @@ def the_format(aligned: Dataset, name: str) -> str:
             places.append(f"  {place}")
 
     shown = ", ".join(f"{counts[which]} {which}" for which in reversed(formats))
-    raise ValueError(
+    raise UserError(
         f"{name}: its rows are in {len(formats)} formats ({shown}). A dataset has one, or rows would be read in a way that "
         "nobody chose.\n" + "\n".join(places[:SHOWN]) + "\nPut each format into a file and an entry of its own, or "
         "bring all to one with: virgo-factory data convert."

@@ -9,6 +9,7 @@ from llamafactory.extras import logging
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
 
 
@@ -65,7 +66,7 @@ def choose_checkpoint(asked: Any, training_args: Any) -> str | None:
     if asked is True:
         steps = _complete_steps(folder)
         if not steps:
-            raise ValueError(
+            raise UserError(
                 f"resume_from_checkpoint: true, but there is no complete checkpoint in {folder}. Remove the key to "
                 "begin a new run."
             )
@@ -74,7 +75,7 @@ def choose_checkpoint(asked: Any, training_args: Any) -> str | None:
     elif isinstance(asked, FoundCheckpoint):
         chosen = _complete_or_earlier(folder)
     elif problem := _problem(folder):
-        raise ValueError(f"resume_from_checkpoint: {asked} {problem}")
+        raise UserError(f"resume_from_checkpoint: {asked} {problem}")
     else:
         chosen = asked
 
@@ -154,7 +155,7 @@ def _check_state(checkpoint: Path, training_args: Any) -> None:
     """
     before = (read_state(checkpoint) or {}).get("train_batch_size")
     if before not in (None, training_args.train_batch_size) and not training_args.auto_find_batch_size:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} was made with {before} rows a device and micro-step, and this recipe has "
             f"{training_args.train_batch_size}: transformers would go on with {before} and the recipe's accumulation, another "
             f"global batch. Set per_device_train_batch_size back, or another output_dir."

@@ -17,6 +17,7 @@ from llamafactory.data.converter import DatasetConverter
 from llamafactory.data.data_utils import Role
 
 from virgo_factory.autoload import check_hooks
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
@@ -101,7 +102,7 @@ class LongThoughtConverter(DatasetConverter):
         try:
             self.options = options_of(self.dataset_attr.virgo_entry, self.data_args.malformed or "drop")
         except ValueError as error:
-            raise ValueError(f"dataset {self.dataset_attr.virgo_name}: {error}") from None
+            raise UserError(f"dataset {self.dataset_attr.virgo_name}: {error}") from None
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return the aligned rows of a table of raw rows and their NUMBER_COLUMN."""

@@ -5,6 +5,7 @@ from typing import Any
 from llamafactory.extras import logging
 from llamafactory.extras.misc import get_device_count
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.names import uses_plugin
 
 
@@ -39,7 +40,7 @@ def check_device(recipe: Any) -> None:
         "this recipe on a tiny model, both on the CPU. To train the real one there, set use_cpu: true and bf16: true."
     )
     if any(recipe.get(key) not in (None, False, "false") for key in NEED_GPU):
-        raise ValueError(told)
+        raise UserError(told)
 
     logger.warning_rank0(told)
 

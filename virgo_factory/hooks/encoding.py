@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from virgo_factory.core.errors import UserError
+
 
 RELIES_ON = {
     "llamafactory/data/processor/supervised.py:93": "                target_label = target_ids\n",
@@ -101,14 +103,14 @@ def encode_with_context(
     *earlier, (source, target) = template.encode_multiturn(tokenizer, messages, *rest)
     response = messages[-1]["content"]
     if not response.startswith(prefix):
-        raise ValueError(f"assistant_prefix is not how the response begins: {prefix[:80]!r}, {response[:80]!r}")
+        raise UserError(f"assistant_prefix is not how the response begins: {prefix[:80]!r}, {response[:80]!r}")
 
     if not tokenizer.is_fast:
-        raise ValueError("assistant_prefix needs a fast tokenizer. Remove use_fast_tokenizer: false.")
+        raise UserError("assistant_prefix needs a fast tokenizer. Remove use_fast_tokenizer: false.")
 
     found = tokenizer(response, add_special_tokens=False, return_offsets_mapping=True)
     context = sum(begin < len(prefix) for begin, _ in found["offset_mapping"])
     if target[:context] != found["input_ids"][:context]:
-        raise ValueError("assistant_prefix: the template puts a text before the response. Use template: virgo.")
+        raise UserError("assistant_prefix: the template puts a text before the response. Use template: virgo.")
 
     return [*earlier, (source + target[:context], target[context:])]

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.reasons import Reason
 from virgo_factory.data.read.media import OUTSIDE as OUTSIDE_MEDIA
 from virgo_factory.data.read.media import outside_remedy
@@ -129,7 +130,7 @@ def check_accounts(accounts: list[DatasetAccount], data_args: Any) -> None:
             if len(rows) > SHOWN:
                 lines.append(f"  ... and {len(rows) - SHOWN} more, all of them in {FILE_NAME} in the output folder")
 
-            raise ValueError("\n".join([str(account), *lines, remedy]))
+            raise UserError("\n".join([str(account), *lines, remedy]))
 
 
 def media_remedy(account: DatasetAccount, data_args: Any) -> str | None:

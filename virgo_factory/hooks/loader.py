@@ -15,6 +15,7 @@ from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
 
 from virgo_factory.autoload import check_hooks
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.data_files import is_pattern, part_files
 from virgo_factory.data.read.reader import CSV_SUFFIXES, SUFFIXES, suffix_of
 from virgo_factory.data.read.reasoning import reasoning_problem
@@ -193,7 +194,7 @@ def _preprocessing(stock: Any) -> Any:
             "data_args": data_args,
         }
         if load.formattings and isinstance(template, ReasoningTemplate):  # one of the tokenizer, or a user's own
-            raise ValueError(reasoning_problem(data_args.template))
+            raise UserError(reasoning_problem(data_args.template))
 
         rows = make_processor(
             stage, generates, **arguments, formattings=dict(sorted(load.formattings.items())), code=load.code
@@ -316,7 +317,7 @@ def _needs_us(data_args: Any, stage: str) -> bool:
 
     if data_args.streaming or stage not in ("sft", "rm", "ppo"):
         how = "with streaming" if data_args.streaming else f"in the stage {stage}"
-        raise ValueError(f"formatting {', '.join(sorted(set(found.values())))}: not {how}.")
+        raise UserError(f"formatting {', '.join(sorted(set(found.values())))}: not {how}.")
 
     return True
 

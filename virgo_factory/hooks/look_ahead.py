@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from llamafactory.extras import logging
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.batch_order import token_lengths
 from virgo_factory.hooks.ending import remember
 from virgo_factory.preflight.models import find_shape
@@ -58,7 +59,7 @@ def tell_ahead(dataset: Any, model_args: Any, data_args: Any, training_args: Any
         logger.warning_rank0(f"virgo-factory: {warning}")
 
     if certain:
-        raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in certain))
+        raise UserError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in certain))
 
 
 def _asked(dataset: Any, model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> tuple:

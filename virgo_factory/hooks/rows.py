@@ -20,6 +20,7 @@ from llamafactory.data.processor import (
 from llamafactory.extras.constants import IGNORE_INDEX
 from PIL import Image
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Drop, Policy, judge
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.converter import ROW_FEATURES
@@ -221,7 +222,7 @@ class _RunFacts:
             try:
                 rows.template.mm_plugin._validate_input(rows.processor, row["_images"], [], [])
             except ValueError as error:  # of the run's template or model, which no row is to blame for
-                raise ValueError(f"dataset {row['_row_dataset']}: a row has images, but: {error}") from None
+                raise UserError(f"dataset {row['_row_dataset']}: a row has images, but: {error}") from None
 
         try:
             self.encoded, self.tokens = rows.encode(row, rows._whole)

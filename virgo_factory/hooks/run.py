@@ -13,6 +13,7 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.autoload import TESTED, check_hooks
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.hooks.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.arguments import our_keys
@@ -103,7 +104,7 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
             problems.append(f"output_dir: {error}")
 
     if problems:
-        raise ValueError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        raise UserError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
     if not training_args.do_train:  # an evaluation asks as the model was trained to be asked
         data_args.virgo_serving, model_args.virgo_served_data_args = True, data_args
@@ -133,7 +134,7 @@ def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> No
     heeded = ("question_prefix", "marker_tokens", *(ROW_KEYS if formattings else ()))
     idle = [key for key in keys if key not in heeded]
     if idle:
-        raise ValueError(f"virgo-factory: {', '.join(idle)} does nothing outside training. Remove it.")
+        raise UserError(f"virgo-factory: {', '.join(idle)} does nothing outside training. Remove it.")
 
     take_markers(adapter, model_args, training=False)
     check_merge(adapter, model_args)

@@ -7,6 +7,7 @@ from typing import Any
 
 from llamafactory.extras import logging
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
 from virgo_factory.hooks.checkpoints import FoundCheckpoint, read_state
 from virgo_factory.hooks.kept_epochs import tell_kept_epochs
@@ -50,7 +51,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
 
     told = f"{done} of {planned if finished else steps} steps"
     if changes and (done >= steps or (finished and isinstance(checkpoint, FoundCheckpoint))):
-        raise ValueError(
+        raise UserError(
             f"{training_args.output_dir} holds a {'finished run' if finished else 'run'} ({told}) on other data than this "
             f"recipe's, which makes {steps} steps: {changes}. Choose another output_dir, set overwrite_output_dir: true to "
             "start again"
@@ -58,7 +59,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
         )
 
     if done >= steps:
-        raise ValueError(
+        raise UserError(
             f"{training_args.output_dir} holds a finished run ({done} of {steps} steps), so this one would train "
             "0 steps. Choose another output_dir, set overwrite_output_dir: true to start again, or raise "
             "num_train_epochs to go on."

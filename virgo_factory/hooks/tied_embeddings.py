@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.adapter import EMBEDDING, HEAD, TrainedAdapter
 
 
@@ -64,7 +65,7 @@ def check_merge(adapter: TrainedAdapter | None, model_args: Any) -> None:
         ValueError: two matrices were trained where the base model has one.
     """
     if adapter and adapter.apart and model_args.export_dir and ties_embeddings(model_args):
-        raise ValueError(
+        raise UserError(
             f"{adapter.apart} was trained with {EMBEDDING} or {HEAD} apart from the other, and "
             f"{model_args.model_name_or_path} has one matrix for both (tie_word_embeddings): a merged model would lose "
             f"what it learned. Serve the adapter on its base, or train it again with additional_target: {EMBEDDING}."

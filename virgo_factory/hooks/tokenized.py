@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
 
 
@@ -25,7 +26,7 @@ def read_tokenized(folder: Path, settings: dict[str, Any]) -> list[DatasetAccoun
     """Return the accounts stored beside a tokenised dataset, if it was made with these settings."""
     where = f"tokenized_path: {folder}"
     if not (folder / FILE_NAME).is_file():
-        raise ValueError(
+        raise UserError(
             f"{where} holds rows without a row account ({FILE_NAME}): they were made without virgo-factory, or their "
             "making was cut short. Delete the folder, or choose another tokenized_path."
         )
@@ -38,7 +39,7 @@ def read_tokenized(folder: Path, settings: dict[str, Any]) -> list[DatasetAccoun
         if then.get(key) != settings.get(key)
     ]
     if changed:
-        raise ValueError(
+        raise UserError(
             f"{where} holds rows made with other settings; training on them would not be what the recipe says. "
             "Delete the folder, or choose another tokenized_path.\n  " + "\n  ".join(changed)
         )

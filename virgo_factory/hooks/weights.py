@@ -13,6 +13,8 @@ import torch
 from safetensors import safe_open
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
+from virgo_factory.core.errors import UserError
+
 
 RELIES_ON = {
     "transformers/trainer.py:2987": "                load_result = model.load_state_dict(state_dict, False)\n",
@@ -31,10 +33,10 @@ def load_weights(model: Any, checkpoint: Path) -> None:
         name = own_name(saved, mapping)
         name = name if name in own else saved  # few families are saved under other names than their own
         if name not in own:
-            raise ValueError(f"{checkpoint}: {saved} is no parameter of this model.")
+            raise UserError(f"{checkpoint}: {saved} is no parameter of this model.")
 
         if own[name].shape != tensor.shape:
-            raise ValueError(
+            raise UserError(
                 f"{checkpoint}: {saved} has the shape {tuple(tensor.shape)}, this model's {tuple(own[name].shape)}."
             )
 
@@ -50,7 +52,7 @@ def load_weights(model: Any, checkpoint: Path) -> None:
         if name not in loaded | unsaved and tensor.data_ptr() not in loaded  # a tied weight is saved once
     ]
     if missing:
-        raise ValueError(f"{checkpoint}: no weights for {', '.join(sorted(missing)[:5])} ({len(missing)} parameters).")
+        raise UserError(f"{checkpoint}: no weights for {', '.join(sorted(missing)[:5])} ({len(missing)} parameters).")
 
 
 def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -68,7 +70,7 @@ def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
             continue
 
         if lacking := [file.name for file in files if not file.is_file()]:
-            raise ValueError(f"{checkpoint}: {', '.join(lacking)} of its weights is missing.")
+            raise UserError(f"{checkpoint}: {', '.join(lacking)} of its weights is missing.")
 
         for file in files:
             if whole == WEIGHTS_NAME:
@@ -81,7 +83,7 @@ def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
         return
 
-    raise ValueError(f"{checkpoint}: no weights in it.")
+    raise UserError(f"{checkpoint}: no weights in it.")
 
 
 def own_name(saved: str, mapping: dict[str, str]) -> str:

@@ -8,6 +8,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from virgo_factory.core.errors import UserError
+
 
 BUNDLE = Path(__file__).parents[1] / "bundle"
 RECIPES = BUNDLE / "recipes"
@@ -30,7 +32,7 @@ def check_folder(folder: Path) -> None:
             (place for place in (folder, *folder.parents) if os.path.exists(place) and not place.is_dir()), None
         )
         reason = f"{file} is a file" if file else error.strerror or str(error)
-        raise ValueError(
+        raise UserError(
             f"{folder}: this folder for the output cannot be made or written into ({reason}). Name another one."
         ) from None
     finally:

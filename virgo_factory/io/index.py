@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, Self, TypeVar
 
 import orjson
 
+from virgo_factory.core.errors import UserError
+
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -271,7 +273,7 @@ class Index:
                         if line.strip():
                             yield position << _BITS | at, *source.row(read_object(line))
                     except ValueError as error:
-                        raise ValueError(f"{_where(path, at)}: {error}{source.remedy}") from None
+                        raise UserError(f"{_where(path, at)}: {error}{source.remedy}") from None
 
         names = ("place", *source.columns)
         marks = ", ".join("?" * len(names))
@@ -306,10 +308,10 @@ def read_object(line: bytes) -> dict[str, Any]:
         try:
             value = json.loads(line.decode("utf-8-sig"))  # NaN, half a character; or its message
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"not a JSON object ({error})") from None
+            raise UserError(f"not a JSON object ({error})") from None
 
     if not isinstance(value, dict):
-        raise ValueError(f"not a JSON object (found {type(value).__name__})")
+        raise UserError(f"not a JSON object (found {type(value).__name__})")
 
     return value
 

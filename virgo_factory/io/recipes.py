@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 
 
@@ -74,7 +75,7 @@ def find_recipe(name: str) -> str:
         if candidate in files:
             return candidate
 
-    raise ValueError(f"no recipe {name}. There are: {', '.join(files)}.")
+    raise UserError(f"no recipe {name}. There are: {', '.join(files)}.")
 
 
 def read_recipe(name: str) -> str:
@@ -104,7 +105,7 @@ def copy_recipes(folder: Path, force: bool = False) -> tuple[list[str], list[str
     try:
         merged, names, differing = merge_entries(text, ours, force)
     except ValueError as error:
-        raise ValueError(f"{info_file}{error}") from None
+        raise UserError(f"{info_file}{error}") from None
 
     differing = [f"entry {name} of {info_file}" for name in differing]
     new: list[tuple[Path, bytes]] = []
@@ -119,7 +120,7 @@ def copy_recipes(folder: Path, force: bool = False) -> tuple[list[str], list[str
 
     if differing and not force:
         listed = "".join(f"\n  {item}" for item in differing)
-        raise ValueError(f"nothing was copied, because these differ (--force replaces them):{listed}")
+        raise UserError(f"nothing was copied, because these differ (--force replaces them):{listed}")
 
     if names:
         new.append((info_file, merged.encode("utf-8")))
@@ -141,7 +142,7 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}:{line}: not UTF-8 text. Repair the file first.") from None
+        raise UserError(f"{path}:{line}: not UTF-8 text. Repair the file first.") from None
 
 
 def merge_entries(text: str, entries: dict[str, dict], force: bool = False) -> tuple[str, list[str], list[str]]:
@@ -209,12 +210,12 @@ def scan_object(text: str) -> tuple[dict, dict[str, tuple[int, int]], int]:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(
+        raise UserError(
             f":{error.lineno}: broken JSON: {error.msg} (column {error.colno}). Repair it first."
         ) from None
 
     if not isinstance(values, dict):
-        raise ValueError(":1: not a JSON object of dataset names. Repair it first.")
+        raise UserError(":1: not a JSON object of dataset names. Repair it first.")
 
     spans: dict[str, tuple[int, int]] = {}
     position = skip(skip(0) + 1)
@@ -223,7 +224,7 @@ def scan_object(text: str) -> tuple[dict, dict[str, tuple[int, int]], int]:
         name, position = decoder.raw_decode(text, position)
         if name in spans:
             line = text.count("\n", 0, key_start) + 1
-            raise ValueError(f":{line}: {name} stands there a second time. Remove one of them first.")
+            raise UserError(f":{line}: {name} stands there a second time. Remove one of them first.")
 
         start = skip(skip(position) + 1)
         _, stop = decoder.raw_decode(text, start)

@@ -23,6 +23,8 @@ from transformers import (
     PreTrainedModel,
 )
 
+from virgo_factory.core.errors import UserError
+
 
 PLACES = "reduced_tensors.json"
 """Name in the reduced model -> file and name in the checkpoint."""
@@ -49,7 +51,7 @@ def run(folder: Path) -> str:
         logits = model(**inputs).logits
 
     if not torch.isfinite(logits).all():
-        raise ValueError("the logits are not finite: weights are damaged")
+        raise UserError("the logits are not finite: weights are damaged")
 
     sees = "with an image " if "pixel_values" in inputs else ""
     return f"every tensor in its place, {logits.shape[1]} tokens {sees}read, logits finite"
@@ -79,7 +81,7 @@ def _load(folder: Path, config: Any, inputs: dict[str, torch.Tensor]) -> PreTrai
     )
     wrong = {key: sorted(map(str, value))[:3] for key, value in info.items() if value}
     if wrong:
-        raise ValueError(f"tensors do not fit: {wrong}")
+        raise UserError(f"tensors do not fit: {wrong}")
 
     return model
 

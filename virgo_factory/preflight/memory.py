@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.zero import Zero
 
 
@@ -138,7 +139,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
     """
     family = config.get("model_type")
     if family not in FAMILIES:
-        raise ValueError(f"config.json: model_type {family!r} is not one of {', '.join(FAMILIES)}.")
+        raise UserError(f"config.json: model_type {family!r} is not one of {', '.join(FAMILIES)}.")
 
     text, vision = {**config, **config.get("text_config", {})}, config.get("vision_config", {})
     try:
@@ -163,7 +164,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
             ),
         )
     except KeyError as error:
-        raise ValueError(f"config.json: {error.args[0]} is missing.") from None
+        raise UserError(f"config.json: {error.args[0]} is missing.") from None
 
 
 def count_parameters(shape: Shape) -> dict[str, int]:
@@ -206,10 +207,10 @@ def model_states(parameters: int, trainable: int, stage: int, ranks: int) -> dic
         ValueError: no rank, or a stage that does not exist.
     """
     if ranks < 1:
-        raise ValueError(f"ranks: {ranks} is not a number of GPUs.")
+        raise UserError(f"ranks: {ranks} is not a number of GPUs.")
 
     if stage not in (0, 1, 2, 3):
-        raise ValueError(f"ZeRO stage: {stage} is not one of 0, 1, 2, 3.")
+        raise UserError(f"ZeRO stage: {stage} is not one of 0, 1, 2, 3.")
 
     if stage == 0:
         return {

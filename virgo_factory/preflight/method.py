@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.memory import PROJECTIONS, Lora, Method
@@ -28,7 +29,7 @@ def read_bytes(text: str) -> float:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|GiB|G)?\s*", text, re.IGNORECASE)
     if not found:
-        raise ValueError(f"--gpu-memory: {text!r} is not a size. Give it as 80GB or 79.1GiB.")
+        raise UserError(f"--gpu-memory: {text!r} is not a size. Give it as 80GB or 79.1GiB.")
 
     return float(found[1]) * (2**30 if (found[2] or "").lower() == "gib" else 1e9)
 
@@ -64,7 +65,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
         problems.append(str(error))
 
     if problems:
-        raise ValueError("\n".join(problems))
+        raise UserError("\n".join(problems))
 
     stage = recipe.get("stage", "sft")
     pairs = stage in ("dpo", "rm")
@@ -89,7 +90,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
 def _whole(recipe: Mapping[str, Any], key: str, default: int) -> int:
     value = recipe.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{key}: {value!r} is not a whole number of at least 1.")
+        raise UserError(f"{key}: {value!r} is not a whole number of at least 1.")
 
     return value
 
@@ -101,6 +102,6 @@ def _targets(value: Any) -> tuple[str, ...]:
 
     known = tuple(name for name in names if name in PROJECTIONS)
     if not known:
-        raise ValueError(f"lora_target: {value!r} names none of {', '.join(PROJECTIONS)}, all.")
+        raise UserError(f"lora_target: {value!r} names none of {', '.join(PROJECTIONS)}, all.")
 
     return known

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.memory import Shape, Vision, read_shape
 
 
@@ -47,7 +48,7 @@ def find_shape(model: str | None, config: str | Path | None = None) -> tuple[Sha
         model = str(config)
 
     if not model:
-        raise ValueError("model_name_or_path: not given. Name a model, or give its config.json with --model-config.")
+        raise UserError("model_name_or_path: not given. Name a model, or give its config.json with --model-config.")
 
     if Path(model).is_dir():
         path = Path(model) / "config.json"
@@ -67,7 +68,7 @@ def find_shape(model: str | None, config: str | Path | None = None) -> tuple[Sha
     if isinstance(cached, str):
         return read_shape(_read(Path(cached))), cached
 
-    raise ValueError(
+    raise UserError(
         f"{model}: no such folder, and its sizes are not known; known are {', '.join(KNOWN)}. "
         "Give its config.json with --model-config."
     )
@@ -90,7 +91,7 @@ def find_family(model: str, other: Path | None = None) -> str:
         try:
             path = Path(hf_hub_download(model, "config.json"))
         except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
-            raise ValueError(
+            raise UserError(
                 f"{model}: no config.json, neither here nor in the Hugging Face cache ({type(error).__name__}). Give a "
                 "folder with its config.json and tokenizer with --model DIR."
             ) from None
@@ -99,7 +100,7 @@ def find_family(model: str, other: Path | None = None) -> str:
 
     family = _read(path).get("model_type")
     if not isinstance(family, str):
-        raise ValueError(f"{path}: no model_type. Give a folder with config.json and tokenizer with --model DIR.")
+        raise UserError(f"{path}: no model_type. Give a folder with config.json and tokenizer with --model DIR.")
 
     return family
 
@@ -109,9 +110,9 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error
-        raise ValueError(f"{path}: {reason}. Give the model's config.json with --model-config.") from None
+        raise UserError(f"{path}: {reason}. Give the model's config.json with --model-config.") from None
 
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: not an object. Give the model's config.json with --model-config.")
+        raise UserError(f"{path}: not an object. Give the model's config.json with --model-config.")
 
     return content

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.batch_order import epoch_order, epoch_rows, slot_use, stock_grouped
+from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.disk import Disk, free_bytes, saved_bytes
 from virgo_factory.preflight.duration import epoch_operations, moved_bytes, row_operations
 from virgo_factory.preflight.fitting import Change, Way, changes, largest_cutoff, ways
@@ -74,16 +75,16 @@ class Machine:
     def __post_init__(self) -> None:
         """Raise ValueError for a machine that nothing can run on."""
         if self.gpus < 1:
-            raise ValueError(f"--gpus: {self.gpus} is not a number of GPUs. Give at least 1.")
+            raise UserError(f"--gpus: {self.gpus} is not a number of GPUs. Give at least 1.")
 
         if self.memory <= 0:
-            raise ValueError(f"--gpu-memory: {self.memory:g} bytes is not the memory of a GPU. Give it as 80GB.")
+            raise UserError(f"--gpu-memory: {self.memory:g} bytes is not the memory of a GPU. Give it as 80GB.")
 
         if self.tflops <= 0:
-            raise ValueError(f"--tflops: {self.tflops:g} is not a speed. An A100 does 312, an H100 989 in bfloat16.")
+            raise UserError(f"--tflops: {self.tflops:g} is not a speed. An A100 does 312, an H100 989 in bfloat16.")
 
         if not 0 < self.mfu <= 1:
-            raise ValueError(f"--mfu: {self.mfu:g} is not a share between 0 and 1. Good runs reach 0.3 to 0.5.")
+            raise UserError(f"--mfu: {self.mfu:g} is not a share between 0 and 1. Good runs reach 0.3 to 0.5.")
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def make_plan(
 
         told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()) or "the files hold none"
         names = ", ".join(dataset.name for dataset in rows.datasets)
-        raise ValueError(f"{names}: no row is kept ({told}). Look at them with: virgo-factory data check NAME.")
+        raise UserError(f"{names}: no row is kept ({told}). Look at them with: virgo-factory data check NAME.")
 
     per_device = method.per_device
     batches = -(-len(lengths) // per_device)

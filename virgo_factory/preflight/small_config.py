@@ -4,6 +4,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from virgo_factory.core.errors import UserError
+
 
 LAYERS = 2
 HEADS = 2
@@ -88,7 +90,7 @@ def reduce_config(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, 
     config = cut_layers(config, layers)
     widths = [_narrow(part) for part in _text_parts(config) if part.keys() >= {"hidden_size", "num_attention_heads"}]
     if not widths:
-        raise ValueError(
+        raise UserError(
             f"model_type {config.get('model_type')!r}: no hidden_size and num_attention_heads in its config.json"
         )
 

@@ -26,6 +26,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.formats.row import QWEN_VL_TOKENS
 from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.small_config import reduce_config
@@ -103,16 +104,16 @@ def make_twin(
         ValueError: an unknown family, an impossible size, or both a tokenizer and texts for one.
     """
     if family not in _FAMILIES:
-        raise ValueError(f"no twin of family {family!r}; known are {', '.join(_FAMILIES)}")
+        raise UserError(f"no twin of family {family!r}; known are {', '.join(_FAMILIES)}")
 
     if tokenizer_folder is not None and texts is not None:
-        raise ValueError("give tokenizer_folder or texts, not both")
+        raise UserError("give tokenizer_folder or texts, not both")
 
     if heads < 2 or heads % 2:
-        raise ValueError(f"heads: {heads} is not an even number; two query heads share one key-value head")
+        raise UserError(f"heads: {heads} is not an even number; two query heads share one key-value head")
 
     if vision_width < HEAD_DIM or vision_width % HEAD_DIM:
-        raise ValueError(f"vision_width: {vision_width} is not a multiple of {HEAD_DIM}")
+        raise UserError(f"vision_width: {vision_width} is not a multiple of {HEAD_DIM}")
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +170,7 @@ def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> 
     whole = AutoConfig.from_pretrained(source)
     name = (whole.architectures or ["none"])[0]
     if not hasattr(transformers, name):
-        raise ValueError(
+        raise UserError(
             f"config.json: architecture {name} is not in transformers {transformers.__version__}; models with code of "
             "their own (trust_remote_code) cannot be tried out"
         )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.memory import FAMILIES
 
 
@@ -76,7 +77,7 @@ KINDS = {
 """Those whose numbers can be judged; all others are bytes."""
 
 
-class BrokenCheckpoint(ValueError):
+class BrokenCheckpoint(UserError):
     """A checkpoint whose files cannot be read.
 
     Attributes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import RECIPES
 
 
@@ -51,30 +52,30 @@ def read_zero(path: Path | str) -> Zero:
         remedy = (
             f"Did you mean {near}?" if near else "Correct the path, or copy ours with: virgo-factory recipes copy ."
         )
-        raise ValueError(f"deepspeed: {path}: no such file, seen from {Path.cwd()}. {remedy}") from None
+        raise UserError(f"deepspeed: {path}: no such file, seen from {Path.cwd()}. {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"deepspeed: {path}: cannot be read ({error}).") from None
+        raise UserError(f"deepspeed: {path}: cannot be read ({error}).") from None
 
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         line = text.splitlines()[error.lineno - 1].strip() if text.splitlines() else ""
         remedy = "Remove the comment" if "//" in line or "#" in line or "/*" in line else "Repair the line"
-        raise ValueError(
+        raise UserError(
             f"deepspeed: {path}:{error.lineno}:{error.colno}: not JSON ({error.msg}); a run reads it without comments "
             f"and trailing commas. {remedy}."
         ) from None
 
     if not isinstance(content, dict):
-        raise ValueError(f"deepspeed: {path}: not an object. See recipes/deepspeed/ds_z3.json.")
+        raise UserError(f"deepspeed: {path}: not an object. See recipes/deepspeed/ds_z3.json.")
 
     zero = content.get("zero_optimization", {})
     if not isinstance(zero, dict):
-        raise ValueError(f"deepspeed: {path}: zero_optimization is not an object. See recipes/deepspeed/ds_z3.json.")
+        raise UserError(f"deepspeed: {path}: zero_optimization is not an object. See recipes/deepspeed/ds_z3.json.")
 
     stage = zero.get("stage", 0)
     if isinstance(stage, bool) or stage not in (0, 1, 2, 3):
-        raise ValueError(f"deepspeed: {path}: zero_optimization.stage: {stage!r} is not one of 0, 1, 2, 3.")
+        raise UserError(f"deepspeed: {path}: zero_optimization.stage: {stage!r} is not one of 0, 1, 2, 3.")
 
     return Zero(
         stage=stage,
@@ -127,7 +128,7 @@ def _elements(zero: dict[str, Any], key: str, default: int | None, path: Path) -
         return None
 
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ValueError(f"deepspeed: {path}: zero_optimization.{key}: {value!r} is not a number of elements or auto.")
+        raise UserError(f"deepspeed: {path}: zero_optimization.{key}: {value!r} is not a number of elements or auto.")
 
     return int(value)
 

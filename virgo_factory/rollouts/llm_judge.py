@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import TEMPLATES
 
 
@@ -103,7 +104,7 @@ class LLMJudge:
             # Unredirected: a redirect to another host must not carry the key.
             request.add_unredirected_header("Authorization", f"Bearer {key}")
         if not request.full_url.startswith(("http://", "https://")):
-            raise ValueError("the judge's URL is not http(s)")
+            raise UserError("the judge's URL is not http(s)")
         with urllib.request.urlopen(request, timeout=self.seconds) as reply:
             content = json.loads(reply.read(1_000_000))["choices"][0]["message"]["content"]
         return content if isinstance(content, str) else ""

@@ -13,6 +13,7 @@ from virgo_factory.answers.batch import Task, score_many
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import Question, Verdict
 from virgo_factory.answers.options import read_options
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 from virgo_factory.rollouts.llm_judge import LLMJudge
 
@@ -30,7 +31,7 @@ Row = tuple[str, dict[str, Any], Task, bool | None]
 """A row's name for people, its columns, what is judged, and its existing label."""
 
 
-class RowError(ValueError):
+class RowError(UserError):
     """A row that cannot be scored, with its file and line."""
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 def add(
     name: str = typer.Argument(help="What recipes will call it: dataset: NAME."),
@@ -60,7 +62,7 @@ def add(
             found = recognise(name, entry, dataset_dir, media_dir, tokenizer, told)
         except UnreadHub as error:
             if not formatting:
-                raise ValueError(f"{error} Or say its --formatting: the entry is then written unchecked.") from None
+                raise UserError(f"{error} Or say its --formatting: the entry is then written unchecked.") from None
 
             found, unchecked = Recognised(entry, media_dir), str(error)
 
@@ -107,7 +109,7 @@ def _columns(text: str) -> dict[str, str]:
             name, column = last, f"{columns[last]}, {name}" if name else ""
 
         if not name or not column:
-            raise ValueError(
+            raise UserError(
                 f"--columns {text}: expected NAME=COLUMN,..., such as question=q,thought=chain,solution=final; of "
                 "pictures images=left,right."
             )

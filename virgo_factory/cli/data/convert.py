@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 def convert(
     what: str = typer.Argument(
@@ -40,7 +42,7 @@ def convert(
 
     for option, value, allowed in (("--to", to, room.LAYOUTS), ("--responses", responses, RESPONSES)):
         if value is not None and value not in allowed:
-            raise ValueError(f"{option} {value}: it is one of {', '.join(allowed)}.")
+            raise UserError(f"{option} {value}: it is one of {', '.join(allowed)}.")
 
     sources, _ = find_sources(what, dataset_dir, formatting=formatting, media_dir=media_dir)
     if responses:

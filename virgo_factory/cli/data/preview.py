@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 def preview(
     what: str = typer.Argument(metavar="DATASET|FILE|RECIPE", help="A dataset's name, a data file or a recipe."),
@@ -36,7 +38,7 @@ def preview(
     from virgo_factory.io.files import check_folder
 
     if row and rows:
-        raise ValueError(f"{row} and --rows {rows}: give one of them.")
+        raise UserError(f"{row} and --rows {rows}: give one of them.")
 
     if html:
         check_folder(html.parent)
@@ -47,7 +49,7 @@ def preview(
         image_max_pixels=image_max_pixels, formatting=formatting, media_dir=media_dir,
     )  # fmt: skip
     if settings.tokenizer is None:
-        raise ValueError(
+        raise UserError(
             f"{what} names no tokenizer. Add --tokenizer with the model's folder or hub id, such as "
             "--tokenizer Qwen/Qwen2-VL-7B-Instruct, or name a recipe."
         )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 def slice(
     what: str = typer.Argument(metavar="DATASET|FILE|RECIPE", help="A dataset's name, a data file or a recipe."),
@@ -46,7 +48,7 @@ def slice(
     wanted = room.Wanted(room.read_rows(rows), room.read_names(domain), room.read_names(difficulty), seed)
     sources, settings = find_sources(what, dataset_dir, tokenizer=tokenizer, media_dir=media_dir)
     if tokens and not settings.tokenizer:
-        raise ValueError(f"--tokens {tokens}: {what} names no tokenizer. Add --tokenizer FOLDER_OR_HUB_ID.")
+        raise UserError(f"--tokens {tokens}: {what} names no tokenizer. Add --tokenizer FOLDER_OR_HUB_ID.")
 
     sources = training(sources)
     settings = replace(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 if TYPE_CHECKING:
     from virgo_factory.distill.config import DistillConfig
@@ -48,7 +50,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
 
     index, slash, count = text.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise ValueError(f"--shard {text}: expected I/N with I from 1 to N, such as 2/8.")
+        raise UserError(f"--shard {text}: expected I/N with I from 1 to N, such as 2/8.")
 
     return int(index), int(count)
 

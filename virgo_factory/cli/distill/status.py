@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+
 
 def status(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
@@ -26,7 +28,7 @@ def status(
     from virgo_factory.distill.status import summarise, to_json
 
     if not html and (questions is not None or seed is not None):
-        raise ValueError("--questions and --seed are of the page: add --html FILE.")
+        raise UserError("--questions and --seed are of the page: add --html FILE.")
 
     if html:
         from virgo_factory.distill.page import write_status_page

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
 from virgo_factory.data.read.reader import read_rows
 
@@ -159,7 +160,7 @@ def read_benchmark(path: str | Path) -> list[Question]:
             questions.append(Question(f"{path.name} question {number}", text))
 
     if not questions:
-        raise ValueError(f"{path}: no questions in the file.")
+        raise UserError(f"{path}: no questions in the file.")
 
     return questions
 
@@ -172,18 +173,18 @@ def _path_and_column(given: str) -> tuple[Path, str | None]:
     if name and Path(name).is_file():
         return Path(name), column
 
-    raise ValueError(f"--benchmark {given}: no such file.")
+    raise UserError(f"--benchmark {given}: no such file.")
 
 
 def _question_of(row: Any, column: str | None, where: str) -> str:
     if not isinstance(row, dict):
-        raise ValueError(f"{where}: found {type(row).__name__}, not an object or a text.")
+        raise UserError(f"{where}: found {type(row).__name__}, not an object or a text.")
 
     for name in (column,) if column else QUESTION_COLUMNS:
         if isinstance(row.get(name), str):
             return row[name]
 
-    raise ValueError(
+    raise UserError(
         f"{where}: no question. Columns found: {', '.join(map(str, row))}; name one, as in {where.split(', ')[0]}:COLUMN."
     )
 

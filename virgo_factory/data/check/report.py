@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from virgo_factory import __version__
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.reasons import Reason
 from virgo_factory.data.check.duplicates import HASHES, near_duplicates, repeated
 from virgo_factory.data.check.near_duplicates import read_texts
@@ -151,7 +152,7 @@ def _written(path: Path | None, sources: Sequence[Source]) -> Iterator[TextIO | 
         return
 
     if any(path.resolve() == Path(file).resolve() for source in sources for file in source.files):
-        raise ValueError(f"{path} is the data. Name another file for the findings.")
+        raise UserError(f"{path} is the data. Name another file for the findings.")
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.fetch.onevision import CONFIGS, ORIGIN, Shard, opened, shards_of
 from virgo_factory.data.fetch.picture_match import (
     Wanted,
@@ -176,7 +177,7 @@ class _State:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.file.close()
-            raise ValueError(f"{self.path.parent}: another run is writing there. Wait for it to end.") from None
+            raise UserError(f"{self.path.parent}: another run is writing there. Wait for it to end.") from None
 
         try:
             self._read()
@@ -200,10 +201,10 @@ class _State:
             try:
                 entry = json.loads(line)
             except ValueError:
-                raise ValueError(f"{self.path}: byte {start}: not JSON. Remove the file to begin anew.") from None
+                raise UserError(f"{self.path}: byte {start}: not JSON. Remove the file to begin anew.") from None
 
             if start == 0 and entry.get("rows") != self.digest:
-                raise ValueError(f"{self.path.parent} holds the images of other rows. Choose another --out.")
+                raise UserError(f"{self.path.parent} holds the images of other rows. Choose another --out.")
 
             self._take(entry, start)
             start += len(line)
@@ -280,7 +281,7 @@ def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) ->
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             columns = {"id", "image", "conversations"}
             if not columns <= set(file.schema_arrow.names) or file.schema_arrow.field("image").type.num_fields < 2:
-                raise ValueError(
+                raise UserError(
                     f"columns found: {', '.join(file.schema_arrow.names)}; expected id, image (bytes, path), conversations"
                 )
 
@@ -291,7 +292,7 @@ def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) ->
 
     except (pa.ArrowException, ValueError) as error:
         remedy = "Download it again, or name other configs with --config."
-        raise ValueError(f"{shard.config}/{shard.name}: {error}. {remedy}") from None
+        raise UserError(f"{shard.config}/{shard.name}: {error}. {remedy}") from None
 
 
 def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _State, out: Path) -> None:
@@ -412,7 +413,7 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
                 rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}, default=str) + "\n")
 
     if gone := [name for name in sorted(shown) if not _is_there(out / IMAGES / name)]:
-        raise ValueError(
+        raise UserError(
             f"{out / IMAGES}: {len(gone)} images are gone, {gone[0]} first. Remove {state.path} and begin anew."
         )
 
@@ -432,7 +433,7 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
     )
     if not report.kept:
         why = ", ".join(f"{count} {reason}" for reason, count in counted.items())
-        raise ValueError(
+        raise UserError(
             f"none of {report.rows_in} rows was matched ({why}); see {out / UNMATCHED}. Name other configs."
         )
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from virgo_factory.core.errors import UserError
+
 
 ORIGIN = "lmms-lab/LLaVA-OneVision-Data"
 CONFIGS = (
@@ -64,7 +66,7 @@ def shards_of(
         found = {config: known.get(config, []) for config in configs}
 
     if missing := [config for config in configs if not found[config]]:
-        raise ValueError(
+        raise UserError(
             f"{origin}: no {_SHARDS} in a folder {', '.join(missing)}. There are: {', '.join(there) or 'none'}. "
             "Name one with --config, in quotes."
         )
@@ -79,7 +81,7 @@ def _hub_shards(repository: str, revision: str | None) -> tuple[str, dict[str, l
     try:
         info = huggingface_hub.HfApi().dataset_info(repository, revision=revision, files_metadata=True)
     except Exception as error:  # requests' and the library's own errors for "not there" and "no network"
-        raise ValueError(_unreachable(repository, error)) from None
+        raise UserError(_unreachable(repository, error)) from None
 
     shards: dict[str, list[Shard]] = {}
     for file in sorted(info.siblings or (), key=lambda file: file.rfilename):
@@ -100,7 +102,7 @@ def opened(origin: str, shard: Shard, revision: str | None, downloads: Path) -> 
     import huggingface_hub
 
     if shutil.disk_usage(downloads.parent).free < shard.size:
-        raise ValueError(
+        raise UserError(
             f"{downloads}: {shard.config}/{shard.name} needs {shard.size / 1e9:.1f} GB of disk. Make room."
         )
 
@@ -113,7 +115,7 @@ def opened(origin: str, shard: Shard, revision: str | None, downloads: Path) -> 
             local_dir=downloads,  # a download that was cut off goes on from there
         )
     except Exception as error:
-        raise ValueError(_unreachable(f"{origin}: {shard.config}/{shard.name}", error)) from None
+        raise UserError(_unreachable(f"{origin}: {shard.config}/{shard.name}", error)) from None
 
     yield Path(path)
     Path(path).unlink()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.make.card import Card
 from virgo_factory.data.make.pipeline import (
@@ -102,7 +103,7 @@ def convert(
         rows = _rows(sources, media, account, to, progress)
         spool = stack.enter_context(spooled(target, rows))
         if not len(spool):
-            raise ValueError(_nothing(sources, account))
+            raise UserError(_nothing(sources, account))
 
         card = Card(
             verb="convert",
@@ -131,10 +132,10 @@ def convert(
 def _check_rejected(rejected: Path, target: Path, sources: Sequence[Source], overwrite: bool) -> None:
     others = [target, *(file for source in sources for file in source.files)]
     if os.path.realpath(rejected) in map(os.path.realpath, others):
-        raise ValueError(f"--rejected {rejected} is an input or the output. Name another file.")
+        raise UserError(f"--rejected {rejected} is an input or the output. Name another file.")
 
     if rejected.exists() and not overwrite:
-        raise ValueError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
+        raise UserError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
 
     check_folder(rejected.parent)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import Card
 from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
 from virgo_factory.data.make.sampling import (
@@ -56,7 +57,7 @@ def read_share(text: str) -> Share:
     """
     found = _SHARE.fullmatch(text)
     if not found or found["dataset"].startswith(":") or set("[]") & set(found["dataset"]):
-        raise ValueError(f"{text}: write DATASET:COUNT, such as virgo_dt:3700, virgo_dt[math]:3700 or virgo_dt:0.5.")
+        raise UserError(f"{text}: write DATASET:COUNT, such as virgo_dt:3700, virgo_dt[math]:3700 or virgo_dt:0.5.")
 
     domains = tuple(name.strip() for name in (found["domains"] or "").split("+") if name.strip())
     amount = None if found["amount"] is None else _read_amount(text, found["amount"])
@@ -73,7 +74,7 @@ def read_domains(text: str) -> list[Share]:
     for item in text.split(","):
         name, equals, amount = item.partition("=")
         if not equals or not name.strip():
-            raise ValueError(f"--domains {text}: write DOMAIN=COUNT,DOMAIN=COUNT, such as math=3700,science=900.")
+            raise UserError(f"--domains {text}: write DOMAIN=COUNT,DOMAIN=COUNT, such as math=3700,science=900.")
 
         shares.append(Share("", (name.strip(),), _read_amount(item, amount.strip())))
 
@@ -87,7 +88,7 @@ def by_domain(shares: Sequence[Share], text: str) -> list[Share]:
         ValueError: it is written otherwise, or a dataset has domains or an amount of its own.
     """
     if own := [str(share) for share in shares if share.domains or share.amount is not None]:
-        raise ValueError(f"--domains {text} says how many rows are drawn: name {', '.join(own)} without an amount.")
+        raise UserError(f"--domains {text} says how many rows are drawn: name {', '.join(own)} without an amount.")
 
     return read_domains(text)
 
@@ -105,7 +106,7 @@ def _read_amount(text: str, amount: str) -> int | float:
     if found and 0 < ratio <= 1:
         return ratio
 
-    raise ValueError(f"{text}: {amount or 'nothing'} is neither a number of rows (3700, 3.7k) nor a ratio (0.5, 50%).")
+    raise UserError(f"{text}: {amount or 'nothing'} is neither a number of rows (3700, 3.7k) nor a ratio (0.5, 50%).")
 
 
 def choose(
@@ -161,7 +162,7 @@ def choose(
         errors.append("no row is asked for: the ratios are too small for the rows there are.")
 
     if errors:
-        raise ValueError("\n  ".join(["the mix cannot be made:", *errors]) if len(errors) > 1 else errors[0])
+        raise UserError("\n  ".join(["the mix cannot be made:", *errors]) if len(errors) > 1 else errors[0])
 
     left_out = {
         "not drawn": sum(map(len, pools)) - sum(counts),

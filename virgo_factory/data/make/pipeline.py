@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.make.card import Card, Input, card_files, write_card
 from virgo_factory.data.make.sampling import Candidates
@@ -190,7 +191,7 @@ class Inputs:
         """
         if _states(self.sources) != self.states:
             names = ", ".join(str(file) for source in self.sources for file in source.files)
-            raise ValueError(
+            raise UserError(
                 f"an input was changed while it was read; nothing was written. Start again. Inputs: {names}"
             )
 
@@ -212,7 +213,7 @@ def _states(sources: Sequence[Source]) -> tuple[tuple[int, int], ...]:
 def check_ours(source: Source) -> None:
     """Raise ValueError where no format of ours reads a source's rows."""
     if not source.is_ours:
-        raise ValueError(
+        raise UserError(
             f"{source.name}: rows of formatting {source.formatting} are LLaMA-Factory's to read. If they are long "
             "thoughts, give the entry, or convert with, formatting long_thought."
         )
@@ -269,7 +270,7 @@ def read_chosen(
                 part = int(parts[position])
                 example = reading.parts[part] if part < len(reading.parts) else None
                 if not isinstance(example, Example):
-                    raise ValueError(f"{row.place}: the row was changed while it was read. Start again.")
+                    raise UserError(f"{row.place}: the row was changed while it was read. Start again.")
 
                 yield source, row.raw, example
                 position = next(wanted, None)
@@ -297,7 +298,7 @@ def check_targets(paths: Sequence[Path], sources: Sequence[Source], overwrite: b
     for path in paths:
         check_target(path, overwrite)
         if os.path.realpath(path) in files:
-            raise ValueError(f"{path} is an input as well. Name another output.")
+            raise UserError(f"{path} is an input as well. Name another output.")
 
         _check_card(path)
 
@@ -311,7 +312,7 @@ def _check_card(path: Path) -> None:
         return  # no card of ours
 
     if other != path.name and path.with_name(other).exists():
-        raise ValueError(f"{path}: {card} is the card of {other}. Name the output otherwise.")
+        raise UserError(f"{path}: {card} is the card of {other}. Name the output otherwise.")
 
 
 @dataclass(frozen=True)

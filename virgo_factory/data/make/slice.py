@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import Card
 from virgo_factory.data.make.pipeline import Inputs, check_targets, difficulty_of, raw_rows, write_chosen
 from virgo_factory.data.make.sampling import domain_names, domains_there, gather, seeded_order
@@ -41,7 +42,7 @@ def read_rows(text: str | None) -> tuple[int, ...]:
     for item in (text or "").split(",") if text else []:
         found = re.fullmatch(r"(\d+)(k?)", item.strip().lower())
         if not found or not int(found[1]):
-            raise ValueError(f"--rows {text}: write whole numbers, such as 1000,3000,5000.")
+            raise UserError(f"--rows {text}: write whole numbers, such as 1000,3000,5000.")
 
         sizes.append(int(found[1]) * (1000 if found[2] else 1))
 
@@ -60,7 +61,7 @@ def read_bounds(text: str | None) -> tuple[int | None, int | None]:
     found = re.fullmatch(r"(\d*):(\d*)", text.strip())
     low, high = (int(part) if part else None for part in found.groups()) if found else (None, None)
     if low is None and high is None or (low is not None and high is not None and low > high):
-        raise ValueError(f"--tokens {text}: write FROM:TO, such as 2001:4000, :2000 or 4001:.")
+        raise UserError(f"--tokens {text}: write FROM:TO, such as 2001:4000, :2000 or 4001:.")
 
     return low, high
 
@@ -131,11 +132,11 @@ def cut(
     if not there:
         why = "\n".join(f"  {count:,} {reason}" for reason, count in candidates.dropped.most_common(10))
         known = f"\nDifficulties there: {difficulty.there()}." if difficulty is not None else ""
-        raise ValueError(f"none of {candidates.rows_in:,} rows fits; nothing was written.\n{why}{known}")
+        raise UserError(f"none of {candidates.rows_in:,} rows fits; nothing was written.\n{why}{known}")
 
     if too_many := [size for size in sizes if size > there]:
         asked = ", ".join(f"{size:,}" for size in too_many)
-        raise ValueError(f"--rows {asked}: {there:,} rows fit ({domains_there(candidates)}). Nothing was written.")
+        raise UserError(f"--rows {asked}: {there:,} rows fit ({domains_there(candidates)}). Nothing was written.")
 
     order = np.arange(there)
     if sizes:

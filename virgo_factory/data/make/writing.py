@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.row import RejectedRow
@@ -141,13 +142,13 @@ def write_rows(path: Path, examples: Iterable[Example], overwrite: bool = False)
 def check_target(path: Path, overwrite: bool = False) -> None:
     """Raise ValueError where `path` cannot become a file of rows: wrong suffix, there already, no folder."""
     if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: the name of an output ends with {' or '.join(SUFFIXES)}.")
+        raise UserError(f"{path}: the name of an output ends with {' or '.join(SUFFIXES)}.")
 
     if path.is_dir():
-        raise ValueError(f"{path} is a folder. Name a file in it.")
+        raise UserError(f"{path} is a folder. Name a file in it.")
 
     if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists. Name another file, or replace it with --overwrite.")
+        raise UserError(f"{path} exists. Name another file, or replace it with --overwrite.")
 
     check_folder(path.parent)
 

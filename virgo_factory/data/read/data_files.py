@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.split import named_parts
 
@@ -37,7 +38,7 @@ def part_files(path: Path, where: str, split: Any = None) -> dict[str, tuple[Pat
         try:
             parts = named_parts(split, names, where)
         except ValueError as error:
-            raise ValueError(f"{error} Each is also a folder of its own: {path}/NAME.") from None
+            raise UserError(f"{error} Each is also a folder of its own: {path}/NAME.") from None
 
         return {name: data_files(path / name, where) for name in parts}
 
@@ -60,13 +61,13 @@ def data_files(path: Path, where: str) -> tuple[Path, ...]:
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
         files = _of_one_type([file for file in found if file.is_file() and is_data_file(file)], where)
         if not files:
-            raise ValueError(f"{where}: no data file is named like {path} ({_kinds()}).")
+            raise UserError(f"{where}: no data file is named like {path} ({_kinds()}).")
 
         return files
 
     if not path.is_dir():
         if not is_data_file(path):
-            raise ValueError(f"{where}: {path} is not {_kinds()}. Convert the file.")
+            raise UserError(f"{where}: {path} is not {_kinds()}. Convert the file.")
 
         return (path,)
 
@@ -82,7 +83,7 @@ def data_files(path: Path, where: str) -> tuple[Path, ...]:
         where,
     )
     if not files:
-        raise ValueError(f"{where}: the folder {path} holds no data file ({_kinds()}).")
+        raise UserError(f"{where}: the folder {path} holds no data file ({_kinds()}).")
 
     return files
 
@@ -96,7 +97,7 @@ def _of_one_type(files: Iterable[Path], where: str) -> tuple[Path, ...]:
     files = tuple(files)
     for file in files:
         if suffix_of(file) != suffix_of(files[0]):
-            raise ValueError(f"{where}: {files[0].name} and {file.name} differ in type. Use one type in a folder.")
+            raise UserError(f"{where}: {files[0].name} and {file.name} differ in type. Use one type in a folder.")
 
     return files
 
@@ -107,7 +108,7 @@ def _saved(path: Path, where: str) -> tuple[Path, ...]:
     files = [path / Path(str(name)).name for name in names]
     missing = [file for file in files if not file.is_file()]
     if missing or not files:
-        raise ValueError(f"{where}: {missing[0] if missing else path / STATE}: {STATE} names it, and it is not there.")
+        raise UserError(f"{where}: {missing[0] if missing else path / STATE}: {STATE} names it, and it is not there.")
 
     return tuple(files)
 
@@ -116,7 +117,7 @@ def _read(path: Path, where: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ValueError(f"{where}: {path} cannot be read ({error}). Save the dataset again.") from None
+        raise UserError(f"{where}: {path} cannot be read ({error}). Save the dataset again.") from None
 
     return content if isinstance(content, dict) else {}
 

@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from virgo_factory.core.errors import UserError
+
 
 ROOTS_VARIABLE = "VIRGO_FACTORY_MEDIA_ROOTS"
 PIXEL_LIMIT = 2 * 89_478_485
@@ -30,7 +32,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:[^,;]*((?:;[^,;]*)*),", re.IGNORECASE)
 
 
-class BadMedia(ValueError):
+class BadMedia(UserError):
     """An image that is missing, not allowed or not readable.
 
     Attributes:

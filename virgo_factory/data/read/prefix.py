@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import TEMPLATES
 
 
@@ -34,17 +35,17 @@ def read_prefix(name: str | None) -> str:
                 return _read_file(path)
 
     known = ", ".join(sorted(path.name.removesuffix(SUFFIX) for path in TEMPLATES.glob(f"*{SUFFIX}")))
-    raise ValueError(f"question_prefix: {name!r} is not one of none, {known}, and no such file exists.")
+    raise UserError(f"question_prefix: {name!r} is not one of none, {known}, and no such file exists.")
 
 
 def _read_file(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
-        raise ValueError(f"question_prefix: {path} is not UTF-8 text.") from None
+        raise UserError(f"question_prefix: {path} is not UTF-8 text.") from None
 
     if not text:
-        raise ValueError(f"question_prefix: {path} is empty. For no prefix say question_prefix: none.")
+        raise UserError(f"question_prefix: {path} is empty. For no prefix say question_prefix: none.")
 
     return text
 

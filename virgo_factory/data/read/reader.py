@@ -20,6 +20,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from virgo_factory.core.errors import UserError
+
 
 if TYPE_CHECKING:
     from virgo_factory.data.read.source import Source
@@ -64,7 +66,7 @@ _HEAD = 1 << 16
 _UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
-class UnreadableFile(ValueError):
+class UnreadableFile(UserError):
     """A file that cannot be read as rows; the message lists up to 20 places.
 
     Attributes:

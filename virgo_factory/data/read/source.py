@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, check_keys
 from virgo_factory.data.read.data_files import data_files, is_pattern, part_files
@@ -110,7 +111,7 @@ class Settings:
         """Raise ValueError, naming the allowed values, for a value that no run could have."""
         check_keys(vars(self), _COUNTS)
         if read_prefix(self.question_prefix) and self.template not in PREFIX_TEMPLATES:
-            raise ValueError(
+            raise UserError(
                 f"question_prefix: needs template: {' or '.join(PREFIX_TEMPLATES)}, whose chat template is saved with it; "
                 f"not {self.template!r}."
             )
@@ -143,7 +144,7 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
     sources, settings = _find_sources(what, dataset_dir, overrides)
     ours = [source.name for source in sources if source.is_ours]
     if ours and (problem := template_problem(settings.template)):
-        raise ValueError(f"{', '.join(ours)}: {problem}")
+        raise UserError(f"{', '.join(ours)}: {problem}")
 
     return sources, settings
 
@@ -177,7 +178,7 @@ def _find_sources(
 
     known = ", ".join([*info, *(name for name in packaged_entries() if name not in info)]) or "none"
     place = folder / INFO
-    raise ValueError(
+    raise UserError(
         f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no "
         f"data file. Datasets: {known}. Name a dataset, a recipe (.yaml) or a file ({', '.join(DATA_SUFFIXES)}), or give "
         "the folder of your dataset_info.json with --dataset-dir."
@@ -186,7 +187,7 @@ def _find_sources(
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
     if unknown := [key for key in given if key not in _SETTINGS + _PLACES]:
-        raise ValueError(f"{', '.join(unknown)}: not a setting; there are {', '.join(_SETTINGS + _PLACES)}.")
+        raise UserError(f"{', '.join(unknown)}: not a setting; there are {', '.join(_SETTINGS + _PLACES)}.")
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:
@@ -195,7 +196,7 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 
 def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
     if not path.exists() and not is_pattern(str(path)):
-        raise ValueError(f"{path}: no such file. Paths are relative to the current folder, {Path.cwd()}.")
+        raise UserError(f"{path}: no such file. Paths are relative to the current folder, {Path.cwd()}.")
 
     formatting = _formatting(given.get("formatting", "long_thought"), f"{path}")
     files = data_files(path, f"{path}")
@@ -239,19 +240,19 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text.") from None
+        raise UserError(f"{path}: not UTF-8 text.") from None
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}.") from None
+        raise UserError(f"{path}: {error.strerror}.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else f"{path}"
-        raise ValueError(f"{place}: not YAML ({getattr(error, 'problem', None) or error}). Repair the line.") from None
+        raise UserError(f"{place}: not YAML ({getattr(error, 'problem', None) or error}). Repair the line.") from None
 
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
+        raise UserError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
 
     if is_distillation(content):
-        raise ValueError(
+        raise UserError(
             f"{path}: a distillation's configuration, not a training recipe. Start it with virgo-factory distill run "
             f"{path}; estimate it with --dry-run."
         )
@@ -265,19 +266,19 @@ def _recipe_sources(
     recipe = {**{_KEYS.get(key, key): value for key, value in read_recipe_file(path).items()}, **given}
     names = {role: _names(recipe.get(key), f"{path}: {key}") for role, key in _ROLES.items()}
     if not any(names.values()):
-        raise ValueError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
+        raise UserError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
 
     values = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
     cutoff = values.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
     if "template" not in values:
-        raise ValueError(f"{path}: no template. Add a line such as `template: virgo`.")
+        raise UserError(f"{path}: no template. Add a line such as `template: virgo`.")
 
     try:
         if recipe.get("packing") or recipe.get("neat_packing"):
             values["cutoff_len"] = cutoff - 1  # llamafactory/hparams/data_args.py:185
         settings = Settings(**values)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
 
     folder = Path(dataset_dir or recipe.get("dataset_dir") or "data")
     info = read_info(folder)
@@ -300,7 +301,7 @@ def _names(value: Any, where: str) -> list[str]:
 
     listed = value if isinstance(value, list) else str(value).split(",") if isinstance(value, str) else None
     if listed is None or not all(isinstance(name, str) for name in listed):
-        raise ValueError(f"{where}: {value!r} is not a name or a list of names.")
+        raise UserError(f"{where}: {value!r} is not a name or a list of names.")
 
     return [name.strip() for name in listed if name.strip()]
 
@@ -321,10 +322,10 @@ def read_info(folder: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}.") from None
+        raise UserError(f"{path}: {error.strerror}.") from None
 
     if content.startswith(b"\xef\xbb\xbf"):
-        raise ValueError(
+        raise UserError(
             f"{path}:1:1: begins with a byte order mark, which LLaMA-Factory cannot read. Save it as UTF-8 without one."
         )
 
@@ -332,23 +333,23 @@ def read_info(folder: str | Path) -> dict[str, Any]:
         text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}:{line}: not UTF-8 (byte {error.start}). Save the file as UTF-8.") from None
+        raise UserError(f"{path}:{line}: not UTF-8 (byte {error.start}). Save the file as UTF-8.") from None
 
     try:
         info = json.loads(text, object_pairs_hook=_pairs)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{_json_problem(text, error)}") from None
+        raise UserError(f"{path}:{_json_problem(text, error)}") from None
 
     if not isinstance(info, dict):
-        raise ValueError(f"{path}:1:1: not an object. It must be {{dataset name: entry, ...}}.")
+        raise UserError(f"{path}:1:1: not an object. It must be {{dataset name: entry, ...}}.")
 
     if again := info.pop(_AGAIN, None):
         line = text[: text.rindex(json.dumps(again[0], ensure_ascii=False))].count("\n") + 1
-        raise ValueError(f"{path}:{line}: {again[0]} stands there a second time. Remove one of them.")
+        raise UserError(f"{path}:{line}: {again[0]} stands there a second time. Remove one of them.")
 
     for name, entry in info.items():
         if not isinstance(entry, dict):
-            raise ValueError(f"{path}: the entry {name} is not an object. It must be {{key: value, ...}}.")
+            raise UserError(f"{path}: the entry {name} is not an object. It must be {{key: value, ...}}.")
 
     return info
 
@@ -395,7 +396,7 @@ def _entry_source(
             base = DATASET_INFO.resolve().parent  # a file that ships; others are made in the user's own folder
     else:
         known = ", ".join(info) or "none"
-        raise ValueError(
+        raise UserError(
             f"{where}: no such dataset; there are: {known}. Add it with `virgo-factory data add {name} FILE "
             f"--dataset-dir {folder}`, or correct the name."
         )
@@ -416,14 +417,14 @@ def _entry_source(
         ranges = row_ranges(split, parts, count_rows, where)
     else:
         kinds = [key for key in ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name") if key in entry]
-        raise ValueError(
+        raise UserError(
             f"{where}: {f'{kinds[0]} is not read here' if kinds else 'neither file_name nor hf_hub_url'}. "
             "Give it `file_name` (a file beside dataset_info.json) or `hf_hub_url`."
         )
 
     samples = entry.get("num_samples")
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
-        raise ValueError(f"{where}: num_samples {samples!r} is not a whole number of at least 1.")
+        raise UserError(f"{where}: num_samples {samples!r} is not a whole number of at least 1.")
 
     return Source(
         name=name,
@@ -440,7 +441,7 @@ def _entry_source(
 
 def _formatting(formatting: Any, where: str) -> str:
     if formatting not in (*FORMATTINGS, *STOCK_FORMATTINGS):
-        raise ValueError(
+        raise UserError(
             f"{where}: formatting {formatting!r} is not known. One of ours: {', '.join(FORMATTINGS)}; "
             f"of LLaMA-Factory: {', '.join(STOCK_FORMATTINGS)}."
         )
@@ -452,19 +453,19 @@ def _options(entry: Mapping[str, Any], malformed: str, where: str) -> Options:
     try:
         return options_of(entry, malformed=malformed)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise UserError(f"{where}: {error}") from None
 
 
 def _local_path(base: Path, entry: Mapping[str, Any], where: str) -> Path:
     name = entry["file_name"]
     if not isinstance(name, str) or not name:
-        raise ValueError(f"{where}: file_name {name!r} is not a path.")
+        raise UserError(f"{where}: file_name {name!r} is not a path.")
 
     path = base / name
     if not path.exists() and not is_pattern(str(path)):
         made_by = entry.get("made_by")
         remedy = f"Make it with: {made_by}" if made_by else "Correct file_name; it is relative to dataset_info.json"
-        raise ValueError(f"{where}: no file {path}. {remedy}")
+        raise UserError(f"{where}: no file {path}. {remedy}")
 
     return path
 
@@ -473,17 +474,17 @@ def _files_at(path: Path, where: str) -> tuple[Path, ...]:
     """Return a file, or all files of a folder in the order of their names (llamafactory/data/loader.py:71-87)."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     if not files:
-        raise ValueError(f"{where}: the folder {path} is empty.")
+        raise UserError(f"{where}: the folder {path} is empty.")
 
     for file in files:
         if file.suffix not in DATA_SUFFIXES:
-            raise ValueError(
+            raise UserError(
                 f"{where}: {file} is not {', '.join(DATA_SUFFIXES[:-1])} or {DATA_SUFFIXES[-1]}. "
                 + ("A folder must hold data files only." if path.is_dir() else "Convert the file.")
             )
 
         if file.suffix != files[0].suffix:
-            raise ValueError(f"{where}: {files[0].name} and {file.name} differ in type. Use one type in a folder.")
+            raise UserError(f"{where}: {files[0].name} and {file.name} differ in type. Use one type in a folder.")
 
     return tuple(files)
 
@@ -503,7 +504,7 @@ def _hub_files(hub: str, entry: Mapping[str, Any], where: str) -> tuple[tuple[Pa
     except Exception as error:  # the library raises ValueError, OSError, its own and requests' errors for "not there"
         call = ", ".join(f"{key}={value!r}" for key, value in {"path": hub, **arguments}.items() if value is not None)
         reason = str(error).strip().splitlines()
-        raise ValueError(
+        raise UserError(
             f"{where}: {hub} is not in the Hugging Face cache ({_cache_folder()}) and could not be downloaded "
             f"({type(error).__name__}: {reason[0] if reason else ''}). Where there is a network, run: "
             f'HF_HUB_OFFLINE=0 python -c "from datasets import load_dataset; load_dataset({call})"'

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from virgo_factory.core.errors import UserError
+
 
 def check_entry(entry: Mapping[str, Any], where: str) -> None:
     """Raise ValueError where an entry asks of local files what only a hub dataset has, which would go unheeded.
@@ -16,12 +18,12 @@ def check_entry(entry: Mapping[str, Any], where: str) -> None:
         return
 
     if "cloud_file_name" in entry and entry.get("split") not in (None, "train", "all"):
-        raise ValueError(
+        raise UserError(
             f"{where}: split: LLaMA-Factory reads all rows of a cloud file. Fetch it, and name it in file_name."
         )
 
     if idle := [key for key in ("subset", "folder") if entry.get(key) is not None]:
-        raise ValueError(
+        raise UserError(
             f"{where}: {', '.join(idle)}: only of a hub dataset; local files have none, so it would go unheeded. Name the "
             "file or folder in file_name, and remove the key."
         )
@@ -55,7 +57,7 @@ def named_parts(split: Any, there: Sequence[str], where: str) -> list[str]:
             if list(there) == ["train"]
             else f"there are {', '.join(there) or 'none'}. Name one, or several with +, in `split` of the entry"
         )
-        raise ValueError(f"{where}: split {split!r}: there is no part {unknown[0]!r}; {remedy}.")
+        raise UserError(f"{where}: split {split!r}: there is no part {unknown[0]!r}; {remedy}.")
 
     return list(dict.fromkeys(names))
 
@@ -82,11 +84,11 @@ def row_ranges(split: Any, parts: Mapping[str, Any], count: Callable[[Any], int]
         terms = ReadInstruction.from_spec(split).to_absolute(sizes)
     except (ValueError, TypeError, AttributeError, AssertionError) as error:
         told = str(error).rstrip(".")
-        raise ValueError(f"{where}: split {split!r}: {told}; write it like train[:90%] or train[:100].") from None
+        raise UserError(f"{where}: split {split!r}: {told}; write it like train[:90%] or train[:100].") from None
 
     begins = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
     ranges = [range(begins[term.splitname] + term.from_, begins[term.splitname] + term.to) for term in terms]
     if not any(ranges):
-        raise ValueError(f"{where}: split {split!r} leaves none of {sum(sizes.values()):,} rows. Widen it.")
+        raise UserError(f"{where}: split {split!r} leaves none of {sum(sizes.values()):,} rows. Widen it.")
 
     return ranges

@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from types import EllipsisType
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.media import ROOTS_VARIABLE
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.reader import Chunk
@@ -179,7 +180,7 @@ class Memory:
             self._file.seek(start)
             return _checked(base64.b64decode(self._file.read(size), validate=True))
         except OSError as error:
-            raise ValueError(error) from None
+            raise UserError(error) from None
 
     def _write(self, key: str, packed: bytes) -> None:
         if self.path is None:
@@ -213,7 +214,7 @@ def _key(chunk: Chunk) -> str:
 
 def _checked(content: bytes) -> bytes:
     if zlib.crc32(content[4:]).to_bytes(4) != content[:4]:
-        raise ValueError("checksum")
+        raise UserError("checksum")
 
     return content[4:]
 

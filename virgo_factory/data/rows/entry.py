@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.data_files import is_pattern
 from virgo_factory.data.read.media import MISSING, OUTSIDE
 from virgo_factory.data.read.reader import DATA_SUFFIXES, UnreadableFile, is_data_file, read_source
@@ -27,7 +28,7 @@ _COLUMNS = re.compile(r'"columns": (\{"[^{}]*"\})')
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
-class UnreadHub(ValueError):
+class UnreadHub(UserError):
     """A hub dataset that is neither in the cache nor within reach."""
 
 
@@ -64,20 +65,20 @@ def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None
     """
     path = Path(what)
     if formatting not in FORMATTINGS:
-        raise ValueError(f"--formatting {formatting}: not one of {', '.join(FORMATTINGS)}.")
+        raise UserError(f"--formatting {formatting}: not one of {', '.join(FORMATTINGS)}.")
 
     entry: dict[str, Any] = {"formatting": formatting}
     if path.exists() or is_pattern(what):
         if path.is_file() and not is_data_file(path):
-            raise ValueError(f"{what}: not one of {', '.join(DATA_SUFFIXES)}. Convert it to JSONL or Parquet.")
+            raise UserError(f"{what}: not one of {', '.join(DATA_SUFFIXES)}. Convert it to JSONL or Parquet.")
 
         if subset:
-            raise ValueError(f"{what}: --subset is for datasets of the hub, not for files.")
+            raise UserError(f"{what}: --subset is for datasets of the hub, not for files.")
 
         return {"file_name": file_name(path, folder), **entry, **({"split": split} if split else {})}
 
     if not _HUB_ID.fullmatch(what) or is_data_file(path):
-        raise ValueError(
+        raise UserError(
             f"{what}: no such file (paths are relative to {Path.cwd()}), and not a dataset of the hub (OWNER/NAME)."
         )
 
@@ -98,13 +99,11 @@ def file_name(path: Path, folder: Path) -> str:
 def check_name(name: str, folder: Path) -> None:
     """Raise ValueError where a dataset cannot have this name: it is taken, or `dataset:` could not say it."""
     if not name or re.search(r"[,\s]", name):
-        raise ValueError(
-            f"{name!r} cannot be a name: `dataset: a,b` parts names at commas. Use letters, digits and _."
-        )
+        raise UserError(f"{name!r} cannot be a name: `dataset: a,b` parts names at commas. Use letters, digits and _.")
 
     info = read_info(folder)
     if name in info:
-        raise ValueError(
+        raise UserError(
             f"{folder / INFO}: {name} is there already: {json.dumps(info[name], ensure_ascii=False)}. "
             "Choose another name, or remove that entry first."
         )
@@ -186,7 +185,7 @@ def recognise(
         option = columns_option(found.first.values())
         reasons += f"\nTo read them so: {option}" if option else ""
         hint = "\nQVQ's chains of thought have no tags: --formatting virgo_dqvq." if UNTAGGED in found.dropped else ""
-        raise ValueError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}{hint}")
+        raise UserError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}{hint}")
 
     return replace(found, media_dir=media_dir or found.media_dir)
 
@@ -251,11 +250,11 @@ def _count(
             broken.append(f"{place}: {record.detail}")
 
     if broken and "over several lines" in broken[0]:  # the first line says it all
-        raise ValueError(broken[0])
+        raise UserError(broken[0])
 
     if broken:
         more = f" (the first {SHOWN} of {dropped['not JSON']:,})" if dropped[NOT_JSON] > SHOWN else ""
-        raise ValueError(
+        raise UserError(
             "\n".join([f"{source.name}: broken lines{more}; a run would stop there. Repair or remove them:", *broken])
         )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.finding import Finding
 from virgo_factory.core.policy import Drop, KnownFacts, judge
 from virgo_factory.core.reasons import Reason
@@ -30,7 +31,7 @@ from virgo_factory.io.fingerprint import file_hash
 __all__ = ["MixedFormats", "RowRecord", "cache_folder", "measure"]
 
 
-class MixedFormats(ValueError):
+class MixedFormats(UserError):
     """A dataset whose rows show several formats; the message names lines of each."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.policy import judge
 from virgo_factory.core.thought import END_THOUGHT
@@ -156,7 +157,7 @@ def preview(sources: Sequence[Source], settings: Settings, wanted: str) -> Itera
     """
     for source in sources:
         if not source.is_ours:
-            raise ValueError(
+            raise UserError(
                 f"{source.name}: its formatting {source.formatting!r} is LLaMA-Factory's own, whose rows are not read here. "
                 "See them as long thoughts with --formatting long_thought."
             )
@@ -188,7 +189,7 @@ def _wanted_numbers(wanted: str) -> list[range]:
         first, _, last = item.partition("-")
         found.append(range(int(first), int(last or first) + 1))
         if not found[-1] or int(first) == 0:
-            raise ValueError(f"rows {item}: there is no such row. Rows are counted from 1, and a range rises: 3-7.")
+            raise UserError(f"rows {item}: there is no such row. Rows are counted from 1, and a range rises: 3-7.")
 
     return found
 
@@ -207,17 +208,17 @@ def _find_rows(sources: Sequence[Source], wanted: str) -> Iterator[tuple[Source,
                 yield source, row, number
 
             if not sought and number >= last and not found:
-                raise ValueError(f"{source.name}: row {wanted} is broken. `virgo-factory data check` says how.")
+                raise UserError(f"{source.name}: row {wanted} is broken. `virgo-factory data check` says how.")
 
             if found and (sought or number >= last):
                 return
 
     names = ", ".join(source.name for source in sources)
     if sought:
-        raise ValueError(f"{names}: no row with the id {sought} among {number:,} rows. A row's number works as well.")
+        raise UserError(f"{names}: no row with the id {sought} among {number:,} rows. A row's number works as well.")
 
     if number < first:
-        raise ValueError(f"{names}: no row {first}; there are {number:,}. For the id {wanted} say id:{wanted}.")
+        raise UserError(f"{names}: no row {first}; there are {number:,}. For the id {wanted} say id:{wanted}.")
 
 
 def _options(source: Source, raw: Any) -> Options:

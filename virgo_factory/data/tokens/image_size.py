@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from virgo_factory.core.errors import UserError
+
 
 @dataclass(frozen=True)
 class ImageProcessor:
@@ -31,12 +33,12 @@ def read_processor(folder: Path) -> ImageProcessor:
     """
     path = folder / "preprocessor_config.json"
     if not path.is_file():
-        raise ValueError(f"{path}: no such file, so images cannot be counted. Name the folder of a vision model.")
+        raise UserError(f"{path}: no such file, so images cannot be counted. Name the folder of a vision model.")
 
     config = json.loads(path.read_text(encoding="utf-8"))
     kind = config.get("image_processor_type", "")
     if not kind.startswith("Qwen2VLImageProcessor"):
-        raise ValueError(f"{path}: image_processor_type {kind!r} is not Qwen2VLImageProcessor, whose sizes are known.")
+        raise UserError(f"{path}: image_processor_type {kind!r} is not Qwen2VLImageProcessor, whose sizes are known.")
 
     size = {**{"shortest_edge": ImageProcessor.min_pixels, "longest_edge": ImageProcessor.max_pixels}}
     size |= config.get("size") or {}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.source import Settings
 from virgo_factory.data.tokens.tokens import Tokens, render
@@ -70,11 +71,11 @@ class ForeignTokenizer:
         if not line:
             self._log.seek(0)
             last = self._log.read().strip().splitlines()[-1:]
-            raise ValueError(f"{what}: LLaMA-Factory's process ended ({last[0] if last else 'without a word'}).")
+            raise UserError(f"{what}: LLaMA-Factory's process ended ({last[0] if last else 'without a word'}).")
 
         answer = json.loads(line)
         if "error" in answer:
-            raise ValueError(f"{what}: LLaMA-Factory says: {answer['error']}")
+            raise UserError(f"{what}: LLaMA-Factory says: {answer['error']}")
 
         return answer
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
@@ -104,7 +105,7 @@ def model_folder(name: str, files: Sequence[str] = MODEL_FILES, local_files_only
         return Path(snapshot_download(name, allow_patterns=list(files), local_files_only=local_files_only))
     except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
         reason = str(error).strip().splitlines()
-        raise ValueError(
+        raise UserError(
             f"tokenizer {name}: no such folder, and not in the Hugging Face cache ({type(error).__name__}: "
             f"{reason[0] if reason else ''}). Give a folder, or fetch the files where there is a network: "
             f"hf download {name} {' '.join(files)}"
@@ -120,12 +121,12 @@ class RowTokenizer:
 
     def __init__(self, settings: Settings) -> None:
         if settings.tokenizer is None:
-            raise ValueError(
+            raise UserError(
                 "no tokenizer: give the folder or the hub id of the model, such as Qwen/Qwen2-VL-7B-Instruct."
             )
 
         if not is_known_template(settings.template):
-            raise ValueError(f"template {settings.template!r} is not known here; known: {', '.join(TEMPLATE_FILES)}.")
+            raise UserError(f"template {settings.template!r} is not known here; known: {', '.join(TEMPLATE_FILES)}.")
 
         self.settings = settings
         self.folder = model_folder(settings.tokenizer)

@@ -16,6 +16,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from virgo_factory.core.errors import UserError
+
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json")
 LONGEST = 200_000
@@ -184,13 +186,13 @@ def load_vocabulary(folder: Path) -> Vocabulary:
         content = _read(whole)
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         if not str(config.get("tokenizer_class", "")).startswith("Qwen2Tokenizer"):
-            raise ValueError(
+            raise UserError(
                 f"{folder}: no tokenizer.json, and tokenizer_class is {config.get('tokenizer_class')!r}, not "
                 "Qwen2Tokenizer. Save the tokenizer again with transformers, which writes tokenizer.json."
             )
         content = _qwen(folder)
     else:
-        raise ValueError(f"{folder}: no tokenizer.json, and no vocab.json with merges.txt. Name a model's folder.")
+        raise UserError(f"{folder}: no tokenizer.json, and no vocab.json with merges.txt. Name a model's folder.")
 
     known = {token["content"] for token in content["added_tokens"]}
     for number, token in sorted(config.get("added_tokens_decoder", {}).items(), key=lambda item: int(item[0])):
@@ -205,10 +207,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}). Fetch the tokenizer again.") from None
+        raise UserError(f"{path}: cannot be read ({error}). Fetch the tokenizer again.") from None
 
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: not an object. Fetch the tokenizer again.")
+        raise UserError(f"{path}: not an object. Fetch the tokenizer again.")
 
     return content
 

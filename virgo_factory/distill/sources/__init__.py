@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.sources import chartqa, clevr, figureqa, geometry3k, geos, iconqa, onevision, tabmwp
 from virgo_factory.distill.sources.found import Asked, Found, Picture, without_contradictions
 
@@ -38,7 +39,7 @@ def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path
     """
     if source_dir is None:
         if name not in onevision.CONFIG_OF:
-            raise ValueError(
+            raise UserError(
                 f"sources: {name} is not of LLaVA-OneVision's configs, which are {', '.join(onevision.SOURCES)}. "
                 f"Give its original files with source_dir."
             )
@@ -47,7 +48,7 @@ def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path
         return
 
     if name not in ORIGINALS:
-        raise ValueError(
+        raise UserError(
             f"sources: the original files of {name} are not read ({', '.join(ORIGINALS)} are). Leave source_dir out to "
             "take it from LLaVA-OneVision."
         )
@@ -55,7 +56,7 @@ def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path
     folder, module = source_dir / name, ORIGINALS[name]
     if not folder.is_dir():
         there = ", ".join(sorted(path.name for path in source_dir.iterdir() if path.is_dir())[:20]) or "none"
-        raise ValueError(f"source_dir: no folder {folder}. Folders there: {there}.")
+        raise UserError(f"source_dir: no folder {folder}. Folders there: {there}.")
 
     empty = True
     for found in without_contradictions(module.read(folder)):
@@ -63,4 +64,4 @@ def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path
         yield found
 
     if empty:
-        raise ValueError(f"{folder}: no questions. Expected files of {name}: {module.LAYOUT}.")
+        raise UserError(f"{folder}: no questions. Expected files of {name}: {module.LAYOUT}.")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from virgo_factory.core.errors import UserError
+
 
 _READ = 1 << 20
 _LONGEST = 64 << 20  # characters of one item; a file that is not JSON would else be read whole before that shows
@@ -26,7 +28,7 @@ def json_items(path: Path, member: str | None = None) -> Iterator[tuple[str | in
             yield from _items(text, member)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise ValueError(f"{path}: not as expected at character {text.place():,}: {reason}.") from None
+            raise UserError(f"{path}: not as expected at character {text.place():,}: {reason}.") from None
 
 
 def _items(text: "_Text", member: str | None) -> Iterator[tuple[str | int, Any]]:
@@ -35,13 +37,13 @@ def _items(text: "_Text", member: str | None) -> Iterator[tuple[str | int, Any]]
         return
 
     if not text.takes("{"):
-        raise ValueError(f"expected {'an object' if member else 'a list or an object'}")
+        raise UserError(f"expected {'an object' if member else 'a list or an object'}")
 
     found = False
     while not text.takes("}"):
         name = text.value()
         if not text.takes(":"):
-            raise ValueError("expected a colon")
+            raise UserError("expected a colon")
 
         if member is None:
             yield name, text.value()
@@ -52,10 +54,10 @@ def _items(text: "_Text", member: str | None) -> Iterator[tuple[str | int, Any]]
             text.value()
 
         if not text.takes(",") and text.next() != "}":
-            raise ValueError("expected a comma")
+            raise UserError("expected a comma")
 
     if member is not None and not found:
-        raise ValueError(f"no list {member!r}")
+        raise UserError(f"no list {member!r}")
 
 
 def _elements(text: "_Text") -> Iterator[Any]:
@@ -63,7 +65,7 @@ def _elements(text: "_Text") -> Iterator[Any]:
     while not text.takes("]"):
         yield text.value()
         if not text.takes(",") and text.next() != "]":
-            raise ValueError("expected a comma")
+            raise UserError("expected a comma")
 
 
 class _Text:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.answers.options import LETTERS, inline_options
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.data.fetch.onevision import CONFIGS, Shard, opened, shards_of
 from virgo_factory.data.fetch.picture_match import pairs_of
@@ -74,7 +75,7 @@ def read(source: str, origin: str, downloads: Path) -> Iterator[Found]:
         remedy = str(error).replace(
             "Name one with --config, in quotes.", f"Leave {source} out of sources, or set onevision."
         )
-        raise ValueError(remedy.replace("with --source", "with onevision")) from None
+        raise UserError(remedy.replace("with --source", "with onevision")) from None
 
     for shard in shards[config]:
         with opened(origin, shard, revision, downloads) as path:
@@ -84,13 +85,13 @@ def read(source: str, origin: str, downloads: Path) -> Iterator[Found]:
                     for group in range(file.num_row_groups):
                         yield from _group(source, shard, file, group)
             except (pa.ArrowException, ValueError) as error:
-                raise ValueError(f"{config}/{shard.name}: {error}. Download it again.") from None
+                raise UserError(f"{config}/{shard.name}: {error}. Download it again.") from None
 
 
 def _check_columns(file: Any) -> None:
     names = file.schema_arrow.names
     if not {"id", "image", "conversations"} <= set(names) or file.schema_arrow.field("image").type.num_fields < 2:
-        raise ValueError(f"columns found: {', '.join(names)}; expected id, image (bytes, path), conversations")
+        raise UserError(f"columns found: {', '.join(names)}; expected id, image (bytes, path), conversations")
 
 
 def _group(source: str, shard: Shard, file: Any, group: int) -> Iterator[Found]:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.recipe_keys import check_keys
 from virgo_factory.data.read.source import (
     STOCK_CUTOFF_LEN,
@@ -110,7 +111,7 @@ def _find_rows(smoke: Smoke) -> None:
             sources, smoke.settings = find_sources(smoke.recipe, **smoke.overrides)
         except ValueError as error:
             if "Hugging Face cache" in str(error) and "tokenizer" not in str(error):
-                raise ValueError(f"{error} Or take rows of the same kind from a file: --data FILE.") from None
+                raise UserError(f"{error} Or take rows of the same kind from a file: --data FILE.") from None
 
             raise
 

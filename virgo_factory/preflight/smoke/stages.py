@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
 from virgo_factory.io.files import check_folder
 from virgo_factory.preflight.checkpoint import check_checkpoint
@@ -102,7 +103,7 @@ def _failure(stage: str, seconds: float, error: Exception, work: Path) -> Result
 
 def _make_work(work: Path) -> None:
     if work.exists() and not (work / HERE).is_file() and (not work.is_dir() or any(work.iterdir())):
-        raise ValueError(f"{work} holds something that no smoke run made. Choose another --work, or remove it.")
+        raise UserError(f"{work} holds something that no smoke run made. Choose another --work, or remove it.")
 
     check_folder(work)
     work.mkdir(parents=True, exist_ok=True)
