@@ -44,7 +44,7 @@ def test_a_verdict_stands_beside_every_row(rows):
     assert "Agreement with label: 2/5 = 0.4000, false positives 1, false negatives 1, unverifiable 1" in result.output
     assert "the label says wrong: line 4" in result.output
     assert "the label says correct: line 3" in result.output
-    assert not list(rows.parent.glob("*.part"))
+    assert not list(rows.parent.glob(".*.partial"))
 
 
 def test_options_lists_of_responses_and_other_formats(tmp_path):

@@ -46,8 +46,8 @@ from virgo_factory.distill.run import Event, Pass, Run
 from virgo_factory.distill.server import Server, ServerError
 from virgo_factory.distill.store import RolloutStore, read_rollouts
 from virgo_factory.distill.verdicts import Judge, drop_old
+from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder
-from virgo_factory.io.recipes import replace_file
 
 
 LOOKED_AT = 20

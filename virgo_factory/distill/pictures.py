@@ -23,7 +23,7 @@ IMAGES = "images"
 """Folder of the pictures beside questions.jsonl."""
 
 _KNOWN = 10_000
-_STORED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{32}\.[a-z]+(?:\.\d+\.partial)?")
+_STORED = re.compile(r"[0-9a-f]{2}/\.?[0-9a-f]{32}\.[a-z]+(?:\.\d+\.partial)?")
 
 
 @dataclass(frozen=True)

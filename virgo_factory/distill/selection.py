@@ -32,8 +32,9 @@ from virgo_factory.distill.selection_card import SelectionCard, told_level, writ
 from virgo_factory.distill.store import lock
 from virgo_factory.distill.verdicts import judge_rollouts
 from virgo_factory.formats.row import check_example
+from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.index import Index
-from virgo_factory.io.recipes import merge_entries, read_text, replace_file
+from virgo_factory.io.recipes import merge_entries, read_text
 
 
 SEQUENCE = 5

@@ -11,7 +11,7 @@ from virgo_factory.data.make.card import card_files, entry_line
 from virgo_factory.data.rows.account import write_json
 from virgo_factory.distill.config import BLOCKS, DistillConfig
 from virgo_factory.distill.rollout import DIFFICULTIES, difficulty_of
-from virgo_factory.io.recipes import replace_file
+from virgo_factory.io.atomic import replace_file
 
 
 @dataclass(frozen=True)

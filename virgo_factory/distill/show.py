@@ -3,6 +3,7 @@
 `status` in another window takes the speed from progress.json: rollouts.jsonl does not say when a row was written.
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -16,6 +17,7 @@ from virgo_factory.distill.index import OUTCOMES
 from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.status import duration
+from virgo_factory.io.atomic import replace_file
 
 
 if TYPE_CHECKING:
@@ -232,12 +234,8 @@ class Live:
             "rollouts_per_second": rollouts,
             "tokens_per_second": tokens,
         }
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        try:
-            partial.write_text(json.dumps(told), encoding="utf-8")
-            partial.replace(self._path)
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            replace_file(self._path, json.dumps(told).encode(), sync=False)
 
     def _view(self, now: float) -> Any:
         from rich.console import Group

@@ -20,6 +20,7 @@ from virgo_factory.distill.lines import Shard, hash_of, is_in_shard, rows_of, sh
 from virgo_factory.distill.question import VisualQuestion, question_of
 from virgo_factory.distill.rollout import Rollout, RolloutVerdict, State, rollout_of, verdict_of
 from virgo_factory.distill.store import append_line, open_to_append
+from virgo_factory.io.atomic import new_file
 from virgo_factory.io.index import Index
 
 
@@ -246,11 +247,8 @@ def drop_old(folder: Path, shard: Shard | None = None) -> None:
             if all(map(_is_ours, filter(_is_whole, file))):
                 continue
 
-        partial = path.with_name(f".{path.name}.partial")
-        with path.open("rb") as old, partial.open("wb") as new:
+        with path.open("rb") as old, new_file(path, "wb") as new:
             new.writelines(filter(_is_ours, filter(_is_whole, old)))
-
-        partial.replace(path)
 
 
 def _is_whole(line: bytes) -> bool:

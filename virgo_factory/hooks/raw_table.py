@@ -1,6 +1,5 @@
 """Local files of our formattings as a table of raw rows, each with its file and line, cut to the entry's `split`."""
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from datasets.table import MemoryMappedTable, concat_tables
 from virgo_factory.data.read.reader import count_rows, read_rows
 from virgo_factory.data.read.split import row_ranges
 from virgo_factory.hooks.converter import RAW_COLUMNS
+from virgo_factory.io.atomic import new_path
 from virgo_factory.io.fingerprint import code_hash, file_hash
 
 
@@ -25,13 +25,8 @@ def read_table(files: list[str], cache_dir: str | None) -> Dataset:
     key = Hasher.hash([*((file, file_hash(file)) for file in files), code_hash()])
     path = Path(cache_dir or config.HF_DATASETS_CACHE, "virgo_factory_rows", f"{key}.arrow")
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
+        with new_path(path) as partial:
             _write_rows(files, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     table = MemoryMappedTable.from_file(str(path))
     return Dataset(table, DatasetInfo(features=RAW_FEATURES), NamedSplit("train"), fingerprint=key)

@@ -1,12 +1,11 @@
 """The recipes that ship with the package: which there are, what they say, and a copy of them for a user's own folder."""
 
 import json
-import os
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 
 
@@ -234,28 +233,3 @@ def scan_object(text: str) -> tuple[dict, dict[str, tuple[int, int]], int]:
             position = skip(position + 1)
 
     return values, spans, position
-
-
-def replace_file(target: Path, content: bytes) -> None:
-    """Put `content` at `target` in one move: whoever looks sees the old file or the new one, never a part."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~current_umask()
-        os.chmod(name, mode)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def current_umask() -> int:
-    """Return the process' umask, which mkstemp ignores."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

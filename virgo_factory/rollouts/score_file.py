@@ -15,6 +15,7 @@ from virgo_factory.answers.model import Question, Verdict
 from virgo_factory.answers.options import read_options
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
+from virgo_factory.io.atomic import new_file
 from virgo_factory.rollouts.llm_judge import LLMJudge
 
 
@@ -154,8 +155,7 @@ def score_file(
                 yield task
 
     counts = Counts()
-    partial = target.with_name(target.name + ".part")
-    with partial.open("w", encoding="utf-8") as lines:
+    with new_file(target) as lines:
         verdicts = score_many(tasks(), workers=workers, seconds=seconds, progress=progress)
         for verdict, (name, row, task, label) in _settled(
             ((verdict, pending.popleft()) for verdict in verdicts), judge
@@ -167,7 +167,7 @@ def score_file(
                 answer.text if answer else "", answer.rule if answer else "none", answer.where if answer else "",
             )  # fmt: skip
             lines.write(json.dumps(row | dict(zip(ADDED, added, strict=True)), ensure_ascii=False) + "\n")
-    partial.replace(target)
+
     return counts
 
 

@@ -30,6 +30,7 @@ from virgo_factory.data.rows.findings import Findings, Kind, RowFinding
 from virgo_factory.data.rows.row_positions import Places
 from virgo_factory.data.rows.stream import MixedFormats, RowRecord, measure
 from virgo_factory.formats import kind_of
+from virgo_factory.io.atomic import new_file
 
 
 _DERIVED_ID = re.compile(r"[0-9a-f]{12}(-\d+)?")
@@ -154,15 +155,8 @@ def _written(path: Path | None, sources: Sequence[Source]) -> Iterator[TextIO | 
     if any(path.resolve() == Path(file).resolve() for source in sources for file in source.files):
         raise UserError(f"{path} is the data. Name another file for the findings.")
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            yield file
-
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as file:
+        yield file
 
 
 def _media_remedy(kind: Kind, sources: Sequence[Source]) -> str:

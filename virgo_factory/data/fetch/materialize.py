@@ -38,6 +38,7 @@ from virgo_factory.data.read.look import as_seen, is_as_seen
 from virgo_factory.data.read.reader import read_source
 from virgo_factory.data.read.source import INFO, Source, read_info
 from virgo_factory.data.rows.entry import write_entry
+from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.io.fingerprint import file_hash
 
@@ -380,9 +381,7 @@ def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
             pixels.save(buffer, "PNG")
             content = buffer.getvalue()
 
-        partial = folder / f".{known}.partial"  # no fsync: a loss of power is noticed at the end, a kill loses nothing
-        partial.write_bytes(content)
-        partial.replace(folder / known)
+        replace_file(folder / known, content, sync=False)  # a loss of power is noticed at the end
 
     return {"image": known, "width": pixels.width, "height": pixels.height}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.data.rows.account import write_json
-from virgo_factory.io.recipes import replace_file
+from virgo_factory.io.atomic import replace_file
 
 
 SHOWN = 20

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.atomic import replace_file
 
 
 ROOTS_VARIABLE = "VIRGO_FACTORY_MEDIA_ROOTS"
@@ -252,10 +253,7 @@ def store_image(content: bytes, kind: str, folder: Path) -> str:
     name = hashlib.sha256(content).hexdigest()[:32]
     path = folder / name[:2] / f"{name}.{kind.lower() or 'img'}"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        replace_file(path, content, sync=False)  # a picture is found again by its content
 
     return str(path)
 

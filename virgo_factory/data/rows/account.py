@@ -1,7 +1,6 @@
 """The row account: of every dataset, how many rows came in, how many are trained on, and why the others are not."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.data.read.reader import place_of
+from virgo_factory.io.atomic import replace_file
 
 
 FILE_NAME = "virgo_rows.json"
@@ -141,7 +141,4 @@ def from_json(content: dict[str, Any]) -> list[DatasetAccount]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file so that it is never seen half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)
+    replace_file(path, json.dumps(content, ensure_ascii=False, indent=1).encode())

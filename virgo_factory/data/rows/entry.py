@@ -18,7 +18,8 @@ from virgo_factory.data.read.media import MISSING, OUTSIDE
 from virgo_factory.data.read.reader import DATA_SUFFIXES, UnreadableFile, is_data_file, read_source
 from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info
 from virgo_factory.formats import FORMATTINGS
-from virgo_factory.io.recipes import merge_entries, read_text, replace_file
+from virgo_factory.io.atomic import replace_file
+from virgo_factory.io.recipes import merge_entries, read_text
 
 
 SHOWN = 20

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from virgo_factory.data.read.look import as_seen
+from virgo_factory.io.atomic import new_file
 
 
 KINDS_OF_TEXT = ("plain", "prompt", "context", "trained", "rejected")
@@ -103,22 +104,14 @@ def write_page(
         legend: what the colours mean, each in its own.
         tables: above the plots.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
     count = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            _write_head(file, title, summary, tables, plots, legend)
-            for card in cards:
-                file.writelines(_card(card))
-                count += 1
+    with new_file(path) as file:
+        _write_head(file, title, summary, tables, plots, legend)
+        for card in cards:
+            file.writelines(_card(card))
+            count += 1
 
-            file.write(_FOOT)
-
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        file.write(_FOOT)
 
     return count
 

@@ -1,0 +1,69 @@
+"""Files that are there whole or not at all."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from virgo_factory.io.atomic import new_file, new_path, replace_file
+
+
+def test_a_file_appears_at_the_end(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with new_file(path) as file:
+        file.write("e\u0301\n")
+        assert not path.exists()
+
+    assert path.read_bytes() == "e\u0301\n".encode()
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()])
+def test_where_the_writing_fails_what_was_there_stays(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with pytest.raises(type(error)):
+        with new_file(path) as file:
+            file.write("half")
+            raise error
+
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_the_mode_is_that_of_the_file_before_or_the_users_own(tmp_path):
+    path = tmp_path / "a.txt"
+    replace_file(path, b"1")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    path.chmod(0o600)
+    replace_file(path, b"2")
+    assert (path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, b"2")
+
+
+def test_a_library_may_write_to_the_path(tmp_path):
+    with new_path(tmp_path / "a.bin") as partial:
+        partial.write_bytes(b"1")
+
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from virgo_factory.io.atomic import new_file
+
+with new_file(Path(sys.argv[1])) as file:
+    file.write("half")
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_process_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    assert subprocess.run([sys.executable, "-c", KILLED, path]).returncode == -9
+    assert path.read_text() == "before"

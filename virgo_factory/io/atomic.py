@@ -1,0 +1,50 @@
+"""A file that is there whole or not at all, whoever looks and whenever its writer is killed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def new_path(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, which is moved to `path` at the end; where the writing fails, what was there stays.
+
+    A killed process leaves `.NAME.PID.partial` beside it at the most. The mode of a file that is replaced is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        if path.exists():
+            shutil.copymode(path, partial)
+
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_file(path: Path, mode: str = "w", sync: bool = True) -> Iterator[IO[Any]]:
+    """Yield the file that becomes `path` at the end, see `new_path`; text is UTF-8 with Unix line ends.
+
+    Args:
+        path: its folder is made.
+        mode: `w` or `wb`.
+        sync: whether it is on the disk before it is moved, so that a loss of power does not leave an empty file.
+    """
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with new_path(path) as partial, partial.open(mode, **text) as file:
+        yield file
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+def replace_file(path: Path, content: bytes, sync: bool = True) -> None:
+    """Put `content` at `path`, see `new_file`."""
+    with new_file(path, "wb", sync) as file:
+        file.write(content)
