@@ -404,7 +404,7 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_LOWERING = frozenset((MARKS["loss"], MARKS["down"]))
+_LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 
@@ -483,9 +483,9 @@ _ANY_ORDER = re.compile(
 )
 _ORDER = re.compile(
     r"\brespectively\b|\bin (?:that|this|the following|the same|the given|increasing|decreasing|ascending|descending|alphabetical|chronological|reverse|numerical|what|which|the correct"
-    r"|the right|size|rank) order\b|\bin (?:the )?order(?! to\b| that\b| for\b)|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
+    r"|the right|size|rank) order\b|\b(?:in|into) (?:the )?(?:\w+ )?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
     r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
-    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序",
+    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序|路[径线]|\w和\w各[是为]?多少",
     re.IGNORECASE,
 )
 _SET = re.compile(

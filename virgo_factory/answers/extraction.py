@@ -190,17 +190,21 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
+    stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
-    if segments and re.search(r"[0-9\\]", segments[-1]) and not numerals(last[found[-1].end() :]):
+    if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
     if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    if told and (value := phrases.value_in(told[-1])):
-        return Answer(value, "number", where)
-    if found := numerals("\n".join(told)):
-        return Answer(found[-1], "number", where)
+    if told and not stated and not phrases.relates(told[-1]) and not phrases.refuses_at_end(text):
+        if value := phrases.value_in(told[-1]):
+            return Answer(value, "number", where)
+        if found := phrases.quantities("\n".join(told)):
+            return Answer(found[-1], "number", where)
+    elif told and not stated:
+        return Answer("", "none", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 

@@ -55,6 +55,7 @@ RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z
 _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
 _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{2}(?<! to)(?<!to))")
 """A numeral with nothing behind it but a unit or words: most numbers are that."""
+_SHORT_SCALE = re.compile(r"[kmb]\b", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGNORECASE)
 _SYMBOLS = ((re.compile(r"\\mu\s*"), "µ"), (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"), (re.compile(r"\\AA"), "Å"))
@@ -76,7 +77,7 @@ _OPPOSITES = (
     ("change", "increase increased rise rose gain gained profit won raise raised grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
      "decrease decreased loss lost fall fell drop dropped reduce reduced reduction decline declined 减少 下降 降低 亏损 亏 降 跌 赔"),
     ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
-     "younger shorter fewer less lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
+     "younger shorter fewer less off lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
 )  # fmt: skip
 MARKS = {
     word: (group[0], meaning)
@@ -269,6 +270,11 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
             number, value=value, decimals=None, approximate=number.approximate or not scale[2] and value > 99
         )
         rest, glued = rest[scale.end() :].lstrip(), False
+    if rest[:1] == "‰":
+        number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
+    if unit and (short := _SHORT_SCALE.match(rest)):
+        value = multiply(number.value, Fraction(10 ** (3 * "kmb".index(short[0].lower()) + 3)))
+        number, rest = replace(number, value=value, decimals=None, approximate=True), rest[1:]
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
     if unit:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from virgo_factory.answers.latex import characters, unwrap, words
 from virgo_factory.answers.model import Question
 from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.units import read_unit
 
 
 MAX_ANSWER = 2_000
@@ -117,6 +118,17 @@ _NUMERAL = re.compile(
 )
 _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 NUMBER = r"\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_SCALED = re.compile(
+    r"(?:\s*(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|percent\b|per cent\b|[%‰万亿]))+|\s?(?:[ap]\.?m\b\.?|times\b|BCE?\b|AD\b|倍)",
+    re.IGNORECASE,
+)
+_HEADED = re.compile(r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)", re.IGNORECASE | re.MULTILINE)
+_RELATES = re.compile(
+    r"\b(?:not|cannot|never|neither|nor|at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|(?:double|triple)"
+    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let \w+ ?=|no way)\b|n['’]t\b"
+    r"|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|的一半|如果|假设|设[a-zA-Z]|错误?",
+    re.IGNORECASE,
+)
 THERE = re.compile(
     rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
@@ -212,8 +224,9 @@ def said_answer(text: str, question: str = "") -> str | None:
         said = sentence(text, match.end())
         if said and re.match(r"that\b", said, re.IGNORECASE):
             return said[4:].strip()
+        headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
         if said and not re.match(
-            r"(?:not|in|the following|to|as|because|given|correct|a[sn]?)\b(?! [A-J]\b)|helpful|useful", said, re.I
+            r"not\b" if headed else r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful", said, re.I
         ):
             return said
     return None
@@ -283,6 +296,35 @@ def numerals(text: str) -> list[str]:
     """Return the numbers of a text as written, without those of a numbered list; a pair in brackets, a ratio, a time and a range are one each."""
     text = characters(_LIST_NUMBER.sub(" ", text))
     return [match.group().strip() for match in _NUMERAL.finditer(text) if match.group().strip()]
+
+
+def quantities(text: str) -> list[str]:
+    """Return the numbers of a text, each with its scale, percent sign, unit and what else makes it another value.
+
+    >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
+    (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
+    """
+    text = characters(_LIST_NUMBER.sub(" ", text))
+    found = []
+    for match in _NUMERAL.finditer(text):
+        if match.group().strip():
+            rest = text[match.end() : match.end() + 60]
+            scale = _SCALED.match(rest)
+            end = scale.end() if scale else 0
+            unit = re.match(r"\s*", rest[end:]).end() + end
+            end = unit + length if (length := read_unit(rest[unit:])[1]) else end
+            found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
+    return found
+
+
+def relates(told: str) -> bool:
+    """Return whether a statement denies, bounds or supposes a value, or makes another one of the one it names."""
+    return _RELATES.search(told) is not None
+
+
+def states(text: str) -> bool:
+    """Return whether a response has a place that announces its answer, however that reads."""
+    return _HEADED.search(text) is not None or any(True for _ in announcements(text))
 
 
 def without_courtesy(text: str) -> str:
