@@ -198,13 +198,10 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(unwrap(segment), "maths", where)
     if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    if told and not stated and not phrases.relates(told[-1]) and not phrases.refuses_at_end(text):
-        if value := phrases.value_in(told[-1]):
-            return Answer(value, "number", where)
-        if found := phrases.quantities("\n".join(told)):
-            return Answer(found[-1], "number", where)
-    elif told and not stated:
-        return Answer("", "none", where)
+    for part in reversed(() if stated else told):
+        if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
+            taken = phrases.relates(part, value) or phrases.refuses_at_end(text)
+            return Answer("", "none", where) if taken else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 

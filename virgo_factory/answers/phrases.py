@@ -125,10 +125,12 @@ _SCALED = re.compile(
 _HEADED = re.compile(r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)", re.IGNORECASE | re.MULTILINE)
 _RELATES = re.compile(
     r"\b(?:not|cannot|never|neither|nor|at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|(?:double|triple)"
-    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let \w+ ?=|no way)\b|n['’]t\b"
-    r"|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|的一半|如果|假设|设[a-zA-Z]|错误?",
+    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way)\b|n['’]t\b"
+    r"|\^\{?\d\}?\$? (?:is|=)|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
     re.IGNORECASE,
 )
+_UNDONE = re.compile(r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)", re.IGNORECASE)
+"""What makes another value of the one that follows, or takes back the one in front."""
 THERE = re.compile(
     rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
@@ -317,14 +319,19 @@ def quantities(text: str) -> list[str]:
     return found
 
 
-def relates(told: str) -> bool:
-    """Return whether a statement denies, bounds or supposes a value, or makes another one of the one it names."""
-    return _RELATES.search(told) is not None
+def relates(told: str, value: str) -> bool:
+    """Return whether a statement denies, bounds or supposes the value it ends with, or makes another one of it.
+
+    >>> relates("x is at most 6", "6"), relates("If we add them, the sum is 6", "6"), relates("15 is wrong", "15")
+    (True, False, True)
+    """
+    before, _, behind = told.rpartition(value)
+    return _RELATES.search(re.split(r"[,，;；]", before)[-1]) is not None or _UNDONE.match(behind) is not None
 
 
 def states(text: str) -> bool:
-    """Return whether a response has a place that announces its answer, however that reads."""
-    return _HEADED.search(text) is not None or any(True for _ in announcements(text))
+    """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
+    return _HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text)[-1:])
 
 
 def without_courtesy(text: str) -> str:
