@@ -29,7 +29,7 @@ from virgo_factory.answers.reading import (
 )
 from virgo_factory.answers.sequences import SYMMETRIC, Sequence, read_sequence
 from virgo_factory.answers.trees import GREEK
-from virgo_factory.answers.units import asked_units, read_unit
+from virgo_factory.answers.units import asked_units, named, read_unit
 
 
 _SAID = BOOLEANS | {"1": True, "0": False, "y": True, "n": False, "right": True, "wrong": False}
@@ -412,6 +412,10 @@ _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> bool:
     """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun in another order."""
     answer = other.what
+    if gold.percent != answer.percent:
+        units = asked_units(question[-2_000:])
+        if gold.unit or answer.unit or units and units[0].dimensions != named("%")[0].dimensions:
+            return False
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return len(gold.words) < 2 or _order(one) == _order(other)
     asked_marks, asked = told(question[-2_000:])
@@ -483,7 +487,7 @@ _ANY_ORDER = re.compile(
 )
 _ORDER = re.compile(
     r"\brespectively\b|\bin (?:that|this|the following|the same|the given|increasing|decreasing|ascending|descending|alphabetical|chronological|reverse|numerical|what|which|the correct"
-    r"|the right|size|rank) order\b|\b(?:in|into) (?:the )?(?:\w+ )?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
+    r"|the right|size|rank) order\b|\b(?:in|into) (?:the )?(?:\w+ )?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:what|find|give|state)\b[^.?]{0,20} (?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
     r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
     r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序|路[径线]|\w和\w各[是为]?多少",
     re.IGNORECASE,

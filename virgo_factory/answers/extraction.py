@@ -200,8 +200,8 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
     for part in reversed(() if stated else told):
         if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
-            taken = phrases.relates(part, value) or phrases.refuses_at_end(text)
-            return Answer("", "none", where) if taken else Answer(value, "number", where)
+            denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:]))
+            return Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 

@@ -338,7 +338,7 @@ def _with_words(number: Number, rest: str) -> Number | None:
 
 
 _NO_WORDS = re.compile(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)")
-_OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
+_OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:一半|平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
 _COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")
 
 
