@@ -150,7 +150,9 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if (
         len(whole) <= 300
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
-        and (value := phrases.value_in(phrases.sentences(whole)[-1]))
+        and (value := phrases.value_in(last := phrases.sentences(whole)[-1]))
+        and not phrases.relates(last, value)
+        and not phrases.DANGLES.search(whole)
     ):
         return Answer(value, "number", where)
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):

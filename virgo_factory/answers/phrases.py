@@ -60,7 +60,7 @@ _RETRACTED = re.compile(
     r"|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
-    r"|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
+    r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
 """What takes back an announcement, in front of it in its statement: denied, asked, somebody else's, a mistake."""
@@ -312,7 +312,7 @@ def quantities(text: str) -> list[str]:
     found = []
     for match in _NUMERAL.finditer(text):
         if match.group().strip():
-            rest = text[match.end() : match.end() + 60]
+            rest = re.sub(r"\^?\s?\\circ\s*", "°", text[match.end() : match.end() + 60])
             scale = _SCALED.match(rest)
             end = scale.end() if scale else 0
             unit = re.match(r"\s*", rest[end:]).end() + end
