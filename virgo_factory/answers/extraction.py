@@ -152,9 +152,9 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
         and (value := phrases.value_in(last := phrases.sentences(whole)[-1]))
         and not phrases.relates(last, value)
-        and not phrases.DANGLES.search(whole)
     ):
-        return Answer(value, "number", where)
+        cut = phrases.DANGLES.search(whole)
+        return Answer("", "cut", where) if cut else Answer(value, "number", where)
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
@@ -203,7 +203,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     for part in reversed(() if stated else told):
         if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
             denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:]))
-            return Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
+            return (
+                Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
+            )
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 

@@ -95,7 +95,10 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
-DANGLES = re.compile(r"(?:\b(?:where|then|that|whether|because|since|and|or|the|a|an|of|to|is|we|so|if|when|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z", re.IGNORECASE)
+DANGLES = re.compile(
+    r"(?:\b(?:where|then|that|whether|because|since|and|or|the|a|an|of|to|is|we|so|if|when|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z",
+    re.IGNORECASE,
+)
 """How a text ends that was cut off inside a sentence."""
 _COURTESY = re.compile(
     r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
@@ -124,14 +127,21 @@ _SCALED = re.compile(
     r"(?:\s*(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|percent\b|per cent\b|[%‰万亿]))+|\s?(?:[ap]\.?m\b\.?|times\b|BCE?\b|AD\b|倍)",
     re.IGNORECASE,
 )
-_HEADED = re.compile(r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)", re.IGNORECASE | re.MULTILINE)
+_HEADED = re.compile(
+    r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _RELATES = re.compile(
-    r"\b(?:not|cannot|never|neither|nor|at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|(?:double|triple)"
+    r"\b(?:not|cannot|never|neither|nor"
+    r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
     r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to))\b|n['’]t\b"
     r"|\^\{?\d\}?\$? (?:is|=)|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
     re.IGNORECASE,
 )
-_UNDONE = re.compile(r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)", re.IGNORECASE)
+_UNDONE = re.compile(
+    r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)",
+    re.IGNORECASE,
+)
 """What makes another value of the one that follows, or takes back the one in front."""
 THERE = re.compile(
     rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
@@ -230,7 +240,11 @@ def said_answer(text: str, question: str = "") -> str | None:
             return said[4:].strip()
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
         if said and not re.match(
-            r"not\b" if headed else r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful", said, re.I
+            r"not\b"
+            if headed
+            else r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful",
+            said,
+            re.I,
         ):
             return said
     return None
