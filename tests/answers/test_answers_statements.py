@@ -178,6 +178,16 @@ IN_ORDER = [
 
 ANY_ORDER = ["Name all the prime factors.", "Solve the equation.", "Which numbers are possible?", "所有的解是?"]
 
+RESTATED = [  # (question, response, answer, another)
+    ("What is the woman carrying?", "The woman is carrying a basket.", "basket", "ladder"),
+    ("What is the woman carrying?", "She carries a basket", "basket", "woman"),
+    ("Which colour curve is lowest in 1998?", "The purple curve is the lowest in 1998.", "purple", "green"),
+    ("Which colour curve is lowest in 1998?", "The purple curve", "purple", "green"),
+    ("Which is taller, the oak or the elm?", "The oak is taller than the elm.", "oak", "elm"),
+    ("What colour is the van?", "The van is white and the bike is green.", "white", "green"),
+    ("What is the ratio of cats to dogs?", "The answer is 2 : 7.", "2:7", "7"),
+]
+
 SIGNED = [("F#", "F"), ("B*", "B"), ("~P", "P")]
 
 OTHER_WORDS = [
@@ -273,6 +283,13 @@ def test_questions_whose_order_counts(asked):
 @pytest.mark.parametrize("asked", ANY_ORDER)
 def test_questions_whose_order_does_not_count(asked):
     assert score("The answer is 3, 7, 5.", "7, 3, 5", Question(asked)).verdict == "correct"
+
+
+@pytest.mark.parametrize(("asked", "response", "gold", "other"), RESTATED)
+def test_an_answer_in_the_words_of_the_question(asked, response, gold, other):
+    if gold not in ("oak", "white"):  # nothing says which of two things is meant: never the wrong one
+        assert score(response, gold, Question(asked)).verdict == "correct"
+    assert score(response, other, Question(asked)).verdict != "correct"
 
 
 @pytest.mark.parametrize(("gold", "bare"), SIGNED)

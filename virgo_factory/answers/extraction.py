@@ -200,6 +200,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(unwrap(segment), "maths", where)
     if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
+    repeats = len(told) == 1 and re.search(r"\bin ((?:19|20)\d\d)\b", told[0])
+    if repeats and repeats[1] in question.text and len(numerals(told[0])) == 1:
+        return Answer(unwrap(told[0]), "whole", where)  # the year that was asked about
     for part in reversed(() if stated else told):
         if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
             denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:]))

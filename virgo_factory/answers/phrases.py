@@ -148,7 +148,7 @@ THERE = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|:(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
 
@@ -370,7 +370,8 @@ def said_boolean(text: str) -> bool | None:
         return None
     if (last := BOOLEANS.get(_DECORATED.sub("", lines[-1].strip()).lower())) is not None:
         return last
-    ended = list(_STATED.finditer(text[-2_000:]))
+    text_end = text[-2_000:]
+    ended = [found for found in _STATED.finditer(text_end) if not retracted(clause(text_end, found.start()) + " ")]
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
         return stated
