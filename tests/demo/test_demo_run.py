@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.rows.account import DatasetAccount, DroppedRow, to_json
 from virgo_factory.demo import proofs, run
@@ -323,7 +324,7 @@ def test_prepare_only_says_how_to_train(called, demo, capsys):
 def test_a_failed_training_is_one_message(called, demo, monkeypatch, capsys):
     def fail(demo):
         yield run.Progress()
-        raise ValueError("the training command ended with 1")
+        raise UserError("the training command ended with 1")
 
     monkeypatch.setattr(run, "train", fail)
     assert called() == 1

@@ -18,7 +18,7 @@ RELIES_ON = {
     "llamafactory/data/parser.py:104": '            config_path = hf_hub_download(repo_id=dataset_dir[7:], filename=DATA_CONFIG, repo_type="dataset")',
     "llamafactory/data/parser.py:93": 'def get_dataset_list(dataset_names: list[str] | None, dataset_dir: str | dict) -> list["DatasetAttr"]:',
     "llamafactory/data/parser.py:98": "    if isinstance(dataset_dir, dict):\n        dataset_info = dataset_dir",
-    "llamafactory/data/parser.py:126": 'raise UserError(f"Undefined dataset {name} in {DATA_CONFIG}.")',
+    "llamafactory/data/parser.py:126": 'raise ValueError(f"Undefined dataset {name} in {DATA_CONFIG}.")',
     "llamafactory/data/parser.py:144": 'dataset_attr = DatasetAttr("file", dataset_name=dataset_info[name]["file_name"])',
 }
 

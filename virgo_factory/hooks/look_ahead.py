@@ -46,7 +46,8 @@ def tell_ahead(dataset: Any, model_args: Any, data_args: Any, training_args: Any
     try:
         lines, warnings, certain = look_ahead(*_asked(dataset, model_args, data_args, training_args, finetuning_args))
     except Exception as error:  # of an estimate, which never stops a run
-        logger.warning_rank0(f"virgo-factory: no look ahead ({type(error).__name__}: {error}).")
+        told = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        logger.warning_rank0(f"virgo-factory: no look ahead ({told}).")
         return
 
     told = "".join(f"\n  {line}" for line in lines)
