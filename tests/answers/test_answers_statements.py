@@ -297,3 +297,12 @@ def test_a_sign_beside_a_letter_counts(gold, bare):
     for response in ("{}", "The answer is {}", "Answer: {}"):
         assert score(response.format(gold), gold, Question("Which one?")).verdict == "correct"
         assert score(response.format(bare), gold, Question("Which one?")).verdict == "wrong"
+
+
+def test_a_change_the_other_way_is_no_answer():
+    for asked, right, wrong in (
+        ("How much did sales grow?", "Sales grew by 40.", "Sales declined by 40."),
+        ("How much did the level drop?", "It dropped by 40.", "The level rose by 40."),
+    ):
+        assert score(right, "40", Question(asked)).verdict == "correct"
+        assert score(wrong, "40", Question(asked)).verdict == "wrong"

@@ -8,6 +8,7 @@ from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.numbers import told as marks_of
 from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.response import answer_tag, boxes, parts
@@ -205,11 +206,18 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(unwrap(told[0]), "whole", where)  # the year that was asked about
     for part in reversed(() if stated else told):
         if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
-            denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:]))
+            denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:])) or _opposes(part, question)
             return (
                 Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
             )
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+def _opposes(told: str, question: Question) -> bool:
+    """Whether a statement tells of a change the other way than the question asks for: it rose, it fell."""
+    ways = ({way for axis, way in marks_of(text)[0] if axis == "change"} for text in (told, question.text[-1_000:]))
+    said, asked = ways
+    return bool(said and asked) and not said & asked
 
 
 def _answered_first(told: list[str], question: Question) -> str | None:

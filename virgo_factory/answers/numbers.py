@@ -74,7 +74,7 @@ _OPPOSITES = (
     ("era", "bc bce 公元前 前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
     ("side", "left leftward 左 向左 左边", "right rightward 右 向右 右边", "up upward 上 向上", "down downward 下 向下", "inward", "outward"),
     ("when", "before ago earlier early 之前 提前 早", "after later late 后 之后 推迟 延迟 晚 迟"), ("order", "第"),
-    ("change", "increase increased rise rose gain gained profit won raise raised grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
+    ("change", "increase increased rise rose gain gained profit won raise raised grow grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
      "decrease decreased loss lost fall fell drop dropped reduce reduced reduction decline declined 减少 下降 降低 亏损 亏 降 跌 赔"),
     ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
      "younger shorter fewer less off lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
