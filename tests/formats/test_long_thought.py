@@ -654,7 +654,7 @@ def test_openr1_takes_the_shortest_generation_that_is_complete_and_correct():
     assert part(judged).response == LongThought("b", "x = 3"), "where the rule misses it"
     parts = read_row(judged, "long_thought", Options(responses="all")).parts
     assert [p.id for p in parts] == ["u-1-2"], "generation 1 is not complete, the judge says no of 0"
-    judged["finish_reasons"] = ["stop", "length", "length", "stop"]
+    judged |= {"finish_reasons": ["stop", "length", "length", "stop"], "correctness_llama": None}
     assert part(judged).response.solution == "x = 3" and part(judged).response.thought == "Divide by two."
 
 

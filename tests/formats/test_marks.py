@@ -401,6 +401,7 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         ({"chosen_correct": False}, WRONG),
         ({"finish_reason": ["length", "stop"]}, CUT),
         ({"finish_reason": ["stop", "length"]}, ""),
+        ({"loss_mask": [0, 0, 0, 1], "first": {"loss": False}}, ("with turns that are not learned",)),
         ({"rejected_finish_reason": "length", "rejected_correct": False, "chosen_correct": True}, ""),
         ({"chosen_score": 0.8, "rejected_score": 0.3, "reward": 0.4}, ""),
         ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
@@ -456,7 +457,6 @@ def test_weights_and_masks_that_do_not_fit_the_turns_are_something_else():
     for columns in (
         {"weights": [70, 80, 65]},
         {"masks": [[[0, 1], [2, 3]]]},
-        {"masks": ["a.png"]},
         {"mask": [0] * 40},
     ):
         assert isinstance(read({"question": "q", "response": THINK, **columns}), Example)
@@ -482,6 +482,7 @@ def test_a_mark_of_what_is_learned_for_each_of_several_responses():
         {"generations": [THINK, OTHER], "correctness_math_verify": [True, True], "correctness_llama": [False, True]},
         {"response": FOUR, "score": [1, 1], "correct": [0, 1]},
         {"response": FOUR, "score": [1, 1], "correct": [0, None]},
+        {"response": FOUR, "score": [1, 1], "correct": [0, 1], "reward": [0.9, 0.3]},
         {"generations": [THINK, OTHER], "correctness_math_verify": [False, False], "correctness_llama": [False, True]},
     ],
     ids=str,

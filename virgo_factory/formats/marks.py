@@ -461,7 +461,7 @@ def check_response(row: Mapping[str, Any], position: int) -> None:
 def verdicts(row: Mapping[str, Any], size: int) -> list[bool] | None:
     """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
 
-    A response is right where a list says so and none says it is wrong; what is not understood is not right.
+    A response is right where a list says so and none calls it wrong or ends before it.
     """
     lists = [(name, _decoded(value)) for _, name, value in _marks(row) if name in RIGHT or _ONE_OF.match(name)]
     judged = [(name, values) for name, values in lists if isinstance(values, list) and values]
@@ -470,10 +470,10 @@ def verdicts(row: Mapping[str, Any], size: int) -> list[bool] | None:
 
     right = []
     for at in range(size):
-        answers = [(name, said(values[at]) if at < len(values) else "?") for name, values in judged]
+        answers = [(name, said(values[at]) if at < len(values) else False) for name, values in judged]
         is_verified = any(_ONE_OF.match(name) and answer is True for name, answer in answers)
-        counted = {answer for name, answer in answers if not (is_verified and name in _MISSES)} - {None}
-        right.append(counted == {True} or (is_verified and not counted))
+        counted = {answer for name, answer in answers if answer is True or not (is_verified and name in _MISSES)}
+        right.append(counted - {None, "?"} == {True})
 
     return right
 
@@ -631,7 +631,7 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
             continue
 
         value = _decoded(value)
-        is_mark = name != own or bool(_marked((column,)))
+        is_mark = (name != own or bool(_marked((column,)))) and name not in LEARN and name not in LEAVE
         found[own] = value[0] if is_mark and isinstance(value, list) and len(value) == 2 else value
 
     return found, tuple(doubts)
