@@ -399,6 +399,7 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         *ROW_MARKS,
         ({"chosen_finish_reason": "length"}, CUT),
         ({"chosen_correct": False}, WRONG),
+        ({"rating_chosen": 1, "rating_rejected": 4}, ("mark not understood: rating_chosen is less than that of rejected",)),
         ({"finish_reason": ["length", "stop"]}, CUT),
         ({"finish_reason": ["stop", "length"]}, ""),
         ({"loss_mask": [0, 0, 0, 1], "first": {"loss": False}}, ("with turns that are not learned",)),

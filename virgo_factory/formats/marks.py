@@ -104,7 +104,7 @@ _ONE_OF = re.compile(r"correctness_(?!count|num)")
 """Columns that begin so are verdicts of several verifiers on one response."""
 _MISSES = frozenset({"correctness_math_verify"})
 """Verifiers who compare by rule and miss right answers: of a no of theirs another verifier is asked (OpenR1)."""
-_SCORE = re.compile(r"(?:\w+_)?(?:scores?|rewards?|acc|accuracy)")
+_SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 """Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
 
 FINISH = re.compile(
@@ -622,7 +622,7 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
         if name in ("chosen", "rejected"):
             continue
 
-        own = name.removeprefix("chosen_")
+        own = name.removeprefix("chosen_").removesuffix("_chosen")
         if _SCORE.fullmatch(own):
             other = row.get(str(column).replace("chosen", "rejected")) if own != name else None
             if isinstance(value, Number) and isinstance(other, Number) and value < other:
