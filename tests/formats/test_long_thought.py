@@ -651,10 +651,10 @@ def test_openr1_takes_the_shortest_generation_that_is_complete_and_correct():
     assert (example.id, example.answer, example.question) == ("u-1", "3", "Solve 2x=6.")
     assert example.response == LongThought("Divide by two.", "x = 3")
     judged = OPENR1 | {"correctness_llama": [False, True, True, False]}
-    assert part(judged).response == LongThought("b", "x = 3"), "either verifier will do"
+    assert part(judged).response == LongThought("b", "x = 3"), "where the rule misses it"
     parts = read_row(judged, "long_thought", Options(responses="all")).parts
-    assert [p.id for p in parts] == ["u-1-0", "u-1-2"], "generation 1 is not complete"
-    judged["finish_reasons"] = ["stop", "length", "length", "stop"]
+    assert [p.id for p in parts] == ["u-1-2"], "generation 1 is not complete, the judge says no of 0"
+    judged |= {"finish_reasons": ["stop", "length", "length", "stop"], "correctness_llama": None}
     assert part(judged).response.solution == "x = 3" and part(judged).response.thought == "Divide by two."
 
 

@@ -353,3 +353,162 @@ def test_of_several_responses_none_is_right():
 def test_a_list_of_marks_at_a_row_of_one_response(mark, reason):
     (found,) = read_row({"question": "q", "response": THINK, **mark}, "long_thought", Options()).parts
     assert getattr(found, "reason", "") == reason
+
+
+FOUR = [LONG.render(), LongThought("B, or rather A: it is larger than B.", "It is \\boxed{A}.").render()]
+SEVERAL = {
+    "generations": {"question": "Which?", "generations": [THINK, OTHER], "correct": [1, 1]},
+    "responses": {"question": "Which?", "responses": [THINK, OTHER], "is_correct": [True, True]},
+    "D_SD": {"question": "Which?", "response": FOUR, "score": [1, 1]},
+}
+ROW_MARKS = [
+    ({"is_correct": False}, WRONG), ({"finish_reason": "length"}, CUT), ({"truncated": True}, CUT),
+    ({"loss": False}, NOT_LEARNED), ({"metadata": {"correct": False}}, WRONG),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("marks", "reason"), ROW_MARKS, ids=str)
+@pytest.mark.parametrize("row", SEVERAL.values(), ids=SEVERAL)
+def test_a_single_mark_of_a_row_speaks_of_all_its_responses(row, marks, reason):
+    row = {name: value for name, value in row.items() if name not in marks} | {"correct": [1, 1]} | marks
+    assert [part.reason for part in read_row(row, "long_thought", Options(responses="all")).parts] == [reason] * 2
+    assert read(row).reason == reason
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [{"finish_reasons": ["stop", "stop"]}, {"metadata": {"finish_reasons": ["stop", "length"]}}, {"solution_is_valid": "Yes"}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("row", SEVERAL.values(), ids=SEVERAL)
+def test_lists_of_a_row_speak_of_its_single_responses(row, marks):
+    example = read({**row, **marks})
+    assert isinstance(example, Example) and example.notes == () and example.response.thought == "A is larger."
+
+
+@pytest.mark.parametrize(("marks", "reason"), ROW_MARKS, ids=str)
+def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason):
+    options = Options(columns={"prompt": "q", "thought": "t", "solution": "s"})
+    row = {"q": "Which?", "t": "A is larger.", "s": "A"}
+    assert isinstance(read(row, options), Example) and read({**row, **marks}, options).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [
+        *ROW_MARKS,
+        ({"chosen_finish_reason": "length"}, CUT),
+        ({"chosen_correct": False}, WRONG),
+        ({"rating_chosen": 1, "rating_rejected": 4}, ("mark not understood: rating_chosen is less than that of rejected",)),
+        ({"finish_reason": ["length", "stop"]}, CUT),
+        ({"finish_reason": ["stop", "length"]}, ""),
+        ({"loss_mask": [0, 0, 0, 1], "first": {"loss": False}}, ("with turns that are not learned",)),
+        ({"rejected_finish_reason": "length", "rejected_correct": False, "chosen_correct": True}, ""),
+        ({"chosen_score": 0.8, "rejected_score": 0.3, "reward": 0.4}, ""),
+        ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_mark_of_a_pairs_row_speaks_of_the_chosen_response(marks, reason):
+    found = read(pair(**marks), Options(ranking=True))
+    assert (
+        getattr(found, "reason", None) == reason
+        if reason and isinstance(reason, str)
+        else found.notes == (reason or ())
+    )
+
+
+@pytest.mark.parametrize("place", ["top", "response", "body"])
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ({"finish_reason": "length"}, CUT),
+        ({"finish_reason": "content_filter"}, BROKEN_OFF),
+        ({"refusal": "I cannot help."}, BROKEN_OFF),
+        ({"finish_reason": "stop", "refusal": None}, ""),
+        ({"finish_reason": "tool_calls"}, ("mark not understood: choices.finish_reason",)),
+    ],
+    ids=str,
+)
+def test_the_end_of_an_answer_counts_wherever_a_log_has_it(place, choice, reason):
+    message = {"role": "assistant", "content": THINK}
+    choice = dict(choice)
+    if "refusal" in choice:
+        message["refusal"] = choice.pop("refusal")
+
+    answer = {"choices": [{"message": message, **choice}]}
+    row = {"top": answer, "response": {"response": answer}, "body": {"response": {"body": answer}}}[place]
+    found = read({"messages": [{"role": "user", "content": "Which?"}], **row})
+    assert found.reason == reason if reason and isinstance(reason, str) else found.notes == (reason or ())
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"train": "[false, true]"}, {"loss_masks": [0, 1]}, {"weights": [0, 1]}, {"masks": [0, 1]}, {"loss_mask": [[0], [1]]},
+        {"loss_mask": [[0, 1]]}, {"loss_mask": "[0, 0, 0, 1]"}, {"train": "[False, True]"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_marks_of_turns_in_other_spellings(columns):
+    assert [turn.learned for turn in read(chat(THINK, THINK, **columns)).turns] == [False, True]
+
+
+def test_weights_and_masks_that_do_not_fit_the_turns_are_something_else():
+    for columns in (
+        {"weights": [70, 80, 65]},
+        {"masks": [[[0, 1], [2, 3]]]},
+        {"mask": [0] * 40},
+    ):
+        assert isinstance(read({"question": "q", "response": THINK, **columns}), Example)
+
+    assert isinstance(read(chat(THINK, THINK, weights=[70, 80, 65])), Example)
+
+
+@pytest.mark.parametrize(("mask", "reason"), [([0], NOT_LEARNED), ([0, 1], ""), ([1], "")], ids=str)
+def test_a_mask_of_a_row_of_one_response(mask, reason):
+    assert getattr(read({"question": "q", "response": THINK, "mask": mask}), "reason", "") == reason
+
+
+def test_a_mark_of_what_is_learned_for_each_of_several_responses():
+    row = {"question": "Which?", "responses": [THINK, OTHER], "correct": [True, True]}
+    assert read({**row, "loss": [0, 1]}).response.thought.startswith("B, or rather A")
+    assert read({**row, "loss": [0, 0]}).reason == NOT_LEARNED
+    assert read({**row, "loss": [0.4, 0.8]}).notes == ("mark not understood: loss",)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"generations": [THINK, OTHER], "correctness_math_verify": [True, True], "correctness_llama": [False, True]},
+        {"response": FOUR, "score": [1, 1], "correct": [0, 1]},
+        {"response": FOUR, "score": [1, 1], "correct": [0, None]},
+        {"response": FOUR, "score": [1, 1], "correct": [0, 1], "reward": [0.9, 0.3]},
+        {"generations": [THINK, OTHER], "correctness_math_verify": [False, False], "correctness_llama": [False, True]},
+    ],
+    ids=str,
+)
+def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
+    assert read({"question": "Which?", **row}).response.thought.startswith("B, or rather A")
+
+
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [
+        *(({name: False}, WRONG) for name in ("verification_result", "all_tests_passed", "gold_match", "matches_gold")),
+        ({"llm_judge_score": 0}, WRONG), ({"verifications": [False]}, WRONG), ({"verifier": "incorrect"}, WRONG),
+        ({"judge_result": "wrong"}, WRONG), ({"human_label": "incorrect"}, WRONG), ({"grade": "incorrect"}, WRONG),
+        *(({name: value}, CUT) for name, value in (("stopped_reason", "length"), ("termination", "max_tokens"), ("stop", "length"),
+                                                   ("usage", {"finish_reason": "length"}), ("overlong", True), ("cut", 1),
+                                                   ("finish_reason", '["length"]'), ("finish_reason", "['length']"))),
+        *(({name: 0}, (f"mark not understood: {name}",)) for name in ("solution_is_valid", "problem_is_valid", "human_label",
+                                                                      "grade", "verifier", "judge_result")),
+        *((marks, ()) for marks in ({"stop": ["\n\n"]}, {"stop": True}, {"verifier": "math_verify"}, {"human_label": "cat"},
+                                    {"usage": {"total_tokens": 9}}, {"overlong": False}, {"finish_reason": '["stop"]'},
+                                    {"solution_is_valid": "Yes"})),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_more_names_of_marks(marks, reason):
+    found = read(chat(**marks))
+    assert found.reason == reason if isinstance(reason, str) else found.notes == reason

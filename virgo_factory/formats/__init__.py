@@ -67,8 +67,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         return Reading(named, (bare(error),))
 
     if isinstance(found, Example):
-        found = check_row(row, Reading(named, (attempt(lambda: found),)))
+        found = Reading(named, (attempt(lambda: found),))
 
+    found = check_row(row, found)
     if formatting != "virgo_dt":  # read to the letter
         parts = [part if isinstance(part, RejectedRow) else without_requests(part) for part in found.parts]
         found = Reading(found.format, tuple(parts))

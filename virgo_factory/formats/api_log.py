@@ -4,10 +4,12 @@ What OpenAI-compatible servers answer and clients log: {"request": {"messages"},
 ({"body": {"messages"}, "response": {"body": {"choices"}}}), and messages with `choices` beside them.
 """
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from virgo_factory.formats import chat
+from virgo_factory.formats.marks import BROKEN_OFF, check_row
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import Reading, RejectedRow, plain
 
@@ -61,9 +63,12 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if len(choices) > 1:
             raise RejectedRow("several choices in one answer", f"{len(choices)}; put each into a row of its own")
 
-        messages = [*messages, choices[0]["message"]]
-        reason = choices[0].get("finish_reason")
-        row = row if reason is None else row | {"finish_reason": reason}
+        message = choices[0]["message"]
+        if isinstance(message, dict) and isinstance(refusal := message.get("refusal"), str) and refusal.strip():
+            raise RejectedRow(BROKEN_OFF, f"the answer is a refusal: {reprlib.repr(refusal)}")
+
+        messages = [*messages, message]
 
     rest = {name: value for name, value in row.items() if name not in (*REQUESTS, *RESPONSES, "choices")}
-    return chat.read(rest | {"messages": messages}, options)
+    reading = chat.read(rest | {"messages": messages}, options)
+    return check_row({"choices": choices}, reading)  # wherever they stand

@@ -23,7 +23,6 @@ from virgo_factory.formats import (
     thought_columns,
     virgo_dsd,
 )
-from virgo_factory.formats.marks import check_row
 from virgo_factory.formats.options import DIFFICULTIES, Options
 from virgo_factory.formats.row import Reading, RejectedRow, bare
 from virgo_factory.formats.unknown import reason_of
@@ -51,10 +50,6 @@ def _families(columns: tuple[Any, ...]) -> tuple[ModuleType, ...]:
     return tuple(family for family, names in needed if not set(columns).isdisjoint(names))
 
 
-SEVERAL = (virgo_dsd, rollouts)
-"""Families of several responses a row, who read themselves which of them are right and whole."""
-
-
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     """Return what a row of any known family gives.
 
@@ -73,8 +68,7 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
                 _check_difficulty(row, options.difficulty)
 
             try:
-                reading = family.read(row, options)
-                return reading if family in SEVERAL else check_row(row, reading)
+                return family.read(row, options)
             except RejectedRow as error:
                 return Reading(getattr(family, "FORMAT", None), (bare(error),))
 

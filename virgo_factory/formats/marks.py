@@ -73,13 +73,14 @@ RIGHT = frozenset({
     *("exact_match", "em", "match", "matched", "is_match", "is_matched", "is_equiv", "equivalent", "is_equivalent"),
     *("score", "scores", "reward", "rewards", "accuracy", "acc", "acc_reward", "acc_score", "outcome_reward"),
     *("accuracy_reward", "accuracy_score", "correctness_score", "correctness_reward"),
+    *("all_tests_passed", "gold_match", "matches_gold", "verification_result", "verifications", "llm_judge_score"),
     *(f"{judge}_{aspect}" for judge in _JUDGES for aspect in _ASPECTS),
     *(f"is_correct_{judge}" for judge in _JUDGES),
 })  # fmt: skip
 """Columns that say that the response is right, or not. `answer` and `label` are never read as that: they are golds."""
 VERIFIED = frozenset({
     *("verified", "is_verified", "human_verified", "valid", "is_valid", "validated", "approved", "is_approved"),
-    *("good", "is_good", "usable", "is_usable", "keep", "kept"),
+    *("good", "is_good", "usable", "is_usable", "keep", "kept", "solution_is_valid", "problem_is_valid"),
 })  # fmt: skip
 """Columns in which a no may be that nobody has looked, or that the row is poor otherwise: it is not understood."""
 _CORRECT = re.compile(
@@ -92,19 +93,28 @@ DOUBTFUL = frozenset({
     *("error", "has_error", "is_error", "flagged", "is_flagged"),
 })  # fmt: skip
 """Columns in which a yes may say that the row is not to be used: it is not understood."""
-OUTCOMES = frozenset({"result", "status", "outcome", "evaluation", "eval", "grade", "judge"})
-"""Columns that hold all kinds of things, in which only words such as "incorrect" and "failed" are looked for."""
+_NAME_OR_VERDICT = frozenset({"grade", "verifier", "judge_result", "human_label"})
+OUTCOMES = frozenset({"result", "status", "outcome", "evaluation", "eval", "judge"}) | _NAME_OR_VERDICT
+"""Columns that hold all kinds of things, in which only words such as "incorrect" and "failed" are looked for.
+
+A no or 0 in those of _NAME_OR_VERDICT is not understood; in the others it may be an answer.
+"""
 OPPOSITE = frozenset({"wrong", "is_wrong", "incorrect", "is_incorrect", "failed", "is_failed"})
 _ONE_OF = re.compile(r"correctness_(?!count|num)")
-"""Columns that begin so are verdicts of several verifiers on one response: one that says right is enough (OpenR1)."""
+"""Columns that begin so are verdicts of several verifiers on one response."""
+_MISSES = frozenset({"correctness_math_verify"})
+"""Verifiers who compare by rule and miss right answers: of a no of theirs another verifier is asked (OpenR1)."""
+_SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
+"""Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
 
 FINISH = re.compile(
-    r"(?:\w+_)?(?:finish|stop|done|end|termination|stopping)_?reasons?|finish_details|stop_type|incomplete_details"
+    r"(?:\w+_)?(?:finish|stop|stopped|done|end|termination|stopping)_?reasons?|finish_details|stop_type"
+    r"|incomplete_details|termination"
 )
 IS_CUT = frozenset({
     *("truncated", "is_truncated", "was_truncated", "response_truncated", "output_truncated", "truncation", "unfinished"),
     *("is_unfinished", "incomplete", "is_incomplete", "cut_off", "cutoff", "is_cut", "is_cut_off", "was_cut", "was_cut_off"),
-    "stopped_limit",
+    *("stopped_limit", "overlong", "is_overlong", "cut"),
 })  # fmt: skip
 _AT_LIMIT = re.compile(
     r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens)"
@@ -143,7 +153,9 @@ _STATUS = (
     "timed_out",
     "interrupted",
 )
-"""Words of ENDS that say so in a column `status` as well."""
+"""Words of ENDS that say so in the columns _STATUSES as well."""
+_STATUSES = ("status", "stop")
+"""Columns that hold all kinds of things: `stop` may be the texts that a request stops at."""
 
 LEARN = frozenset({
     *("loss", "loss_mask", "loss_weight", "loss_scale", "weight", "train", "trainable", "training", "train_on"),
@@ -152,12 +164,15 @@ LEARN = frozenset({
     *("has_loss", "in_loss", "use_loss", "use_for_loss", "include_in_loss", "with_loss", "need_loss", "requires_loss"),
     *("calculate_loss", "compute_loss", "calc_loss", "do_loss", "enable_loss", "mask"),
     *("supervise", "to_learn", "is_learnable", "should_train", "should_learn"),
+    *("loss_masks", "loss_weights", "train_masks", "weights", "masks"),
 })  # fmt: skip
 LEAVE = frozenset({
     *("masked", "is_masked", "mask_loss", "loss_masked", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
     *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "no_train", "skip_train", "skip_training"),
     *("is_context", "context_only", "skip", "skipped", "is_skipped"),
 })  # fmt: skip
+_ANYTHING = ("mask", "masks", "weights")
+"""Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read."""
 SPANS = ("train_detail",)
 """Marks of pieces of a message (axolotl), which are not read."""
 
@@ -165,7 +180,7 @@ NESTED = frozenset({
     *("metadata", "meta", "extra_info", "extra", "info", "additional_info", "verification_info", "verification"),
     *("verification_result", "evaluation", "eval", "eval_result", "judge", "response_metadata", "generation_info"),
     *("grading", "grade_info", "annotation", "annotations", "choices", "choice", "raw_response", "api_response"),
-    *("eval_info", "judge_result", "verify_result", "score_info", "reward_info"),
+    *("eval_info", "judge_result", "verify_result", "score_info", "reward_info", "usage"),
 })  # fmt: skip
 """Columns of objects in which rows carry such marks: one level deep, also as JSON text."""
 
@@ -240,6 +255,39 @@ def flags(values: Any) -> list[bool] | None:
     return [said(value) is True for value in values] if isinstance(values, list) and values else None
 
 
+_JSON = {"'": '"', "True": "true", "False": "false", "None": "null"}
+_PYTHON = re.compile("|".join(_JSON))
+
+
+def _decoded(value: Any) -> Any:
+    """Return a mark's value, a list also where it is the JSON text of one (`"[false, true]"`) or Python's."""
+    if not isinstance(value, str):
+        return plain(value)
+
+    if not value.lstrip().startswith("[") or len(value) > 1 << 16:
+        return value
+
+    for text in (value, _PYTHON.sub(lambda found: _JSON[found[0]], value)):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+
+    return value
+
+
+def _mark_list(value: Any) -> list[Any] | None:
+    """Return the marks of a list, of one with a list around it or around each ([[0], [1]]); None where it is no list."""
+    value = _decoded(value)
+    if not isinstance(value, list):
+        return None
+
+    if len(value) == 1 and isinstance(value[0], list):
+        value = value[0]
+
+    return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in value]
+
+
 def end_reason(name: str, value: Any) -> str:
     """Return why a response that ended so is not to be learned; "" where it is whole, "?" where that is not known.
 
@@ -247,12 +295,12 @@ def end_reason(name: str, value: Any) -> str:
         name: of the column, by FINISH, IS_CUT or IS_WHOLE, in snake_case.
         value: a text, a flag, an object with `type` or `reason`, or a list of these: the worst of them counts.
     """
-    value = plain(value)
+    value = _decoded(value)
     if isinstance(value, list):
         found = {"?" if isinstance(item, list) else end_reason(name, item) for item in value}
         return next((reason for reason in (CUT, BROKEN_OFF, "?") if reason in found), "")
 
-    if name == "status":
+    if name in _STATUSES:
         word = _end_word(value)
         return ENDS[word] if word in _STATUS else ""
 
@@ -278,7 +326,9 @@ def _end_word(value: Any) -> str:
     return word.removeprefix("finish_reason_")
 
 
-_ALL = RIGHT | VERIFIED | DOUBTFUL | OUTCOMES | OPPOSITE | IS_CUT | IS_WHOLE | LEARN | LEAVE | NESTED | set(SPANS)
+_ALL = frozenset().union(
+    *(RIGHT, VERIFIED, DOUBTFUL, OUTCOMES, OPPOSITE, IS_CUT, IS_WHOLE, LEARN, LEAVE, NESTED, SPANS, _STATUSES)
+)
 _PATTERNS = (_ONE_OF.match, _CORRECT.fullmatch, _AT_LIMIT.fullmatch, FINISH.fullmatch)
 
 
@@ -286,6 +336,9 @@ _PATTERNS = (_ONE_OF.match, _CORRECT.fullmatch, _AT_LIMIT.fullmatch, FINISH.full
 def _mark_of(column: str) -> str:
     """Return the name of the mark that a column is, in snake_case; "" where it is none."""
     name = snake(column)
+    if name.startswith("rejected_"):
+        return ""  # of a preference pair: that response is not learned
+
     return name if name in _ALL or any(matches(name) for matches in _PATTERNS) else ""
 
 
@@ -332,7 +385,10 @@ def _is_right(name: str, value: Any, depth: int = 0) -> Said:
 
     if name in OUTCOMES:
         word = value.strip().strip(_EDGES).casefold() if isinstance(value, str) else ""
-        return WORDS[word] if word in _CERTAIN else None
+        if word in _CERTAIN:
+            return WORDS[word]
+
+        return "?" if name in _NAME_OR_VERDICT and said(value, depth) is False else None
 
     if name in OPPOSITE:
         answer = said(value, depth)
@@ -341,13 +397,21 @@ def _is_right(name: str, value: Any, depth: int = 0) -> Said:
     return None
 
 
-def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
+def check_marks(marked: Mapping[str, Any], has_several: bool = False) -> tuple[str, ...]:
     """Return notes on the marks of a row or message that are not understood.
+
+    Args:
+        marked: the row or message.
+        has_several: it has several responses, of which its lists speak: these are not looked at.
 
     Raises:
         RejectedRow: it says of its response that it is wrong, or was cut off.
     """
-    if not (found := list(_marks(marked))):
+    found = list(_marks(marked))
+    if has_several:
+        found = [mark for mark in found if not isinstance(_decoded(mark[-1]), list)]
+
+    if not found:
         return ()
 
     notes = []
@@ -364,7 +428,7 @@ def check_marks(marked: Mapping[str, Any]) -> tuple[str, ...]:
     for where, name, value, answer in verdicts:
         if answer == "?":
             notes.append(where)
-        elif answer is False and not (is_verified and _ONE_OF.match(name)):
+        elif answer is False and not (is_verified and name in _MISSES):
             raise RejectedRow(WRONG, _shown(where, value))
 
     return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in notes)
@@ -374,34 +438,44 @@ def _is_end(name: str) -> bool:
     return (
         name in IS_CUT
         or name in IS_WHOLE
-        or name == "status"
+        or name in _STATUSES
         or bool(_AT_LIMIT.fullmatch(name) or FINISH.fullmatch(name))
     )
 
 
-def check_end(row: Mapping[str, Any], position: int) -> None:
-    """Raise RejectedRow if a row of several responses says that this one was cut off."""
+def check_response(row: Mapping[str, Any], position: int) -> None:
+    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be learned."""
     for where, name, value in _marks(row):
-        value = plain(value)
-        if _is_end(name) and isinstance(value, list) and position < len(value):
-            if (reason := end_reason(name, value[position])) not in ("", "?"):
-                raise RejectedRow(reason, _shown(f"{where}[{position}]", value[position]))
+        value = _mark_list(value)
+        if value is None or position >= len(value):
+            continue
+
+        reason = end_reason(name, value[position]) if _is_end(name) else ""
+        if _are_marks(value) and _learned(name, value[position]) is False:
+            reason = NOT_LEARNED
+
+        if reason not in ("", "?"):
+            raise RejectedRow(reason, _shown(f"{where}[{position}]", value[position]))
 
 
 def verdicts(row: Mapping[str, Any], size: int) -> list[bool] | None:
     """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
 
-    Of several verifiers (`correctness_...`) one is enough; every other list has to agree.
+    A response is right where a list says so and none calls it wrong or ends before it.
     """
-    lists = [(name, plain(value)) for _, name, value in _marks(row) if name in RIGHT or _ONE_OF.match(name)]
-    judged = [(name, flags(value)) for name, value in lists if isinstance(value, list) and len(value) > 0]
+    lists = [(name, _decoded(value)) for _, name, value in _marks(row) if name in RIGHT or _ONE_OF.match(name)]
+    judged = [(name, values) for name, values in lists if isinstance(values, list) and values]
     if not judged:
         return None
 
-    padded = [(bool(_ONE_OF.match(name)), (*found, *[False] * size)[:size]) for name, found in judged]
-    one_of, others = ([found for is_one, found in padded if is_one is wanted] for wanted in (True, False))
-    one = [any(found) for found in zip(*one_of, strict=True)] if one_of else [True] * size
-    return [all(found) for found in zip(one, *others, strict=True)]
+    right = []
+    for at in range(size):
+        answers = [(name, said(values[at]) if at < len(values) else False) for name, values in judged]
+        is_verified = any(_ONE_OF.match(name) and answer is True for name, answer in answers)
+        counted = {answer for name, answer in answers if answer is True or not (is_verified and name in _MISSES)}
+        right.append(counted - {None, "?"} == {True})
+
+    return right
 
 
 def _learned(name: str, value: Any) -> Said:
@@ -455,8 +529,8 @@ def learned_turns(
         why.append(reason)
 
     for where, name, values in _marks(row, nested=False):
-        values = plain(values)
-        if not (isinstance(values, list) and (name in LEARN or name in LEAVE)) or not _are_marks(values):
+        values = _mark_list(values) if name in LEARN or name in LEAVE else None
+        if values is None or not _are_marks(values):
             continue
 
         answers = [_learned(name, value) for value in values]
@@ -465,6 +539,9 @@ def learned_turns(
 
         if len(values) in (2 * turns, 2 * turns + 1):  # one a message, the system message perhaps among them
             answers, values = (some[len(some) - 2 * turns + 1 :: 2] for some in (answers, values))
+
+        if len(values) != turns and name in _ANYTHING:
+            continue
 
         if len(values) != turns:
             raise RejectedRow(UNCLEAR, f"{where} has {len(values)} values for {turns} response(s)")
@@ -495,42 +572,82 @@ def _understood(where: str, value: Any, answer: Said) -> Said:
 def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
     """Return what a row of one response, or of several turns, gives, given what it says of itself as a whole.
 
-    Preference pairs are left as they are: such columns do not tell of which response they speak.
+    Of a preference pair it speaks of the chosen response; of several responses only what is no list speaks of all.
     """
-    if not _marked(tuple(row)) or not any(isinstance(part, Example) for part in reading.parts):
+    examples = [part for part in reading.parts if isinstance(part, Example)]
+    if not examples:
+        return reading
+
+    doubts: tuple[str, ...] = ()
+    is_pair = examples[0].rejected is not None
+    if is_pair:
+        row, doubts = _of_chosen(row)
+    elif reading.is_chosen:
+        lists = [(where, name, _mark_list(value)) for where, name, value in _marks(row, nested=False)]
+        unclear = [where for where, name, values in lists if "?" in [_learned(name, value) for value in values or ()]]
+        doubts = tuple(f"{NOT_UNDERSTOOD}: {where}" for where in unclear)
+        row = {name: value for name, value in row.items() if not isinstance(_decoded(value), list)}
+
+    if not _marked(tuple(row)) and not doubts:
         return reading
 
     try:
-        _check_learned(row, all(_is_single(part) and not part.history for part in reading.parts))
-        notes = check_marks(row)
+        _check_learned(row, not is_pair and all(isinstance(p, Example) and not p.history for p in reading.parts))
+        notes = check_marks(row, reading.is_chosen) + doubts
         notes += tuple(f"{NOT_UNDERSTOOD}: {where}" for where in _unclear(row))
     except RejectedRow as error:
         rejected = RejectedRow(error.reason, error.detail)
-        only_last = error.reason in (CUT, BROKEN_OFF)
+        only_last = error.reason in (CUT, BROKEN_OFF) and not reading.is_chosen
         *others, last = (_rejected(part, rejected) for part in reading.parts)
-        return Reading(reading.format, (*(reading.parts[:-1] if only_last else others), last))
+        return replace(reading, parts=(*(reading.parts[:-1] if only_last else others), last))
 
     if not notes:
         return reading
 
-    parts = (replace(part, notes=part.notes + notes) if _is_single(part) else part for part in reading.parts)
-    return Reading(reading.format, tuple(parts))
+    parts = (
+        replace(part, notes=tuple(dict.fromkeys(part.notes + notes))) if isinstance(part, Example) else part
+        for part in reading.parts
+    )
+    return replace(reading, parts=tuple(parts))
 
 
-def _is_single(part: Example | RejectedRow) -> bool:
-    return isinstance(part, Example) and part.rejected is None
+def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what a preference pair's row says of its chosen response, and notes on scores that prefer the other.
+
+    A list of two has a value for the chosen response and one for the rejected.
+    """
+    found, doubts = {}, []
+    for column, value in row.items():
+        name = snake(str(column))
+        if name in ("chosen", "rejected"):
+            continue
+
+        own = name.removeprefix("chosen_").removesuffix("_chosen")
+        if _SCORE.fullmatch(own):
+            other = row.get(str(column).replace("chosen", "rejected")) if own != name else None
+            if isinstance(value, Number) and isinstance(other, Number) and value < other:
+                doubts.append(f"{NOT_UNDERSTOOD}: {column} is less than that of rejected")
+
+            continue
+
+        value = _decoded(value)
+        is_mark = (name != own or bool(_marked((column,)))) and name not in LEARN and name not in LEAVE
+        found[own] = value[0] if is_mark and isinstance(value, list) and len(value) == 2 else value
+
+    return found, tuple(doubts)
 
 
 def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | RejectedRow:
-    return reason if _is_single(part) else part
+    return reason if isinstance(part, Example) else part
 
 
 def _check_learned(row: Mapping[str, Any], is_one_turn: bool) -> None:
     for where, name, value in _marks(row, nested=False):
-        if name == "mask":
-            continue  # of a row: anything, from a picture's to an answer's
+        values = _mark_list(value) if name in LEARN or name in LEAVE else None
+        value = plain(value) if values is None else values
+        if name in _ANYTHING and (values is None or len(values) > 3):
+            continue
 
-        value = plain(value)
         if isinstance(value, list) and is_one_turn and _are_marks(value):
             if all(_learned(name, mark) is True or mark is None for mark in value):
                 continue

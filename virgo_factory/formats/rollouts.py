@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
-from virgo_factory.formats.marks import check_end, check_marks, flags, said, verdicts
+from virgo_factory.formats.marks import check_marks, check_response, flags, said, verdicts
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import Reading, RejectedRow, bare, example_of, question_of, row_id
@@ -79,6 +79,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         correct = _complete(row, verdicts(row, len(responses)))
     elif is_scored_code(row):
         responses, correct, answers = row["code"], flags(row["score"]), ("gt", "answer")
+        correct = correct and (verdicts(row, len(correct)) or correct)
     elif is_searched(row):
         judged = _searched(row)
         responses, answers = [response["response"] for response in judged], ("answer",)
@@ -103,7 +104,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if not isinstance(response, str):
             raise RejectedRow("a response is not text", f"found {type(response).__name__}")
 
-        check_end(row, position)
+        check_response(row, position)
         if judged:
             check_marks(judged[position])
 
@@ -112,7 +113,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return example_of(row, question, parse_response(unix(response), name, keep), name, answers, own)
 
     try:
-        return Reading(format, choose(responses, correct, options, make))
+        return Reading(format, choose(responses, correct, options, make), is_chosen=True)
     except RejectedRow as error:
         return Reading(format, (bare(error),))
 

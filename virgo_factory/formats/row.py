@@ -68,10 +68,12 @@ class Reading:
         format: the family recognised; None where the row shows none.
         parts: examples, and reasons why there is none; never empty, several for a row with several questions or
             responses.
+        is_chosen: whether the parts are chosen among several responses: lists of the row speak of those.
     """
 
     format: str | None
     parts: tuple[Example | RejectedRow, ...]
+    is_chosen: bool = False
 
 
 def attempt(make: Callable[[], Example]) -> Example | RejectedRow:

@@ -10,7 +10,7 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats import chat
-from virgo_factory.formats.marks import check_end, check_row, flags
+from virgo_factory.formats.marks import check_response, flags, verdicts
 from virgo_factory.formats.messages import message_column, read_messages
 from virgo_factory.formats.options import DIFFICULTIES, Options
 from virgo_factory.formats.responses import choose
@@ -56,7 +56,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if column is None:
             raise RejectedRow("no responses with scores, and no conversation", f"expected {', '.join(COLUMNS)}")
 
-        reading = check_row(row, chat.read_chat(row, read_messages(row, column), [], options))
+        reading = chat.read_chat(row, read_messages(row, column), [], options)
         named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
         return Reading(FORMAT, tuple(named))
 
@@ -68,7 +68,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if not isinstance(response, str):
             raise RejectedRow("a response is not text", f"found {type(response).__name__}")
 
-        check_end(row, position)
+        check_response(row, position)
         return Example(
             id=f"{id}-{position}" if options.responses == "all" else id,
             question=with_image(question, images),
@@ -80,7 +80,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
             format=FORMAT,
         )
 
-    return Reading(FORMAT, choose(responses, correct, options, make))
+    right = verdicts(row, len(correct)) or correct
+    return Reading(FORMAT, choose(responses, right, options, make), is_chosen=True)
 
 
 def _asked(row: Mapping[str, Any], column: str) -> str:

@@ -33,7 +33,7 @@ KINDS = {
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
     "mark_not_understood": (
-        "a mark that may say that the response is wrong or cut off",
+        "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
     "prompt_names_tags": (
