@@ -578,3 +578,14 @@ def test_the_thought_of_a_judge_is_none_of_the_response(column):
 def test_a_column_of_any_other_name_is_the_response(column):
     (part,) = read_row({"question": ASKED, column: THINK}, "long_thought").parts
     assert part.response == LongThought(THOUGHT, SOLUTION)
+
+
+def test_a_mapped_solution_may_hold_the_thought_once_more_but_no_other():
+    row, columns = (
+        {"question": ASKED, "chain": THOUGHT, "response": THINK},
+        {"thought": "chain", "solution": "response"},
+    )
+    (part,) = read_row(row, "long_thought", Options(columns=columns)).parts
+    assert part.response == LongThought(THOUGHT, SOLUTION)
+    (part,) = read_row(row | {"chain": "Something else."}, "long_thought", Options(columns=columns)).parts
+    assert part.reason == "two different thoughts in a message"

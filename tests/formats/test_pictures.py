@@ -290,6 +290,13 @@ def test_a_column_line_that_leaves_out_the_picture_of_a_row_is_a_reason(row, col
     assert all(name in part.detail for name in (*row, "a.png"))
 
 
+def test_the_line_for_pictures_that_are_left_out_works():
+    part = read({"images": "images"}, image="a.png")
+    assert '"columns": {"images": "images, image"}' in part.detail
+    assert read({"images": "images, image"}, image="a.png").images == ("a.png",)
+    assert read({"images": "images, image"}, scan="b.png").images == ()
+
+
 NUMBERED = [
     ({"image_2": "b.png", "image_10": "j.png", "image_1": "a.png"}, ("a.png", "b.png", "j.png")),
     ({"image_1": "a.png", "image_2": None, "image_3": "c.png"}, ("a.png", "c.png")),

@@ -301,19 +301,21 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
     if found.values:
         return found
 
-    named = [name for name, _ in _plan_of(tuple(row)).pictures if _column_of(name)[0][0] and name != column]
-    is_there = column == "images" or any(
-        name.strip().partition(".")[0] in row for name in (column, *column.split(","))
-    )
+    mapped = [name.strip() for name in column.split(",")]
+    named = [
+        name for name, (head, *_) in _plan_of(tuple(row)).pictures if head[0] and name not in mapped and name != column
+    ]
+    is_there = "images" in mapped or any(name.partition(".")[0] in row for name in (column, *mapped))
     others = find_pictures({name: row[name] for name in named} if is_there else row)
     if not others.values:
         return NONE
 
+    full = [name for name in named if not is_blank(row[name])] or ["NAME"]
     raise RejectedRow(
         "a picture in a column that is not read",
-        f"{column} is named in dataset_info.json and holds no picture here, but the row has {shown(others.values)} in "
-        f"{', '.join(name for name in named if not is_blank(row[name])) or 'another column'}. If it is the question's: "
-        f"{MAP_LINE.format(f'{column}, COLUMN')}; else take it out of the row",
+        f"dataset_info.json names {column}, which holds none here, but the row has {shown(others.values)} in "
+        f"{', '.join(full)}. If it is the question's: {MAP_LINE.format(', '.join([*mapped, *full]))}; else take it out of "
+        "the row",
     )
 
 
