@@ -110,6 +110,86 @@ OPTION_TEXTS = [  # (response, options, answer, another)
     ("The answer is a cone (not a cube).", SHAPES, "C", "B"),
 ]
 
+LAST_RESORT = [  # (response, what it says, another value with the same number)
+    ("1. Read the scale.\n2. Add.\n\n### Answer\n$k!$", "k!", "2"),
+    ("Step 7: look.\n\nFinal answer: in March", "in March", "7"),
+    ("1. Look.\n2. Compare.\n\n**Answer**\nB-", "B-", "2"),
+    ("1. Look.\n4. Compare.\n\nThe answer is:\n\na, c, b", "a, c, b", "4"),
+    ("The train goes 80 mph.", "80 mph", "80 km/h"),
+    ("The flask holds 250 ml.", "250 ml", "250 l"),
+    ("The firm earned 12 thousand dollars.", "$12,000", "12"),
+    ("It melts at 40 °F.", "40 °F", "40 °C"),
+    ("It lasted for 9 weeks.", "9 weeks", "9 days"),
+    ("The rate is 35‰.", "3.5%", "35%"),
+    ("盐度为35‰。", "3.5%", "35%"),
+    ("It was built in 212 BC.", "212 BC", "212"),
+    ("The fee is $30k.", "$30,000", "$30"),
+    ("Its share is 45 people.", "45 people", "45%"),
+    ("x is 9.", "9", "3"),
+    ("If we add both, the sum is 9.", "9", "3"),
+    ("Therefore, the number of tiles with at least one spot is 9.", "9", "1"),
+    ("I am confident that 9 is the number of ways with at least one red.", "9", "1"),
+    ("Unless I am missing something, it ends there.\nThe total is 9.", "9", "3"),
+]
+
+NO_VALUES = [  # (response, the number that it does not answer with)
+    ("y is at most 14.", "14"),
+    ("y is greater than 14.", "14"),
+    ("y is a multiple of 14.", "14"),
+    ("y is half of 14.", "14"),
+    ("y^2 is 14.", "14"),
+    ("It did not grow by 14.", "14"),
+    ("14 is wrong.", "14"),
+    ("所以y为14的一半。", "14"),
+    ("y至少为14。", "14"),
+    ("The length is not given. Row 3 contains 14.", "14"),
+    ("There is no way to compute it from 14.", "14"),
+    ("条件不足，只知道BC=14。", "14"),
+    ("Let n = 14 and see whether", "14"),
+    ("Adding both sides we get 14 and then", "14"),
+    ("由图可知AB=14,因此我们需要", "14"),
+]
+
+NOT_CHOSEN = [  # (response, what is chosen or None, what is only named)
+    ("It must be a cone; a cube is ruled out.", None, "B"),
+    ("The solid is not shown; a cube is not what we see.", None, "B"),
+    ("None of these. It is similar to a cube.", None, "B"),
+    ("It could be a cube.", None, "B"),
+    ("If it had corners, B would be the correct answer. It is a cone.", "C", "B"),
+    ("The correct answer is C. If it had corners, B would be the correct answer.", "C", "B"),
+    ("不是B", None, "B"),
+    ("除B外都对。", None, "B"),
+    ("我不能确定选项B是否正确。", None, "B"),
+    ("It is a cone.", "C", "B"),
+    ("A cube is ruled out, so it is a cone.", "C", "B"),
+    ("所以选C。", "C", "B"),
+]
+
+IN_ORDER = [
+    "Put the pictures P, Q and R into the right order.",
+    "What are the next three letters?",
+    "Which letters fill blanks (1), (2), (3)?",
+    "What is the shortest path through P, Q and R?",
+    "Which comes first, second, third?",
+    "The three sellers, best first?",
+    "What are the numbers of cats, dogs and birds?",
+    "甲和乙各是多少?",
+]
+
+ANY_ORDER = ["Name all the prime factors.", "Solve the equation.", "Which numbers are possible?", "所有的解是?"]
+
+RESTATED = [  # (question, response, answer, another)
+    ("What is the woman carrying?", "The woman is carrying a basket.", "basket", "ladder"),
+    ("What is the woman carrying?", "She carries a basket", "basket", "woman"),
+    ("Which colour curve is lowest in 1998?", "The purple curve is the lowest in 1998.", "purple", "green"),
+    ("Which colour curve is lowest in 1998?", "The purple curve", "purple", "green"),
+    ("Which is taller, the oak or the elm?", "The oak is taller than the elm.", "oak", "elm"),
+    ("What colour is the van?", "The van is white and the bike is green.", "white", "green"),
+    ("What is the ratio of cats to dogs?", "The answer is 2 : 7.", "2:7", "7"),
+]
+
+SIGNED = [("F#", "F"), ("B*", "B"), ("~P", "P")]
+
 OTHER_WORDS = [
     "Step 1: choose A as the base. Step 2: add the rest.",
     "Select A line through the point.",
@@ -174,3 +254,55 @@ def test_signs_and_numerals_are_announced():
     ):  # fmt: skip
         assert score(response, gold, Question("填空")).verdict == "correct"
         assert score(response, other, Question("填空")).verdict != "correct"
+
+
+@pytest.mark.parametrize(("response", "gold", "other"), LAST_RESORT)
+def test_the_last_number_is_read_with_what_belongs_to_it(response, gold, other):
+    assert score(response, gold, Question("What is it?")).verdict == "correct"
+    assert score(response, other, Question("What is it?")).verdict != "correct"
+
+
+@pytest.mark.parametrize(("response", "number"), NO_VALUES)
+def test_a_number_that_is_bounded_denied_or_cut_off_is_no_answer(response, number):
+    assert score(response, number, Question("What is it?")).verdict != "correct"
+
+
+@pytest.mark.parametrize(("response", "chosen", "named"), NOT_CHOSEN)
+def test_an_option_that_is_named_and_not_chosen(response, chosen, named):
+    question = Question("Which one?", options=SHAPES)
+    assert score(response, named, question).verdict != "correct"
+    assert chosen is None or score(response, chosen, question).verdict == "correct"
+
+
+@pytest.mark.parametrize("asked", IN_ORDER)
+def test_questions_whose_order_counts(asked):
+    assert score("The answer is 7, 3, 5.", "7, 3, 5", Question(asked)).verdict == "correct"
+    assert score("The answer is 3, 7, 5.", "7, 3, 5", Question(asked)).verdict == "wrong"
+
+
+@pytest.mark.parametrize("asked", ANY_ORDER)
+def test_questions_whose_order_does_not_count(asked):
+    assert score("The answer is 3, 7, 5.", "7, 3, 5", Question(asked)).verdict == "correct"
+
+
+@pytest.mark.parametrize(("asked", "response", "gold", "other"), RESTATED)
+def test_an_answer_in_the_words_of_the_question(asked, response, gold, other):
+    if gold not in ("oak", "white"):  # nothing says which of two things is meant: never the wrong one
+        assert score(response, gold, Question(asked)).verdict == "correct"
+    assert score(response, other, Question(asked)).verdict != "correct"
+
+
+@pytest.mark.parametrize(("gold", "bare"), SIGNED)
+def test_a_sign_beside_a_letter_counts(gold, bare):
+    for response in ("{}", "The answer is {}", "Answer: {}"):
+        assert score(response.format(gold), gold, Question("Which one?")).verdict == "correct"
+        assert score(response.format(bare), gold, Question("Which one?")).verdict == "wrong"
+
+
+def test_a_change_the_other_way_is_no_answer():
+    for asked, right, wrong in (
+        ("How much did sales grow?", "Sales grew by 40.", "Sales declined by 40."),
+        ("How much did the level drop?", "It dropped by 40.", "The level rose by 40."),
+    ):
+        assert score(right, "40", Question(asked)).verdict == "correct"
+        assert score(wrong, "40", Question(asked)).verdict == "wrong"

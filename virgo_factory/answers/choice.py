@@ -62,7 +62,7 @@ _TICKED_OF = re.compile(
     rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_OF = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
@@ -173,7 +173,7 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
     for match in reversed(list(_WEAK.finditer(text))):
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
-        denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before)[-1])
+        denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before + match[0].strip())[-1])
         denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
         if found and not denied and not phrases.retracted(before) and _CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
@@ -189,7 +189,8 @@ def _stated(text: str, start: int, count: int) -> str | None:
             announced, place = found[0], match.end()
             break
     for match, after in _mentions(text, place + 1, count):
-        if _STATED_OF.match(after) and (found := _letters_at(text, match.start(), count)):
+        unreal = phrases.supposed(phrases.clause(text, match.start()) + text[match.start() : match.end() + 60])
+        if not unreal and _STATED_OF.match(after) and (found := _letters_at(text, match.start(), count)):
             return found[0]
     return announced
 
@@ -324,7 +325,7 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     told = [part for part in told if not phrases.refuses(part)]
     for part in dict.fromkeys((*told[-1:], *told[:1])):
         matched = options_named(part, options)
-        if not matched:
+        if not matched or _HEDGED.search(part):
             continue
         ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
         if ended and (chosen := _asserted(part, matched, options)) is not None:
@@ -374,7 +375,16 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 """Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
-_DENIED = re.compile(rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$")
+_DENIED = re.compile(
+    rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
+    r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
+)
+_HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
+_DISMISSED = re.compile(
+    r"\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
+    r"|\s*(?:不|被?排除|是错)"
+)
+"""What stands in front of, and behind, an option's text that is named and not chosen."""
 
 
 @lru_cache(maxsize=2_000)
@@ -427,7 +437,8 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
         if pattern is None or (written and _SCALED.search(option) and tidy(option) not in tidy(text)):
             continue
         for found in reversed(list(pattern.finditer(searched))):
-            if not _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o")):
+            denied = _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o"))
+            if not denied and not _DISMISSED.match(searched, found.end("o")):
                 inside = [other for other, named in enumerate(options) if named != option and pattern.search(_searched(named, written))]  # fmt: skip
                 places.append((found.end("o"), index, inside))
                 break

@@ -29,7 +29,7 @@ from virgo_factory.answers.reading import (
 )
 from virgo_factory.answers.sequences import SYMMETRIC, Sequence, read_sequence
 from virgo_factory.answers.trees import GREEK
-from virgo_factory.answers.units import asked_units, read_unit
+from virgo_factory.answers.units import asked_units, named, read_unit
 
 
 _SAID = BOOLEANS | {"1": True, "0": False, "y": True, "n": False, "right": True, "wrong": False}
@@ -90,6 +90,8 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer)"
+_IS = r"(?:^|(?<= ))(?:is|are|was|were)"
+_SAYING = frozenset("it he she they this that there i is are was were see".split())
 _AROUND = re.compile(
     r"^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
@@ -108,7 +110,7 @@ def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
     return Verdict(*((CORRECT, "same_text") if told == wanted else (WRONG, "other_value")), "boolean")
 
 
-def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
+def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
@@ -116,12 +118,21 @@ def _text(gold: str, answer: str, config: GradingConfig) -> Verdict:
         taken_back = re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got) or re.search(
             r"[,;]|\bbut\b", tidy(answer)
         )
-        equal = bool(re.search(rf"{_STATES} {re.escape(wanted)}$", got)) and not taken_back
+        stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
+        equal = bool(stated or _restates(wanted, got, question)) and not taken_back
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
         equal = bool(named) and others | more <= {"sid", "direction", "方向", "方"}
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
+
+
+def _restates(wanted: str, got: str, question: str) -> bool:
+    """Whether a sentence is the answer, at one of its ends, and else only words of the question, which does not name the answer."""
+    asked = {word[:4] for word in words(question[-300:]).split()}
+    rest = (got.removeprefix(wanted + " ") if got.startswith(wanted + " ") else got.removesuffix(" " + wanted)).split()
+    apart = rest != got.split() and not asked.intersection(word[:4] for word in wanted.split())
+    return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
 def _spelled(text: str) -> str:
@@ -372,7 +383,7 @@ class _Comparison:
         """Two kinds that are never the same: only their words may be."""
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
         if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
-            return _text(one.text, other.text, self.config)
+            return _text(one.text, other.text, self.config, self.question.text)
         return _verdict(
             False, "parts" if isinstance(one.what, Sequence) else "value", kind_of(self.gold, self.question)
         )
@@ -391,7 +402,7 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     },
     **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
-    (Words, Words): lambda self, one, other: _text(one.what.text, other.what.text, self.config),
+    (Words, Words): lambda self, one, other: _text(one.what.text, other.what.text, self.config, self.question.text),
 }
 """(kind of the gold, kind of the answer) -> how they are compared; any other two kinds are not the same."""
 
@@ -404,7 +415,7 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_LOWERING = frozenset((MARKS["loss"], MARKS["down"]))
+_LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 
@@ -412,6 +423,10 @@ _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> bool:
     """Whether two numbers are told of the same things: the same way, side and era, and no other unit or noun in another order."""
     answer = other.what
+    if gold.percent != answer.percent:
+        units = asked_units(question[-2_000:])
+        if gold.unit or answer.unit or units and units[0].dimensions != named("%")[0].dimensions:
+            return False
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return len(gold.words) < 2 or _order(one) == _order(other)
     asked_marks, asked = told(question[-2_000:])
@@ -482,10 +497,9 @@ _ANY_ORDER = re.compile(
     r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
 )
 _ORDER = re.compile(
-    r"\brespectively\b|\bin (?:that|this|the following|the same|the given|increasing|decreasing|ascending|descending|alphabetical|chronological|reverse|numerical|what|which|the correct"
-    r"|the right|size|rank) order\b|\bin (?:the )?order(?! to\b| that\b| for\b)|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
+    r"\brespectively\b|\b(?:in|into) (?:the )?(?:\w+ ){0,2}?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:what|find|give|state)\b[^.?]{0,20} (?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
     r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
-    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序",
+    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序|路[径线]|\w和\w各[是为]?多少",
     re.IGNORECASE,
 )
 _SET = re.compile(

@@ -8,6 +8,7 @@ from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.numbers import told as marks_of
 from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.response import answer_tag, boxes, parts
@@ -150,9 +151,11 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if (
         len(whole) <= 300
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
-        and (value := phrases.value_in(phrases.sentences(whole)[-1]))
+        and (value := phrases.value_in(last := phrases.sentences(whole)[-1]))
+        and not phrases.relates(last, value)
     ):
-        return Answer(value, "number", where)
+        cut = phrases.DANGLES.search(whole)
+        return Answer("", "cut", where) if cut else Answer(value, "number", where)
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
@@ -190,18 +193,31 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
+    stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
-    if segments and re.search(r"[0-9\\]", segments[-1]) and not numerals(last[found[-1].end() :]):
+    if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
     if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    if told and (value := phrases.value_in(told[-1])):
-        return Answer(value, "number", where)
-    if found := numerals("\n".join(told)):
-        return Answer(found[-1], "number", where)
+    repeats = len(told) == 1 and re.search(r"\bin ((?:19|20)\d\d)\b", told[0])
+    if repeats and repeats[1] in question.text and len(numerals(told[0])) == 1:
+        return Answer(unwrap(told[0]), "whole", where)  # the year that was asked about
+    for part in reversed(() if stated else told):
+        if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
+            denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:])) or _opposes(part, question)
+            return (
+                Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
+            )
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+def _opposes(told: str, question: Question) -> bool:
+    """Whether a statement tells of a change the other way than the question asks for: it rose, it fell."""
+    ways = ({way for axis, way in marks_of(text)[0] if axis == "change"} for text in (told, question.text[-1_000:]))
+    said, asked = ways
+    return bool(said and asked) and not said & asked
 
 
 def _answered_first(told: list[str], question: Question) -> str | None:

@@ -8,7 +8,7 @@ from virgo_factory.answers.choice import answered_options, gold_options, letter_
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
-from virgo_factory.answers.latex import characters, compact, words
+from virgo_factory.answers.latex import characters, compact, unwrap, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses
@@ -16,6 +16,8 @@ from virgo_factory.answers.response import answer_tag, boxes
 
 
 _LARGEST = 10**4000
+_SIGNED = re.compile(r"[A-Z][#*]|[~¬][A-Za-z]")
+"""A letter whose sign is part of it: a note, a star, a negation."""
 
 
 def score(response: str, gold: Any, question: Question | None = None, config: GradingConfig = MATH) -> Verdict:
@@ -73,6 +75,9 @@ def _judge(answer: Answer, gold: Any, question: Question, config: GradingConfig)
 
 
 def _one(text: str, gold: str, question: Question, options: tuple[str, ...], config: GradingConfig) -> Verdict:
+    if _SIGNED.fullmatch(gold.strip()) and len(short := unwrap(text).strip(" $.")) <= 3:
+        same_signs = re.sub(r"\W*\s", "", short) == re.sub(r"\s", "", gold.strip())
+        return Verdict(*((CORRECT, "same_text") if same_signs else (WRONG, "other_text")), "text")
     if question.kind in (None, "choice"):
         if options:
             wanted = gold_options(gold, options, config)

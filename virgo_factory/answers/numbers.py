@@ -55,6 +55,7 @@ RANGE = r"(\d+(?:\.\d+)?)\s*(?:-|to|至|到)\s*(\d+(?:\.\d+)?)(?:\s*%|\s+[A-Za-z
 _LITERAL = re.compile(r"\s*[-+]?\s*((?:\d{1,3}(?:,\d{3})+|\d*)(\.\d+)?)([eE][+-]?\d+)?\s*")
 _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{2}(?<! to)(?<!to))")
 """A numeral with nothing behind it but a unit or words: most numbers are that."""
+_SHORT_SCALE = re.compile(r"[kmb]\b", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGNORECASE)
 _SYMBOLS = ((re.compile(r"\\mu\s*"), "µ"), (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"), (re.compile(r"\\AA"), "Å"))
@@ -73,10 +74,10 @@ _OPPOSITES = (
     ("era", "bc bce 公元前 前", "ad ce 公元"), ("half", "am", "pm"), ("level", "above 以上", "below 以下"),
     ("side", "left leftward 左 向左 左边", "right rightward 右 向右 右边", "up upward 上 向上", "down downward 下 向下", "inward", "outward"),
     ("when", "before ago earlier early 之前 提前 早", "after later late 后 之后 推迟 延迟 晚 迟"), ("order", "第"),
-    ("change", "increase increased rise rose gain gained profit won raise raised grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
+    ("change", "increase increased rise rose gain gained profit won raise raised grow grew growth 增加 上升 提高 增长 盈利 赚 升 涨 赢利",
      "decrease decreased loss lost fall fell drop dropped reduce reduced reduction decline declined 减少 下降 降低 亏损 亏 降 跌 赔"),
     ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
-     "younger shorter fewer less lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
+     "younger shorter fewer less off lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
 )  # fmt: skip
 MARKS = {
     word: (group[0], meaning)
@@ -269,6 +270,11 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
             number, value=value, decimals=None, approximate=number.approximate or not scale[2] and value > 99
         )
         rest, glued = rest[scale.end() :].lstrip(), False
+    if rest[:1] == "‰":
+        number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
+    if unit and (short := _SHORT_SCALE.match(rest)):
+        value = multiply(number.value, Fraction(10 ** (3 * "kmb".index(short[0].lower()) + 3)))
+        number, rest = replace(number, value=value, decimals=None, approximate=True), rest[1:]
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
     if unit:
@@ -332,7 +338,7 @@ def _with_words(number: Number, rest: str) -> Number | None:
 
 
 _NO_WORDS = re.compile(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)")
-_OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
+_OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:一半|平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
 _COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from virgo_factory.answers.latex import characters, unwrap, words
 from virgo_factory.answers.model import Question
 from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.units import read_unit
 
 
 MAX_ANSWER = 2_000
@@ -59,7 +60,7 @@ _RETRACTED = re.compile(
     r"|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
-    r"|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
+    r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
 """What takes back an announcement, in front of it in its statement: denied, asked, somebody else's, a mistake."""
@@ -90,10 +91,15 @@ _REFUSAL = re.compile(
     r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
     r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)|unable to|impossible to|not possible to"
     r"|(?:don't|do not) (?:know|have (?:enough|access))|not (?:provide|contain|give|include|have) enough|insufficient|not sufficient"
-    r"|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出)|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
+    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
     re.IGNORECASE,
 )
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
+DANGLES = re.compile(
+    r"(?:\b(?:where|then|that|whether|because|since|and|or|the|a|an|of|to|is|we|so|if|when|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z",
+    re.IGNORECASE,
+)
+"""How a text ends that was cut off inside a sentence."""
 _COURTESY = re.compile(
     r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
     r"|希望|如果您?你?(?:还|有|需)|如有|请告诉|谢谢)[^\n]{0,200}\s*\Z",
@@ -117,12 +123,32 @@ _NUMERAL = re.compile(
 )
 _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 NUMBER = r"\d[\d,]*(?:\.\d+)?|zero|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_SCALED = re.compile(
+    r"(?:\s*(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|percent\b|per cent\b|[%‰万亿]))+|\s?(?:[ap]\.?m\b\.?|times\b|BCE?\b|AD\b|倍)",
+    re.IGNORECASE,
+)
+_HEADED = re.compile(
+    r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_RELATES = re.compile(
+    r"\b(?:not|cannot|never|neither|nor"
+    r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
+    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to))\b|n['’]t\b"
+    r"|\^\{?\d\}?\$? (?:is|=)|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
+    re.IGNORECASE,
+)
+_UNDONE = re.compile(
+    r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)",
+    re.IGNORECASE,
+)
+"""What makes another value of the one that follows, or takes back the one in front."""
 THERE = re.compile(
     rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|:(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
 
@@ -212,8 +238,13 @@ def said_answer(text: str, question: str = "") -> str | None:
         said = sentence(text, match.end())
         if said and re.match(r"that\b", said, re.IGNORECASE):
             return said[4:].strip()
+        headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
         if said and not re.match(
-            r"(?:not|in|the following|to|as|because|given|correct|a[sn]?)\b(?! [A-J]\b)|helpful|useful", said, re.I
+            r"not\b"
+            if headed
+            else r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful",
+            said,
+            re.I,
         ):
             return said
     return None
@@ -285,6 +316,40 @@ def numerals(text: str) -> list[str]:
     return [match.group().strip() for match in _NUMERAL.finditer(text) if match.group().strip()]
 
 
+def quantities(text: str) -> list[str]:
+    """Return the numbers of a text, each with its scale, percent sign, unit and what else makes it another value.
+
+    >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
+    (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
+    """
+    text = characters(_LIST_NUMBER.sub(" ", text))
+    found = []
+    for match in _NUMERAL.finditer(text):
+        if match.group().strip():
+            rest = re.sub(r"\^?\s?\\circ\s*", "°", text[match.end() : match.end() + 60])
+            scale = _SCALED.match(rest)
+            end = scale.end() if scale else 0
+            unit = re.match(r"\s*", rest[end:]).end() + end
+            end = unit + length if (length := read_unit(rest[unit:])[1]) else end
+            found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
+    return found
+
+
+def relates(told: str, value: str) -> bool:
+    """Return whether a statement denies, bounds or supposes the value it ends with, or makes another one of it.
+
+    >>> relates("x is at most 6", "6"), relates("If we add them, the sum is 6", "6"), relates("15 is wrong", "15")
+    (True, False, True)
+    """
+    before, _, behind = told.rpartition(value)
+    return _RELATES.search(re.split(r"[,，;；]", before)[-1]) is not None or _UNDONE.match(behind) is not None
+
+
+def states(text: str) -> bool:
+    """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
+    return _HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text)[-1:])
+
+
 def without_courtesy(text: str) -> str:
     """Return a response without what it says to the reader when it is done ("I hope this helps!")."""
     for _ in range(3):
@@ -305,7 +370,8 @@ def said_boolean(text: str) -> bool | None:
         return None
     if (last := BOOLEANS.get(_DECORATED.sub("", lines[-1].strip()).lower())) is not None:
         return last
-    ended = list(_STATED.finditer(text[-2_000:]))
+    text_end = text[-2_000:]
+    ended = [found for found in _STATED.finditer(text_end) if not retracted(clause(text_end, found.start()) + " ")]
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
         return stated

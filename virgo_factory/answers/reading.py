@@ -214,10 +214,10 @@ _NO_VALUE = re.compile(
     r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]"
     r"|(?i:\b(?:not|or|between|cannot|if|because|never|neither|nor|too|wrong|incorrect|instead)\b|n't\b)|[不没非无或错]"
     r"|(?i:\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible|double|twice"
-    r"|triple|half)\b)|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方"
+    r"|triple|half)\b)|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方|一半"
 )
 """Words that take a number back, or make another one of the one beside them."""
-_CHINESE_BOUND = re.compile(r"(?:至少有?|最少有?|至多有?|最多有?|超过|少于|多于|大于|小于|低于|高于)$")
+_CHINESE_BOUND = re.compile(r"(?:(?:至少|最少|至多|最多)[有为是]?|超过|少于|多于|大于|小于|低于|高于)$")
 
 
 def _in_sentence(text: str, question: str) -> Kind | None:
