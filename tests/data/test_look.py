@@ -27,6 +27,8 @@ GRAY = [
     (Image.fromarray(gray(0.0, 1.0, 1.0, dtype=np.float32)), [0, 255, 255]),
     (Image.fromarray(gray(0.0, 100.4, 255.0, dtype=np.float32)), [0, 100, 255]),
     (Image.fromarray(gray(0.0, 32896.0, 65535.0, dtype=np.float32)), [0, 128, 255]),
+    (Image.fromarray(gray(0.0, 0.5, 1.001, dtype=np.float32)), [0, 128, 255]),
+    (Image.fromarray(gray(0.0, 100.4, 256.0, dtype=np.float32)), [0, 100, 255]),
     (Image.fromarray(gray(-1.0, 0.0, 1.0, dtype=np.float32)), [0, 128, 255]),
     (Image.fromarray(gray(0.5, float("nan"), 1.0, dtype=np.float32)), [128, 0, 255]),
     (Image.fromarray(gray(-7.0, -7.0, dtype=np.float32)), [0, 0]),
@@ -148,3 +150,27 @@ def test_white_lines_on_a_transparent_ground_cannot_be_seen():
     assert [(found.code, found.severity) for found in inspect(buffer.getvalue(), ".").findings] == [
         ("image_invisible", "warning")
     ]
+
+
+DARK = [
+    # (greatest value, type, whether its range is doubtful)
+    (1000, np.float32, True),
+    (1.5, np.float32, True),
+    (4095, np.uint16, True),
+    (255, np.uint16, True),
+    (20, np.int32, True),
+    (1.001, np.float32, False),
+    (256, np.float32, False),
+    (9000, np.uint16, False),
+    (0, np.uint16, False),
+]
+
+
+@pytest.mark.parametrize(("greatest", "dtype", "is_doubtful"), DARK)
+def test_a_picture_that_may_have_another_range_is_a_warning(greatest, dtype, is_doubtful):
+    picture = Image.fromarray(np.linspace(0, greatest, 400).reshape(20, 20).astype(dtype))
+    buffer = io.BytesIO()
+    picture.save(buffer, "TIFF")
+    (finding,) = inspect(buffer.getvalue(), ".").findings
+    assert (finding.code, finding.severity) == (("image_range", "warning") if is_doubtful else ("image_deep", "info"))
+    assert (f"greatest value is {greatest:g}" in finding.detail) == is_doubtful

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -223,6 +224,18 @@ def test_a_pair_has_the_length_of_its_longer_side(tokenizers):
     (first,), (second,) = tokenizers().count([one], [[]]), tokenizers().count([two], [[]])
     assert first.total == second.total == tokenizers().count([Example("a", "Find x.", longer)], [[]])[0].total
     assert first.response == second.response  # the bounds look at both sides (hooks/rows.py)
+
+
+def test_of_a_pair_only_the_last_response_is_trained_on(tokenizers):
+    pair = Example("a", "And?", THOUGHT, history=(Turn("Find x.", THOUGHT),), rejected="It is 7.")
+    segments = tokenizers().encode(pair)
+    assert [segment.trained for segment in segments if segment.response] == [False, True]
+    (tokens,), (alone,) = tokenizers().count([pair], [[]]), tokenizers().count([replace(pair, history=())], [[]])
+    assert tokens.prompt == sum(len(segment.ids) for segment in segments if not segment.trained)
+    assert tokens.total == sum(len(segment.ids) for segment in segments)
+    assert alone.total - alone.prompt == tokens.total - tokens.prompt
+    (kept,) = tokenizers().count([replace(pair, rejected=None)], [[]])
+    assert kept.prompt < tokens.prompt and kept.total == tokens.total
 
 
 def test_real_rows(shared_data, processor, tokenizers):

@@ -531,3 +531,61 @@ def test_fields_of_preference_pairs():
     }
     _, part = the_part(pair, Options(ranking=True))
     assert (part.response, part.rejected, part.question) == (LONG, LongThought("It is 8.", "8"), ASKED)
+
+
+@pytest.mark.parametrize("name", ["output", "final", "Output", "solution", "response"])
+@pytest.mark.parametrize("thought", ["think", "thinking", "Thought", "thoughts", "reason", "cot", "scratchpad"])
+def test_tags_around_the_whole_solution_are_none_of_it_behind_any_thought(name, thought):
+    whole = f"<{thought}>{THOUGHT}</{thought}>\n<{name}>{SOLUTION}</{name}>"
+    (part,) = read_row({"question": ASKED, "response": whole}, "long_thought").parts
+    assert part.response == LongThought(THOUGHT, SOLUTION)
+
+
+OF_OTHERS = (
+    *("rejected", "incorrect_solution", "wrong_answer", "negative", "bad_response", "truncated_response", "example"),
+    *(
+        "few_shot_example",
+        "demonstration",
+        "baseline_response",
+        "student_response",
+        "wrongAnswer",
+        "judge_output",
+        "draft_2",
+    ),
+)
+
+
+@pytest.mark.parametrize("column", OF_OTHERS)
+def test_a_column_of_another_purpose_is_no_response_unless_it_is_named(column):
+    row = {"question": ASKED, column: THINK, "gold": "4"}
+    (part,) = read_row(row, "long_thought").parts
+    assert isinstance(part, RejectedRow)
+    assert f'"columns": {{"response": "{column}"}}' in part.detail
+    (part,) = read_row(row, "long_thought", Options(columns={"response": column})).parts
+    assert part.response == LongThought(THOUGHT, SOLUTION)
+
+
+@pytest.mark.parametrize("column", ["judge_reasoning", "verifier_reasoning", "grader_thought", "criticThinking"])
+def test_the_thought_of_a_judge_is_none_of_the_response(column):
+    for row in ({"question": ASKED, "response": SOLUTION}, {"messages": roles(SOLUTION)}):
+        (part,) = read_row(row | {column: "The response is right, because seven it is."}, "long_thought").parts
+        assert isinstance(part, RejectedRow)
+
+
+@pytest.mark.parametrize(
+    "column", ["generated_solution", "qwen_response", "corrected_answer", "verified_solution", "process"]
+)
+def test_a_column_of_any_other_name_is_the_response(column):
+    (part,) = read_row({"question": ASKED, column: THINK}, "long_thought").parts
+    assert part.response == LongThought(THOUGHT, SOLUTION)
+
+
+def test_a_mapped_solution_may_hold_the_thought_once_more_but_no_other():
+    row, columns = (
+        {"question": ASKED, "chain": THOUGHT, "response": THINK},
+        {"thought": "chain", "solution": "response"},
+    )
+    (part,) = read_row(row, "long_thought", Options(columns=columns)).parts
+    assert part.response == LongThought(THOUGHT, SOLUTION)
+    (part,) = read_row(row | {"chain": "Something else."}, "long_thought", Options(columns=columns)).parts
+    assert part.reason == "two different thoughts in a message"

@@ -88,6 +88,9 @@ READ = [
     ({"images": ["a.png"], "image": "b.png"}, "a.png"),
     ({"image": "b.png", "images": ["a.png"]}, "a.png"),
     ({"img": "a.png", "imgs": ["a.png"]}, "a.png"),
+    ({"image": "a.png", "scan": "x/a.png"}, "a.png"),
+    ({"image": "a.png", "image_path": "x/a.png"}, "a.png"),
+    ({"image": "a.png", "mask": "m.png"}, "a.png"),
 ]
 
 
@@ -182,6 +185,12 @@ REFUSED = [
     ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
     ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
     ({"image": "a.png", "image_1": "b.png"}, "pictures in several columns", '"columns": {"images": "image, image_1"}'),
+    (
+        {"image": "a.png", "image_path": "b.png"},
+        "pictures in several columns",
+        '"columns": {"images": "image, image_path"}',
+    ),
+    ({"image": "a.png", "scan": "b.png"}, "pictures in several columns", '"columns": {"images": "image, scan"}'),
     ({"img": "a.png", "imgs": ["b.png"]}, "pictures in several columns", '"columns": {"images": "img, imgs"}'),
     ({"images": [[[1, 2], [3, 4]]]}, "image not understood", "a list of numbers"),
     ({"videos": ["clip.mp4"]}, "a video, which is not trained on", "videos holds 'clip.mp4'"),
@@ -264,6 +273,30 @@ def test_the_columns_line_that_a_reason_prints_works(row, column, pictures):
     assert read({"images": column}, **row).images == pictures
 
 
+UNREAD = [
+    ({"image": "a.png", "scan": None}, "scan"),
+    ({"image": "a.png"}, "images"),
+    ({"image": "a.png"}, "imges"),
+    ({"asset": "a.png"}, "assett"),
+    ({"image": "a.png"}, "left, right"),
+]
+
+
+@pytest.mark.parametrize(("row", "column"), UNREAD)
+def test_a_column_line_that_leaves_out_the_picture_of_a_row_is_a_reason(row, column):
+    part = read({"images": column}, **row)
+    assert isinstance(part, RejectedRow)
+    assert part.reason in ("a picture in a column that is not read", "a picture in an unknown column")
+    assert all(name in part.detail for name in (*row, "a.png"))
+
+
+def test_the_line_for_pictures_that_are_left_out_works():
+    part = read({"images": "images"}, image="a.png")
+    assert '"columns": {"images": "images, image"}' in part.detail
+    assert read({"images": "images, image"}, image="a.png").images == ("a.png",)
+    assert read({"images": "images, image"}, scan="b.png").images == ()
+
+
 NUMBERED = [
     ({"image_2": "b.png", "image_10": "j.png", "image_1": "a.png"}, ("a.png", "b.png", "j.png")),
     ({"image_1": "a.png", "image_2": None, "image_3": "c.png"}, ("a.png", "c.png")),
@@ -290,6 +323,11 @@ def test_a_tag_names_the_column_of_its_number():
 TAGS = [
     # (question, pictures, question as it is trained on, pictures in that order)
     ("<image 1> How?", "a", "<image> How?", "a"),
+    ("&lt;image&gt; How?", "a", "<image> How?", "a"),
+    ("< image > How?", "a", "<image> How?", "a"),
+    ("<media> How?", "a", "<image> How?", "a"),
+    ("<image></image> How?", "a", "<image> How?", "a"),
+    ("See <image>: what is &lt;image&gt;?", "a", "See <image>: what is &lt;image&gt;?", "a"),
     ("<IMAGE> How?", "a", "<image> How?", "a"),
     ("<Image1> How?", "a", "<image> How?", "a"),
     ("<image_1>, <image-2>?", "ab", "<image>, <image>?", "ab"),

@@ -42,6 +42,14 @@ _THOUGHT = re.compile(
     r"(?:(?P<prefix>.+)_)?(?:(?:thinking|thoughts?|reasoning|think)(?:_(?:content|text|trace|traces|process|chain|steps"
     r"|trajectory|trajectories))?|co_?t)"
 )
+OF_OTHERS = re.compile(
+    r"(?:.*_)?(?:wrong|incorrect|negatives?|neg|reject|rejected|bad|worse|worst|loser|losing|failed|failure|invalid|truncated"
+    r"|incomplete|broken|corrupted|perturbed|hallucinated|examples?|exemplars?|demos?|demonstrations?|few_?shots?|icl"
+    r"|baselines?|students?|drafts?|judges?|judge?ments?|verifiers?|graders?|grading|critics?|critiques?|evaluators?"
+    r"|reviewers?|rewards?|feedback)(?:_?\d+)?(?:_.*)?"
+)
+"""Names, in snake_case, of texts that are no response to learn, whatever stands in them, unless `columns` says so."""
+
 _SOLUTIONS = (
     *("response", "final_response", "output", "completion", "attempt", "content", "generation", "solution"),
     *("answer", "final_answer", "final", "result"),
@@ -126,7 +134,12 @@ def _also_fields(names: tuple[str, ...]) -> tuple[str, ...]:
 @lru_cache(maxsize=256)
 def _message_fields(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys of a message that hold a thought, also in the spellings of columns (Bedrock's `reasoningContent`)."""
-    return tuple(name for name in names if name in MESSAGE_FIELDS or _THOUGHT.fullmatch(snake(str(name))))
+    words = {name: snake(str(name)) for name in names}
+    return tuple(
+        name
+        for name, word in words.items()
+        if name in MESSAGE_FIELDS or _THOUGHT.fullmatch(word) and not OF_OTHERS.fullmatch(word)
+    )
 
 
 def is_thought(value: Any) -> bool:
@@ -150,7 +163,7 @@ def thought_columns(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]]
     words = {snake(name): name for name in reversed(names)}
     found = []
     for word, name in words.items():
-        if match := _THOUGHT.fullmatch(word):
+        if (match := _THOUGHT.fullmatch(word)) and not OF_OTHERS.fullmatch(word):
             prefixes = dict.fromkeys((f"{match['prefix']}_" if match["prefix"] else "", "", "model_"))
             beside = (words.get(prefix + solution) for prefix in prefixes for solution in _SOLUTIONS)
             found.append((name, tuple(column for column in dict.fromkeys(beside) if column not in (None, name))))

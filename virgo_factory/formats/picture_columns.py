@@ -8,7 +8,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from virgo_factory.formats.row import IMAGE_COLUMNS, RejectedRow, plain
@@ -65,6 +65,10 @@ _TEXTS = re.compile(
 """Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
 
 _HAS_NOUN = re.compile(rf"(?:^|_)(?:{_NOUN})\d*(?:_|$)")
+_BESIDE = re.compile(
+    r"(?:^|_)(?:thumbnails?|thumbs?|icons?|logos?|avatars?|previews?|masks?|depths?|segmentations?)(?:_|$)"
+)
+"""Names of pictures that stand beside the question's and are not of it."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PATH = re.compile(rf"[^\n\r<>|*\"?]{{1,400}}\.(?:{'|'.join(SUFFIXES)})", re.IGNORECASE)
 _LINK = re.compile(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.IGNORECASE)
@@ -125,15 +129,30 @@ def find_pictures(row: Mapping[str, Any]) -> Pictures:
         elif number not in known or name == "images":
             known[number], called[number] = value, name
 
+    unknown = [found for name in plan.others if (found := _unknown_picture(name, row[name]))]
+    unknown += [(name, row[name]) for name in plan.texts if _is_embedded(row[name])]
     if not groups:
-        unknown = [found for name in plan.others if (found := _unknown_picture(name, row[name]))]
-        unknown += [(name, row[name]) for name in plan.texts if _is_embedded(row[name])]
         if unknown:
             raise _unknown(unknown)
 
         return NONE
 
-    return _chosen(groups, names)
+    found = _chosen(groups, names)
+    read = [name for numbered in names.values() for name in numbered.values()]
+    for name, value in unknown if "images" not in read else ():
+        if not (_column_of(name) or _BESIDE.search(_words(name))) and _differ(flat(value), found.values):
+            raise _several([*read, name])
+
+    return found
+
+
+def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether there is a picture among some that is none of the others, as far as their paths can tell."""
+    if not all(isinstance(value, str) and not value.startswith("data:") for value in (*some, *others)):
+        return False
+
+    names = _names_of(others)
+    return any(name not in names for name in _names_of(some))
 
 
 class _Plan(NamedTuple):
@@ -206,6 +225,13 @@ def _chosen(groups: dict[tuple[str, str], dict[int, Any]], names: dict[tuple[str
         same = len(read[key].values) == len(read[best].values)
         if same and not _is_content(read[best]) and (_is_content(read[key]) or _is_link(read[best])):
             best = key
+        elif (
+            best == stock
+            and key[0] in ("image", "img")
+            and "images" not in names[best].values()
+            and (_differ(read[key].values, read[best].values) and not _is_link(read[key]))
+        ):
+            raise _several([*names[best].values(), *names[key].values()])
         elif not (same and (_is_content(read[best]) or _is_link(read[key]) or _same(read[key], read[best]))):
             if best != stock or key[1] == "" and len(groups[key]) > 1:
                 raise _several([*names[best].values(), *names[key].values()])
@@ -265,8 +291,37 @@ def name_of(value: Any) -> Any:
 
 
 def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
+    """Return the pictures of the columns that dataset_info.json names.
+
+    Raises:
+        RejectedRow: they hold none in this row, and another column named like one of pictures does; or they are not there
+            (`images` is how a user says that a row has none), and any other column does.
+    """
+    found = in_order(_mapped(row, column))
+    if found.values:
+        return found
+
+    mapped = [name.strip() for name in column.split(",")]
+    named = [
+        name for name, (head, *_) in _plan_of(tuple(row)).pictures if head[0] and name not in mapped and name != column
+    ]
+    is_there = "images" in mapped or any(name.partition(".")[0] in row for name in (column, *mapped))
+    others = find_pictures({name: row[name] for name in named} if is_there else row)
+    if not others.values:
+        return NONE
+
+    full = [name for name in named if not is_blank(row[name])] or ["NAME"]
+    raise RejectedRow(
+        "a picture in a column that is not read",
+        f"dataset_info.json names {column}, which holds none here, but the row has {shown(others.values)} in "
+        f"{', '.join(full)}. If it is the question's: {MAP_LINE.format(', '.join([*mapped, *full]))}; else take it out of "
+        "the row",
+    )
+
+
+def _mapped(row: Mapping[str, Any], column: str) -> list[Any]:
     if column in row:
-        return in_order(flat(row[column]))
+        return flat(row[column])
 
     values = []
     for name in column.split(","):
@@ -276,7 +331,7 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
 
         values += flat(value)
 
-    return in_order(values)
+    return values
 
 
 def flat(value: Any, depth: int = 8) -> list[Any]:

@@ -13,21 +13,22 @@ from virgo_factory.formats.texts import occurs
 _EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|content|context))?"
 TAG = re.compile(
     rf"<image>\s*(?P<inner>[^\s<>][^<>\n]{{0,300}}\.(?:{'|'.join(SUFFIXES)}))\s*</image>"
-    r"|(?P<literal>(?-i:<image>))"
+    r"|(?P<literal>(?-i:<image>)(?!\s*</image>))"
     r"|(?P<qwen><\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>)"
     rf"|<(?P<close>img|image)>\s*(?P<path>[^<>\n]{{1,400}}?)\s*</(?P=close)>"
     r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
-    rf"|(?P<strong><\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
+    rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
     rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>)"
-    r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
+    r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
     re.IGNORECASE,
 )
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
 
 _BEGINS = {
-    "<": re.compile(r"<(?:\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
+    "&": re.compile(r"&lt;\s?im", re.IGNORECASE),
+    "<": re.compile(r"<(?:\s+im|media|\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
     "[": re.compile(r"\[(?:im|pi)", re.IGNORECASE),
     "{": re.compile(r"\{(?:im|pi)", re.IGNORECASE),
     "!": re.compile(r"!\["),

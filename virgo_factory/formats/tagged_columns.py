@@ -11,7 +11,8 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
-from virgo_factory.formats.fields import question_columns
+from virgo_factory.formats.fields import OF_OTHERS, question_columns
+from virgo_factory.formats.marks import snake
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
@@ -47,7 +48,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row; of numbered columns the shortest, or all.
 
     Raises:
-        RejectedRow: several columns that are no numbered ones.
+        RejectedRow: several columns that are no numbered ones; one whose name says that it is no response to learn.
     """
     columns = _columns(row)
     stems = {match["stem"] for name in columns if (match := _NUMBERED.fullmatch(name))}
@@ -55,6 +56,13 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         raise RejectedRow(
             "several columns hold a thought",
             f'{", ".join(columns[:5])}; say which in dataset_info.json: "columns": {{"response": "{columns[0][:60]}"}}',
+        )
+
+    if other := next((name for name in columns if OF_OTHERS.fullmatch(snake(name))), None):
+        raise RejectedRow(
+            "the thought is in a column of another purpose",
+            f"{other[:60]}: by its name it is no response to learn. If it is one, say so in dataset_info.json: "
+            f'"columns": {{"response": "{other[:60]}"}}',
         )
 
     texts = [unix(row[name]) for name in columns]

@@ -88,7 +88,8 @@ def _elements(
     return Format(tags, parse)
 
 
-SOLUTIONS = tuple((f"<{name}>", f"</{name}>") for name in ("solution", "response", "final_answer", "conclusion"))
+_SOLUTION_TAGS = ("solution", "response", "final_answer", "conclusion", "output", "final")
+SOLUTIONS = tuple((f"<{name}>", f"</{name}>") for name in _SOLUTION_TAGS)
 """Tags that may stand around the whole of a solution behind its thought: they are of its form, as the thought's are."""
 
 

@@ -186,7 +186,11 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
 
     text = text_of(row | {thought: value}, thought)
     pairs = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
-    return long_thought(_bare(text, pairs), _bare(text_of(row, solution), _ANSWERS))
+    thought, response = _bare(text, pairs), text_of(row, solution)
+    if response.lstrip().lower().startswith(tuple(opening.lower() for opening, _ in pairs)):
+        return beside(thought, response)
+
+    return long_thought(thought, _bare(response, _ANSWERS))
 
 
 def beside(thought: str, response: str) -> LongThought:

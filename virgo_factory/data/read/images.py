@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.read.look import as_seen, is_deep, is_transparent, orientation
+from virgo_factory.data.read.look import as_seen, doubtful_range, is_deep, is_transparent, orientation
 from virgo_factory.data.read.media import BadMedia, find_image
 
 
@@ -142,7 +142,10 @@ def _look_findings(name: str, image: Image.Image) -> list[Finding]:
 
     if is_deep(image):
         depth = "16 bits" if image.mode.startswith("I;16") else "floats" if image.mode == "F" else "32 bits"
-        findings.append(Finding("image_deep", "info", f"{name} has {depth} a channel; it is seen in 8"))
+        if doubt := doubtful_range(image):
+            findings.append(Finding("image_range", "warning", f"{name} has {depth} a channel, and {doubt}"))
+        else:
+            findings.append(Finding("image_deep", "info", f"{name} has {depth} a channel; it is seen in 8"))
 
     if 2 <= (turned := orientation(image)) <= 8:
         told = f"{name} is turned by its EXIF (orientation {turned}); it is seen upright, as viewers show it"

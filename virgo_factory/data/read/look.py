@@ -21,7 +21,8 @@ def as_seen(image: Any) -> Any:
 
     A picture that is so already is returned itself, so that nothing changes for it. 16 bits are divided by 257. 32-bit
     whole numbers and floats have no fixed range: values within 0 to 1 (floats), 0 to 255 or 0 to 65535 are taken to have
-    that one; any others are spread from the least to the greatest.
+    that one, floats that are above 1 or 255 by a hundredth as well; any others are spread from the least to the greatest.
+    See `doubtful_range`.
 
     Raises:
         ValueError: a mode that Pillow cannot turn into RGB; and whatever decoders raise on broken bytes.
@@ -57,6 +58,23 @@ def orientation(image: Any) -> int:
 def is_deep(image: Any) -> bool:
     """Whether a picture has more than 8 bits a channel."""
     return image.mode in _DEEP
+
+
+def doubtful_range(image: Any) -> str:
+    """Return what is doubtful about the range that a deep picture, which is decoded, is taken to have; "" where nothing is.
+
+    A picture that uses less than an eighth of its range is seen nearly black: it is dark, or has another range (12 bits
+    in 16, floats up to 1000).
+    """
+    values = _values(image) if image.mode.startswith("I;16") else _finite(_values(image))
+    low, high = float(values.min()), float(values.max())
+    full = 65_535 if image.mode.startswith("I;16") else _range(low, high, image.mode == "F")
+    if full and 0 < high < full / 8:
+        return (
+            f"its greatest value is {high:g}, of the {full} that it is taken to range to, so it is seen nearly black"
+        )
+
+    return ""
 
 
 def may_be_transparent(image: Any) -> bool:
@@ -103,8 +121,7 @@ def _eight_bits(image: Any) -> Any:
     if image.mode.startswith("I;16"):
         scaled = (values.astype(np.uint32) + 128) // 257
     else:
-        clean = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        scaled = _scaled(clean, full=1 if image.mode == "F" else 0)
+        scaled = _scaled(_finite(values), image.mode == "F")
 
     scaled = scaled.astype(np.uint8)
     clear = image.info.get("transparency")
@@ -114,12 +131,22 @@ def _eight_bits(image: Any) -> Any:
     return Image.fromarray(scaled).convert("RGB")
 
 
-def _scaled(values: Any, full: int) -> Any:
+def _finite(values: Any) -> Any:
+    import numpy as np
+
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _range(low: float, high: float, is_float: bool) -> int:
+    """Return the value that is white: 1, 255 or 65535; 0 where none of them can be."""
+    above = 1.01 if is_float else 1  # resampling overshoots
+    known = (1, 255, 65_535) if is_float else (255, 65_535)
+    return next((full for full in known if high <= full * above), 0) if low >= 0 else 0
+
+
+def _scaled(values: Any, is_float: bool) -> Any:
     low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 65_535:
-        return ((values - low) * (255 / (high - low))).round() if high > low else values * 0
+    if full := _range(low, high, is_float):
+        return (values * (255 / full)).round().clip(0, 255)
 
-    if high <= full:
-        return (values * 255).round()
-
-    return values.round() if high <= 255 else (values / 257).round()
+    return ((values - low) * (255 / (high - low))).round() if high > low else values * 0

@@ -73,6 +73,10 @@ KINDS = {
         "Save it on a ground that its lines stand out from.",
     ),
     "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
+    "image_range": (
+        "image of more than 8 bits that is seen nearly black",
+        "If it is not meant to be so dark, scale its values to 0..255 and save it with 8 bits.",
+    ),
     "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
     "image_turned": (
         "image turned by its EXIF",

@@ -171,7 +171,7 @@ class RowTokenizer:
         """Return the row in segments, whole and in order; an image without its size has a single pad token.
 
         Args:
-            example: a row as its format read it.
+            example: a row as its format read it; of a preference pair only the last response is trained on.
             sizes: width and height of each of its images.
         """
         segments, image, turns = [], 0, example.turns
@@ -199,7 +199,8 @@ class RowTokenizer:
                 segments.append(Segment(found[:context], example.assistant_prefix, response=True))
                 answer = answer[len(example.assistant_prefix) :]
 
-            segments.append(Segment(found[context:], answer, trained=turns[position].learned, response=True))
+            trained = turns[position].learned and (position == last or example.rejected is None)
+            segments.append(Segment(found[context:], answer, trained=trained, response=True))
 
         return segments
 
@@ -215,7 +216,7 @@ class RowTokenizer:
     def _count(self, example: Example, sizes: Sequence[tuple[int, int]]) -> Tokens:
         count = self.vocabulary.count
         images = sum(self.image_tokens(*size) for size in sizes)
-        prompt, trained, responses = images - len(sizes), 0, []
+        prompt, trained, responses, last = images - len(sizes), 0, [], len(example.history)
         turns = zip(self.messages(example), example.turns, strict=True)
         for position, ((question, answer), turn) in enumerate(turns):
             head = self._head(example, position == 0)
@@ -231,12 +232,13 @@ class RowTokenizer:
                 f"<|im_start|>user\n{question.replace(IMAGE, ''.join(_PICTURE))}{_END}<|im_start|>assistant\n"
             )
             whole = count(answer + _END)
-            if not turn.learned:
+            if turn.learned and (position == last or example.rejected is None):
+                trained += whole
+            else:
                 prompt += whole
-                continue
 
-            trained += whole
-            responses.append(self._response(answer, whole))
+            if turn.learned:
+                responses.append(self._response(answer, whole))
 
         total = prompt + trained
         if example.rejected is not None:
