@@ -91,5 +91,5 @@ def test_questions_alone_and_two_halves_put_together(tmp_path, run, overrides):
     run(merge)
     halves = [rollouts(tmp_path / f"data/half{number}") for number in (1, 2)]
     assert all(halves)
-    whole = {(row["question_id"], row["sample"]) for row in rollouts(tmp_path / "data/dsd_virgo72b")}
+    whole = {(row["question"], row["sample"]) for row in rollouts(tmp_path / "data/dsd_virgo72b")}
     assert len(whole) == sum(map(len, halves)) and len({key for key, _ in whole}) == 24
