@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from virgo_factory.core.reasons import Reason
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import as_seen, is_as_seen
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
@@ -90,7 +91,7 @@ def store_picture(
                 as_it_is = kind in ("PNG", "JPEG") and is_as_seen(opened)
                 pixels = as_seen(opened)
         except Exception as error:  # decoders raise anything; a JPEG was looked at in an eighth of its size only
-            raise RejectedRow("image unreadable", str(error)[:300]) from None
+            raise RejectedRow(Reason.UNREADABLE.text(), str(error)[:300]) from None
 
     stored = content
     if not as_it_is:

@@ -12,6 +12,7 @@ from virgo_factory.answers import GRADINGS, KINDS, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
+from virgo_factory.core.reasons import Reason
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 
@@ -202,7 +203,7 @@ def check_texts(question: VisualQuestion) -> None:
             raise RejectedRow("text is not valid Unicode", f"in the {name}")
 
         if found := _FORGED.search(text):
-            raise RejectedRow(f"control token in the {name}", found.group())
+            raise RejectedRow(Reason.CONTROL_TOKEN.text(name), found.group())
 
     if len(question.options) > len(LETTERS):
         raise RejectedRow("too many options", f"{len(question.options)}")

@@ -188,7 +188,7 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
-    """Say in `cases` of each question its level, and why it is left out (`fate`, NULL for kept); return the counts of these."""
+    """Say in `cases` of each question its level, and why it is left out (`drop_reason`, NULL for kept); return the counts of these."""
     db, samples = index.db, config.samples
     count_cases(index, samples)
     if not db.execute("SELECT count(*) FROM cases").fetchone()[0]:
@@ -206,11 +206,13 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
             f"{solved:,} that it solved have no rollouts. Distil without base_model_name_or_path."
         )
 
-    db.execute("ALTER TABLE cases ADD COLUMN fate TEXT")
+    db.execute("ALTER TABLE cases ADD COLUMN drop_reason TEXT")
     dropped: dict[str, int] = {}
 
     def drop(reason: str, condition: str, *values: object) -> None:
-        gone = db.execute(f"UPDATE cases SET fate = ? WHERE fate IS NULL AND {condition}", (reason, *values)).rowcount
+        gone = db.execute(
+            f"UPDATE cases SET drop_reason = ? WHERE drop_reason IS NULL AND {condition}", (reason, *values)
+        ).rowcount
         if gone:
             dropped[reason] = dropped.get(reason, 0) + gone
 
@@ -235,7 +237,9 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
 
     def beyond(reason: str, condition: str, most: int, *values: object) -> None:
         """Keep so many of some questions, drawn by the seed."""
-        left = db.execute(f"SELECT hash, rowid FROM cases WHERE fate IS NULL AND {condition}", values).fetchall()
+        left = db.execute(
+            f"SELECT hash, rowid FROM cases WHERE drop_reason IS NULL AND {condition}", values
+        ).fetchall()
         hashes, rows = np.array(left, np.int64).reshape(-1, 2).T
         order = seeded_order(hashes.astype(np.uint64), np.zeros(len(left)), config.seed)
         for row in rows[order][most:].tolist():
@@ -247,7 +251,7 @@ def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
 
     share = config.max_binary_share
     if share is not None and share < 1:
-        ((others,),) = db.execute("SELECT count(*) FROM cases WHERE fate IS NULL AND NOT is_binary")
+        ((others,),) = db.execute("SELECT count(*) FROM cases WHERE drop_reason IS NULL AND NOT is_binary")
         most = int(others * share / (1 - share) + 1e-9)
         beyond("beyond the share of yes/no questions (max_binary_share)", "is_binary", most)
 
@@ -259,14 +263,14 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     db, samples = index.db, config.samples
     db.execute(
         f"CREATE TEMP TABLE candidates AS SELECT cases.place AS question, level, r.place AS place, sample FROM cases JOIN rollouts "
-        f"AS r ON question = id AND sample BETWEEN 0 AND {samples - 1} WHERE fate IS NULL AND outcome = 'correct' AND reason IS NULL "
+        f"AS r ON question = id AND sample BETWEEN 0 AND {samples - 1} WHERE drop_reason IS NULL AND outcome = 'correct' AND reason IS NULL "
         "AND NOT again ORDER BY cases.place, length, sample"
     )
 
     def one(select: str) -> dict[str, Any]:
         return records(index, f"SELECT {select} FROM cases")[0]
 
-    kept = "sum(fate IS NULL) AS kept"
+    kept = "sum(drop_reason IS NULL) AS kept"
     found = one(
         "sum(base) AS base, sum(samples) AS samples, (SELECT count(*) FROM rollouts WHERE NOT again) - sum(base) - sum(samples) AS "
         f"stray, (SELECT count(*) FROM rollouts WHERE sample >= {samples} AND NOT again AND question IN (SELECT id FROM cases)) "
@@ -275,7 +279,7 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     found["stray"] -= found["beyond"]
     levels = records(
         index,
-        f"SELECT level, count(*) AS questions, sum(is_binary) AS binary, {kept}, sum(fate IS NULL AND is_binary) AS binary_kept "
+        f"SELECT level, count(*) AS questions, sum(is_binary) AS binary, {kept}, sum(drop_reason IS NULL AND is_binary) AS binary_kept "
         "FROM cases GROUP BY level",
     )
     by_level = ", ".join(f"sum(level = '{name}') AS {name}" for name in DIFFICULTIES)
@@ -289,7 +293,7 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     by_level = {row.pop("level"): row for row in levels}
     return one(kept)["kept"], {
         **one(
-            f"count(*) AS questions, sum(accepted) AS candidates, sum(fate IS NULL AND judged < {samples}) AS fewer"
+            f"count(*) AS questions, sum(accepted) AS candidates, sum(drop_reason IS NULL AND judged < {samples}) AS fewer"
         ),
         "rollouts": {kind: count for kind, count in found.items() if count},
         "outcomes": one(", ".join(f"sum({name}) AS {name}" for name in OUTCOMES)),

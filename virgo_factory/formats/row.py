@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.reasons import Reason
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.foreign_tokens import foreign_token
 from virgo_factory.formats.texts import unix
@@ -293,7 +294,7 @@ def check_example(example: Example) -> Example:
             raise RejectedRow("text is not valid Unicode", "in the system message")
 
         if found := _NOT_IN_RESPONSE.search(example.system):
-            raise RejectedRow("control token in the system message", found.group())
+            raise RejectedRow(Reason.CONTROL_TOKEN.text("system message"), found.group())
 
     if places != len(example.images):
         raise RejectedRow(
@@ -332,7 +333,7 @@ def _check_text(place: str, text: str, tokens: re.Pattern[str] = _CONTROL) -> No
         raise RejectedRow("text is not valid Unicode", f"in the {place}")
 
     if "<" in text and (found := tokens.search(text)):
-        raise RejectedRow(f"control token in the {place}", found.group())
+        raise RejectedRow(Reason.CONTROL_TOKEN.text(place), found.group())
 
 
 def _is_unicode(text: str) -> bool:

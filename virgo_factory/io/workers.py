@@ -82,7 +82,7 @@ class Workers:
             items: taken as they are needed.
 
         Raises:
-            Exception: what the function raised.
+            Exception: what the function raised; afterwards the workers can only be closed.
         """
         source = iter(items)
         results: dict[int, Any] = {}

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.core.reasons import Reason
 from virgo_factory.io.atomic import replace_file
 
 
@@ -119,7 +120,7 @@ def _decode(uri: str, found: re.Match[str]) -> bytes:
     try:
         return base64.b64decode(uri[found.end() :], validate=True)
     except (binascii.Error, ValueError) as error:  # ValueError: not ASCII
-        raise BadMedia(f"{_short(uri)} is not base64 ({error})", "image unreadable") from None
+        raise BadMedia(f"{_short(uri)} is not base64 ({error})", Reason.UNREADABLE.text()) from None
 
 
 def resolve_image(image: str, media_dir: str) -> str:
@@ -234,13 +235,13 @@ def check_header(image: str | bytes) -> str:
     except Image.DecompressionBombError:
         raise BadMedia(f"{name}: more than {PIXEL_LIMIT} pixels, not decoded. Shrink it", "image too large") from None
     except Exception as error:  # decoders raise anything on broken bytes: SyntaxError, struct.error, IndexError, ...
-        raise BadMedia(f"{name}: {str(error) or type(error).__name__}"[:300], "image unreadable") from None
+        raise BadMedia(f"{name}: {str(error) or type(error).__name__}"[:300], Reason.UNREADABLE.text()) from None
 
     if width * height > PIXEL_LIMIT:
         raise BadMedia(f"{name}: {width}x{height} is more than {PIXEL_LIMIT} pixels", "image too large")
 
     if kind == "EPS":
-        raise BadMedia(f"{name} is EPS, which is a program. Save it as PNG", "image unreadable")
+        raise BadMedia(f"{name} is EPS, which is a program. Save it as PNG", Reason.UNREADABLE.text())
 
     return kind
 
