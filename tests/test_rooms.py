@@ -9,11 +9,12 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "virgo_factory"
 HEAVY = {"torch", "transformers", "llamafactory", "vllm", "deepspeed"}
 READ = {"core", "io", "formats", "data/read"}
-ROWS = READ | {"answers", "data/tokens", "data/rows"}
+ROWS = READ | {"report", "answers", "data/tokens", "data/rows"}
 DATA = ROWS | {"data/check", "data/make", "data/show", "data/fetch"}
 MAY = {
     "core": set(),
     "io": {"core"},
+    "report": {"core", "io"},
     "formats": {"core", "io"},
     "answers": {"core", "io"},
     "data/read": {"core", "io", "formats"},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory import __version__
-from virgo_factory.data.rows.account import DatasetAccount, DroppedRow, from_json, settle, to_json, write_json
+from virgo_factory.data.rows.account import DatasetAccount, DroppedRow, from_json, settle, to_json
 
 
 def dropped(number, reason, **values):
@@ -165,16 +165,3 @@ def test_what_is_stored_is_read_back(accounts):
     assert [(entry["kept"], entry["dropped"]) for entry in stored["datasets"]] == [
         (a.kept, a.dropped) for a in accounts
     ]
-
-
-def test_the_file_is_never_half_written(tmp_path):
-    path = tmp_path / "new" / "virgo_rows.json"
-    write_json(path, {"a": "ü"})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ü"}
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ü"}
-    write_json(path, {"a": 2})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 2}
-    assert [file.name for file in path.parent.iterdir()] == ["virgo_rows.json"]

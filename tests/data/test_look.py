@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from virgo_factory.data.read.images import inspect
-from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.look import as_seen, scaled
 
 
 def opened(image, kind="PNG", **options):
@@ -174,3 +174,20 @@ def test_a_picture_that_may_have_another_range_is_a_warning(greatest, dtype, is_
     (finding,) = inspect(buffer.getvalue(), ".").findings
     assert (finding.code, finding.severity) == (("image_range", "warning") if is_doubtful else ("image_deep", "info"))
     assert (f"greatest value is {greatest:g}" in finding.detail) == is_doubtful
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "size", "corner"),
+    [
+        (Image.new("RGB", (300, 200), "red"), "PNG", (300, 200), (255, 0, 0)),
+        (Image.new("RGBA", (10, 10), (0, 0, 0, 0)), "PNG", (10, 10), (255, 255, 255)),
+        (Image.new("L", (3000, 1000), 7), "PNG", (900, 300), (7, 7, 7)),
+        (Image.effect_noise((1200, 1200), 90), "JPEG", (900, 900), None),
+        (Image.new("CMYK", (20, 20)), "PNG", (20, 20), (255, 255, 255)),
+        (Image.new("P", (5, 5)), "PNG", (5, 5), (0, 0, 0)),
+    ],
+)
+def test_scaled(image, kind, size, corner):
+    saved = Image.open(io.BytesIO(scaled(image)))
+    assert (saved.format, saved.size) == (kind, size)
+    assert corner is None or saved.convert("RGB").getpixel((0, 0)) == corner

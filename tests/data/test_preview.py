@@ -12,10 +12,10 @@ from PIL import Image
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
-from virgo_factory.data.show.page import write_page
-from virgo_factory.data.show.preview import cards, lines, preview
+from virgo_factory.data.show.preview import articles, lines, preview
 from virgo_factory.data.tokens import tokens
 from virgo_factory.data.tokens.tokens import RowTokenizer
+from virgo_factory.report.page import write_page
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +123,7 @@ def test_pictures_in_the_rows_themselves(look, visual_questions, shared_data, tm
     seen, settings = look(tmp_path / "rows.parquet")
     assert [(row.reason, row.place) for row in seen] == [("", f"{tmp_path}/rows.parquet row {n}") for n in (1, 2, 3)]
     assert [row.images[0].name for row in seen] == [item.picture.name for item in visual_questions[:3]]
-    assert write_page(tmp_path / "page.html", "rows", cards(iter(seen), settings, folded=True)) == 3
+    assert write_page(tmp_path / "page.html", "rows", articles(iter(seen), settings, folded=True)) == 3
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count('src="data:image/png;base64,iVBOR') == 3
 
 
@@ -311,7 +311,7 @@ class Shown(HTMLParser):
 def test_the_page_shows_the_same_text(look, visual_questions, shared_data, tmp_path):
     path = write(tmp_path / "rows.jsonl", visual_rows(visual_questions, shared_data)[:12])
     rows, settings = look(path, media_dir=str(shared_data))
-    assert write_page(tmp_path / "page.html", "rows", cards(iter(rows), settings, folded=True)) == 12
+    assert write_page(tmp_path / "page.html", "rows", articles(iter(rows), settings, folded=True)) == 12
     shown = Shown((tmp_path / "page.html").read_text(encoding="utf-8"))
     expected = ""
     for row in rows:

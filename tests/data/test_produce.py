@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from virgo_factory.data.make.card import Card, Input, markdown
+from virgo_factory.data.make.card import DatasetCard, Input
 from virgo_factory.data.make.mix import Share, mix
 from virgo_factory.data.make.pipeline import Inputs, check_targets, difficulty_of
 from virgo_factory.data.make.writing import write_rows
@@ -94,13 +94,13 @@ def test_a_card_of_another_file_is_not_replaced(tmp_path):
 
 
 def test_a_value_of_the_data_cannot_break_the_card():
-    card = Card(
+    card = DatasetCard(
         verb="mix", command="virgo-factory data mix", inputs=(Input("a", "a.jsonl", 5, "00"),), rows_in=2, examples_in=2,
         dropped={"x | y\n# z": 1}, settings={"seed": 1, "rows": None}, media_dir="media", output={"file": "m", "sha256": "ff"},
         listed=({"place": "a:1", "id": "`|", "reason": "bad", "detail": "| | |"},), kept=1, by={"domain": {"a\n|b": 1}},
         entry={"m": {"file_name": "m"}},
     )  # fmt: skip
-    text = markdown(card)
+    text = card.card().markdown()
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert "| a \\|b | 1 | 100.0% |" in tables and "| left out: x \\| y # z | 1 |" in tables
     assert "| a:1 | `\\| | bad: \\| \\| \\| |" in tables and "# z" not in text.splitlines()

@@ -1,12 +1,13 @@
 """Files that are there whole or not at all."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from virgo_factory.io.atomic import new_file, new_path, replace_file
+from virgo_factory.io.atomic import new_file, new_path, replace_file, write_json
 
 
 def test_a_file_appears_at_the_end(tmp_path):
@@ -67,3 +68,16 @@ def test_a_killed_process_leaves_what_was_there(tmp_path):
     path.write_text("before")
     assert subprocess.run([sys.executable, "-c", KILLED, path]).returncode == -9
     assert path.read_text() == "before"
+
+
+def test_the_file_is_never_half_written(tmp_path):
+    path = tmp_path / "new" / "virgo_rows.json"
+    write_json(path, {"a": "ü"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ü"}
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ü"}
+    write_json(path, {"a": 2})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 2}
+    assert [file.name for file in path.parent.iterdir()] == ["virgo_rows.json"]

@@ -1,7 +1,5 @@
 """`virgo-factory checkpoint`: what of a checkpoint survives in the programs that serve it."""
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import typer
@@ -53,6 +51,7 @@ def check(
     """
     import tempfile
 
+    from virgo_factory.cli.data.terminal import progress
     from virgo_factory.cli.diagnoses import show
     from virgo_factory.preflight.checkpoint import check_checkpoint
     from virgo_factory.preflight.reduced import try_reduced
@@ -61,7 +60,14 @@ def check(
     if adapter and not base:
         raise UserError("--adapter is compared with the base it was merged into: add --base DIR.")
 
-    with _progress(folder) as on_bytes:
+    total, read = sum(file.stat().st_size for file in folder.glob("*.safetensors")), 0
+    with progress("reading") as told:
+
+        def on_bytes(count: int) -> None:
+            nonlocal read
+            read += count
+            told(read, total)
+
         found = check_checkpoint(folder, base, adapter=adapter, may_be_base=unchanged, on_bytes=on_bytes)
 
     is_whole = not any(item.severity == "error" and item.check in ("weights", "files") for item in found)
@@ -70,20 +76,3 @@ def check(
             found += try_reduced(folder, Path(work), vllm)
 
     show(found, as_json)
-
-
-@contextlib.contextmanager
-def _progress(folder: Path) -> Iterator[Callable[[int], None]]:
-    """Context of a bar on stderr, where that is a terminal; gives what it is told the bytes by."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda count: None
-        return
-
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=sum(file.stat().st_size for file in folder.glob("*.safetensors")))
-        yield lambda count: progress.advance(task, count)

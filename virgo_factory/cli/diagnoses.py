@@ -1,6 +1,5 @@
 """How diagnoses are printed, worst first, and the exit code they give."""
 
-import os
 from collections.abc import Sequence
 
 import typer
@@ -16,27 +15,19 @@ def show(found: Sequence[Diagnosis], as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from virgo_factory.report.table import Cell, Table
+    from virgo_factory.report.terminal import console, fitted
 
     counts = {severity: sum(item.severity == severity for item in found) for severity in STYLES}
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found], indent=1))
     else:
-        table = Table(box=None, pad_edge=False)
-        for name in ("", "check", "found", "what to do"):
-            table.add_column(name, overflow="fold")
+        worst_first = sorted(found, key=lambda item: list(STYLES).index(item.severity))
+        rows = [(Cell(i.severity, STYLES[i.severity]), i.check, i.found, i.remedy) for i in worst_first]
+        screen = console(160)  # names in a log are to be found again
+        for table in fitted(Table("", ("", "check", "found", "what to do"), rows, words=(1, 2, 3)), screen.width):
+            screen.print(table)
 
-        for item in sorted(found, key=lambda item: list(STYLES).index(item.severity)):
-            cells = (escape(text) for text in (item.check, item.found, item.remedy))
-            table.add_row(f"[{STYLES[item.severity]}]{item.severity}[/]", *cells)
-
-        console = Console(highlight=False)
-        if not console.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
-            console = Console(highlight=False, width=160)  # names in a log are to be found again
-
-        console.print(table)
-        console.print(f"{counts['error']} errors, {counts['warning']} warnings, {counts['ok']} in order")
+        screen.print(f"{counts['error']} errors, {counts['warning']} warnings, {counts['ok']} in order")
 
     raise typer.Exit(1 if counts["error"] else 0)

@@ -32,16 +32,16 @@ def score(
 
     Example: virgo-factory score rollouts.jsonl --gold answer --response response --question question
     """
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
     from virgo_factory.data.read.reader import UnreadableFile
     from virgo_factory.io.files import check_folder
+    from virgo_factory.report.terminal import console
     from virgo_factory.rollouts.llm_judge import LLMJudge
     from virgo_factory.rollouts.score_file import Columns, RowError, score_file
 
-    console = Console(highlight=False)
+    screen = console()
     errors = []
     if not file.is_file():
         errors.append(f"{file}: no such file")
@@ -62,13 +62,13 @@ def score(
         errors.append(str(error))
     if errors:
         for error in errors:
-            console.print(f"[red]error:[/] {error}", soft_wrap=True)
+            screen.print(f"[red]error:[/] {error}", soft_wrap=True)
         raise typer.Exit(1)
 
     columns = Columns(gold=gold, response=response, question=question, options=options, against=against)
     judge = LLMJudge(judge_url, judge_model) if judge_url and judge_model else None
     bar = Progress(
-        SpinnerColumn(), TextColumn("{task.completed} verdicts"), TimeElapsedColumn(), console=console, transient=True
+        SpinnerColumn(), TextColumn("{task.completed} verdicts"), TimeElapsedColumn(), console=screen, transient=True
     )
     try:
         with bar:
@@ -78,28 +78,34 @@ def score(
                 progress=lambda done: bar.update(shown, completed=done),
             )  # fmt: skip
     except (RowError, UnreadableFile, OSError) as error:
-        console.print("error:", str(error), style="red", soft_wrap=True, markup=False)
+        screen.print("error:", str(error), style="red", soft_wrap=True, markup=False)
         raise typer.Exit(1) from error
 
-    _tables(console, counts)
+    _tables(screen, counts)
     if counts.golds:
-        _uncheckable(console, counts)
+        _uncheckable(screen, counts)
     if against is not None:
-        _comparison(console, counts, against, listed)
-    console.print(f"{counts.rows} rows in {target}", soft_wrap=True)
+        _comparison(screen, counts, against, listed)
+    screen.print(f"{counts.rows} rows in {target}", soft_wrap=True)
 
 
-def _tables(console, counts) -> None:
-    from rich.table import Table
-
+def _tables(screen, counts) -> None:
     from virgo_factory.answers import REASONS
+    from virgo_factory.report.table import Table
+    from virgo_factory.report.terminal import print_tables
 
     for name, counted in counts.by.items():
-        table = Table(name, "rows", "share")
-        for value, number in counted.most_common():
-            words = f"{value} ({REASONS[value]})" if name == "reason" else value
-            table.add_row(words, str(number), f"{number / max(counts.rows, 1):.1%}")
-        console.print(table)
+        rows = [
+            (
+                f"{value} ({REASONS[value]})" if name == "reason" else value,
+                number,
+                f"{number / max(counts.rows, 1):.1%}",
+            )
+            for value, number in counted.most_common()
+        ]
+        print_tables(screen, Table("", (name, "rows", "share"), rows))
+
+    screen.print()
 
 
 def _uncheckable(console, counts) -> None:

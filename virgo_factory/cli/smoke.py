@@ -57,24 +57,20 @@ def smoke(
     import tempfile
     import time
 
-    from rich.console import Console
-    from rich.markup import escape
-
     from virgo_factory.preflight.smoke.stages import run
     from virgo_factory.preflight.smoke.trial import Smoke
+    from virgo_factory.report.terminal import console
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = work or Path(tempfile.mkdtemp(prefix="virgo-smoke-"))
     job = Smoke(recipe, folder.absolute(), ranks, model, data, serve, _read(overrides or []))
-    console = Console(highlight=False, quiet=as_json)
-    if not console.is_terminal:
-        console = Console(highlight=False, quiet=as_json, width=120)
-
+    screen = console(quiet=as_json, markup=False)
     began = time.monotonic()
     results = []
-    console.print(f"[bold]{escape(recipe)}[/] on a tiny twin of its model, in {escape(str(job.work))}", soft_wrap=True)
+    screen.print(recipe, style="bold", end="")
+    screen.print(f" on a tiny twin of its model, in {job.work}", soft_wrap=True)
     with contextlib.ExitStack() as live:
-        status = live.enter_context(console.status("")) if console.is_terminal and not as_json else None
+        status = live.enter_context(screen.status("")) if screen.is_terminal and not as_json else None
 
         def starting(stage: str) -> None:
             if status:
@@ -85,14 +81,14 @@ def smoke(
 
         for result in live.enter_context(contextlib.closing(run(job, starting))):
             results.append(result)
-            _show(console, result)
+            _show(screen, result)
 
     passed = all(result.ok for result in results)
     seconds = time.monotonic() - began
     if as_json:
         _print_json(job, results, passed, seconds)
     else:
-        _show_end(console, job, results, passed, seconds)
+        _show_end(screen, job, results, passed, seconds)
 
     if passed and work is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -112,50 +108,42 @@ def _read(overrides: list[str]) -> dict:
     return OmegaConf.to_container(OmegaConf.from_cli(overrides))
 
 
-def _show(console, result) -> None:
-    from rich.markup import escape
+def _show(screen, result) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     line = Table.grid(padding=(0, 2))
     for width in (6, 10, 7):
         line.add_column(no_wrap=True, width=width, justify="right" if width == 7 else "left")
 
     line.add_column(overflow="fold")
-    state = "[green]ok[/]" if result.ok else "[red]failed[/]"
-    line.add_row(state, result.stage, f"{result.seconds:.1f} s", escape(result.found))
+    state = Text("ok", "green") if result.ok else Text("failed", "red")
+    line.add_row(state, result.stage, f"{result.seconds:.1f} s", Text(result.found))
     for note in result.notes:
-        line.add_row("[yellow]note[/]", "", "", escape(note))
+        line.add_row(Text("note", "yellow"), "", "", Text(note))
 
     if result.remedy:
-        line.add_row("", "", "to do", escape(result.remedy))
+        line.add_row("", "", "to do", Text(result.remedy))
 
     if result.log:
-        line.add_row("", "", "log", escape(result.log))
+        line.add_row("", "", "log", Text(result.log))
 
-    console.print(line)
+    screen.print(line)
 
 
-def _show_end(console, job, results, passed: bool, seconds: float) -> None:
-    from rich.markup import escape
-    from rich.padding import Padding
-    from rich.table import Table
+def _show_end(screen, job, results, passed: bool, seconds: float) -> None:
+    from virgo_factory.report.table import Table
+    from virgo_factory.report.terminal import print_tables
 
-    if passed:
-        console.print(f"[bold green]All {len(results)} stages passed[/] in {seconds:.0f} s.")
-    else:
-        told = f"[bold red]Stopped at {results[-1].stage}[/] after {seconds:.0f} s; what was written is in "
-        console.print(told + escape(str(job.work)), soft_wrap=True)
+    if not passed:
+        screen.print(f"Stopped at {results[-1].stage}", style="bold red", end="")
+        screen.print(f" after {seconds:.0f} s; what was written is in {job.work}", soft_wrap=True)
+        return
 
-    if passed:
-        console.print("\nSubstituted on this machine, hence not tested:")
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("the recipe says", "used here", "not tested"):
-            table.add_column(name, overflow="fold", header_style="dim")
-
-        for item in job.substituted:
-            table.add_row(*(escape(text) for text in (item.recipe, item.used, item.untested)))
-
-        console.print(Padding(table, (0, 0, 0, 2)))
+    screen.print(f"All {len(results)} stages passed", style="bold green", end="")
+    screen.print(f" in {seconds:.0f} s.\n\nSubstituted on this machine, hence not tested:")
+    rows = [(item.recipe, item.used, item.untested) for item in job.substituted]
+    print_tables(screen, Table("", ("the recipe says", "used here", "not tested"), rows, words=(1, 2)))
 
 
 def _print_json(job, results, passed: bool, seconds: float) -> None:

@@ -19,7 +19,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.data_files import is_pattern, part_files
 from virgo_factory.data.read.reader import CSV_SUFFIXES, SUFFIXES, suffix_of
 from virgo_factory.data.read.reasoning import reasoning_problem
-from virgo_factory.data.rows.account import EVALUATION_FILE_NAME, FILE_NAME, DatasetAccount, to_json, write_json
+from virgo_factory.data.rows.account import EVALUATION_FILE_NAME, FILE_NAME, DatasetAccount, to_json
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.aligned import convert_rows, extra_examples, the_format, with_places
 from virgo_factory.hooks.converter import NUMBER_COLUMN, ROW_FEATURES
@@ -35,6 +35,7 @@ from virgo_factory.hooks.run import formattings_of
 from virgo_factory.hooks.steps_left import check_steps_left
 from virgo_factory.hooks.template import is_ours
 from virgo_factory.hooks.tokenized import dataset_dict, read_tokenized
+from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import DATASET_INFO
 
 

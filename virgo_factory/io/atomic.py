@@ -1,8 +1,9 @@
 """A file that is there whole or not at all, whoever looks and whenever its writer is killed."""
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -48,3 +49,8 @@ def replace_file(path: Path, content: bytes, sync: bool = True) -> None:
     """Put `content` at `path`, see `new_file`."""
     with new_file(path, "wb", sync) as file:
         file.write(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Put `content` at `path` as JSON that a person can read, see `new_file`."""
+    replace_file(path, json.dumps(content, ensure_ascii=False, indent=1).encode())

@@ -80,6 +80,10 @@ def check(
 
 
 def _print(console: "Console", report: "Report", settings: "Settings", show: int, findings: Path | None) -> None:
+    from collections import Counter
+
+    from virgo_factory.report.terminal import counted
+
     width = max([5, *(len(f"{kind.count:,}") for kind in report.kinds)])
     for number, kind in enumerate(report.kinds):
         following = report.kinds[number + 1] if number + 1 < len(report.kinds) else None
@@ -111,11 +115,10 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
             f"  {named}: {account.rows_in:,} rows in{examples}, {account.kept:,} kept, {account.dropped:,} dropped",
             markup=False,
         )
-        for reason, count in sorted(account.reasons.items(), key=lambda item: -item[1]):
-            console.print(f"  {count:>{width + 2},}  {_one_line(reason)}", markup=False)
-
-        for note, count in sorted(account.notes.items(), key=lambda item: -item[1]):
-            console.print(f"  {count:>{width + 2},}  of the kept {_one_line(note)}", markup=False)
+        reasons, notes = (Counter(counts).most_common() for counts in (account.reasons, account.notes))
+        counts = [*reasons, *((f"of the kept {note}", count) for note, count in notes)]
+        for line in counted({_one_line(words): count for words, count in counts}, 4, width):
+            console.print(line, markup=False)
 
     if not any(account.kept for account in report.accounts):
         console.print("  Nothing: no row is kept.", style="bold red")
@@ -162,10 +165,10 @@ def _places(shown: "list[RowFinding]") -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    """Return a text from outside as it may be printed: one line, no control characters."""
-    text = text.partition(". If it is to be read, ")[0]  # the remedy of all of them stands below them
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    """Return a finding's words; the remedy of all of them stands below them."""
+    from virgo_factory.report.text import one_line
+
+    return one_line(text.partition(". If it is to be read, ")[0], 300)
 
 
 EXAMPLE = """\b

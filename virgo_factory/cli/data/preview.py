@@ -32,8 +32,9 @@ def preview(
     import json
     from itertools import chain
 
+    from virgo_factory.cli.data.terminal import busy
     from virgo_factory.data.read.source import find_sources
-    from virgo_factory.data.show.preview import LEGEND, cards, lines
+    from virgo_factory.data.show.preview import LEGEND, articles, lines
     from virgo_factory.data.show.preview import preview as read
     from virgo_factory.io.files import check_folder
 
@@ -56,7 +57,8 @@ def preview(
 
     seen = read(sources, settings, wanted)
     if html:
-        from virgo_factory.data.show.page import write_page
+        from virgo_factory.report.page import Section, write_page
+        from virgo_factory.report.table import facts
 
         summary = [
             ("dataset", ", ".join(source.name for source in sources)),
@@ -68,13 +70,14 @@ def preview(
         ]
         folded = any(mark in wanted for mark in ",-") and not wanted.startswith("id:")
         title = f"{Path(what).name}: rows as the model sees them"
-        with _busy(f"writing {html}"):
-            count = write_page(html, title, cards(seen, settings, folded), summary, (), LEGEND)
+        with busy(f"writing {html}"):
+            head = [Section("", [facts(summary), *LEGEND])]
+            count = write_page(html, title, articles(seen, settings, folded), head)
 
         typer.echo(json.dumps({"html": str(html), "rows": count}) if as_json else f"{html}: {count} rows")
         return
 
-    with _busy(f"looking for {wanted}"):  # then the others follow at once
+    with busy(f"looking for {wanted}"):  # then the others follow at once
         seen = chain([next(seen)], seen)
 
     if as_json:
@@ -97,16 +100,6 @@ def preview(
             text.append(piece, styles.get(kind))
 
         console.print(text, end="")
-
-
-def _busy(doing: str):
-    """Return a context that shows on stderr, where that is a terminal, that something is going on."""
-    import contextlib
-
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return console.status(doing) if console.is_terminal else contextlib.nullcontext()
 
 
 STYLES = {

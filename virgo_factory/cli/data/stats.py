@@ -72,93 +72,73 @@ def stats(
 
 def _show(found, name: str, settings) -> None:
     """Print the tables."""
-    from virgo_factory.cli.data.terminal import tables, wide_console
     from virgo_factory.data.show.stats import NONE
+    from virgo_factory.report.terminal import console, counted, print_tables
+    from virgo_factory.report.text import one_line
 
-    console = wide_console()
-    console.print(f"[bold]{_plain(name)}[/]: {found.rows_in:,} rows, ", end="")
+    screen = console(160, soft_wrap=True, markup=False)
     several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
-    left = found.examples_in - found.all.rows
-    console.print(f"[bold]{found.all.rows:,}[/] usable{several}, {left:,} left out{':' if left else ''}")
-    width = max((len(f"{count:,}") for count in found.dropped.values()), default=0)
-    for reason, count in found.dropped.items():
-        console.print(f"  {count:>{width},}  {reason}", markup=False)
+    left = f"{found.examples_in - found.all.rows:,} left out{':' if found.dropped else ''}"
+    screen.print(f"{one_line(name)}: {found.rows_in:,} rows, {found.all.rows:,} usable{several}, {left}", style="bold")
+    for line in counted(found.dropped):
+        screen.print(line)
 
     if not found.all.rows:
         return
 
     has_tokens = found.all.lengths.longest > 0
-    console.print()
-    for table in tables(*_table(found, has_tokens), console.width):
-        console.print(table)
-
+    print_tables(screen, _table(found, has_tokens))
     for grouping, groups in found.by.items():
         if len(groups) == 1:
             (value,) = groups
-            console.print(f"[dim]No row says its {grouping}.[/]" if value == NONE else f"{grouping}: {_plain(value)}")
+            screen.print(f"No row says its {grouping}." if value == NONE else f"{grouping}: {one_line(value)}")
 
-    if not has_tokens:
-        console.print("Tokens are not counted: name a tokenizer with --tokenizer FOLDER_OR_HUB_ID.")
-        return
-
-    console.print()
-    _histogram(console, found.all.lengths, settings.cutoff_len)
+    if has_tokens:
+        screen.print()
+        _histogram(screen, found.all.lengths, settings.cutoff_len)
+    else:
+        screen.print("Tokens are not counted: name a tokenizer with --tokenizer FOLDER_OR_HUB_ID.")
 
 
 def _table(found, has_tokens: bool):
-    """Return columns and rows of a table with a line for all rows and one for each domain, source and format."""
-    token_columns = ("tokens", "share", "mean", "median", "p95", "max") if has_tokens else ()
-    columns = ["rows", "share", *token_columns, *(["images"] if found.all.images else [])]
-    whole, lines = found.all, []
+    """Return a table with a line for all rows and one for each domain, source and format."""
+    from virgo_factory.report.table import Table
+    from virgo_factory.report.text import one_line
 
-    def line(label: str, tally, style: str = "") -> None:
+    of_tokens = ("tokens", "share", "mean", "median", "p95", "max") if has_tokens else ()
+    columns = ("", "rows", "share", *of_tokens, *(["images"] if found.all.images else []))
+    whole = found.all
+
+    def line(label: str, tally) -> list:
         lengths = tally.lengths
-        cells = [label, f"{tally.rows:,}", f"{tally.rows / whole.rows:.1%}"]
+        cells = [label, tally.rows, f"{tally.rows / whole.rows:.1%}"]
         if has_tokens:
-            cells += [f"{lengths.tokens:,}", f"{lengths.tokens / whole.lengths.tokens:.1%}", f"{lengths.mean:,.0f}"]
-            cells += [f"{value:,}" for value in (lengths.quantile(0.5), lengths.quantile(0.95), lengths.longest)]
+            cells += [lengths.tokens, f"{lengths.tokens / whole.lengths.tokens:.1%}", f"{lengths.mean:,.0f}"]
+            cells += [lengths.quantile(0.5), lengths.quantile(0.95), lengths.longest]
 
-        if whole.images:
-            cells.append(f"{tally.images:,}")
+        return cells + [tally.images] * bool(whole.images)
 
-        lines.append((cells, style))
-
-    line("all", whole, "bold")
+    rows, blank = [line("all", whole)], [""] * (len(columns) - 1)
+    styles = {0: "bold"}
     for grouping, groups in found.by.items():
         if len(groups) == 1:
             continue
 
-        blank = [""] * len(columns)
-        lines.append(([f"by {grouping}", *blank], "bold"))
+        styles[len(rows)] = "bold"
+        rows.append([f"by {grouping}", *blank])
         shown = list(groups.items())[:SHOWN]
-        for value, tally in shown:
-            line(f"  {_one_line(value)}", tally)
-
+        rows += [line(f"  {one_line(value)}", tally) for value, tally in shown]
         if len(groups) > len(shown):
-            lines.append(([f"  ... and {len(groups) - len(shown)} more (--json has them)", *blank], ""))
+            rows.append([f"  ... and {len(groups) - len(shown)} more (--json has them)", *blank])
 
-    return columns, lines
+    return Table("", columns, rows, styles=styles)
 
 
 SHOWN = 25
 """Values of a domain, source or format that the table lists."""
 
 
-def _one_line(text: str, most: int = 40) -> str:
-    """Return a text from a dataset for a table: on one line, and not too long."""
-    text = " ".join(text.split())
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def _plain(text: str) -> str:
-    """Return a text from a dataset on one line, without markup."""
-    from rich.markup import escape
-
-    return escape(_one_line(text))
-
-
-def _histogram(console, lengths, cutoff_len: int | None) -> None:
+def _histogram(screen, lengths, cutoff_len: int | None) -> None:
     """Print how many rows have which length, and what is beyond the cutoff."""
     from virgo_factory.data.show.stats import histogram
 
@@ -166,27 +146,28 @@ def _histogram(console, lengths, cutoff_len: int | None) -> None:
     most = max(rows for _, _, rows in bins)
     ends = [(f"{start:,}", f"{stop:,}") for start, stop, _ in bins]
     left, right = (max(map(len, texts)) for texts in zip(*ends, strict=True))
-    most_bar = min(30, max(8, console.width - left - right - 27))
-    console.print("[bold]Length of a row in tokens[/] (question, images and response)")
+    most_bar = min(30, max(8, screen.width - left - right - 27))
+    screen.print("Length of a row in tokens (question, images and response)", style="bold")
     for (start, stop), (_, last, rows) in zip(ends, bins, strict=True):
         bar = "█" * round(most_bar * rows / most) or ("▏" if rows else "")
-        beyond = "[red]" if cutoff_len and last > cutoff_len else ""
-        bar = f"{beyond}{bar:{most_bar}}{'[/]' if beyond else ''}"
-        console.print(f"  {start:>{left}} to {stop:>{right}}  {bar} {rows:>9,}  {rows / lengths.rows:6.1%}")
+        style = "red" if cutoff_len and last > cutoff_len else None
+        screen.print(f"  {start:>{left}} to {stop:>{right}}  ", end="")
+        screen.print(f"{bar:{most_bar}}", style=style, end="")
+        screen.print(f" {rows:>9,}  {rows / lengths.rows:6.1%}")
 
     if not cutoff_len:
-        console.print("cutoff_len is not known: name a recipe, or give --cutoff-len.")
+        screen.print("cutoff_len is not known: name a recipe, or give --cutoff-len.")
         return
 
     rows, tokens, behind = lengths.beyond(cutoff_len)
     if rows:
         share, dropped, cut = rows / lengths.rows, tokens / lengths.tokens, behind / lengths.tokens
-        console.print(
-            f"[red]{rows:,} rows ({share:.1%}) are longer than cutoff_len {cutoff_len:,}[/]: {tokens:,} tokens "
-            f"({dropped:.1%}) with `overlong: drop`, {behind:,} ({cut:.1%}) if cut off there."
+        screen.print(f"{rows:,} rows ({share:.1%}) are longer than cutoff_len {cutoff_len:,}", style="red", end="")
+        screen.print(
+            f": {tokens:,} tokens ({dropped:.1%}) with `overlong: drop`, {behind:,} ({cut:.1%}) if cut off there."
         )
     else:
-        console.print(f"No row is longer than cutoff_len {cutoff_len:,}.")
+        screen.print(f"No row is longer than cutoff_len {cutoff_len:,}.")
 
 
 EXAMPLE = """\b

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shlex
 import sys
 import time
@@ -45,54 +44,28 @@ def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-def wide_console() -> Any:
-    """Return a console for tables: as wide as the terminal, or COLUMNS; 160 characters where neither says."""
+def busy(doing: str) -> contextlib.AbstractContextManager:
+    """Return a context that shows on stderr, where that is a terminal, that something is going on."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
-    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
-        return console
-
-    return Console(highlight=False, soft_wrap=True, width=160)
+    console = Console(stderr=True)
+    return console.status(doing) if console.is_terminal else contextlib.nullcontext()
 
 
-NAME_WIDTH = 30
-"""Characters of a name in a line of a table; the rest of a longer one stands below."""
+def wide_console() -> Any:
+    """Return a console for tables; until cli/distill/status.py takes report's."""
+    from virgo_factory.report.terminal import console
+
+    return console(160, soft_wrap=True)
 
 
 def tables(columns: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], width: int) -> Iterator[Any]:
-    """Yield tables that fit a width, each with the names: one where it can be; no figure is ever cut.
+    """Yield tables that fit a width; until cli/distill/status.py takes report's."""
+    from virgo_factory.report.table import Table
+    from virgo_factory.report.terminal import fitted
 
-    Args:
-        columns: names of all columns but the first.
-        rows: (cells, style); the first cell is a name.
-        width: in characters.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    widths = [max(map(len, column)) + 2 for column in zip(columns, *(cells[1:] for cells, _ in rows), strict=True)]
-    longest = max(len(cells[0]) for cells, _ in rows)
-    name_width = min(longest, NAME_WIDTH if sum(widths) + min(longest, NAME_WIDTH) < width else max(8, width // 4))
-    parts, room = [[]], 0
-    for place, needed in enumerate(widths):
-        if parts[-1] and needed > room:
-            parts.append([])
-
-        room = (room if parts[-1] else width - name_width - 1) - needed
-        parts[-1].append(place)
-
-    for part in parts:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-        table.add_column("", overflow="fold", max_width=name_width, min_width=name_width)
-        for place in part:
-            table.add_column(columns[place], justify="right", no_wrap=True, min_width=widths[place] - 2)
-
-        for cells, style in rows:
-            table.add_row(Text(cells[0]), *(cells[1 + place] for place in part), style=style)
-
-        yield table
+    styles = {number: style for number, (_, style) in enumerate(rows)}
+    return fitted(Table("", ("", *columns), [cells for cells, _ in rows], styles=styles), width)
 
 
 def training(sources: Sequence[Any]) -> list[Any]:
@@ -116,49 +89,31 @@ def tell_cache(sources: Sequence[Any]) -> None:
 
 def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more: Sequence[str] = ()) -> None:
     """Print what has been written, and the lines of dataset_info.json that read it."""
-    from rich.console import Console
-
-    from virgo_factory.data.make.card import card_files, entry_line, to_json
+    from virgo_factory.report.card import card_files, entry_line
+    from virgo_factory.report.terminal import counted
 
     if as_json:
-        print(
-            json.dumps(
-                [{"path": str(path), **to_json(card)} for path, card in zip(paths, cards, strict=True)],
-                ensure_ascii=False,
-            )
-        )
+        told = [{"path": str(path), **card.to_json()} for path, card in zip(paths, cards, strict=True)]
+        print(json.dumps(told, ensure_ascii=False))
         return
 
-    console = Console(highlight=False, soft_wrap=True)
+    lines = []
     for path, card in zip(paths, cards, strict=True):
-        kept = card.kept
-        console.print(f"[bold]{path}[/]: {card.rows_in:,} rows read, [bold]{kept:,}[/] written", end="", markup=True)
-        console.print(f", {card.examples_in - kept:,} left out" + (":" if card.dropped else ""))
-        width = max(map(len, (f"{count:,}" for count in card.dropped.values())), default=0)
-        for reason, count in card.dropped.items():
-            console.print(f"  {count:>{width},}  {reason}", markup=False)
+        left = f"{card.examples_in - card.kept:,} left out" + (":" if card.dropped else "")
+        lines.append(f"{path}: {card.rows_in:,} rows read, {card.kept:,} written, {left}")
+        lines += counted(card.dropped)
+        for name, counts in card.by.items():
+            if len(counts) > 1:
+                shown = [f"{value} {count:,}" for value, count in list(counts.items())[:12]]
+                rest = [f"{len(counts) - 12} further ones"] if len(counts) > 12 else []
+                lines.append(f"  by {name}: {', '.join([*shown, *rest])}")
 
-        for name, counted in card.by.items():
-            if len(counted) > 1:
-                shown = list(counted.items())[:12]
-                rest = [f"{len(counted) - 12} further ones"] if len(counted) > 12 else []
-                told = ", ".join([*(f"{value} {count:,}" for value, count in shown), *rest])
-                console.print(f"  by {name}: {told}", markup=False)
+        lines += [f"  {note}" for note in card.notes]
 
-        for note in card.notes:
-            console.print(f"  {note}", markup=False)
-
-    for line in more:
-        console.print(line, markup=False)
-
-    console.print(
-        f"Card{'s' if len(paths) > 1 else ''}: {', '.join(str(card_files(path)[0]) for path in paths)}", markup=False
-    )
-    folder = paths[0].parent
-    console.print(f"To train on it, add to {folder / 'dataset_info.json'}:", markup=False)
-    console.print(
-        "\n".join(f"  {line}" for line in ",\n".join(entry_line(card.entry) for card in cards).splitlines()),
-        markup=False,
-    )
+    lines += [*more, f"Card{'s' * (len(paths) > 1)}: {', '.join(str(card_files(path)[0]) for path in paths)}"]
+    lines.append(f"To train on it, add to {paths[0].parent / 'dataset_info.json'}:")
+    lines += [f"  {line}" for line in ",\n".join(entry_line(card.entry) for card in cards).splitlines()]
     if media := next((card.media_dir for card in cards if card.media_dir), None):
-        console.print(f"Relative image paths start from media_dir: {media}", markup=False)
+        lines.append(f"Relative image paths start from media_dir: {media}")
+
+    print("\n".join(lines))

@@ -32,7 +32,7 @@ from virgo_factory.data.fetch.picture_match import (
     read_wanted,
     stem_of,
 )
-from virgo_factory.data.make.card import Card, write_card
+from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.pipeline import Inputs
 from virgo_factory.data.read.look import as_seen, is_as_seen
 from virgo_factory.data.read.reader import read_source
@@ -41,6 +41,7 @@ from virgo_factory.data.rows.entry import write_entry
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.report.card import write_card
 
 
 ROWS, UNMATCHED, STATE, IMAGES, DOWNLOADS = "rows.jsonl", "unmatched.jsonl", "state.jsonl", "images", "downloads"
@@ -130,7 +131,7 @@ def describe(report: Report, dataset: Source, origin: str, command: str) -> list
     if dataset.name not in read_info(report.out):
         write_entry(report.out, dataset.name, entry)
 
-    card = Card(
+    card = DatasetCard(
         verb="materialize",
         command=command,
         inputs=Inputs.of([dataset]).described(),
@@ -148,7 +149,7 @@ def describe(report: Report, dataset: Source, origin: str, command: str) -> list
             f"{report.kept - report.by_name} by question and answer alone. Which configs the paper used is not known.",
         ),
     )
-    return [info, *write_card(path, card)]
+    return [info, *write_card(path, card.card(), card.to_json())]
 
 
 class _State:

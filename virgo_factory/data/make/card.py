@@ -1,14 +1,12 @@
 """The card beside a written dataset: what it was made of, how, and what was left out, for people and for programs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.data.rows.account import write_json
-from virgo_factory.io.atomic import replace_file
+from virgo_factory.report.card import Card, card_files, entry_line  # noqa: F401 - until distill imports them from there
+from virgo_factory.report.table import Table, account
 
 
 SHOWN = 20
@@ -27,8 +25,8 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Card:
-    """What is known of a written dataset.
+class DatasetCard:
+    """What is known of a written dataset, as its JSON card tells it.
 
     Attributes:
         verb: convert, mix or slice.
@@ -63,93 +61,45 @@ class Card:
     entry: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the card for programs."""
+        return asdict(self)
 
-def card_files(path: Path) -> tuple[Path, Path]:
-    """Return the paths of the Markdown and the JSON card of an output.
+    def card(self) -> Card:
+        """Return the card for people.
 
-    >>> [str(file) for file in card_files(Path("data/mix.jsonl"))]
-    ['data/mix.card.md', 'data/mix.card.json']
-    """
-    return path.with_suffix(".card.md"), path.with_suffix(".card.json")
-
-
-def write_card(path: Path, card: Card) -> tuple[Path, Path]:
-    """Write both cards of the output `path` and return their paths."""
-    people, programs = card_files(path)
-    write_json(programs, to_json(card))
-    replace_file(people, markdown(card).encode("utf-8"))
-    return people, programs
-
-
-def to_json(card: Card) -> dict[str, Any]:
-    """Return the card for programs."""
-    return asdict(card)
-
-
-def markdown(card: Card) -> str:
-    """Return the card for people."""
-    output = card.output
-    lines = [
-        f"# {output['file']}",
-        "",
-        f"{card.kept:,} long thoughts, made by `virgo-factory data {card.verb}` {card.version}.",
-        *card.notes,
-        "",
-        "```bash",
-        card.command,
-        "```",
-        "",
-        "Entry for `dataset_info.json`:",
-        "",
-        "```json",
-        entry_line(card.entry),
-        "```",
-    ]
-    if card.media_dir:
-        lines += ["", f"Relative image paths start from `{card.media_dir}` (`media_dir:` of a recipe)."]
-
-    lines += ["", "## Inputs", "", "| dataset | file | bytes | SHA-256 | licence |", "|---|---|---|---|---|"]
-    for item in card.inputs:
-        cells = (item.dataset, item.file, f"{item.bytes:,}", f"`{item.sha256}`", item.licence or "not stated")
-        lines.append(_row(cells))
-
-    lines += ["", "## Rows", "", "| | |", "|---|---|", f"| rows read | {card.rows_in:,} |"]
-    if card.examples_in != card.rows_in:
-        lines.append(f"| examples in them | {card.examples_in:,} |")
-
-    lines.append(f"| **kept** | **{card.kept:,}** |")
-    lines += [_row((f"left out: {reason}", f"{count:,}")) for reason, count in card.dropped.items()]
-    for name, counted in card.by.items():
-        lines += ["", f"## By {name}", "", f"| {name} | rows | share |", "|---|---|---|"]
-        lines += [_row((value, f"{count:,}", f"{count / card.kept:.1%}")) for value, count in counted.items()]
-
-    if card.listed:
-        lines += [
-            "",
-            f"## Left out, the first {min(SHOWN, len(card.listed))}",
-            "",
-            "| place | id | why |",
-            "|---|---|---|",
+        Raises:
+            AssertionError: the numbers do not add up, which is a defect of this package.
+        """
+        inputs = [
+            (item.dataset, item.file, item.bytes, f"`{item.sha256}`", item.licence or "not stated")
+            for item in self.inputs
         ]
-        for row in card.listed[:SHOWN]:
-            why = ": ".join(part for part in (row["reason"], row["detail"]) if part)
-            lines.append(_row((row["place"], row["id"], why)))
+        more = [("examples in them", self.examples_in)] * (self.examples_in != self.rows_in)
+        tables = [
+            Table("Inputs", ("dataset", "file", "bytes", "SHA-256", "licence"), inputs, words=(1, 3, 4)),
+            account(self.rows_in, self.kept, self.dropped, more),
+        ]
+        for name, counted in self.by.items():
+            rows = [(value, count, f"{count / self.kept:.1%}") for value, count in counted.items()]
+            tables.append(Table(f"By {name}", (name, "rows", "share"), rows))
 
-    lines += ["", "## Settings", "", "| | |", "|---|---|"]
-    lines += [_row((name, _words(value))) for name, value in card.settings.items() if value is not None]
-    lines += [f"| SHA-256 of the output | `{output['sha256']}` |"]
-    return "\n".join(lines) + "\n"
+        if listed := self.listed[:SHOWN]:
+            rows = [
+                (row["place"], row["id"], ": ".join(filter(None, (row["reason"], row["detail"])))) for row in listed
+            ]
+            tables.append(Table(f"Left out, the first {len(listed)}", ("place", "id", "why"), rows, words=(1, 2)))
 
-
-def entry_line(entry: Mapping[str, Any]) -> str:
-    """Return the line(s) of dataset_info.json: `"name": {...}`."""
-    return ",\n".join(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items())
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    """Return a row of a Markdown table; a value from a dataset cannot leave its cell."""
-    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return Card(
+            name=self.output["file"],
+            lead=f"{self.kept:,} long thoughts, made by `virgo-factory data {self.verb}` {self.version}.",
+            tables=tables,
+            settings=self.settings,
+            sha256=self.output["sha256"],
+            notes=self.notes,
+            command=self.command,
+            entry=self.entry,
+            use=f"Relative image paths start from `{self.media_dir}` (`media_dir:` of a recipe)."
+            if self.media_dir
+            else "",
+        )

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
-from virgo_factory.data.make.card import Card
+from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.pipeline import (
     LISTED,
     Inputs,
@@ -67,7 +67,7 @@ def convert(
     rejected: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Card:
+) -> DatasetCard:
     """Write the examples of all sources in the normal form, in their order, and return the card.
 
     Nothing is tokenised, and no image is opened unless the row itself carries it.
@@ -105,7 +105,7 @@ def convert(
         if not len(spool):
             raise UserError(_nothing(sources, account))
 
-        card = Card(
+        card = DatasetCard(
             verb="convert",
             command=command,
             inputs=inputs.described(),

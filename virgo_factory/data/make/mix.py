@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.make.card import Card
+from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
 from virgo_factory.data.make.sampling import (
     DUPLICATE,
@@ -217,7 +217,7 @@ def mix(
     seed: int = 42,
     rows: int | None = None,
     overwrite: bool = False,
-) -> Card:
+) -> DatasetCard:
     """Write a mix and return its card.
 
     Args:

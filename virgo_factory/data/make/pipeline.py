@@ -14,7 +14,7 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
-from virgo_factory.data.make.card import Card, Input, card_files, write_card
+from virgo_factory.data.make.card import DatasetCard, Input
 from virgo_factory.data.make.sampling import Candidates
 from virgo_factory.data.make.sharegpt import SHAREGPT, stock_entry
 from virgo_factory.data.make.writing import (
@@ -36,6 +36,7 @@ from virgo_factory.formats import read_row
 from virgo_factory.formats.options import DIFFICULTIES
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.report.card import card_files, write_card
 
 
 PEEKED = 1000
@@ -320,11 +321,11 @@ class Output:
     """A file to be written: its rows as positions in the spool, in order, and what its card says so far."""
 
     path: Path
-    card: Card
+    card: DatasetCard
     order: np.ndarray | None = None
 
 
-def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> list[Card]:
+def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> list[DatasetCard]:
     """Write files of `spool` with their cards and return the cards; the files appear last, when all else is there.
 
     Raises:
@@ -338,7 +339,7 @@ def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> 
             cards.append(_completed(output.card, written, counts, layout))
 
         for output, card in zip(outputs, cards, strict=True):
-            write_card(output.path, card)
+            write_card(output.path, card.card(), card.to_json())
 
     return cards
 
@@ -349,10 +350,7 @@ def _count(counts: dict[str, Counter], row: Mapping[str, Any]) -> None:
         counted[value if value in counted or len(counted) < MOST_VALUES else OTHER] += 1
 
 
-def _completed(card: Card, written: Written, counts: Mapping[str, Counter], layout: Layout) -> Card:
-    if card.examples_in != written.rows + sum(card.dropped.values()):
-        raise AssertionError(f"the card does not add up: {card.examples_in} in, {written.rows} kept, {card.dropped}")
-
+def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter], layout: Layout) -> DatasetCard:
     notes = card.notes
     if written.promoted:
         notes += (
@@ -391,7 +389,7 @@ def write_chosen(
     outputs: Sequence[tuple[Path, np.ndarray, Mapping[str, int]]],
     command: str,
     settings: Mapping[str, Any],
-) -> list[Card]:
+) -> list[DatasetCard]:
     """Write outputs of chosen candidates with their cards, and return the cards in the order of the outputs.
 
     The rows are read once, in the order of the sources, into a spool beside the first output, and written from there
@@ -420,7 +418,7 @@ def write_chosen(
         planned = []
         for path, positions, left_out in outputs:
             dropped = Counter(candidates.dropped) + Counter(left_out)
-            card = Card(
+            card = DatasetCard(
                 verb=verb,
                 command=command,
                 inputs=described,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.make.card import Card
+from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.pipeline import Inputs, check_targets, difficulty_of, raw_rows, write_chosen
 from virgo_factory.data.make.sampling import domain_names, domains_there, gather, seeded_order
 from virgo_factory.data.read.source import Source
@@ -92,7 +92,7 @@ def cut(
     command: str,
     settings: dict[str, Any],
     overwrite: bool = False,
-) -> list[Card]:
+) -> list[DatasetCard]:
     """Write the wanted rows and return the card of each output, the smallest first.
 
     Without `rows` the rows keep their order. With it they are taken from one seeded order whose every prefix keeps the

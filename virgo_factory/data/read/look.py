@@ -4,8 +4,14 @@ LLaMA-Factory's own way (`convert("RGB")`, data/mm_plugin.py:233) puts transpare
 floats off at 255, and leaves a photograph lying on its side.
 """
 
+import io
 from typing import Any
 
+
+LONGEST_SIDE = 900
+"""Pixels of the longer side of a picture that a person looks at; larger ones are scaled down."""
+
+_MAX_PNG = 300_000  # bytes; above it a picture is a photograph, and JPEG is a tenth of that
 
 ORIENTATION = 0x0112
 """EXIF's tag of how a picture has to be turned: 1 not at all, 5 to 8 by a quarter (width and height change places)."""
@@ -40,6 +46,22 @@ def as_seen(image: Any) -> Any:
         seen = image if image.mode == "RGB" else image.convert("RGB")
 
     return seen.transpose(_METHODS[turned]) if turned in _METHODS else seen
+
+
+def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
+    """Return a Pillow image as PNG or JPEG, whichever suits it, for people: as seen, no side longer than `longest` pixels."""
+    from PIL import Image
+
+    image.draft("RGB", (2 * longest, 2 * longest))  # a large JPEG is decoded small
+    image = as_seen(image)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    if buffer.tell() > _MAX_PNG:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=85)
+
+    return buffer.getvalue()
 
 
 def is_as_seen(image: Any) -> bool:

@@ -1,14 +1,12 @@
 """The row account: of every dataset, how many rows came in, how many are trained on, and why the others are not."""
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.data.read.reader import place_of
-from virgo_factory.io.atomic import replace_file
+from virgo_factory.io.atomic import write_json  # noqa: F401 - until distill imports it from there
 
 
 FILE_NAME = "virgo_rows.json"
@@ -137,8 +135,3 @@ def from_json(content: dict[str, Any]) -> list[DatasetAccount]:
         accounts.append(DatasetAccount(**values))
 
     return accounts
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file so that it is never seen half written."""
-    replace_file(path, json.dumps(content, ensure_ascii=False, indent=1).encode())

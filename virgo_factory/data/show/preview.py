@@ -12,15 +12,17 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.policy import judge
 from virgo_factory.core.thought import END_THOUGHT
 from virgo_factory.data.read.images import ImageFacts, inspect
+from virgo_factory.data.read.look import scaled
 from virgo_factory.data.read.media import find_image
 from virgo_factory.data.read.reader import SourceRow, read_source
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.entry import is_pair
 from virgo_factory.data.rows.facts import facts_of, media_problem
-from virgo_factory.data.show.page import Card, Picture, Section, Text, scaled, visible
 from virgo_factory.data.tokens.tokens import RowTokenizer, Segment, Tokens
 from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.row import QWEN_VL_TOKENS, RejectedRow, own_id
+from virgo_factory.report.page import Article, Picture, Section, Text
+from virgo_factory.report.text import visible
 
 
 RAW_SHOWN = 4000
@@ -343,8 +345,8 @@ def _raw(raw: Any) -> str:
     return text if more <= 0 else f"{text[:RAW_SHOWN]}\n... and {more:,} more characters"
 
 
-def cards(rows: Iterator[RowPreview], settings: Settings, folded: bool) -> Iterator[Card]:
-    """Yield the rows as cards of a page.
+def articles(rows: Iterator[RowPreview], settings: Settings, folded: bool) -> Iterator[Article]:
+    """Yield the rows as articles of a page.
 
     Args:
         rows: see `preview`.
@@ -368,7 +370,7 @@ def cards(rows: Iterator[RowPreview], settings: Settings, folded: bool) -> Itera
         if row.raw:
             sections = [Section("The row", [Text(row.raw)])]
 
-        yield Card(title, kind, sections, [*facts, *row.facts(settings)])
+        yield Article(title, kind, sections, [*facts, *row.facts(settings)])
 
 
 def _sections(part: Part, row: RowPreview, folded: bool) -> Iterator[Section]:

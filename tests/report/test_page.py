@@ -1,4 +1,4 @@
-"""Tests of virgo_factory/data/show/page.py: escaping, streaming, and what a real browser makes of a page."""
+"""Tests of virgo_factory/report/page.py: escaping, streaming, and what a real browser makes of a page."""
 
 import io
 import re
@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from virgo_factory.data.show.page import Card, Picture, Section, Table, Text, scaled, visible, write_page
+from virgo_factory.data.read.look import scaled
+from virgo_factory.report.page import Article, Picture, Section, Text, write_page
+from virgo_factory.report.table import Cell, Table, facts
+from virgo_factory.report.text import visible
 
 
 ATTACKS = [
@@ -53,10 +56,10 @@ class Tree(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def attacked(text: str) -> Card:
+def attacked(text: str) -> Article:
     """Return a card with the text in every place that a row can fill."""
     section = Section(text, [Text(text, "trained"), Picture(b"", text)], folded=True, note=text)
-    return Card(text, text, [section, Section(text, [Text(text, text)])], [(text, text)])
+    return Article(text, text, [section, Section(text, [Text(text, text)])], [(text, text)])
 
 
 def png(image: Image.Image) -> bytes:
@@ -69,7 +72,9 @@ def png(image: Image.Image) -> bytes:
 def test_text_stays_text(text, tmp_path):
     harmless = "nothing of note"
     for name, value in (("safe", harmless), ("page", text)):
-        write_page(tmp_path / name, value, [attacked(value)], [(value, value)], [Picture(b"", value)], [Text(value)])
+        table = Table(value, (value, value), [(value, Cell(value, value))], styles={0: value})
+        head = [Section(value, [facts([(value, value)]), table, Picture(b"", value), Text(value, value)], note=value)]
+        write_page(tmp_path / name, value, [attacked(value)], head)
 
     safe, page = (Tree((tmp_path / name).read_text(encoding="utf-8")) for name in ("safe", "page"))
     assert [(tag, sorted(attributes)) for tag, attributes in page.elements] == [
@@ -115,7 +120,7 @@ def test_memory_does_not_grow_with_cards(tmp_path):
 
     def peak(count: int) -> int:
         tracemalloc.start()
-        cards = (Card(f"{number}", "k", [Section("s", [Text(f"{number}{body}")])]) for number in range(count))
+        cards = (Article(f"{number}", "k", [Section("s", [Text(f"{number}{body}")])]) for number in range(count))
         assert write_page(tmp_path / "page.html", "x", cards) == count
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -131,7 +136,7 @@ def test_a_card_that_fails_leaves_the_old_page(tmp_path):
     before = (tmp_path / "page.html").read_bytes()
 
     def cards():
-        yield Card("new", "k", [])
+        yield Article("new", "k", [])
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
@@ -141,21 +146,27 @@ def test_a_card_that_fails_leaves_the_old_page(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
-@pytest.mark.parametrize(
-    ("image", "kind", "size", "corner"),
-    [
-        (Image.new("RGB", (300, 200), "red"), "PNG", (300, 200), (255, 0, 0)),
-        (Image.new("RGBA", (10, 10), (0, 0, 0, 0)), "PNG", (10, 10), (255, 255, 255)),
-        (Image.new("L", (3000, 1000), 7), "PNG", (900, 300), (7, 7, 7)),
-        (Image.effect_noise((1200, 1200), 90), "JPEG", (900, 900), None),
-        (Image.new("CMYK", (20, 20)), "PNG", (20, 20), (255, 255, 255)),
-        (Image.new("P", (5, 5)), "PNG", (5, 5), (0, 0, 0)),
-    ],
-)
-def test_scaled(image, kind, size, corner):
-    saved = Image.open(io.BytesIO(scaled(image)))
-    assert (saved.format, saved.size) == (kind, size)
-    assert corner is None or saved.convert("RGB").getpixel((0, 0)) == corner
+def test_a_head_of_sections_with_tables_plots_and_folded_parts(tmp_path):
+    scores = Table(
+        "", ("model", "score", "why"), [("virgo", 1234, "a"), ("all", Cell("61.2", "red"), "b")], (2,), {1: "bold"}
+    )
+    plot = Picture(b"<svg xmlns='x'/>", "forest")
+    write_page(
+        tmp_path / "p.html", "t", head=[Section("Scores", [plot, scores]), Section("More", [Text("x")], folded=True)]
+    )
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    tree = Tree(text)
+    assert "<h3>Scores</h3>" in text and "<details><summary>More</summary>" in text
+    assert text.index('<td class="">1,234</td>') < text.index("data:image/svg+xml;base64,"), "tables come first"
+    assert [row.get("class") for row in tree.named("tr")] == [None, None, "bold"]
+    assert [cell["class"].split() for cell in tree.named("td")] == [
+        ["left"],
+        [],
+        ["left"],
+        ["left"],
+        ["red"],
+        ["left"],
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +176,7 @@ def real_page(visual_questions, tmp_path_factory) -> Path:
     for question in visual_questions:
         thought = f"Let me look at the picture. {question.question} I see it now; once more, to be sure."
         cards.append(
-            Card(
+            Article(
                 f"Row {len(cards) + 1}",
                 question.config,
                 [
@@ -177,12 +188,11 @@ def real_page(visual_questions, tmp_path_factory) -> Path:
             )
         )  # fmt: skip
 
-    cards.append(Card("attacks", "attack", [Section("All", [Text(text) for text in ATTACKS])]))
-    cards.append(Card("no picture", "attack", [Section("All", [Picture(b"no picture", "gone")])]))
+    cards.append(Article("attacks", "attack", [Section("All", [Text(text) for text in ATTACKS])]))
+    cards.append(Article("no picture", "attack", [Section("All", [Picture(b"no picture", "gone")])]))
     path = tmp_path_factory.mktemp("page") / "page.html"
-    write_page(
-        path, "Real questions", cards, [("rows", f"{len(cards)}")], [Picture(cards[0].sections[0].content[0].data)]
-    )
+    head = [Section("", [facts([("rows", len(cards))]), Picture(cards[0].sections[0].content[0].data)])]
+    write_page(path, "Real questions", cards, head)
     return path
 
 
@@ -232,14 +242,17 @@ def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
     """At 400 pixels: long words, paths, names of kinds, tables and pictures; the margin stays empty."""
     long = "no-blank-in-it" * 30
     cards = [
-        Card(f"Row {n}", f"dropped: {kind}", [Section("Prompt", [Text(long), Picture(b"", long)])], [("place", long)])
+        Article(
+            f"Row {n}", f"dropped: {kind}", [Section("Prompt", [Text(long), Picture(b"", long)])], [("place", long)]
+        )
         for n, kind in enumerate(["a reason of so many words that no window of a telephone has room for all", long])
     ]
     wide = Image.new("RGB", (900, 90), "blue")
     tables = [Table("Numbers", [f"column {n}" for n in range(20)], [[f"{n:,}" for n in range(10**6, 10**6 + 20)]])]
-    summary, legend = [("tokenizer", long)], [Text(long, "prompt"), Text("trained on", "trained")]
+    legend = [Text(long, "prompt"), Text("trained on", "trained")]
+    head = [Section(long, [facts([("tokenizer", long)]), *tables, Picture(scaled(wide), "lengths"), *legend])]
     page, shown = tmp_path / "page.html", tmp_path / "page.png"
-    write_page(page, long, cards, summary, [Picture(scaled(wide), "lengths")], legend, tables)
+    write_page(page, long, cards, head)
     browse(f"file://{page}", f"--screenshot={shown}", "--window-size=400,4000")
     screen = Image.open(shown).convert("RGB")
     margin = screen.crop((390, 0, 400, screen.height))

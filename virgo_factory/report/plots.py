@@ -1,0 +1,245 @@
+"""Plots, one idea each, for people who look rather than read: each draws plain numbers on the axes that it is given."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from virgo_factory.report.text import one_line
+
+
+__all__ = ["bars", "columns", "draw", "lengths", "outlines", "shares", "spans"]
+BLUE, ORANGE, GREY, GREEN, RED, YELLOW = "#3b6ea8", "#d1663c", "#6b6b6b", "#4c9a62", "#c8553d", "#d9a441"
+MOST_BARS = 15
+BEHIND = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
+"""Of a text that may stand on bars."""
+
+
+def draw(plot: Callable[..., None], *arguments: Any, page: bool = False, **more: Any) -> bytes:
+    """Return a plot as PNG: 1080 x 600 pixels for a file, 896 x 560 for a page.
+
+    Args:
+        plot: a function of this module, or one like them: called with axes, `arguments` and `more`.
+        arguments: see `plot`.
+        page: it stands on a page beside others.
+        more: see `plot`.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot: slower to import, and looks for a display
+
+    style = {"font.size": 10 if page else 11, "axes.spines.top": False, "axes.spines.right": False}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(6.4, 4) if page else (9, 5), layout="constrained")
+        plot(figure.add_subplot(), *arguments, **more)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=140 if page else 120)
+
+    return buffer.getvalue()
+
+
+def bars(axes: Any, values: Mapping[str, int], title: str, unit: str) -> None:
+    """Draw a bar a value, the largest on top, each with its number and share; from MOST_BARS on the rest together."""
+    import numpy as np
+
+    ordered = sorted(values.items(), key=lambda pair: -pair[1])
+    if len(ordered) > MOST_BARS:
+        rest = ordered[MOST_BARS - 1 :]
+        ordered[MOST_BARS - 1 :] = [(f"{len(rest)} further ones", sum(value for _, value in rest))]
+
+    total = sum(values.values())
+    places = max(len(ordered), 4) - 1 - np.arange(len(ordered))
+    axes.barh(places, [value for _, value in ordered], color=BLUE, height=0.7)
+    _rows(axes, places, [name for name, _ in ordered], max(len(ordered), 4))
+    _title(axes, title, unit)
+    axes.set_xlim(0, ordered[0][1] * 1.22)
+    for place, (_, value) in zip(places, ordered, strict=True):
+        axes.text(value, place, f"  {value:,}  ({value / total:.1%})", va="center", color=GREY)
+
+    _thousands(axes.xaxis)
+
+
+def columns(axes: Any, values: Mapping[Any, int], title: str, x: str, y: str) -> None:
+    """Draw a column a value, from left to right, each with its number."""
+    places = range(len(values))
+    axes.bar(places, list(values.values()), color=BLUE, width=0.7)
+    axes.set_xticks(places, [str(value) for value in values])
+    _title(axes, title, x, y)
+    axes.set_ylim(0, max(values.values()) * 1.12)
+    for place, count in zip(places, values.values(), strict=True):
+        axes.text(place, count, f"{count:,}", ha="center", va="bottom", color=GREY)
+
+    _thousands(axes.yaxis)
+
+
+def lengths(
+    axes: Any, rows_of: Mapping[int, int], title: str, x: str, y: str, limit: int | None = None, name: str = "limit"
+) -> None:
+    """Draw how many rows have which length, with the median, and what is beyond a limit in another colour.
+
+    Args:
+        axes: to draw on.
+        rows_of: length in tokens -> rows.
+        title: above it.
+        x: what the lengths are of.
+        y: what is counted.
+        limit: tokens.
+        name: of the limit.
+    """
+    import numpy as np
+
+    values = np.array(sorted(rows_of), dtype=float)
+    rows = np.array([rows_of[int(value)] for value in values])
+    width = (values[-1] + 1) / 50
+    if limit:
+        width = limit / max(1, round(limit / width))  # so that no bar stands on both sides of the limit
+
+    edges = np.arange(0, values[-1] + 1 + width, width)
+    counts, _ = np.histogram(values, bins=edges, weights=rows)
+    beyond = edges[:-1] > (limit or np.inf) - width / 2
+    colours = np.where(beyond, ORANGE, BLUE)
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=colours, edgecolor="white", linewidth=0.4)
+    _title(axes, title, x, y)
+    axes.set_xlim(0, max(edges[-1], (limit or 0) * 1.02))
+    top = counts.max() * 1.18
+    axes.set_ylim(0, top)
+    median = int(values[np.searchsorted(rows.cumsum(), np.ceil(rows.sum() / 2))])
+    axes.axvline(median, color=GREY, linestyle=":", linewidth=1.5)
+    axes.text(median, top, f" median {median:,}", color=GREY, va="top", bbox=BEHIND)
+    if limit:
+        longer = values > limit
+        share = rows[longer].sum() / rows.sum()
+        of_tokens = (values * rows)[longer].sum() / (values * rows).sum()
+        told = f" {name} {limit:,} \n {rows[longer].sum():,} {y} ({share:.1%}), \n {of_tokens:.1%} of the tokens, are longer "
+        axes.axvline(limit, color=ORANGE, linewidth=1.5)
+        side = "right" if limit > axes.get_xlim()[1] * 0.6 else "left"
+        axes.text(limit, top * 0.93, told, color=ORANGE, va="top", ha=side, bbox=BEHIND)
+
+    _thousands(axes.xaxis)
+    _thousands(axes.yaxis)
+
+
+def outlines(
+    axes: Any, steps_of: Mapping[str, Mapping[int, int]], colours: Mapping[str, str], step: int, x: str, y: str
+) -> None:
+    """Draw the lengths of several groups over each other as lines.
+
+    Args:
+        axes: to draw on.
+        steps_of: group -> length in steps -> how many; drawn in the order of `colours`.
+        colours: group -> colour; other groups are left out.
+        step: tokens in one step.
+        x: what the lengths are of.
+        y: what is counted.
+    """
+    longest = max(max(steps) for steps in steps_of.values())
+    width = max(1, -(-(longest + 1) // 40))  # steps in a bin
+    edges = [place * width * step for place in range(longest // width + 2)]
+    for name, colour in colours.items():
+        if steps := steps_of.get(name):
+            bins = [0] * (len(edges) - 1)
+            for length, count in steps.items():
+                bins[length // width] += count
+
+            axes.stairs(bins, edges, color=colour, linewidth=1.8, label=f"{_label(name)} ({sum(bins):,})")
+            axes.stairs(bins, edges, color=colour, alpha=0.15, fill=True)
+
+    axes.set_xlim(0)
+    axes.set_ylim(0)
+    _title(axes, "", x, y)
+    axes.legend(frameon=False)
+    _thousands(axes.xaxis)
+    _thousands(axes.yaxis)
+
+
+def shares(axes: Any, counts_of: Mapping[str, Mapping[str, int]], colours: Mapping[str, str], x: str) -> None:
+    """Draw a bar a group, the largest on top, parted by what its members are; their number in brackets.
+
+    Args:
+        axes: to draw on.
+        counts_of: group -> part -> how many.
+        colours: part -> colour, from left to right.
+        x: what the shares are of.
+    """
+    from matplotlib.ticker import PercentFormatter
+
+    largest = sorted(counts_of.items(), key=lambda pair: -sum(pair[1].values()))[:MOST_BARS]
+    totals = [max(sum(counts.values()), 1) for _, counts in largest]
+    left = [0.0] * len(largest)
+    places = range(len(largest))[::-1]
+    for part, colour in colours.items():
+        widths = [counts.get(part, 0) / total for (_, counts), total in zip(largest, totals, strict=True)]
+        if any(widths):
+            axes.barh(places, widths, 0.7, left, color=colour, label=part)
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+
+    names = [f"{one_line(name, 24)} ({sum(counts.values()):,})" for name, counts in largest]
+    _rows(axes, places, names, len(largest))
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlabel(x)
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1), ncols=5, fontsize=9, handlelength=1)
+
+
+def spans(
+    axes: Any, spans_of: Mapping[str, tuple[float, float, float]], title: str, x: str, point: str, span: str,
+    marks: Mapping[str, float] | None = None, mark: str = "", limit: float | None = None, limit_name: str = "",
+) -> None:  # fmt: skip
+    """Draw a line a group from low to high with a point on it: percentiles with the median, a score with its interval.
+
+    Args:
+        axes: to draw on.
+        spans_of: group -> low, point, high; the first MOST_BARS are drawn, the first on top.
+        title: above it.
+        x: what the numbers are.
+        point: what the points are.
+        span: what the lines are.
+        marks: group -> another value beside the point, such as a published one.
+        mark: what these are.
+        limit: a value for all groups.
+        limit_name: what it is.
+    """
+    names = list(spans_of)[:MOST_BARS]
+    places = range(len(names))[::-1]
+    low, middle, high = zip(*(spans_of[name] for name in names), strict=True)
+    widths = [end - start for start, end in zip(low, high, strict=True)]
+    axes.barh(places, widths, left=low, height=0.4, color=BLUE, alpha=0.35, label=span)
+    axes.plot(middle, places, "o", color=BLUE, label=point)
+    marked = [(marks[name], place) for name, place in zip(names, places, strict=True) if marks and name in marks]
+    if marked:
+        axes.plot(*zip(*marked, strict=True), "D", color=ORANGE, markerfacecolor="none", label=mark)
+
+    _rows(axes, places, names, len(names))
+    more = f" (the {MOST_BARS} largest)" if len(spans_of) > MOST_BARS else ""
+    _title(axes, title, x, more=more)
+    axes.set_xlim(min(0, min(low) * 1.08), max(max(high) * 1.08, (limit or 0) * 1.02))
+    if limit:
+        axes.axvline(limit, color=ORANGE, linewidth=1.5, label=limit_name)
+
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3)
+    _thousands(axes.xaxis)
+
+
+def _thousands(axis: Any) -> None:
+    """Write the numbers of an axis with separators; millions as such."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    is_large = axis.get_view_interval()[1] >= 3e6
+    axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1e6:,g} M" if is_large and value else f"{value:,.0f}")
+    )
+
+
+def _rows(axes: Any, places: Sequence[int], names: Sequence[str], height: int) -> None:
+    axes.set_yticks(places, [_label(name, 50) for name in names])
+    axes.set_ylim(-0.7, height - 0.3)
+
+
+def _title(axes: Any, title: str, x: str, y: str = "", more: str = "") -> None:
+    axes.set_title(_label(title) + more, loc="left")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def _label(text: str, most: int = 60) -> str:
+    """Return a text from a dataset as a label: on one line, not too long, and with no mathematics in it."""
+    return one_line(text, most).replace("$", r"\$")

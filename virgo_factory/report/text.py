@@ -1,0 +1,29 @@
+"""Text of a dataset or a server, made fit to be shown."""
+
+import re
+
+
+_INVISIBLE = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return the text with what cannot be seen spelled out: control characters, bidi marks, half surrogate pairs.
+
+    Line breaks and tabs stay. What a row holds can then neither steer a terminal nor turn a line around.
+
+    >>> visible("red\x1b[31m \u202e9")
+    'red\\x1b[31m \\u202e9'
+    """
+    return _INVISIBLE.sub(lambda match: match.group().encode("unicode_escape", "backslashreplace").decode(), text)
+
+
+def one_line(text: str, most: int = 40) -> str:
+    """Return the text on one line, not too long.
+
+    >>> one_line("a\\n  long domain", 9)
+    'a long...'
+    """
+    text = visible(" ".join(text.split()))
+    return text if len(text) <= most else f"{text[: most - 3]}..."
