@@ -115,6 +115,14 @@ def test_the_installed_wheel_gives_the_recipes_away(installed, tmp_path):
     } == set(recipe_files())
 
 
+def test_the_installed_wheel_writes_a_page(installed, tmp_path):
+    """With its templates, style and script, which are no modules."""
+    code = "from pathlib import Path; from virgo_factory.report.page import write_page; write_page(Path('page.html'), 'x')"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    assert "</style>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_every_folder_with_modules_is_a_package(root):
     folders = {path.parent for path in (root / "virgo_factory").rglob("*.py")}
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]

@@ -449,23 +449,26 @@ def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
     assert "not estimated" in told and "'llama' is not one of" in told and "80 in all" in told
 
 
-def test_the_help_ends_with_what_is_really_printed(tmp_path, monkeypatch, capsys):
-    """All lines but those that name the free space of a disk."""
+def test_the_page_shows_what_is_really_printed(root, tmp_path, monkeypatch, capsys):
+    """docs/cluster.md: all lines but those that name the free space of a disk; the help shows the first of them."""
     from virgo_factory.cli.plan import EXAMPLE
     from virgo_factory.io.recipes import copy_recipes
     from virgo_factory.preflight.twin import make_twin
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     copy_recipes(Path())
     make_twin("saves/virgo_demo/base", seed=0)
-    command = next(line for line in EXAMPLE.splitlines() if line.startswith("  virgo-factory plan "))
+    page = (root / "docs/cluster.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    command = next(line for line in page.splitlines() if line.startswith("virgo-factory plan "))
     capsys.readouterr()
     assert run(*command.split()[2:], "--workers", 1) == 0
-    shown, printed = (
+    printed, shown, in_help = (
         [line.strip() for line in text.splitlines() if line.strip(" \b") and "are free" not in line]
-        for text in (EXAMPLE.split(command)[1], capsys.readouterr().out)
+        for text in (capsys.readouterr().out, page.split(command)[1], EXAMPLE.split(command)[1])
     )
-    assert shown == printed
+    assert shown == printed and len(in_help) > 2
+    assert in_help == printed[: len(in_help)]
 
 
 def test_to_json_has_no_arrays():

@@ -12,7 +12,7 @@ NAME_WIDTH = 30
 """Characters of a name in a line of a table that is short of room; the rest of a longer one stands below."""
 
 WORDS_WIDTH = 24
-"""Characters that a column of words gets at the least."""
+"""Characters that a column of words gets at the least, but for very narrow terminals."""
 
 GAP = 2
 
@@ -49,7 +49,8 @@ def fitted(table: Table, width: int) -> Iterator[Any]:
         max(_width(name), *(_width(cells[place].value) for _, cells in lines), 1)
         for place, name in enumerate(table.columns)
     )
-    least = [min(wide, WORDS_WIDTH) if left else wide for wide, left in zip(widths, is_left[1:], strict=True)]
+    words = min(WORDS_WIDTH, max(8, width // 3))
+    least = [min(wide, words) if left else wide for wide, left in zip(widths, is_left[1:], strict=True)]
     gaps = GAP * len(widths)
     name_width = _name_width(longest, width - gaps - sum(widths), width - gaps - sum(least), width)
     name_width = max(1, min(name_width, width - GAP - max(least)))  # beside the widest figure, however long the name
@@ -69,10 +70,8 @@ def fitted(table: Table, width: int) -> Iterator[Any]:
             show_header=any(table.columns),
         )  # fmt: skip
         shown.add_column(_text(Cell(table.columns[0])), overflow="fold", width=name_width)
-        free, wide = max(width - name_width - sum(least[place] + GAP for place in part), 0), {}
-        for rank, place in enumerate(
-            sorted(part, key=lambda place: widths[place])
-        ):  # what one leaves, the others share
+        wide, free = {}, max(width - name_width - sum(least[place] + GAP for place in part), 0)
+        for rank, place in enumerate(sorted(part, key=widths.__getitem__)):  # what one leaves, the others share
             wide[place] = min(widths[place], least[place] + free // (len(part) - rank))
             free -= wide[place] - least[place]
 
