@@ -14,9 +14,9 @@ HOSTILE = f"$\\frac{{x}} ^_{'x' * 80}\n\x1b[31m"
 
 def texts(plot, *arguments, **more) -> str:
     """Return all words of a plot."""
-    axes = Figure().add_subplot()
+    axes = Figure(layout="constrained").add_subplot()
     plot(axes, *arguments, **more)
-    legend = axes.get_legend()
+    legend = next(iter(axes.figure.legends), axes.get_legend())
     labels = [*axes.get_xticklabels(), *axes.get_yticklabels(), *axes.texts, *(legend.get_texts() if legend else ())]
     return "\n".join(
         [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel(), *(one.get_text() for one in labels)]
@@ -35,7 +35,7 @@ PLOTS = {
         "rows",
     ),
     plots.shares: ({HOSTILE: {"easy": 3, "hard": 1}, "none": {}}, {"easy": "green", "hard": "blue"}, "share"),
-    plots.spans: ({HOSTILE: (1.0, 2.0, 3.0), "b": (-1.0, 0.5, 2.5)}, HOSTILE, "score", "score", "95% interval"),
+    plots.spans: ([(HOSTILE, 1.0, 2.0, 3.0), ("b", -1.0, 0.5, 2.5)], HOSTILE, "score", "score", "95% interval"),
 }
 
 
@@ -63,7 +63,13 @@ def test_lengths_say_the_median_and_what_is_beyond_the_limit():
 
 
 def test_a_forest_has_intervals_and_published_values():
-    scores = {"MathVista": (58.1, 61.2, 64.0), "MMMU": (50.0, 53.5, 57.0)}
+    scores = [("MathVista", 58.1, 61.2, 64.0), ("MMMU", 50.0, 53.5, 57.0)]
     told = texts(plots.spans, scores, "Scores", "accuracy", "ours", "95% interval", marks={"MMMU": 54.2}, mark="paper")
     assert {"MathVista", "ours", "95% interval", "paper"} <= set(told.split("\n"))
     assert "paper" not in texts(plots.spans, scores, "Scores", "accuracy", "ours", "interval", marks={}, mark="paper")
+
+
+def test_no_bar_is_cut_off():
+    axes = Figure(layout="constrained").add_subplot()
+    plots.bars(axes, {f"d{n}": 5 for n in range(30)}, "t", "rows")
+    assert axes.get_xlim()[1] > max(bar.get_width() for bar in axes.patches) == 80, "the rest together is the largest"

@@ -50,7 +50,7 @@ def bars(axes: Any, values: Mapping[str, int], title: str, unit: str) -> None:
     axes.barh(places, [value for _, value in ordered], color=BLUE, height=0.7)
     _rows(axes, places, [name for name, _ in ordered], max(len(ordered), 4))
     _title(axes, title, unit)
-    axes.set_xlim(0, ordered[0][1] * 1.22)
+    axes.set_xlim(0, max(value for _, value in ordered) * 1.22)
     for place, (_, value) in zip(places, ordered, strict=True):
         axes.text(value, place, f"  {value:,}  ({value / total:.1%})", va="center", color=GREY)
 
@@ -71,7 +71,13 @@ def columns(axes: Any, values: Mapping[Any, int], title: str, x: str, y: str) ->
 
 
 def lengths(
-    axes: Any, rows_of: Mapping[int, int], title: str, x: str, y: str, limit: int | None = None, name: str = "limit"
+    axes: Any,
+    rows_of: Mapping[int, int],
+    title: str,
+    x: str,
+    y: str,
+    limit: int | None = None,
+    limit_name: str = "limit",
 ) -> None:
     """Draw how many rows have which length, with the median, and what is beyond a limit in another colour.
 
@@ -82,7 +88,7 @@ def lengths(
         x: what the lengths are of.
         y: what is counted.
         limit: tokens.
-        name: of the limit.
+        limit_name: what it is called.
     """
     import numpy as np
 
@@ -108,7 +114,7 @@ def lengths(
         longer = values > limit
         share = rows[longer].sum() / rows.sum()
         of_tokens = (values * rows)[longer].sum() / (values * rows).sum()
-        told = f" {name} {limit:,} \n {rows[longer].sum():,} {y} ({share:.1%}), \n {of_tokens:.1%} of the tokens, are longer "
+        told = f" {limit_name} {limit:,} \n {rows[longer].sum():,} {y} ({share:.1%}), \n {of_tokens:.1%} of the tokens, are longer "
         axes.axvline(limit, color=ORANGE, linewidth=1.5)
         side = "right" if limit > axes.get_xlim()[1] * 0.6 else "left"
         axes.text(limit, top * 0.93, told, color=ORANGE, va="top", ha=side, bbox=BEHIND)
@@ -176,45 +182,44 @@ def shares(axes: Any, counts_of: Mapping[str, Mapping[str, int]], colours: Mappi
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(x)
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1), ncols=5, fontsize=9, handlelength=1)
+    axes.figure.legend(frameon=False, loc="outside upper center", ncols=6, fontsize=9, handlelength=1)
 
 
 def spans(
-    axes: Any, spans_of: Mapping[str, tuple[float, float, float]], title: str, x: str, point: str, span: str,
-    marks: Mapping[str, float] | None = None, mark: str = "", limit: float | None = None, limit_name: str = "",
+    axes: Any, rows: Sequence[tuple[str, float, float, float]], title: str, x: str, point: str, span: str,
+    marks: Mapping[str, float] | None = None, mark: str = "", limit: float | None = None, limit_name: str = "limit",
+    left_out: int = 0,
 ) -> None:  # fmt: skip
-    """Draw a line a group from low to high with a point on it: percentiles with the median, a score with its interval.
+    """Draw a line a row from low to high with a point on it: percentiles with the median, a score with its interval.
 
     Args:
         axes: to draw on.
-        spans_of: group -> low, point, high; the first MOST_BARS are drawn, the first on top.
+        rows: name, low, point, high; the first on top.
         title: above it.
         x: what the numbers are.
         point: what the points are.
         span: what the lines are.
-        marks: group -> another value beside the point, such as a published one.
+        marks: name -> another value beside the point, such as a published one.
         mark: what these are.
-        limit: a value for all groups.
+        limit: a value for all rows.
         limit_name: what it is.
+        left_out: further rows, which the title tells.
     """
-    names = list(spans_of)[:MOST_BARS]
-    places = range(len(names))[::-1]
-    low, middle, high = zip(*(spans_of[name] for name in names), strict=True)
+    names, low, middle, high = zip(*rows, strict=True)
+    places = range(len(rows))[::-1]
     widths = [end - start for start, end in zip(low, high, strict=True)]
-    axes.barh(places, widths, left=low, height=0.4, color=BLUE, alpha=0.35, label=span)
+    axes.barh(places, widths, left=low, height=0.5, color=BLUE, alpha=0.35, label=span)
     axes.plot(middle, places, "o", color=BLUE, label=point)
-    marked = [(marks[name], place) for name, place in zip(names, places, strict=True) if marks and name in marks]
-    if marked:
+    if marked := [(marks[name], place) for name, place in zip(names, places, strict=True) if marks and name in marks]:
         axes.plot(*zip(*marked, strict=True), "D", color=ORANGE, markerfacecolor="none", label=mark)
 
     _rows(axes, places, names, len(names))
-    more = f" (the {MOST_BARS} largest)" if len(spans_of) > MOST_BARS else ""
-    _title(axes, title, x, more=more)
-    axes.set_xlim(min(0, min(low) * 1.08), max(max(high) * 1.08, (limit or 0) * 1.02))
+    _title(axes, title, x, more=f" (the {len(rows)} largest)" if left_out else "")
+    axes.set_xlim(min(0, *low) * 1.08, max(*high, limit or 0) * 1.08)
     if limit:
-        axes.axvline(limit, color=ORANGE, linewidth=1.5, label=limit_name)
+        axes.axvline(limit, color=ORANGE, linewidth=1.5, label=f"{limit_name} {limit:,}")
 
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3)
+    axes.figure.legend(frameon=False, loc="outside lower center", ncols=4)
     _thousands(axes.xaxis)
 
 
@@ -230,7 +235,8 @@ def _thousands(axis: Any) -> None:
 
 
 def _rows(axes: Any, places: Sequence[int], names: Sequence[str], height: int) -> None:
-    axes.set_yticks(places, [_label(name, 50) for name in names])
+    most = round(6 * axes.figure.get_figwidth())  # characters: more than that leave no room for the bars
+    axes.set_yticks(places, [_label(name, most) for name in names])
     axes.set_ylim(-0.7, height - 0.3)
 
 

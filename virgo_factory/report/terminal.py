@@ -1,7 +1,7 @@
 """Tables on a terminal that cut no figure, however narrow it is; and what else several verbs print alike."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from virgo_factory.report.table import Cell, Table
@@ -125,12 +125,13 @@ def labelled(rows: Iterable[tuple[str | Cell, str]]) -> Any:
     return grid
 
 
-def counted(counts: Mapping[str, int], indent: int = 2, width: int = 0) -> Iterator[str]:
+def counted(counts: Iterable[tuple[str, int]], indent: int = 2, width: int = 0) -> Iterator[str]:
     """Yield a line for each count, figures below each other.
 
-    >>> list(counted({"no end of thought": 2, "not drawn": 1057}))
+    >>> list(counted([("no end of thought", 2), ("not drawn", 1057)]))
     ['      2  no end of thought', '  1,057  not drawn']
     """
-    width = max([width, *(len(f"{count:,}") for count in counts.values())])
-    for words, count in counts.items():
+    counts = list(counts)
+    width = max([width, *(len(f"{count:,}") for _, count in counts)])
+    for words, count in counts:
         yield f"{'':{indent}}{count:>{width},}  {visible(words)}"

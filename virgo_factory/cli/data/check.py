@@ -117,7 +117,7 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         )
         reasons, notes = (Counter(counts).most_common() for counts in (account.reasons, account.notes))
         counts = [*reasons, *((f"of the kept {note}", count) for note, count in notes)]
-        for line in counted({_one_line(words): count for words, count in counts}, 4, width):
+        for line in counted(((_one_line(words), count) for words, count in counts), 4, width):
             console.print(line, markup=False)
 
     if not any(account.kept for account in report.accounts):

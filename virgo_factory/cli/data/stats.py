@@ -80,7 +80,7 @@ def _show(found, name: str, settings) -> None:
     several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
     left = f"{found.examples_in - found.all.rows:,} left out{':' if found.dropped else ''}"
     screen.print(f"{one_line(name)}: {found.rows_in:,} rows, {found.all.rows:,} usable{several}, {left}", style="bold")
-    for line in counted(found.dropped):
+    for line in counted(found.dropped.items()):
         screen.print(line)
 
     if not found.all.rows:

@@ -101,7 +101,7 @@ def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more:
     for path, card in zip(paths, cards, strict=True):
         left = f"{card.examples_in - card.kept:,} left out" + (":" if card.dropped else "")
         lines.append(f"{path}: {card.rows_in:,} rows read, {card.kept:,} written, {left}")
-        lines += counted(card.dropped)
+        lines += counted(card.dropped.items())
         for name, counts in card.by.items():
             if len(counts) > 1:
                 shown = [f"{value} {count:,}" for value, count in list(counts.items())[:12]]

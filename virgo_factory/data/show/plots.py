@@ -1,10 +1,11 @@
 """The statistics as pictures."""
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.data.show.stats import Statistics
-from virgo_factory.report.plots import bars, columns, draw, lengths, spans
+from virgo_factory.report.plots import MOST_BARS, bars, columns, draw, lengths, spans
 from virgo_factory.report.text import one_line
 
 
@@ -20,50 +21,41 @@ def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | No
     if not found.all.rows:
         return []
 
-    name, plots = one_line(name), {}
+    folder.mkdir(parents=True, exist_ok=True)
+    name, paths = one_line(name), []
     has_tokens = found.all.lengths.longest > 0
-    limit = {"limit": cutoff_len, "limit_name": f"cutoff_len {cutoff_len or 0:,}"}
+    limit = {"limit": cutoff_len, "limit_name": "cutoff_len"}
+
+    def write(file: str, plot: Callable[..., None], title: str, **more: Any) -> None:
+        paths.append(folder / f"{file}.png")
+        paths[-1].write_bytes(draw(plot, title=f"{name}: {title}", **more))
+
     if has_tokens:
-        title, what = (
-            f"{name}: length of {found.all.rows:,} rows",
-            "length of a row in tokens (question, images and response)",
-        )
-        plots["lengths"] = partial(
-            lengths,
-            rows_of=found.all.lengths.rows_of,
-            title=title,
-            x=what,
-            y="rows",
-            limit=cutoff_len,
-            name="cutoff_len",
-        )
+        what = "length of a row in tokens (question, images and response)"
+        title = f"length of {found.all.rows:,} rows"
+        write("lengths", lengths, title, rows_of=found.all.lengths.rows_of, x=what, y="rows", **limit)
 
     for grouping, groups in found.by.items():
         if len(groups) < 2 or grouping == "format":
             continue  # one bar says nothing
 
         rows = {value: group.rows for value, group in groups.items()}
-        plots[f"rows_by_{grouping}"] = partial(bars, values=rows, title=f"{name}: rows by {grouping}", unit="rows")
+        write(f"rows_by_{grouping}", bars, f"rows by {grouping}", values=rows, unit="rows")
         if has_tokens:
             tokens = {value: group.lengths.tokens for value, group in groups.items()}
-            title = f"{name}: tokens by {grouping}"
-            plots[f"tokens_by_{grouping}"] = partial(bars, values=tokens, title=title, unit="tokens")
-            spans_of = {
-                f"{one_line(value)} ({group.rows:,})": tuple(map(group.lengths.quantile, (0.05, 0.5, 0.95)))
-                for value, group in groups.items()
-            }
-            plots[f"length_by_{grouping}"] = partial(
-                spans, spans_of=spans_of, title=f"{name}: length of a row by {grouping}", point="median",
-                x="length of a row in tokens (number of rows in brackets)", span="5th to 95th percentile", **limit,
+            write(f"tokens_by_{grouping}", bars, f"tokens by {grouping}", values=tokens, unit="tokens")
+            names = [f"{one_line(value)} ({group.rows:,})" for value, group in groups.items()]
+            shown = [map(group.lengths.quantile, (0.05, 0.5, 0.95)) for group in list(groups.values())[:MOST_BARS]]
+            write(
+                *(f"length_by_{grouping}", spans, f"length of a row by {grouping}"),
+                rows=[(name, *quantiles) for name, quantiles in zip(names, shown, strict=False)],
+                x="length of a row in tokens (number of rows in brackets)", point="median", span="5th to 95th percentile",
+                left_out=len(names) - len(shown), **limit,
             )  # fmt: skip
 
     if len(found.images_per_row) > 1:
-        title = f"{name}: {found.all.images:,} images in {found.all.rows:,} rows"
+        title = f"{found.all.images:,} images in {found.all.rows:,} rows"
         counts = dict(sorted(found.images_per_row.items()))
-        plots["images_per_row"] = partial(columns, values=counts, title=title, x="images in a row", y="rows")
+        write("images_per_row", columns, title, values=counts, x="images in a row", y="rows")
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, plot in plots.items():
-        (folder / f"{file}.png").write_bytes(draw(plot))
-
-    return [folder / f"{file}.png" for file in plots]
+    return paths
