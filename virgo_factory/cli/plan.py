@@ -302,8 +302,12 @@ def _ways(plan):
 
 
 def _disk(disk) -> str:
-    counts = " + ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in ((disk.checkpoints, "checkpoint"), (disk.models, "model")))  # fmt: skip
-    return f"disk: {_gb(disk.checkpoint)} a checkpoint, {_gb(disk.model)} a model; at the peak {counts} = {disk.peak:,} bytes"
+    checkpoints = f"{disk.checkpoints} checkpoint{'s' * (disk.checkpoints != 1)}"
+    models = f"{disk.models} model{'s' * (disk.models != 1)}"
+    return (
+        f"disk: {_gb(disk.checkpoint)} a checkpoint, {_gb(disk.model)} a model; at the peak {checkpoints} + {models} = "
+        f"{disk.peak:,} bytes"
+    )
 
 
 EXAMPLE = """\b

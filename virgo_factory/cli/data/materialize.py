@@ -1,5 +1,7 @@
 """`virgo-factory data materialize`: the released visual rows with their images."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import typer
@@ -65,30 +67,24 @@ def materialize(
     typer.echo(f"Train with media_dir={out}; the entry {dataset.name} is in {info}")
 
 
-def _progress():
-    """Return a context that gives what the room tells its progress to: a bar on stderr, where that is a terminal."""
-    import contextlib
-
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int, int], None]]:
+    """Yield what the room tells its progress to: a bar on stderr, where that is a terminal."""
+    from huggingface_hub.utils import disable_progress_bars
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    @contextlib.contextmanager
-    def shown():
-        from huggingface_hub.utils import disable_progress_bars
+    disable_progress_bars()  # they would break up the bar, and show where there is no terminal
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("reading the rows", total=None)
 
-        disable_progress_bars()  # they would break up the bar, and show where there is no terminal
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-            task = bar.add_task("reading the rows", total=None)
+        def told(name: str, done: int, total: int, matched: int) -> None:
+            config = name.rpartition("/")[0]
+            bar.update(task, description=f"{matched:,} matched, {config}", completed=done, total=total)
 
-            def told(name: str, done: int, total: int, matched: int) -> None:
-                config = name.rpartition("/")[0]
-                bar.update(task, description=f"{matched:,} matched, {config}", completed=done, total=total)
-
-            yield told
-
-    return shown()
+        yield told
 
 
 EXAMPLE = """\b

@@ -115,53 +115,5 @@ STYLES = {
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data preview recipes/demo/long_thoughts.jsonl 95 --tokenizer Qwen/Qwen2-VL-7B-Instruct
-
-\b
-  recipes/demo/long_thoughts.jsonl:95 · row 95 · id chemistry-weigh-0095 · four_markers
-
-\b
-  --- prompt (47 tokens) ---
-  <|im_start|>system
-  You are a helpful assistant.<|im_end|>
-  <|im_start|>user
-  What is the mass in g of 3 mol of CH4? Use C = 12, H = 1 g/mol.<|im_end|>
-  <|im_start|>assistant
-
-\b
-  --- trained on (137 tokens) ---
-  <|begin_of_thought|>
-
-\b
-  Let me think about what is asked.
-
-\b
-  CH4 consists of 1 C, 4 H.
-
-\b
-  The molar mass is 1 x 12 + 4 x 1 = 16 g/mol.
-
-\b
-  3 mol have 3 x 16 = 48 g.
-
-\b
-  Let me check this. 48 / 16 = 3 mol. That agrees, so I am confident.
-
-\b
-  <|end_of_thought|>
-
-\b
-  <|begin_of_solution|>
-
-\b
-  The molar mass is 16 g/mol.
-
-\b
-  The answer is \\boxed{48}.
-
-\b
-  <|end_of_solution|><|im_end|>
-
-\b
-  whole row 184 tokens · prompt 47 tokens · response 135 tokens"""
+Example, whose output is in docs/data.md:
+  virgo-factory data preview recipes/demo/long_thoughts.jsonl 95 --tokenizer Qwen/Qwen2-VL-7B-Instruct"""

@@ -171,40 +171,5 @@ def _histogram(screen, lengths, cutoff_len: int | None) -> None:
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data stats virgo_demo_dt --tokenizer Qwen/Qwen2-VL-7B-Instruct --cutoff-len 1024 --plots plots
-
-\b
-  virgo_demo_dt: 320 rows, 318 usable, 2 left out:
-    2  no end of thought
-
-\b
-               rows   share   tokens   share  mean  median  p95    max
-  ────────────────────────────────────────────────────────────────────
-  all           318  100.0%  107,220  100.0%   337     301  566  1,953
-  by domain
-    math        238   74.8%   82,053   76.5%   345     305  566  1,953
-    physics      28    8.8%    8,132    7.6%   290     275  375    379
-    chemistry    20    6.3%    4,999    4.7%   250     245  358    389
-    code         14    4.4%    6,451    6.0%   461     454  678    678
-    biology      10    3.1%    2,694    2.5%   269     265  330    330
-    puzzle        8    2.5%    2,891    2.7%   361     290  459    459
-  source: virgo_dt
-  format: virgo_dt
-
-\b
-  Length of a row in tokens (question, images and response)
-        0 to   199  ▏                                      4    1.3%
-      200 to   399  ██████████████████████████████       253   79.6%
-      400 to   599  ██████                                49   15.4%
-      600 to   799  █                                      7    2.2%
-      800 to   999                                         0    0.0%
-    1,000 to 1,199  ▏                                      1    0.3%
-    1,200 to 1,399                                         0    0.0%
-    1,400 to 1,599  ▏                                      1    0.3%
-    1,600 to 1,799  ▏                                      1    0.3%
-    1,800 to 1,999  ▏                                      2    0.6%
-  5 rows (1.6%) are longer than cutoff_len 1,024: 8,079 tokens (7.5%) with `overlong: drop`, 2,959 (2.8%) if cut off there.
-
-\b
-  Pictures in plots: lengths.png, rows_by_domain.png, tokens_by_domain.png, length_by_domain.png"""
+Example, whose output is in docs/data.md:
+  virgo-factory data stats virgo_demo_dt --tokenizer Qwen/Qwen2-VL-7B-Instruct --cutoff-len 1024 --plots plots"""
