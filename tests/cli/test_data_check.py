@@ -484,15 +484,6 @@ def test_text_of_rows_cannot_move_the_cursor(run):
     assert "\x1b" not in output
 
 
-def test_the_help_ends_with_an_example_and_its_output(run, root, monkeypatch):
-    help = CliRunner().invoke(app, ["data", "check", "--help"]).stdout
-    example = [line.strip() for line in help.rpartition("Example:\n")[2].splitlines() if line.strip()]
-    assert example[0] == "virgo-factory data check virgo_demo_dt"
-    monkeypatch.chdir(root)
-    _, output = run("virgo_demo_dt", "--no-cache")
-    assert example[1:] == [line.strip() for line in output.splitlines() if line.strip()]
-
-
 def test_items_of_a_list_on_one_line_are_named_by_their_number(run, tmp_path):
     Path("rows.json").write_text(json.dumps([_row("a"), _row("b", response="x"), _row("c", response="x")]))
     code, printed = run("rows.json", "--findings", "found.jsonl")

@@ -1,8 +1,6 @@
 """`data stats`, `mix`, `slice` and `convert` as they are called: what they print is what their help shows."""
 
-import importlib
 import json
-import shlex
 import subprocess
 import sys
 import time
@@ -33,25 +31,6 @@ def call(capsys, monkeypatch, tmp_path):
         return exit.value.code, said.out, said.err
 
     return called
-
-
-@pytest.mark.parametrize("verb", VERBS[1:])
-def test_the_help_ends_with_an_example_and_its_real_output(call, shared_data, verb):
-    code, shown, _ = call(verb, "--help")
-    assert code == 0
-    command, _, output = shown.split("Example:\n", 1)[1].partition("\n\n")
-    tokenizer = str(shared_data / "qwen2.5_vl_tokenizer")  # of the same ids as the one named, for text
-    arguments = [tokenizer if word.startswith("Qwen/") else word for word in shlex.split(command)]
-    assert arguments[:3] == ["virgo-factory", "data", verb]
-    code, out, err = call(*arguments[2:])
-    assert (code, err) == (0, "")
-
-    def words(text: str) -> list[str]:
-        return [line.strip() for line in text.splitlines() if line.strip()]
-
-    assert words(out) == words(output)
-    example = importlib.import_module(f"virgo_factory.cli.data.{verb}").EXAMPLE
-    assert max(map(len, example.splitlines())) <= 125
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -137,13 +137,5 @@ def _command(name: str, folder: Path, found) -> str:
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data add my_thoughts recipes/demo/long_thoughts.jsonl
-
-\b
-  four_markers: 320 rows, 318 kept, 2 dropped
-    2 no end of thought: recipes/demo/long_thoughts.jsonl:57 (id math-addition-0057), line 31 of the response
-  In dataset_info.json:
-    "my_thoughts": {"file_name": "recipes/demo/long_thoughts.jsonl", "formatting": "long_thought"}
-  Next:
-    llamafactory-cli train recipes/virgo7b_dt.yaml dataset=my_thoughts output_dir=saves/my_thoughts"""
+Example, whose output is in docs/data.md:
+  virgo-factory data add my_thoughts recipes/demo/long_thoughts.jsonl"""

@@ -172,22 +172,5 @@ def _one_line(text: str) -> str:
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data check virgo_demo_dt
-
-\b
-  error       2  no end of thought
-                 recipes/demo/long_thoughts.jsonl:57  line 31 of the response
-                 recipes/demo/long_thoughts.jsonl:211  line 21 of the response
-                 Repair the rows, or leave them: malformed: drop does not train on them.
-
-\b
-  2 errors, 0 warnings.
-
-\b
-  Lengths were not checked: no tokenizer. Give the model's: --tokenizer DIR|ID.
-  What will be trained on
-    virgo_demo_dt (virgo_dt): 320 rows in, 318 kept, 2 dropped
-          2  no end of thought"""
-
-check.epilog = EXAMPLE
+Example, whose output is in docs/data.md:
+  virgo-factory data check virgo_demo_dt"""

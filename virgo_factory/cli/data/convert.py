@@ -56,13 +56,5 @@ def convert(
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data convert virgo_demo_dt dt.jsonl
-
-\b
-  dt.jsonl: 320 rows read, 318 written, 2 left out:
-    2  no end of thought
-    by domain: math 238, physics 28, chemistry 20, code 14, biology 10, puzzle 8
-  Card: dt.card.md
-  To train on it, add to dataset_info.json:
-    "dt": {"file_name": "dt.jsonl", "formatting": "long_thought", "license": "apache-2.0"}"""
+Example, whose output is in docs/data.md:
+  virgo-factory data convert virgo_demo_dt dt.jsonl"""

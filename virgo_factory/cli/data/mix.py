@@ -57,14 +57,5 @@ def mix(
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data mix mix.jsonl 'virgo_demo_dt[math]:200' 'virgo_demo_dt[science]:50' 'virgo_demo_dt[code+puzzle]:0.5'
-
-\b
-  mix.jsonl: 320 rows read, 261 written, 59 left out:
-    57  not drawn
-     2  no end of thought
-    by domain: math 200, physics 24, chemistry 17, biology 9, code 7, puzzle 4
-  Card: mix.card.md
-  To train on it, add to dataset_info.json:
-    "mix": {"file_name": "mix.jsonl", "formatting": "long_thought", "license": "apache-2.0"}"""
+Example, whose output is in docs/data.md:
+  virgo-factory data mix mix.jsonl 'virgo_demo_dt[math]:200' 'virgo_demo_dt[science]:50' 'virgo_demo_dt[code+puzzle]:0.5'"""

@@ -77,19 +77,5 @@ def slice(
 
 
 EXAMPLE = """\b
-Example:
-  virgo-factory data slice virgo_demo_dt dt.jsonl --rows 100,300
-
-\b
-  dt-100.jsonl: 320 rows read, 100 written, 220 left out:
-    218  not among the first
-      2  no end of thought
-    by domain: math 75, physics 9, chemistry 6, code 4, biology 3, puzzle 3
-  dt-300.jsonl: 320 rows read, 300 written, 20 left out:
-    18  not among the first
-     2  no end of thought
-    by domain: math 225, physics 26, chemistry 19, code 13, biology 9, puzzle 8
-  Cards: dt-100.card.md, dt-300.card.md
-  To train on it, add to dataset_info.json:
-    "dt-100": {"file_name": "dt-100.jsonl", "formatting": "long_thought", "license": "apache-2.0"},
-    "dt-300": {"file_name": "dt-300.jsonl", "formatting": "long_thought", "license": "apache-2.0"}"""
+Example, whose output is in docs/data.md:
+  virgo-factory data slice virgo_demo_dt dt.jsonl --rows 100,300"""
