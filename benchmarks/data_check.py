@@ -109,7 +109,7 @@ def stock(folder: Path, workers: int) -> dict:
 
 def check(folder: Path, workers: int) -> dict:
     """Return seconds and rows of one check."""
-    from virgo_factory.data.check.report import audit
+    from virgo_factory.data.check.audit import audit
     from virgo_factory.data.read.source import find_sources
 
     start, cpu = time.perf_counter(), cpu_seconds()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from virgo_factory.data.check import near_duplicates as texts
+from virgo_factory.data.check.audit import audit
 from virgo_factory.data.check.overlap import read_benchmark
-from virgo_factory.data.check.report import audit
 from virgo_factory.data.read.source import find_sources
 
 

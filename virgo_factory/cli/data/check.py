@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from virgo_factory.data.check.report import Report
+    from virgo_factory.data.check.audit import Report
     from virgo_factory.data.read.source import Settings
     from virgo_factory.data.rows.findings import Kind, RowFinding
 
@@ -46,8 +46,8 @@ def check(
     from rich.console import Console
 
     from virgo_factory.cli.data.terminal import progress
+    from virgo_factory.data.check.audit import audit
     from virgo_factory.data.check.overlap import read_benchmark
-    from virgo_factory.data.check.report import audit
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.io.files import check_folder
 
