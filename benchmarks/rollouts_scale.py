@@ -33,7 +33,7 @@ from PIL import Image
 
 from virgo_factory import __version__
 from virgo_factory.distill.config import FILE, DistillConfig, config_text
-from virgo_factory.distill.question import VisualQuestion, write_question
+from virgo_factory.rollouts.question import VisualQuestion, write_question
 
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ MAY = {
     "data/show": ROWS,
     "data/make": ROWS | {"data/show"},
     "data/fetch": ROWS | {"data/make"},
-    "rollouts": ROWS,
+    "rollouts": ROWS | {"data/show", "data/make", "distill"},  # the last two leave with the run
     "distill": DATA | {"rollouts"},
     "preflight": ROWS,
 }

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.distill import launch, verdicts
+from virgo_factory.distill import launch
 from virgo_factory.distill.config import config_text, read_folder
 from virgo_factory.distill.launch import Outcome, distil
-from virgo_factory.distill.lines import lines_of
-from virgo_factory.distill.pending import seed_of, wave
-from virgo_factory.distill.rollout import GREEDY, Rollout, difficulty_of
-from virgo_factory.distill.run import Event
-from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import read_verdicts
+from virgo_factory.distill.todo import seed_of, wave
+from virgo_factory.rollouts.judge import verdicts
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
+from virgo_factory.rollouts.run.run import Event
+from virgo_factory.rollouts.store.jsonl import lines_of
+from virgo_factory.rollouts.store.rollout import GREEDY, Rollout, difficulty_of
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")

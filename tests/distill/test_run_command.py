@@ -5,7 +5,7 @@ import pytest
 from virgo_factory.cli.distill.run import shard_of
 from virgo_factory.cli.main import main
 from virgo_factory.distill.config import config_text
-from virgo_factory.distill.store import RolloutStore, read_rollouts
+from virgo_factory.rollouts.store.store import RolloutStore, read_rollouts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")

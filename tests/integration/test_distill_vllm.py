@@ -23,9 +23,9 @@ from PIL import Image
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
-from virgo_factory.distill import client
-from virgo_factory.distill.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
-from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.servers import client
+from virgo_factory.rollouts.servers.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -74,8 +74,8 @@ def model(tmp_path_factory, shared_data) -> Path:
 def prompts(tmp_path_factory, shared_data) -> list[Prompt]:
     """Real questions of every source there is, with their pictures."""
     from virgo_factory.distill.config import read_config
-    from virgo_factory.distill.question import read_questions
-    from virgo_factory.distill.questions import build_questions
+    from virgo_factory.distill.questions.build import build_questions
+    from virgo_factory.rollouts.question import read_questions
 
     folder = tmp_path_factory.mktemp("questions")
     keys = {"sources": dict.fromkeys(SOURCES, 2), "source_dir": str(shared_data), "model_name_or_path": "twin"}
@@ -100,7 +100,7 @@ def serving(model, prompts, tmp_path_factory, root):
     most = max(len(prompt.images) for prompt in prompts)
     script = textwrap.dedent(f"""\
         import time
-        from virgo_factory.distill.server import Server
+        from virgo_factory.rollouts.servers.server import Server
         arguments = ["--served-model-name", "twin"]
         with Server({str(model)!r}, {str(log)!r}, max_model_len={CONTEXT}, images={most}, args=arguments) as server:
             print(server.url, server.pid, flush=True)

@@ -38,8 +38,8 @@ def score(
     from virgo_factory.answers import KINDS, grading
     from virgo_factory.data.read.reader import UnreadableFile
     from virgo_factory.io.files import check_folder
-    from virgo_factory.rollouts.llm_judge import LLMJudge
-    from virgo_factory.rollouts.score_file import Columns, RowError, score_file
+    from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+    from virgo_factory.rollouts.judge.score_file import Columns, RowError, score_file
 
     console = Console(highlight=False)
     errors = []

@@ -21,7 +21,6 @@ from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.tokens import model_folder
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
-from virgo_factory.distill.client import Endpoint, Refused, Sampling, ServerFacts, Unavailable, WrongServer, look_at
 from virgo_factory.distill.config import (
     BLOCKS,
     DistillConfig,
@@ -32,22 +31,31 @@ from virgo_factory.distill.config import (
     shapes,
 )
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.endpoints import PATIENCE, Endpoints
 from virgo_factory.distill.first_responses import FirstResponses
-from virgo_factory.distill.index import VERDICTS
-from virgo_factory.distill.lines import Shard, is_in_shard, lines_of, shard_suffix
-from virgo_factory.distill.pending import Left, Pending, used_up
-from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
-from virgo_factory.distill.question import FILE as QUESTIONS
-from virgo_factory.distill.question import VisualQuestion, read_questions
-from virgo_factory.distill.questions import build_questions
-from virgo_factory.distill.rollout import GREEDY, Key
-from virgo_factory.distill.run import Event, Pass, Run
-from virgo_factory.distill.server import Server, ServerError
-from virgo_factory.distill.store import RolloutStore, read_rollouts
-from virgo_factory.distill.verdicts import Judge, drop_old
+from virgo_factory.distill.questions.build import build_questions
+from virgo_factory.distill.todo import Left, Pending, used_up
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder
+from virgo_factory.rollouts.judge.verdicts import Judge, drop_old
+from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.question import FILE as QUESTIONS
+from virgo_factory.rollouts.question import VisualQuestion, read_questions
+from virgo_factory.rollouts.run.run import Event, Pass, Run
+from virgo_factory.rollouts.servers.client import (
+    Endpoint,
+    Refused,
+    Sampling,
+    ServerFacts,
+    Unavailable,
+    WrongServer,
+    look_at,
+)
+from virgo_factory.rollouts.servers.endpoints import PATIENCE, Endpoints
+from virgo_factory.rollouts.servers.server import Server, ServerError
+from virgo_factory.rollouts.store.index import VERDICTS
+from virgo_factory.rollouts.store.jsonl import Shard, is_in_shard, lines_of, shard_suffix
+from virgo_factory.rollouts.store.rollout import GREEDY, Key
+from virgo_factory.rollouts.store.store import RolloutStore, read_rollouts
 
 
 LOOKED_AT = 20

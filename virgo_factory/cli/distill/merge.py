@@ -13,7 +13,7 @@ def merge(
 
     The same rollout twice is there once. Two that differ are an error that names both lines.
     """
-    from virgo_factory.distill.merge import merge as merge_folders
+    from virgo_factory.distill.select.merge import merge as merge_folders
 
     merged = merge_folders(folders, out)
     for name in ("questions", "rollouts", "verdicts", "dropped"):

@@ -18,7 +18,7 @@ def questions(
     from dataclasses import asdict
 
     from virgo_factory.distill.config import read_config
-    from virgo_factory.distill.questions import build_questions
+    from virgo_factory.distill.questions.build import build_questions
 
     settings = read_config(config, overrides or [])
     with _progress() as told:
@@ -36,7 +36,7 @@ def _show(card, folder: Path) -> None:
     from rich.table import Table
 
     from virgo_factory.data.make.card import card_files
-    from virgo_factory.distill.question import FILE
+    from virgo_factory.rollouts.question import FILE
 
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")

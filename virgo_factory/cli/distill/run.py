@@ -29,7 +29,7 @@ def run(
     settings = read_config(config, overrides or [], files=not dry_run)
     part = shard_of(shard)
     if dry_run:
-        from virgo_factory.distill.estimate import estimate, told
+        from virgo_factory.distill.tell.estimate import estimate, told
 
         for line in told(settings, estimate(settings)):
             typer.echo(line)
@@ -60,7 +60,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     from rich.console import Console
 
     from virgo_factory.distill.launch import distil, resume_command
-    from virgo_factory.distill.show import Live
+    from virgo_factory.rollouts.run.progress import Live
 
     console = Console(highlight=False, soft_wrap=True)
     servers = max(1, len(config.urls))

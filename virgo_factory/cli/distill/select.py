@@ -39,7 +39,7 @@ def select(
     from rich.console import Console
 
     from virgo_factory.cli.data.terminal import command_line, progress
-    from virgo_factory.distill.selection import choose
+    from virgo_factory.distill.select.select import choose
 
     given = {
         "difficulty": difficulty,
@@ -58,7 +58,7 @@ def select(
     if as_json:
         import json
 
-        from virgo_factory.distill.selection_card import to_json
+        from virgo_factory.distill.select.selection_card import to_json
 
         print(json.dumps(to_json(card), ensure_ascii=False))
     else:
@@ -68,7 +68,7 @@ def select(
 def _show(console, card, folder: Path) -> None:
     """Print the accounts of questions and rollouts, what a reader must know, and how to train on the rows."""
     from virgo_factory.data.make.card import card_files
-    from virgo_factory.distill.selection_card import accounts, notes_of, training_line
+    from virgo_factory.distill.select.selection_card import accounts, notes_of, training_line
 
     path = folder / card.output["file"]
     console.print(f"[bold]{path}[/]: {card.output['rows']:,} rows of {card.kept:,} question{'s' * (card.kept != 1)}")

@@ -25,13 +25,13 @@ def status(
     """
     import json
 
-    from virgo_factory.distill.status import summarise, to_json
+    from virgo_factory.distill.tell.status import summarise, to_json
 
     if not html and (questions is not None or seed is not None):
         raise UserError("--questions and --seed are of the page: add --html FILE.")
 
     if html:
-        from virgo_factory.distill.page import write_status_page
+        from virgo_factory.distill.tell.page import write_status_page
         from virgo_factory.io.files import check_folder
 
         check_folder(html.parent)
@@ -90,7 +90,7 @@ def _show(found, folder: Path) -> None:
 def _show_accounts(console, found) -> None:
     """Print what the tables leave out: the base model, and all that was not counted in them."""
     from virgo_factory.data.show.page import visible
-    from virgo_factory.distill.status import UNJUDGED
+    from virgo_factory.distill.tell.status import UNJUDGED
 
     config, group = found.config, found.all
     if config.base_model_name_or_path:
@@ -124,7 +124,7 @@ def _show_next(console, found, folder: Path) -> None:
     """Print what is left, how long it takes, and the command for it."""
     import shlex
 
-    from virgo_factory.distill.status import duration
+    from virgo_factory.distill.tell.status import duration
 
     where = shlex.quote(str(folder))
     time_left = f"about {duration(found.seconds_left)}" if found.seconds_left else ""
@@ -188,8 +188,8 @@ def _groups(found):
 
 def _questions(found):
     """Return columns and rows of the questions by source, and the share at each difficulty that a coin would answer."""
-    from virgo_factory.distill.rollout import DIFFICULTIES
-    from virgo_factory.distill.status import DROPPED
+    from virgo_factory.distill.tell.status import DROPPED
+    from virgo_factory.rollouts.store.rollout import DIFFICULTIES
 
     levels = [*DIFFICULTIES, *([DROPPED] if found.all.levels[DROPPED] else [])]
     rows = [
@@ -210,7 +210,7 @@ def _questions(found):
 
 def _rollouts(found):
     """Return columns and rows of the rollouts by source: outcomes, and what a row costs."""
-    from virgo_factory.distill.status import OUTCOMES
+    from virgo_factory.distill.tell.status import OUTCOMES
 
     rows = []
     for name, group, style in _groups(found):

@@ -1,0 +1,171 @@
+"""A question as it is sent to a server: pictures as training would see them, the recipe's prefix, the question."""
+
+import base64
+import hashlib
+import io
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from virgo_factory.answers.options import LETTERS, inline_options
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import IMAGE
+from virgo_factory.data.read.images import inspect
+from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.media import find_image
+from virgo_factory.data.read.prefix import add_prefix
+from virgo_factory.data.tokens.image_size import ImageProcessor, image_tokens
+from virgo_factory.data.tokens.tokens import system_of
+from virgo_factory.data.tokens.vocabulary import Vocabulary
+from virgo_factory.formats.row import CONTROL_TOKENS
+from virgo_factory.rollouts.question import VisualQuestion
+
+
+TEMPLATE_ARGUMENTS: Mapping[str, Any] = {"question_prefix": ""}
+"""Arguments of the chat template that go with every request: checkpoints trained with the plugin carry the prefix in
+their template as default, and here it stands in the text already. Other templates do not look at it."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question as it is sent.
+
+    Attributes:
+        messages: OpenAI chat messages: one user turn, its pictures (PNG data URIs) before its text.
+        text: the user's text as sent, without the pictures.
+        images: width and height of each picture as sent, in pixels.
+        sha256: of the messages, pictures included, and the arguments of the chat template.
+    """
+
+    messages: list[dict[str, Any]]
+    text: str
+    images: tuple[tuple[int, int], ...]
+    sha256: str
+
+
+def make_prompt(
+    question: VisualQuestion, folder: Path, prefix: str = "", min_pixels: int = 32 * 32, max_pixels: int = 768 * 768
+) -> Prompt:
+    """Return the prompt of a question.
+
+    Args:
+        question: what is asked.
+        folder: of questions.jsonl, that its image paths are relative to.
+        prefix: the text that goes directly behind the pictures (prefix.read_prefix); "" for none.
+        min_pixels: the recipe's `image_min_pixels`.
+        max_pixels: the recipe's `image_max_pixels`.
+
+    Raises:
+        ValueError: a picture is missing, outside the folder or unreadable, or the text holds a control token of the
+            model; the message names the question.
+    """
+    places = IMAGE * len(question.images)
+    text = add_prefix(places + asked_text(question), prefix).removeprefix(places)
+    if found := next((token for token in (IMAGE, *CONTROL_TOKENS) if token in text), None):
+        raise UserError(f"question {question.id}: {found} in its text would be read as a control token. Drop it.")
+
+    pictures = [_picture(question, name, folder, min_pixels, max_pixels) for name in question.images]
+    urls = [f"data:image/png;base64,{base64.b64encode(png).decode()}" for _, png in pictures]
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls] + [{"type": "text", "text": text}]
+    messages = [{"role": "user", "content": parts}]
+    sent = json.dumps([messages, TEMPLATE_ARGUMENTS], sort_keys=True)
+    return Prompt(messages, text, tuple(size for size, _ in pictures), hashlib.sha256(sent.encode()).hexdigest())
+
+
+def asked_text(question: VisualQuestion) -> str:
+    r"""Return the text of a question with its options as lines, where it does not hold them itself.
+
+    This is also what a training row made of the question holds behind its `<image>`.
+
+    >>> asked_text(VisualQuestion("a/1", "a", (), (), " Which one?", "x", options=("x", "y")))
+    'Which one?\n(A) x\n(B) y'
+    """
+    text = question.question.strip()
+    if len(inline_options(text)) == len(question.options):
+        return text
+
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]
+    return "\n".join([text, *lines])
+
+
+def _picture(
+    question: VisualQuestion, name: str, folder: Path, min_pixels: int, max_pixels: int
+) -> tuple[tuple[int, int], bytes]:
+    """Return width and height after LLaMA-Factory's resizing, and the picture as PNG."""
+    facts = inspect(name, folder, max_pixels)
+    if not facts.is_readable:
+        raise UserError(f"question {question.id}: {'; '.join(finding.detail for finding in facts.findings)}.")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at
+        with Image.open(find_image(name, str(folder))) as opened:
+            image = resize_as_trained(as_seen(opened), min_pixels, max_pixels)
+
+    image.info = {}  # profiles, orientation and transparency mean nothing in training, and a server might obey them
+    data = io.BytesIO()
+    image.save(data, format="PNG", compress_level=1)
+    return image.size, data.getvalue()
+
+
+def resize_as_trained(image: Image.Image, min_pixels: int, max_pixels: int) -> Image.Image:
+    """Return the picture that LLaMA-Factory hands to the processor, pixel for pixel.
+
+    The steps of 0.9.5, data/mm_plugin.py:218-235 and 1912-1927, in their order: each resize has its own rounding and
+    filter. A run of ours turns every picture to RGB before them (hooks/pictures.py).
+
+    Args:
+        image: as `look.as_seen` returns it.
+        min_pixels: the recipe's `image_min_pixels`.
+        max_pixels: the recipe's `image_max_pixels`.
+    """
+    if image.width * image.height > max_pixels:
+        image = image.resize(_scaled(image.size, max_pixels))
+
+    if image.width * image.height < min_pixels:
+        image = image.resize(_scaled(image.size, min_pixels))
+
+    if min(image.size) < 28:
+        image = image.resize((max(image.width, 28), max(image.height, 28)))
+
+    if image.width / image.height > 200:
+        image = image.resize((image.height * 180, image.height))
+
+    if image.height / image.width > 200:
+        image = image.resize((image.width, image.width * 180))
+
+    return image
+
+
+def _scaled(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    factor = math.sqrt(pixels / (size[0] * size[1]))
+    return int(size[0] * factor), int(size[1] * factor)
+
+
+def count_prompt_tokens(
+    text: str,
+    images: Sequence[tuple[int, int]],
+    vocabulary: Vocabulary,
+    processor: ImageProcessor,
+    template: str = "virgo",
+) -> int:
+    """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers.
+
+    Args:
+        text: of the user.
+        images: width and height of each picture as sent.
+        vocabulary: of the model (vocabulary.load_vocabulary).
+        processor: of the model (image_size.read_processor).
+        template: whose form the model's chat template has.
+    """
+    system = system_of(template)
+    head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+    marks = "<|vision_start|><|vision_end|>" * len(images)
+    turn = f"{head}<|im_start|>user\n{marks}{text}<|im_end|>\n<|im_start|>assistant\n"
+    everything = 2**62  # the pictures have their size already
+    return vocabulary.count(turn) + sum(image_tokens(*size, 1, everything, processor) for size in images)
