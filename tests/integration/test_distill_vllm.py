@@ -151,7 +151,7 @@ def test_prompt_tokens_are_those_of_training(serving, processor):
         text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, question_prefix="")
         assert text.count(PREFIX) == 1 and f"<|vision_end|>{PREFIX}\n" in text
         theirs = len(processor(text=[text], images=pictures(prompt))["input_ids"][0])
-        ours = count_prompt_tokens(prompt.text, prompt.images, vocabulary, sizes)
+        ours = count_prompt_tokens(prompt, vocabulary, sizes)
         assert reply.prompt_tokens == ours == theirs, prompt.text
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from virgo_factory import __version__
-from virgo_factory.distill.config import FILE, DistillConfig, config_text
+from virgo_factory.distill.config import FILE, DistillConfig
 from virgo_factory.rollouts.judge.verdicts import RolloutVerdict
 from virgo_factory.rollouts.question import VisualQuestion, write_question
 from virgo_factory.rollouts.store.rollout import GREEDY, Rollout
@@ -26,7 +26,7 @@ def start(folder: Path, questions: Iterable[VisualQuestion], **keys) -> DistillC
     keys = {"base_model_name_or_path": BASE, "model_name_or_path": MODEL, "dataset": "mine", "samples": 5} | keys
     config = DistillConfig(questions=folder / "questions.jsonl", output_dir=folder, **keys)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(config_text(config), encoding="utf-8")
+    (folder / FILE).write_text(config.text(), encoding="utf-8")
     (folder / "questions.jsonl").write_text("".join(map(write_question, questions)), encoding="utf-8")
     return config
 

@@ -8,8 +8,9 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageDraw
 
+from virgo_factory.distill.questions.benchmark_pictures import benchmark_pictures
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.rollouts.pictures import benchmark_pictures, remove_others, store_picture
+from virgo_factory.rollouts.pictures import remove_others, store_picture
 
 
 pa = pytest.importorskip("pyarrow")

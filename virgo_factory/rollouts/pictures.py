@@ -1,11 +1,10 @@
 """A question's picture: opened, decoded, and stored once by its content, so that a folder of questions is complete."""
 
-import contextlib
 import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,10 @@ from virgo_factory.core.reasons import Reason
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import as_seen, is_as_seen
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.formats.picture_columns import names_pictures, picture_values
 from virgo_factory.formats.row import RejectedRow
+from virgo_factory.io.atomic import new_file
+from virgo_factory.rollouts.question import FILE, IMAGES, is_blank, question_of, write_question
 
-
-IMAGES = "images"
-"""Folder of the pictures beside questions.jsonl."""
 
 _KNOWN = 10_000
 _STORED = re.compile(r"[0-9a-f]{2}/\.?[0-9a-f]{32}\.[a-z]+(?:\.\d+\.partial)?")
@@ -100,7 +97,7 @@ def store_picture(
         stored, kind = buffer.getvalue(), "PNG"
 
     path = Path(store_image(stored, kind, folder / IMAGES)).relative_to(folder)
-    done = StoredPicture(str(path), hashlib.sha256(stored).hexdigest(), given, _pixel_digest(pixels))
+    done = StoredPicture(str(path), hashlib.sha256(stored).hexdigest(), given, pixel_digest(pixels))
     if known is not None:
         if len(known) >= _KNOWN:
             known.clear()
@@ -110,7 +107,49 @@ def store_picture(
     return done
 
 
-def _pixel_digest(image: Image.Image) -> bytes:
+def write_questions(
+    rows: Iterable[tuple[Mapping[str, Any], Sequence[str | bytes]]],
+    folder: Path,
+    media_dir: Path = Path("."),
+    max_pixels: int = 768 * 768,
+) -> list[tuple[str, RejectedRow]]:
+    """Write FOLDER/questions.jsonl with its pictures, whole or not at all; where it is there already nothing is done.
+
+    Args:
+        rows: columns of a question (question.VisualQuestion) without its pictures, and these: bytes, or paths.
+        folder: of the rollouts.
+        media_dir: that paths are below; nothing outside is opened.
+        max_pixels: see store_picture.
+
+    Returns:
+        Of each row that is left out its id and why.
+    """
+    if (folder / FILE).is_file():
+        return []
+
+    left_out: list[tuple[str, RejectedRow]] = []
+    known: dict[str, StoredPicture] = {}
+    ids: set[str] = set()
+    with new_file(folder / FILE) as file:
+        for row, pictures in rows:
+            try:
+                stored = [store_picture(picture, media_dir, folder, max_pixels, known) for picture in pictures]
+                names, hashes = [one.path for one in stored], [one.sha256 for one in stored]
+                question = question_of({**row, "images": names, "image_sha256": hashes})
+                if is_blank(question.gold) or question.id in ids:
+                    raise RejectedRow("no gold answer" if is_blank(question.gold) else "an earlier row has its id")
+            except RejectedRow as error:
+                left_out.append((str(row.get("id")), error))
+                continue
+
+            ids.add(question.id)
+            file.write(write_question(question))
+
+    return left_out
+
+
+def pixel_digest(image: Image.Image) -> bytes:
+    """Return what is equal for pictures of the same size and colours."""
     return hashlib.blake2b(b"%dx%d " % image.size + image.tobytes(), digest_size=16).digest()
 
 
@@ -122,72 +161,3 @@ def remove_others(folder: Path, kept: set[str]) -> None:
             path.unlink()
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
-
-
-def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
-    """Return the pixel digests of a benchmark's pictures, and how many that its rows name could not be opened.
-
-    Pictures are looked for in columns that are named like them (formats/picture_columns.py): bytes of a Parquet file, or
-    paths from the folder of the file or from `images/` in it.
-    """
-    digests: set[bytes] = set()
-    missing = 0
-    known: set[Any] = set()
-    for value in _values(path):
-        key = value if isinstance(value, str) else hashlib.sha256(value).digest()
-        if key in known:
-            continue
-
-        known.add(key)
-        digest = _digest_of(value, path.parent)
-        if digest is None:
-            missing += 1
-        else:
-            digests.add(digest)
-
-    return digests, missing
-
-
-def _digest_of(value: str | bytes, folder: Path) -> bytes | None:
-    for place in (folder, folder / IMAGES):
-        try:
-            found = find_image(value, str(place))
-            check_header(found)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with Image.open(found if isinstance(found, str) else io.BytesIO(found)) as opened:
-                    return _pixel_digest(as_seen(opened))
-        except Exception:  # BadMedia, and whatever decoders raise on broken bytes
-            continue
-
-    return None
-
-
-def _values(path: Path) -> Iterator[str | bytes]:
-    """Yield what stands in a benchmark's image columns."""
-    kind = path.suffix.lower()
-    if kind == ".parquet":
-        import pyarrow.parquet
-
-        file = pyarrow.parquet.ParquetFile(path)
-        names = [name for name in file.schema_arrow.names if names_pictures(name)]
-        for batch in file.iter_batches(32, columns=names) if names else ():
-            for row in batch.to_pylist():
-                yield from _in_row(row)
-    elif kind in (".json", ".jsonl"):
-        from virgo_factory.data.read.reader import is_list
-        from virgo_factory.distill.sources.json_items import json_items
-        from virgo_factory.rollouts.question import read_lines
-
-        whole = kind == ".json" or is_list(path)
-        for _, row in json_items(path) if whole else read_lines(path):
-            if isinstance(row, Mapping):
-                yield from _in_row(row)
-
-
-def _in_row(row: Mapping[str, Any]) -> Iterator[str | bytes]:
-    with contextlib.suppress(RejectedRow):  # a column of numbers
-        for value in picture_values(row):
-            value = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
-            if isinstance(value, str | bytes) and value:
-                yield value

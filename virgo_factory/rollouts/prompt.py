@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import itertools
 import json
 import math
 import warnings
@@ -32,66 +33,120 @@ TEMPLATE_ARGUMENTS: Mapping[str, Any] = {"question_prefix": ""}
 their template as default, and here it stands in the text already. Other templates do not look at it."""
 
 
+STAND_IN = "Answer the question in the picture."
+"""Sent as the text of a question that has a picture and no text, such as those of MathVerse's version Vision Only."""
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """A question as it is sent.
+    """What is sent for one response.
 
     Attributes:
-        messages: OpenAI chat messages: one user turn, its pictures (PNG data URIs) before its text.
+        messages: OpenAI chat messages: system, where there is one; the user's, pictures as PNG data URIs in their places; and
+            the beginning of the assistant's where `prefill` is not empty.
         text: the user's text as sent, without the pictures.
         images: width and height of each picture as sent, in pixels.
         sha256: of the messages, pictures included, and the arguments of the chat template.
+        system: text of the system's turn.
+        prefill: what the assistant has said already: the response goes on behind it, letter by letter.
     """
 
     messages: list[dict[str, Any]]
     text: str
     images: tuple[tuple[int, int], ...]
     sha256: str
+    system: str = ""
+    prefill: str = ""
+
+
+def compose(
+    name: str, text: str, pictures: Sequence[tuple[tuple[int, int], bytes]] = (), system: str = "", prefill: str = ""
+) -> Prompt:
+    """Return a prompt.
+
+    Args:
+        name: what it is, as an error names it.
+        text: of the user, with `<image>` in the place of each picture.
+        pictures: width, height and PNG of each.
+        system: see Prompt.
+        prefill: see Prompt.
+
+    Raises:
+        ValueError: a text holds a control token, or another number of `<image>` than there are pictures.
+    """
+    pieces = text.split(IMAGE)
+    forged = [token for token in CONTROL_TOKENS if any(token in one for one in (text, system, prefill))]
+    if forged or len(pieces) != len(pictures) + 1:
+        raise UserError(f"{name}: {[*forged, IMAGE][0]} in its text would be read as a control token. Drop it.")
+
+    parts: list[dict[str, Any]] = []
+    for piece, picture in itertools.zip_longest(pieces, pictures):
+        if piece:
+            parts.append({"type": "text", "text": piece})
+
+        if picture:
+            url = f"data:image/png;base64,{base64.b64encode(picture[1]).decode()}"
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+
+    turns = (("system", system), ("user", parts if pictures else text), ("assistant", prefill))
+    messages = [{"role": role, "content": content} for role, content in turns if content]
+    sent = json.dumps([messages, TEMPLATE_ARGUMENTS], sort_keys=True)
+    sizes = tuple(size for size, _ in pictures)
+    return Prompt(messages, "".join(pieces), sizes, hashlib.sha256(sent.encode()).hexdigest(), system, prefill)
 
 
 def make_prompt(
-    question: VisualQuestion, folder: Path, prefix: str = "", min_pixels: int = 32 * 32, max_pixels: int = 768 * 768
+    question: VisualQuestion,
+    folder: Path,
+    prefix: str = "",
+    min_pixels: int = 32 * 32,
+    max_pixels: int = 768 * 768,
+    system: str = "",
+    layout: str = "inline",
 ) -> Prompt:
     """Return the prompt of a question.
 
     Args:
         question: what is asked.
         folder: of questions.jsonl, that its image paths are relative to.
-        prefix: the text that goes directly behind the pictures (prefix.read_prefix); "" for none.
+        prefix: the text that goes directly behind the pictures that stand first (prefix.read_prefix); "" for none.
         min_pixels: the recipe's `image_min_pixels`.
         max_pixels: the recipe's `image_max_pixels`.
+        system: text of the system's turn; "" for none.
+        layout: see `asked_text`.
 
     Raises:
         ValueError: a picture is missing, outside the folder or unreadable, or the text holds a control token of the
             model; the message names the question.
     """
-    places = IMAGE * len(question.images)
-    text = add_prefix(places + asked_text(question), prefix).removeprefix(places)
-    if found := next((token for token in (IMAGE, *CONTROL_TOKENS) if token in text), None):
-        raise UserError(f"question {question.id}: {found} in its text would be read as a control token. Drop it.")
-
+    text = add_prefix(asked_text(question, layout), prefix)
     pictures = [_picture(question, name, folder, min_pixels, max_pixels) for name in question.images]
-    urls = [f"data:image/png;base64,{base64.b64encode(png).decode()}" for _, png in pictures]
-    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls] + [{"type": "text", "text": text}]
-    messages = [{"role": "user", "content": parts}]
-    sent = json.dumps([messages, TEMPLATE_ARGUMENTS], sort_keys=True)
-    return Prompt(messages, text, tuple(size for size, _ in pictures), hashlib.sha256(sent.encode()).hexdigest())
+    return compose(f"question {question.id}", text, pictures, system)
 
 
-def asked_text(question: VisualQuestion) -> str:
-    r"""Return the text of a question with its options as lines, where it does not hold them itself.
+def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
+    r"""Return the text of a question, `<image>` in place of its pictures, with options as lines where it has none itself.
 
-    This is also what a training row made of the question holds behind its `<image>`.
+    This is also what a training row made of the question holds.
 
-    >>> asked_text(VisualQuestion("a/1", "a", (), (), " Which one?", "x", options=("x", "y")))
-    'Which one?\n(A) x\n(B) y'
+    Args:
+        question: what is asked.
+        layout: "inline" puts the pictures where `parts` have them; "first" all before the text, as without parts.
+
+    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), " Which one?", "x", options=("x", "y")))
+    '<image>Which one?\n(A) x\n(B) y'
+    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), "", "x", parts=("Is ", 0, " red?")))
+    'Is <image> red?'
     """
-    text = question.question.strip()
-    if len(inline_options(text)) == len(question.options):
-        return text
+    text = question.question.strip() or STAND_IN * bool(question.images)
+    parts = question.parts if layout == "inline" and question.parts else (*range(len(question.images)), text)
+    # A picture may be an option: "(A) <image>".
+    asked = "".join(IMAGE if isinstance(part, int) else part for part in parts).rstrip()
+    if len(inline_options(asked if question.parts else text)) == len(question.options):
+        return asked
 
     lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]
-    return "\n".join([text, *lines])
+    return "\n".join([asked, *lines])
 
 
 def _picture(
@@ -148,24 +203,19 @@ def _scaled(size: tuple[int, int], pixels: int) -> tuple[int, int]:
 
 
 def count_prompt_tokens(
-    text: str,
-    images: Sequence[tuple[int, int]],
-    vocabulary: Vocabulary,
-    processor: ImageProcessor,
-    template: str = "virgo",
+    prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor, template: str = "virgo"
 ) -> int:
     """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers.
 
     Args:
-        text: of the user.
-        images: width and height of each picture as sent.
+        prompt: as it is sent.
         vocabulary: of the model (vocabulary.load_vocabulary).
         processor: of the model (image_size.read_processor).
         template: whose form the model's chat template has.
     """
-    system = system_of(template)
+    system = prompt.system or system_of(template)
     head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
-    marks = "<|vision_start|><|vision_end|>" * len(images)
-    turn = f"{head}<|im_start|>user\n{marks}{text}<|im_end|>\n<|im_start|>assistant\n"
+    marks = "<|vision_start|><|vision_end|>" * len(prompt.images)
+    turn = f"{head}<|im_start|>user\n{marks}{prompt.text}<|im_end|>\n<|im_start|>assistant\n{prompt.prefill}"
     everything = 2**62  # the pictures have their size already
-    return vocabulary.count(turn) + sum(image_tokens(*size, 1, everything, processor) for size in images)
+    return vocabulary.count(turn) + sum(image_tokens(*size, 1, everything, processor) for size in prompt.images)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from virgo_factory.cli.main import main
-from virgo_factory.distill.config import DistillConfig, config_text, read_folder
+from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.distill.select.merge import merge
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts, read_verdicts
 from virgo_factory.rollouts.question import question_of, read_questions, write_question
@@ -46,7 +46,7 @@ def part(tmp_path):
         with (folder / "questions.jsonl").open("w") as file:
             file.writelines(write_question(question_of(row)) for row in rows)
 
-        (folder / "distill.yaml").write_text(config_text(config))
+        (folder / "distill.yaml").write_text(config.text())
         with RolloutStore(folder, shard) as store:
             for one in rollouts:
                 store.append(one)

@@ -9,7 +9,7 @@ import pytest
 
 from virgo_factory.answers import Answer, Question, Verdict
 from virgo_factory.answers.grading import MATH
-from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.judge.score_file import ASKED_AT_ONCE, Columns, score_file
 
 
@@ -23,6 +23,11 @@ def server(monkeypatch):
     class Handler(BaseHTTPRequestHandler):
         replies: list = []
         seen: list = []
+
+        def do_GET(self):  # noqa: D102
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"data": [{"id": "judge"}]}).encode())
 
         def do_POST(self):  # noqa: D102
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -84,6 +89,49 @@ def test_a_server_that_is_not_there_is_unverifiable():
     assert found.reason == "judge_failed"
 
 
+def test_a_judge_that_is_not_reachable_is_told_before_the_run(server):
+    _judge(server).check()
+    with pytest.raises(ValueError, match="serves judge, not other"):
+        LLMJudge(server.url, "other").check()
+    with pytest.raises(ValueError, match="does not answer .* Start it, or correct its URL"):
+        LLMJudge("http://127.0.0.1:9/v1", "judge", seconds=1).check()
+
+
+def test_a_reply_is_never_paid_for_twice(server, tmp_path):
+    server.replies, server.seen = ["CORRECT"], []
+    for answer, gold, model, asked in [
+        ("two", "2", "judge", 1),
+        ("two", "2", "judge", 1),  # in the next start, too
+        ("two", "3", "judge", 2),
+        ("2", "2", "judge", 3),
+        ("two", "2", "larger", 4),
+    ]:
+        with judgements(tmp_path) as stored:
+            judge = LLMJudge(server.url, model, pause=0.0, stored=stored)
+            assert [judge.judge(answer, gold, Question("How many?")).verdict for _ in range(2)] == ["correct"] * 2
+
+        assert len(server.seen) == asked
+
+    rows = [json.loads(line) for line in (tmp_path / "judgements.jsonl").read_text().splitlines()]
+    assert [(row["model"], row["reply"]) for row in rows] == [("judge", "CORRECT")] * 3 + [("larger", "CORRECT")]
+    assert len({row["key"] for row in rows}) == 4
+
+
+def test_a_reply_that_cannot_be_read_is_asked_for_again(server, tmp_path):
+    server.replies, server.seen = ["perhaps", "CORRECT"], []
+    with judgements(tmp_path) as stored:
+        assert _judge(server, tries=1, stored=stored).judge("2", "2").reason == "judge_failed"
+        assert _judge(server, tries=1, stored=stored).judge("2", "2").verdict == "correct"
+
+
+def test_a_judge_may_see_every_response_and_be_asked_anything(server):
+    server.replies, server.seen = ["WRONG", "the answer is 7"], []
+    judge = _judge(server, every=True)
+    assert judge.settle(Verdict("correct", "same_value", answer=ANSWER), "2").verdict == "wrong"
+    said = judge.ask("Extract it.", "a response", lambda reply: reply.removeprefix("the answer is "), max_tokens=64)
+    assert said == "7" and server.seen[-1][2]["max_tokens"] == 64
+
+
 def test_the_key_is_not_kept(server):
     judge = _judge(server)
     assert "sk-secret" not in repr(judge) and "sk-secret" not in str(vars(judge))
@@ -113,7 +161,7 @@ def test_several_rows_are_asked_about_at_once_and_stay_in_order(tmp_path):
     lock, running, most = threading.Lock(), [0], [0]
 
     class Slow(LLMJudge):
-        def judge(self, answer, gold, question=None):
+        def judge(self, answer, gold, question=None, response=None):
             with lock:
                 running[0] += 1
                 most[0] = max(most[0], running[0])

@@ -11,7 +11,6 @@ from types import ModuleType
 
 import pytest
 
-from virgo_factory.distill.config import config_text
 from virgo_factory.rollouts.store.store import read_rollouts
 
 
@@ -35,7 +34,7 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(kills, shared_data, 
 def begin(config, *arguments: str, before: str = "") -> subprocess.Popen:
     """Start `distill run` as a process of its own."""
     file = config.output_dir.parent / "config.yaml"
-    file.write_text(config_text(config), encoding="utf-8")
+    file.write_text(config.text(), encoding="utf-8")
     code = f"{before}\nfrom virgo_factory.cli.main import main; main()"
     command = [sys.executable, "-c", code, "distill", "run", str(file), *arguments]
     return subprocess.Popen(

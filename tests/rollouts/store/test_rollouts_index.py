@@ -11,14 +11,14 @@ from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.select.merge import merge
 from virgo_factory.distill.select.select import choose, select
 from virgo_factory.distill.tell.status import UNJUDGED, summarise, to_json
-from virgo_factory.distill.todo import Pending
+from virgo_factory.distill.todo import DistillTodo
 from virgo_factory.io import index as indexing
 from virgo_factory.io.index import NAME
-from virgo_factory.rollouts.judge.verdicts import digest, judge_rollouts
+from virgo_factory.rollouts.judge.verdicts import judge_rollouts
 from virgo_factory.rollouts.question import VisualQuestion
 from virgo_factory.rollouts.store import store as storing
 from virgo_factory.rollouts.store.index import open_index
-from virgo_factory.rollouts.store.jsonl import lines_of
+from virgo_factory.rollouts.store.jsonl import digest, lines_of
 from virgo_factory.rollouts.store.store import RolloutStore
 
 
@@ -80,7 +80,7 @@ def test_status_select_and_what_is_pending_count_the_same_verdicts(start, names,
         store.sync()
         outcomes = list(store.samples("a/1", config.model_name_or_path).values())
         assert (outcomes.count("correct"), outcomes.count("wrong"), outcomes.count(None)) == (correct, wrong, unjudged)
-        left = Pending(config, store).left()
+        left = DistillTodo(config, store).left()
         assert (left.questions, left.samples) == (0, 0), "all five are there"
 
     if correct >= 4:
@@ -99,7 +99,7 @@ def test_a_verdict_that_is_made_again_counts_once_in_what_is_asked_next(start, f
     lines = (folder / "rollouts.jsonl").read_text().splitlines(keepends=True)
     (folder / "rollouts.jsonl").write_text("".join(lines[:4]))
     with RolloutStore(folder) as store:
-        pending = Pending(read_folder(folder), store)
+        pending = DistillTodo(read_folder(folder), store)
         for sample, outcome in ((0, "correct"), (1, "correct"), (2, "correct"), (3, "correct"), (3, "wrong")):
             store.judged(folders.verdict(folders.rollout("a/1", sample, ""), outcome))
 

@@ -124,7 +124,7 @@ def _show_next(console, found, folder: Path) -> None:
     """Print what is left, how long it takes, and the command for it."""
     import shlex
 
-    from virgo_factory.distill.tell.status import duration
+    from virgo_factory.rollouts.run.progress import duration
 
     where = shlex.quote(str(folder))
     time_left = f"about {duration(found.seconds_left)}" if found.seconds_left else ""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
+from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS, open_index
@@ -80,7 +80,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
 
             partial.mkdir(parents=True)
             merged = _copy(folders, partial)
-            (partial / CONFIG).write_text(config_text(config.model_copy(update={"output_dir": out})), encoding="utf-8")
+            (partial / CONFIG).write_text(config.model_copy(update={"output_dir": out}).text(), encoding="utf-8")
 
         if out.is_dir():
             out.rmdir()
@@ -100,7 +100,7 @@ def _common_config(folders: Sequence[Path]) -> DistillConfig:
     """
     first = read_folder(folders[0])
     for folder in folders[1:]:
-        old, new = shapes(first), shapes(read_folder(folder))
+        old, new = first.shapes(), read_folder(folder).shapes()
         if changed := [f"{key}: {old[key]!r} and {new[key]!r}" for key in old if old[key] != new[key]]:
             raise UserError(
                 f"{folders[0]} and {folder} are not parts of one distillation: {'; '.join(changed)}. "

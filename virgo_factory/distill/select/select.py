@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
 from virgo_factory.data.make.pipeline import check_targets
@@ -151,12 +151,14 @@ def choose(
         return select(folder, config, out, command, overwrite, progress)
 
 
-def training_row(question: VisualQuestion, thought: LongThought, id: str | None = None) -> Example:
+def training_row(
+    question: VisualQuestion, thought: LongThought, id: str | None = None, layout: str = "inline"
+) -> Example:
     """Return what is trained on: the question as it was asked, without the prefix that the recipe adds, and the thought."""
     gold = question.gold
     return Example(
         id=id or question.id,
-        question=IMAGE * len(question.images) + asked_text(question),  # as `make_prompt` puts it
+        question=asked_text(question, layout),  # as `make_prompt` puts it
         response=thought,
         images=question.images,
         answer=gold if isinstance(gold, str) else json.dumps(gold, ensure_ascii=False),
@@ -334,7 +336,7 @@ def _rows(index: Index, config: DistillConfig, repeating: Counter) -> Iterator[d
             if find_loop(thought.thought):
                 repeating[question.source] += 1
 
-            yield normal_row(check_example(training_row(question, thought, id)), difficulty=level)
+            yield normal_row(check_example(training_row(question, thought, id, config.layout)), difficulty=level)
 
 
 def _check_entry(config: DistillConfig, entry: Mapping[str, Any], overwrite: bool) -> None:

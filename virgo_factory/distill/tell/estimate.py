@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import ImageProcessor, read_processor
 from virgo_factory.data.tokens.tokens import MODEL_FILES
 from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
-from virgo_factory.distill.config import DistillConfig, missing_files, questions_wanted
+from virgo_factory.distill.config import DistillConfig, questions_wanted
 from virgo_factory.distill.first_responses import told_before
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens
 from virgo_factory.rollouts.question import FILE, VisualQuestion, is_blank, question_of, read_lines
+from virgo_factory.rollouts.run.questions import prompts_of
 from virgo_factory.rollouts.store.rollout import GREEDY
 from virgo_factory.rollouts.store.store import read_rollouts
 
@@ -86,19 +86,18 @@ def estimate(config: DistillConfig) -> Estimate:
     Raises:
         ValueError: the questions or sources on this machine are broken.
     """
-    problems = [message for _, message in missing_files(config)]
+    problems = [message for _, message in config.missing_files()]
     vocabulary, processor = _tokenizer(config.model_name_or_path)
     file = _file(config)
     count, left_out = questions_wanted(config) or 0, []
     if file is not None:
         count = sum(1 for _ in _readable(file, left_out))
 
-    prefix = read_prefix(config.question_prefix)
     first, prompts, tokens = None, [], []
     with tempfile.TemporaryDirectory() as folder:
         for question, where in itertools.islice(_at_hand(config, file, Path(folder), problems), LOOKED_AT):
             try:
-                prompt = make_prompt(question, where, prefix, config.image_min_pixels, config.image_max_pixels)
+                prompt = prompts_of(config, where)(question)
             except ValueError as error:
                 left_out.append(str(error).rstrip("."))
                 continue
@@ -275,7 +274,7 @@ def _tokenizer(model: str) -> tuple[Vocabulary | None, ImageProcessor]:
 
 def _tokens(prompt: Prompt, vocabulary: Vocabulary | None, processor: ImageProcessor) -> int:
     if vocabulary is not None:
-        return count_prompt_tokens(prompt.text, prompt.images, vocabulary, processor)
+        return count_prompt_tokens(prompt, vocabulary, processor)
 
     pictures = sum(width * height // 784 for width, height in prompt.images)
     return round(len(prompt.text) / CHARACTERS_A_TOKEN) + pictures + 30

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.config import DistillConfig, read_folder, shapes
+from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
 from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
@@ -289,25 +289,11 @@ def _speed(folder: Path) -> _Speed | None:
     return _Speed(running, sum(row[2] for row in going), sum(row[3] for row in going))
 
 
-def duration(seconds: float) -> str:
-    """Return a length of time in its two largest units.
-
-    >>> duration(8), duration(754), duration(20_000), duration(200_000)
-    ('8 s', '12 min 34 s', '5 h 33 min', '2 d 7 h')
-    """
-    seconds = round(seconds)
-    for unit, size, next_unit, next_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            return f"{seconds // size} {unit} {seconds % size // next_size} {next_unit}"
-
-    return f"{seconds} s"
-
-
 def to_json(status: Status) -> dict[str, Any]:
     """Return the numbers for programs; of the config what they follow from."""
     groups = {name: _group_json(group) for name, group in status.by_source.items()}
     return {
-        "config": shapes(status.config),
+        "config": status.config.shapes(),
         "all": _group_json(status.all),
         "by_source": groups,
         "left": status.left,

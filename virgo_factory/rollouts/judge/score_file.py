@@ -180,7 +180,9 @@ def _settled(rows: Iterator[tuple[Verdict, Row]], judge: LLMJudge | None) -> Ite
     with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
         try:
             for verdict, row in rows:
-                waiting.append((threads.submit(judge.settle, verdict, row[2].gold, row[2].question), row))
+                waiting.append(
+                    (threads.submit(judge.settle, verdict, row[2].gold, row[2].question, row[2].response), row)
+                )
                 while waiting and (len(waiting) > 8 * ASKED_AT_ONCE or waiting[0][0].done()):
                     settled, first = waiting.popleft()
                     yield settled.result(), first

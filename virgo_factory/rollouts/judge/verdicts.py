@@ -19,7 +19,7 @@ from virgo_factory.io.atomic import new_file
 from virgo_factory.io.index import Index
 from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.store.index import VERDICTS, open_index, question_file, row_at
-from virgo_factory.rollouts.store.jsonl import Shard, hash_of, is_in_shard, rows_of, shard_suffix, shards_of
+from virgo_factory.rollouts.store.jsonl import Shard, digest, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.rollouts.store.rollout import Rollout, RolloutVerdict, State, rollout_of, verdict_of
 from virgo_factory.rollouts.store.store import append_line, open_to_append
 
@@ -226,15 +226,6 @@ def _verdict(rollout: Rollout, verdict: Verdict) -> RolloutVerdict:
         version=__version__,
         response=digest(rollout.response),
     )
-
-
-def digest(response: str) -> str:
-    """Return sixteen digits that tell a response from others.
-
-    >>> digest("12") == digest("12"), digest("12") == digest("13")
-    (True, False)
-    """
-    return f"{hash_of(response):016x}"
 
 
 def drop_old(folder: Path, shard: Shard | None = None) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from virgo_factory.data.show.page import visible
-from virgo_factory.distill.tell.status import duration
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.store.index import OUTCOMES
@@ -89,12 +88,12 @@ class Live:
 
     Args:
         console: a rich Console.
-        folder: of the distillation; progress.json is written there.
+        folder: of the rollouts; progress.json is written there.
         servers: how many URLs are asked.
         response_format: of the config; only what is well formed in it is accepted.
         shard: (i, n) of `--shard i/n`.
-        samples: of the config; so many fewer are asked for each question that the base model turns out to solve while
-            the samples of others are asked already.
+        samples: so many fewer are asked for each question that the base model turns out to solve while the samples of
+            others are asked already.
     """
 
     def __init__(
@@ -281,3 +280,17 @@ class Live:
             speed.append(f"{retries:,} {'retry' if retries == 1 else 'retries'}")
 
         return outcomes, speed
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units.
+
+    >>> duration(8), duration(754), duration(20_000), duration(200_000)
+    ('8 s', '12 min 34 s', '5 h 33 min', '2 d 7 h')
+    """
+    seconds = round(seconds)
+    for unit, size, next_unit, next_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // next_size} {next_unit}"
+
+    return f"{seconds} s"

@@ -1,8 +1,8 @@
-"""The run: questions in, rollouts appended as they finish; what dies is gone around, what is finished is never asked again.
+"""The run: jobs in, replies handed on as they finish; what dies is gone around, what is finished is never asked again.
 
-All samples of a question are asked one behind the other (they share the server's prefix cache, and a run that is stopped
-leaves few questions half done). The next request is taken only when a server has a free slot, so that memory does not grow
-with the number of questions.
+All samples of a job are asked one behind the other (they share the server's prefix cache, and a run that is stopped leaves
+few jobs half done). The next request is taken only when a server has a free slot, so that memory does not grow with the
+number of jobs. What a job is, and what is done with a reply, is a subclass's: see Pass and questions.QuestionPass.
 """
 
 import asyncio
@@ -16,24 +16,24 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.distill.todo import Pending, seed_of, used_up
+from virgo_factory.rollouts.config import AskConfig
 from virgo_factory.rollouts.judge.verdicts import Judge, RolloutVerdict
-from virgo_factory.rollouts.prompt import Prompt, make_prompt
-from virgo_factory.rollouts.question import VisualQuestion
+from virgo_factory.rollouts.prompt import Prompt
+from virgo_factory.rollouts.run.todo import seed_of, used_up
 from virgo_factory.rollouts.servers.client import Refused, Reply, Sampling, Unavailable
 from virgo_factory.rollouts.servers.endpoints import Endpoints, Served
-from virgo_factory.rollouts.store.rollout import GREEDY, Key, Rollout
+from virgo_factory.rollouts.store.rollout import Rollout
+from virgo_factory.rollouts.store.store import Store
 
 
 AHEAD = 8
-"""Questions whose prompts are made before they are needed."""
+"""Jobs whose prompts are made before they are needed."""
 
 UNJUDGED = 5000
-"""Rollouts that wait for their verdict before no further question is begun: memory stays bounded."""
+"""Rollouts that wait for their verdict before no further job is begun: memory stays bounded."""
 
 LONGEST_WAIT = 30.0
 """Seconds between two tries of one request, at most."""
@@ -77,18 +77,24 @@ class Event:
 
 
 @dataclass(eq=False)
-class _Open:
-    """A question that is being asked.
+class Job:
+    """Something that is asked a number of times, as far as it has come.
 
     Attributes:
-        missing: samples that were not asked for yet.
-        outstanding: samples that were, and of which the answer (or its verdict, where that decides) is not there.
-        reserved: samples that the budget keeps free for it while the base model is asked.
+        key: what it is called; seeds follow from it.
+        samples: that were not asked for yet.
+        prompt: makes what is sent, in a thread; raises ValueError or OSError where it cannot be asked.
+        about: whatever the pass needs to know of it.
+        sent: the prompt, once it is begun.
+        outstanding: samples that were asked for, and of which the answer (or its verdict, where that decides) is not there.
+        reserved: samples that the budget keeps free for what may follow from it.
     """
 
-    question: VisualQuestion
-    prompt: Prompt
-    missing: deque[int]
+    key: str
+    samples: deque[int]
+    prompt: Callable[[], Prompt]
+    about: Any = None
+    sent: Prompt | None = None
     outstanding: int = 0
     reserved: int = 0
     is_dropped: bool = False
@@ -96,47 +102,43 @@ class _Open:
 
 @dataclass(eq=False)
 class _Request:
-    """One sample of an open question that is still to be had."""
+    """One sample of an open job that is still to be had."""
 
-    of: _Open
+    of: Job
     sample: int
     tries: int = 0
     failed_at: str = ""
 
 
 class Run:
-    """One start of a distillation on one event loop: what its passes share. An async context manager.
+    """One start on one event loop: what its passes share. An async context manager.
 
     Args:
-        pending: what is still to be asked; its store is open.
-        folder: that the questions' image paths are relative to.
-        judge: opens the judge, given what is called with each verdict.
+        config: has seed, retries and budgets.
+        store: of what is finished; open.
+        judge: opens the judge, given what is called with each verdict; none where nothing is judged.
         on_event: see Event.
         deadline: of time.monotonic(); after it nothing more is begun.
-        look: is given every finished sample; what it raises ends the run.
 
     Attributes:
         finished: rollouts of this start.
         gave_up: requests that failed too often.
-        dropped: questions that could not be asked.
+        dropped: jobs that could not be asked.
         stopped: which budget is used up; empty while none is.
-        reserved: samples that the budget keeps free for questions that the base model was asked and did not solve.
+        reserved: samples that the budget keeps free for another pass.
     """
 
     def __init__(
         self,
-        pending: Pending,
-        folder: Path,
-        judge: Callable[[Callable[[RolloutVerdict], None]], Judge],
+        config: AskConfig,
+        store: Store,
+        judge: Callable[[Callable[[RolloutVerdict], None]], Judge] | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
         deadline: float = float("inf"),
-        look: Callable[[Rollout], None] = lambda rollout: None,
     ) -> None:
-        self.look = look
-        self.pending, self.folder, self.on_event, self.deadline = pending, folder, on_event, deadline
-        self.config, self.store = pending.config, pending.store
+        self.config, self.store, self.on_event, self.deadline = config, store, on_event, deadline
         self.finished = self.gave_up = self.dropped = self.reserved = 0
-        self.promised = 0  # rollouts that open questions may still need
+        self.promised = 0  # samples that open jobs may still need
         self.unjudged = 0
         self.stopped = ""
         self.passes: list[Pass] = []
@@ -145,7 +147,7 @@ class Run:
 
     async def __aenter__(self) -> "Run":
         self._loop = asyncio.get_running_loop()
-        self._judge = self._make_judge(self._verdict_from_thread)
+        self._judge = self._make_judge(self._verdict_from_thread) if self._make_judge else contextlib.nullcontext()
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="to the judge")  # since `Judge.add` may block
         return self
 
@@ -166,7 +168,7 @@ class Run:
         """Report an event."""
         self.on_event(Event(kind, flying=sum(one.endpoints.flying for one in self.passes), **values))
 
-    def hand_over(self, question: VisualQuestion, rollout: Rollout) -> None:
+    def hand_over(self, question: Any, rollout: Rollout) -> None:
         """Have a rollout judged, without waiting for it."""
         self.unjudged += 1
         self._loop.run_in_executor(self._hand, self._judge.add, question, rollout).add_done_callback(self._handed)
@@ -180,7 +182,8 @@ class Run:
         if self._failure is not None:
             raise self._failure
 
-        self._judge.check()
+        if self._make_judge:
+            self._judge.check()
 
     def _verdict_from_thread(self, verdict: RolloutVerdict) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -206,63 +209,86 @@ class Run:
 
 
 class Pass:
-    """Asking one model: every question that still lacks responses of it, in the order in which they come.
+    """Asking one model: every job that still lacks samples, in the order in which they come.
+
+    A subclass says what is done with a reply (`finish`), and may say more: which samples follow, what the budget must have
+    room for, and what happens when a job is begun, dropped, or has nothing outstanding.
 
     Args:
         run: what passes share.
-        model: name by which its rollouts are found.
+        model: name by which its replies are found.
         sampling: of its responses.
-        prefix: of the questions.
-        on_unsolved: given for the greedy pass of the base model, which asks one response a question: is called with each
-            question that it did not solve.
-        is_blocked: whether no further question may be begun now.
 
     Attributes:
         endpoints: that serve the model; set before `ask_all`.
         versions: of vLLM, by URL.
         fits: says of a prompt why it does not fit the servers' context, "" where it does.
+        decides: whether verdicts decide what of a job is asked.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        model: str,
-        sampling: Sampling,
-        prefix: str,
-        on_unsolved: Callable[[VisualQuestion], None] | None = None,
-        is_blocked: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.run, self.model, self.sampling, self.prefix = run, model, sampling, prefix
-        self.on_unsolved, self.is_blocked = on_unsolved, is_blocked
+    decides = False
+
+    def __init__(self, run: Run, model: str, sampling: Sampling) -> None:
+        self.run, self.model, self.sampling = run, model, sampling
         self.endpoints: Endpoints
         self.versions: Mapping[str, str] = {}
         self.fits: Callable[[Prompt], str] = lambda prompt: ""
-        self._decides = on_unsolved is not None or run.config.stop_when_decided  # verdicts decide what is asked
         self._changed = asyncio.Event()
         self._ahead = asyncio.Semaphore(AHEAD)
-        self._prepared: deque[tuple[VisualQuestion, list[int], asyncio.Future[Prompt]]] = deque()
+        self._prepared: deque[tuple[Job, asyncio.Future[Prompt]]] = deque()
         self._requests: deque[_Request] = deque()
         self._later: list[tuple[float, int, _Request]] = []
         self._number = itertools.count()
-        self._judging: dict[Key, _Open] = {}
+        self._judging: dict[Any, Job] = {}
         self._is_fed = self._is_out = False
 
+    def finish(self, job: Job, sample: int, reply: Reply, seed: int) -> Any:
+        """Take a finished sample; where `decides`, return the key by which its verdict will come."""
+        raise NotImplementedError
+
+    def wanted(self, job: Job) -> int:
+        """Return how many samples of a job are asked next."""
+        return len(job.samples)
+
+    def needed(self, job: Job) -> int:
+        """Return how many samples the budget must have room for before a job is begun."""
+        return len(job.samples)
+
+    def is_blocked(self) -> bool:
+        """Whether no further job may be begun now."""
+        return False
+
+    def taken(self, job: Job) -> None:
+        """Note that a job is taken from those that wait, before its prompt is there."""
+
+    def begun(self, job: Job) -> None:
+        """Note that a job is begun."""
+
+    def settled(self, job: Job) -> None:
+        """Do what follows for a job of which nothing is outstanding, where `decides`."""
+        self._extend(job)
+
+    def params(self, reply: Reply) -> dict[str, Any]:
+        """Return what a reply was made with, as its row tells it."""
+        version = self.versions.get(reply.url, "")
+        return asdict(self.sampling) | ({"vllm": version} if version else {"dialect": "openai"}) | {"url": reply.url}
+
     def changed(self) -> None:
-        """Wake the loop: a slot, a question or a verdict is there."""
+        """Wake the loop: a slot, a job or a verdict is there."""
         self._changed.set()
 
-    async def ask_all(self, questions: AsyncIterator[VisualQuestion]) -> None:
+    async def ask_all(self, jobs: AsyncIterator[Job]) -> None:
         """Ask everything, and return when all of it is finished, and judged where that decides.
 
         Raises:
             ValueError: no server answers any more.
             WrongServer: a server turned out to be a wrong one.
-            OSError: rollouts cannot be written.
+            OSError: replies cannot be written.
         """
         threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="prompt")
         try:
             async with asyncio.TaskGroup() as group:
-                feeder = group.create_task(self._feed(questions, threads))
+                feeder = group.create_task(self._feed(jobs, threads))
                 while (request := await self._next()) is not None:
                     served = await self._slot(request)
                     group.create_task(self._ask(request, served))
@@ -273,37 +299,32 @@ class Pass:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _feed(self, questions: AsyncIterator[VisualQuestion], threads: ThreadPoolExecutor) -> None:
-        """Prepare the questions that lack something, a few ahead of what is asked."""
-        pending, loop = self.run.pending, asyncio.get_running_loop()
-        async for question in questions:
-            if pending.is_dropped(question):
-                continue
-
-            missing = [GREEDY] if self.on_unsolved else pending.missing(question)
-            if not (self.on_unsolved or pending.wanted(question, len(missing))):
+    async def _feed(self, jobs: AsyncIterator[Job], threads: ThreadPoolExecutor) -> None:
+        """Prepare the jobs that lack something, a few ahead of what is asked."""
+        loop = asyncio.get_running_loop()
+        async for job in jobs:
+            if not self.wanted(job):
                 continue
 
             await self._ahead.acquire()
-            made = loop.run_in_executor(threads, self._prompt, question)
+            made = loop.run_in_executor(threads, self._prompt, job)
             made.add_done_callback(lambda made: made.cancelled() or made.exception())  # it may never be awaited
-            self._prepared.append((question, missing, made))
+            self._prepared.append((job, made))
             self.changed()
 
         self._is_fed = True
         self.changed()
 
-    def _prompt(self, question: VisualQuestion) -> Prompt:
-        """Return the prompt of a question, or raise ValueError."""
-        config = self.run.config
-        prompt = make_prompt(question, self.run.folder, self.prefix, config.image_min_pixels, config.image_max_pixels)
+    def _prompt(self, job: Job) -> Prompt:
+        """Return the prompt of a job, or raise ValueError."""
+        prompt = job.prompt()
         if reason := self.fits(prompt):
-            raise UserError(f"question {question.id}: {reason}")
+            raise UserError(f"question {job.key}: {reason}")
 
         return prompt
 
     async def _next(self) -> _Request | None:
-        """Return what is asked next: a request that failed, one of an open question, one of a new question."""
+        """Return what is asked next: a request that failed, one of an open job, one of a new job."""
         while True:
             self._changed.clear()
             now = time.monotonic()
@@ -344,15 +365,14 @@ class Pass:
         return served
 
     async def _open(self) -> bool:
-        """Begin the next question where there is one and may be; return whether one was taken."""
+        """Begin the next job where there is one and may be; return whether one was taken."""
         run = self.run
         if self._is_out or not self._prepared:
             return False
 
-        question, missing, made = self._prepared[0]
-        reserved = len(run.pending.missing(question)) if self.on_unsolved else 0
-        if budget := run.used_up(len(missing) + (run.reserved + reserved if self.on_unsolved else 0)):
-            if not (self._decides and self._is_busy()):  # else what is begun may need less than it might
+        job, made = self._prepared[0]
+        if budget := run.used_up(self.needed(job)):
+            if not (self.decides and self._is_busy()):  # else what is begun may need less than it might
                 self._is_out = True
                 run.stop(budget)
 
@@ -363,56 +383,51 @@ class Pass:
 
         self._prepared.popleft()
         self._ahead.release()
-        if not self.on_unsolved and run.config.base_model_name_or_path:
-            run.reserved -= len(missing)
-
+        self.taken(job)
         try:
-            opened = _Open(question, await made, deque(missing), reserved=reserved)
+            job.sent = await made
         except (ValueError, OSError) as error:
-            self._drop(question, str(error))
+            self._drop(job, str(error))
             return True
 
-        run.reserved += reserved
-        run.promised += len(missing)
-        self._extend(opened)
+        self.begun(job)
+        run.promised += len(job.samples)
+        self._extend(job)
         return True
 
-    def _extend(self, opened: _Open) -> None:
-        """Ask the samples of a question that may decide something next, or all."""
-        count = len(opened.missing)
-        if not self.on_unsolved:
-            count = self.run.pending.wanted(opened.question, count)
-
+    def _extend(self, job: Job) -> None:
+        """Ask the samples of a job that may decide something next, or all."""
+        count = self.wanted(job)
         if not count:
-            self._give_back(opened)
+            self._give_back(job)
 
         for _ in range(count):
-            self._requests.append(_Request(opened, opened.missing.popleft()))
+            self._requests.append(_Request(job, job.samples.popleft()))
 
-        opened.outstanding += count
+        job.outstanding += count
         self.changed()
 
-    def _give_back(self, opened: _Open) -> None:
-        """Ask no more of a question, and let the budget have what it was promised."""
-        self.run.promised -= len(opened.missing)
-        opened.missing.clear()
+    def _give_back(self, job: Job) -> None:
+        """Ask no more of a job, and let the budget have what it was promised."""
+        self.run.promised -= len(job.samples)
+        job.samples.clear()
 
     async def _ask(self, request: _Request, served: Served) -> None:
-        opened, url = request.of, served.endpoint.url
-        seed = seed_of(self.run.config.seed, opened.question.id, request.sample)
+        job, url = request.of, served.endpoint.url
+        seed = seed_of(self.run.config.seed, job.key, request.sample)
         try:
-            reply = await served.endpoint.ask(opened.prompt, self.sampling, seed)
+            reply = await served.endpoint.ask(job.sent, self.sampling, seed)
         except Unavailable as error:
             self.endpoints.failed(served, str(error))
             self._again(request, url, str(error))
         except Refused as error:
             self.endpoints.worked(served)
-            if not opened.is_dropped:
-                opened.is_dropped = True
-                self._give_back(opened)
-                self._drop(opened.question, str(error))
+            if not job.is_dropped:
+                job.is_dropped = True
+                self._give_back(job)
+                self._drop(job, str(error))
 
-            self._over(opened)
+            self._over(job)
         except BaseException:
             self.endpoints.left(served)
             raise
@@ -424,7 +439,7 @@ class Pass:
 
     def _again(self, request: _Request, url: str, reason: str) -> None:
         run = self.run
-        names = {"question": request.of.question.id, "sample": request.sample, "model": self.model}
+        names = {"question": request.of.key, "sample": request.sample, "model": self.model}
         request.tries, request.failed_at = request.tries + 1, url
         if request.tries > run.config.retries:
             run.gave_up += 1
@@ -436,71 +451,39 @@ class Pass:
         heapq.heappush(self._later, (time.monotonic() + wait, next(self._number), request))
         run.tell("retry", **names, url=url, message=reason)
 
-    def _drop(self, question: VisualQuestion, reason: str) -> None:
-        self.run.store.drop(question.id, self.model, reason)
+    def _drop(self, job: Job, reason: str) -> None:
+        self.run.store.drop(job.key, self.model, reason)
         self.run.dropped += 1
-        self.run.tell("dropped", question=question.id, source=question.source, model=self.model, message=reason)
+        source = getattr(job.about, "source", "")
+        self.run.tell("dropped", question=job.key, source=source, model=self.model, message=reason)
 
     def _finish(self, request: _Request, reply: Reply, seed: int) -> None:
-        run, opened = self.run, request.of
-        rollout = Rollout(
-            question=opened.question.id,
-            model=self.model,
-            sample=request.sample,
-            response=reply.response,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            seconds=round(reply.seconds, 3),
-            seed=seed,
-            prompt_sha256=opened.prompt.sha256,
-            params=asdict(self.sampling) | {"vllm": self.versions.get(reply.url, ""), "url": reply.url},
-        )
-        run.store.append(rollout)
-        run.promised -= 1
-        run.finished += 1
-        run.tell("rollout", rollout=rollout, source=opened.question.source)
-        if self._decides:
-            self._judging[rollout.key] = opened
-        else:
-            opened.outstanding -= 1
-
-        run.hand_over(opened.question, rollout)
-        run.look(rollout)
-
-    def _over(self, opened: _Open) -> None:
-        """Note that a request of a question has ended without a rollout."""
+        key = self.finish(request.of, request.sample, reply, seed)
         self.run.promised -= 1
-        opened.outstanding -= 1
-        self._follow(opened)
+        self.run.finished += 1
+        if self.decides:
+            self._judging[key] = request.of
+        else:
+            request.of.outstanding -= 1
+
+    def _over(self, job: Job) -> None:
+        """Note that a request of a job has ended without a reply."""
+        self.run.promised -= 1
+        job.outstanding -= 1
+        self._follow(job)
 
     def judged(self, verdict: RolloutVerdict) -> None:
         """Take a verdict that may decide what is asked."""
-        opened = self._judging.pop(verdict.key, None)
-        if opened is not None:
-            opened.outstanding -= 1
-            self._follow(opened)
+        job = self._judging.pop(verdict.key, None)
+        if job is not None:
+            job.outstanding -= 1
+            self._follow(job)
 
         self.changed()
 
-    def _follow(self, opened: _Open) -> None:
-        """Do what follows for a question of which nothing is outstanding."""
-        if opened.outstanding or not self._decides:
-            return
-
-        if not self.on_unsolved:
-            self._extend(opened)
-            return
-
-        run, question = self.run, opened.question
-        solved = run.pending.solved(question)
-        if solved is False:
-            self.on_unsolved(question)
-        else:  # or it could not be asked
-            run.reserved -= opened.reserved
-
-        if solved:
-            run.tell("solved", question=question.id, source=question.source, model=self.model)
+    def _follow(self, job: Job) -> None:
+        if not job.outstanding and self.decides:
+            self.settled(job)
 
 
 def _first(errors: BaseExceptionGroup) -> BaseException:

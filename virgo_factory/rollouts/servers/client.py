@@ -1,4 +1,8 @@
-"""Asking one server of an OpenAI-compatible API (vLLM) for responses: streamed in chunks, counted, cut where they loop."""
+"""Asking one server of an OpenAI-compatible API for responses: streamed in chunks, counted, cut where they loop.
+
+Two dialects: `vllm` sends what vLLM understands beyond the public API and relies on its token counts in every event; `openai`
+sends the public API's keys alone. The beginning of a response can only be given to vLLM.
+"""
 
 import asyncio
 import contextlib
@@ -8,7 +12,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from virgo_factory.core.errors import UserError
@@ -19,6 +23,8 @@ from virgo_factory.rollouts.servers.loop_detector import LoopWatch
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+
+Dialect = Literal["vllm", "openai"]
 
 LONGEST_WAIT = 60.0
 """Seconds that a busy server may make us wait before it counts as unavailable."""
@@ -99,7 +105,7 @@ class ServerFacts:
     Attributes:
         models: names under which it serves.
         max_model_len: tokens of its context; None where it does not say.
-        version: of vLLM.
+        version: of vLLM; "" of another server.
     """
 
     models: tuple[str, ...]
@@ -107,17 +113,18 @@ class ServerFacts:
     version: str
 
 
-async def look_at(url: str, api_key: str | None = None) -> ServerFacts:
+async def look_at(url: str, api_key: str | None = None, dialect: Dialect = "vllm") -> ServerFacts:
     """Return what a server says of itself.
 
     Args:
         url: with or without `/v1` at its end.
         api_key: is sent, and stands nowhere else.
+        dialect: "vllm" needs a vLLM server.
 
     Raises:
         Unavailable: nobody answers there.
         Refused: the key is not accepted.
-        WrongServer: it is no vLLM server.
+        WrongServer: it is no model server, or not vLLM.
     """
     async with _client(url, api_key, timeout=30.0) as client:
         with _our_errors(url, api_key):
@@ -135,6 +142,9 @@ async def look_at(url: str, api_key: str | None = None) -> ServerFacts:
                     "start a server with `vllm serve MODEL`, or leave the URL out: then the run starts one."
                 ) from None
 
+            if dialect == "openai":
+                return ServerFacts(tuple(ids), None, "")
+
             try:
                 version = (await client.get(f"{_root(url)}/version", cast_to=object))["version"]
                 cards = dict(zip(ids, (card.get("max_model_len") for card in listed["data"]), strict=True))
@@ -145,7 +155,7 @@ async def look_at(url: str, api_key: str | None = None) -> ServerFacts:
 
                 raise WrongServer(
                     f"{url}: an OpenAI-compatible server, but not vLLM (no version at /version). Rollouts need vLLM's "
-                    "sampling parameters and token counts; start one with `vllm serve`, or leave the URL out."
+                    "sampling parameters and token counts; start one with `vllm serve`, leave the URL out, or set dialect: openai."
                 ) from None
 
     lengths = [length for length in cards.values() if length]
@@ -161,13 +171,21 @@ class Endpoint:
         api_key: is sent, and stands nowhere else: in no message, repr or log.
         timeout: seconds without a token after which the server counts as gone.
         retries: how often a busy server (429, or 503 that names a time) is asked again, with growing waits.
+        dialect: of its API.
     """
 
     def __init__(
-        self, url: str, model: str, api_key: str | None = None, *, timeout: float = 600.0, retries: int = 4
+        self,
+        url: str,
+        model: str,
+        api_key: str | None = None,
+        *,
+        timeout: float = 600.0,
+        retries: int = 4,
+        dialect: Dialect = "vllm",
     ) -> None:
-        self.url, self.model, self.retries = url, model, retries
-        self._api_key = api_key
+        self.url, self.model, self.retries, self.dialect = url, model, retries, dialect
+        self._api_key, self._continues = api_key, False
         self._client = _client(url, api_key, timeout)
 
     async def __aenter__(self) -> "Endpoint":
@@ -186,8 +204,12 @@ class Endpoint:
         Raises:
             Unavailable: see there.
             Refused: see there.
-            WrongServer: the server does not have the model, is not vLLM, or its context is shorter than max_tokens.
+            WrongServer: the server does not have the model, is not vLLM, its context is shorter than max_tokens, or it
+                would not go on behind `prefill`.
         """
+        if prompt.prefill and not self._continues:
+            await self._check_prefill(prompt)
+
         for retry in range(self.retries + 1):
             start = time.monotonic()
             try:
@@ -213,15 +235,36 @@ class Endpoint:
             text = "".join(stream.text)
             return Reply(text, reason, stream.prompt_tokens, stream.tokens, seconds, retry, self.url)
 
+    async def _check_prefill(self, prompt: Prompt) -> None:
+        """See to it that the prompt ends with the beginning of the response, letter by letter: templates may rewrite it."""
+        if self.dialect == "openai":
+            raise WrongServer(
+                f"{self.url}: dialect: openai cannot go on behind the beginning of a response (prefill)."
+            )
+
+        with _our_errors(self.url, self._api_key):
+            body = {"model": self.model, "messages": prompt.messages, **_template_keys(prompt)}
+            ids = (await self._client.post(f"{_root(self.url)}/tokenize", body=body, cast_to=object))["tokens"]
+            body = {"model": self.model, "tokens": ids}
+            text = (await self._client.post(f"{_root(self.url)}/detokenize", body=body, cast_to=object))["prompt"]
+
+        if not text.endswith(prompt.prefill):
+            raise WrongServer(
+                f"{self.url}: the chat template of {self.model} does not leave the beginning of a response as it is: "
+                f"{_short(prompt.prefill[-80:])!r} became {_short(text[-80:])!r}. Serve it with a template that does."
+            )
+
+        self._continues = True
+
     async def _stream(self, prompt: Prompt, sampling: Sampling, seed: int, start: float) -> tuple["_Stream", str]:
         """Send one request; return what came, and the finish reason."""
-        stream, watch = _Stream(self.url), LoopWatch() if sampling.cut_loops else None
+        stream, watch = _Stream(self.url, self.dialect), LoopWatch() if sampling.cut_loops else None
         # In extra_body, since the library would check the type of every part of messages, which costs more than the rest.
         async with self._client.chat.completions.with_streaming_response.create(
-            model=self.model, messages=[], stream=True, extra_body=_request(prompt, sampling, seed)
+            model=self.model, messages=[], stream=True, extra_body=_request(prompt, sampling, seed, self.dialect)
         ) as answer:
             if "text/event-stream" not in answer.headers.get("content-type", ""):
-                raise WrongServer(f"{self.url}: does not stream its responses, so it is not vLLM.")
+                raise WrongServer(f"{self.url}: does not stream its responses.")
 
             async for chunk in answer.iter_bytes():
                 piece = stream.feed(chunk)
@@ -240,10 +283,26 @@ class Endpoint:
         return stream.checked(stream.reason), stream.reason
 
 
-def _request(prompt: Prompt, sampling: Sampling, seed: int) -> dict[str, Any]:
+def _template_keys(prompt: Prompt) -> dict[str, Any]:
+    """Return what vLLM's chat template is told; to go on behind a beginning needs both keys, one alone is refused."""
+    goes_on = {"add_generation_prompt": False, "continue_final_message": True} if prompt.prefill else {}
+    return {"chat_template_kwargs": dict(TEMPLATE_ARGUMENTS), **goes_on}
+
+
+def _request(prompt: Prompt, sampling: Sampling, seed: int, dialect: Dialect = "vllm") -> dict[str, Any]:
+    if dialect == "openai":
+        return {
+            "messages": prompt.messages,
+            "stream_options": {"include_usage": True},
+            "seed": seed,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_completion_tokens": sampling.max_tokens,
+        }
+
     return {
         "messages": prompt.messages,
-        "chat_template_kwargs": dict(TEMPLATE_ARGUMENTS),
+        **_template_keys(prompt),
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         "seed": seed,
         "temperature": sampling.temperature,
@@ -261,15 +320,16 @@ def _request(prompt: Prompt, sampling: Sampling, seed: int) -> dict[str, Any]:
 class _Stream:
     """What has come of a response, as server-sent events; a chunk may hold many of them, or end within one.
 
-    A server with a reasoning parser sends the thought in a field of its own: it comes back into its tags.
+    A server with a reasoning parser sends the thought in a field of its own: it comes back into its tags. Where tokens are
+    counted at the end only (`openai`), a response that we cut has one for each event, and none for its prompt.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, dialect: Dialect = "vllm") -> None:
         self.text: list[str] = []
         self.reason: str | None = None
         self.done = False
         self.prompt_tokens = self.tokens = 0
-        self._url = url
+        self._url, self._dialect, self._events = url, dialect, 0
         self._rest = b""
         self._has_counts = False
         self._in_thought = False
@@ -308,6 +368,7 @@ class _Stream:
                 self.text += [thought] if self._in_thought else [OPENING, thought]
                 self._in_thought = True
 
+            self._events += 1
             if content := delta.get("content"):
                 self.text += [CLOSING, content] if self._in_thought else [content]
                 self._in_thought = False
@@ -319,11 +380,20 @@ class _Stream:
         if reason != "loop" and not (self.done and reason):
             raise Unavailable(f"{self._url}: the connection ended in the middle of a response.")
 
+        if reason == "content_filter":
+            raise Refused(f"{self._url}: its content filter ended the response.", 200)
+
+        if reason == "loop" and self._dialect == "openai" and not self._has_counts:
+            self.tokens = self._events
+            return self
+
         if reason not in ("stop", "length", "loop"):
             raise Unavailable(f"{self._url}: gave a response up ({reason}).")
 
         if not self._has_counts:
-            raise WrongServer(f"{self._url}: sends no token counts (usage in every event), so it is not vLLM.")
+            raise WrongServer(
+                f"{self._url}: sends no token counts (usage{', of vLLM in every event' * (self._dialect == 'vllm')})."
+            )
 
         return self
 

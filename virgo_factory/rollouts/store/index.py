@@ -1,4 +1,4 @@
-"""What is known of a distillation's folder, as tables: questions, rollouts with what their verdicts say, dropped questions."""
+"""What is known of a folder of rollouts, as tables: questions, rollouts with what their verdicts say, dropped questions."""
 
 import functools
 import json
@@ -8,10 +8,10 @@ from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
-from virgo_factory.distill.config import AUTO, DistillConfig, read_folder
-from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.core.example import IMAGE
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.index import Index, Source
+from virgo_factory.rollouts.config import response_format_of
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.prompt import asked_text
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -61,23 +61,17 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
     """Return the index of a folder; nothing is read until it is synced.
 
     Args:
-        folder: of the distillation.
+        folder: of the rollouts.
         response_format: by which responses are well formed; the folder's own by default. Another one's index is not kept.
         is_own: see Index.
     """
-    try:
-        config = read_folder(folder)
-    except ValueError:
-        config = None  # none yet
-
-    own = config.response_format if config else AUTO
+    own = response_format_of(folder)
     wanted = response_format or own
 
     def questions() -> list[Path]:
-        try:
-            return [question_file(folder, config)]
-        except ValueError:
-            return []  # none yet: a run that is still collecting them
+        return [
+            path for path in (folder / QUESTIONS,) if path.is_file()
+        ]  # none yet: a run that is still collecting them
 
     sources = (
         Source("questions", ("id", "source", "is_binary", "asked", "hash"), questions, _question),
@@ -98,20 +92,16 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
     return Index(folder, sources, SCHEMA, f"{__version__} {wanted}", is_own=is_own or wanted != own)
 
 
-def question_file(folder: Path, config: DistillConfig | None = None) -> Path:
-    """Return the file of a distillation's questions: its own, or the one that its configuration names.
+def question_file(folder: Path) -> Path:
+    """Return the file of a folder's questions.
 
     Raises:
         ValueError: there is none.
     """
-    named = folder / QUESTIONS
-    if not named.is_file() and (folder / CONFIG).is_file():
-        named = (config or read_folder(folder)).questions or named
+    if not (folder / QUESTIONS).is_file():
+        raise UserError(f"{folder / QUESTIONS}: no such file, so nothing is known of the questions.")
 
-    if not named.is_file():
-        raise UserError(f"{named}: no such file, so nothing is known of the questions.")
-
-    return named
+    return folder / QUESTIONS
 
 
 @functools.cache
@@ -183,7 +173,7 @@ def _question(row: Any) -> Sequence[object]:
     if is_blank(question.gold):
         raise UserError(f"(id {question.id}) no gold answer, so nothing can be checked against it.")
 
-    asked = _mark(asked_text(question).strip())
+    asked = _mark(asked_text(question).replace(IMAGE, "").strip())
     return question.id, question.source, is_binary(question), asked, _signed(hash_of(question.id))
 
 

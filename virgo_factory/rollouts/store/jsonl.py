@@ -18,6 +18,15 @@ def hash_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+def digest(response: str) -> str:
+    """Return sixteen digits that tell a response from others.
+
+    >>> digest("12") == digest("12"), digest("12") == digest("13")
+    (True, False)
+    """
+    return f"{hash_of(response):016x}"
+
+
 def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (line number, value) of a JSONL file; a last line without its end is not there yet.
 

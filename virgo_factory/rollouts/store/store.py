@@ -1,6 +1,6 @@
-"""The store: finished rollouts appended to a file that survives being killed, one writer a file.
+"""The store: finished rows appended to a file that survives being killed, one writer a file.
 
-A row is written in one piece as soon as its rollout is finished: a killed process loses what was in flight, and at most the
+A row is written in one piece as soon as it is finished: a killed process loses what was in flight, and at most the
 half of a last line, which the next start cuts off. A batch of rows is made safe against loss of power at once (fsync).
 """
 
@@ -13,9 +13,9 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.rollouts.store.index import ASK_AGAIN, DROPPED, ROLLOUTS, model_hash, open_index
@@ -33,44 +33,41 @@ INDEX_SECONDS = 10.0
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
 
-class RolloutStore:
-    """The rollouts of a folder: those that are there are known by the index, new ones are appended by this process alone.
-
-    A context manager. What is known is a copy of the folder's index, to which this process adds what it appends; the index
-    itself is brought up to date by a thread.
+class Store:
+    """Files of a folder that this process alone appends to, as long as the context lasts.
 
     Args:
-        folder: of the distillation; exists.
-        shard: (2, 8) for the second of eight: appends to rollouts-2of8.jsonl.
+        folder: exists.
+        name: of the file: NAME.jsonl.
+        shard: (2, 8) for the second of eight: appends to NAME-2of8.jsonl.
+        lock_name: of the file that keeps others from writing.
 
     Attributes:
-        index: that copy.
-        count: rollouts of the folder and this shard.
+        count: rows of the folder and this shard.
         tokens: their completion tokens.
 
     Raises:
-        ValueError: another process writes there, a line is no rollout, or a key stands there twice.
+        ValueError: another process writes there.
     """
 
-    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
-        self.folder, self.shard = Path(folder), shard
+    def __init__(self, folder: Path, name: str, shard: Shard | None = None, lock_name: str = ".lock") -> None:
+        self.folder, self.name, self.shard = Path(folder), name, shard
+        self.count = self.tokens = 0
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lock(self.folder, shard))
+            stack.enter_context(lock(self.folder, shard, lock_name))
+            self._path = self.folder / f"{name}{shard_suffix(shard)}.jsonl"
             self._check_split()
-            self._path = self.folder / f"{ROLLOUTS}{shard_suffix(shard)}.jsonl"
             self._file = stack.enter_context(open_to_append(self._path))
-            with open_index(self.folder) as index:
-                index.sync((ROLLOUTS, DROPPED))  # broken verdicts are no matter: they are made again
-
-            stack.enter_context(_indexing(self.folder))
-            self.index = stack.enter_context(open_index(self.folder, is_own=True))
-            self._read()
+            self._open(stack)
             self._sync = stack.enter_context(_Syncing([self._file]))
             self._stack = stack.pop_all()
 
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        """Take in what is there."""
+
     def _check_split(self) -> None:
         """Two ways to split at once would ask questions twice."""
-        for path in shards_of(self.folder, ROLLOUTS) if self.shard else []:
+        for path in shards_of(self.folder, self.name) if self.shard else []:
             match = re.search(r"of(\d+)\.jsonl$", path.name)
             if match and int(match[1]) != self.shard[1]:
                 raise UserError(
@@ -78,7 +75,73 @@ class RolloutStore:
                     f"virgo-factory distill merge {self.folder} --out FOLDER"
                 )
 
-    def _read(self) -> None:
+    def write(self, row: Mapping[str, Any], tokens: int = 0) -> None:
+        """Write a row: safe from our own death at once, from loss of power within a second.
+
+        Raises:
+            OSError: the disk is full or broken; the file is whole without the row.
+        """
+        self._write(self._file, self._path, row)
+        self.count += 1
+        self.tokens += tokens
+
+    def drop(self, question: str, model: str, reason: str) -> None:
+        """Write that a question cannot be asked, so that it is not tried again."""
+        path = self.folder / f"{DROPPED}{shard_suffix(self.shard)}.jsonl"
+        with open_to_append(path) as file:
+            self._write(file, path, {"question": question, "model": model, "reason": reason})
+            os.fsync(file.fileno())
+
+    def _write(self, file: BinaryIO, path: Path, row: Mapping[str, Any]) -> None:
+        self._sync.check()
+        try:
+            append_line(file, row)
+        except OSError as error:
+            raise OSError(error.errno, _full(path, error)) from error
+
+        self._sync.added()
+
+    def close(self) -> None:
+        """Make everything safe and give the folder free.
+
+        Raises:
+            OSError: rows could not be made safe.
+        """
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class RolloutStore(Store):
+    """The rollouts of a folder: those that are there are known by the index, new ones are appended by this process alone.
+
+    A context manager. What is known is a copy of the folder's index, to which this process adds what it appends; the index
+    itself is brought up to date by a thread.
+
+    Args:
+        folder: of the rollouts; exists.
+        shard: see Store.
+
+    Attributes:
+        index: that copy.
+
+    Raises:
+        ValueError: another process writes there, a line is no rollout, or a key stands there twice.
+    """
+
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+        super().__init__(folder, ROLLOUTS, shard)
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        with open_index(self.folder) as index:
+            index.sync((ROLLOUTS, DROPPED))  # broken verdicts are no matter: they are made again
+
+        stack.enter_context(_indexing(self.folder))
+        self.index = stack.enter_context(open_index(self.folder, is_own=True))
         db = self.index.sync((ROLLOUTS, DROPPED)).db
         key = "question, sample, model"
         for question, sample, *places in db.execute(
@@ -106,18 +169,15 @@ class RolloutStore:
         return dict(self.index.db.execute(select, (question, model_hash(model))))
 
     def append(self, rollout: Rollout) -> None:
-        """Write a finished rollout: safe from our own death at once, from loss of power within a second.
+        """Write a finished rollout, see `write`.
 
         Raises:
-            OSError: the disk is full or broken; the file is whole without the row.
             ValueError: it is there already.
         """
         if self.has(rollout.key):
             raise UserError(f"{self._path}: {rollout.key} is there already.")
 
-        self._write(self._file, self._path, vars(rollout))
-        self.count += 1
-        self.tokens += rollout.completion_tokens
+        self.write(vars(rollout), rollout.completion_tokens)
         self.index.db.execute(
             "INSERT INTO rollouts (question, sample, place, model, tokens) VALUES (?, ?, ?, ?, ?)",
             (rollout.question, rollout.sample, -self.count, model_hash(rollout.model), rollout.completion_tokens),
@@ -139,11 +199,7 @@ class RolloutStore:
 
     def drop(self, question: str, model: str, reason: str) -> None:
         """Write that a question cannot be asked, so that it is not tried again."""
-        path = self.folder / f"{DROPPED}{shard_suffix(self.shard)}.jsonl"
-        with open_to_append(path) as file:
-            self._write(file, path, {"question": question, "model": model, "reason": reason})
-            os.fsync(file.fileno())
-
+        super().drop(question, model, reason)
         row = question, model_hash(model), -1, reason
         self.index.db.execute(
             "INSERT OR IGNORE INTO dropped (question, model, place, reason) VALUES (?, ?, ?, ?)", row
@@ -153,29 +209,6 @@ class RolloutStore:
         """Return whether a question could not be asked of one of these models."""
         select = f"SELECT 1 FROM dropped WHERE question = ? AND model IN ({', '.join('?' * len(models))})"
         return bool(self.index.db.execute(select, (question, *map(model_hash, models))).fetchone())
-
-    def _write(self, file: BinaryIO, path: Path, row: dict[str, Any]) -> None:
-        self._sync.check()
-        try:
-            append_line(file, row)
-        except OSError as error:
-            raise OSError(error.errno, _full(path, error)) from error
-
-        self._sync.added()
-
-    def close(self) -> None:
-        """Make everything safe and give the folder free.
-
-        Raises:
-            OSError: rows could not be made safe.
-        """
-        self._stack.close()
-
-    def __enter__(self) -> "RolloutStore":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def read_rollouts(folder: Path) -> Iterator[Rollout]:
@@ -329,7 +362,7 @@ def _full(path: Path, error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def lock(folder: Path, shard: Shard | None = None) -> Iterator[None]:
+def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Iterator[None]:
     """Context in which no other process writes to a folder, or to a shard of it; ends with the process, however it dies.
 
     Shards of one folder may run at once; a run without shards runs alone.
@@ -337,12 +370,14 @@ def lock(folder: Path, shard: Shard | None = None) -> Iterator[None]:
     Raises:
         ValueError: another one does, named by its process id and machine.
     """
-    names = [".lock"] if shard is None else [".lock", f".lock{shard_suffix(shard)}"]
+    names = [name] if shard is None else [name, f"{name}{shard_suffix(shard)}"]
     with contextlib.ExitStack() as stack:
-        for name in names:
-            held = _locked(folder / name, fcntl.LOCK_EX if name == names[-1] else fcntl.LOCK_SH)
+        for one in names:
+            held = _locked(folder / one, fcntl.LOCK_EX if one == names[-1] else fcntl.LOCK_SH)
             if held is None:
-                raise UserError(f"{folder}: {_holders(folder)}. Wait for it, stop it, or name another output_dir.")
+                raise UserError(
+                    f"{folder}: {_holders(folder, name)}. Wait for it, stop it, or name another output_dir."
+                )
 
             file = stack.enter_context(held)
 
@@ -371,16 +406,16 @@ def _locked(path: Path, how: int = fcntl.LOCK_EX) -> BinaryIO | None:
     return file
 
 
-def _holders(folder: Path) -> str:
+def _holders(folder: Path, name: str) -> str:
     """Say who holds the locks of a folder, as far as they said."""
     found = []
-    for path in sorted(folder.glob(".lock*")):
+    for path in sorted(folder.glob(f"{name}*")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             holder = json.loads(path.read_bytes())
             if file := _locked(path):  # of a process that was killed
                 file.close()
             else:
-                shard = path.name.removeprefix(".lock").removeprefix("-")
+                shard = path.name.removeprefix(name).removeprefix("-")
                 found.append(
                     f"process {holder['pid']} on {holder['host']} writes to it since {holder['since']}"
                     + (f" (shard {shard.replace('of', '/')})" if shard else "")
