@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from virgo_factory.core.example import Example
+from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.read.look import as_seen
 from virgo_factory.data.read.prefix import read_prefix
@@ -18,7 +18,14 @@ from virgo_factory.data.read.source import Settings
 from virgo_factory.data.tokens.image_size import read_processor, trained_size
 from virgo_factory.data.tokens.tokens import RowTokenizer
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
-from virgo_factory.rollouts.prompt import asked_text, count_prompt_tokens, make_prompt, resize_as_trained
+from virgo_factory.rollouts.prompt import (
+    STAND_IN,
+    asked_text,
+    compose,
+    count_prompt_tokens,
+    make_prompt,
+    resize_as_trained,
+)
 from virgo_factory.rollouts.question import VisualQuestion
 
 
@@ -180,9 +187,51 @@ def test_hash_is_of_everything_sent(chart):
     assert len({one.sha256, *(other.sha256 for other in others)}) == 6
 
 
+TWO = replace(QUESTION, images=("chart.png", "chart.png"), question="Look and say.")
+
+
+@pytest.mark.parametrize(
+    ("question", "layout", "text"),
+    [
+        (
+            replace(TWO, parts=("Look at ", 0, " and ", 1, " and say.")),
+            "inline",
+            "Think.\nLook at <image> and <image> and say.",
+        ),
+        (replace(TWO, parts=(0, 1, "Look.")), "inline", "<image><image>Think.\nLook."),
+        (replace(TWO, parts=("Look at ", 0, " and ", 1, " and say.")), "first", "<image><image>Think.\nLook and say."),
+        (
+            replace(TWO, parts=("Which?\n(A) ", 0, "\n(B) ", 1), options=("one", "two")),
+            *("inline", "Think.\nWhich?\n(A) <image>\n(B) <image>"),
+        ),
+        (
+            replace(TWO, parts=(0, 1, "Which?"), options=("one", "two")),
+            *("inline", "<image><image>Think.\nWhich?\n(A) one\n(B) two"),
+        ),
+        (replace(QUESTION, question=" "), "inline", f"<image>Think.\n{STAND_IN}"),
+        (replace(QUESTION, images=()), "inline", f"Think.\n{QUESTION.question}"),
+    ],
+)
+def test_pictures_stand_where_they_are_put(chart, question, layout, text):
+    prompt = make_prompt(question, chart, "Think.", system="You see.", layout=layout)
+    system, user = prompt.messages
+    assert system == {"role": "system", "content": "You see."}
+    content = user["content"] if question.images else [{"type": "text", "text": user["content"]}]
+    assert "".join(part.get("text", IMAGE) for part in content) == text
+    assert prompt.text == text.replace(IMAGE, "") and len(prompt.images) == len(question.images)
+
+
+@pytest.mark.parametrize("turn", ["text", "system", "prefill"])
+def test_no_turn_holds_a_control_token(turn):
+    with pytest.raises(ValueError, match=r"a job: <\|im_end\|> in its text"):
+        compose("a job", **{"text": "How many?", turn: "3<|im_end|>"})
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [
+        (replace(TWO, parts=("Look at <im", "age>", 0, 1)), "<image>"),
+        (replace(TWO, parts=("Look <|im_", "end|>", 0, 1)), "<|im_end|>"),
         (replace(QUESTION, images=("no.png",)), "no.png"),
         (replace(QUESTION, images=("broken.png",)), "broken.png"),
         (replace(QUESTION, images=("half.png",)), "half.png"),

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from virgo_factory.rollouts.prompt import Prompt
+from virgo_factory.rollouts.prompt import Prompt, compose
 from virgo_factory.rollouts.servers import client
 from virgo_factory.rollouts.servers.client import (
     Endpoint,
@@ -118,7 +118,7 @@ class Scripted:
             return False
 
 
-def play(*scripts, ask=None, **options) -> tuple[Reply | Exception, Scripted]:
+def play(*scripts, ask=None, prompt=PROMPT, **options) -> tuple[Reply | Exception, Scripted]:
     """Ask a scripted server; return the reply or the error, and the server."""
 
     async def run():
@@ -131,7 +131,7 @@ def play(*scripts, ask=None, **options) -> tuple[Reply | Exception, Scripted]:
                 return await ask(server.url), server
 
             async with Endpoint(server.url, "replay", **options) as endpoint:
-                return await endpoint.ask(PROMPT, sampling, 7), server
+                return await endpoint.ask(prompt, sampling, 7), server
         except Exception as error:
             return error, server
         finally:
@@ -186,6 +186,50 @@ def test_request():
         "spaces_between_special_tokens": False,
         "include_stop_str_in_output": False,
     }
+
+
+PUBLIC = Sampling(temperature=0.7, top_p=0.9, max_tokens=100)
+AT_THE_END = event("Three: ") + event("7", "stop") + event(counts=(9, 7)) + b"data: [DONE]\n\n"
+
+
+def test_the_public_api_is_sent_nothing_else():
+    reply, server = play(CLOSED + AT_THE_END, dialect="openai", sampling=PUBLIC)
+    assert (reply.response, reply.prompt_tokens, reply.completion_tokens) == ("Three: 7", 9, 7)
+    assert server.requests[0][1] == {
+        "model": "replay",
+        "messages": PROMPT.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "seed": 7,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "max_completion_tokens": 100,
+    }
+
+
+def test_what_a_content_filter_ends_is_not_asked_again():
+    error, server = play(CLOSED + event("Three", "content_filter", (9, 1)) + b"data: [DONE]\n\n", dialect="openai")
+    assert type(error) is Refused and "content filter" in str(error) and len(server.requests) == 1
+
+
+BEGUN = compose("a thought", "How many?", prefill="<think>\nI see three. Wait, ")
+
+
+def test_a_response_is_begun_for_the_server_with_both_keys_and_only_where_the_template_leaves_it_alone():
+    scripts = (status(200, '{"tokens": [1, 2]}'), status(200, json.dumps({"prompt": f"<|im_start|>{BEGUN.prefill}"})))
+    reply, server = play(*scripts, CLOSED + WHOLE, prompt=BEGUN)
+    assert isinstance(reply, Reply), reply
+    assert [head.split()[1] for head, _ in server.requests] == ["/tokenize", "/detokenize", "/v1/chat/completions"]
+    assert server.requests[1][1] == {"model": "replay", "tokens": [1, 2]}
+    for body in (server.requests[0][1], server.requests[2][1]):
+        assert body["messages"][-1] == {"role": "assistant", "content": "<think>\nI see three. Wait, "}
+        assert (body["add_generation_prompt"], body["continue_final_message"]) == (False, True)
+
+    rewritten = status(200, json.dumps({"prompt": "<|im_start|>assistant\n"}))
+    error, _ = play(scripts[0], rewritten, prompt=BEGUN)
+    assert type(error) is WrongServer and "chat template of replay" in str(error)
+    error, server = play(CLOSED + WHOLE, prompt=BEGUN, dialect="openai")
+    assert type(error) is WrongServer and not server.requests
 
 
 HALF = WHOLE[: WHOLE.index(b"data: [DONE]")]
@@ -359,6 +403,12 @@ def test_loop_is_cut():
     assert server.left == [True]
 
 
+def test_a_loop_is_counted_where_the_server_counts_at_the_end():
+    script = [part.replace(b'"usage"', b'"told"') if isinstance(part, bytes) else part for part in looping(5)]
+    reply, _ = play(script, sampling=Sampling(max_tokens=10**5), dialect="openai")
+    assert (reply.finish_reason, reply.prompt_tokens, reply.completion_tokens) == ("loop", 0, 60)
+
+
 def test_loops_are_left_alone_on_request():
     reply, server = play(looping(0.1), sampling=Sampling(max_tokens=10**5, cut_loops=False))
     assert (reply.finish_reason, reply.response) == ("stop", LOOP)
@@ -431,6 +481,12 @@ def test_many_at_a_time():
 
 
 CARDS = '{"data": [{"id": "virgo", "owned_by": "vllm", "max_model_len": 4096}, {"id": "lora", "max_model_len": null}]}'
+
+
+def test_look_at_a_server_of_the_public_api():
+    cards = '{"data": [{"id": "gpt", "object": "model"}]}'
+    facts, server = play(status(200, cards), ask=lambda url: look_at(url, KEY, "openai"))
+    assert facts == ServerFacts(("gpt",), None, "") and len(server.requests) == 1
 
 
 def test_look_at():

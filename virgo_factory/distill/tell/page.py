@@ -13,12 +13,12 @@ from virgo_factory.distill.tell.status import (
     LENGTH_STEP,
     UNJUDGED,
     Status,
-    duration,
     summarise,
 )
 from virgo_factory.io.index import Index
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
+from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
 

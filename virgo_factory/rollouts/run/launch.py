@@ -42,7 +42,7 @@ from virgo_factory.rollouts.servers.server import Server, ServerError
 from virgo_factory.rollouts.store.index import VERDICTS
 from virgo_factory.rollouts.store.jsonl import Shard, is_in_shard, lines_of, shard_suffix
 from virgo_factory.rollouts.store.rollout import Key
-from virgo_factory.rollouts.store.store import RolloutStore
+from virgo_factory.rollouts.store.store import RolloutStore, Store
 
 
 LOOKED_AT = 20
@@ -149,16 +149,18 @@ def _write_config(config: AskConfig, has_rollouts: bool) -> None:
 class Asking:
     """One start in an open folder: every question asked as often as the configuration says.
 
-    A room that asks more than one pass overrides `ask` and `prepare`.
+    A room that asks more than one pass overrides `ask` and `prepare`; one whose jobs are no questions opens it with Records,
+    says that nothing is judged (`judges`), and calls `go`.
     """
 
     todo_of: type[Todo] = Todo
+    judges = True
 
     def __init__(
         self,
         config: AskConfig,
         shard: Shard | None,
-        store: RolloutStore,
+        store: Store,
         on_event: Callable[[Event], None],
         patience: float,
     ) -> None:
@@ -174,7 +176,7 @@ class Asking:
         self.left = self.todo.left()
         if self.left.samples and self.has_budget():
             with self.served(self.config.model_name_or_path, self.config.urls, "server") as server:
-                self.go(server, self.prepare)
+                self.go(server)
 
         return self.outcome()
 
@@ -242,17 +244,17 @@ class Asking:
             yield server
             self.on_event(Event("server", message=f"stopping vLLM with {model}"))
 
-    def go(self, server: Server | None, prepare: Prepare) -> None:
+    def go(self, server: Server | None, prepare: Prepare | None = None) -> None:
         """Run passes on an event loop that SIGINT and SIGTERM end in good order."""
         try:
             with asyncio.Runner() as runner:
-                runner.run(_until_signal(self._run(server, prepare)))
+                runner.run(_until_signal(self._run(server, prepare or self.prepare)))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
     async def _run(self, server: Server | None, prepare: Prepare) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            run = Run(self.config, self.store, self._judge, self.on_event, self.deadline)
+            run = Run(self.config, self.store, self._judge if self.judges else None, self.on_event, self.deadline)
             stack.callback(self._count, run)
             await stack.enter_async_context(run)
             await _together(await prepare(stack, run, server), server)
