@@ -155,6 +155,27 @@ def test_prompt_tokens_are_those_of_training(serving, processor):
         assert reply.prompt_tokens == ours == theirs, prompt.text
 
 
+def test_a_begun_response_goes_on_letter_by_letter(serving):
+    """The server's prompt ends with the beginning, its trailing blank too: no turn is closed or opened behind it."""
+    vocabulary, sizes = load_vocabulary(serving.model), read_processor(serving.model)
+    prefill = "<think>\nI see three bars. Wait, "
+    prompt = serving.prompts[0]
+    messages = [*prompt.messages, {"role": "assistant", "content": prefill}]
+    begun = replace(prompt, messages=messages, prefill=prefill)
+    plain, reply = serving.ask(prompt, begun)
+    assert reply.prompt_tokens == count_prompt_tokens(begun, vocabulary, sizes) > plain.prompt_tokens
+
+
+def test_the_public_dialect_is_understood_too(serving):
+    async def ask():
+        async with Endpoint(serving.url, "twin", dialect="openai") as endpoint:
+            return await endpoint.ask(serving.prompts[0], Sampling(max_tokens=8), 1)
+
+    reply = asyncio.run(ask())
+    assert (reply.finish_reason, reply.completion_tokens) in (("length", 8), ("stop", reply.completion_tokens))
+    assert reply.prompt_tokens > 0
+
+
 def test_without_our_argument_the_template_puts_the_prefix(serving, monkeypatch):
     """The test above could not tell otherwise: the checkpoint's template does carry a prefix."""
     prompt = serving.prompts[0]

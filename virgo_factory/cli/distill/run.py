@@ -122,21 +122,11 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
 EXAMPLE = """\b
 Example:
   virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \\
-    source_dir=../shared/data 'sources={tabmwp: 20, chartqa: 20}' pool_factor=1 \\
     'urls=[http://node1:8000, http://node2:8000]' 'base_urls=[http://node3:8000]' --dry-run
-
-\b
-  First prompt (tabmwp/20615): picture of 351 x 244 pixels as sent, then this text:
-
-\b
-    | Please first think deeply about the question, and then put the final answer in \\boxed{}.
-    | A marketing research firm asked people how many times they visited the mall last month. How ...
 
 \b
   Questions: 40, prompts of 215 tokens on average (a guess: the model's tokenizer is not on this machine)
   Requests: 40 greedy to Qwen/Qwen2-VL-7B-Instruct, and
-    at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved
-  Tokens written: about 412,000 (2,000 tokens a response and 300 a greedy one, guessed, ...), at most 1.7 million
-  Tokens read: about 51,600; those of a question once for all its samples"""
+    at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved"""
 
 run.epilog = EXAMPLE

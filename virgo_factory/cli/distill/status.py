@@ -227,29 +227,7 @@ Example:
   virgo-factory distill status saves/dsd_virgo7b
 
 \b
-  saves/dsd_virgo7b: 80 questions, 5 rollouts each by saves/virgo7b_dt, base model Qwen/Qwen2-VL-7B-Instruct
-
-\b
-              questions  easy  medium  hard  unsolved  undecided
-  ──────────────────────────────────────────────────────────────
-  tabmwp             16     3       5     2         6          0
-  chartqa            16     6       5     3         2          0
-  clevr              16     4       4     2         6          0
-  figureqa           16     6       4     1         5          0
-  geometry3k         16     5       0     1        10          0
-  all                80    24      18     9        29          0
-
-\b
               rollouts  correct  wrong  unverifiable  truncated  looping   tokens  accepted  per accepted
-  ───────────────────────────────────────────────────────────────────────────────────────────────────────
-  tabmwp            65       31     33             0          0        1   61,127        25         2,445
-  chartqa           50       32     13             0          0        5   60,452        28         2,159
-  clevr             60       25     23             0          2       10   80,140        19         4,218
-  figureqa          50       23     25             0          0        2   67,049        12         5,587
-  geometry3k        55        6     42             0          0        7   55,368         6         9,228
   all              280      117    136             0          2       25  324,136        90         3,602
-
-\b
   Base model: 80 of 80 questions asked, 24 (30.0%) solved, 74,133 tokens
-  Accepted: correct, complete and well formed; 27 correct ones are malformed
   All is asked. Choose what is trained on: virgo-factory distill select saves/dsd_virgo7b"""

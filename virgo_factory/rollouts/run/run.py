@@ -270,8 +270,9 @@ class Pass:
 
     def params(self, reply: Reply) -> dict[str, Any]:
         """Return what a reply was made with, as its row tells it."""
-        version = self.versions.get(reply.url, "")
-        return asdict(self.sampling) | ({"vllm": version} if version else {"dialect": "openai"}) | {"url": reply.url}
+        is_vllm = self.run.config.dialect == "vllm"
+        server = {"vllm": self.versions.get(reply.url, "")} if is_vllm else {"dialect": self.run.config.dialect}
+        return asdict(self.sampling) | server | {"url": reply.url}
 
     def changed(self) -> None:
         """Wake the loop: a slot, a job or a verdict is there."""
