@@ -15,7 +15,6 @@ from virgo_factory.distill.questions.build import build_questions
 from virgo_factory.distill.todo import DistillTodo
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import VisualQuestion
-from virgo_factory.rollouts.run import launch
 from virgo_factory.rollouts.run.launch import Asking, Outcome, ask, sampling_of
 from virgo_factory.rollouts.run.run import Event, Run
 from virgo_factory.rollouts.servers.client import Sampling
@@ -55,15 +54,6 @@ def resumed(folder: Path, overrides: Sequence[str] = ()) -> DistillConfig:
         raise UserError("\n".join(f"{folder / FILE}: {message}." for message in needed))
 
     return config
-
-
-def resume_command(folder: Path, shard: Shard | None = None) -> str:
-    """Return the command that goes on with a folder.
-
-    >>> resume_command(Path("my runs"), (2, 8))
-    "virgo-factory distill resume 'my runs' --shard 2/8"
-    """
-    return launch.resume_command(DistillConfig, folder, shard)
 
 
 class Distillation(Asking):

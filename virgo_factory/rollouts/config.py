@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -160,6 +161,11 @@ class AskConfig(BaseModel):
     def api_key(self) -> str | None:
         """Of the servers, from the environment."""
         return os.environ.get(self.api_key_env) if self.api_key_env else None
+
+    def resume_command(self, shard: tuple[int, int] | None = None) -> str:
+        """Return the command that goes on with its folder, such as `virgo-factory distill resume out --shard 2/8`."""
+        part = f" --shard {shard[0]}/{shard[1]}" if shard else ""
+        return f"{self.RESUME} {shlex.quote(str(self.output_dir))}{part}"
 
     def text(self) -> str:
         """Return the configuration as YAML in blocks, every key that has a value; `read_config` reads it back."""

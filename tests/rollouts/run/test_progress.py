@@ -10,7 +10,7 @@ from rich.console import Console
 from virgo_factory.distill.launch import distil
 from virgo_factory.distill.tell.status import summarise
 from virgo_factory.rollouts.run import progress as show
-from virgo_factory.rollouts.run.progress import Live, Pass
+from virgo_factory.rollouts.run.progress import Live, Track
 from virgo_factory.rollouts.run.run import Event
 
 
@@ -140,7 +140,7 @@ def test_many_messages_of_a_kind_are_counted_only(folders, tmp_path):
 
 def test_speed_and_time_left():
     """100 tokens a second for 1,000 s, then 50: the last ten minutes count."""
-    at = Pass("m", total=1000, done=100, now=0.0)
+    at = Track("m", total=1000, done=100, now=0.0)
     assert at.speed(5.0) == (0.0, 0.0) and at.seconds_left(5.0) is None
     for second in range(1, 1001):
         if second % 10 == 0:

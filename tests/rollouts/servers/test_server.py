@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from virgo_factory.rollouts.servers import guard, server
+from virgo_factory.rollouts.servers import die_with_parent, server
 from virgo_factory.rollouts.servers.server import (
     Server,
     ServerError,
@@ -134,7 +134,7 @@ def test_stopped_after_an_error(stand_in):
 
 
 def test_stopped_though_it_does_not_want_to(stand_in, monkeypatch):
-    monkeypatch.setattr(guard, "GRACE", 0.5)
+    monkeypatch.setattr(die_with_parent, "GRACE", 0.5)
     with stand_in("stubborn") as running:
         start = time.monotonic()
 

@@ -59,7 +59,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     """Run a distillation, show how it goes, and say how it ended."""
     from rich.console import Console
 
-    from virgo_factory.distill.launch import distil, resume_command
+    from virgo_factory.distill.launch import distil
     from virgo_factory.rollouts.run.progress import Live
 
     console = Console(highlight=False, soft_wrap=True)
@@ -69,7 +69,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
         with live:
             outcome = distil(config, shard, on_event=live)
     except KeyboardInterrupt:
-        command = resume_command(config.output_dir, shard)
+        command = config.resume_command(shard)
         typer.echo(f"Stopped. What was finished is in {config.output_dir}. Go on: {command}", err=True)
         raise typer.Exit(130) from None
 
@@ -82,8 +82,6 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
-    from virgo_factory.distill.launch import resume_command
-
     folder, left = config.output_dir, outcome.left
     is_done = not left.samples and not left.greedy
     lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
@@ -115,7 +113,7 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
 
     budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
     lines.append(f"Left: {', '.join(rest)}.{budget}")
-    lines.append(f"Go on: {resume_command(folder, shard)}")
+    lines.append(f"Go on: {config.resume_command(shard)}")
     return lines
 
 

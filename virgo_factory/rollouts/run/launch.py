@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import itertools
 import json
-import shlex
 import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -105,26 +104,13 @@ def ask(
         try:
             return (asking or Asking)(config, shard, store, on_event, patience).ask()
         except (WrongServer, Refused, Unavailable, ServerError, ValueError, OSError) as error:
-            existing = f"\n{store.count:,} rollouts are in {folder}. Go on: {resume_command(config, folder, shard)}"
+            existing = f"\n{store.count:,} rollouts are in {folder}. Go on: {config.resume_command(shard)}"
             raise UserError(f"{error}{existing if store.count else ''}") from error
-
-
-def resume_command(config: AskConfig | type[AskConfig], folder: Path, shard: Shard | None = None) -> str:
-    """Return the command that goes on with a folder."""
-    part = f" --shard {shard[0]}/{shard[1]}" if shard else ""
-    return f"{config.RESUME} {shlex.quote(str(folder))}{part}"
 
 
 def sampling_of(config: AskConfig) -> Sampling:
     """Return how responses are sampled."""
-    return Sampling(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        repetition_penalty=config.repetition_penalty,
-        max_tokens=config.max_tokens,
-        cut_loops=config.cut_loops,
-    )
+    return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 
 
 def _write_config(config: AskConfig, has_rollouts: bool) -> None:

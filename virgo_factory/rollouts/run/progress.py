@@ -46,7 +46,7 @@ WORDS = {
 }
 
 
-class Pass:
+class Track:
     """One model's part of a run, as far as it has come."""
 
     def __init__(self, model: str, total: int, done: int, now: float) -> None:
@@ -108,8 +108,8 @@ class Live:
         self._console = console
         self._path = folder / (f"progress-{shard[0]}of{shard[1]}.json" if shard else "progress.json")
         self._servers, self._format, self._samples = servers, response_format, samples
-        self._passes: dict[str, Pass] = {}
-        self._current: Pass | None = None
+        self._passes: dict[str, Track] = {}
+        self._current: Track | None = None
         self._unjudged: dict[tuple, tuple[int, bool]] = {}  # key -> tokens, well formed
         self._lost: set[str] = set()
         self._told: Counter = Counter()
@@ -139,7 +139,7 @@ class Live:
             self._told[event.kind] += 1
             match event.kind:
                 case "start":
-                    self._current = Pass(event.model, event.total, event.done, time.monotonic())
+                    self._current = Track(event.model, event.total, event.done, time.monotonic())
                     self._passes[event.model] = self._current
                     self._line_at = self._line_at or time.monotonic()
                 case "rollout":
@@ -250,7 +250,7 @@ class Live:
 
         return Group(passes, *(Text(" · ".join(part)) for part in self._words(self._current, now)))
 
-    def _words(self, at: Pass, now: float) -> tuple[list[str], list[str]]:
+    def _words(self, at: Track, now: float) -> tuple[list[str], list[str]]:
         """Return what is known of a pass: its rollouts' outcomes, and its speed and cost."""
         outcomes = [f"{at.outcomes[outcome]:,} {outcome}" for outcome in OUTCOMES]
         if at.earlier:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES
-from virgo_factory.rollouts.servers import guard
+from virgo_factory.rollouts.servers import die_with_parent
 
 
 HOST = "127.0.0.1"
@@ -155,7 +155,7 @@ class Server:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
             self._process = subprocess.Popen(
-                [sys.executable, "-I", guard.__file__, str(os.getpid()), *command],
+                [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -181,7 +181,7 @@ class Server:
             os.killpg(process.pid, signal.SIGTERM)
 
         try:
-            process.wait(guard.GRACE)
+            process.wait(die_with_parent.GRACE)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -189,7 +189,7 @@ class Server:
             process.wait()
 
         # Processes of the group may still be giving back a GPU's memory, which the next server asks for.
-        deadline = time.monotonic() + guard.GRACE
+        deadline = time.monotonic() + die_with_parent.GRACE
         with contextlib.suppress(ProcessLookupError):
             while time.monotonic() < deadline:
                 os.killpg(process.pid, 0)

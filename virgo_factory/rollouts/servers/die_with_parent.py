@@ -1,4 +1,4 @@
-"""A process that runs a command and lives no longer than its parent; `python guard.py PARENT COMMAND ...`.
+"""A process that runs a command and lives no longer than its parent; `python die_with_parent.py PARENT COMMAND ...`.
 
 The command and its children share the guard's process group, which is killed when the command ends or the parent is gone,
 however it went: a server with a GPU in its hands must not outlive the run that started it. Imports nothing of the package,
