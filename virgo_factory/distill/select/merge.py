@@ -156,8 +156,7 @@ class _Lines:
             columns = ("folder", "place", *key, *(["response"] if table in (ROLLOUTS, VERDICTS) else []))
             self._db.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
             for number, index in enumerate(self._indexes):
-                if table != "questions" or (folders[number] / QUESTIONS).is_file():  # else they are elsewhere, for all
-                    index.ask(functools.partial(self._take, table, number, columns))
+                index.ask(functools.partial(self._take, table, number, columns))
 
             self._db.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(key)})")
 
