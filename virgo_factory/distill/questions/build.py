@@ -366,6 +366,9 @@ def _question(name: str, found: Found) -> VisualQuestion:
         raise found.asked
 
     asked: Asked = found.asked
+    if not asked.question.strip():
+        raise RejectedRow("the question is empty")
+
     question = VisualQuestion(
         id=f"{name}/{found.id}",
         source=name,
