@@ -66,21 +66,17 @@ class LLMJudge:
     def check(self) -> None:
         """Raise ValueError unless the server answers, before anything is judged: nobody waits for hours to hear of it."""
         try:
-            listed = json.loads(self._send("/models"))["data"]
-            names = [card["id"] for card in listed]
+            names = [card["id"] for card in json.loads(self._send("/models"))["data"]]
         except urllib.error.HTTPError as error:
-            if error.code in (401, 403) or error.code >= 500 and error.code != 501:
-                raise UserError(
-                    f"the judge at {self.url}: HTTP {error.code}. Its key is read from {self.key_variable}."
-                ) from None
+            if error.code in (404, 405, 501):
+                return  # it lists nothing, and is there
 
-            return  # it lists nothing, and is there
-        except (OSError, ValueError, http.client.HTTPException) as error:
+            told = f"HTTP {error.code}. Its key is read from {self.key_variable}."
+            raise UserError(f"the judge at {self.url}: {told}") from None
+        except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
             raise UserError(
                 f"the judge at {self.url} does not answer ({error}). Start it, or correct its URL."
             ) from None
-        except (KeyError, TypeError):
-            return
 
         if self.model not in names:
             raise UserError(f"the judge at {self.url} serves {', '.join(map(str, names[:10]))}, not {self.model}.")
