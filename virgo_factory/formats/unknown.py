@@ -20,7 +20,8 @@ EXPECTED = (
 
 ANSWERS = ("response", "output", "completion", "combined_text", "solution with thought or reasoning")
 TOKENS = ("input_ids", "token_ids", "tokens", "labels")
-_TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
+TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
+"""A text as a chat template made it, for the model."""
 _QUESTION = re.compile(r"q|ask(?:ed)?|(?:.*_)?(?:question|problem|prompt|query|instruction|input|task|user)(?:_.*)?")
 _SOLUTION = re.compile(
     r"a|(?:.*_)?(?:solution|answer|response|output|final|result|completion|reply|attempt|target|conclusion)(?:_.*)?"
@@ -34,7 +35,7 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
     if tokens:
         return RejectedRow("the row is tokenised", f"{tokens} holds numbers; use the dataset as it was before")
 
-    templated = next((name for name in texts if _TEMPLATED.search(row[name][:100_000])), None)
+    templated = next((name for name in texts if TEMPLATED.search(row[name][:100_000])), None)
     if templated and not question_columns(tuple(texts)):
         return RejectedRow(
             "the row is the text of a chat template",

@@ -18,6 +18,7 @@ from virgo_factory.data.read.media import MISSING, OUTSIDE
 from virgo_factory.data.read.reader import DATA_SUFFIXES, UnreadableFile, is_data_file, read_source
 from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info
 from virgo_factory.formats import FORMATTINGS
+from virgo_factory.formats.chat import pair_of
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.recipes import merge_entries, read_text
 
@@ -141,7 +142,8 @@ def columns_option(told: Iterable[str]) -> str:
 
 def is_pair(raw: Any) -> bool:
     """Whether a row looks like a preference pair, for which an entry says `"ranking": true`."""
-    return isinstance(raw, Mapping) and raw.get("chosen") is not None and raw.get("rejected") is not None
+    row = pair_of(raw) if isinstance(raw, Mapping) else {}
+    return row.get("chosen") is not None and row.get("rejected") is not None
 
 
 def recognise(

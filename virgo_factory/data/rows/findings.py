@@ -36,6 +36,16 @@ KINDS = {
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
+    "column_not_trained": (
+        "a column beside the question that is not trained on",
+        "If it belongs to the prompt, the line puts it behind the question; if the question is whole without it, say so: "
+        '"columns": {"question": "NAME"} in the entry of dataset_info.json.',
+    ),
+    "column_not_in_messages": (
+        "a column beside the messages that is not trained on",
+        "If it belongs to the prompt, write it into the messages; if they are whole without it, say so: "
+        '"columns": {"messages": "NAME"} in the entry of dataset_info.json.',
+    ),
     "prompt_names_tags": (
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
