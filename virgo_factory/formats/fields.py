@@ -70,8 +70,9 @@ PAIRS = (
     ),
 )
 """How the better and the worse response of a preference pair are called, with or without a noun at either side."""
-_NOUNS = ("response", "answer", "output", "completion", "generation", "text", "reply", "solution", "conversation",
+_NOUNS = ("response", "output", "completion", "generation", "answer", "text", "reply", "solution", "conversation",
           "messages", "sample", "y")  # fmt: skip
+"""The first four are the response of a pair without a word, too, where a `rejected` stands beside it."""
 _CHOOSER = re.compile(
     r"(?:better|safer|preferred|chosen|best|winning|winner|preference)_?(?:response|answer|output|completion|model)?_?"
     r"(?:id|index|idx|label)?|rank|ranks|ranking|rankings"
@@ -218,7 +219,7 @@ def pair_columns(names: tuple[str, ...]) -> tuple[str, str] | None:
     """
     words = {snake(name): name for name in reversed(names) if isinstance(name, str)}
     for better, worse in PAIRS:
-        for noun in ("", *_NOUNS):
+        for noun in ("", *_NOUNS) if better else _NOUNS[:4]:
             for form in ("{noun}_{word}", "{word}_{noun}") if noun and better else ("{word}",):
                 pair = [form.format(noun=noun, word=word) for word in (better or noun, worse)]
                 if not better and f"{worse}_{noun}" in words:

@@ -60,8 +60,8 @@ class Chat:
     thoughts: tuple[str | None, ...] = ()
 
 
-_NO_MESSAGES = (dict, int, float, bool, bytes, type(None))
-_MAY_BE_JSON = ("[", " ", "\n", "\t", "\r", "\ufeff")
+_NO_MESSAGES = frozenset({dict, int, float, bool, bytes, type(None)})
+_MAY_BE_JSON = frozenset("[ \n\t\r")
 """What the text of a list begins with."""
 
 
@@ -77,7 +77,10 @@ def message_column(row: Mapping[str, Any]) -> str | None:
 
     for name, value in row.items():
         kind = type(value)
-        if kind in _NO_MESSAGES or kind is str and value[:1] not in _MAY_BE_JSON:
+        if kind is str:
+            if value[:1] not in _MAY_BE_JSON:
+                continue
+        elif kind in _NO_MESSAGES:
             continue
 
         if name not in _NOT_THE_CHAT and _are_messages(value):

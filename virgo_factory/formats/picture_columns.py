@@ -687,11 +687,8 @@ def _medium_in(name: str, kind: str | None, value: Any) -> str | None:
         value = next((part for part in value if not is_blank(part)), None)
 
     if isinstance(value, str):
-        found = (
-            _ENDS.get(re.split("[?#]", value)[0][-6:].rpartition(".")[2].strip().lower())
-            if len(value) <= 400
-            else None
-        )
+        path = re.split("[?#]", value)[0] if value[:4] == "http" else value
+        found = _ENDS.get(path[-6:].rpartition(".")[2].strip().lower()) if len(value) <= 400 else None
         if (
             found
             and not _NOT_IN_PATHS.search(value.strip())

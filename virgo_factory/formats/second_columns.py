@@ -349,21 +349,24 @@ def _literal(text: str) -> Any:
 
 def _lists(question: str, lines: Sequence[str]) -> bool:
     """Whether a question has the options of some lines: their letters before something, or their texts one after another."""
-    bare = _bare(question)
-    options = [_bare(_CARRIED.sub(lambda found: found.group()[-1], line)).strip(" .;,") for line in lines]
+    bare = "\n".join(map(_bare, question.splitlines()))
+    options = [_bare(_CARRIED.sub(lambda found: found.group()[-1], line)).strip(" .;,$") for line in lines]
     if all(len(option) == 1 for option in options) and [option.upper() for option in options] == [
         chr(65 + at) for at in range(len(options))
     ]:
         return True  # the letters themselves: their texts are in the picture
 
-    names = {found.upper() for found in _MARKED.findall(question.replace(IMAGE, ""))}
-    count = len(options)
+    def places(option: str, end: int) -> list[int]:
+        return [found.start() for found in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", bare[:end])]
+
+    names, count = {found.upper() for found in _MARKED.findall(question.replace(IMAGE, ""))}, len(options)
     if {chr(65 + at) for at in range(count)} <= names or count > 2 and {str(at + 1) for at in range(count)} <= names:
-        return True
+        if sum(bool(places(option, len(bare))) for option in options) * 2 >= count:
+            return True
 
     at = len(bare)
     for option in reversed(options):
-        at = max((found.start() for found in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", bare[:at])), default=-1)
+        at = max(places(option, at), default=-1)
         if at < 0:
             return False
 

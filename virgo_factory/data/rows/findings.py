@@ -14,6 +14,10 @@ KINDS = {
     "overlong": ("longer than cutoff_len", "Raise cutoff_len, or leave it: overlong: drop does not train on them."),
     "benchmark_copy": ("a question of the benchmark", "Remove it, or do not report that benchmark."),
     "not_json": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
+    "other_cells": (
+        "a row with more or fewer cells than the header",
+        "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
+    ),
     "mixed_formats": (
         "of another format than most rows",
         "A run stops on this. Put each format into a file of its own, or bring all to one: data convert.",
