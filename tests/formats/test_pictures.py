@@ -66,6 +66,7 @@ READ = [
     ({"images": '["a.png"]'}, "a.png"),
     ({"images": "['a.png']"}, "a.png"),
     ({"images": [None, "a.png", ""]}, "a.png"),
+    ({"images": {"front": "a.png", "back": None}}, "a.png"),
     ({"image": {"url": URI}}, URI),
     ({"img": URI}, URI),
     ({"picture": BASE64}, URI),

@@ -114,7 +114,34 @@ def test_options_of_a_conversation_are_noted():
     assert option_lines("red") == ["red"] and option_lines(7) is None
 
 
-CONTEXTS = ("context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
+UNDESIRED = [{"kto_tag": False}, {"kto_tag": "false"}, {"kto_tag": 0}, {"completion": THINK, "label": False}]
+
+
+@pytest.mark.parametrize("row", UNDESIRED, ids=str)
+def test_a_response_that_kto_trains_away_from_is_not_learned(row):
+    assert ask(**row).reason == "the response is marked wrong"
+    assert isinstance(ask(**{name: True if value is not THINK else value for name, value in row.items()}), Example)
+
+
+def test_the_system_message_is_read_whatever_reads_the_row():
+    rows = (
+        {"user": "Which is it?", "assistant": THINK},
+        {"problem": "Which is it?", "generations": [THINK], "correctness_math_verify": [True]},
+        {"question": "Which is it?", "combined_text": LONG.render()},
+    )
+    for row in rows:
+        for formatting in ("long_thought", "virgo_dt") if "combined_text" in row else ("long_thought",):
+            (part,) = read_row(row | {"system": "Be brief."}, formatting).parts
+            assert (part.response, part.system) == (LONG, "Be brief.")
+
+
+def test_other_messages_beside_those_of_the_row_are_noted():
+    other = [{"role": "user", "content": "Was ist es?"}, {"role": "assistant", "content": THINK}]
+    assert chat("First?", messages_de=other).notes == (f"{NOT_TRAINED_BESIDE_CHAT}: messages_de",)
+    assert chat("Was ist es?", messages_de=other).notes == ()
+
+
+CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt_suffix", "follow_up_question", "context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
             "question_context", "lecture", "table", "Context", "evidence", "story")  # fmt: skip
 
 

@@ -450,8 +450,15 @@ def _of_object(value: Mapping[str, Any], depth: int) -> list[Any]:
             else [dict(value)]
         )
 
-    key = next((key for key in _IN_OBJECT if not is_blank(value.get(key))), None)
-    return flat(value[key], depth) if key else [dict(value)]
+    if key := next((key for key in _IN_OBJECT if not is_blank(value.get(key))), None):
+        return flat(value[key], depth)
+
+    parts = [part for part in value.values() if not is_blank(part)]  # {"front": "a.png", "back": "b.png"}
+    return (
+        [picture for part in parts for picture in flat(part, depth)]
+        if all(map(holds_picture, parts))
+        else [dict(value)]
+    )
 
 
 def _is_numbers(value: list[Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.marks import snake
+from virgo_factory.formats.marks import WRONG, said, snake
 from virgo_factory.formats.messages import (
     MESSAGE_COLUMNS,
     either,
@@ -26,7 +26,16 @@ from virgo_factory.formats.messages import (
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.picture_columns import is_blank
 from virgo_factory.formats.picture_tags import TAG
-from virgo_factory.formats.row import IMAGE_COLUMNS, OPTION_COLUMN, Reading, RejectedRow, bare, plain, rendered
+from virgo_factory.formats.row import (
+    IMAGE_COLUMNS,
+    OPTION_COLUMN,
+    Reading,
+    RejectedRow,
+    bare,
+    check_example,
+    plain,
+    rendered,
+)
 from virgo_factory.formats.tags import format_of
 from virgo_factory.formats.unknown import TEMPLATED
 
@@ -50,8 +59,13 @@ _RESPONSE = re.compile(r"response|output|completion|generation|solution")
 _CONTEXT = re.compile(
     r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
-    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description)s?(?:_text)?"
+    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition"
+    r"|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
+    r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
+    r"|(?:follow_?up|second|next|sub)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
+_CHAT = re.compile(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
+_KTO = {"kto_tag", "completion"}
 _A_NAME = re.compile(r"\s*[\w./:+-]*\s*", re.ASCII)
 """A word that is none of a language, but the name of a prompt, a person or a file."""
 _CARRIED = re.compile(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
@@ -80,20 +94,21 @@ class SecondColumns(NamedTuple):
 def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     """Return which of some columns are of a kind; None where a row of them has one question at most and nothing beside it."""
     words = {name: snake(name) for name in columns if isinstance(name, str)}
-    chats = tuple(name for name in MESSAGE_COLUMNS if name in words)
 
     def named(pattern: re.Pattern[str]) -> tuple[str, ...]:
         return tuple(name for name, word in words.items() if pattern.fullmatch(word))
 
-    questions, options = named(_QUESTION), named(OPTION_COLUMN)
+    questions, chats, options = named(_QUESTION), named(_CHAT), named(OPTION_COLUMN)
     letters = tuple(name for name in options if _LETTERED.fullmatch(snake(name)))
     if len(letters) < 2 or not all(name.isupper() for name in letters if len(name) == 1):
         options = tuple(name for name in options if name not in letters)
 
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
     found = SecondColumns(systems, questions, chats, named(_RESPONSE), named(_CONTEXT), options)
-    is_plain = len(questions) + len(chats) < 2 and not (found.contexts or options)
-    return None if is_plain and systems in ((), ("system",)) else found
+    is_plain = len(questions) + len(chats) < 2 and not (
+        found.contexts or options or systems or not _KTO.isdisjoint(words)
+    )
+    return None if is_plain else found
 
 
 def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any]:
@@ -102,6 +117,9 @@ def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any
     Raises:
         RejectedRow: two columns hold different ones.
     """
+    if plan.systems in ((), ("system",)):
+        return row
+
     found = {name: row[name] for name in plan.systems if isinstance(row[name], str) and not is_blank(row[name])}
     found = {name: text for name, text in found.items() if name == "system" or not _A_NAME.fullmatch(text)}
     first = next(iter(found), None)
@@ -141,6 +159,7 @@ def with_second_columns(
             return part
 
         try:
+            part = _with_system_column(row, part)
             notes = lacking + ([] if is_named or plan is None else list(_beside(row, part, plan)))
         except RejectedRow as error:
             return bare(error)
@@ -160,7 +179,7 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
     asked = _bare("\n".join([*(turn.question for turn in example.turns), example.system or ""]))
     question = _bare(example.question)
     chat = message_column(row)
-    said = NOT_TRAINED_BESIDE_CHAT if chat else NOT_TRAINED
+    told = NOT_TRAINED_BESIDE_CHAT if chat else NOT_TRAINED
     others = []
     for name in plan.questions:
         text = row[name]
@@ -174,10 +193,15 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         if others:
             _refuse(row, plan, others[0], chat)
 
-        yield f"{said}: {name}"
+        yield f"{told}: {name}"
 
     for name in plan.chats:
-        if name != chat and not all(holds(asked, text) or holds(text, question) for text in _asked_in(row[name])):
+        if name == chat or all(holds(asked, text) or holds(text, question) for text in _asked_in(row[name])):
+            continue
+
+        if name not in MESSAGE_COLUMNS:
+            yield f"{told}: {name}"
+        else:
             raise RejectedRow(
                 "two conversations in the row",
                 f'{chat} and {name} ask something else; say which is meant: "columns": {{"messages": "{chat}"}} in its '
@@ -190,14 +214,14 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
             if isinstance(text, str) and format_of(text):
                 end = [piece for piece in _TAGS.split(text) if piece.strip()][-1:]
                 if not all(holds(_bare(rendered(example.response)), _bare(piece)) for piece in end):
-                    yield f"{said}: {name}"
+                    yield f"{told}: {name}"
 
     for name in plan.contexts:
-        texts = [_bare(text) for text in _texts(row[name])]
+        texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
         if missing := [text for text in texts if text and not holds(asked, text)]:
             given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
             if not all(holds(given, text) for text in missing):
-                yield f"{said}: {name}"
+                yield f"{told}: {name}"
 
 
 def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | None) -> None:
@@ -216,6 +240,25 @@ def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | 
             f'{used} and {name} differ. To train on both: "columns": {{"prompt": "{name}", "query": "{used}"}} in its entry '
             f'of dataset_info.json; on one: "columns": {{"question": "{used}"}}',
         )
+
+
+def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
+    """Return the example with the system message in the row's column, where its format looks for none.
+
+    Raises:
+        RejectedRow: it is no text; the response is one that KTO trains away from.
+    """
+    if said(row.get("kto_tag")) is False or row.get("label") is False and "completion" in row:
+        raise RejectedRow(WRONG, "kto_tag, or label beside completion (TRL), is false")
+
+    system = row.get("system")
+    if example.system or is_blank(system):
+        return example
+
+    if not isinstance(system, str):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+
+    return check_example(replace(example, system=system))
 
 
 def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:
@@ -245,6 +288,10 @@ def _texts(value: Any, depth: int = 4) -> list[str]:
     value = plain(value)
     if isinstance(value, str):
         return [] if is_blank(value) else [value]
+
+    if isinstance(value, dict) and role_of(value) in ("user", "assistant", "system"):
+        value = either(value, "content", "value")
+        return _texts(value, depth - 1) if depth else []
 
     if isinstance(value, dict | list) and depth:
         parts = value.values() if isinstance(value, dict) else value
