@@ -169,7 +169,7 @@ def read_messages(
             turns.append((role, text))
             before = []
 
-    system, beside_it = "\n\n".join(filter(None, systems.values())), row.get("system")
+    system, beside_it = "\n\n".join(filter(None, systems.values())) if systems else "", row.get("system")
     if beside_it is not None and not isinstance(beside_it, str):
         raise RejectedRow("the system message is not text", f"found {type(beside_it).__name__}")
 
@@ -210,10 +210,13 @@ def role_of(message: Mapping[str, Any]) -> Any:
     if given is None:
         given = message.get("from")
 
+    if type(given) is str and (known := _ROLES.get(given)):
+        return known
+
     if not isinstance(given, str):
         return given
 
-    role = given if given in _ROLES else given.strip().lower()
+    role = given.strip().lower()
     return _ROLES.get(role) or (role if role in TOOLS or role in THINKERS else given)
 
 

@@ -132,22 +132,25 @@ def is_blank(value: Any, depth: int = 8) -> bool:
     return isinstance(value, list | tuple) and depth > 0 and all(is_blank(part, depth - 1) for part in value)
 
 
-def find_pictures(row: Mapping[str, Any], inside: Mapping[str, Any] = MappingProxyType({})) -> Pictures:
+def find_pictures(
+    row: Mapping[str, Any], inside: Mapping[str, Any] = MappingProxyType({}), plan: "Plan | None" = None
+) -> Pictures:
     """Return the pictures of the columns that are known to hold some.
 
     Args:
         row: its columns.
         inside: what `pictures_inside` found.
+        plan: of its names, where it is known.
 
     Raises:
         RejectedRow: there are pictures in other places, or different ones in several columns.
     """
-    plan = _plan_of(tuple(row))
+    plan = plan or plan_of(tuple(row))
     groups: dict[tuple[str, str], dict[int, Any]] = {}
     names: dict[tuple[str, str], dict[int, str]] = {}
     for name, (head, number, is_file) in plan.pictures:
         value = row[name]
-        if is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
+        if not value or is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
             continue
 
         known, called = groups.setdefault(head, {}), names.setdefault(head, {})
@@ -160,12 +163,16 @@ def find_pictures(row: Mapping[str, Any], inside: Mapping[str, Any] = MappingPro
     unknown = []
     for name in plan.others:
         value = row[name]
-        if (type(value) is not str or "." in value[-6:] or value.startswith(_CONTENTS)) and _is_unknown_picture(value):
+        if (
+            value
+            and (type(value) is not str or "." in value[-6:] or value.startswith(_CONTENTS))
+            and _is_unknown_picture(value)
+        ):
             unknown.append((name, value))
 
     for name in plan.texts:
         value = row[name]
-        if (value is not None if type(value) is not str else value.startswith(_CONTENTS)) and _is_embedded(value):
+        if value and (type(value) is not str or value.startswith(_CONTENTS)) and _is_embedded(value):
             unknown.append((name, value))
 
     unknown += inside.items()
@@ -193,40 +200,37 @@ def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return any(name not in names for name in _names_of(some))
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same.
 
     Attributes:
         pictures: those named like one of pictures, and what `_column_of` says.
         others: those that may hold one all the same.
         texts: those named like texts and origins, in which a path is none, but the picture itself is.
-        looked_at: those that may hold another medium, which by the name, whether they may, and whether objects with
-            pictures may stand in them.
+        looked_at: those that may hold another medium, which by the name, whether they may, whether objects with
+            pictures may stand in them, and whether these are options.
     """
 
     pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
     others: tuple[str, ...]
     texts: tuple[str, ...]
-    looked_at: tuple[tuple[str, str | None, bool, bool], ...]
+    looked_at: tuple[tuple[str, str | None, bool, bool, bool], ...]
 
 
 @functools.lru_cache(1024)
-def _plan_of(columns: tuple[Any, ...]) -> _Plan:
+def plan_of(columns: tuple[Any, ...]) -> Plan:
     names = [name for name in columns if isinstance(name, str)]
     pictures = tuple((name, known) for name in names if (known := _column_of(name)))
     others = tuple(name for name in names if not _is_text_column(name))
     texts = tuple(name for name in names if _is_text_column(name))
     known = {name for name, (head, *_) in pictures if head[0]}
-    looked_at = tuple(
-        (
-            name,
-            kind,
-            bool(name in others or _column_of(name) or kind),
-            not (name in known or _NOT_NESTED.fullmatch(_words(name))),
-        )
-        for name, kind in zip(names, map(_other_kind, names), strict=True)
-    )
-    return _Plan(pictures, others, texts, tuple(look for look in looked_at if any(look[2:])))
+    looked_at = []
+    for name in names:
+        words, kind = _words(name), _other_kind(name)
+        may = bool(name in others or _column_of(name) or kind), not (name in known or _NOT_NESTED.fullmatch(words))
+        looked_at += [(name, kind, *may, bool(OPTION_COLUMN.fullmatch(words)))] if any(may) else []
+
+    return Plan(pictures, others, texts, tuple(looked_at))
 
 
 @functools.lru_cache(4096)
@@ -349,7 +353,7 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
 
     mapped = [name.strip() for name in column.split(",")]
     named = [
-        name for name, (head, *_) in _plan_of(tuple(row)).pictures if head[0] and name not in mapped and name != column
+        name for name, (head, *_) in plan_of(tuple(row)).pictures if head[0] and name not in mapped and name != column
     ]
     is_there = "images" in mapped or any(name.partition(".")[0] in row for name in (column, *mapped))
     others = find_pictures({name: row[name] for name in named} if is_there else row)
@@ -652,19 +656,20 @@ def names_pictures(name: str) -> bool:
     return bool(known and known[0][0])
 
 
-def pictures_inside(row: Mapping[str, Any]) -> dict[str, list[Any]]:
+def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
     """Return the pictures inside of objects, however deep: place (`data.input.image`) -> what stands there.
 
     Raises:
         RejectedRow: the row has a video, an audio, another medium or tools, which are not trained on, wherever they are.
     """
     found: dict[str, list[Any]] = {}
-    for name, kind, is_medium, is_nested in _plan_of(tuple(row)).looked_at:
+    for name, kind, is_medium, is_nested, is_option in plan.looked_at:
         value = row[name]
         if type(value) is str:
-            if kind is None and "." not in value[-6:] and value[:4] != "http" and value[:1] not in ("{", "["):
-                continue
-        elif value is None or isinstance(value, int | float):
+            if kind is None and value[:4] != "http" and value[:1] not in ("{", "["):
+                if value[-6:].rpartition(".")[2].lower() not in _ENDS:
+                    continue
+        elif not value or isinstance(value, int | float):
             continue
 
         if kind == "tools":
@@ -674,7 +679,7 @@ def pictures_inside(row: Mapping[str, Any]) -> dict[str, list[Any]]:
             raise other_medium(medium, name, value)
 
         if is_nested and (isinstance(value, dict | list) or isinstance(value, str) and value[:1] in ("{", "[")):
-            _look_inside(name, value, bool(OPTION_COLUMN.fullmatch(_words(name))), found)
+            _look_inside(name, value, is_option, found)
 
     return found
 
