@@ -221,7 +221,7 @@ def _source(
             (source,), settings = find_sources(name, there, media_dir=str(media_dir), tokenizer=tokenizer)
         except ValueError as error:
             message = str(error).replace(f"{Path(there, INFO)}: ", "")
-            raise (UnreadHub if "hf_hub_url" in entry else ValueError)(message) from None
+            raise (UnreadHub if "hf_hub_url" in entry else UserError)(message) from None
 
     return replace(source, files=tuple(map(_shortest, source.files))), settings
 
