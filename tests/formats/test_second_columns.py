@@ -1,5 +1,7 @@
 """What stands beside the question in columns of its own is read, noted or a reason: never left out silently."""
 
+import json
+
 import pytest
 
 from virgo_factory.core.errors import UserError
@@ -366,6 +368,24 @@ def test_columns_of_objects_are_named_with_dots():
     row = {"data": {"q": "Which is it?", "turn": {"a": THINK}, "pic": "a.png"}}
     (part,) = parts_of(row, {"question": "data.q", "response": "data.turn.a", "images": "data.pic"})
     assert (part.question, part.response, part.images) == ("<image>\nWhich is it?", LONG, ("a.png",))
+
+
+WRAPPED = [
+    ({"data": {"messages": [{"role": "user", "content": "Which is it?"}, {"role": "assistant", "content": THINK}]}}, {"messages": "data.messages"}),
+    ({"json": {"conversations": [{"from": "human", "value": "Which is it?"}, {"from": "gpt", "value": THINK}]}, "__key__": "1"}, {"messages": "json.conversations"}),
+    ({"sample": {"question": "Which is it?", "response": THINK}}, {"question": "sample.question", "response": "sample.response"}),
+    ({"row": {"Problem": "Which is it?", "model_output": THINK}}, {"question": "row.Problem", "response": "row.model_output"}),
+    ({"qa": {"question": "Which is it?", "reasoning": "I look: one.", "answer": "\\boxed{1}"}}, {"question": "qa.question", "thought": "qa.reasoning", "solution": "qa.answer"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "columns"), WRAPPED)
+def test_a_row_inside_of_an_object_is_a_reason_whose_line_works(row, columns):
+    (part,) = parts_of(row)
+    assert isinstance(part, RejectedRow) and part.reason == "the row is inside of an object"
+    assert f'"columns": {json.dumps(columns)}' in part.detail
+    (part,) = parts_of(row, columns)
+    assert (part.question, part.response) == ("Which is it?", LONG)
 
 
 UNREADABLE = [

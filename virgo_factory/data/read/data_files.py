@@ -165,7 +165,9 @@ def _parts_of_card(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
     parts = {}
     for part, patterns in named.items() if isinstance(named, Mapping) else ():
         patterns = [patterns] if isinstance(patterns, str) else patterns or []
-        files = sorted({file for pattern in patterns for file in path.glob(str(pattern)) if is_data_file(file)})
+        files = sorted(
+            {file for pattern in patterns for file in path.glob(str(pattern).lstrip("/")) if is_data_file(file)}
+        )
         if files:
             parts[str(part)] = _of_one_type(files, where)
 
