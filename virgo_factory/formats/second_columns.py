@@ -124,7 +124,7 @@ def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any
     found = {name: text for name, text in found.items() if name == "system" or not _A_NAME.fullmatch(text)}
     first = next(iter(found), None)
     for name, text in found.items():
-        if not holds(_bare(found[first]), _bare(text)):
+        if _bare(text) not in _bare(found[first]):
             raise RejectedRow(
                 "two system messages",
                 f'{first} and {name} differ; say which is meant: "columns": {{"system": "{first}"}} in its entry of '
@@ -186,17 +186,17 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         if not isinstance(text, str) or is_blank(text) or _A_NAME.fullmatch(text) or TEMPLATED.search(text):
             continue
 
-        if holds(asked, _bare(text)):
+        if _bare(text) in asked:
             continue
 
-        others += [] if holds(_bare(text), question) else [name]
+        others += [] if question in _bare(text) else [name]
         if others:
             _refuse(row, plan, others[0], chat)
 
         yield f"{told}: {name}"
 
     for name in plan.chats:
-        if name == chat or all(holds(asked, text) or holds(text, question) for text in _asked_in(row[name])):
+        if name == chat or all(text in asked or question in text for text in _asked_in(row[name])):
             continue
 
         if name not in MESSAGE_COLUMNS:
@@ -213,14 +213,14 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
             text = row[name]
             if isinstance(text, str) and format_of(text):
                 end = [piece for piece in _TAGS.split(text) if piece.strip()][-1:]
-                if not all(holds(_bare(rendered(example.response)), _bare(piece)) for piece in end):
+                if not all(_bare(piece) in _bare(rendered(example.response)) for piece in end):
                     yield f"{told}: {name}"
 
     for name in plan.contexts:
         texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
-        if missing := [text for text in texts if text and not holds(asked, text)]:
+        if missing := [text for text in texts if text and text not in asked]:
             given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
-            if not all(holds(given, text) for text in missing):
+            if not all(text in given for text in missing):
                 yield f"{told}: {name}"
 
 
@@ -264,11 +264,6 @@ def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
 def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:
     names = [part.strip().partition(".")[0] for part in (column, *column.split(","))]
     return name not in REQUIRED and name not in row and not any(part in row or part in IMAGE_COLUMNS for part in names)
-
-
-def holds(text: str, part: str) -> bool:
-    """Whether a text has another in it, both as `_bare` gives them."""
-    return part in text
 
 
 def _bare(text: str) -> str:
