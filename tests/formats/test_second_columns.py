@@ -207,8 +207,9 @@ def test_two_questions_are_a_reason_whose_lines_work(row, column):
 
 
 def test_a_prompt_around_the_question_is_noted():
-    part = ask(prompt="A long passage. Which is it?")
-    assert (part.question, part.notes) == ("Which is it?", (f"{NOT_TRAINED}: prompt",))
+    for column in ("prompt", "instruction", "problem"):
+        part = ask(**{column: "A long passage. Which is it?"})
+        assert (part.question, part.notes) == ("Which is it?", (f"{NOT_TRAINED}: {column}",))
 
 
 def test_instruction_and_input_are_joined_as_llamafactory_does():

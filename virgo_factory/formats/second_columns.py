@@ -104,10 +104,9 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
         options = tuple(name for name in options if name not in letters)
 
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
-    found = SecondColumns(systems, questions, chats, named(_RESPONSE), named(_CONTEXT), options)
-    is_plain = len(questions) + len(chats) < 2 and not (
-        found.contexts or options or systems or not _KTO.isdisjoint(words)
-    )
+    contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
+    found = SecondColumns(systems, questions, chats, named(_RESPONSE), contexts, options)
+    is_plain = len(questions) + len(chats) < 2 and not (contexts or options or systems or not _KTO.isdisjoint(words))
     return None if is_plain else found
 
 
