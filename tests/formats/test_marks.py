@@ -6,6 +6,7 @@ import pytest
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import Options, RejectedRow, read_row
+from virgo_factory.formats.second_columns import ADDED, NOT_TRAINED
 
 
 THINK = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."
@@ -142,7 +143,7 @@ def test_a_row_that_says_that_it_is_wrong_is_not_learned(marks):
 @pytest.mark.parametrize("marks", RIGHT_MARKS, ids=str)
 def test_a_row_that_does_not_say_so_is_learned_and_nothing_is_noted(marks):
     example = read(chat(**marks))
-    assert isinstance(example, Example) and example.notes == ()
+    assert isinstance(example, Example) and set(example.notes) <= {ADDED, f"{NOT_TRAINED}: choices"}
 
 
 @pytest.mark.parametrize(("marks", "where"), UNKNOWN_MARKS, ids=str)

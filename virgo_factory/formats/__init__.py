@@ -1,6 +1,7 @@
 """Raw row -> Examples: one file a dataset family, one registry. Pure: no torch, no LLaMA-Factory."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.example import Example
@@ -8,6 +9,7 @@ from virgo_factory.formats import chat, long_thought, tags, thought_columns, vir
 from virgo_factory.formats.marks import check_row
 from virgo_factory.formats.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.options import REQUIRED, Options, options_of
+from virgo_factory.formats.picture_columns import at_path
 from virgo_factory.formats.pictures import with_pictures
 from virgo_factory.formats.prompts import without_requests
 from virgo_factory.formats.question_response import RESPONSE_COLUMNS
@@ -23,6 +25,7 @@ from virgo_factory.formats.row import (
     question_of,
     text_of,
 )
+from virgo_factory.formats.second_columns import SYSTEM_COLUMNS, second_columns, with_second_columns, with_system
 
 
 __all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
@@ -62,6 +65,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
 
         row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        if second := second_columns(tuple(row)):
+            row = with_system(row, second)
+
         found = read(row, options)
     except RejectedRow as error:
         return Reading(named, (bare(error),))
@@ -70,6 +76,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found)
+    if second or options.columns:
+        found = with_second_columns(row, found, second, options.columns)
+
     if formatting != "virgo_dt":  # read to the letter
         parts = [part if isinstance(part, RejectedRow) else without_requests(part) for part in found.parts]
         found = Reading(found.format, tuple(parts))
@@ -83,6 +92,7 @@ _TARGETS = {
     "prompt": ("question", QUESTION_COLUMNS),
     "question": ("question", QUESTION_COLUMNS),
     "response": ("response", RESPONSE_COLUMNS),
+    "system": ("system", SYSTEM_COLUMNS),
 }
 
 
@@ -94,13 +104,20 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
         if name == "images":  # pictures.py reads it
             continue
 
-        if column not in given and name in REQUIRED:
-            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(given)}")
+        found = [given[column]] if column in given else at_path(given, column.split("."))
+        near = (
+            []
+            if found
+            else get_close_matches(column, [str(other) for other in given if other not in columns.values()], 1, 0.75)
+        )
+        if not found and (name in REQUIRED or near):
+            remedy = f"is {near[0]} meant? " if near else ""
+            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {remedy}{columns_found(given)}")
 
-        if column in given:
+        if found:
             target, others = _TARGETS.get(name, (name, ()))
             row = {other: kept for other, kept in row.items() if other == column or other not in others}
-            row[target] = given[column]
+            row[target] = found[0] if len(found) == 1 else found
 
     if "query" in columns and row.get("query"):  # LLaMA-Factory puts it behind the prompt
         row["question"] = f"{question_of(row)}\n{text_of(row, 'query')}"

@@ -67,8 +67,6 @@ FOUND = "thought_columns"
 KINDS = dict.fromkeys(("s1k", FOUND), "think")
 """Format -> what it is a mere spelling of, as in `tags.KINDS`: names of models in front of the columns tell no layout."""
 
-_OPTIONS = ("options", "choices")
-
 
 def layout_of(row: Mapping[str, Any]) -> Columns | None:
     """Return the layout of which the row has both columns, and something in one of them."""
@@ -134,9 +132,6 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
 
     images = read_images(row)
     question = question_of(row, layout.question)
-    if layout.format == FOUND:
-        question = with_options(question, row)
-
     earlier = _objects(row, "history")
     why, notes = learned_turns(row, (*earlier, {}))
     history = tuple(_turn(item, reason is None) for item, reason in zip(earlier, why[:-1], strict=True))
@@ -263,18 +258,6 @@ def _bare(text: Any, pairs: Iterable[tuple[str, str]]) -> Any:
         if isinstance(text, str)
         else text
     )
-
-
-def with_options(question: str, row: Mapping[str, Any]) -> str:
-    """Return a question with the options that stand in a column of their own (MedReason, Video-R1), one a line."""
-    options = next((row[name] for name in _OPTIONS if row.get(name)), None)
-    if isinstance(options, list) and all(isinstance(option, str) for option in options):
-        options = "\n".join(options)
-
-    if not isinstance(options, str) or not options.strip() or options.strip() in question:
-        return question
-
-    return f"{question.rstrip()}\n{options.strip()}"
 
 
 def long_thought(thought: str, solution: str) -> LongThought:

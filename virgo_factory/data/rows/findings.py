@@ -14,6 +14,10 @@ KINDS = {
     "overlong": ("longer than cutoff_len", "Raise cutoff_len, or leave it: overlong: drop does not train on them."),
     "benchmark_copy": ("a question of the benchmark", "Remove it, or do not report that benchmark."),
     "not_json": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
+    "other_cells": (
+        "a row with more or fewer cells than the header",
+        "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
+    ),
     "mixed_formats": (
         "of another format than most rows",
         "A run stops on this. Put each format into a file of its own, or bring all to one: data convert.",
@@ -35,6 +39,16 @@ KINDS = {
     "mark_not_understood": (
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
+    ),
+    "column_not_trained": (
+        "a column beside the question that is not trained on",
+        "If it belongs to the prompt, the line puts it behind the question; if the question is whole without it, say so: "
+        '"columns": {"question": "NAME"} in the entry of dataset_info.json.',
+    ),
+    "column_not_in_messages": (
+        "a column beside the messages that is not trained on",
+        "If it belongs to the prompt, write it into the messages; if they are whole without it, say so: "
+        '"columns": {"messages": "NAME"} in the entry of dataset_info.json.',
     ),
     "prompt_names_tags": (
         "the prompt names tags, or a mode, that the target does not have",

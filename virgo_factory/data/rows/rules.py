@@ -9,6 +9,7 @@ from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.marks import NOT_UNDERSTOOD
 from virgo_factory.formats.prompts import asks_for_tags
+from virgo_factory.formats.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
@@ -71,6 +72,10 @@ def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Fi
         what, _, where = note.partition(": ")
         if what == NOT_UNDERSTOOD:
             yield Finding("mark_not_understood", "warning", where)
+        elif what == NOT_TRAINED:
+            yield Finding("column_not_trained", "warning", f'{where}: "columns": {{"query": "{where}"}}')
+        elif what == NOT_TRAINED_BESIDE_CHAT:
+            yield Finding("column_not_in_messages", "warning", where)
 
 
 def _is_one_word(text: str) -> bool:
