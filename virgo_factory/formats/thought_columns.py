@@ -18,9 +18,11 @@ from virgo_factory.formats.fields import (
     thought_of_message,
     thought_text,
 )
-from virgo_factory.formats.marks import WRONG, learned_turns, said
+from virgo_factory.formats.mark_values import said
+from virgo_factory.formats.marks import learned_turns
 from virgo_factory.formats.messages import content_text, either, message_column, role_of
 from virgo_factory.formats.options import Options
+from virgo_factory.formats.response_marks import WRONG
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,

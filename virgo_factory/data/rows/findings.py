@@ -36,6 +36,11 @@ KINDS = {
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
+    "row_not_weighed": (
+        "a weight or loss of the row that is not 0 or 1",
+        "The row is learned in full: rows are not weighed. Write 0 to leave it out and 1 to learn it; rename the column "
+        "if it means something else. To weigh a dataset: interleave_probs.",
+    ),
     "prompt_names_tags": (
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
@@ -46,7 +51,7 @@ KINDS = {
     ),
     "the_mark_of_what_is_to_be_learned_is_not_understood": (
         "the mark of what is to be learned is not understood",
-        "Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
+        "The row is not trained on. Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
     ),
     "a_control_token_of_another_model_in_the_response": (
         "a control token of another model in the response",

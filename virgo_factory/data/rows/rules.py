@@ -7,8 +7,9 @@ from virgo_factory.core.finding import Finding
 from virgo_factory.data.read.images import ImageFacts
 from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
-from virgo_factory.formats.marks import NOT_UNDERSTOOD
+from virgo_factory.formats.marks import NOT_WEIGHED
 from virgo_factory.formats.prompts import asks_for_tags
+from virgo_factory.formats.response_marks import NOT_UNDERSTOOD
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
@@ -64,13 +65,17 @@ def prompt_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[
             yield Finding("prompt_names_tags", "warning", sentence)
 
 
+_CODES = {NOT_UNDERSTOOD: "mark_not_understood", NOT_WEIGHED: "row_not_weighed"}
+"""What notes begin with that deserve a look -> code of the finding."""
+
+
 def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
     """Yield what the formats noted: what they did is counted, what they did not understand deserves a look."""
     for note in example.notes:
         yield Finding("note", "info", note)
         what, _, where = note.partition(": ")
-        if what == NOT_UNDERSTOOD:
-            yield Finding("mark_not_understood", "warning", where)
+        if code := _CODES.get(what):
+            yield Finding(code, "warning", where)
 
 
 def _is_one_word(text: str) -> bool:
