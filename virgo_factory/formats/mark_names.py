@@ -14,6 +14,8 @@ from enum import Enum, auto
 class Kind(Enum):
     """What a column says, and how its value is read."""
 
+    __hash__ = object.__hash__  # Enum's is slow
+
     RIGHT = auto()
     """A verdict: yes is right, no is wrong, anything else is not understood."""
     WRONG = auto()

@@ -57,6 +57,18 @@ KINDS = {
         "a control token of another model in the response",
         "Take it out where it ends a response; text about such tokens, or HTML, has it in `backticks`.",
     ),
+    "the_response_runs_on_into_the_next_turn": (
+        "the response runs on into the next turn",
+        "Cut it off there: the end of a response is what a model learns to stop by.",
+    ),
+    "next_question": (
+        "behind the answer another question, or turn, seems to begin",
+        "Cut it off there, unless the task has several questions.",
+    ),
+    "tool_calls_are_not_trained": (
+        "tools, which the prompt has no place for",
+        "The row is not trained on. Where its response needs no tool, take the column out.",
+    ),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
     "image_missing": (
         "image missing",

@@ -8,6 +8,7 @@ from virgo_factory.data.read.images import ImageFacts
 from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.marks import NOT_WEIGHED
+from virgo_factory.formats.next_turns import next_question
 from virgo_factory.formats.prompts import asks_for_tags
 from virgo_factory.formats.response_marks import NOT_UNDERSTOOD
 
@@ -69,6 +70,14 @@ _CODES = {NOT_UNDERSTOOD: "mark_not_understood", NOT_WEIGHED: "row_not_weighed"}
 """What notes begin with that deserve a look -> code of the finding."""
 
 
+def run_on_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield the lines of solutions in which another question seems to begin."""
+    for turn in example.turns:
+        solution = turn.response if isinstance(turn.response, str) else turn.response.solution
+        if turn.learned and (line := next_question(turn.question, solution)):
+            yield Finding("next_question", "warning", line)
+
+
 def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
     """Yield what the formats noted: what they did is counted, what they did not understand deserves a look."""
     for note in example.notes:
@@ -92,4 +101,4 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-RULES: tuple[Rule, ...] = (image_findings, thought_findings, prompt_findings, note_findings)
+RULES: tuple[Rule, ...] = (image_findings, thought_findings, prompt_findings, run_on_findings, note_findings)
