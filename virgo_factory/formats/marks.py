@@ -154,9 +154,11 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
         return reading
 
     try:
-        _check_learned(row, not is_pair and all(isinstance(p, Example) and not p.history for p in reading.parts))
-        notes = check_marks(row, reading.is_chosen) + doubts
-        notes += tuple(note for mark in marks_of(row, 0) if (note := _weight(mark)))
+        learn = [mark for mark in marks_of(row, 0) if mark.kinds & LEARNS]
+        if learn:
+            _check_learned(learn, not is_pair and all(isinstance(p, Example) and not p.history for p in reading.parts))
+
+        notes = check_marks(row, reading.is_chosen) + doubts + tuple(filter(None, map(_weight, learn)))
     except RejectedRow as error:
         rejected = RejectedRow(error.reason, error.detail)
         only_last = error.reason in (CUT, BROKEN_OFF) and not reading.is_chosen
@@ -203,9 +205,9 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
     return reason if isinstance(part, Example) else part
 
 
-def _check_learned(row: Mapping[str, Any], is_one_turn: bool) -> None:
-    for mark in marks_of(row, 0):
-        values = mark_list(mark.value) if mark.kinds & LEARNS else None
+def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
+    for mark in marks:
+        values = mark_list(mark.value)
         if mark.name in ANYTHING and (values is None or len(values) > 3):
             continue
 
