@@ -102,7 +102,7 @@ OTHERS = st.sampled_from(
     "option distractor step triangle ocr chart credit city tax box bbox frame video".split()
 )
 ASPECTS = st.sampled_from(
-    "score scores reward rating quality match pass result status state verdict truncated complete finished error filtered "
+    "score scores reward rating quality match pass result status state truncated complete finished error filtered "
     "hit reject good bad success wrong cut accuracy".split()
 )
 THINGS = st.sampled_from(

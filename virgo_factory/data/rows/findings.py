@@ -91,8 +91,8 @@ KINDS = {
     ),
     "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
     "image_range": (
-        "image of more than 8 bits that is seen nearly black",
-        "If it is not meant to be so dark, scale its values to 0..255 and save it with 8 bits.",
+        "image of more than 8 bits whose range is guessed from its values",
+        "Look at it (data preview shows what is seen); where it is too dark or too bright, save it with 8 bits.",
     ),
     "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
     "image_turned": (
