@@ -37,6 +37,7 @@ MARKS = [
             "correct_or_not", "human_score", "llm_judge_verdict", "pred_correct", "model_answer_correct", "thought_correct",
         )
     ] + [
+        *({name: False} for name in ("matches_ground_truth", "has_correct_answer", "answer_equal", "answer_matches")),
         {"verification": "failed"}, {"llm_judge": "incorrect"}, {"gpt4o_verdict": "incorrect"}, {"check": "fail"},
         {"answer_status": "wrong"}, {"right_or_wrong": "wrong"}, {"verdicts": ["wrong"]}, {"answer_wrong": True},
         {"metadata": {"eval": {"correct": False}}}, {"evals": {"correct": 0}}, {"scores": {"accuracy": 0.0}},
@@ -49,7 +50,10 @@ MARKS = [
         *({name: True} for name in ("truncation", "is_clipped", "truncated_response", "thought_truncated", "answer_cut_off")),
         *({name: "length"} for name in ("finish", "finish_state", "finish_type", "completion_reason", "generation_status",
                                         "exit_reason", "was_stopped", "response_status", "end_status")),
-        {"metadata": {"generation": {"finish_reason": "max_tokens"}}},
+        {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
+    ]),
+    ("nothing in it is marked to be learned", [
+        {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss")
     ]),
     (NOTED, [
         {name: value} for name in ("correctness_count", "pass_rate", "pass_rate_72b_tir", "num_correct", "pass_at_1", "pass@1",
@@ -69,7 +73,7 @@ MARKS = [
         {"error": "timeout"}, {"error_message": "rate limit"}, {"exception": "x"}, {"error": {"code": 500}},
         {"feedback": "negative"}, {"status": "rejected"}, {"tags": ["wrong", "algebra"]}, {"flags": "truncated"},
         {"split": "test"}, {"split": "Validation"}, {"thumbs": "down"}, {"reward_model": 0.0}, {"prm_score": 0.2},
-        {"gpt_score": 3}, {"label": 0, "answer": "A"}, {"label": "incorrect", "gt": "A"},
+        {"gpt_score": 3}, {"label": 0, "answer": "A"}, {"label": "incorrect", "gt": "A"}, {"label": -1, "gt": "A"}, {"quality_label": "bad"}, {"truncated_at": 4096},
     ]),
     ("", [
         {name: 0.25} for name in ("correctness_count", "pass_rate", "solve_rate", "pass_at_1")

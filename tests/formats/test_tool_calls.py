@@ -5,6 +5,7 @@ import json
 import pytest
 
 from virgo_factory.core.example import Example
+from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import read_row
 
 
@@ -48,11 +49,11 @@ def test_a_row_without_tools_is_trained_on(columns):
 CALLS = (
     '<tool_call>{"name": "zoom"}</tool_call>', "<function_call>zoom()</function_call>", "<function=zoom>x</function>",
     "<tool_response>a</tool_response>", '<invoke name="zoom">', "<function_calls>", "<interpreter>4</interpreter>",
-    "<search>dots</search> <information>There are 4.</information>",
+    "<search>dots</search> <information>There are 4.</information>", "\nAction: search\nAction Input: dots\nObservation: 4",
 )  # fmt: skip
 SPOKEN_OF = (
     "The tag `<tool_call>` begins a call.", "```xml\n<tool_call>\n</tool_call>\n```", 'It prints "<tool_call> and a name".',
-    "<information>", "a<function>b", "f<x>g", "<tool>",
+    "<information>", "Observation: it is so.", "Action: none", "a<function>b", "f<x>g", "<tool>",
 )  # fmt: skip
 
 
@@ -66,3 +67,10 @@ def test_a_response_that_calls_a_tool_is_not_trained_on(call):
 def test_a_response_that_speaks_of_a_call_is_trained_on(text):
     for found in (read(thought=f"I look. {text} So."), read(solution=f"{text} It is 4.")):
         assert isinstance(found, Example)
+
+
+def test_code_with_its_output_is_told():
+    run = "```python\nprint(4)\n```\n```output\n4\n```"
+    for text, codes in ((run, ["code_output"]), ("```python\nprint(4)\n```\nIt prints\n```\n4\n```", [])):
+        example = read(thought=f"I run it.\n{text}\nSo 4.")
+        assert [found.code for found in row_findings(example, [])] == codes

@@ -65,7 +65,7 @@ MISSES = ("correctness_math_verify",)
 
 _ASPECTS = {
     Kind.RIGHT: "correct correctly correctness verdict verdicts judgment judgement judgments judgements right passed pass "
-    "passes accepted accept success successful solved hit match matched matches equiv equivalent em exact score scores "
+    "passes accepted accept success successful solved hit match matched matches equal equiv equivalent em exact score scores "
     "reward rewards accuracy acc verifications",
     Kind.WRONG: "wrong incorrect failed mistaken erroneous",
     Kind.MAYBE_RIGHT: "verified valid validity validated approved good usable use keep kept include included selected "
@@ -103,13 +103,26 @@ _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "tim
 _NAMED = {
     **dict.fromkeys(("evaluation", "eval"), Kind.OUTCOME),
     **dict.fromkeys(("human_label", "thumbs_up", "reward_model"), Kind.OPINION),
-    **dict.fromkeys(("math_verify", "verification_result", "matches_gold", "is_correct_answer"), Kind.RIGHT),
+    **dict.fromkeys(
+        (
+            "math_verify",
+            "verification_result",
+            "matches_gold",
+            "matches_ground_truth",
+            "matches_answer",
+            "has_correct_answer",
+            "is_correct_answer",
+        ),
+        Kind.RIGHT,
+    ),
     **dict.fromkeys(("correct_or_not", "right_or_wrong", "correct_or_wrong", "kto_tag"), Kind.RIGHT),
     "all_correct": Kind.MAYBE_RIGHT,
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks"), Kind.RATE),
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback"), Kind.TROUBLE),
     "label": Kind.LABEL,
+    "quality_label": Kind.GRADE,
+    "truncated_at": Kind.CUT,
     **dict.fromkeys(("tags", "flags", "issues"), Kind.TAGS),
     **dict.fromkeys(("split", "subset_split", "data_split"), Kind.SPLIT),
     "train_detail": Kind.SPANS,
@@ -127,7 +140,7 @@ _ENDED = re.compile(
     r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
 )
 _AT_LIMIT = re.compile(
-    r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens)"
+    r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
     r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded)"
 )
 _CORRECT = re.compile(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
@@ -142,6 +155,10 @@ LEARN = frozenset({
     *("supervise", "to_learn", "is_learnable", "should_train", "should_learn", "use_for_training", "sample_weight"),
     *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
 })  # fmt: skip
+_LEARN = re.compile(
+    r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
+    r"|train_on_(?:this|it|response|message|output|completion)"
+)
 LEAVE = frozenset({
     *("masked", "is_masked", "mask_loss", "loss_masked", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
     *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "no_train", "skip_train", "skip_training"),
@@ -195,8 +212,8 @@ def kinds_of(name: str) -> frozenset[Kind]:
 
 
 def _kind(name: str, words: list[str]) -> Kind | None:
-    if name in LEARN or name in LEAVE:
-        return Kind.LEARN if name in LEARN else Kind.LEAVE
+    if name in LEARN or name in LEAVE or _LEARN.fullmatch(name):
+        return Kind.LEAVE if name in LEAVE else Kind.LEARN
 
     if name in _NAMED:
         return _NAMED[name]

@@ -126,7 +126,7 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
             return mark.value
 
         has_gold = any(row.get(name) is not None for name in _GOLDS) and not any(row.get(name) for name in _OPTIONS)
-        return "?" if has_gold and said(mark.value) is False else None
+        return "?" if has_gold and (said(mark.value) is False or mark.value == -1) else None
 
     answer = is_right(mark.kinds, mark.value)
     return "?" if answer is False and _is_asked_for(row, mark) else answer

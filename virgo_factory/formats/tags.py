@@ -61,7 +61,12 @@ def _elements(
         found = list(any_case.finditer(text))
         return found, [match.group().lower() for match in found]
 
+    with_attributes = re.compile(rf"{re.escape(tags[0][:-1])}\s[^<>\n]{{0,80}}>", re.IGNORECASE)
+
     def parse(text: str) -> LongThought:
+        if not is_opened and (opening := with_attributes.match(text)):
+            text = text[opening.end() :]  # `<think time="3">`
+
         found, seen = find(text)
         if seen not in orders:
             raise _broken(text, found, seen, tags, out_of_place)

@@ -30,6 +30,13 @@ _TEXT = re.compile(
     r"<(?=[/tfcie])(?P<tag>/?(?:tool|function)_?(?:calls?|responses?|results?|outputs?)|/?(?:code_)?interpreter|/?execute|function=[\w.]+"
     r"|invoke name=\"[^\"\n]*\"|(?P<search>information))>"
 )
+_REACT = re.compile(r"^Action: ?.+\n(?:.*\n){0,20}?Observation:", re.MULTILINE)
+_CODE_RUN = re.compile(r"^```(?:python|py)\n(?:(?!```).*\n)+```\s*\n```output\b", re.MULTILINE)
+
+
+def runs_code(text: str) -> bool:
+    """Whether a response has a block of code with its output behind it, as an interpreter gives it."""
+    return "```output" in text and bool(_CODE_RUN.search(text))
 
 
 def check_tools(row: Mapping[str, Any]) -> None:
@@ -74,6 +81,9 @@ def tool_call(text: str) -> str:
     >>> tool_call('<tool_call>{"name": "zoom"}</tool_call>'), tool_call("`<tool_call>` is a tag.")
     ('<tool_call>', '')
     """
+    if "Observation:" in text and _REACT.search(text):
+        return "Action: ... Observation:"
+
     if "<" not in text or not _TEXT.search(text):
         return ""
 

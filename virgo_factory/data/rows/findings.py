@@ -65,6 +65,10 @@ KINDS = {
         "behind the answer another question, or turn, seems to begin",
         "Cut it off there, unless the task has several questions.",
     ),
+    "code_output": (
+        "code, and its output behind it",
+        "If an interpreter wrote the output, leave the row out: a model learns to make outputs up.",
+    ),
     "tool_calls_are_not_trained": (
         "tools, which the prompt has no place for",
         "The row is not trained on. Where its response needs no tool, take the column out.",

@@ -11,6 +11,8 @@ from virgo_factory.formats.marks import NOT_WEIGHED
 from virgo_factory.formats.next_turns import next_question
 from virgo_factory.formats.prompts import asks_for_tags
 from virgo_factory.formats.response_marks import NOT_UNDERSTOOD
+from virgo_factory.formats.row import rendered
+from virgo_factory.formats.tool_calls import runs_code
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
@@ -71,11 +73,14 @@ _CODES = {NOT_UNDERSTOOD: "mark_not_understood", NOT_WEIGHED: "row_not_weighed"}
 
 
 def run_on_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
-    """Yield the lines of solutions in which another question seems to begin."""
+    """Yield where a response goes on with what is no model's: another question, or the output of a tool."""
     for turn in example.turns:
         solution = turn.response if isinstance(turn.response, str) else turn.response.solution
         if turn.learned and (line := next_question(turn.question, solution)):
             yield Finding("next_question", "warning", line)
+
+        if turn.learned and runs_code(rendered(turn.response)):
+            yield Finding("code_output", "warning")
 
 
 def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
