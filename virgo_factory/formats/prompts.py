@@ -235,21 +235,17 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
 
 def _may_request(text: str) -> bool:
     """Whether a prompt has one of the words or tags that all requests have; most prompts do not."""
-    return (
-        "hink" in text
-        or "THINK" in text
-        or "###" in text
-        or "reasoning" in text
-        or "Reasoning" in text
-        or occurs(text, _BEGINS)
-        or _names_parts(text)
-    )
+    lower = text.lower()
+    if "think" in lower or "reasoning" in lower or "###" in text:
+        return True
+
+    return occurs(text, _BEGINS) or _names_thought(lower) and _names_parts(text)
 
 
-def _names_thought(text: str) -> bool:
+def _names_thought(lower: str) -> bool:
     return (
-        "hought" in text or "eason" in text or "ationale" in text or "nalysis" in text or "xplanation" in text or "hinking" in text
-        or "THOUGHT" in text or "REASON" in text or "THINKING" in text or "\u601d\u8003" in text or "\u63a8\u7406" in text
+        "thought" in lower or "reason" in lower or "thinking" in lower or "rationale" in lower or "analysis" in lower
+        or "explanation" in lower or not lower.isascii() and ("\u601d\u8003" in lower or "\u63a8\u7406" in lower)
     )  # fmt: skip
 
 
@@ -326,7 +322,7 @@ def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
 
 def _names_parts(text: str) -> bool:
     """Whether a text names a thought and an answer as parts of a response: headings, quoted words, keys of JSON."""
-    if not _names_thought(text) or not _ANSWER_WORD.search(text):
+    if not _names_thought(text.lower()) or not _ANSWER_WORD.search(text):
         return False
 
     if all(label.search(text) for label in _LABELS):
@@ -355,7 +351,7 @@ def _sentences(text: str) -> list[tuple[int, int]]:
     """Return where the sentences of a text are, code left out; a pattern of tags belongs to the sentence before it."""
     hidden = text
     patterns = (_FENCE, _SPAN, _ABBREVIATION)
-    for pattern in (_PATTERN, *patterns) if _names_thought(text) else patterns:
+    for pattern in (_PATTERN, *patterns) if _names_thought(text.lower()) else patterns:
         hidden = _hidden(hidden, pattern)
 
     pieces, start = [], 0

@@ -30,6 +30,8 @@ _TEXT = re.compile(
     r"<(?=[/tfcie])(?P<tag>/?(?:tool|function)_?(?:calls?|responses?|results?|outputs?)|/?(?:code_)?interpreter|/?execute|function=[\w.]+"
     r"|invoke name=\"[^\"\n]*\"|(?P<search>information))>"
 )
+_EARLY = 4000
+"""Characters in which a first action stands: a plain row is to cost little."""
 _REACT = re.compile(r"^Action: ?.+\n(?:.*\n){0,20}?Observation:", re.MULTILINE)
 _CODE_RUN = re.compile(r"^```(?:python|py)\n(?:(?!```).*\n)+```\s*\n```output\b", re.MULTILINE)
 
@@ -81,7 +83,7 @@ def tool_call(text: str) -> str:
     >>> tool_call('<tool_call>{"name": "zoom"}</tool_call>'), tool_call("`<tool_call>` is a tag.")
     ('<tool_call>', '')
     """
-    if "Observation:" in text and _REACT.search(text):
+    if "Action:" in text[:_EARLY] and _REACT.search(text):
         return "Action: ... Observation:"
 
     if "<" not in text or not _TEXT.search(text):
