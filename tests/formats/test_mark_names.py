@@ -102,7 +102,7 @@ def test_a_row_for_kto_has_its_verdict_in_its_label():
 
 
 OTHERS = st.sampled_from(
-    "home away game player image picture team visitor image_text difficulty toxicity topic question exam sat map weather movie "
+    "home away game player image picture team visitor image_text difficulty toxicity topic exam sat map weather movie "
     "option distractor step triangle ocr chart credit city tax box bbox frame video".split()
 )
 ASPECTS = st.sampled_from(

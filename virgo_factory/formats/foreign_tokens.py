@@ -42,6 +42,7 @@ _LAST = re.compile(
     re.IGNORECASE,
 )
 """What is one at the very end of a response, and may be ordinary text elsewhere."""
+_OPENING = re.compile(r"[<|\[#&＜｜]")
 _ENDINGS = (">", "]", "#", "|", "｜", ";", "＞", "d", "D", "t", "p")
 """What such a token ends with."""
 _FIRM = frozenset(
@@ -79,7 +80,8 @@ def foreign_token(text: str) -> str | None:
     ('<|eot_id|>', None, None)
     """
     if text.endswith(_ENDINGS) or text[-1:].isspace():
-        found = _LAST.search(text, max(0, len(text.rstrip()) - 40))
+        start = max(0, len(text.rstrip()) - 40)
+        found = _OPENING.search(text, start) and _LAST.search(text, start)
         if found and not _is_ordinary(text, found):
             return found.group().strip()
 

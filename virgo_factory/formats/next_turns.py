@@ -11,11 +11,13 @@ from virgo_factory.formats.foreign_tokens import outside_code
 
 REASON = "the response runs on into the next turn"
 
-_START = r"(?:^|(?<=[.!?}\u3002)$])[ \t]*)[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?"
+_HEAD = re.compile(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
+"""What stands in front of a speaker."""
 _END = r"(?:\|?>|\]|\*\*)?[ \t]*[:\uff1a](?:\*\*)?"
-_USER = re.compile(rf"{_START}(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}", re.MULTILINE)
+_USER = re.compile(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
 _REPLY = re.compile(
-    rf"{_START}(?:Assistant|ASSISTANT|AI|Bot|Model|GPT|Tutor|\u52a9\u624b|Response){_END}|^\#\#\# ?Response\b",
+    rf"(?:^|[.!?}}\u3002)$])[ \t]*(?:\#{{1,6}}[ \t]*|\*\*|<\|?|\[)?(?:Assistant|ASSISTANT|AI|Bot|Model|GPT|Tutor|\u52a9\u624b|Response){_END}"
+    r"|^\#\#\# ?Response\b",
     re.MULTILINE,
 )
 _ALPACA = re.compile(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
@@ -37,8 +39,8 @@ _QUESTION = re.compile(
 def _may_go_on(text: str) -> bool:
     """Whether a text has what most texts have not, and all turns of a user have."""
     return (
-        "Human" in text or "User" in text or "###" in text or "## " in text or "USER" in text or "HUMAN" in text
-        or "Student" in text or "\u7528\u6237" in text or "\u4eba\u7c7b" in text
+        "Human" in text or "User" in text or "Instruction" in text or "# Input" in text or "USER" in text or "HUMAN" in text
+        or "Student" in text or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
     )  # fmt: skip
 
 
@@ -50,30 +52,36 @@ def next_turn(question: str, solution: str) -> str:
     >>> next_turn("Write a dialogue of a user and a bot.", "A day\\n\\nUser: Hi!\\nBot: Hello.")
     ''
     """
-    if not _may_go_on(solution) or _DIALOGUE.search(question):
+    if not _may_go_on(solution):
         return ""
 
-    for pattern in (_ALPACA, _USER):
-        for found in outside_code(solution, pattern):
-            start = found.start()
-            replied = _REPLY.search(solution, found.end())
-            if (replied or _ANSWERED.search(solution, max(0, start - _NEAR), start)) and solution[:start].strip():
-                if not _REPLY.search(solution, 0, start):
-                    return _line(solution, found)
-
-    return ""
-
-
-def next_question(question: str, solution: str) -> str:
-    """Return the line of a solution in which, behind its answer, another turn seems to begin; "" without one."""
-    for pattern in (_QUESTION, _USER):
-        if not pattern.search(question):
-            found = next(iter(outside_code(solution, pattern)), None)
-            if found and _ANSWERED.search(solution, 0, found.start()):
+    for found in _turns(solution):
+        start = found.start()
+        replied = _REPLY.search(solution, found.end())
+        if (replied or _ANSWERED.search(solution, max(0, start - _NEAR), start)) and solution[:start].strip():
+            if not _REPLY.search(solution, 0, start) and not _DIALOGUE.search(question):
                 return _line(solution, found)
 
     return ""
 
 
+def _turns(text: str) -> list[re.Match[str]]:
+    """Return where a text begins to speak as a user."""
+    speakers = [
+        found for found in outside_code(text, _USER) if _HEAD.search(text, max(0, found.start() - 20), found.start())
+    ]
+    return [*outside_code(text, _ALPACA), *speakers]
+
+
+def next_question(question: str, solution: str) -> str:
+    """Return the line of a solution in which, behind its answer, another turn seems to begin; "" without one."""
+    others = [] if _QUESTION.search(question) else outside_code(solution, _QUESTION)
+    turns = [] if _turns(question) or not _may_go_on(solution) else _turns(solution)
+    found = (found for found in (*others[:1], *turns) if _ANSWERED.search(solution, 0, found.start()))
+    return next((_line(solution, match) for match in found), "")
+
+
 def _line(text: str, found: re.Match[str]) -> str:
-    return text[found.start() :].lstrip().partition("\n")[0][:80]
+    start = text.rfind("\n", 0, found.start()) + 1
+    start = start if not text[start : found.start()].strip("#*<|[ \t") else found.start()
+    return text[start:].lstrip().partition("\n")[0][:80]

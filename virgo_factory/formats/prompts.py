@@ -135,9 +135,7 @@ _PATTERN = re.compile(
 _OPEN, _CLOSE = r"(?:\#{1,6} ?|\*\*|[\"'“‘`「『【\[{]|\b(?=[\w ]{3,20}[:：]))", r"(?:[:：]|\b|(?<=[\u4e00-\u9fff]))"
 _LABELS = [re.compile(rf"{_OPEN}/?(?:{names}){_CLOSE}", re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
 """A thought, or an answer, as a heading, a quoted word or a word with a colon."""
-_ANSWER_WORD = re.compile(
-    r"[Aa]nswer|ANSWER|[Ss]olution|[Cc]onclusion|[Rr]esponse|[Rr]esult|[Ss]ummary|答案|回答|结论"
-)
+_ANSWER_WORDS = ("answer", "solution", "conclusion", "response", "result", "summary", "答案", "回答", "结论")
 _KEYS = re.compile(r"json|yaml|\b(?:keys?|fields?|headings?|sections?)\b", re.IGNORECASE)
 _KEY_WORDS = [re.compile(names, re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
 _MARKUP = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|\b(?:html|xml|css|svg)\b", re.IGNORECASE)
@@ -322,7 +320,8 @@ def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
 
 def _names_parts(text: str) -> bool:
     """Whether a text names a thought and an answer as parts of a response: headings, quoted words, keys of JSON."""
-    if not _names_thought(text.lower()) or not _ANSWER_WORD.search(text):
+    lower = text.lower()
+    if not _names_thought(lower) or not any(word in lower for word in _ANSWER_WORDS):
         return False
 
     if all(label.search(text) for label in _LABELS):
