@@ -39,8 +39,9 @@ _QUESTION = re.compile(
 def _may_go_on(text: str) -> bool:
     """Whether a text has what most texts have not, and all turns of a user have."""
     return (
-        "Human" in text or "User" in text or "Instruction" in text or "# Input" in text or "USER" in text or "HUMAN" in text
-        or "Student" in text or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
+        "H" in text and ("Human" in text or "HUMAN" in text) or "U" in text and ("User" in text or "USER" in text)
+        or "#" in text and ("# Instruction" in text or "# Input" in text) or "S" in text and "Student" in text
+        or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
     )  # fmt: skip
 
 

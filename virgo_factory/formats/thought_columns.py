@@ -170,6 +170,10 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
     )
 
 
+_THOUGHTS = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
+_THOUGHT_OPENINGS = tuple(opening.lower() for opening, _ in _THOUGHTS)
+
+
 def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThought:
     """Return the long thought of two columns; tags of their own around the whole of either are left out.
 
@@ -187,9 +191,8 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
         value = thought_text(value)
 
     text = text_of(row | {thought: value}, thought)
-    pairs = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
-    thought, response = _bare(text, pairs), text_of(row, solution)
-    if response.lstrip().lower().startswith(tuple(opening.lower() for opening, _ in pairs)):
+    thought, response = _bare(text, _THOUGHTS), text_of(row, solution)
+    if response.lstrip()[:40].lower().startswith(_THOUGHT_OPENINGS):
         return beside(thought, response)
 
     return long_thought(thought, _bare(response, _ANSWERS))
