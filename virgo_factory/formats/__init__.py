@@ -8,6 +8,8 @@ from virgo_factory.core.example import Example
 from virgo_factory.formats import chat, long_thought, tags, thought_columns, virgo_dqvq, virgo_dsd, virgo_dt
 from virgo_factory.formats.marks import check_row
 from virgo_factory.formats.messages import MESSAGE_COLUMNS
+from virgo_factory.formats.next_turns import REASON as RUNS_ON
+from virgo_factory.formats.next_turns import next_turn
 from virgo_factory.formats.options import REQUIRED, Options, options_of
 from virgo_factory.formats.picture_columns import at_path
 from virgo_factory.formats.pictures import with_pictures
@@ -26,6 +28,8 @@ from virgo_factory.formats.row import (
     text_of,
 )
 from virgo_factory.formats.second_columns import SYSTEM_COLUMNS, second_columns, with_second_columns, with_system
+from virgo_factory.formats.tool_calls import REASON as TOOLS_REASON
+from virgo_factory.formats.tool_calls import check_tools, tool_call
 
 
 __all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
@@ -64,6 +68,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         if not isinstance(row, Mapping):
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
 
+        check_tools(row)
         row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
         if second := second_columns(tuple(row)):
             row = with_system(row, second)
@@ -79,11 +84,23 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
     if second or options.columns:
         found = with_second_columns(row, found, second, options.columns)
 
-    if formatting != "virgo_dt":  # read to the letter
-        parts = [part if isinstance(part, RejectedRow) else without_requests(part) for part in found.parts]
-        found = Reading(found.format, tuple(parts))
+    parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting) for part in found.parts]
+    return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
 
-    return check_ranking(found, options.ranking)
+
+def _checked(example: Example, formatting: str) -> Example | RejectedRow:
+    """Return the example without requests for other tags, or why it is not learned: it calls tools, or runs on."""
+    for turn in (*example.history, example):
+        if turn.learned:
+            is_text = isinstance(turn.response, str)
+            solution = turn.response if is_text else turn.response.solution
+            if call := tool_call(solution) or not is_text and tool_call(turn.response.thought):
+                return RejectedRow(TOOLS_REASON, f"{call} in the response")
+
+            if line := next_turn(turn.question, solution):
+                return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
+
+    return example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
 
 
 _TARGETS = {

@@ -12,7 +12,7 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import OF_OTHERS, question_columns
-from virgo_factory.formats.marks import snake
+from virgo_factory.formats.mark_names import snake
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id

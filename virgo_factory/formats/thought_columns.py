@@ -18,9 +18,11 @@ from virgo_factory.formats.fields import (
     thought_of_message,
     thought_text,
 )
-from virgo_factory.formats.marks import WRONG, learned_turns, said
+from virgo_factory.formats.mark_values import said
+from virgo_factory.formats.marks import learned_turns
 from virgo_factory.formats.messages import content_text, either, message_column, role_of
 from virgo_factory.formats.options import Options
+from virgo_factory.formats.response_marks import WRONG
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -163,6 +165,10 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
     )
 
 
+_THOUGHTS = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
+_THOUGHT_OPENINGS = tuple(opening.lower() for opening, _ in _THOUGHTS)
+
+
 def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThought:
     """Return the long thought of two columns; tags of their own around the whole of either are left out.
 
@@ -180,9 +186,8 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
         value = thought_text(value)
 
     text = text_of(row | {thought: value}, thought)
-    pairs = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
-    thought, response = _bare(text, pairs), text_of(row, solution)
-    if response.lstrip().lower().startswith(tuple(opening.lower() for opening, _ in pairs)):
+    thought, response = _bare(text, _THOUGHTS), text_of(row, solution)
+    if response.lstrip()[:40].lower().startswith(_THOUGHT_OPENINGS):
         return beside(thought, response)
 
     return long_thought(thought, _bare(response, _ANSWERS))
