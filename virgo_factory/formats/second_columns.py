@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.marks import WRONG, said, snake
+from virgo_factory.formats.mark_names import snake
+from virgo_factory.formats.mark_values import said
 from virgo_factory.formats.messages import (
     MESSAGE_COLUMNS,
     either,
@@ -26,6 +27,7 @@ from virgo_factory.formats.messages import (
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.picture_columns import is_blank
 from virgo_factory.formats.picture_tags import TAG
+from virgo_factory.formats.response_marks import WRONG
 from virgo_factory.formats.row import (
     IMAGE_COLUMNS,
     OPTION_COLUMN,
