@@ -25,6 +25,7 @@ MAY = {
     "data/fetch": ROWS | {"data/make"},
     "rollouts": ROWS,
     "distill": DATA | {"rollouts"},
+    "evaluation": ROWS | {"rollouts"},
     "preflight": ROWS,
 }
 """Room -> other rooms that it may use. Those at the top of the package (version, autoload) belong to all."""
