@@ -45,7 +45,7 @@ AIME24 = Benchmark(
     licence="unconfirmed",
     columns=("problem", "answer"),
     ask=ask_aime,
-    metrics=("accuracy", "majority"),
+    metrics=("accuracy", "majority", "pass"),
     samples=8,
     temperature=1.0,
 )
