@@ -5,7 +5,7 @@ from virgo_factory.evaluation.benchmarks.charxiv import CHARXIV
 from virgo_factory.evaluation.benchmarks.dynamath import DYNAMATH
 from virgo_factory.evaluation.benchmarks.logicvista import LOGICVISTA
 from virgo_factory.evaluation.benchmarks.mathverse import MATHVERSE
-from virgo_factory.evaluation.benchmarks.mathvision import MATHVISION
+from virgo_factory.evaluation.benchmarks.mathvision import MATHVISION, TESTMINI
 from virgo_factory.evaluation.benchmarks.mathvista import MATHVISTA
 from virgo_factory.evaluation.benchmarks.mmmu import MMMU, MMMU_DEV, MMMU_PRO, MMMU_PRO_VISION
 from virgo_factory.evaluation.benchmarks.olympiadbench import ENGLISH, OLYMPIADBENCH
@@ -20,7 +20,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
         *(MATHVERSE, MATHVISION, OLYMPIADBENCH, ENGLISH, MMMU, MMMU_DEV),
-        *(MATHVISTA, MMMU_PRO, MMMU_PRO_VISION, WE_MATH, DYNAMATH, LOGICVISTA, CHARXIV),
+        *(MATHVISTA, TESTMINI, MMMU_PRO, MMMU_PRO_VISION, WE_MATH, DYNAMATH, LOGICVISTA, CHARXIV),
         *(MMSTAR, VSTAR, CV_BENCH, MMVP),
         *(AIME24, AIME25, GPQA_DIAMOND, MMLU_PRO),
     )

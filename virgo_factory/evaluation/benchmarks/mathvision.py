@@ -1,6 +1,7 @@
 """MathVision test: 3,040 competition problems, each on one picture."""
 
 import re
+from dataclasses import replace
 
 from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, listed, picture, question_row, without_places
 
@@ -33,4 +34,12 @@ MATHVISION = Benchmark(
     groups=("level", "subject"),
     draw_by="level",
     differs="Virgo's text of each question is not released; it joins all boxes and asks a judge, ours are rules.",
+)
+TESTMINI = replace(
+    MATHVISION,
+    name="mathvision_testmini",
+    title="MathVision testmini",
+    split="testmini",
+    count=304,
+    differs="All its questions are in test too: nothing for choosing.",
 )
