@@ -39,11 +39,10 @@ def test_mathverse_has_five_versions_and_hides_the_text_of_vision_only(hub):
     assert counts(rows, "version") == dict.fromkeys(
         ("Text Dominant", "Text Lite", "Vision Intensive", "Vision Dominant", "Vision Only"), 15
     )
-    assert Counter(Counter(row["cluster"] for row in rows).values()) == {5: 15}
+    assert set(Counter(row["cluster"] for row in rows).values()) == {5}
     only = [row for row in rows if row["groups"]["version"] == "Vision Only"]
-    assert all(row["question"] == "" and row["parts"][0] == 0 and len(row["images"]) == 1 for row in only)
+    assert all(row["question"] == "" and len(row["images"]) == 1 for row in only)
     assert all(row.get("options") for row in only if row.get("kind") == "choice")
-    assert not any("parts" in row for row in rows if row["question"])
 
 
 def test_mathvision_is_read_from_its_test_files_alone(hub, shared_data):
@@ -87,7 +86,7 @@ def test_mmmu_pro_puts_pictures_where_the_text_names_them(hub):
     assert len(inside) >= 376 + 317
     for row in rows:
         shown = [part for part in row["parts"] if isinstance(part, int)]
-        assert set(shown) == set(range(len(row["images"])))
+        assert shown == list(range(len(row["images"])))  # each once, in order, as questions ask for it
         assert not any("<image" in part for part in row["parts"] if isinstance(part, str))
         assert all(row["gold"] in "ABCDEFGHIJ" and len(row["options"]) > 1 for row in rows)
 
@@ -98,7 +97,7 @@ def test_mmmu_pro_puts_pictures_where_the_text_names_them(hub):
 
 def test_mmmu_pro_vision_shows_the_picture_alone(hub):
     rows, _ = read("mmmu_pro_vision", hub)
-    assert len(rows) == 862 and all(row["question"] == "" and row["parts"][0] == 0 and row["options"] for row in rows)
+    assert len(rows) == 862 and all(row["question"] == "" and row["options"] for row in rows)
 
 
 def test_mathvista_keeps_precision_unit_and_the_options_text(hub, shared_data):
@@ -175,6 +174,7 @@ def test_a_picture_that_the_text_names_must_be_there():
         inline_parts("<image 1> and <image 3>", (), ("P", "Q", None))
 
     assert inline_parts("no place", (), ("P", None, "Q")) == ([0, 1, "no place"], ["P", "Q"])
+    assert inline_parts("<image 1>, <image 1>?", ("a", "b"), ("P",)) == ([0, ", ", "image 1", "?"], ["P"])
 
 
 def test_an_open_question_of_mmmu_has_several_golds_of_which_one_counts():

@@ -5,16 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from virgo_factory.answers.options import list_in_string
+from virgo_factory.answers.options import LETTERS, list_in_string
 from virgo_factory.formats.row import RejectedRow
 
 
 Row = Mapping[str, Any]
 Part = str | int
 """A piece of a prompt: text, or the place of a picture among the question's pictures, from 0."""
-
-READ_IT = "Answer the question in the picture."
-"""Stands for the text of a question that is only in its picture: a turn needs some text."""
 
 _PLACE = re.compile(r"<image[ _]?(\d+)>")
 
@@ -77,11 +74,11 @@ def question_row(
 
     Args:
         id: in its benchmark.
-        question: without pictures; "" where it stands in the picture.
+        question: without pictures; "" where it stands in its picture with its options, which then are for judging alone.
         gold: the gold answer.
         images: the row's pictures; those that are not there are left out.
         groups: name -> value; empty ones are left out.
-        cluster: what other questions share with it; the id by default.
+        cluster: what it shares with others that are not independent of it; None where it stands for itself.
         columns: others of a question: options, kind, unit, grading, precision, tolerance, several, parts.
 
     Raises:
@@ -98,7 +95,7 @@ def question_row(
         "gold": gold,
     }
     named = {name: value for name, value in columns.items() if value not in (None, (), [], "")}
-    return {**row, **named, "groups": told, "cluster": str(id if cluster is None else cluster)}
+    return {**row, **named, "groups": told, "cluster": "" if cluster is None else str(cluster)}
 
 
 def picture(row: Row, *names: str) -> Any:
@@ -133,9 +130,9 @@ def without_places(text: str) -> str:
 
 
 def inline_parts(question: str, options: Sequence[str], there: Sequence[Any]) -> tuple[list[Part], list[Any]]:
-    """Return a prompt with its pictures where `<image N>` stands, in the options too, and the pictures in that order.
+    """Return a text in parts, its pictures where `<image N>` first stands, and the pictures in that order.
 
-    Pictures that no text names stand in front.
+    Options are in it only where a picture is in one; pictures that no text names stand in front.
 
     Args:
         question: with `<image N>`, N from 1.
@@ -146,26 +143,24 @@ def inline_parts(question: str, options: Sequence[str], there: Sequence[Any]) ->
         RejectedRow: a text names a picture that is not there.
 
     >>> inline_parts("See <image 1>: which?", ("red", "<image 2>"), ("P", "Q"))
-    (['See', 0, ': which?\\n(A) red\\n(B)', 1], ['P', 'Q'])
+    (['See ', 0, ': which?\\n(A) red\\n(B) ', 1], ['P', 'Q'])
     """
-    lines = [f"({letter}) {option}" for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options, strict=False)]
-    pieces = _PLACE.split("\n".join([question.strip(), *lines]))
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    pieces = _PLACE.split("\n".join([question.strip(), *(lines if any(map(_PLACE.search, options)) else ())]))
     named = {int(number) for number in pieces[1::2]}
     used = [number for number, image in enumerate(there, start=1) if image is not None and number not in named]
     parts: list[Part] = list(range(len(used)))
     for place, piece in enumerate(pieces):
         if place % 2 == 0:
-            parts += [piece.strip(" ")] if piece.strip() else []
+            parts += [piece] if piece else []
             continue
 
         number = int(piece)
         if number > len(there) or number < 1 or there[number - 1] is None:
             raise RejectedRow("a picture is missing", f"<image {number}> in the text")
 
-        if number not in used:
-            used.append(number)
-
-        parts.append(used.index(number))
+        parts.append(f"image {number}" if number in used else len(used))
+        used += [] if number in used else [number]
 
     return parts, [there[number - 1] for number in used]
 

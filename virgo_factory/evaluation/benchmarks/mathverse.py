@@ -1,7 +1,7 @@
 """MathVerse testmini: 788 problems in five versions, from most of it in the text to all of it in the picture."""
 
 from virgo_factory.answers.options import inline_options
-from virgo_factory.evaluation.benchmarks.benchmark import READ_IT, Benchmark, Row, picture, question_row
+from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, picture, question_row
 
 
 def ask(row: Row, file: str):
@@ -27,7 +27,6 @@ def ask(row: Row, file: str):
         options=hidden,
         kind="choice" if is_choice else None,
         grading="mathverse",
-        parts=None if text else [0, READ_IT],
     )
 
 

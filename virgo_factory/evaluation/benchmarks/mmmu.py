@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from virgo_factory.answers.options import list_in_string
 from virgo_factory.evaluation.benchmarks.benchmark import (
-    READ_IT,
     Benchmark,
     Row,
     inline_parts,
@@ -80,7 +79,6 @@ def ask_in_picture(row: Row, file: str):
         options=options,
         kind="choice",
         grading="mmmu",
-        parts=[0, READ_IT],
     )
 
 
