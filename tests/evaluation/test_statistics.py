@@ -11,7 +11,6 @@ from virgo_factory.evaluation.statistics import (
     compare,
     holm,
     interval_share,
-    pass_at,
     share,
     wilson,
 )
@@ -159,12 +158,3 @@ def test_holm_never_finds_more_than_single_tests():
     p_values = [0.001, 0.2, 0.012, 0.03]
     assert holm(p_values) == pytest.approx([0.004, 0.2, 0.036, 0.06])
     assert holm([]) == []
-
-
-def test_pass_at_k_is_the_share_of_subsets_with_a_correct_one():
-    from itertools import combinations
-
-    responses = [True, True, False, False, False]
-    for k in range(1, 6):
-        subsets = list(combinations(responses, k))
-        assert pass_at(k, 5, 2) == pytest.approx(sum(map(any, subsets)) / len(subsets))

@@ -21,7 +21,7 @@ from virgo_factory.answers.response import parts
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import END_THOUGHT
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
-from virgo_factory.evaluation.statistics import Estimate, bootstrap, interval_share, pass_at
+from virgo_factory.evaluation.statistics import Estimate, bootstrap, interval_share
 from virgo_factory.io.atomic import new_file
 
 
@@ -239,13 +239,8 @@ def majority(view: View) -> Estimate:
 
 
 def any_of(view: View) -> Estimate:
-    """pass@k for k = all responses: whether one of them is correct."""
-
-    def value(view: View, scores: np.ndarray, places: list[int]) -> float:
-        sizes = [len(view.answers[place]) for place in places]
-        return float(np.mean([pass_at(size, size, round(scores[place] * size)) for place, size in zip(places, sizes, strict=True)]))  # fmt: skip
-
-    return _by_cluster(view, value)
+    """pass@k for k = all responses of a question: whether one of them is correct."""
+    return _by_cluster(view, lambda view, scores, places: float(np.mean(scores[places] > 0)))
 
 
 def mean_of_groups(view: View, group: str, levels: Sequence[Sequence[str]] = ()) -> Estimate:
