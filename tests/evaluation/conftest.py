@@ -1,6 +1,7 @@
 """Real rows written as the Parquet files that the hub has: its names, its columns, pictures as bytes with a path."""
 
 import json
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,7 @@ def hub(shared_data, tmp_path_factory) -> Path:
     """A benchmark_dir: mathverse, mathvision, olympiadbench, mmmu_pro and mathvista, as much of them as is shared."""
     folder = tmp_path_factory.mktemp("benchmarks")
     any_picture = shared_data / "mathvision/images/1215.jpg"
-    for write in (_mathverse, _mathvision, _olympiadbench, _mmmu_pro, _mathvista):
+    for write in (_mathverse, _mathvision, _olympiadbench, _mmmu, _mmmu_pro, _mathvista):
         write(shared_data, folder, any_picture)
 
     return folder
@@ -103,6 +104,26 @@ def _olympiadbench(data: Path, folder: Path, any_picture: Path) -> None:
     shown = [row | {"image_1": str(any_picture), "context": "Stem."} for row in rows[:5]]
     write_parquet(root / "OE_MM_physics_zh_CEE/OE_MM_physics_zh_CEE.parquet", shown, names)
     write_parquet(root / "TP_TO_maths_en_COMP/TP_TO_maths_en_COMP.parquet", rows[:7], names)
+
+
+def _mmmu(data: Path, folder: Path, any_picture: Path) -> None:
+    """The shared golds and options of MMMU's validation set, a file a subject; its questions are not shared."""
+    for path in sorted((data / "mmmu/example_outputs/llava1.5_13b").glob("*/output.json")):
+        rows = []
+        for item in json.loads(path.read_text(encoding="utf-8")):
+            options = list(literal_eval(str(item.get("index2ans") or {})).values())
+            row = {"id": item["id"], "question": "What does <image 1> show?", "options": str(options)}
+            row |= {"answer": str(item["answer"]), "question_type": item["question_type"], "topic_difficulty": "Easy"}
+            there = {
+                f"image_{n}": str(any_picture) if n == 1 or f"<image {n}>" in str(options) else None
+                for n in range(1, 8)
+            }
+            rows.append(row | {"img_type": "['Tables']", "subfield": "s"} | there)
+
+        names = tuple(f"image_{n}" for n in range(1, 8))
+        for split in ("validation", "dev"):
+            target = folder / f"mmmu/{path.parent.name}/{split}-00000-of-00001.parquet"
+            write_parquet(target, rows if split == "validation" else rows[:1], names)
 
 
 def _mmmu_pro(data: Path, folder: Path, any_picture: Path) -> None:

@@ -78,6 +78,21 @@ def test_proofs_are_no_questions(hub):
     assert not rows and taken.rows == 7
 
 
+def test_mmmu_reads_the_validation_files_of_all_subjects(hub, shared_data):
+    golds = json.loads((shared_data / "mmmu/answer_dict_val.json").read_text(encoding="utf-8"))
+    rows, taken = read("mmmu", hub)
+    by_id = {row["id"].removeprefix("mmmu/"): row for row in rows}
+    assert by_id.keys() == golds.keys() and not taken.left_out
+    assert counts(rows, "subject") == Counter(id.split("_", 1)[1].rsplit("_", 1)[0] for id in golds)
+    for id, gold in golds.items():
+        is_choice = gold["question_type"] == "multiple-choice"
+        assert (by_id[id].get("kind") == "choice") is is_choice
+        assert by_id[id]["gold"] == gold["ground_truth"]
+
+    assert set(counts(rows, "discipline")) == set(DISCIPLINES)
+    assert sum(len(subjects) for subjects in DISCIPLINES.values()) == 30
+
+
 def test_mmmu_pro_puts_pictures_where_the_text_names_them(hub):
     rows, _ = read("mmmu_pro", hub)
     assert len(rows) == 862
@@ -169,12 +184,13 @@ def test_files_of_a_benchmark(name, there, kept):
     assert files_of(there, BENCHMARKS[name]) == kept
 
 
-def test_a_picture_that_the_text_names_must_be_there():
-    with pytest.raises(RejectedRow, match="<image 3> in the text"):
-        inline_parts("<image 1> and <image 3>", (), ("P", "Q", None))
+def test_a_picture_of_those_that_the_text_names_must_be_there():
+    with pytest.raises(RejectedRow, match="<image 1> in the text"):
+        inline_parts("<image 1> and <image 3>", (), (None, None, None))
 
     assert inline_parts("no place", (), ("P", None, "Q")) == ([0, 1, "no place"], ["P", "Q"])
     assert inline_parts("<image 1>, <image 1>?", ("a", "b"), ("P",)) == ([0, ", ", "image 1", "?"], ["P"])
+    assert inline_parts("<image 1>", ("<image 7>",), ("P", None)) == ([0, "\n(A) ", "image 7"], ["P"])
 
 
 def test_an_open_question_of_mmmu_has_several_golds_of_which_one_counts():

@@ -132,7 +132,8 @@ def without_places(text: str) -> str:
 def inline_parts(question: str, options: Sequence[str], there: Sequence[Any]) -> tuple[list[Part], list[Any]]:
     """Return a text in parts, its pictures where `<image N>` first stands, and the pictures in that order.
 
-    Options are in it only where a picture is in one; pictures that no text names stand in front.
+    Options are in it only where a picture is in one; pictures that no text names stand in front. A second mention of one
+    stays text, as does that of one that is not there: validation_Math_7 names thirty, which are all drawn in the first.
 
     Args:
         question: with `<image N>`, N from 1.
@@ -140,7 +141,7 @@ def inline_parts(question: str, options: Sequence[str], there: Sequence[Any]) ->
         there: pictures by number; None for one that is not there.
 
     Raises:
-        RejectedRow: a text names a picture that is not there.
+        RejectedRow: pictures are named, and none is there.
 
     >>> inline_parts("See <image 1>: which?", ("red", "<image 2>"), ("P", "Q"))
     (['See ', 0, ': which?\\n(A) red\\n(B) ', 1], ['P', 'Q'])
@@ -156,11 +157,12 @@ def inline_parts(question: str, options: Sequence[str], there: Sequence[Any]) ->
             continue
 
         number = int(piece)
-        if number > len(there) or number < 1 or there[number - 1] is None:
-            raise RejectedRow("a picture is missing", f"<image {number}> in the text")
+        is_there = 0 < number <= len(there) and there[number - 1] is not None
+        parts.append(len(used) if is_there and number not in used else f"image {number}")
+        used += [number] if is_there and number not in used else []
 
-        parts.append(f"image {number}" if number in used else len(used))
-        used += [] if number in used else [number]
+    if named and not used:
+        raise RejectedRow("a picture is missing", f"<image {min(named)}> in the text")
 
     return parts, [there[number - 1] for number in used]
 
