@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from virgo_factory.answers import Question, grading, judge
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.benchmarks.benchmark import inline_parts
@@ -52,8 +53,9 @@ def test_mathvision_is_read_from_its_test_files_alone(hub, shared_data):
     assert counts(rows, "level") == Counter(str(row["level"]) for row in raw)
     assert counts(rows, "subject") == Counter(row["subject"] for row in raw)
     assert Counter(row.get("kind") for row in rows) == Counter("choice" if row["options"] else None for row in raw)
-    drawn = [row for row, one in zip(rows, raw, strict=True) if one["options"] == list("ABCDE")]
-    assert drawn and not any("options" in row for row in drawn)
+    for letters in ([*"ABCDE"], [f"({letter})" for letter in "ABCDE"]):
+        drawn = [row for row, one in zip(rows, raw, strict=True) if one["options"] == letters]
+        assert drawn and not any("options" in row for row in drawn)
     assert not any(row["question"].endswith("<image1>") for row in rows)
 
 
@@ -64,7 +66,21 @@ def test_olympiadbench_leaves_proofs_out_and_keeps_stems_tolerances_and_several_
     assert counts(rows, "language") == {"English": 346, "Chinese": 5}
     assert [row["tolerance"] for row in rows if "tolerance" in row] == [0.1]
     assert all(row["question"].startswith("Stem.\n") for row in rows if row["images"])
-    assert any(row["several"] for row in rows) and all(isinstance(row["gold"], list) for row in rows)
+    assert sum(row["several"] for row in rows) > 5
+
+
+GRADED = ("mathverse", "mathvision", "olympiadbench", "mmmu", "mmmu_pro", "mmmu_pro_vision", "mathvista")
+
+
+@pytest.mark.parametrize("name", GRADED)
+def test_a_gold_is_the_answer_to_its_own_question(hub, name):
+    rows, _ = read(name, hub)
+    for row in rows:
+        several = row["gold"] if isinstance(row["gold"], list) else [row["gold"]]
+        said = several[0] if name == "mmmu" else ", ".join(several)
+        known = {key: row.get(key) for key in ("kind", "unit", "precision", "tolerance", "several")}
+        asked = Question(row["question"], options=tuple(row.get("options", ())), **known)
+        assert judge(said, row["gold"], asked, grading(row["grading"])).correct, row["id"]
 
 
 def test_proofs_are_no_questions(hub):

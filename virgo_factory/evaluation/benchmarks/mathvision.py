@@ -9,7 +9,7 @@ from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, listed
 def ask(row: Row, file: str):
     """Yield the question of a row. Options that are bare letters are drawn in the picture, so they are not written again."""
     options = listed(row["options"])
-    drawn = all(re.fullmatch(r"[A-Z]", option) for option in options)
+    drawn = all(re.fullmatch(r"\(?[A-Z]\)?", option) for option in options)
     yield question_row(
         row["id"],
         without_places(row["question"]),

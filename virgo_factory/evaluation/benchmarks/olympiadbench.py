@@ -30,11 +30,12 @@ def ask(row: Row, file: str):
 
     modality, subject, language, source = (_WORDS.get(word, word) for word in others)
     text = "\n".join(filter(None, (row["context"], row["question"])))
+    golds = [str(part) for part in row["final_answer"] or ()]
     errors = [float(part) for part in re.split(r"[,，]\s*", str(row["error"] or "")) if part.strip()]
     yield question_row(
         f"{'_'.join(config[-1])}/{row['id']}",
         without_places(text),
-        [str(part) for part in row["final_answer"] or ()],
+        golds[0] if len(golds) == 1 else golds,  # one text may hold several answers
         pictures(row, "image", 9),
         {"modality": modality, "subject": subject, "language": language, "source": source}
         | {name: row[name] for name in ("subfield", "answer_type")},
