@@ -97,8 +97,8 @@ def main() -> None:
         start, cpu = time.perf_counter(), time.process_time()
         held = hold(*(rows(folder / f"{name}.jsonl") for name in ("questions", "rollouts", "verdicts")))
         held_at = time.perf_counter() - start
-        samples = min(len(held.place) // len(held.questions), SAMPLES)
-        found = scores(held, {"run": "r"}, samples=samples)
+        samples = dict.fromkeys(NAMES, len(held.place) // len(held.questions))
+        found = scores(held, {"run": "r"}, samples)
         write_scores(folder / "scores.csv", found)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
 

@@ -243,6 +243,12 @@ def test_we_math_loose_and_strict_are_the_official_formula():
         assert row["clusters"] == 525 and row["low"] < row["score"] < row["high"]
 
 
+def test_a_folder_without_responses_has_no_score_but_the_widest_bar():
+    (row,) = scores(hold([question("mathvision/1")], [], []), ABOUT, allow_partial=True)
+    assert (row["n"], row["asked"], row["score"], row["low"], row["high"]) == (0, 1, "", 0.0, 100.0)
+    assert row["tokens_mean"] == ""
+
+
 def test_pairs_of_mmvp_and_means_of_groups():
     pairs = [question(f"mmvp/{n}", "mmvp", str((n + 1) // 2)) for n in range(1, 41)]
     rows = scored(pairs, {one["id"]: int(one["id"][5:]) % 4 != 1 for one in pairs})
@@ -269,7 +275,7 @@ def test_several_samples_are_averaged_by_question_first_and_vote():
             told = "correct" if answer in ("7", "4") else "wrong"
             verdicts.append(verdict(rollouts[-1], told, "no_answer" if not answer else "other_value", answer))
 
-    rows = {row["metric"]: row for row in scores(hold(questions, rollouts, verdicts), ABOUT, samples=4)}
+    rows = {row["metric"]: row for row in scores(hold(questions, rollouts, verdicts), ABOUT, samples={"aime24": 4})}
     assert rows["accuracy"]["score"] == pytest.approx(100 * (0.25 + 0.25 + 0.5) / 3, abs=1e-3)
     # 5 wins the first, no answer never wins the second, 3 came first in the third
     assert rows["majority"]["score"] == pytest.approx(100 / 3, abs=1e-3)

@@ -37,9 +37,6 @@ COLUMNS = (
 PARTIAL = ", partial"
 """Ends the metric of a row that does not stand on all questions asked."""
 
-FEW = 20
-"""Questions of a group below which its score says little; pages show it grey."""
-
 Score = dict[str, Any]
 PaperValue = Callable[[str, str, str, str], tuple[float, str] | None]
 """Benchmark, group, value, metric -> the paper's value and where it stands."""
@@ -60,7 +57,7 @@ class Held:
 
     Attributes:
         questions: in the order of their lines.
-        refused: places of questions that a server refused, which count as wrong for nobody: gave up.
+        refused: places of questions that a server refused: they are neither right nor wrong, and not outstanding.
         place: of the rollout's question in `questions`.
         answer: stands for what it answered; 0 where nothing was found.
         flags: see _FLAGS, bits.
@@ -70,7 +67,7 @@ class Held:
     questions: list[Asked] = field(default_factory=list)
     refused: set[int] = field(default_factory=set)
     place: array = field(default_factory=lambda: array("l"))
-    answer: array = field(default_factory=lambda: array("q"))
+    answer: array = field(default_factory=lambda: array("Q"))
     flags: array = field(default_factory=lambda: array("B"))
     tokens: array = field(default_factory=lambda: array("l"))
 
@@ -107,7 +104,10 @@ def hold(
     judged: dict[tuple[int, int, int], tuple[int, int]] = {}
     for row in verdicts:
         if (place := places.get(row["question"])) is not None and model in (None, row["model"]):
-            judged[place, row["sample"], int(row["response"], 16)] = _flags(row), _hash(row["answer"].strip())
+            judged[place, row["sample"], int(row["response"], 16)] = (
+                _flags(row),
+                _hash(row["answer"].strip()) if row["answer"].strip() else 0,
+            )
 
     seen = set()
     for row in rollouts:
@@ -116,7 +116,7 @@ def hold(
             continue
 
         response = row["response"]
-        found = judged.get((place, sample, _hash(response, signed=False)))
+        found = judged.get((place, sample, _hash(response)))
         if found is None:
             continue
 
@@ -138,12 +138,9 @@ def _flags(verdict: Mapping) -> int:
     return sum(_FLAGS[name] for name in names if name in _FLAGS)
 
 
-def _hash(text: str, signed: bool = True) -> int:
-    if not text:
-        return 0 if signed else int.from_bytes(hashlib.blake2b(b"", digest_size=8).digest(), "little")
-
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=signed)
+def _hash(text: str) -> int:
+    """Return 64 bits of a text, as verdicts name the response that they are on."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 @dataclass(frozen=True)
@@ -296,7 +293,7 @@ METRICS: dict[str, Callable[[View], Estimate]] = {
 def scores(
     held: Held,
     about: Mapping[str, Any],
-    samples: int = 1,
+    samples: Mapping[str, int] | None = None,
     allow_partial: bool = False,
     paper: PaperValue = lambda benchmark, group, value, metric: None,
 ) -> list[Score]:
@@ -305,7 +302,7 @@ def scores(
     Args:
         held: see `hold`.
         about: the run: run, model, epoch and those of ABOUT, for their columns.
-        samples: responses that a question gets.
+        samples: benchmark -> responses that a question gets; 1 where it is not named.
         allow_partial: score what is there where questions are outstanding; the metric of such a row ends with PARTIAL.
         paper: see PaperValue.
 
@@ -313,11 +310,11 @@ def scores(
         ValueError: questions are outstanding, by benchmark.
     """
     names = [question.benchmark for question in held.questions]
-    place, flags = np.frombuffer(held.place, dtype=np.dtype("l")), np.frombuffer(held.flags, dtype=np.uint8)
-    tokens, size = np.frombuffer(held.tokens, dtype=np.dtype("l")), len(names)
+    place, flags, tokens = np.array(held.place, int), np.array(held.flags, np.uint8), np.array(held.tokens, int)
+    size, samples = len(names), samples or {}
     there = np.bincount(place, minlength=size)
     sums = {name: np.bincount(place, (flags & bit) > 0, size) for name, bit in _FLAGS.items()}
-    present = there >= samples
+    present = there >= np.array([samples.get(name, 1) for name in names])
     refused = np.zeros(size, bool)
     refused[list(held.refused)] = True
     outstanding = Counter(names[number] for number in np.flatnonzero(~present & ~refused))
@@ -327,9 +324,9 @@ def scores(
             f"questions without a judged response: {told}. Let `evaluate run` finish, or score what is there as partial."
         )
 
-    answers: list[list[tuple[int, bool]]] = [[] for _ in range(size)] if samples > 1 else []
-    if answers:
-        for number, answer, flag in zip(held.place, held.answer, held.flags, strict=True):
+    answers: dict[int, list[tuple[int, bool]]] = defaultdict(list)
+    for number, answer, flag in zip(held.place, held.answer, held.flags, strict=True):
+        if samples.get(names[number], 1) > 1:
             answers[number].append((answer, bool(flag & _FLAGS["correct"])))
 
     each = np.maximum(there, 1)
@@ -340,15 +337,16 @@ def scores(
             members[question.benchmark, group, question.groups[group]].append(number)
 
     order, bounds = np.argsort(place, kind="stable"), np.concatenate([[0], np.cumsum(there)])
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
     rows = []
-    for (name, group, value), numbers in sorted(members.items(), key=lambda one: _order(one[0], names)):
+    for (name, group, value), numbers in sorted(members.items(), key=lambda one: _order(one[0], first)):
         chosen = np.array(numbers)
         view = View(
             [held.questions[number] for number in numbers],
             sums["correct"][chosen] / each[chosen],
             sums["unverifiable"][chosen] / each[chosen],
             present[chosen],
-            [answers[number] for number in numbers] if answers else (),
+            [answers.get(number, ()) for number in numbers],
         )
         taken = np.concatenate([order[bounds[number] : bounds[number + 1]] for number in numbers])
         count = max(len(taken), 1)
@@ -370,7 +368,7 @@ def scores(
         for key in ("correct", "unverifiable"):
             row[key] = round(float(getattr(view, key)[view.present].sum()), 4)
 
-        for metric in _metrics(name, group, samples):
+        for metric in _metrics(name, group, samples.get(name, 1)):
             rows.append(row | _estimated(METRICS[metric](view), bool(outstanding[name]), metric, paper, row))
 
     return rows
@@ -382,11 +380,11 @@ def _groups_of(question: Asked) -> list[str]:
     return [group for group in wanted if group in question.groups]
 
 
-def _order(key: tuple[str, str, str], names: Sequence[str]) -> tuple:
+def _order(key: tuple[str, str, str], first: Mapping[str, int]) -> tuple:
     """Return what puts benchmarks in the order in which they stand, the whole first, groups as the benchmark lists them."""
     name, group, value = key
     groups = BENCHMARKS[name].groups if name in BENCHMARKS else ()
-    return names.index(name), bool(group), groups.index(group) if group in groups else 0, group, len(value), value
+    return first[name], bool(group), groups.index(group) if group in groups else 0, group, len(value), value
 
 
 def _metrics(name: str, group: str, samples: int) -> tuple[str, ...]:
