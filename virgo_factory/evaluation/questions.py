@@ -126,7 +126,8 @@ def _paths(benchmark: Benchmark, folder: Path | None, taken: Taken) -> Iterator[
     if folder is not None:
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     else:
-        names, taken.revision = _on_hub(benchmark)
+        info = _from_hub(benchmark)
+        names, taken.revision = [file.rfilename for file in info.siblings or ()], info.sha or ""
 
     kept = files_of(names, benchmark)
     if not kept:
@@ -136,36 +137,25 @@ def _paths(benchmark: Benchmark, folder: Path | None, taken: Taken) -> Iterator[
         )
 
     for name in kept:
-        yield name, folder / name if folder is not None else _fetched(benchmark, name, taken.revision)
+        yield name, folder / name if folder is not None else _from_hub(benchmark, name, taken.revision)
 
 
-def _on_hub(benchmark: Benchmark) -> tuple[list[str], str]:
-    import huggingface_hub
+def _from_hub(benchmark: Benchmark, name: str | None = None, revision: str | None = None) -> Any:
+    """Return what the hub says of a benchmark's dataset, or the path of a file of it, fetched into the cache."""
+    import huggingface_hub as hub
 
     try:
-        info = huggingface_hub.HfApi().dataset_info(benchmark.hub)
+        if name is None:
+            return hub.HfApi().dataset_info(benchmark.hub)
+
+        return Path(hub.hf_hub_download(benchmark.hub, name, repo_type="dataset", revision=revision))
     except Exception as error:  # requests' and the library's own errors for "gated", "not there" and "no network"
-        raise UserError(_unreachable(benchmark, error)) from None
-
-    return [file.rfilename for file in info.siblings or ()], info.sha or ""
-
-
-def _fetched(benchmark: Benchmark, name: str, revision: str) -> Path:
-    import huggingface_hub
-
-    try:
-        return Path(huggingface_hub.hf_hub_download(benchmark.hub, name, repo_type="dataset", revision=revision))
-    except Exception as error:
-        raise UserError(_unreachable(benchmark, error)) from None
-
-
-def _unreachable(benchmark: Benchmark, error: Exception) -> str:
-    reason = next(iter(str(error).strip().splitlines()), "")
-    return (
-        f"{benchmark.name}: {benchmark.hub} could not be fetched ({type(error).__name__}: {reason[:160]}). Where there is a "
-        f"network: hf download {benchmark.hub} --repo-type dataset --local-dir DIR/{benchmark.name}, and set "
-        "benchmark_dir: DIR. A gated dataset needs its terms accepted there and `hf auth login`."
-    )
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise UserError(
+            f"{benchmark.name}: {benchmark.hub} could not be fetched ({type(error).__name__}: {reason[:160]}). Where there is "
+            f"a network: hf download {benchmark.hub} --repo-type dataset --local-dir DIR/{benchmark.name}, and set "
+            "benchmark_dir: DIR. A gated dataset needs its terms accepted there and `hf auth login`."
+        ) from None
 
 
 def draw(strata: Mapping[str, str], count: int, seed: int) -> set[str]:

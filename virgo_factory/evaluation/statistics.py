@@ -81,10 +81,7 @@ def share(scores: Sequence[float], clusters: Sequence | None = None) -> Estimate
     if not n:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)
 
-    mean = float(values.mean())
-    sums = _sums(values - mean, clusters)
-    groups = len(sums)
-    se = math.sqrt(groups / (groups - 1) * float(sums @ sums)) / n if groups > 1 else math.nan
+    mean, se, groups = _mean(values, clusters)
     binary = bool(np.isin(values, (0, 1)).all())
     ones = float(values.sum())
     if binary and (mean in (0, 1) or (groups == n and (n < FEW or min(ones, n - ones) < 10))):
@@ -133,12 +130,8 @@ def compare(first: Sequence[float], second: Sequence[float], clusters: Sequence 
         raise ValueError(f"{len(first)} scores against {len(second)}: not the same questions")
 
     n = len(differences)
-    sums = _sums(differences, clusters)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    mean = float(differences.mean()) if n else math.nan
-    centred = _sums(differences - mean, clusters)
-    groups = len(sums)
-    se = math.sqrt(groups / (groups - 1) * float(centred @ centred)) / n if groups > 1 else math.nan
+    mean, se, groups = _mean(differences, clusters)
     if groups == n and wins + losses < 50 and np.isin(differences, (-1, 0, 1)).all():
         p = min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
     elif se > 0:
@@ -200,16 +193,20 @@ def bootstrap(
     return Estimate(score, float(values.std(ddof=1)), float(low), float(high), n, clusters)
 
 
-def _sums(values: np.ndarray, clusters: Sequence | None) -> np.ndarray:
-    """Return the sum of values in each cluster."""
-    if clusters is None:
-        return values
+def _mean(values: np.ndarray, clusters: Sequence | None) -> tuple[float, float, int]:
+    """Return a mean, its clustered standard error, and how many clusters there are."""
+    if not len(values):
+        return math.nan, math.nan, 0
 
-    if len(clusters) != len(values):
+    if clusters is not None and len(clusters) != len(values):
         raise ValueError(f"{len(clusters)} clusters of {len(values)} scores")
 
-    places: dict = {}
-    return np.bincount([places.setdefault(cluster, len(places)) for cluster in clusters], weights=values)
+    mean, places = float(values.mean()), {}
+    own = range(len(values)) if clusters is None else [places.setdefault(name, len(places)) for name in clusters]
+    sums = np.bincount(own, weights=values - mean)
+    groups = len(sums)
+    se = math.sqrt(groups / (groups - 1) * float(sums @ sums)) / len(values) if groups > 1 else math.nan
+    return mean, se, groups
 
 
 def _t(freedom: float) -> float:
