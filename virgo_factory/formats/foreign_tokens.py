@@ -115,6 +115,9 @@ def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
 def _is_ordinary(text: str, found: re.Match[str]) -> bool:
     """Whether what may be a token at the end of a text is code, quoted, or an element that was opened before."""
     before, token = text[: found.start()], found.group().strip().lower()
+    if any(marker.startswith(token) for marker in MARKERS):  # whole, or cut off
+        return True
+
     if not before.strip() or text.count("```") % 2 or before.endswith(tuple(_QUOTES)):
         return True
 

@@ -275,7 +275,8 @@ def asks_for_tags(text: str) -> str:
 
 def _requests(text: str, has_thinks: bool) -> list[tuple[int, int, str]]:
     """Return the sentences of a text that ask for tags, as `_cut` takes them."""
-    if not _TAG.search(text) and not _names_parts(text):
+    has_parts = _names_parts(text)
+    if not has_parts and not _TAG.search(text):
         return []
 
     sentences = _sentences(text)
@@ -284,7 +285,7 @@ def _requests(text: str, has_thinks: bool) -> list[tuple[int, int, str]]:
     cuts = []
     for number, (start, end) in enumerate(sentences):
         sentence = text[start:end]
-        if not _is_request(sentence, has_thinks, is_markup):
+        if not _is_request(sentence, has_thinks, is_markup, has_parts):
             continue
 
         if number and _MONOLOGUE.fullmatch(text[slice(*sentences[number - 1])].strip()):
@@ -296,10 +297,10 @@ def _requests(text: str, has_thinks: bool) -> list[tuple[int, int, str]]:
     return cuts
 
 
-def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
+def _is_request(sentence: str, has_thinks: bool, is_markup: bool, has_parts: bool) -> bool:
     """Whether a sentence speaks of nothing but the form of the response, and names one of its tags."""
     has_tag = bool(_TAG.search(sentence))
-    is_labelled = (not has_tag or not has_thinks) and _names_parts(sentence)
+    is_labelled = has_parts and _names_parts(sentence)
     if not (is_labelled or has_tag) or sentence.rstrip().endswith(("?", "？")):
         return False
 
