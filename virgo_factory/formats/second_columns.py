@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.marks import WRONG, said, snake
+from virgo_factory.formats.marks import said, snake
 from virgo_factory.formats.messages import (
     MESSAGE_COLUMNS,
     either,
@@ -248,7 +249,7 @@ def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
         RejectedRow: it is no text; the response is one that KTO trains away from.
     """
     if said(row.get("kto_tag")) is False or row.get("label") is False and "completion" in row:
-        raise RejectedRow(WRONG, "kto_tag, or label beside completion (TRL), is false")
+        raise RejectedRow(Reason.MARKED_WRONG.text(), "kto_tag, or label beside completion (TRL), is false")
 
     system = row.get("system")
     if example.system or is_blank(system):
