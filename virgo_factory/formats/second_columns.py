@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.mark_names import snake
 from virgo_factory.formats.mark_values import said
@@ -27,7 +28,6 @@ from virgo_factory.formats.messages import (
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.picture_columns import is_blank
 from virgo_factory.formats.picture_tags import TAG
-from virgo_factory.formats.response_marks import WRONG
 from virgo_factory.formats.row import (
     IMAGE_COLUMNS,
     OPTION_COLUMN,
@@ -250,7 +250,7 @@ def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
         RejectedRow: it is no text; the response is one that KTO trains away from.
     """
     if said(row.get("kto_tag")) is False or row.get("label") is False and "completion" in row:
-        raise RejectedRow(WRONG, "kto_tag, or label beside completion (TRL), is false")
+        raise RejectedRow(Reason.MARKED_WRONG.text(), "kto_tag, or label beside completion (TRL), is false")
 
     system = row.get("system")
     if example.system or is_blank(system):
