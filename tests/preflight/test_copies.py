@@ -1,5 +1,6 @@
 """What stands twice in a model is found; what training, or the base, leaves alike raises no alarm."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,33 +22,14 @@ EMBEDDING = "model.embed_tokens.weight"
 Weights = dict[str, torch.Tensor]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return make_twin(tmp_path_factory.mktemp("base") / "model", layers=4, vision_layers=3)
+@pytest.fixture
+def base(twin_and_trained) -> Path:
+    return twin_and_trained[0]
 
 
-def train(base: Path, folder: Path) -> Path:
-    """Train the language model for some steps in bfloat16, as LLaMA-Factory does with `pure_bf16`, and save it."""
-    torch.manual_seed(0)
-    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16)
-    model.model.visual.requires_grad_(False)
-    optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=1e-3)
-    for _ in range(12):
-        ids = torch.randint(0, 600, (4, 48))
-        loss = model(input_ids=ids, labels=ids).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    shutil.copytree(base, folder)
-    (folder / FILE).unlink()
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole(base, tmp_path_factory) -> Path:
-    return train(base, tmp_path_factory.mktemp("trained") / "model")
+@pytest.fixture
+def whole(twin_and_trained) -> Path:
+    return twin_and_trained[1]
 
 
 @pytest.fixture
@@ -78,7 +60,7 @@ def test_a_model_that_was_trained_in_truth_raises_no_alarm(whole, base):
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_neither_does_a_random_one_nor_one_trained_from_it(tmp_path, family, tied):
+def test_neither_does_a_random_one_nor_one_trained_from_it(tmp_path, train, family, tied):
     fresh = make_twin(tmp_path / "fresh", family=family, tied=tied)
     alarms = {item.check for item in check_checkpoint(fresh) if item.severity != "ok"}
     assert alarms == {"vision tower"}
@@ -145,3 +127,32 @@ def test_whole_layers(trained, base, tmp_path):
     assert [(item.severity, item.found) for item in told(trained, base)] == [("error", said)]
     larger = edited(Path(shutil.copytree(base, tmp_path / "larger")), layers_copied)
     assert [item.severity for item in told(trained, larger)] == ["ok"]
+
+
+def head_is_embedding(weights: Weights) -> None:
+    weights["lm_head.weight"] = weights[EMBEDDING].clone()
+
+
+def ties(folder: Path, tied: bool) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    for part in (config, config["text_config"]):
+        part["tie_word_embeddings"] = tied
+
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_a_head_that_is_the_embedding(trained, base, tmp_path):
+    edited(trained, head_is_embedding)
+    assert [item.severity for item in told(trained)] == ["warning"]
+    (found,) = told(trained, base)
+    assert (found.severity, found.found.split(",")[0]) == ("error", f"lm_head.weight is {EMBEDDING}")
+    same = edited(Path(shutil.copytree(base, tmp_path / "same")), head_is_embedding)
+    assert [item.severity for item in told(trained, same)] == ["ok"]
+    ties(trained, True)
+    assert [item.severity for item in told(trained, base)] == ["ok"]
+
+
+def test_a_head_that_is_not_the_embedding_it_is_tied_to(trained, base):
+    ties(trained, True)
+    (found,) = told(trained, base)
+    assert (found.severity, "one of them is not used" in found.found) == ("error", True)

@@ -7,8 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.preflight.adapter import check_adapter, check_merged
+from virgo_factory.preflight.change import judge_changes
 from virgo_factory.preflight.copies import judge_copies
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.look import Numbers, look_at_numbers
@@ -84,9 +86,10 @@ def check_checkpoint(
     found += _shapes(tensors, before, ours)
     tokens = {id: text for text, id in vocabulary.items()}
     found += judge_numbers(tensors, numbers, tokens, added, before, ours)
-    found += judge_copies(tensors, numbers, tokens, added, before, ours)
+    found += judge_copies(tensors, numbers, tokens, added, before, ours, _is_tied(read_settings(folder)))
     if before is not None:
         found += _trained(tensors, numbers, before, may_be_base)
+        found += judge_changes(tensors, numbers, before)
         if adapter and parts:
             found += check_merged(tensors, numbers, before, adapter, parts)
 
@@ -95,6 +98,12 @@ def check_checkpoint(
         found += _tower(tensors, numbers, before if same_tower else None)
 
     return found
+
+
+def _is_tied(config: Mapping[str, Any]) -> bool | None:
+    """Return whether the output head is to be the embedding; None where the two places that say so do not agree."""
+    said = {part.get("tie_word_embeddings") for part in (config, config.get("text_config") or {})} - {None}
+    return said.pop() if len(said) == 1 else None
 
 
 def _read_base(folder: Path, base: Path | None) -> tuple[dict[str, Tensor] | None, list[Diagnosis]]:

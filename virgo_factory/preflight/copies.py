@@ -31,6 +31,7 @@ def judge_copies(
     added: Collection[int] = (),
     before: Mapping[str, Tensor] | None = None,
     is_ours: bool = True,
+    is_tied: bool | None = None,
 ) -> Iterator[Diagnosis]:
     """Yield what of a model stands in it twice and does not in its base, or that nothing does.
 
@@ -41,9 +42,41 @@ def judge_copies(
         added: ids of added tokens, whose rows may begin alike.
         before: tensors of the base.
         is_ours: whether the family is one of which it is known that its matrices differ.
+        is_tied: whether its output head is to be its embedding; None where its settings do not say.
     """
-    found = [*_rows_alike(tensors, numbers, tokens, added, before), *_tensors_alike(tensors, numbers, before, is_ours)]
+    found = [
+        *_rows_alike(tensors, numbers, tokens, added, before),
+        *_tensors_alike(tensors, numbers, before, is_ours),
+        *_head(tensors, numbers, before, is_tied),
+    ]
     yield from found or [Diagnosis("copies", "ok", "no matrix, and no row of the vocabulary, stands in it twice")]
+
+
+def _head(
+    tensors: Mapping[str, Tensor],
+    numbers: Mapping[str, Numbers],
+    before: Mapping[str, Tensor] | None,
+    is_tied: bool | None,
+) -> Iterator[Diagnosis]:
+    """Yield an output head that is the embedding though the settings say it is not, or the other way round."""
+    pair = [
+        next((name for name in tensors if name.endswith(end)), "") for end in ("embed_tokens.weight", "lm_head.weight")
+    ]
+    if is_tied is None or not all(pair) or any(numbers[name].zero == list(range(numbers[name].rows)) for name in pair):
+        return
+
+    sums = [np.concatenate(numbers[name].sums or [np.zeros(0)]) for name in pair]
+    is_one = tensors[pair[0]].shape == tensors[pair[1]].shape and np.array_equal(*sums)
+    if is_one and not is_tied and not (before and _are_one(pair, before)):
+        what = f"{pair[1]} is {pair[0]}, number by number, though config.json does not tie them (tie_word_embeddings)"
+        yield Diagnosis(
+            "copies", "error" if all(name in (before or {}) for name in pair) else "warning", what, _REMEDY
+        )
+    elif is_tied and not is_one:
+        what = (
+            f"{pair[1]} is not {pair[0]}, though config.json ties them (tie_word_embeddings): one of them is not used"
+        )
+        yield Diagnosis("copies", "error", what, "set tie_word_embeddings: false, or merge again without lm_head")
 
 
 def _rows_alike(
