@@ -28,6 +28,9 @@ HOOKS = {
     "llamafactory.train.sft.workflow": "trainer",  # batch_order
     "llamafactory.train.sft": "ending",  # what is told again at the end of a training
     "llamafactory.train.dpo": "ending",
+    "llamafactory.api.app": "served_pictures",  # pictures that users send to the API server,
+    "llamafactory.webui.components.chatbot": "served_pictures",  # and to LlamaBoard's chat
+    "llamafactory.webui.chatter": "served_pictures",
     "llamafactory.webui.components.data": "board",  # LlamaBoard's preview of our datasets
 }
 """Module of LLaMA-Factory -> file in virgo_factory/hooks whose HOOK is applied to it (virgo_factory/hooks/hook.py)."""

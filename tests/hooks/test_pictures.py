@@ -1,14 +1,18 @@
 """The pixels that a training batch holds are those of data/read/look.py: by hash, from the file to the tensor."""
 
+import base64
 import hashlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import virgo_factory
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.read.look import as_seen
+from virgo_factory.hooks.pictures import mark
 
 
 WHOLE = LongThought("I look: one.", "\\boxed{1}").render()
@@ -116,3 +120,55 @@ def test_a_run_that_does_not_use_the_plugin_sees_what_it_saw(rows, tmp_path, pre
             expected = processor.image_processor(images=[opened.convert("RGB")], return_tensors="pt")["pixel_values"]
 
         assert digest(collate([dict(row)])["pixel_values"]) == digest(expected), name
+
+
+def chat_model(marked):
+    """What of a chat model the servers ask for its template's look."""
+    virgo_factory.register()
+    template = SimpleNamespace(mm_plugin=SimpleNamespace(), enable_thinking=None, extract_tool=lambda text: text)
+    mark(template, marked)
+    return SimpleNamespace(engine=SimpleNamespace(template=template))
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_api_server_opens_pictures_as_the_template_was_trained_to(pictures, tmp_path, monkeypatch, marked):
+    """And what the template's plugin then makes of them changes nothing more."""
+    monkeypatch.setenv("API_VERBOSE", "0")
+    model = chat_model(marked)
+    from llamafactory.api import app, chat
+    from llamafactory.api.protocol import ChatCompletionRequest
+
+    app.create_app(model)
+    for name in pictures:
+        data = (tmp_path / name).read_bytes()
+        url = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "How many?"}]
+        request = ChatCompletionRequest(model="m", messages=[{"role": "user", "content": content}])
+        (opened,) = chat._process_request(request)[3]
+        with Image.open(tmp_path / name) as picture:
+            expected = as_seen(picture) if marked else picture.convert("RGB")
+
+        assert (opened.mode, opened.tobytes()) == ("RGB", expected.tobytes()), name
+        assert not marked or as_seen(opened).tobytes() == expected.tobytes(), name
+
+
+def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are(monkeypatch):
+    import gradio
+    from llamafactory.webui.interface import create_web_demo
+
+    boxes = [
+        block for block in create_web_demo().blocks.values() if isinstance(block, gradio.Image) and block.type == "pil"
+    ]
+    assert [box.image_mode for box in boxes] == [None]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_chat_of_llamaboard_answers_on_them(pictures, tmp_path, marked):
+    asked = []
+    model = chat_model(marked)
+    from llamafactory.webui.chatter import WebChatModel
+
+    model.stream_chat = lambda messages, system, tools, images, **rest: asked.append(images) or iter(())
+    with Image.open(tmp_path / "clear.png") as picture:
+        list(WebChatModel.stream(model, [], [], "en", "", "", picture, None, None, 8, 1.0, 1.0, True, False, True))
+        assert asked[0][0].mode == ("RGBA" if marked else "RGB")
