@@ -252,6 +252,23 @@ PROXY = """
     loader = sys.modules["llamafactory.data.loader"]
     assert type(loader.__loader__) is type(loader.__spec__.loader) is Proxy  # as without us
 """
+CHECKERS = {
+    "typeguard": "typeguard.install_import_hook({packages})",
+    "jaxtyping": "jaxtyping.install_import_hook({packages}, None)",
+    "beartype": "import beartype.claw; beartype.claw.beartype_packages(*{modules})",
+    "wrapt": "[wrapt.when_imported(name)(lambda module: None) for name in {modules}]",
+}
+"""Libraries whose import hooks stand in front of ours, each on what LLaMA-Factory itself passes their checks in."""
+CHECKED = {
+    "packages": ["llamafactory.data", "llamafactory.train"],
+    "modules": ("llamafactory.data.loader", "llamafactory.data.converter", "llamafactory.train.sft.workflow"),
+}
+CHECKER = """
+    import torch
+    import {library}
+    {install}
+    import llamafactory.train.tuner
+"""
 FIRST = [
     "hparams first",
     LATE,
@@ -282,6 +299,17 @@ def test_it_works_whatever_is_imported_first(processes, first):
     ]
     assert keys["ModelArguments"][-1:] == ["marker_tokens"]
     assert keys["FinetuningArguments"][-3:] == ["global_batch_size", "keep_model_at_epochs", "batch_order"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("library", CHECKERS)
+def test_it_works_behind_the_import_hooks_of_libraries(library):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    install = CHECKERS[library].format(**CHECKED)
+    state = run(STATE.format(first=CHECKER.format(library=library, install=install)))
+    assert (state["failures"], state["not acting"], state["parse"]) == ([], [], ["error", 6, True])
+    assert state["trains with"] == ["virgo_factory.hooks.loader", "virgo_factory.hooks.trainer"]
+    assert state["template"] and state["converter"]
 
 
 def test_caches_of_stock_runs_keep_their_names(processes):

@@ -152,13 +152,17 @@ def test_the_api_server_opens_pictures_as_the_template_was_trained_to(pictures, 
         assert not marked or as_seen(opened).tobytes() == expected.tobytes(), name
 
 
-def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are(monkeypatch):
+def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are():
+    virgo_factory.register()
     import gradio
-    from llamafactory.webui.interface import create_web_demo
+    from llamafactory.webui.components import create_chat_box
 
-    boxes = [
-        block for block in create_web_demo().blocks.values() if isinstance(block, gradio.Image) and block.type == "pil"
-    ]
+    with gradio.Blocks() as blocks:
+        lang = gradio.Dropdown(choices=["en"])
+        chatter = SimpleNamespace(append=lambda *given: given, stream=lambda *given: given)
+        create_chat_box(SimpleNamespace(manager=SimpleNamespace(get_elem_by_id=lambda name: lang), chatter=chatter))
+
+    boxes = [block for block in blocks.blocks.values() if isinstance(block, gradio.Image) and block.type == "pil"]
     assert [box.image_mode for box in boxes] == [None]
 
 
