@@ -108,7 +108,7 @@ class Broken:
 sys.meta_path.insert(0, Broken())
 """
 BREAK_RUN = BREAK_EVERYTHING.replace(
-    'name.startswith("virgo_factory.") and name != "virgo_factory.autoload"', 'name == "virgo_factory.hooks.run"'
+    'name.startswith("virgo_factory.") and name != "virgo_factory.autoload"', 'name == "virgo_factory.hooks.start.run"'
 )
 TRY_RECIPES = """
     import json, os, sys, types
@@ -158,7 +158,7 @@ def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(processes, tmp_p
     (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
     found = dict(processes[which].result() if one else run(TRY_RECIPES, path=tmp_path))
     failures, loaded = set(found.pop("failures")), found.pop("loaded")
-    assert "run on llamafactory.hparams.parser" in failures
+    assert "start.run on llamafactory.hparams.parser" in failures
     assert one or failures == {f"{file} on {name}" for name, file in autoload.HOOKS.items() if name in loaded}
     assert found.pop("stock") == found.pop("stock formatting") == "runs"
     for what, outcome in found.items():
@@ -275,7 +275,7 @@ FIRST = [
     "behind another hook",
     "behind a proxy",
     pytest.param("import torch", marks=pytest.mark.integration),
-    pytest.param("import virgo_factory.hooks.rows", marks=pytest.mark.integration),
+    pytest.param("import virgo_factory.hooks.rows.rows", marks=pytest.mark.integration),
     pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
 ]
 
@@ -288,7 +288,7 @@ def test_it_works_whatever_is_imported_first(processes, first):
     assert state["template"] and state["converter"]
     assert state["not acting"] == []
     if state["trains with"]:
-        assert state["trains with"] == ["virgo_factory.hooks.loader", "virgo_factory.hooks.trainer"]
+        assert state["trains with"] == ["virgo_factory.hooks.data.loader", "virgo_factory.hooks.train.trainer"]
     keys = {kind: [name for name, *_ in fields] for kind, fields in state["arguments"].items()}
     assert keys["DataArguments"][-5:] == [
         "overlong",
@@ -308,7 +308,7 @@ def test_it_works_behind_the_import_hooks_of_libraries(library):
     install = CHECKERS[library].format(**CHECKED)
     state = run(STATE.format(first=CHECKER.format(library=library, install=install)))
     assert (state["failures"], state["not acting"], state["parse"]) == ([], [], ["error", 6, True])
-    assert state["trains with"] == ["virgo_factory.hooks.loader", "virgo_factory.hooks.trainer"]
+    assert state["trains with"] == ["virgo_factory.hooks.data.loader", "virgo_factory.hooks.train.trainer"]
     assert state["template"] and state["converter"]
 
 

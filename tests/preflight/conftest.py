@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from virgo_factory.preflight.twin import make_twin
+from virgo_factory.preflight.twin.twin import make_twin
 
 
 def train_twin(base: Path, folder: Path) -> Path:

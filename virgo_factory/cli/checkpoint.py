@@ -54,9 +54,9 @@ def check(
     import tempfile
 
     from virgo_factory.cli.diagnoses import show
-    from virgo_factory.preflight.checkpoint import check_checkpoint
-    from virgo_factory.preflight.reduced import try_reduced
-    from virgo_factory.preflight.weights import is_adapter
+    from virgo_factory.preflight.checkpoint.check import check_checkpoint
+    from virgo_factory.preflight.checkpoint.reduced import try_reduced
+    from virgo_factory.preflight.checkpoint.weights import is_adapter
 
     if adapter and not base:
         raise UserError("--adapter is compared with the base it was merged into: add --base DIR.")
