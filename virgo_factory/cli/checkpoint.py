@@ -30,6 +30,7 @@ def checkpoint_command() -> None:
     "  ok  numbers            913,920 in 58 tensors: finite, of one scale, no line and no token all zero\n"
     "  ok  copies             no matrix, and no row of the vocabulary, stands in it twice\n"
     "  ok  training           tensors that are not the base's: language model 25 of 25, ...\n"
+    "  ok  changes            tensors changed by ... of their size, lm_head.weight most: by ...\n"
     "  ok  vision tower       all 25 tensors are the base's, byte by byte\n"
     "  ok  transformers loads it  every tensor in its place, 86 tokens with an image read, logits finite",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from virgo_factory.preflight.checkpoint.look import Numbers
+from virgo_factory.preflight.checkpoint.look import Model, Numbers
 from virgo_factory.preflight.checkpoint.numbers import judge_numbers, listed
 from virgo_factory.preflight.checkpoint.weights import Tensor, read_rows, read_settings
 from virgo_factory.preflight.diagnosis import Diagnosis
@@ -48,7 +48,7 @@ def check_adapter(
         yield Diagnosis("files", "error", f"{CONFIG} is missing", "copy the whole folder again")
 
     others = {name: tensor for name, tensor in tensors.items() if not _begins_as_zero(name)}
-    yield from judge_numbers(others, {name: numbers[name] for name in others}, {})
+    yield from judge_numbers(Model(others, {name: numbers[name] for name in others}))
     ups = {name: tensor for name, tensor in tensors.items() if name not in others}
     yield from _ups(ups, numbers)
     pairs, alone = find_pairs(tensors)
@@ -85,7 +85,7 @@ def _ups(ups: Mapping[str, Tensor], numbers: Mapping[str, Numbers]) -> Iterator[
 
     bad = {name: numbers[name] for name in ups if numbers[name].not_finite}
     if bad:
-        yield from judge_numbers({name: ups[name] for name in bad}, bad, {})
+        yield from judge_numbers(Model({name: ups[name] for name in bad}, bad))
 
 
 def find_pairs(tensors: Mapping[str, Tensor]) -> tuple[list[Pair], list[str]]:

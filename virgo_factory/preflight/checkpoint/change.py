@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from virgo_factory.preflight.checkpoint.look import Numbers
+from virgo_factory.preflight.checkpoint.look import Model, Numbers
 from virgo_factory.preflight.checkpoint.numbers import listed
 from virgo_factory.preflight.checkpoint.weights import KINDS, LAYER, Tensor, as_floats, fill, store_of
 from virgo_factory.preflight.diagnosis import Diagnosis
@@ -53,16 +53,9 @@ class Change:
     chance: float
 
 
-def judge_changes(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor]
-) -> Iterator[Diagnosis]:
-    """Yield tensors that differ from the base as no training makes them differ, or that there are none.
-
-    Args:
-        tensors: of the checkpoint.
-        numbers: what was seen of each, compared with the base.
-        before: tensors of the base.
-    """
+def judge_changes(model: Model) -> Iterator[Diagnosis]:
+    """Yield tensors that differ from the base as no training makes them differ, or that there are none."""
+    tensors, numbers, before = model.tensors, model.numbers, model.before or {}
     looked_at = _look(tensors, numbers, before)
     changes = {name: change for name, change in looked_at.items() if not numbers[name].same}
     moved = {name: source for name, change in changes.items()
@@ -123,7 +116,9 @@ def _look(
 
         left = float(now @ was) / base**2
         kept = slice(None, None, max(1, len(now) // _KEPT))
-        short = [part / max(float(np.linalg.norm(part)), 1e-30) for part in (now[kept], was[kept])]
+        short = [
+            (part / max(float(np.linalg.norm(part)), 1e-300)).astype(np.float32) for part in (now[kept], was[kept])
+        ]
         rest = max(0.0, (length / base) ** 2 - left**2) ** 0.5
         return Change(left, rest, *short, chance=6 * rest / len(now) ** 0.5)
 
@@ -143,7 +138,7 @@ def _sample(tensor: Tensor, count: int) -> np.ndarray:
         for part, place in zip(parts, np.linspace(0, count - len(parts[0]), len(parts)).astype(int), strict=True):
             fill(source, part, tensor.start + int(place) * taken.itemsize)
 
-    return as_floats(taken, tensor.kind).astype(np.float32)
+    return as_floats(taken, tensor.kind).astype(np.float64)
 
 
 def _beside(tensors: Mapping[str, Tensor], changes: Mapping[str, Change]) -> dict[str, list[Change]]:

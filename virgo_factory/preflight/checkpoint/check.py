@@ -12,7 +12,7 @@ from typing import Any
 from virgo_factory.preflight.checkpoint.adapter import check_adapter, check_merged
 from virgo_factory.preflight.checkpoint.change import judge_changes
 from virgo_factory.preflight.checkpoint.copies import judge_copies
-from virgo_factory.preflight.checkpoint.look import Numbers, look_at_numbers
+from virgo_factory.preflight.checkpoint.look import Model, Numbers, look_at_numbers
 from virgo_factory.preflight.checkpoint.numbers import judge_numbers, spans
 from virgo_factory.preflight.checkpoint.vocabulary import GENERATION, check_vocabulary, read_vocabulary
 from virgo_factory.preflight.checkpoint.weights import (
@@ -85,11 +85,11 @@ def check_checkpoint(
     found += _names(tensors, folder) if ours else _names_of_base(tensors, before)
     found += _shapes(tensors, before, ours)
     tokens = {id: text for text, id in vocabulary.items()}
-    found += judge_numbers(tensors, numbers, tokens, added, before, ours)
-    found += judge_copies(tensors, numbers, tokens, added, before, ours, _is_tied(read_settings(folder)))
+    model = Model(tensors, numbers, tokens, added, before, ours, _is_tied(read_settings(folder)))
+    found += [*judge_numbers(model), *judge_copies(model)]
     if before is not None:
         found += _trained(tensors, numbers, before, may_be_base)
-        found += judge_changes(tensors, numbers, before)
+        found += judge_changes(model)
         if adapter and parts:
             found += check_merged(tensors, numbers, before, adapter, parts)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from virgo_factory.preflight.checkpoint.look import Numbers
+from virgo_factory.preflight.checkpoint.look import Model, Numbers
 from virgo_factory.preflight.checkpoint.numbers import listed, spans
 from virgo_factory.preflight.checkpoint.weights import KINDS, LAYER, VOCABULARY, Tensor, read_rows
 from virgo_factory.preflight.diagnosis import Diagnosis
@@ -24,30 +24,13 @@ _MANY_NUMBERS = 1 << 16
 _REMEDY = "copy the folder again, or save or merge again; --base DIR tells whether the base has the same"
 
 
-def judge_copies(
-    tensors: Mapping[str, Tensor],
-    numbers: Mapping[str, Numbers],
-    tokens: Mapping[int, str],
-    added: Collection[int] = (),
-    before: Mapping[str, Tensor] | None = None,
-    is_ours: bool = True,
-    is_tied: bool | None = None,
-) -> Iterator[Diagnosis]:
-    """Yield what of a model stands in it twice and does not in its base, or that nothing does.
-
-    Args:
-        tensors: of the checkpoint.
-        numbers: what was seen of each.
-        tokens: id -> text, of the ids in use.
-        added: ids of added tokens, whose rows may begin alike.
-        before: tensors of the base.
-        is_ours: whether the family is one of which it is known that its matrices differ.
-        is_tied: whether its output head is to be its embedding; None where its settings do not say.
-    """
+def judge_copies(model: Model) -> Iterator[Diagnosis]:
+    """Yield what of a model stands in it twice and does not in its base, or that nothing does."""
+    tensors, numbers, before = model.tensors, model.numbers, model.before
     found = [
-        *_rows_alike(tensors, numbers, tokens, added, before),
-        *_tensors_alike(tensors, numbers, before, is_ours),
-        *_head(tensors, numbers, before, is_tied),
+        *_rows_alike(tensors, numbers, model.tokens, model.added, before),
+        *_tensors_alike(tensors, numbers, before, model.is_ours),
+        *_head(tensors, numbers, before, model.is_tied),
     ]
     yield from found or [Diagnosis("copies", "ok", "no matrix, and no row of the vocabulary, stands in it twice")]
 

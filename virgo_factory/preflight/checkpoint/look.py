@@ -5,7 +5,7 @@ a value is NaN or Inf and whether all are zero.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,29 @@ class Numbers:
     start: int = 0
     sums: list[np.ndarray] = field(default_factory=list)
     same: bool | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that was looked at, and what is known of it.
+
+    Attributes:
+        tensors: by name.
+        numbers: what was seen of each.
+        tokens: id -> text, of the ids in use.
+        added: ids of added or reserved tokens: their rows may begin alike, those of other families may lack numbers.
+        before: tensors of the base.
+        is_ours: whether the family is one whose norms, matrices and added tokens are known here.
+        is_tied: whether the output head is to be the embedding; None where the settings do not say.
+    """
+
+    tensors: Mapping[str, Tensor]
+    numbers: Mapping[str, Numbers]
+    tokens: Mapping[int, str] = field(default_factory=dict)
+    added: Collection[int] = ()
+    before: Mapping[str, Tensor] | None = None
+    is_ours: bool = True
+    is_tied: bool | None = None
 
 
 def look_at_numbers(

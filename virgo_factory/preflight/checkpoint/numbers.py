@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from virgo_factory.preflight.checkpoint.look import Numbers
+from virgo_factory.preflight.checkpoint.look import Model, Numbers
 from virgo_factory.preflight.checkpoint.weights import LAYER, VOCABULARY, Tensor, read_rows
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.twin.small_config import spread
@@ -30,24 +30,10 @@ _DAMAGED = "copy the folder again; if it stays, take an earlier checkpoint: trai
 _NOT_GATHERED = "copy the folder again; if it stays, save or merge again: a part of the model was not gathered"
 
 
-def judge_numbers(
-    tensors: Mapping[str, Tensor],
-    numbers: Mapping[str, Numbers],
-    tokens: Mapping[int, str],
-    added: Collection[int] = (),
-    before: Mapping[str, Tensor] | None = None,
-    is_ours: bool = True,
-) -> Iterator[Diagnosis]:
-    """Yield what is wrong with the numbers of a model, or that nothing is.
-
-    Args:
-        tensors: of the checkpoint.
-        numbers: what was seen of each.
-        tokens: id -> text, of the ids in use.
-        added: ids that other families may leave without a row: entries that are added or reserved.
-        before: tensors of the base.
-        is_ours: whether the family is one whose norms and added tokens are known here.
-    """
+def judge_numbers(model: Model) -> Iterator[Diagnosis]:
+    """Yield what is wrong with the numbers of a model, or that nothing is."""
+    tensors, numbers, tokens, before = model.tensors, model.numbers, model.tokens, model.before
+    added, is_ours = model.added, model.is_ours
     found = [
         *_not_finite(numbers, tokens),
         *_all_alike(tensors, numbers, is_ours),
