@@ -179,7 +179,7 @@ def prepare(bench: Path, count: int) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     texts = responses()
     lengths = real_lengths(texts)

@@ -50,7 +50,7 @@ def make(folder: Path, layers: int) -> dict[str, tuple[int, ...]]:
     import torch
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     make_twin(folder)
     (folder / "model.safetensors").unlink()

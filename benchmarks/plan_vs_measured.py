@@ -136,7 +136,7 @@ def adapted_peak(folder: Path, rank: int, targets: tuple[str, ...], tokens: int)
 
 def activations() -> None:
     """Print predicted and measured bytes of activations."""
-    from virgo_factory.preflight.memory import (
+    from virgo_factory.preflight.plan.memory import (
         PROJECTIONS,
         Lora,
         Method,
@@ -145,7 +145,7 @@ def activations() -> None:
         saved_by_image_token,
         step_memory,
     )
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     print("| twin | what | predicted, bytes | measured, bytes | ratio |")
     print("|---|---|---|---|---|")
@@ -201,7 +201,7 @@ def hold_states(folder: str) -> None:
     import torch
     from transformers.integrations import HfDeepSpeedConfig
 
-    from virgo_factory.hooks.cpu import _finish_each_gather
+    from virgo_factory.hooks.start.cpu import _finish_each_gather
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="gloo", verbose=False)
@@ -242,7 +242,7 @@ def hold_states(folder: str) -> None:
         torch.distributed.barrier()
         del kept
 
-    os._exit(0)  # gloo's threads may abort a process that shuts down (virgo_factory/hooks/cpu.py)
+    os._exit(0)  # gloo's threads may abort a process that shuts down (virgo_factory/hooks/start/cpu.py)
 
 
 def _storages(content: Any) -> int:
@@ -264,8 +264,8 @@ def _tensors(content: Any) -> Iterator[Any]:
 
 def states() -> None:
     """Print predicted and measured bytes of model states."""
-    from virgo_factory.preflight import memory
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.plan import memory
+    from virgo_factory.preflight.twin.twin import make_twin
 
     print("| stage | part | predicted, bytes | measured, bytes (each rank) | ratio of the sums |")
     print("|---|---|---|---|---|")

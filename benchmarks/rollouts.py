@@ -81,7 +81,7 @@ def length(seed: int, tokens: int) -> int:
 
 def throughput(requests: int, tokens: int, rounds: int) -> None:
     """Print the ratio of our client's tokens per second to those of the offline engine."""
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

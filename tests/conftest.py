@@ -75,7 +75,7 @@ def reduced(tmp_path_factory) -> dict[str, str]:
     The model is a twin, the hub's data sets are four local rows of the same columns, the device is the CPU, the global
     batch is 4 (one step an epoch), and the GPU packages, which are not installed, are not asked for.
     """
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("reduced")
     info = json.loads((ROOT / "dataset_info.json").read_text())

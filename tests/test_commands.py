@@ -401,7 +401,7 @@ def plugin_keys() -> set[str]:
     """The recipe keys that the plugin adds."""
     from dataclasses import fields
 
-    from virgo_factory.hooks import arguments
+    from virgo_factory.hooks.start import arguments
 
     classes = (arguments._DataKeys, arguments._ModelKeys, arguments._FinetuningKeys)
     return {item.name for extension in classes for item in fields(extension)}

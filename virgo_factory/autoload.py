@@ -13,24 +13,27 @@ import sys
 
 
 HOOKS = {
-    "llamafactory.hparams.data_args": "arguments",  # recipe keys: of rows,
-    "llamafactory.hparams.model_args": "arguments",  # of the vocabulary,
-    "llamafactory.hparams.finetuning_args": "arguments",  # of the training
-    "llamafactory.hparams.parser": "run",  # what a run must satisfy, before anything is loaded
-    "llamafactory.data.mm_plugin": "pictures",  # pictures as the model is to see them
-    "llamafactory.data.template": "template",  # template: virgo, virgo_qwen3_vl
-    "llamafactory.data.converter": "converter",  # formatting: long_thought, virgo_dt, ...
-    "llamafactory.data.collator": "packed_mask",  # neat_packing without flash-attention
-    "llamafactory.data.parser": "dataset_lookup",  # datasets that the package knows
-    "llamafactory.data.loader": "loader",  # rows from file to tokenised table, and their account
-    "llamafactory.model.loader": "marker_tokens",  # marker_tokens, and adapters served as trained
-    "llamafactory.train.trainer_utils": "resume",  # resuming, the best model, kept epochs: every stage
-    "llamafactory.train.sft.workflow": "trainer",  # batch_order
-    "llamafactory.train.sft": "ending",  # what is told again at the end of a training
-    "llamafactory.train.dpo": "ending",
-    "llamafactory.webui.components.data": "board",  # LlamaBoard's preview of our datasets
+    "llamafactory.hparams.data_args": "start.arguments",  # recipe keys: of rows,
+    "llamafactory.hparams.model_args": "start.arguments",  # of the vocabulary,
+    "llamafactory.hparams.finetuning_args": "start.arguments",  # of the training
+    "llamafactory.hparams.parser": "start.run",  # what a run must satisfy, before anything is loaded
+    "llamafactory.data.mm_plugin": "template.pictures",  # pictures as the model is to see them
+    "llamafactory.data.template": "template.template",  # template: virgo, virgo_qwen3_vl
+    "llamafactory.data.converter": "data.converter",  # formatting: long_thought, virgo_dt, ...
+    "llamafactory.data.collator": "rows.packed_mask",  # neat_packing without flash-attention
+    "llamafactory.data.parser": "data.dataset_lookup",  # datasets that the package knows
+    "llamafactory.data.loader": "data.loader",  # rows from file to tokenised table, and their account
+    "llamafactory.model.loader": "model.marker_tokens",  # marker_tokens, and adapters served as trained
+    "llamafactory.train.trainer_utils": "train.resume",  # resuming, the best model, kept epochs: every stage
+    "llamafactory.train.sft.workflow": "train.trainer",  # batch_order
+    "llamafactory.train.sft": "train.ending",  # what is told again at the end of a training
+    "llamafactory.train.dpo": "train.ending",
+    "llamafactory.api.app": "template.served_pictures",  # pictures that users send to the API server,
+    "llamafactory.webui.components.chatbot": "template.served_pictures",  # and to LlamaBoard's chat
+    "llamafactory.webui.chatter": "template.served_pictures",
+    "llamafactory.webui.components.data": "data.board",  # LlamaBoard's preview of our datasets
 }
-"""Module of LLaMA-Factory -> file in virgo_factory/hooks whose HOOK is applied to it (virgo_factory/hooks/hook.py)."""
+"""Module of LLaMA-Factory -> module in virgo_factory/hooks whose HOOK is applied to it (virgo_factory/hooks/hook.py)."""
 
 TESTED = ("0.9.5",)
 """Versions of LLaMA-Factory whose internals the hooks were written against and tested with."""
@@ -213,7 +216,7 @@ def autoload() -> None:
     program = os.path.basename((getattr(sys, "argv", None) or [""])[0])
     if program.removesuffix(".exe") in ("llamafactory-cli", "lmf", "cli.py", "launcher.py") and not is_disabled():
         with contextlib.suppress(Exception):  # whatever it is, LLaMA-Factory tells it as well
-            importlib.import_module("virgo_factory.preflight.names").check_command_line(sys.argv)
+            importlib.import_module("virgo_factory.preflight.doctor.names").check_command_line(sys.argv)
 
 
 def is_disabled() -> bool:

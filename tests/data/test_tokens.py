@@ -223,7 +223,7 @@ def test_a_pair_has_the_length_of_its_longer_side(tokenizers):
     one, two = (Example("a", "Find x.", a, rejected=b) for a, b in ((shorter, longer), (longer, shorter)))
     (first,), (second,) = tokenizers().count([one], [[]]), tokenizers().count([two], [[]])
     assert first.total == second.total == tokenizers().count([Example("a", "Find x.", longer)], [[]])[0].total
-    assert first.response == second.response  # the bounds look at both sides (hooks/rows.py)
+    assert first.response == second.response  # the bounds look at both sides (hooks/rows/rows.py)
 
 
 def test_of_a_pair_only_the_last_response_is_trained_on(tokenizers):

@@ -171,7 +171,7 @@ def test_a_saved_tokenizer_json(ours, theirs, tmp_path):
 
 
 def test_another_tokenizer_is_run_by_tokenizers(tmp_path):
-    from virgo_factory.preflight.twin import train_tokenizer
+    from virgo_factory.preflight.twin.twin import train_tokenizer
 
     theirs = train_tokenizer(["Wait, let me think about it again. 12 + 30 = 42."] * 3, 320, tmp_path)
     theirs.save_pretrained(tmp_path)

@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokeniz
 
 from virgo_factory.formats.row import QWEN_VL_TOKENS
 from virgo_factory.io.files import RECIPES
-from virgo_factory.preflight.twin import CHAT_TEMPLATE, make_twin
+from virgo_factory.preflight.twin.twin import CHAT_TEMPLATE, make_twin
 
 
 @pytest.fixture(scope="module", params=["qwen2_vl", "qwen2_5_vl"])

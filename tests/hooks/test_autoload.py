@@ -108,7 +108,7 @@ class Broken:
 sys.meta_path.insert(0, Broken())
 """
 BREAK_RUN = BREAK_EVERYTHING.replace(
-    'name.startswith("virgo_factory.") and name != "virgo_factory.autoload"', 'name == "virgo_factory.hooks.run"'
+    'name.startswith("virgo_factory.") and name != "virgo_factory.autoload"', 'name == "virgo_factory.hooks.start.run"'
 )
 TRY_RECIPES = """
     import json, os, sys, types
@@ -158,7 +158,7 @@ def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(processes, tmp_p
     (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
     found = dict(processes[which].result() if one else run(TRY_RECIPES, path=tmp_path))
     failures, loaded = set(found.pop("failures")), found.pop("loaded")
-    assert "run on llamafactory.hparams.parser" in failures
+    assert "start.run on llamafactory.hparams.parser" in failures
     assert one or failures == {f"{file} on {name}" for name, file in autoload.HOOKS.items() if name in loaded}
     assert found.pop("stock") == found.pop("stock formatting") == "runs"
     for what, outcome in found.items():
@@ -252,13 +252,30 @@ PROXY = """
     loader = sys.modules["llamafactory.data.loader"]
     assert type(loader.__loader__) is type(loader.__spec__.loader) is Proxy  # as without us
 """
+CHECKERS = {
+    "typeguard": "typeguard.install_import_hook({packages})",
+    "jaxtyping": "jaxtyping.install_import_hook({packages}, None)",
+    "beartype": "import beartype.claw; beartype.claw.beartype_packages(*{modules})",
+    "wrapt": "[wrapt.when_imported(name)(lambda module: None) for name in {modules}]",
+}
+"""Libraries whose import hooks stand in front of ours, each on what LLaMA-Factory itself passes their checks in."""
+CHECKED = {
+    "packages": ["llamafactory.data", "llamafactory.train"],
+    "modules": ("llamafactory.data.loader", "llamafactory.data.converter", "llamafactory.train.sft.workflow"),
+}
+CHECKER = """
+    import torch
+    import {library}
+    {install}
+    import llamafactory.train.tuner
+"""
 FIRST = [
     "hparams first",
     LATE,
     "behind another hook",
     "behind a proxy",
     pytest.param("import torch", marks=pytest.mark.integration),
-    pytest.param("import virgo_factory.hooks.rows", marks=pytest.mark.integration),
+    pytest.param("import virgo_factory.hooks.rows.rows", marks=pytest.mark.integration),
     pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
 ]
 
@@ -271,7 +288,7 @@ def test_it_works_whatever_is_imported_first(processes, first):
     assert state["template"] and state["converter"]
     assert state["not acting"] == []
     if state["trains with"]:
-        assert state["trains with"] == ["virgo_factory.hooks.loader", "virgo_factory.hooks.trainer"]
+        assert state["trains with"] == ["virgo_factory.hooks.data.loader", "virgo_factory.hooks.train.trainer"]
     keys = {kind: [name for name, *_ in fields] for kind, fields in state["arguments"].items()}
     assert keys["DataArguments"][-5:] == [
         "overlong",
@@ -282,6 +299,17 @@ def test_it_works_whatever_is_imported_first(processes, first):
     ]
     assert keys["ModelArguments"][-1:] == ["marker_tokens"]
     assert keys["FinetuningArguments"][-3:] == ["global_batch_size", "keep_model_at_epochs", "batch_order"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("library", CHECKERS)
+def test_it_works_behind_the_import_hooks_of_libraries(library):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    install = CHECKERS[library].format(**CHECKED)
+    state = run(STATE.format(first=CHECKER.format(library=library, install=install)))
+    assert (state["failures"], state["not acting"], state["parse"]) == ([], [], ["error", 6, True])
+    assert state["trains with"] == ["virgo_factory.hooks.data.loader", "virgo_factory.hooks.train.trainer"]
+    assert state["template"] and state["converter"]
 
 
 def test_caches_of_stock_runs_keep_their_names(processes):

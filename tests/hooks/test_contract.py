@@ -13,7 +13,11 @@ from virgo_factory.autoload import HOOKS, TESTED, check_hooks
 
 
 FOLDER = Path(importlib.util.find_spec("virgo_factory.hooks").origin).parent
-FILES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+FILES = sorted(
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__"
+)
 SITE = Path(importlib.util.find_spec("llamafactory").origin).parents[1]
 
 
@@ -37,14 +41,14 @@ def changes(name, relies_on, site):
         file, line = place.rsplit(":", 1)
         path = site / file
         if not path.is_file():
-            problems.append(f"virgo_factory/hooks/{name}.py relies on {file}, which is gone.")
+            problems.append(f"virgo_factory.hooks.{name} relies on {file}, which is gone.")
             continue
 
         content = path.read_text(encoding="utf-8")
         lines = {content.count("\n", 0, at) + 1 for at in _places(content, text)}
         if int(line) not in lines:
             now = f"stands in line {min(lines)} now" if lines else "has changed"
-            problems.append(f"virgo_factory/hooks/{name}.py relies on {place}, where this {now}:\n{text}")
+            problems.append(f"virgo_factory.hooks.{name} relies on {place}, where this {now}:\n{text}")
 
     return problems
 
@@ -75,13 +79,13 @@ def test_every_hook_acts_here(contract):
     check_hooks()
     from llamafactory.data.loader import get_dataset
 
-    assert get_dataset.__globals__ is vars(sys.modules["virgo_factory.hooks.loader"])
+    assert get_dataset.__globals__ is vars(sys.modules["virgo_factory.hooks.data.loader"])
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_lines_are_there(contract, name):
     relies_on = contract(name)
-    assert relies_on or name not in {*HOOKS.values(), "rows"}
+    assert relies_on or name not in {*HOOKS.values(), "rows.rows"}
     assert all(relies_on.values())
     problems = changes(name, relies_on, SITE)
     assert not problems, "\n".join(problems)
@@ -98,13 +102,13 @@ def test_a_changed_line_is_found_and_named(contract, name, tmp_path):
         middle = len(text) // 2
         copy.write_text(content.replace(text, f"{text[:middle]}#{text[middle:]}"), encoding="utf-8")
         (problem,) = changes(name, {place: text}, tmp_path)
-        assert f"hooks/{name}.py" in problem and f"{place}, where this has changed" in problem and text in problem
+        assert f"hooks.{name}" in problem and f"{place}, where this has changed" in problem and text in problem
         copy.write_text(f"\n{content}", encoding="utf-8")
         (problem,) = changes(name, {place: text}, tmp_path)
         assert f"{place}, where this stands in line" in problem
         copy.unlink()
         assert changes(name, {place: text}, tmp_path) == [
-            f"virgo_factory/hooks/{name}.py relies on {file}, which is gone."
+            f"virgo_factory.hooks.{name} relies on {file}, which is gone."
         ]
 
 
@@ -117,6 +121,6 @@ def test_nothing_but_hooks_and_autoload_knows_hooks():
     users = [
         str(path.relative_to(package))
         for path in package.rglob("*.py")
-        if path.parent != FOLDER and "virgo_factory.hooks" in path.read_text(encoding="utf-8")
+        if FOLDER not in path.parents and "virgo_factory.hooks" in path.read_text(encoding="utf-8")
     ]
     assert users == ["autoload.py"]

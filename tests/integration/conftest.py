@@ -254,7 +254,7 @@ def demo_lines() -> list[str]:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory) -> Path:
     """A tiny Qwen2-VL with the demo's tokenizer."""
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("twin") / "base"
     make_twin(folder)

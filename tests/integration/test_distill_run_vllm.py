@@ -27,7 +27,7 @@ SOURCES = ("tabmwp", "chartqa", "figureqa", "clevr", "geometry3k", "iconqa")
 def config(tmp_path, shared_data) -> Path:
     """A config of 18 real questions for a twin with the real tokenizer, whose responses are noise."""
     pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     keys = {
         "sources": dict.fromkeys(SOURCES, 3),

@@ -61,8 +61,8 @@ class Serving:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, shared_data) -> Path:
     """A twin with the real tokenizer, whose chat template carries the prefix as the plugin saves it."""
-    from virgo_factory.hooks.template import chat_template
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.hooks.template.template import chat_template
+    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = make_twin(tmp_path_factory.mktemp("distilled") / "model", shared_data / "qwen2.5_vl_tokenizer")
     template = chat_template("virgo", PREFIX, "You are a helpful assistant.")

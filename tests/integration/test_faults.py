@@ -140,7 +140,7 @@ def model(make_bench, shared_data, tmp_path_factory):
     """A twin with the real tokenizer, and the real processor, which no code of ours has touched."""
     from transformers import AutoProcessor
 
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("faults")
     tokenizer = shared_data / "qwen2.5_vl_tokenizer"

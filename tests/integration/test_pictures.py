@@ -21,7 +21,7 @@ ODD = ["transparent.png", "transparent_gray.png", "gray16.png", "exif6.jpg"]
 def test_odd_pictures_are_trained_on_as_they_are_seen(make_bench, shared_data, tmp_path):
     from transformers import AutoProcessor
 
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     faults = shared_data.parent / "faults"
     if not faults.is_dir():

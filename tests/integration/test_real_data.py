@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def real(tmp_path_factory, shared_data, make_bench):
     """A twin of Qwen2.5-VL with the real tokenizer, and the 1,412 real responses as chat rows."""
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("real")
     make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl")

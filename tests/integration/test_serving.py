@@ -40,7 +40,7 @@ def adapter(request, tmp_path_factory, make_bench, base, demo_lines):
 
     Neither serving nor the merge is told anything that the adapter's folder does not say.
     """
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     bench = make_bench(tmp_path_factory.mktemp("adapter"), base)
     bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])

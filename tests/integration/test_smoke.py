@@ -11,7 +11,7 @@ from transformers import Qwen3Config
 from virgo_factory.preflight.smoke.processes import MARK
 from virgo_factory.preflight.smoke.stages import run
 from virgo_factory.preflight.smoke.trial import Smoke
-from virgo_factory.preflight.twin import demo_texts, train_tokenizer
+from virgo_factory.preflight.twin.twin import demo_texts, train_tokenizer
 
 
 ROOT = Path(__file__).parents[2]

@@ -83,7 +83,7 @@ THINK = ("<think>", "</think>", "<answer>", "</answer>")
 @pytest.fixture(scope="module")
 def runs(make_bench, demo_lines, shared_data, tmp_path_factory):
     """Two runs of one recipe: pictures and text on two ranks, text alone on one."""
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("visual")
     base = make_twin(folder / "base", family="qwen2_5_vl")

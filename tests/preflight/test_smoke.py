@@ -13,7 +13,7 @@ import yaml
 
 from virgo_factory.cli.main import main
 from virgo_factory.data.read.source import find_sources
-from virgo_factory.preflight.models import find_family
+from virgo_factory.preflight.plan.models import find_family
 from virgo_factory.preflight.smoke import stages
 from virgo_factory.preflight.smoke.logs import find_error, find_remedy
 from virgo_factory.preflight.smoke.parse import parse
@@ -52,7 +52,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     return make_twin(tmp_path_factory.mktemp("base") / "model")
 

@@ -52,7 +52,7 @@ def trained():
     virgo_factory.register()
     from llamafactory.data.mm_plugin import get_mm_plugin
 
-    from virgo_factory.hooks.pictures import mark
+    from virgo_factory.hooks.template.pictures import mark
 
     plugin = get_mm_plugin("qwen2_vl", image_token="<|image_pad|>", video_token="<|video_pad|>")
     mark(SimpleNamespace(mm_plugin=plugin), wanted=True)

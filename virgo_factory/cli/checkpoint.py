@@ -28,6 +28,7 @@ def checkpoint_command() -> None:
     "  ok  numbers            913,920 in 58 tensors: finite, of one scale, no line and no token all zero\n"
     "  ok  copies             no matrix, and no row of the vocabulary, stands in it twice\n"
     "  ok  training           tensors that are not the base's: language model 25 of 25, ...\n"
+    "  ok  changes            tensors changed by ... of their size, lm_head.weight most: by ...\n"
     "  ok  vision tower       all 25 tensors are the base's, byte by byte\n"
     "  ok  transformers loads it  every tensor in its place, 86 tokens with an image read, logits finite",
 )
@@ -53,9 +54,9 @@ def check(
 
     from virgo_factory.cli.data.terminal import progress
     from virgo_factory.cli.diagnoses import show
-    from virgo_factory.preflight.checkpoint import check_checkpoint
-    from virgo_factory.preflight.reduced import try_reduced
-    from virgo_factory.preflight.weights import is_adapter
+    from virgo_factory.preflight.checkpoint.check import check_checkpoint
+    from virgo_factory.preflight.checkpoint.reduced import try_reduced
+    from virgo_factory.preflight.checkpoint.weights import is_adapter
 
     if adapter and not base:
         raise UserError("--adapter is compared with the base it was merged into: add --base DIR.")

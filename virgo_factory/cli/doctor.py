@@ -19,8 +19,8 @@ def doctor(
     """Check this environment against the tested versions and the known traps. Exit code 1 if a run would be lost."""
     from virgo_factory.cli.diagnoses import show
     from virgo_factory.data.read.source import load_recipe
-    from virgo_factory.preflight.doctor import diagnose
-    from virgo_factory.preflight.environment import read_environment
+    from virgo_factory.preflight.doctor.doctor import diagnose
+    from virgo_factory.preflight.doctor.environment import read_environment
 
     keys = load_recipe(recipe) if recipe else None
     show(diagnose(read_environment(keys), keys), as_json)

@@ -32,9 +32,9 @@ def plan(
     from virgo_factory.cli.data.terminal import progress, training
     from virgo_factory.data.read.source import find_sources, load_recipe
     from virgo_factory.data.rows.stream import measure
-    from virgo_factory.preflight.method import read_method
-    from virgo_factory.preflight.models import find_shape
-    from virgo_factory.preflight.plan import gather_rows, make_plan, to_json
+    from virgo_factory.preflight.plan.method import read_method
+    from virgo_factory.preflight.plan.models import find_shape
+    from virgo_factory.preflight.plan.plan import gather_rows, make_plan, to_json
 
     if model_config and model_config.endswith(".json") and not Path(model_config).is_file():
         raise UserError(f"--model-config: {model_config}: no such file, seen from {Path.cwd()}.")
@@ -77,8 +77,8 @@ def plan(
 def _machine(recipe: str, keys: dict, gpus: int | None, gpu_memory: str | None, mfu: float, tflops: float):
     """Return the machine: as given, else as the recipe's header says, else one GPU, or a node of 8 for DeepSpeed."""
     from virgo_factory.io.recipes import read_recipe
-    from virgo_factory.preflight.method import read_bytes, read_hardware
-    from virgo_factory.preflight.plan import Machine
+    from virgo_factory.preflight.plan.method import read_bytes, read_hardware
+    from virgo_factory.preflight.plan.plan import Machine
 
     text = Path(recipe).read_text(encoding="utf-8") if Path(recipe).is_file() else read_recipe(recipe)
     header = read_hardware(text)

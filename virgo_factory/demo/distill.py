@@ -218,7 +218,7 @@ def prepare(loop: Loop) -> bool:
 
     What an earlier loop left behind is removed. Its base stays if everything that made it is unchanged.
     """
-    from virgo_factory.preflight.twin import demo_texts, make_twin
+    from virgo_factory.preflight.twin.twin import demo_texts, make_twin
 
     loop.folder.mkdir(parents=True, exist_ok=True)
     (loop.folder / MARKER).write_text('{"safe_to_replace": ["all of it"]}\n', encoding="utf-8")

@@ -141,7 +141,7 @@ def _knows_dataset(info: Path) -> bool:
 
 def prepare(demo: Demo) -> None:
     """Make the base model of a demo anew, and remove what an earlier demo left behind."""
-    from virgo_factory.preflight.twin import make_twin
+    from virgo_factory.preflight.twin.twin import make_twin
 
     demo.folder.mkdir(parents=True, exist_ok=True)
     (demo.folder / MARKER).write_text('{"safe_to_replace": ["base", "dt"]}\n', encoding="utf-8")

@@ -172,7 +172,7 @@ def resize_as_trained(image: Image.Image, min_pixels: int, max_pixels: int) -> I
     """Return the picture that LLaMA-Factory hands to the processor, pixel for pixel.
 
     The steps of 0.9.5, data/mm_plugin.py:218-235 and 1912-1927, in their order: each resize has its own rounding and
-    filter. A run of ours turns every picture to RGB before them (hooks/pictures.py).
+    filter. A run of ours turns every picture to RGB before them (hooks/template/pictures.py).
 
     Args:
         image: as `look.as_seen` returns it.

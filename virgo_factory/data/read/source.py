@@ -31,7 +31,7 @@ STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
 PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
-"""Templates that a run takes a question prefix with (hooks/run.py)."""
+"""Templates that a run takes a question prefix with (hooks/start/run.py)."""
 
 _COUNTS = (*COUNTS, "cutoff_len", "image_min_pixels", "image_max_pixels", "max_samples")
 _KEYS = {"model_name_or_path": "tokenizer"}

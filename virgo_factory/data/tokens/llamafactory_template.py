@@ -15,7 +15,7 @@ from virgo_factory.data.tokens.tokens import Tokens, render
 from virgo_factory.io.fingerprint import PACKAGE
 
 
-CHILD = PACKAGE / "hooks" / "counting.py"
+CHILD = PACKAGE / "hooks" / "rows" / "counting.py"
 """Run as a script of its own: only hooks/ knows LLaMA-Factory."""
 
 

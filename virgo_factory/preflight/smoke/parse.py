@@ -16,7 +16,7 @@ from virgo_factory.data.read.source import (
 )
 from virgo_factory.formats import options_of
 from virgo_factory.preflight.keys import unknown_keys
-from virgo_factory.preflight.models import find_family
+from virgo_factory.preflight.plan.models import find_family
 from virgo_factory.preflight.precision import precision_problem
 from virgo_factory.preflight.smoke.trial import Found, Smoke, StageFailed
 from virgo_factory.preflight.zero import read_zero

@@ -22,18 +22,18 @@ import yaml
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
 from virgo_factory.io.files import check_folder
-from virgo_factory.preflight.checkpoint import check_checkpoint
+from virgo_factory.preflight.checkpoint.check import check_checkpoint
+from virgo_factory.preflight.checkpoint.reduced import try_loading
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.memory import FAMILIES
-from virgo_factory.preflight.models import find_family, find_shape
-from virgo_factory.preflight.reduced import try_loading
-from virgo_factory.preflight.small_config import TEXT_CONFIGS
+from virgo_factory.preflight.plan.memory import FAMILIES
+from virgo_factory.preflight.plan.models import find_family, find_shape
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
 from virgo_factory.preflight.smoke.parse import parse
 from virgo_factory.preflight.smoke.processes import MARK, kill_all, started, stock_command, watch
 from virgo_factory.preflight.smoke.recipe import smoke_recipe
 from virgo_factory.preflight.smoke.rows import rows
 from virgo_factory.preflight.smoke.trial import Found, Result, Smoke, StageFailed
+from virgo_factory.preflight.twin.small_config import TEXT_CONFIGS
 
 
 NEEDED = 1_000_000_000
@@ -168,12 +168,12 @@ def _check_room(work: Path, needed: int) -> None:
 
 
 _MAKE_TWIN = (
-    "import sys; from virgo_factory.preflight.twin import make_twin; "
+    "import sys; from virgo_factory.preflight.twin.twin import make_twin; "
     "make_twin(*sys.argv[1:4], heads=2, tied=sys.argv[4] == 'tied')"
 )
 """In a process of its own, since nothing else here takes torch."""
 _MAKE_REDUCED_TWIN = (
-    "import sys; from virgo_factory.preflight.twin import make_reduced_twin; make_reduced_twin(*sys.argv[1:3])"
+    "import sys; from virgo_factory.preflight.twin.twin import make_reduced_twin; make_reduced_twin(*sys.argv[1:3])"
 )
 CONFIG_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 """Of a model whose sizes do not ship with this package."""

@@ -1,0 +1,287 @@
+"""Row policy and account of the stages, in one process: packing, preference pairs, prediction, evaluation sets."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """A tiny Qwen2-VL."""
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    folder = tmp_path_factory.mktemp("rows") / "base"
+    make_twin(folder)
+    return folder
+
+
+@pytest.fixture
+def load(base, tmp_path, root, preprocess):
+    """A function that loads the datasets of a recipe and returns LLaMA-Factory's dataset module and the accounts."""
+    lines = (root / "recipes" / "demo" / "long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()
+    good = sorted((line for line in lines if line.count("<|end_of_thought|>") == 1), key=len)
+    cut = json.dumps({"id": "cut", "question": "q", "combined_text": "<|begin_of_thought|>\n\nendless"})
+    pairs = [
+        {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "a " * n}}
+        | {"rejected": {"from": "gpt", "value": "b " * n}}
+        for n in (3, 500)
+    ]
+    texts = [json.loads(line) for line in good[:8]]
+    several = [
+        {
+            "id": n,
+            "question": row["question"],
+            "response": [row["combined_text"]] + ["cut"] + [texts[n + 1]["combined_text"]],
+        }
+        | {"score": [1, 0, 1]}
+        for n, row in enumerate(texts[:4])
+    ]
+    files = {
+        "good": good[:8],
+        "mixed": [*good[:8], cut],
+        "pairs": [json.dumps(pair) for pair in pairs],
+        "several": [json.dumps(row) for row in several],
+    }
+    info = {name: {"file_name": f"{name}.jsonl", "formatting": "virgo_dt"} for name in files}
+    info["several"] |= {"formatting": "virgo_dsd", "responses": "all"}
+    info["pairs"] = {
+        "file_name": "pairs.jsonl",
+        "formatting": "sharegpt",
+        "ranking": True,
+        "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
+    }
+    for name, rows in files.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+
+    def load_rows(stage="sft", **changes):
+        done = preprocess({"model_name_or_path": str(base), "stage": stage} | changes)
+        return done.module, done.accounts
+
+    return load_rows
+
+
+@pytest.mark.parametrize("packing", [{"packing": True}, {"neat_packing": True}])
+def test_packing_keeps_the_account(load, packing):
+    """Packed rows hold exactly the tokens of the kept rows; the account counts rows, not packs."""
+    plain, _ = load(dataset="mixed")
+    packed, accounts = load(dataset="mixed", **packing)
+    assert (accounts["mixed"]["rows_in"], accounts["mixed"]["kept"], accounts["mixed"]["dropped"]) == (9, 8, 1)
+    trained = sum(label != -100 for row in plain["train_dataset"] for label in row["labels"])
+    assert sum(label != -100 for row in packed["train_dataset"] for label in row["labels"]) == trained > 0
+    assert len(packed["train_dataset"]) < len(plain["train_dataset"]) == 8
+
+
+def test_preference_pairs(load):
+    """`overlong` works in DPO, on the longer side, for an ordinary ranking dataset, too."""
+    module, accounts = load("dpo", dataset="pairs", cutoff_len=200, overlong="drop")
+    assert accounts["pairs"]["reasons"] == {"overlong > 200 tokens": 1}
+    assert len(module["train_dataset"]) == 1
+    assert "chosen_input_ids" in module["train_dataset"].column_names
+
+
+def test_preference_pairs_with_virgo_template_only_are_cut_as_stock_does(load):
+    """The template alone changes no policy of an ordinary dataset."""
+    module, accounts = load("dpo", dataset="pairs", cutoff_len=200)
+    assert accounts["pairs"]["kept"] == 2
+    assert max(len(row["chosen_input_ids"]) for row in module["train_dataset"]) == 200
+
+
+def test_an_evaluation_set_loses_no_row(load):
+    """Dropping from an evaluation set would change the benchmark: an error, also where training rows are dropped."""
+    with pytest.raises(ValueError, match=r"evaluation set"):
+        load(dataset="good", eval_dataset="mixed")
+
+    module, accounts = load(dataset="mixed", eval_dataset="good")
+    assert len(module["eval_dataset"]) == 8
+    assert accounts["mixed"]["dropped_rows"][0]["id"] == "cut"
+
+
+@pytest.mark.parametrize(
+    ("sampling", "kept", "repeated", "dropped"), [({"max_samples": 3}, 3, 0, 6), ({"mix_strategy": "concat"}, 8, 0, 1)]
+)
+def test_rows_that_are_not_drawn_are_counted(load, sampling, kept, repeated, dropped):
+    """Rows in + drawn again = kept + dropped, whatever samples them."""
+    _, accounts = load(dataset="mixed", **sampling)
+    account = accounts["mixed"]
+    assert (account["rows_in"], account["repeated"], account["kept"], account["dropped"]) == (
+        9,
+        repeated,
+        kept,
+        dropped,
+    )
+
+
+def test_rows_of_several_responses(load):
+    """`responses: all` of the entry: each correct response is an example; the account says how many more there are."""
+    module, accounts = load(dataset="several")
+    account = accounts["several"]
+    assert (account["rows_in"], account["extra"], account["kept"], account["dropped"]) == (4, 4, 8, 0)
+    assert len(module["train_dataset"]) == 8
+
+    module, accounts = load(dataset="several", max_samples=3)
+    account = accounts["several"]
+    assert (account["rows_in"], account["extra"], account["kept"], account["reasons"]) == (4, 3, 6, {"not drawn": 1})
+
+
+@pytest.mark.parametrize("strategy", ["interleave_under", "interleave_over", "concat"])
+def test_rows_of_several_responses_in_a_mix(load, strategy):
+    """Whatever draws examples, in + more + again = kept + dropped."""
+    probabilities = {} if strategy == "concat" else {"interleave_probs": "0.3,0.7"}
+    module, accounts = load(dataset="several,mixed", mix_strategy=strategy, val_size=2, **probabilities)
+    for account in accounts.values():
+        sides = (("rows_in", "extra", "repeated"), ("kept", "dropped"))
+        left, right = (sum(account[term] for term in side) for side in sides)
+        assert left == right
+
+    assert accounts["several"]["extra"] == 4
+    kept = sum(account["kept"] for account in accounts.values())
+    assert kept == len(module["train_dataset"]) + len(module["eval_dataset"])
+
+
+def test_several_formats_in_one_dataset_stop_the_run(load, tmp_path):
+    """Before anything is tokenised, with counts and the lines of the rarer format first."""
+    lines = (tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()
+    markers = [{"question": row["question"], "response": row["combined_text"]} for row in map(json.loads, lines)]
+    think = {"id": "t-7", "question": "2 + 2?", "response": "<think>Two and two.</think><answer>4</answer>"}
+    rows = [*markers[:3], think, {"question": "no response"}, *markers[3:]]
+    (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    info = json.loads((tmp_path / "dataset_info.json").read_text())
+    info["good"]["formatting"] = "long_thought"
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.raises(ValueError) as caught:
+        load(dataset="good")
+
+    first, *places, remedy = str(caught.value).splitlines()
+    assert re.match(r"good: its rows are in 2 formats \(8 \w+, 1 think_answer\)", first)
+    assert places[0] == f"  {tmp_path}/good.jsonl:4 (id t-7): think_answer"
+    assert [re.search(r":(\d+) ", place).group(1) for place in places[1:]] == ["1", "2", "3", "6", "7", "8", "9", "10"]
+    assert "virgo-factory data convert" in remedy
+
+
+def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
+    """Absolute paths outside media_dir: their common folder, and the media_dir that reads them, where there is one."""
+    from PIL import Image
+
+    base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    info = json.loads((tmp_path / "dataset_info.json").read_text())
+    (tmp_path / "media").mkdir()
+
+    def run(*pictures, **changes):
+        rows = [base | {"question": "<image>?", "images": [str(picture)]} for picture in pictures]
+        (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        return load(dataset="good", media_dir=str(tmp_path / "media"), **changes)
+
+    here = [tmp_path / "pictures" / name for name in ("a/1.png", "b/2.png")]
+    for picture in here:
+        picture.parent.mkdir(parents=True)
+        Image.new("RGB", (56, 56)).save(picture)
+
+    assert info["good"]["formatting"] == "virgo_dt"
+    with pytest.raises(ValueError, match=f"media_dir: {tmp_path}/pictures No row") as caught:
+        run(*here)
+
+    assert f"good.jsonl:2 (id {base['id']}): image outside media_dir, {here[1]} is outside" in str(caught.value)
+    with pytest.raises(ValueError, match=r"2 images below /nowhere/images, which does not exist on this machine"):
+        run("/nowhere/images/a.png", "/nowhere/images/b/c.png")
+
+
+def test_pictures_are_looked_at_in_every_run(load, tmp_path):
+    """One that was missing, broken or another when rows were cached is not remembered as such."""
+    from PIL import Image
+
+    base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    rows = [base | {"question": "<image>?", "images": [f"{name}.png"]} for name in "ab"]
+    (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    Image.new("RGB", (56, 56), "red").save(tmp_path / "a.png")
+
+    def seen():
+        module, accounts = load(dataset="good", media_dir=str(tmp_path))
+        return accounts["good"]["reasons"], [len(ids) for ids in module["train_dataset"]["input_ids"]]
+
+    reasons, (tokens,) = seen()
+    assert reasons == {"image missing": 1}
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:-40])
+    assert seen() == ({"image unreadable": 1}, [tokens])
+    (tmp_path / "b.png").write_bytes(whole)
+    assert seen() == ({}, [tokens, tokens])
+    Image.new("RGB", (112, 56), "red").save(tmp_path / "a.png")
+    assert seen() == ({}, [tokens + 4, tokens])
+
+
+def test_pictures_of_a_parquet_file(load, tmp_path):
+    """Pictures as bytes, several questions on one: one file each, made again when its folder is deleted."""
+    import io
+    import shutil
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    thought = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])["combined_text"]
+    rows = []
+    for number in range(3):
+        picture = io.BytesIO()
+        Image.new("RGB", (56 + 28 * number, 56)).save(picture, "PNG")
+        turns = [("human", f"<image>\nHow many, {number}?"), ("gpt", thought), ("human", "Which?"), ("gpt", thought)]
+        if number == 2:
+            turns += [("human", "And then?"), ("gpt", "nothing")]
+
+        image = {"bytes": picture.getvalue()[: 60 if number == 1 else None], "path": None}
+        rows.append({"conversations": [{"from": role, "value": text} for role, text in turns], "image": image})
+
+    text_only = {"conversations": rows[0]["conversations"][2:4], "image": None}
+    pq.write_table(pa.Table.from_pylist([text_only, *rows]), tmp_path / "p.parquet")
+    entry = {"file_name": "p.parquet", "formatting": "long_thought", "turns": "split"}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"p": entry}))
+    for _ in range(2):
+        module, accounts = load(dataset="p")
+        account = accounts["p"]
+        assert (account["rows_in"], account["extra"], account["kept"]) == (4, 4, 5)
+        assert account["reasons"].pop("image unreadable") == 2
+        assert sum(account["reasons"].values()) == 1
+        found = [images for images in module["train_dataset"]["images"] if images]
+        assert len(found) == 4
+        assert len({images[0] for images in found}) == 2
+        store = Path(found[0][0]).parents[1]
+        assert all(Path(images[0]).is_relative_to(tmp_path / "cache") for images in found)
+        shutil.rmtree(store)
+
+
+def test_interleaved_datasets(load):
+    """Oversampling draws rows again; the account says so and still adds up."""
+    module, accounts = load(
+        dataset="mixed,good", mix_strategy="interleave_over", interleave_probs="0.5,0.5", max_samples=5
+    )
+    for account in accounts.values():
+        assert account["rows_in"] + account["repeated"] == account["kept"] + account["dropped"]
+
+    assert sum(account["kept"] for account in accounts.values()) == len(module["train_dataset"])
+
+
+@pytest.mark.parametrize("stage", ["kto", "pt"])
+def test_other_stages_are_refused(load, stage):
+    """A formatting of ours in a stage that cannot account for rows is an error, with the stages that can."""
+    with pytest.raises(ValueError, match="only in the stages sft and dpo"):
+        load(stage, dataset="good")
+
+
+def test_streaming_is_refused(load):
+    """Rows that stream cannot be counted."""
+    with pytest.raises(ValueError, match="not with streaming"):
+        load(dataset="good", streaming=True, max_steps=1)
+
+
+def test_a_finished_run_is_an_error(load, tmp_path):
+    """Training 0 steps and exiting 0 is what stock does."""
+    checkpoint = tmp_path / "out" / "checkpoint-8"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": 8}))
+    with pytest.raises(ValueError, match="holds a finished run"):
+        load(dataset="mixed", num_train_epochs=1, per_device_train_batch_size=1)
+
+    load(dataset="mixed", num_train_epochs=2, per_device_train_batch_size=1)

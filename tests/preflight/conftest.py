@@ -1,0 +1,43 @@
+"""A tiny model and what a real training made of it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from virgo_factory.preflight.twin.twin import make_twin
+
+
+def train_twin(base: Path, folder: Path) -> Path:
+    """Train the language model for some steps in bfloat16, as LLaMA-Factory does with `pure_bf16`, and save it."""
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16)
+    model.model.visual.requires_grad_(False)
+    optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=1e-3)
+    for _ in range(12):
+        ids = torch.randint(0, 600, (4, 48))
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    shutil.copytree(base, folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[[Path, Path], Path]:
+    return train_twin
+
+
+@pytest.fixture(scope="session")
+def twin_and_trained(tmp_path_factory) -> tuple[Path, Path]:
+    """Folders of a base with four layers and of the model that was trained from it; not to be changed."""
+    folder = tmp_path_factory.mktemp("twin")
+    base = make_twin(folder / "base", layers=4, vision_layers=3)
+    return base, train_twin(base, folder / "trained")

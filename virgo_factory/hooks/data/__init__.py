@@ -1,0 +1,1 @@
+"""From dataset_info.json to tables of aligned rows."""

@@ -1,0 +1,1 @@
+"""The model: marker tokens, adapters."""

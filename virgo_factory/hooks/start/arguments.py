@@ -1,0 +1,161 @@
+"""The recipe keys of the plugin, as fields of LLaMA-Factory's own argument classes, so that its parser reads them.
+
+Each key stands in the class where LLaMA-Factory itself would look for it. All default to None, "not in the recipe":
+whether a run uses the plugin at all depends on it (hooks/start/run.py).
+"""
+
+from dataclasses import dataclass, field, fields
+from types import ModuleType
+from typing import Any
+
+from virgo_factory.autoload import check_hooks
+from virgo_factory.core.recipe_keys import check_keys
+from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.hooks.hook import Hook, rebind
+
+
+RELIES_ON = {
+    "llamafactory/hparams/data_args.py:22": "@dataclass\nclass DataArguments:",
+    "llamafactory/hparams/data_args.py:147": "    def __post_init__(self):",
+    "llamafactory/hparams/model_args.py:541": "@dataclass\nclass ModelArguments(",
+    "llamafactory/hparams/finetuning_args.py:443": "@dataclass\nclass FinetuningArguments(",
+    "llamafactory/hparams/parser.py:50": "_TRAIN_ARGS = [\n    ModelArguments,\n    DataArguments,",
+    "llamafactory/hparams/parser.py:107": "parser.parse_dict(args",
+}
+
+
+def our_keys(arguments: Any) -> dict[str, Any]:
+    """Return the plugin's keys that stand in the recipe, with their values, of one argument object."""
+    own = getattr(arguments, "VIRGO_KEYS", ())
+    return {name: getattr(arguments, name) for name in own if getattr(arguments, name) is not None}
+
+
+def _extend(module: ModuleType, name: str, extension: type) -> None:
+    """Replace a dataclass of LLaMA-Factory by one that also has the fields of `extension`."""
+    stock = getattr(module, name)
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        if hasattr(stock, "__post_init__"):
+            stock.__post_init__(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out keys that are not set: `datasets` names its caches by it, and those of stock runs are to stay."""
+        return {key: value for key, value in vars(self).items() if key not in own or value is not None}
+
+    own = tuple(item.name for item in fields(extension))
+    namespace = {
+        "__getstate__": __getstate__,
+        "__module__": stock.__module__,
+        "__doc__": stock.__doc__,
+        "__post_init__": __post_init__,
+        "VIRGO_KEYS": own,
+    }
+    extended = dataclass(type(name, (extension, stock), namespace))  # in this order the stock fields stay first
+    extended.__qualname__ = stock.__qualname__  # pickled by reference, as the stock class
+    rebind(stock, extended)
+
+
+def check_values(arguments: Any) -> None:
+    """Raise a ValueError that names the allowed values if one of the plugin's keys has a wrong one."""
+    keys = our_keys(arguments)
+    if keys:
+        check_hooks()  # here, too, since hooks/start/run.py may be what failed
+
+    check_keys(keys)
+    if "question_prefix" in keys:
+        read_prefix(keys["question_prefix"])
+
+
+@dataclass
+class _DataKeys:
+    overlong: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: what happens to a row whose tokens exceed `cutoff_len` "
+                "(drop, error, truncate). Unset: drop in datasets of the plugin's formattings, stock in others."
+            )
+        },
+    )
+    malformed: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: what happens to a row of the plugin's formattings that is not one thought and one "
+                "solution, or whose images are missing or unreadable (drop, error, keep). Unset: drop."
+            )
+        },
+    )
+    min_response_tokens: int | None = field(
+        default=None,
+        metadata={"help": "virgo-factory: drop rows whose response has fewer tokens (inclusive bound)."},
+    )
+    max_response_tokens: int | None = field(
+        default=None,
+        metadata={"help": "virgo-factory: drop rows whose response has more tokens (inclusive bound)."},
+    )
+    question_prefix: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: text between the images and the question (none, virgo, or a file). Unset: none in "
+                "training, and in serving and evaluation what the checkpoint was trained with."
+            )
+        },
+    )
+
+
+@dataclass
+class _ModelKeys:
+    marker_tokens: bool | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: make the four markers single, plain vocabulary entries, initialised from the mean of "
+                "their text pieces if the loaded tokenizer lacks them. Unset: false."
+            )
+        },
+    )
+
+
+@dataclass
+class _FinetuningKeys:
+    global_batch_size: int | None = field(
+        default=None,
+        metadata={"help": "virgo-factory: rows an optimiser step over all ranks; sets gradient_accumulation_steps."},
+    )
+    keep_model_at_epochs: list[int] | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: epochs whose weights, tokenizer and processor are kept in OUTPUT_DIR/epoch-N, "
+                "outside the rotation of checkpoints, such as [5]."
+            )
+        },
+    )
+    batch_order: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: which rows meet in a micro-step (shuffle; balanced: by length inside each global batch, "
+                "same gradients; grouped: by length in the whole epoch). Unset: shuffle."
+            )
+        },
+    )
+
+
+EXTENSIONS = {
+    "llamafactory.hparams.data_args": ("DataArguments", _DataKeys),
+    "llamafactory.hparams.model_args": ("ModelArguments", _ModelKeys),
+    "llamafactory.hparams.finetuning_args": ("FinetuningArguments", _FinetuningKeys),
+}
+"""Module -> its class of arguments and our keys in it."""
+
+
+def extend_arguments(module: ModuleType) -> None:
+    """Put our keys into the module's class of arguments."""
+    _extend(module, *EXTENSIONS[module.__name__])
+
+
+HOOK = Hook(modules=tuple(EXTENSIONS), relies_on=RELIES_ON, apply=extend_arguments)

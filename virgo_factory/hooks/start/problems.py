@@ -1,0 +1,129 @@
+"""What is wrong with the recipe of a training that uses the plugin, one sentence each with its remedy."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from llamafactory.extras.misc import has_tokenized_data
+
+from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.reasoning import template_problem
+from virgo_factory.data.read.split import check_entry
+from virgo_factory.formats import FORMATTINGS
+from virgo_factory.hooks.model.tied_embeddings import target_problems
+from virgo_factory.hooks.template.template import BASES
+from virgo_factory.hooks.train.batch_order import batch_order_problems
+from virgo_factory.hooks.train.kept_epochs import kept_epochs_problems
+
+
+ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
+
+
+def find_problems(
+    keys: dict[str, Any],
+    formattings: dict[str, str],
+    model_args: Any,
+    data_args: Any,
+    training_args: Any,
+    finetuning_args: Any,
+) -> list[str]:
+    """Return what is wrong with a training run that uses the plugin, one sentence each with its remedy."""
+    stage = finetuning_args.stage
+    row_keys = [key for key in ROW_KEYS if key in keys]
+    wants_rows = ", ".join([*row_keys, *(f"formatting {name}" for name in sorted(set(formattings.values())))])
+    problems = []
+    if wants_rows and data_args.streaming:
+        problems.append(f"{wants_rows}: not with streaming: true, since rows cannot be counted. Remove streaming.")
+
+    if wants_rows and stage not in ("sft", "dpo"):
+        problems.append(f"{wants_rows}: only in the stages sft and dpo, not in {stage}.")
+
+    if formattings and (problem := template_problem(data_args.template)):
+        problems.append(problem)
+
+    for switch in ("use_mca", "use_hyper_parallel"):
+        if getattr(finetuning_args, switch, False):
+            problems.append(f"{switch}: its own loader and trainer know nothing of virgo-factory. Remove {switch}.")
+
+    idle = [
+        key for key in ("malformed", "min_response_tokens", "max_response_tokens", "question_prefix") if key in keys
+    ]
+    if idle and not formattings and (training_args.do_train or "question_prefix" not in idle):
+        problems.append(
+            f"{', '.join(idle)}: does nothing, because no dataset has one of the plugin's formattings. "
+            "Set formatting: virgo_dt in its dataset_info.json, or remove the key."
+        )
+
+    if keys.get("question_prefix", "none") != "none" and data_args.template not in BASES:
+        problems.append(
+            f"question_prefix: needs template: {' or '.join(BASES)}, whose chat template is saved with it; with "
+            f"{data_args.template!r} the model would be served without the prefix that it was trained with."
+        )
+
+    if keys.get("marker_tokens"):
+        problems += _marker_problems(model_args, finetuning_args)
+
+    if finetuning_args.finetuning_type == "lora" and not (keys.get("marker_tokens") and model_args.quantization_bit):
+        problems += target_problems(model_args, finetuning_args, bool(keys.get("marker_tokens")))
+
+    if "global_batch_size" in keys and training_args.gradient_accumulation_steps != 1:
+        remedy = "set one of them, not both."
+        if os.environ.get("LLAMABOARD_ENABLED") == "1":  # it always gives the second (webui/runner.py)
+            remedy = "set Gradient accumulation to 1 in LlamaBoard."
+
+        problems.append(f"global_batch_size and gradient_accumulation_steps: {remedy}")
+
+    if "global_batch_size" in keys and not training_args.do_train:
+        problems.append("global_batch_size: only with do_train: true. Remove it.")
+
+    if "batch_order" in keys:
+        problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
+
+    if "keep_model_at_epochs" in keys:
+        problems += kept_epochs_problems(keys["keep_model_at_epochs"], stage, data_args.streaming, training_args)
+
+    return problems
+
+
+def data_problems(data_args: Any) -> list[str]:
+    """Return what is wrong with the entries of a run's datasets of ours, among it files that are made first."""
+    from llamafactory.data.parser import get_dataset_list
+
+    if has_tokenized_data(data_args.tokenized_path or ""):
+        return []
+
+    names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
+    problems = []
+    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
+        for attribute in get_dataset_list(names, data_args.dataset_dir):
+            path = Path(str(data_args.dataset_dir), attribute.dataset_name)
+            made_by = attribute.virgo_entry.get("made_by")
+            if made_by and attribute.load_from == "file" and not path.exists():
+                problems.append(f"dataset {attribute.virgo_name}: no file {path}. Make it with: {made_by}")
+
+            where, split = f"dataset {attribute.virgo_name}", attribute.virgo_entry.get("split")
+            try:
+                check_entry(attribute.virgo_entry, where)
+                is_there = attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
+                if is_there and attribute.formatting in FORMATTINGS:
+                    part_files(path, where, split)
+            except ValueError as error:
+                problems.append(str(error))
+
+    return problems
+
+
+def _marker_problems(model_args: Any, finetuning_args: Any) -> list[str]:
+    if model_args.quantization_bit is not None:
+        return ["marker_tokens: not with quantization_bit, since rows of a quantised model cannot be trained."]
+
+    if finetuning_args.finetuning_type not in ("full", "lora"):
+        return [f"marker_tokens: needs finetuning_type: full or lora, not {finetuning_args.finetuning_type}."]
+
+    if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_language_model:
+        return [
+            "marker_tokens: not with freeze_language_model: true, which leaves the new rows untrained. Remove one."
+        ]
+
+    return []

@@ -1,0 +1,198 @@
+"""What a run that uses the plugin must satisfy, before anything is loaded.
+
+A run uses the plugin when its template is one of ours, one of its datasets has one of our formattings, or one of our
+keys stands in its recipe. Every other run goes through here untouched.
+"""
+
+import importlib.metadata
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from llamafactory.extras import logging
+
+from virgo_factory.autoload import TESTED, check_hooks
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.global_batch import accumulation_steps
+from virgo_factory.hooks.hook import Hook, rebind
+from virgo_factory.hooks.model.adapter import read_adapter, take_markers, trained_prefix
+from virgo_factory.hooks.model.tied_embeddings import check_merge
+from virgo_factory.hooks.start.arguments import our_keys
+from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
+from virgo_factory.hooks.start.device import check_device
+from virgo_factory.hooks.start.problems import ROW_KEYS, data_problems, find_problems
+from virgo_factory.hooks.template.template import BASES
+from virgo_factory.hooks.train.checkpoints import choose_checkpoint, tell_found_checkpoints
+from virgo_factory.io.files import check_folder
+from virgo_factory.preflight.doctor.names import unknown_datasets, unknown_template
+
+
+RELIES_ON = {
+    "llamafactory/hparams/parser.py:304": "def get_train_args(args: dict[str, Any] | list[str] | None = None) -> _TRAIN_CLS:",
+    "llamafactory/hparams/parser.py:537": "def get_infer_args(args: dict[str, Any] | list[str] | None = None) -> _INFER_CLS:",
+    "llamafactory/hparams/parser.py:85": "def read_args(args: dict[str, Any] | list[str] | None = None) -> dict[str, Any] | list[str]:",
+    "llamafactory/train/tuner.py:71": "    model_args, data_args, training_args, finetuning_args, generating_args = get_train_args(args)",
+}
+
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
+
+
+def wrap_argument_parsers(module: ModuleType) -> None:
+    """Let the parsers of every command check and complete what uses the plugin."""
+    stock_train, stock_infer = module.get_train_args, module.get_infer_args
+
+    def get_train_args(args=None):
+        check_device(module.read_args(args))
+        parsed = stock_train(args)
+        prepare_training(*parsed[:4])
+        return parsed
+
+    def get_infer_args(args=None):
+        parsed = stock_infer(args)
+        prepare_serving(*parsed[:3])
+        return parsed
+
+    rebind(stock_train, get_train_args)
+    rebind(stock_infer, get_infer_args)
+    tell_found_checkpoints(module)
+
+
+def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> None:
+    """Check and complete the arguments of a training run that uses the plugin; leave every other one alone.
+
+    Raises:
+        ValueError: all that is wrong, together.
+    """
+    keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
+    formattings = formattings_of(data_args)
+    is_ours = bool(keys or formattings or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=is_ours)
+    if not (is_ours or (adapter and adapter.markers)):
+        return
+
+    from llamafactory.data.template import TEMPLATES
+
+    check_plugin()
+    model_args.virgo_adapter = adapter
+    take_markers(adapter, model_args, training=True)
+    keys |= our_keys(model_args)
+    names = ("dataset", "eval_dataset", "dataset_dir", "tokenized_path")
+    problems = unknown_datasets({name: getattr(data_args, name) for name in names}, ours=True)
+    if not problems:  # else it is not known what they are
+        problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
+        problems += data_problems(data_args)
+
+    problems += filter(None, [unknown_template(data_args.template, TEMPLATES, ours=True)])
+    if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
+        try:
+            _set_global_batch(finetuning_args.global_batch_size, training_args)
+        except ValueError as error:
+            problems.append(str(error))
+
+    if training_args.do_train:
+        try:
+            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args)
+            training_args.resume_from_checkpoint = checkpoint
+        except ValueError as error:
+            problems.append(str(error))
+
+    if training_args.process_index == 0 and not problems:
+        try:
+            check_folder(Path(training_args.output_dir))
+        except ValueError as error:
+            problems.append(f"output_dir: {error}")
+
+    if problems:
+        raise UserError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+    if not training_args.do_train:  # an evaluation asks as the model was trained to be asked
+        data_args.virgo_serving, model_args.virgo_served_data_args = True, data_args
+
+    finetuning_args.virgo_used = True
+    training_args.virgo_finetuning_args = finetuning_args  # for the look ahead: get_dataset is not given it
+    data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
+
+    if training_args.use_cpu:
+        prepare_cpu_ranks(training_args)
+
+
+def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> None:
+    """Check the arguments of `api`, `chat`, `export` and the like, and let them serve what the model was trained with.
+
+    Raises:
+        ValueError: keys of training, or what the adapter was not trained with.
+    """
+    keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
+    formattings = formattings_of(data_args)  # scripts/vllm_infer.py reads datasets with these arguments
+    is_ours = bool(keys or formattings or data_args.template in BASES)
+    adapter = read_adapter(model_args, hub=is_ours)
+    if not (is_ours or (adapter and (adapter.markers or trained_prefix(adapter.chat_template)))):
+        return
+
+    check_plugin()
+    heeded = ("question_prefix", "marker_tokens", *(ROW_KEYS if formattings else ()))
+    idle = [key for key in keys if key not in heeded]
+    if idle:
+        raise UserError(f"virgo-factory: {', '.join(idle)} does nothing outside training. Remove it.")
+
+    take_markers(adapter, model_args, training=False)
+    check_merge(adapter, model_args)
+    data_args.virgo_serving = True
+    model_args.virgo_adapter, model_args.virgo_served_data_args = adapter, data_args
+    data_args.virgo_used = bool(formattings) and not data_args.streaming
+
+
+def check_plugin() -> None:
+    """Raise if the hooks cannot be relied on: one failed, or this LLaMA-Factory has not been tested.
+
+    Raises:
+        RuntimeError: with the tested versions; DISABLE_VERSION_CHECK=1, LLaMA-Factory's own switch, makes an untested
+            version a warning. A failed hook is never passed over: the run would train on something else.
+    """
+    check_hooks()
+    if _version() not in TESTED:
+        message = f"virgo-factory has not been tested with LLaMA-Factory {_version()}, only with {', '.join(TESTED)}."
+        if os.environ.get("DISABLE_VERSION_CHECK", "0").lower() not in ("1", "true", "y"):
+            raise RuntimeError(f"{message} Install one of these, or set DISABLE_VERSION_CHECK=1 to go on.")
+
+        logger.warning_rank0(message)
+
+
+def _version() -> str:
+    return importlib.metadata.version("llamafactory")
+
+
+def formattings_of(data_args: Any) -> dict[str, str]:
+    """Return name -> formatting of the run's datasets that are in one of ours; {} where stock will report an error."""
+    from llamafactory.data.parser import get_dataset_list
+
+    from virgo_factory.hooks.rows.rows import our_formattings
+
+    try:
+        names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
+        return our_formattings(get_dataset_list(names, data_args.dataset_dir))
+    except Exception:
+        return {}  # the loader meets the same error again and tells it
+
+
+def _set_global_batch(rows: int, training_args: Any) -> None:
+    steps = accumulation_steps(rows, training_args.world_size, training_args.per_device_train_batch_size)
+    training_args.gradient_accumulation_steps = steps
+    if training_args.deepspeed:
+        # TrainingArguments.__post_init__ has filled the file's "auto" values already (transformers 4.57.6,
+        # training_args.py:2074-2081): fill them again, from the file, with the new number.
+        from accelerate.utils import DeepSpeedPlugin
+        from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
+
+        training_args.hf_deepspeed_config = HfTrainerDeepSpeedConfig(training_args.deepspeed)
+        training_args.hf_deepspeed_config.trainer_config_process(training_args)
+        training_args.deepspeed_plugin = DeepSpeedPlugin(hf_ds_config=training_args.hf_deepspeed_config)
+
+    logger.info_rank0(
+        f"virgo-factory: global batch {rows} = {training_args.world_size} ranks x "
+        f"{training_args.per_device_train_batch_size} rows x {steps} accumulation steps."
+    )
+
+
+HOOK = Hook(modules=("llamafactory.hparams.parser",), relies_on=RELIES_ON, apply=wrap_argument_parsers)

@@ -1,0 +1,1 @@
+"""The training: order of rows, resuming, checkpoints, its end."""

@@ -1,0 +1,120 @@
+"""Resuming, and loading the best model, of every stage: from the right checkpoint, its weights, in the right row order.
+
+Whatever the stage, training passes through `transformers.Trainer.train`; in runs that use the plugin three faults of the
+stock stack are repaired there:
+- transformers 4.52 to 4.57 load a checkpoint's weights by the names that they were saved under, which are not the
+  model's own, and leave out what does not fit (`strict=False`; transformers issue 43701): a resumed Qwen2-VL goes on from
+  the base weights, and the best model is the last one with the best one's output head. Not so under DeepSpeed, which
+  restores its own state, and FSDP, whose checkpoint has the model's own names (accelerate, utils/fsdp_utils.py);
+- accelerate's `skip_first_batches` begins a new loader at iteration 0, so that a run resumed inside a later epoch goes
+  on in the row order of epoch 0 (accelerate 1.11.0, data_loader.py:1375; fixed in huggingface/accelerate#4071).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import MethodType, ModuleType
+from typing import Any
+
+from llamafactory.extras import logging
+
+from virgo_factory.hooks.hook import Hook
+from virgo_factory.hooks.train.kept_epochs import add_kept_epochs
+from virgo_factory.hooks.train.weights import load_weights
+
+
+RELIES_ON = {
+    "llamafactory/train/sft/workflow.py:121": "trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)",
+    "llamafactory/train/sft/trainer.py:73": "        self.finetuning_args = finetuning_args\n",
+    "llamafactory/train/dpo/workflow.py:81": "trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)",
+    "llamafactory/train/dpo/trainer.py:35": "from ..trainer_utils import",
+    "llamafactory/train/dpo/trainer.py:62": "        self.finetuning_args = finetuning_args\n",
+    "transformers/trainer.py:2297": "                self._load_from_checkpoint(resume_from_checkpoint)\n",
+    "transformers/trainer.py:2812": "            self._load_best_model()\n",
+    "transformers/trainer.py:2600": "                    epoch_dataloader = skip_first_batches(epoch_dataloader, steps_trained_in_current_epoch)\n",
+    "accelerate/utils/fsdp_utils.py:130": 'f"{FSDP_MODEL_NAME}.bin"',
+}
+
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
+
+
+def repair_training(module: ModuleType) -> None:
+    """Repair `Trainer.train`; of all stages, which import llamafactory.train.trainer_utils."""
+    from transformers import Trainer
+
+    stock = Trainer.train
+    if hasattr(stock, "repaired"):
+        return
+
+    def train(self, *args, **kwargs):
+        if not getattr(getattr(self, "finetuning_args", None), "virgo_used", False):
+            return stock(self, *args, **kwargs)
+
+        add_kept_epochs(self)
+        with _own_order(), _own_names(self):
+            return stock(self, *args, **kwargs)
+
+    train.repaired = True
+    Trainer.train = train
+
+
+@contextlib.contextmanager
+def _own_order() -> Iterator[None]:
+    import transformers.trainer
+
+    stock = transformers.trainer.skip_first_batches
+    transformers.trainer.skip_first_batches = keeping_iteration(stock)
+    try:
+        yield
+    finally:
+        transformers.trainer.skip_first_batches = stock
+
+
+def keeping_iteration(stock: Callable) -> Callable:
+    """Return accelerate's `skip_first_batches` as it should be: the new loader goes on in the epoch of the old one."""
+
+    def skip_first_batches(dataloader, num_batches=0):
+        skipped = stock(dataloader, num_batches)
+        if hasattr(dataloader, "iteration"):
+            skipped.iteration = dataloader.iteration
+
+        return skipped
+
+    return skip_first_batches
+
+
+@contextlib.contextmanager
+def _own_names(trainer: Any) -> Iterator[None]:
+    """Let a trainer load a whole model's checkpoint by the model's own names. Adapters are saved under theirs."""
+    from transformers.trainer import _is_peft_model
+
+    stock_resume, stock_best = trainer._load_from_checkpoint, trainer._load_best_model
+
+    def by_name(self, model):
+        return not (self.is_deepspeed_enabled or self.is_fsdp_enabled or _is_peft_model(model))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        target = self.model if model is None else model
+        if not by_name(self, target):
+            return stock_resume(resume_from_checkpoint, model)
+
+        logger.info_rank0(f"virgo-factory: resuming from the weights of {resume_from_checkpoint}.")
+        load_weights(target, Path(resume_from_checkpoint))
+
+    def _load_best_model(self):
+        best = Path(self.state.best_model_checkpoint)
+        if not by_name(self, self.model) or not best.is_dir():  # on another machine: stock says so
+            return stock_best()
+
+        logger.info_rank0(f"virgo-factory: the best model is that of {best} (score: {self.state.best_metric}).")
+        load_weights(self.model, best)
+
+    trainer._load_from_checkpoint = MethodType(_load_from_checkpoint, trainer)
+    trainer._load_best_model = MethodType(_load_best_model, trainer)
+    try:
+        yield
+    finally:
+        del trainer._load_from_checkpoint, trainer._load_best_model
+
+
+HOOK = Hook(modules=("llamafactory.train.trainer_utils",), relies_on=RELIES_ON, apply=repair_training)

@@ -1,0 +1,96 @@
+"""What is left to train of the run in an output folder, told before anything of that run is written over."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from llamafactory.extras import logging
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
+from virgo_factory.hooks.train.checkpoints import FoundCheckpoint, read_state
+from virgo_factory.hooks.train.kept_epochs import tell_kept_epochs
+
+
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
+
+
+def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args: Any) -> None:
+    """Raise if nothing is left to train, or what is left is not the rest of the run that was begun.
+
+    Called before the row account of that run is written over. Warns if the run ends before an epoch that is to be kept.
+
+    Args:
+        dataset: the tokenised rows to train on, or None.
+        accounts: of this run's rows; what the run began with stands in its output_dir.
+        training_args: after `choose_checkpoint`.
+
+    Raises:
+        ValueError: LLaMA-Factory would train 0 steps and exit 0, or go on with a finished run whose rows have changed.
+    """
+    if not training_args.do_train or dataset is None:
+        return
+
+    per_epoch = steps_an_epoch(len(dataset), training_args)
+    epochs, max_steps = training_args.num_train_epochs, training_args.max_steps
+    finetuning_args = getattr(training_args, "virgo_finetuning_args", None)
+    tell_kept_epochs(getattr(finetuning_args, "keep_model_at_epochs", None), per_epoch, max_steps)
+    checkpoint = training_args.resume_from_checkpoint
+    state = read_state(Path(checkpoint)) if checkpoint else None
+    if state is None:
+        return
+
+    steps = max_steps if max_steps > 0 else math.ceil(epochs * per_epoch)
+    done, planned = state["global_step"], state.get("max_steps", 0)
+    finished = done >= planned > 0
+    changes = _changed_rows(accounts, Path(training_args.output_dir))
+    whole = state.get("epoch") == state.get("num_train_epochs") == epochs  # an end of an epoch, then and now
+    if not changes and finished and whole and max_steps <= 0 and steps != planned:
+        changes = f"{planned} steps then, {steps} now, by other rows or another batch"
+
+    told = f"{done} of {planned if finished else steps} steps"
+    if changes and (done >= steps or (finished and isinstance(checkpoint, FoundCheckpoint))):
+        raise UserError(
+            f"{training_args.output_dir} holds a {'finished run' if finished else 'run'} ({told}) on other data than this "
+            f"recipe's, which makes {steps} steps: {changes}. Choose another output_dir, set overwrite_output_dir: true to "
+            "start again"
+            + (f", or go on all the same with resume_from_checkpoint: {checkpoint}." if done < steps else ".")
+        )
+
+    if done >= steps:
+        raise UserError(
+            f"{training_args.output_dir} holds a finished run ({done} of {steps} steps), so this one would train "
+            "0 steps. Choose another output_dir, set overwrite_output_dir: true to start again, or raise "
+            "num_train_epochs to go on."
+        )
+
+    if changes:
+        logger.warning_rank0(
+            f"virgo-factory: {checkpoint} comes from other data than this recipe's: {changes}. The run goes on at step "
+            f"{done} of {steps} of the new data's order."
+        )
+
+
+def steps_an_epoch(rows: int, training_args: Any) -> int:
+    """Return the optimiser steps of an epoch, as transformers counts them (trainer.py, set_initial_training_values)."""
+    micro_step = training_args.per_device_train_batch_size * training_args.world_size
+    batches = rows // micro_step if training_args.dataloader_drop_last else math.ceil(rows / micro_step)
+    return max(math.ceil(batches / training_args.gradient_accumulation_steps), 1)
+
+
+def _changed_rows(accounts: list[DatasetAccount], output_dir: Path) -> str:
+    try:
+        before = from_json(json.loads((output_dir / FILE_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # none, or of another version
+
+    def trained(entries):
+        return {one.name: one.kept_for["train"] for one in entries if one.kept_for.get("train")}
+
+    then, now = trained(before), trained(accounts)
+    if not then:
+        return ""  # of an evaluation
+
+    names = [name for name in {**then, **now} if then.get(name, 0) != now.get(name, 0)]
+    return ", ".join(f"{name} {then.get(name, 0)} rows then, {now.get(name, 0)} now" for name in names)

@@ -1,0 +1,156 @@
+"""A checkpoint tried out: layers from its whole depth, the real tensors in them, loaded and run in a child process."""
+
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.preflight.checkpoint.weights import (
+    INDEX,
+    LAYER,
+    VOCABULARY,
+    WEIGHTS,
+    Tensor,
+    is_ours,
+    read_ahead,
+    read_json,
+    read_tensors,
+)
+from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.plan.memory import FAMILIES
+from virgo_factory.preflight.twin.small_config import cut_layers, spread
+
+
+DEPTH = 4
+"""Layers of the language model and of the vision tower that are run: the first, the last and two between."""
+PLACES = "reduced_tensors.json"
+TOLD = "told: "
+"""As `forward` has them, which is not imported here: it loads torch."""
+
+_CHUNK = 1 << 24
+_MODULE = ("-m", "virgo_factory.preflight.checkpoint.forward")
+
+
+def reduce_checkpoint(folder: Path, target: Path, layers: int = DEPTH, copy: bool = True) -> Path:
+    """Write a copy of a checkpoint with layers from the whole depth, of the language model and of the vision tower.
+
+    The tensors in it are the checkpoint's own, byte by byte; memory does not grow with their number.
+
+    Args:
+        folder: of the checkpoint.
+        target: of the copy.
+        layers: of each stack.
+        copy: whether weights are written, or only told where they are.
+    """
+    tensors = read_tensors(folder)
+    depth: dict[str, int] = {}
+    for name in tensors:
+        if match := LAYER.match(name):
+            depth[name[: match.start(3)]] = max(depth.get(name[: match.start(3)], 0), int(match[3]) + 1)
+
+    kept = {}
+    for name, tensor in tensors.items():
+        if not (match := LAYER.match(name)):
+            kept[name] = (tensor, name)
+        elif int(match[3]) in (chosen := spread(depth[name[: match.start(3)]], layers)):
+            place = chosen.index(int(match[3]))
+            kept[f"{name[: match.start(3)]}{place}.{match[4]}"] = (tensor, name)
+
+    target.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        if file.is_file() and file.suffix in (".json", ".jinja", ".txt", ".model") and file.name != INDEX:
+            shutil.copy(file, target)
+
+    config = cut_layers(read_json(folder / "config.json"), layers)
+    (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    if copy:
+        _write_tensors({name: tensor for name, (tensor, _) in kept.items()}, target / WEIGHTS)
+    else:
+        places = {name: (str(tensor.file.resolve()), old) for name, (tensor, old) in kept.items()}
+        (target / PLACES).write_text(json.dumps(places), encoding="utf-8")
+        read_ahead(tensor for tensor, name in kept.values() if not VOCABULARY.search(name))
+
+    return target
+
+
+def _write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, tensor in tensors.items():
+        size = tensor.end - tensor.start
+        header[name] = {"dtype": tensor.kind, "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
+        offset += size
+
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as sink:
+        sink.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            with tensor.file.open("rb") as source:
+                source.seek(tensor.start)
+                left = tensor.end - tensor.start
+                while left:
+                    chunk = source.read(min(_CHUNK, left))
+                    sink.write(chunk)
+                    left -= len(chunk)
+
+
+def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]:
+    """Return what loading and running layers from the whole depth shows.
+
+    Args:
+        folder: of the trained model.
+        work: where the copy is written: of the settings alone, of the weights as well for vLLM.
+        vllm: whether vLLM is tried as well.
+    """
+    if is_ours(folder):
+        tried = {"transformers": (*_MODULE, str(reduce_checkpoint(folder, work / "reduced", copy=False)))}
+        if vllm:
+            tried["vllm"] = ("-c", _VLLM, str(reduce_checkpoint(folder, work / "copied")))
+
+        return _side_by_side(tried)
+
+    remedy = "nothing, if the server that you use knows it; virgo-factory smoke tries a tiny twin of it"
+    return [Diagnosis("loading", "warning", f"not tried: no reduced copy of a model other than {FAMILIES}", remedy)]
+
+
+def try_loading(folder: Path, vllm: bool = False) -> list[Diagnosis]:
+    """Return what loading and running a small model shows, in a child process each, side by side."""
+    tried = {"transformers": (*_MODULE, str(folder))} | ({"vllm": ("-c", _VLLM, str(folder))} if vllm else {})
+    return _side_by_side(tried)
+
+
+def _side_by_side(tried: Mapping[str, tuple[str, ...]]) -> list[Diagnosis]:
+    with ThreadPoolExecutor(len(tried)) as pool:  # most of it is starting up
+        return list(pool.map(lambda name: _try(name, tried[name]), tried))
+
+
+def _try(name: str, arguments: tuple[str, ...]) -> Diagnosis:
+    run = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=900)
+    lines = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines() or ["no output"]
+    told = next((line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)), "")
+    if run.returncode == 0 and told:
+        return Diagnosis(f"{name} loads it", "ok", told)
+
+    said = next((line for line in reversed(lines) if re.match(r"\w*(Error|Exception|Exit)\b", line)), lines[-1])
+    return Diagnosis(f"{name} loads it", "error", said[:300], "load the model in Python to see the whole error")
+
+
+_VLLM = """
+import sys
+from transformers import AutoConfig
+from vllm import LLM, SamplingParams
+if __name__ == "__main__":
+    sees = hasattr(AutoConfig.from_pretrained(sys.argv[1]), "vision_config")
+    images = {"limit_mm_per_prompt": {"image": 1, "video": 0}, "skip_mm_profiling": True} if sees else {}
+    llm = LLM(sys.argv[1], enforce_eager=True, max_model_len=1024, max_num_batched_tokens=1024, max_num_seqs=1,
+              gpu_memory_utilization=0.3, seed=0, **images)
+    out = llm.chat([{"role": "user", "content": "What is this?"}], SamplingParams(max_tokens=4, temperature=0))
+    print(f"told: {len(out[0].prompt_token_ids)} prompt tokens read, {len(out[0].outputs[0].token_ids)} written")
+"""

@@ -1,0 +1,1 @@
+"""Whether this machine and these names are ready for a run."""

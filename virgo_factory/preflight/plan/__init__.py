@@ -1,0 +1,1 @@
+"""What a run will take: rows, steps, memory, disk, time."""

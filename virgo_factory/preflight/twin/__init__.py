@@ -1,0 +1,1 @@
+"""Tiny random models with the architecture of real ones."""
