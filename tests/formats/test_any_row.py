@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import FORMATTINGS, Options, Reading, RejectedRow, read_row
+from virgo_factory.formats.layouts.tags import TAG_SETS, format_of, parse_response
 from virgo_factory.formats.row import rendered
-from virgo_factory.formats.tags import TAG_SETS, format_of, parse_response
 
 
 def family_rows():

@@ -3,7 +3,7 @@
 import pytest
 
 from virgo_factory.formats import Options, RejectedRow, read_row
-from virgo_factory.formats.foreign_tokens import foreign_token
+from virgo_factory.formats.any_row.foreign_tokens import foreign_token
 
 
 TOKENS = (

@@ -10,7 +10,7 @@ import pytest
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import Options, RejectedRow, kind_of, options_of, read_row
-from virgo_factory.formats.llamav_o1 import STAGES
+from virgo_factory.formats.families.llamav_o1 import STAGES
 
 
 ASKED = "A box holds 3 red and 4 blue balls. How many balls are in it?"

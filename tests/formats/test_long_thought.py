@@ -11,7 +11,7 @@ import pytest
 from virgo_factory.core.example import Example, Turn
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.formats import Options, RejectedRow, options_of, read_row
-from virgo_factory.formats.llamav_o1 import STAGES
+from virgo_factory.formats.families.llamav_o1 import STAGES
 
 
 BT, ET, BS, ES = MARKERS

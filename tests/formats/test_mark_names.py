@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats import read_row
-from virgo_factory.formats.mark_names import Kind, kinds_of
+from virgo_factory.formats.any_row.second_columns import NOT_TRAINED_BESIDE_CHAT
+from virgo_factory.formats.marks.names import Kind, kinds_of
 
 
 RESPONSE = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."
@@ -134,7 +135,8 @@ def test_a_column_of_another_purpose_is_no_mark(name, value):
 def test_an_object_of_another_purpose_has_no_marks(column, name, value):
     row = {"messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": RESPONSE}]}
     (part,) = read_row({**row, column: {name: value}}, "long_thought").parts
-    assert isinstance(part, Example) and part.notes == ()
+    assert isinstance(part, Example)
+    assert not [note for note in part.notes if not note.startswith(NOT_TRAINED_BESIDE_CHAT)]
 
 
 @pytest.mark.parametrize(

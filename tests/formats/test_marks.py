@@ -6,7 +6,7 @@ import pytest
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import Options, RejectedRow, read_row
-from virgo_factory.formats.second_columns import ADDED, NOT_TRAINED
+from virgo_factory.formats.any_row.second_columns import ADDED, NOT_TRAINED
 
 
 THINK = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."

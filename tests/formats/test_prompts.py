@@ -3,7 +3,7 @@
 import pytest
 
 from virgo_factory.formats import Options, read_row
-from virgo_factory.formats.prompts import TAKEN_OUT, asks_for_tags, without_request
+from virgo_factory.formats.any_row.prompts import TAKEN_OUT, asks_for_tags, without_request
 
 
 ASKED = "How many dots are red?"

@@ -9,7 +9,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import Options, RejectedRow, options_of, read_row
-from virgo_factory.formats.second_columns import (
+from virgo_factory.formats.any_row.second_columns import (
     ADDED,
     LACKS,
     NOT_TRAINED,

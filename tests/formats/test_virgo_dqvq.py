@@ -6,8 +6,8 @@ import pytest
 
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import Options, read_row
+from virgo_factory.formats.families.virgo_dqvq import split
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.formats.virgo_dqvq import split
 
 
 THOUGHT = "So I've got this figure. Hmm, wait, maybe \\boxed{12}? Okay."

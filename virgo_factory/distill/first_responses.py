@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.formats.tags import format_of
+from virgo_factory.formats.layouts.tags import format_of
 from virgo_factory.rollouts.config import AUTO, RESPONSE_FORMATS
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.store.rollout import GREEDY, Rollout

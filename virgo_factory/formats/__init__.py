@@ -5,16 +5,25 @@ from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.example import Example
-from virgo_factory.formats import chat, long_thought, tags, thought_columns, virgo_dqvq, virgo_dsd, virgo_dt
-from virgo_factory.formats.marks import check_row
-from virgo_factory.formats.messages import MESSAGE_COLUMNS
-from virgo_factory.formats.next_turns import REASON as RUNS_ON
-from virgo_factory.formats.next_turns import next_turn
+from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
+from virgo_factory.formats.any_row.next_turns import next_turn
+from virgo_factory.formats.any_row.prompts import without_requests
+from virgo_factory.formats.any_row.second_columns import (
+    SYSTEM_COLUMNS,
+    second_columns,
+    with_second_columns,
+    with_system,
+)
+from virgo_factory.formats.any_row.tool_calls import REASON as TOOLS_REASON
+from virgo_factory.formats.any_row.tool_calls import check_tools, tool_call
+from virgo_factory.formats.families import long_thought, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.formats.layouts import chat, tags, thought_columns
+from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
+from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
+from virgo_factory.formats.marks.row_marks import check_row
 from virgo_factory.formats.options import REQUIRED, Options, options_of
-from virgo_factory.formats.picture_columns import at_path
-from virgo_factory.formats.pictures import with_pictures
-from virgo_factory.formats.prompts import without_requests
-from virgo_factory.formats.question_response import RESPONSE_COLUMNS
+from virgo_factory.formats.pictures.columns import at_path
+from virgo_factory.formats.pictures.pictures import with_pictures
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -27,9 +36,6 @@ from virgo_factory.formats.row import (
     question_of,
     text_of,
 )
-from virgo_factory.formats.second_columns import SYSTEM_COLUMNS, second_columns, with_second_columns, with_system
-from virgo_factory.formats.tool_calls import REASON as TOOLS_REASON
-from virgo_factory.formats.tool_calls import check_tools, tool_call
 
 
 __all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]

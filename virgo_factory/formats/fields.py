@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from virgo_factory.formats.mark_names import snake
+from virgo_factory.formats.layouts.tags import format_of
+from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import QUESTION_COLUMNS, RejectedRow, plain
-from virgo_factory.formats.tags import format_of
 from virgo_factory.formats.texts import unix
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.core.thought import LongThought
-from virgo_factory.formats.foreign_tokens import foreign_token
+from virgo_factory.formats.any_row.foreign_tokens import foreign_token
 from virgo_factory.formats.texts import unix
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.formats.tags import TAG_SETS
+from virgo_factory.formats.layouts.tags import TAG_SETS
 from virgo_factory.io.recipes import is_training
 
 

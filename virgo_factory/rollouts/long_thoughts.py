@@ -2,9 +2,9 @@
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import MARKERS, REASONS, LongThought, MalformedThought
+from virgo_factory.formats.families.virgo_dqvq import split
+from virgo_factory.formats.layouts.tags import format_of, parse_response
 from virgo_factory.formats.row import RejectedRow, check_example
-from virgo_factory.formats.tags import format_of, parse_response
-from virgo_factory.formats.virgo_dqvq import split
 from virgo_factory.rollouts.config import AUTO
 
 

@@ -25,7 +25,7 @@ from virgo_factory.data.read.reader import (
 )
 from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info
 from virgo_factory.formats import FORMATTINGS
-from virgo_factory.formats.chat import pair_of
+from virgo_factory.formats.layouts.chat import pair_of
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.recipes import merge_entries, read_text
 

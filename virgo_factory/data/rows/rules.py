@@ -7,13 +7,13 @@ from virgo_factory.core.finding import Finding
 from virgo_factory.data.read.images import ImageFacts
 from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
-from virgo_factory.formats.marks import NOT_WEIGHED
-from virgo_factory.formats.next_turns import next_question
-from virgo_factory.formats.prompts import asks_for_tags
-from virgo_factory.formats.response_marks import NOT_UNDERSTOOD
+from virgo_factory.formats.any_row.next_turns import next_question
+from virgo_factory.formats.any_row.prompts import asks_for_tags
+from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT
+from virgo_factory.formats.any_row.tool_calls import runs_code
+from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
+from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
 from virgo_factory.formats.row import rendered
-from virgo_factory.formats.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT
-from virgo_factory.formats.tool_calls import runs_code
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]

@@ -14,7 +14,7 @@ from virgo_factory.data.read.look import as_seen
 from virgo_factory.data.read.media import check_header, find_image
 from virgo_factory.data.read.reader import is_list
 from virgo_factory.distill.sources.json_items import json_items
-from virgo_factory.formats.picture_columns import names_pictures, picture_values
+from virgo_factory.formats.pictures.columns import names_pictures, picture_values
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.pictures import pixel_digest
 from virgo_factory.rollouts.question import IMAGES, read_lines

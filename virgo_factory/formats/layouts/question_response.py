@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
-from virgo_factory.formats.chat import prefix_of, read_chat
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.messages import Chat, read_messages
+from virgo_factory.formats.layouts.chat import prefix_of, read_chat
+from virgo_factory.formats.layouts.messages import Chat, read_messages
+from virgo_factory.formats.layouts.tags import format_of, parse_response, shows
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -22,7 +23,6 @@ from virgo_factory.formats.row import (
     question_of,
     text_of,
 )
-from virgo_factory.formats.tags import format_of, parse_response, shows
 from virgo_factory.formats.texts import unix
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.formats.fields import LIKE_A_THOUGHT, question_columns
-from virgo_factory.formats.mark_names import snake
-from virgo_factory.formats.messages import MESSAGE_COLUMNS
+from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
+from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import RejectedRow, columns_found
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from virgo_factory.core.example import Example
-from virgo_factory.formats.marks import learned_turns
-from virgo_factory.formats.messages import message_column, read_messages
+from virgo_factory.formats.layouts.messages import message_column, read_messages
+from virgo_factory.formats.layouts.thought_columns import long_thought
+from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -23,7 +24,6 @@ from virgo_factory.formats.row import (
     source_of,
     with_image,
 )
-from virgo_factory.formats.thought_columns import long_thought
 
 
 FORMAT = "four_stages"

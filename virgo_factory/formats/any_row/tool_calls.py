@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.formats.foreign_tokens import outside_code
+from virgo_factory.formats.any_row.foreign_tokens import outside_code
 from virgo_factory.formats.row import RejectedRow, plain
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import OF_OTHERS, question_columns
-from virgo_factory.formats.mark_names import snake
+from virgo_factory.formats.layouts.responses import choose
+from virgo_factory.formats.layouts.tags import PAIRS, format_of, is_tagged, parse_response
+from virgo_factory.formats.layouts.thought_columns import FOUND, long_thought, response_of
+from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
-from virgo_factory.formats.tags import PAIRS, format_of, is_tagged, parse_response
 from virgo_factory.formats.texts import unix
-from virgo_factory.formats.thought_columns import FOUND, long_thought, response_of
 
 
 ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth")

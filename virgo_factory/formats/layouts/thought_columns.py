@@ -18,11 +18,12 @@ from virgo_factory.formats.fields import (
     thought_of_message,
     thought_text,
 )
-from virgo_factory.formats.mark_values import said
-from virgo_factory.formats.marks import learned_turns
-from virgo_factory.formats.messages import content_text, either, message_column, role_of
+from virgo_factory.formats.layouts.messages import content_text, either, message_column, role_of
+from virgo_factory.formats.layouts.tags import PAIRS, SOLUTIONS, TAG_SETS, format_of, shows, unwrapped
+from virgo_factory.formats.marks.response_marks import WRONG
+from virgo_factory.formats.marks.row_marks import learned_turns
+from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.response_marks import WRONG
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -38,7 +39,6 @@ from virgo_factory.formats.row import (
     text_of,
     with_image,
 )
-from virgo_factory.formats.tags import PAIRS, SOLUTIONS, TAG_SETS, format_of, shows, unwrapped
 from virgo_factory.formats.texts import unix
 
 

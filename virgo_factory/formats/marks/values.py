@@ -8,7 +8,7 @@ import re
 from numbers import Number
 from typing import Any, Literal
 
-from virgo_factory.formats.mark_names import ENDS, Kind
+from virgo_factory.formats.marks.names import ENDS, Kind
 from virgo_factory.formats.row import plain
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
+from virgo_factory.formats.layouts.thought_columns import long_thought
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -21,7 +22,6 @@ from virgo_factory.formats.row import (
     text_id,
     with_image,
 )
-from virgo_factory.formats.thought_columns import long_thought
 
 
 FORMAT = "screen_traces"

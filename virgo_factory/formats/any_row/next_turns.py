@@ -6,7 +6,7 @@ next question may belong to the task, it is only told.
 
 import re
 
-from virgo_factory.formats.foreign_tokens import outside_code
+from virgo_factory.formats.any_row.foreign_tokens import outside_code
 
 
 REASON = "the response runs on into the next turn"

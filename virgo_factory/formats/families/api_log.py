@@ -8,9 +8,9 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from virgo_factory.formats import chat
-from virgo_factory.formats.mark_values import BROKEN_OFF
-from virgo_factory.formats.marks import check_row
+from virgo_factory.formats.layouts import chat
+from virgo_factory.formats.marks.row_marks import check_row
+from virgo_factory.formats.marks.values import BROKEN_OFF
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import Reading, RejectedRow, plain
 

@@ -11,22 +11,12 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats import (
-    api_log,
-    chat,
-    insight_v,
-    llamav_o1,
-    question_response,
-    rollouts,
-    screen_traces,
-    tagged_columns,
-    thought_columns,
-    virgo_dsd,
-)
+from virgo_factory.formats.families import api_log, insight_v, llamav_o1, rollouts, screen_traces, virgo_dsd
 from virgo_factory.formats.fields import chooser_of, pair_columns
+from virgo_factory.formats.layouts import chat, question_response, tagged_columns, thought_columns
+from virgo_factory.formats.layouts.unknown import reason_of
 from virgo_factory.formats.options import DIFFICULTIES, Options
 from virgo_factory.formats.row import Reading, RejectedRow, bare
-from virgo_factory.formats.unknown import reason_of
 
 
 FAMILIES = (

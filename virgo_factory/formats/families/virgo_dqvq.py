@@ -10,8 +10,9 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
-from virgo_factory.formats.marks import learned_turns
-from virgo_factory.formats.messages import message_column, read_messages
+from virgo_factory.formats.layouts.messages import message_column, read_messages
+from virgo_factory.formats.layouts.tags import is_tagged
+from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     RejectedRow,
@@ -23,7 +24,6 @@ from virgo_factory.formats.row import (
     text_of,
     with_image,
 )
-from virgo_factory.formats.tags import is_tagged
 
 
 _HEADING = re.compile(

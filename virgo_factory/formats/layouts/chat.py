@@ -12,7 +12,6 @@ from typing import Any
 
 from virgo_factory.core.example import IMAGE, Example, Turn
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
-from virgo_factory.formats import thought_columns
 from virgo_factory.formats.fields import (
     MESSAGE_FIELDS,
     like_a_thought,
@@ -20,8 +19,18 @@ from virgo_factory.formats.fields import (
     question_columns,
     thought_of_message,
 )
-from virgo_factory.formats.marks import UNLEARNED, learned_turns
-from virgo_factory.formats.messages import Chat, content_text, either, listed, message_column, read_messages, role_of
+from virgo_factory.formats.layouts import thought_columns
+from virgo_factory.formats.layouts.messages import (
+    Chat,
+    content_text,
+    either,
+    listed,
+    message_column,
+    read_messages,
+    role_of,
+)
+from virgo_factory.formats.layouts.tags import TAG_SETS, format_of, parse_response, shows
+from virgo_factory.formats.marks.row_marks import UNLEARNED, learned_turns
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -40,7 +49,6 @@ from virgo_factory.formats.row import (
     text_id,
     with_image,
 )
-from virgo_factory.formats.tags import TAG_SETS, format_of, parse_response, shows
 from virgo_factory.formats.texts import unix
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import IMAGE
-from virgo_factory.formats.picture_columns import SUFFIXES, Pictures, holds_picture, in_order, name_of, shown
+from virgo_factory.formats.pictures.columns import SUFFIXES, Pictures, holds_picture, in_order, name_of, shown
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.formats.texts import occurs
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.mark_names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
-from virgo_factory.formats.mark_values import Said, decoded, end_reason, is_right, said
+from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
+from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
 from virgo_factory.formats.row import ANSWER_COLUMNS, QUESTION_COLUMNS, RejectedRow, plain
 
 

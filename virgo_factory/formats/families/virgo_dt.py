@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example, Turn
-from virgo_factory.formats.marks import learned_turns
-from virgo_factory.formats.messages import MESSAGE_COLUMNS, message_column, read_messages
+from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS, message_column, read_messages
+from virgo_factory.formats.layouts.tags import parse_response
+from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import RejectedRow, columns_found, domain_of, first_column, read_images, row_id, text_of
-from virgo_factory.formats.tags import parse_response
 
 
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:

@@ -16,18 +16,20 @@ from typing import Any, NamedTuple
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.mark_names import snake
-from virgo_factory.formats.mark_values import said
-from virgo_factory.formats.messages import (
+from virgo_factory.formats.layouts.messages import (
     MESSAGE_COLUMNS,
     either,
     listed,
     message_column,
     role_of,
 )
+from virgo_factory.formats.layouts.tags import format_of
+from virgo_factory.formats.layouts.unknown import TEMPLATED
+from virgo_factory.formats.marks.names import snake
+from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import REQUIRED
-from virgo_factory.formats.picture_columns import is_blank
-from virgo_factory.formats.picture_tags import TAG
+from virgo_factory.formats.pictures.columns import is_blank
+from virgo_factory.formats.pictures.tags import TAG
 from virgo_factory.formats.row import (
     IMAGE_COLUMNS,
     OPTION_COLUMN,
@@ -38,8 +40,6 @@ from virgo_factory.formats.row import (
     plain,
     rendered,
 )
-from virgo_factory.formats.tags import format_of
-from virgo_factory.formats.unknown import TEMPLATED
 
 
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "sys_prompt", "system_content", "developer")  # fmt: skip

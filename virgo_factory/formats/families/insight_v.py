@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
+from virgo_factory.formats.layouts.thought_columns import long_thought
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, plain, question_of, text_of
-from virgo_factory.formats.thought_columns import long_thought
 
 
 FORMAT = "steps"

@@ -9,13 +9,14 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats import chat
-from virgo_factory.formats.mark_values import flags
-from virgo_factory.formats.marks import check_response
-from virgo_factory.formats.messages import message_column, read_messages
+from virgo_factory.formats.layouts import chat
+from virgo_factory.formats.layouts.messages import message_column, read_messages
+from virgo_factory.formats.layouts.responses import choose
+from virgo_factory.formats.layouts.tags import parse_response
+from virgo_factory.formats.marks.response_marks import verdicts
+from virgo_factory.formats.marks.row_marks import check_response
+from virgo_factory.formats.marks.values import flags
 from virgo_factory.formats.options import DIFFICULTIES, Options
-from virgo_factory.formats.response_marks import verdicts
-from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import (
     Reading,
     RejectedRow,
@@ -26,7 +27,6 @@ from virgo_factory.formats.row import (
     row_id,
     with_image,
 )
-from virgo_factory.formats.tags import parse_response
 
 
 FORMAT = "virgo_dsd"

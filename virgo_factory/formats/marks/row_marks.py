@@ -12,9 +12,9 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.mark_names import ANYTHING, LEARNS, Kind, snake
-from virgo_factory.formats.mark_values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said
-from virgo_factory.formats.response_marks import NOT_UNDERSTOOD, Mark, check_marks, end_of, marked, marks_of
+from virgo_factory.formats.marks.names import ANYTHING, LEARNS, Kind, snake
+from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, Mark, check_marks, end_of, marked, marks_of
+from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
 

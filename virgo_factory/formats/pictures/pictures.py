@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import IMAGE
-from virgo_factory.formats.messages import either, listed, message_column, role_of
-from virgo_factory.formats.picture_columns import (
+from virgo_factory.formats.layouts.messages import either, listed, message_column, role_of
+from virgo_factory.formats.pictures.columns import (
     Pictures,
     find_pictures,
     flat,
@@ -18,7 +18,7 @@ from virgo_factory.formats.picture_columns import (
     pictures_inside,
     plan_of,
 )
-from virgo_factory.formats.picture_tags import TAG, place_pictures
+from virgo_factory.formats.pictures.tags import TAG, place_pictures
 from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
 
 

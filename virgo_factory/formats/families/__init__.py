@@ -1,0 +1,1 @@
+"""Datasets, each a family of its own: raw row -> Example(s)."""
