@@ -255,13 +255,13 @@ PROXY = """
 CHECKERS = {
     "typeguard": "typeguard.install_import_hook({packages})",
     "jaxtyping": "jaxtyping.install_import_hook({packages}, None)",
-    "beartype": "import beartype.claw; beartype.claw.beartype_packages(*{modules})",
+    "beartype": "import beartype.claw; beartype.claw.beartype_packages({modules})",
     "wrapt": "[wrapt.when_imported(name)(lambda module: None) for name in {modules}]",
 }
 """Libraries whose import hooks stand in front of ours, each on what LLaMA-Factory itself passes their checks in."""
 CHECKED = {
     "packages": ["llamafactory.data", "llamafactory.train"],
-    "modules": ("llamafactory.data.loader", "llamafactory.data.converter", "llamafactory.train.sft.workflow"),
+    "modules": ("llamafactory.data.loader", "llamafactory.train.sft.workflow"),
 }
 CHECKER = """
     import torch
