@@ -290,7 +290,6 @@ REFUSED = [
     ({"speech": "a.flac"}, "an audio, which is not trained on", "speech"),
     ({"question": "<video 1> What?"}, "a video, which is not trained on", "<video 1>"),
     ({"question": "<|audio_1|> What?"}, "an audio, which is not trained on", "<|audio_1|>"),
-    ({"tools": '[{"name": "search"}]'}, "tools, which are not trained on", "tools"),
     ({"question": "Talk about <image>."}, "<image> and images do not match", "1 <image> and 0 images"),
     ({"question": "<image 1> How many?"}, "a picture tag without a picture", "<image 1>"),
     ({"question": "<IMAGE>\nHow many?"}, "a picture tag without a picture", "<IMAGE>"),

@@ -24,7 +24,7 @@ COLUMNS = (
     "tool_definitions",
 )
 _MESSAGES = ("messages", "conversations")
-_KEYS = ("function", "name", "parameters", "arguments", "input_schema")
+_KEYS = ("function", "name", "type", "parameters", "arguments", "input_schema")
 """What the description of a tool, or a call, has one of; a list of words is no tools."""
 _TEXT = re.compile(
     r"<(?=[/tfcie])(?P<tag>/?(?:tool|function)_?(?:calls?|responses?|results?|outputs?)|/?(?:code_)?interpreter|/?execute|function=[\w.]+"

@@ -1,4 +1,4 @@
-"""Which pictures a row has: the columns that hold them, in every spelling of name and value; and videos, audios, tools.
+"""Which pictures a row has: the columns that hold them, in every spelling of name and value; and videos, audios.
 
 A column is read where its name and its values say what it is. Where only the values look like pictures, the row is
 rejected with the line that maps the column: a model must not learn to answer about a picture that it never got.
@@ -557,7 +557,7 @@ def _look_inside(place: str, value: Any, is_option: bool, found: dict[str, list[
             continue
 
         inner = f"{place}.{key}"
-        if kind != "tools" and (kind := _medium_in(key, kind, part)):
+        if kind := _medium_in(key, kind, part):
             raise other_medium(kind, inner, part)
 
         if known and known[0][0] and holds_picture(part, known[2] and "/" in part):
@@ -660,7 +660,7 @@ def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
     """Return the pictures inside of objects, however deep: place (`data.input.image`) -> what stands there.
 
     Raises:
-        RejectedRow: the row has a video, an audio, another medium or tools, which are not trained on, wherever they are.
+        RejectedRow: the row has a video, an audio or another medium, which are not trained on, wherever they are.
     """
     found: dict[str, list[Any]] = {}
     for name, kind, is_medium, is_nested, is_option in plan.looked_at:
@@ -672,10 +672,7 @@ def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
         elif not value or isinstance(value, int | float):
             continue
 
-        if kind == "tools":
-            if not is_blank(value) and (not isinstance(value, str) or isinstance(_json(value), (list, dict))):
-                raise RejectedRow("tools, which are not trained on", f"in the column {name}")
-        elif is_medium and (medium := _medium_in(name, kind, value)):
+        if is_medium and (medium := _medium_in(name, kind, value)):
             raise other_medium(medium, name, value)
 
         if is_nested and (isinstance(value, dict | list) or isinstance(value, str) and value[:1] in ("{", "[")):
@@ -686,9 +683,6 @@ def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
 
 @functools.lru_cache(4096)
 def _other_kind(name: str) -> str | None:
-    if name == "tools":
-        return name
-
     found = _OTHER_MEDIA.fullmatch(_words(name))
     return found.lastgroup if found else None
 
@@ -721,7 +715,7 @@ def _medium_in(name: str, kind: str | None, value: Any) -> str | None:
             if inner is not None and (found := _medium_in(name, kind, inner)):
                 return found
 
-    if kind in (None, "tools") or kind in _SAY_ALL:
+    if kind is None or kind in _SAY_ALL:
         return kind if kind in _SAY_ALL and not is_blank(value) else None
 
     is_words = isinstance(value, str) and (len(value.split()) > 1 or not re.search(r"[/.]", value))
