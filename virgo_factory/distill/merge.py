@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.make.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, config_text, read_folder, shapes
 from virgo_factory.distill.index import DROPPED, ROLLOUTS, VERDICTS, open_index
 from virgo_factory.distill.question import FILE as QUESTIONS
 from virgo_factory.distill.store import lock
 from virgo_factory.io.index import Index
+from virgo_factory.report.card import card_files
 
 
 NOT_CONTENT = ("seconds", "params")

@@ -12,12 +12,12 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virgo_factory.data.show.page import visible
 from virgo_factory.distill.index import OUTCOMES
 from virgo_factory.distill.long_thoughts import read_thought
 from virgo_factory.distill.rollout import GREEDY
 from virgo_factory.distill.status import duration
 from virgo_factory.io.atomic import replace_file
+from virgo_factory.report.text import visible
 
 
 if TYPE_CHECKING:

@@ -35,8 +35,8 @@ def _show(card, folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from virgo_factory.data.make.card import card_files
     from virgo_factory.distill.question import FILE
+    from virgo_factory.report.card import card_files
 
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
