@@ -24,12 +24,12 @@ from pathlib import Path
 
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.distill.client import Endpoint, Reply, Sampling
-from virgo_factory.distill.cut import LoopWatch
-from virgo_factory.distill.prompt import TEMPLATE_ARGUMENTS, Prompt, make_prompt
-from virgo_factory.distill.question import VisualQuestion
-from virgo_factory.distill.rollout import difficulty_of
-from virgo_factory.distill.server import STREAM_INTERVAL, Server, environment, is_cpu_build
+from virgo_factory.rollouts.prompt import TEMPLATE_ARGUMENTS, Prompt, make_prompt
+from virgo_factory.rollouts.question import VisualQuestion
+from virgo_factory.rollouts.servers.client import Endpoint, Reply, Sampling
+from virgo_factory.rollouts.servers.loop_detector import LoopWatch
+from virgo_factory.rollouts.servers.server import STREAM_INTERVAL, Server, environment, is_cpu_build
+from virgo_factory.rollouts.store.rollout import difficulty_of
 
 
 ROOT = Path(__file__).parents[1]
@@ -172,7 +172,7 @@ def offline(job: dict) -> None:
 
 def client(requests: int) -> None:
     """Print requests per second against the replay server of the tests."""
-    sys.path.insert(0, str(ROOT / "tests" / "distill"))
+    sys.path.insert(0, str(ROOT / "tests" / "rollouts"))
     from replay import replay
 
     files = sorted((DATA / "skythought").glob("*.json*"))

@@ -2,7 +2,7 @@
 
     python benchmarks/rollouts_kills.py [--questions 2000] [--kills 20] [--seed 0]
 
-Questions and responses are real ones of ../shared/data/skythought; tests/distill/replay.py serves them, deterministic by
+Questions and responses are real ones of ../shared/data/skythought; tests/rollouts/replay.py serves them, deterministic by
 prompt and seed. Compared is every column of every rollout but `seconds` and `params.url`, and every verdict. A rollout that
 stood in the file when its process was killed must not be asked by any later one.
 """
@@ -26,8 +26,8 @@ from typing import Any
 
 from PIL import Image
 
-from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import read_verdicts
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 ROOT = Path(__file__).parents[1]
@@ -64,8 +64,8 @@ class Result:
 
 
 def load_replay() -> ModuleType:
-    """Return tests/distill/replay.py, which is no package's module."""
-    spec = importlib.util.spec_from_file_location("replay", ROOT / "tests" / "distill" / "replay.py")
+    """Return tests/rollouts/replay.py, which is no package's module."""
+    spec = importlib.util.spec_from_file_location("replay", ROOT / "tests" / "rollouts" / "replay.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["replay"] = module
     spec.loader.exec_module(module)

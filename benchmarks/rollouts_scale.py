@@ -32,8 +32,8 @@ from data_scale import resident
 from PIL import Image
 
 from virgo_factory import __version__
-from virgo_factory.distill.config import FILE, DistillConfig, config_text
-from virgo_factory.distill.question import VisualQuestion, write_question
+from virgo_factory.distill.config import FILE, DistillConfig
+from virgo_factory.rollouts.question import VisualQuestion, write_question
 
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def generate(folders: list[Path], rows: int, characters: int, seed: int) -> int:
             shutil.copytree(drawn, folder / "images")
 
     for folder in folders:
-        (folder / FILE).write_text(config_text(_config(folder)), encoding="utf-8")
+        (folder / FILE).write_text(_config(folder).text(), encoding="utf-8")
 
     written = 0
     parts = range(1, len(folders) + 1)

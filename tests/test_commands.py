@@ -336,7 +336,7 @@ def test_score_writes_verdicts(tmp_path):
 
 
 def test_the_question_it_shows_is_one():
-    from virgo_factory.distill.question import question_of
+    from virgo_factory.rollouts.question import question_of
 
     (line,) = blocks("json", "docs/distil.md")
     assert question_of(json.loads(line))

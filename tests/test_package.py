@@ -76,6 +76,7 @@ def python_files(folder: Path) -> set[str]:
 
 def test_the_wheel_holds_every_module_and_every_shipped_file(installed):
     assert python_files(installed) == python_files(ROOT)
+    assert (installed / "virgo_factory/evaluation/paper/virgo.csv").is_file()
     for name in shipped_files():
         copy = installed / "virgo_factory" / "bundle" / name
         assert copy.is_file() and not copy.is_symlink()

@@ -135,3 +135,97 @@ def test_an_unknown_split_names_those_that_exist(folder, split):
         ValueError, match=r"there is no part 'val'; there are train, test\. Name one, or several with \+"
     ):
         find_sources("d")
+
+
+def _layout(folder, files):
+    """Write files below a folder: rows as JSONL, anything else as the text it is."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".parquet"):
+            Dataset.from_list(content).to_parquet(folder / name)
+        else:
+            (folder / name).write_text(content if isinstance(content, str) else lines(content))
+
+
+CARD = "---\nlicense: mit\nconfigs:\n{}\n---\n# Rows\n"
+MAIN = "- config_name: {}\n  data_files:\n  - split: train\n    path: {}\n  - split: test\n    path: other/*"
+HUB = [
+    # (files, rows)
+    ({"data/train-00000-of-00002.parquet": ROWS[:2], "data/train-00001-of-00002.parquet": ROWS[2:4], "data/test-00000-of-00001.parquet": ROWS[4:]}, 4),
+    ({"data/train-0.parquet": ROWS[:2], "README.md": "---\nlicense: mit\n---\n"}, 2),
+    ({"train.jsonl": ROWS[:3], "test.jsonl": ROWS[3:]}, 3),
+    ({"train/0.jsonl": ROWS[:3], "validation/0.jsonl": ROWS[3:]}, 3),
+    ({"validation.jsonl": ROWS[:3]}, 3),
+    ({"rows.jsonl": ROWS[:3], "test.jsonl": ROWS[3:]}, 6),
+    ({"a/b/rows.jsonl": ROWS}, 6),
+    ({"latest.jsonl": ROWS, "notes/old.txt": "x"}, 6),
+    ({"main/0.jsonl": ROWS[:2], "other/0.jsonl": ROWS[2:], "README.md": CARD.format(MAIN.format("default", "main/*"))}, 2),
+    ({"main/0.jsonl": ROWS[:2], "other/0.jsonl": ROWS[2:], "README.md": CARD.format("- config_name: x\n  data_files: main/*.jsonl")}, 2),
+    ({"main/0.jsonl": ROWS[:2], "other/0.jsonl": ROWS[2:], "README.md": CARD.format(MAIN.format("a", "other/*") + "\n" + MAIN.format("b", "main/*") + "\n  default: true")}, 2),
+    ({"metadata.jsonl": ROWS, "images/a.png": "x"}, 6),
+    ({"train/metadata.jsonl": ROWS[:5], "test/metadata.jsonl": ROWS[5:]}, 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "rows"), HUB, ids=[" ".join(files)[:60] for files, _ in HUB])
+def test_a_folder_as_it_lies_on_the_hub(tmp_path, monkeypatch, files, rows):
+    monkeypatch.chdir(tmp_path)
+    _layout(tmp_path / "set", files)
+    (source,), settings = find_sources("set")
+    assert [record.id for record in measure([source], settings)] == [f"r{at}" for at in range(rows)]
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"d": {"file_name": "set", "formatting": "long_thought"}}))
+    (source,), settings = find_sources("d")
+    assert len(list(measure([source], settings))) == rows
+
+
+def test_splits_of_a_folder_as_it_lies_on_the_hub(tmp_path):
+    _layout(tmp_path, {"set/data/train-0.parquet": ROWS[:4], "set/data/test-0.parquet": ROWS[4:]})
+    for split, rows in (("test", 2), ("train[:2]", 2), ("all", 6), ("train+test", 6)):
+        entry = {"d": {"file_name": "set", "formatting": "long_thought", "split": split}}
+        (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+        (source,), settings = find_sources("d", tmp_path)
+        assert len(list(measure([source], settings))) == rows
+
+
+def test_pictures_of_an_image_folder_start_from_its_metadata(tmp_path, shared_data):
+    rows = [row | {"file_name": "a.png"} for row in ROWS]
+    _layout(tmp_path / "set", {"train/metadata.jsonl": rows})
+    (tmp_path / "set/train/a.png").write_bytes((shared_data.parent / "faults" / "gray16.png").read_bytes())
+    (source,), settings = find_sources(str(tmp_path / "set"))
+    assert [(record.images, record.reason) for record in measure([source], settings)] == [(1, "")] * 6
+
+
+NO_HUB = [
+    ({"a/train-0.jsonl": ROWS, "b/train-0.jsonl": ROWS}, "holds several datasets: a, b. Name the folder of one"),
+    ({"a/0.jsonl": ROWS, "README.md": CARD.format(MAIN.format("a", "a/*") + "\n" + MAIN.format("b", "b/*"))}, "names several datasets, and none as the default"),
+    ({"00000.tar": "x", "00001.tar": "x"}, "00000.tar is an archive: unpack it. Shards of WebDataset become Parquet by"),
+    ({"data/rows.jsonl.zst": "x"}, "rows.jsonl.zst is packed: unpack it"),
+    ({"images/a.png": "x"}, "holds no data file"),
+    ({"a.jsonl": ROWS, "b.csv": "x"}, "differ in type"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "words"), NO_HUB)
+def test_a_folder_whose_rows_are_not_certain_is_told(tmp_path, files, words):
+    _layout(tmp_path / "set", files)
+    with pytest.raises(ValueError, match=words):
+        find_sources(str(tmp_path / "set"))
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip", "a.jsonl.zst"])
+def test_an_archive_is_told(tmp_path, name):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(ValueError, match="unpack it"):
+        find_sources(str(tmp_path / name))
+
+
+def test_a_row_of_a_csv_file_with_missing_cells_is_called_that(tmp_path):
+    (tmp_path / "a.csv").write_text("id,question,response\n1,2\n1,2,3,4\n\n1,2,3\n")
+    sources, settings = find_sources(str(tmp_path / "a.csv"))
+    records = list(measure(sources, settings))[:2]
+    told = [(record.reason, record.detail, record.findings[0].code) for record in records]
+    reason = "a row with more or fewer cells than the header"
+    assert told == [
+        (reason, "2 cells, where the header has 3", "other_cells"),
+        (reason, "4 cells, where the header has 3", "other_cells"),
+    ]

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.thought import LongThought
 from virgo_factory.data.rows.entry import UnreadHub, check_name, entry_of, file_name, recognise, write_entry
 
 
@@ -203,3 +205,18 @@ def test_file_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert file_name(tmp_path / "data/x.json", tmp_path / "data") == "x.json"
     assert file_name(tmp_path / "x.json", tmp_path / "data") == str(tmp_path / "x.json")
+
+
+def test_a_folder_without_rows_is_the_fault_of_what_was_entered(tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "0.tar").write_text("x")
+    with pytest.raises(UserError, match="0.tar is an archive: unpack it"):
+        recognise("d", entry_of(str(tmp_path / "shards"), tmp_path, "long_thought"), tmp_path)
+
+
+def test_a_pair_of_any_name_is_recognised(tmp_path):
+    texts = [LongThought("I add.", text).render() for text in ("2", "3")]
+    row = {"question": "1 + 1?", "winner": texts[0], "loser": texts[1]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    found = recognise("d", entry_of(str(tmp_path / "rows.jsonl"), tmp_path, "long_thought"), tmp_path)
+    assert (found.entry.get("ranking"), found.kept) == (True, 1)

@@ -18,8 +18,9 @@ EXAMPLES = [
     Example("c", "And z?", "It is 7.", history=(Turn("Find x.", THOUGHT),)),
     Example("d", "Which?", "It is 7.", rejected=THOUGHT),
     Example("e", "And z?", THOUGHT, history=(Turn("Find x.", "It is 7.", learned=False),)),
+    Example("f", "Which?", "It is 7.", history=(Turn("Find x.", THOUGHT),), rejected=THOUGHT),
 ]
-SIZES = [[], [(1200, 900)], [], [], []]
+SIZES = [[], [(1200, 900)], [], [], [], []]
 
 
 @pytest.mark.parametrize("marker_tokens", [False, True])

@@ -23,6 +23,12 @@ def gray(*values, dtype=np.uint8):
 GRAY = [
     # (picture, gray values seen)
     (Image.fromarray(gray(0, 128, 257, 32768, 65535, dtype=np.uint16)), [0, 0, 1, 128, 255]),
+    (Image.fromarray(gray(0, 16, 2048, 4095, dtype=np.uint16)), [0, 1, 128, 255]),  # 12 bits of a camera
+    (Image.fromarray(gray(0, 512, 1023, dtype=np.uint16)), [0, 128, 255]),
+    (Image.fromarray(gray(0, 128, 255, dtype=np.uint16)), [0, 128, 255]),
+    (Image.fromarray(gray(0, 2048, 4095, dtype=np.int32)), [0, 128, 255]),
+    (Image.fromarray(gray(0.0, 2047.5, 4095.0, dtype=np.float32)), [0, 128, 255]),
+    (Image.fromarray(gray(0, 4096, dtype=np.uint16)), [0, 16]),
     (Image.fromarray(gray(0.0, 0.25, 1.0, dtype=np.float32)), [0, 64, 255]),
     (Image.fromarray(gray(0.0, 1.0, 1.0, dtype=np.float32)), [0, 255, 255]),
     (Image.fromarray(gray(0.0, 100.4, 255.0, dtype=np.float32)), [0, 100, 255]),
@@ -156,6 +162,10 @@ DARK = [
     # (greatest value, type, whether its range is doubtful)
     (1000, np.float32, True),
     (1.5, np.float32, True),
+    (3000, np.float32, True),
+    (1023, np.uint16, True),
+    (5000, np.uint16, True),
+    (4095, np.int32, True),
     (4095, np.uint16, True),
     (255, np.uint16, True),
     (20, np.int32, True),
@@ -166,12 +176,32 @@ DARK = [
 ]
 
 
+def test_a_color_picture_of_12_bits_in_16_is_told():
+    """Pillow keeps the upper 8 bits of colors, of which 4 are left."""
+    import struct
+    import zlib
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    def png(greatest):
+        lines = b"".join(b"\x00" + struct.pack(">3H", greatest, 0, 7) * 4 for _ in range(4))
+        head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+    (finding,) = inspect(png(4095), ".").findings
+    assert (finding.code, finding.severity) == ("image_range", "warning") and "nearly black" in finding.detail
+    assert inspect(png(65535), ".").findings == () == inspect(png(0), ".").findings
+
+
 @pytest.mark.parametrize(("greatest", "dtype", "is_doubtful"), DARK)
 def test_a_picture_that_may_have_another_range_is_a_warning(greatest, dtype, is_doubtful):
     picture = Image.fromarray(np.linspace(0, greatest, 400).reshape(20, 20).astype(dtype))
     buffer = io.BytesIO()
     picture.save(buffer, "TIFF")
     (finding,) = inspect(buffer.getvalue(), ".").findings
+    seen = np.asarray(as_seen(Image.open(buffer))).max()
+    assert ("nearly black" in finding.detail) == (0 < seen < 32)
     assert (finding.code, finding.severity) == (("image_range", "warning") if is_doubtful else ("image_deep", "info"))
     assert (f"greatest value is {greatest:g}" in finding.detail) == is_doubtful
 

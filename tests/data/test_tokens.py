@@ -234,6 +234,7 @@ def test_of_a_pair_only_the_last_response_is_trained_on(tokenizers):
     assert tokens.prompt == sum(len(segment.ids) for segment in segments if not segment.trained)
     assert tokens.total == sum(len(segment.ids) for segment in segments)
     assert alone.total - alone.prompt == tokens.total - tokens.prompt
+    assert (tokens.response, tokens.shortest, tokens.longest) == (alone.response, alone.shortest, alone.longest)
     (kept,) = tokenizers().count([replace(pair, rejected=None)], [[]])
     assert kept.prompt < tokens.prompt and kept.total == tokens.total
 

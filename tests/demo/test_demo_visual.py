@@ -16,7 +16,7 @@ from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.tokens.image_size import image_tokens
 from virgo_factory.demo import visual, visual_rows
 from virgo_factory.demo.visual import SOURCES, draw
-from virgo_factory.distill.question import VisualQuestion, read_questions
+from virgo_factory.rollouts.question import VisualQuestion, read_questions
 
 
 CELL = 28

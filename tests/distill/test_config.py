@@ -5,17 +5,7 @@ import re
 import pytest
 import yaml
 
-from virgo_factory.distill.config import (
-    BLOCKS,
-    SHAPING,
-    SOURCES,
-    DistillConfig,
-    config_text,
-    questions_wanted,
-    read_config,
-    read_folder,
-    shapes,
-)
+from virgo_factory.distill.config import BLOCKS, SOURCES, DistillConfig, questions_wanted, read_config, read_folder
 from virgo_factory.distill.sources import SOURCES as READ
 from virgo_factory.io.files import RECIPES
 from virgo_factory.io.recipes import is_distillation, is_training
@@ -182,7 +172,7 @@ def test_a_secret_is_never_repeated(write, line):
 
 def test_the_environments_key_is_not_written(write, monkeypatch):
     monkeypatch.setenv("VLLM_API_KEY", SECRET)
-    text = config_text(read_config(write("api_key_env: VLLM_API_KEY\n")))
+    text = read_config(write("api_key_env: VLLM_API_KEY\n")).text()
     assert "api_key_env: VLLM_API_KEY" in text
     assert SECRET not in text
 
@@ -207,9 +197,9 @@ def test_it_is_read_back_from_its_folder_wherever_that_is_now(write, tmp_path):
     config = read_config(write("questions: config.yaml\nurls: [http://a:1]\n"), files=False)
     folder = tmp_path / "moved"
     folder.mkdir()
-    (folder / "distill.yaml").write_text(config_text(config), encoding="utf-8")
+    (folder / "distill.yaml").write_text(config.text(), encoding="utf-8")
     assert read_folder(folder) == config.model_copy(update={"output_dir": folder})
-    blocks = re.findall(r"^### (.+)$", config_text(config), re.MULTILINE)
+    blocks = re.findall(r"^### (.+)$", config.text(), re.MULTILINE)
     assert blocks == [block for block in BLOCKS if block in blocks]
 
 
@@ -229,12 +219,13 @@ def test_sources_are_those_that_can_be_read():
 
 
 def test_what_shapes_rollouts(write):
-    before = shapes(read_config(write()))
+    before = read_config(write()).shapes()
     free = ["urls=[http://a:1]", "requests_in_flight=1", "max_hours=1", "difficulty=any", "dataset=other", "retries=1"]
-    assert shapes(read_config(write(), free)) == before
-    assert set(before) == set(SHAPING)
+    assert read_config(write(), free).shapes() == before
+    assert {*BLOCKS["questions"], *BLOCKS["prompt"], "model_name_or_path"} < set(before)
+    assert not {"stop_when_decided", "urls", "dialect", "output_dir", "responses", "retries"} & set(before)
     for override in ("temperature=0.5", "seed=1", "question_prefix=virgo", "samples=4", "sources={geos: 1}"):
-        assert shapes(read_config(write(), [override])) != before
+        assert read_config(write(), [override]).shapes() != before
 
 
 def test_questions_wanted(write):

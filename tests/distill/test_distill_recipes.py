@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from virgo_factory.distill.config import BLOCKS, read_config
-from virgo_factory.distill.estimate import _short, estimate
+from virgo_factory.distill.tell.estimate import _short, estimate
 
 
 ROOT = Path(__file__).parents[2]

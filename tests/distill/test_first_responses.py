@@ -8,12 +8,12 @@ import pytest
 from virgo_factory.cli.main import main
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.distill.config import read_folder
-from virgo_factory.distill.estimate import estimate, told
 from virgo_factory.distill.first_responses import ENOUGH, ENOUGH_BROKEN, FirstResponses, UnreadableResponses
 from virgo_factory.distill.launch import distil
-from virgo_factory.distill.rollout import GREEDY, Rollout
-from virgo_factory.distill.selection import choose
-from virgo_factory.distill.store import read_rollouts
+from virgo_factory.distill.select.select import choose
+from virgo_factory.distill.tell.estimate import estimate, told
+from virgo_factory.rollouts.store.rollout import GREEDY, Rollout
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.distill import launch, verdicts
-from virgo_factory.distill.config import config_text, read_folder
+from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import Outcome, distil
-from virgo_factory.distill.lines import lines_of
-from virgo_factory.distill.pending import seed_of, wave
-from virgo_factory.distill.rollout import GREEDY, Rollout, difficulty_of
-from virgo_factory.distill.run import Event
-from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import read_verdicts
+from virgo_factory.distill.todo import wave
+from virgo_factory.rollouts.judge import verdicts
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
+from virgo_factory.rollouts.run import launch as launching
+from virgo_factory.rollouts.run.run import Event
+from virgo_factory.rollouts.run.todo import seed_of
+from virgo_factory.rollouts.store.jsonl import lines_of
+from virgo_factory.rollouts.store.rollout import GREEDY, Rollout, difficulty_of
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")
@@ -150,7 +152,7 @@ def test_what_the_base_model_solves_is_not_sampled(start_replay, sky_config, mon
     keys = {"base_model_name_or_path": "base", "stop_when_decided": False}
     if served:
         up: list[str] = []
-        monkeypatch.setattr(launch, "Server", _Served(server.url, up))
+        monkeypatch.setattr(launching, "Server", _Served(server.url, up))
     else:
         keys |= {"urls": [server.url], "base_urls": [server.url]}
 
@@ -185,7 +187,7 @@ def test_a_budget_leaves_room_for_the_samples_of_what_the_base_model_was_asked(
 ):
     server = start_replay(max_chars=4000, model=("base", "replay"), delay=0.01)
     urls = {} if served else {"urls": [server.url], "base_urls": [server.url]}
-    monkeypatch.setattr(launch, "Server", _Served(server.url, []))
+    monkeypatch.setattr(launching, "Server", _Served(server.url, []))
     config = sky_config(30, base_model_name_or_path="base", max_rollouts=31, **urls)
     outcome, _ = run(config)
     rollouts = list(read_rollouts(config.output_dir))
@@ -415,7 +417,7 @@ def test_another_configuration_is_refused_for_a_folder_with_rollouts(start_repla
 
     changed = config.model_copy(update={"requests_in_flight": 3})
     run(changed)
-    assert config_text(read_folder(config.output_dir)) == config_text(changed)
+    assert read_folder(config.output_dir).text() == changed.text()
 
 
 def test_shards_ask_each_question_once(start_replay, sky_config, tmp_path):

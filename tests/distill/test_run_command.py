@@ -4,8 +4,7 @@ import pytest
 
 from virgo_factory.cli.distill.run import shard_of
 from virgo_factory.cli.main import main
-from virgo_factory.distill.config import config_text
-from virgo_factory.distill.store import RolloutStore, read_rollouts
+from virgo_factory.rollouts.store.store import RolloutStore, read_rollouts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")
@@ -31,7 +30,7 @@ def written(sky_config, tmp_path):
     def write(count: int, **keys):
         config = sky_config(count, **keys)
         file = tmp_path / "config.yaml"
-        file.write_text(config_text(config), encoding="utf-8")
+        file.write_text(config.text(), encoding="utf-8")
         return file, config
 
     return write

@@ -14,7 +14,9 @@ TOKENS = (
     "<|START_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|EndOfText|>", "<|tool_calls_section_begin|>", "<|python_tag|>",
     "<|reserved_special_token_12|>", "<|begin▁of▁text|>", "<|observation|>", "<|eod|>", "<|im_user|>", "<|repo_name|>",
     "<|finetune_right_pad_id|>", "<|end of text|>", "<|extra_0|>", "<|START_THINKING|>", "<|placeholder1|>",
-    "<|endofturn|>", "<reserved_106>", "<|message|>", "<｜tool▁calls▁begin｜>",
+    "[e~[", "]~b]", "<|stop|>", "<|eoa|>", "</S>", "<|eor|>", "<｜im_end｜>", "＜|im_end|＞", "<eod>", "<eou>",
+    "<end_of_message>", "<im_end>", "<endoftext>", "<|endofassistant|>", "<0x0A>", "<SPECIAL_12>", "<unused12>", "<ctrl101>",
+    "<start_function_call>", "[TOOL_CALLS]", "<|end▁of▁sentence|>", "<|endofturn|>", "<reserved_106>", "<|message|>", "<｜tool▁calls▁begin｜>",
 )  # fmt: skip
 ORDINARY = (
     "a < b, c > d", "|x| < |y| > 0", "<x|y|z>", "<|psi>", "f <| x |> g", "<|x|>", "the HTML <s>old</s> new", "<s>a</s> and <s>b</s>",
@@ -23,6 +25,9 @@ ORDINARY = (
     "std::vector<eos>", "vector<eos> v", "List<bos> x", "Foo<eos>()", "set< eoh>", "std::map<eop>", "#include <eos>",
     "struct <eos> {", "mem[INST] = 4", "a[0][INST]", "f(x)[INST]", "table[UNUSED_TOKEN_1]", "<|user_defined_op|>",
     "<end>", "tokens[PAD]", "`<pad>`", "A<B|C>D", "$\\langle a | b \\rangle$", "vector<int>", "</body>", "a << 2 >> b",
+    "the HTML <S>old</S>", "```python\nEOS = \"</s>\"\nprint(f'{x}<|eot_id|>')\n```", 'It says "the text ends with <|eot_id|> here".',
+    "`x + </s>` is it", "| a | end |", "| x | stop |", "P(x|end)", "## End", "&lt;b&gt;bold&lt;/b&gt;", "<response>4</response>",
+    "A[e~[1]]", "a </model> that closes <model>",
 )  # fmt: skip
 
 
@@ -44,7 +49,33 @@ def test_a_response_with_a_token_of_another_model_is_dropped(token, place):
 
 
 @pytest.mark.parametrize(
-    "token", ["<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>", "[SEP]\n"]
+    "token",
+    [
+        "</EOS>",
+        "< /s>",
+        "<|eot_id|",
+        "|eot_id|>",
+        "<|im_end",
+        "&lt;/s&gt;",
+        "&lt;|im_end|&gt;",
+        "[END]",
+        "<end>",
+        "<stop>",
+        "##END##",
+        "</response>",
+        "<eos_token>",
+        "<EOT>",
+        "<pad>",
+        "<s>",
+        "<unk>",
+        "[PAD]",
+        "[EOS]",
+        "<EOS>",
+        "<turn|>",
+        "</assistant>",
+        "<pad><pad>",
+        "[SEP]\n",
+    ],
 )
 def test_what_is_a_token_only_where_it_ends_a_text(token):
     (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt is A.{token}"), "long_thought").parts

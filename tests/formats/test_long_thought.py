@@ -675,3 +675,10 @@ def test_openr1_rows_that_are_rejected(change, reason):
     assert part(OPENR1 | change).reason == reason
     without = {"generations": None, "problem": None} | {name: OPENR1[name] for name in ("uuid", "messages")}
     assert isinstance(part(without), Example), "its messages, where it has no generations"
+
+
+def test_an_opening_tag_with_attributes_is_no_part_of_the_thought():
+    (example,) = read_row(
+        {"question": "Which?", "response": '<think time="3">\nA.\n</think>\n\nB'}, "long_thought"
+    ).parts
+    assert example.response == LongThought("A.", "B")

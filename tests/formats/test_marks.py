@@ -6,6 +6,7 @@ import pytest
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import Options, RejectedRow, read_row
+from virgo_factory.formats.second_columns import ADDED, NOT_TRAINED
 
 
 THINK = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."
@@ -107,14 +108,14 @@ RIGHT_MARKS = [
     for name in ("correct", "judgment", "verdict", "score", "reward", "verifier_score", "passed")
     for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
 ] + [
-    {"num_correct": 0}, {"pass_n_correct": 0}, {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0}, {"mask": 1},
+    {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0}, {"mask": 1},
     {"error": "Which is larger?"}, {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
     {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
     # golds and other columns that say nothing of the response
     {"answer": "False"}, {"label": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
     {"answer": 0}, {"solution_label": 0}, {"correct_option": 0}, {"correct_index": 0}, {"num_correct": 3},
-    {"correctness_count": 0}, {"format_reward": 0}, {"toxicity_score": 0}, {"difficulty_score": 0.3},
-    {"pass_rate": 0.0}, {"is_reasoning": False}, {"metadata": {"image_score": 0.0, "answer": "no"}},
+    {"correctness_count": 2}, {"format_reward": 0}, {"toxicity_score": 0}, {"difficulty_score": 0.3},
+    {"pass_rate": 0.25}, {"is_reasoning": False}, {"metadata": {"image_score": 0.0, "answer": "no"}},
     {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"metadata": "no"}, {"judge": "gpt-4o"}, {"info": None},
     {"result": "no"}, {"result": 0}, {"status": "done"}, {"outcome": "False"}, {"grade": 3}, {"grade": "7th"}, {"valid": True},
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
@@ -127,8 +128,7 @@ UNKNOWN_MARKS = [
     ({"correct": "partially"}, "correct"), ({"judgment": "It is right, since A is larger, as can be seen. " * 9}, "judgment"),
     ({"score": [1, 0]}, "score"), ({"extra_info": {"score": 0.5}}, "extra_info.score"), ({"accuracy": 0.25}, "accuracy"),
     ({"finish_reason": "tool_calls"}, "finish_reason"), ({"finish_reason": 2}, "finish_reason"),
-    ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"weight": 0.5}, "weight"),
-    ({"loss": 0.83}, "loss"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
+    ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
     ({"grammar_correct": False}, "grammar_correct"), ({"good": 0}, "good"), ({"keep": "no"}, "keep"), ({"bad": True}, "bad"),
     ({"discard": 1}, "discard"), ({"filtered": "yes"}, "filtered"), ({"has_error": True}, "has_error"), ({"mask": 0}, "mask"),
 ]  # fmt: skip
@@ -142,7 +142,15 @@ def test_a_row_that_says_that_it_is_wrong_is_not_learned(marks):
 @pytest.mark.parametrize("marks", RIGHT_MARKS, ids=str)
 def test_a_row_that_does_not_say_so_is_learned_and_nothing_is_noted(marks):
     example = read(chat(**marks))
-    assert isinstance(example, Example) and example.notes == ()
+    assert isinstance(example, Example) and set(example.notes) <= {ADDED, f"{NOT_TRAINED}: choices"}
+
+
+@pytest.mark.parametrize(
+    "marks", [{"weight": 0.5}, {"loss": 0.83}, {"sample_weight": 2}, {"loss_scale": 0.1}], ids=str
+)
+def test_a_weight_of_a_row_is_told_and_not_applied(marks):
+    (name,) = marks
+    assert read(chat(**marks)).notes == (f"learned in full despite its weight: {name}",)
 
 
 @pytest.mark.parametrize(("marks", "where"), UNKNOWN_MARKS, ids=str)
@@ -474,7 +482,7 @@ def test_a_mark_of_what_is_learned_for_each_of_several_responses():
     row = {"question": "Which?", "responses": [THINK, OTHER], "correct": [True, True]}
     assert read({**row, "loss": [0, 1]}).response.thought.startswith("B, or rather A")
     assert read({**row, "loss": [0, 0]}).reason == NOT_LEARNED
-    assert read({**row, "loss": [0.4, 0.8]}).notes == ("mark not understood: loss",)
+    assert read({**row, "loss": [0.4, 0.8]}).notes == ("learned in full despite its weight: loss",)
 
 
 @pytest.mark.parametrize(

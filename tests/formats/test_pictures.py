@@ -66,6 +66,7 @@ READ = [
     ({"images": '["a.png"]'}, "a.png"),
     ({"images": "['a.png']"}, "a.png"),
     ({"images": [None, "a.png", ""]}, "a.png"),
+    ({"images": {"front": "a.png", "back": None}}, "a.png"),
     ({"image": {"url": URI}}, URI),
     ({"img": URI}, URI),
     ({"picture": BASE64}, URI),
@@ -123,7 +124,6 @@ TEXT = [
     {"license": "cc-by.png"},
     {"id": "clevr-1.png"},
     {"answer": "a.png"},
-    {"options": ["a.png", "b.png"]},
     {"note": "see a.png"},
     {"asset": "what is drawn in a.png"},
     {"code": "plt.savefig('a.png')"},
@@ -135,7 +135,6 @@ TEXT = [
     {"image_count": 0},
     {"has_image": False},
     {"metadata": {"image_id": "train_1", "tokens": 7}},
-    {"video_url": "https://example.org/watch?v=1"},
     {"video_id": "abc"},
     {"tools": "[]"},
     {"tools": []},
@@ -162,8 +161,95 @@ def test_ordinary_text_rows_stay_as_they_are(row):
     assert (part.question, part.images) == (row.get("question", "How many?"), ())
 
 
+INSIDE = [
+    # (columns, place of the picture)
+    ({"data": {"input": {"image": "a.png"}}}, "data.input.image"),
+    ({"source": {"file": "a.png"}}, "source.file"),
+    ({"metadata": {"images": ["a.png"]}}, "metadata.images"),
+    ({"metadata": {"extra": {"images": ["a.png"]}}}, "metadata.extra.images"),
+    ({"info": {"a": {"b": {"c": {"img_path": "x/a.png"}}}}}, "info.a.b.c.img_path"),
+    ({"extra_info": {"image_path": "train/1"}}, "extra_info.image_path"),
+    ({"source": '{"file": "a.png"}'}, "source.file"),
+    ({"meta": '{"sample": [{"image": "a.png"}]}'}, "meta.sample.image"),
+    ({"steps": [{"text": "Look."}, {"image": "a.png"}]}, "steps.image"),
+    ({"input": {"image": OBJECT}}, "input.image"),
+    ({"context": {"figures": [{"path": "a.png"}]}}, "context.figures"),
+    ({"data": [{"type": "image", "image": "a.png"}]}, "data.image"),
+    ({"content": [{"type": "image_url", "image_url": {"url": "a.png"}}]}, "content.image_url"),
+    ({"url": {"thumbnail": URI}}, "url.thumbnail"),
+    ({"options": ["a.png", "b.png"]}, "options"),
+    ({"choices": [{"image": "a.png"}, {"image": "b.png"}]}, "choices.image"),
+    ({"options": {"A": "a.png", "B": "b.png"}}, "options.A, options.B"),
+    ({"choices": {"label": ["A", "B"], "text": ["x/a.jpg", "x/b.jpg"]}}, "choices.text"),
+    ({"options": ["none of these", "a.png"]}, "options"),
+    ({"options": [OBJECT, OBJECT]}, "options"),
+    ({"option_a": "a.png", "option_b": "b.png"}, "option_a, option_b"),
+    ({"A": "a.png", "B": "b.png"}, "A, B"),
+]
+
+
+@pytest.mark.parametrize(("row", "place"), INSIDE, ids=[place for _, place in INSIDE])
+def test_a_picture_inside_of_an_object_or_among_the_options_is_a_reason_whose_line_works(row, place):
+    for beside in ({}, {"messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": WHOLE}]}):
+        part = read(**row, **beside)
+        assert isinstance(part, RejectedRow) and part.reason == "a picture in an unknown column"
+        assert f'"columns": {{"images": "{place}"}}' in part.detail
+
+    part = read({"images": place, "question": "question"}, **row)
+    assert part.images and part.question.startswith("<image>")
+    part = read({"images": "images", "question": "question"}, **row)
+    assert part.images == ()
+
+
+def test_pictures_inside_of_an_object_that_are_those_of_the_row_are_the_same():
+    assert read(image="x/a.png", metadata={"image": "a.png"}).images == ("x/a.png",)
+    part = read(image="a.png", options=["b.png", "c.png"])
+    assert '"columns": {"images": "image, options"}' in part.detail
+
+
+NOT_INSIDE = [
+    {"metadata": {"image_id": "train_1", "source": "a.png", "tokens": 7, "license": "x"}},
+    {"metadata": {"image": "a red cat", "width": 3}},
+    {"code": {"main.py": "plt.savefig('a.png')"}},
+    {"messages_raw": '{"note": "see a.png"}'},
+    {"info": {"text": ["a.png"], "url": "https://example.org/a.png"}},
+    {"answer": '{"file": "a.png"}'},
+    {"tools": []},
+    {"history": []},
+    {"scores": [[0.1, 0.2]], "boxes": [[1, 2, 3, 4]] * 20},
+    {"params": {"path": "src/main.py", "n": 3}, "stats": {"image_count": 2}},
+]
+
+
+@pytest.mark.parametrize("row", NOT_INSIDE, ids=lambda row: next(iter(row)))
+def test_objects_without_pictures_are_none(row):
+    part = read({"question": "question"}, **row)
+    assert (part.question, part.images) == ("How many?", ())
+
+
 REFUSED = [
     # (columns, reason, part of the detail)
+    ({"video_url": "https://example.org/watch?v=1"}, "a video, which is not trained on", "video_url holds"),
+    ({"audio_url": "https://example.org/1"}, "an audio, which is not trained on", "audio_url"),
+    ({"speech": "https://example.org/1"}, "an audio, which is not trained on", "speech"),
+    ({"sound": {"array": [0.1], "sampling_rate": 16000}}, "an audio, which is not trained on", "sound"),
+    ({"sample": {"array": [0.1], "sampling_rate": 16000}}, "an audio, which is not trained on", "sample"),
+    ({"voice": b"RIFF1234WAVEfmt "}, "an audio, which is not trained on", "voice"),
+    ({"blob": b"RIFF1234AVI LIST"}, "a video, which is not trained on", "blob"),
+    ({"blob": {"bytes": b"\0\0\0\x20ftypisom", "path": None}}, "a video, which is not trained on", "blob"),
+    ({"wav": [0.1, 0.2]}, "an audio, which is not trained on", "wav"),
+    ({"pdf": "a.pdf"}, "a document, which is not trained on", "pdf holds 'a.pdf'"),
+    ({"document": "x/a.PDF"}, "a document, which is not trained on", "document"),
+    ({"pdf_url": "https://example.org/a.pdf?x=1"}, "a document, which is not trained on", "pdf_url"),
+    ({"file": b"%PDF-1.7"}, "a document, which is not trained on", "file"),
+    ({"point_cloud": "a.ply"}, "a model in space, which is not trained on", "point_cloud"),
+    ({"media": "https://example.org/1"}, "a medium of a kind that is not told, which is not trained on", "media"),
+    ({"media": {"type": "video", "url": "x/1"}}, "a video, which is not trained on", "media"),
+    ({"media": [{"type": "audio", "path": "x/1"}]}, "an audio, which is not trained on", "media"),
+    ({"media": "https://example.org/a.png"}, "a picture in an unknown column", '"columns": {"images": "media"}'),
+    ({"metadata": {"video": "a.mp4"}}, "a video, which is not trained on", "metadata.video"),
+    ({"data": {"input": {"clip": "x/a.mov"}}}, "a video, which is not trained on", "data.input.clip"),
+    ({"asset": "a.svg"}, "a picture in an unknown column", "asset"),
     ({"asset": "a.png"}, "a picture in an unknown column", '"columns": {"images": "asset"}'),
     ({"chart": OBJECT}, "a picture in an unknown column", '"columns": {"images": "chart"}'),
     ({"frames": ["a.png", "b.png"]}, "a picture in an unknown column", "frames holds 'a.png'"),

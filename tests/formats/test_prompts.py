@@ -39,6 +39,25 @@ REQUESTS = {
     "let us": "Let's think step by step within <think> </think>, then reply.",
     "remember": "Remember: reasoning goes between <think> and </think>; the answer goes after it.",
     "every": "Begin every reply with a deep chain of thought in <think> tags.",
+    "headings": "Structure your answer with ## Thinking and ## Answer.",
+    "headings in lines of their own": "Use the following structure:\n## Thinking\n...\n## Answer\n...",
+    "headings by name": "Write your reasoning under the heading 'Reasoning' and your final answer under 'Final Answer'.",
+    "bold headings": "Start with **Thinking** and finish with **Answer**.",
+    "words with a colon": "Begin with 'Thought:' and end with 'Answer:'.",
+    "words with a colon, written out": "Reply in the format: 'Reasoning: <your reasoning> Answer: <your answer>'.",
+    "JSON": "Respond in JSON with keys thought, answer.",
+    "JSON, quoted": 'Your output must be valid JSON with two fields: "reasoning" and "answer".',
+    "JSON, written out": 'Output a JSON object: {"reasoning": "...", "answer": "..."}',
+    "JSON in a fence": 'Respond in the following JSON format:\n```json\n{\n  "thought": "...",\n  "answer": "..."\n}\n```',
+    "YAML": "Provide your response in YAML with fields reasoning and answer.",
+    "square brackets": "Use [THOUGHT] and [ANSWER] tags.",
+    "closed square brackets": "Wrap your reasoning in [reasoning] [/reasoning].",
+    "curly braces": "Enclose your thoughts in {think} and {/think}.",
+    "XML tags": "Please use the XML tags <reasoning> and <answer>.",
+    "Chinese JSON": "请用JSON格式回答，包含thought和answer两个字段。",
+    "Chinese tags": "请在<思考></思考>标签中思考，在<答案></答案>中给出答案。",
+    "Chinese, an opening tag": "你的回答必须以<think>开头。",
+    "Chinese words with a colon": "请以“思考：”和“答案：”的格式回答。",
     "the answer in its tag": "Put the final answer between <answer> and </answer>.",
 }
 
@@ -48,7 +67,9 @@ REQUESTS = {
     "prompt", ["{r} {q}", "{r}\n{q}", "{q} {r}", "{q}\n\n{r}", "Look. {r} {q}", "<image>{r} {q}", "<image>\n{q}\n{r}"]
 )
 def test_a_request_is_taken_out_wherever_it_stands(request_, prompt):
-    if request_[-1] not in ".!。":  # a pattern of tags: what follows it has a line of its own
+    if request_[-1] not in ".!。" or request_.endswith(
+        "..."
+    ):  # a pattern of tags: what follows it has a line of its own
         prompt = prompt.replace("{r} {q}", "{r}\n{q}")
 
     left = without_request(prompt.format(r=request_, q=ASKED))
@@ -122,6 +143,17 @@ STAYS = {
     "Put your reasoning between <think> and </think>.": True,  # there is nothing else in it
     "Is a <think> tag, or an <answer> tag, in the picture?": True,
     "Which of the lines is longer? A <output> B": False,
+    'What is the JSON key of the answer in {"answer": 4}?': False,
+    "Write an essay with the headings ## Introduction and ## Conclusion.": False,
+    "Respond in JSON with keys name, age.": False,
+    "In the document, which heading follows '## Thinking'?": False,
+    "What does 'Thought:' mean in ReAct?": False,
+    "Explain what chain of thought reasoning is.": False,
+    "I do not think so. Is it right?": False,
+    "Translate: 'Structure your answer with ## Thinking and ## Answer.'": True,
+    "Respond in JSON with keys thought, answer, confidence and the name of the animal.": True,
+    "Name the animal. Answer without any reasoning.": True,
+    "Which is larger?\nDo not think, answer directly.": True,
     "Find the summary of the text.": False,
     "Compute <x> and <y> where x < y.": False,
     "Look at the picture, then begin your answer with the colour.": False,

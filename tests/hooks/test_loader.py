@@ -171,6 +171,31 @@ def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words,
     assert (record.reason == "") == kept, record
 
 
+@pytest.mark.parametrize("template", ["virgo", "qwen"])
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path, template, end):
+    """They may be of any length; the two responses are judged, in a run and in the tools."""
+    from transformers import AutoTokenizer
+
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.rows.stream import measure
+
+    one = len(AutoTokenizer.from_pretrained(base).encode(thought(20), add_special_tokens=False))
+    keys = {"template": template, f"{end}_response_tokens": one + {"min": -1, "max": 1}[end]}
+    rows = []
+    for earlier, own in ((90, 20), (2, 20), (20, 90), (20, 2)):
+        messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": thought(earlier)}]
+        sides = {"chosen": thought(own), "rejected": thought(20).replace("yes", "no")}
+        sides = {side: {"role": "assistant", "content": text} for side, text in sides.items()}
+        rows.append({"messages": [*messages, {"role": "user", "content": "and?"}], **sides})
+
+    account = load(rows, {"ranking": True}, stage="dpo", **keys)[1]["own"]
+    sources, settings = find_sources("own", tmp_path, tokenizer=str(base), **keys)
+    records = list(measure(sources, settings, cache=None))
+    dropped = [record.number for record in records if record.reason]
+    assert dropped == [{"min": 3, "max": 2}[end]] == [row["number"] for row in account["dropped_rows"]]
+
+
 def test_hundreds_of_rows_in_a_pack(load):
     """The attention mask of `neat_packing` numbers the rows of a pack: 1 to 300 here."""
     rows = [{"question": "q", "response": thought(1)} for _ in range(300)]

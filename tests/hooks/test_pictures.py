@@ -29,6 +29,8 @@ def pictures(tmp_path):
     Image.merge("LA", clear.split()[:2]).save(tmp_path / "clear_gray.png")
     rgb.quantize(16).save(tmp_path / "palette.png", transparency=3)
     Image.fromarray(gray16).save(tmp_path / "gray16.png")
+    Image.fromarray(gray16 // 16).save(tmp_path / "gray12.png")
+    Image.fromarray(gray16 // 16).save(tmp_path / "gray12.tiff")
     Image.fromarray(noise[..., 0].astype(np.float32) / 255).save(tmp_path / "float.tiff")
     clear.convert("CMYK").save(tmp_path / "cmyk.jpg")
     return sorted(path.name for path in tmp_path.iterdir())
@@ -64,7 +66,7 @@ def test_file_to_tensor(template, rows, tmp_path, preprocess, model_folder, proc
     """Rows of ours have our look; stock rows of the same pictures in the same run have LLaMA-Factory's."""
     recipe = {"model_name_or_path": str(model_folder), "dataset": "odd,stock", "template": template}
     found = preprocess(recipe)
-    assert found.accounts["odd"]["kept"] == found.accounts["stock"]["kept"] == len(rows) == 8
+    assert found.accounts["odd"]["kept"] == found.accounts["stock"]["kept"] == len(rows) == 10
     looks = [(name, look) for look in (as_seen, lambda opened: opened.convert("RGB")) for name in rows]
     for (name, look), pixels in zip(looks, batches(found), strict=True):
         with Image.open(tmp_path / name) as opened:

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from virgo_factory.distill.question import read_questions
-from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import read_verdicts
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
+from virgo_factory.rollouts.question import read_questions
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]

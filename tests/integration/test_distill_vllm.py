@@ -23,9 +23,9 @@ from PIL import Image
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
-from virgo_factory.distill import client
-from virgo_factory.distill.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
-from virgo_factory.distill.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.servers import client
+from virgo_factory.rollouts.servers.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -74,8 +74,8 @@ def model(tmp_path_factory, shared_data) -> Path:
 def prompts(tmp_path_factory, shared_data) -> list[Prompt]:
     """Real questions of every source there is, with their pictures."""
     from virgo_factory.distill.config import read_config
-    from virgo_factory.distill.question import read_questions
-    from virgo_factory.distill.questions import build_questions
+    from virgo_factory.distill.questions.build import build_questions
+    from virgo_factory.rollouts.question import read_questions
 
     folder = tmp_path_factory.mktemp("questions")
     keys = {"sources": dict.fromkeys(SOURCES, 2), "source_dir": str(shared_data), "model_name_or_path": "twin"}
@@ -100,7 +100,7 @@ def serving(model, prompts, tmp_path_factory, root):
     most = max(len(prompt.images) for prompt in prompts)
     script = textwrap.dedent(f"""\
         import time
-        from virgo_factory.distill.server import Server
+        from virgo_factory.rollouts.servers.server import Server
         arguments = ["--served-model-name", "twin"]
         with Server({str(model)!r}, {str(log)!r}, max_model_len={CONTEXT}, images={most}, args=arguments) as server:
             print(server.url, server.pid, flush=True)
@@ -151,8 +151,29 @@ def test_prompt_tokens_are_those_of_training(serving, processor):
         text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, question_prefix="")
         assert text.count(PREFIX) == 1 and f"<|vision_end|>{PREFIX}\n" in text
         theirs = len(processor(text=[text], images=pictures(prompt))["input_ids"][0])
-        ours = count_prompt_tokens(prompt.text, prompt.images, vocabulary, sizes)
+        ours = count_prompt_tokens(prompt, vocabulary, sizes)
         assert reply.prompt_tokens == ours == theirs, prompt.text
+
+
+def test_a_begun_response_goes_on_letter_by_letter(serving):
+    """The server's prompt ends with the beginning, its trailing blank too: no turn is closed or opened behind it."""
+    vocabulary, sizes = load_vocabulary(serving.model), read_processor(serving.model)
+    prefill = "<think>\nI see three bars. Wait, "
+    prompt = serving.prompts[0]
+    messages = [*prompt.messages, {"role": "assistant", "content": prefill}]
+    begun = replace(prompt, messages=messages, prefill=prefill)
+    plain, reply = serving.ask(prompt, begun)
+    assert reply.prompt_tokens == count_prompt_tokens(begun, vocabulary, sizes) > plain.prompt_tokens
+
+
+def test_the_public_dialect_is_understood_too(serving):
+    async def ask():
+        async with Endpoint(serving.url, "twin", dialect="openai") as endpoint:
+            return await endpoint.ask(serving.prompts[0], Sampling(max_tokens=8), 1)
+
+    reply = asyncio.run(ask())
+    assert (reply.finish_reason, reply.completion_tokens) in (("length", 8), ("stop", reply.completion_tokens))
+    assert reply.prompt_tokens > 0
 
 
 def test_without_our_argument_the_template_puts_the_prefix(serving, monkeypatch):

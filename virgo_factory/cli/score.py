@@ -1,5 +1,7 @@
 """`virgo-factory score`: verdicts on a file of responses."""
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -23,7 +25,9 @@ def score(
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
     seconds: float = typer.Option(15.0, "--seconds", min=0.1, help="Hard limit of one verdict."),
     judge_url: str | None = typer.Option(
-        None, "--judge-url", help="OpenAI-compatible server that decides what rules cannot; key from OPENAI_API_KEY."
+        None,
+        "--judge-url",
+        help="OpenAI-compatible server that decides what rules cannot; key from OPENAI_API_KEY. Its replies are kept in judgements.jsonl.",
     ),
     judge_model: str | None = typer.Option(None, "--judge-model", help="Model of --judge-url."),
     listed: int = typer.Option(20, "--list", min=0, help="Disagreements with --against to list."),
@@ -38,8 +42,8 @@ def score(
     from virgo_factory.data.read.reader import UnreadableFile
     from virgo_factory.io.files import check_folder
     from virgo_factory.report.terminal import console
-    from virgo_factory.rollouts.llm_judge import LLMJudge
-    from virgo_factory.rollouts.score_file import Columns, RowError, score_file
+    from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
+    from virgo_factory.rollouts.judge.score_file import Columns, RowError, score_file
 
     screen = console()
     errors = []
@@ -66,12 +70,18 @@ def score(
         raise typer.Exit(1)
 
     columns = Columns(gold=gold, response=response, question=question, options=options, against=against)
-    judge = LLMJudge(judge_url, judge_model) if judge_url and judge_model else None
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.completed} verdicts"), TimeElapsedColumn(), console=screen, transient=True
     )
     try:
-        with bar:
+        with contextlib.ExitStack() as stack:
+            judge = None
+            if judge_url and judge_model:
+                judge = LLMJudge(judge_url, judge_model)
+                judge.check()
+                judge = replace(judge, stored=stack.enter_context(judgements(target.parent)))
+
+            stack.enter_context(bar)
             shown = bar.add_task("verdicts", total=None)
             counts = score_file(
                 file, target, columns, config, kind=kind, workers=workers, seconds=seconds, judge=judge,

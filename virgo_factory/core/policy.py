@@ -50,7 +50,7 @@ class Facts(Protocol):
 
     @property
     def responses(self) -> Sequence[int]:
-        """Tokens of each learned response by itself (of a pair both), without end of turn, markers as text."""
+        """Tokens of each learned response by itself (of a pair its two: earlier turns are context), without end of turn, markers as text."""
 
     @property
     def has_prefix(self) -> bool:

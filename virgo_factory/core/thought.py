@@ -91,7 +91,7 @@ class LongThought:
             if not text:
                 raise MalformedThought(f"empty_{name}")
 
-            if "<" in text and (found := _MARKER.search(text)):
+            if "<|" in text and (found := _MARKER.search(text)):
                 raise MalformedThought("repeated_marker", _line(text, found.start()))
 
             object.__setattr__(self, name, text)

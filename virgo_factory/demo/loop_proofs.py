@@ -10,11 +10,11 @@ from pathlib import Path
 from virgo_factory.core.thought import LongThought, MalformedThought
 from virgo_factory.demo.distill import MADE_WITH, Loop
 from virgo_factory.demo.proofs import CONNECTOR, LANGUAGE, VISION, Proof, compare
-from virgo_factory.distill.question import VisualQuestion, read_questions
-from virgo_factory.distill.rollout import DIFFICULTIES
-from virgo_factory.distill.status import OUTCOMES, Status, summarise
-from virgo_factory.distill.store import read_rollouts
-from virgo_factory.distill.verdicts import read_verdicts
+from virgo_factory.distill.tell.status import OUTCOMES, Status, summarise
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
+from virgo_factory.rollouts.question import VisualQuestion, read_questions
+from virgo_factory.rollouts.store.rollout import DIFFICULTIES
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 MODELS = {"m0": "M0 (D_T)", "dsd": "D_SD", "dt_dsd": "D_T + D_SD"}

@@ -11,7 +11,7 @@ from random import Random
 
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.demo.visual import SOURCES, Task, draw
-from virgo_factory.distill.question import VisualQuestion, write_question
+from virgo_factory.rollouts.question import VisualQuestion, write_question
 
 
 SEED = 2501

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.distill.config import AUTO, RESPONSE_FORMATS
-from virgo_factory.distill.long_thoughts import read_thought
-from virgo_factory.distill.rollout import GREEDY, Rollout
 from virgo_factory.formats.tags import format_of
+from virgo_factory.rollouts.config import AUTO, RESPONSE_FORMATS
+from virgo_factory.rollouts.long_thoughts import read_thought
+from virgo_factory.rollouts.store.rollout import GREEDY, Rollout
 
 
 ENOUGH = 10

@@ -1,13 +1,17 @@
 """Raw row -> Examples: one file a dataset family, one registry. Pure: no torch, no LLaMA-Factory."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats import chat, long_thought, tags, thought_columns, virgo_dqvq, virgo_dsd, virgo_dt
 from virgo_factory.formats.marks import check_row
 from virgo_factory.formats.messages import MESSAGE_COLUMNS
+from virgo_factory.formats.next_turns import REASON as RUNS_ON
+from virgo_factory.formats.next_turns import next_turn
 from virgo_factory.formats.options import REQUIRED, Options, options_of
+from virgo_factory.formats.picture_columns import at_path
 from virgo_factory.formats.pictures import with_pictures
 from virgo_factory.formats.prompts import without_requests
 from virgo_factory.formats.question_response import RESPONSE_COLUMNS
@@ -23,6 +27,9 @@ from virgo_factory.formats.row import (
     question_of,
     text_of,
 )
+from virgo_factory.formats.second_columns import SYSTEM_COLUMNS, second_columns, with_second_columns, with_system
+from virgo_factory.formats.tool_calls import REASON as TOOLS_REASON
+from virgo_factory.formats.tool_calls import check_tools, tool_call
 
 
 __all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
@@ -61,7 +68,11 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         if not isinstance(row, Mapping):
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
 
+        check_tools(row)
         row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        if second := second_columns(tuple(row)):
+            row = with_system(row, second)
+
         found = read(row, options)
     except RejectedRow as error:
         return Reading(named, (bare(error),))
@@ -70,11 +81,26 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found)
-    if formatting != "virgo_dt":  # read to the letter
-        parts = [part if isinstance(part, RejectedRow) else without_requests(part) for part in found.parts]
-        found = Reading(found.format, tuple(parts))
+    if second or options.columns:
+        found = with_second_columns(row, found, second, options.columns)
 
-    return check_ranking(found, options.ranking)
+    parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting) for part in found.parts]
+    return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
+
+
+def _checked(example: Example, formatting: str) -> Example | RejectedRow:
+    """Return the example without requests for other tags, or why it is not learned: it calls tools, or runs on."""
+    for turn in (*example.history, example):
+        if turn.learned:
+            is_text = isinstance(turn.response, str)
+            solution = turn.response if is_text else turn.response.solution
+            if call := tool_call(solution) or not is_text and tool_call(turn.response.thought):
+                return RejectedRow(TOOLS_REASON, f"{call} in the response")
+
+            if line := next_turn(turn.question, solution):
+                return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
+
+    return example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
 
 
 _TARGETS = {
@@ -83,6 +109,7 @@ _TARGETS = {
     "prompt": ("question", QUESTION_COLUMNS),
     "question": ("question", QUESTION_COLUMNS),
     "response": ("response", RESPONSE_COLUMNS),
+    "system": ("system", SYSTEM_COLUMNS),
 }
 
 
@@ -94,13 +121,20 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
         if name == "images":  # pictures.py reads it
             continue
 
-        if column not in given and name in REQUIRED:
-            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {columns_found(given)}")
+        found = [given[column]] if column in given else at_path(given, column.split("."))
+        near = (
+            []
+            if found
+            else get_close_matches(column, [str(other) for other in given if other not in columns.values()], 1, 0.75)
+        )
+        if not found and (name in REQUIRED or near):
+            remedy = f"is {near[0]} meant? " if near else ""
+            raise RejectedRow(f"no column {column}", f"dataset_info.json names it; {remedy}{columns_found(given)}")
 
-        if column in given:
+        if found:
             target, others = _TARGETS.get(name, (name, ()))
             row = {other: kept for other, kept in row.items() if other == column or other not in others}
-            row[target] = given[column]
+            row[target] = found[0] if len(found) == 1 else found
 
     if "query" in columns and row.get("query"):  # LLaMA-Factory puts it behind the prompt
         row["question"] = f"{question_of(row)}\n{text_of(row, 'query')}"

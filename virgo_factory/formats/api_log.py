@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from virgo_factory.formats import chat
-from virgo_factory.formats.marks import BROKEN_OFF, check_row
+from virgo_factory.formats.mark_values import BROKEN_OFF
+from virgo_factory.formats.marks import check_row
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import Reading, RejectedRow, plain
 

@@ -13,7 +13,13 @@ from typing import Any
 from virgo_factory.core.example import IMAGE, Example, Turn
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
 from virgo_factory.formats import thought_columns
-from virgo_factory.formats.fields import MESSAGE_FIELDS, like_a_thought, question_columns, thought_of_message
+from virgo_factory.formats.fields import (
+    MESSAGE_FIELDS,
+    like_a_thought,
+    pair_columns,
+    question_columns,
+    thought_of_message,
+)
 from virgo_factory.formats.marks import UNLEARNED, learned_turns
 from virgo_factory.formats.messages import Chat, content_text, either, listed, message_column, read_messages, role_of
 from virgo_factory.formats.options import Options
@@ -53,13 +59,26 @@ def recognises(row: Mapping[str, Any]) -> bool:
 def pair_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a preference pair of another layout as messages that end with a question; any other row as it is.
 
-    Read are two whole conversations that differ in their last message (TRL, UltraFeedback), and a question column with two
+    Whatever their columns are called (`winner` and `loser`, say), they become `chosen` and `rejected`. Read are two whole
+    conversations that differ in their last message (TRL, UltraFeedback), and a question column with two
     texts (alpaca: instruction, input, chosen, rejected).
 
     Raises:
         RejectedRow: the two conversations ask something else.
     """
-    chosen, rejected = row.get("chosen"), row.get("rejected")
+    if not (names := pair_columns(tuple(row))):
+        return row
+
+    chosen, rejected = (row[name] for name in names)
+    if names != ("chosen", "rejected"):
+        if not all(map(_is_response, (chosen, rejected))) or chosen == rejected:
+            return row
+
+        row = {name: value for name, value in row.items() if name not in names} | {
+            "chosen": chosen,
+            "rejected": rejected,
+        }
+
     if chosen is None or rejected is None:
         return row
 
@@ -81,6 +100,12 @@ def pair_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     ]
     earlier = [{"role": role, "content": text} for pair in history for role, text in zip(ROLES, pair, strict=True)]
     return {**row, "messages": [*earlier, {"role": ROLES[0], "content": question_of(row, columns)}]}
+
+
+def _is_response(value: Any) -> bool:
+    """Whether a value is a text of several words, or a list or an object: no name of a model, mark or number."""
+    value = plain(value)
+    return isinstance(value, list | dict) if not isinstance(value, str) else len(value.split()) > 1
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:
@@ -106,7 +131,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
     """Return the examples of a chat: one with the earlier turns as history, or one a question (`turns: split`).
 
-    Questions that are split off get the images of their own places, or those of the first question where they have none.
+    Questions that are split off get the images of their own places, or those that the earlier ones have where they have
+    none: of one of them, that is; which of several they ask about is not known.
     Turns that the row marks as not to be learned stay as context, whatever they look like.
 
     Args:
@@ -187,7 +213,15 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
 
         before = sum(question.count(IMAGE) for question in questions[:at])
         own = images[before : before + questions[at].count(IMAGE)]
-        shared = images[: questions[0].count(IMAGE)] or images
+        with_places = [question.count(IMAGE) for question in questions if IMAGE in question]
+        earlier = [question.count(IMAGE) for question in questions[:at] if IMAGE in question]
+        if not own and len(earlier) > 1 and len(set(map(str, images[:before]))) > 1:
+            raise RejectedRow(
+                "which picture the question is about is not known",
+                f"question {at + 1} has no <image>, and {len(earlier)} before it have one; turns: history keeps them",
+            )
+
+        shared = images[: earlier[0]] if earlier else () if with_places else images
         question = questions[at] if own else f"{IMAGE * len(shared)}\n{questions[at]}" if shared else questions[at]
         return example(f"{id}-{at}", at, question, own or shared)
 

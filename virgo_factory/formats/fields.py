@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from virgo_factory.formats.marks import snake
+from virgo_factory.formats.mark_names import snake
 from virgo_factory.formats.row import QUESTION_COLUMNS, RejectedRow, plain
 from virgo_factory.formats.tags import format_of
 from virgo_factory.formats.texts import unix
@@ -49,6 +49,37 @@ OF_OTHERS = re.compile(
     r"|reviewers?|rewards?|feedback)(?:_?\d+)?(?:_.*)?"
 )
 """Names, in snake_case, of texts that are no response to learn, whatever stands in them, unless `columns` says so."""
+
+PAIRS = (
+    *(("chosen", "rejected"), ("chosen", "reject"), ("winner", "loser"), ("winning", "losing"), ("win", "lose")),
+    *(("better", "worse"), ("best", "worst"), ("preferred", "dispreferred"), ("preferred", "rejected")),
+    *(
+        ("preferred", "non_preferred"),
+        ("preferred", "nonpreferred"),
+        ("preferred", "unpreferred"),
+        ("accepted", "rejected"),
+    ),
+    *(("positive", "negative"), ("pos", "neg"), ("good", "bad"), ("w", "l"), ("desirable", "undesirable")),
+    *(
+        ("prefer", "reject"),
+        ("accept", "reject"),
+        ("", "rejected"),
+        ("", "reject"),
+        ("", "negative"),
+        ("", "dispreferred"),
+    ),
+)
+"""How the better and the worse response of a preference pair are called, with or without a noun at either side."""
+_NOUNS = ("response", "output", "completion", "generation", "answer", "text", "reply", "solution", "conversation",
+          "messages", "sample", "y")  # fmt: skip
+"""The first four are the response of a pair without a word, too, where a `rejected` stands beside it."""
+_CHOOSER = re.compile(
+    r"(?:better|safer|preferred|chosen|best|winning|winner|preference)_?(?:response|answer|output|completion|model)?_?"
+    r"(?:id|index|idx|label)?|rank|ranks|ranking|rankings"
+)
+_CANDIDATE = re.compile(
+    r"(?:model_)?(?P<noun>response|answer|output|completion|conversation)_?(?:model_)?(?:[ab]|[0-9])"
+)
 
 _SOLUTIONS = (
     *("response", "final_response", "output", "completion", "attempt", "content", "generation", "solution"),
@@ -177,3 +208,37 @@ def question_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     words = {snake(name): name for name in reversed(names)}
     return tuple(dict.fromkeys([*(name for name in QUESTION_COLUMNS if name in names),
                                 *(words[word] for word in _QUESTIONS if word in words)]))  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def pair_columns(names: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the columns of the better and of the worse response of a preference pair; None without both.
+
+    >>> pair_columns(("prompt", "response_winner", "response_loser")), pair_columns(("prompt", "response"))
+    (('response_winner', 'response_loser'), None)
+    """
+    words = {snake(name): name for name in reversed(names) if isinstance(name, str)}
+    for better, worse in PAIRS:
+        for noun in ("", *_NOUNS) if better else _NOUNS[:4]:
+            for form in ("{noun}_{word}", "{word}_{noun}") if noun and better else ("{word}",):
+                pair = [form.format(noun=noun, word=word) for word in (better or noun, worse)]
+                if not better and f"{worse}_{noun}" in words:
+                    pair[1] = f"{worse}_{noun}"
+
+                if all(pair) and all(name in words for name in pair):
+                    return words[pair[0]], words[pair[1]]
+
+    return None
+
+
+@lru_cache(maxsize=256)
+def chooser_of(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+    """Return the column that says by a number or a name which of several columns is the better response, and those.
+
+    >>> chooser_of(("prompt", "response_0", "response_1", "better_response_id"))
+    ('better_response_id', ('response_0', 'response_1'))
+    """
+    words = {name: snake(name) for name in names if isinstance(name, str)}
+    chooser = next((name for name, word in words.items() if _CHOOSER.fullmatch(word)), None)
+    candidates = tuple(name for name, word in words.items() if _CANDIDATE.fullmatch(word))
+    return (chooser, candidates) if chooser and len(candidates) > 1 else None

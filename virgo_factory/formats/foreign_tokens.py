@@ -12,29 +12,42 @@ from virgo_factory.formats.texts import occurs
 
 
 _ANGLED = (
-    r"\|(?P<name>[A-Za-z][A-Za-z0-9_ ▁]{2,39})\|>",  # Llama 3 and 4, Phi, GLM, gpt-oss, Cohere, Kimi, Yi, Granite, ...
+    r"\| ?(?P<name>[A-Za-z][A-Za-z0-9_ ▁]{2,39}?) ?\|>",  # Llama 3 and 4, Phi, GLM, gpt-oss, Cohere, Kimi, Yi, Granite, ...
     r"｜[^｜<>\n]{1,39}｜>",  # DeepSeek
-    r"/s>",  # Llama 2, Mistral
+    r"/[sS]>",  # Llama 2, Mistral
     r"</?SYS>>",
-    r"(?:start|end)_of_turn>|[eb]os>",  # Gemma
-    r"[se]op>",  # ChatGLM
-    r"end_of_utterance>|(?:end|beginning)_of_sentence>",  # Idefics, MiniMax
-    r"eo[ahtm]>|reserved_\d+>",  # InternLM, Baichuan
+    r"(?:start|end)_of_(?:turn|image|audio)>|(?:start|end)_function_(?:call|response|declaration)>|ctrl\d+>",  # Gemma
+    r"[be]os>|[se]op>|im_(?:start|end)>|endoftext>",  # ChatGLM and others
+    r"(?:end|beginning|begin)_of_(?:utterance|sentence|text|message|response|answer|solution|thought|conversation|dialog)>",
+    r"eo[a-z]>|reserved_\d+>|(?:SPECIAL|TOKENS_UNUSED)_\d+>|unused\d+>|0x[0-9A-F]{2}>",  # InternLM, Baichuan, Nemotron, bytes
 )
 _SQUARE = (
-    r"/?INST\]|/?SYSTEM_PROMPT\]|AVAILABLE_TOOLS\]",  # Mistral
+    r"/?INST\]|/?SYSTEM_PROMPT\]|AVAILABLE_TOOLS\]|TOOL_(?:CALLS|RESULTS)\]",  # Mistral
     r"gMASK\]|UNUSED_TOKEN_\d+\]",  # ChatGLM, InternLM
+    r"e~\[",  # MiniMax
 )
-_BEGINS = {"<": re.compile(f"<(?:{'|'.join(_ANGLED)})"), "[": re.compile(rf"\[(?:{'|'.join(_SQUARE)})")}
+_BEGINS = {
+    "<": re.compile(f"<(?=[|｜/<sebicrSTu0])(?:{'|'.join(_ANGLED)})"),
+    "[": re.compile(rf"\[(?=[/ISATgUe])(?:{'|'.join(_SQUARE)})"),
+    "~": re.compile(r"\]~!?b[\[\]]"),
+    "＜": re.compile(r"＜[|｜/][^|｜<>＜＞\n]{1,39}[|｜]?＞"),
+}
 _FOREIGN = re.compile("|".join(pattern.pattern for pattern in _BEGINS.values()))
 _LAST = re.compile(
-    r"(?:<(?:s|pad|PAD|unk|UNK|EOS|EOT|eot|eos_token|pad_token|turn\||unused\d+|extra_id_\d+)>"
-    r"|(?<![\w\])])\[(?:PAD|EOS|SEP|CLS|UNK|DONE)\]|</(?:assistant|model|bot)>)\s*\Z"
+    r"(?:(?:<|&lt;|＜)[ ]?[|｜][ ]?(?:im_(?:end|start)|eot_id|endoftext|end_of_\w{1,20}|eo[a-z]|end|stop)[ ]?[|｜]?[ ]?(?:>|&gt;|＞)?"
+    r"|[|｜](?:im_(?:end|start)|eot_id|endoftext|end_of_[a-z]{1,20})[|｜]>?"
+    r"|(?:<|&lt;)(?:[ ]?[/\\][ ]?s|s|/?(?:pad|unk|(?-i:EO[A-Z])|eos_token|pad_token|extra_id_\d+|end|stop|turn\||_end)|/eo[a-z])(?:>|&gt;)"
+    r"|(?<![\w\])])\[/?(?:PAD|EOS|EOT|SEP|CLS|UNK|DONE|END|STOP)\]|#{2,}[ ]?END[ ]?#+"
+    r"|</(?:assistant|model|bot|response|output|reply)>)\s*\Z",
+    re.IGNORECASE,
 )
 """What is one at the very end of a response, and may be ordinary text elsewhere."""
+_OPENING = re.compile(r"[<|\[#&＜｜]")
+_ENDINGS = (">", "]", "#", "|", "｜", ";", "＞", "d", "D", "t", "p")
+"""What such a token ends with."""
 _FIRM = frozenset(
-    "begin bom bos chatbot constrain end eod eom eop eos eot fim header im ipython nospeech notimestamps pad reserved sep "
-    "special start token transcribe translate turn unk".split()
+    "begin bom bos chatbot constrain end eod eom eop eos eot fim header im ipython ipynb nospeech notimestamps pad reserved "
+    "sep special start stop token transcribe translate turn unk".split()
 )
 _WORDS = _FIRM | frozenset(
     "action assistant audio bot box call calls channel chat commentary content critic document dummy environment extra file "
@@ -43,6 +56,7 @@ _WORDS = _FIRM | frozenset(
     "thought tool tools unused user video vision".split()
 )
 """Words of names such as `<|end_of_turn|>`: one of _FIRM makes a token of it, or all of these."""
+_FIRM_WORD = re.compile(r"(?:end|start|begin)of\w*|eo[a-z]{1,2}")
 _WORD = re.compile(r"[a-z]+|[A-Z][a-z]+|[A-Z]+(?![a-z])")
 _GENERIC = re.compile(
     r"(?:(?P<scope>::\w*|\binclude\s*)|\b(?:class|struct|typename|template)\s*|\b(?:vector|list|deque|set|map|array|queue|stack"
@@ -51,6 +65,8 @@ _GENERIC = re.compile(
 )
 """What stands in front of an argument of a type, `<eos>`; without `::` not where the text ends: "the right option<eos>"."""
 _QUOTES = frozenset("`\"'“”‘’「」")
+_CODE = re.compile(r"```[\s\S]*?```|`[^`\n]+`|\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”")
+"""Code and quotations, in which a token is talked about."""
 
 
 def foreign_token(text: str) -> str | None:
@@ -63,18 +79,20 @@ def foreign_token(text: str) -> str | None:
     ... )
     ('<|eot_id|>', None, None)
     """
-    if text.rstrip()[-1:] in (">", "]") and (found := _LAST.search(text, max(0, len(text.rstrip()) - 20))):
-        if text.count("```") % 2 == 0 and not text[: found.start()].endswith(tuple(_QUOTES)):
+    if text.endswith(_ENDINGS) or text[-1:].isspace():
+        start = max(0, len(text.rstrip()) - 40)
+        found = _OPENING.search(text, start) and _LAST.search(text, start)
+        if found and not _is_ordinary(text, found):
             return found.group().strip()
 
     if not occurs(text, _BEGINS):
         return None
 
     open_html = seen = 0  # `<s>` that no `</s>` has closed yet, up to a place in the text
-    for found in _FOREIGN.finditer(text):
+    for found in outside_code(text, _FOREIGN):
         token, start, end = found.group(), found.start(), found.end()
-        if token == "</s>":
-            open_html += text.count("<s>", seen, start)
+        if token in ("</s>", "</S>"):
+            open_html += text.lower().count("<s>", seen, start)
             seen = end
             if open_html:
                 open_html -= 1
@@ -87,18 +105,37 @@ def foreign_token(text: str) -> str | None:
     return None
 
 
+def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    """Return what a pattern finds in a text, where it does not stand in code or a quotation."""
+    found = list(pattern.finditer(text))
+    code = [match.span() for match in _CODE.finditer(text)] if found else []
+    return [match for match in found if not any(begin < match.start() and match.end() < end for begin, end in code)]
+
+
+def _is_ordinary(text: str, found: re.Match[str]) -> bool:
+    """Whether what may be a token at the end of a text is code, quoted, or an element that was opened before."""
+    before, token = text[: found.start()], found.group().strip().lower()
+    if not before.strip() or text.count("```") % 2 or before.endswith(tuple(_QUOTES)):
+        return True
+
+    opening = token.replace("/", "").replace("&lt;", "<").replace("&gt;", ">")
+    return token.startswith(("</", "&lt;/")) and (
+        opening in before.lower() or token.replace("/", "") in before.lower()
+    )
+
+
 def _is_code(text: str, found: re.Match[str]) -> bool:
     """Whether what looks like a token is maths or code: a name of another trade, an argument of a type, an index."""
     if name := found["name"]:
         words = [word.lower() for word in _WORD.findall(name)]
-        is_firm = any(word in _FIRM or word.startswith(("endof", "startof", "beginof")) for word in words)
+        is_firm = any(word in _FIRM or _FIRM_WORD.fullmatch(word) for word in words)
         return not is_firm and not _WORDS.issuperset(words)
 
     token, start, end = found.group(), found.start(), found.end()
     if token[0] == "[":
         return token[1] != "/" and start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_)]")
 
-    if token[1] in "|｜/<":
+    if token[0] != "<" or token[1] in "|｜/<":
         return False
 
     before = _GENERIC.search(text, max(0, start - 40), start)

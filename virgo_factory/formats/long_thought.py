@@ -23,6 +23,7 @@ from virgo_factory.formats import (
     thought_columns,
     virgo_dsd,
 )
+from virgo_factory.formats.fields import chooser_of, pair_columns
 from virgo_factory.formats.options import DIFFICULTIES, Options
 from virgo_factory.formats.row import Reading, RejectedRow, bare
 from virgo_factory.formats.unknown import reason_of
@@ -59,10 +60,19 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     if "thought" in options.columns and "messages" not in options.columns:
         return thought_columns.read_named(row, options)
 
-    if "chosen" in row:
-        row = chat.pair_of(row)
+    names = tuple(row)
+    if "response" not in options.columns:
+        if pair_columns(names):
+            row = chat.pair_of(row)
+            names = tuple(row)
+        elif (chosen := chooser_of(names)) and row[chosen[0]] is not None:
+            raise RejectedRow(
+                "a preference pair by number",
+                f"{chosen[0]} says which of {', '.join(chosen[1])} is better; write the better one into a column chosen, "
+                'the other into rejected ("ranking": true)',
+            )
 
-    for family in _families(tuple(row)):
+    for family in _families(names):
         if family.recognises(row):
             if options.difficulty and family is not virgo_dsd:
                 _check_difficulty(row, options.difficulty)

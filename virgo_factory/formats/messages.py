@@ -60,6 +60,11 @@ class Chat:
     thoughts: tuple[str | None, ...] = ()
 
 
+_NO_MESSAGES = frozenset({dict, int, float, bool, bytes, type(None)})
+_MAY_BE_JSON = frozenset("[ \n\t\r")
+"""What the text of a list begins with."""
+
+
 def message_column(row: Mapping[str, Any]) -> str | None:
     """Return the column that holds the messages; None without one. One that holds something comes first.
 
@@ -71,7 +76,11 @@ def message_column(row: Mapping[str, Any]) -> str | None:
             return column
 
     for name, value in row.items():
-        if type(value) is str and value.lstrip()[:1] != "[":
+        kind = type(value)
+        if kind is str:
+            if value[:1] not in _MAY_BE_JSON:
+                continue
+        elif kind in _NO_MESSAGES:
             continue
 
         if name not in _NOT_THE_CHAT and _are_messages(value):
@@ -160,9 +169,14 @@ def read_messages(
             turns.append((role, text))
             before = []
 
-    system = "\n\n".join(filter(None, systems.values())) if systems else row.get("system")
-    if system is not None and not isinstance(system, str):
-        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+    system, beside_it = "\n\n".join(filter(None, systems.values())) if systems else "", row.get("system")
+    if beside_it is not None and not isinstance(beside_it, str):
+        raise RejectedRow("the system message is not text", f"found {type(beside_it).__name__}")
+
+    if system and beside_it and " ".join(beside_it.split()) not in " ".join(system.split()):
+        raise RejectedRow(
+            "two system messages", f"one in {column} and another in a column of its own; take one out of the rows"
+        )
 
     for position, (role, _) in enumerate(turns):
         if role != ("user", "assistant")[position % 2]:
@@ -185,7 +199,9 @@ def read_messages(
 
     pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
     beside = tuple(thoughts[1 : 2 * len(pairs) : 2])
-    return Chat(system or None, pairs, asked, tuple(images), is_typed, tuple(said[1 : 2 * len(pairs) : 2]), beside)
+    return Chat(
+        system or beside_it or None, pairs, asked, tuple(images), is_typed, tuple(said[1 : 2 * len(pairs) : 2]), beside
+    )
 
 
 def role_of(message: Mapping[str, Any]) -> Any:
@@ -194,10 +210,13 @@ def role_of(message: Mapping[str, Any]) -> Any:
     if given is None:
         given = message.get("from")
 
+    if type(given) is str and (known := _ROLES.get(given)):
+        return known
+
     if not isinstance(given, str):
         return given
 
-    role = given if given in _ROLES else given.strip().lower()
+    role = given.strip().lower()
     return _ROLES.get(role) or (role if role in TOOLS or role in THINKERS else given)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.errors import UserError
@@ -81,12 +82,23 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):
         raise UserError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
 
-    unknown = [name for name in columns if name not in COLUMNS]
-    if unknown:
+    if unknown := [str(name) for name in columns if name not in COLUMNS]:
+        near = [f"{close[0]} for {name}" for name in unknown if (close := get_close_matches(name, COLUMNS, 1))]
+        meant = f"Perhaps {', '.join(near)}. " if near else ""
         raise UserError(
-            f"columns: {', '.join(map(str, unknown))} in dataset_info.json is read by no format. "
+            f"columns: {', '.join(unknown)} in dataset_info.json is read by no format. {meant}"
             f"It names some of {', '.join(COLUMNS)}."
         )
+
+    if "prompt" in columns and "question" in columns:
+        raise UserError("columns: prompt and question in dataset_info.json are the same. Name one of them.")
+
+    places: dict[str, str] = {}
+    for name, column in columns.items():
+        if (other := places.setdefault(column, name)) != name:
+            raise UserError(
+                f"columns: {other} and {name} in dataset_info.json both name {column}. It can be one of them."
+            )
 
     if ("thought" in columns or "solution" in columns) and entry.get("formatting", "long_thought") != "long_thought":
         raise UserError(

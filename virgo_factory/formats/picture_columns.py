@@ -9,15 +9,27 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from virgo_factory.formats.row import IMAGE_COLUMNS, RejectedRow, plain
+from virgo_factory.formats.row import IMAGE_COLUMNS, OPTION_COLUMN, RejectedRow, plain
 
 
-SUFFIXES = ("png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "heic")
-VIDEO_SUFFIXES = ("mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "flv", "wmv")
-AUDIO_SUFFIXES = ("wav", "mp3", "flac", "ogg", "m4a", "aac", "opus")
+SUFFIXES = ("png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "heic", "svg")  # fmt: skip
 MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+MEDIA = {
+    # kind: (what it is called, how columns are called that hold one, suffixes, how its bytes begin)
+    "video": ("a video", "videos?|movies?|video_?clips?|clips?", "mp4|avi|mov|mkv|webm|mpg|mpeg|m4v|flv|wmv",
+              rb"....ftyp(?!avif|heic|heix|mif1)|\x1aE\xdf\xa3|RIFF....AVI "),
+    "audio": ("an audio", "audios?|speech(?:es)?|sounds?|voices?|wavs?|waveforms?|recordings?|music|audio_?clips?",
+              "wav|mp3|flac|ogg|m4a|aac|opus", rb"RIFF....WAVE|fLaC|OggS|ID3|\xff\xfb"),
+    "document": ("a document", "pdfs?|docx?|pptx?", "pdf|docx?|pptx?|epub|djvu", rb"%PDF"),
+    "model": ("a model in space", "point_?clouds?|mesh(?:es)?", "ply|obj|glb|gltf|stl|pcd|las", rb"ply\n|glTF"),
+    "medium": ("a medium of a kind that is not told", "media|mediums?|multimedia|attachments?", "", b""),
+}  # fmt: skip
+"""What is not trained on."""
+_SAY_ALL = ("video", "audio")
+"""Columns called so hold one whatever stands there; the others may hold words about it, or code."""
 BASE64_MAGIC = {
     "iVBORw0KGgo": "png",
     "/9j/": "jpeg",
@@ -52,7 +64,11 @@ _FILE = re.compile(
     r"(?:(?:full|abs|absolute|relative|local|media)_)?(?:path|file|filename|filepath)s?|file_(?:name|path)s?|fname"
 )
 _OTHER_MEDIA = re.compile(
-    rf"(?:(?:{_BEFORE})_)*(?P<kind>video|audio)s?_?\d{{0,3}}(?P<tail>(?:_(?:{_MODIFIER}))*)_?\d{{0,3}}"
+    rf"(?:(?:{_BEFORE})_)*(?:{'|'.join(f'(?P<{kind}>{names})' for kind, (_, names, *_) in MEDIA.items())})"
+    rf"_?\d{{0,3}}(?:_(?:{_MODIFIER}))*_?\d{{0,3}}"
+)
+_OTHER_BYTES = re.compile(
+    b"|".join(b"(?P<%s>%s)" % (kind.encode(), magic) for kind, (*_, magic) in MEDIA.items() if magic), re.DOTALL
 )
 _TEXTS = re.compile(
     r"(?:^|_)(?:ids?|uuid|idx|index|key|hash|md5|sha\d*|source|sources|origin|url|urls|uri|link|links|website|homepage|"
@@ -64,6 +80,12 @@ _TEXTS = re.compile(
 )
 """Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
 
+_NOT_NESTED = re.compile(
+    r"messages|conversations?|chosen|rejected|history|tools?|(?:.*_)?(?:responses?|outputs?|generations?|completions?"
+    r"|solutions?|answers?|code|thoughts?|thinking|reasoning|questions?|problems?|texts?|prompts?)"
+)
+"""Names of columns whose objects are messages, or whose texts may be JSON that is talked about."""
+
 _HAS_NOUN = re.compile(rf"(?:^|_)(?:{_NOUN})\d*(?:_|$)")
 _BESIDE = re.compile(
     r"(?:^|_)(?:thumbnails?|thumbs?|icons?|logos?|avatars?|previews?|masks?|depths?|segmentations?)(?:_|$)"
@@ -72,10 +94,8 @@ _BESIDE = re.compile(
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PATH = re.compile(rf"[^\n\r<>|*\"?]{{1,400}}\.(?:{'|'.join(SUFFIXES)})", re.IGNORECASE)
 _LINK = re.compile(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.IGNORECASE)
-_OTHER_PATH = re.compile(
-    rf"[^\n\r<>|*\"]{{1,400}}\.(?:(?P<video>{'|'.join(VIDEO_SUFFIXES)})|(?P<audio>{'|'.join(AUDIO_SUFFIXES)}))",
-    re.IGNORECASE,
-)
+_ENDS = {end: kind for kind, (_, _, ends, _) in MEDIA.items() for end in ends.split("|") if end}
+_NOT_IN_PATHS = re.compile(r'[\s<>|*"]')
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _QUOTED = re.compile(r"\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*\]")
 _IN_OBJECT = ("image", "image_url", "img", "url", "path", "file", "file_name", "filename", "src", "base64", "b64_json", "data")  # fmt: skip
@@ -112,14 +132,25 @@ def is_blank(value: Any, depth: int = 8) -> bool:
     return isinstance(value, list | tuple) and depth > 0 and all(is_blank(part, depth - 1) for part in value)
 
 
-def find_pictures(row: Mapping[str, Any]) -> Pictures:
-    """Return the pictures of the columns that are known to hold some."""
-    plan = _plan_of(tuple(row))
+def find_pictures(
+    row: Mapping[str, Any], inside: Mapping[str, Any] = MappingProxyType({}), plan: "Plan | None" = None
+) -> Pictures:
+    """Return the pictures of the columns that are known to hold some.
+
+    Args:
+        row: its columns.
+        inside: what `pictures_inside` found.
+        plan: of its names, where it is known.
+
+    Raises:
+        RejectedRow: there are pictures in other places, or different ones in several columns.
+    """
+    plan = plan or plan_of(tuple(row))
     groups: dict[tuple[str, str], dict[int, Any]] = {}
     names: dict[tuple[str, str], dict[int, str]] = {}
     for name, (head, number, is_file) in plan.pictures:
         value = row[name]
-        if is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
+        if not value or is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
             continue
 
         known, called = groups.setdefault(head, {}), names.setdefault(head, {})
@@ -129,8 +160,22 @@ def find_pictures(row: Mapping[str, Any]) -> Pictures:
         elif number not in known or name == "images":
             known[number], called[number] = value, name
 
-    unknown = [found for name in plan.others if (found := _unknown_picture(name, row[name]))]
-    unknown += [(name, row[name]) for name in plan.texts if _is_embedded(row[name])]
+    unknown = []
+    for name in plan.others:
+        value = row[name]
+        if (
+            value
+            and (type(value) is not str or "." in value[-6:] or value.startswith(_CONTENTS))
+            and _is_unknown_picture(value)
+        ):
+            unknown.append((name, value))
+
+    for name in plan.texts:
+        value = row[name]
+        if value and (type(value) is not str or value.startswith(_CONTENTS)) and _is_embedded(value):
+            unknown.append((name, value))
+
+    unknown += inside.items()
     if not groups:
         if unknown:
             raise _unknown(unknown)
@@ -155,32 +200,37 @@ def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return any(name not in names for name in _names_of(some))
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same.
 
     Attributes:
         pictures: those named like one of pictures, and what `_column_of` says.
         others: those that may hold one all the same.
         texts: those named like texts and origins, in which a path is none, but the picture itself is.
-        media: those that may hold a video or an audio, or tools, and which the name says.
+        looked_at: those that may hold another medium, which by the name, whether they may, whether objects with
+            pictures may stand in them, and whether these are options.
     """
 
     pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
     others: tuple[str, ...]
     texts: tuple[str, ...]
-    media: tuple[tuple[str, str | None], ...]
+    looked_at: tuple[tuple[str, str | None, bool, bool, bool], ...]
 
 
 @functools.lru_cache(1024)
-def _plan_of(columns: tuple[Any, ...]) -> _Plan:
+def plan_of(columns: tuple[Any, ...]) -> Plan:
     names = [name for name in columns if isinstance(name, str)]
     pictures = tuple((name, known) for name in names if (known := _column_of(name)))
     others = tuple(name for name in names if not _is_text_column(name))
     texts = tuple(name for name in names if _is_text_column(name))
-    media = tuple(
-        (name, _other_kind(name)) for name in names if name in others or _column_of(name) or _other_kind(name)
-    )
-    return _Plan(pictures, others, texts, media)
+    known = {name for name, (head, *_) in pictures if head[0]}
+    looked_at = []
+    for name in names:
+        words, kind = _words(name), _other_kind(name)
+        may = bool(name in others or _column_of(name) or kind), not (name in known or _NOT_NESTED.fullmatch(words))
+        looked_at += [(name, kind, *may, bool(OPTION_COLUMN.fullmatch(words)))] if any(may) else []
+
+    return Plan(pictures, others, texts, tuple(looked_at))
 
 
 @functools.lru_cache(4096)
@@ -303,7 +353,7 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
 
     mapped = [name.strip() for name in column.split(",")]
     named = [
-        name for name, (head, *_) in _plan_of(tuple(row)).pictures if head[0] and name not in mapped and name != column
+        name for name, (head, *_) in plan_of(tuple(row)).pictures if head[0] and name not in mapped and name != column
     ]
     is_there = "images" in mapped or any(name.partition(".")[0] in row for name in (column, *mapped))
     others = find_pictures({name: row[name] for name in named} if is_there else row)
@@ -323,15 +373,28 @@ def _mapped(row: Mapping[str, Any], column: str) -> list[Any]:
     if column in row:
         return flat(row[column])
 
-    values = []
-    for name in column.split(","):
-        value: Any = row
-        for key in [name.strip()] if name.strip() in row else name.strip().split("."):
-            value = plain(value.get(key)) if isinstance(value, dict) else None
+    names = [name.strip() for name in column.split(",")]
+    return [
+        picture
+        for name in names
+        for value in (at_path(row, [name] if name in row else name.split(".")))
+        for picture in flat(value)
+    ]
 
-        values += flat(value)
 
-    return values
+def at_path(value: Any, keys: Sequence[str]) -> list[Any]:
+    """Return what stands at a path of keys: of each item where a list is on the way; [] where there is nothing."""
+    value = plain(value)
+    if not keys:
+        return [value]
+
+    if isinstance(value, str):
+        value = _json(value)
+
+    if isinstance(value, list):
+        return [found for part in value for found in at_path(part, keys)]
+
+    return at_path(value[keys[0]], keys[1:]) if isinstance(value, Mapping) and keys[0] in value else []
 
 
 def flat(value: Any, depth: int = 8) -> list[Any]:
@@ -391,8 +454,15 @@ def _of_object(value: Mapping[str, Any], depth: int) -> list[Any]:
             else [dict(value)]
         )
 
-    key = next((key for key in _IN_OBJECT if not is_blank(value.get(key))), None)
-    return flat(value[key], depth) if key else [dict(value)]
+    if key := next((key for key in _IN_OBJECT if not is_blank(value.get(key))), None):
+        return flat(value[key], depth)
+
+    parts = [part for part in value.values() if not is_blank(part)]  # {"front": "a.png", "back": "b.png"}
+    return (
+        [picture for part in parts for picture in flat(part, depth)]
+        if all(map(holds_picture, parts))
+        else [dict(value)]
+    )
 
 
 def _is_numbers(value: list[Any]) -> bool:
@@ -448,23 +518,69 @@ def holds_picture(value: Any, is_file: bool = False, lists: int = 3) -> bool:
     return type(value).__module__.startswith("PIL.")
 
 
-def _unknown_picture(name: str, value: Any) -> tuple[str, Any] | None:
-    """Return place and value of what looks like a picture in a column whose name does not say so; None without one."""
-    if isinstance(value, int | float) or value is None:
-        return None
+def _is_unknown_picture(value: Any) -> bool:
+    """Whether a value looks like a picture in a column whose name does not say so; not what `pictures_inside` looks at."""
+    if value is None or isinstance(value, int | float) or _is_object(value):
+        return False
 
-    if isinstance(value, str) and (len(value) < 5 or "." not in value[-6:] and not value.startswith(_CONTENTS)):
-        return None
+    return not (isinstance(value, str) and len(value) < 5) and _looks_like_picture(value)
 
-    if isinstance(value, dict) and not (set(value) <= {"bytes", "path", "type"}):
-        for key, part in value.items():
-            known = _column_of(key) if isinstance(key, str) and not is_blank(part) else None
-            if known and known[0][0] and holds_picture(part):
-                return f"{name}.{key}", part
 
-        return None
+def _is_object(value: Any) -> bool:
+    """Whether a value is an object, or a list of some, that is not itself what `datasets` makes of a picture."""
+    value = value[0] if isinstance(value, list) and value else value
+    return isinstance(value, dict) and not value.keys() <= _FEATURE
 
-    return (name, value) if _looks_like_picture(value) else None
+
+_FEATURE = {"bytes", "path", "type"}
+"""Keys of the object that `datasets` makes of a picture."""
+
+
+def _look_inside(place: str, value: Any, is_option: bool, found: dict[str, list[Any]], depth: int = 6) -> None:
+    if isinstance(value, str):
+        value = _json(value) if "." in value or "data:image/" in value else None
+
+    if isinstance(value, list) and depth:
+        for part in value[:_LOOKED_AT]:
+            if _is_object(part):
+                _look_inside(place, part, is_option, found, depth - 1)
+
+    if not _is_object(value) or isinstance(value, list) or not depth or _is_message(value):
+        return
+
+    for key, part in value.items():
+        if part is None or isinstance(part, int | float) or not isinstance(key, str):
+            continue
+
+        known, kind, is_text = _key_of(key)
+        if not (known or kind) and isinstance(part, str) and "." not in part[-6:] and not part.startswith(_CONTENTS):
+            continue
+
+        inner = f"{place}.{key}"
+        if kind != "tools" and (kind := _medium_in(key, kind, part)):
+            raise other_medium(kind, inner, part)
+
+        if known and known[0][0] and holds_picture(part, known[2] and "/" in part):
+            found.setdefault(inner, []).append(part)
+        elif _is_object(part) or isinstance(part, list) and part and isinstance(part[0], list):
+            _look_inside(inner, part, is_option, found, depth - 1)
+        elif (_looks_like_picture if is_option or not is_text else _is_embedded)(part):
+            found.setdefault(inner, []).append(part)
+
+
+@functools.lru_cache(4096)
+def _key_of(key: str) -> tuple[tuple[tuple[str, str], int, bool] | None, str | None, bool]:
+    """Return what the name of a key says: `_column_of`, `_other_kind`, and whether it is one of texts."""
+    return _column_of(key), _other_kind(key), _is_text_column(key)
+
+
+_LOOKED_AT = 16
+"""Items of a list inside of a row that are looked at."""
+
+
+def _is_message(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a message, whose pictures pictures.py reads."""
+    return ("role" in value or "from" in value) and ("content" in value or "value" in value or "parts" in value)
 
 
 def _is_embedded(value: Any) -> bool:
@@ -485,8 +601,7 @@ def _is_embedded(value: Any) -> bool:
 def _looks_like_picture(value: Any) -> bool:
     """Whether a value of any column looks like a picture: no words, which a file name may stand at the end of."""
     if isinstance(value, list | tuple):
-        first = next((part for part in value if not is_blank(part)), None)
-        return first is not None and not isinstance(first, list) and _looks_like_picture(first)
+        return any(not isinstance(part, list) and _looks_like_picture(part) for part in value[:_LOOKED_AT])
 
     if isinstance(value, str) and len(value.split()) > 1 and "/" not in value.split()[0]:
         return False
@@ -497,7 +612,7 @@ def _looks_like_picture(value: Any) -> bool:
 @functools.lru_cache(4096)
 def _is_text_column(name: str) -> bool:
     words = _words(name)
-    return bool(_TEXTS.search(words)) and not _HAS_NOUN.search(words)
+    return bool(_TEXTS.search(words)) and not (_HAS_NOUN.search(words) or OPTION_COLUMN.fullmatch(words))
 
 
 def _unknown(found: list[tuple[str, Any]]) -> RejectedRow:
@@ -519,7 +634,7 @@ def shown(value: Any) -> str:
         value = next((part for part in value if not is_blank(part)), None)
 
     if isinstance(value, dict):
-        value = value.get("path") or value.get("bytes")
+        value = value.get("path") or value.get("bytes") or value
 
     return repr(value[:80]) if isinstance(value, str) else f"{type(value).__name__}"
 
@@ -541,23 +656,32 @@ def names_pictures(name: str) -> bool:
     return bool(known and known[0][0])
 
 
-def refuse_other_media(row: Mapping[str, Any]) -> None:
-    """Raise RejectedRow where a row has a video, an audio or tools, which are not trained on."""
-    for name, kind in _plan_of(tuple(row)).media:
-        value = row[name]
-        if value is None or isinstance(value, int | float):
-            continue
+def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
+    """Return the pictures inside of objects, however deep: place (`data.input.image`) -> what stands there.
 
-        if kind is None and isinstance(value, str) and value[-5:].rpartition(".")[1] == "":
+    Raises:
+        RejectedRow: the row has a video, an audio, another medium or tools, which are not trained on, wherever they are.
+    """
+    found: dict[str, list[Any]] = {}
+    for name, kind, is_medium, is_nested, is_option in plan.looked_at:
+        value = row[name]
+        if type(value) is str:
+            if kind is None and value[:4] != "http" and value[:1] not in ("{", "["):
+                if value[-6:].rpartition(".")[2].lower() not in _ENDS:
+                    continue
+        elif not value or isinstance(value, int | float):
             continue
 
         if kind == "tools":
             if not is_blank(value) and (not isinstance(value, str) or isinstance(_json(value), (list, dict))):
                 raise RejectedRow("tools, which are not trained on", f"in the column {name}")
-        elif kind and not is_blank(value) and _is_medium(value, name):
-            raise other_medium(kind, name, value)
-        elif found := _other_path(name, value):
-            raise other_medium(found, name, value)
+        elif is_medium and (medium := _medium_in(name, kind, value)):
+            raise other_medium(medium, name, value)
+
+        if is_nested and (isinstance(value, dict | list) or isinstance(value, str) and value[:1] in ("{", "[")):
+            _look_inside(name, value, is_option, found)
+
+    return found
 
 
 @functools.lru_cache(4096)
@@ -566,36 +690,51 @@ def _other_kind(name: str) -> str | None:
         return name
 
     found = _OTHER_MEDIA.fullmatch(_words(name))
-    return found["kind"] if found else None
+    return found.lastgroup if found else None
 
 
-def _is_medium(value: Any, name: str) -> bool:
-    """Whether a column of videos or audios holds one: a web page's address beside a transcript is none."""
+def _medium_in(name: str, kind: str | None, value: Any) -> str | None:
+    """Return the kind of the medium that a value is, by the name of its column, its path or its bytes; None for none."""
     while isinstance(value, list | tuple) and value:
         value = next((part for part in value if not is_blank(part)), None)
 
-    return not (isinstance(value, str) and _URL.match(value) and "url" in name.lower()) or bool(
-        _OTHER_PATH.match(value)
+    if isinstance(value, str):
+        path = re.split("[?#]", value)[0] if value[:4] == "http" else value
+        found = _ENDS.get(path[-6:].rpartition(".")[2].strip().lower()) if len(value) <= 400 else None
+        if (
+            found
+            and not _NOT_IN_PATHS.search(value.strip())
+            and (kind or _column_of(name) or not _is_text_column(name))
+        ):
+            return found
+    elif isinstance(value, bytes | bytearray):
+        if found := _OTHER_BYTES.match(value[:12]):
+            return found.lastgroup
+    elif isinstance(value, dict):
+        if "array" in value and "sampling_rate" in value:  # of `datasets`
+            return "audio"
+
+        if value.keys() <= _FEATURE or kind == "medium":
+            told = value.get("type") or value.get("kind") or value.get("modality")
+            inner = next((part for part in map(value.get, ("bytes", "path", *_IN_OBJECT)) if not is_blank(part)), None)
+            kind = (_other_kind(told) if isinstance(told, str) else None) or kind
+            if inner is not None and (found := _medium_in(name, kind, inner)):
+                return found
+
+    if kind in (None, "tools") or kind in _SAY_ALL:
+        return kind if kind in _SAY_ALL and not is_blank(value) else None
+
+    is_words = isinstance(value, str) and (len(value.split()) > 1 or not re.search(r"[/.]", value))
+    return (
+        None
+        if is_words or is_blank(value) or isinstance(value, int) or kind == "medium" and holds_picture(value)
+        else kind
     )
-
-
-def _other_path(name: str, value: Any) -> str | None:
-    while isinstance(value, list | tuple) and value:
-        value = value[0]
-
-    if not isinstance(value, str) or len(value) > 400:
-        return None
-
-    found = _OTHER_PATH.fullmatch(value.strip())
-    if not found or len(value.split()) > 1 or (_is_text_column(name) and not _column_of(name)):
-        return None
-
-    return "video" if found["video"] else "audio"
 
 
 def other_medium(kind: str, name: str, value: Any) -> RejectedRow:
     return RejectedRow(
-        f"{'a video' if kind == 'video' else 'an audio'}, which is not trained on",
+        f"{MEDIA[kind][0]}, which is not trained on",
         f"{name} holds {shown(value)}; a row is trained on with its text and its pictures only. Take the column out if "
         "the question does not need it",
     )

@@ -15,7 +15,8 @@ from virgo_factory.formats.picture_columns import (
     mapped_pictures,
     names_pictures,
     other_medium,
-    refuse_other_media,
+    pictures_inside,
+    plan_of,
 )
 from virgo_factory.formats.picture_tags import TAG, place_pictures
 from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
@@ -33,8 +34,9 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
         RejectedRow: a video, an audio or tools, which are not trained on; pictures in a column whose name does not say
             so, or in several; a picture tag that names none of them.
     """
-    refuse_other_media(row)
-    found = mapped_pictures(row, column) if column is not None else find_pictures(row)
+    plan = plan_of(tuple(row))
+    inside = pictures_inside(row, plan)
+    found = mapped_pictures(row, column) if column is not None else find_pictures(row, inside, plan)
     others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
     messages = message_column(others)
     if messages and others[messages] is not None:
@@ -88,7 +90,8 @@ def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
     if not _is_user(message):
         return message
 
-    refuse_other_media({key: value for key, value in message.items() if key not in ("content", "value")})
+    beside = {key: value for key, value in message.items() if key not in ("content", "value")}
+    pictures_inside(beside, plan_of(tuple(beside)))
     pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS or _is_picture(key, value)])
     if not pictures or not isinstance(content, str):
         return message

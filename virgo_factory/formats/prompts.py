@@ -6,7 +6,8 @@ contradict its response. What is taken out, anywhere in a system message or ques
 - fixed prompts, word by word: DeepSeek-R1-Zero's (LongPerceptualThoughts, EasyR1, R1-V have it), OpenMMReasoner's
   (data_pipeline/distill_response.py), Sky-T1's with the four markers themselves (Bespoke-Stratos, OpenThoughts; the longer
   form of STILL-2), Mulberry's headings, Video-R1's and Magistral's;
-- sentences that speak of nothing but the form of the response and name such a tag: all of their words outside of the
+- sentences that speak of nothing but the form of the response and name such a tag, or a thought and an answer as its
+  parts (headings, keys of JSON, words with a colon): all of their words outside of the
   tags are of a closed list. A request for \boxed{} in one of them stays, in other words;
 - the switches of hybrid models: Nemotron's "detailed thinking on", Qwen3's `/think`, gpt-oss's "Reasoning: high",
   "Enable thinking mode."
@@ -96,13 +97,20 @@ _MODE = re.compile(
     r"\b(?:thinking|reasoning) mode\b|\benable_thinking\b|\bdetailed thinking o(?:n|ff)\b|(?<!\S)/(?:no_?)?think(?!\S)",
     re.IGNORECASE,
 )
+_NO_THOUGHT = re.compile(
+    r"(?:^|[.!?\n] ?)[ \t]*(?:Please )?(?:do not|don't) (?:think(?! (?:so|that))|reason|explain)\b|\bwithout (?:any )?(?:reasoning|thinking|explanation)",
+    re.IGNORECASE,
+)
+"""A prompt that asks for no thought."""
 _NAMES = (
     r"think|thinking|thoughts?|reason|reasoning|rationale|reflection|reflect|scratchpad|inner_?monologue|"
-    r"internal_?monologue|analysis|cot|chain_of_thought|seed:think|begin_of_thought|end_of_thought"
+    r"internal_?monologue|analysis|cot|chain_of_thought|seed:think|begin_of_thought|end_of_thought|\u601d\u8003(?:\u8fc7\u7a0b)?|\u63a8\u7406(?:\u8fc7\u7a0b)?"
 )
-_ANSWERS = r"answer|final_?answer|solution|conclusion|summary|caption|output|response|result|begin_of_solution|end_of_solution"
-_THINKS = re.compile(rf"</?(?:{_NAMES})\s*/?>|\[/?THINK\]|◁/?think▷", re.IGNORECASE)
-_TAG = re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|\[/?(?:THINK|ANSWER)\]|◁/?think▷", re.IGNORECASE)
+_ANSWERS = r"answer|final_?answer|solution|conclusion|summary|caption|output|response|result|begin_of_solution|end_of_solution|(?:\u6700\u7ec8)?\u7b54\u6848|\u56de\u7b54"
+_THINKS = re.compile(
+    rf"</?(?:{_NAMES})\s*/?>|\[/?THINK\]|\[/(?:{_NAMES})\]|{{/(?:{_NAMES})}}|◁/?think▷", re.IGNORECASE
+)
+_TAG = re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|[\[{{]/?(?:{_NAMES}|{_ANSWERS})[\]}}]|◁/?think▷", re.IGNORECASE)
 _BEGINS = {
     "<": re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|{re.escape(MARKERS[0])}", re.IGNORECASE),
     "[": re.compile(r"\[/?(?:THINK|ANSWER)\]", re.IGNORECASE),
@@ -114,6 +122,22 @@ _SPAN = re.compile(
     r"|\[THINK\][\s\S]{0,600}?\[/THINK\]|◁think▷[\s\S]{0,300}?◁/think▷",
     re.IGNORECASE,
 )
+_THOUGHT_LABEL = r"(?:thinking|thoughts?|reasoning)(?: process)?|rationale|analysis|cot|chain[ _]of[ _]thought|explanation|思考(?:过程)?|推理(?:过程)?"
+_ANSWER_LABEL = r"(?:final[ _])?(?:answer|response|solution|result)|conclusion|summary|(?:最终)?答案|回答|结论"
+_BLANK = r"(?:\.{3,}|…|<[^<>\n]{0,60}>|\[[^\[\]\n]{0,60}\]|\{[^{}\n]{0,60}\}|\"[^\"\n]{0,60}\")"
+_PATTERN = re.compile(
+    rf"(?:```\w*\s*)?\{{\s*[\"'](?:{_THOUGHT_LABEL})[\"']\s*:[^{{}}]{{0,200}}[\"'](?:{_ANSWER_LABEL})[\"']\s*:[^{{}}]{{0,200}}\}}(?:\s*```)?"  # a JSON object
+    rf"|\#{{1,6}} ?(?:{_THOUGHT_LABEL})[ :：]*\n\s*{_BLANK}?\s*\#{{1,6}} ?(?:{_ANSWER_LABEL})[ :：]*(?:\n\s*{_BLANK})?"  # headings
+    rf"|[\"']?(?:{_THOUGHT_LABEL})[:：]\s*{_BLANK}[;,]?\s*(?:{_ANSWER_LABEL})[:：]\s*{_BLANK}[\"']?",
+    re.IGNORECASE,
+)
+"""What a response is to look like, written out with blanks."""
+_OPEN, _CLOSE = r"(?:\#{1,6} ?|\*\*|[\"'“‘`「『【\[{]|\b(?=[\w ]{3,20}[:：]))", r"(?:[:：]|\b|(?<=[\u4e00-\u9fff]))"
+_LABELS = [re.compile(rf"{_OPEN}/?(?:{names}){_CLOSE}", re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
+"""A thought, or an answer, as a heading, a quoted word or a word with a colon."""
+_ANSWER_WORDS = ("answer", "solution", "conclusion", "response", "result", "summary", "答案", "回答", "结论")
+_KEYS = re.compile(r"json|yaml|\b(?:keys?|fields?|headings?|sections?)\b", re.IGNORECASE)
+_KEY_WORDS = [re.compile(names, re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
 _MARKUP = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|\b(?:html|xml|css|svg)\b", re.IGNORECASE)
 _FENCE = re.compile(r"```[\s\S]*?(?:```|\Z)")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs)\.(?=[\s,;:)])|^[ \t]*\d+\.(?=\s)", re.MULTILINE)
@@ -143,6 +167,8 @@ _WORDS = frozenset(
     surrounding syntax tag tags tagged template text that the their them then there these they thing think thinker thinking
     thinks this thorough thoroughly thought thoughts through time to token tokens turn two types under until up use user
     user's used uses using value via wait want way we well when where which while whole will with within without words
+    json yaml xml object valid key keys field fields heading headings title titles named called name names labels label string
+    strings schema level-two finish conclude under curly braces
     let's lets remember note important every hidden chain deep long extended extensive speak goes internally silently
     reflect reflection think-aloud intermediate monolog scratchpad
     work would wrap wrapped wrapping wraps write writes writing written you your yours yourself
@@ -151,7 +177,7 @@ _WORDS = frozenset(
 """Words that speak of the form of a response: a sentence made of them alone, and tags, asks no question of its own."""
 _CHARACTERS = frozenset(
     "请先将把你的您思考推理过程放在写于到之间内中里并和与然后再最终最后答案回答给出用使用标签包裹括起来输出格式以为以下是按照照步骤一"
-    "逐步分析问题详细完整必须应该需要都置首接着随后其入部分内容结果提供开始结束需要要求如所有"
+    "逐步分析问题详细完整必须应该需要都置首接着随后其入部分内容结果提供开始结束需要要求如所有你再作头字段个两第键值名含对象标题下面"
 )
 
 
@@ -208,7 +234,17 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
 def _may_request(text: str) -> bool:
     """Whether a prompt has one of the words or tags that all requests have; most prompts do not."""
     lower = text.lower()
-    return "think" in lower or "reasoning" in lower or "###" in text or occurs(text, _BEGINS)
+    if "think" in lower or "reasoning" in lower or "###" in text:
+        return True
+
+    return occurs(text, _BEGINS) or _names_thought(lower) and _names_parts(text)
+
+
+def _names_thought(lower: str) -> bool:
+    return (
+        "thought" in lower or "reason" in lower or "thinking" in lower or "rationale" in lower or "analysis" in lower
+        or "explanation" in lower or not lower.isascii() and ("\u601d\u8003" in lower or "\u63a8\u7406" in lower)
+    )  # fmt: skip
 
 
 def asks_for_tags(text: str) -> str:
@@ -219,14 +255,19 @@ def asks_for_tags(text: str) -> str:
     for marker in MARKERS:
         text = text.replace(marker, "")
 
-    text = _hidden(text, _FENCE)
+    text = _hidden(_PATTERN.sub(lambda found: found.group().replace("`", " "), text), _FENCE)
     found = (
         _THINKS.search(text)
         or _MODE.search(text)
+        or _NO_THOUGHT.search(text)
+        or next((text[slice(*piece)] for piece in _sentences(text) if _names_parts(text[slice(*piece)])), None)
         or (not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
     )
     if not found:
         return ""
+
+    if isinstance(found, str):
+        return " ".join(found.split())[:160]
 
     start = max((end.end() for end in _END.finditer(text, 0, found.start())), default=0)
     return " ".join(text[start : found.end() + 80].split())[:160]
@@ -234,7 +275,7 @@ def asks_for_tags(text: str) -> str:
 
 def _requests(text: str, has_thinks: bool) -> list[tuple[int, int, str]]:
     """Return the sentences of a text that ask for tags, as `_cut` takes them."""
-    if not _TAG.search(text):
+    if not _TAG.search(text) and not _names_parts(text):
         return []
 
     sentences = _sentences(text)
@@ -257,16 +298,36 @@ def _requests(text: str, has_thinks: bool) -> list[tuple[int, int, str]]:
 
 def _is_request(sentence: str, has_thinks: bool, is_markup: bool) -> bool:
     """Whether a sentence speaks of nothing but the form of the response, and names one of its tags."""
-    if not _TAG.search(sentence) or sentence.rstrip().endswith(("?", "？")):
+    has_tag = bool(_TAG.search(sentence))
+    is_labelled = (not has_tag or not has_thinks) and _names_parts(sentence)
+    if not (is_labelled or has_tag) or sentence.rstrip().endswith(("?", "？")):
         return False
 
-    if not _THINKS.search(sentence) and (is_markup or not (has_thinks or _asks_for_answer(sentence))):
+    if (
+        not is_labelled
+        and not _THINKS.search(sentence)
+        and (is_markup or not (has_thinks or _asks_for_answer(sentence)))
+    ):
         return False
 
-    bare = _BOXED.sub(" ", _PARENTHESES.sub(" ", _TAG.sub(" ", _SPAN.sub(" ", _ABBREVIATION.sub(" ", sentence)))))
+    bare = _BOXED.sub(
+        " ", _PARENTHESES.sub(" ", _TAG.sub(" ", _SPAN.sub(" ", _PATTERN.sub(" ", _ABBREVIATION.sub(" ", sentence)))))
+    )
     words = {word.lower() for word in _LATIN.findall(_CHINESE.sub(" ", bare))}
     characters = set("".join(_CHINESE.findall(bare)))
     return words <= _WORDS and characters <= _CHARACTERS and not re.search(r"\d(?![.)])|[=+^$]", bare)
+
+
+def _names_parts(text: str) -> bool:
+    """Whether a text names a thought and an answer as parts of a response: headings, quoted words, keys of JSON."""
+    lower = text.lower()
+    if not _names_thought(lower) or not any(word in lower for word in _ANSWER_WORDS):
+        return False
+
+    if all(label.search(text) for label in _LABELS):
+        return True
+
+    return bool(_KEYS.search(text)) and all(word.search(text) for word in _KEY_WORDS)
 
 
 def _asks_for_answer(text: str) -> bool:
@@ -288,7 +349,8 @@ def _hidden(text: str, pattern: re.Pattern[str]) -> str:
 def _sentences(text: str) -> list[tuple[int, int]]:
     """Return where the sentences of a text are, code left out; a pattern of tags belongs to the sentence before it."""
     hidden = text
-    for pattern in (_FENCE, _SPAN, _ABBREVIATION):
+    patterns = (_FENCE, _SPAN, _ABBREVIATION)
+    for pattern in (_PATTERN, *patterns) if _names_thought(text.lower()) else patterns:
         hidden = _hidden(hidden, pattern)
 
     pieces, start = [], 0
@@ -306,13 +368,17 @@ def _sentences(text: str) -> list[tuple[int, int]]:
         else:
             pieces.append(piece)
 
-    code = _hidden(text, _FENCE)
+    if "```" not in text:
+        return pieces
+
+    code = _hidden(_PATTERN.sub(lambda found: " " * len(found.group()), text), _FENCE)
     return [piece for piece in pieces if "\x00" not in code[slice(*piece)]]
 
 
 def _continues(before: str, piece: str) -> bool:
     """Whether a piece is nothing but a pattern of tags, which the sentence before it has announced."""
-    if len(before) > 2000 or not _TAG.search(piece) or re.search(r"\w", _TAG.sub("", _SPAN.sub("", piece))):
+    bare = _TAG.sub("", _PATTERN.sub("", _SPAN.sub("", piece)))
+    if len(before) > 2000 or bare == piece or re.search(r"\w", bare):
         return False
 
     return bool(_TAG.search(before)) or before.rstrip().endswith((":", "：", "format", "template"))

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
-from virgo_factory.formats.marks import check_marks, check_response, flags, said, verdicts
+from virgo_factory.formats.mark_values import flags, said
+from virgo_factory.formats.marks import check_response
 from virgo_factory.formats.options import Options
+from virgo_factory.formats.response_marks import check_marks, verdicts
 from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import Reading, RejectedRow, bare, example_of, question_of, row_id
 from virgo_factory.formats.tags import format_of, parse_response, shows

@@ -17,6 +17,11 @@ IMAGE_COLUMNS = ("images", "image")
 QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
 ALPACA_PROMPTS = ("instruction", "prompt")
 ANSWER_COLUMNS = ("answer", "gt", "ground_truth")
+OPTION_COLUMN = re.compile(
+    r"(?:(?:answer|question|mc|mcq|multiple_choice|candidate|possible)_)?(?:options?|choices?|alternatives)"
+    r"(?:_(?:list|text|str))?|(?:candidate|possible)_answers|(?:options?|choices?)_?(?:[a-j]|\d)|[a-e]"
+)
+"""Names, in snake_case, of columns that hold the options of a question."""
 
 QWEN_VL_TOKENS = (
     "<|endoftext|>",

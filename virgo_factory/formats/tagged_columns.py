@@ -12,13 +12,13 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import OF_OTHERS, question_columns
-from virgo_factory.formats.marks import snake
+from virgo_factory.formats.mark_names import snake
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
 from virgo_factory.formats.tags import PAIRS, format_of, is_tagged, parse_response
 from virgo_factory.formats.texts import unix
-from virgo_factory.formats.thought_columns import FOUND, long_thought, response_of, with_options
+from virgo_factory.formats.thought_columns import FOUND, long_thought, response_of
 
 
 ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth")
@@ -68,7 +68,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     texts = [unix(row[name]) for name in columns]
     responses = [_response(row, name, text) for name, text in zip(columns, texts, strict=True)]
     name = format_of(texts[0]) or FOUND
-    question = with_options(question_of(row, _questions(row)[:1]), row)
+    question = question_of(row, _questions(row)[:1])
     id = row_id(row, question)
 
     def make(position: int, _: Any, keep: bool) -> Example:

@@ -61,7 +61,12 @@ def _elements(
         found = list(any_case.finditer(text))
         return found, [match.group().lower() for match in found]
 
+    with_attributes = re.compile(rf"{re.escape(tags[0][:-1])}\s[^<>\n]{{0,80}}>", re.IGNORECASE)
+
     def parse(text: str) -> LongThought:
+        if not is_opened and (opening := with_attributes.match(text)):
+            text = text[opening.end() :]  # `<think time="3">`
+
         found, seen = find(text)
         if seen not in orders:
             raise _broken(text, found, seen, tags, out_of_place)
@@ -99,7 +104,11 @@ def unwrapped(text: str, pairs: Iterable[tuple[str, str]]) -> str:
     >>> unwrapped(" <answer>4</answer>", [("<answer>", "</answer>")])
     '4'
     """
-    inside = text[beginning(text) :].rstrip()
+    start = beginning(text)
+    if text[start : start + 1].isalnum():  # most solutions
+        return text
+
+    inside = text[start:].rstrip()
     for opening, closing in pairs:
         if inside[: len(opening)].lower() == opening and inside[-len(closing) :].lower() == closing:
             inner = inside[len(opening) : -len(closing)]
@@ -252,6 +261,7 @@ _WRAPPED = {
     "cohere_thinking_response": ("cohere_thinking", ("<|START_RESPONSE|>", "<|END_RESPONSE|>")),
 }
 """Name of a format -> the pair around its thought, and the tags around its solution."""
+_AROUND_SOLUTION = {pair: [(name, tags) for name, (of, tags) in _WRAPPED.items() if of == pair] for pair in PAIRS}
 
 TAG_SETS = {
     "four_markers": Format(MARKERS, LongThought.parse),
@@ -333,8 +343,11 @@ def _with_solution(name: str | None, response: str) -> str | None:
     closing = PAIRS[pair][1]
     end = _last(response, closing)
     behind = response[end + len(closing) :] if end >= 0 else response
-    for wrapped, (of, tags) in _WRAPPED.items():
-        if of == pair and (
+    if "<" not in behind:
+        return pair
+
+    for wrapped, tags in _AROUND_SOLUTION[pair]:
+        if (
             any(_last(behind, tag) >= 0 for tag in tags)
             if tags is _ANSWER
             else behind.lstrip()[: len(tags[0])].lower() == tags[0].lower()

@@ -18,9 +18,11 @@ from virgo_factory.formats.fields import (
     thought_of_message,
     thought_text,
 )
-from virgo_factory.formats.marks import WRONG, learned_turns, said
+from virgo_factory.formats.mark_values import said
+from virgo_factory.formats.marks import learned_turns
 from virgo_factory.formats.messages import content_text, either, message_column, role_of
 from virgo_factory.formats.options import Options
+from virgo_factory.formats.response_marks import WRONG
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -66,8 +68,6 @@ FOUND = "thought_columns"
 
 KINDS = dict.fromkeys(("s1k", FOUND), "think")
 """Format -> what it is a mere spelling of, as in `tags.KINDS`: names of models in front of the columns tell no layout."""
-
-_OPTIONS = ("options", "choices")
 
 
 def layout_of(row: Mapping[str, Any]) -> Columns | None:
@@ -134,9 +134,6 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
 
     images = read_images(row)
     question = question_of(row, layout.question)
-    if layout.format == FOUND:
-        question = with_options(question, row)
-
     earlier = _objects(row, "history")
     why, notes = learned_turns(row, (*earlier, {}))
     history = tuple(_turn(item, reason is None) for item, reason in zip(earlier, why[:-1], strict=True))
@@ -168,6 +165,10 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
     )
 
 
+_THOUGHTS = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
+_THOUGHT_OPENINGS = tuple(opening.lower() for opening, _ in _THOUGHTS)
+
+
 def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThought:
     """Return the long thought of two columns; tags of their own around the whole of either are left out.
 
@@ -185,9 +186,8 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
         value = thought_text(value)
 
     text = text_of(row | {thought: value}, thought)
-    pairs = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
-    thought, response = _bare(text, pairs), text_of(row, solution)
-    if response.lstrip().lower().startswith(tuple(opening.lower() for opening, _ in pairs)):
+    thought, response = _bare(text, _THOUGHTS), text_of(row, solution)
+    if response.lstrip()[:40].lower().startswith(_THOUGHT_OPENINGS):
         return beside(thought, response)
 
     return long_thought(thought, _bare(response, _ANSWERS))
@@ -263,18 +263,6 @@ def _bare(text: Any, pairs: Iterable[tuple[str, str]]) -> Any:
         if isinstance(text, str)
         else text
     )
-
-
-def with_options(question: str, row: Mapping[str, Any]) -> str:
-    """Return a question with the options that stand in a column of their own (MedReason, Video-R1), one a line."""
-    options = next((row[name] for name in _OPTIONS if row.get(name)), None)
-    if isinstance(options, list) and all(isinstance(option, str) for option in options):
-        options = "\n".join(options)
-
-    if not isinstance(options, str) or not options.strip() or options.strip() in question:
-        return question
-
-    return f"{question.rstrip()}\n{options.strip()}"
 
 
 def long_thought(thought: str, solution: str) -> LongThought:

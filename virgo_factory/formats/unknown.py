@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.formats.fields import LIKE_A_THOUGHT, question_columns
-from virgo_factory.formats.marks import snake
+from virgo_factory.formats.mark_names import snake
+from virgo_factory.formats.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.row import RejectedRow, columns_found
 
 
@@ -20,7 +21,8 @@ EXPECTED = (
 
 ANSWERS = ("response", "output", "completion", "combined_text", "solution with thought or reasoning")
 TOKENS = ("input_ids", "token_ids", "tokens", "labels")
-_TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
+TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
+"""A text as a chat template made it, for the model."""
 _QUESTION = re.compile(r"q|ask(?:ed)?|(?:.*_)?(?:question|problem|prompt|query|instruction|input|task|user)(?:_.*)?")
 _SOLUTION = re.compile(
     r"a|(?:.*_)?(?:solution|answer|response|output|final|result|completion|reply|attempt|target|conclusion)(?:_.*)?"
@@ -34,11 +36,17 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
     if tokens:
         return RejectedRow("the row is tokenised", f"{tokens} holds numbers; use the dataset as it was before")
 
-    templated = next((name for name in texts if _TEMPLATED.search(row[name][:100_000])), None)
+    templated = next((name for name in texts if TEMPLATED.search(row[name][:100_000])), None)
     if templated and not question_columns(tuple(texts)):
         return RejectedRow(
             "the row is the text of a chat template",
             f"{templated[:60]}; use the dataset as it was before, as messages",
+        )
+
+    if inside := _inside(row):
+        return RejectedRow(
+            "the row is inside of an object",
+            f'{columns_found(row)}; name what is inside in dataset_info.json: "columns": {json.dumps(inside)}',
         )
 
     question = _like(_QUESTION, texts, ())
@@ -66,6 +74,26 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
     like = f"{thought[:60]} looks like a thought" if thought else "where columns are thought and solution"
     named = f"; {like}: name them in dataset_info.json: {line}" if texts else ""
     return RejectedRow("format not known", f"{columns_found(row)}; expected one of: {EXPECTED}{named}")
+
+
+def _inside(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the `columns` of a row whose conversation, or question and response, are keys of an object; {} without."""
+    for name, value in row.items():
+        if not isinstance(value, dict):
+            continue
+
+        keys = {snake(key): f"{name}.{key}" for key in value if isinstance(key, str)}
+        if chat := next((keys[word] for word in MESSAGE_COLUMNS if word in keys), None):
+            return {"messages": chat}
+
+        question = next((keys[word] for word in keys if _QUESTION.fullmatch(word)), None)
+        response = next((keys[word] for word in keys if _SOLUTION.fullmatch(word) and keys[word] != question), None)
+        if question and response:
+            thought = next((keys[word] for word in keys if LIKE_A_THOUGHT.fullmatch(word)), None)
+            named = {"question": question, "thought": thought, "solution" if thought else "response": response}
+            return {key: place[:60] for key, place in named.items() if place}
+
+    return {}
 
 
 def _is_numbers(value: Any) -> bool:

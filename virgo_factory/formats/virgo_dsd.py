@@ -10,9 +10,11 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats import chat
-from virgo_factory.formats.marks import check_response, flags, verdicts
+from virgo_factory.formats.mark_values import flags
+from virgo_factory.formats.marks import check_response
 from virgo_factory.formats.messages import message_column, read_messages
 from virgo_factory.formats.options import DIFFICULTIES, Options
+from virgo_factory.formats.response_marks import verdicts
 from virgo_factory.formats.responses import choose
 from virgo_factory.formats.row import (
     Reading,

@@ -273,6 +273,9 @@ class PairwiseRows(_RowPolicy, PairwiseDatasetProcessor):
     def is_complete(row: dict[str, Any]) -> bool:
         return len(row["_prompt"]) % 2 == 1 and len(row["_response"]) >= 2
 
+    def _response_tokens(self, row: dict[str, Any]) -> list[int]:
+        return super()._response_tokens(row | {"_prompt": [], "_unlearned": ""})  # earlier turns are context
+
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
         """Return the columns of the pair and the length of the longer side."""
         chosen, chosen_labels, rejected, rejected_labels = self._encode_with(row, data_args)

@@ -64,15 +64,22 @@ class Index:
         schema: statements that make their tables, indexes and triggers.
         version: of the rows; an index of another one is made anew.
         is_own: work on a copy, gone when it is closed, that may be written to.
+        file: its name in the folder.
 
     Attributes:
         db: the connection; reading keeps others from writing until `release` or `close`.
     """
 
     def __init__(
-        self, folder: Path, sources: Sequence[Source], schema: Sequence[str], version: str = "", is_own: bool = False
+        self,
+        folder: Path,
+        sources: Sequence[Source],
+        schema: Sequence[str],
+        version: str = "",
+        is_own: bool = False,
+        file: str = NAME,
     ) -> None:
-        self._path, self._sources, self._schema = Path(folder) / NAME, sources, schema
+        self._path, self._sources, self._schema = Path(folder) / file, sources, schema
         self._about = json.dumps([version, *schema, *((source.table, *source.columns) for source in sources)])
         self._open: dict[Path, BinaryIO] = {}
         self._files: dict[str, Sequence[Path]] = {}
@@ -163,7 +170,7 @@ class Index:
 
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _HARMLESS:
             with contextlib.suppress(OSError, sqlite3.Error):
-                for path in (self._path.with_name(f"{NAME}-journal"), self._path):
+                for path in (self._path.with_name(f"{self._path.name}-journal"), self._path):
                     path.unlink(missing_ok=True)
 
                 self.db = _connected(self._path)

@@ -13,7 +13,7 @@ def merge(
 
     The same rollout twice is there once. Two that differ are an error that names both lines.
     """
-    from virgo_factory.distill.merge import merge as merge_folders
+    from virgo_factory.distill.select.merge import merge as merge_folders
 
     merged = merge_folders(folders, out)
     for name in ("questions", "rollouts", "verdicts", "dropped"):
@@ -36,9 +36,7 @@ Example:
   virgo-factory distill merge node1/dsd node2/dsd --out data/dsd
 
 \b
-  questions         120 read,          60 written, left out: 60 there already
   rollouts          255 read,         255 written
-  verdicts          255 read,         255 written
   data/dsd: 1 picture copied. Next: virgo-factory distill status data/dsd"""
 
 merge.epilog = EXAMPLE

@@ -18,7 +18,7 @@ def questions(
     from dataclasses import asdict
 
     from virgo_factory.distill.config import read_config
-    from virgo_factory.distill.questions import build_questions
+    from virgo_factory.distill.questions.build import build_questions
 
     settings = read_config(config, overrides or [])
     with _progress() as told:
@@ -35,8 +35,8 @@ def _show(card, folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from virgo_factory.distill.question import FILE
     from virgo_factory.report.card import card_files
+    from virgo_factory.rollouts.question import FILE
 
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -68,24 +68,12 @@ def _show(card, folder: Path) -> None:
 
 EXAMPLE = """\b
 Example (the datasets' own files, a sub-folder a source):
-  virgo-factory distill questions my.yaml source_dir=originals \\
-    sources='{tabmwp: 20, figureqa: 25, clevr: 4, geos: 279}'
+  virgo-factory distill questions my.yaml source_dir=originals sources='{tabmwp: 20, geos: 279}'
 
 \b
-  source    asked for  found  kept  pictures  yes/no or 1 of 2
-  tabmwp           20     60    20        20               25%
-  figureqa         25    380    25        25              100%
-  clevr             4     60     4         4                0%
-  geos            279      3     3         3                0%
   tabmwp, left out: 40 not drawn
-  figureqa, left out: 270 another question on its picture is asked, 81 not
-  drawn, 4 two gold answers to one question on one picture
-  clevr, left out: 45 not of the train split, 6 another question on its picture
-  is asked, 5 not drawn
   geos: 279 asked for, 3 there.
-  No benchmarks are named: whether a question is also a benchmark's was not
-  looked at.
-  out/questions.jsonl: 52 questions on 52 pictures; card: out/questions.card.md"""
+  out/questions.jsonl: 23 questions on 23 pictures; card: out/questions.card.md"""
 
 
 def _progress():

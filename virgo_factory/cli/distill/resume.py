@@ -24,8 +24,6 @@ Example:
   virgo-factory distill resume data/dsd_virgo7b max_hours=8
 
 \b
-  base: 60 of 60 · in this start 17 correct · 23 wrong · 0 unverifiable · 0 truncated · 0 looping · 4,609 tokens/s
-  dt: 195 of 195 · in this start 51 correct · 64 wrong · 0 unverifiable · 0 truncated · 0 looping · 14,850 tokens/s
   155 rollouts were made in this start.
   All is asked. Next: virgo-factory distill select data/dsd_virgo7b"""
 

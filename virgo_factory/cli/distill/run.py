@@ -29,7 +29,7 @@ def run(
     settings = read_config(config, overrides or [], files=not dry_run)
     part = shard_of(shard)
     if dry_run:
-        from virgo_factory.distill.estimate import estimate, told
+        from virgo_factory.distill.tell.estimate import estimate, told
 
         for line in told(settings, estimate(settings)):
             typer.echo(line)
@@ -59,8 +59,8 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     """Run a distillation, show how it goes, and say how it ended."""
     from rich.console import Console
 
-    from virgo_factory.distill.launch import distil, resume_command
-    from virgo_factory.distill.show import Live
+    from virgo_factory.distill.launch import distil
+    from virgo_factory.rollouts.run.progress import Live
 
     console = Console(highlight=False, soft_wrap=True)
     servers = max(1, len(config.urls))
@@ -69,7 +69,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
         with live:
             outcome = distil(config, shard, on_event=live)
     except KeyboardInterrupt:
-        command = resume_command(config.output_dir, shard)
+        command = config.resume_command(shard)
         typer.echo(f"Stopped. What was finished is in {config.output_dir}. Go on: {command}", err=True)
         raise typer.Exit(130) from None
 
@@ -82,8 +82,6 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
-    from virgo_factory.distill.launch import resume_command
-
     folder, left = config.output_dir, outcome.left
     is_done = not left.samples and not left.greedy
     lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
@@ -115,28 +113,18 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
 
     budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
     lines.append(f"Left: {', '.join(rest)}.{budget}")
-    lines.append(f"Go on: {resume_command(folder, shard)}")
+    lines.append(f"Go on: {config.resume_command(shard)}")
     return lines
 
 
 EXAMPLE = """\b
 Example:
   virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \\
-    source_dir=../shared/data 'sources={tabmwp: 20, chartqa: 20}' pool_factor=1 \\
     'urls=[http://node1:8000, http://node2:8000]' 'base_urls=[http://node3:8000]' --dry-run
-
-\b
-  First prompt (tabmwp/20615): picture of 351 x 244 pixels as sent, then this text:
-
-\b
-    | Please first think deeply about the question, and then put the final answer in \\boxed{}.
-    | A marketing research firm asked people how many times they visited the mall last month. How ...
 
 \b
   Questions: 40, prompts of 215 tokens on average (a guess: the model's tokenizer is not on this machine)
   Requests: 40 greedy to Qwen/Qwen2-VL-7B-Instruct, and
-    at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved
-  Tokens written: about 412,000 (2,000 tokens a response and 300 a greedy one, guessed, ...), at most 1.7 million
-  Tokens read: about 51,600; those of a question once for all its samples"""
+    at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved"""
 
 run.epilog = EXAMPLE

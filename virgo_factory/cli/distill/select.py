@@ -39,7 +39,7 @@ def select(
     from rich.console import Console
 
     from virgo_factory.cli.data.terminal import command_line, progress
-    from virgo_factory.distill.selection import choose
+    from virgo_factory.distill.select.select import choose
 
     given = {
         "difficulty": difficulty,
@@ -58,7 +58,7 @@ def select(
     if as_json:
         import json
 
-        from virgo_factory.distill.selection_card import to_json
+        from virgo_factory.distill.select.selection_card import to_json
 
         print(json.dumps(to_json(card), ensure_ascii=False))
     else:
@@ -67,7 +67,7 @@ def select(
 
 def _show(console, card, folder: Path) -> None:
     """Print the accounts of questions and rollouts, what a reader must know, and how to train on the rows."""
-    from virgo_factory.distill.selection_card import accounts, notes_of, training_line
+    from virgo_factory.distill.select.selection_card import accounts, notes_of, training_line
     from virgo_factory.report.card import card_files
     from virgo_factory.report.terminal import counted
 
@@ -94,32 +94,7 @@ Example:
 
 \b
   out/selected.jsonl: 14 rows of 14 questions
-
-\b
-    60  in questions.jsonl
-    25  left out: easy (solved by the base model)
-     7  left out: hard (2-3 of 5 correct)
-    12  left out: unsolved (0-1 of 5 correct)
-     1  left out: no correct response is well formed: no marker in the response
-     1  left out: no correct response is well formed: for several reasons
-    14  kept
-
-\b
-     60  greedy ones of base
-    175  samples of replay
-     99  samples: correct
-     64  samples: wrong
-      0  samples: unverifiable
-      2  samples: truncated
-     10  samples: looping
-     20  correct, but malformed: no marker in the response
-      7  correct, but malformed: no <|begin_of_thought|>
-      5  correct, but malformed: text before the thought
-     16  correct and well formed, of questions left out
-     37  correct and well formed, not chosen
-     14  rows
-
-\b
+  ...
   Card: out/selected.card.md
   Entry sky_sd in dataset_info.json
   To train on it, put behind a recipe: dataset=sky_sd media_dir=out"""

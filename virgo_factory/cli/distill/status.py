@@ -26,13 +26,13 @@ def status(
     import json
 
     from virgo_factory.cli.data.terminal import busy
-    from virgo_factory.distill.status import summarise, to_json
+    from virgo_factory.distill.tell.status import summarise, to_json
 
     if not html and (questions is not None or seed is not None):
         raise UserError("--questions and --seed are of the page: add --html FILE.")
 
     if html:
-        from virgo_factory.distill.page import write_status_page
+        from virgo_factory.distill.tell.page import write_status_page
         from virgo_factory.io.files import check_folder
 
         check_folder(html.parent)
@@ -56,7 +56,7 @@ def _show(found, folder: Path) -> None:
     """Print the tables and what is to be done next."""
     from rich.markup import escape
 
-    from virgo_factory.distill.status import tables_of
+    from virgo_factory.distill.tell.status import tables_of
     from virgo_factory.report.terminal import console as console_of
     from virgo_factory.report.terminal import print_tables
 
@@ -80,7 +80,7 @@ def _show(found, folder: Path) -> None:
 
 def _show_accounts(console, found) -> None:
     """Print what the tables leave out: the base model, and all that was not counted in them."""
-    from virgo_factory.distill.status import UNJUDGED
+    from virgo_factory.distill.tell.status import UNJUDGED
     from virgo_factory.report.terminal import counted
 
     config, group = found.config, found.all
@@ -115,7 +115,7 @@ def _show_next(console, found, folder: Path) -> None:
     """Print what is left, how long it takes, and the command for it."""
     import shlex
 
-    from virgo_factory.distill.status import duration
+    from virgo_factory.rollouts.run.progress import duration
 
     where = shlex.quote(str(folder))
     time_left = f"about {duration(found.seconds_left)}" if found.seconds_left else ""
@@ -171,29 +171,7 @@ Example:
   virgo-factory distill status saves/dsd_virgo7b
 
 \b
-  saves/dsd_virgo7b: 80 questions, 5 rollouts each by saves/virgo7b_dt, base model Qwen/Qwen2-VL-7B-Instruct
-
-\b
-              questions  easy  medium  hard  unsolved  undecided
-  ──────────────────────────────────────────────────────────────
-  tabmwp             16     3       5     2         6          0
-  chartqa            16     6       5     3         2          0
-  clevr              16     4       4     2         6          0
-  figureqa           16     6       4     1         5          0
-  geometry3k         16     5       0     1        10          0
-  all                80    24      18     9        29          0
-
-\b
               rollouts  correct  wrong  unverifiable  truncated  looping   tokens  accepted  per accepted
-  ───────────────────────────────────────────────────────────────────────────────────────────────────────
-  tabmwp            65       31     33             0          0        1   61,127        25         2,445
-  chartqa           50       32     13             0          0        5   60,452        28         2,159
-  clevr             60       25     23             0          2       10   80,140        19         4,218
-  figureqa          50       23     25             0          0        2   67,049        12         5,587
-  geometry3k        55        6     42             0          0        7   55,368         6         9,228
   all              280      117    136             0          2       25  324,136        90         3,602
-
-\b
   Base model: 80 of 80 questions asked, 24 (30.0%) solved, 74,133 tokens
-  Accepted: correct, complete and well formed; 27 correct ones are malformed
   All is asked. Choose what is trained on: virgo-factory distill select saves/dsd_virgo7b"""

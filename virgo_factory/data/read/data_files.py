@@ -2,9 +2,12 @@
 
 import glob
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
@@ -14,6 +17,16 @@ from virgo_factory.data.read.split import named_parts
 STATE = "state.json"
 SPLITS = "dataset_dict.json"
 """What `datasets` writes beside the Arrow files of a Dataset and of a DatasetDict (datasets/config.py)."""
+CARD = "README.md"
+_PARTS = {"train": "train|training", "validation": "validation|valid|val|dev", "test": "test|testing|eval|evaluation"}
+_PART = re.compile(
+    rf"(?:^|[/._ -])(?:{'|'.join(f'(?P<{name}>{words})' for name, words in _PARTS.items())})(?=[/._ -]|\d|$)",
+    re.IGNORECASE,
+)
+"""How `datasets` finds the parts of a folder in the names of its files (datasets/data_files.py)."""
+_ARCHIVES = (".tar", ".tgz", ".zip", ".7z", ".rar", ".zst", ".xz", ".bz2", ".gz")
+_DEEPEST = 3
+"""Folders below one that are looked into for data files."""
 
 
 def is_pattern(name: str) -> bool:
@@ -42,13 +55,16 @@ def part_files(path: Path, where: str, split: Any = None) -> dict[str, tuple[Pat
 
         return {name: data_files(path / name, where) for name in parts}
 
-    return {name: data_files(path, where) for name in named_parts(split, ["train"], where)}
+    parts = _parts_of_folder(path, where) if path.is_dir() and not (path / STATE).is_file() else {}
+    names = named_parts(split, list(parts) or ["train"], where)
+    return {name: parts[name] if parts else data_files(path, where) for name in names}
 
 
 def data_files(path: Path, where: str) -> tuple[Path, ...]:
     """Return the files that hold the rows, in the order of their names; of one type.
 
-    In a folder whatever is no data file is passed over: pictures, notes, hidden files. Of a DatasetDict the part `train`.
+    In a folder whatever is no data file is passed over: pictures, notes, hidden files. Of a DatasetDict, and of a folder
+    laid out as on the Hugging Face hub, the part `train`.
 
     Args:
         path: a file, a folder, a folder of `save_to_disk`, or a pattern.
@@ -67,25 +83,114 @@ def data_files(path: Path, where: str) -> tuple[Path, ...]:
 
     if not path.is_dir():
         if not is_data_file(path):
-            raise UserError(f"{where}: {path} is not {_kinds()}. Convert the file.")
+            raise UserError(f"{where}: {path} is not {_kinds()}. {not_rows(path)}")
 
         return (path,)
-
-    if (path / SPLITS).is_file():
-        (files,) = part_files(path, where).values()
-        return files
 
     if (path / STATE).is_file():
         return _saved(path, where)
 
-    files = _of_one_type(
-        [file for file in sorted(path.iterdir()) if file.is_file() and is_data_file(file) and not _is_beside(file)],
-        where,
-    )
-    if not files:
-        raise UserError(f"{where}: the folder {path} holds no data file ({_kinds()}).")
-
+    (files,) = part_files(path, where).values()
     return files
+
+
+def _parts_of_folder(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
+    """Return the files of each part of a folder: those that its card names, else those in it, or in folders below it.
+
+    Files are of parts where all of their names tell one (`data/train-00000-of-00002.parquet`, `test/metadata.jsonl`).
+
+    Raises:
+        ValueError: there are none, of several types, or several datasets below it.
+    """
+    if parts := _parts_of_card(path, where):
+        return parts
+
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and is_data_file(file) and not _is_beside(file)]
+    for depth in range(1, _DEEPEST + 1):
+        below = sorted(path.glob("*/" * depth + "*")) if not files else []
+        files += [file for file in below if file.is_file() and is_data_file(file) and not _is_beside(file)]
+
+    if not files:
+        tar = next((file for file in sorted(path.rglob("*")) if file.suffix in _ARCHIVES and file.is_file()), None)
+        raise UserError(
+            f"{where}: the folder {path} holds no data file ({_kinds()}).{f' {not_rows(tar)}' if tar else ''}"
+        )
+
+    found = [_PART.search(file.relative_to(path).as_posix()) for file in files]
+    folders = {_PART.sub("", file.parent.relative_to(path).as_posix()) for file in files} - {"."}
+    if len(folders) > 1:
+        names = ", ".join(sorted({file.relative_to(path).parts[0] for file in files})[:10])
+        raise UserError(f"{where}: the folder {path} holds several datasets: {names}. Name the folder of one.")
+
+    if not all(found):
+        return {"train": _of_one_type(files, where)}
+
+    parts = {
+        name: [file for file, part in zip(files, found, strict=True) if part.lastgroup == name] for name in _PARTS
+    }
+    return {name: _of_one_type(own, where) for name, own in parts.items() if own}
+
+
+def _parts_of_card(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
+    """Return the files of each part that the `configs` of a dataset's card name; {} where it names none."""
+    if not (path / CARD).is_file():
+        return {}
+
+    _, _, head = (path / CARD).read_text(encoding="utf-8", errors="replace").partition("---\n")
+    try:
+        card = yaml.safe_load(head.partition("\n---")[0])
+    except yaml.YAMLError:
+        return {}
+
+    configs = card.get("configs") if isinstance(card, dict) else None
+    configs = [config for config in configs if isinstance(config, dict) and config.get("data_files")] if isinstance(configs, list) else []  # fmt: skip
+    if not configs:
+        return {}
+
+    chosen = [config for config in configs if config.get("default") or config.get("config_name") == "default"]
+    if len(configs) > 1 and not chosen:
+        listed = "; ".join(
+            f"{config.get('config_name')}: {json.dumps(config['data_files'])}" for config in configs[:8]
+        )
+        raise UserError(
+            f"{where}: {path / CARD} names several datasets, and none as the default. Name the files of one: {listed}."
+        )
+
+    named = (chosen or configs)[0]["data_files"]
+    if isinstance(named, str) or isinstance(named, list) and all(isinstance(item, str) for item in named):
+        named = {"train": named}
+    elif isinstance(named, list):
+        named = {item.get("split", "train"): item.get("path") for item in named if isinstance(item, dict)}
+
+    parts = {}
+    for part, patterns in named.items() if isinstance(named, Mapping) else ():
+        patterns = [patterns] if isinstance(patterns, str) else patterns or []
+        files = sorted(
+            {file for pattern in patterns for file in path.glob(str(pattern).lstrip("/")) if is_data_file(file)}
+        )
+        if files:
+            parts[str(part)] = _of_one_type(files, where)
+
+    return parts
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is packed in a way that is not read."""
+    return path.suffix in _ARCHIVES and path.is_file() and not is_data_file(path)
+
+
+def not_rows(path: Path) -> str:
+    """Return what to do with a file that is none of rows."""
+    if path.suffix not in _ARCHIVES:
+        return "Convert it to JSONL or Parquet."
+
+    if ".tar" not in path.suffixes and path.suffix != ".tgz":
+        return f"{path.name} is packed: unpack it."
+
+    return (
+        f'{path.name} is an archive: unpack it. Shards of WebDataset become Parquet by: python -c "from datasets import '
+        f"load_dataset; load_dataset('webdataset', data_files='{path.name}', split='train').to_parquet('rows.parquet')\""
+    )
 
 
 def _is_beside(file: Path) -> bool:

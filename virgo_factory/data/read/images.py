@@ -74,9 +74,15 @@ def _look(image: str | bytes, max_pixels: int) -> ImageFacts:
 
                 findings = [*_size_findings(name, width, height, max_pixels), *_kind_findings(name, opened)]
                 if not any(finding.severity == "error" for finding in findings):
+                    is_cut_color = opened.mode == "RGB" and ";16" in str(opened.tile)  # Pillow keeps the upper 8 bits
                     opened.draft(None, (1, 1))  # JPEG: read all of it, but compute an eighth of each side only
                     opened.load()
                     findings += _look_findings(name, opened)
+                    if is_cut_color and 0 < (most := max(high for _, high in opened.getextrema())) < 32:
+                        told = f"{name} has 16 bits a channel, and uses less than an eighth of them"
+                        findings.append(
+                            Finding("image_range", "warning", f"{told} ({most} of 255 in 8): it is seen nearly black")
+                        )
                     if orientation(opened) >= 5:
                         width, height = height, width
     except Image.DecompressionBombError as error:

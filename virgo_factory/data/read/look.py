@@ -25,10 +25,9 @@ _METHODS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 def as_seen(image: Any) -> Any:
     """Return a Pillow image as the model sees it: RGB, first frame, upright, on white, 8 bits a channel.
 
-    A picture that is so already is returned itself, so that nothing changes for it. 16 bits are divided by 257. 32-bit
-    whole numbers and floats have no fixed range: values within 0 to 1 (floats), 0 to 255 or 0 to 65535 are taken to have
-    that one, floats that are above 1 or 255 by a hundredth as well; any others are spread from the least to the greatest.
-    See `doubtful_range`.
+    A picture that is so already is returned itself, so that nothing changes for it. Deep pictures rarely fill their bits
+    (12 of a camera in 16 of a file): white is the least of 1 (floats), 255, 1023, 4095 and 65535 that no value is above,
+    floats by a hundredth; values that fit none are spread from the least to the greatest. See `doubtful_range`.
 
     Raises:
         ValueError: a mode that Pillow cannot turn into RGB; and whatever decoders raise on broken bytes.
@@ -85,18 +84,18 @@ def is_deep(image: Any) -> bool:
 def doubtful_range(image: Any) -> str:
     """Return what is doubtful about the range that a deep picture, which is decoded, is taken to have; "" where nothing is.
 
-    A picture that uses less than an eighth of its range is seen nearly black: it is dark, or has another range (12 bits
-    in 16, floats up to 1000).
+    The range of 8, 10 or 12 bits in more is a guess from the values; a picture that uses less than an eighth of its range
+    is seen nearly black.
     """
     values = _values(image) if image.mode.startswith("I;16") else _finite(_values(image))
     low, high = float(values.min()), float(values.max())
-    full = 65_535 if image.mode.startswith("I;16") else _range(low, high, image.mode == "F")
-    if full and 0 < high < full / 8:
-        return (
-            f"its greatest value is {high:g}, of the {full} that it is taken to range to, so it is seen nearly black"
-        )
+    full = _range(low, high, image.mode == "F")
+    is_usual = full == 65_535 or full in (1, 255) and not image.mode.startswith("I;16")
+    if not full or not high or is_usual and high >= full / 8:
+        return ""
 
-    return ""
+    seen = "; it is seen nearly black" if high < full / 8 else ""
+    return f"its greatest value is {high:g}, so {full} is taken as white{seen}"
 
 
 def may_be_transparent(image: Any) -> bool:
@@ -140,10 +139,7 @@ def _eight_bits(image: Any) -> Any:
     from PIL import Image
 
     values = _values(image)
-    if image.mode.startswith("I;16"):
-        scaled = (values.astype(np.uint32) + 128) // 257
-    else:
-        scaled = _scaled(_finite(values), image.mode == "F")
+    scaled = _scaled(values if image.mode.startswith("I;16") else _finite(values), image.mode == "F")
 
     scaled = scaled.astype(np.uint8)
     clear = image.info.get("transparency")
@@ -160,9 +156,9 @@ def _finite(values: Any) -> Any:
 
 
 def _range(low: float, high: float, is_float: bool) -> int:
-    """Return the value that is white: 1, 255 or 65535; 0 where none of them can be."""
+    """Return the value that is white: 1, or that of 8, 10, 12 or 16 bits; 0 where none of them can be."""
     above = 1.01 if is_float else 1  # resampling overshoots
-    known = (1, 255, 65_535) if is_float else (255, 65_535)
+    known = (1, 255, 1023, 4095, 65_535) if is_float else (255, 1023, 4095, 65_535)
     return next((full for full in known if high <= full * above), 0) if low >= 0 else 0
 
 

@@ -55,6 +55,10 @@ ROW_KEYS = (
 )
 """Keys that say that an object is a row itself."""
 
+NOT_JSON = "not JSON"
+OTHER_CELLS = "a row with more or fewer cells than the header"
+"""Reasons of rows that cannot be read."""
+
 SHOWN = 20
 _CHUNK = 1 << 18
 """Bytes. Small: a row of 300 bytes may have an image that takes 20 ms to decode, and a kill loses a chunk."""
@@ -133,6 +137,14 @@ class ReadRow:
     line: int
     raw: Any
     problem: str = ""
+
+    @property
+    def reason(self) -> str:
+        """In which words such rows are counted."""
+        return OTHER_CELLS if _CELLS.match(self.problem) else NOT_JSON
+
+
+_CELLS = re.compile(r"\d+ cells?, ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import yaml
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, check_keys
-from virgo_factory.data.read.data_files import data_files, is_pattern, part_files
+from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, count_rows, is_data_file, suffix_of
 from virgo_factory.data.read.reasoning import template_problem
@@ -154,7 +154,7 @@ def _find_sources(
 ) -> tuple[list[Source], Settings]:
     given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
     path = Path(what)
-    if is_data_file(path) or is_pattern(what):
+    if is_data_file(path) or is_pattern(what) or is_archive(path):
         _refuse_unknown(given)
         return [_file_source(path, given)], _settings(given)
 
@@ -200,11 +200,12 @@ def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
 
     formatting = _formatting(given.get("formatting", "long_thought"), f"{path}")
     files = data_files(path, f"{path}")
+    is_beside = files[0].stem == "metadata"  # an image folder of `datasets`: paths start from there
     return Source(
         name=_name(path),
         files=files,
         formatting=formatting,
-        media_dir=Path(given.get("media_dir") or (path if path.is_dir() else files[0].parent)),
+        media_dir=Path(given.get("media_dir") or (files[0].parent if is_beside or not path.is_dir() else path)),
         options=_options({}, given.get("malformed", "drop"), f"{path}"),
         entry={"file_name": str(path)} if path.is_dir() else {},
     )

@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.data_files import is_pattern
+from virgo_factory.data.read.data_files import is_pattern, not_rows
 from virgo_factory.data.read.media import MISSING, OUTSIDE
-from virgo_factory.data.read.reader import DATA_SUFFIXES, UnreadableFile, is_data_file, read_source
+from virgo_factory.data.read.reader import (
+    DATA_SUFFIXES,
+    NOT_JSON,
+    OTHER_CELLS,
+    UnreadableFile,
+    is_data_file,
+    read_source,
+)
 from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info
 from virgo_factory.formats import FORMATTINGS
+from virgo_factory.formats.chat import pair_of
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.recipes import merge_entries, read_text
 
@@ -71,7 +79,7 @@ def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None
     entry: dict[str, Any] = {"formatting": formatting}
     if path.exists() or is_pattern(what):
         if path.is_file() and not is_data_file(path):
-            raise UserError(f"{what}: not one of {', '.join(DATA_SUFFIXES)}. Convert it to JSONL or Parquet.")
+            raise UserError(f"{what}: not one of {', '.join(DATA_SUFFIXES)}. {not_rows(path)}")
 
         if subset:
             raise UserError(f"{what}: --subset is for datasets of the hub, not for files.")
@@ -141,7 +149,8 @@ def columns_option(told: Iterable[str]) -> str:
 
 def is_pair(raw: Any) -> bool:
     """Whether a row looks like a preference pair, for which an entry says `"ranking": true`."""
-    return isinstance(raw, Mapping) and raw.get("chosen") is not None and raw.get("rejected") is not None
+    row = pair_of(raw) if isinstance(raw, Mapping) else {}
+    return row.get("chosen") is not None and row.get("rejected") is not None
 
 
 def recognise(
@@ -212,7 +221,7 @@ def _source(
             (source,), settings = find_sources(name, there, media_dir=str(media_dir), tokenizer=tokenizer)
         except ValueError as error:
             message = str(error).replace(f"{Path(there, INFO)}: ", "")
-            raise (UnreadHub if "hf_hub_url" in entry else ValueError)(message) from None
+            raise (UnreadHub if "hf_hub_url" in entry else UserError)(message) from None
 
     return replace(source, files=tuple(map(_shortest, source.files))), settings
 
@@ -226,7 +235,6 @@ def _count(
     source: Source, settings: Settings, entry: dict[str, Any], progress: Callable[[int, int], None] | None
 ) -> Recognised:
     from virgo_factory.data.rows.stream import measure
-    from virgo_factory.data.rows.worker import NOT_JSON
 
     rows = kept = tokens = longest = 0
     dropped: Counter[str] = Counter()
@@ -247,14 +255,15 @@ def _count(
         dropped[record.reason] += 1
         place = f"{record.place}{f' (id {record.id})' if record.id else ''}"
         first.setdefault(record.reason, f"{place}{f', {record.detail}' if record.detail else ''}")
-        if record.reason == NOT_JSON and len(broken) < SHOWN:
+        if record.reason in (NOT_JSON, OTHER_CELLS) and len(broken) < SHOWN:
             broken.append(f"{place}: {record.detail}")
 
     if broken and "over several lines" in broken[0]:  # the first line says it all
         raise UserError(broken[0])
 
     if broken:
-        more = f" (the first {SHOWN} of {dropped['not JSON']:,})" if dropped[NOT_JSON] > SHOWN else ""
+        unread = dropped[NOT_JSON] + dropped[OTHER_CELLS]
+        more = f" (the first {SHOWN} of {unread:,})" if unread > SHOWN else ""
         raise UserError(
             "\n".join([f"{source.name}: broken lines{more}; a run would stop there. Repair or remove them:", *broken])
         )

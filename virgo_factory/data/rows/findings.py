@@ -14,6 +14,10 @@ KINDS = {
     "overlong": ("longer than cutoff_len", "Raise cutoff_len, or leave it: overlong: drop does not train on them."),
     "benchmark_copy": ("a question of the benchmark", "Remove it, or do not report that benchmark."),
     "not_json": ("not JSON", "Repair or remove the line; a file cut off in the middle is no data."),
+    "other_cells": (
+        "a row with more or fewer cells than the header",
+        "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
+    ),
     "mixed_formats": (
         "of another format than most rows",
         "A run stops on this. Put each format into a file of its own, or bring all to one: data convert.",
@@ -36,6 +40,21 @@ KINDS = {
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
+    "column_not_trained": (
+        "a column beside the question that is not trained on",
+        "If it belongs to the prompt, the line puts it behind the question; if the question is whole without it, say so: "
+        '"columns": {"question": "NAME"} in the entry of dataset_info.json.',
+    ),
+    "column_not_in_messages": (
+        "a column beside the messages that is not trained on",
+        "If it belongs to the prompt, write it into the messages; if they are whole without it, say so: "
+        '"columns": {"messages": "NAME"} in the entry of dataset_info.json.',
+    ),
+    "row_not_weighed": (
+        "a weight or loss of the row that is not 0 or 1",
+        "The row is learned in full: rows are not weighed. Write 0 to leave it out and 1 to learn it; rename the column "
+        "if it means something else. To weigh a dataset: interleave_probs.",
+    ),
     "prompt_names_tags": (
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
@@ -46,11 +65,27 @@ KINDS = {
     ),
     "the_mark_of_what_is_to_be_learned_is_not_understood": (
         "the mark of what is to be learned is not understood",
-        "Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
+        "The row is not trained on. Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
     ),
     "a_control_token_of_another_model_in_the_response": (
         "a control token of another model in the response",
         "Take it out where it ends a response; text about such tokens, or HTML, has it in `backticks`.",
+    ),
+    "the_response_runs_on_into_the_next_turn": (
+        "the response runs on into the next turn",
+        "Cut it off there: the end of a response is what a model learns to stop by.",
+    ),
+    "next_question": (
+        "behind the answer another question, or turn, seems to begin",
+        "Cut it off there, unless the task has several questions.",
+    ),
+    "code_output": (
+        "code, and its output behind it",
+        "If an interpreter wrote the output, leave the row out: a model learns to make outputs up.",
+    ),
+    "tool_calls_are_not_trained": (
+        "tools, which the prompt has no place for",
+        "The row is not trained on. Where its response needs no tool, take the column out.",
     ),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
     "image_missing": (
@@ -74,8 +109,8 @@ KINDS = {
     ),
     "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
     "image_range": (
-        "image of more than 8 bits that is seen nearly black",
-        "If it is not meant to be so dark, scale its values to 0..255 and save it with 8 bits.",
+        "image of more than 8 bits whose range is guessed from its values",
+        "Look at it (data preview shows what is seen); where it is too dark or too bright, save it with 8 bits.",
     ),
     "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
     "image_turned": (

@@ -7,8 +7,13 @@ from virgo_factory.core.finding import Finding
 from virgo_factory.data.read.images import ImageFacts
 from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
-from virgo_factory.formats.marks import NOT_UNDERSTOOD
+from virgo_factory.formats.marks import NOT_WEIGHED
+from virgo_factory.formats.next_turns import next_question
 from virgo_factory.formats.prompts import asks_for_tags
+from virgo_factory.formats.response_marks import NOT_UNDERSTOOD
+from virgo_factory.formats.row import rendered
+from virgo_factory.formats.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT
+from virgo_factory.formats.tool_calls import runs_code
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
@@ -64,13 +69,34 @@ def prompt_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[
             yield Finding("prompt_names_tags", "warning", sentence)
 
 
+_CODES = {
+    NOT_UNDERSTOOD: "mark_not_understood",
+    NOT_WEIGHED: "row_not_weighed",
+    NOT_TRAINED_BESIDE_CHAT: "column_not_in_messages",
+}
+"""What notes begin with that deserve a look -> code of the finding."""
+
+
+def run_on_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+    """Yield where a response goes on with what is no model's: another question, or the output of a tool."""
+    for turn in example.turns:
+        solution = turn.response if isinstance(turn.response, str) else turn.response.solution
+        if turn.learned and (line := next_question(turn.question, solution)):
+            yield Finding("next_question", "warning", line)
+
+        if turn.learned and runs_code(rendered(turn.response)):
+            yield Finding("code_output", "warning")
+
+
 def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
     """Yield what the formats noted: what they did is counted, what they did not understand deserves a look."""
     for note in example.notes:
         yield Finding("note", "info", note)
         what, _, where = note.partition(": ")
-        if what == NOT_UNDERSTOOD:
-            yield Finding("mark_not_understood", "warning", where)
+        if what == NOT_TRAINED:
+            yield Finding("column_not_trained", "warning", f'{where}: "columns": {{"query": "{where}"}}')
+        elif code := _CODES.get(what):
+            yield Finding(code, "warning", where)
 
 
 def _is_one_word(text: str) -> bool:
@@ -87,4 +113,4 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-RULES: tuple[Rule, ...] = (image_findings, thought_findings, prompt_findings, note_findings)
+RULES: tuple[Rule, ...] = (image_findings, thought_findings, prompt_findings, run_on_findings, note_findings)

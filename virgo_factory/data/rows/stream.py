@@ -18,11 +18,21 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.finding import Finding
 from virgo_factory.core.policy import Drop, KnownFacts, judge
 from virgo_factory.core.reasons import Reason
-from virgo_factory.data.read.reader import SHOWN, Chunk, UnreadableFile, cut_file, is_list, place_of, suffix_of
+from virgo_factory.data.read.reader import (
+    NOT_JSON,
+    OTHER_CELLS,
+    SHOWN,
+    Chunk,
+    UnreadableFile,
+    cut_file,
+    is_list,
+    place_of,
+    suffix_of,
+)
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.cache import Memory, cache_folder
 from virgo_factory.data.rows.pool import Task, run_tasks
-from virgo_factory.data.rows.worker import NOT_JSON, Measurer, Part
+from virgo_factory.data.rows.worker import Measurer, Part
 from virgo_factory.data.tokens.tokens import is_known_template
 from virgo_factory.formats import kind_of
 from virgo_factory.io.fingerprint import file_hash
@@ -232,7 +242,7 @@ def _record(
         part.images,
         part.digest,
         part.question_digest,
-        tuple(Finding(*found) for found in part.findings) if rules or part.reason == NOT_JSON else (),
+        tuple(Finding(*found) for found in part.findings) if rules or part.reason in (NOT_JSON, OTHER_CELLS) else (),
     )
 
 

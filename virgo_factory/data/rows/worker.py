@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.media import BadMedia, find_image, local_path
-from virgo_factory.data.read.reader import Chunk, ReadRow, read_chunk
+from virgo_factory.data.read.reader import NOT_JSON, Chunk, ReadRow, read_chunk
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
@@ -18,7 +18,6 @@ from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow, own_id
 
 
-NOT_JSON = "not JSON"
 NOT_OURS = "not in one of our formattings: not checked"
 
 
@@ -211,7 +210,8 @@ class Measurer:
 
 
 def _unread(place: Part, row: ReadRow) -> Part:
-    return place._replace(reason=NOT_JSON, detail=row.problem, findings=[["not_json", "error", row.problem]])
+    code = "not_json" if row.reason == NOT_JSON else "other_cells"
+    return place._replace(reason=row.reason, detail=row.problem, findings=[[code, "error", row.problem]])
 
 
 def _single(example: Example) -> Example:

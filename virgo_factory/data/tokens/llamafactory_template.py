@@ -52,8 +52,8 @@ class ForeignTokenizer:
                 messages.append({"role": "user", "content": question})
                 messages.append({"role": "assistant", "content": answer})
 
-            learned = [turn.learned for turn in example.turns]
             rejected = None if example.rejected is None else render(example.rejected)
+            learned = [turn.learned and rejected is None for turn in example.history] + [example.learned]
             system = example.system or ""
             row = {"messages": messages, "rejected": rejected, "system": system, "sizes": list(size)}
             rows.append({**row, "learned": learned})

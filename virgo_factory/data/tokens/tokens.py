@@ -57,8 +57,8 @@ class Tokens:
 
     Attributes:
         prompt: all that is context: system message, questions, images, turn heads, a prefix of the response,
-            responses that are not learned.
-        response: the other responses as rendered (of a pair both) without their ends of turn, markers as text.
+            responses that are not learned, all earlier turns of a preference pair.
+        response: the other responses as rendered (of a pair its two) without their ends of turn, markers as text.
         image: those of images, in `prompt` as well.
         total: the whole row; of a preference pair its longer side.
         shortest: of the responses: what the bounds look at.
@@ -234,11 +234,9 @@ class RowTokenizer:
             whole = count(answer + _END)
             if turn.learned and (position == last or example.rejected is None):
                 trained += whole
+                responses.append(self._response(answer, whole))
             else:
                 prompt += whole
-
-            if turn.learned:
-                responses.append(self._response(answer, whole))
 
         total = prompt + trained
         if example.rejected is not None:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.distill.sources import chartqa, clevr, figureqa, geometry3k, geos, iconqa, onevision, tabmwp
-from virgo_factory.distill.sources.found import Asked, Found, Picture, without_contradictions
+from virgo_factory.distill.sources.source_row import Asked, Found, Picture, without_contradictions
 
 
 __all__ = ["ORIGINALS", "SOURCES", "Asked", "Found", "Picture", "read_source"]

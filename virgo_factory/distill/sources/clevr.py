@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.sources.found import Asked, Found, attempt, train_first
 from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, train_first
 from virgo_factory.formats.row import RejectedRow, text_of
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen, object_in
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, chosen, object_in
 from virgo_factory.formats.row import RejectedRow, text_of
 
 

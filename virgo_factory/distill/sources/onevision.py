@@ -10,7 +10,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.data.fetch.onevision import CONFIGS, Shard, opened, shards_of
 from virgo_factory.data.fetch.picture_match import pairs_of
-from virgo_factory.distill.sources.found import Asked, Found, attempt, chosen, without_contradictions
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, chosen, without_contradictions
 from virgo_factory.formats.row import RejectedRow
 
 

@@ -1,0 +1,499 @@
+"""From verdicts to rows: which response is chosen, what becomes of every question, and that training reads the rows."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from virgo_factory.cli.main import main
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.source import find_sources
+from virgo_factory.data.rows.stream import measure
+from virgo_factory.distill.config import read_folder
+from virgo_factory.distill.launch import distil
+from virgo_factory.distill.select.select import choose, most_diverse, select, training_row
+from virgo_factory.distill.select.selection_card import accounts
+from virgo_factory.formats.row import RejectedRow
+from virgo_factory.rollouts.long_thoughts import long_thought_of
+from virgo_factory.rollouts.prompt import make_prompt
+from virgo_factory.rollouts.question import VisualQuestion
+from virgo_factory.rollouts.store.store import RolloutStore
+
+
+def question(id: str, **more) -> VisualQuestion:
+    picture = (f"images/{id.partition('/')[0]}.png",)
+    return VisualQuestion(id, id.partition("/")[0], picture, ("00" * 32,), f"How many in {id}?", "12", **more)
+
+
+# question -> what its samples are ("base:" for the greedy one), and what becomes of it at medium
+ASKED = {
+    "tabmwp/easy": (["base:correct"], "easy (solved by the base model)"),
+    "tabmwp/medium4": (["base:wrong", *["correct"] * 4, "wrong"], "kept"),
+    "tabmwp/medium5": (["base:truncated", *["correct"] * 5], "kept"),
+    "tabmwp/hard": (["base:wrong", *["correct"] * 3, "truncated", "looping"], "hard (2-3 of 5 correct)"),
+    "tabmwp/unsolved": (["base:wrong", "correct", *["wrong"] * 4], "unsolved (0-1 of 5 correct)"),
+    "figureqa/open": (["base:wrong", *["correct"] * 3, "unverifiable", "wrong"], "undecided (rollouts are missing or unverifiable)"),
+    "figureqa/decided": (["base:wrong", *["correct"] * 4, "unverifiable"], "kept"),
+    "figureqa/waiting": (["base:wrong"], "no rollout was judged"),
+    "figureqa/lost": ([], "could not be asked"),
+    "figureqa/malformed": (["base:wrong", *["malformed"] * 5], "no correct response is well formed: no end of thought"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def build(folders, tmp_path):
+    """A function that writes a folder with pictures, rollouts and verdicts, and returns it."""
+
+    def build(asked: dict[str, list[str]], name: str = "run", questions=(), **keys):
+        folder = tmp_path / name
+        listed = questions or [question(id, kind="boolean" if "figureqa" in id else "number") for id in asked]
+        folders.start(folder, listed, **{"dataset_dir": tmp_path, "dataset": "mine"} | keys)
+        for picture in {picture for one in listed for picture in one.images}:
+            (folder / picture).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 48), "white").save(folder / picture)
+
+        for id, outcomes in asked.items():
+            rollouts, verdicts = folders.sampled(id, [outcome.replace("malformed", "correct") for outcome in outcomes])
+            if "malformed" in outcomes:
+                rollouts = [
+                    replace(row, response=row.response.replace("<|end_of_thought|>", ""))
+                    if outcome == "malformed"
+                    else row
+                    for row, outcome in zip(rollouts, outcomes, strict=True)
+                ]
+
+            folders.add(folder, rollouts, verdicts)
+
+        return folder
+
+    return build
+
+
+def rows(folder, name="selected.jsonl"):
+    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def asked(build):
+    folder = build({id: outcomes for id, (outcomes, _) in ASKED.items()})
+    with RolloutStore(folder) as store:
+        store.drop("figureqa/lost", "m", "refused")
+
+    return folder
+
+
+def test_every_question_has_its_fate(asked):
+    card = choose(asked)
+    fates = [fate for _, fate in ASKED.values()]
+    assert [row["id"] for row in rows(asked)] == [id for id, (_, fate) in ASKED.items() if fate == "kept"]
+    assert card.dropped == {fate: fates.count(fate) for fate in dict.fromkeys(fates) if fate != "kept"}
+    assert (card.questions, card.kept, card.output["rows"]) == (len(ASKED), 3, 3)
+    assert {row["difficulty"] for row in rows(asked)} == {"medium"}
+
+
+def test_the_accounts_add_up(asked):
+    questions, rollouts = accounts(choose(asked, ["difficulty=any", "responses=all", "dataset=all"]))
+    assert questions[0][1] == sum(count for _, count in questions[1:])
+    counts = dict(rollouts)
+    samples = counts["samples of saves/virgo7b_dt"]
+    assert samples == sum(count for words, count in rollouts if words.startswith("samples: "))
+    good = [count for words, count in rollouts if words.startswith(("correct", "rows"))]
+    assert counts["samples: correct"] == sum(good)
+
+
+def test_levels_any_and_hard(asked):
+    choose(asked, ["difficulty=hard", "dataset=hard"])
+    assert [(row["id"], row["difficulty"]) for row in rows(asked, "hard.jsonl")] == [("tabmwp/hard", "hard")]
+    card = choose(asked, ["difficulty=any", "dataset=any"])
+    kept = {row["id"]: row["difficulty"] for row in rows(asked, "any.jsonl")}
+    assert kept["tabmwp/unsolved"] == "unsolved"
+    assert kept["figureqa/open"] == "undecided"
+    assert set(kept) == {id for id, (outcomes, _) in ASKED.items() if "correct" in outcomes}
+    assert card.dropped["no correct response is well formed: no end of thought"] == 1
+    with pytest.raises(ValueError, match="leave base_model_name_or_path out"):
+        choose(asked, ["difficulty=random", "dataset=random"])
+
+
+def test_random_takes_whatever_was_sampled(build):
+    folder = build(
+        {"a/1": ["correct"] * 5, "a/2": ["correct", *["wrong"] * 4], "a/3": ["wrong"] * 5},
+        base_model_name_or_path=None,
+        difficulty="random",
+    )
+    assert choose(folder).dropped == {"no correct response": 1}
+    assert [row["id"] for row in rows(folder)] == ["a/1", "a/2"]
+
+
+def test_random_is_refused_where_a_base_model_was_asked_all_the_same(build):
+    folder = build({"a/1": ["base:correct"], "a/2": ["base:wrong", "correct"]})
+    config = read_folder(folder).model_copy(update={"difficulty": "random"})
+    with pytest.raises(ValueError, match="the 1 that it solved have no rollouts"):
+        select(folder, config)
+
+
+def respond(folders, thought, answer="12"):
+    return folders.WELL_FORMED.format(thought, answer)
+
+
+def test_the_shortest_correct_and_well_formed_one(folders, build):
+    folder = build({}, questions=[question("a/1")])
+    texts = {
+        0: (respond(folders, "The long way round."), "correct"),
+        1: ("12", "correct"),  # shortest, but malformed
+        2: (respond(folders, "No."), "wrong"),
+        3: (respond(folders, "Short."), "correct"),
+        4: (respond(folders, "S."), "truncated"),
+    }
+    rollouts = [
+        folders.rollout("a/1", at, text, finish_reason="length" if outcome == "truncated" else "stop")
+        for at, (text, outcome) in texts.items()
+    ]
+    verdicts = [folders.verdict(row, outcome) for row, (_, outcome) in zip(rollouts, texts.values(), strict=True)]
+    folders.add(folder, rollouts, verdicts)
+    card = choose(folder, ["difficulty=hard"])
+    (row,) = rows(folder)
+    assert row["thought"] == "Let me look. Short."
+    assert card.malformed == {"no tags of a known format": 1}
+    assert (card.candidates, card.candidates_kept) == (2, 2)
+
+
+def test_a_thought_that_is_the_question_again_is_malformed(folders, build):
+    folder = build({"a/1": ["correct"] * 4})
+    text = folders.WELL_FORMED.format("", 12).replace("Let me look.", "How many in a/1?")
+    row = folders.rollout("a/1", 4, text)
+    folders.add(folder, [row], [folders.verdict(row, "correct")])
+    assert choose(folder).malformed == {"the thought repeats the question": 1}
+    assert rows(folder)[0]["thought"] != "How many in a/1?"
+
+
+def test_of_equally_short_ones_the_first(folders, build):
+    folder = build({"a/1": ["correct"] * 5})
+    choose(folder)
+    assert rows(folder)[0]["thought"].endswith("Sample 0.")
+
+
+def test_all_correct_ones_but_the_same_words_once(folders, build):
+    folder = build({}, questions=[question("a/1")])
+    texts = ["One.", "Two.", "One.", "Three.", "Two."]
+    rollouts = [folders.rollout("a/1", at, respond(folders, text)) for at, text in enumerate(texts)]
+    folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
+    card = choose(folder, ["responses=all"])
+    assert [(row["id"], row["thought"]) for row in rows(folder)] == [
+        ("a/1-0", "Let me look. One."),
+        ("a/1-1", "Let me look. Two."),
+        ("a/1-3", "Let me look. Three."),
+    ]
+    assert ("correct and well formed, not chosen", 2) in accounts(card)[1]
+
+
+DIVERSE = [
+    # responses, how many, positions
+    (["a b c d e f"], 3, [0]),
+    (["a b c d e f", "a b c d e f g", "u v w x y z"], 2, [0, 2]),
+    (["a b c d e f", "u v w x y z", "a b c d e f g"], 3, [0, 1, 2]),
+    (["x", "x", "y"], 2, [0, 2]),
+    (["A B C D E F", "a b c d e f", "u v w x y z"], 2, [0, 2]),
+    (["", "a b", ""], 2, [0, 1]),
+]
+
+
+@pytest.mark.parametrize(("responses", "count", "positions"), DIVERSE)
+def test_diverse_ones_have_little_in_common(responses, count, positions):
+    assert most_diverse(responses, count) == positions
+
+
+def test_diverse_rows(folders, build):
+    folder = build({}, questions=[question("a/1")])
+    texts = ["one two three four five six", "one two three four five six seven", "a b c d e f g h i j", "no"]
+    rollouts = [folders.rollout("a/1", at, respond(folders, text)) for at, text in enumerate(texts)]
+    folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
+    choose(folder, ["responses=diverse", "diverse=3", "difficulty=medium"])
+    assert [row["id"] for row in rows(folder)] == ["a/1-0", "a/1-2", "a/1-3"]
+
+
+def test_no_more_of_a_source_than_were_asked_for(build):
+    asked = {f"{source}/{number}": ["correct"] * 5 for source in ("tabmwp", "clevr") for number in range(10)}
+    folder = build(asked, sources={"tabmwp": 4, "clevr": 20})
+    card = choose(folder)
+    kept = [row["id"] for row in rows(folder)]
+    assert [sum(source in id for id in kept) for source in ("tabmwp", "clevr")] == [4, 10]
+    assert card.dropped == {"beyond the number asked of its source": 6}
+    assert choose(folder, ["source_quota=false", "dataset=more"]).kept == 20
+    again = choose(folder, ["dataset=again"])
+    assert again.output["sha256"] == card.output["sha256"], "drawn by the seed alone"
+    drawn = [row["id"] for row in rows(folder, "again.jsonl") if "tabmwp" in row["id"]]
+    assert drawn != [f"tabmwp/{number}" for number in range(4)], "not the first ones"
+
+
+@pytest.mark.parametrize(("share", "binary"), [(0.5, 6), (0.25, 2), (0.0, 0), (1.0, 9)])
+def test_the_share_of_yes_no_questions_is_capped(build, share, binary):
+    asked = {f"tabmwp/{number}": ["correct"] * 5 for number in range(6)}
+    asked |= {f"figureqa/{number}": ["correct"] * 5 for number in range(9)}
+    folder = build(asked)
+    card = choose(folder, [f"max_binary_share={share}"])
+    kept = [row["id"] for row in rows(folder)]
+    assert sum("figureqa" in id for id in kept) == binary
+    assert sum("tabmwp" in id for id in kept) == 6
+    assert card.levels["medium"] == {"questions": 15, "binary": 9, "kept": 6 + binary, "binary_kept": binary}
+
+
+def test_the_card_does_not_tell_how_the_models_were_served(build):
+    folder = build({"a/1": ["correct"] * 5}, urls=["http://gpu-7.example:8000"], api_key_env="VLLM_API_KEY")
+    choose(folder)
+    for name in ("selected.card.md", "selected.card.json", "selected.jsonl"):
+        text = (folder / name).read_text()
+        assert "gpu-7" not in text
+        assert "VLLM_API_KEY" not in text
+
+
+def test_fewer_samples_than_configured_are_told(build):
+    folder = build({"a/1": ["correct"] * 4, "a/2": ["correct"] * 5}, stop_when_decided=True)
+    card = choose(folder)
+    assert card.fewer == 1
+    text = (folder / "selected.card.md").read_text()
+    assert "1 of the 2 questions have fewer than 5 judged samples (stop_when_decided" in text
+    assert "shortest correct one of fewer samples" in text
+
+
+def test_a_complete_response_that_repeats_itself_is_noted(folders, build):
+    folder = build({"a/1": ["correct"] * 5, "a/2": ["correct"] * 4})
+    row = folders.rollout(
+        "a/2", 4, respond(folders, "Wait, let me check this once more: it is 7, so we are done. " * 40)
+    )
+    folders.add(folder, [row], [folders.verdict(row, "correct")])
+    assert choose(folder).repeating == 0, "the shortest is another one"
+    assert choose(folder, ["responses=all", "dataset=all"]).repeating == 1
+    assert "though they came to their end: 1;" in (folder / "all.card.md").read_text()
+
+
+def test_other_numbers_of_samples_are_told(build):
+    folder = build({"a/1": ["correct"] * 7 + ["wrong"]}, samples=8)
+    choose(folder)
+    text = (folder / "selected.card.md").read_text()
+    assert "medium 7-8 of 8, hard 4-6 of 8, unsolved 0-3 of 8" in text
+
+
+def test_qvqs_responses_are_split(folders, build):
+    folder = build({}, questions=[question("a/1")], response_format="virgo_dqvq")
+    texts = ["I count.\n\nTwelve.\n\n**Final Answer**\n\n\\[ \\boxed{12} \\]", "It is 12", "\\boxed{12}"] * 2
+    rollouts = [folders.rollout("a/1", at, text) for at, text in enumerate(texts[:5])]
+    folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
+    card = choose(folder)
+    (row,) = rows(folder)
+    assert (row["thought"], row["solution"]) == (
+        "I count.\n\nTwelve.",
+        "**Final Answer**\n\n\\[ \\boxed{12} \\]",
+    )
+    assert sum(card.malformed.values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ("12", "no marker in the response"),
+        ("<|begin_of_thought|>a<|begin_of_solution|>b<|end_of_solution|>", "no end of thought"),
+        ("<|begin_of_thought|>a <image><|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>", "control token"),
+        (
+            "<|begin_of_thought|>a<|im_start|><|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>",
+            "control token",
+        ),
+        ("<|begin_of_thought|>\ud800<|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>", "not valid Unicode"),
+        ("<|begin_of_thought|>None<|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>", "is None"),
+        ("", "empty"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_malformed(response, reason):
+    with pytest.raises(RejectedRow, match=reason):
+        long_thought_of(response, "four_markers")
+
+
+ASKED_AS = [
+    question("a/1"),
+    question("a/2", options=("x", "12")),
+    replace(question("a/3"), images=("images/a.png", "images/a.png"), image_sha256=("", "")),
+    replace(question("a/4"), question="Which?\n(A) 12\n(B) 13", options=("12", "13")),
+]
+
+
+@pytest.mark.parametrize("one", ASKED_AS, ids=lambda one: one.id)
+@pytest.mark.parametrize("prefix", ["none", "virgo"])
+def test_trained_on_is_what_was_asked(build, one, prefix):
+    folder = build({}, questions=ASKED_AS)
+    prompt = make_prompt(one, folder, read_prefix(prefix))
+    trained = add_prefix(training_row(one, LongThought("a", "b")).question, read_prefix(prefix))
+    assert trained == "<image>" * len(one.images) + prompt.text
+
+
+def test_training_reads_the_rows(asked, tmp_path, monkeypatch, capsys):
+    choose(asked, ["responses=all", "difficulty=any"])
+    sources, settings = find_sources("mine", str(tmp_path), media_dir=str(asked))
+    records = list(measure(sources, settings, cache=None))
+    assert len(records) == len(rows(asked))
+    assert not [record.reason for record in records if record.reason]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", "mine", "--media-dir", str(asked), "--no-cache"])
+
+    assert not ended.value.code
+    assert "0 errors" in capsys.readouterr().out
+
+
+def test_shards_and_a_half_written_line(folders, build):
+    folder = build({"a/1": ["base:wrong", *["correct"] * 4]})
+    rollouts, verdicts = folders.sampled("a/1", ["correct"] * 5)
+    folders.add(folder, rollouts[4:], verdicts[4:], shard=(2, 8))
+    with (folder / "rollouts.jsonl").open("a") as file:
+        file.write('{"question": "a/1", "mod')
+
+    assert choose(folder).outcomes["correct"] == 5
+
+
+def test_rollouts_of_no_question_here_are_told(folders, build):
+    folder = build({"a/1": ["correct"] * 5})
+    rollouts, verdicts = folders.sampled("gone/1", ["correct"])
+    beyond = folders.rollout("a/1", 5, respond(folders, "x"))
+    folders.add(folder, [*rollouts, beyond], [*verdicts, folders.verdict(beyond, "correct")])
+    told = dict(accounts(choose(folder))[1])
+    assert (told["of no question here"], told["sample 5 and above"]) == (1, 1)
+
+
+def test_what_has_no_verdict_is_judged_first(folders, build):
+    folder = build({"a/1": ["correct"] * 4})
+    folders.add(folder, [folders.rollout("a/1", 4, respond(folders, "x", 13))])
+    assert choose(folder).outcomes == {"correct": 4, "wrong": 1, "unverifiable": 0, "truncated": 0, "looping": 0}
+
+
+def test_a_verdict_is_only_taken_for_the_response_it_was_made_on(folders, build):
+    folder = build({"a/1": ["correct"] * 4})
+    folders.add(folder, [folders.rollout("a/1", 4, respond(folders, ""))])
+    assert choose(folder).outcomes["correct"] == 5
+    assert rows(folder)[0]["thought"] == "Let me look."
+    lines = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
+    lines[4]["response"] = respond(folders, "", 13)  # its line was removed, and it was asked again
+    (folder / "rollouts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = read_folder(folder)
+    assert select(folder, config, overwrite=True).output["rows"] == 1
+    assert rows(folder)[0]["thought"] == "Let me look. Sample 0."
+    card = choose(folder, overwrite=True)
+    assert (card.outcomes["correct"], card.outcomes["wrong"]) == (4, 1)
+
+
+def test_beside_a_run_only_what_is_judged_counts(folders, build):
+    folder = build({"a/1": ["correct"] * 4})
+    with RolloutStore(folder) as store:
+        store.append(folders.rollout("a/1", 4, respond(folders, "x")))
+        assert choose(folder).unjudged == 1
+
+
+def test_nothing_is_overwritten_unasked(asked, tmp_path):
+    choose(asked)
+    before = (asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes()
+    with pytest.raises(ValueError, match="exists. Name another file, or replace it with --overwrite"):
+        choose(asked, ["responses=all"])
+
+    assert before == ((asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes())
+    choose(asked, overwrite=True)
+    assert before == ((asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes())
+
+
+def test_the_card_of_another_file_is_not_overwritten(asked):
+    choose(asked)
+    with pytest.raises(ValueError, match="is the card of selected.jsonl"):
+        choose(asked, ["dataset=parquet"], asked / "selected.parquet")
+
+    assert choose(asked, ["dataset=parquet"], asked / "p.parquet").output["rows"] == 3
+
+
+def test_an_entry_of_another_file_is_in_the_way(asked, tmp_path):
+    info = tmp_path / "dataset_info.json"
+    info.write_text('{\n  "other": {"file_name": "o.json"},\n  "mine": {"file_name": "old.jsonl"}\n}\n')
+    with pytest.raises(ValueError, match="mine is there already"):
+        choose(asked)
+
+    assert not (asked / "selected.jsonl").exists()
+    choose(asked, overwrite=True)
+    assert json.loads(info.read_text()) == {
+        "other": {"file_name": "o.json"},
+        "mine": {"file_name": "run/selected.jsonl", "formatting": "long_thought"},
+    }
+
+
+def test_an_entry_that_reads_the_same_file_stays_as_it_is(asked, tmp_path):
+    info = tmp_path / "dataset_info.json"
+    text = '{"mine": {"file_name": "run/selected.jsonl", "formatting": "long_thought", "made_by": "x"}}'
+    info.write_text(text)
+    choose(asked)
+    assert info.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["difficulty=hart"], "Did you mean hard"),
+        (["max_binary_share=2"], "expected less than or equal to 1"),
+        (["samples=4"], "samples: not a key of the selection"),
+        (["difficulty=hard", "max_binary_share=0"], "none of 2 questions is kept"),
+    ],
+)
+def test_what_cannot_be_selected_is_told(build, overrides, message):
+    folder = build({"figureqa/1": [*["correct"] * 2, *["wrong"] * 3], "a/1": ["wrong"] * 5})
+    with pytest.raises(ValueError, match=message):
+        choose(folder, overrides)
+
+    assert not list(folder.glob("*selected*"))
+
+
+def test_a_folder_that_was_moved(asked, tmp_path):
+    moved = shutil.move(asked, tmp_path / "elsewhere")
+    card = choose(moved)
+    assert card.media_dir == str(tmp_path / "elsewhere")
+    assert card.entry["mine"]["file_name"] == "elsewhere/selected.jsonl"
+
+
+def test_the_command(asked, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["distill", "select", "run", "--difficulty", "hard", "--responses", "all", "--dataset", "hard"])
+
+    assert not ended.value.code
+    told = capsys.readouterr().out
+    for line in (
+        "run/hard.jsonl: 3 rows of 1 question",
+        "1  samples: truncated",
+        "To train on it, put behind a recipe: dataset=hard media_dir=run",
+    ):
+        assert line in told
+
+    with pytest.raises(SystemExit):
+        main(["distill", "select", "run", "--difficulty", "hard", "--dataset", "again", "--json"])
+
+    assert json.loads(capsys.readouterr().out)["kept"] == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["distill", "select", "run", "--difficulty", "hard", "--dataset", "again"])
+
+    assert ended.value.code == 1
+    assert "exists" in capsys.readouterr().err
+
+
+def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge_at_hand, tmp_path):
+    server = start_replay(max_chars=4000, model=("base", "replay"))
+    more = {"base_model_name_or_path": "base", "base_urls": [server.url], "dataset_dir": tmp_path}
+    config = sky_config(16, urls=[server.url], **more)
+    assert distil(config).left.samples == 0
+    card = choose(config.output_dir, ["difficulty=any"])
+    asked = server.asked()
+    assert card.rollouts == {"base": 16, "samples": len(asked["finished"]) - 16}
+    assert card.dropped["easy (solved by the base model)"] > 0
+    assert card.malformed, "of the real responses some have no markers"
+    assert 0 < card.output["rows"] == card.kept < 16
+    gold = {json.loads(line)["id"]: json.loads(line)["gold"] for line in config.questions.open()}
+    for row in rows(config.output_dir):
+        assert row["answer"] == gold[row["id"]]
+        assert "\\boxed{" in row["solution"]
+
+    sources, settings = find_sources("sky", str(tmp_path), media_dir=card.media_dir)
+    records = list(measure(sources, settings, workers=1, cache=None))
+    assert [record.reason for record in records] == [""] * card.kept

@@ -1,0 +1,582 @@
+"""Tests of virgo_factory/distill/sources: rows in every layout become questions, or say why not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from virgo_factory.answers import grading, score
+from virgo_factory.answers.model import Question
+from virgo_factory.distill.sources import (
+    ORIGINALS,
+    SOURCES,
+    Asked,
+    chartqa,
+    clevr,
+    figureqa,
+    geometry3k,
+    geos,
+    iconqa,
+    onevision,
+    read_source,
+    tabmwp,
+)
+from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.distill.sources.source_row import attempt, split_of
+from virgo_factory.formats.row import RejectedRow
+
+
+# (module, raw row) -> what it asks: written by hand from the published formats
+CASES = [
+    (
+        *(tabmwp, {"question": "How much? ", "choices": None, "answer": "6,830", "unit": "$", "ans_type": "integer_number"}),
+        Asked("How much? (Unit: $)", "6,830", (), "number", "$", "tabmwp"),
+    ),
+    (
+        *(tabmwp, {"question": "Which?", "choices": ["a", "B"], "answer": "B", "unit": None, "ans_type": "other_text"}),
+        Asked("Which?", "B", ("a", "B"), "choice", None, "tabmwp"),
+    ),
+    (tabmwp, {"question": "Which?", "choices": ["a", "b"], "answer": "c"}, "the gold answer is none of the options"),
+    (tabmwp, {"question": "Which?", "choices": "ab", "answer": "c"}, "choices is not a list of texts"),
+    (tabmwp, {"question": "Which?"}, "no column answer"),
+    (tabmwp, {"question": None, "answer": "3"}, "question is null"),
+    (chartqa, {"query": "How many?", "label": "7"}, Asked("How many?", "7", grading="chartqa")),
+    (chartqa, {"query": "Is it?", "label": "Yes"}, Asked("Is it?", "Yes", kind="boolean", grading="chartqa")),
+    (
+        *(chartqa, {"query": "Which two?", "label": "[Slovenia, Turkey]"}),
+        Asked("Which two?", ["Slovenia", "Turkey"], kind="sequence", grading="chartqa"),
+    ),
+    (chartqa, {"query": "How many?", "label": 7}, "label is not text"),
+    (
+        *(figureqa, {"question_string": "Is Red the minimum?", "answer": 1}),
+        Asked("Is Red the minimum?", "Yes", kind="boolean", grading="figureqa"),
+    ),
+    (figureqa, {"question_string": "Is Red the minimum?", "answer": 2}, "no gold answer"),
+    (figureqa, {"question_string": "Is Red the minimum?"}, "no gold answer"),
+    (clevr, {"question": "What size?", "answer": "small"}, Asked("What size?", "small", kind="text", grading="clevr")),
+    (clevr, {"question": "How many?", "answer": "3"}, Asked("How many?", "3", kind="count", grading="clevr")),
+    (clevr, {"question": "Is there?", "answer": "no"}, Asked("Is there?", "no", kind="boolean", grading="clevr")),
+    (clevr, {"question": "Is there?"}, "no gold answer"),
+    (
+        *(geos, {"text": "What is x?", "choices": {"1": "15*\\degree", "2": "2*x"}, "answer": 2.0}),
+        Asked("What is x?", "2x", ("15°", "2x"), "choice"),
+    ),
+    # the number of the option: its text, also where a text is the number of another one
+    (
+        *(geos, {"text": "What is x?", "choices": {"1": "2", "2": "1"}, "answer": 1.0}),
+        Asked("What is x?", "2", ("2", "1"), "choice"),
+    ),
+    (geos, {"text": "What is x?", "choices": {"1": "2", "2": "1"}}, "no gold answer"),
+    (geos, {"text": "What is x?", "choices": {"1": "2", "2": "1"}, "answer": 3.0}, "the gold answer is none of the options"),
+    (geos, {"text": "What is x?", "choices": {"1": "2", "2": "1"}, "answer": -1.0}, "the gold answer is none of the options"),
+    (geos, {"text": "What is x?", "choices": {"a": "2"}, "answer": 1.0}, "options not understood"),
+    (
+        *(geometry3k, {"problem_text": "Find m \\angle A B C.", "choices": ["1", "2 \\sqrt { 3 }"], "answer": "B"}),
+        Asked("Find m \\angle ABC.", "2 \\sqrt { 3 }", ("1", "2 \\sqrt { 3 }"), "choice", grading="geometry3k"),
+    ),
+    (
+        geometry3k,
+        {
+            "problem_text": "Find x (Line AC).",
+            "compact_choices": ["8", "16"],
+            "answer": "A",
+            "logic_form": {"diagram_logic_form": ["Equals(LengthOf(Line(B, C)), 16)", "Perpendicular(Line(A, B), Line(A, C))"]},
+        },
+        Asked(
+            "Find x (Line AC).\nIn the figure: Equals(LengthOf(Line(B, C)), 16); Perpendicular(Line(A, B), Line(A, C)).",
+            *("8", ("8", "16"), "choice", None, "geometry3k"),
+        ),
+    ),
+    (geometry3k, {"problem_text": "Find x.", "choices": ["8"], "answer": "C"}, "the gold answer is none of the options"),
+    (geometry3k, {"problem_text": "Find x.", "choices": ["8"], "answer": None}, "no gold answer"),
+    (geometry3k, {"problem_text": "Find x.", "choices": [], "answer": "A"}, "no options"),
+    (
+        *(iconqa, {"question": "What time?", "choices": ["6 A.M.", "6 P.M."], "answer": 1, "ques_type": "choose_txt"}),
+        Asked("What time?", "6 P.M.", ("6 A.M.", "6 P.M."), "choice"),
+    ),
+    (
+        *(iconqa, {"question": "How many?", "choices": ["2", "0", "1"], "answer": 1, "ques_type": "choose_txt"}),
+        Asked("How many?", "0", ("2", "0", "1"), "choice"),
+    ),
+    (
+        *(iconqa, {"question": "Which?", "choices": ["choice_0.png", "choice_1.png"], "answer": 0, "ques_type": "choose_img"}),
+        Asked(
+            "Which?\nThe first picture belongs to the question, each of the others is an option.",
+            *("the second picture", ("the second picture", "the third picture"), "choice"),
+        ),
+    ),
+    (
+        *(iconqa, {"question": "The tape is (_) cubes.", "hint": "Count.", "answer": "3", "unit": "cubes", "ques_type": "fill_in_blank"}),
+        Asked("The tape is (_) cubes.\nCount.", "3", unit="cubes", grading="iconqa"),
+    ),
+    (
+        *(iconqa, {"question": "How many?", "choices": ["2", "2", "3"], "answer": 1, "ques_type": "choose_txt"}),
+        Asked("How many?", "B", ("2", "2", "3"), "choice"),
+    ),
+    (iconqa, {"question": "Which?", "choices": ["a"], "answer": True, "ques_type": "choose_txt"}, "no gold answer"),
+    (iconqa, {"question": "Which?", "choices": ["a"], "answer": 0, "ques_type": "drag"}, "ques_type unknown"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "raw", "expected"), CASES)
+def test_rows_of_the_original_files(module, raw, expected):
+    if isinstance(expected, Asked):
+        assert module.ask(raw) == expected
+        return
+
+    with pytest.raises(RejectedRow) as error:
+        module.ask(raw)
+
+    assert error.value.reason == expected
+
+
+HINT = "Hint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
+VALUE = "Hint: Please answer the question requiring an integer answer and provide the final value, e.g., 1, 2, 3, at the end."
+G_LLAVA = (
+    "First perform reasoning, then finally select the answer from the choices in the following format: Answer: xxx."
+)
+
+# (source, human turn, gpt turn) -> what it asks (visual_sources.md section 3)
+TURNS = [
+    (
+        *("geos", f"<image>\n{HINT}\nQuestion: What is x?\nChoices:\n(A) 15\n(B) 30\n(C) 45", "The answer is B"),
+        Asked("What is x?", "30", ("15", "30", "45"), "choice"),
+    ),
+    (
+        *("geoqa_plus", f"{HINT}\nQuestion: ∠CED is ()\nChoices:\n(A) 40°\n(B) 60°\n(C) 120°\n<image>", "The answer is (C)."),
+        Asked("∠CED is ()", "120°", ("40°", "60°", "120°"), "choice", None, "geoqa"),
+    ),
+    (
+        *("geoqa_plus", f"<image>\n{G_LLAVA}\nQuestion:How large is it?\nChoices:\nA:40°\nB:60°", "Answer: B"),
+        Asked("How large is it?", "60°", ("40°", "60°"), "choice", None, "geoqa"),
+    ),
+    (
+        *("geometry3k", "Find x. Round to the nearest tenth.\nChoices:\n(A) 1.5\n(B) 2.5\n<image>", "The answer is (B) 2.5"),
+        Asked("Find x. Round to the nearest tenth.", "2.5", ("1.5", "2.5"), "choice", None, "geometry3k"),
+    ),
+    (
+        *("tabmwp", f"<image>\n{VALUE}\nQuestion: How much money? (Unit: $)", "The answer is 1,234.50"),
+        Asked("How much money? (Unit: $)", "1,234.50", (), None, "$", "tabmwp"),
+    ),
+    (
+        *("tabmwp", f"<image>\n{HINT}\nQuestion: When?\nChoices:\n(A) 3:20 P.M.\n(B) 1:20 P.M.", "The answer is 1:20 P.M."),
+        Asked("When?", "1:20 P.M.", ("3:20 P.M.", "1:20 P.M."), "choice", None, "tabmwp"),
+    ),
+    (
+        *("figureqa", f"<image>\n{HINT}\nQuestion: Is Red the minimum?\nChoices:\n(A) no\n(B) yes", "The answer is A"),
+        Asked("Is Red the minimum?", "no", ("no", "yes"), "choice", None, "figureqa"),
+    ),
+    (
+        *("figureqa", "<image>\nIs Red the minimum?", "Yes."),
+        Asked("Is Red the minimum?", "Yes", (), "boolean", None, "figureqa"),
+    ),
+    (
+        *("chartqa", "<image>\nWhat is the ratio?\nGive a very brief answer.", "1.015645372."),
+        Asked("What is the ratio?", "1.015645372", (), None, None, "chartqa"),
+    ),
+    (
+        *("chartqa", "Which two?\nAnswer the question using a single word or phrase.\n<image>", "[Slovenia, Turkey]"),
+        Asked("Which two?", ["Slovenia", "Turkey"], (), "sequence", None, "chartqa"),
+    ),
+    ("clevr", "<image>\nWhat size is it? Be succinct.", "Small.", Asked("What size is it?", "Small", (), "text", None, "clevr")),
+    ("clevr", "How many cubes?\nYour answer should be compact.", "3.", Asked("How many cubes?", "3", (), "count", None, "clevr")),
+    ("chartqa", "When does it leave?", "1:20 P.M.", Asked("When does it leave?", "1:20 P.M.", (), None, None, "chartqa")),
+    # a number, a unit or a rounding in the last sentence is part of the question
+    ("clevr", "Is it short?", "No.", Asked("Is it short?", "No", (), "boolean", None, "clevr")),
+    (
+        *("chartqa", "What is the sum? Give the answer in the short form 2.5M.", "2.5M"),
+        Asked("What is the sum? Give the answer in the short form 2.5M.", "2.5M", (), None, None, "chartqa"),
+    ),
+    (
+        *("unigeo", "Is it (A) 40 or (B) 60?\n<image>", "The answer is B"),
+        Asked("Is it (A) 40 or (B) 60?", "60", ("40", "60"), "choice", None, "geoqa"),
+    ),
+    ("unigeo", "<image>\nProve that AB = CD.", "Since ABC is congruent ...", "a proof"),
+    ("unigeo", "<image>\nShow it.", " ".join(["AB = CD by", "the given"] * 5), "a proof"),
+    ("geos", "<image>\nWhat is x?", "The answer is B", "the gold answer is a letter, and there are no options"),
+    ("geos", "<image>\nWhat is x?\nChoices:\n(A) 1\n(B) 2", "The answer is 3", "the gold answer is none of the options"),
+    ("geos", "<image>\nWhat is x?\nChoices:\n(A) 1\n(B) 2", "The answer is E", "the gold answer is none of the options"),
+    ("geos", "<image>\nx?\nChoices:\n(A) 1\n(B) 2", "The answer is (A) 2", "the gold answer's letter and text are of two options"),
+    ("geos", "<image>\n", "The answer is 3", "the question is empty"),
+    ("geos", "<image>\nWhat is x?", " ", "no gold answer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "human", "gpt", "expected"), TURNS)
+def test_turns_of_llava_onevision(source, human, gpt, expected):
+    pair = {"human": human, "gpt": gpt, "number": 0}
+    if isinstance(expected, Asked):
+        assert onevision.ask(source, pair) == expected
+        return
+
+    with pytest.raises(RejectedRow) as error:
+        onevision.ask(source, pair)
+
+    assert error.value.reason == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "number", "kept"),
+    [
+        ("And the red one?", 1, False),
+        ("What about 2019?", 3, False),
+        ("And the red one?", 0, True),
+        ("Andorra?", 1, True),
+    ],
+)
+def test_a_pair_that_relies_on_the_one_before_is_no_question(question, number, kept):
+    pair = {"human": question, "gpt": "7", "number": number}
+    if kept:
+        assert onevision.ask("chartqa", pair).question == question
+    else:
+        with pytest.raises(RejectedRow, match="relies on the question before it"):
+            onevision.ask("chartqa", pair)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["A", "b", "yes", "[x]"]),
+    lambda inner: (
+        st.lists(inner, max_size=30) | st.dictionaries(st.sampled_from(["1", "2", "diagram_logic_form"]), inner)
+    ),
+    max_leaves=40,
+)
+NAMES = (
+    *(
+        "question",
+        "choices",
+        "answer",
+        "unit",
+        "ans_type",
+        "query",
+        "label",
+        "imgname",
+        "question_string",
+        "text",
+        "hint",
+    ),
+    *("problem_text", "compact_choices", "logic_form", "ques_type", "image_index"),
+)
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), VALUES)
+    | st.fixed_dictionaries(
+        {
+            "question": st.just("x?"),
+            "text": st.just("x?"),
+            "problem_text": st.just("x?"),
+            "query": st.just("x?"),
+            "question_string": st.just("x?"),
+        },
+        optional={
+            "answer": VALUES,
+            "choices": VALUES,
+            "label": VALUES,
+            "ques_type": st.sampled_from(["choose_txt", "choose_img", "fill_in_blank"]),
+            "logic_form": VALUES,
+        },
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_row_is_a_question_or_has_a_reason(name, raw):
+    asked = attempt(ORIGINALS[name].ask, raw)
+    assert isinstance(asked, Asked | RejectedRow)
+    if isinstance(asked, Asked):
+        assert isinstance(asked.question, str) and all(isinstance(option, str) for option in asked.options)
+        assert isinstance(asked.gold, str | list)
+
+
+@given(st.text(max_size=60), st.text(max_size=30), st.integers(0, 3), st.sampled_from(onevision.SOURCES))
+@settings(max_examples=100, deadline=None)
+def test_any_turns_are_a_question_or_have_a_reason(human, gpt, number, source):
+    asked = attempt(lambda pair: onevision.ask(source, pair), {"human": human, "gpt": gpt, "number": number})
+    if isinstance(asked, Asked):
+        assert asked.question.strip() and asked.gold and "<image>" not in asked.question
+
+
+def test_every_grading_is_known():
+    for name in {*onevision._GRADING.values(), *(case[2].grading for case in CASES if isinstance(case[2], Asked))}:
+        assert grading(name).name == name
+
+    assert set(onevision.SOURCES) <= set(SOURCES) and set(ORIGINALS) <= set(SOURCES)
+
+
+def read(shared_data: Path, name: str, folder: str | None = None, tmp_path: Path | None = None):
+    """Return what a real source gives; a folder of another name is linked to."""
+    if folder is None:
+        return list(read_source(name, shared_data, "", Path("unused")))
+
+    (tmp_path / name).symlink_to((shared_data / folder).resolve())
+    return list(read_source(name, tmp_path, "", Path("unused")))
+
+
+# source -> questions in ../shared/data (its README), and some of them by hand: what is asked and what is wrong
+REAL = {
+    "tabmwp": (60, {
+        "2201": ("How much money does Dirk need to buy a motorcycle and a jet ski? (Unit: $)", ["6830", "$6,830", "6,830.00"], ["6,380", "6.83"]),
+        "2263": ("Look at the following schedule. Molly just missed the 1.15 P.M. ferry at Rocky Port. How long does she have to wait until the next ferry?", ["A", "15 minutes", "(A)"], ["B", "30 minutes", "1 hour"]),
+        "4896": ("At Lakeside Consulting, the head of human resources examined how the number of employees with health care benefits varied in response to policy changes. According to the table, what was the rate of change between 2015 and 2016? (Unit: employees per year)", ["-12", "-12 employees per year"], ["12", "-13"]),
+        "5332": (None, ["2/7", "\\frac{2}{7}"], ["7/2", "4/7"]),
+        "27864": ("Look at this table. Is this relation a function?", ["no", "No", "B"], ["yes", "A"]),
+    }),
+    "chartqa": (76, {
+        "OECD_NATIVE-BORN_EMPLOYMENT_SVN_TUR_000043-": ("Which two countries are compared in the given graph?", ["Slovenia, Turkey", "Turkey and Slovenia"], ["Slovenia", "Turkey, Greece"]),
+        "73300861001528-": ("What is the ratio of the Grey and Orange bar?", ["1.0156", "1.02"], ["1.2", "0.9"]),
+        "74237929016500-": ("Is the sum of smallest two bar greater than the value of the largest bar?", ["Yes", "yes."], ["No"]),
+        "multi_col_60288-": ("What year saw the greatest capacity additions to energy storage systems?", ["2018"], ["2019", "2017"]),
+        "multi_col_602-": ("When was the peak for arrests recorded?", ["2006/07"], ["2007/08", "2006/08"]),
+    }),
+    "figureqa": (380, {
+        "1-0-72": ("Is Orange Red the minimum?", ["Yes", "yes"], ["No"]),
+        "1-0-12": ("Is Cyan the minimum?", ["No", "no."], ["Yes"]),
+        "1-3-59-12": ("Is Medium Blue greater than Cyan?", ["Yes"], ["No"]),
+    }),
+    "clevr": (60, {
+        "CLEVR_train_000000-1": ("How big is the object in the picture?", ["large", "Large"], ["small"]),
+        "CLEVR_val_000000-2": ("There is a object in the picture. What is the texture of it?", ["metal", "Metal."], ["rubber"]),
+        "CLEVR_test_000000-0": ("What color is the small thing?", ["green"], ["blue", "small"]),
+    }),
+    "geos": (3, {
+        "1018": ("In the figure above, ABCDEF is a regular hexagon, and its center is point O. What is the value of x?", ["60", "B", "60^\\circ"], ["2", "80", "A"]),
+        "968": (None, ["60°", "60", "D", "60^\\circ"], ["4", "45", "30°"]),
+        "973": (None, ["8", "B"], ["2", "2x", "C", "4x"]),
+    }),
+    "geometry3k": (5, {
+        "11": ("In \\odot X, AB = 30, CD = 30, and m \\widehat{CZ} = 40. Find m \\widehat{AB}.", ["80", "D", "80^\\circ"], ["40", "C"]),
+        "15": ("Find y.", ["5\\sqrt{3}", "C", "8.66"], ["10", "5\\sqrt{2}", "B", "8.5"]),
+        "19": ("Find \\sin x.", ["\\frac{2\\sqrt{2}}{5}", "D"], ["\\frac{\\sqrt{2}}{5}", "B"]),
+    }),
+    "iconqa": (83, {
+        "choose_txt/340": ("How many fire trucks are there?", ["8", "C"], ["2", "B", "6"]),
+        "choose_txt/187": (None, ["6:00 P.M.", "B"], ["6:00 A.M.", "A"]),
+        "choose_img/289": ("Which shape has 3 equal sides?\nThe first picture belongs to the question, each of the others is an option.", ["B", "the third picture"], ["A", "the second picture"]),
+        "fill_in_blank/1422": ("What time is shown? Answer by typing a time word, not a number. It is (_) after six.", ["quarter"], ["half"]),
+        "fill_in_blank/1578": (None, ["3", "3 square units"], ["4"]),
+        "fill_in_blank/1830": ("There are 6 trees in the top ten frame. How many trees are in the bottom ten frame?\nThe bottom ten frame has one more.", ["7"], ["6"]),
+    }),
+}  # fmt: skip
+
+
+CONTRADICTED = {"figureqa": ("256-5-99", "359-5-55")}  # once answered with yes and once with no, in the real file
+
+
+def test_two_answers_to_one_question_on_one_picture_are_none(shared_data):
+    doubtful = [found for found in read(shared_data, "figureqa") if isinstance(found.asked, RejectedRow)]
+    assert [found.id for found in doubtful] == ["256-5-99", "256-5-99", "359-5-55", "359-5-55"]
+    assert {str(found.asked) for found in doubtful} == {
+        'two gold answers to one question on one picture: "No" and "Yes"'
+    }
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files(name, shared_data):
+    count, by_hand = REAL[name]
+    listed = read(shared_data, name)
+    assert len(listed) == count
+    listed = [found for found in listed if found.id not in CONTRADICTED.get(name, ())]
+    assert len({found.id for found in listed}) == len(listed), "each has an id of its own"
+    for found in listed:
+        assert isinstance(found.asked, Asked), f"{found.origin}: {found.asked}"
+        assert found.pictures and all((shared_data / name / picture).is_file() for picture in found.pictures)
+
+    for id, (text, right, wrong) in by_hand.items():
+        candidates = [
+            found for found in listed if found.id.startswith(id) and (text is None or found.asked.question == text)
+        ]
+        assert candidates, (id, [found.asked.question for found in listed if found.id.startswith(id)])
+        asked = candidates[0].asked
+        for answers, expected in ((right, "correct"), (wrong, "wrong")):
+            for answer in answers:
+                verdict = score(f"So \\boxed{{{answer}}}.", asked.gold, question_of(asked), grading(asked.grading))
+                assert verdict.verdict == expected, (id, answer, asked, verdict)
+
+
+@pytest.mark.parametrize("name", [*REAL, "geometry3k_sketchpad"])
+def test_the_gold_of_every_real_question_is_correct_and_its_other_options_are_wrong(name, shared_data, tmp_path):
+    source, folder = ("geometry3k", name) if name == "geometry3k_sketchpad" else (name, None)
+    listed = read(shared_data, source, folder, tmp_path)
+    listed = listed[:: max(1, len(listed) // 60)]
+    for found in listed:
+        asked = found.asked
+        if isinstance(asked, RejectedRow):
+            assert found.id in CONTRADICTED[name]
+            continue
+
+        question, rules = question_of(asked), grading(asked.grading)
+        said = ", ".join(asked.gold) if isinstance(asked.gold, list) else asked.gold
+        assert score(f"\\boxed{{{said}}}", asked.gold, question, rules).verdict == "correct", asked
+        for letter, option in zip("ABCDEFGH", asked.options, strict=False):
+            expected = "correct" if option == asked.gold else "wrong"
+            for answer in (option, letter, f"({letter}) {option}"):
+                verdict = score(f"\\boxed{{{answer}}}", asked.gold, question, rules)
+                assert verdict.verdict == expected, (answer, asked, verdict)
+
+        if asked.kind == "boolean":
+            other = "No" if asked.gold.lower() == "yes" else "Yes"
+            assert score(f"\\boxed{{{other}}}", asked.gold, question, rules).verdict == "wrong", asked
+
+
+def test_real_geoqa_questions_lose_their_prompt_and_keep_their_options(shared_data):
+    """G-LLaVA's prompts of the GeoQA test set, whose questions and answers stand plainly in a second file."""
+    folder = shared_data / "geoqa_text"
+    plain = {Path(row["image_path"]).stem: row for row in lines(folder / "geoqa_test_prompts.jsonl")}
+    prompts = lines(folder / "gllava_test_questions.jsonl")
+    assert len(prompts) == 381
+    for prompt in prompts:
+        row = plain[str(prompt["question_id"])]
+        by_text = {"human": f"<image>{prompt['text']}", "gpt": f"The answer is {row['ground_truth']}.", "number": 0}
+        asked = onevision.ask("geoqa_plus", by_text)
+        assert asked.question == row["question"] and asked.gold == row["ground_truth"]
+        assert len(asked.options) == 4 and asked.kind == "choice"
+        letter = "ABCD"[asked.options.index(asked.gold)]
+        assert onevision.ask("geoqa_plus", by_text | {"gpt": f"Answer: {letter}"}) == asked
+
+
+REQUESTS = (
+    "Give a very brief answer.",
+    "Answer the question using a single word or phrase.",
+    "Quick response, please.",
+    "Your answer should be very brief.",
+    "Keep it short and to the point.",
+    "Be succinct.",
+    "Make the answer very short.",
+    "Ensure brevity in your answer.",
+    "Answer with the option's letter from the given choices directly.",
+)
+
+
+def test_requests_are_removed_and_real_questions_are_left_alone(shared_data):
+    questions = [row["question"] for row in json.loads((shared_data / "mathvista/testmini.json").read_text()).values()]
+    questions += [row["question"].replace("<image1>", "") for row in lines(shared_data / "mathvision/test.jsonl")]
+    for name in REAL:
+        questions += [found.asked.question for found in read(shared_data, name) if isinstance(found.asked, Asked)]
+
+    assert len(questions) > 2700
+    for number, question in enumerate(questions):
+        text = question.replace("\r\n", "\n").strip()
+        assert onevision.clean_question(question) == text
+        if text.endswith(("?", ".")) and number % 10 == 0:
+            for request in REQUESTS:
+                assert onevision.clean_question(f"<image>\n{text}\n{request}") == text
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_pictures_that_are_options_follow_the_questions_own(shared_data):
+    (found,) = [found for found in read(shared_data, "iconqa") if found.id == "choose_img/312"]
+    names = ("image.png", "choice_0.png", "choice_1.png", "choice_2.png", "choice_3.png")
+    assert found.pictures == tuple(f"choose_img/312/{name}" for name in names)
+    assert len(found.asked.options) == 4 and found.asked.gold == "the third picture"  # a measuring cup
+
+
+def test_redrawn_diagrams_have_their_measures_in_words(shared_data, tmp_path):
+    listed = read(shared_data, "geometry3k", "geometry3k_sketchpad", tmp_path)
+    assert len(listed) == 20
+    (found,) = [found for found in listed if found.id == "1145"]
+    assert found.pictures == ("1145/image.png",)
+    assert found.asked.question.startswith("Find x (Line AC).\nIn the figure: Equals(LengthOf(Line(B, C)), 16); ")
+    assert found.asked.gold == "8\\sqrt{2}"
+
+
+def question_of(asked: Asked) -> Question:
+    return Question(asked.question, options=asked.options, kind=asked.kind, unit=asked.unit)
+
+
+def test_the_train_split_comes_first(shared_data):
+    splits = [found.split for found in read(shared_data, "clevr")]
+    assert splits == ["train"] * 15 + ["test"] * 23 + ["val"] * 22
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *(("train_human.json", "train"), ("problems_dev1k.json", "val"), ("validation2", "val"), ("test", "test")),
+        *(("contest_human.json", None), ("trainer", None), ("simple", None), ("TRAIN", "train")),
+    ],
+)
+def test_splits_by_name(name, split):
+    assert split_of(name) == split
+
+
+def test_one_broken_file_of_many_is_one_row(tmp_path):
+    folder = tmp_path / "iconqa/choose_txt"
+    for id, content in (("1", "{"), ("2", "[]"), ("3", '{"question": "x"}')):
+        (folder / id).mkdir(parents=True)
+        (folder / id / "data.json").write_text(content)
+
+    listed = list(read_source("iconqa", tmp_path, "", tmp_path))
+    assert [found.asked.reason for found in listed] == [
+        "its file cannot be read",
+        "no column question",
+        "ques_type unknown",
+    ]
+    assert "1/data.json: not as expected" in listed[0].asked.detail
+
+
+@pytest.mark.parametrize(
+    ("content", "member", "items"),
+    [
+        ("[]", None, []),
+        (' [1, {"a": "]"} ,"x"]\n', None, [(0, 1), (1, {"a": "]"}), (2, "x")]),
+        ('{"b": 12, "a": [1, 2]}', None, [("b", 12), ("a", [1, 2])]),
+        ('{"info": {"qa": [7]}, "qa": [{"x": 1}, {"x": 2}], "end": 1.5}', "qa", [(0, {"x": 1}), (1, {"x": 2})]),
+        ('{"qa": []}', "qa", []),
+    ],
+)
+def test_json_items(content, member, items, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(content, encoding="utf-8")
+    assert list(json_items(path, member)) == items
+
+
+@pytest.mark.parametrize(
+    ("content", "member", "told"),
+    [
+        ("", None, "expected a list or an object"),
+        ("[1 2]", None, "expected a comma"),
+        ("[1, 2", None, "Expecting value|expected a comma"),
+        ('{"a" 1}', None, "expected a colon"),
+        ('{"a": 1}', "qa", "no list 'qa'"),
+        ("[1]", "qa", "expected an object"),
+        ('{"qa": 3}', "qa", "no list 'qa'"),
+    ],
+)
+def test_broken_json_names_file_and_place(content, member, told, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"a\.json: not as expected at character \d+: ({told})"):
+        list(json_items(path, member))
+
+
+def test_json_items_read_in_pieces(monkeypatch, tmp_path):
+    monkeypatch.setattr("virgo_factory.distill.sources.json_items._READ", 3)
+    path = tmp_path / "a.json"
+    rows = [{"n": n, "text": "é" * n} for n in range(40)]
+    path.write_text(json.dumps({"info": 12345, "rows": rows}, ensure_ascii=False, indent=1), encoding="utf-8")
+    assert [row for _, row in json_items(path, "rows")] == rows
+    assert dict(json_items(path)) == {"info": 12345, "rows": rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "source_dir", "told"),
+    [
+        ("geoqa_plus", "here", "the original files of geoqa_plus are not read"),
+        ("iconqa", None, "iconqa is not of LLaVA-OneVision's configs"),
+        ("tabmwp", "here", r"no folder .*tabmwp. Folders there: clevr"),
+        ("clevr", "here", r"no questions. Expected files of clevr: questions/CLEVR_SPLIT_questions.json"),
+    ],
+)
+def test_sources_that_are_not_there(name, source_dir, told, tmp_path):
+    (tmp_path / "clevr").mkdir()
+    with pytest.raises(ValueError, match=told):
+        list(read_source(name, tmp_path if source_dir else None, "nowhere", tmp_path))

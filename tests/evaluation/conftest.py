@@ -1,0 +1,165 @@
+"""Real rows written as the Parquet files that the hub has: its names, its columns, pictures as bytes with a path."""
+
+import json
+from ast import literal_eval
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+
+PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def write_parquet(path: Path, rows: list[dict], pictures: tuple[str, ...] = ()) -> None:
+    """Write rows; a picture column holds a path, whose bytes are stored, or None."""
+
+    def held(value):
+        return None if value is None else {"bytes": Path(value).read_bytes(), "path": Path(value).name}
+
+    columns = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        columns[name] = pa.array([held(value) for value in values], PICTURE) if name in pictures else pa.array(values)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, row_group_size=200)
+
+
+def json_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def hub(shared_data, tmp_path_factory) -> Path:
+    """A benchmark_dir: mathverse, mathvision, olympiadbench, mmmu_pro and mathvista, as much of them as is shared."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    any_picture = shared_data / "mathvision/images/1215.jpg"
+    for write in (_mathverse, _mathvision, _olympiadbench, _mmmu, _mmmu_pro, _mathvista):
+        write(shared_data, folder, any_picture)
+
+    return folder
+
+
+def _mathverse(data: Path, folder: Path, any_picture: Path) -> None:
+    """Problems of the project's page in six versions, in the columns of testmini.parquet."""
+    pages = json.loads((data / "mathverse/site_data_public.json").read_text(encoding="utf-8"))
+    rows, seen, first = [], Counter(), {}
+    for number, item in enumerate(pages.values()):
+        version = item["metadata"]["problem_version"]
+        seen[version] += 1  # the versions of a problem stand apart, in the same order
+        choices = "\n".join(item["choices"] or ())
+        text = item["question"].strip() + (f"\nChoices:\n{choices}" if choices else "")
+        text = first.setdefault(seen[version], text) if version == "Vision Only" else text
+        first.setdefault(seen[version], text)
+        image = data / "mathverse/images" / item["image"] if item["image"] else None
+        rows.append(
+            {
+                "sample_index": str(number + 1),
+                "problem_index": str(seen[version]),
+                "problem_version": version,
+                "question": "" if version == "Vision Only" else text,
+                "image": None if image is None else str(image),
+                "answer": item["answer"],
+                "question_type": "multi-choice" if choices else "free-form",
+                "metadata": {
+                    "split": "testmini",
+                    "source": item["metadata"]["source"],
+                    "subject": item["metadata"]["subjects"],
+                    "subfield": item["metadata"]["subfields"],
+                },
+                "query_wo": "",
+                "query_cot": "",
+                "question_for_eval": text,
+            }
+        )
+
+    write_parquet(folder / "mathverse/testmini.parquet", rows, ("image",))
+    only_text = json.loads((data / "mathverse/testmini_text_only.json").read_text(encoding="utf-8"))
+    write_parquet(folder / "mathverse/testmini_text_only.parquet", only_text)
+
+
+def _mathvision(data: Path, folder: Path, any_picture: Path) -> None:
+    rows = json_lines(data / "mathvision/test.jsonl")
+    for row in rows:
+        there = data / "mathvision" / row["image"]
+        row["decoded_image"] = str(there if there.is_file() else any_picture)
+
+    half = len(rows) // 2
+    for place, part in enumerate((rows[:half], rows[half:])):
+        write_parquet(folder / f"mathvision/data/test-0000{place}-of-00002.parquet", part, ("decoded_image",))
+
+    write_parquet(folder / "mathvision/data/testmini-00000-of-00001.parquet", rows[:9], ("decoded_image",))
+
+
+def _olympiadbench(data: Path, folder: Path, any_picture: Path) -> None:
+    rows = json.loads((data / "olympiadbench/OE_TO_maths_en_COMP.json").read_text(encoding="utf-8"))
+    rows = [row | {"context": row["context"] or None} | {f"image_{n}": None for n in range(1, 10)} for row in rows]
+    names = tuple(f"image_{n}" for n in range(1, 10))
+    root = folder / "olympiadbench/OlympiadBench"
+    write_parquet(root / "OE_TO_maths_en_COMP/OE_TO_maths_en_COMP.parquet", rows, names)
+    shown = [row | {"image_1": str(any_picture), "context": "Stem."} for row in rows[:5]]
+    write_parquet(root / "OE_MM_physics_zh_CEE/OE_MM_physics_zh_CEE.parquet", shown, names)
+    write_parquet(root / "TP_TO_maths_en_COMP/TP_TO_maths_en_COMP.parquet", rows[:7], names)
+
+
+def _mmmu(data: Path, folder: Path, any_picture: Path) -> None:
+    """The shared golds and options of MMMU's validation set, a file a subject; its questions are not shared."""
+    for path in sorted((data / "mmmu/example_outputs/llava1.5_13b").glob("*/output.json")):
+        rows = []
+        for item in json.loads(path.read_text(encoding="utf-8")):
+            options = list(literal_eval(str(item.get("index2ans") or {})).values())
+            row = {"id": item["id"], "question": "What does <image 1> show?", "options": str(options)}
+            row |= {"answer": str(item["answer"]), "question_type": item["question_type"], "topic_difficulty": "Easy"}
+            there = {
+                f"image_{n}": str(any_picture) if n == 1 or f"<image {n}>" in str(options) else None
+                for n in range(1, 8)
+            }
+            rows.append(row | {"img_type": "['Tables']", "subfield": "s"} | there)
+
+        names = tuple(f"image_{n}" for n in range(1, 8))
+        for split in ("validation", "dev"):
+            target = folder / f"mmmu/{path.parent.name}/{split}-00000-of-00001.parquet"
+            write_parquet(target, rows if split == "validation" else rows[:1], names)
+
+
+def _mmmu_pro(data: Path, folder: Path, any_picture: Path) -> None:
+    rows = []
+    for row in json_lines(data / "mmmu/mmmu-pro/gpt-4o_standard(10 options)_cot.jsonl"):
+        text = row["question"] + row["options"]
+        there = {f"image_{n}": str(any_picture) if f"<image {n}>" in text else None for n in range(1, 8)}
+        names = ("id", "question", "options", "img_type", "answer", "topic_difficulty", "subject")
+        rows.append({name: row[name] for name in names} | there)
+
+    names = tuple(f"image_{n}" for n in range(1, 8))
+    write_parquet(folder / "mmmu_pro/standard (10 options)/test-00000-of-00001.parquet", rows, names)
+    shown = [{name: row[name] for name in ("id", "options", "answer", "subject")} for row in rows]
+    shown = [row | {"image": str(any_picture)} for row in shown]
+    write_parquet(folder / "mmmu_pro/vision/test-00000-of-00001.parquet", shown, ("image",))
+    (folder / "mmmu_pro_vision").symlink_to(folder / "mmmu_pro")
+
+
+def _mathvista(data: Path, folder: Path, any_picture: Path) -> None:
+    rows = list(json.loads((data / "mathvista/testmini.json").read_text(encoding="utf-8")).values())
+    rows = [
+        row | {"precision": row["precision"] and float(row["precision"]), "decoded_image": str(any_picture)}
+        for row in rows
+    ]
+    write_parquet(folder / "mathvista/data/testmini-00000-of-00001-725687bf7a18d64b.parquet", rows, ("decoded_image",))
+
+
+@pytest.fixture
+def store(tmp_path) -> Callable:
+    """Store a picture in tmp_path/images, as write_questions asks for it."""
+    from virgo_factory.rollouts.pictures import store_picture
+
+    known = {}
+
+    def kept(image, media_dir: Path) -> tuple[str, str]:
+        done = store_picture(image, media_dir, tmp_path, 12_845_056, known)
+        return done.path, done.sha256
+
+    return kept

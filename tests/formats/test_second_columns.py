@@ -1,0 +1,432 @@
+"""What stands beside the question in columns of its own is read, noted or a reason: never left out silently."""
+
+import json
+
+import pytest
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows.rules import row_findings
+from virgo_factory.formats import Options, RejectedRow, options_of, read_row
+from virgo_factory.formats.second_columns import (
+    ADDED,
+    LACKS,
+    NOT_TRAINED,
+    NOT_TRAINED_BESIDE_CHAT,
+    option_lines,
+)
+
+
+LONG = LongThought("I look: one.", "\\boxed{1}")
+THINK = "<think>\nI look: one.\n</think>\n\n\\boxed{1}"
+
+
+def parts_of(row, columns=None, **options):
+    return read_row(row, "long_thought", Options(columns=columns or {}, **options)).parts
+
+
+def ask(columns=None, **row):
+    (part,) = parts_of({"question": "Which is it?", "response": THINK} | row, columns)
+    return part
+
+
+def chat(*questions, inside=None, **row):
+    first = [{"role": "system", "content": inside}] if inside else []
+    turns = [m for q in questions for m in ({"role": "user", "content": q}, {"role": "assistant", "content": THINK})]
+    (part,) = parts_of({"messages": [*first, *turns]} | row)
+    return part
+
+
+RED_BLUE = "Which is it?\nA. red\nB. blue"
+OPTIONS = [
+    # (columns, question)
+    ({"options": ["red", "blue"]}, RED_BLUE),
+    ({"choices": ["A. red", "B. blue"]}, RED_BLUE),
+    ({"options": ["(A) red", "(B) blue"]}, "Which is it?\n(A) red\n(B) blue"),
+    ({"options": {"A": "red", "B": "blue"}}, RED_BLUE),
+    ({"options": {"A": "red", "B": "blue", "C": None}}, RED_BLUE),
+    ({"options": {"option_a": "red", "option_b": "blue"}}, RED_BLUE),
+    ({"choices": {"label": ["A", "B"], "text": ["red", "blue"]}}, RED_BLUE),
+    ({"choices": [{"label": "A", "text": "red"}, {"label": "B", "text": "blue"}]}, RED_BLUE),
+    ({"choices": [{"text": "red"}, {"text": "blue"}]}, RED_BLUE),
+    ({"options": "['red', 'blue']"}, RED_BLUE),
+    ({"options": '["red", "blue"]'}, RED_BLUE),
+    ({"options": '{"A": "red", "B": "blue"}'}, RED_BLUE),
+    ({"options": "A. red\nB. blue"}, RED_BLUE),
+    ({"answer_choices": ["red", "blue"]}, RED_BLUE),
+    ({"A": "red", "B": "blue", "C": ""}, RED_BLUE),
+    ({"option_a": "red", "option_b": "blue"}, RED_BLUE),
+    ({"optionA": "red", "optionB": "blue"}, RED_BLUE),
+    ({"choice_1": "red", "choice_2": "blue"}, "Which is it?\n1. red\n2. blue"),
+    ({"options": [4, 5.5]}, "Which is it?\nA. 4\nB. 5.5"),
+    (
+        {"options": ["red", "blue"], "question": "Is the ball red or blue?"},
+        "Is the ball red or blue?\nA. red\nB. blue",
+    ),
+    ({"options": ["red", "blue"], "question": "A: Hi. B: Hello. What?"}, "A: Hi. B: Hello. What?\nA. red\nB. blue"),
+    ({"options": ["4", "7"], "question": "What is 4 + 3, not 7 - 4?"}, "What is 4 + 3, not 7 - 4?\nA. 4\nB. 7"),
+]
+
+
+@pytest.mark.parametrize(("row", "question"), OPTIONS, ids=[f"{row}" for row, _ in OPTIONS])
+def test_options_of_a_column_stand_behind_a_question_that_lacks_them(row, question):
+    part = ask(**row)
+    assert (part.question, part.notes, part.response) == (question, (ADDED,), LONG)
+    messages = chat(row.get("question", "Which is it?"), **{name: v for name, v in row.items() if name != "question"})
+    assert (messages.question, messages.notes) == (question, (ADDED,))
+
+
+LISTED = [
+    ("Which?\nA. red\nB. blue", ["red", "blue"]),
+    ("Which? (A) red (B) blue", ["red", "blue"]),
+    ("Which?\nA) red\nB) blue", {"A": "red", "B": "blue"}),
+    ("Which? A: Red. B: Blue.", ["red", "blue"]),
+    ("Which?\nChoices: red, blue", ["red", "blue"]),
+    ("Which?\nred\nblue", ["red", "blue"]),
+    ("Which?\n- red\n- blue", ["red", "blue"]),
+    ("Which? $\\textbf{(A)}\\ 4 \\qquad \\textbf{(B)}\\ 5$", ["$4$", "$5$"]),
+    ("哪个？A．红 B．蓝".replace("．", "、"), ["红", "蓝"]),
+    ("Which of the pictures?", ["A", "B", "C"]),
+    ("Which?\n(1) red\n(2) blue\n(3) green", ["red", "blue", "green"]),
+    ("Which?", []),
+    ("Which?", None),
+    ("Which?", [{"index": 0, "finish_reason": "stop"}]),
+]
+
+
+@pytest.mark.parametrize(("question", "options"), LISTED)
+@pytest.mark.parametrize("column", ["options", "choices"])
+def test_a_question_that_has_its_options_stays_as_it_is(question, options, column):
+    part = ask(question=question, **{column: options})
+    assert (part.question, [note for note in part.notes if note == ADDED]) == (question, [])
+
+
+NOT_OPTIONS = [{"options": ["red"]}, {"options": {"temperature": 0.7, "top_p": 1}}, {"choices": [["red"], ["blue"]]}, {"options": [{"x": 1}, {"x": 2}]}]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", NOT_OPTIONS)
+def test_options_that_are_not_understood_are_noted(row):
+    (column,) = row
+    assert ask(**row).notes == (f"{NOT_TRAINED}: {column}",)
+
+
+def test_options_of_a_conversation_are_noted():
+    assert chat("First?", "Second?", options=["red", "blue"]).notes == (f"{NOT_TRAINED}: options",)
+    assert option_lines("red") == ["red"] and option_lines(7) is None
+
+
+UNDESIRED = [{"kto_tag": False}, {"kto_tag": "false"}, {"kto_tag": 0}, {"completion": THINK, "label": False}]
+
+
+@pytest.mark.parametrize("row", UNDESIRED, ids=str)
+def test_a_response_that_kto_trains_away_from_is_not_learned(row):
+    assert ask(**row).reason == "the response is marked wrong"
+    assert isinstance(ask(**{name: True if value is not THINK else value for name, value in row.items()}), Example)
+
+
+def test_the_system_message_is_read_whatever_reads_the_row():
+    rows = (
+        {"user": "Which is it?", "assistant": THINK},
+        {"problem": "Which is it?", "generations": [THINK], "correctness_math_verify": [True]},
+        {"question": "Which is it?", "combined_text": LONG.render()},
+    )
+    for row in rows:
+        for formatting in ("long_thought", "virgo_dt") if "combined_text" in row else ("long_thought",):
+            (part,) = read_row(row | {"system": "Be brief."}, formatting).parts
+            assert (part.response, part.system) == (LONG, "Be brief.")
+
+
+def test_other_messages_beside_those_of_the_row_are_noted():
+    other = [{"role": "user", "content": "Was ist es?"}, {"role": "assistant", "content": THINK}]
+    assert chat("First?", messages_de=other).notes == (f"{NOT_TRAINED_BESIDE_CHAT}: messages_de",)
+    assert chat("Was ist es?", messages_de=other).notes == ()
+
+
+CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt_suffix", "follow_up_question", "context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
+            "question_context", "lecture", "table", "Context", "evidence", "story")  # fmt: skip
+
+
+@pytest.mark.parametrize("column", CONTEXTS)
+@pytest.mark.parametrize(
+    "value", ["A long story.", ["One.", "A long story."], {"title": ["A"], "text": ["A long story."]}]
+)
+def test_a_column_that_may_belong_to_the_prompt_is_a_finding_with_its_line(column, value):
+    part = ask(**{column: value})
+    assert part.notes == (f"{NOT_TRAINED}: {column}",)
+    found = [finding for finding in row_findings(part, ()) if finding.severity == "warning"]
+    assert [finding.code for finding in found] == ["column_not_trained"]
+    assert f'"columns": {{"query": "{column}"}}' in found[0].detail
+    if isinstance(value, str):
+        mapped = ask({"query": column}, **{column: value})
+        assert (mapped.question, mapped.notes) == ("Which is it?\nA long story.", ())
+
+    assert ask({"question": "question"}, **{column: value}).notes == ()
+    beside = chat("Which is it?", **{column: value})
+    assert beside.notes == (f"{NOT_TRAINED_BESIDE_CHAT}: {column}",)
+    assert "column_not_in_messages" in [finding.code for finding in row_findings(beside, ())]
+
+
+TRAINED = [
+    {"context": "which IS  it?"}, {"caption": "I look: one."}, {"hint": ""}, {"hint": "None"}, {"context": [None, ""]},
+    {"input": 7}, {"prompt": "Which is it?"}, {"prompt": "base_v2"}, {"instruction": "<image>"}, {"user": "u_17"},
+    {"prompt": "<|im_start|>user\nWhich is it?<|im_end|>"}, {"captions": []}, {"original_question": "What else?"},
+    {"context_length": 4096}, {"input_tokens": 17}, {"system": "Be brief."},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TRAINED, ids=str)
+def test_what_is_trained_on_or_no_part_of_a_prompt_is_not_noted(row):
+    part = ask(**row)
+    assert isinstance(part, Example) and part.notes == ()
+
+
+TWO_QUESTIONS = [
+    ({"instruction": "Solve the task below."}, "instruction"),
+    ({"prompt": "Look at the picture."}, "prompt"),
+    ({"problem": "What else is it?"}, "problem"),
+    ({"query": "What else is it?"}, "query"),
+    ({"Problem": "What else is it?"}, "Problem"),
+    ({"user_prompt": "What else is it?"}, "user_prompt"),
+    ({"instruction": "Solve.\nThen check."}, "instruction"),
+    ({"prompt": "这是什么？"}, "prompt"),
+    ({"question_text": "What else is it?"}, "question_text"),
+    ({"prompt": "Which is it", "problem": "What else?"}, "problem"),
+]
+
+
+@pytest.mark.parametrize(("row", "column"), TWO_QUESTIONS)
+def test_two_questions_are_a_reason_whose_lines_work(row, column):
+    part = ask(**row)
+    assert isinstance(part, RejectedRow) and part.reason == "two questions in the row"
+    line = f'"columns": {{"prompt": "{column}", "query": "question"}}'
+    assert line in part.detail and '"columns": {"question": "question"}' in part.detail
+    both = ask({"prompt": column, "query": "question"}, **row)
+    assert both.question == f"{row[column]}\nWhich is it?"
+    assert ask({"question": "question"}, **row).question == "Which is it?"
+
+
+def test_a_prompt_around_the_question_is_noted():
+    for column in ("prompt", "instruction", "problem"):
+        part = ask(**{column: "A long passage. Which is it?"})
+        assert (part.question, part.notes) == ("Which is it?", (f"{NOT_TRAINED}: {column}",))
+
+
+def test_instruction_and_input_are_joined_as_llamafactory_does():
+    for prompt in ("instruction", "prompt"):
+        (part,) = parts_of({prompt: "Solve.", "input": "x = 1", "output": THINK})
+        assert (part.question, part.notes) == ("Solve.\nx = 1", ())
+
+
+BESIDE_CHAT = [
+    # (columns beside messages that ask "First?", reason or note)
+    ({"question": "What else is it?", "response": THINK}, "two conversations in the row"),
+    ({"instruction": "What else is it?", "output": THINK}, "two conversations in the row"),
+    ({"conversations": [{"from": "human", "value": "Other one?"}, {"from": "gpt", "value": THINK}]}, "two conversations in the row"),
+    ({"conversation": '[{"role": "user", "content": "Other one?"}]'}, "two conversations in the row"),
+    ({"question": "What else is it?"}, f"{NOT_TRAINED_BESIDE_CHAT}: question"),
+    ({"prompt": "What else is it?"}, f"{NOT_TRAINED_BESIDE_CHAT}: prompt"),
+    ({"question": "First?", "response": "<think>a</think>another"}, f"{NOT_TRAINED_BESIDE_CHAT}: response"),
+    ({"question": "First?", "response": THINK}, ""),
+    ({"problem": "First?", "solution": "It is 1."}, ""),
+    ({"conversations": [{"from": "human", "value": "<image>\nFirst?"}, {"from": "gpt", "value": "1"}]}, ""),
+    ({"conversations": None, "question": None}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "told"), BESIDE_CHAT, ids=[str(row)[:60] for row, _ in BESIDE_CHAT])
+def test_a_question_beside_messages(row, told):
+    part = chat("First?", **row)
+    if told.startswith("two"):
+        assert isinstance(part, RejectedRow) and part.reason == told
+        assert '"columns": {"messages": "messages"}' in part.detail
+    else:
+        assert part.question == "First?" and part.notes == ((told,) if told else ())
+
+
+SYSTEMS = [
+    # (system message inside of the messages, columns, what is trained on or None for a reason)
+    ("Be kind.", {"system": "Be brief."}, None),
+    ("Be kind.", {"system_prompt": "Be brief."}, None),
+    ("Be kind.", {"system": "Be kind."}, "Be kind."),
+    ("Be kind.\nBe brief.", {"system": "Be  brief."}, "Be kind.\nBe brief."),
+    ("Be kind.", {"system": ""}, "Be kind."),
+    (None, {"system": "Be brief."}, "Be brief."),
+    (None, {"system_prompt": "Be brief."}, "Be brief."),
+    (None, {"system_message": "Be brief."}, "Be brief."),
+    (None, {"sys_prompt": "Be brief."}, "Be brief."),
+    (None, {"systemPrompt": "Be brief."}, "Be brief."),
+    (None, {"system": "Be kind.", "system_prompt": "Be brief."}, None),
+    (None, {"system": "Be brief.", "system_prompt": "Be brief."}, "Be brief."),
+    (None, {"system_prompt": "r1_zero"}, None),
+]
+
+
+@pytest.mark.parametrize(("inside", "row", "system"), SYSTEMS)
+def test_the_system_message_is_one(inside, row, system):
+    part = chat("First?", inside=inside, **row)
+    if system is None and "r1_zero" not in row.values():
+        assert isinstance(part, RejectedRow) and part.reason == "two system messages"
+    else:
+        assert part.system == system
+
+    if inside is None:
+        alone = ask(**row)
+        assert isinstance(alone, RejectedRow) if isinstance(part, RejectedRow) else alone.system == system
+
+
+def test_the_line_of_two_system_messages_works():
+    row = {"system": "Be kind.", "system_prompt": "Be brief."}
+    assert '"columns": {"system": "system"}' in ask(**row).detail
+    assert ask({"system": "system"}, **row).system == "Be kind."
+    assert ask({"system": "system_prompt"}, **row).system == "Be brief."
+
+
+PAIRS = [
+    ("winner", "loser"), ("chosen_response", "rejected_response"), ("better", "worse"), ("preferred", "dispreferred"),
+    ("response_chosen", "response_rejected"), ("win", "lose"), ("winning_response", "losing_response"), ("y_w", "y_l"),
+    ("chosen_answer", "rejected_answer"), ("best_response", "worst_response"), ("preferred", "rejected"), ("good", "bad"),
+    ("positive_response", "negative_response"), ("chosen", "reject"), ("response", "rejected_response"),
+    ("output", "rejected_output"), ("response", "rejected"), ("chosenResponse", "rejectedResponse"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("better", "worse"), PAIRS)
+def test_a_preference_pair_of_any_name(better, worse):
+    row = {"question": "Which is it?", worse: f"{THINK} or 2", better: THINK}
+    (part,) = parts_of(row, ranking=True)
+    assert (part.response, part.rejected.solution) == (LONG, "\\boxed{1} or 2")
+    (told,) = parts_of(row)
+    assert isinstance(told, RejectedRow) and '"ranking": true' in told.detail
+    (one,) = parts_of(row, {"response": better})
+    assert one.response == LONG and one.rejected is None
+
+
+BY_NUMBER = [
+    {"response_0": THINK, "response_1": f"{THINK} or 2", "better_response_id": 0},
+    {"response_a": THINK, "response_b": f"{THINK} or 2", "winner": "model_a"},
+    {"completion_a": THINK, "completion_b": f"{THINK} or 2", "preference": 1},
+    {"output_1": THINK, "output_2": f"{THINK} or 2", "preferred_output": 2},
+    {"answer_a": THINK, "answer_b": f"{THINK} or 2", "winner": "b"},
+    {"response_1": THINK, "response_2": f"{THINK} or 2", "ranking": [1, 0]},
+    {"response_1": THINK, "response_2": f"{THINK} or 2", "best_response": 1},
+    {"model_response_a": THINK, "model_response_b": f"{THINK} or 2", "preference": "A"},
+    {"response1": THINK, "response2": f"{THINK} or 2", "chosen_index": 1},
+    {"output_a": THINK, "output_b": f"{THINK} or 2", "safer_response_id": 1},
+]
+
+
+@pytest.mark.parametrize("row", BY_NUMBER, ids=lambda row: "/".join(row))
+@pytest.mark.parametrize("ranking", [True, False])
+def test_a_pair_that_a_number_tells_is_a_reason(row, ranking):
+    (part,) = parts_of({"question": "Which is it?"} | row, ranking=ranking)
+    assert isinstance(part, RejectedRow) and part.reason == "a preference pair by number"
+    assert all(name in part.detail for name in row)
+
+
+NO_PAIR = [
+    {"winner": "model_a", "loser": "model_b"}, {"chosen_score": 7, "rejected_score": 1}, {"good": True, "bad": False},
+    {"positive": "yes", "negative": "no"}, {"w": 640, "l": 480}, {"rejected": None}, {"preference": None}, {"rank": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", NO_PAIR, ids=str)
+def test_marks_and_numbers_are_no_pair(row):
+    part = ask(**row)
+    assert isinstance(part, Example) and part.rejected is None
+
+
+LACKING = [
+    # (columns of the entry, row, name of the column that may be meant)
+    ({"question": "asked_text"}, {"aksed_text": "Which is it?"}, "aksed_text"),
+    ({"system": "system_txt"}, {"system_text": "Be brief."}, "system_text"),
+    ({"query": "contxt"}, {"context": "A story."}, "context"),
+    ({"response": "respnse_text"}, {"response_text": THINK}, "response_text"),
+    ({"thought": "reasoning_text"}, {"reasoning_txt": "I look"}, "reasoning_txt"),
+    ({"messages": "convs"}, {"conv": []}, "conv"),
+    ({"prompt": "Instructions"}, {"instructions": "Which is it?"}, "instructions"),
+    ({"chosen": "winer", "rejected": "loser"}, {"winner": THINK, "loser": THINK}, "winner"),
+    ({"solution": "final_anser", "thought": "cot"}, {"final_answer": "1", "cot": "I look"}, "final_answer"),
+    ({"assistant_prefix": "prefx"}, {"prefix": "I"}, "prefix"),
+]
+
+
+@pytest.mark.parametrize(("columns", "row", "near"), LACKING)
+def test_a_column_that_is_not_there_is_told_with_the_nearest(columns, row, near):
+    part = ask(columns, **row)
+    assert (
+        isinstance(part, RejectedRow) and part.reason.startswith("no column ") and f"is {near} meant?" in part.detail
+    )
+
+
+@pytest.mark.parametrize("name", ["query", "system", "assistant_prefix", "images"])
+def test_a_column_that_not_every_row_has_is_counted_where_it_lacks(name):
+    assert ask({name: "beside"}).notes == (f"{LACKS}: beside",)
+    assert ask({name: "beside"}, beside=None).notes == ()
+
+
+def test_columns_of_objects_are_named_with_dots():
+    row = {"data": {"q": "Which is it?", "turn": {"a": THINK}, "pic": "a.png"}}
+    (part,) = parts_of(row, {"question": "data.q", "response": "data.turn.a", "images": "data.pic"})
+    assert (part.question, part.response, part.images) == ("<image>\nWhich is it?", LONG, ("a.png",))
+
+
+WRAPPED = [
+    ({"data": {"messages": [{"role": "user", "content": "Which is it?"}, {"role": "assistant", "content": THINK}]}}, {"messages": "data.messages"}),
+    ({"json": {"conversations": [{"from": "human", "value": "Which is it?"}, {"from": "gpt", "value": THINK}]}, "__key__": "1"}, {"messages": "json.conversations"}),
+    ({"sample": {"question": "Which is it?", "response": THINK}}, {"question": "sample.question", "response": "sample.response"}),
+    ({"row": {"Problem": "Which is it?", "model_output": THINK}}, {"question": "row.Problem", "response": "row.model_output"}),
+    ({"qa": {"question": "Which is it?", "reasoning": "I look: one.", "answer": "\\boxed{1}"}}, {"question": "qa.question", "thought": "qa.reasoning", "solution": "qa.answer"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "columns"), WRAPPED)
+def test_a_row_inside_of_an_object_is_a_reason_whose_line_works(row, columns):
+    (part,) = parts_of(row)
+    assert isinstance(part, RejectedRow) and part.reason == "the row is inside of an object"
+    assert f'"columns": {json.dumps(columns)}' in part.detail
+    (part,) = parts_of(row, columns)
+    assert (part.question, part.response) == ("Which is it?", LONG)
+
+
+UNREADABLE = [
+    ({"mesages": "a"}, "Perhaps messages for mesages"),
+    ({"imges": "a", "promt": "b"}, "Perhaps images for imges, prompt for promt"),
+    ({"prompt": "a", "question": "b"}, "are the same"),
+    ({"thought": "a", "solution": "a"}, "both name a"),
+    ({"chosen": "a", "rejected": "a"}, "both name a"),
+    ({"xyz": "a"}, "is read by no format. It names"),
+]
+
+
+@pytest.mark.parametrize(("columns", "words"), UNREADABLE)
+def test_columns_that_say_nothing_are_told_before_any_row(columns, words):
+    with pytest.raises(UserError, match=words):
+        options_of({"columns": columns})
+
+
+SPLIT = [
+    # (questions, pictures, what each part asks and has; None where it is not known)
+    (["One?", "<image>Two?"], ["a"], [("One?", ()), ("<image>Two?", ("a",))]),
+    (["One?", "<image>Two?", "Three?"], ["a"], [("One?", ()), ("<image>Two?", ("a",)), ("<image>\nThree?", ("a",))]),
+    (["<image>One?", "Two?"], ["a"], [("<image>One?", ("a",)), ("<image>\nTwo?", ("a",))]),
+    (["One?", "Two?"], ["a"], [("<image>\nOne?", ("a",)), ("<image>\nTwo?", ("a",))]),
+    (["<image>One?", "<image>Two?"], ["a", "b"], [("<image>One?", ("a",)), ("<image>Two?", ("b",))]),
+    (["<image>One?", "<image>Two?", "Three?"], ["a", "b"], [("<image>One?", ("a",)), ("<image>Two?", ("b",)), None]),
+    (["<image>One?", "<image>Two?", "Three?"], ["a", "a"], [("<image>One?", ("a",)), ("<image>Two?", ("a",)), ("<image>\nThree?", ("a",))]),
+    (["<image><image>One?", "Two?"], ["a", "b"], [("<image><image>One?", ("a", "b")), ("<image><image>\nTwo?", ("a", "b"))]),
+    (["One?", "<image><image>Two?", "Three?"], ["a", "b"], [("One?", ()), ("<image><image>Two?", ("a", "b")), ("<image><image>\nThree?", ("a", "b"))]),
+    (["One?", "Two?", "<image>Three?"], ["a"], [("One?", ()), ("Two?", ()), ("<image>Three?", ("a",))]),
+    (["One?", "Two?"], [], [("One?", ()), ("Two?", ())]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("questions", "pictures", "expected"), SPLIT)
+def test_a_question_that_is_split_off_has_the_pictures_it_asks_about(questions, pictures, expected):
+    turns = [m for q in questions for m in ({"role": "user", "content": q}, {"role": "assistant", "content": THINK})]
+    parts = parts_of({"messages": turns, "images": [f"{name}.png" for name in pictures]}, turns="split")
+    for part, wanted in zip(parts, expected, strict=True):
+        if wanted is None:
+            assert isinstance(part, RejectedRow) and "turns: history" in part.detail
+        else:
+            assert (part.question, part.images) == (wanted[0], tuple(f"{name}.png" for name in wanted[1]))

@@ -1,0 +1,535 @@
+"""The client against servers that stream, stumble, lie and die: every byte they send is written out here."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+
+from virgo_factory.rollouts.prompt import Prompt, compose
+from virgo_factory.rollouts.servers import client
+from virgo_factory.rollouts.servers.client import (
+    Endpoint,
+    Refused,
+    Reply,
+    Sampling,
+    ServerFacts,
+    Unavailable,
+    WrongServer,
+    look_at,
+)
+
+
+PROMPT = Prompt(
+    [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                {"type": "text", "text": "How many?"},
+            ],
+        }
+    ],
+    "How many?",
+    ((28, 28),),
+    "0" * 64,
+)
+SAMPLING = Sampling(temperature=0.7, top_p=0.9, top_k=20, repetition_penalty=1.05, max_tokens=100)
+KEY = "sk-very-secret-0123456789"
+CLOSED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nConnection: close\r\n\r\n"
+
+
+def event(text: str | None = None, reason: str | None = None, counts: tuple[int, int] | None = None) -> bytes:
+    """Return an event as vLLM 0.20.2 sends it."""
+    choices = [] if text is None else [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]
+    usage = {"usage": {"prompt_tokens": counts[0], "completion_tokens": counts[1]}} if counts else {}
+    return b"data: " + json.dumps({"choices": choices} | usage).encode() + b"\n\n"
+
+
+WHOLE = b"".join(
+    [
+        event("", counts=(9, 0)),
+        event("Three: ", counts=(9, 2)),
+        event("größer \U0001f600\n", counts=(9, 6)),
+        event("<|end_of_thought|>", "stop", (9, 7)),
+        event(counts=(9, 7)),
+        b"data: [DONE]\n\n",
+    ]
+)
+
+
+def status(code: int, body: str = "", **headers: str) -> bytes:
+    """Return a whole answer that is no stream."""
+    lines = [f"HTTP/1.1 {code} X", "Content-Type: application/json", f"Content-Length: {len(body.encode())}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "Connection: close", "", body]).encode()
+
+
+def chunked(*parts: bytes, end: bool = True) -> bytes:
+    """Return a stream in HTTP's chunked form, whole or without its end."""
+    head = CLOSED.replace(b"Connection: close", b"Transfer-Encoding: chunked")
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + (b"0\r\n\r\n" if end else b"")
+
+
+@dataclass
+class Scripted:
+    """A server that answers the first request with the first script, and so on; the last one is repeated.
+
+    Attributes:
+        scripts: bytes, or a list of bytes (written one by one) and seconds (waited).
+        requests: what was asked: head and decoded body.
+        left: whether the client closed each connection before it was told everything.
+    """
+
+    scripts: list
+    requests: list[tuple[str, dict]] = field(default_factory=list)
+    left: list[bool] = field(default_factory=list)
+    url: str = ""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = next(
+                (int(x.split(":")[1]) for x in head.split("\r\n") if x.lower().startswith("content-length")), 0
+            )
+            body = await reader.readexactly(length)
+            script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
+            self.requests.append((head, json.loads(body) if body else {}))
+            left = False
+            for part in script if isinstance(script, list) else [script]:
+                if isinstance(part, bytes):
+                    writer.write(part)
+                    await writer.drain()
+                else:
+                    left = left or await self._closed(reader, part)
+
+            self.left.append(left)
+
+        writer.close()
+
+    async def _closed(self, reader: asyncio.StreamReader, seconds: float) -> bool:
+        try:
+            return await asyncio.wait_for(reader.read(1), seconds) == b""
+        except TimeoutError:
+            return False
+
+
+def play(*scripts, ask=None, prompt=PROMPT, **options) -> tuple[Reply | Exception, Scripted]:
+    """Ask a scripted server; return the reply or the error, and the server."""
+
+    async def run():
+        server = Scripted(list(scripts))
+        listening = await asyncio.start_server(server.answer, "127.0.0.1", 0)
+        server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        sampling = options.pop("sampling", SAMPLING)
+        try:
+            if ask:
+                return await ask(server.url), server
+
+            async with Endpoint(server.url, "replay", **options) as endpoint:
+                return await endpoint.ask(prompt, sampling, 7), server
+        except Exception as error:
+            return error, server
+        finally:
+            listening.close()
+            await asyncio.sleep(0.05)  # the server notices that its last client left
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        CLOSED + WHOLE,
+        [CLOSED, *(part + b"\n\n" for part in WHOLE.split(b"\n\n")[:-1])],
+        [CLOSED, *(bytes([byte]) for byte in WHOLE)],
+        CLOSED + WHOLE.replace(b"\n\n", b"\r\n\r\n"),
+        CLOSED + b": a comment\n\n" + WHOLE + b"data: nothing that is read\n\n",
+        chunked(WHOLE),
+        chunked(WHOLE[:77], WHOLE[77:]),
+        chunked(WHOLE, end=False),
+        [CLOSED, WHOLE[:300], 0.2, WHOLE[300:]],
+    ],
+)
+def test_stream(script):
+    """Wherever the bytes are cut, the response is the same."""
+    reply, server = play(script)
+    assert isinstance(reply, Reply), reply
+    assert (reply.response, reply.finish_reason) == ("Three: größer \U0001f600\n<|end_of_thought|>", "stop")
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.retries) == (9, 7, 0)
+    assert reply.url == server.url and 0 < reply.seconds < 5
+
+
+def test_request():
+    """What is asked for, all of it: whatever is missing here would be decided by the server."""
+    _, server = play(CLOSED + WHOLE)
+    head, body = server.requests[0]
+    assert head.startswith("POST /v1/chat/completions ")
+    assert body == {
+        "model": "replay",
+        "messages": PROMPT.messages,
+        "chat_template_kwargs": {"question_prefix": ""},
+        "stream": True,
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        "seed": 7,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 20,
+        "min_p": 0.0,
+        "repetition_penalty": 1.05,
+        "max_tokens": 100,
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+        "include_stop_str_in_output": False,
+    }
+
+
+PUBLIC = Sampling(temperature=0.7, top_p=0.9, max_tokens=100)
+AT_THE_END = event("Three: ") + event("7", "stop") + event(counts=(9, 7)) + b"data: [DONE]\n\n"
+
+
+def test_the_public_api_is_sent_nothing_else():
+    reply, server = play(CLOSED + AT_THE_END, dialect="openai", sampling=PUBLIC)
+    assert (reply.response, reply.prompt_tokens, reply.completion_tokens) == ("Three: 7", 9, 7)
+    assert server.requests[0][1] == {
+        "model": "replay",
+        "messages": PROMPT.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "seed": 7,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "max_completion_tokens": 100,
+    }
+
+
+def test_what_a_content_filter_ends_is_not_asked_again():
+    error, server = play(CLOSED + event("Three", "content_filter", (9, 1)) + b"data: [DONE]\n\n", dialect="openai")
+    assert type(error) is Refused and "content filter" in str(error) and len(server.requests) == 1
+
+
+BEGUN = compose("a thought", "How many?", prefill="<think>\nI see three. Wait, ")
+
+
+def test_a_response_is_begun_for_the_server_with_both_keys_and_only_where_the_template_leaves_it_alone():
+    scripts = (status(200, '{"tokens": [1, 2]}'), status(200, json.dumps({"prompt": f"<|im_start|>{BEGUN.prefill}"})))
+    reply, server = play(*scripts, CLOSED + WHOLE, prompt=BEGUN)
+    assert isinstance(reply, Reply), reply
+    assert [head.split()[1] for head, _ in server.requests] == ["/tokenize", "/detokenize", "/v1/chat/completions"]
+    assert server.requests[1][1] == {"model": "replay", "tokens": [1, 2]}
+    for body in (server.requests[0][1], server.requests[2][1]):
+        assert body["messages"][-1] == {"role": "assistant", "content": "<think>\nI see three. Wait, "}
+        assert (body["add_generation_prompt"], body["continue_final_message"]) == (False, True)
+
+    rewritten = status(200, json.dumps({"prompt": "<|im_start|>assistant\n"}))
+    error, _ = play(scripts[0], rewritten, prompt=BEGUN)
+    assert type(error) is WrongServer and "chat template of replay" in str(error)
+    error, server = play(CLOSED + WHOLE, prompt=BEGUN, dialect="openai")
+    assert type(error) is WrongServer and not server.requests
+
+
+HALF = WHOLE[: WHOLE.index(b"data: [DONE]")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        CLOSED + HALF,
+        CLOSED + WHOLE[:250],
+        CLOSED + WHOLE[:5],
+        CLOSED,
+        chunked(WHOLE[:250], end=False),
+        chunked(WHOLE[:250]),
+        CLOSED + event("Three", counts=(9, 2)) + b"data: [DONE]\n\n",
+        CLOSED + event("Three", "abort", (9, 2)) + b"data: [DONE]\n\n",
+        CLOSED + event("Three", counts=(9, 2)) + b'data: {"error": {"message": "EngineCore died", "code": 500}}\n\n',
+        b"",
+        b"HTTP/1.1 200",
+        b"nothing of HTTP\r\n\r\n",
+        status(500, '{"error": {"message": "EngineDeadError"}}'),
+        status(502, "<html>Bad Gateway</html>"),
+        status(503),
+        status(408),
+    ],
+)
+def test_half_sent_or_failed_is_unavailable(script):
+    """Nothing that was not sent to its end is ever a reply."""
+    error, server = play(script)
+    assert isinstance(error, Unavailable), error
+    assert str(error).startswith(server.url)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "said"),
+    [
+        (
+            status(400, '{"error": {"message": "prompt is longer", "code": 400}}'),
+            Refused,
+            "HTTP 400: prompt is longer",
+        ),
+        (status(400, '{"message": "old form"}'), Refused, "old form"),
+        (status(413, "Too large"), Refused, "HTTP 413"),
+        (status(422, "[1]"), Refused, "HTTP 422"),
+        (status(401, '{"error": "Unauthorized"}'), Refused, "api_key_env"),
+        (status(404, '{"error": {"message": "The model `replay` does not exist."}}'), WrongServer, "does not exist"),
+        (status(405, "{}"), WrongServer, "HTTP 405"),
+        (
+            status(400, '{"error": {"message": "max_tokens=100 cannot be greater than max_model_len=64."}}'),
+            WrongServer,
+            "max_model_len=64",
+        ),
+        (status(200, '{"choices": []}'), WrongServer, "does not stream"),
+        (CLOSED + b"data: hello\n\n", WrongServer, "not those of vLLM"),
+        (CLOSED + b"data: [1]\n\n", WrongServer, "not those of vLLM"),
+        (CLOSED + b'data: {"choices": [{}]}\n\n', WrongServer, "not those of vLLM"),
+        (CLOSED + event("Three", "stop") + b"data: [DONE]\n\n", WrongServer, "no token counts"),
+        (CLOSED + event("Three", "length", (9, 50)) + b"data: [DONE]\n\n", Refused, "context is too small"),
+    ],
+)
+def test_what_will_never_work(script, kind, said):
+    error, server = play(script)
+    assert type(error) is kind, error
+    assert said in str(error) and str(error).startswith(server.url)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_the_thought_that_a_reasoning_parser_takes_out_comes_back_into_its_tags(field):
+    pieces = [
+        {"role": "assistant", "content": ""},
+        {field: "Let me"},
+        {field: " look.", "content": None},
+        {"content": "\n\nIt is"},
+        {"content": " 7."},
+    ]
+    events = b"".join(b"data: " + json.dumps({"choices": [{"delta": piece}]}).encode() + b"\n\n" for piece in pieces)
+    reply, _ = play(CLOSED + events + event("", "stop", (9, 8)) + b"data: [DONE]\n\n")
+    assert reply.response == "<think>\nLet me look.\n</think>\n\n\n\nIt is 7."
+    reply, _ = play(
+        CLOSED
+        + events.partition(b'data: {"choices": [{"delta": {"content": "\\n')[0]
+        + event("", "length", (9, 100))
+        + b"data: [DONE]\n\n"
+    )
+    assert reply.response == "<think>\nLet me look.", "a thought that was cut off stays open"
+
+
+def test_cut_off_at_max_tokens():
+    reply, _ = play(CLOSED + event("Three", "length", (9, 100)) + b"data: [DONE]\n\n")
+    assert (reply.finish_reason, reply.completion_tokens) == ("length", 100)
+
+
+BUSY = status(429, '{"error": {"message": "slow down"}}', Retry_After="30")
+
+
+@pytest.fixture
+def waits(monkeypatch) -> list[float]:
+    """The seconds that the client waited; they pass on its clock and on no other."""
+    waited, sleep, clock = [], asyncio.sleep, time.monotonic
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(client, "asyncio", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: clock() + sum(waited)))
+    return waited
+
+
+@pytest.mark.parametrize("busy", [BUSY, BUSY.replace(b" 429 ", b" 503 ")])
+def test_busy_servers_are_asked_when_they_say(busy, waits):
+    reply, server = play(busy, busy, CLOSED + WHOLE)
+    assert waits == [30, 30]
+    assert reply.retries == 2 and len(server.requests) == 3
+    assert reply.seconds < 30, "waiting is no part of it"
+    assert server.requests[0][1] == server.requests[2][1]
+
+
+def test_busy_for_ever():
+    error, server = play(status(429, "", Retry_After="0.01"), retries=3)
+    assert isinstance(error, Unavailable) and "HTTP 429" in str(error) and "asked 4 times" in str(error)
+    assert len(server.requests) == 4
+
+
+def test_busy_for_an_hour(waits):
+    error, server = play(status(429, "", Retry_After="3600"))
+    assert isinstance(error, Unavailable) and len(server.requests) == 1
+    assert waits == []
+
+
+def test_nobody_there():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+
+    async def ask():
+        async with Endpoint(url, "replay") as endpoint:
+            await endpoint.ask(PROMPT, SAMPLING, 7)
+
+    with pytest.raises(Unavailable, match=f"^{url}: ConnectionRefusedError"):
+        asyncio.run(ask())
+
+
+@pytest.mark.parametrize("script", [[60], [CLOSED, WHOLE[:250], 60]])
+def test_silence(script):
+    start = time.monotonic()
+    error, server = play(script, timeout=0.4)
+    assert isinstance(error, Unavailable) and "imeout" in str(error), error
+    assert time.monotonic() - start >= 0.4
+    assert server.left == [True], "it did not wait for the minute that the server is silent"
+
+
+LOOP = "Let's try 3 again, since 3 + 4 = 7 and 7 is what we need, or is it? " * 400
+
+
+def looping(pause: float) -> list:
+    """Return a script: a response that repeats itself, 32 tokens an event."""
+    parts = [event(LOOP[start : start + 128], counts=(9, start // 4 + 32)) for start in range(0, len(LOOP), 128)]
+    halves = b"".join(parts[:60]), b"".join(parts[60:])
+    end = event("", "stop", (9, len(LOOP) // 4)) + b"data: [DONE]\n\n"
+    return [CLOSED, halves[0], pause, halves[1] + end]
+
+
+def test_loop_is_cut():
+    """The connection is closed, so that the server stops generating, and the tokens are those generated so far."""
+    reply, server = play(looping(5), sampling=Sampling(max_tokens=10**5))
+    assert reply.finish_reason == "loop"
+    assert len(reply.response) == 60 * 128 and reply.completion_tokens == 60 * 32
+    assert server.left == [True]
+
+
+def test_a_loop_is_counted_where_the_server_counts_at_the_end():
+    script = [part.replace(b'"usage"', b'"told"') if isinstance(part, bytes) else part for part in looping(5)]
+    reply, _ = play(script, sampling=Sampling(max_tokens=10**5), dialect="openai")
+    assert (reply.finish_reason, reply.prompt_tokens, reply.completion_tokens) == ("loop", 0, 60)
+
+
+def test_loops_are_left_alone_on_request():
+    reply, server = play(looping(0.1), sampling=Sampling(max_tokens=10**5, cut_loops=False))
+    assert (reply.finish_reason, reply.response) == ("stop", LOOP)
+    assert server.left == [False]
+
+
+def test_key_is_sent_and_shown_nowhere(monkeypatch, caplog):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
+    caplog.set_level("DEBUG")
+    wrong = {"error": {"message": f"Incorrect API key provided: {KEY}."}}
+    error, server = play(CLOSED + b"data: " + json.dumps(wrong).encode() + b"\n\n", api_key=KEY)
+    assert isinstance(error, Unavailable) and "***" in str(error) and KEY not in repr(error)
+    error, server = play(status(401, json.dumps(wrong)), api_key=KEY)
+    assert f"authorization: bearer {KEY}" in server.requests[0][0].lower()
+    assert isinstance(error, Refused) and "***" in str(error)
+    shown = [
+        str(error),
+        repr(error),
+        repr(error.__cause__),
+        repr(Endpoint("http://127.0.0.1:1", "m", KEY)),
+        caplog.text,
+    ]
+    assert not [text for text in shown if KEY in text]
+    chained = error.__context__ if not error.__suppress_context__ else None
+    assert chained is None or KEY not in str(chained)
+
+    _, server = play(CLOSED + WHOLE)
+    assert "sk-of-somebody-else" not in server.requests[0][0]
+
+
+def test_this_machine_is_not_asked_through_a_proxy(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert isinstance(play(CLOSED + WHOLE)[0], Reply)
+
+
+def test_many_at_a_time():
+    """None waits for another, and each gets its own response."""
+
+    async def run():
+        flying = most = 0
+
+        async def answer(reader, writer):
+            nonlocal flying, most
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                seed = json.loads(await reader.readexactly(length))["seed"]
+                flying += 1
+                most = max(most, flying)
+                await asyncio.sleep(0.2)
+                flying -= 1
+                stream = event(f"seed {seed}", "stop", (9, 3)) + b"data: [DONE]\n\n"
+                writer.write(chunked(stream))
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Endpoint(url, "replay") as endpoint:
+            replies = await asyncio.gather(*(endpoint.ask(PROMPT, SAMPLING, seed) for seed in range(300)))
+
+        server.close()
+        return most, [reply.response for reply in replies]
+
+    most, responses = asyncio.run(run())
+    assert most == 300
+    assert responses == [f"seed {seed}" for seed in range(300)]
+
+
+CARDS = '{"data": [{"id": "virgo", "owned_by": "vllm", "max_model_len": 4096}, {"id": "lora", "max_model_len": null}]}'
+
+
+def test_look_at_a_server_of_the_public_api():
+    cards = '{"data": [{"id": "gpt", "object": "model"}]}'
+    facts, server = play(status(200, cards), ask=lambda url: look_at(url, KEY, "openai"))
+    assert facts == ServerFacts(("gpt",), None, "") and len(server.requests) == 1
+
+
+def test_look_at():
+    facts, server = play(status(200, CARDS), status(200, '{"version": "0.20.2"}'), ask=lambda url: look_at(url, KEY))
+    assert facts == ServerFacts(("virgo", "lora"), 4096, "0.20.2")
+    assert [head.split()[1] for head, _ in server.requests] == ["/v1/models", "/version"]
+    assert all(f"authorization: bearer {KEY}" in head.lower() for head, _ in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "kind"),
+    [
+        ([status(200, CARDS), status(404, '{"detail": "Not Found"}')], WrongServer),
+        ([status(200, CARDS), status(200, '{"build": 7}')], WrongServer),
+        ([status(200, "[]"), status(200, '{"version": "0.20.2"}')], WrongServer),
+        ([status(200, CARDS), status(200, "<html>version</html>")], WrongServer),
+        ([status(404, "{}")], WrongServer),
+        ([status(401, "{}")], Refused),
+        ([status(500, "{}")], Unavailable),
+        ([b""], Unavailable),
+    ],
+)
+def test_look_at_others(scripts, kind):
+    error, _ = play(*scripts, ask=look_at)
+    assert type(error) is kind, error
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        status(200, "<html><body>A web page</body></html>"),
+        status(200, ""),
+        status(200, "null"),
+        status(200, "[1]"),
+        status(200, '{"data": "all"}'),
+        status(200, '{"data": [1]}'),
+        status(200, '{"data'),
+        status(404, "<html>not found</html>"),
+        status(405, "no"),
+    ],
+)
+def test_what_is_no_model_server_is_told_in_one_line(script):
+    error, server = play(script, ask=look_at)
+    assert type(error) is WrongServer, error
+    assert "no model server" in str(error) and "vllm serve" in str(error) and "\n" not in str(error)
+    assert server.requests[0][0].split()[1] == "/v1/models"

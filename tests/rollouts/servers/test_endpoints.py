@@ -1,0 +1,134 @@
+"""Which of several servers is asked next: bounded each, without the dead ones, which are looked at again."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from virgo_factory.rollouts.servers.client import ServerFacts, Unavailable
+from virgo_factory.rollouts.servers.endpoints import HOPELESS, SUSPICIOUS, Endpoints
+
+
+FACTS = ServerFacts(("model",), 2048, "0.20.2")
+
+
+class Looks:
+    """Stands for servers that are looked at: each is there or not, and may have another model."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, bool] = {}
+        self.facts = FACTS
+        self.told: list[tuple[str, str]] = []
+
+    async def __call__(self, url: str) -> ServerFacts:
+        if not self.there.get(url, True):
+            raise Unavailable(f"{url}: gone")
+
+        return self.facts
+
+    def tell(self, kind: str, url: str, reason: str) -> None:
+        self.told.append((kind, url))
+
+
+def endpoints(looks: Looks, *urls: str, limit: int = 2, patience: float = 0.3) -> Endpoints:
+    stands = [SimpleNamespace(url=url, model="model") for url in urls]
+    return Endpoints(stands, limit, looks, looks.tell, changed=lambda: None, patience=patience)
+
+
+async def until(condition, seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_the_one_with_most_free_slots_is_taken_and_none_beyond_the_limit():
+    servers = endpoints(Looks(), "a", "b")
+    taken = [servers.free().endpoint.url for _ in range(4)]
+    assert sorted(taken) == ["a", "a", "b", "b"]
+    assert taken[0] != taken[1]
+    assert servers.free() is None
+    assert servers.flying == 4
+
+
+def test_a_request_that_failed_goes_elsewhere_where_there_is_an_elsewhere():
+    servers = endpoints(Looks(), "a", "b")
+    assert [servers.free(other_than="a").endpoint.url for _ in range(3)] == ["b", "b", "a"]
+
+
+def test_single_failures_do_not_take_a_server_out():
+    async def run() -> None:
+        servers = endpoints(looks, "a")
+        for _ in range(20):
+            for _ in range(SUSPICIOUS - 1):
+                servers.failed(servers.free(), "500")
+
+            servers.worked(servers.free())
+
+    looks = Looks()
+    asyncio.run(run())
+    assert looks.told == []
+
+
+def test_a_dead_server_is_out_until_it_is_back():
+    async def run() -> None:
+        servers = endpoints(looks, "a", "b", limit=5)
+        looks.there["a"] = False
+        for served in [served for served in [servers.free() for _ in range(10)] if served.endpoint.url == "a"]:
+            servers.failed(served, "refused")
+
+        await until(lambda: looks.told == [("lost", "a")])
+        assert servers.free() is None  # b is full, a is out
+        looks.there["a"] = True
+        await until(lambda: looks.told[1:] == [("back", "a")])
+        assert servers.free().endpoint.url == "a"
+
+    looks = Looks()
+    asyncio.run(run())
+
+
+def test_a_server_that_comes_back_with_another_model_stays_out():
+    async def run() -> None:
+        servers = endpoints(looks, "a", patience=0.6)
+        looks.facts = ServerFacts(("other",), 2048, "0.20.2")
+        servers.is_gone("a", "refused")
+        await until(lambda: looks.told == [("lost", "a")])
+        await asyncio.sleep(0.7)
+        with pytest.raises(ValueError, match="no server has answered for 0.6 seconds:\n  a: serves other, not model"):
+            servers.free()
+
+    looks = Looks()
+    asyncio.run(run())
+
+
+def test_a_server_that_comes_back_has_time_for_its_first_answer():
+    async def run() -> None:
+        servers = endpoints(looks, "a", limit=HOPELESS + 5)
+        looks.there["a"] = False
+        for served in [servers.free() for _ in range(HOPELESS + 5)]:
+            servers.failed(served, "refused")
+
+        await until(lambda: looks.told == [("lost", "a")])
+        looks.there["a"] = True
+        await until(lambda: looks.told[1:] == [("back", "a")])
+        await asyncio.sleep(0.4)  # longer than anybody has patience with one that is gone
+        assert servers.free() is not None
+
+    looks = Looks()
+    asyncio.run(run())
+
+
+def test_one_that_is_there_but_answers_nothing_is_given_up():
+    async def run() -> None:
+        servers = endpoints(looks, "a", limit=10)
+        while True:
+            flying = [served for served in [servers.free() for _ in range(10)] if served]
+            for served in flying:
+                servers.failed(served, "HTTP 500")
+
+            await asyncio.sleep(0.01)
+
+    looks = Looks()
+    with pytest.raises(ValueError, match="no server has answered for 0.3 seconds:\n  HTTP 500"):
+        asyncio.run(asyncio.wait_for(run(), 30))
+
+    assert looks.told == []

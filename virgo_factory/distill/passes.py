@@ -1,0 +1,68 @@
+"""The two passes of a distillation: the base model once and greedily, and the samples of the questions it does not solve."""
+
+from collections.abc import Callable
+
+from virgo_factory.distill.todo import DistillTodo
+from virgo_factory.rollouts.question import VisualQuestion
+from virgo_factory.rollouts.run.questions import QuestionPass
+from virgo_factory.rollouts.run.run import Job
+from virgo_factory.rollouts.store.rollout import GREEDY
+
+
+class GreedyPass(QuestionPass):
+    """One response of the base model to a question; the budget keeps samples free for those that it does not solve.
+
+    Attributes:
+        on_unsolved: is called with each question that it did not solve.
+    """
+
+    decides = True
+    todo: DistillTodo
+    on_unsolved: Callable[[VisualQuestion], None] = staticmethod(lambda question: None)
+
+    def missing(self, question: VisualQuestion) -> list[int]:
+        """Return the one sample there is."""
+        return [GREEDY]
+
+    def needed(self, job: Job) -> int:
+        """Return 1, and all samples that it and others before it may need."""
+        return len(job.samples) + self.run.reserved + self._reserved(job)
+
+    def begun(self, job: Job) -> None:
+        """Keep its samples free."""
+        job.reserved = self._reserved(job)
+        self.run.reserved += job.reserved
+
+    def settled(self, job: Job) -> None:
+        """Hand an unsolved question on; give the samples of another one back."""
+        solved = self.todo.solved(job.about)
+        if solved is False:
+            self.on_unsolved(job.about)
+        else:  # or it could not be asked
+            self.run.reserved -= job.reserved
+
+        if solved:
+            self.run.tell("solved", question=job.key, source=job.about.source, model=self.model)
+
+    def _reserved(self, job: Job) -> int:
+        return len(self.todo.missing(job.about))
+
+
+class SamplePass(QuestionPass):
+    """The samples of questions, in waves where the configuration stops when a question's difficulty is decided."""
+
+    todo: DistillTodo
+
+    @property
+    def decides(self) -> bool:
+        """Whether verdicts decide what is asked."""
+        return self.todo.config.stop_when_decided
+
+    def wanted(self, job: Job) -> int:
+        """Return how many could decide the difficulty, or all that are missing."""
+        return self.todo.wanted(job.about, len(job.samples))
+
+    def taken(self, job: Job) -> None:
+        """Take from the budget what was kept free."""
+        if self.todo.config.base_model_name_or_path:
+            self.run.reserved -= len(job.samples)

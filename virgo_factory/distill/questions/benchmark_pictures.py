@@ -1,0 +1,85 @@
+"""The pictures of benchmarks, by which questions on them are left out of a distillation."""
+
+import contextlib
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.media import check_header, find_image
+from virgo_factory.data.read.reader import is_list
+from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.formats.picture_columns import names_pictures, picture_values
+from virgo_factory.formats.row import RejectedRow
+from virgo_factory.rollouts.pictures import pixel_digest
+from virgo_factory.rollouts.question import IMAGES, read_lines
+
+
+def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
+    """Return the pixel digests of a benchmark's pictures, and how many that its rows name could not be opened.
+
+    Pictures are looked for in columns that are named like them (formats/picture_columns.py): bytes of a Parquet file, or
+    paths from the folder of the file or from `images/` in it.
+    """
+    digests: set[bytes] = set()
+    missing = 0
+    known: set[Any] = set()
+    for value in _values(path):
+        key = value if isinstance(value, str) else hashlib.sha256(value).digest()
+        if key in known:
+            continue
+
+        known.add(key)
+        digest = _digest_of(value, path.parent)
+        if digest is None:
+            missing += 1
+        else:
+            digests.add(digest)
+
+    return digests, missing
+
+
+def _digest_of(value: str | bytes, folder: Path) -> bytes | None:
+    for place in (folder, folder / IMAGES):
+        try:
+            found = find_image(value, str(place))
+            check_header(found)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(found if isinstance(found, str) else io.BytesIO(found)) as opened:
+                    return pixel_digest(as_seen(opened))
+        except Exception:  # BadMedia, and whatever decoders raise on broken bytes
+            continue
+
+    return None
+
+
+def _values(path: Path) -> Iterator[str | bytes]:
+    """Yield what stands in a benchmark's image columns."""
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        import pyarrow.parquet
+
+        file = pyarrow.parquet.ParquetFile(path)
+        names = [name for name in file.schema_arrow.names if names_pictures(name)]
+        for batch in file.iter_batches(32, columns=names) if names else ():
+            for row in batch.to_pylist():
+                yield from _in_row(row)
+    elif kind in (".json", ".jsonl"):
+        whole = kind == ".json" or is_list(path)
+        for _, row in json_items(path) if whole else read_lines(path):
+            if isinstance(row, Mapping):
+                yield from _in_row(row)
+
+
+def _in_row(row: Mapping[str, Any]) -> Iterator[str | bytes]:
+    with contextlib.suppress(RejectedRow):  # a column of numbers
+        for value in picture_values(row):
+            value = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
+            if isinstance(value, str | bytes) and value:
+                yield value

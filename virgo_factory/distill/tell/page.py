@@ -1,0 +1,228 @@
+"""A distillation as a page to look at: counts, plots, and drawn questions with their pictures, rollouts and verdicts."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from virgo_factory.answers import REASONS
+from virgo_factory.data.read.look import scaled
+from virgo_factory.data.read.media import BadMedia, resolve_image
+from virgo_factory.distill.tell.status import (
+    DROPPED,
+    LENGTH_STEP,
+    UNJUDGED,
+    Status,
+    summarise,
+    tables_of,
+)
+from virgo_factory.io.index import Index
+from virgo_factory.report.page import Article, Picture, Section, Text, write_page
+from virgo_factory.report.plots import BLUE, GREEN, GREY, RED, YELLOW, columns, draw, outlines, shares
+from virgo_factory.report.table import facts
+from virgo_factory.rollouts.long_thoughts import read_thought
+from virgo_factory.rollouts.question import VisualQuestion, question_of
+from virgo_factory.rollouts.run.progress import duration
+from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
+from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
+
+
+END_SHOWN = 600
+"""Characters shown of the end of a response that is not one thought and one solution."""
+
+KIND_OF_TEXT = {"correct": "trained", "wrong": "rejected"}
+"""Outcome -> how its solution is coloured; what is neither right nor wrong stands on yellow."""
+
+LEGEND = (
+    Text("question", "prompt"),
+    Text("correct", "trained"),
+    Text("wrong", "rejected"),
+    Text("unverifiable, truncated or looping", "context"),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A question that was drawn, with its rollouts and their verdicts, the base model's first."""
+
+    question: VisualQuestion
+    level: str
+    rollouts: tuple[tuple[Rollout, RolloutVerdict | None], ...]
+
+
+def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int = 0) -> int:
+    """Write the page of a distillation's folder and return how many questions it shows.
+
+    Args:
+        path: of the page.
+        folder: of the distillation.
+        questions: how many are drawn, as many of each difficulty as can be.
+        seed: of that draw.
+
+    Raises:
+        ValueError: see `summarise`.
+    """
+    status = summarise(folder, questions, seed)
+    articles = (article_of(seen, status, folder) for seen in look_at(folder, status.chosen))
+    head = [Section("", [facts(summary_of(status)), *tables_of(status), *plots_of(status), *LEGEND])]
+    return write_page(path, f"Distillation {status.config.dataset}", articles, head)
+
+
+def look_at(folder: Path, chosen: Mapping[str, str]) -> Iterator[Seen]:
+    """Yield the chosen questions (id -> difficulty) with all their rollouts, in the order in which they were chosen."""
+    with open_index(folder) as index:
+        found = index.ask(lambda index: [(id, *_places(index, id)) for id in chosen])
+        for id, question, rollouts in found:
+            rows = [
+                (
+                    rollout_of(row_at(index, ROLLOUTS, place)),
+                    None if judged is None else verdict_of(row_at(index, VERDICTS, judged)),
+                )
+                for place, judged in rollouts
+            ]
+            yield Seen(question_of(row_at(index, "questions", question)), chosen[id], tuple(rows))
+
+
+def _places(index: Index, id: str) -> tuple[int, list[tuple[int, int | None]]]:
+    """Return where a question stands, and its rollouts, each with its verdict, the first of each sample."""
+    ((question,),) = index.db.execute("SELECT max(place) FROM questions WHERE id = ?", (id,))
+    select = f"SELECT min(place), (SELECT v.place {VERDICT}) FROM rollouts WHERE question = ? GROUP BY sample ORDER BY sample"
+    return question, index.db.execute(select, (id,)).fetchall()
+
+
+def article_of(seen: Seen, status: Status, folder: Path) -> Article:
+    """Return a question as an article."""
+    question, config = seen.question, status.config
+    outcomes = {rollout.sample: _outcome(verdict) for rollout, verdict in seen.rollouts}
+    samples = [outcome for sample, outcome in outcomes.items() if sample != GREEDY]
+    facts = [("gold", _gold(question)), ("source", question.source), ("kind", question.kind or "")]
+    if GREEDY in outcomes:
+        facts.append(("base model", outcomes[GREEDY]))
+
+    if samples:
+        facts.append(("correct", f"{samples.count('correct')} of {len(samples)}"))
+
+    facts.append(("origin", question.origin))
+    content = [*_pictures(question, folder), Text(_asked(question), "prompt")]
+    sections = [Section("Question", content)]
+    for rollout, verdict in seen.rollouts:
+        sections += _sections(rollout, verdict, config.response_format)
+
+    labels = [question.source, *(f"a rollout is {outcome}" for outcome in sorted(set(outcomes.values())))]
+    return Article(question.id, seen.level, sections, [fact for fact in facts if fact[1]], labels)
+
+
+def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format: str) -> Iterator[Section]:
+    """Yield what is to be seen of a rollout: its solution or end, and folded its thought."""
+    who = "Base model, greedy" if rollout.sample == GREEDY else f"Sample {rollout.sample + 1}"
+    outcome = _outcome(verdict)
+    colour = KIND_OF_TEXT.get(outcome, "context")
+    notes = [f"{rollout.completion_tokens:,} tokens", FINISHED.get(rollout.finish_reason, rollout.finish_reason)]
+    if verdict:
+        found = f"answer {verdict.answer} ({verdict.rule} in the {verdict.where})" if verdict.answer else ""
+        notes += [found, REASONS.get(verdict.reason, verdict.reason)]
+
+    thought, malformed = read_thought(rollout.response, response_format)
+    if malformed and outcome == "correct" and rollout.sample != GREEDY:
+        notes.append(f"not accepted: {malformed}")
+
+    head = Section(f"{who}: {outcome}", [], note=" · ".join(filter(None, notes)), apart=True)
+    if thought:
+        yield replace(head, content=[Text(thought.solution, colour)])
+        yield Section("Thought", [Text(thought.thought)], True, f"{len(thought.thought):,} characters")
+    elif len(rollout.response) <= END_SHOWN:
+        yield replace(head, content=[Text(rollout.response, colour)])
+    else:
+        yield replace(head, content=[Text(f"... {rollout.response[-END_SHOWN:].lstrip()}", colour)])
+        told = f"{len(rollout.response):,} characters; {malformed}"
+        yield Section("Whole response", [Text(rollout.response)], True, told)
+
+
+FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loop"}
+
+
+def _outcome(verdict: RolloutVerdict | None) -> str:
+    return verdict.outcome if verdict else UNJUDGED
+
+
+def _asked(question: VisualQuestion) -> str:
+    options = [f"({letter}) {text}" for letter, text in zip("ABCDEFGHIJ", question.options, strict=False)]
+    return "\n".join([question.question, *options])
+
+
+def _gold(question: VisualQuestion) -> str:
+    gold = question.gold
+    return ", ".join(map(str, gold)) if isinstance(gold, list | tuple) else str(gold)
+
+
+def _pictures(question: VisualQuestion, folder: Path) -> Iterator[Picture]:
+    from PIL import Image
+
+    for name in question.images:
+        try:
+            with Image.open(resolve_image(name, str(folder))) as image:
+                size = "x".join(map(str, image.size))
+                yield Picture(scaled(image), f"{name}, {size}")
+        except (BadMedia, OSError, ValueError, Image.DecompressionBombError) as error:
+            yield Picture(b"", f"{name}: {error}")
+
+
+def summary_of(status: Status) -> list[tuple[str, str]]:
+    """Return what stands above the page."""
+    group, config = status.all, status.config
+    rows = [("folder", str(config.output_dir)), ("rollouts by", config.model_name_or_path)]
+    if config.base_model_name_or_path:
+        rows.append(("base model", config.base_model_name_or_path))
+        rows.append(("solved by it", f"{group.base_solved:,} of {group.base_asked:,} questions asked"))
+
+    left = f"{status.left:,} left at most" if status.left or status.base_left else "none left to ask"
+    rows += [
+        ("questions", f"{group.questions:,}"),
+        ("rollouts", f"{group.rollouts:,}, {config.samples} a question; {left}"),
+        (
+            "tokens",
+            f"{group.tokens:,}" + (f" and {group.base_tokens:,} of the base model" if group.base_tokens else ""),
+        ),
+    ]
+    if group.accepted:
+        accepted = f"{group.accepted:,} rollouts correct, complete and well formed"
+        rows.append(("accepted", f"{accepted}; {group.tokens_per_accepted:,.0f} tokens each"))
+
+    if group.outcomes.get(UNJUDGED):
+        rows.append((UNJUDGED, f"{group.outcomes[UNJUDGED]:,} rollouts"))
+
+    rows += [("cannot be asked", f"{count:,}: {reason}") for reason, count in list(status.dropped.items())[:10]]
+    if status.seconds_left and status.running:
+        rows.append(("time left", duration(status.seconds_left)))
+
+    shown = len(status.chosen)
+    rows.append(("below", f"{shown:,} questions that have rollouts, as many of each difficulty as there are"))
+    return rows
+
+
+LEVEL_COLOURS = dict(zip((*DIFFICULTIES, DROPPED), ("#c9ced6", GREEN, BLUE, RED, "#eceef1", GREY), strict=True))
+OUTCOME_COLOURS = {"correct": GREEN, "wrong": RED, "truncated": YELLOW, "looping": "#8a63a8"}
+
+
+def plots_of(status: Status) -> list[Picture]:
+    """Return the plots that there is something to draw in: difficulty by source, lengths by outcome, correct of n."""
+    plots = []
+    if status.all.questions:
+        levels, x = (
+            {name: group.levels for name, group in status.by_source.items()},
+            "share of the source's questions (number in brackets)",
+        )
+        plots.append(("Difficulty of the questions by source", draw(shares, levels, LEVEL_COLOURS, x, page=True)))
+
+    if status.lengths:
+        drawn = draw(
+            outlines, status.lengths, OUTCOME_COLOURS, LENGTH_STEP, "tokens of the response", "samples", page=True
+        )
+        plots.append(("Length of the samples by what became of them", drawn))
+
+    if sum(status.correct_of.values()):
+        drawn = draw(
+            columns, status.correct_of, "", f"correct samples of {status.config.samples}", "questions", page=True
+        )
+        plots.append(("How many samples of a question are correct", drawn))
+
+    return [Picture(drawn, caption) for caption, drawn in plots]

@@ -1,0 +1,345 @@
+"""What the files of a distillation say about it: outcomes, difficulty and cost by source, and what is left to do.
+
+Only reads, and may do so while a run writes.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.distill.config import DistillConfig, read_folder
+from virgo_factory.io.index import Index
+from virgo_factory.report.table import Table
+from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
+from virgo_factory.rollouts.store.jsonl import Shard, shards_of
+from virgo_factory.rollouts.store.rollout import DIFFICULTIES
+
+
+UNJUDGED = "not judged yet"
+
+DROPPED = "dropped"
+"""Instead of a difficulty: the question cannot be asked."""
+
+MOST_SOURCES = 100
+OTHERS = "(further sources)"
+"""Where questions of more than MOST_SOURCES sources are counted."""
+
+LENGTH_STEP = 64
+"""Tokens from one counted length to the next."""
+
+FRESH_SECONDS = 60
+"""Age of progress.json above which its run is not going on any more."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Counts of the questions of one source, or of all.
+
+    Attributes:
+        questions: how many there are.
+        binary: how many of them are yes/no questions or have two options.
+        levels: difficulty (or "dropped") -> questions.
+        binary_levels: likewise, of the binary ones.
+        asked: questions with at least one rollout of the model (not of the base model).
+        outcomes: of the samples: one of OUTCOMES or "not judged yet" -> rollouts.
+        accepted: samples that are correct, complete and well formed.
+        tokens: that the samples took.
+        base_asked, base_solved, base_tokens: the base model's greedy pass.
+    """
+
+    questions: int
+    binary: int
+    levels: Mapping[str, int]
+    binary_levels: Mapping[str, int]
+    asked: int
+    outcomes: Mapping[str, int]
+    accepted: int
+    tokens: int
+    base_asked: int
+    base_solved: int
+    base_tokens: int
+
+    @property
+    def rollouts(self) -> int:
+        """Samples that are there."""
+        return sum(self.outcomes.values())
+
+    @property
+    def tokens_per_accepted(self) -> float | None:
+        """What one row costs that may be trained on; None where there is none."""
+        return self.tokens / self.accepted if self.accepted else None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a distillation.
+
+    Attributes:
+        config: that made the folder.
+        by_source: source -> counts, in the order of questions.jsonl.
+        all: of all sources together.
+        left: samples still to be asked, at most.
+        base_left: questions that the base model has not been asked.
+        dropped: reason -> questions that cannot be asked, most frequent first.
+        stray: rollouts of no question or sample of this folder; they are counted nowhere else.
+        twice: rollouts whose key is there already, likewise.
+        lengths: outcome -> tokens of a sample, in steps of LENGTH_STEP -> how many.
+        correct_of: number of correct samples -> questions of which all samples are judged.
+        shards: (i, n) of those that the folder holds, where it holds no whole run: only their questions are counted.
+        elsewhere: questions of the other shards.
+        running: pids of the runs that write to the folder now.
+        tokens_per_second: of these runs, or of the last one; None where it is not known.
+        seconds_left: at that speed; None where it is not known, 0 where nothing is left.
+        chosen: id -> difficulty of the questions that were drawn, see `summarise`.
+    """
+
+    config: DistillConfig
+    by_source: Mapping[str, Group]
+    all: Group
+    left: int
+    base_left: int
+    dropped: Mapping[str, int]
+    stray: int
+    twice: int
+    lengths: Mapping[str, Mapping[int, int]]
+    correct_of: Mapping[int, int]
+    shards: tuple[Shard, ...]
+    elsewhere: int
+    running: tuple[int, ...]
+    tokens_per_second: float | None
+    seconds_left: float | None
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+
+def summarise(folder: Path, choose: int = 0, seed: int = 0, lengths: bool = True) -> Status:
+    """Return the status of a distillation's folder.
+
+    Args:
+        folder: of the distillation.
+        choose: draw this many questions that have rollouts, as many of each difficulty as can be.
+        seed: of that draw.
+        lengths: count them; half a second for a million rollouts.
+
+    Raises:
+        ValueError: not such a folder, or a file in it is broken.
+    """
+    config = read_folder(folder)
+    with open_index(folder) as index:
+        return index.ask(lambda index: _status(index, config, choose, seed, lengths))
+
+
+def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths: bool) -> Status:
+    db, folder, samples = index.db, config.output_dir, config.samples
+    shards = _shards_in(folder)
+    count_cases(index, samples, shards)
+    db.execute(f"UPDATE cases SET level = '{DROPPED}' WHERE dropped AND samples < {samples}")
+    by_source: dict[str, Counter[str]] = {}
+    everything: Counter[str] = Counter()
+    for place, row in enumerate(records(index, _BY_SOURCE)):
+        name = row.pop("source")
+        counts = Counter({column: count or 0 for column, count in row.items()})
+        everything.update(counts)
+        by_source.setdefault(name if place < MOST_SOURCES else OTHERS, Counter()).update(counts)
+
+    open_ = "level = 'undecided'" if config.stop_when_decided else f"level NOT IN ('easy', '{DROPPED}')"
+    left, base_left = db.execute(
+        f"SELECT ifnull(sum({samples} - samples), 0), ifnull(sum(1 - base), 0) FROM cases WHERE {open_}"
+    ).fetchone()
+    base_left = base_left if config.base_model_name_or_path else 0
+    correct_of = dict(db.execute(f"SELECT correct, count(*) FROM cases WHERE judged = {samples} GROUP BY 1"))
+    of_cases = "FROM rollouts WHERE question IN (SELECT id FROM cases)"
+    steps: dict[str, dict[int, int]] = {}
+    for outcome, step, count in (
+        db.execute(
+            f"SELECT outcome, tokens / {LENGTH_STEP}, count(*) {of_cases} AND sample BETWEEN 0 AND {samples - 1} AND NOT again "
+            "GROUP BY 1, 2 ORDER BY 2"
+        )
+        if lengths
+        else ()
+    ):
+        steps.setdefault(outcome or UNJUDGED, {})[step] = count
+
+    reasons = db.execute(
+        "SELECT reason, count(*) FROM (SELECT question, reason, min(d.place) AS first FROM dropped AS d JOIN cases "
+        f"ON id = question WHERE level = '{DROPPED}' GROUP BY question) GROUP BY 1 ORDER BY 2 DESC, min(first)"
+    )
+    in_questions, all_rows, counted, twice = db.execute(
+        "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM rollouts), (SELECT ifnull(sum(base + samples), 0) FROM "
+        f"cases), (SELECT count(*) {of_cases} AND again AND sample < {samples})"
+    ).fetchone()
+    speed = _speed(folder)
+    seconds_left = 0.0 if not left and not base_left else None
+    if seconds_left is None and speed and speed.rollouts:
+        seconds_left = (left + base_left) / speed.rollouts
+
+    return Status(
+        config=config,
+        by_source={name: _group(row) for name, row in by_source.items()},
+        all=_group(everything),
+        left=left,
+        base_left=base_left,
+        dropped=dict(reasons.fetchall()),
+        stray=all_rows - twice - counted,
+        twice=twice,
+        lengths={name: steps[name] for name in (*OUTCOMES, UNJUDGED) if name in steps},
+        correct_of={number: correct_of.get(number, 0) for number in range(samples + 1)},
+        shards=shards,
+        elsewhere=in_questions - everything["questions"],
+        running=speed.running if speed else (),
+        tokens_per_second=speed.tokens if speed else None,
+        seconds_left=seconds_left,
+        chosen=_choose(index, choose, seed) if choose else {},
+    )
+
+
+_LEVELS = (*DIFFICULTIES, DROPPED)
+_SUMS = {
+    "asked": "samples > 0",
+    "unjudged": "samples - judged",
+    "base_asked": "base",
+    "base_solved": "solved",
+    "binary": "is_binary",
+    **{name: name for name in (*OUTCOMES, "accepted", "tokens", "base_tokens")},
+    **{level: f"level = '{level}'" for level in _LEVELS},
+    **{f"binary_{level}": f"level = '{level}' AND is_binary" for level in _LEVELS},
+}
+_BY_SOURCE = (
+    f"SELECT source, count(*) AS questions, {', '.join(f'sum({what}) AS {name}' for name, what in _SUMS.items())} "
+    "FROM cases GROUP BY source ORDER BY min(place)"
+)
+
+
+def _group(counts: Mapping[str, int]) -> Group:
+    """Return the counts that _BY_SOURCE gives."""
+    names = [field.name for field in fields(Group) if field.name not in ("levels", "binary_levels", "outcomes")]
+    return Group(
+        **{name: counts[name] for name in names},
+        levels={level: counts[level] for level in _LEVELS},
+        binary_levels={level: counts[f"binary_{level}"] for level in _LEVELS},
+        outcomes={name: counts[name] for name in OUTCOMES}
+        | ({UNJUDGED: counts["unjudged"]} if counts["unjudged"] else {}),
+    )
+
+
+def _choose(index: Index, count: int, seed: int) -> dict[str, str]:
+    """Draw questions that have rollouts, as evenly over the levels as there are such; those of a level together."""
+    drawn: dict[str, list[tuple[bytes, str]]] = {}
+    for level, id in index.db.execute("SELECT level, id FROM cases WHERE base OR samples"):
+        drawn.setdefault(level, []).append((hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8], id))
+
+    share = _shares({level: len(ids) for level, ids in drawn.items()}, count)
+    return {id: level for level in MOST_TELLING for _, id in sorted(drawn.get(level, ()))[: share.get(level)]}
+
+
+def _shards_in(folder: Path) -> tuple[Shard, ...]:
+    names = [path.name for path in shards_of(folder, ROLLOUTS)]
+    found = [re.fullmatch(rf"{ROLLOUTS}-(\d+)of(\d+)\.jsonl", name) for name in names]
+    return tuple(sorted((int(match[1]), int(match[2])) for match in found)) if all(found) else ()
+
+
+MOST_TELLING = ("medium", "hard", "unsolved", "undecided", "easy", DROPPED)
+"""The order in which questions of these difficulties are shown."""
+
+
+def _shares(sizes: Mapping[Any, int], count: int) -> dict[Any, int]:
+    """Return how many to take of each: the same number, or all of those that have fewer.
+
+    >>> _shares({1: 100, 2: 3, 3: 50}, 20)
+    {2: 3, 3: 8, 1: 9}
+    """
+    shares = {}
+    for place, name in enumerate(sorted(sizes, key=sizes.__getitem__)):
+        shares[name] = min(sizes[name], count // (len(sizes) - place))
+        count -= shares[name]
+
+    return shares
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """What the runs of a folder tell: pids of those that go on, rollouts and tokens a second."""
+
+    running: tuple[int, ...]
+    rollouts: float
+    tokens: float
+
+
+def _speed(folder: Path) -> _Speed | None:
+    """Return the speed of the runs that go on, or together of those that went last; None where no run told it."""
+    told = []
+    for path in sorted(folder.glob("progress*.json")):
+        try:
+            age = time.time() - path.stat().st_mtime
+            row = json.loads(path.read_text(encoding="utf-8"))
+            is_running = row["running"] is True and age < FRESH_SECONDS
+            told.append((is_running, row["pid"], float(row["rollouts_per_second"]), float(row["tokens_per_second"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # it is only for this number
+
+    going = [row for row in told if row[0]] or told
+    if not going:
+        return None
+
+    running = tuple(pid for is_running, pid, *_ in told if is_running)
+    return _Speed(running, sum(row[2] for row in going), sum(row[3] for row in going))
+
+
+def tables_of(status: Status) -> tuple[Table, Table]:
+    """Return the questions and the rollouts by source, all of them in the last line where there are several.
+
+    Below the questions stands the share of each difficulty that is answered by yes or no, or by one of two options.
+    """
+    groups = [*status.by_source.items(), *([("all", status.all)] if len(status.by_source) > 1 else [])]
+    total = status.all
+    levels = [*DIFFICULTIES, *([DROPPED] if total.levels[DROPPED] else [])]
+    questions = [(name, group.questions, *(group.levels[level] for level in levels)) for name, group in groups]
+    styles = {len(groups) - 1: "bold"} if len(groups) > 1 else {}
+    if total.binary:
+        shares = (
+            f"{total.binary_levels[level] / total.levels[level]:.0%}" if total.levels[level] else ""
+            for level in levels
+        )
+        questions.append(("yes/no or 1 of 2", f"{total.binary / total.questions:.0%}", *shares))
+
+    rollouts = [
+        (
+            *(name, group.rollouts, *(group.outcomes[outcome] for outcome in OUTCOMES), group.tokens, group.accepted),
+            f"{group.tokens_per_accepted:,.0f}" if group.tokens_per_accepted else "-",
+        )
+        for name, group in groups
+    ]
+    return (
+        Table("Questions", ("", "questions", *levels), questions, styles={**styles, len(groups): "dim"}),
+        Table("Rollouts", ("", "rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"), rollouts, styles=styles),
+    )
+
+
+def to_json(status: Status) -> dict[str, Any]:
+    """Return the numbers for programs; of the config what they follow from."""
+    groups = {name: _group_json(group) for name, group in status.by_source.items()}
+    return {
+        "config": status.config.shapes(),
+        "all": _group_json(status.all),
+        "by_source": groups,
+        "left": status.left,
+        "base_left": status.base_left,
+        "dropped": dict(status.dropped),
+        "stray": status.stray,
+        "twice": status.twice,
+        "correct_of": dict(status.correct_of),
+        "shards": [list(shard) for shard in status.shards],
+        "elsewhere": status.elsewhere,
+        "running": list(status.running),
+        "tokens_per_second": status.tokens_per_second,
+        "seconds_left": status.seconds_left,
+    }
+
+
+def _group_json(group: Group) -> dict[str, Any]:
+    return {**asdict(group), "rollouts": group.rollouts, "tokens_per_accepted": group.tokens_per_accepted}

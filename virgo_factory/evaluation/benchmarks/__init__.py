@@ -1,0 +1,27 @@
+"""The benchmarks: one small file each says where its rows are and what question a row asks."""
+
+from virgo_factory.evaluation.benchmarks.benchmark import Benchmark
+from virgo_factory.evaluation.benchmarks.charxiv import CHARXIV
+from virgo_factory.evaluation.benchmarks.dynamath import DYNAMATH
+from virgo_factory.evaluation.benchmarks.logicvista import LOGICVISTA
+from virgo_factory.evaluation.benchmarks.mathverse import MATHVERSE
+from virgo_factory.evaluation.benchmarks.mathvision import MATHVISION, TESTMINI
+from virgo_factory.evaluation.benchmarks.mathvista import MATHVISTA
+from virgo_factory.evaluation.benchmarks.mmmu import MMMU, MMMU_DEV, MMMU_PRO, MMMU_PRO_VISION
+from virgo_factory.evaluation.benchmarks.olympiadbench import ENGLISH, OLYMPIADBENCH
+from virgo_factory.evaluation.benchmarks.text import AIME24, AIME25, GPQA_DIAMOND, MMLU_PRO
+from virgo_factory.evaluation.benchmarks.vision import CV_BENCH, MMSTAR, MMVP, VSTAR
+from virgo_factory.evaluation.benchmarks.we_math import WE_MATH
+
+
+__all__ = ["BENCHMARKS", "Benchmark"]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        *(MATHVERSE, MATHVISION, OLYMPIADBENCH, ENGLISH, MMMU, MMMU_DEV),
+        *(MATHVISTA, TESTMINI, MMMU_PRO, MMMU_PRO_VISION, WE_MATH, DYNAMATH, LOGICVISTA, CHARXIV),
+        *(MMSTAR, VSTAR, CV_BENCH, MMVP),
+        *(AIME24, AIME25, GPQA_DIAMOND, MMLU_PRO),
+    )
+}

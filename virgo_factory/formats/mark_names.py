@@ -1,0 +1,259 @@
+"""Names of columns by which rows say something about their response: that it is wrong, cut off, not to be learned.
+
+Names are compared in snake_case (`finishReason` is `finish_reason`) and read word by word: one of ASPECTS is what is
+judged, `is` and the like say nothing, and all other words must be of _SUBJECTS, so that `llm_judge_score` judges the
+response and `home_score` or `image_quality` something else. The last word decides: `answer_correct` is a verdict,
+`correct_answer` an answer.
+"""
+
+import functools
+import re
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    """What a column says, and how its value is read."""
+
+    __hash__ = object.__hash__  # Enum's is slow
+
+    RIGHT = auto()
+    """A verdict: yes is right, no is wrong, anything else is not understood."""
+    WRONG = auto()
+    """The opposite."""
+    MAYBE_RIGHT = auto()
+    """A no may be that nobody has looked, that the row is poor otherwise, or speak of another response."""
+    MAYBE_WRONG = auto()
+    """A yes may say that the row is not to be used."""
+    OUTCOME = auto()
+    """Holds all kinds of things: only words such as "incorrect" and "failed" are looked for."""
+    OPINION = auto()
+    """As OUTCOME, but a no or 0 is not understood: the column may as well hold the name of a verifier."""
+    RATE = auto()
+    """How often, or how much of it, is right: 0 is not understood, anything else speaks of the question."""
+    GRADE = auto()
+    """A number of a scale that is not known."""
+    LABEL = auto()
+    """The gold answer, or a verdict."""
+    TAGS = auto()
+    """Words, of which one may say that the row is not to be used."""
+    SPLIT = auto()
+    """The part of a dataset that the row is of."""
+    VERIFIER = auto()
+    """One of several verifiers: RIGHT, but a no of those of MISSES counts only where no other says yes."""
+    TROUBLE = auto()
+    """What went wrong, in words."""
+    CUT = auto()
+    WHOLE = auto()
+    ENDED = auto()
+    """Why the generation ended."""
+    STATUS = auto()
+    """As ENDED, but holds all kinds of things."""
+    LEARN = auto()
+    LEAVE = auto()
+    SPANS = auto()
+    """Marks of pieces of a message (axolotl), which are not read."""
+    NESTED = auto()
+    """An object with marks in it."""
+
+
+VERDICTS = frozenset({Kind.RIGHT, Kind.VERIFIER})
+ENDS = frozenset({Kind.CUT, Kind.WHOLE, Kind.ENDED, Kind.STATUS})
+LEARNS = frozenset({Kind.LEARN, Kind.LEAVE})
+
+MISSES = ("correctness_math_verify",)
+"""Verifiers who compare by rule and miss right answers: of a no of theirs another verifier is asked (OpenR1)."""
+
+_ASPECTS = {
+    Kind.RIGHT: "correct correctly correctness verdict verdicts judgment judgement judgments judgements right passed pass "
+    "passes accepted accept success successful solved hit match matched matches equal equiv equivalent em exact score scores "
+    "reward rewards accuracy acc verifications",
+    Kind.WRONG: "wrong incorrect failed mistaken erroneous",
+    Kind.MAYBE_RIGHT: "verified valid validity validated approved good usable use keep kept include included selected "
+    "chosen best true consistent consistency truthful factual helpful preferred clean",
+    Kind.MAYBE_WRONG: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination "
+    "hallucinations refusal refused remove removed reject rejected exception contaminated corrupt corrupted invalid noisy timeout",
+    Kind.OUTCOME: "result results status outcome state",
+    Kind.OPINION: "grade graded grading grader verifier judge judger check checked review feedback marking verify "
+    "verification thumbs preference",
+    Kind.GRADE: "quality rating ratings vote",
+    Kind.CUT: "truncated truncation unfinished incomplete overlong clipped cut cutoff",
+    Kind.WHOLE: "complete completed finish finished done ended terminated eos",
+}
+_ASPECT_OF = {word: kind for kind, words in _ASPECTS.items() for word in words.split()}
+_SPEAKERS = frozenset(
+    "judge judged judges judger llm gpt verifier verify verification check checker grader grading".split()
+)
+_SUBJECTS = _SPEAKERS | frozenset(
+    "answer answers answered ans final response responses resp output outputs completion generation generations generated "
+    "prediction pred predicted solution result overall total model symbolic math rule teacher eval evaluation evaluator "
+    "reward outcome human reasoning thinking thought thoughts cot rationale trace sample trajectory auto automatic orm prm "
+    "rm process value all tests gold api user expert".split()
+)
+_ASKED = ("problem", "question", "row", "data", "example")
+"""Others, of which a doubt is one of the row as well (`problem_is_valid`)."""
+_FLAGS = ("is", "are", "was", "were", "be", "got", "marked")
+"""First words of a name after which the aspect need not be the last one."""
+_FILL = frozenset((*_FLAGS, "the", "a", "of", "by", "on", "with", "to", "in", "flag", "reached"))
+_HAS = ("has", "have", "had")
+_NOUNS = frozenset("score scores reward rewards accuracy acc verdict verdicts judgment judgement match".split())
+"""Aspects of which `is` and `has` make something else (`has_score`)."""
+_DIGITS = re.compile(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
+_SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "timeout"), ("filtered_out", "filtered"))
+
+_NAMED = {
+    **dict.fromkeys(("evaluation", "eval"), Kind.OUTCOME),
+    **dict.fromkeys(("human_label", "thumbs_up", "reward_model"), Kind.OPINION),
+    **dict.fromkeys(
+        (
+            "math_verify",
+            "verification_result",
+            "matches_gold",
+            "matches_ground_truth",
+            "matches_answer",
+            "has_correct_answer",
+            "is_correct_answer",
+        ),
+        Kind.RIGHT,
+    ),
+    **dict.fromkeys(("correct_or_not", "right_or_wrong", "correct_or_wrong", "kto_tag"), Kind.RIGHT),
+    "all_correct": Kind.MAYBE_RIGHT,
+    **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
+    **dict.fromkeys(("mark", "marks"), Kind.RATE),
+    **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback"), Kind.TROUBLE),
+    "label": Kind.LABEL,
+    "quality_label": Kind.GRADE,
+    "truncated_at": Kind.CUT,
+    **dict.fromkeys(("tags", "flags", "issues"), Kind.TAGS),
+    **dict.fromkeys(("split", "subset_split", "data_split"), Kind.SPLIT),
+    "train_detail": Kind.SPANS,
+    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded"), Kind.CUT),
+    **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
+}
+_ONE_OF = re.compile(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
+_RATE = re.compile(
+    r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"
+    r"|(?=.*(?:^|_)(?:num|n|nr|number|count|counts|times|percent|percentage|pct|ratio|rate|avg|average|mean|most|any|fraction|freq)(?:_|$))"
+    r"(?:.*_)?(?:correct|correctness|pass|passes|passed|solve|solved|success|acc|accuracy|win|reward|rewards|verified)(?:_.*)?"
+)
+_ENDED = re.compile(
+    r"(?:\w+_)?(?:finish|finished|stop|stopped|done|end|ended|termination|stopping|complete|completion|exit)_?reasons?"
+    r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
+)
+_AT_LIMIT = re.compile(
+    r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
+    r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded)"
+)
+_CORRECT = re.compile(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
+"""Other columns called so say it of something else, or of another response."""
+
+LEARN = frozenset({
+    *("loss", "loss_mask", "loss_weight", "loss_scale", "weight", "train", "trainable", "training", "train_on"),
+    *("is_train", "is_training", "is_trained", "is_trainable", "do_train", "to_train", "for_training", "train_on_turn"),
+    *("train_mask", "learn", "learnable", "is_learned", "supervised", "is_supervised", "is_target", "label_mask"),
+    *("has_loss", "in_loss", "use_loss", "use_for_loss", "include_in_loss", "with_loss", "need_loss", "requires_loss"),
+    *("calculate_loss", "compute_loss", "calc_loss", "do_loss", "enable_loss", "mask", "selected_for_training"),
+    *("supervise", "to_learn", "is_learnable", "should_train", "should_learn", "use_for_training", "sample_weight"),
+    *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
+})  # fmt: skip
+_LEARN = re.compile(
+    r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
+    r"|train_on_(?:this|it|response|message|output|completion)"
+)
+LEAVE = frozenset({
+    *("masked", "is_masked", "mask_loss", "loss_masked", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
+    *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "no_train", "skip_train", "skip_training"),
+    *("is_context", "context_only", "skip", "skipped", "is_skipped"),
+})  # fmt: skip
+ANYTHING = ("mask", "masks", "weights")
+"""Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read."""
+
+_OBJECTS = frozenset(
+    "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
+    "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
+    "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
+)
+"""Words of the names of columns whose objects are looked into, also as JSON text."""
+
+_WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
+_AROUND = "?!*: _"
+"""What may stand around a column's name (`Correct?`)."""
+
+
+def snake(name: str) -> str:
+    """Return a column's name in snake_case.
+
+    >>> snake("finishReason"), snake("Is-Correct")
+    ('finish_reason', 'is_correct')
+    """
+    return _WORD_EDGE.sub("_", name.strip(_AROUND)).lower()
+
+
+@functools.lru_cache(4096)
+def kinds_of(name: str) -> frozenset[Kind]:
+    """Return what a column, called so in snake_case, may say of the row's response; empty for most.
+
+    >>> [kind.name for name in ("llm_judge_score", "home_score", "correct_answer") for kind in kinds_of(name)]
+    ['RIGHT']
+    """
+    if name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS):
+        return frozenset()  # of a preference pair: that response is not learned
+
+    for spelling, usual in _SPELLINGS:
+        name = name.replace(spelling, usual)
+
+    words = name.split("_")
+    kinds = {_kind(name, words)} - {None}
+    if _OBJECTS.issuperset(words) and name != "response":  # whose log is read by itself
+        kinds.add(Kind.NESTED)
+    if Kind.OUTCOME in kinds and words[-1] == "status":
+        kinds.add(Kind.STATUS)
+
+    return frozenset(kinds)
+
+
+def _kind(name: str, words: list[str]) -> Kind | None:
+    if name in LEARN or name in LEAVE or _LEARN.fullmatch(name):
+        return Kind.LEAVE if name in LEAVE else Kind.LEARN
+
+    if name in _NAMED:
+        return _NAMED[name]
+
+    for pattern, kind in (
+        (_ONE_OF.match, Kind.VERIFIER),
+        (_ENDED.fullmatch, Kind.ENDED),
+        (_AT_LIMIT.fullmatch, Kind.CUT),
+        (_RATE.fullmatch, Kind.RATE),
+    ):
+        if pattern(name):
+            return kind
+
+    kind = _aspect(words)
+    return kind or (Kind.MAYBE_RIGHT if _CORRECT.fullmatch(name) else None)
+
+
+def _aspect(words: list[str]) -> Kind | None:
+    """Return what the words of a name judge, where they judge the response."""
+    core = [_DIGITS.sub("", word) for word in words if word not in _FILL]
+    has = core[:1] and core[0] in _HAS
+    core = [word for word in core if word and word not in _HAS]
+    is_flag = words[0] in _FLAGS or has
+    places = range(len(core) - 1, -1, -1) if is_flag else range(len(core) - 1, max(len(core) - 2, -1), -1)
+    for at in places:
+        kind, others = _ASPECT_OF.get(core[at]), core[:at] + core[at + 1 :]
+        if (
+            kind is None
+            or (is_flag and core[at] in _NOUNS)
+            or (has and kind in (Kind.RIGHT, Kind.OUTCOME, Kind.GRADE))
+        ):
+            continue
+
+        is_doubt = kind in (Kind.MAYBE_RIGHT, Kind.MAYBE_WRONG)
+        if not all(other in _SUBJECTS or other in _ASPECT_OF or is_doubt and other in _ASKED for other in others):
+            continue
+
+        if Kind.GRADE in map(_ASPECT_OF.get, others):
+            return Kind.GRADE
+
+        return Kind.OPINION if kind is Kind.OUTCOME and _SPEAKERS & set(others) else kind
+
+    return Kind.CUT if _ASPECT_OF.get(core[0] if core else "") is Kind.CUT and _SUBJECTS.issuperset(core[1:]) else None

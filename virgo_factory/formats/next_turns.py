@@ -1,0 +1,88 @@
+"""Solutions that run on into the next turn: a sampler that missed the end goes on as the user ("Human: ...").
+
+Certain is a turn of a user with a reply behind it, or behind an answer; a dialogue that was asked for is none. Where a
+next question may belong to the task, it is only told.
+"""
+
+import re
+
+from virgo_factory.formats.foreign_tokens import outside_code
+
+
+REASON = "the response runs on into the next turn"
+
+_HEAD = re.compile(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
+"""What stands in front of a speaker."""
+_END = r"(?:\|?>|\]|\*\*)?[ \t]*[:\uff1a](?:\*\*)?"
+_USER = re.compile(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
+_REPLY = re.compile(
+    rf"(?:^|[.!?}}\u3002)$])[ \t]*(?:\#{{1,6}}[ \t]*|\*\*|<\|?|\[)?(?:Assistant|ASSISTANT|AI|Bot|Model|GPT|Tutor|\u52a9\u624b|Response){_END}"
+    r"|^\#\#\# ?Response\b",
+    re.MULTILINE,
+)
+_ALPACA = re.compile(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
+_NEAR = 200
+"""Characters between the answer and the next turn."""
+_ANSWERED = re.compile(r"\\boxed|\banswer\b|\u7b54\u6848|\btherefore\b|\bthus\b", re.IGNORECASE)
+_DIALOGUE = re.compile(
+    r"dialog|conversation|chat|transcript|script|interview|prompt|tun(?:e|ing)|template|alpaca|role.?play|\buser\b"
+    r"|\bhuman\b|\bstudent\b|\binstructions?\b|\u5bf9\u8bdd|\u804a\u5929",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"^[ \t]*(?:\#{1,6}[ \t]*|\*\*)?(?:(?:Next |New |Another )?(?:Question|Problem|Exercise|Q)[ \t]*\#?\d*|\u9898\u76ee[ \t]*\d*|\u95ee\u9898[ \t]*\d*)"
+    r"(?:\*\*)?[ \t]*(?:[:\uff1a]|$)",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def _may_go_on(text: str) -> bool:
+    """Whether a text has what most texts have not, and all turns of a user have."""
+    return (
+        "H" in text and ("Human" in text or "HUMAN" in text) or "U" in text and ("User" in text or "USER" in text)
+        or "#" in text and ("# Instruction" in text or "# Input" in text) or "S" in text and "Student" in text
+        or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
+    )  # fmt: skip
+
+
+def next_turn(question: str, solution: str) -> str:
+    """Return where a solution certainly goes on as the next turn, as a line of it; "" where it does not.
+
+    >>> next_turn("What is 1 + 1?", "It is 2.\\n\\nHuman: What is 2 + 2?\\n\\nAssistant: 4.")
+    'Human: What is 2 + 2?'
+    >>> next_turn("Write a dialogue of a user and a bot.", "A day\\n\\nUser: Hi!\\nBot: Hello.")
+    ''
+    """
+    if not _may_go_on(solution):
+        return ""
+
+    for found in _turns(solution):
+        start = found.start()
+        replied = _REPLY.search(solution, found.end())
+        if (replied or _ANSWERED.search(solution, max(0, start - _NEAR), start)) and solution[:start].strip():
+            if not _REPLY.search(solution, 0, start) and not _DIALOGUE.search(question):
+                return _line(solution, found)
+
+    return ""
+
+
+def _turns(text: str) -> list[re.Match[str]]:
+    """Return where a text begins to speak as a user."""
+    speakers = [
+        found for found in outside_code(text, _USER) if _HEAD.search(text, max(0, found.start() - 20), found.start())
+    ]
+    return [*outside_code(text, _ALPACA), *speakers]
+
+
+def next_question(question: str, solution: str) -> str:
+    """Return the line of a solution in which, behind its answer, another turn seems to begin; "" without one."""
+    others = [] if _QUESTION.search(question) else outside_code(solution, _QUESTION)
+    turns = [] if _turns(question) or not _may_go_on(solution) else _turns(solution)
+    found = (found for found in (*others[:1], *turns) if _ANSWERED.search(solution, 0, found.start()))
+    return next((_line(solution, match) for match in found), "")
+
+
+def _line(text: str, found: re.Match[str]) -> str:
+    start = text.rfind("\n", 0, found.start()) + 1
+    start = start if not text[start : found.start()].strip("#*<|[ \t") else found.start()
+    return text[start:].lstrip().partition("\n")[0][:80]

@@ -1,0 +1,167 @@
+"""What a row or message says of a response: that it is right, wrong, cut off, or not to be used.
+
+One table of names (`mark_names`) and one of values (`mark_values`) for every layout. A value outside of them is never
+guessed: where it may mean "wrong" or "cut" the row is kept with a note, by which it is counted and reported.
+"""
+
+import functools
+import json
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from virgo_factory.core.reasons import Reason
+from virgo_factory.formats.mark_names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
+from virgo_factory.formats.mark_values import Said, decoded, end_reason, is_right, said
+from virgo_factory.formats.row import ANSWER_COLUMNS, QUESTION_COLUMNS, RejectedRow, plain
+
+
+WRONG = Reason.MARKED_WRONG.text()
+NOT_UNDERSTOOD = "mark not understood"
+"""Begins the notes of rows that are kept with such a mark; its name follows."""
+
+_GOLDS = (*ANSWER_COLUMNS, "final_answer", "expected_answer", "solution")
+_OPTIONS = ("options", "choices")
+_QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
+_DEPTH = 2
+"""Of objects in which marks are looked for (`metadata.eval.correct`)."""
+
+
+class Mark(NamedTuple):
+    """A column that says something of the response: where it is, for people, its name in snake_case, and its value."""
+
+    where: str
+    name: str
+    kinds: frozenset[Kind]
+    value: Any
+
+    @property
+    def shown(self) -> str:
+        """The mark with its value, for a message."""
+        return f"{self.where} is {reprlib.repr(self.value)}"
+
+
+@functools.lru_cache(1024)
+def marked(columns: tuple[Any, ...]) -> tuple[tuple[Any, str, frozenset[Kind]], ...]:
+    """Return (column, name in snake_case, kinds) of the columns that are marks; the rows of a file mostly have the same."""
+    named = ((column, snake(str(column))) for column in columns)
+    return tuple((column, name, kinds) for column, name in named if (kinds := kinds_of(name)))
+
+
+def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
+    """Yield the marks of a row or message, and down to a depth those of the objects in it."""
+    for column, name, kinds in marked(tuple(row)):
+        value = row[column]
+        if value is None:
+            continue
+
+        inner = _object(value) if depth and Kind.NESTED in kinds else None
+        found = list(marks_of(inner, depth - 1)) if inner else []
+        if found:
+            yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
+        elif inner is None and kinds != {Kind.NESTED} or inner and not kinds.isdisjoint(VERDICTS):
+            yield Mark(str(column), name, kinds, value)
+
+
+def _object(value: Any) -> Mapping[str, Any] | None:
+    """Return the object that a column holds, also as JSON text or alone in a list; of several what they agree on."""
+    if isinstance(value, str):
+        if not value.lstrip().startswith("{") or len(value) >= 1 << 16:
+            return None
+
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+
+    value = plain(value)
+    if isinstance(value, list) and 0 < len(value) < 9 and all(isinstance(item, dict) for item in value):
+        first, *others = value
+        value = {key: inner for key, inner in first.items() if all(item.get(key) == inner for item in others)}
+
+    return value if isinstance(value, dict) else None
+
+
+def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str, ...]:
+    """Return notes on the marks of a row or message that are not understood.
+
+    Args:
+        row: the row or message.
+        has_several: it has several responses, of which its lists and counts speak: these are not looked at.
+
+    Raises:
+        RejectedRow: it says of its response that it is wrong, or was cut off.
+    """
+    found = list(marks_of(row))
+    if has_several:
+        found = [mark for mark in found if not (Kind.RATE in mark.kinds or isinstance(decoded(mark.value), list))]
+
+    if not found:
+        return ()
+
+    notes = []
+    ends = [(mark, end_of(mark)) for mark in found if mark.kinds & ENDS]
+    is_whole = any(reason == "" and mark.value is not None and Kind.ENDED in mark.kinds for mark, reason in ends)
+    for mark, reason in ends:
+        if reason == "?" and not ("stop_reason" in mark.name and is_whole):  # vLLM: the text it stopped at
+            notes.append(mark.where)
+        elif reason not in ("", "?"):
+            raise RejectedRow(reason, mark.shown)
+
+    verdicts = [(mark, _verdict(row, mark)) for mark in found]
+    is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in verdicts)
+    for mark, answer in verdicts:
+        if answer == "?":
+            notes.append(mark.where)
+        elif answer is False and not (is_verified and mark.name in MISSES):
+            raise RejectedRow(WRONG, mark.shown)
+
+    return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in dict.fromkeys(notes))
+
+
+def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
+    """Return whether a mark says that the response is right; "?" where it may be the gold answer, or no one knows."""
+    if Kind.LABEL in mark.kinds:
+        if isinstance(mark.value, bool) and "completion" in row:  # TRL's rows for KTO
+            return mark.value
+
+        has_gold = any(row.get(name) is not None for name in _GOLDS) and not any(row.get(name) for name in _OPTIONS)
+        return "?" if has_gold and (said(mark.value) is False or mark.value == -1) else None
+
+    answer = is_right(mark.kinds, mark.value)
+    return "?" if answer is False and _is_asked_for(row, mark) else answer
+
+
+def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:
+    """Whether a mark may be what the question asks for: the `score` of a game, where the gold answer is the same."""
+    golds = {str(row.get(name)).strip().casefold() for name in _GOLDS}
+    if isinstance(mark.value, bool) or str(mark.value).strip().casefold() not in golds:
+        return False
+
+    word = mark.name.rpartition("_")[2].removesuffix("s")
+    return any(word in str(row[name]).casefold() for name in _QUESTIONS if row.get(name))
+
+
+def end_of(mark: Mark) -> str:
+    """Return `end_reason` of a mark; "" where it says nothing of an end."""
+    return end_reason(mark.name, mark.kinds, mark.value) if mark.kinds & ENDS else ""
+
+
+def verdicts(row: Mapping[str, Any], size: int) -> list[bool] | None:
+    """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
+
+    A response is right where a list says so and none calls it wrong or ends before it.
+    """
+    lists = [(mark, decoded(mark.value)) for mark in marks_of(row) if mark.kinds & VERDICTS]
+    judged = [(mark, values) for mark, values in lists if isinstance(values, list) and values]
+    if not judged:
+        return None
+
+    right = []
+    for at in range(size):
+        answers = [(mark, said(values[at]) if at < len(values) else False) for mark, values in judged]
+        is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in answers)
+        counted = {answer for mark, answer in answers if answer is True or not (is_verified and mark.name in MISSES)}
+        right.append(counted - {None, "?"} == {True})
+
+    return right

@@ -1,0 +1,416 @@
+"""What stands beside the question in columns of its own: options, a context, a second question, a system message.
+
+Options are read: they become lettered lines behind a question that lacks them. A system message under another name is
+read as `system`. Of what else may belong to the prompt and is in no text of the example, a note is left, by which `data
+check` names the column; two questions, two conversations or two system messages are a reason: none is chosen silently.
+"""
+
+import ast
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.formats.fields import question_columns
+from virgo_factory.formats.mark_names import snake
+from virgo_factory.formats.mark_values import said
+from virgo_factory.formats.messages import (
+    MESSAGE_COLUMNS,
+    either,
+    listed,
+    message_column,
+    role_of,
+)
+from virgo_factory.formats.options import REQUIRED
+from virgo_factory.formats.picture_columns import is_blank
+from virgo_factory.formats.picture_tags import TAG
+from virgo_factory.formats.response_marks import WRONG
+from virgo_factory.formats.row import (
+    IMAGE_COLUMNS,
+    OPTION_COLUMN,
+    Reading,
+    RejectedRow,
+    bare,
+    check_example,
+    plain,
+    rendered,
+)
+from virgo_factory.formats.tags import format_of
+from virgo_factory.formats.unknown import TEMPLATED
+
+
+SYSTEM_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "sys_prompt", "system_content", "developer")  # fmt: skip
+NOT_TRAINED = "a column beside the question is not trained on"
+"""Begins the notes of rows with such a column; its name follows."""
+NOT_TRAINED_BESIDE_CHAT = "a column beside the messages is not trained on"
+"""The same of rows whose question stands in messages."""
+ADDED = "with the options of a column behind the question"
+"""Note of rows to whose question the options were added."""
+
+LACKS = "without a column that dataset_info.json names"
+"""Begins the notes of rows that lack one which not every row must have; its name follows."""
+
+_KNOWN = ("huatuogpt_o1",)
+"""Formats of which the card says which of several questions the response answers."""
+
+_QUESTION = re.compile(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
+_RESPONSE = re.compile(r"response|output|completion|generation|solution")
+_CONTEXT = re.compile(
+    r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting)_)*"
+    r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
+    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition"
+    r"|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
+    r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
+    r"|(?:follow_?up|second|next|sub)_(?:question|prompt)s?|(?:question|prompt)_?\d"
+)
+_CHAT = re.compile(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
+_KTO = {"kto_tag", "completion"}
+_A_NAME = re.compile(r"\s*[\w./:+-]*\s*", re.ASCII)
+"""A word that is none of a language, but the name of a prompt, a person or a file."""
+_CARRIED = re.compile(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
+_MARKED = re.compile(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
+_BEFORE_ONE = re.compile(r"(?:^|[:：\n•*\-])\W{0,6}$")
+_LETTERED = re.compile(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
+_PLACE = re.compile(r"\bimage \d+\b", re.IGNORECASE)
+"""What picture_tags.py makes of a tag that names a picture again."""
+_TAGS = re.compile(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
+_TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
+_LABEL_KEYS = ("label", "letter", "key", "id", "option_label", "index")
+
+
+class SecondColumns(NamedTuple):
+    """Columns of a row that may hold a part of its prompt, by their names alone."""
+
+    systems: tuple[str, ...]
+    questions: tuple[str, ...]
+    chats: tuple[str, ...]
+    responses: tuple[str, ...]
+    contexts: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+@functools.lru_cache(1024)
+def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
+    """Return which of some columns are of a kind; None where a row of them has one question at most and nothing beside it."""
+    words = {name: snake(name) for name in columns if isinstance(name, str)}
+
+    def named(pattern: re.Pattern[str]) -> tuple[str, ...]:
+        return tuple(name for name, word in words.items() if pattern.fullmatch(word))
+
+    questions, chats, options = named(_QUESTION), named(_CHAT), named(OPTION_COLUMN)
+    letters = tuple(name for name in options if _LETTERED.fullmatch(snake(name)))
+    if len(letters) < 2 or not all(name.isupper() for name in letters if len(name) == 1):
+        options = tuple(name for name in options if name not in letters)
+
+    systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
+    contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
+    found = SecondColumns(systems, questions, chats, named(_RESPONSE), contexts, options)
+    is_plain = len(questions) + len(chats) < 2 and not (contexts or options or systems or not _KTO.isdisjoint(words))
+    return None if is_plain else found
+
+
+def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any]:
+    """Return the row with its system message in `system`, whatever its column is called.
+
+    Raises:
+        RejectedRow: two columns hold different ones.
+    """
+    if plan.systems in ((), ("system",)):
+        return row
+
+    found = {name: row[name] for name in plan.systems if isinstance(row[name], str) and not is_blank(row[name])}
+    found = {name: text for name, text in found.items() if name == "system" or not _A_NAME.fullmatch(text)}
+    first = next(iter(found), None)
+    for name, text in found.items():
+        if _bare(text) not in _bare(found[first]):
+            raise RejectedRow(
+                "two system messages",
+                f'{first} and {name} differ; say which is meant: "columns": {{"system": "{first}"}} in its entry of '
+                "dataset_info.json",
+            )
+
+    return row if first in (None, "system") else {**row, "system": found[first]}
+
+
+def with_second_columns(
+    row: Mapping[str, Any], reading: Reading, plan: SecondColumns | None, columns: Mapping[str, str]
+) -> Reading:
+    """Return the reading with options behind their question, and with notes of columns that are not trained on.
+
+    Args:
+        row: as it was read.
+        reading: what a format made of it.
+        plan: see `second_columns`.
+        columns: those that dataset_info.json names; where question or messages are among them nothing else is looked for.
+    """
+    lacking = (
+        [f"{LACKS}: {column}" for name, column in columns.items() if _lacks(row, name, column)] if columns else []
+    )
+    if plan is None and not lacking or reading.format in _KNOWN:
+        return reading
+
+    is_named = not {"question", "prompt", "messages"}.isdisjoint(columns)
+    is_one = len({part.question for part in reading.parts if isinstance(part, Example)}) == 1
+
+    def whole(part: Example | RejectedRow) -> Example | RejectedRow:
+        if isinstance(part, RejectedRow):
+            return part
+
+        try:
+            part = _with_system_column(row, part)
+            notes = lacking + ([] if is_named or plan is None else list(_beside(row, part, plan)))
+        except RejectedRow as error:
+            return bare(error)
+
+        question = part.question
+        if plan and plan.options:
+            question, told = _with_options(row, part, plan.options, is_one)
+            notes += told
+
+        return replace(part, question=question, notes=(*part.notes, *notes)) if notes else part
+
+    return replace(reading, parts=tuple(map(whole, reading.parts)))
+
+
+def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> Iterator[str]:
+    """Yield notes of columns whose texts are in no text of the example. Raises RejectedRow for a second question."""
+    asked = _bare("\n".join([*(turn.question for turn in example.turns), example.system or ""]))
+    question = _bare(example.question)
+    chat = message_column(row)
+    told = NOT_TRAINED_BESIDE_CHAT if chat else NOT_TRAINED
+    others = []
+    for name in plan.questions:
+        text = row[name]
+        if not isinstance(text, str) or is_blank(text) or _A_NAME.fullmatch(text) or TEMPLATED.search(text):
+            continue
+
+        if _bare(text) in asked:
+            continue
+
+        others += [] if question in _bare(text) else [name]
+        if others:
+            _refuse(row, plan, others[0], chat)
+
+        yield f"{told}: {name}"
+
+    for name in plan.chats:
+        if name == chat or all(text in asked or question in text for text in _asked_in(row[name])):
+            continue
+
+        if name not in MESSAGE_COLUMNS:
+            yield f"{told}: {name}"
+        else:
+            raise RejectedRow(
+                "two conversations in the row",
+                f'{chat} and {name} ask something else; say which is meant: "columns": {{"messages": "{chat}"}} in its '
+                "entry of dataset_info.json",
+            )
+
+    if chat and example.rejected is None:
+        for name in plan.responses:
+            text = row[name]
+            if isinstance(text, str) and format_of(text):
+                end = [piece for piece in _TAGS.split(text) if piece.strip()][-1:]
+                if not all(_bare(piece) in _bare(rendered(example.response)) for piece in end):
+                    yield f"{told}: {name}"
+
+    for name in plan.contexts:
+        texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
+        if missing := [text for text in texts if text and text not in asked]:
+            given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+            if not all(text in given for text in missing):
+                yield f"{told}: {name}"
+
+
+def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | None) -> None:
+    """Raise RejectedRow where a row asks two questions; beside messages it does where it also has a second response."""
+    if chat and any(isinstance(row[other], str) and format_of(row[other]) for other in plan.responses):
+        raise RejectedRow(
+            "two conversations in the row",
+            f'{chat} asks something else than {name}; say which is meant: "columns": {{"messages": "{chat}"}} in its '
+            "entry of dataset_info.json",
+        )
+
+    if not chat:
+        used = next((other for other in question_columns(tuple(row)) if row[other] is not None), name)
+        raise RejectedRow(
+            "two questions in the row",
+            f'{used} and {name} differ. To train on both: "columns": {{"prompt": "{name}", "query": "{used}"}} in its entry '
+            f'of dataset_info.json; on one: "columns": {{"question": "{used}"}}',
+        )
+
+
+def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
+    """Return the example with the system message in the row's column, where its format looks for none.
+
+    Raises:
+        RejectedRow: it is no text; the response is one that KTO trains away from.
+    """
+    if said(row.get("kto_tag")) is False or row.get("label") is False and "completion" in row:
+        raise RejectedRow(WRONG, "kto_tag, or label beside completion (TRL), is false")
+
+    system = row.get("system")
+    if example.system or is_blank(system):
+        return example
+
+    if not isinstance(system, str):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+
+    return check_example(replace(example, system=system))
+
+
+def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:
+    names = [part.strip().partition(".")[0] for part in (column, *column.split(","))]
+    return name not in REQUIRED and name not in row and not any(part in row or part in IMAGE_COLUMNS for part in names)
+
+
+def _bare(text: str) -> str:
+    """Return a text without places of pictures, in lower case and with single spaces, for comparison."""
+    return " ".join(_PLACE.sub(" ", TAG.sub(" ", text)).lower().split())
+
+
+def _asked_in(messages: Any) -> list[str]:
+    """Return what the user says in another column of messages."""
+    messages = listed(messages)
+    users = [message for message in messages if isinstance(message, dict) and role_of(message) == "user"] if isinstance(messages, list) else []  # fmt: skip
+    return [_bare(text) for message in users for text in _texts(either(message, "content", "value"))]
+
+
+def _texts(value: Any, depth: int = 4) -> list[str]:
+    """Return the texts in a value, of lists and objects too."""
+    value = plain(value)
+    if isinstance(value, str):
+        return [] if is_blank(value) else [value]
+
+    if isinstance(value, dict) and role_of(value) in ("user", "assistant", "system"):
+        value = either(value, "content", "value")
+        return _texts(value, depth - 1) if depth else []
+
+    if isinstance(value, dict | list) and depth:
+        parts = value.values() if isinstance(value, dict) else value
+        return [text for part in parts for text in _texts(part, depth - 1)]
+
+    return []
+
+
+# options
+
+
+def _with_options(
+    row: Mapping[str, Any], example: Example, columns: Sequence[str], is_one: bool
+) -> tuple[str, list[str]]:
+    """Return the question with the options of the row, and notes; the question itself where it has them."""
+    letters = {name: row[name] for name in columns if _LETTERED.fullmatch(snake(name))}
+    others = [(name, row[name]) for name in columns if name not in letters]
+    question, notes = example.question, []
+    for name, value in [*others, *([(", ".join(letters), letters)] if letters else [])]:
+        if is_blank(value) or isinstance(value, int | float) or _is_answers(value):
+            continue
+
+        lines = option_lines(value)
+        if lines is not None and _lists(question, lines):
+            continue
+
+        if lines is None or example.history or not is_one:
+            notes.append(f"{NOT_TRAINED}: {name}")
+        else:
+            question = "\n".join([question.rstrip(), *lines])
+            notes.append(ADDED)
+
+    return question, notes
+
+
+def _is_answers(value: Any) -> bool:
+    """Whether a column called `choices` holds what a server answered."""
+    first = value[0] if isinstance(value, list) and value else value
+    return isinstance(first, dict) and ("message" in first or "finish_reason" in first)
+
+
+def option_lines(value: Any) -> list[str] | None:
+    r"""Return options as lines with a letter before each; None where a value is no list of options.
+
+    Args:
+        value: texts or numbers in a list, an object of letters, objects of a letter and a text, two lists, lines, or
+            the JSON or Python of one of these.
+
+    >>> option_lines(["red", "blue"]), option_lines({"label": ["A", "B"], "text": ["red", "blue"]})
+    (['A. red', 'B. blue'], ['A. red', 'B. blue'])
+    """
+    value = plain(value)
+    if isinstance(value, str):
+        text = value.strip()
+        if text[:1] in ("[", "{") and isinstance(inner := _literal(text), list | dict):
+            return option_lines(inner)
+
+        return text.split("\n")
+
+    if isinstance(value, dict):
+        label = next(
+            (value[key] for key in ("label", "labels", "letter", "key") if isinstance(value.get(key), list)), None
+        )
+        text = next((value[key] for key in ("text", "texts", "choices", "options", "content") if isinstance(value.get(key), list)), None)  # fmt: skip
+        if text is not None:
+            return _lettered(text, label)
+
+        named = {key: text for key, text in value.items() if not is_blank(text)}
+        found = [_LETTERED.fullmatch(snake(str(key))) for key in named]
+        return _lettered(list(named.values()), [match[1].upper() for match in found]) if all(found) else None
+
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        labels = [next((option[key] for key in _LABEL_KEYS if isinstance(option.get(key), str | int)), None) for option in value if isinstance(option, dict)]  # fmt: skip
+        texts = [next((option[key] for key in _TEXT_KEYS if isinstance(option.get(key), str)), None) for option in value if isinstance(option, dict)]  # fmt: skip
+        return _lettered(texts, labels if texts != labels and None not in labels else None)
+
+    return _lettered(value) if isinstance(value, list) else None
+
+
+def _lettered(texts: Sequence[Any], labels: Sequence[Any] | None = None) -> list[str] | None:
+    given = [text for text in texts if not is_blank(text)]
+    if len(given) < 2 or len(given) > 26 or not all(isinstance(text, str | int | float) for text in given):
+        return None
+
+    lines = [str(text).strip() for text in given]
+    if all(map(_CARRIED.match, lines)):
+        return lines
+
+    names = [str(label).strip() for label in labels] if labels and len(labels) == len(given) else [chr(65 + at) for at in range(len(given))]  # fmt: skip
+    return [f"{name}. {line}" for name, line in zip(names, lines, strict=True)]
+
+
+def _literal(text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text[:20_000])
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+
+    return None
+
+
+def _lists(question: str, lines: Sequence[str]) -> bool:
+    """Whether a question has the options of some lines: their letters before something, or their texts one after another."""
+    bare = "\n".join(map(_bare, question.splitlines()))
+    options = [_bare(_CARRIED.sub(lambda found: found.group()[-1], line)).strip(" .;,$") for line in lines]
+    if all(len(option) == 1 for option in options) and [option.upper() for option in options] == [
+        chr(65 + at) for at in range(len(options))
+    ]:
+        return True  # the letters themselves: their texts are in the picture
+
+    def places(option: str, end: int) -> list[int]:
+        return [found.start() for found in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", bare[:end])]
+
+    names, count = {found.upper() for found in _MARKED.findall(question.replace(IMAGE, ""))}, len(options)
+    if {chr(65 + at) for at in range(count)} <= names or count > 2 and {str(at + 1) for at in range(count)} <= names:
+        if sum(bool(places(option, len(bare))) for option in options) * 2 >= count:
+            return True
+
+    at = len(bare)
+    for option in reversed(options):
+        at = max(places(option, at), default=-1)
+        if at < 0:
+            return False
+
+    return bool(_BEFORE_ONE.search(bare[:at]))

@@ -1,0 +1,1 @@
+"""Responses to verdicts: by rules, and by a language model where it is asked."""

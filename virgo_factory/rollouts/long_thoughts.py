@@ -1,0 +1,44 @@
+"""The long thought in a response that a model gave, as one that can be trained on."""
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import MARKERS, REASONS, LongThought, MalformedThought
+from virgo_factory.formats.row import RejectedRow, check_example
+from virgo_factory.formats.tags import format_of, parse_response
+from virgo_factory.formats.virgo_dqvq import split
+from virgo_factory.rollouts.config import AUTO
+
+
+def long_thought_of(response: str, response_format: str) -> LongThought:
+    """Return the long thought in a response, as one that can be trained on.
+
+    Args:
+        response: as the model gave it.
+        response_format: AUTO for whichever the response shows, a key of `tags.TAG_SETS` such as `four_markers`, as a
+            D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
+
+    Raises:
+        RejectedRow: the response is malformed, or holds a control token.
+    """
+    try:
+        if response_format == "virgo_dqvq":
+            if any(marker in response for marker in MARKERS):
+                raise RejectedRow("it holds markers, which an untagged response has not")
+
+            thought = split(response)
+        elif response_format == "four_markers":
+            thought = LongThought.parse(response)
+        else:
+            thought = parse_response(response, format_of(response) if response_format == AUTO else response_format)
+    except MalformedThought as error:
+        raise RejectedRow(REASONS[error.reason]) from None
+
+    check_example(Example(id="rollout", question="question", response=thought))
+    return thought
+
+
+def read_thought(response: str, response_format: str) -> tuple[LongThought | None, str]:
+    """Return the long thought in a response, or None and why there is none."""
+    try:
+        return long_thought_of(response, response_format), ""
+    except RejectedRow as error:
+        return None, error.reason

@@ -1,0 +1,221 @@
+"""A question as it is sent to a server: pictures as training would see them, the recipe's prefix, the question."""
+
+import base64
+import hashlib
+import io
+import itertools
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from virgo_factory.answers.options import LETTERS, inline_options
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import IMAGE
+from virgo_factory.data.read.images import inspect
+from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.media import find_image
+from virgo_factory.data.read.prefix import add_prefix
+from virgo_factory.data.tokens.image_size import ImageProcessor, image_tokens
+from virgo_factory.data.tokens.tokens import system_of
+from virgo_factory.data.tokens.vocabulary import Vocabulary
+from virgo_factory.formats.row import CONTROL_TOKENS
+from virgo_factory.rollouts.question import VisualQuestion
+
+
+TEMPLATE_ARGUMENTS: Mapping[str, Any] = {"question_prefix": ""}
+"""Arguments of the chat template that go with every request: checkpoints trained with the plugin carry the prefix in
+their template as default, and here it stands in the text already. Other templates do not look at it."""
+
+
+STAND_IN = "Answer the question in the picture."
+"""Sent as the text of a question that has a picture and no text, such as those of MathVerse's version Vision Only."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is sent for one response.
+
+    Attributes:
+        messages: OpenAI chat messages: system, where there is one; the user's, pictures as PNG data URIs in their places; and
+            the beginning of the assistant's where `prefill` is not empty.
+        text: the user's text as sent, without the pictures.
+        images: width and height of each picture as sent, in pixels.
+        sha256: of the messages, pictures included, and the arguments of the chat template.
+        system: text of the system's turn.
+        prefill: what the assistant has said already: the response goes on behind it, letter by letter.
+    """
+
+    messages: list[dict[str, Any]]
+    text: str
+    images: tuple[tuple[int, int], ...]
+    sha256: str
+    system: str = ""
+    prefill: str = ""
+
+
+def compose(
+    name: str, text: str, pictures: Sequence[tuple[tuple[int, int], bytes]] = (), system: str = "", prefill: str = ""
+) -> Prompt:
+    """Return a prompt.
+
+    Args:
+        name: what it is, as an error names it.
+        text: of the user, with `<image>` in the place of each picture.
+        pictures: width, height and PNG of each.
+        system: see Prompt.
+        prefill: see Prompt.
+
+    Raises:
+        ValueError: a text holds a control token, or another number of `<image>` than there are pictures.
+    """
+    pieces = text.split(IMAGE)
+    forged = [token for token in CONTROL_TOKENS if any(token in one for one in (text, system, prefill))]
+    if forged or len(pieces) != len(pictures) + 1:
+        raise UserError(f"{name}: {[*forged, IMAGE][0]} in its text would be read as a control token. Drop it.")
+
+    parts: list[dict[str, Any]] = []
+    for piece, picture in itertools.zip_longest(pieces, pictures):
+        if piece:
+            parts.append({"type": "text", "text": piece})
+
+        if picture:
+            url = f"data:image/png;base64,{base64.b64encode(picture[1]).decode()}"
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+
+    turns = (("system", system), ("user", parts if pictures else text), ("assistant", prefill))
+    messages = [{"role": role, "content": content} for role, content in turns if content]
+    sent = json.dumps([messages, TEMPLATE_ARGUMENTS], sort_keys=True)
+    sizes = tuple(size for size, _ in pictures)
+    return Prompt(messages, "".join(pieces), sizes, hashlib.sha256(sent.encode()).hexdigest(), system, prefill)
+
+
+def make_prompt(
+    question: VisualQuestion,
+    folder: Path,
+    prefix: str = "",
+    min_pixels: int = 32 * 32,
+    max_pixels: int = 768 * 768,
+    system: str = "",
+    layout: str = "inline",
+) -> Prompt:
+    """Return the prompt of a question.
+
+    Args:
+        question: what is asked.
+        folder: of questions.jsonl, that its image paths are relative to.
+        prefix: the text that goes directly behind the pictures that stand first (prefix.read_prefix); "" for none.
+        min_pixels: the recipe's `image_min_pixels`.
+        max_pixels: the recipe's `image_max_pixels`.
+        system: text of the system's turn; "" for none.
+        layout: see `asked_text`.
+
+    Raises:
+        ValueError: a picture is missing, outside the folder or unreadable, or the text holds a control token of the
+            model; the message names the question.
+    """
+    text = add_prefix(asked_text(question, layout), prefix)
+    pictures = [_picture(question, name, folder, min_pixels, max_pixels) for name in question.images]
+    return compose(f"question {question.id}", text, pictures, system)
+
+
+def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
+    r"""Return the text of a question, `<image>` in place of its pictures, with options as lines where it has none itself.
+
+    This is also what a training row made of the question holds.
+
+    Args:
+        question: what is asked.
+        layout: "inline" puts the pictures where `parts` have them; "first" all before the text, as without parts.
+
+    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), " Which one?", "x", options=("x", "y")))
+    '<image>Which one?\n(A) x\n(B) y'
+    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), "", "x", parts=("Is ", 0, " red?")))
+    'Is <image> red?'
+    """
+    text = question.question.strip() or STAND_IN * bool(question.images)
+    parts = question.parts if layout == "inline" and question.parts else (*range(len(question.images)), text)
+    # A picture may be an option: "(A) <image>".
+    asked = "".join(IMAGE if isinstance(part, int) else part for part in parts).rstrip()
+    if len(inline_options(asked if question.parts else text)) == len(question.options):
+        return asked
+
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]
+    return "\n".join([asked, *lines])
+
+
+def _picture(
+    question: VisualQuestion, name: str, folder: Path, min_pixels: int, max_pixels: int
+) -> tuple[tuple[int, int], bytes]:
+    """Return width and height after LLaMA-Factory's resizing, and the picture as PNG."""
+    facts = inspect(name, folder, max_pixels)
+    if not facts.is_readable:
+        raise UserError(f"question {question.id}: {'; '.join(finding.detail for finding in facts.findings)}.")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at
+        with Image.open(find_image(name, str(folder))) as opened:
+            image = resize_as_trained(as_seen(opened), min_pixels, max_pixels)
+
+    image.info = {}  # profiles, orientation and transparency mean nothing in training, and a server might obey them
+    data = io.BytesIO()
+    image.save(data, format="PNG", compress_level=1)
+    return image.size, data.getvalue()
+
+
+def resize_as_trained(image: Image.Image, min_pixels: int, max_pixels: int) -> Image.Image:
+    """Return the picture that LLaMA-Factory hands to the processor, pixel for pixel.
+
+    The steps of 0.9.5, data/mm_plugin.py:218-235 and 1912-1927, in their order: each resize has its own rounding and
+    filter. A run of ours turns every picture to RGB before them (hooks/pictures.py).
+
+    Args:
+        image: as `look.as_seen` returns it.
+        min_pixels: the recipe's `image_min_pixels`.
+        max_pixels: the recipe's `image_max_pixels`.
+    """
+    if image.width * image.height > max_pixels:
+        image = image.resize(_scaled(image.size, max_pixels))
+
+    if image.width * image.height < min_pixels:
+        image = image.resize(_scaled(image.size, min_pixels))
+
+    if min(image.size) < 28:
+        image = image.resize((max(image.width, 28), max(image.height, 28)))
+
+    if image.width / image.height > 200:
+        image = image.resize((image.height * 180, image.height))
+
+    if image.height / image.width > 200:
+        image = image.resize((image.width, image.width * 180))
+
+    return image
+
+
+def _scaled(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    factor = math.sqrt(pixels / (size[0] * size[1]))
+    return int(size[0] * factor), int(size[1] * factor)
+
+
+def count_prompt_tokens(
+    prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor, template: str = "virgo"
+) -> int:
+    """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers.
+
+    Args:
+        prompt: as it is sent.
+        vocabulary: of the model (vocabulary.load_vocabulary).
+        processor: of the model (image_size.read_processor).
+        template: whose form the model's chat template has.
+    """
+    system = prompt.system or system_of(template)
+    head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+    marks = "<|vision_start|><|vision_end|>" * len(prompt.images)
+    turn = f"{head}<|im_start|>user\n{marks}{prompt.text}<|im_end|>\n<|im_start|>assistant\n{prompt.prefill}"
+    everything = 2**62  # the pictures have their size already
+    return vocabulary.count(turn) + sum(image_tokens(*size, 1, everything, processor) for size in prompt.images)

@@ -1,0 +1,277 @@
+"""A question: pictures, text and the gold answer that responses are held against; and the file of them, questions.jsonl.
+
+A row of the file has `id` and `gold`, text or a picture or both, and whatever else is known (see VisualQuestion; a column that
+is not there has its default, one that is unknown is an error):
+
+    {"id": "mmmu/validation_Art_1", "source": "mmmu", "images": ["images/ab/cd.png"], "image_sha256": ["..."],
+     "question": "Which one is it?", "parts": ["Look at ", 0, " Which one is it?"], "gold": "B", "options": ["oil", "ink"],
+     "kind": "choice", "unit": null, "precision": null, "tolerance": null, "several": null, "grading": "math",
+     "groups": {"subject": "Art", "difficulty": "Hard"}, "cluster": "mmmu/Art_1", "origin": "validation.parquet: 1"}
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.answers import GRADINGS, KINDS, Question
+from virgo_factory.answers.options import LETTERS
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import IMAGE
+from virgo_factory.core.reasons import Reason
+from virgo_factory.core.thought import MARKERS
+from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
+
+
+FILE = "questions.jsonl"
+IMAGES = "images"
+"""Folder of the pictures beside the file."""
+
+ALWAYS = ("id", "gold")
+"""Columns without which a row is no question; the others have a default."""
+
+_FORGED = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS, *MARKERS))))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class VisualQuestion:
+    """One question that can be asked and whose answer can be checked; a line of questions.jsonl.
+
+    Attributes:
+        id: `SOURCE/ORIGINAL-ID`, unique in the file.
+        source: which dataset or benchmark it is of, such as "tabmwp".
+        images: paths relative to the folder of questions.jsonl; none where text alone is asked.
+        image_sha256: of each picture's bytes, in the same order.
+        question: the text without `<image>` and without instructions on the form of the answer. It may be empty where there
+            is a picture, which then asks (`prompt.STAND_IN` is sent as text); with `parts` it may be left out: it is theirs.
+        gold: the gold answer, as the source has it: text, number, or list of texts.
+        options: texts of the options in order, without letters; empty where there are none.
+        kind: one of answers.KINDS where it is known.
+        unit: of the answer, where the source has one.
+        precision: decimals that both sides are rounded to (MathVista).
+        tolerance: largest absolute difference that counts as equal, one number or one for each answer (OlympiadBench).
+        several: whether several answers are asked for; recognised where it is not known.
+        grading: name of the answers' GradingConfig.
+        groups: what scores are given by, such as {"subject": "Art", "level": "3"}: texts.
+        cluster: what questions that are not independent have in common, such as their problem; "" for the question alone.
+        parts: the text with the pictures in their places: texts, and positions of pictures in `images`, from 0 on, each once
+            and in order. Options follow as lines where no part holds them. Without parts the pictures stand first.
+        origin: where the row was read, such as `problems.json: 12` or `CONFIG/ID/PAIR`.
+    """
+
+    id: str
+    source: str
+    images: tuple[str, ...]
+    image_sha256: tuple[str, ...]
+    question: str
+    gold: Any
+    options: tuple[str, ...] = ()
+    kind: str | None = None
+    unit: str | None = None
+    grading: str = "math"
+    origin: str = ""
+    precision: int | None = None
+    tolerance: float | tuple[float, ...] | None = None
+    several: bool | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
+    parts: tuple[str | int, ...] = ()
+
+    @property
+    def asked(self) -> Question:
+        """What the answers need to know of it."""
+        known = {
+            name: getattr(self, name) for name in ("options", "kind", "unit", "precision", "tolerance", "several")
+        }
+        return Question(self.question, **known)
+
+
+def read_questions(path: str | Path) -> Iterator[VisualQuestion]:
+    """Yield the questions of a questions.jsonl; memory does not grow.
+
+    Raises:
+        ValueError: with file and line: not JSON, an unknown or missing column, a value of another type.
+    """
+    for line, row in read_lines(Path(path)):
+        try:
+            question = question_of(row)
+        except RejectedRow as error:
+            raise UserError(f"{path}:{line}: {error}") from None
+
+        if is_blank(question.gold):
+            raise UserError(f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it.")
+
+        yield question
+
+
+def write_question(question: VisualQuestion) -> str:
+    """Return a question as a line of questions.jsonl, every column in it.
+
+    Raises:
+        ValueError: the gold answer is nothing that JSON has (NaN, infinity).
+    """
+    return json.dumps(asdict(question), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line, value) of a JSONL file.
+
+    Raises:
+        ValueError: no such file, or with file and line: not UTF-8, not JSON.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. virgo-factory distill questions CONFIG makes one.")
+
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not line.strip():
+                continue
+
+            try:
+                yield number, json.loads(line.decode())
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path}:{number}: not JSON in UTF-8 ({error}). One object a line.") from None
+
+
+def question_of(row: Any) -> VisualQuestion:
+    """Return the question in a row of questions.jsonl; its gold may be empty, its pictures are not looked at.
+
+    Raises:
+        RejectedRow: no object, an unknown or missing column, a value of another type, or a text that `check_texts`
+            refuses.
+    """
+    if not isinstance(row, Mapping):
+        raise RejectedRow("not an object", f"found {type(row).__name__}")
+
+    if unknown := [str(name)[:60] for name in row if name not in _COLUMNS]:
+        raise RejectedRow("unknown column", f"{', '.join(unknown[:5])}; there are {', '.join(_COLUMNS)}")
+
+    if missing := [name for name in ALWAYS if name not in row]:
+        raise RejectedRow("a column is missing", f"{', '.join(missing)}; needed are {', '.join(ALWAYS)}")
+
+    values = {"question": "", **_DEFAULTS}
+    for name, value in row.items():
+        if value is None and name in _DEFAULTS:
+            continue
+
+        expected, is_such = _EXPECTED[name]
+        if not is_such(value):
+            raise RejectedRow(f"{name} is not {expected}", f"found {type(value).__name__}")
+
+        values[name] = tuple(value) if isinstance(value, list) and name != "gold" else value
+
+    for name, known in (("kind", (None, *KINDS)), ("grading", GRADINGS)):
+        if values.get(name) not in known:
+            raise RejectedRow(f"{name} unknown", f"{values[name]!r} is not one of {', '.join(filter(None, known))}")
+
+    golds = values["gold"] if isinstance(values["gold"], list) else [values["gold"]]
+    if any(isinstance(part, float) and math.isinf(part) for part in golds):
+        raise RejectedRow("gold is not a finite number")
+
+    if values["parts"] and not values["question"]:
+        values["question"] = " ".join(part.strip() for part in values["parts"] if isinstance(part, str)).strip()
+
+    question = VisualQuestion(**values)
+    check_texts(question)
+    return question
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _or_none(is_such: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_such(value)
+
+
+def _each(is_such: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(map(is_such, value))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_COLUMNS = tuple(column.name for column in fields(VisualQuestion))
+_DEFAULTS = {"source": "questions", "images": (), "image_sha256": (), "options": (), "grading": "math", "origin": "",
+             "groups": {}, "cluster": "", "parts": ()}  # fmt: skip
+
+_EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("id", "source", "question", "grading", "origin", "cluster"), ("text", _is_text)),
+    **dict.fromkeys(("kind", "unit"), ("text", _or_none(_is_text))),
+    **dict.fromkeys(("images", "image_sha256", "options"), ("a list of texts", _each(_is_text))),
+    "gold": (
+        "a text, a number or a list of these",
+        lambda value: (
+            value is None
+            or isinstance(value, str | int | float)
+            or (isinstance(value, list) and all(isinstance(part, str | int | float) for part in value))
+        ),
+    ),
+    "precision": ("a number of decimals", _or_none(_is_count)),
+    "tolerance": (
+        "a number or a list of numbers",
+        _or_none(lambda value: _is_number(value) or _each(_is_number)(value)),
+    ),
+    "several": ("true or false", _or_none(lambda value: isinstance(value, bool))),
+    "groups": (
+        "an object of texts",
+        lambda value: isinstance(value, Mapping) and all(_is_text(part) for pair in value.items() for part in pair),
+    ),
+    "parts": ("a list of texts and positions of pictures", _each(lambda part: _is_text(part) or _is_count(part))),
+}
+
+
+def is_blank(gold: Any) -> bool:
+    """Whether there is no gold answer: null, an empty text or list, NaN."""
+    return gold is None or gold == [] or (isinstance(gold, str) and not gold.strip()) or gold != gold
+
+
+def is_binary(question: VisualQuestion) -> bool:
+    """Whether a coin would answer it half of the time."""
+    return question.kind == "boolean" or len(question.options) == 2
+
+
+def check_texts(question: VisualQuestion) -> None:
+    """Raise RejectedRow if there is nothing to ask, or a text is not valid Unicode or would be read as anything but text.
+
+    A question's text goes into a chat template, whose tokenizer reads control tokens wherever they stand.
+    """
+    if not question.id.strip():
+        raise RejectedRow("the id is empty")
+
+    if not question.question.strip() and not question.images:
+        raise RejectedRow("neither text nor picture")
+
+    places = [part for part in question.parts if isinstance(part, int)]
+    if question.parts and places != list(range(len(question.images))):
+        raise RejectedRow("parts do not name each picture once, in order", f"{places} of {len(question.images)}"[:300])
+
+    written = [part for part in question.parts if isinstance(part, str)]
+    golds = question.gold if isinstance(question.gold, list | tuple) else (question.gold,)
+    texts = {"question": (question.question,), "id": (question.id,), "source": (question.source,)}
+    texts |= {"option": question.options, "gold": golds, "parts": (*written, "".join(written))}
+    texts |= {"groups": (*question.groups, *question.groups.values()), "cluster": (question.cluster,)}
+    whole = "\n".join(text for some in texts.values() for text in some if isinstance(text, str))
+    if _SURROGATE.search(whole) or _FORGED.search(whole):  # seldom; which one it is takes longer
+        for name, text in ((name, text) for name, some in texts.items() for text in some if isinstance(text, str)):
+            if _SURROGATE.search(text):
+                raise RejectedRow("text is not valid Unicode", f"in the {name}")
+
+            if found := _FORGED.search(text):
+                raise RejectedRow(Reason.CONTROL_TOKEN.text(name), found.group())
+
+    if len(question.options) > len(LETTERS):
+        raise RejectedRow("too many options", f"{len(question.options)}")
+
+    if any(not option.strip() for option in question.options):
+        raise RejectedRow("an option is empty")

@@ -1,0 +1,1 @@
+"""Asking: what is missing is asked, appended, judged and shown."""

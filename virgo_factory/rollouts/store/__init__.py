@@ -1,0 +1,1 @@
+"""The files of a folder of rollouts, and the index beside them."""
