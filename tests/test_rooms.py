@@ -11,7 +11,7 @@ HEAVY = {"torch", "transformers", "llamafactory", "vllm", "deepspeed"}
 READ = {"core", "io", "formats", "data/read"}
 ROWS = READ | {"report", "answers", "data/tokens", "data/rows"}
 DATA = ROWS | {"data/check", "data/make", "data/show", "data/fetch"}
-ASKING = DATA | {"rollouts", "report"}
+ASKING = DATA | {"rollouts"}
 MAY = {
     "core": set(),
     "io": {"core"},
@@ -25,7 +25,7 @@ MAY = {
     "data/show": ROWS,
     "data/make": ROWS | {"data/show"},
     "data/fetch": ROWS | {"data/make"},
-    "rollouts": ROWS | {"data/show"},
+    "rollouts": ROWS,
     "distill": DATA | {"rollouts"},
     "evaluation": ASKING,
     "synthesis": ASKING,

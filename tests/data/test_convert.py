@@ -12,13 +12,13 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example
-from virgo_factory.data.make.card import card_files
 from virgo_factory.data.make.convert import convert
 from virgo_factory.data.make.pipeline import Media, difficulty_of, portable_images
 from virgo_factory.data.make.writing import normal_row
 from virgo_factory.data.read.source import Settings, Source, find_sources
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.formats import Options, RejectedRow, read_row
+from virgo_factory.report.card import card_files
 
 
 def _convert(path: Path, target: Path, **more):

@@ -27,7 +27,7 @@ def list_recipes() -> None:
 
 @recipes.command(short_help="Print one recipe.", epilog="\b\nExample:\n  virgo-factory recipes show virgo7b_dt")
 def show(name: str = typer.Argument(help="A recipe or another file of recipes/.")) -> None:
-    """Print one recipe: its header says hardware, batch, launch line and peak disk."""
+    """Print one recipe: its header says hardware, batch, launch line and departures."""
     typer.echo(read_recipe(name), nl=False)
 
 

@@ -126,7 +126,7 @@ def test_real_sources(shared_data, tmp_path):
     sources = [question.source for question in questions]
     assert sources != sorted(sources, key=list(SOURCES).index), "sources alternate, so that a budget cuts all of them"
     text = (tmp_path / "out/questions.card.md").read_text(encoding="utf-8")
-    assert "| geos | 279 | 3 | 3 | 3 | 3 | 0% |" in text and "| 45 | not of the train split |" in text
+    assert "| geos | 279 | 3 | 3 | 3 | 3 | 0% |" in text and "| not of the train split | 45 |" in text
 
     again = build_questions(config, tmp_path / "out")
     assert again == card, "a complete file is kept, and its card read"

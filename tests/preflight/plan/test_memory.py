@@ -140,7 +140,7 @@ def test_parameters_are_counted_exactly(family, tmp_path):
     ],
 )
 def test_the_real_models(name, total):
-    """The totals that the recipes' headers name, and half the bytes of the published safetensors files."""
+    """Half the bytes of the published safetensors files."""
     shape, where = find_shape(name)
     assert sum(count_parameters(shape).values()) == total
     assert name in where
@@ -152,7 +152,7 @@ def test_our_sizes_are_those_of_the_real_configuration():
 
 
 def test_adapters_are_counted_as_peft_makes_them(tmp_path):
-    """Rank 64 on all linear layers of the 7B language model is what the LoRA recipe's header says."""
+    """The LoRA recipe trains rank 64 on all linear layers of the 7B language model."""
     assert adapter_parameters(SEVEN, Lora(64, PROJECTIONS)) == 161_480_704
     from peft import LoraConfig, get_peft_model
 

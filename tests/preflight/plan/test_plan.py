@@ -217,7 +217,7 @@ def test_the_peak_of_the_disk(changes, checkpoints, models):
 
 
 def test_a_checkpoint_of_the_7b_recipe():
-    """About the 14 B a parameter of the recipe's header, less for the frozen tower."""
+    """About 14 B a parameter: weights in bfloat16, and Adam's three in float32; less for the frozen tower."""
     disk = planned().disk
     assert disk.model == 2 * 8_291_375_616
     assert disk.checkpoint == pytest.approx(14 * 8_291_375_616, rel=0.08)

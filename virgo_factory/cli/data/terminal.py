@@ -52,22 +52,6 @@ def busy(doing: str) -> contextlib.AbstractContextManager:
     return console.status(doing) if console.is_terminal else contextlib.nullcontext()
 
 
-def wide_console() -> Any:
-    """Return a console for tables; until cli/distill/status.py takes report's."""
-    from virgo_factory.report.terminal import console
-
-    return console(160, soft_wrap=True)
-
-
-def tables(columns: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], width: int) -> Iterator[Any]:
-    """Yield tables that fit a width; until cli/distill/status.py takes report's."""
-    from virgo_factory.report.table import Table
-    from virgo_factory.report.terminal import fitted
-
-    styles = {number: style for number, (_, style) in enumerate(rows)}
-    return fitted(Table("", ("", *columns), [cells for cells, _ in rows], styles=styles), width)
-
-
 def training(sources: Sequence[Any]) -> list[Any]:
     """Return the sources that are trained on; a recipe names others in `eval_dataset`."""
     return [source for source in sources if source.role == "train"] or list(sources)

@@ -35,7 +35,7 @@ def _show(card, folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from virgo_factory.data.make.card import card_files
+    from virgo_factory.report.card import card_files
     from virgo_factory.rollouts.question import FILE
 
     console = Console(highlight=False, soft_wrap=True)

@@ -67,17 +67,17 @@ def select(
 
 def _show(console, card, folder: Path) -> None:
     """Print the accounts of questions and rollouts, what a reader must know, and how to train on the rows."""
-    from virgo_factory.data.make.card import card_files
     from virgo_factory.distill.select.selection_card import accounts, notes_of, training_line
+    from virgo_factory.report.card import card_files
+    from virgo_factory.report.terminal import counted
 
     path = folder / card.output["file"]
     console.print(f"[bold]{path}[/]: {card.output['rows']:,} rows of {card.kept:,} question{'s' * (card.kept != 1)}")
     for account in accounts(card):
         console.print()
-        width = max(len(f"{count:,}") for _, count in account)
-        for words, count in account:
-            style = "bold" if words == account[-1][0] else None
-            console.print(f"  {count:>{width},}  {words}", markup=False, style=style)
+        *lines, last = counted(account)
+        console.print("\n".join(lines), markup=False)
+        console.print(last, markup=False, style="bold")
 
     console.print()
     for note in notes_of(card):

@@ -25,6 +25,7 @@ def status(
     """
     import json
 
+    from virgo_factory.cli.data.terminal import busy
     from virgo_factory.distill.tell.status import summarise, to_json
 
     if not html and (questions is not None or seed is not None):
@@ -36,13 +37,13 @@ def status(
 
         check_folder(html.parent)
 
-        with _busy(f"writing {html}"):
+        with busy(f"writing {html}"):
             count = write_status_page(html, folder, questions or 40, seed or 0)
 
         print(json.dumps({"html": str(html), "questions": count}) if as_json else f"{html}: {count} questions")
         return
 
-    with _busy(f"reading {folder}"):
+    with busy(f"reading {folder}"):
         found = summarise(folder, lengths=False)
 
     if as_json:
@@ -51,23 +52,15 @@ def status(
         _show(found, folder)
 
 
-def _busy(doing: str):
-    """Return a context that shows on stderr, where that is a terminal, that something is going on."""
-    import contextlib
-
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return console.status(doing) if console.is_terminal else contextlib.nullcontext()
-
-
 def _show(found, folder: Path) -> None:
     """Print the tables and what is to be done next."""
     from rich.markup import escape
 
-    from virgo_factory.cli.data.terminal import tables, wide_console
+    from virgo_factory.distill.tell.status import tables_of
+    from virgo_factory.report.terminal import console as console_of
+    from virgo_factory.report.terminal import print_tables
 
-    console = wide_console()
+    console = console_of(160, soft_wrap=True)
     config, group = found.config, found.all
     base = f", base model {escape(config.base_model_name_or_path)}" if config.base_model_name_or_path else ""
     console.print(
@@ -78,10 +71,8 @@ def _show(found, folder: Path) -> None:
         console.print(f"Of shard {_shards(found)}; {found.elsewhere:,} questions are in the others")
 
     if group.questions:
+        print_tables(console, *tables_of(found))
         console.print()
-        for table in (*tables(*_questions(found), console.width), *tables(*_rollouts(found), console.width)):
-            console.print(table)
-            console.print()
 
     _show_accounts(console, found)
     _show_next(console, found, folder)
@@ -89,8 +80,8 @@ def _show(found, folder: Path) -> None:
 
 def _show_accounts(console, found) -> None:
     """Print what the tables leave out: the base model, and all that was not counted in them."""
-    from virgo_factory.data.show.page import visible
     from virgo_factory.distill.tell.status import UNJUDGED
+    from virgo_factory.report.terminal import counted
 
     config, group = found.config, found.all
     if config.base_model_name_or_path:
@@ -113,8 +104,8 @@ def _show_accounts(console, found) -> None:
 
     if found.dropped:
         console.print(f"[yellow]{sum(found.dropped.values()):,} questions cannot be asked:[/]")
-        for reason, count in list(found.dropped.items())[:MOST_REASONS]:
-            console.print(f"  {count:>7,}  {visible(reason)}", markup=False)
+        for line in counted(list(found.dropped.items())[:MOST_REASONS], width=7):
+            console.print(line, markup=False)
 
         if len(found.dropped) > MOST_REASONS:
             console.print(f"  and {len(found.dropped) - MOST_REASONS:,} more reasons (--json has them)")
@@ -173,53 +164,6 @@ def _is_selected(folder: Path) -> bool:
 
 MOST_REASONS = 10
 """Reasons that are listed; a refusing server may have worded each of its replies on its own."""
-
-
-def _groups(found):
-    """Yield (name, group, style), the sum below the sources."""
-    from virgo_factory.data.show.page import visible
-
-    for name, group in found.by_source.items():
-        yield visible(" ".join(name.split())), group, ""
-
-    if len(found.by_source) > 1:
-        yield "all", found.all, "bold"
-
-
-def _questions(found):
-    """Return columns and rows of the questions by source, and the share at each difficulty that a coin would answer."""
-    from virgo_factory.distill.tell.status import DROPPED
-    from virgo_factory.rollouts.store.rollout import DIFFICULTIES
-
-    levels = [*DIFFICULTIES, *([DROPPED] if found.all.levels[DROPPED] else [])]
-    rows = [
-        ([name, f"{group.questions:,}", *(f"{group.levels[level]:,}" for level in levels)], style)
-        for name, group, style in _groups(found)
-    ]
-
-    group = found.all
-    if group.binary:
-        shares = [
-            f"{group.binary_levels[level] / group.levels[level]:.0%}" if group.levels[level] else ""
-            for level in levels
-        ]
-        rows.append((["yes/no or 1 of 2", f"{group.binary / group.questions:.0%}", *shares], "dim"))
-
-    return ["questions", *levels], rows
-
-
-def _rollouts(found):
-    """Return columns and rows of the rollouts by source: outcomes, and what a row costs."""
-    from virgo_factory.distill.tell.status import OUTCOMES
-
-    rows = []
-    for name, group, style in _groups(found):
-        outcomes = (f"{group.outcomes[outcome]:,}" for outcome in OUTCOMES)
-        per_row = f"{group.tokens_per_accepted:,.0f}" if group.tokens_per_accepted else "-"
-        cells = [name, f"{group.rollouts:,}", *outcomes, f"{group.tokens:,}", f"{group.accepted:,}", per_row]
-        rows.append((cells, style))
-
-    return ["rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"], rows
 
 
 EXAMPLE = """\b

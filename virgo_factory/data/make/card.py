@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.report.card import Card, card_files, entry_line  # noqa: F401 - until distill imports them from there
+from virgo_factory.report.card import Card
 from virgo_factory.report.table import Table, account
 
 

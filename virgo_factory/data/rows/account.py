@@ -6,7 +6,6 @@ from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.data.read.reader import place_of
-from virgo_factory.io.atomic import write_json  # noqa: F401 - until distill imports it from there
 
 
 FILE_NAME = "virgo_rows.json"

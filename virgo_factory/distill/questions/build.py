@@ -26,10 +26,7 @@ from virgo_factory.answers import grading, judge
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.check.overlap import Overlaps, question_grams, read_benchmark
 from virgo_factory.data.fetch.picture_match import match_text
-from virgo_factory.data.make.card import card_files
 from virgo_factory.data.make.writing import partial_of, published
-from virgo_factory.data.rows.account import write_json
-from virgo_factory.data.show.page import visible
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.questions.benchmark_pictures import benchmark_pictures
 from virgo_factory.distill.questions.draw import DUPLICATE, NOT_DRAWN, Draw, Held, place_in_draw
@@ -50,8 +47,11 @@ from virgo_factory.distill.questions.question_card import (
 )
 from virgo_factory.distill.sources import Asked, Found, Picture, read_source
 from virgo_factory.formats.row import RejectedRow, text_id
+from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import check_folder
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.report.card import card_files
+from virgo_factory.report.text import visible
 from virgo_factory.rollouts.pictures import StoredPicture, remove_others, store_picture
 from virgo_factory.rollouts.question import (
     FILE,

@@ -2,16 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.data.make.card import card_files
 from virgo_factory.data.make.writing import partial_of
-from virgo_factory.data.show.page import visible
 from virgo_factory.distill.questions.draw import DUPLICATE, NOT_DRAWN, SAME_PICTURE
+from virgo_factory.report.card import Card, card_files
+from virgo_factory.report.table import Table
 from virgo_factory.rollouts.question import FILE, VisualQuestion, is_binary
 
 
@@ -74,6 +74,33 @@ class QuestionsCard:
         """Questions in the file."""
         return sum(count.kept for count in self.sources)
 
+    def card(self) -> Card:
+        """Return the card for people."""
+        columns = ("source", "asked for", "rows read", "questions in them", "kept", "pictures", "yes/no or one of two")
+        rows = [
+            (
+                *(count.source, "all" if count.wanted is None else count.wanted, count.rows_in),
+                *(count.rows_in + count.extra, count.kept, count.images),
+                f"{count.binary / count.kept:.0%}" if count.kept else "-",
+            )
+            for count in self.sources
+        ]
+        tables = [Table("By source", columns, rows)]
+        for count in self.sources:
+            if count.dropped:
+                tables.append(Table(f"{count.source}: left out", ("why", "questions"), list(count.dropped.items())))
+
+            if count.listed:
+                title = f"{count.source}: the first {len(count.listed)} that something is wrong with"
+                rows = [
+                    (row["origin"], ": ".join(filter(None, (row["reason"], row["detail"])))) for row in count.listed
+                ]
+                tables.append(Table(title, ("row", "why"), rows, words=(1,)))
+
+        made = f"made by `virgo-factory distill questions` {self.version}"
+        lead = f"{self.kept:,} questions on {self.output['images']:,} pictures, {made}."
+        return Card(FILE, lead, tables, self.settings, self.output["sha256"], self.notes)
+
 
 class Account:
     """What becomes of a source's questions, while it is read."""
@@ -122,7 +149,7 @@ class Kept:
 def write_cards(path: Path, card: QuestionsCard) -> None:
     """Write both cards of the file `path` under `partial_of` their names: publish them with the file."""
     people, programs = card_files(path)
-    partial_of(people).write_text(markdown(card), encoding="utf-8")
+    partial_of(people).write_text(card.card().markdown(), encoding="utf-8")
     partial_of(programs).write_text(json.dumps(asdict(card), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
@@ -141,63 +168,3 @@ def read_card(path: Path) -> QuestionsCard | None:
 def count_of(told: Mapping[str, Any]) -> SourceCount:
     """Return the count that a program's card tells."""
     return SourceCount(**{**told, "listed": tuple(told["listed"])})
-
-
-def markdown(card: QuestionsCard) -> str:
-    """Return the card for people."""
-    lines = [
-        f"# {FILE}",
-        "",
-        f"{card.kept:,} questions on {card.output['images']:,} pictures, made by `virgo-factory distill questions` {card.version}.",
-        "",
-        *(f"- {note}\n" for note in card.notes),
-        "| source | asked for | rows read | questions in them | kept | pictures | yes/no or one of two |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for count in card.sources:
-        wanted = "all" if count.wanted is None else f"{count.wanted:,}"
-        numbers = (count.rows_in, count.rows_in + count.extra, count.kept, count.images)
-        share = f"{count.binary / count.kept:.0%}" if count.kept else "-"
-        lines.append(table_row((count.source, wanted, *(f"{number:,}" for number in numbers), share)))
-
-    for count in card.sources:
-        if not count.dropped:
-            continue
-
-        lines += ["", f"## {count.source}: left out", "", "| questions | why |", "|---|---|"]
-        lines += [table_row((f"{number:,}", reason)) for reason, number in count.dropped.items()]
-        if count.listed:
-            lines += [
-                "",
-                f"The first {len(count.listed)} that something is wrong with:",
-                "",
-                "| row | why |",
-                "|---|---|",
-            ]
-            lines += [
-                table_row((row["origin"], ": ".join(filter(None, (row["reason"], row["detail"])))))
-                for row in count.listed
-            ]
-
-    lines += ["", "## Settings", "", "| | |", "|---|---|"]
-    for name, value in card.settings.items():
-        if value in (None, [], {}):
-            continue
-
-        lines.append(table_row((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))))
-
-    lines.append(f"| SHA-256 of the output | `{card.output['sha256']}` |")
-    return "\n".join(lines) + "\n"
-
-
-def table_row(cells: Sequence[str]) -> str:
-    """Return a row of a Markdown table; a value from a dataset cannot leave its cell, nor become a link or a picture.
-
-    >>> table_row(("a", "b|c\\n![x](y)"))
-    '| a | b\\\\|c !\\\\[x](y) |'
-    """
-    clean = (
-        " ".join(visible(str(cell)).split()).replace("|", "\\|").replace("[", "\\[").replace("<", "&lt;")
-        for cell in cells
-    )
-    return "| " + " | ".join(clean) + " |"

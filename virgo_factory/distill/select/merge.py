@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.make.card import card_files
 from virgo_factory.distill.config import FILE as CONFIG
 from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
+from virgo_factory.report.card import card_files
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS, open_index
 from virgo_factory.rollouts.store.store import lock

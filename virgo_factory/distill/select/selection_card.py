@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.data.make.card import card_files, entry_line
-from virgo_factory.data.rows.account import write_json
 from virgo_factory.distill.config import BLOCKS, DistillConfig
-from virgo_factory.io.atomic import replace_file
+from virgo_factory.report.card import Card
+from virgo_factory.report.card import write_card as write
+from virgo_factory.report.table import Table
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, difficulty_of
 
 
@@ -72,9 +72,7 @@ class SelectionCard:
 
 def write_card(path: Path, card: SelectionCard) -> None:
     """Write both cards of the output `path`."""
-    people, programs = card_files(path)
-    write_json(programs, to_json(card))
-    replace_file(people, markdown(card).encode("utf-8"))
+    write(path, people_card(card), to_json(card))
 
 
 def to_json(card: SelectionCard) -> dict[str, Any]:
@@ -200,7 +198,7 @@ def accounts(card: SelectionCard) -> tuple[list[tuple[str, int]], list[tuple[str
     return questions, rollouts
 
 
-def markdown(card: SelectionCard) -> str:
+def people_card(card: SelectionCard) -> Card:
     """Return the card for people."""
     config, output = card.config, card.output
     chosen = {"shortest": "the shortest correct response of each question", "all": "every correct response"}
@@ -208,56 +206,57 @@ def markdown(card: SelectionCard) -> str:
     level = (
         "questions of any difficulty" if config.difficulty in ("any", "random") else f"{config.difficulty} questions"
     )
-    lines = [
-        f"# {output['file']}",
-        "",
-        f"{output['rows']:,} visual long thoughts on {card.kept:,} {level}, made by `virgo-factory distill` {__version__}:",
-        f"{chosen[config.responses]}, sampled from `{config.model_name_or_path}`.",
-        "",
+    lead = (
+        f"{output['rows']:,} visual long thoughts on {card.kept:,} {level}, made by `virgo-factory distill` {__version__}: "
+        f"{chosen[config.responses]}, sampled from `{config.model_name_or_path}`."
+    )
+    accounted = [
+        Table(title, ("", title.lower()), account, styles={len(account) - 1: "bold"})
+        for title, account in zip(("Questions", "Rollouts"), accounts(card), strict=True)
     ]
-    if notes := notes_of(card):
-        lines += [*(f"- {note}" for note in notes), ""]
+    return Card(
+        name=output["file"],
+        lead=lead,
+        tables=[*accounted, _levels(card), _sources(card)],
+        settings=_settings(card),
+        sha256=output["sha256"],
+        notes=[
+            *notes_of(card),
+            "yes/no: a coin answers it right half of the time; questions with two options count as well.",
+        ],
+        command=card.command,
+        entry=card.entry,
+        use=f"Image paths start from `{card.media_dir}`. Behind a recipe: `{training_line(card)}`",
+    )
 
-    lines += ["```bash", card.command, "```", "", "Entry for `dataset_info.json`:", ""]
-    lines += ["```json", entry_line(card.entry), "```", ""]
-    lines += [f"Image paths start from `{card.media_dir}`. Behind a recipe: `{training_line(card)}`", ""]
-    for title, account in zip(("questions", "rollouts"), accounts(card), strict=True):
-        *parts, (last, count) = account
-        lines += [f"## {title.capitalize()}", "", f"| | {title} |", "|---|---:|"]
-        lines += [_row((words, f"{number:,}")) for words, number in parts]
-        lines += [_row((f"**{last}**", f"**{count:,}**")), ""]
 
-    lines += [*_levels(card), "", *_sources(card), "", *_settings(card)]
-    return "\n".join(lines) + "\n"
-
-
-def _levels(card: SelectionCard) -> list[str]:
-    lines = [
-        "## By difficulty",
-        "",
-        "| level | | questions | yes/no | kept | yes/no |",
-        "|---|---|---:|---:|---:|---:|",
+def _levels(card: SelectionCard) -> Table:
+    rows = [
+        (
+            *(
+                name,
+                told_level(name, card.config.samples),
+                level["questions"],
+                _share(level["binary"], level["questions"]),
+            ),
+            *(level["kept"], _share(level["binary_kept"], level["kept"])),
+        )
+        for name, level in card.levels.items()
     ]
-    for name, level in card.levels.items():
-        asked = f"{level['questions']:,}", _share(level["binary"], level["questions"])
-        kept = f"{level['kept']:,}", _share(level["binary_kept"], level["kept"])
-        lines.append(_row((name, told_level(name, card.config.samples), *asked, *kept)))
-
-    return [*lines, "", "yes/no: a coin answers it right half of the time; questions with two options count as well."]
+    return Table("By difficulty", ("level", "", "questions", "yes/no", "kept", "yes/no"), rows, words=(1,))
 
 
-def _sources(card: SelectionCard) -> list[str]:
-    shown = [name for name in DIFFICULTIES if name in card.levels]
-    columns = ("questions", *shown, "kept")
-    lines = ["## By source", "", _row(("source", *columns, "wanted")), f"|---|{'---:|' * (len(columns) + 1)}"]
-    for name, row in card.sources.items():
-        wanted = f"{row['wanted']:,}" if card.config.source_quota and row["wanted"] is not None else "all"
-        lines.append(_row((name, *(f"{row[key]:,}" for key in columns), wanted)))
+def _sources(card: SelectionCard) -> Table:
+    columns = ("questions", *(name for name in DIFFICULTIES if name in card.levels), "kept")
+    wanted = {name: row["wanted"] if card.config.source_quota else None for name, row in card.sources.items()}
+    rows = [
+        (name, *(row[key] for key in columns), "all" if wanted[name] is None else wanted[name])
+        for name, row in card.sources.items()
+    ]
+    return Table("By source", ("source", *columns, "wanted"), rows)
 
-    return lines
 
-
-def _settings(card: SelectionCard) -> list[str]:
+def _settings(card: SelectionCard) -> dict[str, Any]:
     values = card.config.model_dump(mode="json")
     untold = set(NOT_TOLD)
     if values["questions"]:
@@ -266,13 +265,7 @@ def _settings(card: SelectionCard) -> list[str]:
     if values["responses"] != "diverse":
         untold.add("diverse")
 
-    lines = ["## Settings", "", "| | |", "|---|---|"]
-    for key in (key for block in TOLD for key in BLOCKS[block]):
-        if key not in untold and (value := values[key]) not in (None, [], {}):
-            told = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
-            lines.append(_row((f"`{key}`", str(told).lower() if isinstance(told, bool) else told)))
-
-    return [*lines, f"| SHA-256 of the output | `{card.output['sha256']}` |"]
+    return {key: values[key] for block in TOLD for key in BLOCKS[block] if key not in untold}
 
 
 TOLD = ("questions", "prompt", "base model", "rollout model", "sampling", "selection")
@@ -285,8 +278,3 @@ NOT_TOLD = (
 
 def _share(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.0%})" if whole else "0"
-
-
-def _row(cells: tuple[Any, ...]) -> str:
-    """Return a row of a Markdown table; a value from outside cannot leave its cell."""
-    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |"

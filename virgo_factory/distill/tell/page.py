@@ -1,25 +1,28 @@
 """A distillation as a page to look at: counts, plots, and drawn questions with their pictures, rollouts and verdicts."""
 
-import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from virgo_factory.answers import REASONS
+from virgo_factory.data.read.look import scaled
 from virgo_factory.data.read.media import BadMedia, resolve_image
-from virgo_factory.data.show.page import Card, Picture, Section, Table, Text, scaled, write_page
 from virgo_factory.distill.tell.status import (
     DROPPED,
     LENGTH_STEP,
     UNJUDGED,
     Status,
     summarise,
+    tables_of,
 )
 from virgo_factory.io.index import Index
+from virgo_factory.report.page import Article, Picture, Section, Text, write_page
+from virgo_factory.report.plots import BLUE, GREEN, GREY, RED, YELLOW, columns, draw, outlines, shares
+from virgo_factory.report.table import facts
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.run.progress import duration
-from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
+from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
 
 
@@ -59,9 +62,9 @@ def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int =
         ValueError: see `summarise`.
     """
     status = summarise(folder, questions, seed)
-    cards = (card_of(seen, status, folder) for seen in look_at(folder, status.chosen))
-    title = f"Distillation {status.config.dataset}"
-    return write_page(path, title, cards, summary_of(status), plots_of(status), LEGEND, tables_of(status))
+    articles = (article_of(seen, status, folder) for seen in look_at(folder, status.chosen))
+    head = [Section("", [facts(summary_of(status)), *tables_of(status), *plots_of(status), *LEGEND])]
+    return write_page(path, f"Distillation {status.config.dataset}", articles, head)
 
 
 def look_at(folder: Path, chosen: Mapping[str, str]) -> Iterator[Seen]:
@@ -86,8 +89,8 @@ def _places(index: Index, id: str) -> tuple[int, list[tuple[int, int | None]]]:
     return question, index.db.execute(select, (id,)).fetchall()
 
 
-def card_of(seen: Seen, status: Status, folder: Path) -> Card:
-    """Return a question as a card."""
+def article_of(seen: Seen, status: Status, folder: Path) -> Article:
+    """Return a question as an article."""
     question, config = seen.question, status.config
     outcomes = {rollout.sample: _outcome(verdict) for rollout, verdict in seen.rollouts}
     samples = [outcome for sample, outcome in outcomes.items() if sample != GREEDY]
@@ -105,7 +108,7 @@ def card_of(seen: Seen, status: Status, folder: Path) -> Card:
         sections += _sections(rollout, verdict, config.response_format)
 
     labels = [question.source, *(f"a rollout is {outcome}" for outcome in sorted(set(outcomes.values())))]
-    return Card(question.id, seen.level, sections, [fact for fact in facts if fact[1]], labels)
+    return Article(question.id, seen.level, sections, [fact for fact in facts if fact[1]], labels)
 
 
 def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format: str) -> Iterator[Section]:
@@ -163,26 +166,6 @@ def _pictures(question: VisualQuestion, folder: Path) -> Iterator[Picture]:
             yield Picture(b"", f"{name}: {error}")
 
 
-def tables_of(status: Status) -> list[Table]:
-    """Return the questions and the rollouts by source, all of them in the last line where there are several."""
-    groups = list(status.by_source.items())
-    if len(groups) > 1:
-        groups.append(("all", status.all))
-
-    questions, rollouts = [], []
-    for name, group in groups:
-        levels = [group.levels[level] for level in (*DIFFICULTIES, DROPPED)]
-        questions.append([name, *(f"{count:,}" for count in (group.questions, group.binary, *levels))])
-        outcomes = [group.outcomes[outcome] for outcome in OUTCOMES]
-        numbers = [f"{count:,}" for count in (group.rollouts, *outcomes, group.accepted, group.tokens)]
-        rollouts.append([name, *numbers, f"{group.tokens_per_accepted or 0:,.0f}" if group.accepted else "-"])
-
-    return [
-        Table("Questions", ("source", "questions", "yes/no or 1 of 2", *DIFFICULTIES, "cannot be asked"), questions),
-        Table("Rollouts", ("source", "rollouts", *OUTCOMES, "accepted", "tokens", "per accepted"), rollouts),
-    ]
-
-
 def summary_of(status: Status) -> list[tuple[str, str]]:
     """Return what stands above the page."""
     group, config = status.all, status.config
@@ -216,99 +199,30 @@ def summary_of(status: Status) -> list[tuple[str, str]]:
     return rows
 
 
-BLUE, GREEN, RED, YELLOW, GREY, LIGHT = "#3b6ea8", "#4c9a62", "#c8553d", "#d9a441", "#6b6b6b", "#c9ced6"
-LEVEL_COLOURS = dict(zip((*DIFFICULTIES, DROPPED), (LIGHT, GREEN, BLUE, RED, "#eceef1", GREY), strict=True))
+LEVEL_COLOURS = dict(zip((*DIFFICULTIES, DROPPED), ("#c9ced6", GREEN, BLUE, RED, "#eceef1", GREY), strict=True))
 OUTCOME_COLOURS = {"correct": GREEN, "wrong": RED, "truncated": YELLOW, "looping": "#8a63a8"}
 
 
 def plots_of(status: Status) -> list[Picture]:
     """Return the plots that there is something to draw in: difficulty by source, lengths by outcome, correct of n."""
-    plots: list[tuple[str, Callable]] = []
+    plots = []
     if status.all.questions:
-        plots.append(("Difficulty of the questions by source", _difficulty))
+        levels, x = (
+            {name: group.levels for name, group in status.by_source.items()},
+            "share of the source's questions (number in brackets)",
+        )
+        plots.append(("Difficulty of the questions by source", draw(shares, levels, LEVEL_COLOURS, x, page=True)))
 
     if status.lengths:
-        plots.append(("Length of the samples by what became of them", _lengths))
+        drawn = draw(
+            outlines, status.lengths, OUTCOME_COLOURS, LENGTH_STEP, "tokens of the response", "samples", page=True
+        )
+        plots.append(("Length of the samples by what became of them", drawn))
 
     if sum(status.correct_of.values()):
-        plots.append(("How many samples of a question are correct", _correct_of))
+        drawn = draw(
+            columns, status.correct_of, "", f"correct samples of {status.config.samples}", "questions", page=True
+        )
+        plots.append(("How many samples of a question are correct", drawn))
 
-    return [Picture(_drawn(draw, status), caption) for caption, draw in plots]
-
-
-def _drawn(draw: Callable, status: Status) -> bytes:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(6.4, 4), layout="constrained")
-        draw(figure.add_subplot(), status)
-        figure.savefig(buffer, dpi=140)
-
-    return buffer.getvalue()
-
-
-def _difficulty(axes, status: Status) -> None:
-    """Draw a bar a source, in shares of its questions."""
-    from matplotlib.ticker import PercentFormatter
-
-    names = sorted(status.by_source, key=lambda name: -status.by_source[name].questions)[:MOST_BARS]
-    groups = [status.by_source[name] for name in names]
-    left = [0.0] * len(names)
-    for level in LEVEL_COLOURS:
-        shares = [group.levels[level] / max(group.questions, 1) for group in groups]
-        if any(shares):
-            axes.barh(range(len(names)), shares, 0.7, left, color=LEVEL_COLOURS[level], label=level)
-            left = [start + share for start, share in zip(left, shares, strict=True)]
-
-    axes.set_yticks(range(len(names)), [f"{_short(name)} ({group.questions:,})" for name, group in zip(names, groups, strict=True)])  # fmt: skip
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("share of the source's questions (number in brackets)")
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1), ncols=5, fontsize=9, handlelength=1)
-
-
-MOST_BARS = 12
-
-
-def _lengths(axes, status: Status) -> None:
-    """Draw the lengths of each outcome as a line, each in shares of itself, so that few long ones are seen."""
-    longest = max(max(steps) for steps in status.lengths.values())
-    width = max(1, -(-(longest + 1) // 40))  # steps in a bin
-    for outcome, colour in OUTCOME_COLOURS.items():
-        if steps := status.lengths.get(outcome):
-            bins = [0] * (longest // width + 1)
-            for step, count in steps.items():
-                bins[step // width] += count
-
-            edges = [place * width * LENGTH_STEP for place in range(len(bins) + 1)]
-            axes.stairs(bins, edges, color=colour, linewidth=1.8, label=f"{outcome} ({sum(bins):,})")
-            axes.stairs(bins, edges, color=colour, alpha=0.15, fill=True)
-
-    axes.set_xlim(0)
-    axes.set_ylim(0)
-    axes.set_xlabel("tokens of the response")
-    axes.set_ylabel("samples")
-    axes.legend(frameon=False)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-
-
-def _correct_of(axes, status: Status) -> None:
-    """Draw how many questions have how many correct samples, of those whose samples are all judged."""
-    numbers, questions = list(status.correct_of), list(status.correct_of.values())
-    axes.bar(numbers, questions, 0.75, color=BLUE)
-    axes.set_xticks(numbers)
-    axes.set_xlabel(f"correct samples of {status.config.samples}")
-    axes.set_ylabel("questions")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_ylim(0, max(questions) * 1.12)
-    for number, count in zip(numbers, questions, strict=True):
-        axes.text(number, count, f"{count:,}", ha="center", va="bottom", color=GREY)
-
-
-def _short(text: str, most: int = 24) -> str:
-    text = " ".join(text.split())
-    return (text if len(text) <= most else f"{text[: most - 3]}...").replace("$", r"\$")
+    return [Picture(drawn, caption) for caption, drawn in plots]

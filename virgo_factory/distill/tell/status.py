@@ -15,6 +15,7 @@ from typing import Any
 
 from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
+from virgo_factory.report.table import Table
 from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES
@@ -287,6 +288,36 @@ def _speed(folder: Path) -> _Speed | None:
 
     running = tuple(pid for is_running, pid, *_ in told if is_running)
     return _Speed(running, sum(row[2] for row in going), sum(row[3] for row in going))
+
+
+def tables_of(status: Status) -> tuple[Table, Table]:
+    """Return the questions and the rollouts by source, all of them in the last line where there are several.
+
+    Below the questions stands the share of each difficulty that is answered by yes or no, or by one of two options.
+    """
+    groups = [*status.by_source.items(), *([("all", status.all)] if len(status.by_source) > 1 else [])]
+    total = status.all
+    levels = [*DIFFICULTIES, *([DROPPED] if total.levels[DROPPED] else [])]
+    questions = [(name, group.questions, *(group.levels[level] for level in levels)) for name, group in groups]
+    styles = {len(groups) - 1: "bold"} if len(groups) > 1 else {}
+    if total.binary:
+        shares = (
+            f"{total.binary_levels[level] / total.levels[level]:.0%}" if total.levels[level] else ""
+            for level in levels
+        )
+        questions.append(("yes/no or 1 of 2", f"{total.binary / total.questions:.0%}", *shares))
+
+    rollouts = [
+        (
+            *(name, group.rollouts, *(group.outcomes[outcome] for outcome in OUTCOMES), group.tokens, group.accepted),
+            f"{group.tokens_per_accepted:,.0f}" if group.tokens_per_accepted else "-",
+        )
+        for name, group in groups
+    ]
+    return (
+        Table("Questions", ("", "questions", *levels), questions, styles={**styles, len(groups): "dim"}),
+        Table("Rollouts", ("", "rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"), rollouts, styles=styles),
+    )
 
 
 def to_json(status: Status) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virgo_factory.data.show.page import visible
 from virgo_factory.io.atomic import replace_file
+from virgo_factory.report.text import visible
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.store.index import OUTCOMES
 from virgo_factory.rollouts.store.rollout import GREEDY
