@@ -150,6 +150,7 @@ def test_a_recipe_means_what_it_trains_on(call, tmp_path, root, monkeypatch):
     assert code == 0 and card["rows_in"] == 320 and card["by"]["domain"] == {"code": 14}
 
 
+@pytest.mark.integration
 def test_killed_while_it_writes_and_started_again(tmp_path, root):
     """SIGKILL: no output, and the next run makes what an undisturbed one makes."""
     rows = (root / "recipes/demo/long_thoughts.jsonl").read_text(encoding="utf-8")
