@@ -54,16 +54,6 @@ def test_the_help_ends_with_an_example_and_its_real_output(call, shared_data, ve
     assert max(map(len, example.splitlines())) <= 125
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_imports_no_library_of_numbers(verb):
-    code = f"import sys; from virgo_factory.cli.main import main; sys.argv[1:] = ['data', '{verb}', '--help']\n"
-    code += (
-        "try: main()\nfinally: print(sorted({'numpy', 'pyarrow', 'rich', 'tokenizers', 'torch'} & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.rstrip().endswith("[]"), done.stdout + done.stderr
-
-
 def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
     code, out, _ = call("mix", "a.jsonl", "virgo_demo_dt[math]:7", "--seed", "3", "--json")
     (told,) = json.loads(out)
