@@ -22,6 +22,50 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of which no test is to be run: what they import (torch, LLaMA-Factory) is most of collecting."""
+    if collection_path.suffix == ".py":
+        text = collection_path.read_text(encoding="utf-8")
+        if config.option.markexpr == "integration" and "mark.integration" not in text:
+            return True
+
+        if config.option.markexpr == "not integration" and "pytestmark = [pytest.mark.integration" in text:
+            return True
+
+    return None
+
+
+FIRST = (
+    *("test_demo_distill", "test_distill_vllm", "test_smoke", "test_commands", "test_distill_commands"),
+    *(
+        "test_autoload",
+        "test_kill",
+        "test_checkpoint",
+        "test_run",
+        "test_loader",
+        "test_demo_twin",
+        "test_small_config",
+    ),
+)
+"""Files that take longest, in this order: begun last, one of them would be waited for alone."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and keep tests that share a module's fixture on one worker."""
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        if any(definition.scope == "module" for definitions in fixtures for definition in definitions):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_collection_finish() -> None:
+    """Take what has been imported and collected out of the garbage collector's rounds."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -378,16 +378,6 @@ def test_the_table_of_rooms_is_complete():
 
 
 @pytest.mark.integration
-def test_the_row_account_it_quotes_is_the_demos(tmp_path, reduced):
-    overrides = {key: reduced[key] for key in ("model_name_or_path",)}
-    demo = "llamafactory-cli train recipes/virgo_demo_dt.yaml max_steps=1"
-    run = execute(demo, ROOT, {**overrides, "output_dir": tmp_path / "out"})
-    assert run.returncode == 0, run.stderr[-4000:]
-    (line,) = set(re.findall(r"virgo_demo_dt: \d+ rows in.*", run.stdout + run.stderr))
-    assert blocks("text") == [f"{line}\n"]
-
-
-@pytest.mark.integration
 def test_the_switch():
     run = execute(command("llamafactory-cli train -h"), ROOT)
     assert run.returncode == 0, run.stderr

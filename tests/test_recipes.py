@@ -1,7 +1,7 @@
 """Every recipe says what it does, and LLaMA-Factory's own parser agrees (twins train on them in tests/integration).
 
-This file is also the script that the tests run under torchrun: `python tests/test_recipes.py OUT RECIPE...` parses the
-recipes in one process and writes what LLaMA-Factory made of them.
+This file is also the script that the tests run as the one rank that DeepSpeed asks for: `python tests/test_recipes.py OUT
+RECIPE...` parses the recipes in one process and writes what LLaMA-Factory made of them.
 """
 
 import csv
@@ -120,8 +120,9 @@ def parsed(tmp_path_factory) -> dict[str, dict]:
     names += [" ".join([recipe, *overrides]) for _, _, recipe, overrides in index_rows() if overrides]
     names = [f"{name} dataset_dir={made_data(folder / 'made')}" for name in names] + UNMADE
     out = folder / "parsed.json"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", __file__, out]
-    run = subprocess.run([*command, *names], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    rank = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    command, environment = [sys.executable, __file__, out, *names], os.environ | rank
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert out.exists(), run.stderr[-4000:]
     results = json.loads(out.read_text())
     return {_called(name): result for name, result in results.items()}
@@ -283,6 +284,14 @@ def test_plan_reads_the_hardware_that_the_batch_is_for(name):
     gpus, memory = read_hardware((ROOT / name).read_text(encoding="utf-8"))
     assert f"Batch: global batch 128 = {gpus} GPU" in header(name)
     assert memory == 80e9
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "72b" in name])
+def test_a_72b_recipe_is_its_7b_one(name):
+    """So that a twin trained on one stands for both (tests/integration/test_real_data.py)."""
+    large, small = load(name), load(name.replace("72b", "7b"))
+    different = {key for key in large | small if large.get(key) != small.get(key)}
+    assert different == {"model_name_or_path", "output_dir", "data_shared_file_system"}
 
 
 def test_no_two_recipes_share_an_output_folder():

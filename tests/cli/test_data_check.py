@@ -192,6 +192,7 @@ def test_files_that_are_no_rows(content, message, run):
     assert (code, message in output) == (1, True), output
 
 
+@pytest.mark.integration
 def test_a_line_of_50_megabytes_is_read_and_no_other_row_is_lost(run):
     long = _line("long", response=_response("".join(f"{number:x} " for number in range(8_000_000))))
     assert len(long) > 50_000_000

@@ -33,16 +33,6 @@ def call(capsys, monkeypatch, tmp_path):
     return called
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_imports_no_library_of_numbers(verb):
-    code = f"import sys; from virgo_factory.cli.main import main; sys.argv[1:] = ['data', '{verb}', '--help']\n"
-    code += (
-        "try: main()\nfinally: print(sorted({'numpy', 'pyarrow', 'rich', 'tokenizers', 'torch'} & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.rstrip().endswith("[]"), done.stdout + done.stderr
-
-
 def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
     code, out, _ = call("mix", "a.jsonl", "virgo_demo_dt[math]:7", "--seed", "3", "--json")
     (told,) = json.loads(out)
@@ -129,6 +119,7 @@ def test_a_recipe_means_what_it_trains_on(call, tmp_path, root, monkeypatch):
     assert code == 0 and card["rows_in"] == 320 and card["by"]["domain"] == {"code": 14}
 
 
+@pytest.mark.integration
 def test_killed_while_it_writes_and_started_again(tmp_path, root):
     """SIGKILL: no output, and the next run makes what an undisturbed one makes."""
     rows = (root / "recipes/demo/long_thoughts.jsonl").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import virgo_factory
+from virgo_factory.cli import data, distill
 from virgo_factory.cli.main import VERBS, main
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.io.recipes import merge_entries, recipe_files, scan_object
@@ -52,6 +53,22 @@ def test_help_imports_no_verb_and_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.splitlines()[-1] == "['virgo_factory.cli.lazy', 'virgo_factory.cli.main']", run.stderr
+
+
+def test_the_help_of_no_verb_imports_anything_heavy():
+    """Of all verbs in one process, which would have what one of them had imported."""
+    calls = [["data", verb] for verb in data.VERBS] + [["distill", verb] for verb in distill.VERBS]
+    code = (
+        "import sys; from virgo_factory.cli.main import main\n"
+        f"for call in {[*([verb] for verb in VERBS), *calls]}:\n"
+        "    sys.argv[1:] = [*call, '--help']\n"
+        "    try: main()\n"
+        "    except SystemExit as ended: assert not ended.code, call\n"
+        "heavy = {'numpy', 'pyarrow', 'PIL', 'rich', 'sympy', 'tokenizers', 'torch', 'transformers'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "[]", run.stdout + run.stderr
 
 
 def test_help_names_every_verb_and_ends_with_an_example(call):

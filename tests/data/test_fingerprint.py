@@ -25,7 +25,11 @@ def test_code_templates_and_version_count(tmp_path, monkeypatch):
     fresh = fingerprint.code_hash.__wrapped__
     seen = [fresh()]
     assert fresh() == seen[0]
-    for file in (package / "formats" / "families" / "virgo_dt.py", templates / "virgo.prefix.txt", templates / "virgo.jinja"):
+    for file in (
+        package / "formats" / "families" / "virgo_dt.py",
+        templates / "virgo.prefix.txt",
+        templates / "virgo.jinja",
+    ):
         file.write_text(file.read_text() + " ")
         seen.append(fresh())
 

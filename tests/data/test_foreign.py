@@ -10,7 +10,7 @@ from virgo_factory.data.tokens.llamafactory_template import ForeignTokenizer
 from virgo_factory.data.tokens.tokens import RowTokenizer
 
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # LLaMA-Factory is imported four times
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # LLaMA-Factory is imported three times
 THOUGHT = LongThought("Three squared: 9.", "So x = \\boxed{\\pm 3}.")
 EXAMPLES = [
     Example("a", "Find all x with x^2 = 9.", THOUGHT),
@@ -23,10 +23,9 @@ EXAMPLES = [
 SIZES = [[], [(1200, 900)], [], [], [], []]
 
 
-@pytest.mark.parametrize("marker_tokens", [False, True])
-def test_counts_are_those_of_a_template_that_is_known(shared_data, marker_tokens):
-    """`qwen2_vl` through the child process, and here."""
-    settings = Settings(str(shared_data / "qwen2.5_vl_tokenizer"), "qwen2_vl", marker_tokens=marker_tokens)
+def test_counts_are_those_of_a_template_that_is_known(shared_data):
+    """`qwen2_vl` with marker tokens through the child process, and here; without them in the next test."""
+    settings = Settings(str(shared_data / "qwen2.5_vl_tokenizer"), "qwen2_vl", marker_tokens=True)
     foreign, ours = ForeignTokenizer(settings), RowTokenizer(settings)
     try:
         assert foreign.special == ours.special

@@ -271,6 +271,7 @@ module.materialize(find_sources(rows, formatting="virgo_dsd")[0][0], module.Path
 """
 
 
+@pytest.mark.integration
 def test_killed_and_started_again(visual_questions, origin, configs, tmp_path):
     dataset = write_rows(tmp_path / "rows.jsonl", [released(item, image_name(item)) for item in visual_questions])
     whole = materialize(dataset, tmp_path / "whole", str(origin), configs)

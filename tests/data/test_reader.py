@@ -207,6 +207,7 @@ def test_a_row_of_50_mb(tmp_path, name, grows_linearly):
     grows_linearly(look, 781_250, 6_250_000)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
 def test_memory_does_not_grow_with_the_rows(tmp_path, name):
     rows = 200_000

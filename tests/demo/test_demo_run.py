@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -79,15 +80,13 @@ def test_a_good_run_is_proved(demo):
     assert len(found) == 4
 
 
-def spoil_tensor(demo: run.Demo, part: str, flip_sign_of_zero: bool = False) -> None:
-    """Change one bit of one number of a part."""
+def spoil_tensor(demo: run.Demo, part: str) -> None:
+    """Change one number of a part a little."""
     file = demo.output / "model.safetensors"
     weights = load_file(file)
     name = next(name for name in weights if proofs.part_of(name) == part and name.endswith("bias"))
     flat = weights[name].flatten()
-    flat[0] = -flat[0] if flip_sign_of_zero else torch.nextafter(flat[0].float(), torch.tensor(9.0)).to(flat.dtype)
-    if not flip_sign_of_zero and flat.dtype == torch.bfloat16:
-        flat[0] += 1e-3
+    flat[0] += 1e-3
     save_file(weights, file, metadata={"format": "pt"})
 
 
@@ -98,23 +97,10 @@ def keep_language(demo: run.Demo) -> None:
     save_file(weights, file, metadata={"format": "pt"})
 
 
-def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-
-
 def drop_account_row(demo: run.Demo) -> None:
     file = demo.output / "virgo_rows.json"
     content = json.loads(file.read_text())
     content["datasets"][0]["dropped_rows"].pop()
-    file.write_text(json.dumps(content))
-
-
-def swap_account_row(demo: run.Demo) -> None:
-    file = demo.output / "virgo_rows.json"
-    content = json.loads(file.read_text())
-    content["datasets"][0]["dropped_rows"][0]["id"] = "math-linear-0001"
     file.write_text(json.dumps(content))
 
 
@@ -125,30 +111,12 @@ def rise(demo: run.Demo) -> None:
 
 
 SPOILS = {
-    "vision tower moved": (lambda demo: spoil_tensor(demo, proofs.VISION), {"vision tower frozen"}),
-    "sign of a zero flipped": (
-        lambda demo: spoil_tensor(demo, proofs.VISION, flip_sign_of_zero=True),
-        {"vision tower frozen"},
-    ),
-    "one language tensor still": (keep_language, {"language model trained"}),
-    "nothing in the log": (lambda demo: demo.log.write_text(""), {"rows accounted for"}),
-    "loss stays": (rise, {"loss fell"}),
-    "loss not a number": (lambda demo: edit(demo.output / "trainer_log.jsonl", "6.5}", "NaN}"), {"loss fell"}),
-    "no log of losses": (lambda demo: (demo.output / "trainer_log.jsonl").unlink(), {"loss fell"}),
-    "a dropped row not named": (drop_account_row, {"rows accounted for"}),
-    "another row named": (swap_account_row, {"rows accounted for"}),
-    "a kept row too many": (
-        lambda demo: edit(demo.output / "virgo_rows.json", '{"train": 313}', '{"train": 314}'),
-        {"rows accounted for"},
-    ),
-    "no account": (
-        lambda demo: (demo.output / "virgo_rows.json").unlink(),
-        {"rows accounted for"},
-    ),
-    "another dataset": (
-        lambda demo: edit(demo.output / "virgo_rows.json", "virgo_demo_dt", "virgo_dt"),
-        {"rows accounted for"},
-    ),
+    "vision tower moved": (lambda demo: spoil_tensor(demo, proofs.VISION), "vision tower frozen"),
+    "one language tensor still": (keep_language, "language model trained"),
+    "nothing in the log": (lambda demo: demo.log.write_text(""), "rows accounted for"),
+    "a dropped row not named": (drop_account_row, "rows accounted for"),
+    "loss stays": (rise, "loss fell"),
+    "no log of losses": (lambda demo: (demo.output / "trainer_log.jsonl").unlink(), "loss fell"),
 }
 
 
@@ -156,7 +124,7 @@ SPOILS = {
 def test_a_bad_run_is_not_proved(case, demo):
     spoil, expected = SPOILS[case]
     spoil(demo)
-    assert {proof.name for proof in proofs.prove(demo) if not proof.holds} == expected
+    assert [proof.name for proof in proofs.prove(demo) if not proof.holds] == [expected]
 
 
 def test_models_with_other_tensors_cannot_be_compared(demo):
@@ -360,14 +328,15 @@ def check_the_rest(demo: run.Demo) -> None:
 
 
 @pytest.mark.integration
-def test_the_demo_runs_anywhere_twice_and_notices_a_spoilt_run(tmp_path):
+def test_the_demo_runs_anywhere_and_notices_a_spoilt_run(tmp_path):
     """From a folder without a checkout, as a user of the wheel has it."""
     command = [str(Path(sys.executable).parent / "virgo-factory"), "demo", "--dir", "here/demo"]
-    for _ in range(2):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count("proved  ") == 5 and "FAILED" not in done.stdout
-        assert "313 kept, 7 dropped (5 overlong > 1024 tokens, 2 no end of thought)" in done.stdout
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("proved  ") == 5 and "FAILED" not in done.stdout
+    (quoted,) = re.findall(r"^```text\n(.*)\n```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert quoted.removeprefix("virgo_demo_dt: 320 rows in, ") in done.stdout
+    assert quoted in (tmp_path / "here" / "demo" / "train.log").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
 
     folder = tmp_path / "here" / "demo"

@@ -97,6 +97,7 @@ def test_the_tokenizer_has_the_real_ones_chat_template_and_pieces(shared_data, t
     assert cut[0] == cut[1]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
 def test_a_twin_takes_the_real_tokenizer(family, shared_data, tmp_path):
     folder = shared_data / "qwen2.5_vl_tokenizer"

@@ -1,15 +1,18 @@
 """How the plugin gets in: with `import torch`, whatever comes first, at no cost, and never in the way.
 
-Every case is a process of its own, since an import happens once; cases that import LLaMA-Factory share theirs.
+Every case is a process of its own, since an import happens once. Those that import LLaMA-Factory are forked from one
+that has imported all that LLaMA-Factory imports (NURSERY), or each would take a dozen seconds; what is special about
+them is then torch's autoload, LLaMA-Factory and the plugin. One is a program from its start: "hparams first".
 """
 
+import functools
 import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
+import time
 
 import pytest
 
@@ -27,28 +30,64 @@ def run(code, *, path=None, **environment):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+NURSERY = """
+import os
+os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
+import json, sys
+import accelerate, datasets, matplotlib.pyplot, peft, torch, torchvision, transformers.trainer_seq2seq
+import trl.models, trl.trainer.dpo_trainer, trl.trainer.kto_trainer, trl.trainer.ppo_trainer
+
+assert not [name for name in sys.modules if name.startswith(("llamafactory", "virgo_factory"))]
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT), number)
+        exec(request["before"], {})
+        if os.environ.get("TORCH_DEVICE_BACKEND_AUTOLOAD") != "0":
+            torch._import_device_backends()  # what `import torch` ends with
+        exec(request["code"], {"__name__": "__main__"})
+        sys.stdout.flush()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
-def processes(tmp_path_factory):
-    """The processes that import LLaMA-Factory (ten seconds each), run two at a time: name -> future of what it printed."""
-    broken = tmp_path_factory.mktemp("broken")
-    (broken / "sitecustomize.py").write_text(BREAK_RUN)
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            "one hook": pool.submit(run, TRY_RECIPES, path=broken),
-            "switched off": pool.submit(run, STATE.format(first="import torch"), VIRGO_FACTORY_DISABLE="1"),
-            "hparams first": pool.submit(run, STATE.format(first="import llamafactory.hparams")),
-            LATE: pool.submit(run, STATE.format(first=LATE), TORCH_DEVICE_BACKEND_AUTOLOAD="0"),
-            "behind another hook": pool.submit(run, STATE.format(first=BEHIND)),
-            "behind a proxy": pool.submit(run, STATE.format(first=PROXY)),
-            "help": pool.submit(help_text),
-        }
+def fork(tmp_path_factory):
+    """A function: code, and code before torch's autoload -> what a process forked from the nursery printed."""
+    folder = tmp_path_factory.mktemp("forked")
+    nursery = subprocess.Popen(
+        [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def run(code: str, before: str = "", **environment: str) -> str:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("VIRGO_FACTORY_")}
+        out, err = (folder / f"{time.monotonic_ns()}.{name}" for name in ("out", "err"))
+        request = {"code": textwrap.dedent(code), "before": before, "out": str(out), "err": str(err)}
+        nursery.stdin.write(json.dumps(request | {"environment": env | environment}) + "\n")
+        nursery.stdin.flush()
+        assert nursery.stdout.readline() == "0\n", err.read_text()[-3000:]
+        return out.read_text()
+
+    yield run
+    nursery.stdin.close()
+    nursery.wait()
 
 
-def help_text():
-    cli = [sys.executable, "-m", "llamafactory.cli", "train", "-h"]
-    done = subprocess.run(cli, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+@pytest.fixture(scope="module")
+def state(fork):
+    """A function: what comes first -> what there is then (STATE), told once for each."""
+
+    @functools.cache
+    def ask(first: str, **environment: str) -> dict:
+        code = STATE.format(first=first)
+        return run(code) if first == FRESH else json.loads(fork(code, **environment).splitlines()[-1])
+
+    return ask
 
 
 def test_it_is_an_entry_point_of_torch():
@@ -152,11 +191,10 @@ TRY_RECIPES = """
 """
 
 
-@pytest.mark.parametrize("which", ["one hook", pytest.param("all hooks", marks=pytest.mark.integration)])
-def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(processes, tmp_path, which):
-    one = which == "one hook"
-    (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
-    found = dict(processes[which].result() if one else run(TRY_RECIPES, path=tmp_path))
+@pytest.mark.parametrize("broken", ["one hook", "all hooks"])
+def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(fork, broken):
+    one = broken == "one hook"
+    found = json.loads(fork(TRY_RECIPES, before=BREAK_RUN if one else BREAK_EVERYTHING).splitlines()[-1])
     failures, loaded = set(found.pop("failures")), found.pop("loaded")
     assert "start.run on llamafactory.hparams.parser" in failures
     assert one or failures == {f"{file} on {name}" for name, file in autoload.HOOKS.items() if name in loaded}
@@ -269,20 +307,23 @@ CHECKER = """
     {install}
     import llamafactory.train.tuner
 """
-FIRST = [
-    "hparams first",
-    LATE,
-    "behind another hook",
-    "behind a proxy",
-    pytest.param("import torch", marks=pytest.mark.integration),
-    pytest.param("import virgo_factory.hooks.rows.rows", marks=pytest.mark.integration),
-    pytest.param("import virgo_factory; virgo_factory.register()", marks=pytest.mark.integration),
-]
+FRESH = "import llamafactory.hparams"
+"""Torch is imported, and the plugin called, in the middle of LLaMA-Factory's own imports."""
+FIRST = {
+    "hparams": FRESH,
+    "torch": "import torch",
+    "the hooks": "import virgo_factory.hooks.rows.rows",
+    "register": "import virgo_factory; virgo_factory.register()",
+    "register, late": LATE,
+    "behind another hook": BEHIND,
+    "behind a proxy": PROXY,
+}
 
 
 @pytest.mark.parametrize("first", FIRST)
-def test_it_works_whatever_is_imported_first(processes, first):
-    state = processes[first].result() if first in processes else run(STATE.format(first=first))
+def test_it_works_whatever_is_imported_first(state, first):
+    late = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"} if first == "register, late" else {}
+    state = state(FIRST[first], **late)
     assert (state["finders"], state["failures"]) == (1, [])
     assert state["parse"] == ["error", 6, True]
     assert state["template"] and state["converter"]
@@ -312,10 +353,10 @@ def test_it_works_behind_the_import_hooks_of_libraries(library):
     assert state["template"] and state["converter"]
 
 
-def test_caches_of_stock_runs_keep_their_names(processes):
+def test_caches_of_stock_runs_keep_their_names(state):
     """The hashes that `datasets` takes of arguments, dataset, converter and processor are those without the package."""
-    hashes = processes["hparams first"].result()["hashes"]
-    assert hashes == processes["switched off"].result()["hashes"]
+    hashes = state("import torch")["hashes"]
+    assert hashes == state("import torch", VIRGO_FACTORY_DISABLE="1")["hashes"]
     assert len(set(hashes)) == 4
 
 
@@ -365,23 +406,24 @@ def test_a_finder_that_was_taken_away_comes_back_and_hooks_nothing_twice(monkeyp
     assert loader.get_dataset is ours
 
 
-def test_help_lists_every_key(processes):
+def test_help_lists_every_key(fork):
     import llamafactory.hparams as hparams
 
     kinds = (hparams.DataArguments, hparams.ModelArguments, hparams.FinetuningArguments)
     keys = [key for kind in kinds for key in kind.VIRGO_KEYS]
-    text = processes["help"].result()
+    code = "import sys; sys.argv = ['llamafactory-cli', 'train', '-h']; from llamafactory.cli import main; main()"
+    text = fork(f"try: exec({code!r})\nexcept SystemExit as end: assert not end.code", COLUMNS="200")
     assert [key for key in keys if f"--{key} " not in text] == []
     assert text.count("virgo-factory: ") == len(keys) == 9
 
 
-def test_switched_off_everything_is_stock(processes):
+def test_switched_off_everything_is_stock(state):
     """And the stock fields of the extended classes, in this process, are these, first and in this order."""
     import dataclasses
 
     import llamafactory.hparams as hparams
 
-    state = processes["switched off"].result()
+    state = state("import torch", VIRGO_FACTORY_DISABLE="1")
     assert (state["finders"], state["failures"], state["hooks"]) == (0, [], [])
     assert "not used by the HfArgumentParser" in state["parse"]
     assert not state["template"] and not state["converter"]

@@ -8,7 +8,6 @@ that is read at import (`VIRGO_FACTORY_DISABLE`) need `stock=True`.
 import contextlib
 import json
 import multiprocessing
-import multiprocessing.forkserver
 import os
 import runpy
 import signal
@@ -27,6 +26,8 @@ import yaml
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).parent / "warm.py"
+PRELOADED = ["llamafactory.train.tuner", "deepspeed"]
+"""What a training imports; DeepSpeed late, also where it is not used, and at the cost of all the rest of a short one."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
@@ -192,16 +193,9 @@ def _start_stock(command: list[str], folder: Path, environment: dict[str, str], 
 
 
 def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Path, ranks: int) -> Run:
-    """Start one process a rank from the fork server, which imports LLaMA-Factory when it is first needed."""
+    """Start one process a rank from the fork server, which imports what a training needs when it is first asked."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["llamafactory.train.tuner"])
-    cache = environment.pop("HF_HOME")  # read at import: that of the first run serves all
-    own, os.environ["HF_HOME"] = os.environ.get("HF_HOME"), cache
-    try:
-        multiprocessing.forkserver.ensure_running()
-    finally:
-        os.environ.pop("HF_HOME") if own is None else os.environ.update(HF_HOME=own)
-
+    context.set_forkserver_preload(PRELOADED)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -215,6 +209,7 @@ def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Pa
             "folder": str(folder),
             "environment": environment | ({name: str(value) for name, value in launch.items()} if ranks else {}),
             "log": str(log),
+            "tests": os.getpid(),
         }
         process = context.Process(target=runpy.run_path, args=(str(WARM), {"RANK": request}))
         process.start()

@@ -5,10 +5,9 @@ notice.
 """
 
 import contextlib
-import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -65,10 +64,6 @@ def test_the_base_is_kept_only_while_nothing_that_made_it_changed(gone, monkeypa
     assert distill.is_made(loop)
 
 
-def _m0_instead(loop: distill.Loop) -> None:
-    shutil.copy(loop.output("m0") / "model.safetensors", loop.output("dsd") / "model.safetensors")
-
-
 def _base_instead(loop: distill.Loop) -> None:
     shutil.copy(loop.base / "model.safetensors", loop.output("dt_dsd") / "model.safetensors")
 
@@ -76,11 +71,6 @@ def _base_instead(loop: distill.Loop) -> None:
 def _one_rollout_less(loop: distill.Loop) -> None:
     file = loop.rollouts / "rollouts.jsonl"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-
-
-def _another_picture(loop: distill.Loop) -> None:
-    row = json.loads(loop.selected.read_text().splitlines()[0])
-    (loop.rollouts / row["images"][0]).write_bytes(b"no picture")
 
 
 def _another_answer(loop: distill.Loop) -> None:
@@ -91,25 +81,16 @@ def _other_base(loop: distill.Loop) -> None:
     shutil.copy(loop.output("m0") / "model.safetensors", loop.base / "model.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "noticed"),
-    [
-        (_m0_instead, {"pictures used in training"}),
-        (_base_instead, {"vision tower frozen", "pictures used in training"}),
-        (_one_rollout_less, {"every question asked"}),
-        (_another_picture, {"D_SD right, with pictures"}),
-        (_another_answer, {"D_SD right, with pictures"}),
-        (_other_base, {"each model from the base"}),
-    ],
-)
-def test_a_proof_fails_when_it_does_not_hold(gone, tmp_path, spoil: Callable, noticed: set[str]):
-    loop, _ = gone
-    saved = tmp_path / "saved"
-    shutil.copytree(loop.folder, saved, ignore=shutil.ignore_patterns("pictures", "start"))
-    try:
-        spoil(loop)
-        failed = {proof.name for proof in loop_proofs.prove(loop) if not proof.holds}
-    finally:
-        shutil.copytree(saved, loop.folder, dirs_exist_ok=True)
+def _failed(loop: distill.Loop) -> set[str]:
+    return {proof.name for proof in loop_proofs.prove(loop) if not proof.holds}
 
-    assert noticed <= failed
+
+def test_each_proof_fails_when_it_does_not_hold(gone):
+    """The last test of the loop: its folder is spoilt for good."""
+    loop, _ = gone
+    _base_instead(loop)
+    assert {"vision tower frozen", "pictures used in training"} <= _failed(loop)
+    for spoil in (_one_rollout_less, _another_answer, _other_base):
+        spoil(loop)
+
+    assert {"every question asked", "D_SD right, with pictures", "each model from the base"} <= _failed(loop)

@@ -1,4 +1,4 @@
-"""The real vLLM: the same tokens as training, the same response for the same seed, and no server that outlives its run.
+"""The real vLLM on a trained checkpoint: training's tokens, one response a seed, runs that go on, no server left behind.
 
 One server for all tests of this file, since it takes a minute or more to start; the last test kills it.
 """
@@ -8,11 +8,13 @@ import base64
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,9 +25,12 @@ from PIL import Image
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
 from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.question import read_questions
 from virgo_factory.rollouts.servers import client
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -33,6 +38,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 PREFIX = read_prefix("virgo")
 BUDGET = (3136, 50_176)
 CONTEXT = 1024
+IMAGES = 8
 SOURCES = ("tabmwp", "chartqa", "figureqa", "clevr", "geos", "geometry3k", "iconqa")
 SAMPLING = Sampling(temperature=1.0, max_tokens=24)
 
@@ -59,15 +65,15 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, shared_data) -> Path:
-    """A twin with the real tokenizer, whose chat template carries the prefix as the plugin saves it."""
-    from virgo_factory.hooks.template.template import chat_template
+def model(tmp_path_factory, shared_data, make_bench, demo_lines) -> Path:
+    """A twin with the real tokenizer, trained for a step: its chat template carries the prefix."""
     from virgo_factory.preflight.twin.twin import make_twin
 
-    folder = make_twin(tmp_path_factory.mktemp("distilled") / "model", shared_data / "qwen2.5_vl_tokenizer")
-    template = chat_template("virgo", PREFIX, "You are a helpful assistant.")
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    return folder
+    folder = tmp_path_factory.mktemp("distilled")
+    bench = make_bench(folder, make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer"))
+    bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])
+    bench.train(max_steps=1)
+    return folder / "out"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +81,6 @@ def prompts(tmp_path_factory, shared_data) -> list[Prompt]:
     """Real questions of every source there is, with their pictures."""
     from virgo_factory.distill.config import read_config
     from virgo_factory.distill.questions.build import build_questions
-    from virgo_factory.rollouts.question import read_questions
 
     folder = tmp_path_factory.mktemp("questions")
     keys = {"sources": dict.fromkeys(SOURCES, 2), "source_dir": str(shared_data), "model_name_or_path": "twin"}
@@ -97,12 +102,11 @@ def serving(model, prompts, tmp_path_factory, root):
     """The server, started by a process of its own that the last test kills."""
     pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
     log = tmp_path_factory.mktemp("server") / "server.log"
-    most = max(len(prompt.images) for prompt in prompts)
     script = textwrap.dedent(f"""\
         import time
         from virgo_factory.rollouts.servers.server import Server
         arguments = ["--served-model-name", "twin"]
-        with Server({str(model)!r}, {str(log)!r}, max_model_len={CONTEXT}, images={most}, args=arguments) as server:
+        with Server({str(model)!r}, {str(log)!r}, max_model_len={CONTEXT}, images={IMAGES}, args=arguments) as server:
             print(server.url, server.pid, flush=True)
             time.sleep(3600)
         """)
@@ -266,6 +270,59 @@ def test_too_long_a_prompt(serving):
     prompt = replace(serving.prompts[0], messages=[{"role": "user", "content": "word " * CONTEXT}])
     with pytest.raises(Refused, match="HTTP 400: .*context length"):
         serving.ask(prompt)
+
+
+def test_a_run_is_killed_while_it_samples_and_goes_on_where_it_was(serving, shared_data, tmp_path):
+    """SIGKILL; started again it asks for exactly what was missing. Responses of the twin are noise."""
+    keys = {
+        "sources": {name: 3 for name in SOURCES if name != "geos"},
+        "source_dir": str(shared_data),
+        "question_prefix": "virgo",
+        "image_max_pixels": BUDGET[1],
+        "model_name_or_path": str(serving.model),
+        "urls": [serving.url],
+        "served_model_name": "twin",
+        "max_model_len": CONTEXT,
+        "max_tokens": 40,
+        "requests_in_flight": 8,
+        "output_dir": str(tmp_path / "out"),
+        "dataset": "noise",
+    }
+    config, log, path = tmp_path / "config.yaml", tmp_path / "log", tmp_path / "out" / "rollouts.jsonl"
+    config.write_text(json.dumps(keys), encoding="utf-8")
+    command = [sys.executable, "-c", "from virgo_factory.cli.main import main; main()", "distill", "run", str(config)]
+
+    def begin() -> subprocess.Popen:
+        with log.open("w") as output:
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+
+    process = begin()
+    try:
+        end = time.monotonic() + 600
+        while not path.exists() or path.read_bytes().count(b"\n") < 20:
+            assert process.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before = path.read_bytes()
+        before = before[: before.rfind(b"\n") + 1]
+        process = begin()
+        assert process.wait(600) == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    after = path.read_bytes()
+    assert after.startswith(before)
+    told = re.search(r"(\d+) rollouts were made in this start", log.read_text())
+    assert int(told[1]) == after.count(b"\n") - before.count(b"\n")
+    rollouts = list(read_rollouts(tmp_path / "out"))
+    assert Counter(rollout.question for rollout in rollouts) == {
+        question.id: 5 for question in read_questions(tmp_path / "out" / "questions.jsonl")
+    }
+    assert len({rollout.key for rollout in rollouts}) == len(rollouts) == 90
+    assert {verdict.key for verdict in read_verdicts(tmp_path / "out")} == {rollout.key for rollout in rollouts}
 
 
 def test_killed_while_it_answers(serving):

@@ -27,7 +27,6 @@ from virgo_factory.data.tokens import tokens
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-RECORDER = Path(__file__).parent / "seen_rows"
 TURNED = {"image_turned"}
 RESPONSE = "<|begin_of_thought|>\n\n{}\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n{}\n\n<|end_of_solution|>"
 
@@ -252,7 +251,7 @@ def _train(make_bench, model, faults: Path, names: list[str], ok: bool):
 
     bench.train(
         ok=ok,
-        env={"PYTHONPATH": f"{RECORDER}:{Path(__file__).parents[2]}", "SEEN_ROWS": str(folder / "seen")},
+        env={"SEEN_ROWS": str(folder / "seen")},
         dataset=",".join(names),
         media_dir=str(faults),
         cache_dir=str(folder / "cache"),

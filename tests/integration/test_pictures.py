@@ -14,7 +14,6 @@ from virgo_factory.data.read.look import as_seen
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-RECORDER = Path(__file__).parent / "seen_rows"
 ODD = ["transparent.png", "transparent_gray.png", "gray16.png", "exif6.jpg"]
 
 
@@ -45,11 +44,7 @@ def test_odd_pictures_are_trained_on_as_they_are_seen(make_bench, shared_data, t
     bench.add_dataset("odd", lines, formatting="long_thought")
     seen = tmp_path / "seen"
     bench.train(
-        env={
-            "PYTHONPATH": f"{RECORDER}:{Path(__file__).parents[2]}",
-            "SEEN_ROWS": str(seen),
-            "VIRGO_FACTORY_MEDIA_ROOTS": str(tmp_path / "store"),
-        },
+        env={"SEEN_ROWS": str(seen), "VIRGO_FACTORY_MEDIA_ROOTS": str(tmp_path / "store")},
         **{"dataset": "odd", "media_dir": "media", "question_prefix": None, "global_batch_size": 1},
     )
     account = bench.rows_json("out")["odd"]

@@ -58,10 +58,3 @@ def test_stock_alpaca_run_is_unchanged(bench):
     cached = ("Map", "Generating train split", "Running tokenizer", "Converting format", "cached", "Loading cached")
     plain = [[line for line in console if not any(word in line for word in cached)] for console in consoles]
     assert plain[0] == plain[1]
-
-
-def test_disabled_means_stock(bench):
-    """With VIRGO_FACTORY_DISABLE=1 our keys are unknown to the parser, as without the package."""
-    log = bench.train(0, {"VIRGO_FACTORY_DISABLE": "1"}, ok=False, stock=True, max_steps=1)
-    assert "global_batch_size" in log
-    assert "not used by the HfArgumentParser" in log

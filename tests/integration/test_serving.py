@@ -1,4 +1,4 @@
-"""What a checkpoint of the plugin is good for: stock export, LLaMA-Factory's API, and vLLM, all with the trained prefix."""
+"""What a checkpoint of the plugin is good for: stock export and LLaMA-Factory's API (vLLM: test_distill_vllm.py)."""
 
 import base64
 import contextlib
@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -113,7 +112,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _ask(port: int, model: str, picture: str, **more) -> dict:
+def _ask(port: int, model: str, picture: str) -> dict:
     body = {
         "model": model,
         "messages": [
@@ -127,7 +126,6 @@ def _ask(port: int, model: str, picture: str, **more) -> dict:
         ],
         "max_tokens": 8,
         "temperature": 0,
-        **more,
     }
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/chat/completions",
@@ -138,7 +136,7 @@ def _ask(port: int, model: str, picture: str, **more) -> dict:
         return json.load(response)
 
 
-def _prompt_tokens(folder, prefix: str | None) -> int:
+def _prompt_tokens(folder) -> int:
     """Return how many tokens the processor's own chat template makes of the question, the image counted as one."""
     from transformers import AutoProcessor
 
@@ -146,9 +144,8 @@ def _prompt_tokens(folder, prefix: str | None) -> int:
     messages = [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which bar is the tallest?"}]}
     ]
-    more = {} if prefix is None else {"question_prefix": prefix}
-    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **more)
-    assert (PREFIX in text) == (prefix is None)
+    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert PREFIX in text
     image = Image.new("RGB", (112, 84))
     return len(processor(text=[text], images=[image])["input_ids"][0])
 
@@ -194,7 +191,7 @@ def test_the_api_serves_an_adapter_on_its_base(adapter, picture):
     with _server(command, adapter, port, API_PORT=str(port), API_HOST="127.0.0.1"):
         answer = _ask(port, "virgo", picture)
         assert answer["choices"][0]["message"]["content"]
-        assert answer["usage"]["prompt_tokens"] == _prompt_tokens(adapter.folder / "merged", None)
+        assert answer["usage"]["prompt_tokens"] == _prompt_tokens(adapter.folder / "merged")
 
 
 def test_export(trained):
@@ -202,22 +199,3 @@ def test_export(trained):
     trained.train_recipe({"model_name_or_path": "out", "template": "virgo", "export_dir": "exported"})
     assert json.dumps(PREFIX)[1:-1] in (trained.folder / "exported" / "chat_template.jinja").read_text()
     assert f"{PREFIX}\n{{{{ .Content }}}}" in (trained.folder / "exported" / "Modelfile").read_text()
-
-
-def test_vllm(trained, picture):
-    """vLLM serves the checkpoint without any flag for the template; a caller can override the prefix."""
-    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
-    port = _free_port()
-    command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "out", "--port", str(port)),
-        *("--host", "127.0.0.1", "--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"),
-        *("--gpu-memory-utilization", "0.3", "--limit-mm-per-prompt", '{"image":2,"video":0}'),
-        *("--served-model-name", "virgo", "--mm-processor-kwargs", '{"max_pixels": 50176}'),
-    ]
-    with _server(command, trained, port, VLLM_CPU_KVCACHE_SPACE="1"):
-        answer = _ask(port, "virgo", picture)
-        assert answer["choices"][0]["message"]["content"]
-        assert answer["usage"]["prompt_tokens"] == _prompt_tokens(trained.folder / "out", None)
-        plain = _ask(port, "virgo", picture, chat_template_kwargs={"question_prefix": ""})
-        assert plain["usage"]["prompt_tokens"] == _prompt_tokens(trained.folder / "out", "")
-        assert plain["usage"]["prompt_tokens"] < answer["usage"]["prompt_tokens"]

@@ -21,7 +21,6 @@ from transformers import AutoTokenizer
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-RECORDER = Path(__file__).parent / "seen_rows"
 BUDGET = 50176
 EACH = 3
 
@@ -126,7 +125,7 @@ def runs(make_bench, demo_lines, shared_data, tmp_path_factory):
         "global_batch_size": 8,
     }
     seen = folder / "seen"
-    environment = {"PYTHONPATH": str(RECORDER), "SEEN_ROWS": str(seen)}
+    environment = {"SEEN_ROWS": str(seen)}
     log = bench.train(
         2, env=environment, dataset="paths,embedded,text", tokenized_path="rows", output_dir="pictures", **recipe
     )

@@ -467,6 +467,7 @@ questions.build_questions(values, out)
 """
 
 
+@pytest.mark.integration
 def test_killed_and_started_again(tmp_path):
     fill(tmp_path / "origin")
     config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / "origin"))

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from llamafactory.data.collator import SFTDataCollatorWith4DAttentionMask
-from llamafactory.data.template import TEMPLATES
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from virgo_factory.preflight.twin.twin import make_twin
@@ -43,6 +41,9 @@ def pack(rows: list[list[int]]) -> dict:
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("lengths", [[[30, 41]], [[30, 41], [20, 20, 50]]])
 def test_each_row_of_a_pack_is_read_as_if_alone(folder, attention, lengths):
+    from llamafactory.data.collator import SFTDataCollatorWith4DAttentionMask
+    from llamafactory.data.template import TEMPLATES
+
     processor = AutoProcessor.from_pretrained(folder)
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
     generator = torch.Generator().manual_seed(0)

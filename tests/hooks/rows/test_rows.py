@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from virgo_factory.core.thought import MARKERS
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
@@ -285,3 +287,79 @@ def test_a_finished_run_is_an_error(load, tmp_path):
         load(dataset="mixed", num_train_epochs=1, per_device_train_batch_size=1)
 
     load(dataset="mixed", num_train_epochs=2, per_device_train_batch_size=1)
+
+
+BROKEN = {
+    "no end of thought": {"question": "q", "combined_text": f"{MARKERS[0]}\n\nendless"},
+    "no marker in the response": {"question": "q", "combined_text": "plain"},
+    "combined_text is null": {"question": "q", "combined_text": None},
+    "combined_text is not text": {"question": "q", "combined_text": 7},
+    "no column combined_text": {"question": "q"},
+    "control token in the response": {
+        "question": "q",
+        "combined_text": f"{MARKERS[0]}<|image_pad|>{MARKERS[1]}{MARKERS[2]}x{MARKERS[3]}",
+    },
+    "<image> and images do not match": {
+        "question": "<image>q",
+        "combined_text": f"{MARKERS[0]}t{MARKERS[1]}{MARKERS[2]}x{MARKERS[3]}",
+    },
+}
+
+
+def test_each_policy_for_malformed_rows(load, tmp_path):
+    """`drop` names each, `error` stops with all of them, `keep` keeps two as they are, but never a control token."""
+    good = (tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [*good[:3], *map(json.dumps, BROKEN.values()), *good[3:]]
+    (tmp_path / "mixed.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    account = load(dataset="mixed")[1]["mixed"]
+    assert (account["kept"], account["reasons"]) == (8, dict.fromkeys(BROKEN, 1))
+    assert [row["line"] for row in account["dropped_rows"]] == list(range(4, 11))
+
+    with pytest.raises(ValueError) as caught:
+        load(dataset="mixed", malformed="error")
+
+    for number, reason in enumerate(BROKEN, start=4):
+        assert re.search(rf"mixed\.jsonl:{number}.*: {re.escape(reason)}", str(caught.value)), reason
+
+    account = load(dataset="mixed", malformed="keep")[1]["mixed"]
+    assert account["kept"] == 10
+    assert account["reasons"].keys() == BROKEN.keys() - {"no end of thought", "no marker in the response"}
+
+
+def test_lengths_and_a_cache_of_other_bounds(load, tmp_path, root):
+    """`cutoff_len` and the bounds drop whole rows; rows that were cached under other bounds are judged again."""
+    lines = (root / "recipes" / "demo" / "long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = sorted((line for line in lines if line.count("<|end_of_thought|>") == 1), key=len)
+    (tmp_path / "good.jsonl").write_text("\n".join(lines[:6] + lines[-4:]), encoding="utf-8")
+    account = load(dataset="good", cutoff_len=400, question_prefix="virgo")[1]["good"]
+    assert (account["kept"], account["reasons"]) == (6, {"overlong > 400 tokens": 4})
+    account = load(dataset="good", cutoff_len=4000, question_prefix="virgo", min_response_tokens=400)[1]["good"]
+    assert (account["kept"], account["reasons"]) == (4, {"response < 400 tokens": 6})
+
+
+def test_an_edited_prefix_is_not_served_from_a_cache(load, tmp_path, base):
+    """The same recipe with an edited prefix file trains on the edited text."""
+    from transformers import AutoTokenizer
+
+    decode = AutoTokenizer.from_pretrained(base).decode
+    prefix = tmp_path / "own.txt"
+    for text in ("First think.", "Now think again."):
+        prefix.write_text(text)
+        module, _ = load(dataset="good", question_prefix=str(prefix))
+        assert f"user\n{text}\n" in decode(module["train_dataset"][0]["input_ids"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (['{"question": "q", "combined_text": null}'] * 3, "No row is kept"),
+        ([""], "no rows in the file"),
+        (['{"question": "q", "combined_text": "x"}'] * 36 + ['{"question": '], "good.jsonl:37: not JSON"),
+        (['{"text": "only this column"}'], "columns found: text"),
+    ],
+)
+def test_bad_files(load, tmp_path, rows, says):
+    """A file that cannot be trained on ends the run with the place and the reason."""
+    (tmp_path / "good.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=says):
+        load(dataset="good")

@@ -24,6 +24,7 @@ def kills(root) -> ModuleType:
     return module
 
 
+@pytest.mark.integration
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(kills, shared_data, tmp_path):
     result = kills.measure(tmp_path, questions=40, kills=3, seed=1, delay=0.1, in_flight=16)
     assert result.rollouts == 200
@@ -62,6 +63,7 @@ def end(process: subprocess.Popen) -> str:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_asks_no_more_and_says_how_to_go_on(start_replay, sky_config, number):
     server = start_replay(max_chars=4000, delay=1.0)
@@ -102,6 +104,7 @@ def test_a_second_process_is_told_of_the_first(start_replay, sky_config):
     assert sum(1 for _ in read_rollouts(config.output_dir)) >= 1
 
 
+@pytest.mark.integration
 def test_a_full_disk_ends_the_run_and_leaves_it_whole(start_replay, sky_config):
     server = start_replay(max_chars=4000)
     config = sky_config(20, urls=[server.url])

@@ -236,6 +236,7 @@ def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path):
         assert store.count == len(told.splitlines()) - 1  # the first line is "open"
 
 
+@pytest.mark.integration
 def test_memory_stays_flat(tmp_path):
     """Some 100 bytes a rollout, whatever its response takes."""
     import tracemalloc
