@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from virgo_factory.core.global_batch import accumulation_steps
-from virgo_factory.preflight.method import read_hardware
+from virgo_factory.preflight.plan.method import read_hardware
 
 
 ROOT = Path(__file__).parents[1]

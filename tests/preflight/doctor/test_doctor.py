@@ -9,7 +9,8 @@ from importlib.metadata import version
 import pytest
 
 from virgo_factory.cli.main import main
-from virgo_factory.preflight.doctor.doctor import diagnose, environment
+from virgo_factory.preflight.doctor import environment
+from virgo_factory.preflight.doctor.doctor import diagnose
 from virgo_factory.preflight.doctor.environment import GIB, Environment, read_environment
 
 
