@@ -79,7 +79,7 @@ def test_the_header_agrees_on_the_cost(name):
     assert f"at most {_short(found.most_tokens)}." in text
 
 
-# Bytes of keys and values a token: layers x key-value heads x 128 x 2 x 2, as in KNOWN of preflight/models.py.
+# Bytes of keys and values a token: layers x key-value heads x 128 x 2 x 2, as in KNOWN of preflight/plan/models.py.
 KEYS_AND_VALUES = {"72b": 80 * 8 * 128 * 2 * 2, "7b": 28 * 4 * 128 * 2 * 2}
 
 
