@@ -207,6 +207,10 @@ class _Comparison:
             units, end = read_unit(tidy(question.unit or ""))
             if units and end == len(tidy(question.unit)) or (units := asked_units(question.text[-1_000:])):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
+        if gold.value == answer.value and gold.decimals != answer.decimals and _LABELLED.search(question.text):
+            return _verdict(False, "value", kind)  # version 3.10 is not 3.1
+        if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not _FEET.search(question.text):
+            return _verdict(False, "unit", kind)  # 5' may be a derivative
         factors = conversions(gold, answer)
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
         if factors is None or scaled or not _same_things(one, other, gold, question.text):
@@ -258,8 +262,12 @@ class _Comparison:
         gold, answer = one.what, other.what
         if isinstance(gold, Based) and isinstance(answer, Based):
             return _verdict(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
-        based, text = (gold, other.text) if isinstance(gold, Based) else (answer, one.text)
-        return _verdict(based.digits.lstrip("0") == compact(text).lower().lstrip("0"), "value", "number")
+        based, plain = (gold, other) if isinstance(gold, Based) else (answer, one)
+        bits = based.base == 2 and re.fullmatch("[01]{3,}", based.digits)
+        if based is gold or bits or _BASE.search(self.question.text):  # the question, or the gold, tells the number system
+            return _verdict(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
+        value = plain.what.value if isinstance(plain.what, Number) and not plain.what.unit else None
+        return _verdict(value == int(based.digits, based.base), "value", "number")
 
     # Several values
 
@@ -415,6 +423,10 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
+_LABELLED = re.compile(r"\b(?:version|release|(?<!cross[ -])section|chapter|clause|ip address|edition)\b|版本|章节|第几[章节]", re.IGNORECASE)
+"""What a question asks for whose digits are no value."""
+_BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
+_FEET = re.compile(r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒", re.IGNORECASE)
 _LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
@@ -434,7 +446,7 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         axis, missing, theirs = mark[0], mark in gold.marks, answer if mark in gold.marks else gold
         if any(other[0] == axis for other in theirs.marks) or axis == "order" and theirs.unit:
             return False
-        firm = axis in FIRM or axis == "side" and mark[1] > 1
+        firm = axis in FIRM or axis == "side"
         if mark not in asked_marks and (firm and missing and axis != "order" or mark in _LOWERING):
             return False
     if bool(gold.units) != bool(answer.units):  # a unit against a word that is none

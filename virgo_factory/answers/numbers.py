@@ -61,7 +61,7 @@ _CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGN
 _SYMBOLS = ((re.compile(r"\\mu\s*"), "µ"), (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"), (re.compile(r"\\AA"), "Å"))
 _TEMPERATURE = re.compile(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", re.IGNORECASE)
 _MINUTES = re.compile(r"(?<=\d)\s*(''|['\"])(?!\w*[A-Za-z])")
-_STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
+_STOP_WORDS = frozenset("and or but not if than then to from plus minus of equals is are was".split())
 _FILLERS = frozenset(
     "the a an to of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
 )

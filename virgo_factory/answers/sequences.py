@@ -273,7 +273,7 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
     """
     for pattern, held, lower, asked in _BOUNDS:
         if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
-            if asked.search(question):
+            if asked.search(question) and text[-1] != "+":
                 return end
             return interval(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None
