@@ -43,7 +43,7 @@ _WEAK = re.compile(
 )
 _JOINED = (
     r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
-    r"(%s|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
+    r"(%s|(?<=\()[a-j](?=\)))(?![A-Za-z0-9_'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错|是|为))"
 )
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _GAP = (
@@ -53,14 +53,14 @@ _GAP = (
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
 _STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
+    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
     r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
 _TICKED_OF = re.compile(
-    rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
+    rf"\s+(?:fits|matches|suits|works) best\b|[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
+    r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
     r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
@@ -70,6 +70,10 @@ _REJECTED_OF = re.compile(
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
 _LAST_NOUN = re.compile(_NOUN + r"\s*$")
+_TURNED = re.compile(
+    r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better|best|true|answer)\b"
+)
+"""How a statement goes on that takes back the letter it has announced for another one."""
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
@@ -186,7 +190,8 @@ def _stated(text: str, start: int, count: int) -> str | None:
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
         if found and (not _CHOSEN.match(match[0]) or _PAUSED.match(text, found[1])):
-            announced, place = found[0], match.end()
+            turned = _TURNED.match(text, found[1])
+            announced, place = turned["l"] if turned else found[0], match.end()
             break
     for match, after in _mentions(text, place + 1, count):
         unreal = phrases.supposed(phrases.clause(text, match.start()) + text[match.start() : match.end() + 60])
@@ -319,10 +324,27 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     text = "\n".join(lines)
     told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        return Answer("", "none", where)
+        named = {
+            found
+            for found in re.findall(rf"\b(?:{_KINDS}|point|line|angle)\s+([A-Za-z])\b", told[-1] if told else "")
+            if found in options
+        }
+        return (
+            Answer(named.pop(), "option", where)
+            if len(named) == 1 and _ENDED.search(text + ".")
+            else Answer("", "none", where)
+        )
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
     told = [part for part in told if not phrases.refuses(part)]
+    bold = {
+        index
+        for part in phrases.BOLD.findall(text)
+        for index, option in enumerate(options)
+        if same_option(option, part)
+    }
+    if len(bold) == 1:
+        return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):
         matched = options_named(part, options)
         if not matched or _HEDGED.search(part):
@@ -345,6 +367,7 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
+_UNSAID = _AUXILIARIES | frozenset("any some".split())
 _NO = frozenset(("not", "no", "never"))
 
 
@@ -356,10 +379,12 @@ def restated(question: str, text: str) -> bool | None:
     asked = words(question.strip().splitlines()[-1] if question.strip() else "").split()
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
-    wanted = " ".join(word for word in asked[1:] if word not in _AUXILIARIES)
+    wanted = " ".join(word for word in asked[1:] if word not in _UNSAID)
+    if words(text) == f"no {' '.join(word for word in wanted.split() if word != 'there')}":
+        return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
         stated = words(told).split()
-        said = " ".join(word for word in stated if word not in _AUXILIARIES and word not in _NO)
+        said = " ".join(word for word in stated if word not in _UNSAID and word not in _NO)
         if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
             return not _NO & set(stated)
     return None

@@ -50,6 +50,26 @@ _MORNING, _AFTERNOON = (
 )
 
 
+_HOURS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_MINUTES = {"half": 30, "quarter": 15, "five": 5, "ten": 10, "twenty": 20, "twenty-five": 25, "twenty five": 25}
+_SPOKEN = re.compile(
+    rf"(?:(?:a )?(?P<minutes>{'|'.join(sorted(_MINUTES, key=len, reverse=True))}|\d{{1,2}})(?: minutes?)? (?P<way>past|after|to|before) (?P<hour>{'|'.join(_HOURS[1:])}|\d{{1,2}})\b"
+    rf"|(?P<full>{'|'.join(_HOURS[1:])})(?= o'clock))",
+    re.IGNORECASE,
+)
+
+
+def _clock(found: re.Match[str]) -> str:
+    """A time in words in digits: half past four, a quarter to eleven, four o'clock."""
+    if found["full"]:
+        return str(_HOURS.index(found["full"].lower()))
+    hour, minutes = found["hour"].lower(), found["minutes"].lower()
+    hour = int(hour) if hour.isdigit() else _HOURS.index(hour)
+    minutes = int(minutes) if minutes.isdigit() else _MINUTES[minutes]
+    late = found["way"].lower() in ("to", "before")
+    return f"{(hour - 2) % 12 + 1 if late else hour}:{60 - minutes if late else minutes:02d}"
+
+
 @dataclass(frozen=True)
 class Moment:
     """A time of day, a weekday, a date, or several of them.
@@ -79,7 +99,7 @@ def read_moment(text: str) -> Moment | None:
     """
     if len(text) > 60 or not _MAY_BE.search(text) or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):
         return None  # the last are words as well
-    text = tidy(text) + ("." if text.rstrip().endswith("m.") else "")
+    text = _SPOKEN.sub(_clock, tidy(text)) + ("." if text.rstrip().endswith("m.") else "")
     text = _WEEKDAY_DIGIT.sub(lambda found: digits(found[0]), text)
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
     found, at = Moment(), 0

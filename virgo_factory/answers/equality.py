@@ -93,7 +93,7 @@ _STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset("it he she they this that there i is are was were see".split())
 _AROUND = re.compile(
-    r"^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
+    r"^(?:这是|它是|互相|相互|在)(?=.)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
 """What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
@@ -135,8 +135,15 @@ def _restates(wanted: str, got: str, question: str) -> bool:
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
+_SAME_WORDS = {
+    "大于": ">", "greater than": ">", "小于": "<", "less than": "<", "等于": "=", "equal to": "=", "does not exist": "dne", "不存在": "dne", "one time": "once",
+    "two times": "twice",
+}  # fmt: skip
+
+
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
+    text = _SAME_WORDS.get(text, text)
     text = _AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     apart = re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
@@ -264,7 +271,9 @@ class _Comparison:
             return _verdict(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
         based, plain = (gold, other) if isinstance(gold, Based) else (answer, one)
         bits = based.base == 2 and re.fullmatch("[01]{3,}", based.digits)
-        if based is gold or bits or _BASE.search(self.question.text):  # the question, or the gold, tells the number system
+        if (
+            based is gold or bits or _BASE.search(self.question.text)
+        ):  # the question, or the gold, tells the number system
             return _verdict(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
         value = plain.what.value if isinstance(plain.what, Number) and not plain.what.unit else None
         return _verdict(value == int(based.digits, based.base), "value", "number")
@@ -276,6 +285,9 @@ class _Comparison:
         pair = {gold.held, answer.held}
         if pair == {":"}:
             return self.ratios(one, other)
+        if pair == {"R", ""} and "remainder" in self.question.text:
+            pair = {"R"}
+            gold, answer = (replace(side, held="R") for side in (gold, answer))
         if pair == {"-", ":"} and re.search(r"ratio|比", self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
         left, right = _expanded(gold), _expanded(answer)
@@ -297,7 +309,7 @@ class _Comparison:
         if pair & SYMMETRIC | pair & {"{}"} or either and not _ORDER.search(self.question.text):
             in_order = False
         elif "1" in pair and listed and not names:
-            in_order = not _SET.search(self.question.text)
+            in_order = bool(_ORDER.search(self.question.text)) or not _SET.search(self.question.text)
         else:
             in_order = bool(names) or not listed or _is_ordered(self.question, self.config, left)
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
@@ -349,6 +361,8 @@ class _Comparison:
     def formulas(self, one: Reading, other: Reading) -> Verdict:
         named = one.name != other.name and one.name and other.name
         gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
+        if _INTEGRAL.search(self.question.text):
+            gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
         if _BETWEEN_LETTERS.sub("", compact(gold)) == _BETWEEN_LETTERS.sub("", compact(answer)):
@@ -389,6 +403,14 @@ class _Comparison:
 
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
+        for several, single in ((one, other), (other, one)):  # (H, H, T) and C-A-B-D against HHT and CABD
+            parts = (
+                several.what.parts
+                if isinstance(several.what, Sequence) and several.what.held in ("", "()", "1")
+                else ()
+            )
+            if parts and isinstance(single.what, Words) and all(re.fullmatch(r"[A-Z①-⑳]", part) for part in parts):
+                return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
         if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
@@ -423,10 +445,16 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_LABELLED = re.compile(r"\b(?:version|release|(?<!cross[ -])section|chapter|clause|ip address|edition)\b|版本|章节|第几[章节]", re.IGNORECASE)
+_LABELLED = re.compile(
+    r"\b(?:version|release|(?<!cross[ -])section|chapter|clause|ip address|edition)\b|版本|章节|第几[章节]",
+    re.IGNORECASE,
+)
 """What a question asks for whose digits are no value."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
-_FEET = re.compile(r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒", re.IGNORECASE)
+_FEET = re.compile(
+    r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",
+    re.IGNORECASE,
+)
 _LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
@@ -597,6 +625,10 @@ def _expanded(sequence: Sequence) -> list[str]:
 
 # --- formulas ------------------------------------------------------------------------------------------------------
 
+_INTEGRAL = re.compile(
+    r"integral|integrate|antiderivative|general solution|primitive|\\int|∫|积分|通解|原函数", re.IGNORECASE
+)
+_CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constant)\.?\s*\})\s*$")
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 from virgo_factory.answers import phrases
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
-from virgo_factory.answers.latex import unwrap
+from virgo_factory.answers.latex import unwrap, words
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.numbers import told as marks_of
 from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
+from virgo_factory.answers.reading import value_side
 from virgo_factory.answers.response import answer_tag, boxes, parts
+from virgo_factory.answers.sequences import read_sequence
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 
@@ -65,6 +67,8 @@ def extract(response: str, question: Question | None = None) -> Answer:
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
     found = _from_box(text, question, options, where)
+    if phrases.UNDONE.search(text[-100:]) or found and where == "thought" and not ended and _is_revised(text):
+        return Answer("", "cut", where)
     if found is None:
         text = phrases.without_courtesy(text)
         if (where == "thought" and not ended) or _is_cut(text):
@@ -72,9 +76,10 @@ def extract(response: str, question: Question | None = None) -> Answer:
             found = _from_text(text[-_END:], question, options, where)
             return found if found.rule == "phrase" else Answer("", "cut", where)
         found = _from_text(text[-_TAIL:], question, options, where)
-        if (
-            found.rule in ("option", "letter", "number", "maths")
-            and phrases.refuses_at_end(text)
+        if found.rule in ("option", "letter", "number", "maths") and (
+            len(text.split()) > 3
+            and phrases.DANGLES.search(text)
+            or phrases.refuses_at_end(text)
             and not phrases.refuses(found.text)
         ):
             return Answer("", "none", where)
@@ -84,6 +89,12 @@ def extract(response: str, question: Question | None = None) -> Answer:
         if concluded is not None and concluded.text:
             return concluded
     return found
+
+
+def _is_revised(text: str) -> bool:
+    """Whether a thought that does not end begins another attempt behind its last box."""
+    last = boxes(text)[0]
+    return bool(last) and phrases.REVISED.search(text, last[-1].end) is not None
 
 
 def wants_several(question: Question) -> bool | None:
@@ -140,6 +151,10 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
             return chosen
         question = replace(question, kind=None)
 
+    if (items := _NUMBERED.search(text)) and len(items[1].split()) < 6 * items[1].count("\n") + 6:
+        lines = [re.sub(r"^\s*\d[.)]\s*", "", line) for line in items[1].strip().split("\n")]
+        if not any(re.search(r"[.=:]", line.rstrip(".")) for line in lines):
+            return Answer(", ".join(line.strip(" .") for line in lines), "whole", where)
     said = said_answer(text, question.text)
     if question.kind == "boolean":
         for told in (said_boolean(said) if said else None, said_boolean(text), restated(question.text, text)):
@@ -156,9 +171,27 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     ):
         cut = phrases.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
+    if len(whole) <= 150 and _is_list(whole):
+        return Answer(whole, "whole", where)
+    short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
+    whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
+
+
+_NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+
+
+def _is_list(text: str) -> bool:
+    """Whether a short text is nothing but values: assignments, numbers with what they count."""
+    found = None if re.search(r"[.:] ", text) else read_sequence(text)
+    return (
+        bool(found)
+        and found.held == ""
+        and len(found.parts) > 1
+        and all(value_side(part) or read_number(part) for part in found.parts)
+    )
 
 
 def _is_answer(text: str) -> bool:
@@ -193,6 +226,8 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
+    if numeric and (value := phrases.value_of_asked(text, question)):
+        return Answer(value, "number", where)
     stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
@@ -205,16 +240,45 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if repeats and repeats[1] in question.text and len(numerals(told[0])) == 1:
         return Answer(unwrap(told[0]), "whole", where)  # the year that was asked about
     for part in reversed(() if stated else told):
-        if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
-            denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:])) or _opposes(part, question)
+        statement, part = part, _clause_asked(part, question)
+        if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(
+            reversed(phrases.quantities(part)), None
+        ):
+            denied = (
+                phrases.relates(statement, value)
+                or any(map(phrases.refuses, told[-4:]))
+                or _opposes(statement, value, question)
+            )
             return (
                 Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
             )
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 
-def _opposes(told: str, question: Question) -> bool:
-    """Whether a statement tells of a change the other way than the question asks for: it rose, it fell."""
+_CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+
+
+def _clause_asked(told: str, question: Question) -> str:
+    """Of a statement with several numbers the clause that holds more of the question's words than the last one does, else the statement."""
+    by = re.search(r"\bby (?:about |only )?(?=\W?\d)", told)
+    if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question.text[-300:], re.IGNORECASE):
+        return re.split(r"\b(?:from|over|in|to|since)\b|, ", told[by.end() :])[0]
+    clauses = [part for part in _CLAUSES.split(told) if phrases.quantities(part)]
+    if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
+        return told
+    asked = {word[:4] for word in words(question.text[-300:]).split() if len(word) > 3}
+    shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
+    best = max(shared)
+    return clauses[shared.index(best)] if best > shared[-1] and shared.count(best) == 1 else told
+
+
+def _opposes(told: str, value: str, question: Question) -> bool:
+    """Whether a statement tells of a change the other way than the question asks for, or where it led to: it rose, it fell to 15."""
+    if re.search(r"\b(?:how much|by how|by what)\b", question.text[-1_000:], re.IGNORECASE) and re.search(
+        rf"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?{re.escape(value)}",
+        told,
+    ):
+        return True
     ways = ({way for axis, way in marks_of(text)[0] if axis == "change"} for text in (told, question.text[-1_000:]))
     said, asked = ways
     return bool(said and asked) and not said & asked

@@ -106,7 +106,7 @@ _LOOKS = _table(
 """Spellings of the same thing, and commands that only say how it looks."""
 _NESTED = _table(
     (r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
-     rf"|emph|underline|rm|bf|it|unit)\s*\*?\s*\{{{_BRACES}\}}", r" \1 "),
+     rf"|ce|emph|underline|rm|bf|it|unit)\s*\*?\s*\{{{_BRACES}\}}", r" \1 "),
     (r"\\(vec|overrightarrow|overleftrightarrow|widehat|overarc|arc|bar|overline)(?![A-Za-z])\s*(?:\{\s*([^{}]*?)\s*\}|([A-Za-z]|\\[A-Za-z]+)(?![A-Za-z]))", _arrow),
 )  # fmt: skip
 _LAST = _table(
@@ -285,7 +285,7 @@ def words(text: str) -> str:
 
 
 _WORDING = _table(
-    (r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2"),
+    (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
     (r"-[(\\]", "-"),
     (r"\\(?=[A-Z][a-z])", "capital "),
     (r"\{\s*\\?emptyset", "set of nothing"),

@@ -25,6 +25,8 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _SIGN = re.compile(r"(?:(negative|minus|负|零下)|(?:positive|plus|正|零上))\s*(?=[\w.\\(])", re.IGNORECASE)
+_ITEM = re.compile(r"\(\d\)\s*(?:[\u4e00-\u9fff]|[A-Za-z]+ [A-Za-z])")
+"""The number of an item, and what it says."""
 _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
@@ -58,7 +60,12 @@ _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{
 _SHORT_SCALE = re.compile(r"[kmb]\b", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGNORECASE)
-_SYMBOLS = ((re.compile(r"\\mu\s*"), "µ"), (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"), (re.compile(r"\\AA"), "Å"))
+_SYMBOLS = (
+    (re.compile(r"electron[ -]volts?"), "eV"),
+    (re.compile(r"\\mu\s*"), "µ"),
+    (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"),
+    (re.compile(r"\\AA"), "Å"),
+)
 _TEMPERATURE = re.compile(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", re.IGNORECASE)
 _MINUTES = re.compile(r"(?<=\d)\s*(''|['\"])(?!\w*[A-Za-z])")
 _STOP_WORDS = frozenset("and or but not if than then to from plus minus of equals is are was".split())
@@ -204,6 +211,8 @@ def read_number(text: str) -> Number | None:
 
 def _quantity(text: str) -> Number | None:
     sign = 1
+    if _ITEM.match(text):
+        return None
     if found := _SIGN.match(text):
         sign, text = -1 if found[1] else 1, _ABOUT.sub("", text[found.end() :])
     text = _ORDINAL.sub("", text)
@@ -281,7 +290,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         return _with_words(replace(number, unit=unit, units=named(unit)), _CURRENCY_WORD.sub("", rest))
     if not rest:
         return number
-    for pattern, sign in _SYMBOLS if "\\" in rest else ():
+    for pattern, sign in _SYMBOLS if "\\" in rest or "elec" in rest else ():
         rest = pattern.sub(sign, rest)
     rest = _TEMPERATURE.sub(lambda found: "°" + found[1][0].upper(), rest.replace("\u03bc", "µ"))
     units, end = read_unit(rest)

@@ -37,7 +37,7 @@ _ANSWERS = (
     r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
 _CHOICES = (
-    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|erdict|ecision|olution|esult|esponse|election|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|election|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
     r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
     r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
     r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
@@ -57,7 +57,7 @@ NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brath
 _RETRACTED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
     r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous)\s+$"
-    r"|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
+    r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
     r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
@@ -82,7 +82,7 @@ _CONTRAST = re.compile(
 _ASIDE = re.compile(
     r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
 )
-_REMARK = re.compile(
+REMARK = re.compile(
     r",\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
     re.DOTALL | re.IGNORECASE,
 )
@@ -96,10 +96,20 @@ _REFUSAL = re.compile(
 )
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 DANGLES = re.compile(
-    r"(?:\b(?:where|then|that|whether|because|since|and|or|the|a|an|of|to|is|we|so|if|when|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z",
+    r"(?:\b(?:[Ww]here|[Tt]hen|[Tt]hat|[Tt]his|whether|[Bb]ecause|[Ss]ince|[Aa]nd|or|[Tt]he|a|an|of|to|is|[Ww]e|[Ss]o|[Ii]f|[Ww]hen|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z"
+    r"|\A\s*(?:Step|步骤)\s*\d+\s*[:：][^.\n]*[^.\n!?。)}$]\Z"
+)
+"""How a text ends that was cut off inside a sentence, or behind its first step."""
+REVISED = re.compile(
+    r"\b(?:wait|hold on|hmm|actually|let me (?:re|double|check)|re(?:check|compute|consider|calculate)|mistake|on second thought)\b|等等|不对|重新|再想",
     re.IGNORECASE,
 )
-"""How a text ends that was cut off inside a sentence."""
+"""What begins another attempt."""
+UNDONE = re.compile(
+    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:等等|不对|错了)\W*\Z",
+    re.IGNORECASE,
+)
+"""How a response ends that takes its answer back and gives no other."""
 _COURTESY = re.compile(
     r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
     r"|希望|如果您?你?(?:还|有|需)|如有|请告诉|谢谢)[^\n]{0,200}\s*\Z",
@@ -186,6 +196,8 @@ def sentence(text: str, start: int) -> str:
                 end = _SENTENCE_END.search(skipped, close + 1)
                 return unwrap(skipped[: end.start()] if end else skipped)
             break
+    if re.match(r"\(1\)|①", skipped):  # answers to several questions
+        skipped = skipped.partition("\n")[0].replace("；", ";")
     end = _SENTENCE_END.search(skipped)
     return unwrap(skipped[: end.start()] if end else skipped)
 
@@ -274,21 +286,45 @@ def value_in(said: str) -> str | None:
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
             tail = unwrap(said[end:])
-            tail = tail if tail and read_number(tail) is not None else unwrap(_REMARK.sub("", tail))
+            tail = tail if tail and read_number(tail) is not None else unwrap(REMARK.sub("", tail))
             if tail and len(tail) <= 60 and read_number(tail) is not None:
                 return tail
     return None
 
 
+_ASKED = re.compile(
+    r"(?:\b(?:find|value of|solve for|determine|what is|compute|calculate)|求)\s*(?:the value of\s*)?\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
+    re.IGNORECASE,
+)
+
+
+def value_of_asked(text: str, question: Question) -> str | None:
+    """Return the value of the name that a question asks for ("find x"), where a text assigns it one number only.
+
+    >>> value_of_asked("Thus x = 24. We check that 24/8 = 3.", Question("Find x."))
+    '24'
+    """
+    if not (asked := _ASKED.search(question.text[-1_000:])):
+        return None
+    found = re.findall(
+        rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*([^,;=，。\n]{{1,40}}?)\$?(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)",
+        text,
+    )
+    values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
+    return values.pop() if len(values) == 1 else None
+
+
 def tighten(said: str, question: Question) -> str:
     """Return the answer inside a statement: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
     said = unwrap(said)
+    if " so " in said and (value := value_of_asked(said, question)):
+        return value
     if len(said) <= 40 and (
         read_number(said) is not None or question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
     ):
         return said
     said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
-    short = unwrap(_REMARK.sub("", said))
+    short = unwrap(REMARK.sub("", said))
     if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Za-z][\w -]{1,30}", short)):
         return short
     if found := BOLD.findall(said):

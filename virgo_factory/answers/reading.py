@@ -61,16 +61,21 @@ _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
     r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?"
-    r"(?:the )?(?:points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:the )?(?:(?:points?\s+|点\s*)?(?:(?![CP]\(\d+,\s*\d+\))[A-Z]'?\s?)?(?=\([^(),]+,[^()]+\)$)|points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
 _SPELLINGS = (
+    (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
     (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
     (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
-_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-_PLACE = re.compile(rf"^(?:the )?({'|'.join(_PLACES)})(?=$| (?:place|day|row|one|position)$)", re.IGNORECASE)
+_PLACES = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth twentieth twenty-first"
+).split()
+_PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
+_SIZE = re.compile(r"(?!0x)[\d.]+(?:\s?[xX]\s?[\d.]+)+")
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
@@ -92,11 +97,13 @@ def unwrapped(text: str) -> str:
     text = text.lstrip(" ,;").rstrip(" .,;") or text
     for pattern, spelled in _SPELLINGS:
         text = pattern.sub(spelled, text)
+    if _SIZE.fullmatch(text):
+        text = re.sub(r"\s?[xX]\s?", r" \\times ", text)
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):
         place = _PLACES.index(found[1].lower()) + 1
-        text = f"{place}{('st', 'nd', 'rd')[place - 1] if place < 4 else 'th'}{text[found.end() :]}"
+        text = f"{place}{ {1: 'st', 2: 'nd', 3: 'rd', 21: 'st'}.get(place, 'th') }{text[found.end() :]}"
     if text.endswith(")") or "(" in text and (text[-1].isalpha() or text[-1] > "\u4dff"):
         text = _without_context(text)
     return text
@@ -145,6 +152,8 @@ def read(text: str, question: str = "") -> Reading:
     >>> read("x = 3").what == read("3").what, read("CAB").what, read("x<1 or x>2").name
     (True, Words(text='CAB'), 'x')
     """
+    if substance := _chemical(compact(text)):
+        return Reading(text, "", substance)
     text = unwrapped(text)
     listed = read_sequence(text) if text.count("=") > 1 else None
     equations = listed and not listed.held and sum("=" in part for part in listed.parts) > 1
@@ -191,6 +200,33 @@ def _what(text: str, question: str) -> Kind:
     return Formula(text) if "\\begin{" in text or is_formula(text) else Words(text)
 
 
+_ELEMENT = (
+    r"(?:A[cglmrstu]|B[aehikr]?|C[adeflmorsu]?|D[by]|E[rsu]|F[elmr]?|G[ade]|H[efgos]?|I[nr]?|Kr?|L[airu]|M[gnot]|N[abdeip]?|Os?|P[abdmotu]?"
+    r"|R[abehnu]|S[bcegimnr]?|T[abcehilm]|U|V|W|Xe|Yb?|Z[nr])"
+)
+_SPECIES = rf"\d*(?:{_ELEMENT}\d*|\((?:{_ELEMENT}\d*)+\)\d*)+(?:\d*[+-])?"
+_MAY_REACT = re.compile(r"(?:\d{1,2}(?=[^=]*(?:=|\\to|>)))?\(?[A-Z][A-Za-z\d(_^]")
+_SUBSTANCE = re.compile(rf"{_ELEMENT}\d*\(?{_ELEMENT}|[A-Z][a-z]\d|\)\d|{_ELEMENT}\d*[+-]$|\d[+-]$")
+"""What tells a substance from a product of letters: two elements, a count behind one, a charge."""
+_REACTION = re.compile(
+    rf"(?P<left>{_SPECIES}(?:\+{_SPECIES})*)(?:(?:=+|-+>|\\to)(?P<right>{_SPECIES}(?:\+{_SPECIES})*))?"
+)
+
+
+def _chemical(plain: str) -> Words | None:
+    """A substance, an ion or a reaction, its terms in one order: Fe^{3+}, 2H_2 + O_2 = 2H_2O; None where the letters may be variables."""
+    if len(plain) > 200 or not _MAY_REACT.match(plain):
+        return None
+    found = _REACTION.fullmatch(plain := re.sub(r"[\s_{}^]|\\(?:uparrow|downarrow)", "", plain))
+    if not found or not _SUBSTANCE.search(plain):
+        return None
+    if found["right"]:
+        if not re.search(r"[a-z\d]", plain):
+            return None
+        return Words(" -> ".join(" + ".join(sorted(side.split("+"))) for side in found.groups()))
+    return Words(plain) if "+" not in plain[:-1] else None
+
+
 def _based(plain: str) -> Based | None:
     if not (found := _BASE.fullmatch(plain)):
         return None
@@ -222,13 +258,13 @@ _CHINESE_BOUND = re.compile(r"(?:(?:至少|最少|至多|最多)[有为是]?|超
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text):
+    if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
         return None
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
     head, tail = text[: found[0].start()], text[found[0].start() :].strip()
-    if re.search(r"[A-Za-z\d]$", head):
+    if re.search(r"[A-Za-z\d]$", head) or re.match(r"[A-Z+^_{]", text[found[0].end() :]):
         return None
     head, tail = head.strip(), tail.partition(" than ")[0]
     said, chinese = head.split(), _CHINESE_BOUND.search(head)
@@ -276,6 +312,10 @@ def is_formula(text: str) -> bool:
 
 # --- assignments ---------------------------------------------------------------------------------------------------
 
+_MATRIX_NAME = re.compile(
+    r"([^=\\]{1,20}|\\begin\{[a-zA-Z]*matrix\}(?:(?!\\begin).)*\\end\{\w+\}|\\(?:vec|mathbf|det)\b[^=]{1,12})\s*=\s*(?=\\begin|-?[\d(\[]|\\frac)",
+    re.DOTALL,
+)
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
 _NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
@@ -285,6 +325,8 @@ _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 def value_side(text: str) -> tuple[str, str] | None:
     """Return (name, value) of ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
     text = tidy(text)
+    if (matrix := _MATRIX_NAME.match(text)) and "\\begin" in text[matrix.end() - 1 :] + matrix[0]:
+        return re.sub(r"\s", "", matrix[1]) if "begin" not in matrix[1] else "", text[matrix.end() :]
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])", text):
         return side_name(text), text[member.end() :].strip()
     if (label := _LABEL.match(text)) and read_number(text[label.end() :]) is not None:
@@ -312,7 +354,9 @@ def sides_of(text: str) -> list[str]:
 
 def side_name(text: str) -> str:
     """Return the name on the left of an assignment, in one spelling."""
-    return re.sub(r"[_{}]", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0]))
+    return re.sub(
+        r"[_{}]|^\\angle|(?<=[A-Za-z])\([a-z]\)", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0])
+    )
 
 
 # --- golds that cannot be checked -----------------------------------------------------------------------------------
