@@ -7,11 +7,11 @@ from fractions import Fraction
 from itertools import product
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.formulas import TooLarge, closed_value, same_expression
+from virgo_factory.answers.formulas import GREEK, MP, TooLarge, as_float, closed_value, multiply, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MARKS, MP, Number, as_float, conversions, multiply, read_number, told
+from virgo_factory.answers.numbers import FIRM, MARKS, Number, conversions, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, refuses, said_boolean
 from virgo_factory.answers.reading import (
     OPERATOR,
@@ -28,7 +28,6 @@ from virgo_factory.answers.reading import (
     value_side,
 )
 from virgo_factory.answers.sequences import SYMMETRIC, Sequence, read_sequence
-from virgo_factory.answers.trees import GREEK
 from virgo_factory.answers.units import asked_units, named, read_unit
 
 
@@ -369,17 +368,18 @@ class _Comparison:
             return _verdict(True, "text", "expression")
         known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
+        folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
         more = not bound and (letters - others or known is not None and not known.literal and others)
-        if equation or more or _is_shuffled(gold, answer) or not _same_case(gold, answer, self.question.text):
+        if equation or more or _is_shuffled(gold, answer) or folded is None:
             return _verdict(False, "expression", "expression")
         try:
             open_side = gold if known is None else answer
             if (known is None) != (got is None) and (value := closed_value(open_side)) is not None:
                 sides = Reading(gold, "", known or Number(value)), Reading(answer, "", got or Number(value))
                 return self.numbers(*sides)
-            found = same_expression(gold, answer, self.question.text)
+            found = same_expression(gold, answer, folded)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
         except TimeoutError:
@@ -652,12 +652,14 @@ def variables(text: str) -> frozenset[str]:
     return frozenset(found - _CONSTANTS)
 
 
-def _same_case(gold: str, answer: str, question: str) -> bool:
-    """Whether letters in another case are the same letters: where the question has each of them, and in one case only."""
+def _folded(gold: str, answer: str, question: str) -> frozenset[str] | None:
+    """The letters that stand in two cases and are one letter: all of the gold's capitals, which the question writes; None where others do."""
     one, other = variables(gold), variables(answer)
     swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
-    said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-2_000:])) if swapped else ()
-    return all(len(letter) == 1 and (letter in said) != (letter.swapcase() in said) for letter in swapped)
+    said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-4_000:])) if swapped else ()
+    known = all(len(letter) == 1 and (letter in said) is letter.isupper() for letter in swapped)
+    hand = not swapped or {letter for letter in one if letter != letter.lower()} == swapped & one
+    return frozenset(map(str.lower, swapped)) if known and hand else None
 
 
 def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:

@@ -10,9 +10,18 @@ from functools import lru_cache
 
 import mpmath
 
-from virgo_factory.answers.formulas import MP, NO_VALUE, add, as_float, divide, evaluate, multiply  # noqa: F401
+from virgo_factory.answers.formulas import (
+    MP,
+    NO_VALUE,
+    TooLarge,
+    Unreadable,
+    add,
+    divide,
+    multiply,
+    numeral,
+    read_closed,
+)  # noqa: F401
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import TooLarge, Unreadable, numeral, read_closed
 from virgo_factory.answers.units import Unit, named, read_unit
 
 
@@ -253,10 +262,10 @@ def _value(text: str) -> tuple[Number, int]:
     if mixed := re.match(r"(-?)(\d+)\s+(\d+)\s*/\s*([1-9]\d*)(?![\d.])", text):
         value = Fraction(mixed[2]) + Fraction(int(mixed[3]), int(mixed[4]))
         return Number(-value if mixed[1] else value), mixed.end()
-    tree, end = read_closed(text)
+    value, end = read_closed(text)
     source = text[:end]
     literal = _LITERAL.fullmatch(source)
-    value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else evaluate(tree)
+    value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else value
     if not isinstance(value, (Fraction, MP.mpf)):
         raise Unreadable("no real number")
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))

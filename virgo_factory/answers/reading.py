@@ -9,10 +9,10 @@ from fractions import Fraction
 from functools import lru_cache
 
 from virgo_factory.answers.dates import Moment, digits, read_moment
+from virgo_factory.answers.formulas import FUNCTIONS, GREEK, MP, multiply
 from virgo_factory.answers.latex import balanced, compact, tidy, words
-from virgo_factory.answers.numbers import MARKS, MP, Number, multiply, read_number, told
+from virgo_factory.answers.numbers import MARKS, Number, read_number, told
 from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
-from virgo_factory.answers.trees import FUNCTIONS, GREEK
 
 
 @dataclass(frozen=True)
