@@ -87,7 +87,7 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、-]*(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -172,6 +172,14 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
         for match, after in _mentions(text, 0, count)
         if not _REJECTED_OF.match(after) and _TICKED_OF.match(after)
     }
+    only = {
+        found[1]
+        for found in re.finditer(
+            r"(?<![A-Za-z])[Oo]nly (?:option |statement |choice )?([A-Z]) (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
+            text,
+        )
+    }
+    ticked = only if len(only) == 1 and only <= set(LETTERS[:count]) else ticked
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
     for match in reversed(list(_WEAK.finditer(text))):
@@ -384,6 +392,8 @@ def restated(question: str, text: str) -> bool | None:
         return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
         stated = words(told).split()
+        if stated[:1] in (["they"], ["it"]) and len(asked) > 4 and stated[-2:] == asked[-2:] and len(stated) < 8:
+            return not _NO & set(stated)
         said = " ".join(word for word in stated if word not in _UNSAID and word not in _NO)
         if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
             return not _NO & set(stated)

@@ -46,6 +46,12 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     gold, answer = alike(gold, answer)
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
+    if (
+        compact(gold) in ("<", ">", "=")
+        and len(signs := re.findall("[<>=]", compact(answer))) == 1
+        and not re.search(r"\\[lg]e", answer)
+    ):
+        return _verdict(signs[0] == compact(gold), "value", "text")
     if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
         return _boolean(gold, answer, config)
     if question.kind == "text":
@@ -90,9 +96,9 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 _STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
-_SAYING = frozenset("it he she they this that there i is are was were see".split())
+_SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an".split())
 _AROUND = re.compile(
-    r"^(?:这是|它是|互相|相互|在)(?=.)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
+    r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
 """What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
@@ -153,6 +159,8 @@ def _same_letters(gold: str, answer: str) -> bool:
     """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, y'' not y', Ω not ω."""
     if len(set(map(str, ([len(run) for run in _PRIMES.findall(text)] for text in (gold, answer))))) > 1:
         return False
+    if " " in answer and (answer.isupper() or gold.isupper()):
+        return True
     pairs = zip(_LETTERS.findall(gold), _LETTERS.findall(answer), strict=False) if len(gold) == len(answer) else ()
     return not any(one.casefold() == other.casefold() and _is_symbol(one, other, gold) for one, other in pairs)
 
@@ -198,7 +206,13 @@ class _Comparison:
             and not isinstance(one.what, Words)
             and "\\begin" not in other.text
         ):
-            if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
+            if (
+                sides[-1] == "0"
+                or re.match(r"\d+\s*[A-Za-z](?![A-Za-z])", sides[0])
+                and not re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
+                or not is_formula(sides[-1])
+                and read_number(sides[-1]) is None
+            ):
                 return _verdict(False, "expression", "expression")
             other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
@@ -287,7 +301,7 @@ class _Comparison:
         if pair == {"R", ""} and "remainder" in self.question.text:
             pair = {"R"}
             gold, answer = (replace(side, held="R") for side in (gold, answer))
-        if pair == {"-", ":"} and re.search(r"ratio|比", self.question.text) and " to " in one.text + other.text:
+        if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
         left, right = _expanded(gold), _expanded(answer)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
@@ -350,7 +364,8 @@ class _Comparison:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
         several, value = (one, other) if isinstance(one.what, Sequence) else (other, one)
         if several.what.held == ":" and isinstance(value.what, Number):
-            return self.ratios(one, other)
+            asked = several is one or not self.question.text or _RATIO.search(self.question.text)
+            return self.ratios(one, other) if asked else self.parts(False)
         formula = isinstance(value.what, Formula) and several.what.held not in (":", "-", "R", "<", "1")
         many = several.what.held or re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", value.text)
         return self.formulas(one, other) if formula and many else self.parts(False)
@@ -455,6 +470,7 @@ _FEET = re.compile(
     r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",
     re.IGNORECASE,
 )
+_PERCENTS = re.compile(r"percent|point|(?<!\d)(?<!\d )\\?%|百分|per cent|多少|probab|概率|share|rate", re.IGNORECASE)
 _LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
@@ -467,6 +483,8 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         units = asked_units(question[-2_000:])
         if gold.unit or answer.unit or units and units[0].dimensions != named("%")[0].dimensions:
             return False
+        if question and not _PERCENTS.search(question + one.text + other.text) and (gold.value == answer.value):
+            return False
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return len(gold.words) < 2 or _order(one) == _order(other)
     asked_marks, asked = told(question[-2_000:])
@@ -474,6 +492,9 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         axis, missing, theirs = mark[0], mark in gold.marks, answer if mark in gold.marks else gold
         if any(other[0] == axis for other in theirs.marks) or axis == "order" and theirs.unit:
             return False
+        ways = {way for told_axis, way in asked_marks if told_axis == axis}
+        if len(ways) == 1 and mark[1] not in ways and axis in ("change", "comparison"):
+            return False  # 8 fewer, where it asks how many more
         firm = axis in FIRM or axis == "side"
         if mark not in asked_marks and (firm and missing and axis != "order" or mark in _LOWERING):
             return False
@@ -533,6 +554,7 @@ def _rounded(value, decimals: int) -> Fraction:
 
 # --- several values ------------------------------------------------------------------------------------------------
 
+_RATIO = re.compile(r"ratio|scale|odds|proportion|比", re.IGNORECASE)
 _ANY_ORDER = re.compile(
     r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
 )
@@ -579,7 +601,10 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
     if len(pair) == 1:
         return gold.columns == answer.columns
     return (
-        bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"} or pair == {"{}", "[]"} and len(gold.parts) > 2
+        bool(pair & {"", "1"})
+        and pair <= {"", "1", "()", "[]", "{}"}
+        or pair in ({"{}", "[]"}, {"()", "[]"})
+        and len(gold.parts) > 2
     )
 
 

@@ -36,7 +36,9 @@ _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
-_SUBJECT = re.compile(r"\s*(?:in |the year )?(\d[\d,.]*)(?=,? (?:is|was|has|had|shows?|showed|saw|recorded)\b)", re.I)
+_SUBJECT = re.compile(
+    r"\s*(?:in |the year )?(\d[\d,.]*\d)(?=,? (?:and|with|when|at|is|was|has|had|shows?|showed|saw|recorded)\b)", re.I
+)
 
 
 def extract(response: str, question: Question | None = None) -> Answer:
@@ -173,6 +175,15 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
+    if (
+        "\n" in whole
+        and "\\begin" not in whole
+        and re.search("[=]", line := whole.rpartition("\n")[2])
+        and len(line) <= 40
+    ):
+        whole = unwrap(line)
+    if len(whole) <= 150 and (said := _QUOTED.search(whole)):
+        return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
     short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
@@ -181,6 +192,12 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
 
 
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+
+
+_QUOTED = re.compile(
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
+    r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
+)
 
 
 def _is_list(text: str) -> bool:
@@ -234,11 +251,16 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
+    if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and not _SUMMED.search(last) and (there := THERE.findall(last)):  # fmt: skip
         return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    repeats = len(told) == 1 and re.search(r"\bin ((?:19|20)\d\d)\b", told[0])
-    if repeats and repeats[1] in question.text and len(numerals(told[0])) == 1:
-        return Answer(unwrap(told[0]), "whole", where)  # the year that was asked about
+    asked = set(numerals(question.text[-300:]))
+    if (
+        len(told) == 1
+        and len(found := numerals(told[0])) == 1
+        and found[0] in asked
+        and re.search("[A-Za-z]{3}", told[0])
+    ):
+        return Answer(unwrap(told[0]), "whole", where)  # the year, or the place, that was asked about
     for part in reversed(() if stated else told):
         statement, part = part, _clause_asked(part, question)
         if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(
@@ -255,6 +277,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 
+_NOUN = re.compile(
+    r"\b(?:what (?:is|was)|find|calculate|determine) the ([a-z]+(?: [a-z]+){0,2})\s*[?.]?$", re.IGNORECASE
+)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
 
 
@@ -263,12 +288,17 @@ def _clause_asked(told: str, question: Question) -> str:
     by = re.search(r"\bby (?:about |only )?(?=\W?\d)", told)
     if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question.text[-300:], re.IGNORECASE):
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", told[by.end() :])[0]
+    noun = _NOUN.search(question.text[-300:])
+    if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", told, re.IGNORECASE)):
+        return told[at.start() : at.end()] + phrases.quantities(told[at.end() :])[0]
     clauses = [part for part in _CLAUSES.split(told) if phrases.quantities(part)]
     if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
         return told
     asked = {word[:4] for word in words(question.text[-300:]).split() if len(word) > 3}
     shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
     best = max(shared)
+    if re.search(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b", clauses[shared.index(best)]):
+        return told
     return clauses[shared.index(best)] if best > shared[-1] and shared.count(best) == 1 else told
 
 

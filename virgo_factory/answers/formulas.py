@@ -160,7 +160,7 @@ _TOKEN = re.compile(
     r"|(?P<series>\\(?:sum|prod)\s*_\s*\{\s*[A-Za-z]\s*=[^{}]*\}\s*\^\s*(?:\{[^{}]*\}|\w))"
     r"|\\?(?P<log>log\s*_\s*(?:\{[^{}]*\}|\w))"
     rf"|\\(?P<command>{_COMMANDS})(?![A-Za-z])|(?<![A-Za-z\\])(?P<plain>{'|'.join(FUNCTIONS)}|sqrt)(?![A-Za-z])"
-    r"|(?P<times>(?<=\d)\s*[xX](?=\s*10\s*\^)|\*\*|\\(?:cdot|times|div)(?![A-Za-z]))"
+    r"|(?P<times>(?<=[\d\s])[xX](?=\s*10\s*\^)|\*\*|\\(?:cdot|times|div)(?![A-Za-z]))"
     rf"|(?P<name>(?:\\(?:dot|ddot|hat|tilde|vec|overleftrightarrow|widehat)(?![A-Za-z])\s*(?:\{{\s*(?:[A-Za-z]+|\\[A-Za-z]+)\s*\}}|\\[A-Za-z]+|[A-Za-z])"
     rf"|\\(?:{'|'.join(sorted(GREEK, key=len, reverse=True))})|[A-Za-z])(?:\s*')*(?:{_SUBSCRIPT})?(?:\s*')*)"
     r"|(?P<sign>\^\s*(?:\*|\{\s*\*\s*\})(?!\*)|[-+*/^|(){}\[\]!°,]))",

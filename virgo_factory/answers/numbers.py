@@ -53,6 +53,12 @@ _SMALL = {
 } | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
 _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
+_COUNTS = "|".join(sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True))
+NUMBER_WORDS = re.compile(
+    rf"\b(?!one\b)(?:{_COUNTS})(?:(?: and |-| )(?:{_COUNTS}))*(?:[- ](?:{'|'.join(sorted(set(_PARTS) - {'second', 'third', 'half'}, key=len, reverse=True))}))?\b",
+    re.IGNORECASE,
+)
+"""A number in words, but "one", which is a pronoun."""
 _CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _CHINESE_NUMERAL = re.compile(
     r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?"
@@ -153,8 +159,7 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
         if word in _SMALL:
             current += _SMALL[word]
         elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
-            whole = total + current if "and" in text[:end].lower() else 0  # two and a half
-            return whole + Fraction(1 if whole or not before else current, _PARTS[word]), found.end()
+            return total + Fraction(current or 1, _PARTS[word]), found.end()  # two and a half
         elif word in _SCALES and before:
             hundred = word == "hundred"
             total, current = (total, current * 100) if hundred else (total + current * _SCALES[word], 0)
@@ -167,6 +172,8 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
             and (following[2].lower() in _SMALL or following[2].lower() in _COUNTABLE)
         ):
             break
+        else:
+            total, current = total + current, 0
         before, end = word, found.end()
     return (Fraction(total + current), end) if before else None
 

@@ -83,7 +83,7 @@ _ASIDE = re.compile(
     r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
 )
 REMARK = re.compile(
-    r",\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
+    r"\s+(?:at|when)\s+\$?[A-Za-z]\s*=[^=]*$|,\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
     re.DOTALL | re.IGNORECASE,
 )
 """What is said beside a value: "5, because ...", "0.5 (or 50%)", "12 (3 rows of 4)"."""
@@ -137,6 +137,9 @@ _SCALED = re.compile(
     r"(?:\s*(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|percent\b|per cent\b|[%‰万亿]))+|\s?(?:[ap]\.?m\b\.?|times\b|BCE?\b|AD\b|倍)",
     re.IGNORECASE,
 )
+_WAY = re.compile(
+    r",?\s+(?:directed |pointing |acting |due )?(?:to(?:wards?)? (?:the )?)?(?:left|right|north\w*|south\w*|east\w*|west\w*|upwards?|downwards?|(?:counter-?|anti-?)?clockwise)\b(?!-| (?:side|hand|of|over))"
+)
 _HEADED = re.compile(
     r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)",
     re.IGNORECASE | re.MULTILINE,
@@ -171,7 +174,7 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
@@ -367,6 +370,8 @@ def quantities(text: str) -> list[str]:
             end = scale.end() if scale else 0
             unit = re.match(r"\s*", rest[end:]).end() + end
             end = unit + length if (length := read_unit(rest[unit:])[1]) else end
+            if way := _WAY.match(rest, end):
+                end = way.end()
             found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
     return found
 

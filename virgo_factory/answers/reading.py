@@ -11,7 +11,7 @@ from functools import lru_cache
 from virgo_factory.answers.dates import Moment, digits, read_moment
 from virgo_factory.answers.formulas import FUNCTIONS, GREEK, MP, multiply
 from virgo_factory.answers.latex import balanced, compact, tidy, words
-from virgo_factory.answers.numbers import MARKS, Number, read_number, told
+from virgo_factory.answers.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
 from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
 
 
@@ -65,6 +65,17 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _SPELLINGS = (
+    (re.compile(r"(?<=[A-Z])\s*\|\|\s*(?=[A-Z])"), r" \\parallel "),
+    (
+        re.compile(
+            r"^(?:[A-Za-z]+ ){1,6}(?:is|are|be|prints|returns|outputs|gives)(?: at)?(?: the)?(?: points?)? (?=[(\[{]|\\\{|\\langle|\\begin)"
+        ),
+        "",
+    ),
+    (re.compile(r"^(?:in|on) (?:the )?(?=\d+(?:st|nd|rd|th)\b)"), ""),
+    (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
+    (re.compile(r"^(?:directed|pointing|acting) (?=to)|(?<= )(?:directed|pointing|acting) (?=to)"), ""),
+    (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
     (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
     (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
@@ -174,7 +185,9 @@ def _what(text: str, question: str) -> Kind:
         return based
     if re.fullmatch(r"0[01]{3,}", plain):
         return Words(text)  # a string of bits
-    if moment := read_moment(text):
+    if (moment := read_moment(text)) and not (
+        re.fullmatch(r"\d+:\d+", plain) and re.search(r"ratio|scale|比", question)
+    ):
         return moment
     if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
@@ -205,6 +218,7 @@ _ELEMENT = (
     r"|R[abehnu]|S[bcegimnr]?|T[abcehilm]|U|V|W|Xe|Yb?|Z[nr])"
 )
 _SPECIES = rf"\d*(?:{_ELEMENT}\d*|\((?:{_ELEMENT}\d*)+\)\d*)+(?:\d*[+-])?"
+_SHELLS = re.compile(r"(?:\[[A-Z][a-z]\])?\s*(?:[1-7][spdf]\^?\{?\d{1,2}\}?\s*){2,}")
 _MAY_REACT = re.compile(r"(?:\d{1,2}(?=[^=]*(?:=|\\to|>)))?\(?[A-Z][A-Za-z\d(_^]")
 _SUBSTANCE = re.compile(rf"{_ELEMENT}\d*\(?{_ELEMENT}|[A-Z][a-z]\d|\)\d|{_ELEMENT}\d*[+-]$|\d[+-]$")
 """What tells a substance from a product of letters: two elements, a count behind one, a charge."""
@@ -215,6 +229,8 @@ _REACTION = re.compile(
 
 def _chemical(plain: str) -> Words | None:
     """A substance, an ion or a reaction, its terms in one order: Fe^{3+}, 2H_2 + O_2 = 2H_2O; None where the letters may be variables."""
+    if _SHELLS.fullmatch(plain):
+        return Words(re.sub(r"[\s^{}]", "", plain))
     if len(plain) > 200 or not _MAY_REACT.match(plain):
         return None
     found = _REACTION.fullmatch(plain := re.sub(r"[\s_{}^]|\\(?:uparrow|downarrow)", "", plain))
@@ -260,6 +276,12 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
     if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
         return None
+    if not re.search(r"\d", text):
+        text = (
+            NUMBER_WORDS.sub(lambda spelled: f"{read_number(spelled[0]).value}", text, count=1)
+            if len(NUMBER_WORDS.findall(text)) == 1
+            else text
+        )
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
@@ -319,6 +341,7 @@ _MATRIX_NAME = re.compile(
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
 _NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
+_MULTIPLE = re.compile(r"\d+\s*[A-Za-z](?![A-Za-z])")
 _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 
@@ -334,7 +357,7 @@ def value_side(text: str) -> tuple[str, str] | None:
     sides = sides_of(text)
     if len(sides) < 2:
         return None
-    named = _NAME.fullmatch(sides[0])
+    named = None if _MULTIPLE.match(sides[0]) else _NAME.fullmatch(sides[0])
     if len(sides) == 2 and named and not _QUOTIENT.fullmatch(sides[0]):
         return side_name(text), sides[1]
     if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
