@@ -55,6 +55,7 @@ _STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
     r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
+    r"|\s*(?:选项|项)?[^。；;\nA-J不]{0,14}(?<!不)符合题意"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
@@ -87,7 +88,7 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -411,7 +412,7 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(
-    rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
+    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
 )
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
@@ -436,7 +437,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
     edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "(?= )")
-    return re.compile(f"{edge[0]}(?P<o>{re.escape(wanted)}){edge[1]}"), False
+    first, _, others = wanted.partition(" ")
+    spelled = re.escape(first) + ("s? " + re.escape(others) if others and wanted.isascii() else "")
+    return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
 _UNKNOWN = re.compile(

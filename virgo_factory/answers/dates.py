@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from virgo_factory.answers.latex import tidy
+from virgo_factory.answers.numbers import from_chinese, read_number
 
 
 def _names(names: str, further: dict[str, int]) -> dict[str, int]:
@@ -16,7 +17,6 @@ _WEEKDAYS = _names("monday tuesday wednesday thursday friday saturday sunday", {
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _WEEKDAY = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
 _PART = "上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午"
-_DIGITS = {sign: str(value) for value, sign in enumerate("零一二三四五六七八九")} | {"两": "2"}
 
 _HALF = r"(?P<half>[ap])\.?\s?m\b\.?"
 _PIECES = tuple(
@@ -50,24 +50,21 @@ _MORNING, _AFTERNOON = (
 )
 
 
-_HOURS = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_MINUTES = {"half": 30, "quarter": 15, "five": 5, "ten": 10, "twenty": 20, "twenty-five": 25, "twenty five": 25}
 _SPOKEN = re.compile(
-    rf"(?:(?:a )?(?P<minutes>{'|'.join(sorted(_MINUTES, key=len, reverse=True))}|\d{{1,2}})(?: minutes?)? (?P<way>past|after|to|before) (?P<hour>{'|'.join(_HOURS[1:])}|\d{{1,2}})\b"
-    rf"|(?P<full>{'|'.join(_HOURS[1:])})(?= o'clock))",
+    r"(?:a )?(?P<minutes>half|quarter|(?:five|ten|twenty)(?:[ -]five)?|\d{1,2} minutes)(?: minutes?)? (?P<way>past|after|to|before) (?P<hour>[a-z]+|\d{1,2})\b"
+    r"|(?P<full>[a-z]+)(?= o'clock)",
     re.IGNORECASE,
 )
 
 
 def _clock(found: re.Match[str]) -> str:
     """A time in words in digits: half past four, a quarter to eleven, four o'clock."""
-    if found["full"]:
-        return str(_HOURS.index(found["full"].lower()))
-    hour, minutes = found["hour"].lower(), found["minutes"].lower()
-    hour = int(hour) if hour.isdigit() else _HOURS.index(hour)
-    minutes = int(minutes) if minutes.isdigit() else _MINUTES[minutes]
+    hour, minutes = read_number(found["hour"] or found["full"]), found["minutes"]
+    if hour is None or found["full"]:
+        return str(hour.value) if hour else found[0]
+    minutes = {"half": 30, "quarter": 15}.get(minutes.lower()) or int(read_number(minutes).value)
     late = found["way"].lower() in ("to", "before")
-    return f"{(hour - 2) % 12 + 1 if late else hour}:{60 - minutes if late else minutes:02d}"
+    return f"{(int(hour.value) - 2) % 12 + 1 if late else hour.value}:{60 - minutes if late else minutes:02d}"
 
 
 @dataclass(frozen=True)
@@ -123,12 +120,7 @@ def read_moment(text: str) -> Moment | None:
 
 def digits(signs: str) -> str:
     """Return a small Chinese numeral in digits: "十五" -> "15"; digits stay."""
-    if signs.isascii():
-        return signs
-    tens, ten, ones = signs.partition("十")
-    if ten:
-        return (_DIGITS.get(tens, "1") if tens else "1") + (_DIGITS.get(ones, "0") if ones else "0")
-    return "".join(_DIGITS.get(sign, "") for sign in signs)
+    return signs if signs.isascii() else str(from_chinese(signs))
 
 
 def _time(parts: dict) -> dict | None:

@@ -14,6 +14,7 @@ from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, 
 from virgo_factory.answers.numbers import FIRM, MARKS, Number, conversions, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, refuses, said_boolean
 from virgo_factory.answers.reading import (
+    MULTIPLE,
     OPERATOR,
     SAID,
     Based,
@@ -94,7 +95,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer)"
+_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an".split())
 _AROUND = re.compile(
@@ -119,17 +120,40 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
-    if not equal and 1 < len(got.split()) <= 40 and len(wanted) > 1:
-        taken_back = re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got) or re.search(
-            r"[,;]|\bbut\b", tidy(answer)
-        )
-        stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
-        equal = bool(stated or _restates(wanted, got, question)) and not taken_back
+    if not equal and len(wanted) > 1 and len(got) <= 400:
+        equal = any(_stated(wanted, words(part), question) for part in _parts(tidy(answer), question))
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
         equal = bool(named) and others | more <= {"sid", "direction", "方向", "方"}
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
+
+
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
+_ASIDE = re.compile(
+    r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
+    re.IGNORECASE,
+)
+
+
+def _parts(answer: str, question: str) -> list[str]:
+    """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
+    plain = _ASIDE.sub("", answer)
+    if _DENIES.search(plain):
+        return []
+    head, is_, tail = plain.rpartition("是")
+    if is_ and (head in question or head in ("答案", "它", "这", "")):
+        return [tail]
+    clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
+    if clause and clause[1] in question:
+        return [clause[0].lstrip(", ").partition(" ")[2]]
+    return [] if re.search("[,;]", plain) else [plain]
+
+
+def _stated(wanted: str, got: str, question: str) -> bool:
+    """Whether a statement says of something that it is the answer."""
+    stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
+    return got == wanted or bool(stated) or _restates(wanted, got, question)
 
 
 def _restates(wanted: str, got: str, question: str) -> bool:
@@ -208,7 +232,7 @@ class _Comparison:
         ):
             if (
                 sides[-1] == "0"
-                or re.match(r"\d+\s*[A-Za-z](?![A-Za-z])", sides[0])
+                or MULTIPLE.fullmatch(sides[0])
                 and not re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
                 or not is_formula(sides[-1])
                 and read_number(sides[-1]) is None
@@ -483,7 +507,12 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         units = asked_units(question[-2_000:])
         if gold.unit or answer.unit or units and units[0].dimensions != named("%")[0].dimensions:
             return False
-        if question and not _PERCENTS.search(question + one.text + other.text) and (gold.value == answer.value):
+        if (
+            question
+            and not _PERCENTS.search(question + one.text + other.text)
+            and answer.percent
+            and gold.value == answer.value
+        ):
             return False
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return len(gold.words) < 2 or _order(one) == _order(other)

@@ -13,7 +13,7 @@ from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.reading import value_side
 from virgo_factory.answers.response import answer_tag, boxes, parts
-from virgo_factory.answers.sequences import read_sequence
+from virgo_factory.answers.sequences import read_bound, read_sequence
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 
@@ -182,11 +182,15 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         and len(line) <= 40
     ):
         whole = unwrap(line)
+    if " so " in whole and (value := phrases.value_of_asked(whole, question)):
+        return Answer(value, "whole", where)
     if len(whole) <= 150 and (said := _QUOTED.search(whole)):
         return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
     short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
-    if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
+    if len(whole) <= 300 and (
+        read_number(whole) is not None or read_bound(whole, "") or (_is_answer(whole) and not THERE.search(whole))
+    ):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
 
@@ -197,18 +201,17 @@ _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\
 _QUOTED = re.compile(
     r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
+    r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*)\W*$"
 )
 
 
 def _is_list(text: str) -> bool:
-    """Whether a short text is nothing but values: assignments, numbers with what they count."""
-    found = None if re.search(r"[.:] ", text) else read_sequence(text)
-    return (
-        bool(found)
-        and found.held == ""
-        and len(found.parts) > 1
-        and all(value_side(part) or read_number(part) for part in found.parts)
-    )
+    """Whether a short text is nothing but values: assignments, numbers with what they count, steps."""
+    found = None if re.search(r"(?<!\d)[.:] |\bso\b", text) else read_sequence(text)
+    if not found or found.held == "1":
+        return found is not None and re.match(r"\(?1[.)][^\n]*\Z", text) is not None
+    values = (value_side(part) or read_number(part) for part in found.parts)
+    return found.held == "" and len(found.parts) > 1 and all(values)
 
 
 def _is_answer(text: str) -> bool:
@@ -251,8 +254,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and not _SUMMED.search(last) and (there := THERE.findall(last)):  # fmt: skip
-        return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
+    counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
+    if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
+        return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
     asked = set(numerals(question.text[-300:]))
     if (
         len(told) == 1
@@ -263,9 +267,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(unwrap(told[0]), "whole", where)  # the year, or the place, that was asked about
     for part in reversed(() if stated else told):
         statement, part = part, _clause_asked(part, question)
-        if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(
-            reversed(phrases.quantities(part)), None
-        ):
+        found = phrases.quantities(part)
+        found = [value for value in found if value not in asked] or found
+        if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
             denied = (
                 phrases.relates(statement, value)
                 or any(map(phrases.refuses, told[-4:]))
@@ -280,6 +284,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
 _NOUN = re.compile(
     r"\b(?:what (?:is|was)|find|calculate|determine) the ([a-z]+(?: [a-z]+){0,2})\s*[?.]?$", re.IGNORECASE
 )
+_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
 
 
@@ -303,7 +308,10 @@ def _clause_asked(told: str, question: Question) -> str:
 
 
 def _opposes(told: str, value: str, question: Question) -> bool:
-    """Whether a statement tells of a change the other way than the question asks for, or where it led to: it rose, it fell to 15."""
+    """Whether a statement tells of a change the other way than the question asks for, of another year, or where it led to."""
+    years, asked_years = (set(_YEAR.findall(text)) - {value} for text in (told, question.text[-1_000:]))
+    if years and asked_years and not years & asked_years:
+        return True
     if re.search(r"\b(?:how much|by how|by what)\b", question.text[-1_000:], re.IGNORECASE) and re.search(
         rf"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?{re.escape(value)}",
         told,
@@ -321,8 +329,10 @@ def _answered_first(told: list[str], question: Question) -> str | None:
     counted = question.kind == "count" or _COUNTED.search(asked)
     if (counted or not asked) and not _SUMMED.search(" ".join(told)):
         if there and (len(told) > 1 or counted):
-            return "0" if there[1].lower() == "no" else there[1]
-        if counted and re.match(rf"\W*(?:{phrases.NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
+            return phrases.counted(told[0].strip(), there.start(1), there[1])
+        if counted and re.match(
+            rf"\W*(?:{phrases.NUMBER})\s+(?!more than|less than|fewer than)[a-z]", told[0], re.IGNORECASE
+        ):
             return unwrap(told[0]).split()[0]
     subject = _SUBJECT.match(told[0])
     return subject[1] if subject and _ASKS_WHICH.search(asked) else None

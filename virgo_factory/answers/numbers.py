@@ -182,11 +182,11 @@ _WORD, _FOLLOWING = re.compile("[A-Za-z]+"), re.compile(r"\s+(an?\s+)?([A-Za-z]+
 _COUNTABLE = frozenset("half quarter third dozen hundred thousand million".split())
 
 
-def _from_chinese(text: str) -> Fraction | None:
-    """The value of a Chinese numeral: 一百二十, 三分之二, 百分之五, 三点五."""
+def from_chinese(text: str) -> Fraction | None:
+    """Return the value of a Chinese numeral: 一百二十, 三分之二, 百分之五, 三点五."""
     bottom, parted, top = text.rpartition("分之")
     if parted:
-        values = [_from_chinese(part) for part in (top, bottom)]
+        values = [from_chinese(part) for part in (top, bottom)]
         return values[0] / values[1] if values[1] else None
     whole, _, decimals = text.partition("点")
     if text in ("半", "一半"):
@@ -258,7 +258,7 @@ def _value(text: str) -> tuple[Number, int]:
     if not (text[0].isdigit() or text[0] in "-+.\\({|["):
         if found := _from_words(text):
             return Number(found[0], 0, literal=found[0].denominator == 1), found[1]
-        if (spelled := _CHINESE_NUMERAL.match(text)) and (value := _from_chinese(spelled[0])) is not None:
+        if (spelled := _CHINESE_NUMERAL.match(text)) and (value := from_chinese(spelled[0])) is not None:
             percent = text.startswith("百分之")
             return Number(
                 value * 100 if percent else value, 0, literal=value.denominator == 1, percent=percent
@@ -282,6 +282,8 @@ def _value(text: str) -> tuple[Number, int]:
 
 def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     """The number with its scale, its percent sign, its unit and the words behind it; None where there is more than that."""
+    if re.match(r"-[A-Za-z](?![A-Za-z])", rest):
+        raise Unreadable("a difference, or a pair")
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
     if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:

@@ -91,7 +91,7 @@ _REFUSAL = re.compile(
     r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
     r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)|unable to|impossible to|not possible to"
     r"|(?:don't|do not) (?:know|have (?:enough|access))|not (?:provide|contain|give|include|have) enough|insufficient|not sufficient"
-    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
+    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|too (?:blurry|small|dark|unclear) to|(?:is|are|was) no (?:total|value|number|row|such|clear)|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
     re.IGNORECASE,
 )
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
@@ -156,6 +156,15 @@ _UNDONE = re.compile(
     re.IGNORECASE,
 )
 """What makes another value of the one that follows, or takes back the one in front."""
+
+
+def counted(text: str, start: int, word: str) -> str:
+    """Return a number that stands at a place with what makes it another value: its unit and scale; 0 for no."""
+    if word.lower() == "no":
+        return "0"
+    return next(iter(quantities(text[start : start + 60])), word) if word[0].isdigit() else word
+
+
 THERE = re.compile(
     rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
@@ -175,7 +184,7 @@ _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-�
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
     rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
-    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
+    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)

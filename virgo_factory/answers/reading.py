@@ -86,6 +86,9 @@ _PLACES = (
     "seventeenth eighteenth nineteenth twentieth twenty-first"
 ).split()
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
+_PAIR = re.compile(r"(\d)\s*(?:-|\\to|[.:→])?\s*([A-Za-z])(?![A-Za-z])")
+_PAIRS = re.compile(rf"{_PAIR.pattern}(?:\s*[,;]\s*{_PAIR.pattern.replace('(', '(?:', 1).replace('([A', '(?:[A')})+")
+"""What is matched with what: 1-b, 2→a."""
 _SIZE = re.compile(r"(?!0x)[\d.]+(?:\s?[xX]\s?[\d.]+)+")
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
@@ -108,6 +111,8 @@ def unwrapped(text: str) -> str:
     text = text.lstrip(" ,;").rstrip(" .,;") or text
     for pattern, spelled in _SPELLINGS:
         text = pattern.sub(spelled, text)
+    if _PAIRS.fullmatch(text):
+        text = _PAIR.sub(r"\1-\2", text)
     if _SIZE.fullmatch(text):
         text = re.sub(r"\s?[xX]\s?", r" \\times ", text)
     if not text.isascii():
@@ -341,7 +346,8 @@ _MATRIX_NAME = re.compile(
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
 _NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
-_MULTIPLE = re.compile(r"\d+\s*[A-Za-z](?![A-Za-z])")
+MULTIPLE = re.compile(r"\d+\s*[A-Za-z](?![A-Za-z])|[A-Za-z]{1,3}\s*\^\s*\{?\d+\}?")
+"""A multiple, or a power, of a name."""
 _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 
@@ -357,7 +363,7 @@ def value_side(text: str) -> tuple[str, str] | None:
     sides = sides_of(text)
     if len(sides) < 2:
         return None
-    named = None if _MULTIPLE.match(sides[0]) else _NAME.fullmatch(sides[0])
+    named = None if MULTIPLE.fullmatch(sides[0]) else _NAME.fullmatch(sides[0])
     if len(sides) == 2 and named and not _QUOTIENT.fullmatch(sides[0]):
         return side_name(text), sides[1]
     if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
