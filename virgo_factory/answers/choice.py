@@ -218,7 +218,7 @@ def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
     said = match["b"] or match["l"]
     if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
         return None
-    if _lists(said, after) or (_TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after)):
+    if _TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after):
         return None
     letters, end = [said.upper()], match.end()
     joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
@@ -249,12 +249,6 @@ def _negated(text: str, place: int) -> bool:
     """Whether what stands in front of a letter takes it back: "rather than option (", "if it were "."""
     before = phrases.clause(text, place).rstrip(" *_\"'`“‘「《$({[【")
     return phrases.retracted(_LAST_NOUN.sub("", before) + " ")
-
-
-def _lists(letter: str, after: str) -> bool:
-    """Whether a letter begins a list of the options: the next one stands at the beginning of the next line."""
-    following = chr(ord(letter[-1]) + 1)
-    return re.match(rf"[^\n]{{0,120}}\n+[\s*-]*[(\[]?{following}[)\].:、]", after) is not None
 
 
 def choose(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import product
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.formulas import GREEK, MP, TooLarge, as_float, closed_value, multiply, same_expression
+from virgo_factory.answers.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
@@ -414,10 +414,6 @@ class _Comparison:
         if equation or more or _is_shuffled(gold, answer) or folded is None:
             return _verdict(False, "expression", "expression")
         try:
-            open_side = gold if known is None else answer
-            if (known is None) != (got is None) and (value := closed_value(open_side)) is not None:
-                sides = Reading(gold, "", known or Number(value)), Reading(answer, "", got or Number(value))
-                return self.numbers(*sides)
             found = same_expression(gold, answer, folded)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")

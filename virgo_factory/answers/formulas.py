@@ -11,6 +11,7 @@ Of 10,271 different pairs (gold, answer) of recorded responses, 258 (2.5 %) need
 import hashlib
 import math
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -266,42 +267,45 @@ class _Reader:
         if self.depth > MAX_DEPTH:
             raise TooLarge("deep")
         depth, value = self.depth, self.product()
-        while self.is_sign("+", "-"):
-            place, sign = self.place, self.step()
-            try:
-                term = self.product()
-            except Unreadable:
-                if not self.closed:
-                    raise
-                self.place = place
-                break
-            value = add(value, -term if sign == "-" else term)
+        while self.is_sign("+", "-") and (term := self.tried(self.term)) is not None:
+            value = add(value, term)
         self.depth = depth - 1
         return value
 
+    def tried(self, read: Callable):
+        """What can be read here; without a point nothing, and no step forward, where it cannot."""
+        place = self.place
+        try:
+            return read()
+        except Unreadable:
+            if not self.closed:
+                raise
+            self.place = place
+            return None
+
+    def term(self):
+        return -self.product() if self.step() == "-" else self.product()
+
     def product(self):
         negative = self.take("+", "-") == "-"
-        value, divided = self.power(), False
-        while True:
-            place = self.place
-            try:
-                if operator := self.take("*", "/"):
-                    divided = operator == "/"
-                    minus = self.take("+", "-") == "-"
-                    factor = -self.power() if minus else self.power()
-                    while divided and self.token.kind == "name" and self.text[self.token.start - 1].isalpha():
-                        factor = multiply(factor, self.power())  # AB/BC
-                    value = divide(value, factor) if divided else multiply(value, factor)
-                elif self.starts_factor() or self.token.kind == "number" and self.kind == "power":
-                    value = self.implicit(value, divided)
-                else:
-                    break
-            except Unreadable:
-                if not self.closed:
-                    raise
-                self.place = place
+        value = self.power()
+        self.divided = False
+        while self.is_sign("*", "/") or self.starts_factor() or self.token.kind == "number" and self.kind == "power":
+            if (longer := self.tried(lambda so_far=value: self.factor(so_far))) is None:
                 break
+            value = longer
         return -value if negative else value
+
+    def factor(self, value):
+        """A product with one factor more."""
+        if not (operator := self.take("*", "/")):
+            return self.implicit(value)
+        divided, minus = operator == "/", self.take("+", "-") == "-"
+        factor = -self.power() if minus else self.power()
+        while divided and self.token.kind == "name" and self.text[self.token.start - 1].isalpha():
+            factor = multiply(factor, self.power())  # AB/BC
+        self.divided = divided
+        return divide(value, factor) if divided else multiply(value, factor)
 
     def starts_factor(self) -> bool:
         if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
@@ -309,10 +313,12 @@ class _Reader:
         kinds = ("command", "log", "name") if self.closed else ("number", "command", "log", "name", "matrix", "series")
         return self.token.kind in kinds and self.token.text not in ("rfloor", "rceil")
 
-    def implicit(self, value, divided: bool):
+    def implicit(self, value):
         """A factor without a sign before it; behind a whole number, a fraction is added in numbers and refused in formulas."""
         numeral_behind = self.token.kind == "number" and self.kind != "power"
-        if not self.closed and (divided or numeral_behind and self.tokens[self.place - 1].text not in (")", "]", "}")):
+        if not self.closed and (
+            self.divided or numeral_behind and self.tokens[self.place - 1].text not in (")", "]", "}")
+        ):
             raise Unreadable("a/bc, or a numeral behind a letter")
         before = self.tokens[self.place - 1]
         mixed = (
@@ -630,25 +636,6 @@ def _distance(one, other):
         return MP.mnorm(one - other) / (MP.mnorm(one) + MP.mnorm(other) or 1) if alike else 1
     size = max(abs(one), abs(other))
     return abs(one - other) / size if size > 1e-20 else 0
-
-
-def closed_value(text: str):
-    r"""Return the value of a formula without letters as a 50-digit float, or None.
-
-    >>> print(MP.nstr(closed_value(r"2.5\log_{10} 5"), 8))
-    1.747425
-
-    Raises:
-        TooLarge: it must not be evaluated.
-    """
-    try:
-        formula = _Formulas([tidy(text)])
-        if any(re.sub(r"[\s{}\\]", "", name) not in _CONSTANTS for name in formula.names[0]):
-            return None
-        found, other = (as_float(formula.at(index)[0]) for index in (0, 1))  # with either base
-        return found.real if not found.imag and _distance(found, other) < 1e-40 else None
-    except (AttributeError, *NO_VALUE):
-        return None
 
 
 # --- equations and inequalities --------------------------------------------------------------------------------------
