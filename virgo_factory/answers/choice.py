@@ -38,7 +38,7 @@ _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
     r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
     rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
 _JOINED = (
@@ -48,7 +48,7 @@ _JOINED = (
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _GAP = (
     r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
-    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+    r"(?:(?!\bnot\b|\bcannot\b|\bnever\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
 )
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
 _STATED_OF = re.compile(
@@ -97,7 +97,7 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 """What follows a letter that is discussed, not chosen."""
-_ARTICLE = re.compile(r"A (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
+_ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _LEADING = re.compile(
     rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )

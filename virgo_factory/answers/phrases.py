@@ -27,9 +27,9 @@ _VERB = (
 _SAYS = (
     r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
     r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
-    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|[:：=]|\s[-–—](?=\s))"
+    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|(?<=['’])s(?= )|[:：=]|\s[-–—](?=\s))"
 )
-_IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*"
+_IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选(?!项)择?|[:：])*"
 _ANSWERS = (
     rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
     r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
@@ -37,7 +37,7 @@ _ANSWERS = (
     r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
 _CHOICES = (
-    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|election|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
     r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
     r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
     r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
