@@ -72,3 +72,25 @@ def test_the_letter_that_is_chosen(row):
     for letter in "ABCD":
         found = score(response, gold if letter in gold else letter, Question("Which force?", options=options)).correct
         assert bool(found) is (letter in gold)
+
+
+CLOSINGS = (
+    "So the answer is ({}).", "I'd choose {}.", "Based on the above, {} is the answer.", "The answer must be {} because the others are wrong.", "So, option {}.",
+    "That gives us option {}.", "This matches choice {}.", "I would go with {}.", "Correct answer: {}", "the answer's {}", "Only {} satisfies all conditions.", "{} it is.",
+    "Selected: {}", "Definitely {}.", "四个选项中，只有{}符合题意。", "【答案】{}【详解】略", "因此答案为选项{}。", "{}。因为其他选项都错误。", "故本题正确答案为{}选项。", "选{}。理由如下：其余选项不符合题意。",
+)  # fmt: skip
+DENIALS = (
+    "It is not {}.", "{} cannot be the answer.", "{} is incorrect because the others fit.", "We can eliminate {}.", "The answer isn't {}.", "Some may choose {}.",
+    "{} seems right but is not.", "If it were {}, it would be red.", "不选{}。", "{}项不符合题意。",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [("red", "blue", "green", "black"), ()])
+@pytest.mark.parametrize("letter", "ABCD")
+def test_closings_choose_a_letter_and_denials_do_not(letter, options):
+    question = Question("Which one?", options=options, kind="choice")
+    for closing in CLOSINGS:
+        for gold in "ABCD":
+            assert (score(closing.format(letter), gold, question).verdict == "correct") is (gold == letter), closing
+    for denial in DENIALS:
+        assert score(denial.format(letter), letter, question).verdict != "correct", denial

@@ -112,8 +112,6 @@ def read_moment(text: str) -> Moment | None:
         if not text[at:].strip(" ."):
             return found
         between = _BETWEEN.match(text, at)
-        if not between[0] and text[at - 1].isascii() and text[at].isascii():
-            return None
         at = between.end()
     return None
 

@@ -109,9 +109,6 @@ def wants_several(question: Question) -> bool | None:
 def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
     if cut is not None and (not found or found[-1].end < cut):
-        line, newline, rest = text[cut:].partition("\n")
-        if newline and rest.strip() and line.strip():
-            return Answer(unwrap(line)[:MAX_ANSWER], "box", where)
         if not found:
             return Answer("", "cut", where)
     found = [box for box in found if box.text.strip()]
