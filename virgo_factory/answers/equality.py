@@ -144,6 +144,10 @@ def _parts(answer: str, question: str) -> list[str]:
     head, is_, tail = plain.rpartition("是")
     if is_ and (head in question or head in ("答案", "它", "这", "")):
         return [tail]
+    if plain[:1] > "\u4dff" and (
+        known := next((end for end in range(len(plain) - 1, 1, -1) if plain[:end] in question), 0)
+    ):
+        return [plain, plain[known:].removeprefix("了")]
     clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
     if clause and clause[1] in question:
         return [clause[0].lstrip(", ").partition(" ")[2]]
@@ -160,7 +164,7 @@ def _restates(wanted: str, got: str, question: str) -> bool:
     """Whether a sentence is the answer, at one of its ends, and else only words of the question, which does not name the answer."""
     asked = {word[:4] for word in words(question[-300:]).split()}
     rest = (got.removeprefix(wanted + " ") if got.startswith(wanted + " ") else got.removesuffix(" " + wanted)).split()
-    apart = rest != got.split() and not asked.intersection(word[:4] for word in wanted.split())
+    apart = rest != got.split() and not all(word[:4] in asked for word in wanted.split())
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 

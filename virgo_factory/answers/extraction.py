@@ -196,7 +196,7 @@ _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\
 
 
 _QUOTED = re.compile(
-    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
     r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*)\W*$"
 )
@@ -282,6 +282,22 @@ _NOUN = re.compile(
     r"\b(?:what (?:is|was)|find|calculate|determine) the ([a-z]+(?: [a-z]+){0,2})\s*[?.]?$", re.IGNORECASE
 )
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
+_BESIDE = re.compile(
+    r",?\s+\(?(?:compared (?:with|to)|up from|down from|versus|vs\.?|followed by)\s.*$|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
+)
+"""What a value is compared with, and in what other words it is said."""
+_SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
+_ASKS_FOR = re.compile(
+    r"\b(?:what (?:is|was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})\b", re.IGNORECASE
+)
+_GENERAL = frozenset(
+    "answer result value total sum number solution difference product amount final correct quotient remainder ratio rate".split()
+)
+_OPPOSITES = (
+    (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
+    (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
+)
+"""What a statement tells of where the question asks for the other."""
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
 
 
@@ -290,7 +306,9 @@ def _clause_asked(told: str, question: Question) -> str:
     by = re.search(r"\bby (?:about |only )?(?=\W?\d)", told)
     if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question.text[-300:], re.IGNORECASE):
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", told[by.end() :])[0]
-    noun = _NOUN.search(question.text[-300:])
+    plain = _BESIDE.sub("", told)
+    told = plain if re.search(r"\d", plain) else told
+    noun = None if "=" in told else _NOUN.search(question.text[-300:])
     if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", told, re.IGNORECASE)):
         return told[at.start() : at.end()] + phrases.quantities(told[at.end() :])[0]
     clauses = [part for part in _CLAUSES.split(told) if phrases.quantities(part)]
@@ -306,6 +324,23 @@ def _clause_asked(told: str, question: Question) -> str:
 
 def _opposes(told: str, value: str, question: Question) -> bool:
     """Whether a statement tells of a change the other way than the question asks for, of another year, or where it led to."""
+    asked = question.text[-1_000:]
+    subject, wanted = _SPEAKS_OF.match(told), _ASKS_FOR.search(asked)
+    if subject and wanted and not _GENERAL.intersection((subject[1] + " " + wanted[1]).lower().split()):
+        known = set(re.findall(r"[a-z-]+", asked.lower()))
+        if not known.intersection(subject[1].lower().split()) and not set(wanted[1].lower().split()) & set(
+            re.findall(r"[a-z-]+", told.lower())
+        ):
+            return True
+    for pair in _OPPOSITES:
+        for one, other in (pair, pair[::-1]):
+            if (
+                re.search(one, told)
+                and re.search(other, asked)
+                and not re.search(other, told)
+                and not re.search(one, asked)
+            ):
+                return True
     years, asked_years = (set(_YEAR.findall(text)) - {value} for text in (told, question.text[-1_000:]))
     if years and asked_years and not years & asked_years:
         return True

@@ -349,9 +349,9 @@ def _with_words(number: Number, rest: str) -> Number | None:
     rest = rest.strip(" .;,()")
     if not rest:
         return number
-    counted, _, over = rest.partition("/")
-    if (over := over.strip()) and read_unit(over)[1] == len(over) and (found := _with_words(number, counted)):
-        return replace(found, unit=f"{found.unit}/{over}", words=found.words | {"per " + re.sub(r"\s", "", over)})
+    counted, *over = re.split(r"\s*/\s*|\s+per\s+", rest, maxsplit=1)
+    if (over := "".join(over)) and read_unit(over)[1] == len(over) and (found := _with_words(number, counted)):
+        return replace(found, unit=f"{found.unit}/{over}", words=found.words | {f"per {read_unit(over)[0][0]}"})
     if len(rest) > 60 or _NO_WORDS.search(rest) or _OTHER_NUMBER.match(rest):
         return None
     found = _COUNTED.findall(re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))

@@ -219,11 +219,12 @@ def _related(text: str) -> Sequence | None:
     if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in _SIGNS.finditer(text)}
+    signs = signs - {"\\neg"} or signs
     if len(signs) != 1 or "=" in text or _SIGNS.fullmatch(text):
         return None
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
-    whole = len(sides) == len(_SIGNS.findall(text)) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
+    whole = len(sides) == text.count(sign) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
     return _one_way(sign, sides) if whole and (len(sides) == 2 or sign in SYMMETRIC | {"\\neg", "\\to"}) else None
 
 
