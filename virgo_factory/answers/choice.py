@@ -296,9 +296,8 @@ def _last_line(text: str, count: int) -> str | None:
     alone = letters_of(last, count) if len(last) <= 20 else None
     if not alone or re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", last)):
         return None
-    return (
-        None if any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1]) else ", ".join(sorted(alone))
-    )
+    several = any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1])
+    return None if several else ", ".join(sorted(alone))
 
 
 def _led(lines: list[str], text: str, count: int) -> str | None:
@@ -332,20 +331,13 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
             for found in re.findall(rf"\b(?:{_KINDS}|point|line|angle)\s+([A-Za-z])\b", told[-1] if told else "")
             if found in options
         }
-        return (
-            Answer(named.pop(), "option", where)
-            if len(named) == 1 and _ENDED.search(text + ".")
-            else Answer("", "none", where)
-        )
+        return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
     told = [part for part in told if not phrases.refuses(part)]
-    bold = {
-        index
-        for part in phrases.BOLD.findall(text)
-        for index, option in enumerate(options)
-        if same_option(option, part)
-    }
+    bold = set()
+    for part in phrases.BOLD.findall(text):
+        bold |= {index for index, option in enumerate(options) if same_option(option, part)}
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):

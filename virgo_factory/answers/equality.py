@@ -47,11 +47,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     gold, answer = alike(gold, answer)
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-    if (
-        compact(gold) in ("<", ">", "=")
-        and len(signs := re.findall("[<>=]", compact(answer))) == 1
-        and not re.search(r"\\[lg]e", answer)
-    ):
+    if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
         return _verdict(signs[0] == compact(gold), "value", "text")
     if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
         return _boolean(gold, answer, config)
@@ -507,12 +503,8 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         units = asked_units(question[-2_000:])
         if gold.unit or answer.unit or units and units[0].dimensions != named("%")[0].dimensions:
             return False
-        if (
-            question
-            and not _PERCENTS.search(question + one.text + other.text)
-            and answer.percent
-            and gold.value == answer.value
-        ):
+        bare = question and answer.percent and gold.value == answer.value
+        if bare and not _PERCENTS.search(question + one.text + other.text):
             return False
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return len(gold.words) < 2 or _order(one) == _order(other)
@@ -629,12 +621,9 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
         return other.held in ("()", "[]") and 1 in (matrix.columns, len(matrix.parts) // matrix.columns)
     if len(pair) == 1:
         return gold.columns == answer.columns
-    return (
-        bool(pair & {"", "1"})
-        and pair <= {"", "1", "()", "[]", "{}"}
-        or pair in ({"{}", "[]"}, {"()", "[]"})
-        and len(gold.parts) > 2
-    )
+    if pair in ({"{}", "[]"}, {"()", "[]"}):
+        return len(gold.parts) > 2
+    return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"}
 
 
 def _names(gold: list[str], answer: list[str], question: str) -> list[str]:

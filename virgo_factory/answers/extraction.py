@@ -172,12 +172,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
-    if (
-        "\n" in whole
-        and "\\begin" not in whole
-        and re.search("[=]", line := whole.rpartition("\n")[2])
-        and len(line) <= 40
-    ):
+    *others, line = whole.rpartition("\n")
+    if others[1] and "=" in line and len(line) <= 40 and "\\begin" not in whole:
         whole = unwrap(line)
     if " so " in whole and (value := phrases.value_of_asked(whole, question)):
         return Answer(value, "whole", where)
@@ -255,26 +251,17 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
         return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
     asked = set(numerals(question.text[-300:]))
-    if (
-        len(told) == 1
-        and len(found := numerals(told[0])) == 1
-        and found[0] in asked
-        and re.search("[A-Za-z]{3}", told[0])
-    ):
+    named = numerals(told[0]) if len(told) == 1 and re.search("[A-Za-z]{3}", told[0]) else ()
+    if len(named) == 1 and named[0] in asked:
         return Answer(unwrap(told[0]), "whole", where)  # the year, or the place, that was asked about
     for part in reversed(() if stated else told):
         statement, part = part, _clause_asked(part, question)
         found = phrases.quantities(part)
         found = [value for value in found if value not in asked] or found
         if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
-            denied = (
-                phrases.relates(statement, value)
-                or any(map(phrases.refuses, told[-4:]))
-                or _opposes(statement, value, question)
-            )
-            return (
-                Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
-            )
+            denied = phrases.relates(statement, value) or _opposes(statement, value, question)
+            open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
+            return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
 
@@ -334,12 +321,8 @@ def _opposes(told: str, value: str, question: Question) -> bool:
             return True
     for pair in _OPPOSITES:
         for one, other in (pair, pair[::-1]):
-            if (
-                re.search(one, told)
-                and re.search(other, asked)
-                and not re.search(other, told)
-                and not re.search(one, asked)
-            ):
+            ways = [bool(re.search(way, text)) for text in (told, asked) for way in (one, other)]
+            if ways == [True, False, False, True]:
                 return True
     years, asked_years = (set(_YEAR.findall(text)) - {value} for text in (told, question.text[-1_000:]))
     if years and asked_years and not years & asked_years:

@@ -321,9 +321,8 @@ class _Reader:
         ):
             raise Unreadable("a/bc, or a numeral behind a letter")
         before = self.tokens[self.place - 1]
-        mixed = (
-            self.token.text == "frac" and before.kind == "number" and before.text.isdigit() and self.kind == "number"
-        )
+        whole = before.kind == "number" and before.text.isdigit() and self.kind == "number"
+        mixed = whole and self.token.text == "frac"
         factor = self.power()
         if mixed and self.kind == "fraction" and _exact(factor) and 0 < factor < 1:
             if not self.closed:
@@ -384,11 +383,8 @@ class _Reader:
         elif kind == "series":
             value = self.series(*re.match(r"\\(sum|prod)[_\s{]*(\w)\s*=(.*?)\}\s*\^(.*)", token).groups())
         elif kind == "matrix":
-            rows = [
-                row.split("&")
-                for row in token[token.index("}") + 1 : token.rindex("\\end")].split("\\\\")
-                if row.strip()
-            ]
+            inside = token[token.index("}") + 1 : token.rindex("\\end")]
+            rows = [row.split("&") for row in inside.split("\\\\") if row.strip()]
             if not rows or any(len(row) != len(rows[0]) for row in rows):
                 raise Unreadable("a ragged matrix")
             value = MP.matrix([[as_float(self.inner(cell)) for cell in row] for row in rows])
@@ -405,12 +401,8 @@ class _Reader:
     def series(self, operator: str, name: str, low: str, high: str):
         """A sum or product, its body worked out for each value of its name."""
         low, high, start = self.inner(low), self.inner(high), self.place
-        if (
-            not _exact(low, high)
-            or not low.denominator == high.denominator == 1
-            or not 0 <= high - low <= MAX_TERMS
-            or self.given
-        ):
+        whole = _exact(low, high) and low.denominator == high.denominator == 1
+        if not whole or not 0 <= high - low <= MAX_TERMS or self.given:
             raise TooLarge("terms")
         total, join = (Fraction(1), multiply) if operator == "prod" else (Fraction(0), add)
         for value in range(int(low), int(high) + 1):
@@ -556,12 +548,9 @@ def _functions(texts: list[str]) -> dict[str, bool]:
     alone = [{match[1] for match in matches if not match[2]} for matches in found]
     called = [{match[1] for match in matches if match[2]} for matches in found]
     functions = set().union(*called) - (set().union(*alone) - set("fghFGH"))
-    sure = {
-        match[1]
-        for own, matches in zip(alone, found, strict=True)
-        for match in matches
-        if match[3] == "" and match[1] not in own
-    }
+    sure = set()
+    for own, matches in zip(alone, found, strict=True):
+        sure |= {match[1] for match in matches if match[3] == ""} - own
     sure -= set.intersection(*called)
     return {name: name in sure for name in (functions | sure) - set(_CONSTANTS)}
 
@@ -710,7 +699,7 @@ def _same_link(formulas: _Formulas, one: int, other: int, sign: str) -> bool | N
             )
             if name == compact(formulas.texts[other + (side ^ turn)]) and free:
                 return formulas.same(rest, others)
-    for side in (one, one + 1, other, other + 1) if sign == "=" else ():
+    for side in (one, one + 1, other, other + 1) if sign == "=" and len(formulas.texts) == 4 else ():
         if (found := _solved(formulas, side, one if side in (other, other + 1) else other)) is not None:
             return found
     return None
@@ -719,12 +708,7 @@ def _same_link(formulas: _Formulas, one: int, other: int, sign: str) -> bool | N
 def _solved(formulas: _Formulas, side: int, other: int) -> bool | None:
     """Whether an equation that gives a name its value says the same as another one: that holds, and is linear in the name, or never holds."""
     (name, *more), rest = formulas.names[side] or {""}, side + 1 if side % 2 == 0 else side - 1
-    if (
-        more
-        or compact(formulas.texts[side]) != compact(name)
-        or name in formulas.names[rest]
-        or len(formulas.texts) != 4
-    ):
+    if more or name in formulas.names[rest] or compact(formulas.texts[side]) != compact(name):
         return None
     name, held, linear = re.sub(r"[\s{}\\]", "", name), [], True
     for index in POINTS[:5]:

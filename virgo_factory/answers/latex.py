@@ -115,11 +115,9 @@ _LAST = _table(
 )
 _DOTS = _table(_ELLIPSIS)
 _MODULUS = _table(
-    (
-        r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)",
-        lambda found: f" mod{_inside(found)} ",
-    )
-)
+    (r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)",
+     lambda found: f" mod{_inside(found)} ")
+)  # fmt: skip
 _SPACES = re.compile(r"\s+")
 _TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
@@ -140,16 +138,7 @@ _SIGNS = (
 )  # fmt: skip
 _SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)
-_WRAPPERS = (
-    ("$$", "$$"),
-    ("$", "$"),
-    (r"\(", r"\)"),
-    (r"\[", r"\]"),
-    ("**", "**"),
-    ("`", "`"),
-    ("*", "*"),
-    ("__", "__"),
-)
+_WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
 

@@ -108,6 +108,7 @@ MARKS = {
     for word in words.split()
 }
 """Words that are part of a value: word -> (what it tells, which way)."""
+_CHINESE_MARKS = sorted((word for word in MARKS if word[0] > "\u4dff"), key=len, reverse=True)
 _ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
 FIRM = frozenset(("compass", "turn", "era", "half", "level", "when", "change", "order"))
 """Marks that an answer must give where the gold gives them and the question does not."""
@@ -165,12 +166,7 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
             total, current = (total, current * 100) if hundred else (total + current * _SCALES[word], 0)
         elif word in ("a", "an") and following and following[2].lower() in _COUNTABLE:
             current += not before
-        elif not (
-            word == "and"
-            and before
-            and following
-            and (following[2].lower() in _SMALL or following[2].lower() in _COUNTABLE)
-        ):
+        elif not (word == "and" and before and following and following[2].lower() in _COUNTABLE | set(_SMALL)):
             break
         else:
             total, current = total + current, 0
@@ -379,17 +375,8 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
             marks.add(MARKS[plain])
         elif "\u4e00" <= word[0] <= "\u9fff":
             name = word.strip("个的了")
-            ending = next(
-                (
-                    end
-                    for end in sorted(MARKS, key=len, reverse=True)
-                    if (name.endswith(end) or len(end) > 1 and end in name)
-                    and len(name) > len(end)
-                    and end[0] > "\u4dff"
-                ),
-                "",
-            )
-            ending = name if name in MARKS else ending
+            inside = (end for end in _CHINESE_MARKS if name.endswith(end) or len(end) > 1 and end in name)
+            ending = name if name in MARKS else next(inside, "")
             if ending:
                 marks.add(MARKS[ending])
             words |= {name.replace(ending, "") if ending else name} - {""}

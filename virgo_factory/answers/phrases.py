@@ -251,6 +251,12 @@ def affirmed(told: str, asides: bool = True) -> str:
     return kept if kept.strip(" .,") else told
 
 
+_DENIED = re.compile(r"not\b", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful", re.IGNORECASE
+)
+
+
 def said_answer(text: str, question: str = "") -> str | None:
     """Return what the last announcement ("the answer is", 答案) says, to the end of its statement; None without one."""
     for match in announcements(text):
@@ -263,13 +269,7 @@ def said_answer(text: str, question: str = "") -> str | None:
         if said and re.match(r"that\b", said, re.IGNORECASE):
             return said[4:].strip()
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
-        if said and not re.match(
-            r"not\b"
-            if headed
-            else r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful",
-            said,
-            re.I,
-        ):
+        if said and not (_DENIED if headed else _NO_ANSWER).match(said):
             return said
     return None
 

@@ -282,11 +282,8 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
         return None
     if not re.search(r"\d", text):
-        text = (
-            NUMBER_WORDS.sub(lambda spelled: f"{read_number(spelled[0]).value}", text, count=1)
-            if len(NUMBER_WORDS.findall(text)) == 1
-            else text
-        )
+        spelled = list(NUMBER_WORDS.finditer(text))
+        text = text.replace(spelled[0][0], f"{read_number(spelled[0][0]).value}") if len(spelled) == 1 else text
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None

@@ -40,13 +40,9 @@ def _of(symbols: str) -> Unit:
 
 
 _SI = {
-    "m": _base("length"),
-    "kg": _base("mass", 1000),
-    "s": _base("time"),
-    "a": _base("current"),
-    "k": _base("temperature"),
-    "mol": _base("amount"),
+    symbol: _base(name) for symbol, name in (("m", "length"), ("s", "time"), ("a", "current"), ("k", "temperature"))
 }
+_SI |= {"mol": _base("amount"), "kg": _base("mass", 1000)}
 _PREFIXED = {
     "m": _SI["m"], "g": _base("mass"), "s": _SI["s"], "A": _SI["a"], "K": _SI["k"], "mol": _SI["mol"], "Hz": _of("s-1"), "N": _of("kg m s-2"),
     "J": _of("kg m2 s-2"), "Wh": Unit(_of("kg m2 s-2").dimensions, _of("kg m2 s-2").factor * 3600), "Pa": _of("kg m-1 s-2"), "W": _of("kg m2 s-3"), "V": _of("kg m2 s-3 a-1"), "C": _of("a s"), "F": _of("a2 s4 kg-1 m-2"),
