@@ -512,10 +512,8 @@ def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) 
         return named
     tight = replace(config, relative_tolerance=1e-6, relaxed=False, rounding=False, percent_scale=False)
     for strictness in (tight, replace(tight, relative_tolerance=config.relative_tolerance, rounding=config.rounding)):
-        if named := frozenset(
-            index for index, option in enumerate(options) if _same_value(option, answer, strictness)
-        ):
-            return named
+        if named := [index for index, option in enumerate(options) if _same_value(option, answer, strictness)]:
+            return frozenset(named)
     return frozenset()
 
 
@@ -561,12 +559,9 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
     label = letters_of(text, len(options))
-    named = frozenset(
-        index for index, option in enumerate(options) if (not label or len(option) <= 12) and same_option(option, text)
-    )
-    variable = re.fullmatch("[a-z]", text) and any(
-        re.search(rf"(?<![A-Za-z]){text}(?![A-Za-z])", option) for option in options
-    )
+    short = [index for index, option in enumerate(options) if not label or len(option) <= 12]
+    named = frozenset(index for index in short if same_option(options[index], text))
+    variable = re.fullmatch("[a-z]", text) and re.search(rf"(?<![A-Za-z]){text}(?![A-Za-z])", "\n".join(options))
     if label and not variable:
         label = frozenset(map(LETTERS.index, label))
         if not named or (config.letters == "label" and len(label) == 1):
@@ -580,11 +575,8 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
             return own if own <= others or not others else own | others
     if named or (named := named_options(text, options, config)):
         return named
-    parts = [
-        frozenset(index for index, option in enumerate(options) if same_option(option, part))
-        for part in re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text)
-        if part
-    ]
+    split = filter(None, re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text))
+    parts = [frozenset(index for index, option in enumerate(options) if same_option(option, part)) for part in split]
     if len(parts) > 1 and all(parts):
         return frozenset().union(*parts)
     bare = tuple(re.sub(r"^.{1,20}?=\s*", "", option) for option in options)

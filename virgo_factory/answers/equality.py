@@ -83,10 +83,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
     """An exact value with its approximation: either of them may be the answer, and the gold."""
     sides = ([part for part in _APPROXIMATION.split(tidy(text))[:3] if part.strip()] for text in (gold, answer))
     verdicts = [same(wanted, got, question, config, 1) for wanted, got in product(*sides)]
-    return next(
-        (found for found in verdicts if found.correct),
-        verdicts[-1] if verdicts else _verdict(False, "value", "number"),
-    )
+    return max(verdicts, key=lambda found: found.correct is True, default=_verdict(False, "value", "number"))
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
@@ -225,18 +222,11 @@ class _Comparison:
             equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
             return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
         sides = sides_of(other.text) if isinstance(other.what, Formula) and not one.name and not other.name else ()
-        if (
-            len(sides) > 1 > len(sides_of(one.text)) - 1
-            and not isinstance(one.what, Words)
-            and "\\begin" not in other.text
-        ):
-            if (
-                sides[-1] == "0"
-                or MULTIPLE.fullmatch(sides[0])
-                and not re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
-                or not is_formula(sides[-1])
-                and read_number(sides[-1]) is None
-            ):
+        equation = len(sides) > 1 > len(sides_of(one.text)) - 1 and "\\begin" not in other.text
+        if equation and not isinstance(one.what, Words):
+            asked = re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
+            value = sides[-1] != "0" and (is_formula(sides[-1]) or read_number(sides[-1]) is not None)
+            if not value or MULTIPLE.fullmatch(sides[0]) and not asked:
                 return _verdict(False, "expression", "expression")
             other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
@@ -308,9 +298,7 @@ class _Comparison:
             return _verdict(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
         based, plain = (gold, other) if isinstance(gold, Based) else (answer, one)
         bits = based.base == 2 and re.fullmatch("[01]{3,}", based.digits)
-        if (
-            based is gold or bits or _BASE.search(self.question.text)
-        ):  # the question, or the gold, tells the number system
+        if based is gold or bits or _BASE.search(self.question.text):  # they tell the number system
             return _verdict(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
         value = plain.what.value if isinstance(plain.what, Number) and not plain.what.unit else None
         return _verdict(value == int(based.digits, based.base), "value", "number")
@@ -370,13 +358,14 @@ class _Comparison:
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
         """A ratio is the same up to a factor; a number is its ratio to one."""
-        left, right = (
-            [side.value, Fraction(1)] if isinstance(side, Number) else [read_number(part).value for part in side.parts]
-            for side in (one.what, other.what)
-        )
-        equal = len(left) == len(right) and all(
-            _equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in zip(left, right, strict=True)
-        )
+        sides = [
+            [side.what] if isinstance(side.what, Number) else map(read_number, side.what.parts)
+            for side in (one, other)
+        ]
+        left, right = ([term.value for term in side] for side in sides)
+        left, right = (side if len(side) > 1 else [*side, Fraction(1)] for side in (left, right))
+        pairs = zip(left, right, strict=False)
+        equal = len(left) == len(right) and all(_equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in pairs)
         return _verdict(equal, "value", "number")
 
     def parts(self, equal: bool | None) -> Verdict:
@@ -405,23 +394,19 @@ class _Comparison:
             gold, answer = one.text, other.text
         if _BETWEEN_LETTERS.sub("", compact(gold)) == _BETWEEN_LETTERS.sub("", compact(answer)):
             return _verdict(True, "text", "expression")
-        known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
-        more = not bound and (letters - others or known is not None and not known.literal and others)
+        closed = isinstance(one.what, Number) and not one.what.literal
+        more = not bound and (letters - others or closed and others)
         if equation or more or _is_shuffled(gold, answer) or folded is None:
             return _verdict(False, "expression", "expression")
         try:
             found = same_expression(gold, answer, folded)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
-        except TimeoutError:
-            return Verdict(UNVERIFIABLE, "timeout", "expression")
-        if found is None:
-            return self.unreadable(gold, answer)
-        return _verdict(found, "expression", "expression")
+        return self.unreadable(gold, answer) if found is None else _verdict(found, "expression", "expression")
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
         """Two formulas of which one cannot be read: the same where their words are."""
@@ -439,19 +424,19 @@ class _Comparison:
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
         for several, single in ((one, other), (other, one)):  # (H, H, T) and C-A-B-D against HHT and CABD
-            parts = (
-                several.what.parts
-                if isinstance(several.what, Sequence) and several.what.held in ("", "()", "1")
-                else ()
-            )
-            if parts and isinstance(single.what, Words) and all(re.fullmatch(r"[A-Z①-⑳]", part) for part in parts):
+            parts = several.what.parts if isinstance(several.what, Sequence) else ()
+            if (
+                parts
+                and several.what.held in ("", "()", "1")
+                and isinstance(single.what, Words)
+                and all(re.fullmatch(r"[A-Z①-⑳]", part) for part in parts)
+            ):
                 return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
         if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
-        return _verdict(
-            False, "parts" if isinstance(one.what, Sequence) else "value", kind_of(self.gold, self.question)
-        )
+        what = "parts" if isinstance(one.what, Sequence) else "value"
+        return _verdict(False, what, kind_of(self.gold, self.question))
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -460,11 +445,8 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     (Moment, Moment): lambda self, one, other: _verdict(same_moment(one.what, other.what), "value", "date"),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     (Sequence, Sequence): _Comparison.sequences,
-    **{
-        pair: _Comparison.sequence_and_value
-        for kind in (Number, Formula)
-        for pair in ((kind, Sequence), (Sequence, kind))
-    },
+    **{(kind, Sequence): _Comparison.sequence_and_value for kind in (Number, Formula)},
+    **{(Sequence, kind): _Comparison.sequence_and_value for kind in (Number, Formula)},
     **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Words, Words): lambda self, one, other: _text(one.what.text, other.what.text, self.config, self.question.text),

@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 
 from virgo_factory.answers import phrases
+from virgo_factory.answers.asked import clause_asked, tells_of_another, value_of_asked
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
-from virgo_factory.answers.latex import unwrap, words
+from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
-from virgo_factory.answers.numbers import told as marks_of
 from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
 from virgo_factory.answers.reading import value_side
@@ -160,7 +160,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
             if told is not None:
                 return Answer("yes" if told else "no", "phrase", where)
     if said:
-        return Answer(tighten(said, question), "phrase", where)
+        named = value_of_asked(said, question.text) if " so " in said else None
+        return Answer(named or tighten(said, question), "phrase", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
     if (
         len(whole) <= 300
@@ -175,7 +176,7 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     *others, line = whole.rpartition("\n")
     if others[1] and "=" in line and len(line) <= 40 and "\\begin" not in whole:
         whole = unwrap(line)
-    if " so " in whole and (value := phrases.value_of_asked(whole, question)):
+    if " so " in whole and (value := value_of_asked(whole, question.text)):
         return Answer(value, "whole", where)
     if len(whole) <= 150 and (said := _QUOTED.search(whole)):
         return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
@@ -239,7 +240,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
-    if numeric and (value := phrases.value_of_asked(text, question)):
+    if numeric and (value := value_of_asked(text, question.text)):
         return Answer(value, "number", where)
     stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
@@ -255,86 +256,14 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if len(named) == 1 and named[0] in asked:
         return Answer(unwrap(told[0]), "whole", where)  # the year, or the place, that was asked about
     for part in reversed(() if stated else told):
-        statement, part = part, _clause_asked(part, question)
+        statement, part = part, clause_asked(part, question.text)
         found = phrases.quantities(part)
         found = [value for value in found if value not in asked] or found
         if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
-            denied = phrases.relates(statement, value) or _opposes(statement, value, question)
+            denied = phrases.relates(statement, value) or tells_of_another(statement, value, question.text)
             open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
             return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
-
-
-_NOUN = re.compile(
-    r"\b(?:what (?:is|was)|find|calculate|determine) the ([a-z]+(?: [a-z]+){0,2})\s*[?.]?$", re.IGNORECASE
-)
-_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
-_BESIDE = re.compile(
-    r",?\s+\(?(?:compared (?:with|to)|up from|down from|versus|vs\.?|followed by)\s.*$|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
-)
-"""What a value is compared with, and in what other words it is said."""
-_SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
-_ASKS_FOR = re.compile(
-    r"\b(?:what (?:is|was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})\b", re.IGNORECASE
-)
-_GENERAL = frozenset(
-    "answer result value total sum number solution difference product amount final correct quotient remainder ratio rate".split()
-)
-_OPPOSITES = (
-    (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
-    (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
-)
-"""What a statement tells of where the question asks for the other."""
-_CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
-
-
-def _clause_asked(told: str, question: Question) -> str:
-    """Of a statement with several numbers the clause that holds more of the question's words than the last one does, else the statement."""
-    by = re.search(r"\bby (?:about |only )?(?=\W?\d)", told)
-    if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question.text[-300:], re.IGNORECASE):
-        return re.split(r"\b(?:from|over|in|to|since)\b|, ", told[by.end() :])[0]
-    plain = _BESIDE.sub("", told)
-    told = plain if re.search(r"\d", plain) else told
-    noun = None if "=" in told else _NOUN.search(question.text[-300:])
-    if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", told, re.IGNORECASE)):
-        return told[at.start() : at.end()] + phrases.quantities(told[at.end() :])[0]
-    clauses = [part for part in _CLAUSES.split(told) if phrases.quantities(part)]
-    if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
-        return told
-    asked = {word[:4] for word in words(question.text[-300:]).split() if len(word) > 3}
-    shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
-    best = max(shared)
-    if re.search(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b", clauses[shared.index(best)]):
-        return told
-    return clauses[shared.index(best)] if best > shared[-1] and shared.count(best) == 1 else told
-
-
-def _opposes(told: str, value: str, question: Question) -> bool:
-    """Whether a statement tells of a change the other way than the question asks for, of another year, or where it led to."""
-    asked = question.text[-1_000:]
-    subject, wanted = _SPEAKS_OF.match(told), _ASKS_FOR.search(asked)
-    if subject and wanted and not _GENERAL.intersection((subject[1] + " " + wanted[1]).lower().split()):
-        known = set(re.findall(r"[a-z-]+", asked.lower()))
-        if not known.intersection(subject[1].lower().split()) and not set(wanted[1].lower().split()) & set(
-            re.findall(r"[a-z-]+", told.lower())
-        ):
-            return True
-    for pair in _OPPOSITES:
-        for one, other in (pair, pair[::-1]):
-            ways = [bool(re.search(way, text)) for text in (told, asked) for way in (one, other)]
-            if ways == [True, False, False, True]:
-                return True
-    years, asked_years = (set(_YEAR.findall(text)) - {value} for text in (told, question.text[-1_000:]))
-    if years and asked_years and not years & asked_years:
-        return True
-    if re.search(r"\b(?:how much|by how|by what)\b", question.text[-1_000:], re.IGNORECASE) and re.search(
-        rf"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?{re.escape(value)}",
-        told,
-    ):
-        return True
-    ways = ({way for axis, way in marks_of(text)[0] if axis == "change"} for text in (told, question.text[-1_000:]))
-    said, asked = ways
-    return bool(said and asked) and not said & asked
 
 
 def _answered_first(told: list[str], question: Question) -> str | None:

@@ -101,12 +101,9 @@ _OPPOSITES = (
     ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
      "younger shorter fewer less off lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
 )  # fmt: skip
-MARKS = {
-    word: (group[0], meaning)
-    for group in _OPPOSITES
-    for meaning, words in enumerate(group[1:])
-    for word in words.split()
-}
+MARKS = {}
+for _axis, *_ways in _OPPOSITES:
+    MARKS |= {word: (_axis, way) for way, words in enumerate(_ways) for word in words.split()}
 """Words that are part of a value: word -> (what it tells, which way)."""
 _CHINESE_MARKS = sorted((word for word in MARKS if word[0] > "\u4dff"), key=len, reverse=True)
 _ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
@@ -283,15 +280,12 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
     if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:
-        number, rest = (
-            replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False),
-            rest[part.end() :],
-        )
+        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        rest = rest[part.end() :]
     while scale := _SCALE.match(rest):
         value = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
-        number = replace(
-            number, value=value, decimals=None, approximate=number.approximate or not scale[2] and value > 99
-        )
+        rounded = number.approximate or not scale[2] and value > 99
+        number = replace(number, value=value, decimals=None, approximate=rounded)
         rest, glued = rest[scale.end() :].lstrip(), False
     if rest[:1] == "‰":
         number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]

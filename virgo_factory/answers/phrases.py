@@ -304,36 +304,11 @@ def value_in(said: str) -> str | None:
     return None
 
 
-_ASKED = re.compile(
-    r"(?:\b(?:find|value of|solve for|determine|what is|compute|calculate)|求)\s*(?:the value of\s*)?\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
-    re.IGNORECASE,
-)
-
-
-def value_of_asked(text: str, question: Question) -> str | None:
-    """Return the value of the name that a question asks for ("find x"), where a text assigns it one number only.
-
-    >>> value_of_asked("Thus x = 24. We check that 24/8 = 3.", Question("Find x."))
-    '24'
-    """
-    if not (asked := _ASKED.search(question.text[-1_000:])):
-        return None
-    found = re.findall(
-        rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*([^,;=，。\n]{{1,40}}?)\$?(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)",
-        text,
-    )
-    values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
-    return values.pop() if len(values) == 1 else None
-
-
 def tighten(said: str, question: Question) -> str:
     """Return the answer inside a statement: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
     said = unwrap(said)
-    if " so " in said and (value := value_of_asked(said, question)):
-        return value
-    if len(said) <= 40 and (
-        read_number(said) is not None or question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
-    ):
+    whole = question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
+    if len(said) <= 40 and (whole or read_number(said) is not None):
         return said
     said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
     short = unwrap(REMARK.sub("", said))

@@ -190,9 +190,8 @@ def _what(text: str, question: str) -> Kind:
         return based
     if re.fullmatch(r"0[01]{3,}", plain):
         return Words(text)  # a string of bits
-    if (moment := read_moment(text)) and not (
-        re.fullmatch(r"\d+:\d+", plain) and re.search(r"ratio|scale|比", question)
-    ):
+    ratio = re.fullmatch(r"\d+:\d+", plain) and re.search(r"ratio|scale|比", question)
+    if not ratio and (moment := read_moment(text)):
         return moment
     if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
