@@ -63,7 +63,7 @@ def clause_asked(statement: str, question: str) -> str:
     statement = plain if re.search(r"\d", plain) else statement
     noun = None if "=" in statement else _NOUN.search(question[-300:])
     if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
-        return statement[at.start() : at.end()] + quantities(statement[at.end() :])[0]
+        return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
     if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
         return statement

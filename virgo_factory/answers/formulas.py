@@ -413,7 +413,9 @@ class _Reader:
 
     def arguments(self) -> list:
         """What stands in brackets, between commas."""
-        close, bars = _CLOSE[self.step()], self.bars
+        close, bars = _CLOSE.get(self.step()), self.bars
+        if close is None:
+            raise Unreadable("no brackets")
         self.bars, values = 0, [self.sum()]
         while close == ")" and self.take(","):
             values.append(self.sum())

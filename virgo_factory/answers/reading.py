@@ -281,8 +281,9 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
         return None
     if not re.search(r"\d", text):
-        spelled = list(NUMBER_WORDS.finditer(text))
-        text = text.replace(spelled[0][0], f"{read_number(spelled[0][0]).value}") if len(spelled) == 1 else text
+        spelled = NUMBER_WORDS.findall(text)
+        number = read_number(spelled[0]) if len(spelled) == 1 else None
+        text = text.replace(spelled[0], f"{number.value}") if number else text
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
