@@ -8,20 +8,23 @@ from virgo_factory.answers.phrases import quantities
 
 
 _NAME = re.compile(
-    r"(?:\b(?:find|value of|solve for|determine|what is|compute|calculate)|求)\s*(?:the value of\s*)?\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
+    r"(?:\b(?:find|value of|solve for|determine|what is|compute|calculate)|求)\s*(?:the value of\s*)?"
+    r"\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
     re.IGNORECASE,
 )
 _ASKS = r"\b(?:what (?:is|was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
 _ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"\s*[?.]?$"))
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
-    "answer result value total sum number solution difference product amount final correct quotient remainder ratio rate".split()
+    "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
+    "rate".split()
 )
 _HOW_MUCH = re.compile(r"\b(?:how much|by how|by what)\b", re.IGNORECASE)
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
 _BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
 _BESIDE = re.compile(
-    r",?\s+\(?(?:compared (?:with|to)|up from|down from|versus|vs\.?|followed by)\s.*$|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
+    r",?\s+\(?(?:compared (?:with|to)|up from|down from|versus|vs\.?|followed by)\s.*$"
+    r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
 )
 """What a value is compared with, and in what other words it is said."""
 _OPPOSITES = (
@@ -43,15 +46,14 @@ def value_of_asked(text: str, question: str) -> str | None:
     if not (asked := _NAME.search(question[-1_000:])):
         return None
     end = r"(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)"
-    found = re.findall(
-        rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*([^,;=，。\n]{{1,40}}?)\$?{end}", text
-    )
+    start = rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*"
+    found = re.findall(rf"{start}([^,;=，。\n]{{1,40}}?)\$?{end}", text)
     values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
     return values.pop() if len(values) == 1 else None
 
 
 def clause_asked(statement: str, question: str) -> str:
-    """Return of a statement with several numbers the clause that tells of what is asked: behind "by", behind its name, or by its words.
+    """Return of a statement with several numbers the clause that tells of what is asked: behind "by" or its name, or by its words.
 
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
     'The mean is 6.5'

@@ -51,7 +51,8 @@ _MORNING, _AFTERNOON = (
 
 
 _SPOKEN = re.compile(
-    r"(?:a )?(?P<minutes>half|quarter|(?:five|ten|twenty)(?:[ -]five)?|\d{1,2} minutes)(?: minutes?)? (?P<way>past|after|to|before) (?P<hour>[a-z]+|\d{1,2})\b"
+    r"(?:a )?(?P<minutes>half|quarter|(?:five|ten|twenty)(?:[ -]five)?|\d{1,2} minutes)(?: minutes?)?"
+    r" (?P<way>past|after|to|before) (?P<hour>[a-z]+|\d{1,2})\b"
     r"|(?P<full>[a-z]+)(?= o'clock)",
     re.IGNORECASE,
 )

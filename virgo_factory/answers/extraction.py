@@ -193,7 +193,8 @@ _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\
 
 
 _QUOTED = re.compile(
-    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$"
+    r"|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
     r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*)\W*$"
 )
