@@ -56,7 +56,7 @@ def clause_asked(statement: str, question: str) -> str:
     """Return of a statement with several numbers the clause that tells of what is asked: behind "by" or its name, or by its words.
 
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
-    'The mean is 6.5'
+    'mean is 6.5'
     """
     by = _BY.search(statement)
     if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question[-300:], re.IGNORECASE):
