@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 import virgo_factory.answers
 from virgo_factory.answers import REASONS, Question, judge, score
 from virgo_factory.answers.batch import Task, verdict_of
-from virgo_factory.answers.formulas import same_expression
-from virgo_factory.answers.trees import TooLarge
+from virgo_factory.answers.formulas import TooLarge, same_expression
 
 
 CHOICE = Question("Which?", options=("red", "blue"))
@@ -125,6 +124,19 @@ ODD = st.text(alphabet="\\{}()[]$^_,.;:=<>|0123456789abcxyzABC \n*#!/+-%frtqsoed
 def test_nothing_raises(response, gold):
     assert score(response, gold).reason in REASONS
     assert score(response, gold, CHOICE).reason in REASONS
+
+
+PIECES = st.sampled_from(
+    "the is of and or not so half past quarter to three hundred two thirds o'clock 3rd 65+ 5' 12B - = + ^ { } ( ) [ ] $ \\frac \\sqrt \\boxed{ \\max \\lfloor "
+    "\\sum_{k=1}^{3} \\begin{pmatrix} \\end{pmatrix} & 1 2 3.10 0x1f 10^{-3} % °C km^2 per x A B H2O Fe^{3+} -> . , ; : ? 答案 是 选 第三 百分之五 in 2015 left".split()
+)
+
+
+@given(st.lists(PIECES, max_size=10), st.lists(PIECES, max_size=5), st.sampled_from((" ", "")))
+@settings(max_examples=300, deadline=None)
+def test_pieces_of_answers_raise_nothing(response, gold, between):
+    for question in (Question("Find x."), Question("How much did it rise in 2015?"), CHOICE):
+        assert score(between.join(response), between.join(gold), question).reason in REASONS
 
 
 @given(ODD)

@@ -30,7 +30,7 @@ THOUGHT = (
         ("## Thinking\n\nmaybe 7\n\n## Final Response\n\nThe answer is 3.", "3", "phrase", "solution"),
         # only the thought is there: taken, and said so
         ("<|begin_of_thought|>\n\nSo \\boxed{5}.\n\n<|end_of_thought|>", "5", "box", "thought"),
-        ("<|begin_of_thought|>\n\nSo \\boxed{5}. Wait, let me", "5", "box", "thought"),
+        ("<|begin_of_thought|>\n\nSo \\boxed{5}. Wait, let me", "", "cut", "thought"),
         # cut off: numbers on the way are no answer
         ("<|begin_of_thought|>\n\nSo x = 5 and 2 + 3 = 5, then", "", "cut", "thought"),
         ("It is \\boxed{42", "", "cut", "response"),

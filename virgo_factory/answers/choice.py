@@ -38,29 +38,30 @@ _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
     r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
     rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
 _JOINED = (
     r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
-    r"(%s|(?<=\()[a-j](?=\)))(?![\w'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错))"
+    r"(%s|(?<=\()[a-j](?=\)))(?![A-Za-z0-9_'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错|是|为))"
 )
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _GAP = (
     r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
-    r"(?:(?!\bnot\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+    r"(?:(?!\bnot\b|\bcannot\b|\bnever\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
 )
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
 _STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
+    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
     r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
+    r"|\s*(?:选项|项)?[^。；;\nA-J不]{0,14}(?<!不)符合题意"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
     r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
 )
 _TICKED_OF = re.compile(
-    rf"[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
+    rf"\s+(?:fits|matches|suits|works) best\b|[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
+    r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
     r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
@@ -70,6 +71,10 @@ _REJECTED_OF = re.compile(
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
 _LAST_NOUN = re.compile(_NOUN + r"\s*$")
+_TURNED = re.compile(
+    r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better|best|true|answer)\b"
+)
+"""How a statement goes on that takes back the letter it has announced for another one."""
 _CLOSED = re.compile(
     r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
 )
@@ -83,7 +88,7 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2})|([A-Z])(?=\s+[A-Z(]))[\s:：.,、-]*(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -92,7 +97,7 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 """What follows a letter that is discussed, not chosen."""
-_ARTICLE = re.compile(r"A (?!is\b|was\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
+_ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _LEADING = re.compile(
     rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
@@ -168,6 +173,14 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
         for match, after in _mentions(text, 0, count)
         if not _REJECTED_OF.match(after) and _TICKED_OF.match(after)
     }
+    only = {
+        found[1]
+        for found in re.finditer(
+            r"(?<![A-Za-z])[Oo]nly (?:option |statement |choice )?([A-Z]) (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
+            text,
+        )
+    }
+    ticked = only if len(only) == 1 and only <= set(LETTERS[:count]) else ticked
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
     for match in reversed(list(_WEAK.finditer(text))):
@@ -186,7 +199,8 @@ def _stated(text: str, start: int, count: int) -> str | None:
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
         if found and (not _CHOSEN.match(match[0]) or _PAUSED.match(text, found[1])):
-            announced, place = found[0], match.end()
+            turned = _TURNED.match(text, found[1])
+            announced, place = turned["l"] if turned else found[0], match.end()
             break
     for match, after in _mentions(text, place + 1, count):
         unreal = phrases.supposed(phrases.clause(text, match.start()) + text[match.start() : match.end() + 60])
@@ -204,7 +218,7 @@ def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
     said = match["b"] or match["l"]
     if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
         return None
-    if _lists(said, after) or (_TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after)):
+    if _TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after):
         return None
     letters, end = [said.upper()], match.end()
     joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
@@ -235,12 +249,6 @@ def _negated(text: str, place: int) -> bool:
     """Whether what stands in front of a letter takes it back: "rather than option (", "if it were "."""
     before = phrases.clause(text, place).rstrip(" *_\"'`“‘「《$({[【")
     return phrases.retracted(_LAST_NOUN.sub("", before) + " ")
-
-
-def _lists(letter: str, after: str) -> bool:
-    """Whether a letter begins a list of the options: the next one stands at the beginning of the next line."""
-    following = chr(ord(letter[-1]) + 1)
-    return re.match(rf"[^\n]{{0,120}}\n+[\s*-]*[(\[]?{following}[)\].:、]", after) is not None
 
 
 def choose(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:
@@ -288,9 +296,8 @@ def _last_line(text: str, count: int) -> str | None:
     alone = letters_of(last, count) if len(last) <= 20 else None
     if not alone or re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", last)):
         return None
-    return (
-        None if any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1]) else ", ".join(sorted(alone))
-    )
+    several = any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1])
+    return None if several else ", ".join(sorted(alone))
 
 
 def _led(lines: list[str], text: str, count: int) -> str | None:
@@ -319,10 +326,20 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     text = "\n".join(lines)
     told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        return Answer("", "none", where)
+        named = {
+            found
+            for found in re.findall(rf"\b(?:{_KINDS}|point|line|angle)\s+([A-Za-z])\b", told[-1] if told else "")
+            if found in options
+        }
+        return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
     told = [part for part in told if not phrases.refuses(part)]
+    bold = set()
+    for part in phrases.BOLD.findall(text):
+        bold |= {index for index, option in enumerate(options) if same_option(option, part)}
+    if len(bold) == 1:
+        return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):
         matched = options_named(part, options)
         if not matched or _HEDGED.search(part):
@@ -345,6 +362,7 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
+_UNSAID = _AUXILIARIES | frozenset("any some".split())
 _NO = frozenset(("not", "no", "never"))
 
 
@@ -356,10 +374,14 @@ def restated(question: str, text: str) -> bool | None:
     asked = words(question.strip().splitlines()[-1] if question.strip() else "").split()
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
-    wanted = " ".join(word for word in asked[1:] if word not in _AUXILIARIES)
+    wanted = " ".join(word for word in asked[1:] if word not in _UNSAID)
+    if words(text) == f"no {' '.join(word for word in wanted.split() if word != 'there')}":
+        return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
         stated = words(told).split()
-        said = " ".join(word for word in stated if word not in _AUXILIARIES and word not in _NO)
+        if stated[:1] in (["they"], ["it"]) and len(asked) > 4 and stated[-2:] == asked[-2:] and len(stated) < 8:
+            return not _NO & set(stated)
+        said = " ".join(word for word in stated if word not in _UNSAID and word not in _NO)
         if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
             return not _NO & set(stated)
     return None
@@ -376,7 +398,7 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(
-    rf"{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
+    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
 )
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
@@ -401,7 +423,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
     edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "(?= )")
-    return re.compile(f"{edge[0]}(?P<o>{re.escape(wanted)}){edge[1]}"), False
+    first, _, others = wanted.partition(" ")
+    spelled = re.escape(first) + ("s? " + re.escape(others) if others and wanted.isascii() else "")
+    return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
 _UNKNOWN = re.compile(
@@ -488,10 +512,8 @@ def named_options(answer: str, options: tuple[str, ...], config: GradingConfig) 
         return named
     tight = replace(config, relative_tolerance=1e-6, relaxed=False, rounding=False, percent_scale=False)
     for strictness in (tight, replace(tight, relative_tolerance=config.relative_tolerance, rounding=config.rounding)):
-        if named := frozenset(
-            index for index, option in enumerate(options) if _same_value(option, answer, strictness)
-        ):
-            return named
+        if named := [index for index, option in enumerate(options) if _same_value(option, answer, strictness)]:
+            return frozenset(named)
     return frozenset()
 
 
@@ -537,12 +559,9 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
     label = letters_of(text, len(options))
-    named = frozenset(
-        index for index, option in enumerate(options) if (not label or len(option) <= 12) and same_option(option, text)
-    )
-    variable = re.fullmatch("[a-z]", text) and any(
-        re.search(rf"(?<![A-Za-z]){text}(?![A-Za-z])", option) for option in options
-    )
+    short = [index for index, option in enumerate(options) if not label or len(option) <= 12]
+    named = frozenset(index for index in short if same_option(options[index], text))
+    variable = re.fullmatch("[a-z]", text) and re.search(rf"(?<![A-Za-z]){text}(?![A-Za-z])", "\n".join(options))
     if label and not variable:
         label = frozenset(map(LETTERS.index, label))
         if not named or (config.letters == "label" and len(label) == 1):
@@ -556,13 +575,8 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
             return own if own <= others or not others else own | others
     if named or (named := named_options(text, options, config)):
         return named
-    if (stripped := re.sub(r"^.{1,40}?(?:=|\bis\b|:|是|为)\s*", "", text)) != text and stripped:
-        return named_options(stripped, options, config)
-    parts = [
-        frozenset(index for index, option in enumerate(options) if same_option(option, part))
-        for part in re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text)
-        if part
-    ]
+    split = filter(None, re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text))
+    parts = [frozenset(index for index, option in enumerate(options) if same_option(option, part)) for part in split]
     if len(parts) > 1 and all(parts):
         return frozenset().union(*parts)
     bare = tuple(re.sub(r"^.{1,20}?=\s*", "", option) for option in options)

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from virgo_factory.answers.latex import tidy
+from virgo_factory.answers.numbers import from_chinese, read_number
 
 
 def _names(names: str, further: dict[str, int]) -> dict[str, int]:
@@ -16,7 +17,6 @@ _WEEKDAYS = _names("monday tuesday wednesday thursday friday saturday sunday", {
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _WEEKDAY = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
 _PART = "上午|早上|早晨|清晨|凌晨|下午|傍晚|晚上|夜里|中午"
-_DIGITS = {sign: str(value) for value, sign in enumerate("零一二三四五六七八九")} | {"两": "2"}
 
 _HALF = r"(?P<half>[ap])\.?\s?m\b\.?"
 _PIECES = tuple(
@@ -50,6 +50,24 @@ _MORNING, _AFTERNOON = (
 )
 
 
+_SPOKEN = re.compile(
+    r"(?:a )?(?P<minutes>half|quarter|(?:five|ten|twenty)(?:[ -]five)?|\d{1,2} minutes)(?: minutes?)?"
+    r" (?P<way>past|after|to|before) (?P<hour>[a-z]+|\d{1,2})\b"
+    r"|(?P<full>[a-z]+)(?= o'clock)",
+    re.IGNORECASE,
+)
+
+
+def _clock(found: re.Match[str]) -> str:
+    """A time in words in digits: half past four, a quarter to eleven, four o'clock."""
+    hour, minutes = read_number(found["hour"] or found["full"]), found["minutes"]
+    if hour is None or found["full"]:
+        return str(hour.value) if hour else found[0]
+    minutes = {"half": 30, "quarter": 15}.get(minutes.lower()) or int(read_number(minutes).value)
+    late = found["way"].lower() in ("to", "before")
+    return f"{(int(hour.value) - 2) % 12 + 1 if late else hour.value}:{60 - minutes if late else minutes:02d}"
+
+
 @dataclass(frozen=True)
 class Moment:
     """A time of day, a weekday, a date, or several of them.
@@ -79,7 +97,7 @@ def read_moment(text: str) -> Moment | None:
     """
     if len(text) > 60 or not _MAY_BE.search(text) or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):
         return None  # the last are words as well
-    text = tidy(text) + ("." if text.rstrip().endswith("m.") else "")
+    text = _SPOKEN.sub(_clock, tidy(text)) + ("." if text.rstrip().endswith("m.") else "")
     text = _WEEKDAY_DIGIT.sub(lambda found: digits(found[0]), text)
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
     found, at = Moment(), 0
@@ -95,20 +113,13 @@ def read_moment(text: str) -> Moment | None:
         if not text[at:].strip(" ."):
             return found
         between = _BETWEEN.match(text, at)
-        if not between[0] and text[at - 1].isascii() and text[at].isascii():
-            return None
         at = between.end()
     return None
 
 
 def digits(signs: str) -> str:
     """Return a small Chinese numeral in digits: "十五" -> "15"; digits stay."""
-    if signs.isascii():
-        return signs
-    tens, ten, ones = signs.partition("十")
-    if ten:
-        return (_DIGITS.get(tens, "1") if tens else "1") + (_DIGITS.get(ones, "0") if ones else "0")
-    return "".join(_DIGITS.get(sign, "") for sign in signs)
+    return signs if signs.isascii() else str(from_chinese(signs))
 
 
 def _time(parts: dict) -> dict | None:

@@ -7,13 +7,14 @@ from fractions import Fraction
 from itertools import product
 
 from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.formulas import TooLarge, closed_value, same_expression
+from virgo_factory.answers.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MARKS, MP, Number, as_float, conversions, multiply, read_number, told
+from virgo_factory.answers.numbers import FIRM, MARKS, Number, conversions, read_number, told
 from virgo_factory.answers.phrases import BOOLEANS, refuses, said_boolean
 from virgo_factory.answers.reading import (
+    MULTIPLE,
     OPERATOR,
     SAID,
     Based,
@@ -28,7 +29,6 @@ from virgo_factory.answers.reading import (
     value_side,
 )
 from virgo_factory.answers.sequences import SYMMETRIC, Sequence, read_sequence
-from virgo_factory.answers.trees import GREEK
 from virgo_factory.answers.units import asked_units, named, read_unit
 
 
@@ -47,6 +47,8 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     gold, answer = alike(gold, answer)
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
+    if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
+        return _verdict(signs[0] == compact(gold), "value", "text")
     if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
         return _boolean(gold, answer, config)
     if question.kind == "text":
@@ -81,19 +83,16 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
     """An exact value with its approximation: either of them may be the answer, and the gold."""
     sides = ([part for part in _APPROXIMATION.split(tidy(text))[:3] if part.strip()] for text in (gold, answer))
     verdicts = [same(wanted, got, question, config, 1) for wanted, got in product(*sides)]
-    return next(
-        (found for found in verdicts if found.correct),
-        verdicts[-1] if verdicts else _verdict(False, "value", "number"),
-    )
+    return max(verdicts, key=lambda found: found.correct is True, default=_verdict(False, "value", "number"))
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer)"
+_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
-_SAYING = frozenset("it he she they this that there i is are was were see".split())
+_SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an".split())
 _AROUND = re.compile(
-    r"^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
+    r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
 """What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
@@ -114,12 +113,8 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
-    if not equal and 1 < len(got.split()) <= 40 and len(wanted) > 1:
-        taken_back = re.search(r"\b(?:not|never|or|neither|nor|isn't|cannot)\b", got) or re.search(
-            r"[,;]|\bbut\b", tidy(answer)
-        )
-        stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
-        equal = bool(stated or _restates(wanted, got, question)) and not taken_back
+    if not equal and len(wanted) > 1 and len(got) <= 400:
+        equal = any(_stated(wanted, words(part), question) for part in _parts(tidy(answer), question))
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
@@ -127,16 +122,54 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
+_ASIDE = re.compile(
+    r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
+    re.IGNORECASE,
+)
+
+
+def _parts(answer: str, question: str) -> list[str]:
+    """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
+    plain = _ASIDE.sub("", answer)
+    if _DENIES.search(plain):
+        return []
+    head, is_, tail = plain.rpartition("是")
+    if is_ and (head in question or head in ("答案", "它", "这", "")):
+        return [tail]
+    if plain[:1] > "\u4dff" and (
+        known := next((end for end in range(len(plain) - 1, 1, -1) if plain[:end] in question), 0)
+    ):
+        return [plain, plain[known:].removeprefix("了")]
+    clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
+    if clause and clause[1] in question:
+        return [clause[0].lstrip(", ").partition(" ")[2]]
+    return [] if re.search("[,;]", plain) else [plain]
+
+
+def _stated(wanted: str, got: str, question: str) -> bool:
+    """Whether a statement says of something that it is the answer."""
+    stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
+    return got == wanted or bool(stated) or _restates(wanted, got, question)
+
+
 def _restates(wanted: str, got: str, question: str) -> bool:
     """Whether a sentence is the answer, at one of its ends, and else only words of the question, which does not name the answer."""
     asked = {word[:4] for word in words(question[-300:]).split()}
     rest = (got.removeprefix(wanted + " ") if got.startswith(wanted + " ") else got.removesuffix(" " + wanted)).split()
-    apart = rest != got.split() and not asked.intersection(word[:4] for word in wanted.split())
+    apart = rest != got.split() and not all(word[:4] in asked for word in wanted.split())
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
+
+
+_SAME_WORDS = {
+    "大于": ">", "greater than": ">", "小于": "<", "less than": "<", "等于": "=", "equal to": "=", "does not exist": "dne", "不存在": "dne", "one time": "once",
+    "two times": "twice",
+}  # fmt: skip
 
 
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
+    text = _SAME_WORDS.get(text, text)
     text = _AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     apart = re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
@@ -147,6 +180,8 @@ def _same_letters(gold: str, answer: str) -> bool:
     """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, y'' not y', Ω not ω."""
     if len(set(map(str, ([len(run) for run in _PRIMES.findall(text)] for text in (gold, answer))))) > 1:
         return False
+    if " " in answer and (answer.isupper() or gold.isupper()):
+        return True
     pairs = zip(_LETTERS.findall(gold), _LETTERS.findall(answer), strict=False) if len(gold) == len(answer) else ()
     return not any(one.casefold() == other.casefold() and _is_symbol(one, other, gold) for one, other in pairs)
 
@@ -187,12 +222,11 @@ class _Comparison:
             equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
             return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
         sides = sides_of(other.text) if isinstance(other.what, Formula) and not one.name and not other.name else ()
-        if (
-            len(sides) > 1 > len(sides_of(one.text)) - 1
-            and not isinstance(one.what, Words)
-            and "\\begin" not in other.text
-        ):
-            if sides[-1] == "0" or not is_formula(sides[-1]) and read_number(sides[-1]) is None:
+        equation = len(sides) > 1 > len(sides_of(one.text)) - 1 and "\\begin" not in other.text
+        if equation and not isinstance(one.what, Words):
+            asked = re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
+            value = sides[-1] != "0" and (is_formula(sides[-1]) or read_number(sides[-1]) is not None)
+            if not value or MULTIPLE.fullmatch(sides[0]) and not asked:
                 return _verdict(False, "expression", "expression")
             other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
@@ -207,6 +241,10 @@ class _Comparison:
             units, end = read_unit(tidy(question.unit or ""))
             if units and end == len(tidy(question.unit)) or (units := asked_units(question.text[-1_000:])):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
+        if gold.value == answer.value and gold.decimals != answer.decimals and _LABELLED.search(question.text):
+            return _verdict(False, "value", kind)  # version 3.10 is not 3.1
+        if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not _FEET.search(question.text):
+            return _verdict(False, "unit", kind)  # 5' may be a derivative
         factors = conversions(gold, answer)
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
         if factors is None or scaled or not _same_things(one, other, gold, question.text):
@@ -258,8 +296,12 @@ class _Comparison:
         gold, answer = one.what, other.what
         if isinstance(gold, Based) and isinstance(answer, Based):
             return _verdict(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
-        based, text = (gold, other.text) if isinstance(gold, Based) else (answer, one.text)
-        return _verdict(based.digits.lstrip("0") == compact(text).lower().lstrip("0"), "value", "number")
+        based, plain = (gold, other) if isinstance(gold, Based) else (answer, one)
+        bits = based.base == 2 and re.fullmatch("[01]{3,}", based.digits)
+        if based is gold or bits or _BASE.search(self.question.text):  # they tell the number system
+            return _verdict(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
+        value = plain.what.value if isinstance(plain.what, Number) and not plain.what.unit else None
+        return _verdict(value == int(based.digits, based.base), "value", "number")
 
     # Several values
 
@@ -268,7 +310,10 @@ class _Comparison:
         pair = {gold.held, answer.held}
         if pair == {":"}:
             return self.ratios(one, other)
-        if pair == {"-", ":"} and re.search(r"ratio|比", self.question.text) and " to " in one.text + other.text:
+        if pair == {"R", ""} and "remainder" in self.question.text:
+            pair = {"R"}
+            gold, answer = (replace(side, held="R") for side in (gold, answer))
+        if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
         left, right = _expanded(gold), _expanded(answer)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
@@ -289,7 +334,7 @@ class _Comparison:
         if pair & SYMMETRIC | pair & {"{}"} or either and not _ORDER.search(self.question.text):
             in_order = False
         elif "1" in pair and listed and not names:
-            in_order = not _SET.search(self.question.text)
+            in_order = bool(_ORDER.search(self.question.text)) or not _SET.search(self.question.text)
         else:
             in_order = bool(names) or not listed or _is_ordered(self.question, self.config, left)
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
@@ -313,13 +358,14 @@ class _Comparison:
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
         """A ratio is the same up to a factor; a number is its ratio to one."""
-        left, right = (
-            [side.value, Fraction(1)] if isinstance(side, Number) else [read_number(part).value for part in side.parts]
-            for side in (one.what, other.what)
-        )
-        equal = len(left) == len(right) and all(
-            _equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in zip(left, right, strict=True)
-        )
+        sides = [
+            [side.what] if isinstance(side.what, Number) else map(read_number, side.what.parts)
+            for side in (one, other)
+        ]
+        left, right = ([term.value for term in side] for side in sides)
+        left, right = (side if len(side) > 1 else [*side, Fraction(1)] for side in (left, right))
+        pairs = zip(left, right, strict=False)
+        equal = len(left) == len(right) and all(_equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in pairs)
         return _verdict(equal, "value", "number")
 
     def parts(self, equal: bool | None) -> Verdict:
@@ -331,7 +377,8 @@ class _Comparison:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
         several, value = (one, other) if isinstance(one.what, Sequence) else (other, one)
         if several.what.held == ":" and isinstance(value.what, Number):
-            return self.ratios(one, other)
+            asked = several is one or not self.question.text or _RATIO.search(self.question.text)
+            return self.ratios(one, other) if asked else self.parts(False)
         formula = isinstance(value.what, Formula) and several.what.held not in (":", "-", "R", "<", "1")
         many = several.what.held or re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", value.text)
         return self.formulas(one, other) if formula and many else self.parts(False)
@@ -341,30 +388,25 @@ class _Comparison:
     def formulas(self, one: Reading, other: Reading) -> Verdict:
         named = one.name != other.name and one.name and other.name
         gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
+        if _INTEGRAL.search(self.question.text):
+            gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
         if _BETWEEN_LETTERS.sub("", compact(gold)) == _BETWEEN_LETTERS.sub("", compact(answer)):
             return _verdict(True, "text", "expression")
-        known, got = (side.what if isinstance(side.what, Number) else None for side in (one, other))
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
+        folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
-        more = not bound and (letters - others or known is not None and not known.literal and others)
-        if equation or more or _is_shuffled(gold, answer) or not _same_case(gold, answer, self.question.text):
+        closed = isinstance(one.what, Number) and not one.what.literal
+        more = not bound and (letters - others or closed and others)
+        if equation or more or _is_shuffled(gold, answer) or folded is None:
             return _verdict(False, "expression", "expression")
         try:
-            open_side = gold if known is None else answer
-            if (known is None) != (got is None) and (value := closed_value(open_side)) is not None:
-                sides = Reading(gold, "", known or Number(value)), Reading(answer, "", got or Number(value))
-                return self.numbers(*sides)
-            found = same_expression(gold, answer, self.question.text)
+            found = same_expression(gold, answer, folded)
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
-        except TimeoutError:
-            return Verdict(UNVERIFIABLE, "timeout", "expression")
-        if found is None:
-            return self.unreadable(gold, answer)
-        return _verdict(found, "expression", "expression")
+        return self.unreadable(gold, answer) if found is None else _verdict(found, "expression", "expression")
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
         """Two formulas of which one cannot be read: the same where their words are."""
@@ -381,12 +423,20 @@ class _Comparison:
 
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
+        for several, single in ((one, other), (other, one)):  # (H, H, T) and C-A-B-D against HHT and CABD
+            parts = several.what.parts if isinstance(several.what, Sequence) else ()
+            if (
+                parts
+                and several.what.held in ("", "()", "1")
+                and isinstance(single.what, Words)
+                and all(re.fullmatch(r"[A-Z①-⑳]", part) for part in parts)
+            ):
+                return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
         if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
-        return _verdict(
-            False, "parts" if isinstance(one.what, Sequence) else "value", kind_of(self.gold, self.question)
-        )
+        what = "parts" if isinstance(one.what, Sequence) else "value"
+        return _verdict(False, what, kind_of(self.gold, self.question))
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -395,11 +445,8 @@ TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict
     (Moment, Moment): lambda self, one, other: _verdict(same_moment(one.what, other.what), "value", "date"),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     (Sequence, Sequence): _Comparison.sequences,
-    **{
-        pair: _Comparison.sequence_and_value
-        for kind in (Number, Formula)
-        for pair in ((kind, Sequence), (Sequence, kind))
-    },
+    **{(kind, Sequence): _Comparison.sequence_and_value for kind in (Number, Formula)},
+    **{(Sequence, kind): _Comparison.sequence_and_value for kind in (Number, Formula)},
     **dict.fromkeys(((Formula, Formula), (Formula, Number), (Number, Formula)), _Comparison.formulas),
     **dict.fromkeys(((Words, Formula), (Formula, Words)), _Comparison.letters_and_formula),
     (Words, Words): lambda self, one, other: _text(one.what.text, other.what.text, self.config, self.question.text),
@@ -415,6 +462,17 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
+_LABELLED = re.compile(
+    r"\b(?:version|release|(?<!cross[ -])section|chapter|clause|ip address|edition)\b|版本|章节|第几[章节]",
+    re.IGNORECASE,
+)
+"""What a question asks for whose digits are no value."""
+_BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
+_FEET = re.compile(
+    r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",
+    re.IGNORECASE,
+)
+_PERCENTS = re.compile(r"percent|point|(?<!\d)(?<!\d )\\?%|百分|per cent|多少|probab|概率|share|rate", re.IGNORECASE)
 _LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
@@ -427,6 +485,9 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         units = asked_units(question[-2_000:])
         if gold.unit or answer.unit or units and units[0].dimensions != named("%")[0].dimensions:
             return False
+        bare = question and answer.percent and gold.value == answer.value
+        if bare and not _PERCENTS.search(question + one.text + other.text):
+            return False
     if gold.marks == answer.marks and gold.words == answer.words and bool(gold.units) == bool(answer.units):
         return len(gold.words) < 2 or _order(one) == _order(other)
     asked_marks, asked = told(question[-2_000:])
@@ -434,7 +495,10 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         axis, missing, theirs = mark[0], mark in gold.marks, answer if mark in gold.marks else gold
         if any(other[0] == axis for other in theirs.marks) or axis == "order" and theirs.unit:
             return False
-        firm = axis in FIRM or axis == "side" and mark[1] > 1
+        ways = {way for told_axis, way in asked_marks if told_axis == axis}
+        if len(ways) == 1 and mark[1] not in ways and axis in ("change", "comparison"):
+            return False  # 8 fewer, where it asks how many more
+        firm = axis in FIRM or axis == "side"
         if mark not in asked_marks and (firm and missing and axis != "order" or mark in _LOWERING):
             return False
     if bool(gold.units) != bool(answer.units):  # a unit against a word that is none
@@ -493,6 +557,7 @@ def _rounded(value, decimals: int) -> Fraction:
 
 # --- several values ------------------------------------------------------------------------------------------------
 
+_RATIO = re.compile(r"ratio|scale|odds|proportion|比", re.IGNORECASE)
 _ANY_ORDER = re.compile(
     r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
 )
@@ -538,9 +603,9 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
         return other.held in ("()", "[]") and 1 in (matrix.columns, len(matrix.parts) // matrix.columns)
     if len(pair) == 1:
         return gold.columns == answer.columns
-    return (
-        bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"} or pair == {"{}", "[]"} and len(gold.parts) > 2
-    )
+    if pair in ({"{}", "[]"}, {"()", "[]"}):
+        return len(gold.parts) > 2
+    return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"}
 
 
 def _names(gold: list[str], answer: list[str], question: str) -> list[str]:
@@ -585,6 +650,10 @@ def _expanded(sequence: Sequence) -> list[str]:
 
 # --- formulas ------------------------------------------------------------------------------------------------------
 
+_INTEGRAL = re.compile(
+    r"integral|integrate|antiderivative|general solution|primitive|\\int|∫|积分|通解|原函数", re.IGNORECASE
+)
+_CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constant)\.?\s*\})\s*$")
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
@@ -608,12 +677,14 @@ def variables(text: str) -> frozenset[str]:
     return frozenset(found - _CONSTANTS)
 
 
-def _same_case(gold: str, answer: str, question: str) -> bool:
-    """Whether letters in another case are the same letters: where the question has each of them, and in one case only."""
+def _folded(gold: str, answer: str, question: str) -> frozenset[str] | None:
+    """The letters that stand in two cases and are one letter: all of the gold's capitals, which the question writes; None where others do."""
     one, other = variables(gold), variables(answer)
     swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
-    said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-2_000:])) if swapped else ()
-    return all(len(letter) == 1 and (letter in said) != (letter.swapcase() in said) for letter in swapped)
+    said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-4_000:])) if swapped else ()
+    known = all(len(letter) == 1 and (letter in said) is letter.isupper() for letter in swapped)
+    hand = not swapped or {letter for letter in one if letter != letter.lower()} == swapped & one
+    return frozenset(map(str.lower, swapped)) if known and hand else None
 
 
 def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:

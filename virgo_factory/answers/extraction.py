@@ -4,14 +4,16 @@ import re
 from dataclasses import replace
 
 from virgo_factory.answers import phrases
+from virgo_factory.answers.asked import clause_asked, tells_of_another, value_of_asked
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.numbers import read_number
-from virgo_factory.answers.numbers import told as marks_of
 from virgo_factory.answers.options import options_of
 from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
+from virgo_factory.answers.reading import value_side
 from virgo_factory.answers.response import answer_tag, boxes, parts
+from virgo_factory.answers.sequences import read_bound, read_sequence
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 
@@ -34,7 +36,9 @@ _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
-_SUBJECT = re.compile(r"\s*(?:in |the year )?(\d[\d,.]*)(?=,? (?:is|was|has|had|shows?|showed|saw|recorded)\b)", re.I)
+_SUBJECT = re.compile(
+    r"\s*(?:in |the year )?(\d[\d,.]*\d)(?=,? (?:and|with|when|at|is|was|has|had|shows?|showed|saw|recorded)\b)", re.I
+)
 
 
 def extract(response: str, question: Question | None = None) -> Answer:
@@ -65,6 +69,8 @@ def extract(response: str, question: Question | None = None) -> Answer:
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
     found = _from_box(text, question, options, where)
+    if phrases.UNDONE.search(text[-100:]) or found and where == "thought" and not ended and _is_revised(text):
+        return Answer("", "cut", where)
     if found is None:
         text = phrases.without_courtesy(text)
         if (where == "thought" and not ended) or _is_cut(text):
@@ -72,9 +78,10 @@ def extract(response: str, question: Question | None = None) -> Answer:
             found = _from_text(text[-_END:], question, options, where)
             return found if found.rule == "phrase" else Answer("", "cut", where)
         found = _from_text(text[-_TAIL:], question, options, where)
-        if (
-            found.rule in ("option", "letter", "number", "maths")
-            and phrases.refuses_at_end(text)
+        if found.rule in ("option", "letter", "number", "maths") and (
+            len(text.split()) > 3
+            and phrases.DANGLES.search(text)
+            or phrases.refuses_at_end(text)
             and not phrases.refuses(found.text)
         ):
             return Answer("", "none", where)
@@ -84,6 +91,12 @@ def extract(response: str, question: Question | None = None) -> Answer:
         if concluded is not None and concluded.text:
             return concluded
     return found
+
+
+def _is_revised(text: str) -> bool:
+    """Whether a thought that does not end begins another attempt behind its last box."""
+    last = boxes(text)[0]
+    return bool(last) and phrases.REVISED.search(text, last[-1].end) is not None
 
 
 def wants_several(question: Question) -> bool | None:
@@ -96,9 +109,6 @@ def wants_several(question: Question) -> bool | None:
 def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
     if cut is not None and (not found or found[-1].end < cut):
-        line, newline, rest = text[cut:].partition("\n")
-        if newline and rest.strip() and line.strip():
-            return Answer(unwrap(line)[:MAX_ANSWER], "box", where)
         if not found:
             return Answer("", "cut", where)
     found = [box for box in found if box.text.strip()]
@@ -140,13 +150,18 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
             return chosen
         question = replace(question, kind=None)
 
+    if (items := _NUMBERED.search(text)) and len(items[1].split()) < 6 * items[1].count("\n") + 6:
+        lines = [re.sub(r"^\s*\d[.)]\s*", "", line) for line in items[1].strip().split("\n")]
+        if not any(re.search(r"[.=:]", line.rstrip(".")) for line in lines):
+            return Answer(", ".join(line.strip(" .") for line in lines), "whole", where)
     said = said_answer(text, question.text)
     if question.kind == "boolean":
         for told in (said_boolean(said) if said else None, said_boolean(text), restated(question.text, text)):
             if told is not None:
                 return Answer("yes" if told else "no", "phrase", where)
     if said:
-        return Answer(tighten(said, question), "phrase", where)
+        named = value_of_asked(said, question.text) if " so " in said else None
+        return Answer(named or tighten(said, question), "phrase", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
     if (
         len(whole) <= 300
@@ -156,9 +171,42 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     ):
         cut = phrases.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
-    if len(whole) <= 300 and (read_number(whole) is not None or (_is_answer(whole) and not THERE.search(whole))):
+    if len(whole) <= 150 and _is_list(whole):
+        return Answer(whole, "whole", where)
+    *others, line = whole.rpartition("\n")
+    if others[1] and "=" in line and len(line) <= 40 and "\\begin" not in whole:
+        whole = unwrap(line)
+    if " so " in whole and (value := value_of_asked(whole, question.text)):
+        return Answer(value, "whole", where)
+    if len(whole) <= 150 and (said := _QUOTED.search(whole)):
+        return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
+    short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
+    whole = short if short != whole and read_number(short) is not None else whole
+    if len(whole) <= 300 and (
+        read_number(whole) is not None or read_bound(whole, "") or (_is_answer(whole) and not THERE.search(whole))
+    ):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
+
+
+_NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+
+
+_QUOTED = re.compile(
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$"
+    r"|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
+    r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
+    r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*)\W*$"
+)
+
+
+def _is_list(text: str) -> bool:
+    """Whether a short text is nothing but values: assignments, numbers with what they count, steps."""
+    found = None if re.search(r"(?<!\d)[.:] |\bso\b", text) else read_sequence(text)
+    if not found or found.held == "1":
+        return found is not None and re.match(r"\(?1[.)][^\n]*\Z", text) is not None
+    values = (value_side(part) or read_number(part) for part in found.parts)
+    return found.held == "" and len(found.parts) > 1 and all(values)
 
 
 def _is_answer(text: str) -> bool:
@@ -193,31 +241,30 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
         return Answer(first, "number", where)
+    if numeric and (value := value_of_asked(text, question.text)):
+        return Answer(value, "number", where)
     stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    if (question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])) and (there := THERE.findall(last)):  # fmt: skip
-        return Answer("0" if there[-1].lower() == "no" else there[-1], "number", where)
-    repeats = len(told) == 1 and re.search(r"\bin ((?:19|20)\d\d)\b", told[0])
-    if repeats and repeats[1] in question.text and len(numerals(told[0])) == 1:
-        return Answer(unwrap(told[0]), "whole", where)  # the year that was asked about
+    counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
+    if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
+        return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
+    asked = set(numerals(question.text[-300:]))
+    named = numerals(told[0]) if len(told) == 1 and re.search("[A-Za-z]{3}", told[0]) else ()
+    if len(named) == 1 and named[0] in asked:
+        return Answer(unwrap(told[0]), "whole", where)  # the year, or the place, that was asked about
     for part in reversed(() if stated else told):
-        if value := (part is told[-1] and phrases.value_in(part)) or next(reversed(phrases.quantities(part)), None):
-            denied = phrases.relates(part, value) or any(map(phrases.refuses, told[-4:])) or _opposes(part, question)
-            return (
-                Answer("", "none", where) if denied or phrases.DANGLES.search(text) else Answer(value, "number", where)
-            )
+        statement, part = part, clause_asked(part, question.text)
+        found = phrases.quantities(part)
+        found = [value for value in found if value not in asked] or found
+        if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
+            denied = phrases.relates(statement, value) or tells_of_another(statement, value, question.text)
+            open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
+            return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
-
-
-def _opposes(told: str, question: Question) -> bool:
-    """Whether a statement tells of a change the other way than the question asks for: it rose, it fell."""
-    ways = ({way for axis, way in marks_of(text)[0] if axis == "change"} for text in (told, question.text[-1_000:]))
-    said, asked = ways
-    return bool(said and asked) and not said & asked
 
 
 def _answered_first(told: list[str], question: Question) -> str | None:
@@ -227,8 +274,10 @@ def _answered_first(told: list[str], question: Question) -> str | None:
     counted = question.kind == "count" or _COUNTED.search(asked)
     if (counted or not asked) and not _SUMMED.search(" ".join(told)):
         if there and (len(told) > 1 or counted):
-            return "0" if there[1].lower() == "no" else there[1]
-        if counted and re.match(rf"\W*(?:{phrases.NUMBER})\s+[a-z]", told[0], re.IGNORECASE):
+            return phrases.counted(told[0].strip(), there.start(1), there[1])
+        if counted and re.match(
+            rf"\W*(?:{phrases.NUMBER})\s+(?!more than|less than|fewer than)[a-z]", told[0], re.IGNORECASE
+        ):
             return unwrap(told[0]).split()[0]
     subject = _SUBJECT.match(told[0])
     return subject[1] if subject and _ASKS_WHICH.search(asked) else None

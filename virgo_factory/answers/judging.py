@@ -16,6 +16,10 @@ from virgo_factory.answers.response import answer_tag, boxes
 
 
 _LARGEST = 10**4000
+_NAMED = re.compile(
+    r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
+    re.IGNORECASE,
+)
 _SIGNED = re.compile(r"[A-Z][#*]|[~¬][A-Za-z]")
 """A letter whose sign is part of it: a note, a star, a negation."""
 
@@ -34,6 +38,8 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
             asked = replace(question, kind="boolean")
         elif isinstance(gold, str) and re.fullmatch(r"\s*[(\[]?[A-J][)\]]?\.?\s*", gold):
             asked = replace(question, kind="choice")
+        elif isinstance(gold, str) and _NAMED.fullmatch(gold.strip()):
+            asked = replace(question, kind="text")  # numbers beside it are no answer
     return judge(extract(response, asked), gold, question, config)
 
 
@@ -121,7 +127,9 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
             return Verdict(WRONG, "no_answer", "choice")
         missing = question.kind == "choice" or not re.search(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text)
         return Verdict(UNVERIFIABLE, "options_missing", "choice") if missing else None
-    known = re.fullmatch(r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．])\s*(\S.*)", gold, re.DOTALL)
+    known = re.fullmatch(
+        r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．](?!\s*[A-Z]\.))\s*(\S.*)", gold, re.DOTALL
+    )
     if known and compact(gold) != compact(text):
         named, meant = known[1] or known[2], known[3]
         if got or not rest:

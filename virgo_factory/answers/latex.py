@@ -106,7 +106,7 @@ _LOOKS = _table(
 """Spellings of the same thing, and commands that only say how it looks."""
 _NESTED = _table(
     (r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
-     rf"|emph|underline|rm|bf|it|unit)\s*\*?\s*\{{{_BRACES}\}}", r" \1 "),
+     rf"|ce|emph|underline|rm|bf|it|unit)\s*\*?\s*\{{{_BRACES}\}}", r" \1 "),
     (r"\\(vec|overrightarrow|overleftrightarrow|widehat|overarc|arc|bar|overline)(?![A-Za-z])\s*(?:\{\s*([^{}]*?)\s*\}|([A-Za-z]|\\[A-Za-z]+)(?![A-Za-z]))", _arrow),
 )  # fmt: skip
 _LAST = _table(
@@ -115,11 +115,9 @@ _LAST = _table(
 )
 _DOTS = _table(_ELLIPSIS)
 _MODULUS = _table(
-    (
-        r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)",
-        lambda found: f" mod{_inside(found)} ",
-    )
-)
+    (r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)",
+     lambda found: f" mod{_inside(found)} ")
+)  # fmt: skip
 _SPACES = re.compile(r"\s+")
 _TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
@@ -140,16 +138,7 @@ _SIGNS = (
 )  # fmt: skip
 _SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
 _SIGN_OF = dict(_SIGNS)
-_WRAPPERS = (
-    ("$$", "$$"),
-    ("$", "$"),
-    (r"\(", r"\)"),
-    (r"\[", r"\]"),
-    ("**", "**"),
-    ("`", "`"),
-    ("*", "*"),
-    ("__", "__"),
-)
+_WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
 
@@ -285,7 +274,7 @@ def words(text: str) -> str:
 
 
 _WORDING = _table(
-    (r"_\{?(\d+)\}?|\^\{?(\d*[+-])\}?(?!\w)", r"\1\2"),
+    (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
     (r"-[(\\]", "-"),
     (r"\\(?=[A-Z][a-z])", "capital "),
     (r"\{\s*\\?emptyset", "set of nothing"),

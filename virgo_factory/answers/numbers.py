@@ -10,9 +10,18 @@ from functools import lru_cache
 
 import mpmath
 
-from virgo_factory.answers.formulas import MP, NO_VALUE, add, as_float, divide, evaluate, multiply  # noqa: F401
+from virgo_factory.answers.formulas import (
+    MP,
+    NO_VALUE,
+    TooLarge,
+    Unreadable,
+    add,
+    divide,
+    multiply,
+    numeral,
+    read_closed,
+)  # noqa: F401
 from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.trees import TooLarge, Unreadable, numeral, read_closed
 from virgo_factory.answers.units import Unit, named, read_unit
 
 
@@ -25,6 +34,8 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _SIGN = re.compile(r"(?:(negative|minus|负|零下)|(?:positive|plus|正|零上))\s*(?=[\w.\\(])", re.IGNORECASE)
+_ITEM = re.compile(r"\(\d\)\s*(?:[\u4e00-\u9fff]|[A-Za-z]+ [A-Za-z])")
+"""The number of an item, and what it says."""
 _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
@@ -42,6 +53,12 @@ _SMALL = {
 } | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
 _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
+_COUNTS = "|".join(sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True))
+NUMBER_WORDS = re.compile(
+    rf"\b(?!one\b)(?:{_COUNTS})(?:(?: and |-| )(?:{_COUNTS}))*(?:[- ](?:{'|'.join(sorted(set(_PARTS) - {'second', 'third', 'half'}, key=len, reverse=True))}))?\b",
+    re.IGNORECASE,
+)
+"""A number in words, but "one", which is a pronoun."""
 _CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _CHINESE_NUMERAL = re.compile(
     r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?"
@@ -58,10 +75,15 @@ _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{
 _SHORT_SCALE = re.compile(r"[kmb]\b", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
 _CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGNORECASE)
-_SYMBOLS = ((re.compile(r"\\mu\s*"), "µ"), (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"), (re.compile(r"\\AA"), "Å"))
+_SYMBOLS = (
+    (re.compile(r"electron[ -]volts?"), "eV"),
+    (re.compile(r"\\mu\s*"), "µ"),
+    (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"),
+    (re.compile(r"\\AA"), "Å"),
+)
 _TEMPERATURE = re.compile(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", re.IGNORECASE)
 _MINUTES = re.compile(r"(?<=\d)\s*(''|['\"])(?!\w*[A-Za-z])")
-_STOP_WORDS = frozenset("and or but not if than then to from plus minus times of equals is are was".split())
+_STOP_WORDS = frozenset("and or but not if than then to from plus minus of equals is are was".split())
 _FILLERS = frozenset(
     "the a an to of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
 )
@@ -79,13 +101,11 @@ _OPPOSITES = (
     ("comparison", "older taller more longer heavier faster higher larger bigger greater deeper warmer farther 多 大 高 长 重 快",
      "younger shorter fewer less off lighter slower lower smaller shallower colder nearer 少 小 低 短 轻 慢 矮"),
 )  # fmt: skip
-MARKS = {
-    word: (group[0], meaning)
-    for group in _OPPOSITES
-    for meaning, words in enumerate(group[1:])
-    for word in words.split()
-}
+MARKS = {}
+for _axis, *_ways in _OPPOSITES:
+    MARKS |= {word: (_axis, way) for way, words in enumerate(_ways) for word in words.split()}
 """Words that are part of a value: word -> (what it tells, which way)."""
+_CHINESE_MARKS = sorted((word for word in MARKS if word[0] > "\u4dff"), key=len, reverse=True)
 _ABBREVIATED = frozenset("n s e w ne nw se sw bc ad ce cw".split())
 FIRM = frozenset(("compass", "turn", "era", "half", "level", "when", "change", "order"))
 """Marks that an answer must give where the gold gives them and the question does not."""
@@ -137,20 +157,16 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
         if word in _SMALL:
             current += _SMALL[word]
         elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
-            whole = total + current if "and" in text[:end].lower() else 0  # two and a half
-            return whole + Fraction(1 if whole or not before else current, _PARTS[word]), found.end()
+            return total + Fraction(current or 1, _PARTS[word]), found.end()  # two and a half
         elif word in _SCALES and before:
             hundred = word == "hundred"
             total, current = (total, current * 100) if hundred else (total + current * _SCALES[word], 0)
         elif word in ("a", "an") and following and following[2].lower() in _COUNTABLE:
             current += not before
-        elif not (
-            word == "and"
-            and before
-            and following
-            and (following[2].lower() in _SMALL or following[2].lower() in _COUNTABLE)
-        ):
+        elif not (word == "and" and before and following and following[2].lower() in _COUNTABLE | set(_SMALL)):
             break
+        else:
+            total, current = total + current, 0
         before, end = word, found.end()
     return (Fraction(total + current), end) if before else None
 
@@ -159,11 +175,11 @@ _WORD, _FOLLOWING = re.compile("[A-Za-z]+"), re.compile(r"\s+(an?\s+)?([A-Za-z]+
 _COUNTABLE = frozenset("half quarter third dozen hundred thousand million".split())
 
 
-def _from_chinese(text: str) -> Fraction | None:
-    """The value of a Chinese numeral: 一百二十, 三分之二, 百分之五, 三点五."""
+def from_chinese(text: str) -> Fraction | None:
+    """Return the value of a Chinese numeral: 一百二十, 三分之二, 百分之五, 三点五."""
     bottom, parted, top = text.rpartition("分之")
     if parted:
-        values = [_from_chinese(part) for part in (top, bottom)]
+        values = [from_chinese(part) for part in (top, bottom)]
         return values[0] / values[1] if values[1] else None
     whole, _, decimals = text.partition("点")
     if text in ("半", "一半"):
@@ -204,6 +220,8 @@ def read_number(text: str) -> Number | None:
 
 def _quantity(text: str) -> Number | None:
     sign = 1
+    if _ITEM.match(text):
+        return None
     if found := _SIGN.match(text):
         sign, text = -1 if found[1] else 1, _ABOUT.sub("", text[found.end() :])
     text = _ORDINAL.sub("", text)
@@ -233,7 +251,7 @@ def _value(text: str) -> tuple[Number, int]:
     if not (text[0].isdigit() or text[0] in "-+.\\({|["):
         if found := _from_words(text):
             return Number(found[0], 0, literal=found[0].denominator == 1), found[1]
-        if (spelled := _CHINESE_NUMERAL.match(text)) and (value := _from_chinese(spelled[0])) is not None:
+        if (spelled := _CHINESE_NUMERAL.match(text)) and (value := from_chinese(spelled[0])) is not None:
             percent = text.startswith("百分之")
             return Number(
                 value * 100 if percent else value, 0, literal=value.denominator == 1, percent=percent
@@ -244,10 +262,10 @@ def _value(text: str) -> tuple[Number, int]:
     if mixed := re.match(r"(-?)(\d+)\s+(\d+)\s*/\s*([1-9]\d*)(?![\d.])", text):
         value = Fraction(mixed[2]) + Fraction(int(mixed[3]), int(mixed[4]))
         return Number(-value if mixed[1] else value), mixed.end()
-    tree, end = read_closed(text)
+    value, end = read_closed(text)
     source = text[:end]
     literal = _LITERAL.fullmatch(source)
-    value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else evaluate(tree)
+    value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else value
     if not isinstance(value, (Fraction, MP.mpf)):
         raise Unreadable("no real number")
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
@@ -257,18 +275,17 @@ def _value(text: str) -> tuple[Number, int]:
 
 def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     """The number with its scale, its percent sign, its unit and the words behind it; None where there is more than that."""
+    if re.match(r"-[A-Za-z](?![A-Za-z])", rest):
+        raise Unreadable("a difference, or a pair")
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
     if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:
-        number, rest = (
-            replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False),
-            rest[part.end() :],
-        )
+        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        rest = rest[part.end() :]
     while scale := _SCALE.match(rest):
         value = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
-        number = replace(
-            number, value=value, decimals=None, approximate=number.approximate or not scale[2] and value > 99
-        )
+        rounded = number.approximate or not scale[2] and value > 99
+        number = replace(number, value=value, decimals=None, approximate=rounded)
         rest, glued = rest[scale.end() :].lstrip(), False
     if rest[:1] == "‰":
         number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
@@ -281,7 +298,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         return _with_words(replace(number, unit=unit, units=named(unit)), _CURRENCY_WORD.sub("", rest))
     if not rest:
         return number
-    for pattern, sign in _SYMBOLS if "\\" in rest else ():
+    for pattern, sign in _SYMBOLS if "\\" in rest or "elec" in rest else ():
         rest = pattern.sub(sign, rest)
     rest = _TEMPERATURE.sub(lambda found: "°" + found[1][0].upper(), rest.replace("\u03bc", "µ"))
     units, end = read_unit(rest)
@@ -322,9 +339,9 @@ def _with_words(number: Number, rest: str) -> Number | None:
     rest = rest.strip(" .;,()")
     if not rest:
         return number
-    counted, _, over = rest.partition("/")
-    if (over := over.strip()) and read_unit(over)[1] == len(over) and (found := _with_words(number, counted)):
-        return replace(found, unit=f"{found.unit}/{over}", words=found.words | {"per " + re.sub(r"\s", "", over)})
+    counted, *over = re.split(r"\s*/\s*|\s+per\s+", rest, maxsplit=1)
+    if (over := "".join(over)) and read_unit(over)[1] == len(over) and (found := _with_words(number, counted)):
+        return replace(found, unit=f"{found.unit}/{over}", words=found.words | {f"per {read_unit(over)[0][0]}"})
     if len(rest) > 60 or _NO_WORDS.search(rest) or _OTHER_NUMBER.match(rest):
         return None
     found = _COUNTED.findall(re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))
@@ -352,17 +369,8 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
             marks.add(MARKS[plain])
         elif "\u4e00" <= word[0] <= "\u9fff":
             name = word.strip("个的了")
-            ending = next(
-                (
-                    end
-                    for end in sorted(MARKS, key=len, reverse=True)
-                    if (name.endswith(end) or len(end) > 1 and end in name)
-                    and len(name) > len(end)
-                    and end[0] > "\u4dff"
-                ),
-                "",
-            )
-            ending = name if name in MARKS else ending
+            inside = (end for end in _CHINESE_MARKS if name.endswith(end) or len(end) > 1 and end in name)
+            ending = name if name in MARKS else next(inside, "")
             if ending:
                 marks.add(MARKS[ending])
             words |= {name.replace(ending, "") if ending else name} - {""}

@@ -27,9 +27,9 @@ _VERB = (
 _SAYS = (
     r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
     r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
-    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|[:：=]|\s[-–—](?=\s))"
+    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|(?<=['’])s(?= )|[:：=]|\s[-–—](?=\s))"
 )
-_IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选择?|[:：])*"
+_IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选(?!项)择?|[:：])*"
 _ANSWERS = (
     rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
     r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
@@ -37,7 +37,7 @@ _ANSWERS = (
     r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
 _CHOICES = (
-    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|erdict|ecision|olution|esult|esponse|election|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
     r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
     r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
     r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
@@ -57,7 +57,7 @@ NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brath
 _RETRACTED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
     r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous)\s+$"
-    r"|\b(?:if|whether|why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
+    r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
     r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
@@ -82,8 +82,8 @@ _CONTRAST = re.compile(
 _ASIDE = re.compile(
     r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
 )
-_REMARK = re.compile(
-    r",\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
+REMARK = re.compile(
+    r"\s+(?:at|when)\s+\$?[A-Za-z]\s*=[^=]*$|,\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
     re.DOTALL | re.IGNORECASE,
 )
 """What is said beside a value: "5, because ...", "0.5 (or 50%)", "12 (3 rows of 4)"."""
@@ -91,15 +91,25 @@ _REFUSAL = re.compile(
     r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
     r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)|unable to|impossible to|not possible to"
     r"|(?:don't|do not) (?:know|have (?:enough|access))|not (?:provide|contain|give|include|have) enough|insufficient|not sufficient"
-    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
+    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|too (?:blurry|small|dark|unclear) to|(?:is|are|was) no (?:total|value|number|row|such|clear)|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
     re.IGNORECASE,
 )
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 DANGLES = re.compile(
-    r"(?:\b(?:where|then|that|whether|because|since|and|or|the|a|an|of|to|is|we|so|if|when|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z",
+    r"(?:\b(?:[Ww]here|[Tt]hen|[Tt]hat|[Tt]his|whether|[Bb]ecause|[Ss]ince|[Aa]nd|or|[Tt]he|a|an|of|to|is|[Ww]e|[Ss]o|[Ii]f|[Ww]hen|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z"
+    r"|\A\s*(?:Step|步骤)\s*\d+\s*[:：][^.\n]*[^.\n!?。)}$]\Z"
+)
+"""How a text ends that was cut off inside a sentence, or behind its first step."""
+REVISED = re.compile(
+    r"\b(?:wait|hold on|hmm|actually|let me (?:re|double|check)|re(?:check|compute|consider|calculate)|mistake|on second thought)\b|等等|不对|重新|再想",
     re.IGNORECASE,
 )
-"""How a text ends that was cut off inside a sentence."""
+"""What begins another attempt."""
+UNDONE = re.compile(
+    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:等等|不对|错了)\W*\Z",
+    re.IGNORECASE,
+)
+"""How a response ends that takes its answer back and gives no other."""
 _COURTESY = re.compile(
     r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
     r"|希望|如果您?你?(?:还|有|需)|如有|请告诉|谢谢)[^\n]{0,200}\s*\Z",
@@ -127,6 +137,9 @@ _SCALED = re.compile(
     r"(?:\s*(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|percent\b|per cent\b|[%‰万亿]))+|\s?(?:[ap]\.?m\b\.?|times\b|BCE?\b|AD\b|倍)",
     re.IGNORECASE,
 )
+_WAY = re.compile(
+    r",?\s+(?:directed |pointing |acting |due )?(?:to(?:wards?)? (?:the )?)?(?:left|right|north\w*|south\w*|east\w*|west\w*|upwards?|downwards?|(?:counter-?|anti-?)?clockwise)\b(?!-| (?:side|hand|of|over))"
+)
 _HEADED = re.compile(
     r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)",
     re.IGNORECASE | re.MULTILINE,
@@ -143,6 +156,15 @@ _UNDONE = re.compile(
     re.IGNORECASE,
 )
 """What makes another value of the one that follows, or takes back the one in front."""
+
+
+def counted(text: str, start: int, word: str) -> str:
+    """Return a number that stands at a place with what makes it another value: its unit and scale; 0 for no."""
+    if word.lower() == "no":
+        return "0"
+    return next(iter(quantities(text[start : start + 60])), word) if word[0].isdigit() else word
+
+
 THERE = re.compile(
     rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
     re.IGNORECASE,
@@ -161,8 +183,8 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
-    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
+    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)
@@ -186,6 +208,8 @@ def sentence(text: str, start: int) -> str:
                 end = _SENTENCE_END.search(skipped, close + 1)
                 return unwrap(skipped[: end.start()] if end else skipped)
             break
+    if re.match(r"\(1\)|①", skipped):  # answers to several questions
+        skipped = skipped.partition("\n")[0].replace("；", ";")
     end = _SENTENCE_END.search(skipped)
     return unwrap(skipped[: end.start()] if end else skipped)
 
@@ -227,6 +251,12 @@ def affirmed(told: str, asides: bool = True) -> str:
     return kept if kept.strip(" .,") else told
 
 
+_DENIED = re.compile(r"not\b", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful", re.IGNORECASE
+)
+
+
 def said_answer(text: str, question: str = "") -> str | None:
     """Return what the last announcement ("the answer is", 答案) says, to the end of its statement; None without one."""
     for match in announcements(text):
@@ -239,13 +269,7 @@ def said_answer(text: str, question: str = "") -> str | None:
         if said and re.match(r"that\b", said, re.IGNORECASE):
             return said[4:].strip()
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
-        if said and not re.match(
-            r"not\b"
-            if headed
-            else r"(?:not|in|the following|to|as|because|given|correct|a[sn]?(?=\s))\b(?! [A-J]\b)|helpful|useful",
-            said,
-            re.I,
-        ):
+        if said and not (_DENIED if headed else _NO_ANSWER).match(said):
             return said
     return None
 
@@ -274,7 +298,7 @@ def value_in(said: str) -> str | None:
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
             tail = unwrap(said[end:])
-            tail = tail if tail and read_number(tail) is not None else unwrap(_REMARK.sub("", tail))
+            tail = tail if tail and read_number(tail) is not None else unwrap(REMARK.sub("", tail))
             if tail and len(tail) <= 60 and read_number(tail) is not None:
                 return tail
     return None
@@ -283,12 +307,11 @@ def value_in(said: str) -> str | None:
 def tighten(said: str, question: Question) -> str:
     """Return the answer inside a statement: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
     said = unwrap(said)
-    if len(said) <= 40 and (
-        read_number(said) is not None or question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
-    ):
+    whole = question.kind == "text" or re.fullmatch(_CLOCK, said, re.IGNORECASE)
+    if len(said) <= 40 and (whole or read_number(said) is not None):
         return said
     said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
-    short = unwrap(_REMARK.sub("", said))
+    short = unwrap(REMARK.sub("", said))
     if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Za-z][\w -]{1,30}", short)):
         return short
     if found := BOLD.findall(said):
@@ -331,6 +354,8 @@ def quantities(text: str) -> list[str]:
             end = scale.end() if scale else 0
             unit = re.match(r"\s*", rest[end:]).end() + end
             end = unit + length if (length := read_unit(rest[unit:])[1]) else end
+            if way := _WAY.match(rest, end):
+                end = way.end()
             found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
     return found
 

@@ -9,10 +9,10 @@ from fractions import Fraction
 from functools import lru_cache
 
 from virgo_factory.answers.dates import Moment, digits, read_moment
+from virgo_factory.answers.formulas import FUNCTIONS, GREEK, MP, multiply
 from virgo_factory.answers.latex import balanced, compact, tidy, words
-from virgo_factory.answers.numbers import MARKS, MP, Number, multiply, read_number, told
+from virgo_factory.answers.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
 from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
-from virgo_factory.answers.trees import FUNCTIONS, GREEK
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,35 @@ _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
     r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?"
-    r"(?:the )?(?:points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:the )?(?:(?:points?\s+|点\s*)?(?:(?![CP]\(\d+,\s*\d+\))[A-Z]'?\s?)?(?=\([^(),]+,[^()]+\)$)|points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
 _SPELLINGS = (
+    (re.compile(r"(?<=[A-Z])\s*\|\|\s*(?=[A-Z])"), r" \\parallel "),
+    (
+        re.compile(
+            r"^(?:[A-Za-z]+ ){1,6}(?:is|are|be|prints|returns|outputs|gives)(?: at)?(?: the)?(?: points?)? (?=[(\[{]|\\\{|\\langle|\\begin)"
+        ),
+        "",
+    ),
+    (re.compile(r"^(?:in|on) (?:the )?(?=\d+(?:st|nd|rd|th)\b)"), ""),
+    (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
+    (re.compile(r"^(?:directed|pointing|acting) (?=to)|(?<= )(?:directed|pointing|acting) (?=to)"), ""),
+    (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
+    (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
     (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
     (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
-_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-_PLACE = re.compile(rf"^(?:the )?({'|'.join(_PLACES)})(?=$| (?:place|day|row|one|position)$)", re.IGNORECASE)
+_PLACES = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth twentieth twenty-first"
+).split()
+_PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
+_PAIR = re.compile(r"(\d)\s*(?:-|\\to|[.:→])?\s*([A-Za-z])(?![A-Za-z])")
+_PAIRS = re.compile(rf"{_PAIR.pattern}(?:\s*[,;]\s*{_PAIR.pattern.replace('(', '(?:', 1).replace('([A', '(?:[A')})+")
+"""What is matched with what: 1-b, 2→a."""
+_SIZE = re.compile(r"(?!0x)[\d.]+(?:\s?[xX]\s?[\d.]+)+")
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
@@ -92,11 +111,15 @@ def unwrapped(text: str) -> str:
     text = text.lstrip(" ,;").rstrip(" .,;") or text
     for pattern, spelled in _SPELLINGS:
         text = pattern.sub(spelled, text)
+    if _PAIRS.fullmatch(text):
+        text = _PAIR.sub(r"\1-\2", text)
+    if _SIZE.fullmatch(text):
+        text = re.sub(r"\s?[xX]\s?", r" \\times ", text)
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):
         place = _PLACES.index(found[1].lower()) + 1
-        text = f"{place}{('st', 'nd', 'rd')[place - 1] if place < 4 else 'th'}{text[found.end() :]}"
+        text = f"{place}{ {1: 'st', 2: 'nd', 3: 'rd', 21: 'st'}.get(place, 'th') }{text[found.end() :]}"
     if text.endswith(")") or "(" in text and (text[-1].isalpha() or text[-1] > "\u4dff"):
         text = _without_context(text)
     return text
@@ -145,6 +168,8 @@ def read(text: str, question: str = "") -> Reading:
     >>> read("x = 3").what == read("3").what, read("CAB").what, read("x<1 or x>2").name
     (True, Words(text='CAB'), 'x')
     """
+    if substance := _chemical(compact(text)):
+        return Reading(text, "", substance)
     text = unwrapped(text)
     listed = read_sequence(text) if text.count("=") > 1 else None
     equations = listed and not listed.held and sum("=" in part for part in listed.parts) > 1
@@ -165,7 +190,8 @@ def _what(text: str, question: str) -> Kind:
         return based
     if re.fullmatch(r"0[01]{3,}", plain):
         return Words(text)  # a string of bits
-    if moment := read_moment(text):
+    ratio = re.fullmatch(r"\d+:\d+", plain) and re.search(r"ratio|scale|比", question)
+    if not ratio and (moment := read_moment(text)):
         return moment
     if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
@@ -189,6 +215,36 @@ def _what(text: str, question: str) -> Kind:
     if (spoken := _in_sentence(text, question)) is not None:
         return spoken
     return Formula(text) if "\\begin{" in text or is_formula(text) else Words(text)
+
+
+_ELEMENT = (
+    r"(?:A[cglmrstu]|B[aehikr]?|C[adeflmorsu]?|D[by]|E[rsu]|F[elmr]?|G[ade]|H[efgos]?|I[nr]?|Kr?|L[airu]|M[gnot]|N[abdeip]?|Os?|P[abdmotu]?"
+    r"|R[abehnu]|S[bcegimnr]?|T[abcehilm]|U|V|W|Xe|Yb?|Z[nr])"
+)
+_SPECIES = rf"\d*(?:{_ELEMENT}\d*|\((?:{_ELEMENT}\d*)+\)\d*)+(?:\d*[+-])?"
+_SHELLS = re.compile(r"(?:\[[A-Z][a-z]\])?\s*(?:[1-7][spdf]\^?\{?\d{1,2}\}?\s*){2,}")
+_MAY_REACT = re.compile(r"(?:\d{1,2}(?=[^=]*(?:=|\\to|>)))?\(?[A-Z][A-Za-z\d(_^]")
+_SUBSTANCE = re.compile(rf"{_ELEMENT}\d*\(?{_ELEMENT}|[A-Z][a-z]\d|\)\d|{_ELEMENT}\d*[+-]$|\d[+-]$")
+"""What tells a substance from a product of letters: two elements, a count behind one, a charge."""
+_REACTION = re.compile(
+    rf"(?P<left>{_SPECIES}(?:\+{_SPECIES})*)(?:(?:=+|-+>|\\to)(?P<right>{_SPECIES}(?:\+{_SPECIES})*))?"
+)
+
+
+def _chemical(plain: str) -> Words | None:
+    """A substance, an ion or a reaction, its terms in one order: Fe^{3+}, 2H_2 + O_2 = 2H_2O; None where the letters may be variables."""
+    if _SHELLS.fullmatch(plain):
+        return Words(re.sub(r"[\s^{}]", "", plain))
+    if len(plain) > 200 or not _MAY_REACT.match(plain):
+        return None
+    found = _REACTION.fullmatch(plain := re.sub(r"[\s_{}^]|\\(?:uparrow|downarrow)", "", plain))
+    if not found or not _SUBSTANCE.search(plain):
+        return None
+    if found["right"]:
+        if not re.search(r"[a-z\d]", plain):
+            return None
+        return Words(" -> ".join(" + ".join(sorted(side.split("+"))) for side in found.groups()))
+    return Words(plain) if "+" not in plain[:-1] else None
 
 
 def _based(plain: str) -> Based | None:
@@ -222,13 +278,17 @@ _CHINESE_BOUND = re.compile(r"(?:(?:至少|最少|至多|最多)[有为是]?|超
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text):
+    if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
         return None
+    if not re.search(r"\d", text):
+        spelled = NUMBER_WORDS.findall(text)
+        number = read_number(spelled[0]) if len(spelled) == 1 else None
+        text = text.replace(spelled[0], f"{number.value}") if number else text
     found = list(_ONE_NUMERAL.finditer(text))
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
     head, tail = text[: found[0].start()], text[found[0].start() :].strip()
-    if re.search(r"[A-Za-z\d]$", head):
+    if re.search(r"[A-Za-z\d]$", head) or re.match(r"[A-Z+^_{]", text[found[0].end() :]):
         return None
     head, tail = head.strip(), tail.partition(" than ")[0]
     said, chinese = head.split(), _CHINESE_BOUND.search(head)
@@ -276,15 +336,23 @@ def is_formula(text: str) -> bool:
 
 # --- assignments ---------------------------------------------------------------------------------------------------
 
+_MATRIX_NAME = re.compile(
+    r"([^=\\]{1,20}|\\begin\{[a-zA-Z]*matrix\}(?:(?!\\begin).)*\\end\{\w+\}|\\(?:vec|mathbf|det)\b[^=]{1,12})\s*=\s*(?=\\begin|-?[\d(\[]|\\frac)",
+    re.DOTALL,
+)
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
 _NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
+MULTIPLE = re.compile(r"\d+\s*[A-Za-z](?![A-Za-z])|[A-Za-z]{1,3}\s*\^\s*\{?\d+\}?")
+"""A multiple, or a power, of a name."""
 _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 
 def value_side(text: str) -> tuple[str, str] | None:
     """Return (name, value) of ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
     text = tidy(text)
+    if (matrix := _MATRIX_NAME.match(text)) and "\\begin" in text[matrix.end() - 1 :] + matrix[0]:
+        return re.sub(r"\s", "", matrix[1]) if "begin" not in matrix[1] else "", text[matrix.end() :]
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])", text):
         return side_name(text), text[member.end() :].strip()
     if (label := _LABEL.match(text)) and read_number(text[label.end() :]) is not None:
@@ -292,7 +360,7 @@ def value_side(text: str) -> tuple[str, str] | None:
     sides = sides_of(text)
     if len(sides) < 2:
         return None
-    named = _NAME.fullmatch(sides[0])
+    named = None if MULTIPLE.fullmatch(sides[0]) else _NAME.fullmatch(sides[0])
     if len(sides) == 2 and named and not _QUOTIENT.fullmatch(sides[0]):
         return side_name(text), sides[1]
     if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
@@ -312,7 +380,9 @@ def sides_of(text: str) -> list[str]:
 
 def side_name(text: str) -> str:
     """Return the name on the left of an assignment, in one spelling."""
-    return re.sub(r"[_{}]", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0]))
+    return re.sub(
+        r"[_{}]|^\\angle|(?<=[A-Za-z])\([a-z]\)", "", compact(_RELATION.split(tidy(text))[0].split("\\in")[0])
+    )
 
 
 # --- golds that cannot be checked -----------------------------------------------------------------------------------

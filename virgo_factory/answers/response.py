@@ -69,9 +69,8 @@ def parts(response: str) -> tuple[Part, bool]:
     if start := _START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:
-        return Part(
-            response[final + len("assistantfinal") :], "solution"
-        ), True  # channels whose marks were not decoded
+        after = response[final + len("assistantfinal") :]  # channels whose marks were not decoded
+        return Part(after, "solution"), True
     end = None
     for match in _END_OF_THOUGHT.finditer(response):
         end = end if _quoted(response, match) else match
@@ -137,6 +136,5 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
 
 
 def _quoted(text: str, match: re.Match[str]) -> bool:
-    return text[match.start() - 1 : match.start()] in set("`\"'") and text[match.end() : match.end() + 1] in set(
-        "`\"'"
-    )
+    around = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
+    return all(sign and sign in "`\"'" for sign in around)

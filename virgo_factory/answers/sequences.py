@@ -183,10 +183,11 @@ _SIGNS = re.compile(
 )
 SYMMETRIC = frozenset("\\" + sign for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split())  # fmt: skip
 """Signs whose sides may change places."""
-_N = r"\d+(?:\.\d+)?"
+_N = r"-?\d+(?:\.\d+)?"
+_OWN, _UNIT = r"(?:\s*(?:°\s*[CF]?|%))?", r"(?:\s*(?:°\s*[CF]?|%)|\s+[A-Za-z]+|[A-Za-z]{2,})?"
 _PAIRS = (
-    (re.compile(rf"(?:from |between )?({_N})\s*(?:-|to|至|到)\s*({_N}(?:\s*%|\s+[A-Za-z]+|[A-Za-z]{{2,}})?)"), "-"),
-    (re.compile(rf"between ({_N}) and ({_N}(?:\s*%|\s+[A-Za-z]+)?)"), "-"),
+    (re.compile(rf"(?:from |between )?({_N}{_OWN})\s*(?:-|to|至|到)\s*({_N}{_UNIT})"), "-"),
+    (re.compile(rf"between ({_N}{_OWN}) and ({_N}{_UNIT})"), "-"),
     (re.compile(rf"商?\s*({_N})\s*,?\s*(?:remainder|rem\.?|R|r|余数?[是为]?|\.{{3,6}}|\\[lc]dots)\s*({_N})"), "R"),
 )
 """Two numbers with a word or a sign between them that makes them one value."""
@@ -196,7 +197,7 @@ def _ratio(text: str) -> Sequence | None:
     """Numbers with a colon, "to" or 比 between them; from one number to a larger one is a range, and no difference."""
     for pattern, held in _PAIRS:
         if found := pattern.fullmatch(text):
-            if not (" to " in text and float(found[1]) > float(re.match(_N, found[2])[0])):
+            if not (" to " in text and float(re.match(_N, found[1])[0]) > float(re.match(_N, found[2])[0])):
                 return Sequence(held, found.groups())
     if ":" not in text and not re.search(r"\d\s*(?:to|比)\s*\d", text):
         return None
@@ -218,11 +219,12 @@ def _related(text: str) -> Sequence | None:
     if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in _SIGNS.finditer(text)}
+    signs = signs - {"\\neg"} or signs
     if len(signs) != 1 or "=" in text or _SIGNS.fullmatch(text):
         return None
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
-    whole = len(sides) == len(_SIGNS.findall(text)) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
+    whole = len(sides) == text.count(sign) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
     return _one_way(sign, sides) if whole and (len(sides) == 2 or sign in SYMMETRIC | {"\\neg", "\\to"}) else None
 
 
@@ -273,7 +275,7 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
     """
     for pattern, held, lower, asked in _BOUNDS:
         if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
-            if asked.search(question):
+            if asked.search(question) and text[-1] != "+":
                 return end
             return interval(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None

@@ -40,13 +40,9 @@ def _of(symbols: str) -> Unit:
 
 
 _SI = {
-    "m": _base("length"),
-    "kg": _base("mass", 1000),
-    "s": _base("time"),
-    "a": _base("current"),
-    "k": _base("temperature"),
-    "mol": _base("amount"),
+    symbol: _base(name) for symbol, name in (("m", "length"), ("s", "time"), ("a", "current"), ("k", "temperature"))
 }
+_SI |= {"mol": _base("amount"), "kg": _base("mass", 1000)}
 _PREFIXED = {
     "m": _SI["m"], "g": _base("mass"), "s": _SI["s"], "A": _SI["a"], "K": _SI["k"], "mol": _SI["mol"], "Hz": _of("s-1"), "N": _of("kg m s-2"),
     "J": _of("kg m2 s-2"), "Wh": Unit(_of("kg m2 s-2").dimensions, _of("kg m2 s-2").factor * 3600), "Pa": _of("kg m-1 s-2"), "W": _of("kg m2 s-3"), "V": _of("kg m2 s-3 a-1"), "C": _of("a s"), "F": _of("a2 s4 kg-1 m-2"),
@@ -64,7 +60,7 @@ _NAMED = {
 _FURTHER: tuple[tuple[Unit | str, dict[str, str | int]], ...] = (
     ("length", {"in inch 英寸 \" ''": "0.0254", "ft foot feet 英尺 '": "0.3048", "yd yard": "0.9144", "mi mile 英里": "1609.344", "Å angstrom Angstrom": "1e-10",
                 "nmi 海里": 1852, "ly lightyear 光年": "9460730472580800", "AU au": "149597870700", "micron": "1e-6", "km 千米 公里": 1000, "m 米 公尺": 1,
-                "dm 分米": "0.1", "cm 厘米 公分": "0.01", "mm 毫米": "0.001", "µm 微米": "1e-6", "nm 纳米": "1e-9", "里 华里": 500, "丈": "10/3", "尺": "1/3", "寸": "1/30"}),
+                "dm 分米": "0.1", "cm 厘米 公分": "0.01", "mm 毫米": "0.001", "hm": 100, "µm 微米": "1e-6", "nm 纳米": "1e-9", "里 华里": 500, "丈": "10/3", "尺": "1/3", "寸": "1/30"}),
     ("mass", {"lb lbs pound 磅": "453.59237", "oz ounce 盎司": "28.349523125", "ton tonne 吨": 10**6, "kg kilo 千克 公斤": 1000, "g 克": 1, "mg 毫克": "0.001",
               "斤 市斤": 500, "两": 50}),
     ("time", {"min minute mins 分钟 分 min.": 60, "h hr hour hrs 小时 时 钟头": 3600, "day days 天 日": 86400, "week wk 周 星期": 604800, "s 秒 秒钟": 1, "ms 毫秒": "0.001"}),
@@ -78,12 +74,12 @@ _FURTHER: tuple[tuple[Unit | str, dict[str, str | int]], ...] = (
     (Unit((("length", 3),), Fraction(1)), {"l 升 公升": "1/1000", "ml 毫升": "1/1000000", "cc": "1/1000000", "gal gallon": "0.003785411784", "qt quart": "0.000946352946",
                                            "pt pint": "0.000473176473"}),
     (Unit((("length", 1), ("time", -1)), Fraction(1)), {"mph": "0.44704", "kph kmh": "5/18", "knot kn 节": "1852/3600"}),
-    (Unit((("time", -1),), Fraction(1)), {"rpm": "1/60"}),
+    (Unit((("time", -1),), Fraction(1)), {"rpm": "1/60"}), (Unit((("length", -2),), Fraction(1)), {"mpg": "48000000000/112903"}),
     (Unit((("amount", 1), ("length", -3)), Fraction(1000)), {"M molar": 1, "mM": "0.001"}),
     ("share", {"% percent pct 百分点": "0.01", "ppm": "1e-6"}),
     (_PREFIXED["Pa"], {"atm atmosphere": 101325, "bar": 100000, "mmHg": "133.322387415", "帕": 1, "千帕": 1000}),
     (_PREFIXED["J"], {"焦 焦耳 Nm": 1, "千焦": 1000}), (_PREFIXED["N"], {"牛 牛顿": 1, "千牛": 1000}), (_PREFIXED["W"], {"瓦": 1, "千瓦": 1000, "hp horsepower": "745.69987158227022"}),
-    (_PREFIXED["V"], {"伏 伏特": 1, "千伏": 1000, "毫伏": "0.001"}), (_PREFIXED["A"], {"安 安培": 1, "毫安": "0.001"}), (_PREFIXED["Ω"], {"欧 欧姆": 1, "千欧": 1000}),
+    (_PREFIXED["V"], {"伏 伏特": 1, "千伏": 1000, "毫伏": "0.001"}), (_PREFIXED["A"], {"安 安培": 1, "毫安": "0.001"}), (_PREFIXED["Ω"], {"欧 欧姆": 1, "千欧 kilohm": 1000, "megohm": 1000000}),
     (_PREFIXED["Hz"], {"赫 赫兹": 1, "千赫": 1000}), (_PREFIXED["mol"], {"摩尔 摩": 1}), (_PREFIXED["eV"], {"电子伏": 1}),
 )  # fmt: skip
 _TEMPERATURES = {"°C ℃ celsius 摄氏度": ("1", "273.15"), "°F ℉ fahrenheit 华氏度": ("5/9", "45967/180")}

@@ -2,8 +2,9 @@
 
 import re
 
+from virgo_factory.answers.formulas import as_float
 from virgo_factory.answers.latex import compact, unwrap
-from virgo_factory.answers.numbers import as_float, read_number
+from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.response import boxes
 
 

@@ -1,0 +1,99 @@
+"""What a question asks for, and whether a statement tells of that or of something else."""
+
+import re
+
+from virgo_factory.answers.latex import unwrap, words
+from virgo_factory.answers.numbers import read_number, told
+from virgo_factory.answers.phrases import quantities
+
+
+_NAME = re.compile(
+    r"(?:\b(?:find|value of|solve for|determine|what is|compute|calculate)|求)\s*(?:the value of\s*)?"
+    r"\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
+    re.IGNORECASE,
+)
+_ASKS = r"\b(?:what (?:is|was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
+_ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"\s*[?.]?$"))
+_SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
+_GENERAL = frozenset(
+    "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
+    "rate".split()
+)
+_HOW_MUCH = re.compile(r"\b(?:how much|by how|by what)\b", re.IGNORECASE)
+_LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
+_BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
+_BESIDE = re.compile(
+    r",?\s+\(?(?:compared (?:with|to)|up from|down from|versus|vs\.?|followed by)\s.*$"
+    r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
+)
+"""What a value is compared with, and in what other words it is said."""
+_OPPOSITES = (
+    (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
+    (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
+)
+"""What a statement tells of where the question asks for the other."""
+_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
+_CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+_ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
+
+
+def value_of_asked(text: str, question: str) -> str | None:
+    """Return the value of the name that a question asks for ("find x"), where a text assigns it one number only.
+
+    >>> value_of_asked("Thus x = 24. We check that 24/8 = 3.", "Find x.")
+    '24'
+    """
+    if not (asked := _NAME.search(question[-1_000:])):
+        return None
+    end = r"(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)"
+    start = rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*"
+    found = re.findall(rf"{start}([^,;=，。\n]{{1,40}}?)\$?{end}", text)
+    values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
+    return values.pop() if len(values) == 1 else None
+
+
+def clause_asked(statement: str, question: str) -> str:
+    """Return of a statement with several numbers the clause that tells of what is asked: behind "by" or its name, or by its words.
+
+    >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
+    'mean is 6.5'
+    """
+    by = _BY.search(statement)
+    if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question[-300:], re.IGNORECASE):
+        return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
+    plain = _BESIDE.sub("", statement)
+    statement = plain if re.search(r"\d", plain) else statement
+    noun = None if "=" in statement else _NOUN.search(question[-300:])
+    if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
+        return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
+    clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
+    if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
+        return statement
+    asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 3}
+    shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
+    best = max(shared)
+    clause = clauses[shared.index(best)]
+    return clause if shared[-1] < best and shared.count(best) == 1 and not _ELSEWHERE.search(clause) else statement
+
+
+def tells_of_another(statement: str, value: str, question: str) -> bool:
+    """Return whether a statement tells of another thing, year or way than a question asks for, or where a change led to."""
+    question = question[-1_000:]
+    subject, wanted = _SPEAKS_OF.match(statement), _ASKS_FOR.search(question)
+    if subject and wanted:
+        named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
+        known, told_of = (set(re.findall(r"[a-z-]+", text.lower())) for text in (question, statement))
+        if not (_GENERAL & (named | asked) or known & named or asked & told_of):
+            return True
+    for pair in _OPPOSITES:
+        for one, other in (pair, pair[::-1]):
+            ways = [bool(re.search(way, text)) for text in (statement, question) for way in (one, other)]
+            if ways == [True, False, False, True]:
+                return True
+    years, asked_years = (set(_YEAR.findall(text)) - {value} for text in (statement, question))
+    if years and asked_years and not years & asked_years:
+        return True
+    if _HOW_MUCH.search(question) and re.search(_LED_TO + re.escape(value), statement):
+        return True
+    said, asked = ({way for axis, way in told(text)[0] if axis == "change"} for text in (statement, question))
+    return bool(said and asked) and not said & asked
