@@ -154,7 +154,7 @@ def _mathvista(data: Path, folder: Path, any_picture: Path) -> None:
 @pytest.fixture
 def store(tmp_path) -> Callable:
     """Store a picture in tmp_path/images, as write_questions asks for it."""
-    from virgo_factory.distill.pictures import store_picture
+    from virgo_factory.rollouts.pictures import store_picture
 
     known = {}
 
