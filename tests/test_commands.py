@@ -75,6 +75,11 @@ COVERED = {
     "virgo-factory distill select saves/loop/rollouts": "test_the_loop_is_run_by_its_own_tests: there",
     "llamafactory-cli train recipes/virgo_demo_dsd.yaml": "test_the_loop_is_run_by_its_own_tests: there",
     "llamafactory-cli train recipes/virgo_demo_dt_dsd.yaml": "test_the_loop_is_run_by_its_own_tests: there",
+    "virgo-factory evaluate list": "test_evaluating_is_run_by_its_own_tests: there",
+    "virgo-factory evaluate choose saves/virgo7b/full/dt --dev mmmu_dev": "test_evaluating_is_run_by_its_own_tests: there",
+    "virgo-factory evaluate run recipes/evaluate/virgo.yaml --dry-run": "test_evaluating_is_run_by_its_own_tests: there",
+    "virgo-factory evaluate run recipes/evaluate/virgo.yaml": "test_evaluating_is_run_by_its_own_tests: there",
+    "virgo-factory evaluate status evals/virgo7b_dt --html evals.html": "test_evaluating_is_run_by_its_own_tests: there",
     "virgo-factory doctor recipes/virgo72b_dt.yaml": "test_doctor_says_what_the_recipe_misses: as it stands",
     "virgo-factory plan recipes/virgo72b_dt.yaml --gpus 64 --gpu-memory 80GB": (
         "test_plan_tells_what_the_recipe_costs: on four rows, with a twin's tokenizer"
@@ -293,6 +298,13 @@ def test_distil_is_run_by_its_own_tests():
     ]
     lines = [line for line in COVERED if COVERED[line].startswith("test_distil_is_run")]
     assert sorted(line for line in there if line in lines) == sorted(lines)
+
+
+def test_evaluating_is_run_by_its_own_tests():
+    text = text_of("tests/evaluation/test_run.py")
+    assert 'for line in commands("docs/evaluate.md")' in text and 'commands("README.md")' in text
+    lines = [line for line in COVERED if COVERED[line].startswith("test_evaluating_is_run")]
+    assert {line for block in blocks("bash", "docs/evaluate.md") for line in block.splitlines()} == set(lines)
 
 
 def test_the_loop_is_run_by_its_own_tests():

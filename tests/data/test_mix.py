@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from virgo_factory.data.make.holdout import rejecting
 from virgo_factory.data.make.mix import Share, by_domain, choose, mix, read_domains, read_share
 from virgo_factory.data.make.sampling import gather
 from virgo_factory.data.read.source import Settings, find_sources
@@ -175,3 +177,40 @@ def test_a_mix_is_the_same_whoever_reads_it(datasets, tmp_path, monkeypatch):
     lines = source.read_text().splitlines()
     source.write_text("\n".join(reversed(lines)) + "\n")
     assert mixed("reversed")[0] == content
+
+
+def test_rows_that_ask_a_question_which_is_held_out_are_left_out_on_its_picture_alone(tmp_path):
+    for name, colour in (("a.png", "red"), ("copy.bmp", "red"), ("b.png", "blue")):
+        Image.new("RGB", (60, 60), colour).save(tmp_path / name)
+
+    held_out = [
+        {"id": "1", "question": "How many bars are there?", "images": ["a.png"], "gold": "4"},
+        {"id": "2", "question": "What is 7 x 8?", "gold": "56"},
+    ]
+    (tmp_path / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held_out), encoding="utf-8")
+    thought = (
+        "<|begin_of_thought|>\n\nA thought.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n4\n\n<|end_of_solution|>"
+    )
+    asked = [
+        ("<image>How many bars are there?\n(A) 3\n(B) 4", "copy.bmp"),
+        ("<image>How many bars are there?", "b.png"),
+        ("What is 7 x 8?", None),
+        ("What is 7 x 8? And 7 x 9?", None),
+    ]
+    rows = [
+        {"id": str(number), "question": text, "response": thought} | ({"images": [image]} if image else {})
+        for number, (text, image) in enumerate(asked)
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    sources, _ = find_sources(str(file))
+    card = mix(
+        sources, [[0]], lambda: measure(sources, Settings(), 1, cache=None), [Share("rows")], tmp_path / "mix.jsonl", "",
+        holdout=tmp_path / "dev.jsonl",
+    )  # fmt: skip
+    kept = {json.loads(line)["id"] for line in (tmp_path / "mix.jsonl").open(encoding="utf-8")}
+    assert kept == {"1", "3"}
+    assert card.dropped["held out"] == 2 and card.settings["holdout"] == str(tmp_path / "dev.jsonl")
+    with pytest.raises(ValueError, match=r"dev\.jsonl:1 \(id 1\): gone\.png cannot be opened"):
+        (tmp_path / "dev.jsonl").write_text('{"id": "1", "question": "?", "images": ["gone.png"]}\n')
+        rejecting(tmp_path / "dev.jsonl", sources)

@@ -8,7 +8,7 @@ import yaml
 from virgo_factory.distill.config import BLOCKS, SOURCES, DistillConfig, questions_wanted, read_config, read_folder
 from virgo_factory.distill.sources import SOURCES as READ
 from virgo_factory.io.files import RECIPES
-from virgo_factory.io.recipes import is_distillation, is_training
+from virgo_factory.io.recipes import is_distillation, is_evaluation, is_training
 
 
 TRAINING = """\
@@ -258,11 +258,12 @@ def test_a_key_of_training_that_slipped_in_is_told_as_a_key(write):
 
 
 def test_every_recipe_that_ships_is_told_apart():
-    kinds = {"training": [], "distillation": []}
+    kinds = {"training": [], "distill": [], "evaluate": []}
     for path in sorted(RECIPES.rglob("*.yaml")):
         keys = yaml.safe_load(path.read_text(encoding="utf-8"))
-        is_ours = path.parent.name == "distill"
-        assert (is_training(keys), is_distillation(keys)) == (not is_ours, is_ours), path
-        kinds["distillation" if is_ours else "training"].append(path)
+        kind = path.parent.name if path.parent.name in kinds else "training"
+        found = {"training": is_training(keys), "distill": is_distillation(keys), "evaluate": is_evaluation(keys)}
+        assert found == {name: name == kind for name in kinds}, path
+        kinds[kind].append(path)
 
     assert all(len(paths) > 3 for paths in kinds.values())

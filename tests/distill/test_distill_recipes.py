@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from virgo_factory.distill.config import BLOCKS, read_config
-from virgo_factory.distill.tell.estimate import _short, estimate
+from virgo_factory.distill.tell.estimate import estimate
+from virgo_factory.rollouts.estimate import short
 
 
 ROOT = Path(__file__).parents[2]
@@ -75,8 +76,8 @@ def test_the_header_agrees_on_the_cost(name):
     text = header(name)
     assert f"at most {found.questions:,} questions: {found.base_requests:,} greedy requests" in text
     assert f"at most {found.requests:,} samples" in text
-    assert f"Tokens written: {_short(found.response_total)} if a response has 2,000 on average" in text
-    assert f"at most {_short(found.most_tokens)}." in text
+    assert f"Tokens written: {short(found.response_total)} if a response has 2,000 on average" in text
+    assert f"at most {short(found.most_tokens)}." in text
 
 
 # Bytes of keys and values a token: layers x key-value heads x 128 x 2 x 2, as in KNOWN of preflight/plan/models.py.

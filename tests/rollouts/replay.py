@@ -57,6 +57,7 @@ class Options:
         api_key: that requests must carry.
         not_vllm: an OpenAI-compatible server that is not vLLM.
         fault_seed: of the draw of failures.
+        own: a prompt that holds a problem of the data is always answered with a response to it.
         style: how responses in the four markers are written instead: `think`, `closing` (no opening tag), `plain` (no
             tags), or the name of the field that a reasoning parser puts the thought into.
     """
@@ -76,6 +77,7 @@ class Options:
     api_key: str = ""
     not_vllm: bool = False
     fault_seed: int = 0
+    own: bool = False
     style: str = ""
 
 
@@ -145,7 +147,7 @@ class Replay:
         problem = self.problem_of(text)
         own = [response for response in problem.responses if response in self._usable] if problem else []
         share = _draw(problem.text).choice((0.1, 0.5, 0.9, 1.0)) if own and temperature else 0.5
-        return draw.choice(own) if own and draw.random() < share else draw.choice(self.responses)
+        return draw.choice(own) if own and (self.options.own or draw.random() < share) else draw.choice(self.responses)
 
     def events(self, response: str, max_tokens: int, tokens_an_event: int) -> tuple[list[bytes], int, str]:
         """Return the events of a stream, its tokens and its finish reason."""

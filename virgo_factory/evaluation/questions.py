@@ -1,7 +1,6 @@
 """Questions of benchmarks: their files found on this machine or the hub, read as a stream, pictures stored once."""
 
 import hashlib
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.atomic import new_file
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.rollouts.question import question_of, write_question
 
 
 NOT_DRAWN = "not drawn"
@@ -36,6 +36,7 @@ class Taken:
         rows: read.
         asked: questions written.
         left_out: reason -> questions or rows.
+        examples: reason -> the first of them and what is wrong with it.
     """
 
     benchmark: Benchmark
@@ -45,6 +46,12 @@ class Taken:
     rows: int = 0
     asked: int = 0
     left_out: Counter = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, place: str, error: RejectedRow) -> None:
+        """Count what cannot be asked."""
+        self.left_out[error.reason] += 1
+        self.examples.setdefault(error.reason, f"{place}: {error}")
 
     @property
     def found(self) -> int:
@@ -118,7 +125,7 @@ def read_benchmark(benchmark: Benchmark, folder: Path | None, taken: Taken) -> I
                     ids.add(id)
                     yield {**question, "id": id, "source": benchmark.name, "origin": place}
             except RejectedRow as error:
-                taken.left_out[error.reason] += 1
+                taken.leave_out(place, error)
 
 
 def _paths(benchmark: Benchmark, folder: Path | None, taken: Taken) -> Iterator[tuple[str, Path]]:
@@ -208,7 +215,11 @@ def write_questions(
                 done.append(_write(benchmark_of(name), count, lines, store, benchmark_dir, seed))
                 taken = done[-1]
                 if taken.found < taken.benchmark.count and not allow_partial:
-                    why = "; ".join(f"{reason}: {times:,}" for reason, times in taken.left_out.most_common())
+                    why = "; ".join(
+                        f"{reason}: {times:,}"
+                        + (f", the first {taken.examples[reason]}" if reason in taken.examples else "")
+                        for reason, times in taken.left_out.most_common()
+                    )
                     problems.append(
                         f"{name}: {taken.found:,} of {taken.benchmark.count:,} published questions in {taken.place} "
                         f"({taken.rows:,} rows{'; ' + why if why else ''}). Complete the files, or set allow_partial: true: "
@@ -249,13 +260,13 @@ def _write(
 
         try:
             stored = [store(image, folder or Path()) for image in question["images"]]
+            pictures = {"images": [path for path, _ in stored], "image_sha256": [digest for _, digest in stored]}
+            line = write_question(question_of(question | pictures))
         except RejectedRow as error:
-            taken.left_out[error.reason] += 1
+            taken.leave_out(f"{question['origin']} (id {question['id']})", error)
             continue
 
-        question["images"] = [path for path, _ in stored]
-        question["image_sha256"] = [digest for _, digest in stored]
         taken.asked += 1
-        lines.write(json.dumps(question, ensure_ascii=False, allow_nan=False) + "\n")
+        lines.write(line)
 
     return taken

@@ -59,7 +59,20 @@ def is_distillation(keys: Collection[str]) -> bool:
     >>> is_distillation(["model_name_or_path", "questions", "dataset"]), is_distillation(["stage", "samples"])
     (True, False)
     """
-    return len(_DISTILLATION_KEYS.intersection(keys)) > 2 * len(_TRAINING_KEYS.intersection(keys))
+    return len(_DISTILLATION_KEYS.intersection(keys)) > 2 * len(
+        _TRAINING_KEYS.intersection(keys)
+    ) and not is_evaluation(keys)
+
+
+def is_evaluation(keys: Collection[str]) -> bool:
+    """Whether the keys of a YAML file are those of an evaluation's configuration.
+
+    >>> is_evaluation(["benchmarks", "model_name_or_path"]), is_evaluation(["benchmarks", "sources", "dataset"])
+    (True, False)
+    """
+    return bool({"benchmarks", "scorer", "benchmark_dir"} & set(keys)) and not {"sources", "dataset", "stage"} & set(
+        keys
+    )
 
 
 def find_recipe(name: str) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from virgo_factory.core.reasons import Reason
 from virgo_factory.data.read.images import inspect
-from virgo_factory.data.read.look import as_seen, is_as_seen
+from virgo_factory.data.read.look import as_seen, is_as_seen, pixel_digest
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.atomic import new_file
@@ -146,11 +146,6 @@ def write_questions(
             file.write(write_question(question))
 
     return left_out
-
-
-def pixel_digest(image: Image.Image) -> bytes:
-    """Return what is equal for pictures of the same size and colours."""
-    return hashlib.blake2b(b"%dx%d " % image.size + image.tobytes(), digest_size=16).digest()
 
 
 def remove_others(folder: Path, kept: set[str]) -> None:

@@ -131,18 +131,21 @@ def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
 
     Args:
         question: what is asked.
-        layout: "inline" puts the pictures where `parts` have them; "first" all before the text, as without parts.
+        layout: "first" puts all pictures before the text, as without parts; any other where `parts` have them.
 
     >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), " Which one?", "x", options=("x", "y")))
     '<image>Which one?\n(A) x\n(B) y'
-    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), "", "x", parts=("Is ", 0, " red?")))
+    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), "Is red?", "x", parts=("Is ", 0, " red?")))
     'Is <image> red?'
+    >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), "", "A", options=("x", "y")))
+    '<image>Answer the question in the picture.'
     """
     text = question.question.strip() or STAND_IN * bool(question.images)
-    parts = question.parts if layout == "inline" and question.parts else (*range(len(question.images)), text)
+    parts = question.parts if layout != "first" and question.parts else (*range(len(question.images)), text)
     # A picture may be an option: "(A) <image>".
     asked = "".join(IMAGE if isinstance(part, int) else part for part in parts).rstrip()
-    if len(inline_options(asked if question.parts else text)) == len(question.options):
+    is_in_picture = not question.question.strip()  # with its options, as in MathVerse's version Vision Only
+    if is_in_picture or len(inline_options(asked if question.parts else text)) == len(question.options):
         return asked
 
     lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]

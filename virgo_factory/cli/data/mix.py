@@ -17,6 +17,9 @@ def mix(
     ),
     rows: int | None = typer.Option(None, "--rows", min=1, help="Rows of the mix; ratios are then shares of it."),
     seed: int = typer.Option(42, "--seed", help="Decides which rows are drawn and in which order."),
+    holdout: Path | None = typer.Option(
+        None, "--holdout", metavar="FILE", help="Leave out rows that ask a question of this questions.jsonl."
+    ),
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
@@ -49,7 +52,7 @@ def mix(
     with progress("reading") as told:
         card = room.mix(
             sources, sources_of, lambda: measure(sources, Settings(), workers, progress=told),
-            shares, out, command_line(), seed, rows, overwrite,
+            shares, out, command_line(), seed, rows, overwrite, holdout,
         )  # fmt: skip
 
     show_cards([card], [out], as_json)

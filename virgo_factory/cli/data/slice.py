@@ -26,6 +26,9 @@ def slice(
     tokenizer: str | None = typer.Option(
         None, "--tokenizer", help="Folder or hub id, for --tokens; a recipe's model_name_or_path by default."
     ),
+    holdout: Path | None = typer.Option(
+        None, "--holdout", metavar="FILE", help="Leave out rows that ask a question of this questions.jsonl."
+    ),
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
@@ -70,6 +73,7 @@ def slice(
             command_line(),
             shaped,
             overwrite,
+            holdout,
         )
 
     show_cards(cards, room.output_files(out, sorted(set(wanted.rows))), as_json)

@@ -10,6 +10,7 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
+from virgo_factory.data.make.holdout import rejecting
 from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
 from virgo_factory.data.make.sampling import (
     DUPLICATE,
@@ -217,6 +218,7 @@ def mix(
     seed: int = 42,
     rows: int | None = None,
     overwrite: bool = False,
+    holdout: Path | None = None,
 ) -> DatasetCard:
     """Write a mix and return its card.
 
@@ -230,15 +232,16 @@ def mix(
         seed: decides which rows are drawn, and their order.
         rows: see `choose`.
         overwrite: replace files that are there.
+        holdout: rows that ask a question of this file are left out (see holdout.py).
 
     Raises:
         ValueError: the output is in the way, or see `choose`.
     """
     check_targets([target], sources, overwrite)
     inputs = Inputs.of(sources)
-    candidates = gather(records())
+    candidates = gather(records(), rejecting(holdout, sources))
     chosen, left_out = choose(candidates, shares, sources_of, seed, rows)
     asked = ", ".join(f"{share}:{'all' if share.amount is None else share.amount}" for share in shares)
-    settings = {"asked for": asked, "rows": rows, "seed": seed}
+    settings = {"asked for": asked, "rows": rows, "seed": seed, "holdout": holdout and str(holdout)}
     (card,) = write_chosen("mix", sources, inputs, candidates, [(target, chosen, left_out)], command, settings)
     return card

@@ -11,6 +11,7 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
+from virgo_factory.data.make.holdout import rejecting
 from virgo_factory.data.make.pipeline import Inputs, check_targets, difficulty_of, raw_rows, write_chosen
 from virgo_factory.data.make.sampling import domain_names, domains_there, gather, seeded_order
 from virgo_factory.data.read.source import Source
@@ -92,6 +93,7 @@ def cut(
     command: str,
     settings: dict[str, Any],
     overwrite: bool = False,
+    holdout: Path | None = None,
 ) -> list[DatasetCard]:
     """Write the wanted rows and return the card of each output, the smallest first.
 
@@ -106,6 +108,7 @@ def cut(
         command: the command line, for the card.
         settings: further settings that shaped the rows, for the card.
         overwrite: replace files that are there.
+        holdout: rows that ask a question of this file are left out (see holdout.py).
 
     Raises:
         ValueError: an output is in the way, no row fits, or fewer than asked for.
@@ -118,6 +121,8 @@ def cut(
     domains = domain_names(wanted.domains)
     levels = {level.casefold() for level in wanted.difficulties}
 
+    held_out = rejecting(holdout, sources)
+
     def reject(record: Any) -> str:
         if domains and (record.domain or "none").casefold() not in domains:
             return "another domain"
@@ -125,7 +130,7 @@ def cut(
         if difficulty is not None and difficulty.of(record.source, record.number).casefold() not in levels:
             return "another difficulty"
 
-        return ""
+        return held_out(record)
 
     candidates = gather(records(), reject)
     there = len(candidates)
@@ -146,6 +151,7 @@ def cut(
         "seed": wanted.seed if sizes else None,
         "domains": ", ".join(wanted.domains) or None,
         "difficulty": ", ".join(wanted.difficulties) or None,
+        "holdout": holdout and str(holdout),
         **settings,
     }
     outputs = [

@@ -20,7 +20,7 @@ from virgo_factory.data.read.reasoning import template_problem
 from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
 from virgo_factory.formats import FORMATTINGS, Options, options_of
 from virgo_factory.io.files import DATASET_INFO, RECIPES
-from virgo_factory.io.recipes import find_recipe, is_distillation
+from virgo_factory.io.recipes import find_recipe, is_distillation, is_evaluation
 
 
 INFO = "dataset_info.json"
@@ -252,11 +252,15 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
 
-    if is_distillation(content):
-        raise UserError(
-            f"{path}: a distillation's configuration, not a training recipe. Start it with virgo-factory distill run "
-            f"{path}; estimate it with --dry-run."
-        )
+    for is_such, what, verb in (
+        (is_distillation, "a distillation", "distill"),
+        (is_evaluation, "an evaluation", "evaluate"),
+    ):
+        if is_such(content):
+            raise UserError(
+                f"{path}: {what}'s configuration, not a training recipe. Start it with virgo-factory {verb} run {path}; "
+                "estimate it with --dry-run."
+            )
 
     return content
 

@@ -2,21 +2,15 @@
 
 import contextlib
 import hashlib
-import io
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from virgo_factory.data.read.look import as_seen
-from virgo_factory.data.read.media import check_header, find_image
+from virgo_factory.data.make.holdout import picture_digest
 from virgo_factory.data.read.reader import is_list
 from virgo_factory.distill.sources.json_items import json_items
 from virgo_factory.formats.pictures.columns import names_pictures, picture_values
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.rollouts.pictures import pixel_digest
 from virgo_factory.rollouts.question import IMAGES, read_lines
 
 
@@ -35,28 +29,13 @@ def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
             continue
 
         known.add(key)
-        digest = _digest_of(value, path.parent)
+        digest = picture_digest(value, [path.parent, path.parent / IMAGES])
         if digest is None:
             missing += 1
         else:
             digests.add(digest)
 
     return digests, missing
-
-
-def _digest_of(value: str | bytes, folder: Path) -> bytes | None:
-    for place in (folder, folder / IMAGES):
-        try:
-            found = find_image(value, str(place))
-            check_header(found)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with Image.open(found if isinstance(found, str) else io.BytesIO(found)) as opened:
-                    return pixel_digest(as_seen(opened))
-        except Exception:  # BadMedia, and whatever decoders raise on broken bytes
-            continue
-
-    return None
 
 
 def _values(path: Path) -> Iterator[str | bytes]:

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from virgo_factory.data.tokens.image_size import ImageProcessor, read_processor
-from virgo_factory.data.tokens.tokens import MODEL_FILES
-from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.distill.config import DistillConfig, questions_wanted
 from virgo_factory.distill.first_responses import told_before
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens
+from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
+from virgo_factory.rollouts.prompt import Prompt
 from virgo_factory.rollouts.question import FILE, VisualQuestion, is_blank, question_of, read_lines
 from virgo_factory.rollouts.run.questions import prompts_of
 from virgo_factory.rollouts.store.rollout import GREEDY
@@ -23,12 +21,8 @@ from virgo_factory.rollouts.store.store import read_rollouts
 LOOKED_AT = 50
 """Questions whose prompts are filled to take their mean."""
 
-CHARACTERS_A_TOKEN = 3.0
-"""Of a question, where the model's tokenizer is not on this machine: a careful guess."""
-
-RESPONSE_TOKENS, BASE_TOKENS = 2_000, 300
-"""Mean tokens of a response where nothing was measured yet: guesses. Of Virgo's models it is only said that the longest
-average over a benchmark is below 4,000 (Figure 2)."""
+BASE_TOKENS = 300
+"""Mean tokens of a greedy response of the base model where nothing was measured yet: a guess."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def estimate(config: DistillConfig) -> Estimate:
         ValueError: the questions or sources on this machine are broken.
     """
     problems = [message for _, message in config.missing_files()]
-    vocabulary, processor = _tokenizer(config.model_name_or_path)
+    vocabulary, processor = tokenizer_of(config.model_name_or_path)
     file = _file(config)
     count, left_out = questions_wanted(config) or 0, []
     if file is not None:
@@ -104,7 +98,7 @@ def estimate(config: DistillConfig) -> Estimate:
 
             first = first or question.id
             prompts = prompts or [prompt]
-            tokens.append(_tokens(prompt, vocabulary, processor))
+            tokens.append(prompt_tokens(prompt, vocabulary, processor))
 
     longest = max(tokens, default=0)
     if longest + config.max_tokens > config.max_model_len:
@@ -168,10 +162,10 @@ def told(config: DistillConfig, found: Estimate) -> list[str]:
     if found.base_requests:
         means += f" and {found.base_tokens:,.0f} a greedy one"
 
-    written, most = _short(found.response_total), _short(found.most_tokens)
+    written, most = short(found.response_total), short(found.most_tokens)
     lines.append(f"Tokens written: about {written} ({means}, {how}), at most {most}")
     if found.prompt_tokens:
-        lines.append(f"Tokens read: about {_short(found.prompt_total)}; those of a question once for all its samples")
+        lines.append(f"Tokens read: about {short(found.prompt_total)}; those of a question once for all its samples")
 
     if config.max_tokens_total is not None and found.response_total > config.max_tokens_total:
         lines.append(f"  max_tokens_total {config.max_tokens_total:,} ends the run before")
@@ -183,19 +177,6 @@ def told(config: DistillConfig, found: Estimate) -> list[str]:
 
     lines += [f"To be put right before the run: {problem}." for problem in found.problems]
     return lines
-
-
-def _short(tokens: float) -> str:
-    """Return a large number in words.
-
-    >>> _short(950), _short(41_620_000), _short(1.4e9)
-    ('950', '42 million', '1.4 billion')
-    """
-    for size, name in ((1e9, "billion"), (1e6, "million")):
-        if tokens >= size:
-            return f"{tokens / size:.{0 if tokens >= 10 * size else 1}f} {name}"
-
-    return f"{tokens:,.0f}"
 
 
 def _file(config: DistillConfig) -> Path | None:
@@ -256,28 +237,6 @@ def _why(config: DistillConfig, file: Path | None) -> str:
         f"No first prompt: the questions come from {config.onevision}, which a dry run does not call. "
         "virgo-factory distill questions CONFIG fetches them."
     )
-
-
-def _tokenizer(model: str) -> tuple[Vocabulary | None, ImageProcessor]:
-    """Return vocabulary and image processor of a model on this machine, None and Qwen2-VL's sizes otherwise."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        local = Path(model).is_dir()
-        folder = Path(
-            model if local else snapshot_download(model, allow_patterns=list(MODEL_FILES), local_files_only=True)
-        )
-        return load_vocabulary(folder), read_processor(folder)
-    except (ValueError, OSError):  # not there, or no such name: it is an estimate
-        return None, ImageProcessor()
-
-
-def _tokens(prompt: Prompt, vocabulary: Vocabulary | None, processor: ImageProcessor) -> int:
-    if vocabulary is not None:
-        return count_prompt_tokens(prompt, vocabulary, processor)
-
-    pictures = sum(width * height // 784 for width, height in prompt.images)
-    return round(len(prompt.text) / CHARACTERS_A_TOKEN) + pictures + 30
 
 
 def _measured(config: DistillConfig) -> tuple[dict[bool, float], int]:

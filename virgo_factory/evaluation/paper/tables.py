@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -164,6 +165,21 @@ def is_row(label: str, model: str, condition: str) -> bool:
     (True, False)
     """
     return label in (f"{model} {condition}".strip(), f"{model} {SAME.get(condition, condition)}".strip())
+
+
+def label_paper(label: str) -> str:
+    """Return which of PAPERS has the row of a label.
+
+    Raises:
+        ValueError: none has, with labels that are near.
+    """
+    rows = {f"{fact.model} {fact.condition}".strip(): paper for paper in PAPERS for fact in facts(paper)}
+    found = [paper for paper in PAPERS if any(is_row(label, fact.model, fact.condition) for fact in facts(paper))]
+    if not found:
+        near = get_close_matches(label, rows, 3, 0.4) or list(rows)[:3]
+        raise UserError(f"{label!r} is no row of a paper's tables. Is it {' or '.join(near)}?")
+
+    return found[0]
 
 
 def paper_value(paper: str, label: str) -> PaperValue:

@@ -53,7 +53,11 @@ DISTILLATION = "this is the configuration of a distillation, not a training reci
 
 def is_distillation(recipe: Mapping[str, Any]) -> bool:
     """Whether these are the keys of a file for `virgo-factory distill`."""
-    return bool({"questions", "sources"} & set(recipe)) and not {"stage", "do_train"} & set(recipe)
+    return (
+        bool({"questions", "sources"} & set(recipe))
+        and "scorer" not in recipe
+        and not {"stage", "do_train"} & set(recipe)
+    )
 
 
 def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:

@@ -135,11 +135,13 @@ def _write_config(config: AskConfig, has_rollouts: bool) -> None:
 class Asking:
     """One start in an open folder: every question asked as often as the configuration says.
 
-    A room that asks more than one pass overrides `ask` and `prepare`; one whose jobs are no questions opens it with Records,
+    A room may have a Todo and a QuestionPass of its own (`todo_of`, `pass_of`). One that asks more than one pass overrides `ask`
+    and `prepare`; one whose jobs are no questions opens it with Records,
     says that nothing is judged (`judges`), and calls `go`.
     """
 
     todo_of: type[Todo] = Todo
+    pass_of: type[QuestionPass] = QuestionPass
     judges = True
 
     def __init__(
@@ -250,7 +252,7 @@ class Asking:
     ) -> Sequence[Coroutine[Any, Any, None]]:
         """Return the work of a run, begun only when all servers were looked at."""
         config, left = self.config, self.left
-        one = QuestionPass(run, config.model_name_or_path, sampling_of(config), self.todo, self.folder)
+        one = self.pass_of(run, config.model_name_or_path, sampling_of(config), self.todo, self.folder)
         await self.serve(stack, run, one, server, config.urls, config.served_model_name)
         run.tell("start", model=one.model, total=left.samples + left.samples_done, done=left.samples_done)
         return [one.ask_all(one.jobs(self.questions()))]

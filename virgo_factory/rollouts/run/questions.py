@@ -54,7 +54,7 @@ class QuestionPass(Pass):
 
     def finish(self, job: Job, sample: int, reply: Reply, seed: int) -> Key:
         """Append the rollout, tell it, and have it judged."""
-        params = self.params(reply)
+        params = self.params(job, reply)
         if not job.about.question.strip():
             params["stand_in"] = STAND_IN
 

@@ -268,11 +268,15 @@ class Pass:
         """Do what follows for a job of which nothing is outstanding, where `decides`."""
         self._extend(job)
 
-    def params(self, reply: Reply) -> dict[str, Any]:
+    def sampling_of(self, job: Job) -> Sampling:
+        """Return how the responses to a job are sampled."""
+        return self.sampling
+
+    def params(self, job: Job, reply: Reply) -> dict[str, Any]:
         """Return what a reply was made with, as its row tells it."""
         is_vllm = self.run.config.dialect == "vllm"
         server = {"vllm": self.versions.get(reply.url, "")} if is_vllm else {"dialect": self.run.config.dialect}
-        return asdict(self.sampling) | server | {"url": reply.url}
+        return asdict(self.sampling_of(job)) | server | {"url": reply.url}
 
     def changed(self) -> None:
         """Wake the loop: a slot, a job or a verdict is there."""
@@ -417,7 +421,7 @@ class Pass:
         job, url = request.of, served.endpoint.url
         seed = seed_of(self.run.config.seed, job.key, request.sample)
         try:
-            reply = await served.endpoint.ask(job.sent, self.sampling, seed)
+            reply = await served.endpoint.ask(job.sent, self.sampling_of(job), seed)
         except Unavailable as error:
             self.endpoints.failed(served, str(error))
             self._again(request, url, str(error))

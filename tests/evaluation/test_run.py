@@ -1,0 +1,353 @@
+"""Recorded outputs of real models, asked through the replay server: scores, kills, and what is refused before a request."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rollout_fixtures import judge_at_hand, replaying  # noqa: F401
+
+from virgo_factory.answers.options import LETTERS
+from virgo_factory.cli.main import main
+from virgo_factory.core.errors import UserError
+from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.questions import Taken, read_benchmark
+from virgo_factory.evaluation.run import evaluate, scores_of, status_of, wanted_of
+from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+from virgo_factory.rollouts.question import read_questions
+from virgo_factory.rollouts.store.store import read_rollouts
+
+
+ROOT = Path(__file__).parents[2]
+DRAWN = {"mathvision": 60, "mathvista": 60, "mmmu": 40}
+
+
+@pytest.fixture(scope="module")
+def recorded(hub, shared_data, tmp_path_factory) -> Path:
+    """Questions of the benchmarks with the recorded responses of real models, in the layout that the replay server reads."""
+    outputs: dict[str, list[str]] = {}
+    for path in sorted((shared_data / "mathvision/outputs").glob("*.jsonl")):
+        for line in path.open(encoding="utf-8"):
+            row = json.loads(line)
+            outputs.setdefault(f"mathvision/{row['id']}", []).append(row["response"])
+
+    for path in sorted((shared_data / "mathvista/outputs").glob("*.json")):
+        for pid, row in json.loads(path.read_text(encoding="utf-8")).items():
+            outputs.setdefault(f"mathvista/{pid}", []).append(row.get("response") or "")
+
+    for path in sorted((shared_data / "mmmu/example_outputs/llava1.5_13b").glob("*/output.json")):
+        for row in json.loads(path.read_text(encoding="utf-8")):
+            outputs.setdefault(f"mmmu/{row['id']}", []).append(row["response"])
+
+    lines = []
+    for name in DRAWN:
+        for one in read_benchmark(BENCHMARKS[name], hub / name, Taken(BENCHMARKS[name], "")):
+            options = "\n".join(
+                f"({letter}) {text}" for letter, text in zip(LETTERS, one.get("options", ()), strict=False)
+            )
+            text = options if name == "mmmu" and options else one["question"]
+            told = [response for response in outputs.get(one["id"], ()) if response and isinstance(response, str)]
+            if told:
+                lines.append(json.dumps({"question": text, "gt": str(one["gold"]), "code": told}) + "\n")
+
+    path = tmp_path_factory.mktemp("recorded") / "outputs.jsonl"
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def server(replaying, recorded):  # noqa: F811
+    with replaying.replay([recorded], own=True) as running:
+        yield running
+
+
+@pytest.fixture
+def config(hub, tmp_path, server) -> EvaluationConfig:
+    return EvaluationConfig(
+        benchmarks=DRAWN,
+        benchmark_dir=hub,
+        allow_partial=True,
+        question_prefix="virgo",
+        image_max_pixels=50_176,
+        model_name_or_path="replay",
+        urls=[server.url],
+        requests_in_flight=8,
+        output_dir=tmp_path / "out",
+    )
+
+
+def rows_of(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum(config, server, tmp_path, capsys):
+    found = evaluate(config)
+    assert found.outcome.finished == 160 and not found.outcome.left.samples
+    assert len(server.asked()["started"]) == 160
+    folder, rows = config.output_dir, rows_of(config.output_dir / "scores.csv")
+    whole = {row["benchmark"]: row for row in rows if not row["group"]}
+    assert {name: int(row["n"]) for name, row in whole.items()} == DRAWN
+
+    questions = {one.id: one for one in read_questions(folder / "questions.jsonl")}
+    assert [*dict.fromkeys(one.source for one in questions.values())] == [*wanted_of(config)]
+    answered = {rollout.question: rollout.response for rollout in read_rollouts(folder)}
+    plain = [
+        one for one in questions.values() if one.precision is None and one.unit is None
+    ]  # which score does not take
+    right: Counter = Counter()
+    for name, label, kind in {(one.source, one.grading, one.kind) for one in plain}:
+        file, out = tmp_path / "rows.jsonl", tmp_path / "scored.jsonl"
+        alike = [one for one in plain if (one.source, one.grading, one.kind) == (name, label, kind)]
+        told = (
+            {"gold": one.gold, "response": answered[one.id], "question": one.question, "options": one.options}
+            for one in alike
+        )
+        file.write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
+        columns = ["--gold", "gold", "--response", "response", "--question", "question", "--options", "options"]
+        how = [
+            "--grading",
+            label,
+            *(["--kind", kind] if kind else []),
+            "--out",
+            str(out),
+            "--overwrite",
+            "--workers",
+            "1",
+        ]
+        with pytest.raises(SystemExit) as ended:
+            main(["score", str(file), *columns, *how])
+
+        assert not ended.value.code, capsys.readouterr().err
+        right[name] += sum(json.loads(line)["verdict"] == "correct" for line in out.open(encoding="utf-8"))
+
+    capsys.readouterr()
+    verdicts = [json.loads(line) for line in (folder / "verdicts.jsonl").open(encoding="utf-8")]
+    for name, row in whole.items():
+        correct = [
+            one for one in verdicts if one["verdict"] == "correct" and questions[one["question"]].source == name
+        ]
+        assert float(row["correct"]) == len(correct)
+        ids = {one.id for one in plain}
+        assert sum(one["question"] in ids for one in correct) == right[name] > 0
+        assert float(row["score"]) == pytest.approx(100 * len(correct) / DRAWN[name], abs=1e-3)
+
+    levels = [row for row in rows if row["benchmark"] == "mathvision" and row["group"] == "level"]
+    for row in levels:
+        of_level = [
+            id for id, one in questions.items() if one.source == "mathvision" and one.groups["level"] == row["value"]
+        ]
+        own = sum(one["verdict"] == "correct" for one in verdicts if one["question"] in of_level)
+        assert (int(row["n"]), float(row["correct"])) == (len(of_level), own)
+
+    assert evaluate(config).outcome.finished == 0
+    assert len(server.asked()["started"]) == 160, "nothing is asked twice"
+
+
+def commands(page: str) -> list[str]:
+    """Return the commands of `evaluate` on a page."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("virgo-factory evaluate ")]
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    """A function that runs a command in `tmp_path`, and returns its exit code, what it printed, and its errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str, *behind: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*line.split()[1:], *behind])
+
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("judge_at_hand")
+def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):
+    small = [f"urls=[{server.url}]", "served_model_name=replay", f"benchmark_dir={hub}", "allow_partial=true"]
+    small += ["image_max_pixels=50176", "benchmarks={mathvision: 12, mmmu: 8}", "response_format=auto"]
+    call("virgo-factory recipes copy .")
+    epochs = tmp_path / "saves/virgo7b/full/dt"
+    _epochs(epochs, 2)
+    _dev_as_benchmark(hub, tmp_path / "dev")
+    server.control(model=["replay", "epoch-1", "epoch-2"])
+    told = {}
+    for line in commands("docs/evaluate.md"):
+        verb = line.split()[2]
+        behind = small if verb == "run" else []
+        if verb == "choose":
+            behind = [*small[:1], f"benchmark_dir={tmp_path / 'dev'}", *small[3:5], small[6]]
+            behind += ["--trained-on", str(_other_rows(tmp_path))]
+
+        code, printed, errors = call(line, *behind)
+        assert code == 0, f"{line}\n{printed}{errors}"
+        told[" ".join(line.split()[2:])] = printed
+
+    assert set(commands("README.md")) <= set(commands("docs/evaluate.md"))
+    assert re.search(r"^mathverse +3,940 +3,940", told["list"], re.MULTILINE)
+    dry = told["run recipes/evaluate/virgo.yaml --dry-run"]
+    assert "Please first think deeply" in dry and "Requests: 20 to saves/virgo7b/full/dt/epoch-5, in one pass" in dry
+    run = told["run recipes/evaluate/virgo.yaml"]
+    assert "saves/virgo7b/full/dt/epoch-5, vLLM 0.20.2, prefix virgo" in run
+    assert re.search(r"^MathVision +12 of 3,040 +\d+\.\d +\d+\.\d - \d+\.\d ", run, re.MULTILINE)
+    assert re.search(r"^MathVision .* 24\.3 +[-+]\d+\.\d *$", run, re.MULTILINE), "the paper's value beside it"
+    assert (
+        re.search(r"^Average ", run, re.MULTILINE) and "Not as in the paper: scorer: ours, in the paper: paper." in run
+    )
+    page = (tmp_path / "evals.html").read_text(encoding="utf-8")
+    assert "MathVision" in page and "12 of 3,040" in page
+    assert "best -> epoch-" in told["choose saves/virgo7b/full/dt --dev mmmu_dev"]
+
+
+def _epochs(run: Path, count: int) -> None:
+    for epoch in range(1, count + 1):
+        (run / f"epoch-{epoch}").mkdir(parents=True)
+        (run / f"epoch-{epoch}/config.json").write_text("{}")
+
+
+def _dev_as_benchmark(hub: Path, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "mmmu_dev").symlink_to(hub / "mmmu")
+
+
+def _other_rows(folder: Path) -> Path:
+    thought = "<|begin_of_thought|>\n\nSo.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n4\n\n<|end_of_solution|>"
+    path = folder / "rows.jsonl"
+    path.write_text(json.dumps({"id": "1", "question": "2 + 2?", "response": thought}) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.integration
+def test_killed_anywhere_it_goes_on_and_asks_nothing_twice(config, server, tmp_path):
+    server.control(delay=0.2)
+    path = tmp_path / "config.yaml"
+    path.write_text(config.text(), encoding="utf-8")
+    code = "from virgo_factory.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "evaluate", "run", str(path)]
+    for wanted in (0, 20, 70, 120):
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+
+        end = time.monotonic() + 120
+        while (
+            lines(config.output_dir / "rollouts.jsonl") < wanted
+            or not (config.output_dir / "evaluation.yaml").exists()
+        ):
+            assert process.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (config.output_dir / "scores.csv").exists(), "no score while questions are outstanding"
+
+    status = status_of(config.output_dir)
+    assert 0 < status.judged < status.asked == 160
+    (row, *_) = [row for row in status.rows if row["metric"].endswith("partial") and not row["group"]]
+    assert row["n"] < row["asked"] and row["high"] >= 100 * (row["asked"] - row["n"]) / row["asked"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    finished = server.asked()["finished"]
+    keys = [rollout.key for rollout in read_rollouts(config.output_dir)]
+    assert len(keys) == len(set(keys)) == 160
+    assert sum(finished.values()) <= 160 + 4 * config.requests_in_flight, "only what was in flight is asked again"
+    killed = (config.output_dir / "scores.csv").read_bytes()
+    whole = config.model_copy(update={"output_dir": tmp_path / "whole" / "out"})
+    evaluate(whole)
+    assert (whole.output_dir / "scores.csv").read_bytes() == killed
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_shard_leaves_the_scores_to_the_last_one(config):
+    first = evaluate(config, (1, 2))
+    assert first.rows is None and not first.outcome.left.samples
+    assert not (config.output_dir / "scores.csv").exists()
+    assert evaluate(config, (2, 2)).rows is not None
+    assert {row["asked"] for row in scores_of(config, "ours") if not row["group"]} == {60, 40}
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_other_questions_are_refused_where_responses_are_there(config):
+    evaluate(config)
+    for keys, told in (
+        ({"seed": 7}, "seed: 42, now 7"),
+        ({"max_tokens": 100}, "max_tokens: 8192, now 100"),
+        ({"benchmarks": {"mathvision": 10}}, "benchmarks:"),
+    ):
+        with pytest.raises(UserError, match=told):
+            evaluate(config.model_copy(update=keys))
+
+
+def test_what_is_wrong_with_files_is_told_before_the_first_request(config, server, hub, tmp_path):
+    missing = config.model_copy(update={"allow_partial": False, "benchmarks": {"mathverse": None, "mathvista": None}})
+    with pytest.raises(UserError) as error:
+        evaluate(missing)
+
+    assert "mathverse: " in str(error.value) and "mathvista: 504 of 1,000 published questions" in str(error.value)
+    assert "allow_partial: true" in str(error.value) and not (missing.output_dir / "questions.jsonl").exists()
+    with pytest.raises(UserError, match="the judge at http://127.0.0.1:9/v1 does not answer"):
+        evaluate(config.model_copy(update={"judge_url": "http://127.0.0.1:9/v1", "judge_model": "m"}))
+
+    with pytest.raises(UserError, match="serves replay, not another. Name one of them in served_model_name"):
+        evaluate(config.model_copy(update={"served_model_name": "another"}))
+
+    server.control(max_model_len=4096)
+    with pytest.raises(UserError, match="a context of 4,096 tokens is too small for max_tokens: 8,192"):
+        evaluate(config)
+
+    assert not server.asked()["started"]
+
+
+def test_a_picture_that_cannot_be_opened_is_named_with_its_row(config, server, tmp_path, shared_data):
+    row = json.loads((shared_data / "mathvision/test.jsonl").open(encoding="utf-8").readline())
+    path = tmp_path / "own/mathvision/test.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([row | {"decoded_image": {"bytes": b"no picture", "path": "1.jpg"}}]), path)
+    keys = {"benchmark_dir": tmp_path / "own", "benchmarks": {"mathvision": None}, "allow_partial": False}
+    with pytest.raises(UserError, match=rf"test\.parquet.*\(id mathvision/{row['id']}\)"):
+        evaluate(config.model_copy(update=keys))
+
+    assert not server.asked()["started"]
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(config, tmp_path, monkeypatch):
+    replies: list[str] = []
+
+    def judged(self, path: str, body: bytes | None = None) -> bytes:
+        if body is None:
+            return b'{"data": [{"id": "judge"}]}'
+
+        replies.append(json.loads(body)["messages"][0]["content"])
+        content = "1" if "1" in replies[-1][-1:] or len(replies) % 2 else "0"
+        return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+
+    monkeypatch.setattr(LLMJudge, "_send", judged)
+    keys = {"scorer": "paper", "judge_url": "http://judge/v1", "judge_model": "judge"}
+    paper = config.model_copy(update={**keys, "benchmarks": {"mathvision": 20, "mathvista": 10}})
+    rows = evaluate(paper).rows
+    assert {row["benchmark"] for row in rows} == {"mathvision"}, "the paper has no scorer of MathVista"
+    assert rows[0]["scorer"] == "paper" and rows[0]["judge"] == "judge" and rows[0]["n"] == 20
+    assert {row["benchmark"] for row in rows_of(paper.output_dir / "scores.csv")} == {"mathvision", "mathvista"}
+    first = (paper.output_dir / "scores.paper.csv").read_bytes()
+    asked = len(replies)
+    assert asked > 0
+    evaluate(paper)
+    assert len(replies) == asked and (paper.output_dir / "scores.paper.csv").read_bytes() == first

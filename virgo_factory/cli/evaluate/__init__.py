@@ -1,0 +1,30 @@
+"""`virgo-factory evaluate VERB`: how good a checkpoint is, how sure that is, and which epoch to take."""
+
+import typer
+
+from virgo_factory.cli.lazy import lazy_group
+
+
+VERBS = {
+    "list": "List the benchmarks: questions, requests, whether they are here, licence, what differs from the papers.",
+    "run": "Ask a model the questions of benchmarks, judge it, score it. Safe to kill and to start again.",
+    "status": "Show the scores so far and what is outstanding; or write them as a page.",
+    "choose": "Choose among the kept epochs of a training on a development set.",
+}
+
+EXAMPLE = """\b
+Example:
+  virgo-factory evaluate run recipes/evaluate/virgo.yaml --dry-run"""
+
+evaluate = typer.Typer(
+    cls=lazy_group("virgo_factory.cli.evaluate", VERBS),
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    epilog=EXAMPLE,
+)
+
+
+@evaluate.callback()
+def evaluate_command() -> None:
+    """Scores of a checkpoint with their error bars, beside the papers', and the choice of an epoch."""

@@ -1,0 +1,39 @@
+"""`virgo-factory evaluate list`: the benchmarks that can be asked."""
+
+from pathlib import Path
+
+import typer
+
+
+def list(
+    benchmark_dir: Path | None = typer.Option(
+        None, "--benchmark-dir", help="Folder with a sub-folder for each benchmark; the Hugging Face cache without it."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the list as JSON."),
+) -> None:
+    """List the benchmarks: questions, requests, where their rows are, licence, judge, and what differs from the papers."""
+    import json
+
+    from virgo_factory.evaluation.tell import benchmark_rows, benchmarks_table, differences
+
+    rows = benchmark_rows(benchmark_dir)
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+
+    from virgo_factory.report.terminal import console, print_tables
+
+    shown = console()
+    print_tables(shown, benchmarks_table(rows))
+    shown.print()
+    for line in differences(rows):
+        shown.print(line, markup=False, soft_wrap=True)
+
+
+EXAMPLE = """\b
+Example:
+  virgo-factory evaluate list --benchmark-dir benchmarks
+
+\b
+  benchmark           questions  requests  rows from                     licence       judge
+  mathverse               3,940     3,940  benchmarks/mathverse          MIT"""

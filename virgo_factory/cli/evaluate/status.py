@@ -1,0 +1,54 @@
+"""`virgo-factory evaluate status`: the scores so far, and what is outstanding."""
+
+from pathlib import Path
+
+import typer
+
+
+def status(
+    folder: Path = typer.Argument(metavar="DIR", help="Folder of the evaluation: output_dir of its config."),
+    html: Path | None = typer.Option(None, "--html", metavar="FILE", help="Write a page with a plot instead."),
+    as_json: bool = typer.Option(False, "--json", help="Print the rows of scores.csv as JSON."),
+) -> None:
+    """Tell the scores so far from the files alone; a run may go on meanwhile.
+
+    Where questions are outstanding a score is called partial, and its interval reaches over what they could be.
+    """
+    import json
+
+    from virgo_factory.evaluation.run import status_of
+    from virgo_factory.evaluation.tell import headline, not_as_in_the_paper, scores_table, write_status_page
+
+    found = status_of(folder)
+    config, rows = found.config, found.rows
+    if as_json:
+        print(json.dumps({"asked": found.asked, "judged": found.judged, "refused": found.refused, "scores": rows}))
+        return
+
+    if html:
+        from virgo_factory.io.files import check_folder
+
+        check_folder(html.parent)
+        write_status_page(html, config, rows, found.told)
+        print(f"{html}: {len(rows)} scores")
+        return
+
+    from virgo_factory.report.terminal import console, print_tables
+
+    shown = console()
+    shown.print(headline(config, rows), markup=False, soft_wrap=True)
+    print_tables(shown, scores_table(config, rows))
+    for line in (found.told, not_as_in_the_paper(config, rows)):
+        if line:
+            shown.print(f"\n{line}", markup=False, soft_wrap=True)
+
+
+EXAMPLE = """\b
+Example:
+  virgo-factory evaluate status evals/virgo7b_dt
+
+\b
+  benchmark      n    score  95 %         truncated  loops  unparsed  unverif.  tokens  paper  diff
+  MMMU         900     47.3  44.1 - 50.6       3.1%   1.0%      0.6%      0.2%   1,412   47.1  +0.2"""
+
+status.epilog = EXAMPLE

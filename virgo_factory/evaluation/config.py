@@ -1,0 +1,177 @@
+"""An evaluation's configuration: what asking is told (rollouts/config.py), and the keys of benchmarks and scoring."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.paper.tables import label_paper
+from virgo_factory.evaluation.scorers import PAPER
+from virgo_factory.rollouts import config as asking
+from virgo_factory.rollouts.config import AskConfig, Count, Problems
+
+
+FILE = "evaluation.yaml"
+"""The resolved configuration inside the folder that it made."""
+
+_ASKING = AskConfig.BLOCKS
+
+
+class EvaluationConfig(AskConfig):
+    """What an evaluation is told beside what asking is told.
+
+    Attributes:
+        benchmarks: name -> how many of its questions are drawn, None for all; a list of names stands for all of each.
+        questions: a file of questions of one's own, asked beside the benchmarks.
+        benchmark_dir: folder with a sub-folder a benchmark, in the hub's layout; None for the hub.
+        allow_partial: go on where a benchmark has fewer rows than published.
+        scorer: ours (rules), paper (Virgo's), omr (OpenMMReasoner's).
+        judge_url, judge_model, judge_key_env: of the language model that scorers ask.
+        paper_row: the row of a paper's tables that the model repeats, such as "Virgo-7B D_T".
+    """
+
+    FILE: ClassVar = FILE
+    KIND: ClassVar = "an evaluation"
+    EXAMPLE: ClassVar = "recipes/evaluate/virgo.yaml"
+    START: ClassVar = " Start one: evaluate run CONFIG"
+    RESUME: ClassVar = "virgo-factory evaluate run"
+    BLOCKS: ClassVar = {
+        "benchmarks": ("benchmarks", "questions", "benchmark_dir", "allow_partial", "seed"),
+        "prompt": _ASKING["prompt"],
+        "model": _ASKING["model"],
+        "sampling": tuple(key for key in _ASKING["sampling"] if key != "seed"),
+        "budget": _ASKING["budget"],
+        "scoring": ("scorer", "judge_url", "judge_model", "judge_key_env", "paper_row"),
+        "output": _ASKING["output"],
+    }
+    FREE: ClassVar = (*AskConfig.FREE, "benchmark_dir", "allow_partial")
+    FREE_BLOCKS: ClassVar = ("budget", "scoring", "output")
+
+    benchmarks: dict[str, Count | None] = {}
+    questions: Path | None = None
+    benchmark_dir: Path | None = None
+    allow_partial: bool = False
+
+    layout: Literal["auto", "inline", "first"] = "auto"
+    image_max_pixels: Count = 12_845_056
+    samples: int = Field(1, ge=1, le=1024)
+    temperature: float = Field(0.0, ge=0, le=10)
+
+    scorer: Literal["ours", "paper", "omr"] = "ours"
+    judge_url: str | None = None
+    judge_model: str | None = None
+    judge_key_env: str = "OPENAI_API_KEY"
+    paper_row: str | None = None
+
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        return dict.fromkeys(given) if isinstance(given, list | tuple) and all(map(_is_text, given)) else given
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _known(cls, given: dict[str, int | None]) -> dict[str, int | None]:
+        if unknown := [name for name in given if name not in BENCHMARKS]:
+            near = [get_close_matches(name.lower(), BENCHMARKS, 3, 0.5) or list(BENCHMARKS) for name in unknown]
+            told = (f"{name} (is it {' or '.join(close)}?)" for name, close in zip(unknown, near, strict=True))
+            raise UserError(f"not known: {'; '.join(told)}. `virgo-factory evaluate list` shows all")
+
+        return given
+
+    @field_validator("judge_url")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/@]+(/[^\s@]*)?", url):
+            raise UserError("expected http://HOST:PORT/v1, without user or password (a key goes into judge_key_env)")
+
+        return url
+
+    @field_validator("judge_key_env")
+    @classmethod
+    def _is_variable(cls, name: str) -> str:
+        return cls._name_of_a_variable(name)
+
+    @field_validator("paper_row")
+    @classmethod
+    def _is_row(cls, label: str | None) -> str | None:
+        if label is not None:
+            label_paper(label)
+
+        return label
+
+    def samples_of(self, source: str) -> int:
+        """Return how many responses a question of a benchmark gets: its own number where it has one."""
+        own = BENCHMARKS[source].samples if source in BENCHMARKS else 1
+        return own if own > 1 else self.samples
+
+    def temperature_of(self, source: str) -> float:
+        """Return the temperature at which a benchmark is asked; see `samples_of`."""
+        is_own = source in BENCHMARKS and BENCHMARKS[source].samples > 1
+        return BENCHMARKS[source].temperature if is_own else self.temperature
+
+    def missing_files(self) -> list[tuple[str, str]]:
+        """Return (key, message) for whatever the configuration names on this machine that is not there."""
+        found = []
+        if self.questions is not None and not self.questions.is_file():
+            found.append(("questions", f"questions: no file {self.questions}"))
+
+        if self.benchmark_dir is not None:
+            if not self.benchmark_dir.is_dir():
+                found.append(("benchmark_dir", f"benchmark_dir: no folder {self.benchmark_dir}"))
+            elif lacking := [name for name in self.benchmarks if not (self.benchmark_dir / name).is_dir()]:
+                told = "; ".join(f"{name}: the files of {BENCHMARKS[name].hub}" for name in lacking)
+                found.append(("benchmark_dir", f"benchmark_dir: no folder in {self.benchmark_dir} for {told}"))
+
+        return found + super().missing_files()
+
+    def contradictions(self) -> Problems:
+        """Return (keys, message) for values that are wrong together."""
+        found = super().contradictions()
+        if not self.benchmarks and self.questions is None:
+            found.append((("benchmarks",), "benchmarks: missing; name at least one, or a file of questions"))
+
+        if bool(self.judge_url) != bool(self.judge_model):
+            found.append(
+                (("judge_url", "judge_model"), "judge_url and judge_model: a judge needs both, its URL and its name")
+            )
+
+        if not self.judge_url and self.scorer != "ours":
+            needs = "asks" if self.scorer == "omr" else f"asks (for {', '.join(PAPER)})"
+            told = f"scorer: {self.scorer} {needs} a judge about most responses. Name judge_url and judge_model"
+            found.append((("scorer", "judge_url"), told))
+
+        judged = [name for name in self.benchmarks if name in BENCHMARKS and BENCHMARKS[name].needs_judge]
+        if judged and not self.judge_url:
+            told = f"benchmarks: {', '.join(judged)} cannot be judged by rules. Name judge_url and judge_model"
+            found.append((("benchmarks", "judge_url"), told))
+
+        return found
+
+    @classmethod
+    def stand_ins(cls, wrong: set[str]) -> dict[str, Any]:
+        """Return a benchmark where some are named, though not as they should be."""
+        return {"benchmarks": ["mathvision"]} if wrong & {"benchmarks", "questions"} else {}
+
+    def resume_command(self, shard: tuple[int, int] | None = None) -> str:
+        """Return the command that goes on with its folder: the run's own, with the configuration kept there."""
+        part = f" --shard {shard[0]}/{shard[1]}" if shard else ""
+        return f"{self.RESUME} {self.output_dir / FILE}{part}"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> EvaluationConfig:
+    """Return the configuration in a YAML file, see rollouts.config.read_config."""
+    return asking.read_config(EvaluationConfig, path, overrides, files)
+
+
+def read_folder(folder: Path) -> EvaluationConfig:
+    """Return the configuration that made an evaluation's folder, see rollouts.config.read_folder."""
+    return asking.read_folder(EvaluationConfig, folder)

@@ -1,0 +1,140 @@
+"""What an evaluation will ask, before anybody is asked: the first prompt of each benchmark, requests, tokens. Calls nobody."""
+
+import itertools
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.questions import Taken, read_benchmark
+from virgo_factory.evaluation.run import wanted_of
+from virgo_factory.evaluation.scorers import PAPER
+from virgo_factory.formats.row import RejectedRow
+from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
+from virgo_factory.rollouts.pictures import store_picture
+from virgo_factory.rollouts.question import FILE as QUESTIONS
+from virgo_factory.rollouts.question import VisualQuestion, question_of, read_questions
+from virgo_factory.rollouts.run.questions import prompts_of
+from virgo_factory.rollouts.store.store import read_rollouts
+
+
+LOOKED_AT = 20
+"""Questions of a benchmark whose prompts are filled to take their mean."""
+
+JUDGE_CALLS = {("paper", "mathverse"): 2, ("paper", "mathvision"): 1, ("paper", "mathvision_testmini"): 1}
+"""Of a response, at most: MathVerse's scorer has the answer extracted and then compared. MMMU's asks where no letter is found."""
+
+
+def estimated(config: EvaluationConfig) -> list[str]:
+    """Return in lines what a run with this configuration will ask. Nothing is sent, downloaded or kept."""
+    lines: list[str] = []
+    problems = [message for _, message in config.missing_files()]
+    vocabulary, processor = tokenizer_of(config.model_name_or_path)
+    measured = _measured(config)
+    table, calls, longest = [], 0, 0
+    with tempfile.TemporaryDirectory() as name:
+        for source in [*wanted_of(config), *([""] if config.questions else [])]:
+            count = _count(config, source)
+            tokens, first = [], None
+            try:
+                for question, folder in itertools.islice(_at_hand(config, source, Path(name)), LOOKED_AT):
+                    prompt = prompts_of(config, folder)(question)
+                    first = first or (question, prompt)
+                    tokens.append(prompt_tokens(prompt, vocabulary, processor))
+            except (ValueError, OSError) as error:
+                problems.append(str(error).rstrip("."))
+
+            if first:
+                sizes = ", ".join(f"{width} x {height}" for width, height in first[1].images)
+                shown = f"pictures as sent {sizes}; the text:" if sizes else "the text:"
+                lines += [f"First prompt of {source or config.questions} ({first[0].id}), {shown}", ""]
+                lines += [*(f"  | {line}" for line in first[1].text.splitlines()), ""]
+
+            requests = count * config.samples_of(source)
+            calls += requests * _calls(config, source)
+            longest = max(longest, *tokens, 0)
+            mean = statistics.fmean(tokens) if tokens else 0.0
+            table.append((source or str(config.questions), count, requests, mean, measured.get(source)))
+
+    for source, count, requests, mean, response in table:
+        read = f", prompts of {mean:,.0f} tokens on average" if mean else ", no question is on this machine"
+        write = f"{response:,.0f} tokens a response as measured" if response else "a response not measured yet"
+        lines.append(f"{source}: {count:,} questions, {requests:,} requests{read}, {write}")
+
+    requests = sum(row[2] for row in table)
+    guess = min(RESPONSE_TOKENS, config.max_tokens)
+    total = sum(row[2] * (row[4] or guess) for row in table)
+    lines.append(f"Requests: {requests:,} to {config.model_name_or_path}, in one pass")
+    lines.append(
+        f"Tokens written: about {short(total)} ({guess:,} a response where nothing was measured), at most "
+        f"{short(requests * config.max_tokens)}; tokens read: about {short(sum(row[2] * row[3] for row in table))}"
+    )
+    lines.append(
+        f"Hours: {short(total)} / 3,600 / the tokens a second of your servers; `status` tells once they are measured"
+    )
+    if vocabulary is None and longest:
+        lines.append("Tokens of prompts are guessed: the model's tokenizer is not on this machine")
+
+    if calls:
+        lines.append(f"Judge: at most {calls:,} calls to {config.judge_model or 'the judge'}")
+
+    if longest + config.max_tokens > config.max_model_len:
+        problems.append(
+            f"max_model_len: {config.max_model_len:,} is too small for a prompt of {longest:,} tokens and max_tokens "
+            f"{config.max_tokens:,}"
+        )
+
+    return lines + [f"To be put right before the run: {problem}." for problem in dict.fromkeys(problems)]
+
+
+def _count(config: EvaluationConfig, source: str) -> int:
+    if source:
+        published = BENCHMARKS[source].count
+        return min(config.benchmarks[source] or published, published)
+
+    return sum(1 for _ in read_questions(config.questions)) if config.questions.is_file() else 0
+
+
+def _at_hand(config: EvaluationConfig, source: str, folder: Path) -> Iterator[tuple[VisualQuestion, Path]]:
+    """Yield questions of a benchmark that are on this machine, each with the folder of its pictures."""
+    made = config.output_dir / QUESTIONS
+    if source and made.is_file():
+        yield from ((question, made.parent) for question in read_questions(made) if question.source == source)
+    elif not source:
+        if config.questions.is_file():
+            yield from ((question, config.questions.parent) for question in read_questions(config.questions))
+    elif config.benchmark_dir is not None and (config.benchmark_dir / source).is_dir():
+        benchmark, own = BENCHMARKS[source], config.benchmark_dir / source
+        for row in read_benchmark(benchmark, own, Taken(benchmark, str(own))):
+            try:
+                stored = [store_picture(image, own, folder, config.image_max_pixels) for image in row["images"]]
+                names = [one.path for one in stored]
+                yield question_of({**row, "images": names, "image_sha256": [one.sha256 for one in stored]}), folder
+            except RejectedRow:
+                continue
+
+
+def _measured(config: EvaluationConfig) -> dict[str, float]:
+    """Return the mean tokens of the responses to each benchmark that this folder has."""
+    sums: dict[str, list[int]] = {}
+    for rollout in read_rollouts(config.output_dir) if config.output_dir.is_dir() else ():
+        total = sums.setdefault(rollout.question.partition("/")[0], [0, 0])
+        total[0] += rollout.completion_tokens
+        total[1] += 1
+
+    return {source: tokens / count for source, (tokens, count) in sums.items()}
+
+
+def _calls(config: EvaluationConfig, source: str) -> int:
+    """Return how often a judge is asked about a response, at most; our rules ask seldom."""
+    if config.scorer == "omr":
+        return 2
+
+    if source and BENCHMARKS[source].needs_judge:
+        return 1
+
+    return JUDGE_CALLS.get(
+        (config.scorer, source), int(config.scorer == "paper" and source == "mmmu" and source in PAPER)
+    )

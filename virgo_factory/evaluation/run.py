@@ -1,0 +1,361 @@
+"""An evaluation: questions of its benchmarks, asked in one pass, longest first; verdicts, and scores once all are there."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from virgo_factory import __version__
+from virgo_factory.core.errors import UserError
+from virgo_factory.evaluation.config import EvaluationConfig, read_folder
+from virgo_factory.evaluation.judging import OURS, rejudge, scorer_of
+from virgo_factory.evaluation.paper.tables import label_paper, paper_value
+from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
+from virgo_factory.evaluation.scores import PARTIAL, Held, Score, hold, scores, write_scores
+from virgo_factory.formats.row import RejectedRow
+from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.report.card import Card, card_files, write_card
+from virgo_factory.report.table import Table
+from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+from virgo_factory.rollouts.pictures import StoredPicture, store_picture
+from virgo_factory.rollouts.question import FILE as QUESTIONS
+from virgo_factory.rollouts.question import VisualQuestion, read_questions, write_question
+from virgo_factory.rollouts.run.launch import Asking, Outcome, ask
+from virgo_factory.rollouts.run.questions import QuestionPass
+from virgo_factory.rollouts.run.run import Event, Job
+from virgo_factory.rollouts.run.todo import Left, Todo
+from virgo_factory.rollouts.servers.client import Sampling
+from virgo_factory.rollouts.servers.endpoints import PATIENCE
+from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS
+from virgo_factory.rollouts.store.jsonl import Shard, lines_of, shards_of
+from virgo_factory.rollouts.store.store import lock
+
+
+SCORES = "scores.csv"
+
+LONG = ("aime25", "aime24", "olympiadbench", "olympiadbench_en", "mathvision", "dynamath", "mathverse", "we_math")
+"""Benchmarks with long responses, the longest first: the slots of the servers stay full to the end. Of Virgo's four the paper says
+that OlympiadBench has the longest and MMMU the shortest (Figure 2); the rest is a guess, and decides time alone."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How a start ended.
+
+    Attributes:
+        outcome: of asking.
+        rows: of scores.csv; None where it was not written, since something is outstanding.
+    """
+
+    outcome: Outcome
+    rows: list[Score] | None
+
+
+def evaluate(
+    config: EvaluationConfig,
+    shard: Shard | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    patience: float = PATIENCE,
+) -> Evaluated:
+    """Ask all that is still to be asked of an evaluation, judge it, and write its scores once nothing is outstanding.
+
+    Raises:
+        ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
+    """
+    judge = judge_of(config)
+    if judge is not None:
+        judge.check()
+
+    outcome = ask(lambda: make_questions(config), config, shard, on_event, patience, asking=Evaluation)
+    folder = config.output_dir
+    with lock(folder, None, ".scores.lock"):
+        rows = scores_of(config, OURS)
+        if any(row["metric"].endswith(PARTIAL) for row in rows):  # of this shard, or of another one
+            return Evaluated(outcome, None)
+
+        name = rejudge(folder, config.scorer, judge)
+        if judge is not None:
+            rows = scores_of(config, OURS)
+
+        write_scores(folder / SCORES, rows)
+        if name != VERDICTS:
+            rows = scores_of(config, config.scorer)
+            write_scores(folder / f"scores.{config.scorer}.csv", rows)
+
+    return Evaluated(outcome, rows)
+
+
+def wanted_of(config: EvaluationConfig) -> dict[str, int | None]:
+    """Return the benchmarks of a configuration in the order in which they are asked: those with long responses first."""
+    return dict(
+        sorted(config.benchmarks.items(), key=lambda one: (one[0] not in LONG, one[0] in LONG and LONG.index(one[0])))
+    )
+
+
+def make_questions(config: EvaluationConfig) -> None:
+    """Make FOLDER/questions.jsonl, its pictures and its card, where they are not there as this configuration wants them.
+
+    Raises:
+        ValueError: see `write_questions`; all benchmarks are told together.
+    """
+    folder, settings = config.output_dir, _settings(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    card = card_files(folder / QUESTIONS)[1]
+    with (folder / ".questions.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if (folder / QUESTIONS).is_file() and card.is_file():
+            old = json.loads(card.read_text(encoding="utf-8"))["settings"]
+            if old == settings:
+                return
+
+            if shards_of(folder, ROLLOUTS) and any(path.stat().st_size for path in shards_of(folder, ROLLOUTS)):
+                changed = [
+                    f"{key}: {old.get(key)!r}, now {settings[key]!r}"
+                    for key in settings
+                    if settings[key] != old.get(key)
+                ]
+                raise UserError(f"{folder / QUESTIONS}: was made with {'; '.join(changed)}. Name another output_dir.")
+
+        made = folder / ".questions.jsonl.made"
+        taken = _write(config, made)
+        _write_card(config, made, taken, settings)
+        os.replace(made, folder / QUESTIONS)
+
+
+def _settings(config: EvaluationConfig) -> dict[str, Any]:
+    questions = (
+        None if config.questions is None else {"file": str(config.questions), "sha256": _hash(config.questions)}
+    )
+    return {
+        "benchmarks": dict(config.benchmarks),
+        "questions": questions,
+        "seed": config.seed,
+        "image_max_pixels": config.image_max_pixels,
+    }
+
+
+def _hash(path: Path) -> str:
+    return file_hash(path) if path.is_file() else ""
+
+
+def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
+    """Write the questions of benchmarks, and those of one's own file; return what became of the benchmarks' rows."""
+    folder = config.output_dir
+    known: dict[str, StoredPicture] = {}
+
+    def store(image: Any, media_dir: Path) -> tuple[str, str]:
+        done = store_picture(image, media_dir, folder, config.image_max_pixels, known)
+        return done.path, done.sha256
+
+    taken = write_questions(wanted_of(config), target, store, config.benchmark_dir, config.seed, config.allow_partial)
+    if config.questions is not None:
+        with target.open("a", encoding="utf-8") as lines:
+            for question in read_questions(config.questions):
+                try:
+                    stored = [store(image, config.questions.parent) for image in question.images]
+                except RejectedRow as error:
+                    raise UserError(f"{config.questions} (id {question.id}): {error}.") from None
+
+                names, hashes = (tuple(part) for part in zip(*stored, strict=True)) if stored else ((), ())
+                lines.write(write_question(replace(question, images=names, image_sha256=hashes)))
+
+    ids: set[str] = set()
+    for question in read_questions(target):  # every row can be asked, before anybody is
+        if question.id in ids:
+            raise UserError(f"{config.questions}: two questions have the id {question.id}.")
+
+        ids.add(question.id)
+
+    if not ids:
+        raise UserError(f"no question is left of {', '.join(config.benchmarks) or config.questions}.")
+
+    return taken
+
+
+def _write_card(config: EvaluationConfig, made: Path, taken: Sequence[Taken], settings: dict[str, Any]) -> None:
+    reasons = list(dict.fromkeys(reason for one in taken for reason in one.left_out))
+    rows = [
+        (one.benchmark.title, one.rows, one.asked, one.benchmark.count, *(one.left_out[reason] for reason in reasons))
+        for one in taken
+    ]
+    notes = [f"{one.benchmark.title}: {one.benchmark.subset}" for one in taken if one.benchmark.subset]
+    notes += [f"{one.benchmark.title}: {text}." for one in taken for text in one.examples.values()]
+    files = [(f"{one.benchmark.name}/{name}", digest) for one in taken for name, digest in one.files.items()]
+    card = Card(
+        QUESTIONS,
+        f"Questions of benchmarks, made by virgo-factory {__version__}. Rows read give the questions asked and those left out.",
+        (
+            Table("Rows", ("benchmark", "rows read", "asked", "published", *(f"left out: {why}" for why in reasons)), rows),
+            Table("Sources", ("benchmark", "read from", "revision", "licence"), [
+                (one.benchmark.title, one.place, one.revision, one.benchmark.licence) for one in taken
+            ], words=(1, 2, 3)),
+            Table("Files", ("file", "SHA-256"), files, words=(1,)),
+        ),
+        settings,
+        file_hash(made),
+        notes,
+    )  # fmt: skip
+    content = {
+        "virgo_factory": __version__,
+        "settings": settings,
+        "sha256": card.sha256,
+        "benchmarks": [
+            {
+                "name": one.benchmark.name,
+                "place": one.place,
+                "revision": one.revision,
+                "files": one.files,
+                "rows": one.rows,
+            }
+            | {"asked": one.asked, "published": one.benchmark.count, "left_out": dict(one.left_out)}
+            | {"drawn_of": one.found if one.left_out[NOT_DRAWN] else None}
+            for one in taken
+        ],
+    }
+    write_card(config.output_dir / QUESTIONS, card, content)
+
+
+class EvaluationTodo(Todo):
+    """What each question still lacks: a benchmark may have a number of responses of its own."""
+
+    config: EvaluationConfig
+
+    def missing(self, question: VisualQuestion) -> list[int]:
+        """Return the samples of a question that are not there."""
+        there = self.store.samples(question.id, self.config.model_name_or_path)
+        return [sample for sample in range(self.config.samples_of(question.source)) if sample not in there]
+
+    def left(self) -> Left:
+        """Count what is still to be asked of the questions of this shard."""
+        self.count_cases()
+        questions = samples = done = 0
+        for source, there, count in self.store.index.db.execute(
+            "SELECT source, samples, count(*) FROM cases WHERE NOT dropped GROUP BY 1, 2"
+        ):
+            lacking = max(0, self.config.samples_of(source) - there)
+            questions += count * bool(lacking)
+            samples += count * lacking
+            done += count * there
+
+        return Left(questions, samples, done)
+
+    def count_cases(self) -> None:
+        """Make the table `cases` of this shard, with the samples of the benchmark that has most."""
+        most = max(map(self.config.samples_of, [*self.config.benchmarks, ""]))
+        wide = self.config.model_copy(update={"samples": most})
+        Todo(wide, self.store).count_cases()
+
+
+class EvaluationPass(QuestionPass):
+    """Questions of several benchmarks, some of which have a temperature of their own."""
+
+    def sampling_of(self, job: Job) -> Sampling:
+        """Return how the responses to a question are sampled."""
+        return replace(self.sampling, temperature=self.todo.config.temperature_of(job.about.source))
+
+
+class Evaluation(Asking):
+    """One start in an open folder, all benchmarks in one pass."""
+
+    todo_of = EvaluationTodo
+    pass_of = EvaluationPass
+
+
+def scores_of(config: EvaluationConfig, scorer: str) -> list[Score]:
+    """Return the rows of scores.csv of an evaluation's folder; those on which questions are outstanding say `partial`.
+
+    Args:
+        config: of the folder.
+        scorer: whose verdicts; of a paper's scorer only the benchmarks that it has rules for.
+    """
+    held = held_of(config, scorer)
+    names = dict.fromkeys(question.benchmark for question in held.questions)
+    samples = {name: config.samples_of(name) for name in names}
+    label = config.paper_row or ""
+    paper = paper_value(label_paper(label), label) if label else lambda *row: None
+    rows = scores(held, about_of(config, scorer), samples, allow_partial=True, paper=paper)
+    return [row for row in rows if scorer == OURS or scorer_of(scorer, row["benchmark"])]
+
+
+def held_of(config: EvaluationConfig, scorer: str) -> Held:
+    """Return what scores need of an evaluation's folder, with the verdicts by a scorer."""
+    verdicts = VERDICTS if scorer == OURS else f"{VERDICTS}.{scorer}"
+    files = (QUESTIONS.removesuffix(".jsonl"), ROLLOUTS, verdicts, DROPPED)
+    return hold(*(_rows(config.output_dir, name) for name in files), model=config.model_name_or_path)
+
+
+def _rows(folder: Path, name: str) -> Iterator[dict]:
+    for path in shards_of(folder, name):
+        for _, row in lines_of(path):
+            yield row
+
+
+def judge_of(config: EvaluationConfig) -> LLMJudge | None:
+    """Return the judge that a configuration names."""
+    return LLMJudge(config.judge_url, config.judge_model, config.judge_key_env) if config.judge_url else None
+
+
+def about_of(config: EvaluationConfig, scorer: str) -> dict[str, Any]:
+    """Return what the rows of scores.csv tell of a run."""
+    epoch = re.search(r"epoch-(\d+)$", str(Path(config.model_name_or_path)))
+    first = next(_rows(config.output_dir, ROLLOUTS), {"params": {}})
+    return {
+        "run": config.output_dir.name,
+        "model": config.model_name_or_path,
+        "epoch": epoch[1] if epoch else "",
+        "scorer": scorer,
+        "question_prefix": config.question_prefix,
+        "image_max_pixels": config.image_max_pixels,
+        "max_tokens": config.max_tokens,
+        "temperature": config.temperature,
+        "vllm": first["params"].get("vllm", ""),
+        "judge": config.judge_model or "",
+    }
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of an evaluation's folder.
+
+    Attributes:
+        config: that made it.
+        rows: of scores.csv, as far as there are verdicts.
+        asked, judged, refused: responses that there will be, those with a verdict, questions that a server refused.
+    """
+
+    config: EvaluationConfig
+    rows: list[Score]
+    asked: int
+    judged: int
+    refused: int
+
+    @property
+    def told(self) -> str:
+        """Return what is outstanding, in a sentence."""
+        refused = f" {self.refused:,} questions were refused, see dropped.jsonl." if self.refused else ""
+        left = self.asked - self.judged
+        if left > 0:
+            return f"{self.judged:,} of {self.asked:,} responses are there and judged. Go on: {self.config.resume_command()}{refused}"
+
+        return f"All {self.asked:,} responses are judged.{refused}"
+
+
+def status_of(folder: Path) -> Status:
+    """Return what the files of an evaluation's folder tell.
+
+    Raises:
+        ValueError: it is none, or a line is broken.
+    """
+    config = read_folder(folder)
+    if not (folder / QUESTIONS).is_file():
+        raise UserError(f"{folder}: no {QUESTIONS} yet. Let `evaluate run` make it.")
+
+    held = held_of(config, OURS)
+    samples = sum(config.samples_of(question.benchmark) for question in held.questions)
+    refused = sum(config.samples_of(held.questions[place].benchmark) for place in held.refused)
+    scorer = config.scorer if (folder / f"scores.{config.scorer}.csv").is_file() else OURS
+    return Status(config, scores_of(config, scorer), samples - refused, len(held.place), len(held.refused))

@@ -1,0 +1,173 @@
+"""What people see of an evaluation: its scores as a table with a line of what was not as in the paper, and as a page."""
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.paper.tables import AVERAGE, average, departures, label_paper, ours_of, paper_value
+from virgo_factory.evaluation.scores import PARTIAL, Score
+from virgo_factory.report.page import Picture, Section, Text, write_page
+from virgo_factory.report.plots import draw, spans
+from virgo_factory.report.table import Table
+
+
+COLUMNS = ("benchmark", "n", "score", "95 %", "truncated", "loops", "unparsed", "unverif.", "tokens", "paper", "diff")
+VIRGOS_FOUR = {"mathverse", "mathvision", "olympiadbench", "mmmu"}
+
+
+def headline(config: EvaluationConfig, rows: Sequence[Score]) -> str:
+    """Return what was asked how, in one line."""
+    vllm = f"vLLM {rows[0]['vllm']}, " if rows and rows[0]["vllm"] else ""
+    judge = f", judge {config.judge_model}" if config.judge_model else ""
+    return (
+        f"{config.output_dir}: {config.model_name_or_path}, {vllm}prefix {config.question_prefix}, "
+        f"{config.image_max_pixels:,} px, {config.max_tokens:,} tokens, T {config.temperature:g}, "
+        f"penalty {config.repetition_penalty:g}, scorer {config.scorer}{judge}"
+    )
+
+
+def title_of(row: Mapping[str, Any]) -> str:
+    """Return what a row of scores.csv is called: its benchmark, and the metric where it is not the accuracy."""
+    name = BENCHMARKS[row["benchmark"]].title if row["benchmark"] in BENCHMARKS else row["benchmark"]
+    metric = row["metric"].removesuffix(PARTIAL)
+    partial = " (partial)" if row["metric"].endswith(PARTIAL) else ""
+    return name + ("" if metric == "accuracy" else f" {metric}") + partial
+
+
+def scores_table(config: EvaluationConfig, rows: Sequence[Score]) -> Table:
+    """Return the scores of whole benchmarks, in the order of the configuration, and their average."""
+    order = {name: place for place, name in enumerate(config.benchmarks)}
+    whole = sorted((row for row in rows if not row["group"]), key=lambda row: order.get(row["benchmark"], len(order)))
+    lines = [_line(row) for row in whole]
+    mean = _average(config, whole)
+    return Table("Scores", COLUMNS, [*lines, *mean], styles={len(lines): "bold"} if mean else {})
+
+
+def _line(row: Score) -> list[str]:
+    benchmark = BENCHMARKS.get(row["benchmark"])
+    published = max(row["asked"], benchmark.count if benchmark else 0)
+    responses = max(row["n"], 1)
+    return [
+        title_of(row),
+        f"{row['n']:,}" if row["n"] == published else f"{row['n']:,} of {published:,}",
+        _number(row["score"]),
+        _interval(row["low"], row["high"]),
+        *(_share(row[name]) for name in ("truncated", "looping", "unparsed")),
+        _share(100 * row["unverifiable"] / responses),
+        "" if row["tokens_mean"] == "" else f"{row['tokens_mean']:,.0f}",
+        _number(row["paper"]),
+        "" if row["difference"] == "" else f"{row['difference']:+.1f}",
+    ]
+
+
+def _average(config: EvaluationConfig, whole: Sequence[Score]) -> list[list[str]]:
+    """Return the line of the average, where there are several benchmarks with an accuracy; of what is partial there is none."""
+    first = {row["benchmark"]: row for row in reversed(whole) if row["benchmark"] in BENCHMARKS}
+    if len(first) < 2 or any(row["score"] == "" or row["metric"].endswith(PARTIAL) for row in first.values()):
+        return []
+
+    own = average([ours_of(row, 1).score for row in first.values()])
+    errors = [row["se"] for row in first.values() if row["se"] != ""]
+    half = 1.96 * math.sqrt(sum(error**2 for error in errors)) / len(first)
+    printed = None
+    if config.paper_row and set(first) == VIRGOS_FOUR:
+        printed = paper_value(label_paper(config.paper_row), config.paper_row)(AVERAGE, "", "", "accuracy")
+
+    paper = ["", ""] if printed is None else [f"{printed[0]:.2f}", f"{own - Decimal(str(printed[0])):+.2f}"]
+    interval = _interval(float(own) - half, float(own) + half) if len(errors) == len(first) else ""
+    return [["Average", "", f"{own}", interval, *[""] * 5, *paper]]
+
+
+def _number(value: Any) -> str:
+    return "" if value == "" else f"{value:.1f}"
+
+
+def _interval(low: Any, high: Any) -> str:
+    return "" if low == "" or high == "" else f"{low:.1f} - {high:.1f}"
+
+
+def _share(value: Any) -> str:
+    return "" if value == "" else f"{value:.1f}%"
+
+
+def not_as_in_the_paper(config: EvaluationConfig, rows: Sequence[Score]) -> str:
+    """Return the line under the table; "" where the model is no row of a paper."""
+    if not config.paper_row:
+        return ""
+
+    told = departures(label_paper(config.paper_row), rows)
+    return f"Not as in the paper: {' '.join(told)}" if told else ""
+
+
+def write_status_page(path: Path, config: EvaluationConfig, rows: Sequence[Score], left: str) -> None:
+    """Write scores, their plot and what is outstanding as a page."""
+    shown = [row for row in rows if not row["group"] and row["score"] != ""]
+    bars = [(title_of(row), row["low"], row["score"], row["high"]) for row in shown if row["low"] != ""]
+    plots = []
+    if bars:
+        drawn = draw(spans, bars, "Scores", "percent", "score", "95 % interval", page=True)
+        plots = [Picture(drawn, "Scores with their 95 % intervals")]
+
+    notes = [Text(f"{line}\n") for line in (headline(config, rows), left, not_as_in_the_paper(config, rows)) if line]
+    write_page(
+        path, f"Evaluation {config.output_dir}", head=[Section("", [scores_table(config, rows), *plots, *notes])]
+    )
+
+
+def benchmark_rows(folder: Path | None = None) -> list[dict[str, Any]]:
+    """Return what is known of each benchmark, `place` where its rows are on this machine ("" where they are not).
+
+    Args:
+        folder: a benchmark_dir; None for the cache of the hub.
+    """
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    found = []
+    for benchmark in BENCHMARKS.values():
+        here = folder / benchmark.name if folder else cache / f"datasets--{benchmark.hub.replace('/', '--')}"
+        found.append(
+            {
+                "benchmark": benchmark.name,
+                "title": benchmark.title,
+                "questions": benchmark.count,
+                "requests": benchmark.count * benchmark.samples,
+                "hub": benchmark.hub,
+                "place": str(here) if here.is_dir() else "",
+                "licence": benchmark.licence,
+                "judge": benchmark.needs_judge,
+                "subset": benchmark.subset,
+                "differs": benchmark.differs,
+            }
+        )
+
+    return found
+
+
+def benchmarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the list of benchmarks as a table."""
+    lines = [
+        (
+            *(row[name] for name in ("benchmark", "questions", "requests")),
+            row["place"] or f"hub: {row['hub']}",
+            row["licence"],
+            "needed" if row["judge"] else "",
+        )
+        for row in rows
+    ]
+    return Table(
+        "Benchmarks", ("benchmark", "questions", "requests", "rows from", "licence", "judge"), lines, words=(3, 4, 5)
+    )
+
+
+def differences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in a line each which rows of a benchmark are asked, and what differs from the papers."""
+    return [
+        f"{row['title']}: {' '.join(filter(None, (row['subset'], row['differs'])))}"
+        for row in rows
+        if row["subset"] or row["differs"]
+    ]
