@@ -13,7 +13,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,8 +86,12 @@ class LLMJudge:
         asked = question.text
         if question.options:
             asked += "\n" + "\n".join(f"({chr(65 + index)}) {option}" for index, option in enumerate(question.options))
-        prompt = (TEMPLATES / self.template).read_text(encoding="utf-8")
-        fields = {"question": asked, "gold": str(gold), "answer": answer}
+        return self.filled(self.template, {"question": asked, "gold": str(gold), "answer": answer})
+
+    @staticmethod
+    def filled(template: str, fields: Mapping[str, str]) -> str:
+        """Return a file of templates/ with its places filled; no text from outside can close its own tag."""
+        prompt = (TEMPLATES / template).read_text(encoding="utf-8")
         return re.sub(
             r"\{(question|gold|answer)\}", lambda place: _TAG.sub(" ", fields[place[1]])[-MAX_FIELD:], prompt
         )

@@ -172,7 +172,7 @@ class Judge:
         cut = ((rollout, _CUT) for _, rollout in batch if state_of(rollout) != "complete")
         whole = ((rollout, verdict) for (_, rollout), verdict in zip(complete, judged, strict=True))
         for rollout, verdict in itertools.chain(cut, whole):
-            found = _verdict(rollout, verdict)
+            found = rollout_verdict(rollout, verdict)
             append_line(self._file, asdict(found))
             self._on_verdict(found)
             if self._stopped:
@@ -212,7 +212,8 @@ def _task(question: VisualQuestion, rollout: Rollout) -> Task:
     return Task(rollout.response, question.gold, question.asked, grading(question.grading))
 
 
-def _verdict(rollout: Rollout, verdict: Verdict) -> RolloutVerdict:
+def rollout_verdict(rollout: Rollout, verdict: Verdict) -> RolloutVerdict:
+    """Return the verdict on a rollout's response as a line of a file of verdicts."""
     answer = verdict.answer or Answer("", "none", "response")
     return RolloutVerdict(
         *rollout.key,
