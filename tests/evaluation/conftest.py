@@ -172,7 +172,9 @@ def outputs(data: Path) -> dict[str, dict[str, str]]:
     for row in rows:
         if row["question"] in answered:
             code = answered[row["question"]]["code"]
-            found["first"][f"olympiadbench/{row['id']}"] = code[0] if isinstance(code, list) else code
+            found["first"][f"olympiadbench/OE_TO_maths_en_COMP/{row['id']}"] = (
+                code[0] if isinstance(code, list) else code
+            )
 
     return found
 

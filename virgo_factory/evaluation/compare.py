@@ -160,12 +160,12 @@ def comparison_table(pairs: Sequence[Pair]) -> Table:
 
 
 def interval(low: float, high: float) -> str:
-    """Return an interval of shares in percent.
+    """Return an interval of shares in percent, which no line is broken in.
 
     >>> interval(0.284, 0.334), interval(-0.021, 0.03)
-    ('28.4 to 33.4', '-2.1 to 3.0')
+    ('28.4\\xa0to\\xa033.4', '-2.1\\xa0to\\xa03.0')
     """
-    return "" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
+    return "" if math.isnan(low) else f"{100 * low:.1f}\xa0to\xa0{100 * high:.1f}"
 
 
 def _percent(share: float) -> float | str:

@@ -86,6 +86,7 @@ class Run:
         ids: of the questions, in their order.
         hashes: of each question's text, options, gold and pictures.
         params: of its first rollout.
+        name: what tables call it.
     """
 
     folder: Path
@@ -97,11 +98,7 @@ class Run:
     ids: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     params: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Return what tables call it."""
-        return str(self.folder)
+    name: str = ""
 
     @cached_property
     def samples(self) -> dict[str, int]:
@@ -175,6 +172,7 @@ def read_run(folder: Path, verdicts: str = VERDICTS) -> Run:
         folder,
         _config(folder / CONFIG),
         *(Rows(folder, name) for name in (QUESTIONS.removesuffix(".jsonl"), ROLLOUTS, verdicts)),
+        name=str(folder),
     )
 
     def questions() -> Iterator[Mapping]:

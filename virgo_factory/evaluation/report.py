@@ -17,6 +17,7 @@ from virgo_factory.evaluation.compare import (
     check_same_questions,
     comparison_table,
     differing_keys,
+    interval,
     pairs_of,
 )
 from virgo_factory.evaluation.folder import Run, read_run
@@ -104,9 +105,18 @@ def write_report(
         tell(f"reading {folder}")
         runs.append(read_run(folder))
 
+    if len({run.folder.resolve().name for run in runs}) == len(runs):
+        for run in runs:
+            run.name = run.folder.resolve().name
+
     tell("scores")
     own = [row for run in runs for row in run.scores(paper)]
-    others = [row for run in runs for name in scorers_of(run.folder) for row in read_rows(run.folder, "scores", name)]
+    others = [
+        {**row, "run": run.name}
+        for run in runs
+        for name in scorers_of(run.folder)
+        for row in read_rows(run.folder, "scores", name)
+    ]
     pairs, skipped = _compared(runs)
     labels = {run.name: run.label(paper) for run in runs}
     filling = _for_the_paper(own, others, paper)
@@ -169,7 +179,7 @@ def _parts(
     pictures = lambda *names: [by_name[name] for name in names if name in by_name]  # noqa: E731
     made = [
         Part("Runs", [_runs_table(runs)]),
-        Part("Scores", [scores_table(own), *_second_columns(own, others)], pictures("forest")),
+        Part("Scores", [*score_tables(own), *_second_columns(own, others)], pictures("forest")),
     ]
     tables = [_paper_table(table) for table in filled]
     told = f"{filled[0].paper.capitalize()}: printed / ours [95 %] (difference)"
@@ -195,43 +205,38 @@ def _runs_table(runs: Sequence[Run]) -> Table:
     return Table("", ("", *(run.name for run in runs)), [row for row in rows if any(row[1:])], range(1, len(runs) + 1))
 
 
-def scores_table(scores: Iterable[Score]) -> Table:
-    """Return the scores of whole benchmarks as a table, with what stands beside them."""
+def score_tables(scores: Iterable[Score]) -> list[Table]:
+    """Return the scores of whole benchmarks as a table, and what stands beside them as another."""
     rows = [row for row in scores if not row["group"]]
     several = len({row["run"] for row in rows}) > 1
-    lines = []
+    lines, beside = [], []
     for row in rows:
         metric = row["metric"].removesuffix(PARTIAL)
-        named = title_of(row["benchmark"]) + ("" if metric == "accuracy" else f", {metric}")
-        unverifiable = 100 * float(row["unverifiable"]) / int(row["n"]) if int(row["n"]) else 0.0
+        name = title_of(row["benchmark"]) + ("" if metric == "accuracy" else f", {metric}")
+        name += " (partial)" if row["metric"].endswith(PARTIAL) else ""
+        names = (name, row["run"]) if several else (name,)
+        share = 100 * float(row["unverifiable"]) / int(row["n"]) if int(row["n"]) else 0.0
+        paper = [_number(row[key], form) for key, form in (("paper", ".1f"), ("difference", "+.1f"))]
+        lines.append((*names, of_asked(row), *_with_bar(row), f"{share:.1f}%", *paper))
         shares = [
-            row["truncated"],
-            row["looping"],
-            row["unparsed"],
-            row["no_end_of_thought"],
-            unverifiable,
-            row["gave_up"],
+            f"{float(row[key]):.1f}%" for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")
         ]
-        lines.append(
-            (
-                named + (" (partial)" if row["metric"].endswith(PARTIAL) else ""),
-                *((row["run"],) if several else ()),
-                of_asked(row),
-                *_with_bar(row),
-                *(f"{float(share):.1f}%" for share in shares),
-                *("" if row[key] == "" else f"{float(row[key]):,.0f}" for key in ("tokens_mean", "tokens_p95")),
-                *(
-                    "" if row[key] == "" else f"{float(row[key]):{sign}.1f}"
-                    for key, sign in (("paper", ""), ("difference", "+"))
-                ),
-            )
-        )
+        beside.append((*names, *shares, *(_number(row[key], ",.0f") for key in ("tokens_mean", "tokens_p95"))))
 
-    columns = (
-        *("benchmark", *(("run",) if several else ()), "n", "score", "95 %", "truncated", "loops", "unparsed"),
-        *("open thought", "unverif.", "gave up", "tokens", "p95", "paper", "diff"),
-    )
-    return Table("", columns, lines, (1,) if several else ())
+    names, words = (("benchmark", "run"), (1,)) if several else (("benchmark",), ())
+    return [
+        Table("", (*names, "n", "score", "95 %", "unverifiable", "paper", "difference"), lines, words),
+        Table(
+            "Responses",
+            (*names, "truncated", "loops", "unparsed", "no end of thought", "gave up", "tokens", "p95"),
+            beside,
+            words,
+        ),
+    ]
+
+
+def _number(value: Any, form: str) -> str:
+    return "" if value == "" else f"{float(value):{form}}"
 
 
 def of_asked(row: Score) -> str:
@@ -244,7 +249,7 @@ def _with_bar(row: Score) -> tuple[str, str]:
     if row["score"] == "":
         return "", ""
 
-    bar = "" if row["low"] == "" else f"{float(row['low']):.1f} to {float(row['high']):.1f}"
+    bar = "" if row["low"] == "" else interval(float(row["low"]) / 100, float(row["high"]) / 100)
     return f"{float(row['score']):.1f}", bar
 
 
@@ -266,7 +271,7 @@ def group_tables(scores: Iterable[Score]) -> Iterator[Table]:
                 of_asked(row),
                 *_with_bar(row),
                 f"{float(row['truncated']):.1f}%",
-                "" if row["paper"] == "" else f"{float(row['paper']):.1f}",
+                _number(row["paper"], ".1f"),
             )
             for row in rows
         ]

@@ -37,7 +37,7 @@ def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair]
     own = [row for row in scores if row["score"] != "" and row["scorer"] == _scorers(runs).get(row["run"])]
     whole = [row for row in own if not row["group"]]
     if whole:
-        yield "forest", "Scores with their 95 % intervals.", _spans(whole, several, f"Scores, {paper}'s beside ours")
+        yield "forest", "Scores with their 95 % intervals.", _spans(whole, several, f"Scores; the paper: {paper}")
 
     if pairs:
         yield "differences", "Paired differences on the same questions.", draw(differences, pairs)

@@ -12,14 +12,14 @@ def report(
 ) -> None:
     """Write a report on runs: the paper's tables with our values, scores, groups, differences, plots and a page."""
     from virgo_factory.cli.data.terminal import progress
-    from virgo_factory.evaluation.report import scores_table, write_report
+    from virgo_factory.evaluation.report import score_tables, write_report
     from virgo_factory.report.terminal import console, print_tables
 
     screen = console(soft_wrap=True)
     with progress("report") as told:
         found = write_report(folders, out, paper, told)
 
-    print_tables(screen, scores_table(found.scores))
+    print_tables(screen, *score_tables(found.scores))
     screen.print()
     for sentence in found.departures:
         screen.print(f"Not as in the paper: {sentence}", markup=False)
