@@ -89,8 +89,9 @@ def test_our_verdict_stands_beside_their_mark(imported, recorded):
     labels = {f"mathvision/{row['id']}": output["correct"] for row, output in recorded}
     assert len(rows) == 198 and {row["mark"] for row in rows} == {"mathvision_standard_eval"}
     assert all(float(row["theirs"]) == labels[row["question"]] for row in rows)
-    agreed = sum((row["verdict"] == CORRECT) == labels[row["question"]] for row in rows) / len(rows)
-    assert agreed >= 0.97
+    differ = [row for row in rows if (row["verdict"] == CORRECT) != labels[row["question"]]]
+    assert len(differ) <= 6  # the label takes an option's text for another answer than its letter
+    assert {(row["verdict"], row["reason"]) for row in differ} <= {(CORRECT, "same_option")}
     assert sum(imported.table.values()) == 198
     assert imported.theirs == pytest.approx(100 * sum(labels[row["question"]] for row in rows) / 198)
     assert imported.ours == pytest.approx(100 * sum(row["verdict"] == CORRECT for row in rows) / 198)
