@@ -17,7 +17,7 @@ VERBS = {
     "demo": "Train a tiny Qwen2-VL on generated long thoughts and prove what happened.",
     "distill": "Make visual long thoughts: questions, rollouts, verdicts, selected rows.",
     "doctor": "Check this environment against the tested versions and known traps.",
-    "evaluate": "Ask a checkpoint the benchmarks: scores with their intervals, beside the papers'.",
+    "evaluate": "Ask a checkpoint the questions of benchmarks: scores with error bars, and which epoch to take.",
     "plan": "Tell rows, steps, memory, disk and hours of a recipe before the GPUs are booked.",
     "recipes": "List, show or copy the recipes that ship with the package.",
     "score": "Compare responses with gold answers: correct, wrong or unverifiable.",

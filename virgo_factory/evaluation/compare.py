@@ -12,7 +12,7 @@ from virgo_factory.report.table import Table
 from virgo_factory.rollouts.config import AskConfig
 
 
-KEYS = (*AskConfig.BLOCKS["prompt"], *AskConfig.BLOCKS["sampling"], "scorer", "judge", "budget", "variants")
+KEYS = (*AskConfig.BLOCKS["prompt"], *AskConfig.BLOCKS["sampling"], "scorer", "judge_model")
 """Keys of the configuration that make a response or a verdict another one."""
 
 COLUMNS = (
@@ -97,7 +97,7 @@ def check_same_questions(first: Run, second: Run) -> None:
     shared = [name for name in ours if name in others]
     if not shared:
         raise UserError(
-            f"{first.name} has {', '.join(ours)}, {second.name} has {', '.join(others)}: no benchmark in common."
+            f"{first.folder} has {', '.join(ours)}, {second.folder} has {', '.join(others)}: no benchmark in common."
         )
 
     problems = []
@@ -118,7 +118,7 @@ def check_same_questions(first: Run, second: Run) -> None:
     if problems:
         told = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(
-            f"{first.name} and {second.name} were not asked the same questions, so they cannot be paired.\n{told}\n"
+            f"{first.folder} and {second.folder} were not asked the same questions, so they cannot be paired.\n{told}\n"
             "Run both on the same files of the benchmark, with the same draw (seed)."
         )
 

@@ -87,6 +87,7 @@ class Run:
         hashes: of each question's text, options, gold and pictures.
         params: of its first rollout.
         name: what tables call it.
+        scorer: whose verdicts these are.
     """
 
     folder: Path
@@ -99,6 +100,7 @@ class Run:
     hashes: list[str] = field(default_factory=list)
     params: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    scorer: str = "ours"
 
     @cached_property
     def samples(self) -> dict[str, int]:
@@ -129,7 +131,8 @@ class Run:
     def about(self) -> dict[str, Any]:
         """Return the columns of scores.csv that say what the run is."""
         told = {name: self.config.get(name, "") for name in ABOUT}
-        told |= {"scorer": told["scorer"] or "ours", "vllm": self.params.get("vllm", "")}
+        told |= {"scorer": self.scorer, "vllm": self.params.get("vllm", "")}
+        told["judge"] = self.config.get("judge_model") or ""
         epoch = re.search(r"epoch-(\d+)/?$", self.model)
         return told | {"run": self.name, "model": self.model, "epoch": epoch[1] if epoch else ""}
 
@@ -172,7 +175,8 @@ def read_run(folder: Path, verdicts: str = VERDICTS) -> Run:
         folder,
         _config(folder / CONFIG),
         *(Rows(folder, name) for name in (QUESTIONS.removesuffix(".jsonl"), ROLLOUTS, verdicts)),
-        name=str(folder),
+        name=folder.resolve().name,
+        scorer=verdicts.removeprefix(VERDICTS).removeprefix(".") or "ours",
     )
 
     def questions() -> Iterator[Mapping]:

@@ -105,9 +105,9 @@ def write_report(
         tell(f"reading {folder}")
         runs.append(read_run(folder))
 
-    if len({run.folder.resolve().name for run in runs}) == len(runs):
+    if len({run.name for run in runs}) < len(runs):
         for run in runs:
-            run.name = run.folder.resolve().name
+            run.name = str(run.folder)
 
     tell("scores")
     own = [row for run in runs for row in run.scores(paper)]

@@ -29,12 +29,12 @@ def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair]
 
     Args:
         runs: in the order of the report.
-        scores: their rows of scores.csv.
+        scores: their rows of scores.csv, by our rules.
         pairs: their comparisons.
         paper: of tables.PAPERS.
     """
     several = len(runs) > 1
-    own = [row for row in scores if row["score"] != "" and row["scorer"] == _scorers(runs).get(row["run"])]
+    own = [row for row in scores if row["score"] != ""]
     whole = [row for row in own if not row["group"]]
     if whole:
         yield "forest", "Scores with their 95 % intervals.", _spans(whole, several, f"Scores; the paper: {paper}")
@@ -61,10 +61,6 @@ def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair]
 def title_of(benchmark: str) -> str:
     """Return what papers call a benchmark."""
     return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
-
-
-def _scorers(runs: Sequence[Run]) -> Mapping[str, str]:
-    return {run.name: run.about["scorer"] for run in runs}
 
 
 def _spans(rows: Sequence[Score], several: bool, title: str, of_values: bool = False) -> bytes:

@@ -202,7 +202,7 @@ def _judged(
 def _write_scores(run: Run, scorer: str, name: str, judge: LLMJudge | None) -> None:
     """Write scores.NAME.csv of the benchmarks that the scorer has rules for."""
     theirs = read_run(run.folder, name)
-    about = theirs.about | {"scorer": scorer, "judge": judge.model if judge else ""}
+    about = theirs.about | {"judge": judge.model if judge else ""}
     rows = scores(theirs.held, about, theirs.samples, allow_partial=True)
     rows = [row for row in rows if scorer_of(scorer, row["benchmark"]) is not None]
     write_scores(run.folder / f"scores.{scorer}.csv", rows)

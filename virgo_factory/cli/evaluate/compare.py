@@ -18,7 +18,7 @@ def compare(
     a, b = read_run(first), read_run(second)
     check_same_questions(a, b)
     for letter, run in (("a", a), ("b", b)):
-        screen.print(f"{letter}: {run.name}, {run.model}", markup=False)
+        screen.print(f"{letter}: {run.folder}, {run.model}", markup=False)
 
     keys = differing_keys(a, b)
     for key, one, other in keys:
