@@ -9,7 +9,21 @@ from PIL import Image
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
-from virgo_factory.evaluation.variants import KINDS, Variant, change_of, changed, is_oriented, variants_of, worst_of
+from virgo_factory.evaluation.report import write_report
+from virgo_factory.evaluation.variants import (
+    KINDS,
+    Variant,
+    change_of,
+    changed,
+    is_oriented,
+    variants_of,
+    worst_of,
+    write_variants,
+)
+from virgo_factory.rollouts.judge.verdicts import judge_rollouts
+from virgo_factory.rollouts.question import read_questions
+from virgo_factory.rollouts.store.rollout import Rollout
+from virgo_factory.rollouts.store.store import RolloutStore
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +117,45 @@ def test_changes_are_those_of_the_files(recorded_runs, tmp_path):
     (alone / "questions.jsonl").write_text(text, "utf-8")
     with pytest.raises(UserError, match="no response that is judged yet"):
         change_of("rotate_10", base, read_run(alone))
+
+
+def test_the_report_tells_what_changed_pictures_change(recorded_runs, tmp_path):
+    """Questions written, answered by the second model's recorded responses, and told beside the first's."""
+    run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))
+    variants = variants_of({"rotate": 10, "noise": 10})
+    account = write_variants(run, variants, count=30)
+    asked = {question.id: question for question in read_questions(run / "questions.jsonl")}
+    assert account["asked"] == 30 and sum(account.values()) == len(asked) and account["a word of orientation"] > 10
+    known = {
+        row["question"]: row["response"]
+        for row in map(json.loads, (recorded_runs["second"] / "rollouts.jsonl").read_text("utf-8").splitlines())
+    }
+    for variant in variants:
+        folder = run / "variants" / variant.name
+        (folder / "evaluation.yaml").write_text("model_name_or_path: m\n", encoding="utf-8")
+        questions = list(read_questions(folder / "questions.jsonl"))
+        assert len(questions) == 30 and not any(is_oriented(vars(question)) for question in questions)
+        for question in questions:
+            before = Image.open(run / asked[question.id].images[0])
+            after = Image.open(folder / question.images[0])
+            assert question.gold == asked[question.id].gold
+            assert question.image_sha256 != asked[question.id].image_sha256
+            assert (after.width > before.width) == (variant.kind == "rotate")
+
+        with RolloutStore(folder) as store:
+            for question in questions:
+                if question.id in known:
+                    store.append(Rollout(question.id, "m", 0, known[question.id], "stop", 1, 1, 1.0, 1, "", {}))
+
+        judge_rollouts(folder, workers=1)
+
+    write_report([run], tmp_path / "out")
+    text = (tmp_path / "out/report.md").read_text(encoding="utf-8")
+    change = change_of("noise_10", read_run(run), read_run(run / "variants/noise_10"))
+    line = next(line for line in text.splitlines() if line.startswith("| noise_10 |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1] == str(change.found.difference.n) and cells[6:8] == [
+        str(change.right_to_wrong),
+        str(change.wrong_to_right),
+    ]
+    assert f"| a word of orientation | {account['a word of orientation']} |" in text and "| right in all |" in text

@@ -26,6 +26,7 @@ from virgo_factory.evaluation.report_page import articles
 from virgo_factory.evaluation.report_plots import Plot, plots_of, title_of
 from virgo_factory.evaluation.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
 from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, write_scores
+from virgo_factory.evaluation.variants import change_of, variants_in, worst_of
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.page import Picture, Section, write_page
@@ -194,6 +195,9 @@ def _parts(
         tables += [*keys, *_sentences("Not compared", report.skipped)]
         made.append(Part("Differences", tables, pictures("differences")))
 
+    if changes := [table for run in runs for table in _changes(run)]:
+        made.append(Part("Changed pictures", changes))
+
     made.append(Part("Length of responses", [], [*pictures("figure_2"), *histograms]))
     made.append(Part("By group", list(group_tables(own)), groups, folded=True))
     return [*made, *_differing(runs)]
@@ -295,6 +299,39 @@ def _second_columns(own: Sequence[Score], others: Sequence[Score]) -> list[Table
             rows.append((title_of(row["benchmark"]), row["run"], *columns))
 
     return [Table("By other scorers", ("benchmark", "run", own[0]["scorer"], *scorers), rows, (1,))]
+
+
+def _changes(run: Run) -> Iterator[Table]:
+    """Yield how the answers of a run change with its pictures, and which questions were not asked so."""
+    folders, account = variants_in(run.folder)
+    others = [read_run(folder) for folder in folders]
+    rows = []
+    for other in others:
+        change = change_of(other.name, run, other)
+        estimate = change.found.difference
+        shares = (change.before, change.after, change.same_answer)
+        before, after, same = (f"{100 * share:.1f}" for share in shares)
+        moved = (f"{100 * estimate.score:+.1f}", interval(estimate.low, estimate.high))
+        rows.append(
+            (change.name, estimate.n, before, after, *moved, change.right_to_wrong, change.wrong_to_right, f"{same}%")
+        )
+
+    if rows:
+        columns = (
+            "variant",
+            "n",
+            "as it is",
+            "changed",
+            "d",
+            "95 %",
+            "right -> wrong",
+            "wrong -> right",
+            "same answer",
+        )
+        rows.append(("right in all", "", "", f"{100 * worst_of(run, others):.1f}", "", "", "", "", ""))
+        yield Table(run.name, columns, rows)
+        left_out = [(why, number) for why, number in account.items() if number]
+        yield Table("", ("questions", "how many"), left_out)
 
 
 def _differing(runs: Sequence[Run]) -> list[Part]:

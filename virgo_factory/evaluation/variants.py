@@ -5,17 +5,35 @@ questions ("which line is horizontal?"): those with a word of orientation are le
 """
 
 import hashlib
+import io
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.folder import Run
+from virgo_factory.data.read.look import as_seen
+from virgo_factory.data.read.media import resolve_image
+from virgo_factory.evaluation.folder import Run, question_hash
+from virgo_factory.evaluation.questions import draw
 from virgo_factory.evaluation.statistics import Comparison, compare
+from virgo_factory.io.atomic import new_file, write_json
+from virgo_factory.rollouts.pictures import store_picture
+from virgo_factory.rollouts.question import FILE as QUESTIONS
+from virgo_factory.rollouts.question import question_of, read_lines, write_question
 
+
+FOLDER = "variants"
+"""In the folder of an evaluation: a folder of an evaluation a variant, and ACCOUNT."""
+
+ACCOUNT = "variants.json"
+COUNT = 500
+"""Questions that are drawn, as many of each benchmark as its share says."""
 
 KINDS = {"rotate": (-10, 10), "brightness": (0.7, 1.3), "noise": (10,)}
 """Kind -> its amounts by default: degrees against the clock, a factor on RGB, the standard deviation on 0 to 255."""
@@ -117,6 +135,53 @@ def changed(image: Any, variant: Variant, question_hash: str) -> Any:
     seed = hashlib.sha256(f"{question_hash} {variant.name}".encode()).digest()
     noise = np.random.default_rng(np.frombuffer(seed, np.uint32)).normal(0, variant.amount, (*image.size[::-1], 3))
     return Image.fromarray((np.asarray(image, float) + noise).round().clip(0, 255).astype(np.uint8))
+
+
+def write_variants(folder: Path, variants: Sequence[Variant], count: int = COUNT, seed: int = 42) -> Counter:
+    """Write FOLDER/NAME/questions.jsonl of each variant, pictures changed, ids as they are; return the account of questions.
+
+    Args:
+        folder: of an evaluation.
+        variants: see `variants_of`.
+        count: of questions drawn.
+        seed: of the draw.
+    """
+    from PIL import Image
+
+    account, rows = Counter(), {}
+    for _, row in read_lines(folder / QUESTIONS):
+        why = "no picture" if not row.get("images") else "a word of orientation" if is_oriented(row) else ""
+        account[why] += bool(why)
+        if not why:
+            rows[row["id"]] = row
+
+    drawn = draw({id: row["source"] for id, row in rows.items()}, count, seed)
+    account += Counter({"asked": len(drawn), "not drawn": len(rows) - len(drawn)})
+    for variant in variants:
+        target = folder / FOLDER / variant.name
+        with new_file(target / QUESTIONS) as lines:
+            for id in (id for id in rows if id in drawn):
+                stored = []
+                for name in rows[id]["images"]:
+                    with Image.open(resolve_image(name, str(folder))) as opened:
+                        image = changed(as_seen(opened).copy(), variant, question_hash(rows[id]))
+
+                    buffer = io.BytesIO()
+                    image.save(buffer, "PNG")
+                    stored.append(store_picture(buffer.getvalue(), target, target, image.width * image.height))
+
+                pictures = {"images": [one.path for one in stored], "image_sha256": [one.sha256 for one in stored]}
+                lines.write(write_question(question_of(rows[id] | pictures)))
+
+    write_json(folder / FOLDER / ACCOUNT, account)
+    return account
+
+
+def variants_in(folder: Path) -> tuple[list[Path], dict[str, int]]:
+    """Return the folders of variants of an evaluation that were asked, and the account of its questions."""
+    root = folder / FOLDER
+    account = json.loads((root / ACCOUNT).read_text(encoding="utf-8")) if (root / ACCOUNT).is_file() else {}
+    return sorted(path.parent for path in root.glob("*/rollouts*.jsonl")), account
 
 
 def change_of(name: str, base: Run, other: Run) -> Change:
