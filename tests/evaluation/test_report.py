@@ -12,7 +12,9 @@ from itertools import groupby
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.paper.tables import PAPERS, facts
@@ -204,6 +206,20 @@ def test_a_run_that_is_going_on_is_partial_and_says_n_of_N(recorded_runs, tmp_pa
     partial = {row["benchmark"] for row in found.scores if row["metric"].endswith(", partial")}
     text = (tmp_path / "out/report.md").read_text(encoding="utf-8")
     assert partial == {"mmmu", "mathvista"} and "MMMU (partial)" in text and re.search(r"\| \d+ of 200 \|", text)
+
+
+def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    arguments = ["evaluate", "report", *map(str, recorded_runs.values()), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.exception
+    for told in (
+        "no end of thought",
+        "Not as in the paper: temperature: 0.6, in the paper: 0.0.",
+        "report.html",
+        "of 3,040",
+    ):
+        assert told in result.output
 
 
 def test_what_is_no_run_is_refused_in_one_sentence(recorded_runs, tmp_path):

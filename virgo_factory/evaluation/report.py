@@ -23,7 +23,7 @@ from virgo_factory.evaluation.compare import (
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.paper import tables as paper_tables
 from virgo_factory.evaluation.report_page import articles
-from virgo_factory.evaluation.report_plots import Plot, plots_of, title_of
+from virgo_factory.evaluation.report_plots import GROUPS, Plot, plots_of, title_of
 from virgo_factory.evaluation.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
 from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, write_scores
 from virgo_factory.evaluation.variants import change_of, variants_in, worst_of
@@ -174,13 +174,13 @@ def _parts(
     plots: Sequence[Plot],
 ) -> list[Part]:
     """Return the parts of the report in their order."""
-    by_name = {name: (name, words, png) for name, words, png in plots}
-    groups = [plot for plot in plots if plot[0].startswith(("mmmu_", "mathverse_", "mathvision_"))]
-    histograms = [plot for plot in plots if plot[0].startswith("lengths_")]
-    pictures = lambda *names: [by_name[name] for name in names if name in by_name]  # noqa: E731
+
+    def drawn(*names: str) -> list[Plot]:
+        return [plot for plot in plots if plot[0].startswith(names)]
+
     made = [
         Part("Runs", [_runs_table(runs)]),
-        Part("Scores", [*score_tables(own), *_second_columns(own, others)], pictures("forest")),
+        Part("Scores", [*score_tables(own), *_second_columns(own, others)], drawn("forest")),
     ]
     tables = [_paper_table(table) for table in filled]
     told = f"{filled[0].paper.capitalize()}: printed / ours [95 %] (difference)"
@@ -193,13 +193,13 @@ def _parts(
             if (found := differing_keys(one, other))
         ]
         tables += [*keys, *_sentences("Not compared", report.skipped)]
-        made.append(Part("Differences", tables, pictures("differences")))
+        made.append(Part("Differences", tables, drawn("differences")))
 
     if changes := [table for run in runs for table in _changes(run)]:
         made.append(Part("Changed pictures", changes))
 
-    made.append(Part("Length of responses", [], [*pictures("figure_2"), *histograms]))
-    made.append(Part("By group", list(group_tables(own)), groups, folded=True))
+    made.append(Part("Length of responses", [], drawn("figure_2", "lengths_")))
+    made.append(Part("By group", list(group_tables(own)), drawn(*{name for name, _, _ in GROUPS}), folded=True))
     return [*made, *_differing(runs)]
 
 
@@ -219,11 +219,12 @@ def score_tables(scores: Iterable[Score]) -> list[Table]:
         name = title_of(row["benchmark"]) + ("" if metric == "accuracy" else f", {metric}")
         name += " (partial)" if row["metric"].endswith(PARTIAL) else ""
         names = (name, row["run"]) if several else (name,)
-        share = 100 * float(row["unverifiable"]) / int(row["n"]) if int(row["n"]) else 0.0
+        share = f"{100 * float(row['unverifiable']) / int(row['n']):.1f}%" if int(row["n"]) else ""
         paper = [_number(row[key], form) for key, form in (("paper", ".1f"), ("difference", "+.1f"))]
-        lines.append((*names, of_asked(row), *_with_bar(row), f"{share:.1f}%", *paper))
+        lines.append((*names, of_asked(row), *_with_bar(row), share, *paper))
         shares = [
-            f"{float(row[key]):.1f}%" for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")
+            "" if row["tokens_mean"] == "" and key != "gave_up" else f"{float(row[key]):.1f}%"
+            for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")
         ]
         beside.append((*names, *shares, *(_number(row[key], ",.0f") for key in ("tokens_mean", "tokens_p95"))))
 

@@ -19,7 +19,9 @@ GROUPS = (
     ("mathvision", "subject", "MathVision by subject"),
 )
 COLOURS = (BLUE, ORANGE, GREEN, RED, YELLOW, GREY)
-MOST_ROWS = 40
+MOST_ROWS = 18
+"""Of one plot; more would stand on each other."""
+
 Plot = tuple[str, str, bytes]
 """Name of the file without its end, what is said below it, and the PNG."""
 
@@ -36,19 +38,25 @@ def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair]
     several = len(runs) > 1
     own = [row for row in scores if row["score"] != ""]
     whole = [row for row in own if not row["group"]]
-    if whole:
-        yield "forest", "Scores with their 95 % intervals.", _spans(whole, several, f"Scores; the paper: {paper}")
+    for name, rows, told in _drawn("forest", whole, several):
+        yield (
+            name,
+            f"Scores with their 95 % intervals{told}.",
+            _spans(rows, several and not told, f"Scores{told}, and {paper}'s"),
+        )
 
-    if pairs:
-        yield "differences", "Paired differences on the same questions.", draw(differences, pairs)
+    for start in range(0, len(pairs), MOST_ROWS):
+        name = "differences" if not start else f"differences_{start // MOST_ROWS + 1}"
+        words = "Paired differences on the same questions."
+        yield name, words, draw(differences, pairs[start : start + MOST_ROWS])
 
     if points := figure_2(own):
         yield "figure_2", FIGURE_2, draw(tokens_and_scores, points)
 
     for benchmark, group, title in GROUPS:
-        rows = [row for row in own if (row["benchmark"], row["group"]) == (benchmark, group)]
-        if rows:
-            yield f"{benchmark}_{group}", f"{title}.", _spans(rows, several, title, of_values=True)
+        of_group = [row for row in own if (row["benchmark"], row["group"]) == (benchmark, group)]
+        for name, rows, told in _drawn(f"{benchmark}_{group}", of_group, several):
+            yield name, f"{title}{told}.", _spans(rows, several and not told, f"{title}{told}", of_values=True)
 
     for number, run in enumerate(runs, start=1):
         limit = run.config.get("max_tokens")
@@ -63,12 +71,28 @@ def title_of(benchmark: str) -> str:
     return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
 
 
+def _drawn(name: str, rows: Sequence[Score], several: bool) -> Iterator[tuple[str, Sequence[Score], str]]:
+    """Yield what one plot each has room for: all rows, else those of each run, with the plot's name and what it is of."""
+    if len(rows) <= MOST_ROWS:
+        yield from [(name, rows, "")] if rows else []
+        return
+
+    parts = []
+    for run in dict.fromkeys(row["run"] for row in rows):
+        its = [row for row in rows if row["run"] == run]
+        cuts = [its[start : start + MOST_ROWS] for start in range(0, len(its), MOST_ROWS)]
+        parts += [(cut, f", {run}" if several else f", part {number}") for number, cut in enumerate(cuts, start=1)]
+
+    for number, (cut, told) in enumerate(parts, start=1):
+        yield f"{name}_{number}", cut, told
+
+
 def _spans(rows: Sequence[Score], several: bool, title: str, of_values: bool = False) -> bytes:
     """Draw scores of benchmarks, or of the values of a group, of several runs below each other."""
     order = list(dict.fromkeys((row["benchmark"], row["value"]) for row in rows))
     rows = sorted(rows, key=lambda row: order.index((row["benchmark"], row["value"])))
     named, marks = [], {}
-    for row in rows[:MOST_ROWS]:
+    for row in rows:
         name = row["value"] if of_values else title_of(row["benchmark"])
         metric = row["metric"].removesuffix(PARTIAL)
         parts = [name, "" if metric == "accuracy" else metric, str(row["run"])[-18:] if several else ""]
@@ -77,22 +101,21 @@ def _spans(rows: Sequence[Score], several: bool, title: str, of_values: bool = F
         if row["paper"] != "":
             marks[name] = float(row["paper"])
 
-    left_out = len(rows) - len(named)
-    return draw(spans, named, title, "score, %", "score", "95 %", marks, "paper", left_out=left_out)
+    return draw(spans, named, title, "score, %", "score", "95 %", marks, "paper")
 
 
 def differences(axes: Any, pairs: Sequence[Pair]) -> None:
     """Draw paired differences in points with their intervals, and where there is none."""
     is_one = len({(pair.first, pair.second) for pair in pairs}) == 1
     rows = []
-    for pair in pairs[:MOST_ROWS]:
+    for pair in pairs:
         which = "" if is_one else f", {pair.first[-12:]} - {pair.second[-12:]}"
         estimate = pair.found.difference
         values = [100 * value for value in (estimate.low, estimate.score, estimate.high)]
         rows.append((f"{title_of(pair.benchmark)}{which}", *(values if values[0] == values[0] else [values[1]] * 3)))
 
     title = f"{pairs[0].first} minus {pairs[0].second}" if is_one else "First minus second"
-    spans(axes, rows, title, "difference, points", "difference", "95 %", left_out=len(pairs) - len(rows))
+    spans(axes, rows, title, "difference, points", "difference", "95 %")
     axes.axvline(0, color=GREY, linewidth=1)
     low, high = (min(row[1] for row in rows), max(row[3] for row in rows))
     room = 0.08 * max(high - low, 1)

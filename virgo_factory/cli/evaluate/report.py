@@ -11,15 +11,14 @@ def report(
     out: Path | None = typer.Option(None, "--out", help="Folder of the report; `report` in the first DIR by default."),
 ) -> None:
     """Write a report on runs: the paper's tables with our values, scores, groups, differences, plots and a page."""
-    from virgo_factory.cli.data.terminal import progress
     from virgo_factory.evaluation.report import score_tables, write_report
     from virgo_factory.report.terminal import console, print_tables
 
     screen = console(soft_wrap=True)
-    with progress("report") as told:
-        found = write_report(folders, out, paper, told)
+    with screen.status("report") as shown:
+        found = write_report(folders, out, paper, shown.update)
 
-    print_tables(screen, *score_tables(found.scores))
+    print_tables(screen, *score_tables(row for row in found.scores if row["scorer"] == "ours"))
     screen.print()
     for sentence in found.departures:
         screen.print(f"Not as in the paper: {sentence}", markup=False)
