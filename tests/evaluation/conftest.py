@@ -151,6 +151,83 @@ def _mathvista(data: Path, folder: Path, any_picture: Path) -> None:
     write_parquet(folder / "mathvista/data/testmini-00000-of-00001-725687bf7a18d64b.parquet", rows, ("decoded_image",))
 
 
+def outputs(data: Path) -> dict[str, dict[str, str]]:
+    """Return the recorded responses of two "models" to the questions of four benchmarks: id -> response."""
+    found: dict[str, dict[str, str]] = {"first": {}, "second": {}}
+    for run, name in (("first", "Gemini-Pro-CoT"), ("second", "Qwen-VL-Max-CoT")):
+        for row in json_lines(data / f"mathvision/outputs/{name}.jsonl"):
+            found[run][f"mathvision/{row['id']}"] = row["response"]
+
+    for run, name in (("first", "llava1.5_13b"), ("second", "qwen_vl")):
+        for path in (data / f"mmmu/example_outputs/{name}").glob("*/output.json"):
+            for row in json.loads(path.read_text(encoding="utf-8")):
+                found[run][f"mmmu/{row['id']}"] = row["response"]
+
+    for run, name in (("first", "output_gpt4_2shot_solution"), ("second", "output_bard")):
+        for id, row in json.loads((data / f"mathvista/outputs/{name}.json").read_text(encoding="utf-8")).items():
+            found[run][f"mathvista/{id}"] = row["response"]
+
+    rows = json.loads((data / "olympiadbench/OE_TO_maths_en_COMP.json").read_text(encoding="utf-8"))
+    answered = {row["question"]: row for row in json_lines(next((data / "olympiadbench/outputs").glob("*.jsonl")))}
+    for row in rows:
+        if row["question"] in answered:
+            code = answered[row["question"]]["code"]
+            found["first"][f"olympiadbench/OE_TO_maths_en_COMP/{row['id']}"] = (
+                code[0] if isinstance(code, list) else code
+            )
+
+    return found
+
+
+WANTED = {"mathvision": 240, "mmmu": 200, "mathvista": 120, "olympiadbench": 60}
+SETTINGS = {"question_prefix": "virgo", "image_max_pixels": 12_845_056, "max_tokens": 8192, "temperature": 0.0}
+
+
+@pytest.fixture(scope="session")
+def recorded_runs(hub, shared_data, tmp_path_factory) -> dict[str, Path]:
+    """Two folders of evaluations on the same questions, made by the store and the judge from recorded outputs.
+
+    Of what was not recorded: some responses of the first are noted as cut at the limit, two as loops.
+    """
+    from virgo_factory.evaluation.questions import write_questions
+    from virgo_factory.rollouts.judge.verdicts import judge_rollouts
+    from virgo_factory.rollouts.pictures import store_picture
+    from virgo_factory.rollouts.question import read_questions
+    from virgo_factory.rollouts.store.rollout import Rollout
+    from virgo_factory.rollouts.store.store import RolloutStore
+
+    responses, folders, known = outputs(shared_data), {}, {}
+    for run in ("first", "second"):
+        folder = tmp_path_factory.mktemp("runs") / f"virgo7b_{run}"
+        folder.mkdir()
+
+        def kept(image, media_dir: Path, folder=folder) -> tuple[str, str]:
+            done = store_picture(image, media_dir, folder, 12_845_056, known.setdefault(folder, {}))
+            return done.path, done.sha256
+
+        write_questions(WANTED, folder / "questions.jsonl", kept, hub, allow_partial=True)
+        values = SETTINGS | {"model_name_or_path": f"saves/{run}/epoch-5", "benchmarks": list(WANTED)}
+        values |= {"paper_row": "Virgo-7B D_T"} if run == "first" else {"temperature": 0.6}
+        text = "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items())
+        (folder / "evaluation.yaml").write_text(text, encoding="utf-8")
+        with RolloutStore(folder) as store:
+            for number, question in enumerate(read_questions(folder / "questions.jsonl")):
+                response = responses[run].get(question.id)
+                if response is None:
+                    store.drop(question.id, run, "nothing was recorded")
+                    continue
+
+                end = {3: "loop", 57: "loop"}.get(number, "length" if number % 29 == 7 else "stop")
+                tokens = 8192 if end == "length" and run == "first" else len(response) // 3
+                facts = (300, tokens, 1.0, 1, "0" * 64, {"vllm": "0.20.2"})
+                store.append(Rollout(question.id, run, 0, response, end if run == "first" else "stop", *facts))
+
+        judge_rollouts(folder, workers=2)
+        folders[run] = folder
+
+    return folders
+
+
 @pytest.fixture
 def store(tmp_path) -> Callable:
     """Store a picture in tmp_path/images, as write_questions asks for it."""

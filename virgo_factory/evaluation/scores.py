@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,22 +59,26 @@ class Held:
         questions: in the order of their lines.
         refused: places of questions that a server refused: they are neither right nor wrong, and not outstanding.
         place: of the rollout's question in `questions`.
+        row, verdict: which rows of `hold`'s rollouts and verdicts they are, from 0.
         answer: stands for what it answered; 0 where nothing was found.
-        flags: see _FLAGS, bits.
+        flags: see FLAGS.
         tokens: of its response.
     """
 
     questions: list[Asked] = field(default_factory=list)
     refused: set[int] = field(default_factory=set)
     place: array = field(default_factory=lambda: array("l"))
+    row: array = field(default_factory=lambda: array("l"))
+    verdict: array = field(default_factory=lambda: array("l"))
     answer: array = field(default_factory=lambda: array("Q"))
     flags: array = field(default_factory=lambda: array("B"))
     tokens: array = field(default_factory=lambda: array("l"))
 
 
-_FLAGS = {
+FLAGS = {
     name: 1 << bit for bit, name in enumerate(("correct", "unverifiable", "truncated", "looping", "unparsed", "open"))
 }
+"""What is held of a rollout: bits."""
 
 
 def hold(
@@ -101,16 +105,17 @@ def hold(
         places[row["id"]] = len(held.questions)
         held.questions.append(Asked(row["source"], row.get("groups") or {}, row.get("cluster") or row["id"]))
 
-    judged: dict[tuple[int, int, int], tuple[int, int]] = {}
-    for row in verdicts:
+    judged: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+    for number, row in enumerate(verdicts):
         if (place := places.get(row["question"])) is not None and model in (None, row["model"]):
             judged[place, row["sample"], int(row["response"], 16)] = (
                 _flags(row),
                 _hash(row["answer"].strip()) if row["answer"].strip() else 0,
+                number,
             )
 
     seen = set()
-    for row in rollouts:
+    for number, row in enumerate(rollouts):
         place, sample = places.get(row["question"]), row["sample"]
         if place is None or sample < 0 or (place, sample) in seen or model not in (None, row["model"]):
             continue
@@ -123,8 +128,10 @@ def hold(
         seen.add((place, sample))
         is_open = END_THOUGHT not in response and not parts(response)[1]
         held.place.append(place)
-        held.flags.append(found[0] | (_FLAGS["open"] if is_open else 0))
+        held.flags.append(found[0] | (FLAGS["open"] if is_open else 0))
         held.answer.append(found[1])
+        held.verdict.append(found[2])
+        held.row.append(number)
         held.tokens.append(row["completion_tokens"])
 
     held.refused = {places[row["question"]] for row in dropped if row["question"] in places}
@@ -135,7 +142,7 @@ def _flags(verdict: Mapping) -> int:
     state = verdict["state"]
     unparsed = verdict["reason"] == "no_answer" and state == "complete"
     names = (verdict["verdict"], state, "unparsed" if unparsed else "")
-    return sum(_FLAGS[name] for name in names if name in _FLAGS)
+    return sum(FLAGS[name] for name in names if name in FLAGS)
 
 
 def _hash(text: str) -> int:
@@ -290,6 +297,34 @@ METRICS: dict[str, Callable[[View], Estimate]] = {
 """How the responses to a benchmark become a number."""
 
 
+class Counted(NamedTuple):
+    """What is there of each question, as (questions,) arrays.
+
+    Attributes:
+        there: responses that are judged.
+        present: whether these are all that it gets.
+        sums: flag -> how many of them have it.
+    """
+
+    there: np.ndarray
+    present: np.ndarray
+    sums: Mapping[str, np.ndarray]
+
+    def share(self, flag: str) -> np.ndarray:
+        """Return the share of each question's responses that have a flag."""
+        return self.sums[flag] / np.maximum(self.there, 1)
+
+
+def counted(held: Held, samples: Mapping[str, int] | None = None) -> Counted:
+    """Return what is there of each question; `samples` as in `scores`."""
+    place, flags, size = np.array(held.place, int), np.array(held.flags, np.uint8), len(held.questions)
+    there = np.bincount(place, minlength=size)
+    wanted = np.array([(samples or {}).get(question.benchmark, 1) for question in held.questions], int)
+    return Counted(
+        there, there >= wanted, {name: np.bincount(place, (flags & bit) > 0, size) for name, bit in FLAGS.items()}
+    )
+
+
 def scores(
     held: Held,
     about: Mapping[str, Any],
@@ -310,26 +345,24 @@ def scores(
         ValueError: questions are outstanding, by benchmark.
     """
     names = [question.benchmark for question in held.questions]
-    place, flags, tokens = np.array(held.place, int), np.array(held.flags, np.uint8), np.array(held.tokens, int)
-    size, samples = len(names), samples or {}
-    there = np.bincount(place, minlength=size)
-    sums = {name: np.bincount(place, (flags & bit) > 0, size) for name, bit in _FLAGS.items()}
-    present = there >= np.array([samples.get(name, 1) for name in names])
-    refused = np.zeros(size, bool)
+    place, tokens, samples = np.array(held.place, int), np.array(held.tokens, int), samples or {}
+    told = counted(held, samples)
+    there, present, sums = told
+    correct, unverifiable = told.share("correct"), told.share("unverifiable")
+    refused = np.zeros(len(names), bool)
     refused[list(held.refused)] = True
     outstanding = Counter(names[number] for number in np.flatnonzero(~present & ~refused))
     if outstanding and not allow_partial:
-        told = ", ".join(f"{name} {count:,}" for name, count in outstanding.items())
+        which = ", ".join(f"{name} {count:,}" for name, count in outstanding.items())
         raise UserError(
-            f"questions without a judged response: {told}. Let `evaluate run` finish, or score what is there as partial."
+            f"questions without a judged response: {which}. Let `evaluate run` finish, or score what is there as partial."
         )
 
     answers: dict[int, list[tuple[int, bool]]] = defaultdict(list)
     for number, answer, flag in zip(held.place, held.answer, held.flags, strict=True):
         if samples.get(names[number], 1) > 1:
-            answers[number].append((answer, bool(flag & _FLAGS["correct"])))
+            answers[number].append((answer, bool(flag & FLAGS["correct"])))
 
-    each = np.maximum(there, 1)
     members: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for number, question in enumerate(held.questions):
         members[question.benchmark, "", ""].append(number)
@@ -343,8 +376,8 @@ def scores(
         chosen = np.array(numbers)
         view = View(
             [held.questions[number] for number in numbers],
-            sums["correct"][chosen] / each[chosen],
-            sums["unverifiable"][chosen] / each[chosen],
+            correct[chosen],
+            unverifiable[chosen],
             present[chosen],
             [answers.get(number, ()) for number in numbers],
         )

@@ -10,6 +10,10 @@ VERBS = {
     "run": "Ask a model the questions of benchmarks, judge it, score it. Safe to kill and to start again.",
     "status": "Show the scores so far and what is outstanding; or write them as a page.",
     "choose": "Choose among the kept epochs of a training on a development set.",
+    "report": "Write tables, plots and a page on runs, the paper's numbers beside ours.",
+    "compare": "Compare two runs question by question.",
+    "rescore": "Judge responses again: a paper's scorer, or a language model for what rules cannot decide.",
+    "import": "Read the log of another harness and put our verdicts beside its own.",
 }
 
 EXAMPLE = """\b
