@@ -20,7 +20,7 @@ from pathlib import Path
 import orjson
 
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
-from virgo_factory.evaluation.report import write_report
+from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.evaluation.scores import hold, scores, write_scores
 from virgo_factory.rollouts.store.jsonl import hash_of
 

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from virgo_factory.cli.main import app, main
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.compare import check_same_questions, comparison_table, differing_keys, pairs_of
 from virgo_factory.evaluation.folder import question_hash, read_run
+from virgo_factory.evaluation.report.compare import check_same_questions, comparison_table, differing_keys, pairs_of
 from virgo_factory.evaluation.statistics import holm
 
 

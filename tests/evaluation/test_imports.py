@@ -12,7 +12,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.imports.join import TABLE, import_log
 from virgo_factory.evaluation.imports.logs import read_lmms_eval, read_vlmevalkit
-from virgo_factory.evaluation.report import write_report
+from virgo_factory.evaluation.report.report import write_report
 
 
 FAILED = "[LMMS_EVAL_REQUEST_FAILED after 3 retries] Connection error."

@@ -18,8 +18,8 @@ from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.paper.tables import PAPERS, facts
-from virgo_factory.evaluation.report import group_tables, write_report
-from virgo_factory.evaluation.report_page import outcome_of
+from virgo_factory.evaluation.report.page import outcome_of
+from virgo_factory.evaluation.report.report import group_tables, write_report
 from virgo_factory.evaluation.scores import COLUMNS
 
 

@@ -14,8 +14,8 @@ from virgo_factory.answers.model import UNVERIFIABLE
 from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
-from virgo_factory.evaluation.report import write_report
-from virgo_factory.evaluation.rescore import rescore
+from virgo_factory.evaluation.report.report import write_report
+from virgo_factory.evaluation.scorers.rescore import rescore
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 
 

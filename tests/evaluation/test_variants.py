@@ -9,7 +9,7 @@ from PIL import Image
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
-from virgo_factory.evaluation.report import write_report
+from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.evaluation.variants import (
     KINDS,
     Variant,

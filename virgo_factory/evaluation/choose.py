@@ -17,10 +17,10 @@ from virgo_factory.data.make.holdout import Holdout, asks_any, rows_that_ask
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
-from virgo_factory.evaluation.judging import OURS
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.run import evaluate, held_of, make_questions
-from virgo_factory.evaluation.scores import _FLAGS as FLAGS
+from virgo_factory.evaluation.scorers.judging import OURS
+from virgo_factory.evaluation.scores import FLAGS
 from virgo_factory.evaluation.statistics import compare, share
 from virgo_factory.io.atomic import replace_file, write_json
 from virgo_factory.io.files import RECIPES

@@ -12,9 +12,9 @@ from typing import Any
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.config import EvaluationConfig, read_folder
-from virgo_factory.evaluation.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.paper.tables import label_paper, paper_value
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
+from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.scores import PARTIAL, Held, Score, hold, scores, write_scores
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash

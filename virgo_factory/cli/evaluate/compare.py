@@ -10,8 +10,13 @@ def compare(
     second: Path = typer.Argument(..., metavar="DIR_B", help="Another one, of the same questions."),
 ) -> None:
     """Compare two runs on the same questions: paired differences, a minus b, with their 95 % intervals."""
-    from virgo_factory.evaluation.compare import check_same_questions, comparison_table, differing_keys, pairs_of
     from virgo_factory.evaluation.folder import read_run
+    from virgo_factory.evaluation.report.compare import (
+        check_same_questions,
+        comparison_table,
+        differing_keys,
+        pairs_of,
+    )
     from virgo_factory.report.terminal import console, print_tables
 
     screen = console(soft_wrap=True)

@@ -14,7 +14,7 @@ def list(
     """List the benchmarks: questions, requests, where their rows are, licence, judge, and what differs from the papers."""
     import json
 
-    from virgo_factory.evaluation.tell import benchmark_rows, benchmarks_table, differences
+    from virgo_factory.evaluation.report.tell import benchmark_rows, benchmarks_table, differences
 
     rows = benchmark_rows(benchmark_dir)
     if as_json:

@@ -11,7 +11,7 @@ def report(
     out: Path | None = typer.Option(None, "--out", help="Folder of the report; `report` in the first DIR by default."),
 ) -> None:
     """Write a report on runs: the paper's tables with our values, scores, groups, differences, plots and a page."""
-    from virgo_factory.evaluation.report import score_tables, write_report
+    from virgo_factory.evaluation.report.report import score_tables, write_report
     from virgo_factory.report.terminal import console, print_tables
 
     screen = console(soft_wrap=True)

@@ -41,8 +41,8 @@ def run(
 
 def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None:
     """Run an evaluation, show how it goes, and print its scores, or what is outstanding."""
+    from virgo_factory.evaluation.report.tell import headline, not_as_in_the_paper, scores_table
     from virgo_factory.evaluation.run import evaluate
-    from virgo_factory.evaluation.tell import headline, not_as_in_the_paper, scores_table
     from virgo_factory.report.terminal import console, print_tables
     from virgo_factory.rollouts.run.progress import Live
 

@@ -16,8 +16,8 @@ def status(
     """
     import json
 
+    from virgo_factory.evaluation.report.tell import headline, not_as_in_the_paper, scores_table, write_status_page
     from virgo_factory.evaluation.run import status_of
-    from virgo_factory.evaluation.tell import headline, not_as_in_the_paper, scores_table, write_status_page
 
     found = status_of(folder)
     config, rows = found.config, found.rows

@@ -9,7 +9,7 @@ from virgo_factory.answers.response import parts
 from virgo_factory.data.read.look import scaled
 from virgo_factory.data.read.media import BadMedia, resolve_image
 from virgo_factory.evaluation.folder import Run
-from virgo_factory.evaluation.report_plots import title_of
+from virgo_factory.evaluation.report.plots import title_of
 from virgo_factory.evaluation.scorers.step import asked_with_options, gold_text
 from virgo_factory.evaluation.scores import FLAGS
 from virgo_factory.report.page import Article, Picture, Section, Text

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
-from virgo_factory.evaluation.compare import Pair
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.paper.tables import FIGURE_2, figure_2
+from virgo_factory.evaluation.report.compare import Pair
 from virgo_factory.evaluation.scores import FLAGS, PARTIAL, Score
 from virgo_factory.report.plots import BEHIND, BLUE, GREEN, GREY, ORANGE, RED, YELLOW, draw, lengths, spans
 
