@@ -168,7 +168,9 @@ def test_the_scorer_of_openmmreasoner_counts_golds_that_it_misreads(folder, judg
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(folder, judge, server):
-    with pytest.raises(UserError, match="asks a judge about .*: name --judge-url URL and --judge-model NAME"):
+    with pytest.raises(
+        UserError, match="asks a judge about most responses: name --judge-url URL and --judge-model NAME"
+    ):
         rescore(folder, "paper", workers=1)
 
     assert not (folder / "verdicts.paper.jsonl").exists()
