@@ -48,6 +48,10 @@ COVERED = {
     "llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts": (
         "test_train_on_your_own_long_thoughts: reduced, on the row that the README shows"
     ),
+    "virgo-factory evaluate report evals/virgo7b_dt evals/virgo7b_dsd --out reports/virgo7b": "test_reports_are_made_by_their_own_tests: there",
+    "virgo-factory evaluate compare evals/virgo7b_dt evals/virgo7b_dsd": "test_reports_are_made_by_their_own_tests: there",
+    "virgo-factory evaluate rescore evals/virgo7b_dt --scorer paper --judge-url http://localhost:8001/v1 --judge-model qwen": "test_reports_are_made_by_their_own_tests: there",
+    "virgo-factory evaluate import samples_mathvision_test.jsonl --harness lmms-eval --benchmark mathvision --benchmark-dir benchmarks --out evals/lmms": "test_reports_are_made_by_their_own_tests: there",
     "virgo-factory score rollouts.jsonl --gold answer --response response --question question": (
         "test_score_writes_verdicts: as it stands"
     ),
@@ -305,6 +309,12 @@ def test_evaluating_is_run_by_its_own_tests():
     assert 'for line in commands("docs/evaluate.md")' in text and 'commands("README.md")' in text
     lines = [line for line in COVERED if COVERED[line].startswith("test_evaluating_is_run")]
     assert {line for block in blocks("bash", "docs/evaluate.md") for line in block.splitlines()} == set(lines)
+
+
+def test_reports_are_made_by_their_own_tests():
+    assert 'commands("docs/evaluation-reports.md")' in text_of("tests/evaluation/test_imports.py")
+    lines = {line for line in COVERED if COVERED[line].startswith("test_reports_are_made")}
+    assert {line for block in blocks("bash", "docs/evaluation-reports.md") for line in block.splitlines()} == lines
 
 
 def test_the_loop_is_run_by_its_own_tests():

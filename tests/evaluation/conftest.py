@@ -1,9 +1,11 @@
 """Real rows written as the Parquet files that the hub has: its names, its columns, pictures as bytes with a path."""
 
 import json
+import threading
 from ast import literal_eval
 from collections import Counter
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
@@ -240,3 +242,57 @@ def store(tmp_path) -> Callable:
         return done.path, done.sha256
 
     return kept
+
+
+class Server(ThreadingHTTPServer):
+    """A judge that is simple to foresee, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+        self.broken = False
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def reply(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        if self.broken:
+            return "well..."
+
+        if "Reply with one word, CORRECT" in prompt:
+            return "CORRECT"
+
+        if "Reply with one digit" in prompt:  # right where the texts are the same
+            gold, answer = (
+                prompt.split(f"<{tag}>\n")[1].split(f"\n</{tag}>")[0] for tag in ("reference_answer", "answer")
+            )
+            return "1" if gold.strip() == answer.strip(" ,\n") else "0"
+
+        return "B" if "Reply with the letter" in prompt else "7"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+    def _send(self, content: dict) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self._send({"data": [{"id": "judge"}]})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._send({"choices": [{"message": {"content": self.server.reply(asked["messages"][0]["content"])}}]})
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()

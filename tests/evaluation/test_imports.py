@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -170,3 +173,29 @@ def test_the_command_and_a_folder_that_is_there(log, hub, tmp_path):
 
     again = CliRunner().invoke(app, arguments)
     assert "has an evaluation already" in str(again.exception)
+
+
+def commands(page: str) -> list[str]:
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.startswith("virgo-factory evaluate ")]
+
+
+def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path, monkeypatch):
+    """As they stand in the documentation, but for the judge's address and name."""
+    for name, run in (("virgo7b_dt", "first"), ("virgo7b_dsd", "second")):
+        shutil.copytree(recorded_runs[run], tmp_path / "evals" / name, ignore=shutil.ignore_patterns("*.sqlite*"))
+
+    (tmp_path / "benchmarks").symlink_to(hub)
+    rows = [lmms_row(number, *pair) for number, pair in enumerate(recorded[:20])]
+    write_log(tmp_path / "samples_mathvision_test.jsonl", rows)
+    monkeypatch.chdir(tmp_path)
+    done = []
+    for line in commands("docs/evaluation-reports.md"):
+        line = line.replace("localhost:8001", f"127.0.0.1:{server.server_port}").replace("model qwen", "model judge")
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, (line, result.output, result.exception)
+        done.append(line.split()[2])
+
+    assert done == ["report", "compare", "rescore", "import"]
+    for file in ("reports/virgo7b/report.html", "evals/virgo7b_dt/disagreements.paper.csv", "evals/lmms/imported.csv"):
+        assert (tmp_path / file).is_file()

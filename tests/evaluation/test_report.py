@@ -162,7 +162,8 @@ def test_the_plots_are_there_and_hold_something(made):
         "figure_2",
         "mmmu_topic_difficulty",
         "mathvision_level",
-        "mathvision_subject",
+        "mathvision_subject_1",
+        "mathvision_subject_2",
     } <= names
     assert {"lengths_1_mathvision", "lengths_2_mmmu"} <= names
     for path in made.folder.glob("*.png"):

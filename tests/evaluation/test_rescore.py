@@ -3,9 +3,7 @@
 import csv
 import json
 import shutil
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
@@ -17,60 +15,6 @@ from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.evaluation.scorers.rescore import rescore
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
-
-
-class Server(ThreadingHTTPServer):
-    """A judge that says what it is told to, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.prompts: list[str] = []
-        self.broken = False
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    def reply(self, prompt: str) -> str:
-        self.prompts.append(prompt)
-        if self.broken:
-            return "well..."
-
-        if "Reply with one word, CORRECT" in prompt:
-            return "CORRECT"
-
-        if "Reply with one digit" in prompt:  # right where the texts are the same
-            gold, answer = (
-                prompt.split(f"<{tag}>\n")[1].split(f"\n</{tag}>")[0] for tag in ("reference_answer", "answer")
-            )
-            return "1" if gold.strip() == answer.strip(" ,\n") else "0"
-
-        return "B" if "Reply with the letter" in prompt else "7"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
-
-    def _send(self, content: dict) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self._send({"data": [{"id": "judge"}]})
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._send({"choices": [{"message": {"content": self.server.reply(asked["messages"][0]["content"])}}]})
-
-
-@pytest.fixture
-def server():
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
@@ -168,7 +112,9 @@ def test_the_scorer_of_openmmreasoner_counts_golds_that_it_misreads(folder, judg
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(folder, judge, server):
-    with pytest.raises(UserError, match="asks a judge about .*: name --judge-url URL and --judge-model NAME"):
+    with pytest.raises(
+        UserError, match="asks a judge about most responses: name --judge-url URL and --judge-model NAME"
+    ):
         rescore(folder, "paper", workers=1)
 
     assert not (folder / "verdicts.paper.jsonl").exists()

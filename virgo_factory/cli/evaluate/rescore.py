@@ -18,7 +18,9 @@ def rescore(
         help="OpenAI-compatible server; key from OPENAI_API_KEY. Its replies are kept, never paid twice.",
     ),
     judge_model: str | None = typer.Option(None, "--judge-model", help="Model of --judge-url."),
-    workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    workers: int | None = typer.Option(
+        None, "--workers", min=1, help="Processes of our rules; half of the cores by default."
+    ),
 ) -> None:
     """Judge the responses of a run again, and list those on which two scorers differ."""
     from virgo_factory.core.errors import UserError
