@@ -1,4 +1,4 @@
-"""The group `virgo-factory distill`: what a user reads before anything is started, and what that costs."""
+"""The groups `virgo-factory distill` and `evaluate`: what a user reads before anything is started, and what that costs."""
 
 import resource
 import subprocess
@@ -7,12 +7,13 @@ import sys
 import pytest
 
 from virgo_factory.cli.distill import VERBS
+from virgo_factory.cli.evaluate import VERBS as EVALUATE
 from virgo_factory.cli.main import main
 
 
-def read_help(capsys, *arguments: str) -> str:
+def read_help(capsys, *arguments: str, group: str = "distill") -> str:
     with pytest.raises(SystemExit) as ended:
-        main(["distill", *arguments])
+        main([group, *arguments])
 
     assert not ended.value.code
     return capsys.readouterr().out
@@ -25,20 +26,23 @@ def test_the_group_names_its_verbs(capsys):
     assert "virgo-factory distill run recipes/distill/dsd_virgo7b.yaml --dry-run" in shown
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_says_what_it_does(verb, capsys):
+@pytest.mark.parametrize(
+    ("group", "verb"), [*(("distill", verb) for verb in VERBS), *(("evaluate", verb) for verb in EVALUATE)]
+)
+def test_each_verb_says_what_it_does(group, verb, capsys):
     """Its first line stands above its options, and an example with what it really printed below them."""
-    shown = read_help(capsys, verb, "--help")
-    assert shown.startswith(f"Usage: virgo-factory distill {verb} ")
+    shown = read_help(capsys, verb, "--help", group=group)
+    assert shown.startswith(f"Usage: virgo-factory {group} {verb} ")
     example = shown.partition("Example")[2]
-    assert f"virgo-factory distill {verb} " in example and len(example.splitlines()) > 2
+    assert f"virgo-factory {group} {verb} " in example and len(example.splitlines()) > 2
     assert max(map(len, shown.splitlines())) <= 119
 
 
-def test_help_imports_nothing_heavy():
+@pytest.mark.parametrize("group", ["distill", "evaluate"])
+def test_help_imports_nothing_heavy(group):
     code = (
         "import sys; from virgo_factory.cli.main import main\n"
-        "try: main(['distill', 'status', '--help'])\n"
+        f"try: main(['{group}', 'status', '--help'])\n"
         "finally: print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'torch', 'PIL', "
         "'rich', 'sympy', 'transformers', 'yaml'}))"
     )
