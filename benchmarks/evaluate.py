@@ -1,16 +1,21 @@
 """Scores and the report at scale: 200,000 rollouts of real length, each within 60 s and 0.5 GB.
 
     python benchmarks/evaluate.py [--rollouts 200000] [--folder DIR]
+    python benchmarks/evaluate.py --kills 20 [--questions 1000]
 
 Questions are those of Virgo's four benchmarks in number and groups; responses are the recorded ones of ../shared/data/skythought,
 again and again. Prints seconds, MB at the peak, and the ratio to plain reading of the same files; then the same of the whole
 report (tables, plots, page), which reads all files itself.
+
+With --kills: `evaluate run` against the replay server, once undisturbed and once killed by SIGKILL at random moments; scores.csv
+has to be the same, byte by byte, and no response that stood in the file at a kill is asked again.
 """
 
 import argparse
 import json
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import rollouts_kills
 
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.report.report import write_report
@@ -84,12 +90,74 @@ def rows(path: Path) -> Iterator[dict]:
         yield from map(orjson.loads, lines)
 
 
+def killed(folder: Path, questions: int, kills: int) -> bool:
+    """Run an evaluation undisturbed and killed, print what differed, and return whether nothing did."""
+    replaying, draw = rollouts_kills.load_replay(), random.Random(0)
+    data = sorted(rollouts_kills.DATA.glob("*.json*"))
+    problems = [problem for problem in replaying.read_problems(data) if min(map(len, problem.responses)) < 4000]
+    file = rollouts_kills.write_questions(folder, problems, questions)
+    found, again, seconds = {}, 0, {}
+    for name, times in (("whole", 0), ("killed", kills)):
+        out = folder / name / "out"
+        path = out / "rollouts.jsonl"
+        with replaying.replay(data, max_chars=4000, delay=0.5) as server, (folder / f"{name}.log").open("w") as log:
+            given = {"questions": file, "model_name_or_path": "replay", "urls": f"[{server.url}]", "output_dir": out}
+            config = folder / f"{name}.yaml"
+            config.write_text(
+                "".join(f"{key}: {value}\n" for key, value in given.items()) + "requests_in_flight: 32\n"
+            )
+            code = "from virgo_factory.cli.main import main; main()"
+            command, began = [sys.executable, "-c", code, "evaluate", "run", str(config)], time.monotonic()
+            for number in range(times):
+                process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+                there = lines_in(path)
+                until = there + draw.uniform(0, 1.8) * (questions - there) / (times + 1 - number)
+                end = time.monotonic() + (draw.uniform(0.2, 3.0) if number % 4 == 3 else 300)
+                while (
+                    process.poll() is None and time.monotonic() < end and (number % 4 == 3 or lines_in(path) < until)
+                ):
+                    time.sleep(0.005)
+
+                if process.poll() is not None or (out / "scores.csv").exists():
+                    raise RuntimeError(f"ended before it was killed: {(folder / f'{name}.log').read_text()[-2000:]}")
+
+                rollouts_kills.kill_group(process)
+                again += 32  # may be in flight
+
+            subprocess.run(command, stdout=log, stderr=log, check=True)
+            seconds[name] = time.monotonic() - began
+            finished = sum(server.asked()["finished"].values())
+
+        found[name] = (out / "scores.csv").read_bytes()
+        ids = [json.loads(line)["question"] for line in path.open(encoding="utf-8")]
+        print(
+            f"{name}: {len(ids):,} responses, {finished:,} answered by the server, {seconds[name]:.0f} s in all starts"
+        )
+        if len(set(ids)) != len(ids) or len(ids) != questions or finished > questions + again:
+            return False
+
+    same = found["whole"] == found["killed"]
+    print(f"{kills} SIGKILLs: scores.csv {'equal, byte by byte' if same else 'DIFFERS'}")
+    return same
+
+
+def lines_in(path: Path) -> int:
+    """Return the lines of a file; 0 where it is not there."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rollouts", type=int, default=SAMPLES * 14_608)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--kills", type=int)
+    parser.add_argument("--questions", type=int, default=1000)
     given = parser.parse_args()
+    if given.kills is not None:
+        with tempfile.TemporaryDirectory(dir=given.folder) as name:
+            sys.exit(not killed(Path(name), given.questions, given.kills))
+
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
         size = write(folder, given.rollouts)

@@ -1,14 +1,15 @@
-"""The group `virgo-factory distill`: what a user reads before anything is started."""
+"""The groups `virgo-factory distill` and `evaluate`: what a user reads before anything is started."""
 
 import pytest
 
 from virgo_factory.cli.distill import VERBS
+from virgo_factory.cli.evaluate import VERBS as EVALUATE
 from virgo_factory.cli.main import main
 
 
-def read_help(capsys, *arguments: str) -> str:
+def read_help(capsys, *arguments: str, group: str = "distill") -> str:
     with pytest.raises(SystemExit) as ended:
-        main(["distill", *arguments])
+        main([group, *arguments])
 
     assert not ended.value.code
     return capsys.readouterr().out
@@ -21,11 +22,13 @@ def test_the_group_names_its_verbs(capsys):
     assert "virgo-factory distill run recipes/distill/dsd_virgo7b.yaml --dry-run" in shown
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_says_what_it_does(verb, capsys):
+@pytest.mark.parametrize(
+    ("group", "verb"), [*(("distill", verb) for verb in VERBS), *(("evaluate", verb) for verb in EVALUATE)]
+)
+def test_each_verb_says_what_it_does(group, verb, capsys):
     """Its first line stands above its options, and an example with what it really printed below them."""
-    shown = read_help(capsys, verb, "--help")
-    assert shown.startswith(f"Usage: virgo-factory distill {verb} ")
+    shown = read_help(capsys, verb, "--help", group=group)
+    assert shown.startswith(f"Usage: virgo-factory {group} {verb} ")
     example = shown.partition("Example")[2]
-    assert f"virgo-factory distill {verb} " in example and len(example.splitlines()) > 2
+    assert f"virgo-factory {group} {verb} " in example and len(example.splitlines()) > 2
     assert max(map(len, shown.splitlines())) <= 119

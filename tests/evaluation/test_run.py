@@ -102,6 +102,11 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
 
     questions = {one.id: one for one in read_questions(folder / "questions.jsonl")}
     assert [*dict.fromkeys(one.source for one in questions.values())] == [*wanted_of(config)]
+    card = json.loads((folder / "questions.card.json").read_text(encoding="utf-8"))
+    for one in card["benchmarks"]:
+        assert one["rows"] == one["asked"] + sum(one["left_out"].values()) and one["asked"] == DRAWN[one["name"]]
+        assert all(len(digest) == 64 for digest in one["files"].values()) and one["files"]
+
     answered = {rollout.question: rollout.response for rollout in read_rollouts(folder)}
     plain = [
         one for one in questions.values() if one.precision is None and one.unit is None

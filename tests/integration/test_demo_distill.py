@@ -13,11 +13,12 @@ import pytest
 
 from virgo_factory.cli.main import main
 from virgo_factory.demo import distill, loop_proofs
+from virgo_factory.rollouts.question import read_questions
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
-QUESTIONS, PICTURES, STEPS = 80, 8000, 500
-"""Instead of the demo's 200, 16,000 and 1,000: the base sees less, and minutes are saved."""
+QUESTIONS, HELD_OUT, PICTURES, STEPS = 80, 40, 8000, 500
+"""Instead of the demo's 200, 200, 16,000 and 1,000: the base sees less, and minutes are saved."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def gone(tmp_path_factory) -> Iterator[tuple[distill.Loop, str]]:
     printed = folder.parent / "printed.txt"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distill, "QUESTIONS", QUESTIONS)
+        patch.setattr(distill, "HELD_OUT", HELD_OUT)
         patch.setattr(distill, "PICTURES", PICTURES)
         patch.setitem(distill.BASE_RECIPE, "max_steps", STEPS)
         with open(printed, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
@@ -50,6 +52,15 @@ def test_everything_is_proved_and_told(gone):
     rollouts, right, share, wrong = map(int, told.groups())
     assert 0 < right < rollouts and 0 < wrong < rollouts
     assert abs(share - 100 * right / rollouts) <= 1
+    scores = re.findall(
+        r"^  (base|M0 \(D_T\)|D_SD|D_T \+ D_SD) +([\d.]+)%  95 % +([\d.]+) - +([\d.]+)  of (\d+)", text, re.MULTILINE
+    )
+    assert [name for name, *_ in scores] == list(distill.SCORED.values())
+    for _, score, low, high, count in scores:
+        assert float(low) <= float(score) <= float(high) and float(low) < float(high) and int(count) == HELD_OUT
+
+    held_out = {one.image_sha256 for one in read_questions(gone[0].held_out)}
+    assert not held_out & {one.image_sha256 for one in read_questions(gone[0].questions)}
     solved, asked = map(int, re.search(r"base, greedily: (\d+) of (\d+) questions right", text).groups())
     assert asked == QUESTIONS and rollouts == 5 * (QUESTIONS - solved)
 

@@ -163,6 +163,16 @@ def _loop(console, folder: Path | None, prepare_only: bool) -> None:
     if failed:
         _fail(console, failed)
 
+    console.print("[bold]Scores[/] on questions that none of the models was trained on:")
+    for name in distill.SCORED:
+        step = loop.evaluation(name)
+        console.print(f"        {step.shown}", soft_wrap=True)
+        if code := distill.ask(step):
+            raise typer.Exit(code)
+
+    for line in loop_proofs.scores(loop):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
     console.print(
         f"All of it holds. {time.monotonic() - started:.0f} s in all.",
         f"  D_SD      {loop.selected}, and its card beside it",

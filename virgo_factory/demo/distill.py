@@ -27,7 +27,9 @@ FOLDER = Path("saves/loop")
 PICTURES = 16_000
 """Rows that the base model learns to see from."""
 
-QUESTIONS = 200
+QUESTIONS = HELD_OUT = 200
+"""Questions that are distilled on, and others that the models are scored on."""
+
 TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024}
 ROPE_THETA = 20.0
 """Base of the rotary positions, a million in the real models: a head of 32 could not tell neighbouring image tokens
@@ -70,6 +72,9 @@ MADE_WITH = "made_with.json"
 
 _RECIPES = {"m0": "virgo_demo_m0.yaml", "dsd": "virgo_demo_dsd.yaml", "dt_dsd": "virgo_demo_dt_dsd.yaml"}
 _CONFIG = "distill/demo.yaml"
+_EVALUATION = "evaluate/demo.yaml"
+SCORED = {"base": "base", "m0": "M0 (D_T)", "dsd": "D_SD", "dt_dsd": "D_T + D_SD"}
+"""Models whose scores end the loop, and what they are called."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,25 @@ class Loop:
         """D_SD."""
         return self.rollouts / "selected.jsonl"
 
+    @property
+    def held_out(self) -> Path:
+        """The questions that no model was trained on."""
+        return self.folder / "held_out" / "questions.jsonl"
+
+    def scores(self, name: str) -> Path:
+        """Return the folder of a model's evaluation, see SCORED."""
+        return self.folder / "evals" / name
+
+    def evaluation(self, name: str) -> Step:
+        """Return how a model is scored on the held-out questions."""
+        model = self.base if name == "base" else self.output(name)
+        overrides = [f"model_name_or_path={model}", f"output_dir={self.scores(name)}"]
+        if not self.as_they_are:
+            overrides.append(f"questions={self.held_out}")
+
+        command = (_script("virgo-factory"), "evaluate", "run", str(self.recipes / _EVALUATION), *overrides)
+        return Step(command, self.folder / "evals.log", self.scores(name))
+
     def output(self, name: str) -> Path:
         """Return the model's folder: "m0", "dsd" or "dt_dsd"."""
         return self.folder / name
@@ -198,7 +222,10 @@ def plan(folder: Path = FOLDER) -> Loop:
         ValueError: the folder holds something that no demo made.
     """
     check_folder(folder)
-    own = all(Path("recipes", name).is_file() for name in (*_RECIPES.values(), _CONFIG)) and _knows_datasets()
+    own = (
+        all(Path("recipes", name).is_file() for name in (*_RECIPES.values(), _CONFIG, _EVALUATION))
+        and _knows_datasets()
+    )
     return Loop(folder, Path("recipes") if own else RECIPES, own and folder == FOLDER)
 
 
@@ -222,7 +249,8 @@ def prepare(loop: Loop) -> bool:
 
     loop.folder.mkdir(parents=True, exist_ok=True)
     (loop.folder / MARKER).write_text('{"safe_to_replace": ["all of it"]}\n', encoding="utf-8")
-    for folder in (loop.questions.parent, loop.rollouts, *map(loop.output, _RECIPES)):
+    made = (loop.questions.parent, loop.held_out.parent, loop.rollouts, loop.folder / "evals")
+    for folder in (*made, *map(loop.output, _RECIPES)):
         shutil.rmtree(folder, ignore_errors=True)
 
     for name in ("rollouts", *_RECIPES):
@@ -255,9 +283,11 @@ def prepare(loop: Loop) -> bool:
 
 
 def write_questions(loop: Loop) -> None:
-    """Write the visual questions; none of their pictures is one that the base model was trained on."""
+    """Write the visual questions, and those that are held out; no picture is one that a model was trained on."""
     seen = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (loop.pictures / "images").iterdir()}
     visual_rows.write_questions(loop.questions.parent, QUESTIONS, taken=frozenset(seen))
+    seen |= {path.stem for path in loop.questions.parent.glob("images/??/*")}
+    visual_rows.write_questions(loop.held_out.parent, HELD_OUT, seed=visual_rows.SEED + 1, taken=frozenset(seen))
 
 
 def train_base(loop: Loop) -> Iterator[Progress]:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from virgo_factory.core.thought import LongThought, MalformedThought
-from virgo_factory.demo.distill import MADE_WITH, Loop
+from virgo_factory.demo.distill import MADE_WITH, SCORED, Loop
 from virgo_factory.demo.proofs import CONNECTOR, LANGUAGE, VISION, Proof, compare
 from virgo_factory.distill.tell.status import OUTCOMES, Status, summarise
+from virgo_factory.evaluation.statistics import share
 from virgo_factory.rollouts.judge.verdicts import read_verdicts
 from virgo_factory.rollouts.question import VisualQuestion, read_questions
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES
@@ -45,6 +46,18 @@ def counts(loop: Loop) -> list[str]:
     rows = len(_lines(loop.selected))
     lines.append(f"difficulty: {levels}")
     lines.append(f"D_SD: {rows} rows")
+    return lines
+
+
+def scores(loop: Loop) -> list[str]:
+    """Return the score of each model on the held-out questions with its interval, as lines."""
+    lines = []
+    for name, title in SCORED.items():
+        found = share([row.verdict == "correct" for row in read_verdicts(loop.scores(name))])
+        lines.append(
+            f"{title:10} {100 * found.score:5.1f}%  95 % {100 * found.low:4.1f} - {100 * found.high:4.1f}  of {found.n} questions"
+        )
+
     return lines
 
 

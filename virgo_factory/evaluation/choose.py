@@ -18,17 +18,19 @@ from virgo_factory.data.read.source import find_sources
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
 from virgo_factory.evaluation.questions import Taken, read_benchmark
-from virgo_factory.evaluation.run import evaluate, held_of, make_questions
-from virgo_factory.evaluation.scorers.judging import OURS
-from virgo_factory.evaluation.scores import FLAGS
+from virgo_factory.evaluation.run import evaluate, make_questions
 from virgo_factory.evaluation.statistics import compare, share
 from virgo_factory.io.atomic import replace_file, write_json
 from virgo_factory.io.files import RECIPES
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.plots import draw
 from virgo_factory.report.table import Table
+from virgo_factory.rollouts.judge.verdicts import read_verdicts
 from virgo_factory.rollouts.question import FILE as QUESTIONS
+from virgo_factory.rollouts.question import read_questions
 from virgo_factory.rollouts.run.run import Event
+from virgo_factory.rollouts.store.rollout import RolloutVerdict
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 Rule = Literal["one-se", "best"]
@@ -244,35 +246,36 @@ def chosen(
     configs: Mapping[int, EvaluationConfig], rule: Rule, losses: Mapping[int, float]
 ) -> tuple[int, int, Rule, tuple[Epoch, ...], int]:
     """Return the epoch by a rule, the best one, the rule, how all did, and the number of questions that all of them answered."""
-    held = {epoch: held_of(config, OURS) for epoch, config in configs.items()}
-    questions = next(iter(held.values())).questions
-    samples = np.array([next(iter(configs.values())).samples_of(question.benchmark) for question in questions])
-    correct, there = {}, np.ones(len(questions), bool)
-    for epoch, one in held.items():
-        place, flags = np.array(one.place, int), np.array(one.flags, np.uint8)
-        counts = np.bincount(place, minlength=len(questions))
-        there &= counts >= samples
-        right = np.bincount(place, (flags & FLAGS["correct"]) > 0, len(questions))
-        correct[epoch] = right / np.maximum(counts, 1)
-
-    clusters = [question.cluster for question, is_there in zip(questions, there, strict=True) if is_there]
-    means = {epoch: float(values[there].mean()) for epoch, values in correct.items()}
-    best = min(means, key=lambda epoch: (-means[epoch], epoch))
+    config = next(iter(configs.values()))
+    clusters = {one.id: one.cluster or one.id for one in read_questions(config.output_dir / QUESTIONS)}
+    verdicts = {epoch: _verdicts(own.output_dir) for epoch, own in configs.items()}
+    there = [id for id in clusters if all(id in found for found in verdicts.values())]  # a server may have refused one
+    names = [clusters[id] for id in there]
+    correct = {
+        epoch: np.array([np.mean([row.verdict == "correct" for row in found[id]]) for id in there])
+        for epoch, found in verdicts.items()
+    }
+    best = min(correct, key=lambda epoch: (-correct[epoch].mean(), epoch))
     rows = []
     for epoch, values in correct.items():
-        own = share(values[there], clusters)
-        apart = compare(values[there], correct[best][there], clusters).difference
-        flags, tokens = np.array(held[epoch].flags, np.uint8), np.array(held[epoch].tokens, int)
-        cut = {name: float(((flags & FLAGS[name]) > 0).mean()) for name in ("truncated", "looping")}
-        shares = (own.score, own.se, apart.score, apart.se, cut["truncated"], cut["looping"])
-        rows.append(
-            Epoch(
-                epoch, *(round(100 * value, 4) for value in shares), round(float(tokens.mean()), 1), losses.get(epoch)
-            )
-        )
+        own, apart = share(values, names), compare(values, correct[best], names).difference
+        states = [row.state for id in there for row in verdicts[epoch][id]]
+        cut = (states.count(name) / len(states) for name in ("truncated", "looping"))
+        shares = (round(100 * value, 4) for value in (own.score, own.se, apart.score, apart.se, *cut))
+        tokens = np.mean([rollout.completion_tokens for rollout in read_rollouts(configs[epoch].output_dir)])
+        rows.append(Epoch(epoch, *shares, round(float(tokens), 1), losses.get(epoch)))
 
     within = [row.epoch for row in rows if row.epoch <= best and -row.difference <= row.difference_se]
-    return (min([*within, best]) if rule == "one-se" else best), best, rule, tuple(rows), int(there.sum())
+    return (min([*within, best]) if rule == "one-se" else best), best, rule, tuple(rows), len(there)
+
+
+def _verdicts(folder: Path) -> dict[str, list[RolloutVerdict]]:
+    """Return the verdicts on the responses to each question; of several on one the last counts."""
+    found: dict[str, dict[int, RolloutVerdict]] = {}
+    for row in read_verdicts(folder):
+        found.setdefault(row.question, {})[row.sample] = row
+
+    return {question: list(rows.values()) for question, rows in found.items()}
 
 
 def _losses(run: Path) -> dict[int, float]:

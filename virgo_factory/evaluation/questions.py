@@ -19,6 +19,8 @@ from virgo_factory.rollouts.question import question_of, write_question
 
 
 NOT_DRAWN = "not drawn"
+OUTSIDE = "outside of the subset"
+"""Of a row that the subset rule of its benchmark leaves out."""
 
 Store = Callable[[Any, Path], tuple[str, str]]
 """A picture as a row holds it and the folder that its paths are below -> where it was stored, and its SHA-256."""
@@ -116,6 +118,7 @@ def read_benchmark(benchmark: Benchmark, folder: Path | None, taken: Taken) -> I
                 )
 
             taken.rows += 1
+            asks = False
             try:
                 for question in benchmark.ask(row.raw, name):
                     id = f"{benchmark.name}/{question['id']}"
@@ -123,9 +126,13 @@ def read_benchmark(benchmark: Benchmark, folder: Path | None, taken: Taken) -> I
                         raise RejectedRow("an id is there twice", id)
 
                     ids.add(id)
+                    asks = True
                     yield {**question, "id": id, "source": benchmark.name, "origin": place}
             except RejectedRow as error:
                 taken.leave_out(place, error)
+            else:
+                if not asks:
+                    taken.left_out[OUTSIDE] += 1
 
 
 def _paths(benchmark: Benchmark, folder: Path | None, taken: Taken) -> Iterator[tuple[str, Path]]:

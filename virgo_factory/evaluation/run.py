@@ -182,19 +182,23 @@ def _write_card(config: EvaluationConfig, made: Path, taken: Sequence[Taken], se
         (one.benchmark.title, one.rows, one.asked, one.benchmark.count, *(one.left_out[reason] for reason in reasons))
         for one in taken
     ]
+    if config.questions is not None:
+        own = sum(1 for _ in read_questions(config.questions))
+        rows.append((config.questions.name, own, own, own, *[0] * len(reasons)))
+
     notes = [f"{one.benchmark.title}: {one.benchmark.subset}" for one in taken if one.benchmark.subset]
     notes += [f"{one.benchmark.title}: {text}." for one in taken for text in one.examples.values()]
     files = [(f"{one.benchmark.name}/{name}", digest) for one in taken for name, digest in one.files.items()]
     card = Card(
         QUESTIONS,
-        f"Questions of benchmarks, made by virgo-factory {__version__}. Rows read give the questions asked and those left out.",
-        (
+        f"Questions, made by virgo-factory {__version__}. Rows read give the questions asked and those left out.",
+        [table for table in (
             Table("Rows", ("benchmark", "rows read", "asked", "published", *(f"left out: {why}" for why in reasons)), rows),
             Table("Sources", ("benchmark", "read from", "revision", "licence"), [
                 (one.benchmark.title, one.place, one.revision, one.benchmark.licence) for one in taken
             ], words=(1, 2, 3)),
             Table("Files", ("file", "SHA-256"), files, words=(1,)),
-        ),
+        ) if table.rows],
         settings,
         file_hash(made),
         notes,

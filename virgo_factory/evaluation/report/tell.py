@@ -109,7 +109,8 @@ def write_status_page(path: Path, config: EvaluationConfig, rows: Sequence[Score
     bars = [(title_of(row), row["low"], row["score"], row["high"]) for row in shown if row["low"] != ""]
     plots = []
     if bars:
-        drawn = draw(spans, bars, "Scores", "percent", "score", "95 % interval", page=True)
+        marks = {title_of(row): row["paper"] for row in shown if row["paper"] != ""}
+        drawn = draw(spans, bars, "Scores", "percent", "score", "95 % interval", marks, "paper", page=True)
         plots = [Picture(drawn, "Scores with their 95 % intervals")]
 
     notes = [Text(f"{line}\n") for line in (headline(config, rows), left, not_as_in_the_paper(config, rows)) if line]

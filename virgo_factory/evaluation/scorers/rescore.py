@@ -13,8 +13,8 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
-from virgo_factory.evaluation.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.scorers import PAPER
+from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.scorers.omr import misreads
 from virgo_factory.evaluation.scorers.step import gold_text
 from virgo_factory.evaluation.scores import scores, write_scores
