@@ -38,4 +38,9 @@ def compare(
 
 EXAMPLE = """\b
 Example:
-  virgo-factory evaluate compare evals/virgo7b_dt evals/virgo7b_dsd"""
+  virgo-factory evaluate compare evals/virgo7b_dt evals/virgo7b_dsd
+
+\b
+  temperature: 0.0 in a, 0.6 in b
+  benchmark     n     a     b  d = a - b           95 %  wins : losses  p (Holm)
+  MathVision  240  15.4  20.8       -5.4   -11.2 to 0.4        19 : 32     0.137"""
