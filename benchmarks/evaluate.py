@@ -2,6 +2,7 @@
 
     python benchmarks/evaluate.py [--rollouts 200000] [--folder DIR]
     python benchmarks/evaluate.py --kills 20 [--questions 1000]
+    python benchmarks/evaluate.py --store
 
 Questions are those of Virgo's four benchmarks in number and groups; responses are the recorded ones of ../shared/data/skythought,
 again and again. Prints seconds, MB at the peak, and the ratio to plain reading of the same files; then the same of the whole
@@ -9,9 +10,13 @@ report (tables, plots, page), which reads all files itself.
 
 With --kills: `evaluate run` against the replay server, once undisturbed and once killed by SIGKILL at random moments; scores.csv
 has to be the same, byte by byte, and no response that stood in the file at a kill is asked again.
+
+With --store: the 3,040 questions of MathVision read from Parquet, each with a picture of its own (the shared ones, one pixel
+changed), and stored.
 """
 
 import argparse
+import io
 import json
 import random
 import resource
@@ -23,10 +28,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import rollouts_kills
+from PIL import Image
 
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.report.report import write_report
+from virgo_factory.evaluation.run import make_questions
 from virgo_factory.evaluation.scores import hold, scores, write_scores
 from virgo_factory.rollouts.store.jsonl import hash_of
 
@@ -141,6 +151,33 @@ def killed(folder: Path, questions: int, kills: int) -> bool:
     return same
 
 
+def stored(folder: Path) -> None:
+    """Write MathVision's rows as the hub has them, and print how long it takes to make questions of them."""
+    pictures = [Image.open(path).convert("RGB") for path in sorted((DATA / "mathvision/images").glob("*.jpg"))]
+    written = [json.loads(line) for line in (DATA / "mathvision/test.jsonl").open(encoding="utf-8")]
+    held = []
+    for number in range(BENCHMARKS["mathvision"].count):
+        picture, data = pictures[number % len(pictures)].copy(), io.BytesIO()
+        picture.putpixel((0, 0), (number % 256, number // 256, 0))
+        picture.save(data, "PNG")
+        row = written[number % len(written)] | {"id": str(number)}
+        held.append(row | {"decoded_image": {"bytes": data.getvalue(), "path": None}})
+
+    path = folder / "in/mathvision/test-00000.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(held), path, row_group_size=200)
+    config = EvaluationConfig(
+        benchmarks=["mathvision"], benchmark_dir=folder / "in", model_name_or_path="m", output_dir=folder / "out"
+    )
+    start, cpu = time.perf_counter(), time.process_time()
+    make_questions(config)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    pixels = sum(one.width * one.height for one in pictures) / len(pictures)
+    print(
+        f"{len(held):,} questions, {pixels / 1e6:.2f} megapixels each on average, stored in {seconds:.0f} s, {cpu:.0f} s of CPU"
+    )
+
+
 def lines_in(path: Path) -> int:
     """Return the lines of a file; 0 where it is not there."""
     return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -152,8 +189,13 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=SAMPLES * 14_608)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--kills", type=int)
+    parser.add_argument("--store", action="store_true")
     parser.add_argument("--questions", type=int, default=1000)
     given = parser.parse_args()
+    if given.store:
+        with tempfile.TemporaryDirectory(dir=given.folder) as name:
+            return stored(Path(name))
+
     if given.kills is not None:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:
             sys.exit(not killed(Path(name), given.questions, given.kills))

@@ -356,3 +356,60 @@ def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(con
     assert asked > 0
     evaluate(paper)
     assert len(replies) == asked and (paper.output_dir / "scores.paper.csv").read_bytes() == first
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(config, hub, server, tmp_path):
+    folder = tmp_path / "own"
+    (folder / "aime24").mkdir(parents=True)
+    (folder / "mathvision").symlink_to(hub / "mathvision")
+    problems = [
+        {"id": str(number), "problem": f"What is {number} + {number}?", "answer": str(2 * number)}
+        for number in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(problems), folder / "aime24/train.parquet")
+    rows = evaluate(
+        config.model_copy(update={"benchmark_dir": folder, "benchmarks": {"mathvision": 5, "aime24": None}})
+    ).rows
+    asked = Counter(
+        (rollout.question.partition("/")[0], rollout.params["temperature"])
+        for rollout in read_rollouts(config.output_dir)
+    )
+    assert asked == {("aime24", 1.0): 24, ("mathvision", 0.0): 5} and len(server.asked()["started"]) == 29
+    assert [row["metric"] for row in rows if row["benchmark"] == "aime24" and not row["group"]] == [
+        "accuracy",
+        "majority",
+        "pass",
+    ]
+    assert rows[0]["benchmark"] == "aime24" and rows[0]["n"] == 3, "long responses first"
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monkeypatch):
+    asked: list[str] = []
+
+    def reply(self, path: str, body: bytes | None = None) -> bytes:
+        if body is None:
+            return b'{"data": [{"id": "judge"}]}'
+
+        asked.append(json.loads(body)["messages"][0]["content"])
+        return json.dumps({"choices": [{"message": {"content": "CORRECT"}}]}).encode()
+
+    monkeypatch.setattr(LLMJudge, "_send", reply)
+    evaluate(config)
+    path = config.output_dir / "verdicts.jsonl"
+    verdicts = [json.loads(line) for line in path.open(encoding="utf-8")]
+    for row in [row for row in verdicts if row["answer"] and row["verdict"] == "wrong"][
+        :3
+    ]:  # what the rules call too large
+        row |= {"verdict": "unverifiable", "reason": "too_large"}
+
+    path.write_text("".join(json.dumps(row) + "\n" for row in verdicts), encoding="utf-8")
+    without = evaluate(config).rows
+    judged = config.model_copy(update={"judge_url": "http://judge/v1", "judge_model": "judge"})
+    with_judge = evaluate(judged).rows
+    open_ones = sum(row["unverifiable"] for row in without if not row["group"])
+    assert len(asked) == open_ones >= 3 and not sum(row["unverifiable"] for row in with_judge)
+    counts = [sum(row["correct"] for row in rows if not row["group"]) for rows in (without, with_judge)]
+    assert counts[1] == counts[0] + len(asked) and with_judge[0]["judge"] == "judge"
+    assert evaluate(judged).rows == with_judge and len(asked) == open_ones, "nobody is paid twice"
