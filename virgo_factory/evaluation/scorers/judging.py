@@ -1,10 +1,12 @@
 """The responses of a folder judged once more: by a language model where our rules cannot decide, or by a paper's scorer."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -27,8 +29,6 @@ OURS = "ours"
 
 AT_ONCE = 16
 """Responses that a judge is asked about at the same time."""
-
-EXTRACTED_TOKENS = 64
 
 Judged = tuple[VisualQuestion, Rollout, RolloutVerdict]
 """A question, a response to it, and the last verdict that verdicts.jsonl has on it."""
@@ -115,9 +115,9 @@ def _by_steps(
     while isinstance(step := scorer(rollout.response, question.gold, question.asked, replies), JudgeRequest):
         reply = None
         if judge is not None:
-            is_extract, read = "extract" in step.template, _zero_or_one if "zero_one" in step.template else _any
+            read, tokens = READERS[step.template]
             prompt = judge.filled(step.template, step.texts)
-            reply = judge.ask(prompt, rollout.response, read, EXTRACTED_TOKENS if is_extract else 16)
+            reply = judge.ask(prompt, rollout.response, read, tokens)
 
         if reply is None:
             step = Verdict(UNVERIFIABLE, "judge_failed", answer=Answer("", "none", "response"))
@@ -128,9 +128,13 @@ def _by_steps(
     return rollout_verdict(rollout, step)
 
 
-def _any(reply: str) -> str | None:
-    return reply.strip() or None
+def _if(is_such: Callable[[str], Any]) -> Callable[[str], str | None]:
+    return lambda reply: reply if is_such(reply) else None
 
 
-def _zero_or_one(reply: str) -> str | None:
-    return None if zero_one(reply) is None else reply
+READERS = {
+    "judge_extract.txt": (_if(str.strip), 64),
+    "judge_zero_one.txt": (_if(lambda reply: zero_one(reply) is not None), 16),
+    "judge_choice.txt": (_if(re.compile(r"\s*\(?[A-Z]\)?\s*\.?\s*").fullmatch), 16),
+}
+"""Template -> what makes of a reply a usable one, which is kept and never asked for again; and its tokens at most."""
