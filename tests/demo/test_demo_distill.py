@@ -1,12 +1,14 @@
 """The loop's folders and commands: the recipes fit together, and fit another folder by overrides alone."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from virgo_factory.demo import distill
+from virgo_factory.demo import distill, loop_proofs
 from virgo_factory.distill.config import read_config
+from virgo_factory.evaluation.config import read_config as read_evaluation
 
 
 ROOT = Path(__file__).parents[2]
@@ -77,3 +79,32 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("ten years")
     with pytest.raises(ValueError, match="holds something that the demo did not make"):
         distill.plan(tmp_path)
+
+
+@pytest.mark.parametrize("name", distill.SCORED)
+def test_the_models_are_scored_on_the_held_out_questions(in_checkout, tmp_path, name):
+    for folder in (distill.FOLDER, tmp_path / "other"):
+        loop = distill.plan(folder)
+        _, verb, run, path, *overrides = loop.evaluation(name).command
+        config = read_evaluation(path, overrides, files=False)
+        model = loop.base if name == "base" else loop.output(name)
+        assert (verb, run) == ("evaluate", "run") and config.model_name_or_path == str(model)
+        assert config.questions == loop.held_out and config.output_dir == loop.scores(name)
+        assert config.question_prefix == recipe("m0")["question_prefix"]
+        assert config.image_max_pixels == recipe("m0")["image_max_pixels"]
+
+
+def test_scores_have_their_intervals(tmp_path):
+    loop = distill.plan(tmp_path / "loop")
+    keys = {"model": "m", "sample": 0, "reason": "same_value", "kind": "number", "answer": "1", "rule": "box"}
+    keys |= {"where": "solution", "state": "complete", "version": "0"}
+    for right, name in enumerate(distill.SCORED):
+        loop.scores(name).mkdir(parents=True)
+        rows = [keys | {"question": str(n), "verdict": "correct" if n < right else "wrong"} for n in range(10)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (loop.scores(name) / "verdicts.jsonl").write_text(text, encoding="utf-8")
+
+    lines = loop_proofs.scores(loop)
+    assert [line.partition("%")[0].split()[-1] for line in lines] == ["0.0", "10.0", "20.0", "30.0"]
+    assert lines[0] == "base         0.0%  95 %  0.0 - 27.8  of 10 questions", "Wilson's interval"
+    assert lines[3].startswith("D_T + D_SD  30.0%  95 % 10.8 - 60.3")

@@ -19,8 +19,8 @@ def demo(
 
     Two CPU cores, no GPU, no network, under three minutes. A second call replaces what the first one made.
 
-    With `distill`, the whole loop in under fifteen minutes there: D_T -> M0, M0's rollouts on visual questions through vLLM,
-    verdicts, D_SD, and two models of the same base on D_SD and on D_T + D_SD.
+    With `distill`, the whole loop in some twenty minutes there: D_T -> M0, M0's rollouts on visual questions through vLLM,
+    verdicts, D_SD, two models of the same base on D_SD and on D_T + D_SD, and the scores of all four.
     """
     from rich.console import Console
 
