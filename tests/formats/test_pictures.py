@@ -295,6 +295,13 @@ REFUSED = [
     ({"question": "<IMAGE>\nHow many?"}, "a picture tag without a picture", "<IMAGE>"),
     ({"question": "<|image_1|>\nHow many?"}, "a picture tag without a picture", "<|image_1|>"),
     ({"question": "<img>\nHow many?"}, "a picture tag without a picture", "<img>"),
+    ({"question": "<IMG_CONTEXT>\nHow many?"}, "a picture tag without a picture", "<IMG_CONTEXT>"),
+    ({"question": "Is it <|media_pad|>?"}, "a picture tag without a picture", "<|media_pad|>"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image", "index": 1}, {"type": "image", "index": 0}]}]},
+        "pictures out of order",
+        "[1, 0]",
+    ),
     ({"question": "[IMG]\nHow many?"}, "a picture tag without a picture", "[IMG]"),
     ({"question": '<img src="a.png"> How many?'}, "a picture tag without a picture", "a.png"),
     (
@@ -426,6 +433,8 @@ TAGS = [
     ("[image 1] and [image 2]?", "ab", "<image> and <image>?", "ab"),
     ("{image} How?", "a", "<image> How?", "a"),
     ("<start_of_image>How?", "a", "<image>How?", "a"),
+    ("<img><IMG_CONTEXT><IMG_CONTEXT></img>How?", "a", "<image>How?", "a"),
+    ("<|media_start|>image<|media_content|><|media_pad|><|media_end|>How?", "a", "<image>How?", "a"),
     ("<|vision_start|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
     ("In <img>a.png</img>?", "a", "In <image>?", "a"),
     ("In <img>x/a.png</img>?", "a", "In <image>?", "a"),

@@ -144,7 +144,8 @@ def test_other_messages_beside_those_of_the_row_are_noted():
 
 
 CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt_suffix", "follow_up_question", "context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
-            "question_context", "lecture", "table", "Context", "evidence", "story")  # fmt: skip
+            "question_context", "lecture", "table", "Context", "evidence", "story", "facts", "Body", "hypothesis", "rules",
+            "figure_description", "additional_information", "function_signature")  # fmt: skip
 
 
 @pytest.mark.parametrize("column", CONTEXTS)

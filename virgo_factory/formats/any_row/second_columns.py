@@ -61,8 +61,9 @@ _RESPONSE = re.compile(r"response|output|completion|generation|solution")
 _CONTEXT = re.compile(
     r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
-    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition"
-    r"|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
+    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
+    r"|(?:figure|diagram|geometry|scene|chart)_(?:description|caption)|function_signature|code_snippet|source_text|schema"
+    r"|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )

@@ -13,7 +13,15 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ANYTHING, LEARNS, Kind, snake
-from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, Mark, check_marks, end_of, marked, marks_of
+from virgo_factory.formats.marks.response_marks import (
+    NOT_UNDERSTOOD,
+    Mark,
+    at_limit,
+    check_marks,
+    end_of,
+    marked,
+    marks_of,
+)
 from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
@@ -150,7 +158,7 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
         doubts = tuple(f"{NOT_WEIGHED}: {mark.where}" for mark in marks_of(row, 0) if _weighs_responses(mark))
         row = {name: value for name, value in row.items() if not isinstance(decoded(value), list)}
 
-    if not marked(tuple(row)) and not doubts:
+    if not marked(tuple(row)) and not doubts and not at_limit(row):
         return reading
 
     try:

@@ -82,6 +82,7 @@ def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
 
     content = plain(content)
     if isinstance(content, list):
+        _check_order(content)
         return {
             **{key: value for key, value in message.items() if key != "value"},
             "content": list(map(_item, content)),
@@ -99,6 +100,16 @@ def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+def _check_order(items: list[Any]) -> None:
+    """Raise RejectedRow where items point at pictures of a column in another order than theirs: that is not read."""
+    numbers = [item.get("index") for item in items if isinstance(item, dict) and item.get("type") in _PICTURE_ITEMS]
+    numbers = [number for number in numbers if isinstance(number, int)]
+    if numbers != sorted(numbers):
+        raise RejectedRow(
+            "pictures out of order", f"their items have the indices {numbers}; bring the column's into that order"
+        )
 
 
 def _is_picture(key: Any, value: Any) -> bool:
