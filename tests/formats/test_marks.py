@@ -348,6 +348,11 @@ def test_of_several_responses_the_one_that_is_right_and_whole_is_chosen(column, 
     assert example.response.thought.startswith("B, or rather A")
 
 
+def test_a_number_that_chooses_among_several_responses_is_noted():
+    row = {"question": "Which?", "responses": [THINK, OTHER], "correct": [True, True], "preferred_index": 1}
+    assert read(row).notes == ("mark not understood: preferred_index",)
+
+
 def test_of_several_responses_none_is_right():
     row = {"question": "Which?", "generations": [THINK, OTHER]}
     assert read({**row, "is_correct": ["no", 0.0]}).reason == "no correct response"

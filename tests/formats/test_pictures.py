@@ -539,3 +539,10 @@ def test_rows_of_the_fault_files(shared_data, name):
             assert part.reason.endswith("which is not trained on") and row["id"] in part.detail
         else:
             assert part.images == (() if name == "rows_no_image" else ("exif6.jpg",))
+
+
+def test_items_that_count_their_pictures_message_by_message_are_read():
+    users = [{"role": "user", "content": [{"type": "image", "index": 0}, {"type": "text", "text": "How?"}]}] * 2
+    messages = [turn for user in users for turn in (user, {"role": "assistant", "content": WHOLE})]
+    (example,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts
+    assert example.images == ("a.png", "b.png")
