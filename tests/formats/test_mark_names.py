@@ -115,7 +115,7 @@ THINGS = st.sampled_from(
 )
 OF_THINGS = st.builds(
     "{}_{}".format, st.sampled_from(["correct", "wrong", "incorrect", "best", "score", "label"]), THINGS
-)
+).filter(lambda name: name != "wrong_answer")  # a distractor, or a mark: a yes is noted
 VALUES = st.sampled_from(
     [0, 1, 0.0, 3, 0.4, False, True, "0", "no", "wrong", "incorrect", "failed", "length", "A", ["wrong"], [0]]
 )

@@ -101,6 +101,7 @@ WRONG_MARKS = [
     {"verdict": {"correct": False}}, {"result": "wrong"}, {"status": "Failed"}, {"outcome": "incorrect"}, {"final_reward": 0},
     {"rewards": [0.0]}, {"acc": 0}, {"em": 0.0}, {"is_correct_answer": "no"}, {"reward_score": 0}, {"answer_match": False},
     {"evaluation": {"correct": 0}}, {"choices": [{"correct": False}]}, {"Correct?": False}, {"was_correct": 0},
+    {"eval_result": "Wrong answer"}, {"match_gold": False}, {"sympy_equal": 0}, {"info": "{'correct': False, 'by': None}"},
 ]  # fmt: skip
 
 RIGHT_MARKS = [
@@ -119,7 +120,9 @@ RIGHT_MARKS = [
     {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"metadata": "no"}, {"judge": "gpt-4o"}, {"info": None},
     {"result": "no"}, {"result": 0}, {"status": "done"}, {"outcome": "False"}, {"grade": 3}, {"grade": "7th"}, {"valid": True},
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
-    {"options": ["wrong", "right"]}, {"choices": ["wrong"]},
+    {"options": ["wrong", "right"]}, {"choices": ["wrong"]}, {"wrong_answer": "7"}, {"wrong_answer": False}, {"negative": None},
+    {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"contains_image": True}, {"partial": 0.5},
+    {"completion_tokens": 90, "max_tokens": 100}, {"completion_tokens": 90, "max_tokens": 90, "finish_reason": "stop"},
 ]  # fmt: skip
 
 UNKNOWN_MARKS = [
@@ -131,6 +134,12 @@ UNKNOWN_MARKS = [
     ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
     ({"grammar_correct": False}, "grammar_correct"), ({"good": 0}, "good"), ({"keep": "no"}, "keep"), ({"bad": True}, "bad"),
     ({"discard": 1}, "discard"), ({"filtered": "yes"}, "filtered"), ({"has_error": True}, "has_error"), ({"mask": 0}, "mask"),
+    *(({name: 0}, name) for name in ("error_score", "overlong_reward", "hallucination_score")),  # no error, or no reward
+    *(({name: False}, name) for name in ("is_gold", "is_ok", "positive")), ({"gpt_eval": "False"}, "gpt_eval"),
+    *(({name: True}, name) for name in ("wrong_answer", "is_mistake", "is_negative", "is_partial", "too_long", "deleted", "contains_error")),
+    ({"grade": "C"}, "grade"), ({"judge_result": "B"}, "judge_result"), ({"tag": "wrong"}, "tag"),
+    ({"completion_tokens": 90, "max_tokens": 90}, "completion_tokens"),
+    ({"usage": {"completion_tokens": 90}, "max_new_tokens": 90}, "usage.completion_tokens"),
 ]  # fmt: skip
 
 
@@ -163,7 +172,7 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
     [
         *(({name: value}, CUT) for name in ("finish_reason", "stop_reason", "finishReason", "done_reason", "finish_reasons")
           for value in ("length", "LENGTH", "Length", "max_tokens", "MAX_TOKENS", "FinishReason.MAX_TOKENS", ["length"],
-                        "model_length", "max tokens", ["stop", "length"], {"type": "length", "length": 4096})),
+                        "model_length", "max tokens", "MaxTokens", "maxTokens", "length_exceeded", ["stop", "length"], {"type": "length", "length": 4096})),
         *(({name: value}, CUT) for name in ("truncated", "is_truncated", "unfinished", "isTruncated")
           for value in (True, 1, 1.0, "True", "yes", [True])),
         *(({name: value}, CUT) for name in ("is_complete", "finished", "is_reasoning_complete") for value in (False, 0, "no")),
@@ -174,7 +183,7 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
         ({"finishreason": "length"}, CUT), ({"hit_max_tokens": True}, CUT), ({"generation_finish_reason": "stop"}, ""),
         ({"complete": "Which is larger? A is larger, as can be seen at once."}, ""), ({"reason": "length"}, ""), ({"cutoff": None}, ""),
         ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT), ({"finish_reason": "FINISH_REASON_MAX_TOKENS"}, CUT),
-        ({"hit_max_length": True}, CUT), ({"max_length_reached": 1}, CUT), ({"exceeded_context_length": "yes"}, CUT),
+        ({"hit_max_length": True}, CUT), ({"no_eos": True}, CUT), ({"is_trunc": 1}, CUT), ({"max_length_reached": 1}, CUT), ({"exceeded_context_length": "yes"}, CUT),
         ({"done": False}, CUT), ({"has_eos": 0}, CUT), ({"status": "incomplete"}, CUT), ({"status": "aborted"}, BROKEN_OFF),
         ({"status": "completed"}, ""), ({"status": "length checked"}, ""), ({"hit_limit": 0}, ""), ({"max_tokens": 1}, ""),
         *(({"finish_reason": value}, "") for value in ("stop", "STOP", "FinishReason.STOP", "end_turn", "eos", "eos_token",
@@ -193,6 +202,8 @@ TURN_MARKS = [
     *({name: value} for name in ("loss", "weight", "train", "trainable", "training", "loss_mask", "loss_weight", "calculate_loss",
                                  "loss_scale", "train_on_turn", "to_learn", "should_train") for value in (False, 0, 0.0, "false", "0", "no")),
     *({name: value} for name in ("masked", "is_masked", "ignore_loss", "skip") for value in (True, 1, "true")),
+    *({name: False} for name in ("is_loss", "train_flag", "loss_enabled", "requires_grad")),
+    *({name: True} for name in ("should_mask", "exclude_from_training", "ignore_in_loss")),
     {"mask": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
 ]  # fmt: skip
 
@@ -335,6 +346,11 @@ SEVERAL_MARKS = [
 def test_of_several_responses_the_one_that_is_right_and_whole_is_chosen(column, marks):
     example = read({"question": "Which?", column: [THINK, OTHER], **marks})
     assert example.response.thought.startswith("B, or rather A")
+
+
+def test_a_number_that_chooses_among_several_responses_is_noted():
+    row = {"question": "Which?", "responses": [THINK, OTHER], "correct": [True, True], "preferred_index": 1}
+    assert read(row).notes == ("mark not understood: preferred_index",)
 
 
 def test_of_several_responses_none_is_right():

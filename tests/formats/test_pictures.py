@@ -295,6 +295,13 @@ REFUSED = [
     ({"question": "<IMAGE>\nHow many?"}, "a picture tag without a picture", "<IMAGE>"),
     ({"question": "<|image_1|>\nHow many?"}, "a picture tag without a picture", "<|image_1|>"),
     ({"question": "<img>\nHow many?"}, "a picture tag without a picture", "<img>"),
+    ({"question": "<IMG_CONTEXT>\nHow many?"}, "a picture tag without a picture", "<IMG_CONTEXT>"),
+    ({"question": "Is it <|media_pad|>?"}, "a picture tag without a picture", "<|media_pad|>"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image", "index": 1}, {"type": "image", "index": 0}]}]},
+        "pictures out of order",
+        "[1, 0]",
+    ),
     ({"question": "[IMG]\nHow many?"}, "a picture tag without a picture", "[IMG]"),
     ({"question": '<img src="a.png"> How many?'}, "a picture tag without a picture", "a.png"),
     (
@@ -426,6 +433,8 @@ TAGS = [
     ("[image 1] and [image 2]?", "ab", "<image> and <image>?", "ab"),
     ("{image} How?", "a", "<image> How?", "a"),
     ("<start_of_image>How?", "a", "<image>How?", "a"),
+    ("<img><IMG_CONTEXT><IMG_CONTEXT></img>How?", "a", "<image>How?", "a"),
+    ("<|media_start|>image<|media_content|><|media_pad|><|media_end|>How?", "a", "<image>How?", "a"),
     ("<|vision_start|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
     ("In <img>a.png</img>?", "a", "In <image>?", "a"),
     ("In <img>x/a.png</img>?", "a", "In <image>?", "a"),
@@ -530,3 +539,10 @@ def test_rows_of_the_fault_files(shared_data, name):
             assert part.reason.endswith("which is not trained on") and row["id"] in part.detail
         else:
             assert part.images == (() if name == "rows_no_image" else ("exif6.jpg",))
+
+
+def test_items_that_count_their_pictures_message_by_message_are_read():
+    users = [{"role": "user", "content": [{"type": "image", "index": 0}, {"type": "text", "text": "How?"}]}] * 2
+    messages = [turn for user in users for turn in (user, {"role": "assistant", "content": WHOLE})]
+    (example,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts
+    assert example.images == ("a.png", "b.png")

@@ -144,7 +144,8 @@ def test_other_messages_beside_those_of_the_row_are_noted():
 
 
 CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt_suffix", "follow_up_question", "context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
-            "question_context", "lecture", "table", "Context", "evidence", "story")  # fmt: skip
+            "question_context", "lecture", "table", "Context", "evidence", "story", "facts", "Body", "hypothesis", "rules",
+            "figure_description", "additional_information", "previous_questions", "function_signature")  # fmt: skip
 
 
 @pytest.mark.parametrize("column", CONTEXTS)
@@ -430,3 +431,11 @@ def test_a_question_that_is_split_off_has_the_pictures_it_asks_about(questions, 
             assert isinstance(part, RejectedRow) and "turns: history" in part.detail
         else:
             assert (part.question, part.images) == (wanted[0], tuple(f"{name}.png" for name in wanted[1]))
+
+
+@pytest.mark.parametrize(("columns", "told"), [({"label": 1}, True), ({}, False)])
+def test_answers_beside_a_label_are_options(columns, told):
+    (example,) = read_row(
+        {"question": "Which?", "response": THINK, "answers": ["one of them", "another one"], **columns}, "long_thought"
+    ).parts
+    assert (f"{NOT_TRAINED}: answers" in example.notes) == told

@@ -19,16 +19,17 @@ _ANGLED = (
     r"(?:start|end)_of_(?:turn|image|audio)>|(?:start|end)_function_(?:call|response|declaration)>|ctrl\d+>",  # Gemma
     r"[be]os>|[se]op>|im_(?:start|end)>|endoftext>",  # ChatGLM and others
     r"(?:end|beginning|begin)_of_(?:utterance|sentence|text|message|response|answer|solution|thought|conversation|dialog)>",
-    r"eo[a-z]>|reserved_\d+>|(?:SPECIAL|TOKENS_UNUSED)_\d+>|unused\d+>|0x[0-9A-F]{2}>",  # InternLM, Baichuan, Nemotron, bytes
+    r"eo[a-z]>|reserved_\d+>|(?:SPECIAL|TOKENS_UNUSED)_\d+>|unused\d+>|0x[0-9A-F]{2}>",
+    r"seed:[be]os>|role>(?:HUMAN|SYSTEM|ASSISTANT|OBSERVATION)</role>|extra_id_\d+>(?:System|User|Assistant)",  # Seed, Ling, Nemotron  # InternLM, Baichuan, Nemotron, bytes
 )
 _SQUARE = (
     r"/?INST\]|/?SYSTEM_PROMPT\]|AVAILABLE_TOOLS\]|TOOL_(?:CALLS|RESULTS)\]",  # Mistral
     r"gMASK\]|UNUSED_TOKEN_\d+\]",  # ChatGLM, InternLM
-    r"e~\[",  # MiniMax
+    r"e~\[|\|(?:endofturn|system|user|assistant)\|\]",  # MiniMax, EXAONE
 )
 _BEGINS = {
     "<": re.compile(f"<(?=[|｜/<sebicrSTu0])(?:{'|'.join(_ANGLED)})"),
-    "[": re.compile(rf"\[(?=[/ISATgUe])(?:{'|'.join(_SQUARE)})"),
+    "[": re.compile(rf"\[(?=[/ISATgUe|])(?:{'|'.join(_SQUARE)})"),
     "~": re.compile(r"\]~!?b[\[\]]"),
     "＜": re.compile(r"＜[|｜/][^|｜<>＜＞\n]{1,39}[|｜]?＞"),
 }

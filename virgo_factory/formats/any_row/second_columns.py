@@ -59,12 +59,13 @@ _KNOWN = ("huatuogpt_o1",)
 _QUESTION = re.compile(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
 _RESPONSE = re.compile(r"response|output|completion|generation|solution")
 _CONTEXT = re.compile(
-    r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting)_)*"
+    r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting|previous|prior|earlier)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
-    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition"
-    r"|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
+    r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
+    r"|(?:figure|diagram|geometry|scene|chart)_(?:description|caption)|function_signature|code_snippet|source_text|schema"
+    r"|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
-    r"|(?:follow_?up|second|next|sub)_(?:question|prompt)s?|(?:question|prompt)_?\d"
+    r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
 _CHAT = re.compile(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
 _KTO = {"kto_tag", "completion"}
@@ -107,6 +108,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
 
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
     contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
+    contexts += tuple(name for name in columns if name == "answers" and "label" in words)  # options (ReClor)
     found = SecondColumns(systems, questions, chats, named(_RESPONSE), contexts, options)
     is_plain = len(questions) + len(chats) < 2 and not (contexts or options or systems or not _KTO.isdisjoint(words))
     return None if is_plain else found

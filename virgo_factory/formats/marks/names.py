@@ -85,7 +85,7 @@ _SPEAKERS = frozenset(
 )
 _SUBJECTS = _SPEAKERS | frozenset(
     "answer answers answered ans final response responses resp output outputs completion generation generations generated "
-    "prediction pred predicted solution result overall total model symbolic math rule teacher eval evaluation evaluator "
+    "prediction pred predicted solution result overall total model symbolic sympy math rule teacher eval evaluation evaluator "
     "reward outcome human reasoning thinking thought thoughts cot rationale trace sample trajectory auto automatic orm prm "
     "rm process value all tests gold api user expert".split()
 )
@@ -94,7 +94,7 @@ _ASKED = ("problem", "question", "row", "data", "example")
 _FLAGS = ("is", "are", "was", "were", "be", "got", "marked")
 """First words of a name after which the aspect need not be the last one."""
 _FILL = frozenset((*_FLAGS, "the", "a", "of", "by", "on", "with", "to", "in", "flag", "reached"))
-_HAS = ("has", "have", "had")
+_HAS = ("has", "have", "had", "contains")
 _NOUNS = frozenset("score scores reward rewards accuracy acc verdict verdicts judgment judgement match".split())
 """Aspects of which `is` and `has` make something else (`has_score`)."""
 _DIGITS = re.compile(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
@@ -102,11 +102,16 @@ _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "tim
 
 _NAMED = {
     **dict.fromkeys(("evaluation", "eval"), Kind.OUTCOME),
-    **dict.fromkeys(("human_label", "thumbs_up", "reward_model"), Kind.OPINION),
+    **dict.fromkeys(
+        ("human_label", "thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION
+    ),
     **dict.fromkeys(
         (
             "math_verify",
             "verification_result",
+            "match_gold",
+            "match_ground_truth",
+            "match_answer",
             "matches_gold",
             "matches_ground_truth",
             "matches_answer",
@@ -116,17 +121,26 @@ _NAMED = {
         Kind.RIGHT,
     ),
     **dict.fromkeys(("correct_or_not", "right_or_wrong", "correct_or_wrong", "kto_tag"), Kind.RIGHT),
-    "all_correct": Kind.MAYBE_RIGHT,
+    **dict.fromkeys(("all_correct", "is_gold", "ok", "is_ok", "positive", "is_positive"), Kind.MAYBE_RIGHT),
+    **dict.fromkeys(
+        ("wrong_answer", "wrong_response", "wrong_output"),
+        Kind.MAYBE_WRONG,  # or a distractor
+    ),
+    **dict.fromkeys(
+        ("negative", "is_negative", "mistake", "is_mistake", "partial", "is_partial", "deleted", "is_deleted"),
+        Kind.MAYBE_WRONG,
+    ),
+    **dict.fromkeys(("over_length", "overlength", "is_overlength", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks"), Kind.RATE),
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback"), Kind.TROUBLE),
     "label": Kind.LABEL,
     "quality_label": Kind.GRADE,
     "truncated_at": Kind.CUT,
-    **dict.fromkeys(("tags", "flags", "issues"), Kind.TAGS),
+    **dict.fromkeys(("tags", "tag", "flags", "issues"), Kind.TAGS),
     **dict.fromkeys(("split", "subset_split", "data_split"), Kind.SPLIT),
     "train_detail": Kind.SPANS,
-    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded"), Kind.CUT),
+    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "is_trunc", "no_eos"), Kind.CUT),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
 }
 _ONE_OF = re.compile(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
@@ -154,14 +168,15 @@ LEARN = frozenset({
     *("calculate_loss", "compute_loss", "calc_loss", "do_loss", "enable_loss", "mask", "selected_for_training"),
     *("supervise", "to_learn", "is_learnable", "should_train", "should_learn", "use_for_training", "sample_weight"),
     *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
+    *("is_loss", "loss_flag", "train_flag", "loss_enabled", "requires_grad"),
 })  # fmt: skip
 _LEARN = re.compile(
     r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
     r"|train_on_(?:this|it|response|message|output|completion)"
 )
 LEAVE = frozenset({
-    *("masked", "is_masked", "mask_loss", "loss_masked", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
-    *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "no_train", "skip_train", "skip_training"),
+    *("masked", "is_masked", "mask_loss", "loss_masked", "should_mask", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
+    *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "exclude_from_training", "ignore_in_loss", "no_train", "skip_train", "skip_training"),
     *("is_context", "context_only", "skip", "skipped", "is_skipped"),
 })  # fmt: skip
 ANYTHING = ("mask", "masks", "weights")
@@ -251,8 +266,9 @@ def _aspect(words: list[str]) -> Kind | None:
         if not all(other in _SUBJECTS or other in _ASPECT_OF or is_doubt and other in _ASKED for other in others):
             continue
 
-        if Kind.GRADE in map(_ASPECT_OF.get, others):
-            return Kind.GRADE
+        judged = set(map(_ASPECT_OF.get, others))
+        if Kind.GRADE in judged or kind is Kind.RIGHT and judged & {Kind.WRONG, Kind.MAYBE_WRONG, Kind.CUT}:
+            return Kind.GRADE  # 0 may be good: `error_score`, `overlong_reward`
 
         return Kind.OPINION if kind is Kind.OUTCOME and _SPEAKERS & set(others) else kind
 

@@ -5,7 +5,6 @@ guessed: where it may mean "wrong" or "cut" the row is kept with a note, by whic
 """
 
 import functools
-import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
-from virgo_factory.formats.row import ANSWER_COLUMNS, QUESTION_COLUMNS, RejectedRow, plain
+from virgo_factory.formats.row import ANSWER_COLUMNS, QUESTION_COLUMNS, RejectedRow
 
 
 WRONG = Reason.MARKED_WRONG.text()
@@ -22,6 +21,8 @@ NOT_UNDERSTOOD = "mark not understood"
 
 _GOLDS = (*ANSWER_COLUMNS, "final_answer", "expected_answer", "solution")
 _OPTIONS = ("options", "choices")
+_LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
+_COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
@@ -65,16 +66,10 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
 
 def _object(value: Any) -> Mapping[str, Any] | None:
     """Return the object that a column holds, also as JSON text or alone in a list; of several what they agree on."""
-    if isinstance(value, str):
-        if not value.lstrip().startswith("{") or len(value) >= 1 << 16:
-            return None
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return None
 
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
-
-    value = plain(value)
+    value = decoded(value)
     if isinstance(value, list) and 0 < len(value) < 9 and all(isinstance(item, dict) for item in value):
         first, *others = value
         value = {key: inner for key, inner in first.items() if all(item.get(key) == inner for item in others)}
@@ -92,11 +87,12 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
     Raises:
         RejectedRow: it says of its response that it is wrong, or was cut off.
     """
+    told = at_limit(row)
     found = list(marks_of(row))
     if has_several:
         found = [mark for mark in found if not (Kind.RATE in mark.kinds or isinstance(decoded(mark.value), list))]
 
-    if not found:
+    if not found and not told:
         return ()
 
     notes = []
@@ -108,6 +104,9 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
         elif reason not in ("", "?"):
             raise RejectedRow(reason, mark.shown)
 
+    if told and not is_whole and not has_several:
+        notes.append(told)
+
     verdicts = [(mark, _verdict(row, mark)) for mark in found]
     is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in verdicts)
     for mark, answer in verdicts:
@@ -117,6 +116,18 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
             raise RejectedRow(WRONG, mark.shown)
 
     return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in dict.fromkeys(notes))
+
+
+def at_limit(row: Mapping[str, Any]) -> str:
+    """Return the column that counts as many tokens of the response as were allowed; "" where none does."""
+    limits = [row[name] for name in _LIMITS if name in row]
+    if not limits or not isinstance(limits[0], int) or isinstance(limits[0], bool):
+        return ""
+
+    places = {"": row, "usage.": _object(row.get("usage")) or {}}
+    return next(
+        (f"{at}{name}" for at, counts in places.items() for name in _COUNTS if counts.get(name) == limits[0]), ""
+    )
 
 
 def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:

@@ -13,7 +13,15 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ANYTHING, LEARNS, Kind, snake
-from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, Mark, check_marks, end_of, marked, marks_of
+from virgo_factory.formats.marks.response_marks import (
+    NOT_UNDERSTOOD,
+    Mark,
+    at_limit,
+    check_marks,
+    end_of,
+    marked,
+    marks_of,
+)
 from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
@@ -25,6 +33,8 @@ NOT_WEIGHED = "learned in full despite its weight"
 UNLEARNED = "with turns that are not learned"
 """Note of rows with such turns."""
 
+_PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
+"""Columns that choose among several responses by a number, from 0 or from 1."""
 _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 """Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
 
@@ -148,9 +158,10 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
         row, doubts = _of_chosen(row)
     elif reading.is_chosen:
         doubts = tuple(f"{NOT_WEIGHED}: {mark.where}" for mark in marks_of(row, 0) if _weighs_responses(mark))
+        doubts += tuple(f"{NOT_UNDERSTOOD}: {name}" for name in row if _PREFERS.fullmatch(snake(str(name))))
         row = {name: value for name, value in row.items() if not isinstance(decoded(value), list)}
 
-    if not marked(tuple(row)) and not doubts:
+    if not marked(tuple(row)) and not doubts and not at_limit(row):
         return reading
 
     try:

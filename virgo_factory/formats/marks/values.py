@@ -20,10 +20,11 @@ Said = bool | None | Literal["?"]
 
 _TRUE = ("true", "yes", "y", "t", "right", "correct", "pass", "passed", "accept", "accepted", "ok", "success", "match",
          "solved", "是", "对", "正确", "✓", "✔", "✅")  # fmt: skip
-_FALSE = ("false", "no", "n", "f", "wrong", "incorrect", "not correct", "fail", "failed", "reject", "rejected",
-          "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌")  # fmt: skip
+_FALSE = ("false", "no", "n", "f", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer", "fail", "failed",
+          "reject", "rejected",           "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌")  # fmt: skip
 _NOTHING = ("", "null", "none", "nan", "na", "n/a", "unknown", "nil")
-_CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "fail", "failed", "错误", "正确", "不正确",
+_CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer",
+            "fail", "failed", "错误", "正确", "不正确",
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _DOUBTFUL = ("reject", "rejected", "failure", "mismatch", "negative", "down", "low", "poor", "bad", "worst", "unverified",
@@ -39,7 +40,7 @@ _ENDED = (
 _LIMIT = (
     "length", "max_tokens", "max_length", "max_new_tokens", "max_output_tokens", "max_completion_tokens", "token_limit",
     "limit", "model_length", "context_length", "context_length_exceeded", "model_context_window_exceeded",
-    "length_limit", "error_limit", "truncated", "truncation", "incomplete",
+    "length_limit", "length_exceeded", "length_capped", "max_token", "error_limit", "truncated", "truncation", "incomplete",
 )  # fmt: skip
 _BROKEN = (
     "content_filter", "content_filtered", "safety", "abort", "aborted", "error", "error_toxic", "cancelled", "canceled",
@@ -134,7 +135,8 @@ def is_right(kinds: frozenset[Kind], value: Any) -> Said:
                 return WORDS[word]
 
             is_no = said(value) is False if kind is Kind.OPINION else value is False
-            return "?" if is_no or word in _DOUBTFUL else None
+            is_letter = kind is Kind.OPINION and word in ("b", "c", "d", "e")  # graders' B is incorrect, or a school's
+            return "?" if is_no or is_letter or word in _DOUBTFUL else None
 
         if kind in (Kind.RATE, Kind.GRADE):
             answer = 0 if value is False else _number(value[0] if isinstance(value, list) and value else value)
@@ -181,11 +183,11 @@ _PYTHON = re.compile("|".join(_JSON))
 
 
 def decoded(value: Any) -> Any:
-    """Return a mark's value, a list also where it is the JSON text of one (`"[false, true]"`) or Python's."""
+    """Return a mark's value, a list or object also where it is the JSON text of one (`"[false, true]"`) or Python's."""
     if not isinstance(value, str):
         return plain(value)
 
-    if not value.lstrip().startswith("[") or len(value) > 1 << 16:
+    if not value.lstrip().startswith(("[", "{")) or len(value) > 1 << 16:
         return value
 
     for text in (value, _PYTHON.sub(lambda found: _JSON[found[0]], value)):
@@ -253,5 +255,5 @@ def end_reason(name: str, kinds: frozenset[Kind], value: Any) -> str:
 
 def _end_word(value: Any) -> str:
     """Return a value in the spelling of _REASONS: `FinishReason.MAX_TOKENS` and `FINISH_REASON_MAX_TOKENS` are `max_tokens`."""
-    word = re.sub(r"[\s-]+", "_", str(value)[:99].strip().rpartition(".")[2].casefold())
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])|[\s-]+", "_", str(value)[:99].strip().rpartition(".")[2]).casefold()
     return word.removeprefix("finish_reason_")

@@ -68,6 +68,7 @@ def _messages(messages: Any, own: list[Any]) -> Any:
     if not isinstance(messages, list):
         return messages
 
+    _check_order(messages)
     return [_message(message, own) if isinstance(message, dict) else message for message in messages]
 
 
@@ -99,6 +100,18 @@ def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+def _check_order(messages: list[Any]) -> None:
+    """Raise RejectedRow where items point at pictures of a column in another order than theirs: that is not read."""
+    contents = [plain(either(message, "content", "value")) for message in messages if _is_user(message)]
+    items = [item for content in contents if isinstance(content, list) for item in content]
+    numbers = [item.get("index") for item in items if isinstance(item, dict) and item.get("type") in _PICTURE_ITEMS]
+    if all(isinstance(number, int) for number in numbers) and len(set(numbers)) == len(numbers) != 0:
+        if numbers != sorted(numbers):
+            raise RejectedRow(
+                "pictures out of order", f"their items have the indices {numbers}; bring the column's into that order"
+            )
 
 
 def _is_picture(key: Any, value: Any) -> bool:

@@ -20,7 +20,8 @@ TAG = re.compile(
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
     rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
-    rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>)"
+    rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>"
+    r"|(?:<IMG_CONTEXT>)+|<\|media_(?:start|begin)\|>image<\|media_content\|>(?:<\|media_pad\|>)+<\|media_end\|>|<\|media_pad\|>)"
     r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
     re.IGNORECASE,
 )
@@ -28,7 +29,7 @@ TAG = re.compile(
 
 _BEGINS = {
     "&": re.compile(r"&lt;\s?im", re.IGNORECASE),
-    "<": re.compile(r"<(?:\s+im|media|\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
+    "<": re.compile(r"<(?:\s+im|\|?media|\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
     "[": re.compile(r"\[(?:im|pi)", re.IGNORECASE),
     "{": re.compile(r"\{(?:im|pi)", re.IGNORECASE),
     "!": re.compile(r"!\["),
