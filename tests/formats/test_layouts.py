@@ -565,7 +565,11 @@ def test_a_column_of_another_purpose_is_no_response_unless_it_is_named(column):
     assert part.response == LongThought(THOUGHT, SOLUTION)
 
 
-@pytest.mark.parametrize("column", ["judge_reasoning", "verifier_reasoning", "grader_thought", "criticThinking"])
+@pytest.mark.parametrize(
+    "column",
+    ["judge_reasoning", "verifier_reasoning", "grader_thought", "criticThinking", "difficulty_reasoning", "query_cot"]
+    + ["gpt4_quality_reasoning", "score_thoughts", "labelReasoning", "evaluation_thought", "previous_reasoning"],
+)
 def test_the_thought_of_a_judge_is_none_of_the_response(column):
     for row in ({"question": ASKED, "response": SOLUTION}, {"messages": roles(SOLUTION)}):
         (part,) = read_row(row | {column: "The response is right, because seven it is."}, "long_thought").parts

@@ -28,6 +28,7 @@ REQUESTS = {
     "DeepHermes": "You should enclose your thoughts and internal monologue inside <think> </think> tags, and then provide "
     "your solution or response to the problem.",
     "InternVL": "Enclose this entire thinking process within <think> and </think> tags.",
+    "ans": "Place your final answer between <ans> and </ans>.",
     "an opening tag alone": "Always begin your reply with <think>.",
     "thinking": "Put your thoughts into <thinking> and </thinking>.",
     "scratchpad": "Write your reasoning in <scratchpad></scratchpad>, then the answer in <answer></answer>!",
@@ -196,3 +197,12 @@ def test_a_row_that_keeps_its_tags_keeps_the_request_for_them():
     row = _row(f"{ASKED} {REQUESTS['R1-V']}", response="<think>\nA.")
     (example,) = read_row(row, "long_thought", Options(keep_malformed=True)).parts
     assert example.question.endswith("</answer> tags.") and example.notes == ()
+
+
+@pytest.mark.parametrize("text", ["<|think|>\nHow many?", "<|think|> How many?"])
+def test_the_token_that_switches_gemmas_thought_on_is_taken_out_in_front(text):
+    row = {"question": "How many?", "response": "<think>\nI look.\n</think>\n\nOne."}
+    (example,) = read_row(row | {"question": text}, "long_thought").parts
+    assert example.question == "How many?" and TAKEN_OUT in example.notes
+    (example,) = read_row(row | {"question": "What is <|think|>?"}, "long_thought").parts
+    assert example.question == "What is <|think|>?"

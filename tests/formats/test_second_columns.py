@@ -439,3 +439,10 @@ def test_answers_beside_a_label_are_options(columns, told):
         {"question": "Which?", "response": THINK, "answers": ["one of them", "another one"], **columns}, "long_thought"
     ).parts
     assert (f"{NOT_TRAINED}: answers" in example.notes) == told
+
+
+@pytest.mark.parametrize(("corrected", "told"), [(THINK.replace("one", "two"), True), (THINK, False), ("", False)])
+def test_a_corrected_response_beside_the_response_is_told(corrected, told):
+    row = {"question": "Which?", "response": THINK, "corrected_response": corrected}
+    (example,) = read_row(row, "long_thought").parts
+    assert (f"{NOT_TRAINED}: corrected_response" in example.notes) == told

@@ -39,6 +39,9 @@ REDACTED_PARTS = ("redacted_thinking", "redacted_reasoning", "reasoning.encrypte
 _TEXT_KEYS = ("thinking", "reasoning", "thought", "think", "text", "content", "summary")
 
 _THOUGHT = re.compile(
+    r"(?!(?:.*_)?(?:query|prompt|instruction|input|system|user|template"  # a prompt that asks for one (MathVerse's `query_cot`)
+    r"|difficulty|quality|scores?|scoring|ratings?|grades?|labels?|labell?ing|categor(?:y|ies)|classification|tags?|tagging|filter"
+    r"|filtering|selection|evaluation|eval|assessment|annotation|correctness|verification|safety|old|previous)_)"  # of something else
     r"(?:(?P<prefix>.+)_)?(?:(?:thinking|thoughts?|reasoning|think)(?:_(?:content|text|trace|traces|process|chain|steps"
     r"|trajectory|trajectories))?|co_?t)"
 )

@@ -88,10 +88,10 @@ _SWITCH = re.compile(
     r"(?(plain)(?: mode| subroutine)?|(?: mode| subroutine))"
     r"|Reasoning(?: effort)?: ?(?:none|minimal|low|medium|high)|enable_thinking ?[:=] ?(?:true|false)"
     r"|/(?:no_?)?think)[ \t]*(?:[.!][ \t]*(?=\S)|[.!]?[ \t]*$)"
-    r"|(?<=\s)/(?:no_?)?think\s*\Z|\A\s*/(?:no_?)?think(?=\s))",
+    r"|(?<=\s)/(?:no_?)?think\s*\Z|\A\s*/(?:no_?)?think(?=\s)|\A\s*<\|think\|>(?=\s|\Z))",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A switch is a line or a sentence of its own, or Qwen3's word in front or at the end."""
+"""A switch is a line or a sentence of its own, or Qwen3's word in front or at the end, or Gemma's token in front."""
 
 _MODE = re.compile(
     r"\b(?:thinking|reasoning) mode\b|\benable_thinking\b|\bdetailed thinking o(?:n|ff)\b|(?<!\S)/(?:no_?)?think(?!\S)",
@@ -106,7 +106,7 @@ _NAMES = (
     r"think|thinking|thoughts?|reason|reasoning|rationale|reflection|reflect|scratchpad|inner_?monologue|"
     r"internal_?monologue|analysis|cot|chain_of_thought|seed:think|begin_of_thought|end_of_thought|\u601d\u8003(?:\u8fc7\u7a0b)?|\u63a8\u7406(?:\u8fc7\u7a0b)?"
 )
-_ANSWERS = r"answer|final_?answer|solution|conclusion|summary|caption|output|response|result|begin_of_solution|end_of_solution|(?:\u6700\u7ec8)?\u7b54\u6848|\u56de\u7b54"
+_ANSWERS = r"answer|ans|final_?answer|solution|conclusion|summary|caption|output|response|result|begin_of_solution|end_of_solution|(?:\u6700\u7ec8)?\u7b54\u6848|\u56de\u7b54"
 _THINKS = re.compile(
     rf"</?(?:{_NAMES})\s*/?>|\[/?THINK\]|\[/(?:{_NAMES})\]|{{/(?:{_NAMES})}}|◁/?think▷", re.IGNORECASE
 )

@@ -67,6 +67,9 @@ _CONTEXT = re.compile(
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
+_CORRECTED = re.compile(
+    r"(?:corrected|revised|edited|fixed|rewritten|improved|refined)_(?:response|output|completion|solution)"
+)
 _CHAT = re.compile(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
 _KTO = {"kto_tag", "completion"}
 _A_NAME = re.compile(r"\s*[\w./:+-]*\s*", re.ASCII)
@@ -106,10 +109,12 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     if len(letters) < 2 or not all(name.isupper() for name in letters if len(name) == 1):
         options = tuple(name for name in options if name not in letters)
 
+    responses = named(_RESPONSE)
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
     contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
     contexts += tuple(name for name in columns if name == "answers" and "label" in words)  # options (ReClor)
-    found = SecondColumns(systems, questions, chats, named(_RESPONSE), contexts, options)
+    contexts += named(_CORRECTED) if responses else ()
+    found = SecondColumns(systems, questions, chats, responses, contexts, options)
     is_plain = len(questions) + len(chats) < 2 and not (contexts or options or systems or not _KTO.isdisjoint(words))
     return None if is_plain else found
 
@@ -222,7 +227,8 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
     for name in plan.contexts:
         texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
         if missing := [text for text in texts if text and text not in asked]:
-            given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+            own = [text for response in plan.responses for text in _texts(row[response])]
+            given = _bare("\n".join([*(rendered(turn.response) for turn in example.turns), *own]))
             if not all(text in given for text in missing):
                 yield f"{told}: {name}"
 
