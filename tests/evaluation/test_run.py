@@ -22,6 +22,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.questions import Taken, read_benchmark
+from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.evaluation.run import evaluate, scores_of, status_of, wanted_of
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.question import read_questions
@@ -89,6 +90,28 @@ def config(hub, tmp_path, server) -> EvaluationConfig:
 def rows_of(path: Path) -> list[dict]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path):
+    """After all else, also when the key is new in a finished evaluation; nothing is asked twice, and the report tells of it."""
+    evaluate(config)
+    wanted = config.model_copy(update={"variants": {"rotate": 10, "brightness": [0.7]}, "variant_questions": 20})
+    found = evaluate(wanted)
+    assert found.rows and not found.outcome.left.samples
+    asked = len(server.asked()["started"])
+    assert asked == 160 + 2 * 20 and evaluate(wanted).rows and len(server.asked()["started"]) == asked
+    for name in ("rotate_10", "brightness_0.7"):
+        folder = config.output_dir / "variants" / name
+        assert len(list(read_rollouts(folder))) == 20 and rows_of(folder / "scores.csv")
+
+    write_report([config.output_dir], tmp_path / "report")
+    lines = (tmp_path / "report/report.md").read_text(encoding="utf-8").splitlines()
+    assert [
+        sum(line.startswith(f"| {name} | 20 |") for line in lines) for name in ("rotate_10", "brightness_0.7")
+    ] == [1, 1]
+    with pytest.raises(UserError, match="was made with.*Name another output_dir"):
+        evaluate(wanted.model_copy(update={"variant_questions": 10}))
 
 
 @pytest.mark.usefixtures("judge_at_hand")

@@ -12,6 +12,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.paper.tables import label_paper
 from virgo_factory.evaluation.scorers import PAPER
+from virgo_factory.evaluation.variants import COUNT, variants_of
 from virgo_factory.rollouts import config as asking
 from virgo_factory.rollouts.config import AskConfig, Count, Problems
 
@@ -30,6 +31,8 @@ class EvaluationConfig(AskConfig):
         questions: a file of questions of one's own, asked beside the benchmarks.
         benchmark_dir: folder with a sub-folder a benchmark, in the hub's layout; None for the hub.
         allow_partial: go on where a benchmark has fewer rows than published.
+        variants: kind of change of the pictures -> its amounts, such as {rotate: [-10, 10], noise: 10}; asked after all else.
+        variant_questions: how many questions are drawn for them.
         scorer: ours (rules), paper (Virgo's), omr (OpenMMReasoner's).
         judge_url, judge_model, judge_key_env: of the language model that scorers ask.
         paper_row: the row of a paper's tables that the model repeats, such as "Virgo-7B D_T".
@@ -46,11 +49,12 @@ class EvaluationConfig(AskConfig):
         "model": _ASKING["model"],
         "sampling": tuple(key for key in _ASKING["sampling"] if key != "seed"),
         "budget": _ASKING["budget"],
+        "robustness": ("variants", "variant_questions"),
         "scoring": ("scorer", "judge_url", "judge_model", "judge_key_env", "paper_row"),
         "output": _ASKING["output"],
     }
     FREE: ClassVar = (*AskConfig.FREE, "benchmark_dir", "allow_partial")
-    FREE_BLOCKS: ClassVar = ("budget", "scoring", "output")
+    FREE_BLOCKS: ClassVar = ("budget", "robustness", "scoring", "output")
 
     benchmarks: dict[str, Count | None] = {}
     questions: Path | None = None
@@ -61,6 +65,9 @@ class EvaluationConfig(AskConfig):
     image_max_pixels: Count = 12_845_056
     samples: int = Field(1, ge=1, le=1024)
     temperature: float = Field(0.0, ge=0, le=10)
+
+    variants: dict[str, float | list[float]] = {}
+    variant_questions: Count = COUNT
 
     scorer: Literal["ours", "paper", "omr"] = "ours"
     judge_url: str | None = None
@@ -81,6 +88,12 @@ class EvaluationConfig(AskConfig):
             told = (f"{name} (is it {' or '.join(close)}?)" for name, close in zip(unknown, near, strict=True))
             raise UserError(f"not known: {'; '.join(told)}. `virgo-factory evaluate list` shows all")
 
+        return given
+
+    @field_validator("variants")
+    @classmethod
+    def _are_variants(cls, given: dict[str, float | list[float]]) -> dict[str, float | list[float]]:
+        variants_of(given)
         return given
 
     @field_validator("judge_url")

@@ -11,6 +11,7 @@ from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.run import wanted_of
 from virgo_factory.evaluation.scorers import PAPER
+from virgo_factory.evaluation.variants import variants_of
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
@@ -76,6 +77,12 @@ def estimated(config: EvaluationConfig) -> list[str]:
     )
     if vocabulary is None and longest:
         lines.append("Tokens of prompts are guessed: the model's tokenizer is not on this machine")
+
+    if variants := variants_of(config.variants):
+        names = ", ".join(variant.name for variant in variants)
+        lines.append(
+            f"Changed pictures: at most {len(variants) * min(config.variant_questions, requests):,} requests more ({names})"
+        )
 
     if calls:
         lines.append(f"Judge: at most {calls:,} calls to {config.judge_model or 'the judge'}")

@@ -16,6 +16,8 @@ from virgo_factory.evaluation.paper.tables import label_paper, paper_value
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.scores import PARTIAL, Held, Score, hold, scores, write_scores
+from virgo_factory.evaluation.variants import FOLDER as VARIANTS
+from virgo_factory.evaluation.variants import Variant, variants_of, write_variants
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, card_files, write_card
@@ -60,8 +62,18 @@ def evaluate(
     shard: Shard | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     patience: float = PATIENCE,
+    make: Callable[[EvaluationConfig], None] | None = None,
 ) -> Evaluated:
     """Ask all that is still to be asked of an evaluation, judge it, and write its scores once nothing is outstanding.
+
+    Then the same of its questions with changed pictures, each variant in a folder of its own.
+
+    Args:
+        config: of the evaluation.
+        shard: the part of the questions that is asked.
+        on_event: called with whatever happens.
+        patience: seconds without a server.
+        make: makes the questions where they are not there; `make_questions` by default.
 
     Raises:
         ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
@@ -70,12 +82,31 @@ def evaluate(
     if judge is not None:
         judge.check()
 
-    outcome = ask(lambda: make_questions(config), config, shard, on_event, patience, asking=Evaluation)
+    outcome = ask(lambda: (make or make_questions)(config), config, shard, on_event, patience, asking=Evaluation)
+    rows = _score(config, judge)
+    variants = variants_of(config.variants)
+    if variants and not outcome.left.samples:
+        write_variants(config.output_dir, variants, config.variant_questions, config.seed)
+        for variant in variants:
+            own = evaluate(_of_variant(config, variant), shard, on_event, patience, lambda config: None)
+            outcome = own.outcome if own.outcome.left.samples and not outcome.left.samples else outcome
+
+    return Evaluated(outcome, rows)
+
+
+def _of_variant(config: EvaluationConfig, variant: Variant) -> EvaluationConfig:
+    folder = config.output_dir / VARIANTS / variant.name
+    questions = {"benchmarks": {}, "questions": folder / QUESTIONS, "paper_row": None}
+    return config.model_copy(update={**questions, "variants": {}, "output_dir": folder})
+
+
+def _score(config: EvaluationConfig, judge: LLMJudge | None) -> list[Score] | None:
+    """Write scores.csv and return its rows; None where something is outstanding."""
     folder = config.output_dir
     with lock(folder, None, ".scores.lock"):
         rows = scores_of(config, OURS)
         if any(row["metric"].endswith(PARTIAL) for row in rows):  # of this shard, or of another one
-            return Evaluated(outcome, None)
+            return None
 
         name = rejudge(folder, config.scorer, judge)
         if judge is not None:
@@ -86,7 +117,7 @@ def evaluate(
             rows = scores_of(config, config.scorer)
             write_scores(folder / f"scores.{config.scorer}.csv", rows)
 
-    return Evaluated(outcome, rows)
+    return rows
 
 
 def wanted_of(config: EvaluationConfig) -> dict[str, int | None]:

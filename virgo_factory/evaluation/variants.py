@@ -4,6 +4,7 @@ What a person reads of such a picture is the same, so what a model answers shoul
 questions ("which line is horizontal?"): those with a word of orientation are left out, and counted.
 """
 
+import fcntl
 import hashlib
 import io
 import json
@@ -138,49 +139,75 @@ def changed(image: Any, variant: Variant, question_hash: str) -> Any:
 
 
 def write_variants(folder: Path, variants: Sequence[Variant], count: int = COUNT, seed: int = 42) -> Counter:
-    """Write FOLDER/NAME/questions.jsonl of each variant, pictures changed, ids as they are; return the account of questions.
+    """Write FOLDER/variants/NAME/questions.jsonl of each variant, pictures changed, ids as they are; return the account of questions.
+
+    What is there already is left as it is.
 
     Args:
         folder: of an evaluation.
         variants: see `variants_of`.
         count: of questions drawn.
         seed: of the draw.
-    """
-    from PIL import Image
 
-    account, rows = Counter(), {}
+    Raises:
+        ValueError: the folder's variants were drawn otherwise.
+    """
+    root, settings = folder / FOLDER, {"count": count, "seed": seed}
+    root.mkdir(exist_ok=True)
+    with (root / ".lock").open("w") as file:  # shards begin at once
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if (root / ACCOUNT).is_file():
+            old = json.loads((root / ACCOUNT).read_text(encoding="utf-8"))
+            if old["settings"] != settings:
+                raise UserError(f"{root}: was made with {old['settings']}, now {settings}. Name another output_dir.")
+
+        rows, account = _unoriented(folder)
+        drawn = draw({id: row["source"] for id, row in rows.items()}, count, seed)
+        account += Counter({"asked": len(drawn), "not drawn": len(rows) - len(drawn)})
+        for variant in variants:
+            if not (root / variant.name / QUESTIONS).is_file():
+                _write(folder, root / variant.name, variant, [row for id, row in rows.items() if id in drawn])
+
+        write_json(root / ACCOUNT, {"settings": settings, "questions": account})
+
+    return account
+
+
+def _unoriented(folder: Path) -> tuple[dict[str, Mapping[str, Any]], Counter]:
+    """Return the questions whose pictures may be changed, by id, and why others are left out."""
+    rows, account = {}, Counter()
     for _, row in read_lines(folder / QUESTIONS):
         why = "no picture" if not row.get("images") else "a word of orientation" if is_oriented(row) else ""
         account[why] += bool(why)
         if not why:
             rows[row["id"]] = row
 
-    drawn = draw({id: row["source"] for id, row in rows.items()}, count, seed)
-    account += Counter({"asked": len(drawn), "not drawn": len(rows) - len(drawn)})
-    for variant in variants:
-        target = folder / FOLDER / variant.name
-        with new_file(target / QUESTIONS) as lines:
-            for id in (id for id in rows if id in drawn):
-                stored = []
-                for name in rows[id]["images"]:
-                    with Image.open(resolve_image(name, str(folder))) as opened:
-                        image = changed(as_seen(opened).copy(), variant, question_hash(rows[id]))
+    return rows, account
 
-                    buffer = io.BytesIO()
-                    image.save(buffer, "PNG")
-                    stored.append(store_picture(buffer.getvalue(), target, target, image.width * image.height))
 
-                pictures = {"images": [one.path for one in stored], "image_sha256": [one.sha256 for one in stored]}
-                lines.write(write_question(question_of(rows[id] | pictures)))
+def _write(folder: Path, target: Path, variant: Variant, rows: Sequence[Mapping[str, Any]]) -> None:
+    from PIL import Image
 
-    write_json(folder / FOLDER / ACCOUNT, account)
-    return account
+    with new_file(target / QUESTIONS) as lines:
+        for row in rows:
+            stored = []
+            for name in row["images"]:
+                with Image.open(resolve_image(name, str(folder))) as opened:
+                    image = changed(as_seen(opened).copy(), variant, question_hash(row))
+
+                buffer = io.BytesIO()
+                image.save(buffer, "PNG")
+                stored.append(store_picture(buffer.getvalue(), target, target, image.width * image.height))
+
+            pictures = {"images": [one.path for one in stored], "image_sha256": [one.sha256 for one in stored]}
+            lines.write(write_question(question_of({**row, **pictures})))
 
 
 def variants_in(folder: Path) -> tuple[list[Path], dict[str, int]]:
     """Return the folders of variants of an evaluation that were asked, and the account of its questions."""
     root = folder / FOLDER
-    account = json.loads((root / ACCOUNT).read_text(encoding="utf-8")) if (root / ACCOUNT).is_file() else {}
+    path = root / ACCOUNT
+    account = json.loads(path.read_text(encoding="utf-8"))["questions"] if path.is_file() else {}
     return sorted(path.parent for path in root.glob("*/rollouts*.jsonl")), account
 
 
