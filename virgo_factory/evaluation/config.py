@@ -49,12 +49,19 @@ class EvaluationConfig(AskConfig):
         "model": _ASKING["model"],
         "sampling": tuple(key for key in _ASKING["sampling"] if key != "seed"),
         "budget": _ASKING["budget"],
-        "robustness": ("variants", "variant_questions"),
-        "scoring": ("scorer", "judge_url", "judge_model", "judge_key_env", "paper_row"),
+        "scoring": (
+            "scorer",
+            "judge_url",
+            "judge_model",
+            "judge_key_env",
+            "paper_row",
+            "variants",
+            "variant_questions",
+        ),
         "output": _ASKING["output"],
     }
     FREE: ClassVar = (*AskConfig.FREE, "benchmark_dir", "allow_partial")
-    FREE_BLOCKS: ClassVar = ("budget", "robustness", "scoring", "output")
+    FREE_BLOCKS: ClassVar = ("budget", "scoring", "output")
 
     benchmarks: dict[str, Count | None] = {}
     questions: Path | None = None
