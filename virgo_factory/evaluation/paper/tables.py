@@ -129,12 +129,6 @@ class Table:
             *([*row, *(str(self.cells.get((row, column), "")) for column in self.columns)] for row in self.rows),
         ]
 
-    def markdown(self) -> str:
-        """Return it as a table in Markdown."""
-        heading, *rows = ([text.replace("|", "\\|") for text in row] for row in self.texts())
-        lines = [heading, ["---"] * len(heading), *rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
 
 @cache
 def facts(paper: str) -> tuple[Fact, ...]:
