@@ -1,6 +1,7 @@
 """Imports go one way between the rooms of the house, and torch stays where a model is made or trained."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,27 @@ def test_a_room_uses_only_rooms_before_it(room):
 def test_no_folder_of_a_room_has_more_than_a_dozen_files(room):
     for folder in {file.parent for file in files(room)}:
         assert len(list(folder.glob("*.py"))) <= 12, folder.relative_to(PACKAGE)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports inside of functions count as well."""
+    names = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if path.stem == "__init__" else parts)] = path
+
+    graph = {}
+    for name, path in names.items():
+        used = imports(path) & names.keys()
+        inside = {
+            one.rpartition(".")[0] for one in used
+        }  # `from package import module` is no import of the package's names
+        graph[name] = used - inside - {name}
+
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_every_file_is_in_a_room():

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from virgo_factory.data.read import reader
-from virgo_factory.data.read.reader import UnreadableFile, cut_file, is_list, read_chunk, read_rows
+from virgo_factory.data.read.chunks import UnreadableFile
+from virgo_factory.data.read.reader import cut_file, is_list, read_chunk, read_rows
 
 
 ROWS = [

@@ -22,8 +22,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.data.fetch import materialize as module
 from virgo_factory.data.fetch.materialize import materialize
 from virgo_factory.data.read.images import inspect
-from virgo_factory.data.read.reader import read_source
-from virgo_factory.data.read.source import find_sources
+from virgo_factory.data.read.source import find_sources, read_source
 from virgo_factory.formats import read_row
 
 

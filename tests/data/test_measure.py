@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from virgo_factory.data.read import reader
-from virgo_factory.data.read.source import Settings, find_sources
+from virgo_factory.data.read.source import Settings, find_sources, read_source
 from virgo_factory.data.rows import cache as memory
 from virgo_factory.data.rows import pool
 from virgo_factory.data.rows import worker as measuring
@@ -220,9 +220,7 @@ def test_parquet(tmp_path, small_chunks, monkeypatch):
     assert records(path, cache=tmp_path / "kept") == found
     monkeypatch.setattr(pool, "WORTH", 0.0)
     assert records(path, workers=2) == found
-    assert [one.raw["id"] for one in reader.read_source(find_sources(str(path))[0][0])] == [
-        f"r{n}" for n in range(300)
-    ]
+    assert [one.raw["id"] for one in read_source(find_sources(str(path))[0][0])] == [f"r{n}" for n in range(300)]
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ValueError, match="not a readable Parquet file .* It may have been cut off"):
         records(path)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virgo_factory.data.read import reader
-from virgo_factory.data.read.reader import UnreadableFile, read_rows
+from virgo_factory.data.read.chunks import UnreadableFile
+from virgo_factory.data.read.reader import read_rows
 
 
 ROWS = [{"id": f"r{i}", "text": 'Grüße, 你好 \\ " \u2028 \x85'} for i in range(60)]

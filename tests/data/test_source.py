@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from virgo_factory.data.read.reader import read_source
-from virgo_factory.data.read.source import Settings, find_sources, read_info
+from virgo_factory.data.read.source import Settings, find_sources, read_info, read_source
 from virgo_factory.formats import Options
 
 

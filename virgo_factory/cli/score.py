@@ -39,7 +39,7 @@ def score(
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
-    from virgo_factory.data.read.reader import UnreadableFile
+    from virgo_factory.data.read.chunks import UnreadableFile
     from virgo_factory.io.files import check_folder
     from virgo_factory.report.terminal import console
     from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements

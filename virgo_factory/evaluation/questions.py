@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.reader import cut_file, is_data_file, place_of, read_chunk
+from virgo_factory.data.read.chunks import is_data_file
+from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.atomic import new_file

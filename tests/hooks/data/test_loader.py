@@ -67,8 +67,7 @@ def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
     """The same rows in the same order as `load_dataset` gives; the tools read the same ones, in the file's order."""
     from datasets import load_dataset
 
-    from virgo_factory.data.read.reader import read_source
-    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.data.read.source import find_sources, read_source
     from virgo_factory.data.rows.stream import measure
 
     wanted = load_dataset("json", data_files=[str(thirty)], split=split or "train", cache_dir=str(tmp_path))["n"]

@@ -12,7 +12,8 @@ import numpy as np
 from virgo_factory.core.example import Example
 from virgo_factory.data.check.duplicates import HASHES, sketch
 from virgo_factory.data.check.overlap import question_grams
-from virgo_factory.data.read.reader import Chunk, UnreadableFile, cut_file, read_chunk
+from virgo_factory.data.read.chunks import Chunk, UnreadableFile
+from virgo_factory.data.read.reader import cut_file, read_chunk
 from virgo_factory.data.read.source import Source
 from virgo_factory.formats import read_row
 from virgo_factory.io.workers import Lost, Workers

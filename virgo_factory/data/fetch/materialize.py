@@ -35,8 +35,7 @@ from virgo_factory.data.fetch.picture_match import (
 from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.pipeline import Inputs
 from virgo_factory.data.read.look import as_seen, is_as_seen
-from virgo_factory.data.read.reader import read_source
-from virgo_factory.data.read.source import INFO, Source, read_info
+from virgo_factory.data.read.source import INFO, Source, read_info, read_source
 from virgo_factory.data.rows.entry import write_entry
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder

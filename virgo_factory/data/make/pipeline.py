@@ -29,8 +29,8 @@ from virgo_factory.data.make.writing import (
     write_spool,
 )
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.data.read.reader import cut_file, place_of, read_chunk, read_source
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
+from virgo_factory.data.read.source import Source, read_source
 from virgo_factory.data.show.stats import MOST_VALUES, NONE, OTHER
 from virgo_factory.formats import read_row
 from virgo_factory.formats.options import DIFFICULTIES

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
+from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.split import named_parts
 
 

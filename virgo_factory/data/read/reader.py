@@ -18,19 +18,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
-from virgo_factory.core.errors import UserError
+from virgo_factory.data.read.chunks import (
+    CSV_SUFFIXES,
+    TABLE_SUFFIXES,
+    Chunk,
+    UnreadableFile,
+    suffix_of,
+)
 
 
-if TYPE_CHECKING:
-    from virgo_factory.data.read.source import Source
-
-SUFFIXES = (".json", ".jsonl")
-CSV_SUFFIXES = (".csv", ".tsv")
-TABLE_SUFFIXES = (".parquet", ".arrow")
-DATA_SUFFIXES = (*SUFFIXES, *CSV_SUFFIXES, *TABLE_SUFFIXES)
-PACKED = ".gz"
 LISTS = (
     *(
         "train",
@@ -70,21 +68,6 @@ _HEAD = 1 << 16
 _UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
-class UnreadableFile(UserError):
-    """A file that cannot be read as rows; the message lists up to 20 places.
-
-    Attributes:
-        line: 1-based, where a JSON list breaks off in the middle; 0 for anything else.
-    """
-
-    def __init__(self, message: str, line: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
-
-    def __reduce__(self):
-        return type(self), (str(self), self.line)
-
-
 @dataclass(frozen=True)
 class RawRow:
     """One row of a file, not yet decoded.
@@ -96,32 +79,6 @@ class RawRow:
 
     line: int
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a file that holds whole rows.
-
-    Attributes:
-        kind: `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow).
-        start: its first byte; of a table its first row in the group.
-        size: in bytes; of a table in rows.
-        line: that of its first row (`RawRow.line`); 0 for a table.
-        group: row group of a Parquet file.
-        digest: of what it holds: equal digests, equal rows.
-        bytes: of the file that it stands for.
-        content: its bytes, where they cannot be read from the file at `start`: of a packed file, and of CSV.
-    """
-
-    file: str
-    kind: str
-    start: int
-    size: int
-    line: int
-    group: int
-    digest: str
-    bytes: int
-    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,29 +104,6 @@ class ReadRow:
 _CELLS = re.compile(r"\d+ cells?, ")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """One row of a source.
-
-    Attributes:
-        source: position of the source among those that were asked for.
-        number: position in the source, from 0, over all of its files; of the rows that its split means.
-        line: as `RawRow.line`; 0 in a table (Parquet, Arrow).
-        raw: the decoded row.
-    """
-
-    source: int
-    number: int
-    file: str
-    line: int
-    raw: Any
-
-    @property
-    def place(self) -> str:
-        """Where the row stands, for messages."""
-        return place_of(self.file, self.line, self.number)
-
-
 def place_of(file: str, line: int, number: int) -> str:
     """Return where a row stands, for messages.
 
@@ -180,34 +114,6 @@ def place_of(file: str, line: int, number: int) -> str:
         return f"{file} item {-line}"
 
     return f"{file}:{line}" if line else f"{file} row {number + 1}"
-
-
-def read_source(source: "Source", index: int = 0) -> Iterator[SourceRow]:
-    """Yield the rows of a source, file after file; memory does not grow with them.
-
-    Args:
-        source: whose files are read.
-        index: its position among the sources, for `SourceRow.source`.
-
-    Raises:
-        UnreadableFile: a file is not what its name says, or has broken rows: all are told at once (up to 20), after the
-            good rows of all files have been yielded.
-    """
-    number, broken = 0, []
-    for file in source.files:
-        for chunk in cut_file(file):
-            for row in read_chunk(chunk):
-                for position in source.positions(number):
-                    if row.problem:
-                        broken.append(f"{place_of(chunk.file, row.line, position)}: {row.problem}")
-                    else:
-                        yield SourceRow(index, position, chunk.file, row.line, row.raw)
-
-                number += 1
-
-    if broken:
-        more = [f"... and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
-        raise UnreadableFile("\n".join([*broken[:SHOWN], *more, _REMEDY]))
 
 
 def count_rows(files: Iterable[str | Path]) -> int:
@@ -368,20 +274,6 @@ def _convert_it(content: bytes) -> str:
 
 
 # packed files
-
-
-def suffix_of(path: Path) -> str:
-    """Return the suffix that says what a file holds.
-
-    >>> suffix_of(Path("a.jsonl.gz")), suffix_of(Path("a.csv"))
-    ('.jsonl', '.csv')
-    """
-    return Path(path.stem).suffix if path.suffix == PACKED else path.suffix
-
-
-def is_data_file(path: Path) -> bool:
-    """Return whether a file's name says that its rows can be read."""
-    return suffix_of(path) in (DATA_SUFFIXES if path.suffix != PACKED else (*SUFFIXES, *CSV_SUFFIXES))
 
 
 class _Unpacked(io.RawIOBase):
@@ -592,10 +484,10 @@ def _csv_lines(path: Path) -> Iterator[RawRow]:
                 yield RawRow(line, json.dumps(row, ensure_ascii=False))
 
     if broken:
-        raise _all_broken(broken)
+        raise all_broken(broken)
 
 
-def _all_broken(broken: list[str]) -> UnreadableFile:
+def all_broken(broken: list[str]) -> UnreadableFile:
     more = [f"... and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
     return UnreadableFile("\n".join([*broken[:SHOWN], *more, _REMEDY]))
 

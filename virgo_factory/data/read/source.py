@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
@@ -13,9 +13,10 @@ import yaml
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, check_keys
+from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.data.read.reader import DATA_SUFFIXES, PACKED, count_rows, is_data_file, suffix_of
+from virgo_factory.data.read.reader import all_broken, count_rows, cut_file, place_of, read_chunk
 from virgo_factory.data.read.reasoning import template_problem
 from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
 from virgo_factory.formats import FORMATTINGS, Options, options_of
@@ -80,6 +81,56 @@ class Source:
     def is_ours(self) -> bool:
         """Whether a format reads the rows; those of other formattings are counted, not checked."""
         return self.formatting in FORMATTINGS
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One row of a source.
+
+    Attributes:
+        source: position of the source among those that were asked for.
+        number: position in the source, from 0, over all of its files; of the rows that its split means.
+        line: as `RawRow.line`; 0 in a table (Parquet, Arrow).
+        raw: the decoded row.
+    """
+
+    source: int
+    number: int
+    file: str
+    line: int
+    raw: Any
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return place_of(self.file, self.line, self.number)
+
+
+def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
+    """Yield the rows of a source, file after file; memory does not grow with them.
+
+    Args:
+        source: whose files are read.
+        index: its position among the sources, for `SourceRow.source`.
+
+    Raises:
+        UnreadableFile: a file is not what its name says, or has broken rows: all are told at once (up to 20), after the
+            good rows of all files have been yielded.
+    """
+    number, broken = 0, []
+    for file in source.files:
+        for chunk in cut_file(file):
+            for row in read_chunk(chunk):
+                for position in source.positions(number):
+                    if row.problem:
+                        broken.append(f"{place_of(chunk.file, row.line, position)}: {row.problem}")
+                    else:
+                        yield SourceRow(index, position, chunk.file, row.line, row.raw)
+
+                number += 1
+
+    if broken:
+        raise all_broken(broken)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import EllipsisType
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.media import ROOTS_VARIABLE
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.data.read.reader import Chunk
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.worker import Measured, stamp_of
 from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder

@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.read.chunks import DATA_SUFFIXES, UnreadableFile, is_data_file
 from virgo_factory.data.read.data_files import is_pattern, not_rows
 from virgo_factory.data.read.media import MISSING, OUTSIDE
-from virgo_factory.data.read.reader import (
-    DATA_SUFFIXES,
-    NOT_JSON,
-    OTHER_CELLS,
-    UnreadableFile,
-    is_data_file,
-    read_source,
-)
-from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info
+from virgo_factory.data.read.reader import NOT_JSON, OTHER_CELLS
+from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info, read_source
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.formats.layouts.chat import pair_of
 from virgo_factory.io.atomic import replace_file

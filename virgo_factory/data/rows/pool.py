@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from virgo_factory.data.read.reader import Chunk, place_of, read_chunk
+from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.reader import place_of, read_chunk
 from virgo_factory.data.rows.worker import Measured, Measurer
 from virgo_factory.io.workers import Known, Lost, Workers
 

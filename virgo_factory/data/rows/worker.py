@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from virgo_factory.core.example import Example
+from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.media import BadMedia, find_image, local_path
-from virgo_factory.data.read.reader import NOT_JSON, Chunk, ReadRow, read_chunk
+from virgo_factory.data.read.reader import NOT_JSON, ReadRow, read_chunk
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render

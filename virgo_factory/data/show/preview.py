@@ -14,8 +14,7 @@ from virgo_factory.core.thought import END_THOUGHT
 from virgo_factory.data.read.images import ImageFacts, inspect
 from virgo_factory.data.read.look import scaled
 from virgo_factory.data.read.media import find_image
-from virgo_factory.data.read.reader import SourceRow, read_source
-from virgo_factory.data.read.source import Settings, Source
+from virgo_factory.data.read.source import Settings, Source, SourceRow, read_source
 from virgo_factory.data.rows.entry import is_pair
 from virgo_factory.data.rows.facts import facts_of, media_problem
 from virgo_factory.data.tokens.tokens import RowTokenizer, Segment, Tokens

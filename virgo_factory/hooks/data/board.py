@@ -6,8 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.data.read.data_files import is_pattern
-from virgo_factory.data.read.reader import read_source
-from virgo_factory.data.read.source import find_sources
+from virgo_factory.data.read.source import find_sources, read_source
 from virgo_factory.hooks.hook import Hook, rebind
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.data.read.reader import TABLE_SUFFIXES, UnreadableFile, read_source
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.chunks import TABLE_SUFFIXES, UnreadableFile
+from virgo_factory.data.read.source import Source, read_source
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.formats import FORMATTINGS, Options
 from virgo_factory.preflight.smoke.trial import STEPS, Found, Smoke, StageFailed

@@ -1,0 +1,68 @@
+"""Pieces of files that hold whole rows, and by their names which files do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from virgo_factory.core.errors import UserError
+
+
+SUFFIXES = (".json", ".jsonl")
+CSV_SUFFIXES = (".csv", ".tsv")
+TABLE_SUFFIXES = (".parquet", ".arrow")
+DATA_SUFFIXES = (*SUFFIXES, *CSV_SUFFIXES, *TABLE_SUFFIXES)
+PACKED = ".gz"
+
+
+class UnreadableFile(UserError):
+    """A file that cannot be read as rows; the message lists up to 20 places.
+
+    Attributes:
+        line: 1-based, where a JSON list breaks off in the middle; 0 for anything else.
+    """
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def __reduce__(self):
+        return type(self), (str(self), self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a file that holds whole rows.
+
+    Attributes:
+        kind: `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow).
+        start: its first byte; of a table its first row in the group.
+        size: in bytes; of a table in rows.
+        line: that of its first row (`RawRow.line`); 0 for a table.
+        group: row group of a Parquet file.
+        digest: of what it holds: equal digests, equal rows.
+        bytes: of the file that it stands for.
+        content: its bytes, where they cannot be read from the file at `start`: of a packed file, and of CSV.
+    """
+
+    file: str
+    kind: str
+    start: int
+    size: int
+    line: int
+    group: int
+    digest: str
+    bytes: int
+    content: bytes | None = None
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that says what a file holds.
+
+    >>> suffix_of(Path("a.jsonl.gz")), suffix_of(Path("a.csv"))
+    ('.jsonl', '.csv')
+    """
+    return Path(path.stem).suffix if path.suffix == PACKED else path.suffix
+
+
+def is_data_file(path: Path) -> bool:
+    """Return whether a file's name says that its rows can be read."""
+    return suffix_of(path) in (DATA_SUFFIXES if path.suffix != PACKED else (*SUFFIXES, *CSV_SUFFIXES))
