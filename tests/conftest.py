@@ -40,7 +40,7 @@ FIRST = (
     *(
         "test_autoload",
         "test_kill",
-        "test_checkpoint",
+        "test_check",
         "test_run",
         "test_loader",
         "test_demo_twin",
@@ -50,14 +50,9 @@ FIRST = (
 """Files that take longest, in this order: begun last, one of them would be waited for alone."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, and keep tests that share a module's fixture on one worker."""
+    """Put the longest files first."""
     items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
-    for item in items:
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        if any(definition.scope == "module" for definitions in fixtures for definition in definitions):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_collection_finish() -> None:

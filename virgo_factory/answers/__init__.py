@@ -4,12 +4,17 @@
 `score_many` does it for many in processes that can be killed.
 """
 
-from virgo_factory.answers.batch import Task, score_many
-from virgo_factory.answers.extraction import extract
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from virgo_factory.answers.grading import GRADINGS, GradingConfig, grading
-from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import KINDS, REASONS, Answer, Question, Verdict
 
+
+if TYPE_CHECKING:
+    from virgo_factory.answers.batch import Task, score_many
+    from virgo_factory.answers.extraction import extract
+    from virgo_factory.answers.judging import judge, score
 
 __all__ = [
     "GRADINGS",
@@ -26,3 +31,13 @@ __all__ = [
     "score",
     "score_many",
 ]
+
+_MODULES = {"Task": "batch", "score_many": "batch", "extract": "extraction", "judge": "judging", "score": "judging"}
+"""Imported when they are asked for: who needs a number read (`data check`, in each worker) need not wait for all patterns."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -16,6 +16,7 @@ Everything else stays as it is, and `asks_for_tags` names what of it still speak
 fences, questions, and the last words of a question are never taken out.
 """
 
+import functools
 import re
 from dataclasses import replace
 
@@ -247,11 +248,24 @@ def _names_thought(lower: str) -> bool:
     )  # fmt: skip
 
 
+def _may_speak_of_tags(text: str) -> bool:
+    """Whether a text has one of the words or signs that every sentence has which `asks_for_tags` returns."""
+    lower = text.lower()
+    return (
+        "think" in lower or "expla" in lower or "[/" in text or "{/" in text or _names_thought(lower)
+        or occurs(text, _BEGINS)
+    )  # fmt: skip
+
+
+@functools.lru_cache(64)
 def asks_for_tags(text: str) -> str:
     """Return the sentence of a prompt that speaks of tags of thoughts, or of a mode; "" where there is none.
 
     The four markers are not meant: they are what the target has.
     """
+    if not _may_speak_of_tags(text):
+        return ""
+
     for marker in MARKERS:
         text = text.replace(marker, "")
 
