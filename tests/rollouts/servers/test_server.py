@@ -190,7 +190,8 @@ def test_interrupted_while_it_starts(stand_in):
 def test_goes_with_us(model, tmp_path, number):
     """A run that is killed, in whatever way, leaves no server behind."""
     script = textwrap.dedent(f"""\
-        import sys, time
+        import signal, sys, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a script starts with `&`
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_server import StandIn
         with StandIn({model!r}, {str(tmp_path / "log")!r}) as running:
