@@ -406,6 +406,15 @@ def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(con
     ]
     assert rows[0]["benchmark"] == "aime24" and rows[0]["n"] == 3, "long responses first"
 
+    path = config.output_dir / "rollouts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if json.loads(line)["sample"] < 5), encoding="utf-8")
+    said = {row["benchmark"]: row["metric"].endswith(", partial") for row in status_of(config.output_dir).rows}
+    assert said == {"mathvision": False, "aime24": True}
+    write_report([config.output_dir], tmp_path / "report")
+    for row in rows_of(tmp_path / "report/scores.csv"):  # the report reads the folder as status does
+        assert row["metric"].endswith(", partial") == said[row["benchmark"]], row
+
 
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.benchmarks import BENCHMARKS, samples_of
 from virgo_factory.evaluation.paper.tables import label_paper
 from virgo_factory.evaluation.scorers import PAPER
 from virgo_factory.evaluation.variants import COUNT, variants_of
@@ -126,8 +126,7 @@ class EvaluationConfig(AskConfig):
 
     def samples_of(self, source: str) -> int:
         """Return how many responses a question of a benchmark gets: its own number where it has one."""
-        own = BENCHMARKS[source].samples if source in BENCHMARKS else 1
-        return own if own > 1 else self.samples
+        return samples_of(source, self.samples)
 
     def temperature_of(self, source: str) -> float:
         """Return the temperature at which a benchmark is asked; see `samples_of`."""

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.paper.tables import facts, is_row, paper_value
+from virgo_factory.evaluation.benchmarks import samples_of
+from virgo_factory.evaluation.paper.tables import facts, is_row, label_paper, paper_value
 from virgo_factory.evaluation.scores import ABOUT, Counted, Held, Score, counted, hold, scores
 from virgo_factory.io.index import read_object
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -104,7 +105,10 @@ class Run:
 
     @cached_property
     def samples(self) -> dict[str, int]:
-        """Benchmark -> responses that a question got at the most."""
+        """Benchmark -> responses that a question gets; of another harness's log, got at the most."""
+        if isinstance(samples := self.config.get("samples"), int):
+            return {name: samples_of(name, samples) for name in self.places}
+
         most: dict[str, int] = {}
         times = Counter(self.held.place)
         for place, count in times.items():
@@ -150,19 +154,29 @@ class Run:
 
         return ""
 
+    @property
+    def paper(self) -> str:
+        """Return the paper that has the row which the configuration names; "" where it names none."""
+        label = self.config.get(PAPER_ROW)
+        return label_paper(label) if label else ""
+
     def scores(self, paper: str) -> list[Score]:
-        """Return its rows of scores.csv; those on which questions are outstanding say that they are partial."""
-        return scores(
-            self.held, self.about, self.samples, allow_partial=True, paper=paper_value(paper, self.label(paper))
-        )
+        """Return its rows of scores.csv; those on which questions are outstanding say that they are partial.
+
+        Args:
+            paper: whose values stand beside ours; "" for none.
+        """
+        values = paper_value(paper, self.label(paper)) if paper else lambda *key: None
+        return scores(self.held, self.about, self.samples, allow_partial=True, paper=values)
 
 
-def read_run(folder: Path, verdicts: str = VERDICTS) -> Run:
+def read_run(folder: Path, verdicts: str = VERDICTS, may_be_empty: bool = False) -> Run:
     """Return an evaluation.
 
     Args:
         folder: of it.
         verdicts: name of the file of verdicts.
+        may_be_empty: whether it may have no response that is judged.
 
     Raises:
         ValueError: it is none, it has no responses that are judged, or a line of it is broken.
@@ -198,7 +212,7 @@ def read_run(folder: Path, verdicts: str = VERDICTS) -> Run:
     except KeyError as error:
         raise UserError(f"{folder}: a row without {error}; are its files of an evaluation?") from None
 
-    if not run.held.place:
+    if not run.held.place and not may_be_empty:
         raise UserError(f"{folder}: no response that is judged yet. Let `evaluate run` go on, then report.")
 
     return run

@@ -3,8 +3,7 @@
 import fcntl
 import json
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.config import EvaluationConfig, read_folder
-from virgo_factory.evaluation.paper.tables import label_paper, paper_value
+from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
-from virgo_factory.evaluation.scores import PARTIAL, Held, Score, hold, scores, write_scores
+from virgo_factory.evaluation.scores import PARTIAL, Score, write_scores
 from virgo_factory.evaluation.variants import FOLDER as VARIANTS
 from virgo_factory.evaluation.variants import Variant, variants_of, write_variants
 from virgo_factory.formats.row import RejectedRow
@@ -32,8 +31,8 @@ from virgo_factory.rollouts.run.run import Event, Job
 from virgo_factory.rollouts.run.todo import Left, Todo
 from virgo_factory.rollouts.servers.client import Sampling
 from virgo_factory.rollouts.servers.endpoints import PATIENCE
-from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS
-from virgo_factory.rollouts.store.jsonl import Shard, lines_of, shards_of
+from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICTS
+from virgo_factory.rollouts.store.jsonl import Shard, shards_of
 from virgo_factory.rollouts.store.store import lock
 
 
@@ -307,49 +306,17 @@ def scores_of(config: EvaluationConfig, scorer: str) -> list[Score]:
         config: of the folder.
         scorer: whose verdicts; of a paper's scorer only the benchmarks that it has rules for.
     """
-    held = held_of(config, scorer)
-    names = dict.fromkeys(question.benchmark for question in held.questions)
-    samples = {name: config.samples_of(name) for name in names}
-    label = config.paper_row or ""
-    paper = paper_value(label_paper(label), label) if label else lambda *row: None
-    rows = scores(held, about_of(config, scorer), samples, allow_partial=True, paper=paper)
-    return [row for row in rows if scorer == OURS or scorer_of(scorer, row["benchmark"])]
+    run = _read(config.output_dir, scorer)
+    return [row for row in run.scores(run.paper) if scorer == OURS or scorer_of(scorer, row["benchmark"])]
 
 
-def held_of(config: EvaluationConfig, scorer: str) -> Held:
-    """Return what scores need of an evaluation's folder, with the verdicts by a scorer."""
-    verdicts = VERDICTS if scorer == OURS else f"{VERDICTS}.{scorer}"
-    files = (QUESTIONS.removesuffix(".jsonl"), ROLLOUTS, verdicts, DROPPED)
-    return hold(*(_rows(config.output_dir, name) for name in files), model=config.model_name_or_path)
-
-
-def _rows(folder: Path, name: str) -> Iterator[dict]:
-    for path in shards_of(folder, name):
-        for _, row in lines_of(path):
-            yield row
+def _read(folder: Path, scorer: str) -> Run:
+    return read_run(folder, VERDICTS if scorer == OURS else f"{VERDICTS}.{scorer}", may_be_empty=True)
 
 
 def judge_of(config: EvaluationConfig) -> LLMJudge | None:
     """Return the judge that a configuration names."""
     return LLMJudge(config.judge_url, config.judge_model, config.judge_key_env) if config.judge_url else None
-
-
-def about_of(config: EvaluationConfig, scorer: str) -> dict[str, Any]:
-    """Return what the rows of scores.csv tell of a run."""
-    epoch = re.search(r"epoch-(\d+)$", str(Path(config.model_name_or_path)))
-    first = next(_rows(config.output_dir, ROLLOUTS), {"params": {}})
-    return {
-        "run": config.output_dir.name,
-        "model": config.model_name_or_path,
-        "epoch": epoch[1] if epoch else "",
-        "scorer": scorer,
-        "question_prefix": config.question_prefix,
-        "image_max_pixels": config.image_max_pixels,
-        "max_tokens": config.max_tokens,
-        "temperature": config.temperature,
-        "vllm": first["params"].get("vllm", ""),
-        "judge": config.judge_model or "",
-    }
 
 
 @dataclass(frozen=True)
@@ -389,7 +356,7 @@ def status_of(folder: Path) -> Status:
     if not (folder / QUESTIONS).is_file():
         raise UserError(f"{folder}: no {QUESTIONS} yet. Let `evaluate run` make it.")
 
-    held = held_of(config, OURS)
+    held = _read(folder, OURS).held
     samples = sum(config.samples_of(question.benchmark) for question in held.questions)
     refused = sum(config.samples_of(held.questions[place].benchmark) for place in held.refused)
     scorer = config.scorer if (folder / f"scores.{config.scorer}.csv").is_file() else OURS

@@ -86,7 +86,6 @@ def hold(
     rollouts: Iterable[Mapping],
     verdicts: Iterable[Mapping],
     dropped: Iterable[Mapping] = (),
-    model: str | None = None,
 ) -> Held:
     """Return what scores need of the rows of questions.jsonl, rollouts.jsonl, verdicts.jsonl and dropped.jsonl.
 
@@ -98,7 +97,6 @@ def hold(
         rollouts: likewise; read after the verdicts.
         verdicts: likewise.
         dropped: likewise; questions that a server refused.
-        model: only its rollouts; None for those of all.
     """
     held, places = Held(), {}
     for row in questions:
@@ -107,7 +105,7 @@ def hold(
 
     judged: dict[tuple[int, int, int], tuple[int, int, int]] = {}
     for number, row in enumerate(verdicts):
-        if (place := places.get(row["question"])) is not None and model in (None, row["model"]):
+        if (place := places.get(row["question"])) is not None:
             judged[place, row["sample"], int(row["response"], 16)] = (
                 _flags(row),
                 _hash(row["answer"].strip()) if row["answer"].strip() else 0,
@@ -117,7 +115,7 @@ def hold(
     seen = set()
     for number, row in enumerate(rollouts):
         place, sample = places.get(row["question"]), row["sample"]
-        if place is None or sample < 0 or (place, sample) in seen or model not in (None, row["model"]):
+        if place is None or sample < 0 or (place, sample) in seen:
             continue
 
         response = row["response"]

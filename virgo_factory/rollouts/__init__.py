@@ -7,7 +7,7 @@ and one call does the rest, killed and started again as often as it may be:
         FILE = "evaluation.yaml"
         KIND = "an evaluation"
         EXAMPLE = "recipes/evaluate/virgo.yaml"
-        RESUME = "virgo-factory evaluate resume"
+        RESUME = "virgo-factory evaluate run"
         BLOCKS = {"benchmarks": ("benchmarks",)} | AskConfig.BLOCKS
         benchmarks: tuple[str, ...] = ()
 

@@ -14,7 +14,7 @@ from virgo_factory.evaluation.benchmarks.vision import CV_BENCH, MMSTAR, MMVP, V
 from virgo_factory.evaluation.benchmarks.we_math import WE_MATH
 
 
-__all__ = ["BENCHMARKS", "Benchmark"]
+__all__ = ["BENCHMARKS", "Benchmark", "samples_of"]
 
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
@@ -25,3 +25,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         *(AIME24, AIME25, GPQA_DIAMOND, MMLU_PRO),
     )
 }
+
+
+def samples_of(name: str, samples: int) -> int:
+    """Return how many responses a question of a benchmark, or of one's own, gets: its own number where it has one.
+
+    >>> samples_of("aime24", 1), samples_of("mmmu", 2)
+    (8, 2)
+    """
+    own = BENCHMARKS[name].samples if name in BENCHMARKS else 1
+    return own if own > 1 else samples

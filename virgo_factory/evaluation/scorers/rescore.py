@@ -7,7 +7,7 @@ the last verdict on a response counts. Replies of a judge are kept in judgements
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from virgo_factory.evaluation.scorers import PAPER
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.scorers.omr import misreads
 from virgo_factory.evaluation.scorers.step import gold_text
-from virgo_factory.evaluation.scores import scores, write_scores
+from virgo_factory.evaluation.scores import write_scores
 from virgo_factory.io.atomic import new_file
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
@@ -94,8 +94,7 @@ def rescore(folder: Path, scorer: str = OURS, judge: LLMJudge | None = None, wor
 
     differ = list(_differences(before, after))
     if scorer != OURS:
-        about = after.about | {"judge": judge.model}
-        rows = scores(after.held, about, after.samples, allow_partial=True)
+        rows = replace(after, config={**after.config, "judge_model": judge.model}).scores(after.paper)
         write_scores(folder / f"scores.{scorer}.csv", (row for row in rows if row["benchmark"] in benchmarks))
         with new_file(folder / f"{DIFFER}.{scorer}.csv") as file:
             writer = csv.DictWriter(file, DIFFER_COLUMNS, lineterminator="\n")

@@ -12,6 +12,7 @@ import itertools
 import os
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -208,7 +209,7 @@ class Run:
             self.tell("budget", message=f"{budget} is reached: no further question is begun, those that are begun end")
 
 
-class Pass:
+class Pass(ABC):
     """Asking one model: every job that still lacks samples, in the order in which they come.
 
     A subclass says what is done with a reply (`finish`), and may say more: which samples follow, what the budget must have
@@ -242,9 +243,9 @@ class Pass:
         self._judging: dict[Any, Job] = {}
         self._is_fed = self._is_out = False
 
+    @abstractmethod
     def finish(self, job: Job, sample: int, reply: Reply, seed: int) -> Any:
         """Take a finished sample; where `decides`, return the key by which its verdict will come."""
-        raise NotImplementedError
 
     def wanted(self, job: Job) -> int:
         """Return how many samples of a job are asked next."""
