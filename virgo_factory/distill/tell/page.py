@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from virgo_factory.answers import REASONS
-from virgo_factory.data.read.look import scaled
-from virgo_factory.data.read.media import BadMedia, resolve_image
 from virgo_factory.distill.tell.status import (
     DROPPED,
     LENGTH_STEP,
@@ -22,6 +20,7 @@ from virgo_factory.report.table import facts
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.run.progress import duration
+from virgo_factory.rollouts.shown import asked_with_options, gold_text, picture_of
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
 
@@ -94,7 +93,7 @@ def article_of(seen: Seen, status: Status, folder: Path) -> Article:
     question, config = seen.question, status.config
     outcomes = {rollout.sample: _outcome(verdict) for rollout, verdict in seen.rollouts}
     samples = [outcome for sample, outcome in outcomes.items() if sample != GREEDY]
-    facts = [("gold", _gold(question)), ("source", question.source), ("kind", question.kind or "")]
+    facts = [("gold", gold_text(question.gold)), ("source", question.source), ("kind", question.kind or "")]
     if GREEDY in outcomes:
         facts.append(("base model", outcomes[GREEDY]))
 
@@ -102,7 +101,8 @@ def article_of(seen: Seen, status: Status, folder: Path) -> Article:
         facts.append(("correct", f"{samples.count('correct')} of {len(samples)}"))
 
     facts.append(("origin", question.origin))
-    content = [*_pictures(question, folder), Text(_asked(question), "prompt")]
+    pictures = (picture_of(folder, name) for name in question.images)
+    content = [*pictures, Text(asked_with_options(question.asked), "prompt")]
     sections = [Section("Question", content)]
     for rollout, verdict in seen.rollouts:
         sections += _sections(rollout, verdict, config.response_format)
@@ -142,28 +142,6 @@ FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loo
 
 def _outcome(verdict: RolloutVerdict | None) -> str:
     return verdict.outcome if verdict else UNJUDGED
-
-
-def _asked(question: VisualQuestion) -> str:
-    options = [f"({letter}) {text}" for letter, text in zip("ABCDEFGHIJ", question.options, strict=False)]
-    return "\n".join([question.question, *options])
-
-
-def _gold(question: VisualQuestion) -> str:
-    gold = question.gold
-    return ", ".join(map(str, gold)) if isinstance(gold, list | tuple) else str(gold)
-
-
-def _pictures(question: VisualQuestion, folder: Path) -> Iterator[Picture]:
-    from PIL import Image
-
-    for name in question.images:
-        try:
-            with Image.open(resolve_image(name, str(folder))) as image:
-                size = "x".join(map(str, image.size))
-                yield Picture(scaled(image), f"{name}, {size}")
-        except (BadMedia, OSError, ValueError, Image.DecompressionBombError) as error:
-            yield Picture(b"", f"{name}: {error}")
 
 
 def summary_of(status: Status) -> list[tuple[str, str]]:

@@ -17,12 +17,12 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import CONFIG, read_run
 from virgo_factory.evaluation.imports.logs import HARNESSES, Logged
 from virgo_factory.evaluation.questions import Taken, benchmark_of, read_benchmark, write_questions
-from virgo_factory.evaluation.scorers.step import gold_text
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
+from virgo_factory.rollouts.shown import gold_text
 from virgo_factory.rollouts.store.rollout import Rollout
 from virgo_factory.rollouts.store.store import RolloutStore
 

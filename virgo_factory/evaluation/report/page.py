@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.response import parts
-from virgo_factory.data.read.look import scaled
-from virgo_factory.data.read.media import BadMedia, resolve_image
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.report.plots import title_of
-from virgo_factory.evaluation.scorers.step import asked_with_options, gold_text
 from virgo_factory.evaluation.scores import FLAGS
 from virgo_factory.report.page import Article, Picture, Section, Text
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
+from virgo_factory.rollouts.shown import asked_with_options, gold_text, picture_of
 from virgo_factory.rollouts.store.index import OUTCOMES
 from virgo_factory.rollouts.store.jsonl import hash_of
 from virgo_factory.rollouts.store.rollout import rollout_of, verdict_of
@@ -106,18 +103,3 @@ def _asked(question: VisualQuestion, folder: Path) -> Iterator[Text | Picture]:
         yield Text(asked_with_options(question.asked), "prompt")
     elif question.options and not any(question.options[0] in str(part) for part in question.parts):
         yield Text("\n" + asked_with_options(question.asked).removeprefix(question.question).lstrip("\n"), "prompt")
-
-
-def picture_of(folder: Path, name: str) -> Picture:
-    """Return a picture of a folder, scaled down to be looked at; without it where it cannot be read."""
-    from PIL import Image
-
-    try:
-        with Image.open(resolve_image(name, str(folder))) as image:
-            return Picture(scaled(image), _size(image))
-    except (BadMedia, OSError, ValueError, Image.DecompressionBombError) as error:
-        return Picture(b"", f"{name}: {error}")
-
-
-def _size(image: Any) -> str:
-    return f"{image.width} x {image.height} pixels"

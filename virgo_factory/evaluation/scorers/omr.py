@@ -11,7 +11,8 @@ from typing import Any
 from virgo_factory.answers import judge
 from virgo_factory.answers.model import Question
 from virgo_factory.answers.response import boxes
-from virgo_factory.evaluation.scorers.step import JudgeRequest, Step, asked_with_options, gold_text, told, zero_one
+from virgo_factory.evaluation.scorers.step import JudgeRequest, Step, told, zero_one
+from virgo_factory.rollouts.shown import asked_with_options, gold_text
 
 
 SHORT = 500
@@ -19,6 +20,8 @@ SHORT = 500
 
 _LETTERS = "ABCDEFGH"
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+
+
 _FORM = re.compile(r"<think>.*</think>.*<answer>.*</answer>", re.DOTALL)
 _LAST_NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b\s*\.?\s*$")
 _PHRASE = re.compile(r"answer|(?:correct )?(?:option|choice) is|i (?:choose|select|pick)|my choice is", re.IGNORECASE)

@@ -17,11 +17,10 @@ from virgo_factory.evaluation.scorers.step import (
     JudgeRequest,
     Scorer,
     Step,
-    asked_with_options,
-    gold_text,
     told,
     zero_one,
 )
+from virgo_factory.rollouts.shown import asked_with_options, gold_text
 
 
 WORDS = 30

@@ -47,16 +47,3 @@ def zero_one(reply: str) -> bool | None:
     """
     found = re.fullmatch(r"\s*([01])\s*\.?\s*", reply)
     return found[1] == "1" if found else None
-
-
-def asked_with_options(question: Question) -> str:
-    """Return a question with its options as lines, as judges see it."""
-    lines = [
-        f"({letter}) {option}" for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", question.options, strict=False)
-    ]
-    return "\n".join([question.text, *lines])
-
-
-def gold_text(gold: Any) -> str:
-    """Return a gold answer as one text."""
-    return ", ".join(map(str, gold)) if isinstance(gold, list | tuple) else str(gold)
