@@ -4,7 +4,6 @@ Read as streams; of a rollout a few bytes are held, never its text. All shares a
 """
 
 import csv
-import hashlib
 import math
 from array import array
 from collections import Counter, defaultdict
@@ -23,6 +22,7 @@ from virgo_factory.core.thought import END_THOUGHT
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.statistics import Estimate, bootstrap, interval_share
 from virgo_factory.io.atomic import new_file
+from virgo_factory.rollouts.store.jsonl import hash_of
 
 
 COUNTS = ("n", "asked", "correct", "unverifiable", "score", "se", "low", "high", "clusters")
@@ -108,7 +108,7 @@ def hold(
         if (place := places.get(row["question"])) is not None:
             judged[place, row["sample"], int(row["response"], 16)] = (
                 _flags(row),
-                _hash(row["answer"].strip()) if row["answer"].strip() else 0,
+                hash_of(row["answer"].strip()) if row["answer"].strip() else 0,
                 number,
             )
 
@@ -119,7 +119,7 @@ def hold(
             continue
 
         response = row["response"]
-        found = judged.get((place, sample, _hash(response)))
+        found = judged.get((place, sample, hash_of(response)))
         if found is None:
             continue
 
@@ -141,11 +141,6 @@ def _flags(verdict: Mapping) -> int:
     unparsed = verdict["reason"] == "no_answer" and state == "complete"
     names = (verdict["verdict"], state, "unparsed" if unparsed else "")
     return sum(FLAGS[name] for name in names if name in FLAGS)
-
-
-def _hash(text: str) -> int:
-    """Return 64 bits of a text, as verdicts name the response that they are on."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 @dataclass(frozen=True)
