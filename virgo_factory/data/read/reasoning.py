@@ -31,7 +31,7 @@ PLAIN_TEMPLATES = {
     "seed_oss": ("seed_coder",),
     "youtu": (),
 }
-"""Reasoning template -> plain ones of the same turns and images (tests/hooks/test_template.py compares them)."""
+"""Reasoning template -> plain ones of the same turns and images (tests/hooks/template/test_template.py compares them)."""
 
 
 def template_problem(template: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Tokens of a row as a training run would see it: our templates, the model's tokenizer, image tokens by size.
 
 Equal to LLaMA-Factory's ids for the templates in SYSTEMS (tests/data/test_tokens.py); another template is tokenised by
-LLaMA-Factory itself (`foreign.py`).
+LLaMA-Factory itself (`llamafactory_template.py`).
 """
 
 import json

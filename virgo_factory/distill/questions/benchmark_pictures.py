@@ -17,7 +17,7 @@ from virgo_factory.rollouts.question import IMAGES, read_lines
 def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
     """Return the pixel digests of a benchmark's pictures, and how many that its rows name could not be opened.
 
-    Pictures are looked for in columns that are named like them (formats/picture_columns.py): bytes of a Parquet file, or
+    Pictures are looked for in columns that are named like them (formats/pictures/columns.py): bytes of a Parquet file, or
     paths from the folder of the file or from `images/` in it.
     """
     digests: set[bytes] = set()

@@ -79,7 +79,7 @@ _MARKED = re.compile(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:
 _BEFORE_ONE = re.compile(r"(?:^|[:：\n•*\-])\W{0,6}$")
 _LETTERED = re.compile(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
 _PLACE = re.compile(r"\bimage \d+\b", re.IGNORECASE)
-"""What picture_tags.py makes of a tag that names a picture again."""
+"""What pictures/tags.py makes of a tag that names a picture again."""
 _TAGS = re.compile(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
 _TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
 _LABEL_KEYS = ("label", "letter", "key", "id", "option_label", "index")

@@ -167,7 +167,7 @@ def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
 
 
 TEMPLATES = ("virgo", "virgo_qwen3_vl")
-"""Ours. Those of LLaMA-Factory are none of them near (tests/preflight/test_names.py)."""
+"""Ours. Those of LLaMA-Factory are none of them near (tests/preflight/doctor/test_names.py)."""
 
 
 def uses_plugin(recipe: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """What a training step holds in memory, by arithmetic: one formula a part, each checked against a measurement.
 
-Parameter counts are exact for Qwen2-VL and Qwen2.5-VL (tests/preflight/test_memory.py compares with the models' own),
+Parameter counts are exact for Qwen2-VL and Qwen2.5-VL (tests/preflight/plan/test_memory.py compares with the models' own),
 model states follow ZeRO (arXiv 1910.02054, section 3), activations are the bytes that autograd saves in transformers
 4.57's Qwen2-VL decoder with scaled-dot-product or flash attention (the test counts them with saved_tensors_hooks).
 All sizes are bytes on one GPU.
