@@ -102,7 +102,7 @@ class Server:
     Attributes:
         url: of its API.
         pid: of its process group, while it runs.
-        log: as given.
+        log, env: as given.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Server:
         env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
     ) -> None:
-        self.model, self.log, self.minutes, self._env = model, Path(log), minutes, env
+        self.model, self.log, self.minutes, self.env = model, Path(log), minutes, env
         self._port, self._process = port, None
         self._options = {
             "tensor_parallel_size": tensor_parallel_size,
@@ -177,7 +177,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(os.environ, self._env),
+                env=environment(os.environ, self.env),
                 start_new_session=True,  # Ctrl-C in our terminal is for us alone
             )
 
