@@ -3,6 +3,7 @@
 That vLLM itself does what is built on is held by tests/integration/test_policy_servers.py.
 """
 
+import contextlib
 import copy
 import http.server
 import json
@@ -73,7 +74,8 @@ class Standing:
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(BrokenPipeError):  # whoever asked may have given up
+                    self.wfile.write(data)
 
             log_message = lambda *_: None  # noqa: E731
 

@@ -388,6 +388,7 @@ class _Rollout:
         return [self._done[number][1] for number in range(len(self._bodies))]
 
     async def _ask_all(self, endpoints: Endpoints) -> None:
+        done: set[asyncio.Task] = set()
         flying: set[asyncio.Task] = set()
         try:
             while self._todo or flying:
@@ -405,7 +406,7 @@ class _Rollout:
             for task in flying:
                 task.cancel()
 
-            await asyncio.gather(*flying, return_exceptions=True)
+            await asyncio.gather(*flying, *done, return_exceptions=True)
 
     async def _ask(self, number: int, served: Served, endpoints: Endpoints) -> None:
         endpoint = served.endpoint
