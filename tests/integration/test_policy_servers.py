@@ -130,7 +130,7 @@ def serving(tmp_path_factory, shared_data):
     ]
     entries = set(processor.tokenizer.get_vocab().values())
     suppress = [token for token in range(model.config.text_config.vocab_size) if token not in entries]
-    suppress.append(model.config.image_token_id)
+    suppress += processor.tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|video_pad|>", "<|vision_start|>"])
     server = policy_server(
         str(base), folder / "vllm.log", max_model_len=CONTEXT, images=2, args=("--dtype", "float32")
     )

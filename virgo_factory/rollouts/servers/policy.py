@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.tokens.tokens import model_folder
+from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
 from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.rollouts.prompt import TEMPLATE_ARGUMENTS, Prompt
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, ServerFacts, Unavailable, WrongServer, look_at
@@ -197,7 +197,7 @@ class PolicyServers:
             ValueError: whatever is wrong with any of them: it does not answer, serves another model or none of that name,
                 reads texts as other tokens, has too short a context, samples otherwise, or cannot be handed weights.
         """
-        folder = model_folder(self.model)
+        folder = model_folder(self.model, (*MODEL_FILES, "config.json"))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         vocabulary = load_vocabulary(folder)
 
