@@ -1,7 +1,7 @@
 """What goes in and out of scoring: a question, an answer found in a response, a verdict. Pure data."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 Kind = Literal["choice", "boolean", "number", "count", "date", "sequence", "expression", "text"]
@@ -114,3 +114,8 @@ class Verdict:
     def words(self) -> str:
         """The reason in words."""
         return REASONS[self.reason]
+
+
+def gold_text(gold: Any) -> str:
+    """Return a gold answer as one text."""
+    return ", ".join(map(str, gold)) if isinstance(gold, list | tuple) else str(gold)
