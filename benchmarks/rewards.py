@@ -26,7 +26,7 @@ def tasks(count: int) -> list[RewardTask]:
     """Return the responses of a step with their golds."""
     names = sorted(path.name for path in (DATA / "skythought").glob("*.json*"))
     cases = chain(*(skythought(DATA, name) for name in names), olympiadbench(DATA), qwen_samples(DATA))
-    return [RewardTask(case.response, case.gold, case.question.text) for case in islice(cases, count)]
+    return [RewardTask(case.response, case.gold, case.question, case.config.name) for case in islice(cases, count)]
 
 
 def worked() -> float:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from virgo_factory.answers import Question
 from virgo_factory.answers.rewards import (
     Reward,
     RewardConfig,
@@ -76,12 +77,13 @@ def test_a_truncated_response_is_never_correct():
     assert reward(RewardTask(VIRGO, None, truncated=True)).score is None, "the gold is at fault, not the response"
 
 
-def test_options_and_kind_reach_the_verdict():
-    options = ("red", "blue")
-    assert reward(RewardTask("It is blue.", "B", "Which?", options)).accuracy == 1
-    assert reward(RewardTask("It is A bird.", "A", "Which?", options)).accuracy == 0
-    with pytest.raises(ValueError, match="kind: 'sum' is not one of"):
-        RewardTask("", "", kind="sum")
+def test_question_and_grading_reach_the_verdict():
+    question = Question("Which?", options=("red", "blue"))
+    assert reward(RewardTask("It is blue.", "B", question)).accuracy == 1
+    assert reward(RewardTask("It is A bird.", "A", question)).accuracy == 0
+    assert reward(RewardTask("It is 0.52.", "0.5", grading="chartqa")).accuracy == 1
+    with pytest.raises(UserError, match="grading: 'lax' is not one of"):
+        RewardTask("", "", grading="lax")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,6 @@ def test_the_penalty_of_overlong_responses_is_the_paper_s_and_ends_at_minus_one(
         ({"tags": "r1", "rule": "theirs"}, "tags: 'r1' is not one of virgo, omr; rule: 'theirs'"),
         ({"overlong_buffer": 10}, "max_response_tokens"),
         ({"overlong_buffer": 10, "max_response_tokens": 9}, "overlong_buffer: 10 is not between 0 and"),
-        ({"grading": "lax"}, "grading: 'lax' is not one of"),
     ],
 )
 def test_values_that_cannot_be(values, told):
@@ -130,17 +131,12 @@ def test_openmmreasoner_s_rule_keeps_its_faults(response, gold, score):
     assert reward(RewardTask(OMR, "42", truncated=True), RewardConfig(rule="omr")).score == pytest.approx(1.0)
 
 
-def _of(score):
-    return Reward(score, None, 0.0, 0.0, "correct", "same_text")
-
-
 def test_an_unverifiable_one_gets_the_mean_of_its_group():
-    scores = [1.0, 0.0, None, 0.5, *[None] * 4, None, None, None, 0.9]
-    filled = fill_groups([_of(score) for score in scores], 4)
+    filled = fill_groups([1.0, 0.0, None, 0.5, *[None] * 4, None, None, None, 0.9], 4)
     assert filled.scores == [1.0, 0.0, 0.5, 0.5, *[0.0] * 4, 0.9, 0.9, 0.9, 0.9]
     assert (filled.unverifiable, filled.doubtful) == (8, [1, 2])
-    with pytest.raises(ValueError, match="12 rewards are no groups of 5"):
-        fill_groups([_of(1.0)] * 12, 5)
+    with pytest.raises(ValueError, match="12 scores are no groups of 5"):
+        fill_groups([1.0] * 12, 5)
 
 
 @pytest.fixture

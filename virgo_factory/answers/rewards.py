@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from virgo_factory.answers.batch import MEMORY, SECONDS, Task, verdict_of
-from virgo_factory.answers.grading import grading
+from virgo_factory.answers.grading import MATH, grading
 from virgo_factory.answers.model import UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.omr import omr_format, omr_verdict
 from virgo_factory.answers.response import without_turn_end
@@ -42,7 +42,6 @@ class RewardConfig:
         rule: `ours`, or `omr` for OpenMMReasoner's own rules (`virgo_factory.answers.omr` names their faults).
         max_response_tokens: the longest response that is sampled; needed where overlong_buffer is not 0.
         overlong_buffer: tokens before that limit over which a penalty grows from 0 to -1 (DAPO); 0 for none.
-        grading: how strict verdicts are, a name of GRADINGS; `strict` takes no answer out of a thought.
 
     Raises:
         UserError: with every value that cannot be.
@@ -53,7 +52,6 @@ class RewardConfig:
     rule: Literal["ours", "omr"] = "ours"
     max_response_tokens: int | None = None
     overlong_buffer: int = 0
-    grading: str = "math"
 
     def __post_init__(self) -> None:
         wrong = []
@@ -73,8 +71,6 @@ class RewardConfig:
         if wrong:
             raise UserError("; ".join(wrong))
 
-        grading(self.grading)
-
 
 @dataclass(frozen=True)
 class RewardTask:
@@ -83,31 +79,24 @@ class RewardTask:
     Attributes:
         response: as sampled, with its markers; a token that ends the turn may stand behind it.
         gold: the gold answer, as `judge` takes it.
-        question: its text.
-        options: texts of its options, without their letters.
-        kind: one of KINDS where it is known.
+        question: what is known about it.
+        grading: how strict its verdict is, a name of GRADINGS; `strict` takes no answer out of a thought.
         tokens: the response's length, where a penalty for overlong ones is asked for.
         truncated: whether it was cut off at the longest length.
 
     Raises:
-        ValueError: an unknown kind.
+        UserError: there is no such grading.
     """
 
     response: str
     gold: Any
-    question: str = ""
-    options: tuple[str, ...] = ()
-    kind: str | None = None
+    question: Question = Question()
+    grading: str = MATH.name
     tokens: int | None = None
     truncated: bool = False
 
     def __post_init__(self) -> None:
-        _ = self.asked  # a kind that is none is told where the task is made, not in a worker
-
-    @property
-    def asked(self) -> Question:
-        """What verdicts are given on."""
-        return Question(self.question, tuple(self.options), self.kind)
+        grading(self.grading)  # told where the task is made, not in a worker
 
 
 @dataclass(frozen=True)
@@ -145,7 +134,7 @@ def reward(task: RewardTask, config: RewardConfig = RewardConfig()) -> Reward:
     if config.rule == "omr":
         return _rewarded(task, config, omr_verdict(response, task.gold), omr_format(response))
 
-    verdict = verdict_of(Task(response, task.gold, task.asked, grading(config.grading)))
+    verdict = verdict_of(Task(response, task.gold, task.question, grading(task.grading)))
     if task.truncated and not verdict.uncheckable:
         verdict = Verdict(WRONG, "cut_answer", verdict.kind, verdict.answer)
 
@@ -212,32 +201,35 @@ class Filled(NamedTuple):
     doubtful: list[int]
 
 
-def fill_groups(rewards: Sequence[Reward], group_size: int) -> Filled:
-    """Return the scores, an unverifiable one being the mean of its group, so that it has no advantage and moves no other's mean.
+def fill_groups(scores: Sequence[float | None], group_size: int) -> Filled:
+    """Return scores of which an unverifiable one (None) is the mean of its group: it has no advantage and moves no other's.
 
     Where a whole group is unverifiable all are 0: equal values, no gradient.
 
     Args:
-        rewards: of groups one after the other.
+        scores: of groups one after the other.
         group_size: responses to one prompt.
 
     Raises:
-        ValueError: the rewards are not whole groups.
-    """
-    if len(rewards) % group_size:
-        raise ValueError(f"{len(rewards)} rewards are no groups of {group_size}")
+        ValueError: the scores are not whole groups.
 
-    scores: list[float] = []
+    >>> fill_groups([1.0, 0.0, None, 0.5, None, None, None, 0.1], 4)
+    Filled(scores=[1.0, 0.0, 0.5, 0.5, 0.1, 0.1, 0.1, 0.1], unverifiable=4, doubtful=[1])
+    """
+    if len(scores) % group_size:
+        raise ValueError(f"{len(scores)} scores are no groups of {group_size}")
+
+    filled: list[float] = []
     doubtful = []
-    for start in range(0, len(rewards), group_size):
-        group = rewards[start : start + group_size]
-        known = [one.score for one in group if one.score is not None]
+    for start in range(0, len(scores), group_size):
+        group = scores[start : start + group_size]
+        known = [score for score in group if score is not None]
         mean = fmean(known) if known else 0.0
-        scores += [mean if one.score is None else one.score for one in group]
+        filled += [mean if score is None else score for score in group]
         if 2 * len(known) < group_size:
             doubtful.append(start // group_size)
 
-    return Filled(scores, sum(one.score is None for one in rewards), doubtful)
+    return Filled(filled, scores.count(None), doubtful)
 
 
 class Rewards:
