@@ -100,7 +100,9 @@ def _parts(row: Mapping[str, Any]) -> str:
 def _gold(row: Mapping[str, Any]) -> Any:
     reward, more = row.get("reward_model"), row.get("extra_info")
     places = [(name, row.get(name)) for name in GOLD_COLUMNS]
-    places.insert(1, ("reward_model.ground_truth", reward.get("ground_truth") if isinstance(reward, Mapping) else None))
+    places.insert(
+        1, ("reward_model.ground_truth", reward.get("ground_truth") if isinstance(reward, Mapping) else None)
+    )
     places.append(("extra_info.answer", more.get("answer") if isinstance(more, Mapping) else None))
     for name, value in places:
         value = plain(value)
@@ -110,11 +112,15 @@ def _gold(row: Mapping[str, Any]) -> Any:
         if not isinstance(value, str | int | float) and not (
             isinstance(value, list) and all(isinstance(part, str | int | float) for part in value)
         ):
-            raise RejectedRow("the gold answer is no text, number or list of these", f"{name} is a {type(value).__name__}")
+            raise RejectedRow(
+                "the gold answer is no text, number or list of these", f"{name} is a {type(value).__name__}"
+            )
 
         return value
 
-    raise RejectedRow("no gold answer", f"{columns_found(row)}; expected one of {', '.join(name for name, _ in places)}")
+    raise RejectedRow(
+        "no gold answer", f"{columns_found(row)}; expected one of {', '.join(name for name, _ in places)}"
+    )
 
 
 def _choices(row: Mapping[str, Any]) -> list[str]:

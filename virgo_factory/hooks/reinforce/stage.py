@@ -77,7 +77,9 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
         prepare_cpu_ranks(arguments)
 
     model = load_model(parts["tokenizer"], model_args, finetuning_args, training_args.do_train)
-    reference = create_ref_model(model_args, finetuning_args) if settings["rl_beta"] and not _is_adapter(model) else None
+    reference = (
+        create_ref_model(model_args, finetuning_args) if settings["rl_beta"] and not _is_adapter(model) else None
+    )
     trainer = PolicyTrainer(
         model=model,
         args=arguments,
@@ -127,4 +129,3 @@ def _tell(settings: dict[str, Any], training_args: Any, prompts: int) -> None:
 
     if settings["rl_loss"] == "dapo":
         logger.info_rank0("virgo-factory: rl_loss: dapo is without its sampling again of groups of equal reward.")
-

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from llamafactory.train.callbacks import SaveProcessorCallback
 from llamafactory.train.trainer_utils import create_custom_optimizer, create_custom_scheduler
 from transformers import Trainer
 
+from virgo_factory.answers.rewards import fill_groups
 from virgo_factory.hooks.reinforce.generation import Sample, generate
 from virgo_factory.hooks.reinforce.policy import blank_picture, mask_tokens, never_sampled
 from virgo_factory.hooks.reinforce.prompts import PromptSampler, pictures
@@ -149,7 +151,9 @@ class PolicyTrainer(GRPOTrainer):
             found,
         )
 
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> torch.Tensor:
         texts = [self._text(sample) for sample in self._samples]
         rewards = self._scorer.score(self._rows, self._samples, texts)
         columns = [
@@ -167,14 +171,15 @@ class PolicyTrainer(GRPOTrainer):
             self._metrics["train"][name].append(values.nanmean().nan_to_num().item())
 
         self._metrics["train"]["unverifiable"].append(told[:, 0].isnan().float().mean().item())
-        filled = _fill_groups(told[:, 0], self.num_generations)
+        scores = [None if math.isnan(score) else score for score in told[:, 0].tolist()]
+        filled = fill_groups(scores, self.num_generations).scores
         self._write(texts, rewards, filled)
-        return filled.unsqueeze(1)
+        return torch.tensor(filled, device=self.accelerator.device).unsqueeze(1)
 
     def _text(self, sample: Sample) -> str:
         return self.processing_class.decode(sample.ids, skip_special_tokens=True)
 
-    def _write(self, texts: list[str], rewards: list[Any], filled: torch.Tensor) -> None:
+    def _write(self, texts: list[str], rewards: list[Any], filled: list[float]) -> None:
         limit = self.settings["rl_log_rollouts"]
         if not limit:
             return
@@ -195,7 +200,7 @@ class PolicyTrainer(GRPOTrainer):
                     "prompt_tokens": len(sample.prompt_ids),
                     "completion_tokens": len(sample.ids),
                     "prompt_sha256": _digest(sample.prompt_ids, row["images"]),
-                    "reward": filled[first + at].item(),
+                    "reward": filled[first + at],
                     **{name: getattr(reward, name) for name in ("score", "accuracy", "format", "overlong")},
                     **{name: getattr(reward, name) for name in ("verdict", "reason", "answer")},
                     "gold": row["asked"]["gold"],
@@ -306,13 +311,6 @@ def _reward(**_: Any) -> list[float]:
 
 
 _reward.__name__ = "total"
-
-
-def _fill_groups(scores: torch.Tensor, group: int) -> torch.Tensor:
-    """Return scores with each missing one (NaN) as the mean of its group, so that it moves nothing; 0 where all are."""
-    groups = scores.view(-1, group)
-    means = groups.nanmean(dim=1, keepdim=True).nan_to_num()
-    return torch.where(groups.isnan(), means, groups).view(-1)
 
 
 def _digest(ids: list[int], images: list[str]) -> str:

@@ -331,7 +331,11 @@ class PromptRows(InferenceRows):
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, Any], int]:
         """Return the columns of the row and the length of its prompt."""
         columns, tokens = super().encode(row, data_args)
-        return {"input_ids": columns["input_ids"], "attention_mask": columns["attention_mask"], "asked": row["_asked"]}, tokens
+        return {
+            "input_ids": columns["input_ids"],
+            "attention_mask": columns["attention_mask"],
+            "asked": row["_asked"],
+        }, tokens
 
     def print_data_example(self, example: dict[str, Any]) -> None:
         """Print a prompt as LLaMA-Factory prints its rows."""
