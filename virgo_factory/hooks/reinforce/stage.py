@@ -17,9 +17,9 @@ from virgo_factory.hooks.train.ending import telling
 
 
 RELIES_ON = {
-    "llamafactory/train/tuner.py:115": '    elif finetuning_args.stage == "sft":\n'
+    "llamafactory/train/tuner.py:116": '    elif finetuning_args.stage == "sft":\n'
     "        run_sft(model_args, data_args, training_args, finetuning_args, generating_args, callbacks)\n",
-    "llamafactory/train/sft/workflow.py:52": "    tokenizer_module = load_tokenizer(model_args)\n",
+    "llamafactory/train/sft/workflow.py:49": "    tokenizer_module = load_tokenizer(model_args)\n",
     "llamafactory/train/trainer_utils.py:116": "def create_ref_model(\n",
     "llamafactory/train/trainer_utils.py:87": "def create_modelcard_and_push(\n",
 }

@@ -28,14 +28,14 @@ from trl import GRPOTrainer  # noqa: E402
 
 
 RELIES_ON = {
-    "trl/trainer/grpo_trainer.py:86": "if is_vllm_available():\n    from vllm import LLM, SamplingParams\n",
-    "trl/import_utils.py:94": "def is_vllm_available() -> bool:\n    if _vllm_available and",
+    "trl/trainer/grpo_trainer.py:83": "if is_vllm_available():\n    from vllm import LLM, SamplingParams\n",
+    "trl/import_utils.py:89": "def is_vllm_available() -> bool:\n    if _vllm_available and",
     "trl/trainer/grpo_trainer.py:983": "    def _prepare_inputs(\n",
-    "trl/trainer/grpo_trainer.py:992": "            if self._step % generate_every == 0 or self._buffered_inputs is None:\n",
+    "trl/trainer/grpo_trainer.py:1002": "            if self._step % generate_every == 0 or self._buffered_inputs is None:\n",
     "trl/trainer/grpo_trainer.py:1018": "    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):",
-    "trl/trainer/grpo_trainer.py:1309": "        return prompt_ids, completion_ids, logprobs, forward_kwargs\n",
-    "trl/trainer/grpo_trainer.py:1743": '            normalizer = inputs["num_items_in_batch"] / self.accelerator.num_processes\n',
-    "llamafactory/train/sft/trainer.py:76": "        if processor is not None:\n            self.add_callback(SaveProcessorCallback(processor))",
+    "trl/trainer/grpo_trainer.py:1310": "        return prompt_ids, completion_ids, logprobs, forward_kwargs\n",
+    "trl/trainer/grpo_trainer.py:1740": '            normalizer = inputs["num_items_in_batch"] / self.accelerator.num_processes\n',
+    "llamafactory/train/sft/trainer.py:78": "        if processor is not None:\n            self.add_callback(SaveProcessorCallback(processor))",
 }
 
 WITHOUT_GRADIENT = 10
