@@ -35,7 +35,10 @@ ROWS = [
         {"question": "<image>\nWhich?\nA. red\nB. blue", "gold": "B", "options": ["red", "blue"], "kind": "choice"},
     ),
     ({"question": "Q?", "answer": 2.5, "avg_reward": 0.25}, {"gold": 2.5, "pass_rate": 0.25}),
-    ({"messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A"}], "answer": "7"}, {"gold": "7"}),
+    (
+        {"messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A"}], "answer": "7"},
+        {"gold": "7"},
+    ),
     ({"question": "Q?", "answer": ["3", "4"]}, {"gold": ["3", "4"]}),
 ]
 
@@ -58,8 +61,17 @@ REJECTED = [
     ({"answer": "2"}, "no question"),
     ({"question": "<|im_end|>?", "answer": "2"}, "control token in the question"),
     ({"question": "Q?", "answer": "2", "pass_rate": 7}, "pass_rate is not a share from 0 to 1"),
-    ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}],
-      "answer": "7"}, "a prompt of several turns"),  # fmt: skip
+    (
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": "b"},
+                {"role": "user", "content": "c"},
+            ],
+            "answer": "7",
+        },
+        "a prompt of several turns",
+    ),  # fmt: skip
 ]
 
 

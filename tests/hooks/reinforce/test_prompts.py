@@ -40,7 +40,9 @@ def test_an_epoch_depends_on_seed_and_number_alone(prompts):
 def dataset(rates):
     from datasets import Dataset
 
-    asked = [json.dumps({"id": f"q{at}"} | ({} if rate is None else {"pass_rate": rate})) for at, rate in enumerate(rates)]
+    asked = [
+        json.dumps({"id": f"q{at}"} | ({} if rate is None else {"pass_rate": rate})) for at, rate in enumerate(rates)
+    ]
     return Dataset.from_dict({"asked": asked})
 
 
@@ -75,7 +77,12 @@ def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preproces
     (tmp_path / "dataset_info.json").write_text(json.dumps(info))
     shared = {"model_name_or_path": str(model_folder), "question_prefix": "virgo", "media_dir": str(tmp_path)}
     supervised = preprocess(shared | {"dataset": "learned"})
-    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "rl_max_prompt_tokens": 250, "cutoff_len": None}
+    small = {
+        "rl_num_generations": 2,
+        "per_device_train_batch_size": 2,
+        "rl_max_prompt_tokens": 250,
+        "cutoff_len": None,
+    }
     asked = preprocess({**shared, "dataset": "asked", "stage": "grpo", **small})
     expected = [
         row["input_ids"][: next(at for at, label in enumerate(row["labels"]) if label >= 0)]
@@ -105,5 +112,8 @@ def test_pictures_are_read_once_a_group(prompts):
     rows = [{"images": images, "input_ids": [1]} for images in (["a"], ["a"], [], ["b"])]
     found = prompts.pictures(rows, template, None)
     assert calls == [["a"], ["b"]]
-    assert {name: tuple(value.shape) for name, value in found.items()} == {"pixel_values": (6, 3), "image_grid_thw": (3, 3)}
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        "pixel_values": (6, 3),
+        "image_grid_thw": (3, 3),
+    }
     assert prompts.pictures([{"images": None, "input_ids": [1]}], template, None) == {}

@@ -13,7 +13,13 @@ def lines(steps):
 
 @pytest.mark.parametrize(
     ("done", "left", "cut"),
-    [(0, [], ""), (2, [1, 2], ""), (3, [1, 2, 3], '{"step": 4, "quest'), (9, [1, 2, 3], "not json\n"), (9, [1, 2, 3], "")],
+    [
+        (0, [], ""),
+        (2, [1, 2], ""),
+        (3, [1, 2, 3], '{"step": 4, "quest'),
+        (9, [1, 2, 3], "not json\n"),
+        (9, [1, 2, 3], ""),
+    ],
 )
 def test_a_run_goes_on_from_its_checkpoint(tmp_path, done, left, cut):
     first = RolloutLog(tmp_path / "out", 0)
