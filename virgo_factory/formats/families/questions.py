@@ -100,7 +100,9 @@ def _parts(row: Mapping[str, Any]) -> str:
 def _gold(row: Mapping[str, Any]) -> Any:
     reward, more = row.get("reward_model"), row.get("extra_info")
     places = [(name, row.get(name)) for name in GOLD_COLUMNS]
-    places.insert(1, ("reward_model.ground_truth", reward.get("ground_truth") if isinstance(reward, Mapping) else None))
+    places.insert(
+        1, ("reward_model.ground_truth", reward.get("ground_truth") if isinstance(reward, Mapping) else None)
+    )
     places.append(("extra_info.answer", more.get("answer") if isinstance(more, Mapping) else None))
     for name, value in places:
         value = plain(value)
@@ -110,11 +112,15 @@ def _gold(row: Mapping[str, Any]) -> Any:
         if not isinstance(value, str | int | float) and not (
             isinstance(value, list) and all(isinstance(part, str | int | float) for part in value)
         ):
-            raise RejectedRow("the gold answer is no text, number or list of these", f"{name} is a {type(value).__name__}")
+            raise RejectedRow(
+                "the gold answer is no text, number or list of these", f"{name} is a {type(value).__name__}"
+            )
 
         return value
 
-    raise RejectedRow("no gold answer", f"{columns_found(row)}; expected one of {', '.join(name for name, _ in places)}")
+    raise RejectedRow(
+        "no gold answer", f"{columns_found(row)}; expected one of {', '.join(name for name, _ in places)}"
+    )
 
 
 def _choices(row: Mapping[str, Any]) -> list[str]:
@@ -150,32 +156,15 @@ def _pass_rate(row: Mapping[str, Any]) -> float | None:
     return None
 
 
-def question_from(facts: Mapping[str, Any]) -> Any:
-    """Return what the answers need to know of a prompt (answers.Question).
-
-    Args:
-        facts: `Example.asked`.
-    """
-    from virgo_factory.answers import Question
-
-    tolerance = facts.get("tolerance")
-    return Question(
-        facts["text"],
-        tuple(facts["options"]),
-        facts["kind"],
-        **{name: facts.get(name) for name in ("unit", "precision", "several")},
-        tolerance=tuple(tolerance) if isinstance(tolerance, list) else tolerance,
-    )
-
-
 def _check_gold(facts: Mapping[str, Any]) -> None:
     """Raise RejectedRow where no response could ever be right: the gold answer itself is not."""
     from virgo_factory.answers import Answer
     from virgo_factory.answers.batch import Task, verdict_of
     from virgo_factory.answers.grading import grading
+    from virgo_factory.answers.model import gold_text, question_from
 
     gold = facts["gold"]
-    text = ", ".join(map(str, gold)) if isinstance(gold, list) else str(gold)
+    text = gold_text(gold)
     task = Task(Answer(text, "given", "given"), gold, question_from(facts), grading(facts.get("grading", "math")))
     verdict = verdict_of(task)
     if verdict.correct is not True:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from virgo_factory.answers.model import question_from
 from virgo_factory.answers.rewards import Reward, RewardConfig, Rewards, RewardTask
 from virgo_factory.hooks.reinforce.generation import Sample
 
@@ -38,9 +39,8 @@ class Scorer:
                 RewardTask(
                     response=text,
                     gold=row["asked"]["gold"],
-                    question=row["asked"]["text"],
-                    options=tuple(row["asked"]["options"]),
-                    kind=row["asked"]["kind"],
+                    question=question_from(row["asked"]),
+                    grading=row["asked"].get("grading") or "math",
                     tokens=len(sample.ids),
                     truncated=sample.finish_reason == "length",
                 )
