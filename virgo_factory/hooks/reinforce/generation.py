@@ -9,7 +9,7 @@ from trl.models import unwrap_model_for_generation
 
 RELIES_ON = {
     "trl/models/utils.py:308": "def unwrap_model_for_generation(\n",
-    "trl/trainer/grpo_trainer.py:1263": "            with (\n                profiling_context(self, \"transformers.generate\"),",
+    "trl/trainer/grpo_trainer.py:1284": '            with (\n                profiling_context(self, "transformers.generate"),',
 }
 
 
@@ -56,6 +56,7 @@ def generate(trainer: Any, rows: list[dict[str, Any]], pictures: dict[str, torch
             attention_mask=mask,
             generation_config=trainer.generation_config,
             disable_compile=True,
+            use_model_defaults=False,  # else the model's own top_p and temperature take the place of a 1.0 of ours
             **pictures,
         )
         model.train()

@@ -40,7 +40,7 @@ class Scorer:
                     response=text,
                     gold=row["asked"]["gold"],
                     question=question_from(row["asked"]),
-                    grading=row["asked"].get("grading") or "math",
+                    grading=row["asked"].get("grading", "math"),
                     tokens=len(sample.ids),
                     truncated=sample.finish_reason == "length",
                 )

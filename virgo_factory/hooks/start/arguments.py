@@ -173,14 +173,18 @@ class _FinetuningKeys:
     )
     rl_max_prompt_tokens: int | None = field(
         default=None,
-        metadata={"help": "virgo-factory, stage grpo: longest prompt, pictures counted; `overlong` drops others. Unset: 4096."},
+        metadata={
+            "help": "virgo-factory, stage grpo: longest prompt, pictures counted; `overlong` drops others. Unset: 4096."
+        },
     )
     rl_max_response_tokens: int | None = field(
         default=None, metadata={"help": "virgo-factory, stage grpo: a response is cut off there. Unset: 8192."}
     )
     rl_reward: str | None = field(
         default=None,
-        metadata={"help": "virgo-factory, stage grpo: rules of the reward (ours, omr: OpenMMReasoner's). Unset: ours."},
+        metadata={
+            "help": "virgo-factory, stage grpo: rules of the reward (ours, omr: OpenMMReasoner's). Unset: ours."
+        },
     )
     rl_tags: str | None = field(
         default=None,
@@ -193,11 +197,15 @@ class _FinetuningKeys:
     )
     rl_format_weight: float | None = field(
         default=None,
-        metadata={"help": "virgo-factory, stage grpo: share of the format in the reward, the rest is accuracy. Unset: 0.1."},
+        metadata={
+            "help": "virgo-factory, stage grpo: share of the format in the reward, the rest is accuracy. Unset: 0.1."
+        },
     )
     rl_overlong_buffer: int | None = field(
         default=None,
-        metadata={"help": "virgo-factory, stage grpo: last tokens of a response in which the reward falls by up to 1. Unset: 0."},
+        metadata={
+            "help": "virgo-factory, stage grpo: last tokens of a response in which the reward falls by up to 1. Unset: 0."
+        },
     )
     rl_curriculum: str | None = field(
         default=None,
@@ -210,7 +218,9 @@ class _FinetuningKeys:
     )
     rl_log_rollouts: int | None = field(
         default=None,
-        metadata={"help": "virgo-factory, stage grpo: responses of a step that go into rollouts.jsonl. Unset: 64; 0: none."},
+        metadata={
+            "help": "virgo-factory, stage grpo: responses of a step that go into rollouts.jsonl. Unset: 64; 0: none."
+        },
     )
     rl_server: str | None = field(
         default=None,
