@@ -70,7 +70,8 @@ class ServedRollouts:
             ]
 
         try:
-            self._servers = self._stack.enter_context(PolicyServers(model, servers=own, urls=urls))
+            servers = PolicyServers(model, servers=own, urls=urls, wait=settings["rl_server_wait"])
+            self._servers = self._stack.enter_context(servers)
             self._servers.check(length, images)
         except BaseException:
             self._stack.close()
@@ -135,6 +136,7 @@ class ServedRollouts:
             temperature=trainer.temperature,
             max_tokens=trainer.max_completion_length,
             seed=self._seed * 1_000_003 + step,
+            stop=trainer.generation_config.eos_token_id,
             suppress=trainer.suppressed,
             expected=[row["input_ids"] for row in rows],
         )
