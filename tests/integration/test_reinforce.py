@@ -131,9 +131,10 @@ def test_two_ranks_give_the_rewards_of_one(policy, strategy):
 
     file = policy.folder / f"{strategy}.json"
     file.write_text(json.dumps(config))
-    run = RUN | {"per_device_train_batch_size": 2, "max_steps": 3, "rl_updates_per_rollout": 1, "output_dir": strategy}
+    run = RUN | {"per_device_train_batch_size": 2, "max_steps": 4, "output_dir": strategy}
     policy.train(2, **run, deepspeed=None if strategy == "ddp" else str(file))
     check_rewards(policy, strategy)
     told = logged(policy, strategy)
-    assert sorted(told) == [1, 2, 3]
+    assert sorted(told) == [1, 2, 3, 4]
+    assert 0 < sum(bool(line["images"]) for lines in rollouts(policy, strategy).values() for line in lines) < 32
     assert any(entry["grad_norm"] > 0 for entry in told.values())

@@ -82,7 +82,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
         served = None
         if settings["rl_server"] is not None:
             images = max(len(images or []) for images in prompts["images"])
-            served = ServedRollouts(model_args.model_name_or_path, settings, training_args, images)
+            served = ServedRollouts(model_args, settings, training_args, images)
             stack.callback(served.close)
 
         model = load_model(parts["tokenizer"], model_args, finetuning_args, is_trainable=True)
