@@ -112,12 +112,15 @@ def _save(
     from llamafactory.extras.ploting import plot_loss
     from llamafactory.train.trainer_utils import create_modelcard_and_push
 
+    from virgo_factory.reinforce.curves import write as write_curves
+
     trainer.save_model()
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
     trainer.save_state()
     if trainer.is_world_process_zero() and finetuning_args.plot_loss:
         plot_loss(training_args.output_dir, keys=["loss", "reward"])
+        write_curves(training_args.output_dir)
 
     create_modelcard_and_push(trainer, model_args, data_args, training_args, finetuning_args)
 
