@@ -1,9 +1,12 @@
 """`stage: grpo` through the stock command: a killed run goes on, ranks agree on rewards, servers have the weights."""
 
 import json
+import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -137,4 +140,33 @@ def test_two_ranks_give_the_rewards_of_one(policy, strategy):
     told = logged(policy, strategy)
     assert sorted(told) == [1, 2, 3, 4]
     assert 0 < sum(bool(line["images"]) for lines in rollouts(policy, strategy).values() for line in lines) < 32
+    assert any(entry["grad_norm"] > 0 for entry in told.values())
+
+
+def test_servers_have_the_weights_of_every_step(policy):
+    """ZeRO-3, two ranks, one server that the run starts; it is killed after the first step, and started again."""
+    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
+    file = policy.folder / "served.json"
+    file.write_text((CONFIGS / "ds_z3.json").read_text())
+    run = {"per_device_train_batch_size": 2, "max_steps": 3, "rl_server": "vllm", "output_dir": "served"}
+    lines = policy.folder / "served" / "rollouts.jsonl"
+    recipe = sys.modules[type(policy).__module__].RECIPE
+    with policy.start(recipe | RUN | run | {"deepspeed": str(file)}, 2, None, False) as started:
+        while not (lines.is_file() and lines.read_text()):
+            assert started.exit_code is None, started.log.read_text()[-6000:]
+            time.sleep(0.1)
+
+        for process in psutil.Process(started.processes[0].pid).children(recursive=True):
+            if "vllm.entrypoints.openai.api_server" in process.cmdline():
+                process.kill()
+
+        started.wait(900)
+
+    printed = started.log.read_text(errors="replace")
+    assert started.exit_code == 0, printed[-6000:]
+    assert "died and is started again" in printed
+    check_rewards(policy, "served")
+    told = logged(policy, "served")
+    assert sorted(told) == [1, 2, 3]
+    assert all(entry["sampling/sampling_logp_difference/mean"] < 0.02 for entry in told.values())
     assert any(entry["grad_norm"] > 0 for entry in told.values())
