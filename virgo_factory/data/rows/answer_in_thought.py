@@ -2,10 +2,10 @@
 
 import re
 
-from virgo_factory.answers.formulas import as_float
-from virgo_factory.answers.latex import compact, unwrap
-from virgo_factory.answers.numbers import read_number
-from virgo_factory.answers.response import boxes
+from virgo_factory.answers.prose.response import boxes
+from virgo_factory.answers.values.formulas import as_float
+from virgo_factory.answers.values.latex import compact, unwrap
+from virgo_factory.answers.values.numbers import read_number
 
 
 LOOKED_AT = 1_000_000

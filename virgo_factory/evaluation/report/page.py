@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from virgo_factory.answers import REASONS
-from virgo_factory.answers.response import parts
+from virgo_factory.answers.prose.response import parts
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.report.plots import title_of
 from virgo_factory.evaluation.scores import FLAGS

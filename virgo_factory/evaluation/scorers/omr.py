@@ -10,7 +10,7 @@ from typing import Any
 
 from virgo_factory.answers import judge
 from virgo_factory.answers.model import Question
-from virgo_factory.answers.response import boxes
+from virgo_factory.answers.prose.response import boxes
 from virgo_factory.evaluation.scorers.step import JudgeRequest, Step, told, zero_one
 from virgo_factory.rollouts.shown import asked_with_options, gold_text
 
