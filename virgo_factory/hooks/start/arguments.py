@@ -139,7 +139,23 @@ class _FinetuningKeys:
         metadata={
             "help": (
                 "virgo-factory: which rows meet in a micro-step (shuffle; balanced: by length inside each global batch, "
-                "same gradients; grouped: by length in the whole epoch). Unset: shuffle."
+                "same gradients; grouped: by length in the whole epoch; packed: those of a global batch joined into few "
+                "forward passes, same gradients). Unset: shuffle."
+            )
+        },
+    )
+    packing_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": "virgo-factory: tokens of a forward pass of batch_order: packed. Unset: those of the longest row."
+        },
+    )
+    fused_loss: bool | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: compute logits in chunks, and of answers only, so that they are never all in memory; "
+                "the same loss. Unset: false; batch_order: packed always does."
             )
         },
     )

@@ -13,7 +13,7 @@ import pyarrow.compute
 from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
 from torch.utils.data import Sampler
 
-from virgo_factory.core.batch_order import epoch_order, slot_use
+from virgo_factory.core.batch_order import epoch_order, packed_steps, packed_time, slot_use
 
 
 RELIES_ON = {
@@ -40,13 +40,14 @@ class BatchOrderSampler(Sampler[int]):
     are several ranks, so that accelerate has nothing left to pad.
 
     Args:
-        kind: `balanced` or `grouped`.
+        kind: `balanced`, `grouped` or `packed`.
         dataset: the tokenised dataset.
         ranks: number of training processes.
         per_device: rows of a micro-batch.
         accumulation: micro-steps of a global batch.
         drop_last: `dataloader_drop_last`.
         data_seed: as the training argument of that name; None stands for the run's `seed`, as in accelerate.
+        capacity: tokens of a bin of `packed`; None stands for those of the longest row.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class BatchOrderSampler(Sampler[int]):
         accumulation: int,
         drop_last: bool = False,
         data_seed: int | None = None,
+        capacity: int | None = None,
     ) -> None:
         self.stock = SeedableRandomSampler(dataset, data_seed=data_seed)
         self.lengths = token_lengths(dataset)
-        self.kind, self.ranks = kind, ranks
+        self.kind, self.ranks, self.capacity = kind, ranks, capacity or int(self.lengths.max())
         self.machine = ranks, per_device, accumulation, drop_last
         self.epoch = 0
 
@@ -78,7 +80,18 @@ class BatchOrderSampler(Sampler[int]):
     def slot_use(self, kind: str, meet_each_micro_step: bool) -> float:
         """Return the slot use of the current epoch in any of the orders."""
         ranks, per_device, accumulation, _ = self.machine
+        if kind == "packed":
+            busy = packed_time(self._steps(), self.lengths, meet_each_micro_step) * ranks
+            return float(self.lengths[self.order(kind)].sum() / busy)
+
         return slot_use(self.order(kind), self.lengths, ranks, per_device, 1 if meet_each_micro_step else accumulation)
+
+    def passes(self) -> float:
+        """Return the forward passes of a rank in an optimiser step of `packed`, on average over the current epoch."""
+        return float(np.mean([len(step[0]) for step in self._steps()]))
+
+    def _steps(self):
+        return packed_steps(self.order("packed"), self.lengths, *self.machine[:3], self.capacity)
 
     def __iter__(self):
         return iter(self.order(self.kind).tolist())
