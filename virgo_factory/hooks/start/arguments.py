@@ -147,7 +147,10 @@ class _FinetuningKeys:
     packing_tokens: int | None = field(
         default=None,
         metadata={
-            "help": "virgo-factory: tokens of a forward pass of batch_order: packed. Unset: those of the longest row."
+            "help": (
+                "virgo-factory: tokens of a forward pass of batch_order: packed. Unset: as many as stock's largest could "
+                "have, per_device_train_batch_size times the longest row."
+            )
         },
     )
     fused_loss: bool | None = field(

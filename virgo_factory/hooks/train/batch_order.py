@@ -47,7 +47,7 @@ class BatchOrderSampler(Sampler[int]):
         accumulation: micro-steps of a global batch.
         drop_last: `dataloader_drop_last`.
         data_seed: as the training argument of that name; None stands for the run's `seed`, as in accelerate.
-        capacity: tokens of a bin of `packed`; None stands for those of the longest row.
+        capacity: tokens of a bin of `packed`; None stands for those of a micro-batch of the longest rows.
     """
 
     def __init__(
@@ -63,7 +63,8 @@ class BatchOrderSampler(Sampler[int]):
     ) -> None:
         self.stock = SeedableRandomSampler(dataset, data_seed=data_seed)
         self.lengths = token_lengths(dataset)
-        self.kind, self.ranks, self.capacity = kind, ranks, capacity or int(self.lengths.max())
+        self.kind, self.ranks = kind, ranks
+        self.capacity = capacity or per_device * int(self.lengths.max())
         self.machine = ranks, per_device, accumulation, drop_last
         self.epoch = 0
 
