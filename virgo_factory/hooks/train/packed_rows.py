@@ -16,11 +16,12 @@ from PIL import Image
 
 
 RELIES_ON = {
-    "llamafactory/data/collator.py:356": "        fake_input_ids = []\n",
+    "llamafactory/data/collator.py:347": '            fake_images = [Image.new("RGB", (64, 64), (255, 255, 255))]\n',
     "llamafactory/data/collator.py:452": '            if features["position_ids"].dim() == 3:\n',
-    "transformers/models/qwen2_vl/modeling_qwen2_vl.py:815": "",
-    "transformers/masking_utils.py:637": "",
-    "transformers/modeling_flash_attention_utils.py:316": "",
+    "transformers/models/qwen2_vl/modeling_qwen2_vl.py:823": "        if position_ids.ndim == 3 and position_ids.shape[0] == 4:\n            text_position_ids = position_ids[0]\n",
+    "transformers/models/qwen3_vl/modeling_qwen3_vl.py:828": "        if position_ids.ndim == 3 and position_ids.shape[0] == 4:\n            text_position_ids = position_ids[0]\n",
+    "transformers/masking_utils.py:657": "    packed_sequence_mask = (position_diff != 1).cumsum(-1)\n",
+    "transformers/modeling_flash_attention_utils.py:335": "    indices_q = (position_ids == 0).nonzero().view(-1)\n",
 }
 
 OF_TOKENS = ("input_ids", "labels", "position_ids", "loss_divisors")

@@ -12,9 +12,11 @@ from virgo_factory.hooks.train.fused_loss import FAMILIES
 
 RELIES_ON = {
     "llamafactory/hparams/model_args.py:141": "    moe_aux_loss_coef: float | None = field(",
-    "llamafactory/train/sft/trainer.py:104": "        if finetuning_args.use_dft_loss:\n",
+    "llamafactory/train/sft/trainer.py:108": "        if finetuning_args.use_dft_loss:\n",
+    "llamafactory/train/sft/trainer.py:68": "        if processor is not None:\n            # avoid wrong loss under gradient accumulation\n",
     "llamafactory/data/mm_plugin.py:1908": "class Qwen2VLPlugin(BasePlugin):",
     "llamafactory/data/mm_plugin.py:2258": "class Qwen3VLPlugin(Qwen2VLPlugin):",
+    "llamafactory/extras/constants.py:130": "class AttentionFunction(StrEnum):\n",
 }
 
 PLUGINS = ("Qwen2VLPlugin", "Qwen3VLPlugin")

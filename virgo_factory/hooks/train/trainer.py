@@ -22,7 +22,7 @@ RELIES_ON = {
     "llamafactory/train/sft/trainer.py:53": '        processor: Optional["ProcessorMixin"],',
     "transformers/trainer.py:2618": "                batch_samples, num_items_in_batch = self.get_batch_samples(epoch_iterator, num_batches, args.device)\n",
     "transformers/trainer.py:2621": "                self.current_gradient_accumulation_steps = len(batch_samples)\n",
-    "transformers/trainer.py:4068": "                    loss = loss / self.current_gradient_accumulation_steps\n",
+    "transformers/trainer.py:4064": "                    loss = loss / self.current_gradient_accumulation_steps\n",
     "accelerate/utils/deepspeed.py:264": "    def backward(self, loss, sync_gradients=True, **kwargs):\n",
 }
 
