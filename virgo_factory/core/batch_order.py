@@ -169,7 +169,9 @@ def _level(tokens: np.ndarray, ranks: int) -> np.ndarray:
 
 
 def bins(lengths: Sequence[int], capacity: int, least: int = 1) -> list[list[int]]:
-    """Return the places of rows in as few bins as hold them, fullest bin first, each alike full where that is possible.
+    """Return the places of rows in as few bins as first fit, longest first, needs; the fullest bin first.
+
+    Full bins beside full bins, rather than all alike full: ranks that wait for each other at every pass then wait least.
 
     Args:
         lengths: tokens of each row.
@@ -181,28 +183,19 @@ def bins(lengths: Sequence[int], capacity: int, least: int = 1) -> list[list[int
     >>> bins([5], capacity=8, least=2)
     [[0], []]
     """
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    fitted: list[list[int]] = []
+    found: list[list[int]] = []
     loads: list[int] = []
-    for place in order:
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
         at = next((at for at, load in enumerate(loads) if load + lengths[place] <= capacity), len(loads))
         if at == len(loads):
-            fitted.append([])
+            found.append([])
             loads.append(0)
 
-        fitted[at].append(place)
+        found[at].append(place)
         loads[at] += lengths[place]
 
-    count = max(len(fitted), least)
-    alike: list[list[int]] = [[] for _ in range(count)]
-    emptiest = [(0, at) for at in range(count)]
-    for place in order:
-        load, at = heapq.heappop(emptiest)
-        alike[at].append(place)
-        heapq.heappush(emptiest, (load + lengths[place], at))
-
-    found = alike if max(emptiest)[0] <= capacity else fitted + [[] for _ in range(count - len(fitted))]
-    return sorted(found, key=lambda places: -sum(lengths[place] for place in places))
+    found.sort(key=lambda places: -sum(lengths[place] for place in places))
+    return found + [[] for _ in range(least - len(found))]
 
 
 def packed_steps(
