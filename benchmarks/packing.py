@@ -1,6 +1,7 @@
 """Exact packing: gradients of packed bins beside those of stock's micro-batches, and whole trainings with and without.
 
 python benchmarks/packing.py gradients
+python benchmarks/packing.py parallel [--ranks 2]
 
 Tiny random models of the real classes, the real collator of LLaMA-Factory, no GPU. A control leaves out one part of what
 packing does, to show that the comparison would see it.
@@ -10,7 +11,10 @@ import argparse
 import copy
 import functools
 import itertools
+import json
+import socket
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -133,7 +137,12 @@ def stock_losses(model: torch.nn.Module, micro_batches: list[list[dict]], dtype:
 
 
 def packed_losses(
-    model: torch.nn.Module, micro_batches: list[list[dict]], dtype: torch.dtype, capacity: int, control: str = ""
+    model: torch.nn.Module,
+    micro_batches: list[list[dict]],
+    dtype: torch.dtype,
+    capacity: int,
+    control: str = "",
+    multiple: int = 1,
 ):
     """Yield the loss of each bin of the same rows; `model` has been given `use_fused_loss`."""
     from virgo_factory.core.batch_order import bins
@@ -146,7 +155,7 @@ def packed_losses(
             row["position_ids"][0] = row["position_ids"][1]
 
     for places in bins([row["input_ids"].shape[-1] for row in rows], capacity):
-        joined = join([rows[place] for place in places], collate.blank())
+        joined = join([rows[place] for place in places], collate.blank(), multiple)
         if control == "no restart":
             joined["position_ids"][0] = torch.arange(joined["input_ids"].shape[-1])
         elif control == "unweighted":
@@ -194,12 +203,64 @@ def gradient_table() -> None:
         print(f"| {family} | pictures, control: {control} | float32 | 1 | {ROWS}, {passes} | {apart:.1e} |")
 
 
+def shared_difference(rank: int, ranks: int, port: int, results: str) -> None:
+    """Write the differences of gradients when ranks share each sequence; one process a rank."""
+    from torch import distributed
+
+    from virgo_factory.hooks.train.fused_loss import use_fused_loss
+    from virgo_factory.hooks.train.sequence_parallel import Group, share_sequences
+
+    address = f"tcp://127.0.0.1:{port}"
+    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=ranks)
+    group, lines = Group(ranks), []
+    for family, per_device, dtype in itertools.product(FAMILIES, (1, 3), (torch.float64,)):
+        rows = make_rows("both")
+        micro_batches = [rows[at : at + per_device] for at in range(0, len(rows), per_device)]
+        alone = copy.deepcopy(tiny_model(family, dtype)).train()
+        wanted, expected = gradients(alone, stock_losses(alone, micro_batches, dtype))
+        for capacity in (160, 1 << 20):
+            model = copy.deepcopy(tiny_model(family, dtype)).train()
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            use_fused_loss(model, group)
+            share_sequences(model, group)
+            losses = list(packed_losses(model, micro_batches, dtype, capacity, multiple=ranks))
+            loss, found = gradients(model, losses)
+            mean = torch.cat([found, torch.tensor([loss], dtype=dtype)]) / ranks
+            distributed.all_reduce(mean)
+            apart = float((mean[:-1] - expected).norm() / expected.norm())
+            lines.append((family, per_device, len(micro_batches), len(losses), abs(float(mean[-1]) - wanted), apart))
+
+    if rank == 0:
+        Path(results).write_text(json.dumps(lines))
+
+    distributed.destroy_process_group()
+
+
+def shared_differences(ranks: int) -> list[list]:
+    """Return (family, rows a micro-batch, micro-batches, bins, difference of loss, of gradients) for ranks that share."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        file = str(Path(folder, "results.json"))
+        torch.multiprocessing.spawn(shared_difference, (ranks, port, file), nprocs=ranks)
+        return json.loads(Path(file).read_text())
+
+
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("gradients",))
-    parser.parse_args()
-    gradient_table()
+    parser.add_argument("part", choices=("gradients", "parallel"))
+    parser.add_argument("--ranks", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.part == "gradients":
+        gradient_table()
+        return
+
+    print("| model | ranks | rows a micro-batch | passes: stock, packed | gradient difference |")
+    print("|---|---|---|---|---|")
+    for family, per_device, before, passes, _, apart in shared_differences(arguments.ranks):
+        print(f"| {family} | {arguments.ranks} | {per_device} | {before}, {passes} | {apart:.1e} |")
 
 
 if __name__ == "__main__":

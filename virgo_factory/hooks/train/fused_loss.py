@@ -32,7 +32,7 @@ CHUNK = 1024
 """Positions whose logits are in memory at once: 0.6 GB in float32 of 152,064 entries."""
 
 
-def use_fused_loss(model: Any) -> None:
+def use_fused_loss(model: Any, group: Any = None) -> None:
     """Let a model compute its loss in chunks while it is trained; evaluation and generation keep the stock forward.
 
     In training the model then takes `loss_divisors` beside `labels`, a number for each position's own label: the loss is
@@ -40,6 +40,8 @@ def use_fused_loss(model: Any) -> None:
 
     Args:
         model: of one of FAMILIES, with or without adapters, before it is wrapped for several ranks.
+        group: the ranks that share its sequences (hooks/train/sequence_parallel.py): each takes the loss of its own part,
+            times their number, since gradients are averaged over all ranks and not only over groups.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model
     head = model.get_output_embeddings()
@@ -63,8 +65,14 @@ def use_fused_loss(model: Any) -> None:
 
         hidden = self.model(**inputs | {"use_cache": False, "return_dict": True})[0]
         targets = _next(labels, IGNORE_INDEX)
+        divisors = (targets != IGNORE_INDEX).sum().expand(labels.shape)
+        if loss_divisors is not None:
+            divisors = _next(loss_divisors, 1)
+
+        if group is not None:
+            targets, divisors = group.part(targets), group.part(divisors) / group.size
+
         learned = targets != IGNORE_INDEX
-        divisors = learned.sum().expand(labels.shape) if loss_divisors is None else _next(loss_divisors, 1)
         return CausalLMOutput(loss=self.lm_head(hidden[learned], targets[learned], divisors[learned]))
 
     forward.__signature__ = inspect.signature(type(model).forward)  # generation looks what it may give

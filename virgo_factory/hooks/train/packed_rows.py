@@ -71,9 +71,22 @@ class RowCollator:
         return self([row | {"images": pictures}])["rows"][0]
 
 
-def join(rows: Sequence[dict[str, torch.Tensor]], blank: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return one bin of rows, the arguments of a forward pass; with the blank picture where none of them has one."""
-    rows = rows if any("pixel_values" in row for row in rows) else [*rows, blank]
+def join(
+    rows: Sequence[dict[str, torch.Tensor]], blank: dict[str, torch.Tensor], multiple: int = 1
+) -> dict[str, torch.Tensor]:
+    """Return one bin of rows, the arguments of a forward pass; with the blank picture where none of them has one.
+
+    Args:
+        rows: of `RowCollator`.
+        blank: of `RowCollator.blank`.
+        multiple: what the bin's tokens are to be a multiple of; a last row that is not learned fills it up.
+    """
+    rows = list(rows) if any("pixel_values" in row for row in rows) else [*rows, blank]
+    if lacking := -sum(row["input_ids"].shape[-1] for row in rows) % multiple:
+        first = {name: blank[name][..., :1].expand(*blank[name].shape[:-1], lacking) for name in OF_TOKENS}
+        places = torch.arange(lacking, device=first["position_ids"].device)
+        rows.append(first | {"position_ids": places.expand_as(first["position_ids"])})
+
     return {name: torch.cat([row[name] for row in rows], dim=-1) for name in OF_TOKENS} | {
         name: torch.cat([row[name] for row in rows if name in row]) for name in OF_PICTURES
     }
