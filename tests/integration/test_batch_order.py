@@ -186,7 +186,7 @@ PACKED = {
     ),
     "DDP, the tower trained": (2, {"freeze_vision_tower": False, "packing_tokens": 1000}),
     "ZeRO-2": (2, {"deepspeed": "ds_z2.json"}),
-    "ZeRO-3, two rows a micro-batch": (
+    "ZeRO-3, two rows a micro-batch, resumed": (
         2,
         {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")},
     ),
@@ -221,5 +221,21 @@ def test_packed(bench, name):
     if ranks:
         assert moved_apart(bench, "shuffle", "packed") <= 1e-5
 
-    if "ZeRO-3" in name:
+    if "resumed" in name:
         check_resume(bench, (got, moved), ranks, batch_order="packed", **changes)
+
+
+def test_two_ranks_share_each_sequence(bench):
+    """ZeRO-3: the losses and weights of one rank that has every row to itself; killed and resumed."""
+    changes = {"optim": "sgd", "learning_rate": 0.05, "image_max_pixels": 12544}
+    expected, _ = train(bench, "shuffle", 0, batch_order="shuffle", **changes)
+    changes |= {"batch_order": "packed", "sequence_parallel_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
+    got, rows = train(bench, "packed", 2, **changes)
+    assert len(got) == len(expected)
+    assert all(batches[0] == batches[1] for batches in rows.values())
+    for (loss, norm), (wanted, wanted_norm) in zip(got, expected, strict=True):
+        assert loss == pytest.approx(wanted, abs=1.1e-4)
+        assert norm == pytest.approx(wanted_norm, rel=1e-5)
+
+    assert moved_apart(bench, "shuffle", "packed") <= 1e-5
+    check_resume(bench, (got, rows), 2, **changes)

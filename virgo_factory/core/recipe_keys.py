@@ -8,7 +8,13 @@ from virgo_factory.core.errors import UserError
 
 
 CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
-COUNTS = ("min_response_tokens", "max_response_tokens", "global_batch_size", "packing_tokens")
+COUNTS = (
+    "min_response_tokens",
+    "max_response_tokens",
+    "global_batch_size",
+    "packing_tokens",
+    "sequence_parallel_size",
+)
 SWITCHES = ("marker_tokens", "fused_loss")
 KEYS = (*CHOICES, *COUNTS, *SWITCHES, "question_prefix", "keep_model_at_epochs")
 

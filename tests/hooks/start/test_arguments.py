@@ -10,7 +10,14 @@ import pytest
 OURS = {
     "data_args": ("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
     "model_args": ("marker_tokens",),
-    "finetuning_args": ("global_batch_size", "keep_model_at_epochs", "batch_order", "packing_tokens", "fused_loss"),
+    "finetuning_args": (
+        "global_batch_size",
+        "keep_model_at_epochs",
+        "batch_order",
+        "packing_tokens",
+        "sequence_parallel_size",
+        "fused_loss",
+    ),
 }
 KEYS = [key for keys in OURS.values() for key in keys]
 
@@ -57,6 +64,7 @@ GOOD = [
     ("batch_order", "grouped"),
     ("batch_order", "packed"),
     ("packing_tokens", 16384),
+    ("sequence_parallel_size", 4),
     ("fused_loss", True),
     ("fused_loss", False),
 ]

@@ -103,6 +103,29 @@ def test_keys_that_belong_to_others(hook, model_of):
     assert "only with do_train" in find(hook, model_of("qwen2_vl"), FUSED, do_train=False)[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "changes", "message"),
+    [
+        (3, {}, "does not divide the 8 ranks"),
+        (8, {}, "does not divide the model's 28 attention heads and 4 key-value heads"),
+        (2, {"per_device_train_batch_size": 2}, "needs per_device_train_batch_size: 1"),
+    ],
+)
+def test_sizes_that_cannot_share(hook, tmp_path, size, changes, message):
+    from transformers import Qwen2VLConfig
+
+    Qwen2VLConfig(text_config={"num_attention_heads": 28, "num_key_value_heads": 4}).save_pretrained(tmp_path)
+    keys = PACKED | {"sequence_parallel_size": size}
+    changes = {"world_size": 8, "per_device_train_batch_size": 1} | changes
+    found = find(hook, str(tmp_path), keys, **changes)
+    assert any(f"sequence_parallel_size: {size}: {message}" in problem for problem in found)
+    assert (
+        find(hook, str(tmp_path), PACKED | {"sequence_parallel_size": 4}, world_size=8, per_device_train_batch_size=1)
+        == []
+    )
+    assert "only with batch_order: packed" in find(hook, str(tmp_path), {"sequence_parallel_size": 2})[0]
+
+
 def check(hook, videos=((), ()), processor=True, **keys):
     rows = Dataset.from_dict({"input_ids": [[1] * 30, [1] * 70], "videos": [list(one) for one in videos]})
     arguments = SimpleNamespace(batch_order="packed", packing_tokens=None, fused_loss=None)

@@ -153,6 +153,15 @@ class _FinetuningKeys:
             )
         },
     )
+    sequence_parallel_size: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: ranks that share the tokens of each forward pass of batch_order: packed, for rows too long "
+                "for one GPU. Unset: 1."
+            )
+        },
+    )
     fused_loss: bool | None = field(
         default=None,
         metadata={

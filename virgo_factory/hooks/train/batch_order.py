@@ -48,6 +48,7 @@ class BatchOrderSampler(Sampler[int]):
         drop_last: `dataloader_drop_last`.
         data_seed: as the training argument of that name; None stands for the run's `seed`, as in accelerate.
         capacity: tokens of a bin of `packed`; None stands for those of a micro-batch of the longest rows.
+        share: ranks that share a sequence, which get the same rows; with one row a micro-batch.
     """
 
     def __init__(
@@ -60,12 +61,13 @@ class BatchOrderSampler(Sampler[int]):
         drop_last: bool = False,
         data_seed: int | None = None,
         capacity: int | None = None,
+        share: int = 1,
     ) -> None:
         self.stock = SeedableRandomSampler(dataset, data_seed=data_seed)
         self.lengths = token_lengths(dataset)
         self.kind, self.ranks = kind, ranks
         self.capacity = capacity or per_device * int(self.lengths.max())
-        self.machine = ranks, per_device, accumulation, drop_last
+        self.machine, self.share = (ranks // share, per_device, accumulation, drop_last), share
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -95,15 +97,15 @@ class BatchOrderSampler(Sampler[int]):
         return packed_steps(self.order("packed"), self.lengths, *self.machine[:3], self.capacity)
 
     def __iter__(self):
-        return iter(self.order(self.kind).tolist())
+        return iter(np.repeat(self.order(self.kind), self.share).tolist())
 
     def __len__(self) -> int:
         ranks, per_device, _, drop_last = self.machine
         rows, micro_step = len(self.lengths), ranks * per_device
         if drop_last:
-            return rows // micro_step * micro_step
+            return rows // micro_step * micro_step * self.share
 
-        return rows if ranks == 1 else -(-rows // micro_step) * micro_step
+        return (rows if ranks == 1 else -(-rows // micro_step) * micro_step) * self.share
 
 
 def check_order(loader: Any) -> BatchOrderSampler:

@@ -29,8 +29,9 @@ def packing_problems(
     """Return why a recipe cannot have the keys of packing and of the loss that it has, with a remedy each."""
     packs = keys.get("batch_order") == "packed"
     key = "batch_order: packed" if packs else "fused_loss: true"
-    if "packing_tokens" in keys and not packs:
-        return ["packing_tokens: only with batch_order: packed. Set it, or remove packing_tokens."]
+    idle = [name for name in ("packing_tokens", "sequence_parallel_size") if name in keys and not packs]
+    if idle:
+        return [f"{', '.join(idle)}: only with batch_order: packed. Set it, or remove {' and '.join(idle)}."]
 
     if not (packs or keys.get("fused_loss")):
         return []
@@ -58,6 +59,9 @@ def packing_problems(
         elif not training_args.do_train:
             problems.append(f"{key}: only with do_train: true. Remove it.")
 
+    if packs and keys.get("sequence_parallel_size", 1) > 1:
+        problems += _sharing_problems(keys["sequence_parallel_size"], model_args, training_args)
+
     if family := _other_family(model_args):
         problems.append(
             f"{key}: not with a {family} model, only with {', '.join(FAMILIES)}: rows are told apart, and the loss taken "
@@ -66,6 +70,36 @@ def packing_problems(
 
     if packs:
         problems += _attention_problems(key, model_args, training_args) + _template_problems(key, data_args.template)
+
+    return problems
+
+
+def _sharing_problems(size: int, model_args: Any, training_args: Any) -> list[str]:
+    from llamafactory.model.loader import load_config
+
+    key, problems = f"sequence_parallel_size: {size}", []
+    if training_args.world_size % size:
+        problems.append(
+            f"{key}: does not divide the {training_args.world_size} ranks of this run. Choose one that does."
+        )
+
+    if training_args.per_device_train_batch_size > 1:
+        problems.append(
+            f"{key}: needs per_device_train_batch_size: 1, not {training_args.per_device_train_batch_size}; "
+            "gradient accumulation keeps the global batch."
+        )
+
+    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
+        text = load_config(model_args).get_text_config(decoder=True)
+        heads = {"attention heads": text.num_attention_heads, "key-value heads": text.num_key_value_heads}
+        if wrong := [f"{count} {name}" for name, count in heads.items() if count % size]:
+            problems.append(
+                f"{key}: does not divide the model's {' and '.join(wrong)}, which are shared out in attention. Choose a "
+                f"divisor of {text.num_key_value_heads}."
+            )
+
+        if getattr(text, "use_sliding_window", False):
+            problems.append(f"{key}: not with a model whose use_sliding_window is true.")
 
     return problems
 

@@ -1,4 +1,4 @@
-"""The trainer of supervised fine-tuning, in runs that use the plugin: the batch order, packed bins, the fused loss."""
+"""The trainer of supervised fine-tuning, in runs that use the plugin: the batch order, packed bins, the fused loss, shared sequences."""
 
 import contextlib
 from types import ModuleType
@@ -12,6 +12,7 @@ from virgo_factory.hooks.hook import Hook, replace
 from virgo_factory.hooks.train.batch_order import BatchOrderSampler, check_order
 from virgo_factory.hooks.train.fused_loss import use_fused_loss
 from virgo_factory.hooks.train.packed_rows import RowCollator, join
+from virgo_factory.hooks.train.sequence_parallel import Group, share_sequences
 
 
 RELIES_ON = {
@@ -34,13 +35,18 @@ def choose_trainer(module: ModuleType) -> None:
     stock = module.CustomSeq2SeqTrainer
 
     class VirgoTrainer(stock):
-        """LLaMA-Factory's trainer with `batch_order` and `fused_loss`."""
+        """LLaMA-Factory's trainer with `batch_order`, `fused_loss` and `sequence_parallel_size`."""
 
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             self.packs = self.finetuning_args.batch_order == "packed" and self.args.do_train
+            self.share = (self.finetuning_args.sequence_parallel_size or 1) if self.packs else 1
+            group = Group(self.share) if self.share > 1 else None
             if self.packs or self.finetuning_args.fused_loss:
-                use_fused_loss(self.model)
+                use_fused_loss(self.model, group)
+
+            if group is not None:
+                share_sequences(self.model, group)
 
         def _get_train_sampler(self, train_dataset=None, *args, **kwargs):
             kind = self.finetuning_args.batch_order
@@ -56,6 +62,7 @@ def choose_trainer(module: ModuleType) -> None:
                 drop_last=self.args.dataloader_drop_last,
                 data_seed=self.args.data_seed,
                 capacity=self.finetuning_args.packing_tokens,
+                share=self.share,
             )
 
         def get_train_dataloader(self):
@@ -106,7 +113,9 @@ def choose_trainer(module: ModuleType) -> None:
             count = torch.tensor([len(bins(lengths, self.capacity))], device=self.args.device)
             most = int(self.accelerator.gather(count).max())  # ranks that gather weights do so equally often
             blank = self._prepare_inputs(self.blank)
-            joined = [join([rows[at] for at in places], blank) for places in bins(lengths, self.capacity, most)]
+            joined = [
+                join([rows[at] for at in places], blank, self.share) for places in bins(lengths, self.capacity, most)
+            ]
             nothing = joined[0]["input_ids"][:, :0]
             whole = torch.cat(
                 [one["input_ids"] for one in joined], dim=-1
