@@ -8,8 +8,15 @@ from virgo_factory.core.errors import UserError
 
 
 CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
-COUNTS = ("min_response_tokens", "max_response_tokens", "global_batch_size")
-KEYS = (*CHOICES, *COUNTS, "question_prefix", "marker_tokens", "keep_model_at_epochs")
+COUNTS = (
+    "min_response_tokens",
+    "max_response_tokens",
+    "global_batch_size",
+    "packing_tokens",
+    "sequence_parallel_size",
+)
+SWITCHES = ("marker_tokens", "fused_loss")
+KEYS = (*CHOICES, *COUNTS, *SWITCHES, "question_prefix", "keep_model_at_epochs")
 
 
 def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> None:
@@ -32,7 +39,7 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
         if key in counts and not _is_count(value):
             raise UserError(f"{key}: {value!r} is not a whole number of at least 1.")
 
-        if key == "marker_tokens" and not isinstance(value, bool):
+        if key in SWITCHES and not isinstance(value, bool):
             raise UserError(f"{key}: {value!r} is not one of true, false.")
 
         if key == "keep_model_at_epochs" and not (isinstance(value, list) and value and all(map(_is_count, value))):

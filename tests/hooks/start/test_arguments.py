@@ -10,7 +10,14 @@ import pytest
 OURS = {
     "data_args": ("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
     "model_args": ("marker_tokens",),
-    "finetuning_args": ("global_batch_size", "keep_model_at_epochs", "batch_order"),
+    "finetuning_args": (
+        "global_batch_size",
+        "keep_model_at_epochs",
+        "batch_order",
+        "packing_tokens",
+        "sequence_parallel_size",
+        "fused_loss",
+    ),
 }
 KEYS = [key for keys in OURS.values() for key in keys]
 
@@ -55,6 +62,11 @@ GOOD = [
     ("batch_order", "shuffle"),
     ("batch_order", "balanced"),
     ("batch_order", "grouped"),
+    ("batch_order", "packed"),
+    ("packing_tokens", 16384),
+    ("sequence_parallel_size", 4),
+    ("fused_loss", True),
+    ("fused_loss", False),
 ]
 
 
@@ -98,10 +110,10 @@ BAD = [
     ("keep_model_at_epochs", [0], "keep_model_at_epochs: [0] is not a list of epochs"),
     ("keep_model_at_epochs", [1, 2.5], "keep_model_at_epochs: [1, 2.5] is not a list of epochs"),
     ("keep_model_at_epochs", [True], "keep_model_at_epochs: [True] is not a list of epochs"),
-    ("batch_order", "sorted", "batch_order: 'sorted' is not one of shuffle, balanced, grouped."),
-    ("batch_order", "Balanced", "batch_order: 'Balanced' is not one of shuffle, balanced, grouped."),
-    ("batch_order", True, "batch_order: True is not one of shuffle, balanced, grouped."),
-    ("batch_order", "", "batch_order: '' is not one of shuffle, balanced, grouped."),
+    ("batch_order", "sorted", "batch_order: 'sorted' is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", "Balanced", "batch_order: 'Balanced' is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", True, "batch_order: True is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", "", "batch_order: '' is not one of shuffle, balanced, grouped, packed."),
     ("marker_tokens", "yes", "marker_tokens: 'yes' is not one of true, false."),
     ("marker_tokens", 1, "marker_tokens: 1 is not one of true, false."),
     ("question_prefix", "virgi", "question_prefix: 'virgi' is not one of none, virgo, and no such file exists."),
