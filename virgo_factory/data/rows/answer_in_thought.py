@@ -38,7 +38,7 @@ def unmentioned_answer(thought: str, solution: str) -> str | None:
     last = solution.rfind(r"\boxed")
     found = boxes(solution[last:])[0] if last >= 0 else []
     answer = unwrap(found[-1].text) if found else ""
-    if len(answer) > 300 or len(re.findall(r"\w", answer)) == 0:
+    if len(answer) > 300 or not re.search(r"\w", answer):
         return None
 
     numbers = _numbers(answer)
@@ -75,13 +75,19 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
     if all(is_written(float(number)) for number in numbers):
         return True
 
-    number = read_number(answer)
-    if number is None:
-        return False
+    if _NUMBER.fullmatch(answer):  # its value was looked for just now
+        value = float(numbers[0])
+    else:
+        number = read_number(answer)
+        if number is None:
+            return False
 
-    value = abs(float(as_float(number.value)))
+        value = abs(float(as_float(number.value)))
+        if is_written(value):
+            return True
+
     ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
-    return is_written(value) or any(abs(ratio - value) <= NEAR * value for ratio in ratios)
+    return any(abs(ratio - value) <= NEAR * value for ratio in ratios)
 
 
 def _stands(number: str, text: str) -> bool:
@@ -99,5 +105,6 @@ def _stands(number: str, text: str) -> bool:
 
 def _numbers(text: str) -> list[str]:
     """Return the numerals of a text, exponents included, without thousands' commas and leading zeros."""
-    text = _RAISED.sub(lambda found: f"^{found.group().translate(_DIGITS)}", text)
+    if not text.isascii():
+        text = _RAISED.sub(lambda found: f"^{found.group().translate(_DIGITS)}", text)
     return [number.replace(",", "").lstrip("0") or "0" for number in _NUMBER.findall(text)]

@@ -13,7 +13,6 @@ from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
 from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
-from virgo_factory.formats.row import rendered
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
@@ -80,11 +79,14 @@ _CODES = {
 def run_on_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
     """Yield where a response goes on with what is no model's: another question, or the output of a tool."""
     for turn in example.turns:
+        if not turn.learned:
+            continue
+
         solution = turn.response if isinstance(turn.response, str) else turn.response.solution
-        if turn.learned and (line := next_question(turn.question, solution)):
+        if line := next_question(turn.question, solution):
             yield Finding("next_question", "warning", line)
 
-        if turn.learned and runs_code(rendered(turn.response)):
+        if runs_code(solution) or solution is not turn.response and runs_code(turn.response.thought):
             yield Finding("code_output", "warning")
 
 
@@ -101,7 +103,7 @@ def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Fi
 
 def _is_one_word(text: str) -> bool:
     """Whether a text is one word; of a script without spaces, no more than four characters."""
-    return len(text.split()) == 1 and len(text) <= (40 if text.isascii() else 4)
+    return len(text) <= (40 if text.isascii() else 4) and len(text.split()) == 1
 
 
 def _loop_finding(loop: Loop) -> Finding:

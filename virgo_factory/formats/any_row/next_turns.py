@@ -36,12 +36,23 @@ _QUESTION = re.compile(
 )
 
 
+
 def _may_go_on(text: str) -> bool:
     """Whether a text has what most texts have not, and all turns of a user have."""
     return (
         "H" in text and ("Human" in text or "HUMAN" in text) or "U" in text and ("User" in text or "USER" in text)
         or "#" in text and ("# Instruction" in text or "# Input" in text) or "S" in text and "Student" in text
         or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
+    )  # fmt: skip
+
+
+def _may_ask(text: str) -> bool:
+    """Whether a text has what most texts have not, and all that ask another question have."""
+    lower = text.lower()
+    return (
+        "question" in lower or "problem" in lower or "exercise" in lower or "\nq" in lower or "**q" in lower
+        or "#q" in lower or "# q" in lower or "\n q" in lower or "  q" in lower or "\tq" in lower
+        or not lower.isascii() and ("\u9898\u76ee" in lower or "\u95ee\u9898" in lower)
     )  # fmt: skip
 
 
@@ -76,8 +87,10 @@ def _turns(text: str) -> list[re.Match[str]]:
 
 def next_question(question: str, solution: str) -> str:
     """Return the line of a solution in which, behind its answer, another turn seems to begin; "" without one."""
-    others = [] if _QUESTION.search(question) else outside_code(solution, _QUESTION)
-    turns = [] if _turns(question) or not _may_go_on(solution) else _turns(solution)
+    others = outside_code(solution, _QUESTION) if _may_ask(solution) else []
+    others = [] if others and _QUESTION.search(question) else others
+    turns = _turns(solution) if _may_go_on(solution) else []
+    turns = [] if turns and _turns(question) else turns
     found = (found for found in (*others[:1], *turns) if _ANSWERED.search(solution, 0, found.start()))
     return next((_line(solution, match) for match in found), "")
 

@@ -269,12 +269,17 @@ def asks_for_tags(text: str) -> str:
     for marker in MARKERS:
         text = text.replace(marker, "")
 
-    text = _hidden(_PATTERN.sub(lambda found: found.group().replace("`", " "), text), _FENCE)
+    has_parts = _names_parts(text)
+    if has_parts:
+        text = _PATTERN.sub(lambda found: found.group().replace("`", " "), text)
+
+    text = _hidden(text, _FENCE) if "```" in text else text
+    pieces = _sentences(text) if has_parts else ()
     found = (
         _THINKS.search(text)
         or _MODE.search(text)
         or _NO_THOUGHT.search(text)
-        or next((text[slice(*piece)] for piece in _sentences(text) if _names_parts(text[slice(*piece)])), None)
+        or next((text[slice(*piece)] for piece in pieces if _names_parts(text[slice(*piece)])), None)
         or (not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
     )
     if not found:

@@ -65,11 +65,16 @@ _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} 
 def _messages(messages: Any, own: list[Any]) -> Any:
     """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
     messages = listed(messages)
-    if not isinstance(messages, list):
+    if not isinstance(messages, list) or all(map(_is_plain, messages)):
         return messages
 
     _check_order(messages)
     return [_message(message, own) if isinstance(message, dict) else message for message in messages]
+
+
+def _is_plain(message: Any) -> bool:
+    """Whether a message is nothing but a role and a text, as nearly all are."""
+    return type(message) is dict and len(message) == 2 and type(either(message, "content", "value")) is str
 
 
 def _is_user(message: Any) -> bool:
