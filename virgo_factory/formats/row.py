@@ -321,9 +321,7 @@ def rendered(response: LongThought | str) -> str:
 
 def _check_response(place: str, response: LongThought | str, asked: str) -> None:
     is_text = isinstance(response, str)
-    parts = (
-        (("response", response),) if is_text else (("thought", response.thought), ("solution", response.solution))
-    )
+    parts = (("response", response),) if is_text else (("thought", response.thought), ("solution", response.solution))
     for name, part in parts:
         _check_text(place, part, _NOT_IN_RESPONSE)
         if found := foreign_token(part):

@@ -2,9 +2,7 @@
 
 import re
 
-from virgo_factory.answers.formulas import as_float
 from virgo_factory.answers.latex import compact, unwrap
-from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.response import boxes
 
 
@@ -78,6 +76,9 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
     if _NUMBER.fullmatch(answer):  # its value was looked for just now
         value = float(numbers[0])
     else:
+        from virgo_factory.answers.formulas import as_float  # with mpmath, which few files need
+        from virgo_factory.answers.numbers import read_number
+
         number = read_number(answer)
         if number is None:
             return False

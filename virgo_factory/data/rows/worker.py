@@ -154,18 +154,19 @@ class Measurer:
             "question_digest": _digest(question, *identities),
         }
         seen = []
-        if example.images or self.rules:
+        if example.images:
             from virgo_factory.data.read.images import inspect
-            from virgo_factory.data.rows import rules as check
 
             for image in example.images:
                 _note_files(image, origin, files)
                 seen.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
 
-            if self.rules:
-                part["findings"] = [
-                    [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
-                ]
+        if self.rules:
+            from virgo_factory.data.rows import rules as check
+
+            part["findings"] = [
+                [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
+            ]
 
         tokenizer = self.tokenizer if self.settings.tokenizer is not None else None
         facts = facts_of(example, seen, origin, origin.options.ranking, tokenizer)

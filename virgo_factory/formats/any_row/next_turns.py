@@ -6,35 +6,35 @@ next question may belong to the task, it is only told.
 
 import re
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 
 
 REASON = "the response runs on into the next turn"
 
-_HEAD = re.compile(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
+_HEAD = LazyPattern(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
 """What stands in front of a speaker."""
 _END = r"(?:\|?>|\]|\*\*)?[ \t]*[:\uff1a](?:\*\*)?"
-_USER = re.compile(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
-_REPLY = re.compile(
+_USER = LazyPattern(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
+_REPLY = LazyPattern(
     rf"(?:^|[.!?}}\u3002)$])[ \t]*(?:\#{{1,6}}[ \t]*|\*\*|<\|?|\[)?(?:Assistant|ASSISTANT|AI|Bot|Model|GPT|Tutor|\u52a9\u624b|Response){_END}"
     r"|^\#\#\# ?Response\b",
     re.MULTILINE,
 )
-_ALPACA = re.compile(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
+_ALPACA = LazyPattern(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
 _NEAR = 200
 """Characters between the answer and the next turn."""
-_ANSWERED = re.compile(r"\\boxed|\banswer\b|\u7b54\u6848|\btherefore\b|\bthus\b", re.IGNORECASE)
-_DIALOGUE = re.compile(
+_ANSWERED = LazyPattern(r"\\boxed|\banswer\b|\u7b54\u6848|\btherefore\b|\bthus\b", re.IGNORECASE)
+_DIALOGUE = LazyPattern(
     r"dialog|conversation|chat|transcript|script|interview|prompt|tun(?:e|ing)|template|alpaca|role.?play|\buser\b"
     r"|\bhuman\b|\bstudent\b|\binstructions?\b|\u5bf9\u8bdd|\u804a\u5929",
     re.IGNORECASE,
 )
-_QUESTION = re.compile(
+_QUESTION = LazyPattern(
     r"^[ \t]*(?:\#{1,6}[ \t]*|\*\*)?(?:(?:Next |New |Another )?(?:Question|Problem|Exercise|Q)[ \t]*\#?\d*|\u9898\u76ee[ \t]*\d*|\u95ee\u9898[ \t]*\d*)"
     r"(?:\*\*)?[ \t]*(?:[:\uff1a]|$)",
     re.MULTILINE | re.IGNORECASE,
 )
-
 
 
 def _may_go_on(text: str) -> bool:

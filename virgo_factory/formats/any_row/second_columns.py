@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import (
@@ -56,9 +57,9 @@ LACKS = "without a column that dataset_info.json names"
 _KNOWN = ("huatuogpt_o1",)
 """Formats of which the card says which of several questions the response answers."""
 
-_QUESTION = re.compile(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
-_RESPONSE = re.compile(r"response|output|completion|generation|solution")
-_CONTEXT = re.compile(
+_QUESTION = LazyPattern(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
+_RESPONSE = LazyPattern(r"response|output|completion|generation|solution")
+_CONTEXT = LazyPattern(
     r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting|previous|prior|earlier)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
     r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
@@ -67,20 +68,20 @@ _CONTEXT = re.compile(
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
-_CORRECTED = re.compile(
+_CORRECTED = LazyPattern(
     r"(?:corrected|revised|edited|fixed|rewritten|improved|refined)_(?:response|output|completion|solution)"
 )
-_CHAT = re.compile(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
+_CHAT = LazyPattern(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
 _KTO = {"kto_tag", "completion"}
-_A_NAME = re.compile(r"\s*[\w./:+-]*\s*", re.ASCII)
+_A_NAME = LazyPattern(r"\s*[\w./:+-]*\s*", re.ASCII)
 """A word that is none of a language, but the name of a prompt, a person or a file."""
-_CARRIED = re.compile(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
-_MARKED = re.compile(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
-_BEFORE_ONE = re.compile(r"(?:^|[:：\n•*\-])\W{0,6}$")
-_LETTERED = re.compile(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
-_PLACE = re.compile(r"\bimage \d+\b", re.IGNORECASE)
+_CARRIED = LazyPattern(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
+_MARKED = LazyPattern(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
+_BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
+_LETTERED = LazyPattern(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
+_PLACE = LazyPattern(r"\bimage \d+\b", re.IGNORECASE)
 """What pictures/tags.py makes of a tag that names a picture again."""
-_TAGS = re.compile(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
+_TAGS = LazyPattern(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
 _TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
 _LABEL_KEYS = ("label", "letter", "key", "id", "option_label", "index")
 

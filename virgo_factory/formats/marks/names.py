@@ -7,8 +7,9 @@ response and `home_score` or `image_quality` something else. The last word decid
 """
 
 import functools
-import re
 from enum import Enum, auto
+
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 class Kind(Enum):
@@ -97,7 +98,7 @@ _FILL = frozenset((*_FLAGS, "the", "a", "of", "by", "on", "with", "to", "in", "f
 _HAS = ("has", "have", "had", "contains")
 _NOUNS = frozenset("score scores reward rewards accuracy acc verdict verdicts judgment judgement match".split())
 """Aspects of which `is` and `has` make something else (`has_score`)."""
-_DIGITS = re.compile(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
+_DIGITS = LazyPattern(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
 _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "timeout"), ("filtered_out", "filtered"))
 
 _NAMED = {
@@ -143,21 +144,21 @@ _NAMED = {
     **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "is_trunc", "no_eos"), Kind.CUT),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
 }
-_ONE_OF = re.compile(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
-_RATE = re.compile(
+_ONE_OF = LazyPattern(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
+_RATE = LazyPattern(
     r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"
     r"|(?=.*(?:^|_)(?:num|n|nr|number|count|counts|times|percent|percentage|pct|ratio|rate|avg|average|mean|most|any|fraction|freq)(?:_|$))"
     r"(?:.*_)?(?:correct|correctness|pass|passes|passed|solve|solved|success|acc|accuracy|win|reward|rewards|verified)(?:_.*)?"
 )
-_ENDED = re.compile(
+_ENDED = LazyPattern(
     r"(?:\w+_)?(?:finish|finished|stop|stopped|done|end|ended|termination|stopping|complete|completion|exit)_?reasons?"
     r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
 )
-_AT_LIMIT = re.compile(
+_AT_LIMIT = LazyPattern(
     r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
     r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded)"
 )
-_CORRECT = re.compile(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
+_CORRECT = LazyPattern(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
 """Other columns called so say it of something else, or of another response."""
 
 LEARN = frozenset({
@@ -170,7 +171,7 @@ LEARN = frozenset({
     *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
     *("is_loss", "loss_flag", "train_flag", "loss_enabled", "requires_grad"),
 })  # fmt: skip
-_LEARN = re.compile(
+_LEARN = LazyPattern(
     r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
     r"|train_on_(?:this|it|response|message|output|completion)"
 )
@@ -189,7 +190,7 @@ _OBJECTS = frozenset(
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
 
-_WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
+_WORD_EDGE = LazyPattern(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
 _AROUND = "?!*: _"
 """What may stand around a column's name (`Correct?`)."""
 
