@@ -12,10 +12,10 @@ LOOKED_AT = 1_000_000
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
 
-_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
+_NUMBER = re.compile(r"\d{1,3}+(?:(?:,\d{3})+|\d*)(?:\.\d+)?|\.\d+")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_RATIO = re.compile(r"(\d+)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
+_RATIO = re.compile(r"(?<!\d)(\d++)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORDS = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -65,8 +65,10 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
     said = thought.casefold()
 
     def is_written(number: float) -> bool:
-        if number <= 12 and number == int(number) and re.search(rf"\b{_SMALL[int(number)]}\b", said):
-            return True
+        if number <= 12 and number == int(number):
+            word = _SMALL[int(number)]
+            if word in said and re.search(rf"\b{word}\b", said):
+                return True
 
         return any(abs(value - number) <= NEAR * abs(number) for value in values)
 
@@ -108,4 +110,7 @@ def _numbers(text: str) -> list[str]:
     """Return the numerals of a text, exponents included, without thousands' commas and leading zeros."""
     if not text.isascii():
         text = _RAISED.sub(lambda found: f"^{found.group().translate(_DIGITS)}", text)
-    return [number.replace(",", "").lstrip("0") or "0" for number in _NUMBER.findall(text)]
+    return [
+        number.replace(",", "").lstrip("0") or "0" if number[0] == "0" or "," in number else number
+        for number in _NUMBER.findall(text)
+    ]
