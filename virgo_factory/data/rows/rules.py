@@ -9,7 +9,7 @@ from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags
-from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT
+from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
 from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
@@ -76,6 +76,7 @@ _CODES = {
     NOT_UNDERSTOOD: "mark_not_understood",
     NOT_WEIGHED: "row_not_weighed",
     NOT_TRAINED_BESIDE_CHAT: "column_not_in_messages",
+    SECOND_RESPONSE: "second_response",
 }
 """What notes begin with that deserve a look -> code of the finding."""
 

@@ -46,6 +46,8 @@ from virgo_factory.formats.row import (
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "sys_prompt", "system_content", "developer")  # fmt: skip
 NOT_TRAINED = "a column beside the question is not trained on"
 """Begins the notes of rows with such a column; its name follows."""
+SECOND_RESPONSE = "a second response is not trained on"
+"""Begins the notes of rows with two responses that differ; the name of the other column follows."""
 NOT_TRAINED_BESIDE_CHAT = "a column beside the messages is not trained on"
 """The same of rows whose question stands in messages."""
 ADDED = "with the options of a column behind the question"
@@ -64,7 +66,8 @@ _CONTEXT = LazyPattern(
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
     r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
     r"|(?:figure|diagram|geometry|scene|chart)_(?:description|caption)|function_signature|code_snippet|source_text|schema"
-    r"|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
+    r"|code|text|data|content|given|condition|info(?:rmation)?|abstract|stem|statement|setup|situation|dialogue|transcript|snippet|log"
+    r"|(?:image_|figure_|diagram_)?svg(?:_(?:code|text|content))?|tikz(?:_code)?|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
@@ -116,7 +119,11 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     contexts += tuple(name for name in columns if name == "answers" and "label" in words)  # options (ReClor)
     contexts += named(_CORRECTED) if responses else ()
     found = SecondColumns(systems, questions, chats, responses, contexts, options)
-    is_plain = len(questions) + len(chats) < 2 and not (contexts or options or systems or not _KTO.isdisjoint(words))
+    is_plain = (
+        len(questions) + len(chats) < 2
+        and len(responses) < 2
+        and not (contexts or options or systems or not _KTO.isdisjoint(words))
+    )
     return None if is_plain else found
 
 
@@ -225,6 +232,9 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
                 if not all(_bare(piece) in _bare(rendered(example.response)) for piece in end):
                     yield f"{told}: {name}"
 
+    if not chat and example.rejected is None:
+        yield from (f"{SECOND_RESPONSE}: {name}" for name in plan.responses if _is_other_response(row, name, example))
+
     for name in plan.contexts:
         texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
         if missing := [text for text in texts if text and text not in asked]:
@@ -232,6 +242,27 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
             given = _bare("\n".join([*(rendered(turn.response) for turn in example.turns), *own]))
             if not all(text in given for text in missing):
                 yield f"{told}: {name}"
+
+
+def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> bool:
+    """Whether a column of responses holds one that is in no text of the example: tagged, or as long as a response.
+
+    A `solution` without a thought is how the answer is proven in many sets, and no response of a model.
+    """
+    text = row[name]
+    if (
+        not isinstance(text, str)
+        or not (tagged := format_of(text))
+        and (snake(name) in _PROOFS or len(text.split()) < 8)
+    ):
+        return False
+
+    given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+    pieces = [_bare(piece) for piece in (_TAGS.split(text) if tagged else [text]) if piece.strip()]
+    return not all(piece in given for piece in pieces)
+
+
+_PROOFS = ("solution", "generation")
 
 
 def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | None) -> None:

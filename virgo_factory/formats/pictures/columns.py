@@ -81,6 +81,16 @@ _TEXTS = LazyPattern(
 )
 """Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
 
+_ADDRESSES = LazyPattern(
+    r"(?:\w+_)?(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website)", re.IGNORECASE
+)
+"""Of these, names of addresses: that of a picture is none of the question's where the row has another one."""
+_NUMBERS = LazyPattern(
+    r"pixel_?values?(?:_\w+)?|(?:image|img|vision|visual|clip|vit|pixel|picture)_?(?:embeds?|embeddings?|features?|feats?"
+    r"|latents?|tensors?|tokens?|codes|arrays?)"
+)
+"""Names of pictures as numbers of a model."""
+
 _NOT_NESTED = LazyPattern(
     r"messages|conversations?|chosen|rejected|history|tools?|(?:.*_)?(?:responses?|outputs?|generations?|completions?"
     r"|solutions?|answers?|code|thoughts?|thinking|reasoning|questions?|problems?|texts?|prompts?)"
@@ -190,6 +200,53 @@ def find_pictures(
             raise _several([*read, name])
 
     return found
+
+
+def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
+    """Return why a row without pictures is none of text alone: an address of one, or its numbers; None where it is.
+
+    Asked where no other picture is found: beside one an address says where it is from.
+    """
+    addresses, numbers = _addresses_of(tuple(row))
+    links = [(name, row[name]) for name in addresses if _is_address(row[name])]
+    if links:
+        return _unknown(links)
+
+    name = next((name for name in numbers if _holds_numbers(row[name])), None)
+    if name is None:
+        return None
+
+    return RejectedRow(
+        "a picture as numbers", f"{name}, which is not read; give the picture itself in a column images"
+    )
+
+
+@functools.lru_cache(1024)
+def _addresses_of(columns: tuple[Any, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that may hold the address of a picture, and those that may hold one as numbers."""
+    words = {name: _words(name) for name in columns if isinstance(name, str)}
+    return (
+        tuple(name for name, word in words.items() if _ADDRESSES.fullmatch(word) and not _column_of(name)),
+        tuple(name for name, word in words.items() if _NUMBERS.fullmatch(word)),
+    )
+
+
+def _holds_numbers(value: Any) -> bool:
+    """Whether a value is a list of numbers, or of lists of them."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return True
+
+    return False
+
+
+def _is_address(value: Any) -> bool:
+    """Whether a value is the address of, or the path to, a picture, or a list of some."""
+    while isinstance(value, list | tuple) and value:
+        value = next((part for part in value if not is_blank(part)), None)
+
+    return isinstance(value, str) and len(value) < 2000 and bool(_LINK.fullmatch(value.strip()))
 
 
 def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:

@@ -17,6 +17,7 @@ from virgo_factory.formats.pictures.columns import (
     other_medium,
     pictures_inside,
     plan_of,
+    unread_picture,
 )
 from virgo_factory.formats.pictures.tags import TAG, place_pictures
 from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
@@ -52,8 +53,20 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = in_messages or in_question or found
     if found.values:
         others["images"] = list(found.values)
+    elif column is None and not (messages and _has_items(others[messages])) and (error := unread_picture(others)):
+        raise error
 
     return others
+
+
+def _has_items(messages: Any) -> bool:
+    """Whether a message holds a picture as an item of its content."""
+    return isinstance(messages, list) and any(
+        isinstance(item, dict) and item.get("type") == "image"
+        for message in messages
+        if isinstance(message, dict) and isinstance(content := either(message, "content", "value"), list)
+        for item in content
+    )
 
 
 _PICTURE_ITEMS = ("image", "image_url", "input_image", "image_path", "img", "picture")

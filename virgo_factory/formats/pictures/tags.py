@@ -20,18 +20,28 @@ TAG = LazyPattern(
     r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
-    rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
+    rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure|fig|diagram|chart|graph)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
     rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>"
     r"|(?:<IMG_CONTEXT>)+|<\|media_(?:start|begin)\|>image<\|media_content\|>(?:<\|media_pad\|>)+<\|media_end\|>|<\|media_pad\|>)"
-    r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
+    r"|(?P<weak><(?:img|picture|pic|photo|fig|visual)\s?/?>|<(?P<html5>figure|diagram|chart|graph|plot)\s?/?>(?![\s\S]{0,2000}</(?P=html5)>)"
+    r"|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;"
+    r"|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2}|(?<![\w\])])\[(?:figure|fig|photo|diagram|chart)\]"
+    r"|(?-i:\$\{?(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?(?P<upper>\d{1,3}))?\b\}?\$?|(?<!\w)__(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?\d{1,3})?__(?!\w)"
+    r"|%{1,2}(?:IMAGE|IMG|PICTURE|FIGURE)%{1,2})|(?<!\S)@(?:image|img|picture|figure)(?:_?\d{1,3})?(?!\w))",
     re.IGNORECASE,
 )
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
 
 _BEGINS = {
     "&": LazyPattern(r"&lt;\s?im", re.IGNORECASE),
-    "<": LazyPattern(r"<(?:\s+im|\|?media|\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
-    "[": LazyPattern(r"\[(?:im|pi)", re.IGNORECASE),
+    "<": LazyPattern(
+        r"<(?:\s+im|\|?media|\|?(?:im|pi|ph|fi|di|ch|gr|pl|vis|video|audio)|\|vision|start_of)", re.IGNORECASE
+    ),
+    "[": LazyPattern(r"\[(?:im|pi|fi|ph|di|ch)", re.IGNORECASE),
+    "$": LazyPattern(r"\$\{?(?:IM|PI|FI)"),
+    "__": LazyPattern(r"__(?:IM|PI|FI)"),
+    "%": LazyPattern(r"%(?:IM|PI|FI)"),
+    "@": LazyPattern(r"@(?:im|pi|fi)", re.IGNORECASE),
     "{": LazyPattern(r"\{(?:im|pi)", re.IGNORECASE),
     "!": LazyPattern(r"!\["),
     "\\": LazyPattern(r"\\includegraphics"),
@@ -186,7 +196,7 @@ def _is_quoted(text: str, tag: re.Match) -> bool:
 
 
 def _number(tag: re.Match) -> int | None:
-    number = tag["number"] or tag["counted"]
+    number = tag["number"] or tag["counted"] or tag["upper"]
     return int(number) if number else None
 
 
