@@ -121,7 +121,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     found = SecondColumns(systems, questions, chats, responses, contexts, options)
     is_plain = (
         len(questions) + len(chats) < 2
-        and len(responses) < 2
+        and len(responses) + len(chats) < 2
         and not (contexts or options or systems or not _KTO.isdisjoint(words))
     )
     return None if is_plain else found
@@ -236,7 +236,12 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         yield from (f"{SECOND_RESPONSE}: {name}" for name in plan.responses if _is_other_response(row, name, example))
 
     for name in plan.contexts:
-        texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
+        is_anything = snake(name) in _ANYTHING
+        texts = [
+            _bare(text)
+            for text in _texts(row[name])
+            if not (TEMPLATED.search(text) or is_anything and (_A_NAME.fullmatch(text) or format_of(text)))
+        ]
         if missing := [text for text in texts if text and text not in asked]:
             own = [text for response in plan.responses for text in _texts(row[response])]
             given = _bare("\n".join([*(rendered(turn.response) for turn in example.turns), *own]))
@@ -262,6 +267,8 @@ def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> b
     return not all(piece in given for piece in pieces)
 
 
+_ANYTHING = ("code", "text", "data", "content", "info", "information", "log", "statement")
+"""Names of columns that may hold anything: a word there, or a response, is no part of the prompt."""
 _PROOFS = ("solution", "generation")
 
 
