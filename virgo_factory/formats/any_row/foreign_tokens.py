@@ -100,8 +100,7 @@ def foreign_token(text: str) -> str | None:
                 open_html -= 1
                 continue
 
-        is_quoted = start > 0 and text[start - 1] in _QUOTES and text[end : end + 1] in _QUOTES
-        if not (is_quoted or token in MARKERS or _is_code(text, found)):
+        if not (is_quoted(text, found) or token in MARKERS or _is_code(text, found)):
             return token
 
     return None
@@ -112,6 +111,11 @@ def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
     found = list(pattern.finditer(text))
     code = [match.span() for match in _CODE.finditer(text)] if found else []
     return [match for match in found if not any(begin < match.start() and match.end() < end for begin, end in code)]
+
+
+def is_quoted(text: str, found: re.Match[str]) -> bool:
+    """Whether something stands directly between quotation marks or backticks."""
+    return found.start() > 0 and text[found.start() - 1] in _QUOTES and text[found.end() : found.end() + 1] in _QUOTES
 
 
 def _is_ordinary(text: str, found: re.Match[str]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import BEGIN_THOUGHT, MARKERS, REASONS, LongThought, MalformedThought, beginning
+from virgo_factory.formats.any_row.foreign_tokens import is_quoted, outside_code
 from virgo_factory.formats.row import RejectedRow, bare
 
 
@@ -69,6 +70,11 @@ def _elements(
             text = text[opening.end() :]  # `<think time="3">`
 
         found, seen = find(text)
+        if seen not in orders:  # tags that are talked about stay where they are
+            told = [match for match in outside_code(text, any_case) if not is_quoted(text, match)]
+            if (unquoted := [match.group() if case else match.group().lower() for match in told]) in orders:
+                found, seen = told, unquoted
+
         if seen not in orders:
             raise _broken(text, found, seen, tags, out_of_place)
 
