@@ -3,6 +3,7 @@
 `concurrent.futures` says only that some process died, and cannot end one that hangs. Here each worker has a pipe of its own.
 """
 
+import gc
 import multiprocessing
 import os
 import queue
@@ -218,7 +219,9 @@ def _work(pipe: Connection, make: Callable[[], Callable[[Any], Any]], memory: in
     while True:
         for number, item in batches.get():
             try:
-                function = function or make()
+                if function is None:
+                    function = make()
+                    gc.freeze()  # what was imported stays as long as the worker does
                 message = (number, False, function(item))
             except Exception as error:
                 message = (number, True, error)

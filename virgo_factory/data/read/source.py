@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, check_keys
@@ -289,6 +287,8 @@ def load_recipe(what: str) -> dict[str, Any]:
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
+    import yaml  # only here: workers start faster
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
