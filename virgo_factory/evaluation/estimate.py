@@ -8,10 +8,10 @@ from pathlib import Path
 
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.probes.variants import variants_of
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.run import wanted_of
 from virgo_factory.evaluation.scorers import PAPER
-from virgo_factory.evaluation.variants import variants_of
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture

@@ -13,6 +13,7 @@ from typing import Any
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.paper import tables as paper_tables
+from virgo_factory.evaluation.probes.variants import change_of, variants_in, worst_of
 from virgo_factory.evaluation.report.compare import COLUMNS as PAIR_COLUMNS
 from virgo_factory.evaluation.report.compare import (
     Pair,
@@ -26,7 +27,6 @@ from virgo_factory.evaluation.report.page import articles
 from virgo_factory.evaluation.report.plots import GROUPS, Plot, plots_of, title_of
 from virgo_factory.evaluation.scorers.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
 from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, write_scores
-from virgo_factory.evaluation.variants import change_of, variants_in, worst_of
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.page import Picture, Section, write_page
