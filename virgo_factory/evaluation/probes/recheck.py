@@ -34,12 +34,13 @@ AS_SAID, CHANGED = "as said", "another number"
 
 SEEING = re.compile(
     r"\bI (?:can )?(?:see|notice|observe)\b(?! (?:that )?(?:why|how|if|whether))"
-    r"|\b(?:picture|image|figure|diagram|graph|chart|photo|plot|table|map|drawing)\s+(?:also |clearly |only )?"
+    r"|\b(?:picture|image|figure|diagram|graph|chart|photo|plot|table|map|drawing|screenshot)\s+(?:also |clearly |only )?"
     r"(?:shows?|has|contains|depicts|displays|includes|lists)\b"
-    r"|\b[Ii]n the (?:picture|image|figure|diagram|graph|chart|photo|plot|map|drawing)\b"
-    r"|\bis (?:labell?ed|marked|drawn|shown)\b|\b[Ll]ooking at the (?:picture|image|figure|diagram|graph|chart)\b"
+    r"|\b[Ii]n the (?:picture|image|figure|diagram|graph|chart|photo|plot|map|drawing|screenshot)\b"
+    r"|\b(?:is|are) (?:labell?ed|marked|drawn|shown|visible)\b|\b[Ll]ooking at the (?:picture|image|figure|diagram|graph|chart|screenshot)\b"
     r"|图中|图片中|图片里|图上|可以看到|从图",
 )
+_NO_CLAIM = re.compile(r"\W*(?:If|Suppose|Assume|Let|To|The user|What)\b|.*:$", re.DOTALL)
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:\.(?=\d)[^.!?。！？\n]*)*[.!。！]?(?=[\s\"'”)]|$|[^\x00-\x7f])")
 _NUMBER = re.compile(r"(?<![\w.])\d{1,4}(?![\w.]*\w)")
 
@@ -68,7 +69,8 @@ def claims_of(thought: str, most: int = PER_RESPONSE) -> list[str]:
     ['In the figure, AB is 4 cm.', 'The graph shows 3 peaks.']
     """
     sentences = (found.group().strip() for found in _SENTENCE.finditer(thought))
-    found = list(dict.fromkeys(one for one in sentences if 12 <= len(one) <= 300 and SEEING.search(one)))
+    claims = (one for one in sentences if 12 <= len(one) <= 300 and SEEING.search(one) and not _NO_CLAIM.match(one))
+    found = list(dict.fromkeys(claims))
     step = max(1.0, len(found) / most)
     return [found[int(number * step)] for number in range(min(most, len(found)))]
 
