@@ -4,7 +4,7 @@ import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,23 +82,37 @@ def evaluate(
         ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
     """
     judge = judge_of(config)
-    if judge is not None:
-        judge.check(sees=bool(config.process))
-
-    labels = read_labels(config.process_labels) if config.process_labels else {}
 
     def prepare() -> None:
-        (make or make_questions)(config)
-        for tokens in config.budget:
-            budgets_of(config.output_dir, tokens, config.budget_by, config.most_thought)  # or why there are none
+        problems = []
+        for check in (lambda: (make or make_questions)(config), lambda: _check(config, judge)):
+            try:
+                check()
+            except ValueError as error:
+                problems.append(str(error))
+
+        if problems:
+            raise UserError("\n".join(problems))
 
     outcome = ask(prepare, config, shard, on_event, patience, asking=asking)
-    rows = _score(config, judge, labels)
+    rows = _score(config, judge)
     for own, asked in () if outcome.left.samples else _beside(config, rows is not None):
         done = evaluate(own, shard, on_event, patience, lambda config: None, asked).outcome
         outcome = done if done.left.samples and not outcome.left.samples else outcome
 
     return Evaluated(outcome, rows)
+
+
+def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
+    """Raise ValueError where what comes behind the questions cannot be: the judge, marks by people, budgets."""
+    if judge is not None:
+        judge.check(sees=bool(config.process))
+
+    if config.process_labels is not None:
+        read_labels(config.process_labels)
+
+    if config.budget and (config.output_dir / QUESTIONS).is_file():
+        budgets_of(config.output_dir, 1, config.budget_by, 1)
 
 
 def _beside(config: EvaluationConfig, is_finished: bool) -> Iterator[tuple[EvaluationConfig, Callable[..., Asking]]]:
@@ -130,7 +144,7 @@ def _below(config: EvaluationConfig, folder: Path) -> EvaluationConfig:
     return config.model_copy(update={**nothing, "questions": folder / QUESTIONS, "output_dir": folder})
 
 
-def _score(config: EvaluationConfig, judge: LLMJudge | None, labels: Mapping) -> list[Score] | None:
+def _score(config: EvaluationConfig, judge: LLMJudge | None) -> list[Score] | None:
     """Write scores.csv and return its rows, and have the process marked; None where something is outstanding."""
     folder = config.output_dir
     with lock(folder, None, ".scores.lock"):
@@ -148,6 +162,7 @@ def _score(config: EvaluationConfig, judge: LLMJudge | None, labels: Mapping) ->
             write_scores(folder / f"scores.{config.scorer}.csv", rows)
 
         if config.process:
+            labels = read_labels(config.process_labels) if config.process_labels else {}
             judge_process(folder, judge, config.process_questions, config.seed, labels)
 
     return rows

