@@ -330,7 +330,9 @@ def test_what_is_wrong_with_files_is_told_before_the_first_request(config, serve
 
     assert "mathverse: " in str(error.value) and "mathvista: 504 of 1,000 published questions" in str(error.value)
     assert "allow_partial: true" in str(error.value) and not (missing.output_dir / "questions.jsonl").exists()
-    with pytest.raises(UserError, match="(?s)504 of 1,000.*the judge at http://127.0.0.1:9/v1 does not answer") as error:
+    with pytest.raises(
+        UserError, match="(?s)504 of 1,000.*the judge at http://127.0.0.1:9/v1 does not answer"
+    ) as error:
         evaluate(missing.model_copy(update={"judge_url": "http://127.0.0.1:9/v1", "judge_model": "m"}))
 
     with pytest.raises(UserError, match="serves replay, not another. Name one of them in served_model_name"):
