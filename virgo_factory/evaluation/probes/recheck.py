@@ -53,7 +53,7 @@ class Looked:
         what: which claims.
         claims: asked about.
         said: yes, no, unsure (the picture does not show it) or unread -> how many.
-        denied: share of claims that it said no to.
+        denied: share of claims that it said no to, of those with an answer that could be read; nan without any.
     """
 
     what: str
@@ -163,8 +163,9 @@ def looked_at(folder: Path) -> list[Looked]:
 
 
 def _looked(what: str, told: Sequence[tuple[str, str]]) -> Looked:
-    clusters, words = zip(*told, strict=True)
-    return Looked(what, len(told), Counter(words), share([word == "no" for word in words], clusters))
+    read = [(cluster, word == "no") for cluster, word in told if word != "unread"]
+    denied = share([is_no for _, is_no in read], [cluster for cluster, _ in read])
+    return Looked(what, len(told), Counter(word for _, word in told), denied)
 
 
 def _said(verdict: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from virgo_factory.evaluation.probes.process import ENOUGH, Dimension
 from virgo_factory.evaluation.probes.recheck import Looked
 from virgo_factory.evaluation.probes.variants import change_of, variants_in, worst_of
 from virgo_factory.evaluation.report.compare import interval
-from virgo_factory.report.plots import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
+from virgo_factory.report.plots import BLUE, GREEN, ORANGE, RED, YELLOW
 from virgo_factory.report.table import Table
 
 
@@ -97,17 +97,21 @@ def tokens_and_accuracy(axes: Any, named: Sequence[tuple[str, Sequence[Level]]])
             [100 * max(0.0, level.score.score - level.score.low) for level in found],
             [100 * max(0.0, level.score.high - level.score.score) for level in found],
         ]
-        axes.errorbar(x, y, bars, fmt="o-", color=COLOURS[number % len(COLOURS)], capsize=3, label=name[-60:])
+        colour, is_below = COLOURS[number % len(COLOURS)], number % 2 == 0
+        axes.errorbar(x, y, bars, fmt="o-", color=colour, capsize=3, label=name[-60:])
+        side = {"xytext": (8, -14) if is_below else (-8, 8), "ha": "left" if is_below else "right"}
         for level in found:
-            told = f"{level.tokens:,}" if level.tokens else "whole thoughts"
-            side = {"xytext": (6, 5 if number % 2 == 0 else -13), "textcoords": "offset points"}
-            axes.annotate(told, (level.mean, 100 * level.score.score), color=GREY, fontsize=9, **side)
+            if level.tokens or is_below:  # the whole thoughts end all lines of a run
+                told = f"{level.tokens:,}" if level.tokens else "whole thoughts"
+                place = (level.mean, 100 * level.score.score)
+                axes.annotate(told, place, color=colour, fontsize=9, textcoords="offset points", **side)
 
     most = max(level.mean for found in lines.values() for level in found)
     axes.set_title("Thought budgets: score and tokens, 95 % intervals", loc="left")
     axes.set_xlabel("mean tokens of a response")
     axes.set_ylabel("score, %")
     axes.set_xlim(0, 1.2 * most or 1)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.figure.legend(frameon=False, loc="outside lower center", ncols=2)
 
 
@@ -116,8 +120,10 @@ def looked(run: Run, found: Sequence[Looked]) -> Table:
     rows = []
     for one in found:
         said = (one.said.get(word, 0) for word in ("yes", "no", "unsure", "unread"))
-        denied = one.denied
-        rows.append((one.what, one.claims, *said, f"{100 * denied.score:.1f}%", interval(denied.low, denied.high)))
+        bar = (
+            (f"{100 * one.denied.score:.1f}%", interval(one.denied.low, one.denied.high)) if one.denied.n else ("", "")
+        )
+        rows.append((one.what, one.claims, *said, *bar))
 
     columns = ("claims", "asked", "yes", "no", "not shown", "unread", "denied", "95 %")
     return Table(run.name, columns, rows)
