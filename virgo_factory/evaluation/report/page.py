@@ -1,6 +1,6 @@
 """The sample of a report: responses of each outcome to look at, with picture, thought, solution, answer, gold and rule."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ def outcome_of(flags: int) -> str:
     return "wrong"
 
 
-def chosen(run: Run, most: int) -> list[int]:
-    """Return which of the responses held are shown: of each benchmark and outcome `most`, the same questions of all runs."""
+def chosen(run: Run, most: int, first: Set[str] = frozenset()) -> list[int]:
+    """Return which of the responses held are shown: of each benchmark and outcome `most`, the same questions of all runs.
+
+    Those to the questions of `first` come first.
+    """
     held, left = run.held, {}
-    order = sorted(range(len(held.place)), key=[hash_of(run.ids[place]) for place in held.place].__getitem__)
+    keys = [(run.ids[place] not in first, hash_of(run.ids[place])) for place in held.place]
+    order = sorted(range(len(held.place)), key=keys.__getitem__)
     found = []
     for number in order:
         key = held.questions[held.place[number]].benchmark, outcome_of(held.flags[number])
@@ -53,7 +57,7 @@ def articles(runs: Sequence[Run], most: int) -> Iterator[Article]:
     """Yield the sample of all runs, one response at a time."""
     for run in runs:
         marks = marks_in(run.folder)
-        for number in chosen(run, most):
+        for number in chosen(run, most, {question for question, _ in marks}):
             yield article(run, number, marks, is_named=len(runs) > 1)
 
 
