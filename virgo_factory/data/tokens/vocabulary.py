@@ -98,6 +98,11 @@ class Vocabulary:
         encoding = self._core.encode(text, add_special_tokens=False)
         return sum(begin < position for begin, _ in encoding.offsets)
 
+    def end_of(self, text: str, count: int) -> int:
+        """Return where the first so many tokens of a text end, in characters: a character of several tokens is in whole or not."""
+        offsets = self._core.encode(text, add_special_tokens=False).offsets
+        return offsets[count][0] if count < len(offsets) else len(text)
+
     def without(self, tokens: Sequence[str]) -> "Vocabulary":
         """Return the vocabulary that reads some added tokens as the text they are; itself where it has none of them."""
         if not set(tokens) & set(self.added):
