@@ -145,7 +145,7 @@ class Server:
     Attributes:
         url: of its API.
         pid: of its process group, while it runs.
-        log: as given.
+        log, env: as given.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Server:
         env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
     ) -> None:
-        self.model, self.log, self.minutes, self._env = model, Path(log), minutes, env
+        self.model, self.log, self.minutes, self.env = model, Path(log), minutes, env
         self._port, self._process = port, None
         self._options = {
             "tensor_parallel_size": tensor_parallel_size,
@@ -222,44 +222,44 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(os.environ, self._env),
+                env=environment(os.environ, self.env),
                 start_new_session=True,  # Ctrl-C in our terminal is for us alone
             )
 
     def __exit__(self, *_: object) -> None:
         """Stop it with all its processes."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            self._end_group()
-            return
-
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-
-        try:
-            process.wait(die_with_parent.GRACE)
-        except subprocess.TimeoutExpired:
+        if self.alive():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGTERM)
 
-            process.wait()
-
-        # Processes of the group may still be giving back a GPU's memory, which the next server asks for.
-        deadline = time.monotonic() + die_with_parent.GRACE
-        with contextlib.suppress(ProcessLookupError):
-            while time.monotonic() < deadline:
-                os.killpg(process.pid, 0)
+            deadline = time.monotonic() + die_with_parent.GRACE
+            while self.alive() and time.monotonic() < deadline:
                 time.sleep(0.05)
 
+        self._end_group()
+
     def _end_group(self) -> None:
-        """Kill what is left of a group whose guard was killed itself, so that nobody else will."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill what is left of a group, which its guard does unless it was killed itself, and wait until it is gone.
+
+        Its processes may still be giving back a GPU's memory or the port, which the next server asks for.
+        """
+        if self._process is None or self._process.returncode is not None:
+            return
+
+        deadline = time.monotonic() + die_with_parent.GRACE
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()  # only now the group's number may be another's
+            while time.monotonic() < deadline:
+                os.killpg(self._process.pid, 0)
+                time.sleep(0.05)
 
     def alive(self) -> bool:
         """Whether its process is still there."""
-        return self._process is not None and self._process.poll() is None
+        if self._process is None or self._process.returncode is not None:
+            return False
+
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def end_of_log(self, lines: int = 25) -> str:
         """Return the last lines of its log."""
