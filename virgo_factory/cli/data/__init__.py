@@ -12,6 +12,7 @@ VERBS = {
     "preview": "Show a row as the model sees it: what is prompt, what is trained on.",
     "convert": "Write any known format in the normal form.",
     "mix": "Draw rows from several datasets into one.",
+    "dedup": "Keep once what datasets hold twice: texts nearly the same, pictures alike.",
     "slice": "Cut a dataset by tokens, domain, difficulty or number of rows.",
     "materialize": "Fetch the images of the released Virgo visual dataset.",
 }
