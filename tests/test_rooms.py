@@ -17,7 +17,7 @@ MAY = {
     "core": set(),
     "io": {"core"},
     "report": {"core", "io"},
-    "formats": {"core", "io"},
+    "formats": {"core", "io", "answers"},  # a prompt's options are read, and its gold tried, by what will judge it
     "answers": {"core", "io"},
     "data/read": {"core", "io", "formats"},
     "data/tokens": READ,

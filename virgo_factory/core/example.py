@@ -1,5 +1,6 @@
 """An example: one item to train on, as every format returns it. Pure data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,8 @@ class Example:
             target (LongPerceptualThoughts); "" where the whole response is trained on.
         format: the family by which the row was read, such as "think_answer".
         learned: as in `Turn`; at least one turn of an example is.
+        asked: of a prompt whose responses are to be judged, its gold, options and kind (formats/families/questions.py); its
+            `response` is empty. None of every other example.
         notes: short words by which kept rows are counted: what was done to the row, or not understood. They tell of the
             reading, and make no other example.
     """
@@ -62,6 +65,7 @@ class Example:
     assistant_prefix: str = ""
     format: str | None = None
     learned: bool = True
+    asked: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -1,7 +1,6 @@
-"""What people and judges are shown of a question: its text with the options, its gold, its pictures."""
+"""What people and judges are shown of a question: its text with the options, its pictures."""
 
 from pathlib import Path
-from typing import Any
 
 from virgo_factory.answers import Question
 from virgo_factory.answers.options import LETTERS
@@ -14,11 +13,6 @@ def asked_with_options(question: Question) -> str:
     """Return a question with its options as lines, as judges see it."""
     lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]
     return "\n".join([question.text, *lines])
-
-
-def gold_text(gold: Any) -> str:
-    """Return a gold answer as one text."""
-    return ", ".join(map(str, gold)) if isinstance(gold, list | tuple) else str(gold)
 
 
 def picture_of(folder: Path, name: str) -> Picture:

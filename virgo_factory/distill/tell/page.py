@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from virgo_factory.answers import REASONS
+from virgo_factory.answers.model import gold_text
 from virgo_factory.distill.tell.status import (
     DROPPED,
     LENGTH_STEP,
@@ -20,7 +21,7 @@ from virgo_factory.report.table import facts
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.run.progress import duration
-from virgo_factory.rollouts.shown import asked_with_options, gold_text, picture_of
+from virgo_factory.rollouts.shown import asked_with_options, picture_of
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
 

@@ -58,9 +58,9 @@ ROW_FEATURES = {
     "_row_detail": Value("string"),
     "_row_notes": Value("string"),  # of a kept row, a line each
 }
-PREFIX_FEATURE = {"_assistant_prefix": Value("string"), "_unlearned": Value("string")}
+PREFIX_FEATURE = {"_assistant_prefix": Value("string"), "_unlearned": Value("string"), "_asked": Value("string")}
 """What of the responses is context, not target, "" for most rows: how the last one begins, and which turns (from 0, such
-as "0 2")."""
+as "0 2"). `_asked`: what the verdict on a response must know, as JSON; "" of rows that have their response."""
 _MESSAGES = [{"role": Value("string"), "content": Value("string")}]
 ALIGNED_FEATURES = Features(
     {
@@ -152,6 +152,7 @@ class LongThoughtConverter(DatasetConverter):
             "_audios": None,
             "_assistant_prefix": found.assistant_prefix,
             "_unlearned": " ".join(str(at) for at, turn in enumerate(found.turns) if not turn.learned),
+            "_asked": "" if found.asked is None else json.dumps({"id": found.id, **found.asked}, ensure_ascii=False),
             "_row_id": found.id,
             "_row_reason": "",
             "_row_detail": "",
@@ -177,6 +178,7 @@ class LongThoughtConverter(DatasetConverter):
             "_audios": None,
             "_assistant_prefix": "",
             "_unlearned": "",
+            "_asked": "",
             "_row_notes": "",
             # The row's own text may be in it, with half a surrogate pair, on which Arrow would stop.
             **{name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()},

@@ -36,8 +36,8 @@ def find_problems(
     if wants_rows and data_args.streaming:
         problems.append(f"{wants_rows}: not with streaming: true, since rows cannot be counted. Remove streaming.")
 
-    if wants_rows and stage not in ("sft", "dpo"):
-        problems.append(f"{wants_rows}: only in the stages sft and dpo, not in {stage}.")
+    if wants_rows and stage not in ("sft", "dpo", "grpo"):
+        problems.append(f"{wants_rows}: only in the stages sft, dpo and grpo, not in {stage}.")
 
     if formattings and (problem := template_problem(data_args.template)):
         problems.append(problem)
