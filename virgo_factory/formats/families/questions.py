@@ -8,7 +8,7 @@ system message are read as those of rows to imitate are, so that a prompt is the
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.core.example import IMAGE, Example, Turn
+from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.formats.any_row.second_columns import second_columns
 from virgo_factory.formats.layouts.messages import listed, message_column, read_messages, role_of
 from virgo_factory.formats.options import Options
@@ -42,14 +42,14 @@ def read(row: Mapping[str, Any], options: Options = Options()) -> Example:
         RejectedRow: no question, no gold answer, or one that not even itself is held to be equal to.
     """
     images = read_images(row)
-    history: list[Turn] = []
     system = None
     if column := message_column(row):
         chat = read_messages(row, column, is_pair=_ends_with_question(row[column]))
+        if len(chat.turns) + (chat.asked is not None) > 1:
+            raise RejectedRow("a prompt of several turns", f"{len(chat.turns) + 1} questions in {column}")
+
         system, images = chat.system, images or chat.images
-        turns = [Turn(asked, response, learned=False) for asked, response in chat.turns]
-        asked = chat.asked if chat.asked is not None else turns.pop().question
-        history = turns
+        asked = chat.asked if chat.asked is not None else chat.turns[0][0]
     else:
         asked = _parts(row) or question_of(row)
 
@@ -70,10 +70,9 @@ def read(row: Mapping[str, Any], options: Options = Options()) -> Example:
     own = row if "index" not in more or "id" in row else {"id": f"{row.get('data_source', 'row')}/{more['index']}"}
     return Example(
         id=row_id(own, asked),
-        question=asked if history else with_image(asked, images),
+        question=with_image(asked, images),
         response="",
         images=images,
-        history=tuple(history),
         system=system,
         answer=str(gold),
         source=source_of(row) or (str(row["data_source"]) if row.get("data_source") else None),

@@ -9,8 +9,8 @@ from virgo_factory.hooks.start.arguments import our_keys
 
 
 RELIES_ON = {
-    "trl/trainer/grpo_config.py:390": "    def __post_init__(self):",
-    "trl/trainer/grpo_trainer.py:1736": '        if self.loss_type == "grpo":\n'
+    "trl/trainer/grpo_config.py:639": "    def __post_init__(self):",
+    "trl/trainer/grpo_trainer.py:1730": '        if self.loss_type == "grpo":\n'
     "            loss = ((per_token_loss * completion_mask).sum(-1) / completion_mask.sum(-1).clamp(min=1.0)).mean()",
 }
 

@@ -9,7 +9,7 @@ from trl.models import unwrap_model_for_generation
 
 RELIES_ON = {
     "trl/models/utils.py:308": "def unwrap_model_for_generation(\n",
-    "trl/trainer/grpo_trainer.py:1263": '            with (\n                profiling_context(self, "transformers.generate"),',
+    "trl/trainer/grpo_trainer.py:1284": '            with (\n                profiling_context(self, "transformers.generate"),',
 }
 
 

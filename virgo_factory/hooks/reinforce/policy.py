@@ -10,7 +10,7 @@ from PIL import Image
 
 RELIES_ON = {
     "llamafactory/data/collator.py:314": '            features["attention_mask"] = torch.cat(\n',
-    "llamafactory/extras/constants.py:43": 'IMAGE_PLACEHOLDER = os.getenv("IMAGE_PLACEHOLDER", "<image>")',
+    "llamafactory/extras/constants.py:52": 'IMAGE_PLACEHOLDER = os.getenv("IMAGE_PLACEHOLDER", "<image>")',
 }
 
 LOW = -1e4

@@ -11,7 +11,7 @@ from virgo_factory.core.errors import UserError
 
 
 RELIES_ON = {
-    "trl/trainer/utils.py:1761": "        for chunk in indexes:\n            for _ in range(self.repeat_count):",
+    "trl/trainer/utils.py:1758": "        for chunk in indexes:\n            for _ in range(self.repeat_count):",
     "trl/trainer/grpo_trainer.py:658": "    def _get_train_sampler(self, dataset: Optional[Dataset] = None) -> Sampler:",
     "accelerate/data_loader.py:616": "            self.batch_sampler.batch_sampler.sampler.set_epoch(epoch)\n",
 }

@@ -5,6 +5,7 @@ plugin is there. So the parsed arguments of such a run say sft, whose branch pas
 `run_sft` in the tuner leads to this run for them. No other run comes through here.
 """
 
+import contextlib
 import sys
 from typing import Any
 
@@ -17,9 +18,9 @@ from virgo_factory.hooks.train.ending import telling
 
 
 RELIES_ON = {
-    "llamafactory/train/tuner.py:115": '    elif finetuning_args.stage == "sft":\n'
+    "llamafactory/train/tuner.py:116": '    elif finetuning_args.stage == "sft":\n'
     "        run_sft(model_args, data_args, training_args, finetuning_args, generating_args, callbacks)\n",
-    "llamafactory/train/sft/workflow.py:52": "    tokenizer_module = load_tokenizer(model_args)\n",
+    "llamafactory/train/sft/workflow.py:49": "    tokenizer_module = load_tokenizer(model_args)\n",
     "llamafactory/train/trainer_utils.py:116": "def create_ref_model(\n",
     "llamafactory/train/trainer_utils.py:87": "def create_modelcard_and_push(\n",
 }
@@ -56,14 +57,15 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     """Train a policy on the rewards of its own responses.
 
     Raises:
-        ValueError: fewer prompts than one rollout asks, or a curriculum without pass rates; before the model is loaded.
+        ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, or a server that is not what it
+            must be; before the model is loaded.
     """
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
-    from llamafactory.extras.ploting import plot_loss
     from llamafactory.model import load_model, load_tokenizer
-    from llamafactory.train.trainer_utils import create_modelcard_and_push, create_ref_model
+    from llamafactory.train.trainer_utils import create_ref_model
 
     from virgo_factory.hooks.reinforce.prompts import arrange
+    from virgo_factory.hooks.reinforce.served import ServedRollouts
     from virgo_factory.hooks.reinforce.trainer import PolicyTrainer
 
     settings = settings_of(finetuning_args, data_args.template)
@@ -76,29 +78,43 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     if arguments.use_cpu:
         prepare_cpu_ranks(arguments)
 
-    model = load_model(parts["tokenizer"], model_args, finetuning_args, training_args.do_train)
-    reference = (
-        create_ref_model(model_args, finetuning_args) if settings["rl_beta"] and not _is_adapter(model) else None
-    )
-    trainer = PolicyTrainer(
-        model=model,
-        args=arguments,
-        prompts=prompts,
-        template=template,
-        finetuning_args=finetuning_args,
-        settings=settings,
-        callbacks=callbacks,
-        reference=reference,
-        **parts,
-    )
-    try:
+    with contextlib.ExitStack() as stack:
+        served = None
+        if settings["rl_server"] is not None:
+            images = max(len(images or []) for images in prompts["images"])
+            served = ServedRollouts(model_args.model_name_or_path, settings, training_args, images)
+            stack.callback(served.close)
+
+        model = load_model(parts["tokenizer"], model_args, finetuning_args, is_trainable=True)
+        needs_reference = settings["rl_beta"] > 0 and not _is_adapter(model)  # an adapter is switched off for it
+        trainer = PolicyTrainer(
+            model=model,
+            args=arguments,
+            prompts=prompts,
+            template=template,
+            finetuning_args=finetuning_args,
+            settings=settings,
+            reference=create_ref_model(model_args, finetuning_args) if needs_reference else None,
+            served=served,
+            callbacks=callbacks,
+            **parts,
+        )
+        stack.callback(trainer.close)
         result = trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
-    finally:
-        trainer.close()
+
+    _save(trainer, result.metrics, model_args, data_args, training_args, finetuning_args)
+
+
+def _save(
+    trainer: Any, metrics: dict[str, float], model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any
+) -> None:
+    """Leave what every stage of LLaMA-Factory leaves in its output folder."""
+    from llamafactory.extras.ploting import plot_loss
+    from llamafactory.train.trainer_utils import create_modelcard_and_push
 
     trainer.save_model()
-    trainer.log_metrics("train", result.metrics)
-    trainer.save_metrics("train", result.metrics)
+    trainer.log_metrics("train", metrics)
+    trainer.save_metrics("train", metrics)
     trainer.save_state()
     if trainer.is_world_process_zero() and finetuning_args.plot_loss:
         plot_loss(training_args.output_dir, keys=["loss", "reward"])

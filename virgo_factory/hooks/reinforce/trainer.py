@@ -13,13 +13,17 @@ from llamafactory.extras import logging
 from llamafactory.train.callbacks import SaveProcessorCallback
 from llamafactory.train.trainer_utils import create_custom_optimizer, create_custom_scheduler
 from transformers import Trainer
+from transformers.trainer_utils import SaveStrategy
 
 from virgo_factory.answers.rewards import fill_groups
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.importance import GapGuard
 from virgo_factory.hooks.reinforce.generation import Sample, generate
 from virgo_factory.hooks.reinforce.policy import blank_picture, mask_tokens, never_sampled
 from virgo_factory.hooks.reinforce.prompts import PromptSampler, pictures
 from virgo_factory.hooks.reinforce.rollout_log import RolloutLog
 from virgo_factory.hooks.reinforce.scoring import Scorer
+from virgo_factory.hooks.reinforce.served import ServedRollouts
 
 
 # TRL 0.24 imports names that no vLLM of today has as soon as one is installed, and we never use that part of it.
@@ -28,14 +32,14 @@ from trl import GRPOTrainer  # noqa: E402
 
 
 RELIES_ON = {
-    "trl/trainer/grpo_trainer.py:86": "if is_vllm_available():\n    from vllm import LLM, SamplingParams\n",
-    "trl/import_utils.py:94": "def is_vllm_available() -> bool:\n    if _vllm_available and",
+    "trl/trainer/grpo_trainer.py:83": "if is_vllm_available():\n    from vllm import LLM, SamplingParams\n",
+    "trl/import_utils.py:89": "def is_vllm_available() -> bool:\n    if _vllm_available and",
     "trl/trainer/grpo_trainer.py:983": "    def _prepare_inputs(\n",
-    "trl/trainer/grpo_trainer.py:992": "            if self._step % generate_every == 0 or self._buffered_inputs is None:\n",
+    "trl/trainer/grpo_trainer.py:1002": "            if self._step % generate_every == 0 or self._buffered_inputs is None:\n",
     "trl/trainer/grpo_trainer.py:1018": "    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):",
-    "trl/trainer/grpo_trainer.py:1309": "        return prompt_ids, completion_ids, logprobs, forward_kwargs\n",
-    "trl/trainer/grpo_trainer.py:1743": '            normalizer = inputs["num_items_in_batch"] / self.accelerator.num_processes\n',
-    "llamafactory/train/sft/trainer.py:76": "        if processor is not None:\n            self.add_callback(SaveProcessorCallback(processor))",
+    "trl/trainer/grpo_trainer.py:1310": "        return prompt_ids, completion_ids, logprobs, forward_kwargs\n",
+    "trl/trainer/grpo_trainer.py:1740": '            normalizer = inputs["num_items_in_batch"] / self.accelerator.num_processes\n',
+    "llamafactory/train/sft/trainer.py:78": "        if processor is not None:\n            self.add_callback(SaveProcessorCallback(processor))",
 }
 
 WITHOUT_GRADIENT = 10
@@ -55,6 +59,7 @@ class PolicyTrainer(GRPOTrainer):
         finetuning_args: of the run.
         settings: of the stage.
         reference: the first model, where `rl_beta` is above 0 and the model has no adapter to switch off.
+        served: servers that make the responses; None: the trainer itself does.
         callbacks: of the run.
     """
 
@@ -69,6 +74,7 @@ class PolicyTrainer(GRPOTrainer):
         finetuning_args: Any,
         settings: dict[str, Any],
         reference: Any = None,
+        served: ServedRollouts | None = None,
         callbacks: Any = None,
     ) -> None:
         self.template, self.processor = template, processor
@@ -90,6 +96,12 @@ class PolicyTrainer(GRPOTrainer):
         self.blank = blank_picture(template, tokenizer, processor) if self.accelerator.num_processes > 1 else None
         self._take_reference(reference)
         self._scorer = Scorer(settings)
+        self._served = served
+        if served is not None:
+            self.use_vllm = (
+                True  # only now: TRL is to weigh by the ratio to the sampler's probabilities, and to start nothing
+            )
+            self._guard = GapGuard(settings["rl_max_logprob_gap"])
         self._log_file: RolloutLog | None = None
         self._rows: list[dict[str, Any]] = []
         self._samples: list[Sample] = []
@@ -112,6 +124,13 @@ class PolicyTrainer(GRPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         Trainer._save_checkpoint(self, model, trial)  # TRL's would write a model card of its own
 
+    def _keep(self) -> None:
+        """Save a checkpoint of this step, unless there is one or the recipe wants none."""
+        saved = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}").is_dir()
+        if self.state.global_step and not saved and self.args.save_strategy != SaveStrategy.NO:
+            logger.warning_rank0(f"virgo-factory: the run ends; checkpoint-{self.state.global_step} is saved first.")
+            self._save_checkpoint(self.model, None)
+
     # prompts and responses
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
@@ -127,6 +146,10 @@ class PolicyTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rows = [{**row, "asked": json.loads(row["asked"]), "images": row["images"] or []} for row in inputs]
         found = super()._generate_and_score_completions([{**row, "prompt": row["asked"]["id"]} for row in self._rows])
+        if self._served is not None:
+            gap = self._metrics["train"]["sampling/sampling_logp_difference/mean"][-1]
+            self._guard.see(self.state.global_step, gap)
+
         flat = self._metrics["train"]["frac_reward_zero_std"][-1] == 1
         self._flat = self._flat + 1 if flat else 0
         if self._flat == WITHOUT_GRADIENT:
@@ -142,7 +165,15 @@ class PolicyTrainer(GRPOTrainer):
     def _generate_single_turn(self, prompts: list[str], images: Any) -> tuple[Any, ...]:
         found = pictures(self._rows, self.template, self.processor)
         found = {name: value.to(self.accelerator.device) for name, value in found.items()}
-        self._samples = generate(self, self._rows, found)
+        if self._served is None:
+            self._samples = generate(self, self._rows, found)
+        else:
+            try:
+                self._samples = self._served.sample(self, self._rows)
+            except UserError:  # on all ranks at once, between two updates
+                self._keep()
+                raise
+
         logprobs = [sample.logprobs for sample in self._samples]
         return (
             [sample.prompt_ids for sample in self._samples],

@@ -7,6 +7,7 @@ loader hook reads the account off the table and then selects the kept rows.
 
 import copy
 import functools
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -331,11 +332,9 @@ class PromptRows(InferenceRows):
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, Any], int]:
         """Return the columns of the row and the length of its prompt."""
         columns, tokens = super().encode(row, data_args)
-        return {
-            "input_ids": columns["input_ids"],
-            "attention_mask": columns["attention_mask"],
-            "asked": row["_asked"],
-        }, tokens
+        said = {"system": row["_system"] or self.template.default_system, "user": row["_prompt"][-1]["content"]}
+        columns["asked"] = json.dumps(json.loads(row["_asked"]) | said, ensure_ascii=False)
+        return {name: columns[name] for name in self.token_columns}, tokens
 
     def print_data_example(self, example: dict[str, Any]) -> None:
         """Print a prompt as LLaMA-Factory prints its rows."""

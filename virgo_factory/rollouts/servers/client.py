@@ -235,6 +235,28 @@ class Endpoint:
             text = "".join(stream.text)
             return Reply(text, reason, stream.prompt_tokens, stream.tokens, seconds, retry, self.url)
 
+    async def call(self, path: str, body: Any = None) -> Any:
+        """Return what the server answers to one request, whole: JSON decoded, other text as it is.
+
+        Args:
+            path: below the server's root, such as /v1/chat/completions.
+            body: is posted as JSON; None asks with GET.
+
+        Raises:
+            Unavailable: see there.
+            Refused: see there.
+            WrongServer: it has no such path.
+        """
+        url = f"{_root(self.url)}{path}"
+        try:
+            with _our_errors(self.url, self._api_key):
+                if body is None:
+                    return await self._client.get(url, cast_to=object)
+
+                return await self._client.post(url, body=body, cast_to=object)
+        except _Busy as busy:
+            raise Unavailable(str(busy)) from None
+
     async def _check_prefill(self, prompt: Prompt) -> None:
         """See to it that the prompt ends with the beginning of the response, letter by letter: templates may rewrite it."""
         if self.dialect == "openai":
@@ -242,11 +264,9 @@ class Endpoint:
                 f"{self.url}: dialect: openai cannot go on behind the beginning of a response (prefill)."
             )
 
-        with _our_errors(self.url, self._api_key):
-            body = {"model": self.model, "messages": prompt.messages, **_template_keys(prompt)}
-            ids = (await self._client.post(f"{_root(self.url)}/tokenize", body=body, cast_to=object))["tokens"]
-            body = {"model": self.model, "tokens": ids}
-            text = (await self._client.post(f"{_root(self.url)}/detokenize", body=body, cast_to=object))["prompt"]
+        body = {"model": self.model, "messages": prompt.messages, **_template_keys(prompt)}
+        ids = (await self.call("/tokenize", body))["tokens"]
+        text = (await self.call("/detokenize", {"model": self.model, "tokens": ids}))["prompt"]
 
         if not text.endswith(prompt.prefill):
             raise WrongServer(

@@ -96,6 +96,7 @@ class Server:
         max_model_len: tokens of the context; the model's own if None.
         images: pictures a prompt, at most.
         args: more arguments of vLLM, which win over ours.
+        env: environment variables that it has beside ours; None takes one of ours away.
         minutes: after which a server that does not answer is given up.
 
     Attributes:
@@ -115,9 +116,10 @@ class Server:
         max_model_len: int | None = None,
         images: int = 1,
         args: Sequence[str] = (),
+        env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
     ) -> None:
-        self.model, self.log, self.minutes = model, Path(log), minutes
+        self.model, self.log, self.minutes, self._env = model, Path(log), minutes, env
         self._port, self._process = port, None
         self._options = {
             "tensor_parallel_size": tensor_parallel_size,
@@ -147,11 +149,27 @@ class Server:
         Raises:
             ServerError: vLLM is not installed, the folder holds no model, the port is taken, or it died.
         """
+        self.start()
+        try:
+            self.wait()
+        except BaseException:
+            self.__exit__()
+            raise
+
+        return self
+
+    def start(self) -> None:
+        """Start it, again at the same port if it died, without waiting for its first answer.
+
+        Raises:
+            ServerError: see `__enter__`.
+        """
         check_model(self.model)
+        self._end_group()
         self._port = free_port(self._port)
         command = self.command(self._port)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.log, "w", encoding="utf-8") as output:
+        with open(self.log, "a" if self._process else "w", encoding="utf-8") as output:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
             self._process = subprocess.Popen(
@@ -159,22 +177,15 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(os.environ),
+                env=environment(os.environ, self._env),
                 start_new_session=True,  # Ctrl-C in our terminal is for us alone
             )
-
-        try:
-            self._wait()
-        except BaseException:
-            self.__exit__()
-            raise
-
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Stop it with all its processes."""
         process = self._process
         if process is None or process.poll() is not None:
+            self._end_group()
             return
 
         with contextlib.suppress(ProcessLookupError):
@@ -195,6 +206,12 @@ class Server:
                 os.killpg(process.pid, 0)
                 time.sleep(0.05)
 
+    def _end_group(self) -> None:
+        """Kill what is left of a group whose guard was killed itself, so that nobody else will."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def alive(self) -> bool:
         """Whether its process is still there."""
         return self._process is not None and self._process.poll() is None
@@ -205,7 +222,12 @@ class Server:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 20_000))
             return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ServerError: it died, or took too long.
+        """
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to this machine
         deadline = time.monotonic() + 60 * self.minutes
         while True:
@@ -264,6 +286,13 @@ def free_port(port: int | None) -> int:
         return probe.getsockname()[1]
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the server: ours, without reports to vLLM's makers."""
-    return {"VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB, **own, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+def environment(own: Mapping[str, str], changes: Mapping[str, str | None] = {}) -> dict[str, str]:
+    """Return the environment of the server: ours with changes (None: without it), without reports to vLLM's makers."""
+    whole = {
+        "VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB,
+        **own,
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        **changes,
+    }
+    return {name: value for name, value in whole.items() if value is not None}
