@@ -416,7 +416,11 @@ def test_an_output_folder_that_cannot_be_made_is_told_before_rows_are_read(run, 
 
 @pytest.mark.parametrize(
     ("template", "hint"),
-    [("vigro", "Did you mean virgo"), ("qwen2vl", "Did you mean qwen2_vl"), ("zzzzzz", "Ours are virgo, virgo_qwen3_vl, omr")],
+    [
+        ("vigro", "Did you mean virgo"),
+        ("qwen2vl", "Did you mean qwen2_vl"),
+        ("zzzzzz", "Ours are virgo, virgo_qwen3_vl, omr"),
+    ],
 )
 def test_a_template_that_there_is_not(run, data_folder, template, hint):
     with pytest.raises(ValueError, match=f"template: {template}: no such template. {hint}"):
