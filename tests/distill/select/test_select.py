@@ -17,6 +17,7 @@ from virgo_factory.distill.launch import distil
 from virgo_factory.distill.select.diversity import Diversity, most_diverse
 from virgo_factory.distill.select.select import choose, select, training_row
 from virgo_factory.distill.select.selection_card import accounts
+from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.long_thoughts import long_thought_of
 from virgo_factory.rollouts.prompt import make_prompt
@@ -562,3 +563,33 @@ def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge
     sources, settings = find_sources("sky", str(tmp_path), media_dir=card.media_dir)
     records = list(measure(sources, settings, workers=1, cache=None))
     assert [record.reason for record in records] == [""] * card.kept
+
+
+def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_path, capsys):
+    """Cut responses are wrong, unverifiable ones do not count; a question that was never asked has no rate."""
+    outcomes = {
+        "a/1": ["correct", "correct", "wrong", "truncated"],
+        "a/2": ["correct", "unverifiable", "unverifiable", "correct"],
+        "a/3": ["wrong"] * 4,
+        "a/4": ["unverifiable"] * 4,
+        "a/5": ["base:correct"],
+    }
+    folder = build(outcomes, samples=4)
+    out = tmp_path / "rated.jsonl"
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "slice", str(folder), str(out), "--pass-rate", "0:1"])
+
+    assert not ended.value.code
+    rated = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["id"]: row["pass_rate"] for row in rated} == {"a/1": 0.5, "a/2": 1.0, "a/3": 0.0}
+    assert "5 rows read, 3 written, 2 left out" in capsys.readouterr().out
+    (tmp_path / "dataset_info.json").write_text(
+        json.dumps({"rated": {"file_name": "rated.jsonl", "formatting": "questions"}})
+    )
+    (source,), _ = find_sources("rated", tmp_path, media_dir=str(folder))
+    read = [read_row(row, source.formatting).parts[0] for row in rated]
+    assert [example.asked["pass_rate"] for example in read] == [0.5, 1.0, 0.0]
+    with pytest.raises(SystemExit):
+        main(["data", "slice", str(folder), str(tmp_path / "some.jsonl"), "--pass-rate", "0.1:0.9"])
+
+    assert [json.loads(line)["id"] for line in (tmp_path / "some.jsonl").read_text().splitlines()] == ["a/1"]

@@ -13,7 +13,7 @@ VERBS = {
     "convert": "Write any known format in the normal form.",
     "mix": "Draw rows from several datasets into one.",
     "dedup": "Keep once what datasets hold twice: texts nearly the same, pictures alike.",
-    "slice": "Cut a dataset by tokens, domain, difficulty or number of rows.",
+    "slice": "Cut a dataset by tokens, domain, difficulty, pass rate or number of rows.",
     "materialize": "Fetch the images of the released Virgo visual dataset.",
 }
 
