@@ -199,7 +199,7 @@ def full_weights(trainer: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
             if not accelerator.is_main_process:
                 return {}
 
-                found = {}
+            found = {}
             for name, value in state.items():
                 if (own := _base_name(name, model) if is_adapter else name) is not None:
                     kind = dtype if value.is_floating_point() else value.dtype

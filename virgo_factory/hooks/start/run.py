@@ -68,7 +68,7 @@ def wrap_argument_parsers(module: ModuleType) -> None:
 def _keys_of(recipe: Any) -> set[str]:
     """Return the keys that a recipe, or a command line of `--key value`, says."""
     if isinstance(recipe, dict):
-        return {str(key) for key in recipe}
+        return {str(key) for key, value in recipe.items() if value is not None}
 
     return {part[2:].partition("=")[0] for part in recipe or () if str(part).startswith("--")}
 
