@@ -156,32 +156,15 @@ def pass_rate(row: Mapping[str, Any]) -> float | None:
     return None
 
 
-def question_from(facts: Mapping[str, Any]) -> Any:
-    """Return what the answers need to know of a prompt (answers.Question).
-
-    Args:
-        facts: `Example.asked`.
-    """
-    from virgo_factory.answers import Question
-
-    tolerance = facts.get("tolerance")
-    return Question(
-        facts["text"],
-        tuple(facts["options"]),
-        facts["kind"],
-        **{name: facts.get(name) for name in ("unit", "precision", "several")},
-        tolerance=tuple(tolerance) if isinstance(tolerance, list) else tolerance,
-    )
-
-
 def _check_gold(facts: Mapping[str, Any]) -> None:
     """Raise RejectedRow where no response could ever be right: the gold answer itself is not."""
     from virgo_factory.answers import Answer
     from virgo_factory.answers.batch import Task, verdict_of
     from virgo_factory.answers.grading import grading
+    from virgo_factory.answers.model import gold_text, question_from
 
     gold = facts["gold"]
-    text = ", ".join(map(str, gold)) if isinstance(gold, list) else str(gold)
+    text = gold_text(gold)
     task = Task(Answer(text, "given", "given"), gold, question_from(facts), grading(facts.get("grading", "math")))
     verdict = verdict_of(task)
     if verdict.correct is not True:

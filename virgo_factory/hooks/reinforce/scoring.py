@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from virgo_factory.answers.model import question_from
 from virgo_factory.answers.rewards import Reward, RewardConfig, Rewards, RewardTask
-from virgo_factory.formats.families.questions import question_from
 from virgo_factory.hooks.reinforce.generation import Sample
 
 

@@ -225,6 +225,7 @@ class PolicyTrainer(GRPOTrainer):
                 {
                     "step": self.state.global_step + 1,
                     "question": row["asked"]["id"],
+                    "asked": row["asked"]["text"],
                     "sample": (first + at) % self.num_generations,
                     "response": text,
                     "finish_reason": sample.finish_reason,
