@@ -24,7 +24,7 @@ MAY = {
     "data/rows": READ | {"answers", "data/tokens"},
     "data/check": ROWS,
     "data/show": ROWS,
-    "data/make": ROWS | {"data/show"},
+    "data/make": ROWS | {"data/show", "data/check"},
     "data/fetch": ROWS | {"data/make"},
     "rollouts": ROWS,
     "distill": DATA | {"rollouts"},

@@ -29,7 +29,9 @@ STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
 STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
-PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
+TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr"}
+"""Our templates -> the tags of the responses that they train on; with others it is the four markers."""
+PREFIX_TEMPLATES = tuple(TEMPLATE_TAGS)
 """Templates that a run takes a question prefix with (hooks/start/run.py)."""
 
 _COUNTS = (*COUNTS, "cutoff_len", "image_min_pixels", "image_max_pixels", "max_samples")

@@ -9,6 +9,7 @@ from llamafactory.extras.misc import has_tokenized_data
 
 from virgo_factory.data.read.data_files import is_pattern, part_files
 from virgo_factory.data.read.reasoning import template_problem
+from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.data.read.split import check_entry
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.model.tied_embeddings import target_problems
@@ -64,6 +65,8 @@ def find_problems(
 
     if keys.get("marker_tokens"):
         problems += _marker_problems(model_args, finetuning_args)
+        if TEMPLATE_TAGS.get(data_args.template, "virgo") != "virgo":
+            problems.append(f"marker_tokens: template {data_args.template} trains on other tags. Remove it.")
 
     if finetuning_args.finetuning_type == "lora" and not (keys.get("marker_tokens") and model_args.quantization_bit):
         problems += target_problems(model_args, finetuning_args, bool(keys.get("marker_tokens")))
