@@ -76,6 +76,13 @@ def base_rows(folder: Path, count: int, seed: int = SEED) -> Iterator[dict]:
         yield {"messages": messages, "images": [image]}
 
 
+def texts(row: dict) -> Iterator[str]:
+    """Yield what of a row a tokenizer is trained on: all that the model reads and writes, so that it is few tokens."""
+    yield "system\nYou are a helpful assistant."
+    for turn in row["messages"]:
+        yield f"{turn['role']}\n{turn['content']}"
+
+
 def blank_picture() -> Image.Image:
     """Return a picture that shows nothing, as large as the others."""
     return Image.new("RGB", (WIDTH, HEIGHT), "grey")

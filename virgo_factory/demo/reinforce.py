@@ -35,7 +35,7 @@ QUESTIONS, HELD_OUT = 240, 240
 
 DATASET = "virgo_demo_questions"
 _TWIN = {"seed": visual_rows.SEED, "vocabulary": 512}
-_BASE = {"max_steps": 200}
+_BASE = {"learning_rate": 2.0e-3, "max_steps": 200}
 _RECIPE = "virgo_demo_gspo.yaml"
 _EVALUATION = "evaluate/demo_gspo.yaml"
 
@@ -151,7 +151,7 @@ def prepare(demo: Reinforcement, seeds: Sequence[int]) -> bool:
     if is_missing:
         demo.base.clear()
         rows = list(looking.base_rows(demo.base.pictures, PICTURES))
-        demo.base.write(rows, [turn["content"] for row in rows for turn in row["messages"]])
+        demo.base.write(rows, [text for row in rows for text in looking.texts(row)])
 
     _write_questions(demo)
     return is_missing
