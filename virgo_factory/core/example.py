@@ -1,5 +1,6 @@
 """An example: one item to train on, as every format returns it. Pure data."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +69,7 @@ class Example:
     asked: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
+    @functools.cached_property
     def turns(self) -> tuple[Turn, ...]:
         """All turns, oldest first; the last is `question` and `response`."""
         return (*self.history, Turn(self.question, self.response, self.learned))

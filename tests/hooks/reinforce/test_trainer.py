@@ -201,6 +201,53 @@ def test_an_unverifiable_response_moves_nothing(trainer):
     assert made._metrics["train"]["accuracy"] == [1.0]
 
 
+def test_rows_without_pictures_are_told_the_same_beside_a_blank_one(trainer, tmp_path):
+    """Nothing attends to it; and rows taken one by one have the pictures that they have together."""
+    from PIL import Image
+
+    from virgo_factory.hooks.reinforce.policy import blank_picture
+    from virgo_factory.hooks.reinforce.prompts import pictures
+
+    made = trainer()
+    tokenizer, processor = made.processing_class, made.processor
+    (image,) = [tmp_path / "a.png"]
+    Image.new("RGB", (90, 60), (200, 20, 20)).save(image)
+    row = {"images": [str(image)], "input_ids": []}
+    (message,) = made.template.mm_plugin.process_messages(
+        [{"role": "user", "content": "<image>Which colour?"}], row["images"], [], [], processor
+    )
+    ids = tokenizer.encode(message["content"])
+    text = tokenizer.encode("Which one?")
+    ids, mask = (
+        torch.tensor([first, [fill] * (len(first) - len(second)) + second])
+        for fill, first, second in ((made.pad_token_id, ids, text), (0, [1] * len(ids), [1] * len(text)))
+    )
+    seen = {**pictures([row], made.template, processor), "num_images": [1, 0]}
+    with torch.no_grad():
+        together, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, **seen)
+        alone, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, batch_size=1, **seen)
+        made.blank = blank_picture(made.template, tokenizer, processor)
+        beside, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, batch_size=1, **seen)
+        seen["pixel_values"] = -seen["pixel_values"]
+        other, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, **seen)
+
+    assert made.blank.ids.count(made.model.config.image_token_id) == 4
+    assert torch.allclose(together, alone, atol=1e-5) and torch.allclose(together, beside, atol=1e-5)
+    assert not torch.allclose(together[0], other[0], atol=1e-3) and torch.allclose(together[1], other[1], atol=1e-5)
+
+
+def test_ten_rollouts_without_gradient_are_told_once(trainer, monkeypatch):
+    from virgo_factory.hooks.reinforce import trainer as module
+
+    said = []
+    monkeypatch.setattr(module.logger, "warning_rank0", said.append, raising=False)
+    made = trainer()
+    for flat in [True] * 9 + [False] + [True] * 12:
+        made._watch(flat)
+
+    assert len(said) == 1 and "10 rollouts in a row" in said[0] and "rl_curriculum" in said[0]
+
+
 IMPORT = """
 try:
     from trl import GRPOTrainer

@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
@@ -31,7 +29,9 @@ STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
 STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
-PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
+TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr"}
+"""Our templates -> the tags of the responses that they train on; with others it is the four markers."""
+PREFIX_TEMPLATES = tuple(TEMPLATE_TAGS)
 """Templates that a run takes a question prefix with (hooks/start/run.py)."""
 
 _COUNTS = (*COUNTS, "cutoff_len", "image_min_pixels", "image_max_pixels", "max_samples")
@@ -289,6 +289,8 @@ def load_recipe(what: str) -> dict[str, Any]:
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
+    import yaml  # only here: workers start faster
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:

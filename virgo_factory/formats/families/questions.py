@@ -62,7 +62,7 @@ def read(row: Mapping[str, Any], options: Options = Options()) -> Example:
 
     facts = {name: plain(row[name]) for name in FACTS if row.get(name) is not None}
     facts |= {"gold": gold, "options": choices, "kind": _kind(row, choices), "text": asked.replace(IMAGE, "").strip()}
-    if (rate := _pass_rate(row)) is not None:
+    if (rate := pass_rate(row)) is not None:
         facts["pass_rate"] = rate
 
     _check_gold(facts)
@@ -142,7 +142,8 @@ def _kind(row: Mapping[str, Any], choices: list[str]) -> str | None:
     return "choice" if choices else None  # so that a gold which is none of the options is told
 
 
-def _pass_rate(row: Mapping[str, Any]) -> float | None:
+def pass_rate(row: Mapping[str, Any]) -> float | None:
+    """Return how often a model was right, by the row; None where it does not say. Raises RejectedRow for another value."""
     for name in PASS_RATES:
         value = row.get(name)
         if value is None:

@@ -4,8 +4,8 @@ from dataclasses import fields
 from typing import Any
 
 from virgo_factory.core.recipe_keys import RL_DEFAULTS
+from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.hooks.start.arguments import our_keys
-from virgo_factory.hooks.template.template import BASES
 
 
 RELIES_ON = {
@@ -100,7 +100,7 @@ def settings_of(finetuning_args: Any, template: str = "virgo") -> dict[str, Any]
         finetuning_args: of the run.
         template: of the run.
     """
-    tags = {"rl_tags": "virgo" if template in BASES else "omr"}
+    tags = {"rl_tags": TEMPLATE_TAGS.get(template, "omr")}
     own = {key: value for key, value in our_keys(finetuning_args).items() if key in RL_DEFAULTS}
     return RL_DEFAULTS | tags | own
 

