@@ -7,7 +7,7 @@ from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.doctor.doctor import diagnose
 from virgo_factory.preflight.doctor.environment import read_environment
 from virgo_factory.preflight.plan.memory import Shape
-from virgo_factory.preflight.plan.plan import Machine, Rows, make_plan
+from virgo_factory.preflight.plan.plan import Machine, Plan, Rows, make_plan
 
 
 SLOT_USE = "slot use: "
@@ -39,7 +39,7 @@ def look_ahead(
     lines = [
         f"rows: {plan.trained_rows:,}, {lengths['mean']:,.0f} tokens on average, {lengths['longest']:,} the longest",
         f"steps: {plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_epoch:,}, "
-        f"{plan.global_batch:,} rows a step = {machine.gpus} ranks x {plan.per_device} x {plan.accumulation}",
+        f"{plan.global_batch:,} rows a step = {_ranks(plan)} x {plan.per_device} x {plan.accumulation}",
     ]
     if plan.order in used:
         lines.append(
@@ -71,6 +71,11 @@ def look_ahead(
         warnings,
         [f"{item.check}: {item.found}. {item.remedy}" for item in found if _is_certain(item, recipe)],
     )
+
+
+def _ranks(plan: Plan) -> str:
+    share = plan.method.share
+    return f"{plan.method.groups} {'ranks' if share == 1 else f'groups of {share} ranks'}"
 
 
 def _is_new(item: Diagnosis) -> bool:
