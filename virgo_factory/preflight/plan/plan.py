@@ -445,7 +445,7 @@ def _disk(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, s
 
 def _warnings(recipe: Mapping[str, Any], method: Method, rows: Rows, machine: Machine, trained: int) -> list[str]:
     found = list(method.zero.warnings) if method.zero else []
-    micro_step = machine.gpus * method.per_device
+    micro_step = method.groups * method.per_device
     if trained < micro_step:
         found.append(
             f"{trained:,} rows on {machine.gpus} GPUs x {method.per_device}: rows are repeated until every GPU has its "
