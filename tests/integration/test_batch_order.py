@@ -223,8 +223,25 @@ def test_packed(bench, name):
 
     if ranks:
         apart = moved_apart(bench, "shuffle", "packed")
-        print("FIGURES", name, apart, got, expected, passes, before)
+        print(
+            "FIGURES",
+            name,
+            apart,
+            got,
+            expected,
+            passes,
+            before,
+            [
+                json.loads((bench.folder / f"{n}_out" / "train_results.json").read_text())["train_runtime"]
+                for n in ("shuffle", "packed")
+            ],
+        )
         assert apart <= 1e-5
+
+    if name == "ZeRO-2":
+        fused, _ = train(bench, "fused", ranks, batch_order="shuffle", fused_loss=True, **changes)
+        assert fused == [(pytest.approx(loss, abs=1.1e-4), pytest.approx(norm, rel=1e-5)) for loss, norm in expected]
+        assert moved_apart(bench, "shuffle", "fused") <= 1e-5
 
     if "resumed" in name:
         check_resume(bench, (got, moved), ranks, batch_order="packed", **changes)

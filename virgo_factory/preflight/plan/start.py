@@ -12,6 +12,8 @@ from virgo_factory.preflight.plan.plan import Machine, Plan, Rows, make_plan
 
 SLOT_USE = "slot use: "
 """How the line of the batch order begins."""
+PACKED = "packed: "
+"""How that of the bins begins."""
 SKIP_VARIABLE = "VIRGO_FACTORY_SKIP_PREFLIGHT"
 
 
@@ -48,7 +50,7 @@ def look_ahead(
 
     if plan.order == "packed" and plan.orders:
         passes = next(order.passes for order in plan.orders if order.name == plan.order)
-        lines.append(f"packed: {passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
+        lines.append(f"{PACKED}{passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
 
     warnings = list(plan.warnings)
     if plan.memory is not None and on_gpu:
