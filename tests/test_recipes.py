@@ -25,7 +25,8 @@ RECIPES = sorted(
     for path in (ROOT / "recipes").rglob("*.yaml")
     if path.parts[len(ROOT.parts) + 1] not in ("launch", "distill", "evaluate")
 )
-PAPER_BATCH = [name for name in RECIPES if "demo" not in name]
+REAL = [name for name in RECIPES if "demo" not in name]
+VIRGO = [name for name in REAL if "/virgo" in name]
 
 # Not installed without a GPU; the parser asks for liger-kernel, the model loader for flash-attn.
 WITHOUT_GPU = {"use_cpu": True, "enable_liger_kernel": False, "flash_attn": "disabled"}
@@ -52,6 +53,12 @@ STATED = {
     "ddp_timeout",
     "bf16",
 }
+STATED_BY_GRPO = {
+    *("rl_loss", "rl_num_generations", "rl_updates_per_rollout", "rl_temperature", "rl_max_prompt_tokens"),
+    *("rl_max_response_tokens", "rl_reward", "rl_format_weight", "rl_log_rollouts"),
+}
+NOT_OF_GRPO = {"cutoff_len", "malformed", "question_prefix", "keep_model_at_epochs", "bf16"}
+"""Keys that such a recipe need not state, or cannot."""
 
 
 def load(name: str) -> dict:
@@ -141,9 +148,10 @@ def _called(name: str) -> str:
 def test_llamafactory_parses_it(parsed, name):
     result, recipe = parsed[Path(name).name], load(name)
     assert "error" not in result, result["error"]
-    assert result["template"] == "virgo"
-    assert result["question_prefix"] == "virgo"
-    assert result["keep_model_at_epochs"] == recipe["keep_model_at_epochs"]
+    is_virgos = "/virgo" in name and recipe["stage"] != "grpo"
+    assert result["template"] == ("virgo" if is_virgos else recipe["template"])
+    assert result["question_prefix"] == ("virgo" if is_virgos else recipe.get("question_prefix"))
+    assert result["keep_model_at_epochs"] == recipe.get("keep_model_at_epochs")
     assert result["learning_rate"] == recipe["learning_rate"]
     assert result["gradient_accumulation_steps"] * recipe["per_device_train_batch_size"] == recipe["global_batch_size"]
     assert result["resume_from_checkpoint"] is None
@@ -179,9 +187,11 @@ def test_what_it_names_exists(name):
     assert made == ({second.removeprefix("# Data first: ")} if second.startswith("# Data first") else set())
 
 
-@pytest.mark.parametrize(
-    ("row", "numbers", "recipe", "overrides"), index_rows(), ids=[row for row, *_ in index_rows()]
-)
+VIRGOS = [found for found in index_rows() if not found[0].startswith("OMR ")]
+OMRS = [found for found in index_rows() if found[0].startswith("OMR ")]
+
+
+@pytest.mark.parametrize(("row", "numbers", "recipe", "overrides"), VIRGOS, ids=[row for row, *_ in VIRGOS])
 def test_each_row_of_the_paper_is_a_command(row, numbers, recipe, overrides, parsed, shared_data):
     keys = load(recipe) | dict(item.split("=") for item in overrides)
     if overrides:
@@ -232,8 +242,93 @@ def test_every_row_that_the_paper_trained_is_in_the_index(shared_data):
         }
 
     twice = {("6", "Virgo-72B", "D_T+D_SD:medium")}  # the row of Table 2, which the index says in words
-    papers = [row for row, numbers, *_ in index_rows() if "not in the paper" not in numbers]
+    papers = [row for row, numbers, *_ in VIRGOS if "not in the paper" not in numbers]
     assert len(papers) == len(trained - twice)
+
+
+def omr_cells() -> dict[tuple[str, str, str], list[str]]:
+    """Return (table, model, condition) -> values of OpenMMReasoner's trained rows, in the order in which they are printed."""
+    cells: dict[tuple[str, str, str], list[str]] = {}
+    with (ROOT / "virgo_factory/evaluation/paper/openmmreasoner.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            if line["table"] in ("2-5", "7", "S3") and line["condition"] not in ("baseline", "cold start"):
+                cells.setdefault((line["table"], line["model"], line["condition"]), []).append(line["printed"])
+
+    del cells["S3", "GRPO", "weight of the format 0.1"]  # Table 7's GRPO x16
+    return cells
+
+
+def omr_row(row: str) -> tuple[str, str, str]:
+    """Return table, model and condition of a row of the index."""
+    table, rest = re.fullmatch(r"OMR (\S+), (.+)", row).groups()
+    if table == "7":
+        model, condition = rest.split(": ")
+        return table, f"start {model}", condition
+
+    if table == "S3":
+        return table, "GRPO", rest
+
+    return (table, rest, "") if "teacher" in rest else (table, "Qwen3-VL-235B as teacher", rest)
+
+
+@pytest.mark.parametrize(("row", "numbers", "recipe", "overrides"), OMRS, ids=[row for row, *_ in OMRS])
+def test_each_row_of_openmmreasoner_is_a_command(row, numbers, recipe, overrides, parsed):
+    table, model, condition = omr_row(row)
+    assert numbers.split(" / ") == omr_cells()[table, model, condition]
+    keys = load(recipe) | {key: yaml.safe_load(value) for key, value in (item.split("=") for item in overrides)}
+    result = parsed[" ".join([recipe, *overrides]) if overrides else Path(recipe).name]
+    assert "error" not in result, result["error"]
+    assert result["dataset"] == [name.strip() for name in keys["dataset"].split(",")]
+    assert (result["output_dir"] == load(recipe)["output_dir"]) == (not overrides)
+    if table == "2-5":
+        return
+
+    assert keys["rl_loss"] == (condition.split()[0].lower() if table == "7" else "grpo")
+    group = int(found[1]) if (found := re.search(r" x(\d+)", condition)) else 16
+    assert keys["rl_num_generations"] == group
+    assert keys["global_batch_size"] * keys["rl_updates_per_rollout"] == 128 * group
+    assert keys["rl_temperature"] == (1.4 if "1.4" in condition else 1.0)
+    assert keys["rl_curriculum"] == ("pass_rate" if "curriculum" in condition else "shuffle")
+    start = {"start from x8, image and text maths": "sft", "start from x8": "sft_x8", "start from x1": "sft_x1"}
+    assert keys["model_name_or_path"] == f"saves/omr7b/full/{start.get(model, 'sft')}"
+
+
+def test_every_row_that_openmmreasoner_trained_is_in_the_index():
+    assert {omr_row(row) for row, *_ in OMRS} == set(omr_cells())
+
+
+def test_a_model_that_is_started_from_is_trained_by_another_row():
+    written = {load(recipe)["output_dir"] if not overrides else dict(item.split("=") for item in overrides)["output_dir"]
+               for _, _, recipe, overrides in OMRS}  # fmt: skip
+    starts = [dict(item.split("=") for item in overrides).get("model_name_or_path") for *_, overrides in OMRS]
+    assert {start for start in starts if start} | {load("recipes/omr7b_gspo.yaml")["model_name_or_path"]} <= written
+    assert len(written) == len(OMRS)
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if load(name)["stage"] == "grpo"])
+def test_the_settings_of_openmmreasoners_scripts(name):
+    recipe = load(name)
+    clips = {"gspo": (3.0e-4, 4.0e-4), "grpo": (0.2, 0.2), "dapo": (0.2, 0.28)}
+    assert (recipe["rl_clip_low"], recipe["rl_clip_high"]) == clips[recipe["rl_loss"]]
+    paper = {
+        "learning_rate": 1.0e-6,
+        "weight_decay": 0.1,
+        "max_grad_norm": 1.0,
+        "rl_max_prompt_tokens": 4096,
+        "rl_beta": 0.0,
+    }
+    assert {key: recipe[key] for key in paper} == paper
+    updates = recipe["rl_updates_per_rollout"]
+    assert (recipe["warmup_steps"], recipe["save_steps"], recipe["max_steps"]) == (
+        25 * updates,
+        16 * updates,
+        1232 * updates,
+    )
+    other = load("recipes/omr7b_gspo.yaml")
+    of_loss = {"rl_loss", "rl_clip_low", "rl_clip_high", "output_dir"}
+    assert {key: value for key, value in recipe.items() if key not in of_loss} == {
+        key: value for key, value in other.items() if key not in of_loss
+    }
 
 
 def test_data_that_is_made_first_is_made_by_one_command():
@@ -250,7 +345,7 @@ def test_data_that_is_made_first_is_made_by_one_command():
     assert not made
 
 
-@pytest.mark.parametrize("name", PAPER_BATCH)
+@pytest.mark.parametrize("name", VIRGO)
 @pytest.mark.parametrize("ranks", [8, 16, 32, 64])
 def test_the_global_batch_is_the_papers_on_any_cluster(name, ranks):
     recipe = load(name)
@@ -276,13 +371,13 @@ def test_the_header_names_the_recipe_itself(name):
     launches = re.findall(r"llamafactory-cli train (\S+)", header(name))
     assert launches
     assert set(launches) == {name}
-    assert re.findall(r"virgo-factory plan (\S+)", header(name)) == [Path(name).stem] * (name in PAPER_BATCH)
+    assert re.findall(r"virgo-factory plan (\S+)", header(name)) == [Path(name).stem] * (name in REAL)
 
 
-@pytest.mark.parametrize("name", PAPER_BATCH)
+@pytest.mark.parametrize("name", REAL)
 def test_plan_reads_the_hardware_that_the_batch_is_for(name):
     gpus, memory = read_hardware((ROOT / name).read_text(encoding="utf-8"))
-    assert f"Batch: global batch 128 = {gpus} GPU" in header(name)
+    assert f"Batch: global batch {load(name)['global_batch_size']} = {gpus} GPU" in header(name)
     assert memory == 80e9
 
 
@@ -305,14 +400,17 @@ def test_house_style(name):
     blocks = re.findall(r"^### (\w+)$", text, re.MULTILINE)
     assert blocks == [block for block in BLOCKS if block in blocks]
     assert not [key for key, value in recipe.items() if value in (None, "", [])], "empty keys"
-    assert not STATED - set(recipe), "keys that every recipe states"
+    is_grpo = recipe["stage"] == "grpo"
+    stated = STATED - NOT_OF_GRPO | STATED_BY_GRPO if is_grpo else STATED
+    epochs = {"keep_model_at_epochs"} if "/omr" in name else set()  # the paper counts steps
+    assert not stated - set(recipe) - epochs, "keys that every recipe states"
     keys = re.findall(r"^(\w+):", text, re.MULTILINE)
     assert len(keys) == len(set(keys)), "a key stands there twice"
     assert max(map(len, text.splitlines())) <= 119
     assert isinstance(recipe["learning_rate"], float), "YAML reads 7e-6 as text: write 7.0e-6"
 
 
-@pytest.mark.parametrize("name", [name for name in PAPER_BATCH if "lora" not in name])
+@pytest.mark.parametrize("name", [name for name in VIRGO if "lora" not in name])
 def test_the_papers_settings(name):
     paper = {
         "learning_rate": 7.0e-6,
@@ -329,7 +427,7 @@ def test_the_papers_settings(name):
     assert {key: load(name).get(key) for key in paper} == paper
 
 
-@pytest.mark.parametrize("name", [name for name in PAPER_BATCH if "MathVerse" in header(name)])
+@pytest.mark.parametrize("name", [name for name in VIRGO if "MathVerse" in header(name)])
 def test_the_header_quotes_table_2(name, shared_data):
     model, condition = re.search(r'Table 2, "(\S+) (\S+)"', header(name)).groups()
     quoted = re.search(
@@ -410,7 +508,7 @@ def test_pages_name_recipes_that_exist(page):
 
 def test_the_index_names_every_recipe():
     text = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
-    assert not [name for name in PAPER_BATCH if name not in text and not name.endswith("virgo72b_dt.yaml")]
+    assert not [name for name in REAL if name not in text and not name.endswith("virgo72b_dt.yaml")]
     assert "virgo72b.slurm" in text
 
 

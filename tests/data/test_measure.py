@@ -433,36 +433,41 @@ def test_where_measured_rows_are_kept(tmp_path):
 # kills
 
 
-SCRIPT = """
-import sys, time
-from virgo_factory.formats.row import QWEN_VL_TOKENS
-from virgo_factory.data.read import reader
-from virgo_factory.data.rows import pool, worker
-from virgo_factory.data.rows.stream import measure
-from virgo_factory.data.read.source import find_sources
-
-reader._CHUNK, pool.WORTH = 2000, 0.0
+MEASURER = """
+import os, time
+from virgo_factory.data.rows import worker
 
 class Slow(worker.Measurer):
     def measure(self, source, chunk):
         time.sleep(0.02)
         {action}
         return super().measure(source, chunk)
-
-if __name__ == "__main__":
-    import virgo_factory.data.rows.stream as engine
-    engine.Measurer = Slow
-    sources, settings = find_sources(sys.argv[1], formatting="virgo_dt")
-    for record in measure(sources, settings, workers=2):
-        print(record.number, flush=True)
 """
+SCRIPT = """
+import sys
+from slow_measurer import Slow
+import virgo_factory.data.rows.stream as engine
+from virgo_factory.data.read import reader
+from virgo_factory.data.rows import pool
+from virgo_factory.data.read.source import find_sources
+
+reader._CHUNK, pool.WORTH, engine.Measurer = 2000, 0.0, Slow
+sources, settings = find_sources(sys.argv[1], formatting="virgo_dt")
+for record in engine.measure(sources, settings, workers=2):
+    print(record.number, flush=True)
+"""
+
+
+def script_of(folder, action=""):
+    """Return a script that measures rows, without a main guard, and does `action` before each chunk."""
+    (folder / "slow_measurer.py").write_text(MEASURER.format(action=action))
+    (folder / "slow.py").write_text(SCRIPT)
+    return folder / "slow.py"
 
 
 def test_a_killed_check_goes_on_where_it_was(tmp_path, small_chunks, calls):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(2000)])
-    script = tmp_path / "slow.py"
-    script.write_text(SCRIPT.format(action=""))
-    process = subprocess.Popen([sys.executable, script, path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, script_of(tmp_path), path], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if int(line) > 400:
             process.send_signal(signal.SIGKILL)
@@ -479,9 +484,8 @@ def test_a_killed_check_goes_on_where_it_was(tmp_path, small_chunks, calls):
 
 def test_a_dead_worker_names_the_rows(tmp_path):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(300)])
-    script = tmp_path / "dies.py"
     chunk = next(chunk for chunk in cut(path) if chunk.line > 100)
-    script.write_text(SCRIPT.format(action=f"if chunk.line == {chunk.line}: import os; os.kill(os.getpid(), 9)"))
+    script = script_of(tmp_path, f"if chunk.line == {chunk.line}: os.kill(os.getpid(), 9)")
     done = subprocess.run([sys.executable, script, path], capture_output=True, text=True)
     message = done.stderr.splitlines()[-1]
     assert f"ChildProcessError: {path}:{chunk.line} to line " in message

@@ -94,7 +94,7 @@ WRONG = [
     ("", "image_min_pixels: 9999999", "more than image_max_pixels"),
     ("", "max_tokens: 32768", "leaves no room for the question in max_model_len 32768"),
     ("", "temperature: 0", "makes all 5 samples the same"),
-    ("", "responses: diverse\ndiverse: 6", "6 of only 5 samples"),
+    ("", "responses: diverse\nk: 6", "6 of only 5 samples"),
     ("", "base_model_name_or_path: a/b\ndifficulty: random", "leave base_model_name_or_path out"),
     ("", "question_prefix: no-such-prefix", "no such file exists"),
     ("", "pool_factor: .nan", "expected"),

@@ -33,7 +33,7 @@ def header(name: str) -> str:
 
 
 def test_there_are_no_others():
-    found = {path.stem for path in (ROOT / "recipes/distill").glob("*.yaml")} - {"demo"}
+    found = {path.stem for path in (ROOT / "recipes/distill").glob("*.yaml")} - {"demo", "omr_teacher"}
     assert found == {Path(name).stem for name in RECIPES}
 
 
@@ -147,3 +147,26 @@ def test_the_words_to_train_on_it(name):
     assert words.groups()[:2] == (config.dataset, str(config.output_dir))
     (recipe,) = set(re.findall(r"recipes/(virgo\d+b_dsd)\.yaml", text))
     assert words[3] != load(f"recipes/{recipe}.yaml")["output_dir"]
+
+
+def test_openmmreasoners_teacher_is_asked_as_the_paper_asks_and_trained_on_as_the_template_says():
+    name = "recipes/distill/omr_teacher.yaml"
+    config = read_config(ROOT / name, files=False)
+    assert (config.samples, config.temperature, config.max_tokens, config.responses, config.k) == (
+        8,
+        1.0,
+        16384,
+        "first",
+        8,
+    )
+    asked = load("recipes/evaluate/omr.yaml")["system"]
+    assert config.system == asked.replace("two parts: first", "two parts and nothing else: first")
+    trained = load("recipes/omr7b_sft.yaml")
+    assert (trained["image_max_pixels"], trained["question_prefix"]) == (
+        config.image_max_pixels,
+        config.question_prefix,
+    )
+    entry = json.loads((ROOT / "dataset_info.json").read_text())[config.dataset]
+    assert entry["file_name"] == f"{config.output_dir}/selected.jsonl"
+    requests, most = 103_000 * config.samples, 103_000 * config.samples * config.max_tokens
+    assert f"{requests:,} requests for 103,000 questions, at most {most / 1e9:.1f} billion tokens" in header(name)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from virgo_factory.answers import Question
+from virgo_factory.answers.omr import misreads
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.scorers import PAPER, JudgeRequest, omr
-from virgo_factory.evaluation.scorers.omr import letter_in, misreads
 from virgo_factory.io.files import TEMPLATES
 
 
@@ -107,20 +107,6 @@ def test_omr_asks_a_judge_where_rules_do_not_match_and_twice_for_a_short_respons
     assert omr(plain, "the rod that is not long", Question("?"), ["0", "1"]).verdict == "correct"
     assert omr(plain, "the rod that is not long", Question("?"), ["0", "0"]).verdict == "wrong"
     assert omr(plain + " " + "x" * 500, "the rod that is not long", Question("?"), ["0"]).verdict == "wrong"
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("(C)", "C"),
-        ("C. because", "C"),
-        ("It is option (D), not (E)!", "D"),
-        ("the answer is B or so", "B"),
-        ("x=12", ""),
-    ],
-)
-def test_letters_of_omr(text, letter):
-    assert letter_in(text) == letter
 
 
 def test_golds_that_omr_takes_for_a_letter(hub, shared_data):

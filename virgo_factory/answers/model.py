@@ -1,7 +1,8 @@
 """What goes in and out of scoring: a question, an answer found in a response, a verdict. Pure data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 Kind = Literal["choice", "boolean", "number", "count", "date", "sequence", "expression", "text"]
@@ -114,3 +115,20 @@ class Verdict:
     def words(self) -> str:
         """The reason in words."""
         return REASONS[self.reason]
+
+
+def gold_text(gold: Any) -> str:
+    """Return a gold answer as one text."""
+    return ", ".join(map(str, gold)) if isinstance(gold, list | tuple) else str(gold)
+
+
+def question_from(facts: Mapping[str, Any]) -> Question:
+    """Return what a row knows about its question: `text` and any other field of Question, None where it is not known."""
+    tolerance = facts.get("tolerance")
+    return Question(
+        facts.get("text") or "",
+        tuple(facts.get("options") or ()),
+        facts.get("kind"),
+        **{name: facts.get(name) for name in ("unit", "precision", "several")},
+        tolerance=tuple(tolerance) if isinstance(tolerance, list) else tolerance,
+    )

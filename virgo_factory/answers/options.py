@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -89,6 +90,24 @@ def without_letters(options: tuple[str, ...]) -> tuple[str, ...]:
     carried = {(match[1] or match[2]).upper(): match[3].strip() for match in found}
     names = LETTERS[: len(options)]
     return tuple(carried[name] for name in names) if set(carried) == set(names) and all(carried.values()) else options
+
+
+def with_options(text: str, options: Sequence[str], read: str | None = None) -> str:
+    r"""Return the text of a question with its options as lines behind it, where it does not have them itself.
+
+    Args:
+        text: as it is asked.
+        options: their texts, without letters.
+        read: the text in which they are looked for; None for `text`.
+
+    >>> with_options("Which one?", ("x", "y")), with_options("Which? (A) x (B) y", ("x", "y"))
+    ('Which one?\n(A) x\n(B) y', 'Which? (A) x (B) y')
+    """
+    if len(inline_options(text if read is None else read)) == len(options):
+        return text
+
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([text, *lines])
 
 
 @lru_cache(maxsize=1_000)

@@ -20,6 +20,7 @@ VERBS = {
     "evaluate": "Ask a checkpoint the questions of benchmarks: scores with error bars, and which epoch to take.",
     "plan": "Tell rows, steps, memory, disk and hours of a recipe before the GPUs are booked.",
     "recipes": "List, show or copy the recipes that ship with the package.",
+    "reinforce": "Train by rewards: what a training of stage: grpo did, and the same recipe for verl.",
     "score": "Compare responses with gold answers: correct, wrong or unverifiable.",
     "smoke": "Try a recipe out on a tiny twin of its model: rows, training, kill, resume, serving.",
 }

@@ -1,5 +1,6 @@
 """The recipe keys of the plugin and what each may be: one wording for run, data verbs, plan and smoke."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,9 +8,50 @@ from virgo_factory.core.batch_order import ORDERS
 from virgo_factory.core.errors import UserError
 
 
-CHOICES = {"overlong": ("drop", "error", "truncate"), "malformed": ("drop", "error", "keep"), "batch_order": ORDERS}
-COUNTS = ("min_response_tokens", "max_response_tokens", "global_batch_size")
-KEYS = (*CHOICES, *COUNTS, "question_prefix", "marker_tokens", "keep_model_at_epochs")
+RL_DEFAULTS: Mapping[str, Any] = {
+    "rl_loss": "gspo",
+    "rl_num_generations": 16,
+    "rl_updates_per_rollout": 1,
+    "rl_clip_low": None,
+    "rl_clip_high": None,
+    "rl_beta": 0.0,
+    "rl_temperature": 1.0,
+    "rl_max_prompt_tokens": 4096,
+    "rl_max_response_tokens": 8192,
+    "rl_reward": "ours",
+    "rl_tags": None,
+    "rl_format_weight": 0.1,
+    "rl_overlong_buffer": 0,
+    "rl_curriculum": "shuffle",
+    "rl_log_rollouts": 64,
+    "rl_server": None,
+    "rl_max_logprob_gap": 0.05,
+}
+"""Key of `stage: grpo` -> what it is where the recipe is silent; None: by `rl_loss` (clips) or the
+template (tags), or Hugging Face generation (server)."""
+
+CHOICES = {
+    "overlong": ("drop", "error", "truncate"),
+    "malformed": ("drop", "error", "keep"),
+    "batch_order": ORDERS,
+    "rl_loss": ("gspo", "grpo", "dapo", "dr_grpo"),
+    "rl_reward": ("ours", "omr"),
+    "rl_tags": ("virgo", "omr"),
+    "rl_curriculum": ("shuffle", "file", "pass_rate"),
+}
+COUNTS = (
+    *("min_response_tokens", "max_response_tokens", "global_batch_size", "packing_tokens", "sequence_parallel_size"),
+    *("rl_num_generations", "rl_updates_per_rollout", "rl_max_prompt_tokens", "rl_max_response_tokens"),
+)
+RANGES = {
+    **dict.fromkeys(("rl_beta", "rl_overlong_buffer", "rl_log_rollouts"), (0, None)),
+    **dict.fromkeys(("rl_format_weight", "rl_clip_low"), (0, 1)),
+    **dict.fromkeys(("rl_temperature", "rl_clip_high", "rl_max_logprob_gap"), (1e-6, None)),
+}
+"""Key that takes a number -> the least and the greatest that it may be; None: without bound."""
+WHOLE = ("rl_overlong_buffer", "rl_log_rollouts")
+SWITCHES = ("marker_tokens", "fused_loss")
+KEYS = (*dict.fromkeys((*CHOICES, *COUNTS, *SWITCHES, "question_prefix", "keep_model_at_epochs", *RL_DEFAULTS)),)
 
 
 def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> None:
@@ -32,7 +74,16 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
         if key in counts and not _is_count(value):
             raise UserError(f"{key}: {value!r} is not a whole number of at least 1.")
 
-        if key == "marker_tokens" and not isinstance(value, bool):
+        if key in RANGES and not _is_between(value, *RANGES[key], whole=key in WHOLE):
+            low, high = RANGES[key]
+            kind = "a whole number" if key in WHOLE else "a number"
+            least = "above 0" if low == 1e-6 else f"of at least {low}"
+            raise UserError(f"{key}: {value!r} is not {kind} {least}{f' and at most {high}' if high else ''}.")
+
+        if key == "rl_server" and not (value and (isinstance(value, str) or _are_texts(value))):
+            raise UserError(f"{key}: {value!r} is neither vllm nor the URL of a server, or a list of these URLs.")
+
+        if key in SWITCHES and not isinstance(value, bool):
             raise UserError(f"{key}: {value!r} is not one of true, false.")
 
         if key == "keep_model_at_epochs" and not (isinstance(value, list) and value and all(map(_is_count, value))):
@@ -41,6 +92,15 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
     low, high = keys.get("min_response_tokens"), keys.get("max_response_tokens")
     if low is not None and high is not None and low > high:
         raise UserError(f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept.")
+
+
+def _is_between(value: Any, low: float, high: float | None, whole: bool) -> bool:
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    return is_number and low <= value <= (math.inf if high is None else high)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) and part for part in value)
 
 
 def _is_count(value: Any) -> bool:

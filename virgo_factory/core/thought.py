@@ -29,8 +29,12 @@ REASONS = {
 }
 """Every way in which a response can fail to be a long thought: code -> words for people."""
 
+TAGS = {"omr": dict(zip(MARKERS, ("<think>", "</think>", "<answer>", "</answer>"), strict=True))}
+"""Other tags that a template may train on -> marker -> tag, without white space around it (OpenMMReasoner's)."""
+
 _BEGINNING = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*+")
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
+_SPACED_MARKER = re.compile(rf"\s*({_MARKER.pattern})\s*")
 _AROUND_MARKERS = re.compile(f"({_MARKER.pattern})")
 _IN_ORDER = list(MARKERS)
 _MISSING = dict(zip(MARKERS, ("no_thought", "thought_not_closed", "no_solution", "solution_not_closed"), strict=True))
@@ -135,6 +139,18 @@ class LongThought:
             f"{BEGIN_THOUGHT}\n\n{self.thought}\n\n{END_THOUGHT}\n\n"
             f"{BEGIN_SOLUTION}\n\n{self.solution}\n\n{END_SOLUTION}"
         )
+
+
+def in_tags(rendered: str, tags: str) -> str:
+    """Return a response that `render` wrote, or its beginning, as a template with these tags trains on it.
+
+    >>> in_tags(LongThought("7 * 8 is 56.", "It is 56.").render(), "omr")
+    '<think>7 * 8 is 56.</think><answer>It is 56.</answer>'
+    """
+    if tags not in TAGS:
+        return rendered
+
+    return _SPACED_MARKER.sub(lambda found: TAGS[tags][found[1]], rendered)
 
 
 def _not_in_order(response: str) -> MalformedThought:

@@ -21,6 +21,9 @@ SOURCES = (
     "iconqa",
 )
 
+SEVERAL = ("first", "diverse")
+"""Values of `responses` that take up to `k` of a question: as they were sampled (OpenMMReasoner's), or most unlike."""
+
 _ASKING = AskConfig.BLOCKS
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "questions": (
@@ -35,7 +38,7 @@ BLOCKS: Mapping[str, tuple[str, ...]] = {
         *("cut_loops", "stop_when_decided"),
     ),
     "budget": _ASKING["budget"],
-    "selection": ("response_format", "responses", "diverse", "difficulty", "source_quota", "max_binary_share"),
+    "selection": ("response_format", "responses", "k", "difficulty", "source_quota", "max_binary_share"),
     "output": ("output_dir", "dataset", "dataset_dir"),
 }
 
@@ -51,6 +54,7 @@ class DistillConfig(AskConfig):
     BLOCKS: ClassVar = BLOCKS
     FREE: ClassVar = (*AskConfig.FREE, "base_urls", "base_served_model_name", "stop_when_decided")
     FREE_BLOCKS: ClassVar = ("budget", "selection", "output")
+    RENAMED: ClassVar = {"diverse": "k"}
 
     questions: Path | None = None
     sources: dict[str, Annotated[int, Field(ge=0)]] = {}
@@ -66,8 +70,8 @@ class DistillConfig(AskConfig):
     base_max_tokens: Count = 2048
     stop_when_decided: bool = False
 
-    responses: Literal["shortest", "all", "diverse"] = "shortest"
-    diverse: Count = 4
+    responses: Literal["shortest", "all", "first", "diverse"] = "shortest"
+    k: Count = 4
     difficulty: Literal["medium", "hard", "random", "any"] = "medium"
     source_quota: bool = True
     max_binary_share: float | None = Field(None, ge=0, le=1)
@@ -126,8 +130,8 @@ class DistillConfig(AskConfig):
                 )
             )
 
-        if self.responses == "diverse" and self.diverse > self.samples:
-            found.append((("diverse", "samples"), f"diverse: {self.diverse} of only {self.samples} samples"))
+        if self.responses in SEVERAL and self.k > self.samples:
+            found.append((("k", "samples"), f"k: {self.k} of only {self.samples} samples"))
 
         return found
 

@@ -16,7 +16,7 @@ from virgo_factory.formats.any_row.second_columns import (
 )
 from virgo_factory.formats.any_row.tool_calls import REASON as TOOLS_REASON
 from virgo_factory.formats.any_row.tool_calls import check_tools, tool_call
-from virgo_factory.formats.families import long_thought, virgo_dqvq, virgo_dsd, virgo_dt
+from virgo_factory.formats.families import long_thought, questions, virgo_dqvq, virgo_dsd, virgo_dt
 from virgo_factory.formats.layouts import chat, tags, thought_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
@@ -45,6 +45,7 @@ FORMATTINGS: dict[str, Callable[..., Example | Reading]] = {
     "virgo_dsd": virgo_dsd.read,
     "virgo_dqvq": virgo_dqvq.adapt,
     "long_thought": long_thought.adapt,
+    "questions": questions.read,
 }
 """`formatting:` in dataset_info.json -> format: (row, options) -> its one Example, or a Reading.
 

@@ -17,7 +17,7 @@ RATED = ("virgo_dsd", "long_thought")
 """Values of `formatting` under which rows can tell their difficulty."""
 
 REQUIRED = ("messages", "prompt", "response", "chosen", "rejected", "question", "thought", "solution")
-COLUMNS = (*REQUIRED, "query", "images", "system", "assistant_prefix")
+COLUMNS = (*REQUIRED, "gold", "query", "images", "system", "assistant_prefix")
 """Names of columns that some format reads: LLaMA-Factory's, and three of the normal form. A row must have those of
 REQUIRED that are named."""
 

@@ -7,9 +7,11 @@ from typing import Any
 from virgo_factory.report.text import one_line
 
 
-__all__ = ["bars", "columns", "draw", "lengths", "outlines", "shares", "spans"]
+__all__ = ["bars", "columns", "curves", "draw", "lengths", "outlines", "shares", "sheet", "spans"]
 BLUE, ORANGE, GREY, GREEN, RED, YELLOW = "#3b6ea8", "#d1663c", "#6b6b6b", "#4c9a62", "#c8553d", "#d9a441"
 MOST_BARS = 15
+SMOOTHED = 25
+"""A curve is smoothed over this part of its steps."""
 BEHIND = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
 """Of a text that may stand on bars."""
 
@@ -221,6 +223,47 @@ def spans(
 
     axes.figure.legend(frameon=False, loc="outside lower center", ncols=4)
     _thousands(axes.xaxis)
+
+
+def curves(axes: Any, lines: Mapping[str, Sequence[tuple[float, float]]], title: str, x: str, y: str) -> None:
+    """Draw values over steps: as they are, pale, and behind SMOOTHED of them their running mean.
+
+    Args:
+        axes: to draw on.
+        lines: name -> (x, value), in order.
+        title: above them.
+        x: what the steps are.
+        y: what the values are.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    for (name, points), colour in zip(lines.items(), (BLUE, GREEN, ORANGE, GREY, RED), strict=False):
+        at, values = zip(*points, strict=True)
+        window = max(1, len(values) // SMOOTHED)
+        if window > 1:
+            axes.plot(at, values, color=colour, alpha=0.25, linewidth=1)
+            values = [
+                sum(part) / len(part) for part in (values[max(0, i - window) : i + 1] for i in range(len(values)))
+            ]
+
+        marker = "o" if len(values) == 1 else None
+        axes.plot(at, values, color=colour, linewidth=1.8, marker=marker, label=_label(name))
+
+    _title(axes, title, x, y)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0), max(high, 0.01))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.legend(frameon=False, fontsize=9)
+
+
+def sheet(axes: Any, panels: Sequence[Callable[[Any], None]]) -> None:
+    """Draw several plots in two columns on the figure of `axes`, which are given up."""
+    figure = axes.figure
+    axes.remove()
+    lines = -(-len(panels) // 2)
+    figure.set_size_inches(figure.get_figwidth() * 1.25, figure.get_figheight() * max(0.75, 0.6 * lines))
+    for place, panel in enumerate(panels, start=1):
+        panel(figure.add_subplot(lines, 2, place))
 
 
 def _thousands(axis: Any) -> None:

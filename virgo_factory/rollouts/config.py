@@ -45,6 +45,7 @@ class AskConfig(BaseModel):
         START, RESUME: how a folder is begun (a sentence), and the command that goes on with one.
         BLOCKS: the keys of each block, in the order in which they are written.
         FREE: keys of the blocks that do not decide what a rollout is; nor do the blocks of FREE_BLOCKS.
+        RENAMED: keys as folders of older versions call them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -77,6 +78,7 @@ class AskConfig(BaseModel):
     }
     FREE: ClassVar[tuple[str, ...]] = tuple(key for key in BLOCKS["model"] if key != "model_name_or_path")
     FREE_BLOCKS: ClassVar[tuple[str, ...]] = ("budget", "output")
+    RENAMED: ClassVar[Mapping[str, str]] = {}
 
     question_prefix: str = "none"
     system: str = ""
@@ -253,6 +255,7 @@ def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), 
     """
     path = Path(path)
     values, lines, errors = _read(path, kind.EXAMPLE)
+    values, lines = ({kind.RENAMED.get(key, key): at for key, at in found.items()} for found in (values, lines))
     if is_training(values):
         raise UserError(
             f"{path}: a training recipe, not {kind.KIND}'s configuration. Train with llamafactory-cli train {path}; "

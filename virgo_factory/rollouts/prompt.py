@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from virgo_factory.answers.options import LETTERS, inline_options
+from virgo_factory.answers.options import with_options
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.data.read.images import inspect
@@ -147,11 +147,10 @@ def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
     # A picture may be an option: "(A) <image>".
     asked = "".join(IMAGE if isinstance(part, int) else part for part in parts).rstrip()
     is_in_picture = not question.question.strip()  # with its options, as in MathVerse's version Vision Only
-    if is_in_picture or len(inline_options(asked if question.parts else text)) == len(question.options):
+    if is_in_picture:
         return asked
 
-    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=False)]
-    return "\n".join([asked, *lines])
+    return with_options(asked, question.options, read=asked if question.parts else text)
 
 
 def _picture(

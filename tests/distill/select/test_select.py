@@ -14,8 +14,10 @@ from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import distil
-from virgo_factory.distill.select.select import choose, most_diverse, select, training_row
+from virgo_factory.distill.select.diversity import Diversity, most_diverse
+from virgo_factory.distill.select.select import choose, select, training_row
 from virgo_factory.distill.select.selection_card import accounts
+from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.long_thoughts import long_thought_of
 from virgo_factory.rollouts.prompt import make_prompt
@@ -182,9 +184,9 @@ def test_all_correct_ones_but_the_same_words_once(folders, build):
     folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
     card = choose(folder, ["responses=all"])
     assert [(row["id"], row["thought"]) for row in rows(folder)] == [
-        ("a/1-0", "Let me look. One."),
-        ("a/1-1", "Let me look. Two."),
-        ("a/1-3", "Let me look. Three."),
+        ("a/1#0", "Let me look. One."),
+        ("a/1#1", "Let me look. Two."),
+        ("a/1#3", "Let me look. Three."),
     ]
     assert ("correct and well formed, not chosen", 2) in accounts(card)[1]
 
@@ -210,8 +212,72 @@ def test_diverse_rows(folders, build):
     texts = ["one two three four five six", "one two three four five six seven", "a b c d e f g h i j", "no"]
     rollouts = [folders.rollout("a/1", at, respond(folders, text)) for at, text in enumerate(texts)]
     folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
-    choose(folder, ["responses=diverse", "diverse=3", "difficulty=medium"])
-    assert [row["id"] for row in rows(folder)] == ["a/1-0", "a/1-2", "a/1-3"]
+    choose(folder, ["responses=diverse", "k=3", "difficulty=medium"])
+    assert [row["id"] for row in rows(folder)] == ["a/1#0", "a/1#2", "a/1#3"]
+
+
+@pytest.mark.parametrize("responses", ["first", "diverse"])
+def test_x1_is_inside_of_x2_and_so_on_with_ids_that_no_two_share(folders, build, responses):
+    folder = build({}, questions=[question("a/1"), question("a/2")], samples=8)
+    for id in ("a/1", "a/2"):
+        texts = ["long " * 9 + "way", "one two", "wrong", "one two", *(f"{at} of my ways" for at in range(4))]
+        rollouts = [folders.rollout(id, at, respond(folders, text)) for at, text in enumerate(texts)]
+        verdicts = [folders.verdict(row, "wrong" if "wrong" in row.response else "correct") for row in rollouts]
+        folders.add(folder, rollouts, verdicts)
+
+    taken = []
+    for k in (1, 2, 4, 8):
+        choose(folder, [f"responses={responses}", f"k={k}", f"dataset=x{k}"])
+        there = rows(folder, f"x{k}.jsonl")
+        assert {row["question_id"] for row in there} == {"a/1", "a/2"}
+        assert all(row["id"].rpartition("#")[0] == row["question_id"] for row in there)
+        taken.append([row["id"] for row in there])
+        assert len(set(taken[-1])) == len(taken[-1]) == 2 * min(k, 6), "the same words are taken once"
+
+    assert all(set(small) < set(large) for small, large in zip(taken, taken[1:], strict=False))
+    if responses == "first":
+        assert taken[1] == ["a/1#0", "a/1#1", "a/2#0", "a/2#1"]
+
+
+def test_the_card_tells_how_unlike_the_responses_are(folders, build):
+    folder = build({}, questions=[question("a/1"), question("a/2")])
+    texts = {"a/1": ["a b c d e f", "u v w x y z", "a b c d e f"], "a/2": ["no", "no", "no"]}
+    for id, own in texts.items():
+        rollouts = [folders.rollout(id, at, respond(folders, text)) for at, text in enumerate(own)]
+        answers = ("12", "12.0", "12") if id == "a/1" else ("12",) * 3
+        folders.add(
+            folder, rollouts, [folders.verdict(*pair) for pair in zip(rollouts, ["correct"] * 3, answers, strict=True)]
+        )
+
+    card = choose(folder, ["responses=first", "k=3", "difficulty=any"])
+    assert (card.output["rows"], card.candidates_kept, card.wordings) == (3, 6, 3)
+    told = card.diversity
+    assert (told["questions"], told["rows"], told["final_forms"]) == (1, 2, 2)
+    assert told["overlap"] == 0
+    assert "Of 6 correct responses 3 differ word for word." in (folder / "selected.card.md").read_text()
+    assert not choose(folder, ["difficulty=any", "dataset=x1"]).diversity
+
+
+def test_diversity_by_hand():
+    found = Diversity()
+    found.add(["a b c d e f", "a b c d e f g"], ["1/2", "0.5"])  # 2 and 3 sequences, 2 of them shared
+    found.add(["a b c d e", "v w x y z"], ["7", "7"])
+    found.add(["alone"], ["7"])
+    means = {
+        "questions": 2,
+        "rows": 2,
+        "overlap": 0.333,
+        "final_forms": 1.5,
+        "shortest_words": 5.5,
+        "longest_words": 6,
+    }
+    assert found.means() == means
+    assert Diversity().means() == {}
+
+
+def test_k_alone_does_nothing_for_the_shortest(asked):
+    with pytest.raises(ValueError, match="k=4: responses: shortest takes one of a question"):
+        choose(asked, ["k=4"])
 
 
 def test_no_more_of_a_source_than_were_asked_for(build):
@@ -497,3 +563,33 @@ def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge
     sources, settings = find_sources("sky", str(tmp_path), media_dir=card.media_dir)
     records = list(measure(sources, settings, workers=1, cache=None))
     assert [record.reason for record in records] == [""] * card.kept
+
+
+def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_path, capsys):
+    """Cut responses are wrong, unverifiable ones do not count; a question that was never asked has no rate."""
+    outcomes = {
+        "a/1": ["correct", "correct", "wrong", "truncated"],
+        "a/2": ["correct", "unverifiable", "unverifiable", "correct"],
+        "a/3": ["wrong"] * 4,
+        "a/4": ["unverifiable"] * 4,
+        "a/5": ["base:correct"],
+    }
+    folder = build(outcomes, samples=4)
+    out = tmp_path / "rated.jsonl"
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "slice", str(folder), str(out), "--pass-rate", "0:1"])
+
+    assert not ended.value.code
+    rated = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["id"]: row["pass_rate"] for row in rated} == {"a/1": 0.5, "a/2": 1.0, "a/3": 0.0}
+    assert "5 rows read, 3 written, 2 left out" in capsys.readouterr().out
+    (tmp_path / "dataset_info.json").write_text(
+        json.dumps({"rated": {"file_name": "rated.jsonl", "formatting": "questions"}})
+    )
+    (source,), _ = find_sources("rated", tmp_path, media_dir=str(folder))
+    read = [read_row(row, source.formatting).parts[0] for row in rated]
+    assert [example.asked["pass_rate"] for example in read] == [0.5, 1.0, 0.0]
+    with pytest.raises(SystemExit):
+        main(["data", "slice", str(folder), str(tmp_path / "some.jsonl"), "--pass-rate", "0.1:0.9"])
+
+    assert [json.loads(line)["id"] for line in (tmp_path / "some.jsonl").read_text().splitlines()] == ["a/1"]

@@ -56,10 +56,10 @@ def convert(tmp_path):
 
     Image.new("RGB", (3, 2)).save(tmp_path / "here.png")
 
-    def converted(rows, entry=None, load_from="file", batch_size=1000, **settings):
+    def converted(rows, entry=None, load_from="file", batch_size=1000, formatting="virgo_dt", **settings):
         attribute = SimpleNamespace(
             virgo_name="d",
-            formatting="virgo_dt",
+            formatting=formatting,
             load_from=load_from,
             dataset_name="people/pictures",
             virgo_entry=entry or {},
@@ -95,6 +95,34 @@ def test_every_row_comes_out_with_its_place_and_reason(convert, tmp_path):
 
     assert table[len(CASES) - 1]["_images"] == [f"/.{tmp_path}/here.png"]
     assert table[0]["_response"] == [{"role": "assistant", "content": WHOLE}]
+
+
+OMR = {
+    "id": "wemath-9",
+    "messages": [
+        {"role": "system", "content": [{"type": "text", "text": "You are a helpful assistant. When the user asks a question, your response must include two parts: first, the reasoning process enclosed in <think>...</think> tags, then the final answer enclosed in <answer>...</answer> tags.Please provide a clear, concise response within <answer> </answer> tags that directly addresses the question."}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "here.png"}}, {"type": "text", "text": "Which net folds into a cube?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "<think>Net A has six faces.</think><answer>B</answer>"}]},
+    ],
+}  # fmt: skip
+
+
+def test_the_template_says_in_which_tags_a_response_is_trained_on(convert):
+    """OpenMMReasoner's published layout: under its template the response is what stands in its file."""
+    (found,) = convert([OMR], formatting="long_thought", template="omr")
+    assert found["_response"] == [
+        {"role": "assistant", "content": "<think>Net A has six faces.</think><answer>B</answer>"}
+    ]
+    assert (found["_prompt"][0]["content"], found["_system"]) == ("<image>Which net folds into a cube?", ""), (
+        "the template's"
+    )
+    (virgo,) = convert([OMR], formatting="long_thought", template="virgo")
+    assert virgo["_response"][0]["content"].startswith("<|begin_of_thought|>")
+    cut = {"question": "q", "response": WHOLE, "assistant_prefix": WHOLE[: WHOLE.index("<|end_of_thought|>") - 3]}
+    (row,) = convert([cut], formatting="long_thought", template="omr")
+    assert row["_response"][0]["content"].startswith(row["_assistant_prefix"]) and row["_assistant_prefix"].startswith(
+        "<think>"
+    )
 
 
 def picture(size=(3, 2), kind="PNG"):

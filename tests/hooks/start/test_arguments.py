@@ -6,11 +6,21 @@ import sys
 
 import pytest
 
+from virgo_factory.core.recipe_keys import RL_DEFAULTS
+
 
 OURS = {
     "data_args": ("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
     "model_args": ("marker_tokens",),
-    "finetuning_args": ("global_batch_size", "keep_model_at_epochs", "batch_order"),
+    "finetuning_args": (
+        "global_batch_size",
+        "keep_model_at_epochs",
+        *RL_DEFAULTS,
+        "batch_order",
+        "packing_tokens",
+        "sequence_parallel_size",
+        "fused_loss",
+    ),
 }
 KEYS = [key for keys in OURS.values() for key in keys]
 
@@ -55,6 +65,28 @@ GOOD = [
     ("batch_order", "shuffle"),
     ("batch_order", "balanced"),
     ("batch_order", "grouped"),
+    ("batch_order", "packed"),
+    ("packing_tokens", 16384),
+    ("sequence_parallel_size", 4),
+    ("fused_loss", True),
+    ("fused_loss", False),
+    ("rl_loss", "dr_grpo"),
+    ("rl_num_generations", 16),
+    ("rl_updates_per_rollout", 4),
+    ("rl_clip_low", 3e-4),
+    ("rl_clip_high", 4e-4),
+    ("rl_beta", 0.01),
+    ("rl_temperature", 1.4),
+    ("rl_max_prompt_tokens", 4096),
+    ("rl_max_response_tokens", 28696),
+    ("rl_reward", "omr"),
+    ("rl_tags", "virgo"),
+    ("rl_format_weight", 0.3),
+    ("rl_overlong_buffer", 4096),
+    ("rl_curriculum", "pass_rate"),
+    ("rl_log_rollouts", 0),
+    ("rl_server", "http://a:8000,http://b:8000"),
+    ("rl_max_logprob_gap", 0.1),
 ]
 
 
@@ -98,10 +130,16 @@ BAD = [
     ("keep_model_at_epochs", [0], "keep_model_at_epochs: [0] is not a list of epochs"),
     ("keep_model_at_epochs", [1, 2.5], "keep_model_at_epochs: [1, 2.5] is not a list of epochs"),
     ("keep_model_at_epochs", [True], "keep_model_at_epochs: [True] is not a list of epochs"),
-    ("batch_order", "sorted", "batch_order: 'sorted' is not one of shuffle, balanced, grouped."),
-    ("batch_order", "Balanced", "batch_order: 'Balanced' is not one of shuffle, balanced, grouped."),
-    ("batch_order", True, "batch_order: True is not one of shuffle, balanced, grouped."),
-    ("batch_order", "", "batch_order: '' is not one of shuffle, balanced, grouped."),
+    ("batch_order", "sorted", "batch_order: 'sorted' is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", "Balanced", "batch_order: 'Balanced' is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", True, "batch_order: True is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", "", "batch_order: '' is not one of shuffle, balanced, grouped, packed."),
+    ("rl_loss", "ppo", "rl_loss: 'ppo' is not one of gspo, grpo, dapo, dr_grpo."),
+    ("rl_temperature", 0, "rl_temperature: 0 is not a number above 0."),
+    ("rl_format_weight", 1.5, "rl_format_weight: 1.5 is not a number of at least 0 and at most 1."),
+    ("rl_log_rollouts", 0.5, "rl_log_rollouts: 0.5 is not a whole number of at least 0."),
+    ("rl_beta", float("nan"), "rl_beta: nan is not a number of at least 0."),
+    ("rl_server", [], "rl_server: [] is neither vllm nor the URL of a server"),
     ("marker_tokens", "yes", "marker_tokens: 'yes' is not one of true, false."),
     ("marker_tokens", 1, "marker_tokens: 1 is not one of true, false."),
     ("question_prefix", "virgi", "question_prefix: 'virgi' is not one of none, virgo, and no such file exists."),

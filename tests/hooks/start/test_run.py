@@ -94,7 +94,7 @@ PROBLEMS = [
     (STOCK | {"malformed": "drop"}, ["malformed: does nothing, because no dataset has one of the plugin's formattings. Set formatting: virgo_dt"]),
     (STOCK | {"min_response_tokens": 5}, ["min_response_tokens: does nothing"]),
     ({"dataset": "stock", "question_prefix": "virgo"}, ["question_prefix: does nothing"]),
-    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl"]),
+    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl or omr"]),
     ({"global_batch_size": 128, "gradient_accumulation_steps": 4}, ["set one of them, not both"]),
     ({"global_batch_size": 128, "do_train": False}, ["global_batch_size: only with do_train: true. Remove it."]),
     ({"keep_model_at_epochs": [5, 11]}, ["keep_model_at_epochs: [5, 11], but the run has num_train_epochs: 10."]),
@@ -416,7 +416,11 @@ def test_an_output_folder_that_cannot_be_made_is_told_before_rows_are_read(run, 
 
 @pytest.mark.parametrize(
     ("template", "hint"),
-    [("vigro", "Did you mean virgo"), ("qwen2vl", "Did you mean qwen2_vl"), ("zzzzzz", "Ours are virgo and")],
+    [
+        ("vigro", "Did you mean virgo"),
+        ("qwen2vl", "Did you mean qwen2_vl"),
+        ("zzzzzz", "Ours are virgo, virgo_qwen3_vl, omr"),
+    ],
 )
 def test_a_template_that_there_is_not(run, data_folder, template, hint):
     with pytest.raises(ValueError, match=f"template: {template}: no such template. {hint}"):

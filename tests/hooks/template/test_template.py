@@ -1,12 +1,15 @@
 """What LLaMA-Factory trains on is what the saved chat template asks the model for: the same token ids."""
 
 import itertools
+import json
 
 import pytest
+import yaml
 from jinja2 import Environment
 
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.io.files import RECIPES
 from virgo_factory.io.files import TEMPLATES as FILES
 
 
@@ -125,7 +128,7 @@ def test_the_ids_are_those_of_the_chat_template(processor, pictures, key):
     assert differing == []
 
 
-@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl"])
+@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl", "omr"])
 def test_a_default_system_of_the_recipe_is_served_too(processor, pictures, name, monkeypatch):
     from llamafactory.data.template import TEMPLATES
 
@@ -331,14 +334,28 @@ def test_templates_cross_processes(processor):
 
     from llamafactory.data.template import TEMPLATES
 
-    for name in ("virgo", "virgo_qwen3_vl"):
+    for name in ("virgo", "virgo_qwen3_vl", "omr"):
         again = pickle.loads(pickle.dumps(TEMPLATES[name]))
         assert type(again) is type(TEMPLATES[name])
         assert (again.thought_words, again.stop_words) == (TEMPLATES[name].thought_words, ["<|im_end|>"])
 
 
+def test_omr_is_virgo_with_another_system_message_which_evaluation_asks_with_too(processor, pictures):
+    virgo, omr = ((FILES / f"{name}.jinja").read_text(encoding="utf-8").splitlines() for name in ("virgo", "omr"))
+    assert [at for at, (one, other) in enumerate(zip(virgo, omr, strict=True)) if one != other] == [0, 2]
+    asked = yaml.safe_load((RECIPES / "evaluate" / "omr.yaml").read_text(encoding="utf-8"))["system"]
+    assert json.loads(omr[2].partition("system = ")[2].removesuffix(" -%}")) == asked
+    for key in (None, "virgo"):
+        trained = flat(factory_ids(processor, "omr", key, CONVERSATIONS["one image"], pictures))
+        take_template(processor)
+        assert trained == served_ids(processor, CONVERSATIONS["one image"], pictures)
+        assert processor.tokenizer.decode(trained).startswith(
+            f"<|im_start|>system\n{asked}<|im_end|>\n<|im_start|>user\n"
+        )
+
+
 def test_the_default_in_each_jinja_is_empty():
-    for name in ("virgo", "virgo_qwen3_vl"):
+    for name in ("virgo", "virgo_qwen3_vl", "omr"):
         assert 'question_prefix | default("")' in (FILES / f"{name}.jinja").read_text(encoding="utf-8")
 
 

@@ -187,6 +187,28 @@ def test_interrupted_while_it_starts(stand_in):
     wait_until_gone(running.pid)
 
 
+@pytest.mark.parametrize("whose", ["server", "guard"])
+def test_started_again_at_the_same_address(stand_in, whose):
+    """Whichever of its processes is killed, the others go, and its log says what both starts said."""
+    with stand_in() as running:
+        url, first = running.url, running.pid
+        if whose == "server":
+            with pytest.raises(OSError):
+                get(url.replace("/v1", "/die"))
+        else:
+            os.kill(first, signal.SIGKILL)
+
+        deadline = time.monotonic() + 60
+        while running.alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+        running.start()
+        running.wait()
+        assert running.url == url and running.pid != first and not group(first)
+        assert running.log.read_text().count("loading weights, like vLLM\n") == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_goes_with_us(model, tmp_path, number):
     """A run that is killed, in whatever way, leaves no server behind."""

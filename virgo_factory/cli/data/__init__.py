@@ -12,7 +12,8 @@ VERBS = {
     "preview": "Show a row as the model sees it: what is prompt, what is trained on.",
     "convert": "Write any known format in the normal form.",
     "mix": "Draw rows from several datasets into one.",
-    "slice": "Cut a dataset by tokens, domain, difficulty or number of rows.",
+    "dedup": "Keep once what datasets hold twice: texts nearly the same, pictures alike.",
+    "slice": "Cut a dataset by tokens, domain, difficulty, pass rate or number of rows.",
     "materialize": "Fetch the images of the released Virgo visual dataset.",
 }
 

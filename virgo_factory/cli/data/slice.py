@@ -22,6 +22,12 @@ def slice(
     difficulty: str | None = typer.Option(
         None, "--difficulty", help="medium (4-5 of 5 responses correct), hard (2-3), or values of a column difficulty."
     ),
+    pass_rate: str | None = typer.Option(
+        None,
+        "--pass-rate",
+        help="Prompts that a model answers rightly that often: 0.1:0.9, by their column pass_rate or avg_reward; or name the "
+        "folder of a distillation, whose verdicts are counted. Rows stay as they are; only --overwrite goes with it.",
+    ),
     seed: int = typer.Option(42, "--seed", help="Of the order whose first rows --rows takes."),
     tokenizer: str | None = typer.Option(
         None, "--tokenizer", help="Folder or hub id, for --tokens; a recipe's model_name_or_path by default."
@@ -40,6 +46,20 @@ def slice(
     Without --rows: all rows that fit, in their order. With it: the first ones of a seeded order in which every
     beginning keeps the shares of the domains. Rows that cannot be trained on are left out.
     """
+    if pass_rate:
+        others = {
+            "--rows": rows,
+            "--tokens": tokens,
+            "--domain": domain,
+            "--difficulty": difficulty,
+            "--holdout": holdout,
+        }
+        if given := [name for name, value in others.items() if value]:
+            raise UserError(f"--pass-rate: not with {', '.join(given)}. Cut twice, one after the other.")
+
+        _by_pass_rate(what, out, pass_rate, dataset_dir, media_dir, overwrite, as_json)
+        return
+
     from dataclasses import replace
 
     from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
@@ -78,6 +98,44 @@ def slice(
 
     show_cards(cards, room.output_files(out, sorted(set(wanted.rows))), as_json)
     tell_cache(sources)
+
+
+def _by_pass_rate(
+    what: str, out: Path, text: str, dataset_dir: Path | None, media_dir: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    from virgo_factory.cli.data.terminal import busy, command_line, training
+    from virgo_factory.data.make import pass_rate as room
+    from virgo_factory.data.read.source import find_sources
+    from virgo_factory.report.card import card_files, entry_line
+    from virgo_factory.report.terminal import counted
+
+    bounds = room.read_rates(text)
+    from virgo_factory.distill.config import FILE
+
+    with busy("reading"):
+        if (Path(what) / FILE).is_file():
+            from virgo_factory.distill.select.rates import rated_questions
+
+            card = room.slice_rated(rated_questions(Path(what)), Path(what), out, bounds, command_line(), overwrite)
+        else:
+            sources = training(find_sources(what, dataset_dir, formatting=None, media_dir=media_dir)[0])
+            if len(sources) > 1:
+                raise UserError(f"--pass-rate: {what} names {len(sources)} datasets. Name one at a time.")
+
+            card = room.slice_source(sources[0], out, bounds, command_line(), overwrite)
+
+    if as_json:
+        import json
+
+        print(json.dumps(card, ensure_ascii=False))
+        return
+
+    print(
+        f"{out}: {card['rows_in']:,} rows read, {card['kept']:,} written, {card['rows_in'] - card['kept']:,} left out:"
+    )
+    print("\n".join([*counted(card["dropped"].items()), room.rates_note(card), f"Card: {card_files(out)[0]}"]))
+    print(f"To train on it, add to {out.parent / 'dataset_info.json'}:\n  {entry_line(card['entry'])}")
+    print(f"Relative image paths start from media_dir: {card['media_dir']}")
 
 
 EXAMPLE = """\b

@@ -10,8 +10,10 @@ def select(
     difficulty: str | None = typer.Option(
         None, "--difficulty", help="medium (4-5 of 5 correct), hard (2-3), any, or random (no base model was asked)."
     ),
-    responses: str | None = typer.Option(None, "--responses", help="shortest, all or diverse correct responses."),
-    diverse: int | None = typer.Option(None, "--diverse", min=1, help="Responses of a question for diverse."),
+    responses: str | None = typer.Option(
+        None, "--responses", help="shortest, all, first or diverse correct responses; first: as they were sampled."
+    ),
+    k: int | None = typer.Option(None, "--k", min=1, help="Responses of a question, at most, for first and diverse."),
     max_binary_share: float | None = typer.Option(
         None, "--max-binary-share", help="Most that yes/no questions may be of all, 0 to 1."
     ),
@@ -44,7 +46,7 @@ def select(
     given = {
         "difficulty": difficulty,
         "responses": responses,
-        "diverse": diverse,
+        "k": k,
         "max_binary_share": max_binary_share,
         "source_quota": source_quota,
         "response_format": response_format,

@@ -79,7 +79,9 @@ def sketch(text: str) -> np.ndarray:
     return (_mix(values) >> np.uint64(48)).astype(np.uint16)
 
 
-def near_duplicates(sketches: np.ndarray, bound: float = NEAR) -> Iterator[tuple[int, int, float]]:
+def near_duplicates(
+    sketches: np.ndarray, bound: float = NEAR, same: np.ndarray | None = None, sets: np.ndarray | None = None
+) -> Iterator[tuple[int, int, float]]:
     """Yield (row, an earlier row, estimated similarity) of every row that is nearly an earlier one, in order.
 
     Each row is compared with the first and with the last before it of its group in each band, so that time stays linear
@@ -88,12 +90,14 @@ def near_duplicates(sketches: np.ndarray, bound: float = NEAR) -> Iterator[tuple
     Args:
         sketches: (rows, HASHES) of uint16.
         bound: the least similarity.
+        same: (rows,) of uint64, what else must be equal in both.
+        sets: (rows,), rising: only rows of different ones are compared.
     """
     rows = len(sketches)
     best = np.zeros(rows, np.float32)
     earlier = np.zeros(rows, np.int64)
     for band in range(BANDS):
-        keys = np.zeros(rows, np.uint64)
+        keys = np.zeros(rows, np.uint64) if same is None else same
         for column in range(band * ROWS, (band + 1) * ROWS):
             keys = _mix(keys + sketches[:, column] + _STEP)
 
@@ -102,7 +106,8 @@ def near_duplicates(sketches: np.ndarray, bound: float = NEAR) -> Iterator[tuple
         first = order[np.maximum.accumulate(np.where(is_new, np.arange(rows), 0))]
         again = np.flatnonzero(~is_new)
         for others in (first[again], order[again - 1]):
-            _keep_best(sketches, order[again], others, best, earlier)
+            compared = slice(None) if sets is None else sets[order[again]] != sets[others]
+            _keep_best(sketches, order[again][compared], others[compared], best, earlier)
 
     for row in np.flatnonzero(best >= bound):
         yield int(row), int(earlier[row]), float(best[row])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class TextsOfChunk:
     grams: list[np.ndarray] | None
 
 
+T = TypeVar("T")
 Compared = tuple[int, Chunk, TextsOfChunk]
 """Position of the source, the chunk, and what its texts are compared by."""
 
@@ -64,7 +66,7 @@ def compare_texts(chunk: Chunk, source: Source, near: bool, questions: bool) -> 
             numbers.append(number)
             ids.append(example.id)
             if near:
-                sketches.append(sketch(_whole_text(example)))
+                sketches.append(sketch(whole_text(example)))
 
             if questions:
                 grams.append(np.unique(question_grams("\n".join(turn.question for turn in example.turns))))
@@ -73,7 +75,7 @@ def compare_texts(chunk: Chunk, source: Source, near: bool, questions: bool) -> 
     return TextsOfChunk(rows, lines, numbers, ids, stacked, grams if questions else None)
 
 
-def _whole_text(example: Example) -> str:
+def whole_text(example: Example) -> str:
     """Return question and response of all turns. Images are not in it: two questions of one picture are two rows."""
     texts = []
     for turn in example.turns:
@@ -94,10 +96,20 @@ def read_texts(
 
     A JSON list that breaks off ends its file here without an error: the check's first pass has told of it.
     """
+    compare = functools.partial(_compare, sources=list(sources), near=near, questions=questions)
+    yield from compare_chunks(sources, compare, workers, progress)
+
+
+def compare_chunks(
+    sources: Sequence[Source],
+    compare: Callable[[tuple[int, Chunk]], tuple[int, Chunk, T]],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, Chunk, T]]:
+    """Yield what `compare` makes of each chunk, in file order; large data is read in `workers` processes."""
     workers = workers or len(os.sched_getaffinity(0))
     total = sum(Path(file).stat().st_size for source in sources for file in source.files)
     chunks = chain.from_iterable(_chunks(index, source) for index, source in enumerate(sources) if source.is_ours)
-    compare = functools.partial(_compare, sources=list(sources), near=near, questions=questions)
     done = 0
     pool = None
     if workers > 1 and total >= WORTH:
@@ -112,7 +124,7 @@ def read_texts(
 
             _, chunk, _ = found
             yield found
-            done += chunk.size if chunk.kind != "table" else 0
+            done += chunk.bytes
             if progress:
                 progress(done, total)
     finally:
@@ -120,7 +132,7 @@ def read_texts(
             pool.close()
 
 
-def _make(compare: Callable[[tuple[int, Chunk]], Compared]) -> Callable[[tuple[int, Chunk]], Compared]:
+def _make(compare: Callable[[tuple[int, Chunk]], Any]) -> Callable[[tuple[int, Chunk]], Any]:
     return compare
 
 

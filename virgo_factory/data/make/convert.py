@@ -17,8 +17,8 @@ from virgo_factory.data.make.pipeline import (
     Inputs,
     Media,
     Output,
+    beside_example,
     check_targets,
-    difficulty_of,
     finish,
     media_of,
     portable_images,
@@ -188,7 +188,7 @@ def _rows(
                         raise RejectedRow("a turn is not to be learned", "LLaMA-Factory has no place for that")
 
                     images = tuple(portable_images(part.images, source, media))
-                    yield normal_row(replace(part, images=images), difficulty=difficulty_of(raw))
+                    yield normal_row(replace(part, images=images), **beside_example(raw))
                     account.notes.update(part.notes)
                 except RejectedRow as error:
                     account.reject(place, part.id, error)

@@ -102,21 +102,25 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(_IMAGE.sub(" ", text).casefold()))
 
 
-def picture_digest(value: str | bytes, folders: Sequence[Path]) -> bytes | None:
+def picture_digest(
+    value: Any, folders: Sequence[Path], digest: Callable[[Any], bytes] = pixel_digest, hub: str | None = None
+) -> bytes | None:
     """Return what is equal for pictures of the same size and colours; None where it cannot be opened.
 
     Args:
         value: bytes, or a path below one of `folders`.
         folders: nothing outside is opened.
+        digest: of the picture as seen; `difference_hash` for what is alike in pictures that look alike.
+        hub: the dataset's id there, whose files hold pictures that are not in `folders`.
     """
     for place in folders:
         try:
-            found = find_image(value, str(place))
+            found = find_image(value, str(place), hub)
             check_header(found)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Image.open(found if isinstance(found, str) else io.BytesIO(found)) as opened:
-                    return pixel_digest(as_seen(opened))
+                    return digest(as_seen(opened))
         except Exception:  # BadMedia, and whatever decoders raise on broken bytes
             continue
 

@@ -169,6 +169,13 @@ def difficulty_of(row: Any) -> str | None:
     return next((level for level, (low, high) in DIFFICULTIES.items() if low <= correct <= high), None)
 
 
+def beside_example(row: Any) -> dict[str, str | None]:
+    """Return the values of columns of the normal form that are no part of an example, from a raw row."""
+    question_id = row.get("question_id") if isinstance(row, Mapping) else None
+    is_text = isinstance(question_id, str) and _is_unicode(question_id)
+    return {"difficulty": difficulty_of(row), "question_id": question_id if is_text else None}
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The files that rows are taken from, as they were before anything was read."""
@@ -409,7 +416,7 @@ def write_chosen(
     rows = (
         normal_row(
             replace(example, images=tuple(portable_images(example.images, source, media))),
-            difficulty=difficulty_of(raw),
+            **beside_example(raw),
         )
         for source, raw, example in read_chosen(sources, candidates, chosen)
     )

@@ -22,7 +22,7 @@ from virgo_factory.io.files import check_folder
 SUFFIXES = (".jsonl", ".parquet")
 
 ALWAYS = ("id", "question", "thought", "solution", "images", "answer", "source", "domain")
-SOMETIMES = ("system", "assistant_prefix", "history", "rejected", "difficulty", "loss")
+SOMETIMES = ("system", "assistant_prefix", "history", "rejected", "difficulty", "loss", "question_id")
 """Columns that a file has only if one of its rows has a value there."""
 COLUMNS = ALWAYS + SOMETIMES
 
@@ -99,7 +99,7 @@ def normal_row(example: Example, **more: Any) -> dict[str, Any]:
 
     Args:
         example: what to write.
-        more: values of further columns of the normal form (`difficulty`).
+        more: values of further columns of the normal form (`difficulty`, `question_id`).
 
     Raises:
         RejectedRow: a response that is not a long thought (`malformed: keep`) has no place in the normal form.

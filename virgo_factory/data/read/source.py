@@ -8,11 +8,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
-from virgo_factory.core.recipe_keys import COUNTS, check_keys
+from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
 from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
@@ -31,7 +29,9 @@ STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
 STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
-PREFIX_TEMPLATES = ("virgo", "virgo_qwen3_vl")
+TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr"}
+"""Our templates -> the tags of the responses that they train on; with others it is the four markers."""
+PREFIX_TEMPLATES = tuple(TEMPLATE_TAGS)
 """Templates that a run takes a question prefix with (hooks/start/run.py)."""
 
 _COUNTS = (*COUNTS, "cutoff_len", "image_min_pixels", "image_max_pixels", "max_samples")
@@ -289,6 +289,8 @@ def load_recipe(what: str) -> dict[str, Any]:
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
+    import yaml  # only here: workers start faster
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
@@ -325,6 +327,9 @@ def _recipe_sources(
         raise UserError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
 
     values = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
+    if recipe.get("stage") == "grpo":  # where a row is its prompt
+        values["cutoff_len"] = recipe.get("rl_max_prompt_tokens") or RL_DEFAULTS["rl_max_prompt_tokens"]
+
     cutoff = values.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
     if "template" not in values:
         raise UserError(f"{path}: no template. Add a line such as `template: virgo`.")

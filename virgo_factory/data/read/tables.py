@@ -30,6 +30,13 @@ def cut_table(path: Path) -> Iterator[Chunk]:
             yield Chunk(str(path), "table", start, count, 0, group, name, count * row_bytes)
 
 
+def table_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet or Arrow file in small batches. Raises UnreadableFile where it is none."""
+    for group, _ in enumerate(list(_groups(path))):
+        with _told(path):
+            yield from _batches(path, group)
+
+
 def read_table_rows(chunk: Chunk) -> Iterator[Any]:
     """Yield the rows of a chunk as dictionaries. Chunks of one group are read fastest one after the other."""
     global _cursor

@@ -10,7 +10,7 @@ from typing import Any
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.policy import judge
-from virgo_factory.core.thought import END_THOUGHT
+from virgo_factory.core.thought import END_THOUGHT, TAGS
 from virgo_factory.data.read.images import ImageFacts, inspect
 from virgo_factory.data.read.look import scaled
 from virgo_factory.data.read.media import find_image
@@ -36,6 +36,8 @@ LEGEND = (
 )
 
 _NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+_ENDS = (END_THOUGHT, *(tags[END_THOUGHT] for tags in TAGS.values()))
 
 
 @dataclass(frozen=True)
@@ -381,8 +383,9 @@ def _sections(part: Part, row: RowPreview, folded: bool) -> Iterator[Section]:
         return
 
     for position, piece in enumerate(part.pieces):
-        end = piece.text.find(END_THOUGHT) + len(END_THOUGHT)
-        if END_THOUGHT in piece.text:
+        mark = next((mark for mark in _ENDS if mark in piece.text), None)
+        if mark is not None:
+            end = piece.text.find(mark) + len(mark)
             end += len(piece.text[end:]) - len(piece.text[end:].lstrip())  # no section begins with blank lines
             thought = [*content[:position], Text(piece.text[:end], piece.kind)]
             solution = [Text(piece.text[end:], piece.kind), *content[position + 1 :]]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
-from virgo_factory.core.thought import MARKERS, LongThought
+from virgo_factory.core.thought import MARKERS, LongThought, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
-from virgo_factory.data.read.source import Settings
+from virgo_factory.data.read.source import TEMPLATE_TAGS, Settings
 from virgo_factory.data.tokens.image_size import ImageProcessor, image_tokens, read_processor
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES, load_vocabulary
 from virgo_factory.io.files import TEMPLATES
@@ -23,7 +23,7 @@ from virgo_factory.io.files import TEMPLATES
 
 __all__ = ["RowTokenizer", "Segment", "Tokens", "image_tokens", "is_known_template", "model_folder"]
 
-TEMPLATE_FILES = {"virgo": "virgo", "qwen2_vl": "virgo", "virgo_qwen3_vl": "virgo_qwen3_vl"}
+TEMPLATE_FILES = {"virgo": "virgo", "qwen2_vl": "virgo", "virgo_qwen3_vl": "virgo_qwen3_vl", "omr": "omr"}
 """Template of a recipe -> the file of templates/*.jinja that has its form. `qwen2_vl` is what `virgo` follows."""
 
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
@@ -129,6 +129,7 @@ class RowTokenizer:
             raise UserError(f"template {settings.template!r} is not known here; known: {', '.join(TEMPLATE_FILES)}.")
 
         self.settings = settings
+        self.tags = TEMPLATE_TAGS.get(settings.template, "virgo")
         self.folder = model_folder(settings.tokenizer)
         self.prefix = read_prefix(settings.question_prefix)
         self.system = settings.default_system or system_of(settings.template)
@@ -161,7 +162,7 @@ class RowTokenizer:
 
     def messages(self, example: Example) -> list[tuple[str, str]]:
         """Return the questions (with the prefix) and rendered responses of an example, in turns."""
-        return [(add_prefix(turn.question, self.prefix), render(turn.response)) for turn in example.turns]
+        return [(add_prefix(turn.question, self.prefix), render(turn.response, self.tags)) for turn in example.turns]
 
     def _head(self, example: Example, first: bool) -> str:
         system = (example.system or self.system) if first else ""
@@ -194,10 +195,10 @@ class RowTokenizer:
 
             answer = response + _END
             context, found = 0, ids(answer)
-            if position == last and example.assistant_prefix:
-                context = self.vocabulary.tokens_before(response, len(example.assistant_prefix))
-                segments.append(Segment(found[:context], example.assistant_prefix, response=True))
-                answer = answer[len(example.assistant_prefix) :]
+            if position == last and (prefix := in_tags(example.assistant_prefix, self.tags)):
+                context = self.vocabulary.tokens_before(response, len(prefix))
+                segments.append(Segment(found[:context], prefix, response=True))
+                answer = answer[len(prefix) :]
 
             trained = turns[position].learned and (position == last or example.rejected is None)
             segments.append(Segment(found[context:], answer, trained=trained, response=True))
@@ -240,13 +241,13 @@ class RowTokenizer:
 
         total = prompt + trained
         if example.rejected is not None:
-            rejected = render(example.rejected)
+            rejected = render(example.rejected, self.tags)
             other = count(rejected + _END)
             total += max(other - whole, 0)
             responses.append(self._response(rejected, other))
 
-        if example.assistant_prefix:
-            context = self.vocabulary.tokens_before(answer, len(example.assistant_prefix))
+        if prefix := in_tags(example.assistant_prefix, self.tags):
+            context = self.vocabulary.tokens_before(answer, len(prefix))
             prompt += context
 
         return Tokens(prompt, sum(responses), images, total, min(responses, default=0), max(responses, default=0))
@@ -259,6 +260,6 @@ class RowTokenizer:
         return self.text_vocabulary.count(answer)
 
 
-def render(response: LongThought | str) -> str:
-    """Return the text of a response that is trained on."""
-    return response if isinstance(response, str) else response.render()
+def render(response: LongThought | str, tags: str = "virgo") -> str:
+    """Return the text of a response that is trained on, in the tags of a template."""
+    return response if isinstance(response, str) else in_tags(response.render(), tags)

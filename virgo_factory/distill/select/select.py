@@ -14,15 +14,15 @@ import numpy as np
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
-from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
 from virgo_factory.data.make.pipeline import check_targets
 from virgo_factory.data.make.sampling import seeded_order
 from virgo_factory.data.make.writing import normal_row, published, spooled, write_spool
 from virgo_factory.data.read.source import INFO, read_info
 from virgo_factory.data.rows.entry import file_name
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.distill.config import BLOCKS, DistillConfig, read_config, read_folder
+from virgo_factory.distill.config import BLOCKS, SEVERAL, DistillConfig, read_config, read_folder
 from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.distill.select.diversity import Diversity, most_diverse
 from virgo_factory.distill.select.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.formats.row import check_example
 from virgo_factory.io.atomic import replace_file
@@ -35,6 +35,8 @@ from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.store.index import (
     OUTCOMES,
     ROLLOUTS,
+    VERDICT,
+    VERDICTS,
     count_cases,
     open_index,
     question_file,
@@ -43,10 +45,6 @@ from virgo_factory.rollouts.store.index import (
 )
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES
 from virgo_factory.rollouts.store.store import lock
-
-
-SEQUENCE = 5
-"""Words of the sequences by which responses are compared."""
 
 
 def select(
@@ -79,7 +77,7 @@ def select(
     entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
     _check_entry(config, entry, overwrite)
     file = question_file(folder)
-    repeating = Counter()
+    repeating, diversity = Counter(), Diversity()
     with open_index(folder, config.response_format) as index:
         dropped = index.ask(lambda index: _drop(index, folder, config), progress)
         kept, numbers = _numbers(index, config)
@@ -90,7 +88,7 @@ def select(
                 f"{folder}: none of {numbers['questions']:,} questions is kept; nothing was written.{told}"
             )
 
-        with spooled(out, _rows(index, config, repeating)) as spool, published([out]):
+        with spooled(out, _rows(index, config, repeating, diversity)) as spool, published([out]):
             written = write_spool(spool, out)
             card = SelectionCard(
                 command=command,
@@ -101,6 +99,7 @@ def select(
                 kept=kept,
                 dropped=dropped,
                 repeating=repeating.total(),
+                diversity=diversity.means(),
                 **numbers,
             )
             write_card(out, card)
@@ -138,6 +137,12 @@ def choose(
 
     before = read_folder(folder)
     config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
+    if config.responses not in SEVERAL and any(override.startswith("k=") for override in overrides):
+        raise UserError(
+            f"k={config.k}: responses: {config.responses} takes {'one' if config.responses == 'shortest' else 'all'} of a "
+            f"question. Add responses: {' or '.join(SEVERAL)} (--responses)."
+        )
+
     out = out or folder / ("selected.jsonl" if config.dataset == before.dataset else f"{config.dataset}.jsonl")
     check_targets([out], [], overwrite)
     with contextlib.ExitStack() as stack:
@@ -164,37 +169,6 @@ def training_row(
         answer=gold if isinstance(gold, str) else json.dumps(gold, ensure_ascii=False),
         source=question.source,
     )
-
-
-def most_diverse(responses: Sequence[str], count: int) -> list[int]:
-    """Return the positions of `count` responses that have little in common, in the order in which they were taken.
-
-    The first is taken, then again and again the one whose largest overlap with those taken is smallest, of equal ones the
-    first. Overlap: shared sequences of five words over all of both (Jaccard). OpenMMReasoner keeps up to eight correct
-    traces of a question as they come, without looking at diversity; this is our choice.
-
-    >>> most_diverse(["a b c d e f", "a b c d e f g", "v w x y z"], 2)
-    [0, 2]
-    """
-    grams = [_grams(response) for response in responses]
-    taken = [0]
-    nearest = np.zeros(len(responses))
-    while len(taken) < min(count, len(responses)):
-        nearest = np.maximum(nearest, [_overlap(grams[taken[-1]], other) for other in grams])
-        nearest[taken] = np.inf
-        taken.append(int(nearest.argmin()))
-
-    return taken
-
-
-def _grams(response: str) -> np.ndarray:
-    words = word_hashes(response.casefold().split())
-    return np.unique(sequence_hashes(words, min(SEQUENCE, max(1, len(words)))))
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    shared = len(np.intersect1d(first, second, assume_unique=True))
-    return shared / max(1, len(first) + len(second) - shared)
 
 
 def _drop(index: Index, folder: Path, config: DistillConfig) -> dict[str, int]:
@@ -272,8 +246,8 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     """Return how many questions are kept, and the counts of the card; the candidates stand in `candidates` afterwards."""
     db, samples = index.db, config.samples
     db.execute(
-        f"CREATE TEMP TABLE candidates AS SELECT cases.place AS question, level, r.place AS place, sample FROM cases JOIN rollouts "
-        f"AS r ON question = id AND sample BETWEEN 0 AND {samples - 1} WHERE drop_reason IS NULL AND outcome = 'correct' AND reason IS NULL "
+        f"CREATE TEMP TABLE candidates AS SELECT cases.place AS question, level, rollouts.place AS place, sample, response, "
+        f"(SELECT v.place {VERDICT}) AS verdict FROM cases JOIN rollouts ON question = id AND sample BETWEEN 0 AND {samples - 1} WHERE drop_reason IS NULL AND outcome = 'correct' AND reason IS NULL "
         "AND NOT again ORDER BY cases.place, length, sample"
     )
 
@@ -309,34 +283,52 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
         "outcomes": one(", ".join(f"sum({name}) AS {name}" for name in OUTCOMES)),
         "malformed": dict(malformed.fetchall()),
         "candidates_kept": db.execute("SELECT count(*) FROM candidates").fetchone()[0],
+        "wordings": db.execute("SELECT count(*) FROM (SELECT DISTINCT question, response FROM candidates)").fetchone()[
+            0
+        ],
         "levels": {name: by_level[name] for name in DIFFICULTIES if name in by_level},
         "sources": {(name := row.pop("source")): {**row, "wanted": config.sources.get(name)} for row in sources},
     }
 
 
-def _rows(index: Index, config: DistillConfig, repeating: Counter) -> Iterator[dict[str, Any]]:
-    """Yield the rows; those that say the same again and again are counted by source in `repeating`."""
-    candidates = index.db.execute("SELECT question, level, place, sample FROM candidates ORDER BY rowid")
+def _rows(index: Index, config: DistillConfig, repeating: Counter, diversity: Diversity) -> Iterator[dict[str, Any]]:
+    """Yield the rows; those that say the same again and again are counted by source in `repeating`.
+
+    A question of which several may be taken gives rows whose ids name it and the sample, so that x1 is inside of x2, x4 and x8
+    whatever else is taken; what the verdicts read as their answers is counted in `diversity` with them.
+    """
+    order = "question, sample" if config.responses == "first" else "rowid"
+    candidates = index.db.execute(f"SELECT question, level, place, sample, verdict FROM candidates ORDER BY {order}")
     for (place, level), group in itertools.groupby(candidates, key=lambda row: row[:2]):
         question = question_of(row_at(index, "questions", place))
         there = itertools.islice(group, 1) if config.responses == "shortest" else group
         responses: dict[int, str] = {}
-        for _, _, at, sample in there:
+        verdicts: dict[int, int] = {}
+        for _, _, at, sample, verdict in there:
             response = row_at(index, ROLLOUTS, at)["response"]
             if response not in responses.values():  # the same words twice would only weigh more
-                responses[sample] = response
+                responses[sample], verdicts[sample] = response, verdict
+
+            if config.responses == "first" and len(responses) == config.k:
+                break
 
         if config.responses == "diverse":
-            chosen = [list(responses)[at] for at in most_diverse(list(responses.values()), config.diverse)]
+            chosen = [list(responses)[at] for at in most_diverse(list(responses.values()), config.k)]
             responses = {sample: responses[sample] for sample in chosen}
 
+        several = config.responses != "shortest"
+        if several and len(responses) > 1:
+            answers = [row_at(index, VERDICTS, verdicts[sample])["answer"] for sample in responses]
+            diversity.add(list(responses.values()), answers)
+
         for sample in sorted(responses):
-            id = question.id if config.responses == "shortest" else f"{question.id}-{sample}"
+            id = f"{question.id}#{sample}" if several else question.id
             thought = long_thought_of(responses[sample], config.response_format)
             if find_loop(thought.thought):
                 repeating[question.source] += 1
 
-            yield normal_row(check_example(training_row(question, thought, id, config.layout)), difficulty=level)
+            row = check_example(training_row(question, thought, id, config.layout))
+            yield normal_row(row, difficulty=level, question_id=question.id if several else None)
 
 
 def _check_entry(config: DistillConfig, entry: Mapping[str, Any], overwrite: bool) -> None:

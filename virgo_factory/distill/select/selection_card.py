@@ -1,13 +1,14 @@
 """The card beside selected rows: every count from question to row, for people and for programs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import comb
 from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
-from virgo_factory.distill.config import BLOCKS, DistillConfig
+from virgo_factory.distill.config import BLOCKS, SEVERAL, DistillConfig
+from virgo_factory.distill.select.diversity import SEQUENCE
 from virgo_factory.report.card import Card
 from virgo_factory.report.card import write_card as write
 from virgo_factory.report.table import Table
@@ -35,7 +36,9 @@ class SelectionCard:
         levels: difficulty -> questions, binary, kept, binary_kept.
         sources: source -> questions of each difficulty, kept, wanted.
         fewer: kept questions with fewer judged samples than configured.
+        wordings: of the candidates of kept questions, those that differ word for word from the others of their question.
         repeating: rows whose thought says the same again and again, though it came to its end.
+        diversity: of questions with several rows, see diversity.Diversity.means.
     """
 
     command: str
@@ -54,7 +57,9 @@ class SelectionCard:
     levels: Mapping[str, Mapping[str, int]]
     sources: Mapping[str, Mapping[str, int | None]]
     fewer: int
+    wordings: int = 0
     repeating: int = 0
+    diversity: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise AssertionError where counts do not add up, which is a defect of this package."""
@@ -98,10 +103,19 @@ def notes_of(card: SelectionCard) -> list[str]:
         what = {
             "shortest": "their response is the shortest correct one of fewer samples, and longer on average",
             "all": "they have fewer correct responses than there could be",
+            "first": "they have fewer correct responses than there could be",
             "diverse": "their responses were chosen among fewer",
         }[config.responses]
         notes.append(
             f"{card.fewer:,} of the {card.kept:,} questions have fewer than {config.samples} judged samples ({why}): {what}."
+        )
+
+    if mean := card.diversity:
+        notes.append(
+            f"Diversity of the {mean['questions']:,} questions with several rows, {mean['rows']:.1f} of them each: two of a "
+            f"question share {mean['overlap']:.0%} of their {SEQUENCE}-word sequences; answers are spelled in "
+            f"{mean['final_forms']:.2f} ways; the shortest has {mean['shortest_words']:,.0f} words, the longest "
+            f"{mean['longest_words']:,.0f}. Of {card.candidates_kept:,} correct responses {card.wordings:,} differ word for word."
         )
 
     if card.repeating:
@@ -202,7 +216,8 @@ def people_card(card: SelectionCard) -> Card:
     """Return the card for people."""
     config, output = card.config, card.output
     chosen = {"shortest": "the shortest correct response of each question", "all": "every correct response"}
-    chosen["diverse"] = f"up to {config.diverse} correct responses of each question that have little in common"
+    chosen["first"] = f"up to {config.k} correct responses of each question, as they were sampled"
+    chosen["diverse"] = f"up to {config.k} correct responses of each question that have little in common"
     level = (
         "questions of any difficulty" if config.difficulty in ("any", "random") else f"{config.difficulty} questions"
     )
@@ -262,8 +277,8 @@ def _settings(card: SelectionCard) -> dict[str, Any]:
     if values["questions"]:
         untold |= {"pool_factor", "onevision", "questions_per_image"}
 
-    if values["responses"] != "diverse":
-        untold.add("diverse")
+    if values["responses"] not in SEVERAL:
+        untold.add("k")
 
     return {key: values[key] for block in TOLD for key in BLOCKS[block] if key not in untold}
 

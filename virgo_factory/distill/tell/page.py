@@ -1,10 +1,11 @@
 """A distillation as a page to look at: counts, plots, and drawn questions with their pictures, rollouts and verdicts."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from virgo_factory.answers import REASONS
+from virgo_factory.answers.model import gold_text
 from virgo_factory.distill.tell.status import (
     DROPPED,
     LENGTH_STEP,
@@ -20,23 +21,9 @@ from virgo_factory.report.table import facts
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.run.progress import duration
-from virgo_factory.rollouts.shown import asked_with_options, gold_text, picture_of
+from virgo_factory.rollouts.shown import LEGEND, asked_with_options, picture_of, response_sections
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
-
-
-END_SHOWN = 600
-"""Characters shown of the end of a response that is not one thought and one solution."""
-
-KIND_OF_TEXT = {"correct": "trained", "wrong": "rejected"}
-"""Outcome -> how its solution is coloured; what is neither right nor wrong stands on yellow."""
-
-LEGEND = (
-    Text("question", "prompt"),
-    Text("correct", "trained"),
-    Text("wrong", "rejected"),
-    Text("unverifiable, truncated or looping", "context"),
-)
 
 
 @dataclass(frozen=True)
@@ -115,26 +102,16 @@ def _sections(rollout: Rollout, verdict: RolloutVerdict | None, response_format:
     """Yield what is to be seen of a rollout: its solution or end, and folded its thought."""
     who = "Base model, greedy" if rollout.sample == GREEDY else f"Sample {rollout.sample + 1}"
     outcome = _outcome(verdict)
-    colour = KIND_OF_TEXT.get(outcome, "context")
     notes = [f"{rollout.completion_tokens:,} tokens", FINISHED.get(rollout.finish_reason, rollout.finish_reason)]
     if verdict:
         found = f"answer {verdict.answer} ({verdict.rule} in the {verdict.where})" if verdict.answer else ""
         notes += [found, REASONS.get(verdict.reason, verdict.reason)]
 
-    thought, malformed = read_thought(rollout.response, response_format)
+    _, malformed = read_thought(rollout.response, response_format)
     if malformed and outcome == "correct" and rollout.sample != GREEDY:
         notes.append(f"not accepted: {malformed}")
 
-    head = Section(f"{who}: {outcome}", [], note=" · ".join(filter(None, notes)), apart=True)
-    if thought:
-        yield replace(head, content=[Text(thought.solution, colour)])
-        yield Section("Thought", [Text(thought.thought)], True, f"{len(thought.thought):,} characters")
-    elif len(rollout.response) <= END_SHOWN:
-        yield replace(head, content=[Text(rollout.response, colour)])
-    else:
-        yield replace(head, content=[Text(f"... {rollout.response[-END_SHOWN:].lstrip()}", colour)])
-        told = f"{len(rollout.response):,} characters; {malformed}"
-        yield Section("Whole response", [Text(rollout.response)], True, told)
+    yield from response_sections(f"{who}: {outcome}", rollout.response, response_format, outcome, notes)
 
 
 FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loop"}

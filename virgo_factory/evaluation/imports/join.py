@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.answers import grading, judge
-from virgo_factory.answers.model import Question
+from virgo_factory.answers.model import Question, gold_text
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import CONFIG, read_run
 from virgo_factory.evaluation.imports.logs import HARNESSES, Logged
@@ -22,7 +22,6 @@ from virgo_factory.io.files import check_folder
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
-from virgo_factory.rollouts.shown import gold_text
 from virgo_factory.rollouts.store.rollout import Rollout
 from virgo_factory.rollouts.store.store import RolloutStore
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.answers import REASONS
-from virgo_factory.answers.response import parts
+from virgo_factory.answers.model import gold_text
+from virgo_factory.answers.prose.response import parts
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.probes.process import DIMENSIONS, marks_in
 from virgo_factory.evaluation.report.plots import title_of
@@ -13,7 +14,7 @@ from virgo_factory.evaluation.scores import FLAGS
 from virgo_factory.report.page import Article, Picture, Section, Text
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
-from virgo_factory.rollouts.shown import asked_with_options, gold_text, picture_of
+from virgo_factory.rollouts.shown import asked_with_options, picture_of
 from virgo_factory.rollouts.store.index import OUTCOMES
 from virgo_factory.rollouts.store.jsonl import digest, hash_of
 from virgo_factory.rollouts.store.rollout import rollout_of, verdict_of

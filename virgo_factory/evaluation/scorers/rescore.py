@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.answers.model import gold_text
+from virgo_factory.answers.omr import misreads
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.scorers import PAPER
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
-from virgo_factory.evaluation.scorers.omr import misreads
 from virgo_factory.evaluation.scores import write_scores
 from virgo_factory.io.atomic import new_file
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
-from virgo_factory.rollouts.shown import gold_text
 from virgo_factory.rollouts.store.store import lock
 
 

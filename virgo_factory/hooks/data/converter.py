@@ -19,11 +19,12 @@ from llamafactory.data.data_utils import Role
 from virgo_factory.autoload import check_hooks
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
-from virgo_factory.core.thought import LongThought
+from virgo_factory.core.thought import LongThought, in_tags
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
-from virgo_factory.formats.row import RejectedRow, own_id
+from virgo_factory.formats.row import RejectedRow, own_id, rendered
 from virgo_factory.hooks.hook import Hook
 from virgo_factory.hooks.template import pictures
 
@@ -58,9 +59,9 @@ ROW_FEATURES = {
     "_row_detail": Value("string"),
     "_row_notes": Value("string"),  # of a kept row, a line each
 }
-PREFIX_FEATURE = {"_assistant_prefix": Value("string"), "_unlearned": Value("string")}
+PREFIX_FEATURE = {"_assistant_prefix": Value("string"), "_unlearned": Value("string"), "_asked": Value("string")}
 """What of the responses is context, not target, "" for most rows: how the last one begins, and which turns (from 0, such
-as "0 2")."""
+as "0 2"). `_asked`: what the verdict on a response must know, as JSON; "" of rows that have their response."""
 _MESSAGES = [{"role": Value("string"), "content": Value("string")}]
 ALIGNED_FEATURES = Features(
     {
@@ -88,17 +89,20 @@ class LongThoughtConverter(DatasetConverter):
         code: fingerprint of our code and prompts, part of the cache's key.
         store: folder for images that rows carry as bytes.
         prefix: the text of the question prefix, also part of it: a file of the user's own may be edited.
+        tags: of the responses, likewise: they follow from the template.
     """
 
     code: str = ""
     store: str = ""
     prefix: str = ""
+    tags: str = ""
     options: Options = field(init=False)
 
     def __post_init__(self) -> None:
         check_hooks()
         is_serving = getattr(self.data_args, "virgo_serving", False)  # then the template adds it
         self.prefix = "" if is_serving else read_prefix(self.data_args.question_prefix)
+        self.tags = TEMPLATE_TAGS.get(self.data_args.template, "virgo")
         try:
             self.options = options_of(self.dataset_attr.virgo_entry, self.data_args.malformed or "drop")
         except ValueError as error:
@@ -138,25 +142,29 @@ class LongThoughtConverter(DatasetConverter):
         prompt = []
         for turn in found.history:
             prompt += [_message(Role.USER, add_prefix(turn.question, self.prefix))]
-            prompt += [_message(Role.ASSISTANT, _text(turn.response))]
+            prompt += [_message(Role.ASSISTANT, self._text(turn.response))]
 
         prompt.append(_message(Role.USER, add_prefix(found.question, self.prefix)))
         responses = [found.response, found.rejected] if self.options.ranking else [found.response]
         return {
             "_prompt": prompt,
-            "_response": [_message(Role.ASSISTANT, _text(response)) for response in responses],
+            "_response": [_message(Role.ASSISTANT, self._text(response)) for response in responses],
             "_system": found.system or "",
             "_tools": "",
             "_images": images or None,
             "_videos": None,
             "_audios": None,
-            "_assistant_prefix": found.assistant_prefix,
+            "_assistant_prefix": in_tags(found.assistant_prefix, self.tags),
             "_unlearned": " ".join(str(at) for at, turn in enumerate(found.turns) if not turn.learned),
+            "_asked": "" if found.asked is None else json.dumps({"id": found.id, **found.asked}, ensure_ascii=False),
             "_row_id": found.id,
             "_row_reason": "",
             "_row_detail": "",
             "_row_notes": "\n".join(found.notes).encode("utf-8", "backslashreplace").decode(),
         }
+
+    def _text(self, response: LongThought | str) -> str:
+        return in_tags(rendered(response), self.tags)
 
     def _image(self, image: Any) -> str:
         is_local = self.dataset_attr.load_from in ("file", "script")
@@ -177,6 +185,7 @@ class LongThoughtConverter(DatasetConverter):
             "_audios": None,
             "_assistant_prefix": "",
             "_unlearned": "",
+            "_asked": "",
             "_row_notes": "",
             # The row's own text may be in it, with half a surrogate pair, on which Arrow would stop.
             **{name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()},
@@ -185,10 +194,6 @@ class LongThoughtConverter(DatasetConverter):
 
 def _message(role: Role, text: str) -> dict[str, str]:
     return {"role": role.value, "content": text}
-
-
-def _text(response: LongThought | str) -> str:
-    return response if isinstance(response, str) else response.render()
 
 
 def register_converters(module: ModuleType) -> None:

@@ -34,6 +34,7 @@ from virgo_factory.hooks.start.look_ahead import tell_ahead
 from virgo_factory.hooks.start.run import formattings_of
 from virgo_factory.hooks.template.template import is_ours
 from virgo_factory.hooks.train.ending import begin, remember, remember_place
+from virgo_factory.hooks.train.packing_problems import check_packed_rows
 from virgo_factory.hooks.train.steps_left import check_steps_left
 from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import DATASET_INFO
@@ -272,7 +273,10 @@ def _accounting(stock: Any) -> Any:
             data_args.tokenized_path = path
             accounts = load.settled()
 
-        check_steps_left(module.get("train_dataset"), accounts, training_args)  # before the account is written over
+        if stage != "grpo":  # its steps are rollouts', not rows'
+            check_steps_left(
+                module.get("train_dataset"), accounts, training_args
+            )  # before the account is written over
         content = to_json(accounts, settings=settings)
         file = Path(training_args.output_dir, FILE_NAME if training_args.do_train else EVALUATION_FILE_NAME)
         if training_args.should_save and stage != "ppo":  # a script's folder is a dummy
@@ -288,7 +292,8 @@ def _accounting(stock: Any) -> Any:
 
         check_accounts(accounts, data_args)
         finetuning_args = training_args.__dict__.pop("virgo_finetuning_args", None)  # not into training_args.bin
-        if finetuning_args is not None and module.get("train_dataset") is not None:
+        if stage != "grpo" and finetuning_args is not None and module.get("train_dataset") is not None:
+            check_packed_rows(module["train_dataset"], processor, finetuning_args)
             tell_ahead(module["train_dataset"], model_args, data_args, training_args, finetuning_args)
 
         if path and training_args.should_save and not has_tokenized_data(path):

@@ -7,6 +7,7 @@ loader hook reads the account off the table and then selects the kept rows.
 
 import copy
 import functools
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,7 @@ LABELS = [Value("int64")]
 MASK = [Value("int8")]
 JUDGED = [
     *("_prompt", "_response", "_system", "_tools", "_images", "_videos", "_audios", "_assistant_prefix", "_unlearned"),
-    *("_row_dataset", "_row_reason", "_row_detail"),
+    *("_asked", "_row_dataset", "_row_reason", "_row_detail"),
 ]
 """Columns that deciding about a row needs; the other ROW columns go through as they are."""
 
@@ -318,6 +319,30 @@ class InferenceRows(PredictionRows):
         return columns, len(columns["input_ids"])
 
 
+@dataclass
+class PromptRows(InferenceRows):
+    """Prompts that a policy answers in training (stage grpo), with what the verdict on an answer must know."""
+
+    token_columns = {"input_ids": TOKENS, "attention_mask": MASK, "asked": Value("string")}
+
+    @staticmethod
+    def placeholder() -> dict[str, Any]:
+        return {"input_ids": [0], "attention_mask": [0], "asked": ""}
+
+    def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, Any], int]:
+        """Return the columns of the row and the length of its prompt."""
+        columns, tokens = super().encode(row, data_args)
+        said = {"system": row["_system"] or self.template.default_system, "user": row["_prompt"][-1]["content"]}
+        columns["asked"] = json.dumps(json.loads(row["_asked"]) | said, ensure_ascii=False)
+        return {name: columns[name] for name in self.token_columns}, tokens
+
+    def print_data_example(self, example: dict[str, Any]) -> None:
+        """Print a prompt as LLaMA-Factory prints its rows."""
+        print(f"prompt_ids:\n{example['input_ids']}")
+        print(f"prompt:\n{self.tokenizer.decode(example['input_ids'], skip_special_tokens=False)}")
+        print(f"asked:\n{example['asked']}")
+
+
 def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
     """Return the row processor of a training stage."""
     data_args, tokenizer = arguments["data_args"], arguments["tokenizer"]
@@ -328,6 +353,9 @@ def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
 
     if stage == "ppo":
         return InferenceRows(**arguments)
+
+    if stage == "grpo":
+        return PromptRows(**arguments)
 
     kind = PairwiseRows if stage == "rm" else PredictionRows if generates else SupervisedRows
     return kind(**arguments)

@@ -6,7 +6,7 @@ whether a run uses the plugin at all depends on it (hooks/start/run.py).
 
 from dataclasses import dataclass, field, fields
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from virgo_factory.autoload import check_hooks
 from virgo_factory.core.recipe_keys import check_keys
@@ -43,7 +43,7 @@ def _extend(module: ModuleType, name: str, extension: type) -> None:
         """Leave out keys that are not set: `datasets` names its caches by it, and those of stock runs are to stay."""
         return {key: value for key, value in vars(self).items() if key not in own or value is not None}
 
-    own = tuple(item.name for item in fields(extension))
+    own = tuple(item.name for item in fields(extension) if item.name not in stock.__dataclass_fields__)
     namespace = {
         "__getstate__": __getstate__,
         "__module__": stock.__module__,
@@ -125,6 +125,9 @@ class _FinetuningKeys:
         default=None,
         metadata={"help": "virgo-factory: rows an optimiser step over all ranks; sets gradient_accumulation_steps."},
     )
+    stage: Literal["pt", "sft", "rm", "ppo", "dpo", "kto", "grpo"] = field(
+        default="sft", metadata={"help": "Which stage will be performed in training (grpo: virgo-factory)."}
+    )
     keep_model_at_epochs: list[int] | None = field(
         default=None,
         metadata={
@@ -134,12 +137,143 @@ class _FinetuningKeys:
             )
         },
     )
+    rl_loss: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: gspo (ratio of the sequence, mean over sequences), grpo (ratio of the token, "
+                "mean over tokens), dapo (as grpo, with a higher upper clip), dr_grpo (sum over a constant). Unset: gspo."
+            )
+        },
+    )
+    rl_num_generations: int | None = field(
+        default=None, metadata={"help": "virgo-factory, stage grpo: responses to each prompt. Unset: 16."}
+    )
+    rl_updates_per_rollout: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: optimiser steps on the responses of one rollout, each on its own part of "
+                "them; with 1 the ratio is 1 and the clip cannot act. Unset: 1."
+            )
+        },
+    )
+    rl_clip_low: float | None = field(
+        default=None, metadata={"help": "virgo-factory, stage grpo: lower clip of the ratio. Unset: by rl_loss."}
+    )
+    rl_clip_high: float | None = field(
+        default=None, metadata={"help": "virgo-factory, stage grpo: upper clip of the ratio. Unset: by rl_loss."}
+    )
+    rl_beta: float | None = field(
+        default=None,
+        metadata={"help": "virgo-factory, stage grpo: weight of the divergence from the first model. Unset: 0."},
+    )
+    rl_temperature: float | None = field(
+        default=None, metadata={"help": "virgo-factory, stage grpo: temperature of the responses. Unset: 1.0."}
+    )
+    rl_max_prompt_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": "virgo-factory, stage grpo: longest prompt, pictures counted; `overlong` drops others. Unset: 4096."
+        },
+    )
+    rl_max_response_tokens: int | None = field(
+        default=None, metadata={"help": "virgo-factory, stage grpo: a response is cut off there. Unset: 8192."}
+    )
+    rl_reward: str | None = field(
+        default=None,
+        metadata={
+            "help": "virgo-factory, stage grpo: rules of the reward (ours, omr: OpenMMReasoner's). Unset: ours."
+        },
+    )
+    rl_tags: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: what form the reward asks for (virgo: the four markers; omr: <think> and "
+                "<answer>). Unset: virgo with the templates virgo and virgo_qwen3_vl, else omr."
+            )
+        },
+    )
+    rl_format_weight: float | None = field(
+        default=None,
+        metadata={
+            "help": "virgo-factory, stage grpo: share of the format in the reward, the rest is accuracy. Unset: 0.1."
+        },
+    )
+    rl_overlong_buffer: int | None = field(
+        default=None,
+        metadata={
+            "help": "virgo-factory, stage grpo: last tokens of a response in which the reward falls by up to 1. Unset: 0."
+        },
+    )
+    rl_curriculum: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: order of the prompts (shuffle, file, pass_rate: by the column pass_rate or "
+                "avg_reward, easy first). Unset: shuffle."
+            )
+        },
+    )
+    rl_log_rollouts: int | None = field(
+        default=None,
+        metadata={
+            "help": "virgo-factory, stage grpo: responses of a step that go into rollouts.jsonl. Unset: 64; 0: none."
+        },
+    )
+    rl_server: str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: where responses are made (vllm: servers that the run starts; or their URLs, with commas). "
+                "Unset: in the trainer itself, by Hugging Face's generate."
+            )
+        },
+    )
+    rl_max_logprob_gap: float | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: mean gap between the servers' and the trainer's log-probabilities above which "
+                "the run stops. Unset: 0.05."
+            )
+        },
+    )
     batch_order: str | None = field(
         default=None,
         metadata={
             "help": (
                 "virgo-factory: which rows meet in a micro-step (shuffle; balanced: by length inside each global batch, "
-                "same gradients; grouped: by length in the whole epoch). Unset: shuffle."
+                "same gradients; grouped: by length in the whole epoch; packed: those of a global batch joined into few "
+                "forward passes, same gradients). Unset: shuffle."
+            )
+        },
+    )
+    packing_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: tokens of a forward pass of batch_order: packed. Unset: as many as stock's largest could "
+                "have, per_device_train_batch_size times the longest row."
+            )
+        },
+    )
+    sequence_parallel_size: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: ranks that share the tokens of each forward pass of batch_order: packed, for rows too long "
+                "for one GPU. Unset: 1."
+            )
+        },
+    )
+    fused_loss: bool | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: compute logits in chunks, and of answers only, so that they are never all in memory; "
+                "the same loss. Unset: false; batch_order: packed always does."
             )
         },
     )

@@ -9,12 +9,14 @@ from llamafactory.extras.misc import has_tokenized_data
 
 from virgo_factory.data.read.data_files import is_pattern, part_files
 from virgo_factory.data.read.reasoning import template_problem
+from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.data.read.split import check_entry
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.model.tied_embeddings import target_problems
 from virgo_factory.hooks.template.template import BASES
 from virgo_factory.hooks.train.batch_order import batch_order_problems
 from virgo_factory.hooks.train.kept_epochs import kept_epochs_problems
+from virgo_factory.hooks.train.packing_problems import packing_problems
 
 
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
@@ -36,8 +38,8 @@ def find_problems(
     if wants_rows and data_args.streaming:
         problems.append(f"{wants_rows}: not with streaming: true, since rows cannot be counted. Remove streaming.")
 
-    if wants_rows and stage not in ("sft", "dpo"):
-        problems.append(f"{wants_rows}: only in the stages sft and dpo, not in {stage}.")
+    if wants_rows and stage not in ("sft", "dpo", "grpo"):
+        problems.append(f"{wants_rows}: only in the stages sft, dpo and grpo, not in {stage}.")
 
     if formattings and (problem := template_problem(data_args.template)):
         problems.append(problem)
@@ -63,6 +65,8 @@ def find_problems(
 
     if keys.get("marker_tokens"):
         problems += _marker_problems(model_args, finetuning_args)
+        if TEMPLATE_TAGS.get(data_args.template, "virgo") != "virgo":
+            problems.append(f"marker_tokens: template {data_args.template} trains on other tags. Remove it.")
 
     if finetuning_args.finetuning_type == "lora" and not (keys.get("marker_tokens") and model_args.quantization_bit):
         problems += target_problems(model_args, finetuning_args, bool(keys.get("marker_tokens")))
@@ -80,6 +84,7 @@ def find_problems(
     if "batch_order" in keys:
         problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
 
+    problems += packing_problems(keys, model_args, data_args, training_args, finetuning_args)
     if "keep_model_at_epochs" in keys:
         problems += kept_epochs_problems(keys["keep_model_at_epochs"], stage, data_args.streaming, training_args)
 

@@ -6,6 +6,7 @@ keys stands in its recipe. Every other run goes through here untouched.
 
 import importlib.metadata
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,8 @@ from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.model.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.model.tied_embeddings import check_merge
+from virgo_factory.hooks.reinforce.arguments import reinforce_problems, settings_of
+from virgo_factory.hooks.reinforce.stage import STAGE, enter
 from virgo_factory.hooks.start.arguments import our_keys
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.start.device import check_device
@@ -43,9 +46,13 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     stock_train, stock_infer = module.get_train_args, module.get_infer_args
 
     def get_train_args(args=None):
-        check_device(module.read_args(args))
+        recipe = module.read_args(args)
+        check_device(recipe)
         parsed = stock_train(args)
-        prepare_training(*parsed[:4])
+        prepare_training(*parsed[:4], written=_keys_of(recipe))
+        if parsed[3].stage == STAGE:
+            enter(parsed[3])
+
         return parsed
 
     def get_infer_args(args=None):
@@ -58,15 +65,32 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     tell_found_checkpoints(module)
 
 
-def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any) -> None:
+def _keys_of(recipe: Any) -> set[str]:
+    """Return the keys that a recipe, or a command line of `--key value`, says."""
+    if isinstance(recipe, dict):
+        return {str(key) for key, value in recipe.items() if value is not None}
+
+    return {part[2:].partition("=")[0] for part in recipe or () if str(part).startswith("--")}
+
+
+def prepare_training(
+    model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any, written: Collection[str] = ()
+) -> None:
     """Check and complete the arguments of a training run that uses the plugin; leave every other one alone.
+
+    Args:
+        model_args: as parsed.
+        data_args: likewise.
+        training_args: likewise.
+        finetuning_args: likewise.
+        written: the keys that the recipe says.
 
     Raises:
         ValueError: all that is wrong, together.
     """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
     formattings = formattings_of(data_args)
-    is_ours = bool(keys or formattings or data_args.template in BASES)
+    is_ours = bool(keys or formattings or data_args.template in BASES or finetuning_args.stage == STAGE)
     adapter = read_adapter(model_args, hub=is_ours)
     if not (is_ours or (adapter and adapter.markers)):
         return
@@ -82,11 +106,15 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
     if not problems:  # else it is not known what they are
         problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
         problems += data_problems(data_args)
+        problems += reinforce_problems(
+            keys, formattings, set(written), model_args, data_args, training_args, finetuning_args
+        )
 
     problems += filter(None, [unknown_template(data_args.template, TEMPLATES, ours=True)])
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
-            _set_global_batch(finetuning_args.global_batch_size, training_args)
+            share = finetuning_args.sequence_parallel_size or 1
+            _set_global_batch(finetuning_args.global_batch_size, training_args, share)
         except ValueError as error:
             problems.append(str(error))
 
@@ -111,7 +139,11 @@ def prepare_training(model_args: Any, data_args: Any, training_args: Any, finetu
 
     finetuning_args.virgo_used = True
     training_args.virgo_finetuning_args = finetuning_args  # for the look ahead: get_dataset is not given it
-    data_args.virgo_used = finetuning_args.stage in ("sft", "dpo") and not data_args.streaming
+    data_args.virgo_used = finetuning_args.stage in ("sft", "dpo", STAGE) and not data_args.streaming
+    if finetuning_args.stage == STAGE:
+        settings = settings_of(finetuning_args, data_args.template)
+        data_args.cutoff_len = settings["rl_max_prompt_tokens"]
+        model_args.model_max_length = data_args.cutoff_len + settings["rl_max_response_tokens"]
 
     if training_args.use_cpu:
         prepare_cpu_ranks(training_args)
@@ -176,8 +208,9 @@ def formattings_of(data_args: Any) -> dict[str, str]:
         return {}  # the loader meets the same error again and tells it
 
 
-def _set_global_batch(rows: int, training_args: Any) -> None:
-    steps = accumulation_steps(rows, training_args.world_size, training_args.per_device_train_batch_size)
+def _set_global_batch(rows: int, training_args: Any, share: int) -> None:
+    ranks = max(training_args.world_size // share, 1)  # a group of ranks that share sequences takes rows as one
+    steps = accumulation_steps(rows, ranks, training_args.per_device_train_batch_size)
     training_args.gradient_accumulation_steps = steps
     if training_args.deepspeed:
         # TrainingArguments.__post_init__ has filled the file's "auto" values already (transformers 4.57.6,
@@ -190,7 +223,7 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
         training_args.deepspeed_plugin = DeepSpeedPlugin(hf_ds_config=training_args.hf_deepspeed_config)
 
     logger.info_rank0(
-        f"virgo-factory: global batch {rows} = {training_args.world_size} ranks x "
+        f"virgo-factory: global batch {rows} = {ranks} {'ranks' if share == 1 else f'groups of {share} ranks'} x "
         f"{training_args.per_device_train_batch_size} rows x {steps} accumulation steps."
     )
 

@@ -1,4 +1,6 @@
-"""Templates `virgo` and `virgo_qwen3_vl`: the model's own chat format with the four markers as thought words.
+"""Templates `virgo`, `virgo_qwen3_vl` and `omr`: the model's own chat format, and thought words of their own.
+
+`omr` is OpenMMReasoner's: its system message, and responses in <think> and <answer> where the others have the four markers.
 
 They are plain templates. LLaMA-Factory's ReasoningTemplate would put an empty thought into every row without its
 thought words (data/template.py:426-434), and delete thoughts of earlier turns.
@@ -12,8 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.autoload import check_hooks
-from virgo_factory.core.thought import BEGIN_THOUGHT, END_THOUGHT
+from virgo_factory.core.thought import BEGIN_THOUGHT, END_THOUGHT, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.source import TEMPLATE_TAGS
+from virgo_factory.data.tokens.tokens import system_of
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.template import pictures
 from virgo_factory.io.files import TEMPLATES as FILES
@@ -30,11 +34,14 @@ RELIES_ON = {
     "llamafactory/data/template.py:310": 'user = self._convert_slots_to_ollama(self.format_user.apply(), tokenizer, placeholder=".Content")',
 }
 
-BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl"}
+BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl", "omr": "qwen2_vl"}
 """Our template -> the template of LLaMA-Factory that it follows; its jinja file is templates/NAME.jinja."""
 
 _SYSTEMS: dict[str, str] = {}
 """Our template -> its system message where the recipe has none; filled by the hook."""
+
+_OF_BASES: dict[str, str] = {}
+"""Our template -> the system message of its base, which a model's own chat template says; filled by the hook."""
 
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
 _DEFAULT = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
@@ -73,7 +80,10 @@ def register_templates(module: ModuleType) -> None:
         values = {
             item.name: copy.deepcopy(getattr(module.TEMPLATES[base], item.name)) for item in fields(module.Template)
         }
-        values["thought_words"] = (f"{BEGIN_THOUGHT}\n\n", f"\n\n{END_THOUGHT}\n\n")
+        words = (f"{BEGIN_THOUGHT}\n\n", f"\n\n{END_THOUGHT}\n\n")
+        values["thought_words"] = tuple(in_tags(word, TEMPLATE_TAGS[name]) for word in words)
+        _OF_BASES[name] = values["default_system"]
+        values["default_system"] = system_of(name)
         module.TEMPLATES[name] = VirgoTemplate(**values)
         _SYSTEMS[name] = values["default_system"]
 
@@ -103,7 +113,8 @@ def register_templates(module: ModuleType) -> None:
 
 def saying(own: str | None, name: str, prefix: str, system: str) -> str | None:
     """Return the chat template of a model with this prefix and default system: its own one if it has them already."""
-    return own if carried(own, name) == (prefix, system) else chat_template(name, prefix, system)
+    said = carried(own, name) if is_ours(own) else ("", _OF_BASES[name])
+    return own if said == (prefix, system) else chat_template(name, prefix, system)
 
 
 def carried(own: str | None, name: str) -> tuple[str, str]:

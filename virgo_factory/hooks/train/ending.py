@@ -47,10 +47,12 @@ def tell_again_at_the_end(module: ModuleType) -> None:
     """
     for name in ("run_sft", "run_dpo"):
         if hasattr(module, name):
-            rebind(getattr(module, name), _telling(getattr(module, name)))
+            rebind(getattr(module, name), telling(getattr(module, name)))
 
 
-def _telling(stock: Any) -> Any:
+def telling(stock: Any) -> Any:
+    """Return a stage's run that ends with what it has told."""
+
     def run(*args, **kwargs):
         _places.clear()
         stock(*args, **kwargs)

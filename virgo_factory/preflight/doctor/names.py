@@ -129,7 +129,7 @@ def unknown_template(template: Any, known: Collection[str], ours: bool) -> str |
     if near not in TEMPLATES and not (ours and len(known) > len(TEMPLATES)):
         return None
 
-    hint = f"Did you mean {near}?" if near else f"Ours are {' and '.join(TEMPLATES)}."
+    hint = f"Did you mean {near}?" if near else f"Ours are {', '.join(TEMPLATES)}."
     return f"template: {template}: no such template. {hint}"
 
 
@@ -166,7 +166,7 @@ def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
     return problems
 
 
-TEMPLATES = ("virgo", "virgo_qwen3_vl")
+TEMPLATES = ("virgo", "virgo_qwen3_vl", "omr")
 """Ours. Those of LLaMA-Factory are none of them near (tests/preflight/doctor/test_names.py)."""
 
 

@@ -239,6 +239,28 @@ class Endpoint:
             text = "".join(stream.text)
             return Reply(text, reason, stream.prompt_tokens, stream.tokens, seconds, retry, self.url)
 
+    async def call(self, path: str, body: Any = None) -> Any:
+        """Return what the server answers to one request, whole: JSON decoded, other text as it is.
+
+        Args:
+            path: below the server's root, such as /v1/chat/completions.
+            body: is posted as JSON; None asks with GET.
+
+        Raises:
+            Unavailable: see there.
+            Refused: see there.
+            WrongServer: it has no such path.
+        """
+        url = f"{_root(self.url)}{path}"
+        try:
+            with _our_errors(self.url, self._api_key):
+                if body is None:
+                    return await self._client.get(url, cast_to=object)
+
+                return await self._client.post(url, body=body, cast_to=object)
+        except _Busy as busy:
+            raise Unavailable(str(busy)) from None
+
     async def _check_prefill(self, prompt: Prompt) -> None:
         """Find out whether the chat template leaves the beginning of a response as it is, behind what is sent without it."""
         if self.dialect == "openai":
@@ -258,11 +280,9 @@ class Endpoint:
     async def _rendered(self, prompt: Prompt, is_begun: bool) -> str:
         """Return the text that the server makes of a prompt, with or without the beginning of the response."""
         messages = prompt.messages if is_begun else prompt.messages[:-1]
-        with _our_errors(self.url, self._api_key):
-            body = {"model": self.model, "messages": messages, **_template_keys(is_begun)}
-            ids = (await self._client.post(f"{_root(self.url)}/tokenize", body=body, cast_to=object))["tokens"]
-            body = {"model": self.model, "tokens": ids}
-            return (await self._client.post(f"{_root(self.url)}/detokenize", body=body, cast_to=object))["prompt"]
+        body = {"model": self.model, "messages": messages, **_template_keys(is_begun)}
+        ids = (await self.call("/tokenize", body))["tokens"]
+        return (await self.call("/detokenize", {"model": self.model, "tokens": ids}))["prompt"]
 
     async def _stream(self, prompt: Prompt, sampling: Sampling, seed: int, start: float) -> tuple["_Stream", str]:
         """Send one request; return what came, and the finish reason."""

@@ -139,12 +139,13 @@ class Server:
         images: pictures a prompt, at most.
         adapters: folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one.
         args: more arguments of vLLM, which win over ours.
+        env: environment variables that it has beside ours; None takes one of ours away.
         minutes: after which a server that does not answer is given up.
 
     Attributes:
         url: of its API.
         pid: of its process group, while it runs.
-        log: as given.
+        log, env: as given.
     """
 
     def __init__(
@@ -159,9 +160,10 @@ class Server:
         images: int = 1,
         adapters: Sequence[str] = (),
         args: Sequence[str] = (),
+        env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
     ) -> None:
-        self.model, self.log, self.minutes = model, Path(log), minutes
+        self.model, self.log, self.minutes, self.env = model, Path(log), minutes, env
         self._port, self._process = port, None
         self._options = {
             "tensor_parallel_size": tensor_parallel_size,
@@ -192,11 +194,27 @@ class Server:
         Raises:
             ServerError: vLLM is not installed, the folder holds no model, the port is taken, or it died.
         """
+        self.start()
+        try:
+            self.wait()
+        except BaseException:
+            self.__exit__()
+            raise
+
+        return self
+
+    def start(self) -> None:
+        """Start it, again at the same port if it died, without waiting for its first answer.
+
+        Raises:
+            ServerError: see `__enter__`.
+        """
         check_model(self.model)
+        self._end_group()
         self._port = free_port(self._port)
         command = self.command(self._port)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.log, "w", encoding="utf-8") as output:
+        with open(self.log, "a" if self._process else "w", encoding="utf-8") as output:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
             self._process = subprocess.Popen(
@@ -204,45 +222,44 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(os.environ),
+                env=environment(os.environ, self.env),
                 start_new_session=True,  # Ctrl-C in our terminal is for us alone
             )
 
-        try:
-            self._wait()
-        except BaseException:
-            self.__exit__()
-            raise
-
-        return self
-
     def __exit__(self, *_: object) -> None:
         """Stop it with all its processes."""
-        process = self._process
-        if process is None or process.poll() is not None:
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
+
+            deadline = time.monotonic() + die_with_parent.GRACE
+            while self.alive() and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+        self._end_group()
+
+    def _end_group(self) -> None:
+        """Kill what is left of a group, which its guard does unless it was killed itself, and wait until it is gone.
+
+        Its processes may still be giving back a GPU's memory or the port, which the next server asks for.
+        """
+        if self._process is None or self._process.returncode is not None:
             return
 
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-
-        try:
-            process.wait(die_with_parent.GRACE)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-            process.wait()
-
-        # Processes of the group may still be giving back a GPU's memory, which the next server asks for.
         deadline = time.monotonic() + die_with_parent.GRACE
         with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()  # only now the group's number may be another's
             while time.monotonic() < deadline:
-                os.killpg(process.pid, 0)
+                os.killpg(self._process.pid, 0)
                 time.sleep(0.05)
 
     def alive(self) -> bool:
         """Whether its process is still there."""
-        return self._process is not None and self._process.poll() is None
+        if self._process is None or self._process.returncode is not None:
+            return False
+
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def end_of_log(self, lines: int = 25) -> str:
         """Return the last lines of its log."""
@@ -250,7 +267,12 @@ class Server:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 20_000))
             return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ServerError: it died, or took too long.
+        """
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to this machine
         deadline = time.monotonic() + 60 * self.minutes
         while True:
@@ -313,6 +335,13 @@ def free_port(port: int | None) -> int:
         return probe.getsockname()[1]
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the server: ours, without reports to vLLM's makers."""
-    return {"VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB, **own, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+def environment(own: Mapping[str, str], changes: Mapping[str, str | None] = {}) -> dict[str, str]:
+    """Return the environment of the server: ours with changes (None: without it), without reports to vLLM's makers."""
+    whole = {
+        "VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB,
+        **own,
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        **changes,
+    }
+    return {name: value for name, value in whole.items() if value is not None}

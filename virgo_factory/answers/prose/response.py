@@ -64,8 +64,7 @@ def parts(response: str) -> tuple[Part, bool]:
     """
     if not response.isascii() and _WIDE.search(response):
         response = response.translate(_FULL_WIDTH)
-    if turn_end := _TURN_END.search(response, max(0, len(response) - 400)):
-        response = response[: turn_end.start()]
+    response = without_turn_end(response)
     if start := _START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:
@@ -88,6 +87,16 @@ def parts(response: str) -> tuple[Part, bool]:
         tagged = answer_tag(response[begun.end() :])
         return Part(response, "response" if tagged is not None else "thought"), False
     return Part(response, "response"), False
+
+
+def without_turn_end(response: str) -> str:
+    """Return a response without the tokens that end a turn.
+
+    >>> without_turn_end("It is 4.<|im_end|><|endoftext|>")
+    'It is 4.'
+    """
+    turn_end = _TURN_END.search(response, max(0, len(response) - 400))
+    return response[: turn_end.start()] if turn_end else response
 
 
 def answer_tag(text: str) -> str | None:

@@ -1,0 +1,119 @@
+"""Order of prompts, and a prompt's tokens: those of the same question in supervised training."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.recipe_keys import RL_DEFAULTS
+from virgo_factory.core.thought import LongThought
+from virgo_factory.demo.visual_rows import write_questions
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    import llamafactory.hparams  # noqa: F401
+
+    from virgo_factory.hooks.reinforce import prompts
+
+    return prompts
+
+
+def test_an_epoch_depends_on_seed_and_number_alone(prompts):
+    """7 prompts, 3 at a time: two rollouts of each epoch, every one taken twice, and one prompt left over."""
+    sampler = prompts.PromptSampler(7, group=2, together=3, repeats=2, seed=5)
+    first = list(sampler)
+    assert len(first) == len(sampler) == 24
+    assert first[:6] == first[6:12] and first[12:18] == first[18:]
+    assert first[:6:2] == first[1:6:2]
+    assert len({*first}) == 6
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert second != first
+    again = prompts.PromptSampler(7, group=2, together=3, repeats=2, seed=5)
+    again.set_epoch(1)
+    assert list(again) == second
+    assert list(prompts.PromptSampler(4, 1, 2, 1, None)) == [0, 1, 2, 3]
+
+
+def dataset(rates):
+    from datasets import Dataset
+
+    asked = [
+        json.dumps({"id": f"q{at}"} | ({} if rate is None else {"pass_rate": rate})) for at, rate in enumerate(rates)
+    ]
+    return Dataset.from_dict({"asked": asked})
+
+
+def test_a_curriculum_begins_with_what_is_easy(prompts):
+    settings = RL_DEFAULTS | {"rl_num_generations": 2, "rl_curriculum": "pass_rate"}
+    arranged = prompts.arrange(dataset([0.1, 0.9, 0.5, 0.9]), settings, 4)
+    assert [json.loads(text)["id"] for text in arranged["asked"]] == ["q1", "q3", "q2", "q0"]
+    with pytest.raises(UserError, match="2 prompts have no column pass_rate or avg_reward, such as q1, q2"):
+        prompts.arrange(dataset([0.1, None, None]), settings, 4)
+
+    with pytest.raises(UserError, match="3 prompts are kept, and one rollout asks 4"):
+        prompts.arrange(dataset([0.1, 0.2, 0.3]), settings, 8)
+
+
+def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preprocess, model_folder, tmp_path, prompts):
+    """With pictures, a prefix, options and a system message; dropped rows are counted with file and line."""
+    rows = [json.loads(line) for line in write_questions(tmp_path, 5).read_text().splitlines()]
+    rows.append({"id": "t/1", "question": "Which one?", "gold": "B", "options": ["red", "blue"], "system": "Look."})
+    learned = []
+    from virgo_factory.formats import read_row
+
+    for row in rows:
+        (example,) = read_row(row, "questions").parts
+        learned.append({"id": row["id"], "question": example.question, "images": list(example.images), "system": row.get("system"),
+                        "response": LongThought("I look.", "\\boxed{1}").render()})  # fmt: skip
+
+    bad = {"id": "t/2", "question": "Which one?", "gold": ""}, {"id": "t/3", "question": "word " * 300, "gold": "1"}
+    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, [*rows, *bad])) + "\n")
+    (tmp_path / "learned.jsonl").write_text("\n".join(map(json.dumps, learned)) + "\n")
+    info = {"asked": {"file_name": "asked.jsonl", "formatting": "questions"},
+            "learned": {"file_name": "learned.jsonl", "formatting": "long_thought"}}  # fmt: skip
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    shared = {"model_name_or_path": str(model_folder), "question_prefix": "virgo", "media_dir": str(tmp_path)}
+    supervised = preprocess(shared | {"dataset": "learned"})
+    small = {
+        "rl_num_generations": 2,
+        "per_device_train_batch_size": 2,
+        "rl_max_prompt_tokens": 250,
+        "cutoff_len": None,
+    }
+    asked = preprocess({**shared, "dataset": "asked", "stage": "grpo", **small})
+    expected = [
+        row["input_ids"][: next(at for at, label in enumerate(row["labels"]) if label >= 0)]
+        for row in supervised.module["train_dataset"]
+    ]
+    found = asked.module["train_dataset"]
+    assert [list(row) for row in found["input_ids"]] == expected
+    assert [row["images"] for row in found] == [row["images"] for row in supervised.module["train_dataset"]]
+    facts = [json.loads(text) for text in found["asked"]]
+    assert [fact["gold"] for fact in facts] == [row["gold"] for row in rows]
+    assert facts[-1]["system"] == "Look." and facts[0]["system"] == "You are a helpful assistant."
+    account = asked.accounts["asked"]
+    assert account["reasons"] == {"no gold answer": 1, "overlong > 250 tokens": 1}
+    assert [row["line"] for row in account["dropped_rows"]] == [7, 8]
+
+
+def test_pictures_are_read_once_a_group(prompts):
+    calls = []
+
+    def get_mm_inputs(images, *_):
+        import torch
+
+        calls.append(images)
+        return {"pixel_values": torch.ones(2, 3), "image_grid_thw": torch.tensor([[1, 1, 2]]), "other": None}
+
+    template = SimpleNamespace(mm_plugin=SimpleNamespace(get_mm_inputs=get_mm_inputs))
+    rows = [{"images": images, "input_ids": [1]} for images in (["a"], ["a"], [], ["b"])]
+    found = prompts.pictures(rows, template, None)
+    assert calls == [["a"], ["b"]]
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        "pixel_values": (6, 3),
+        "image_grid_thw": (3, 3),
+    }
+    assert prompts.pictures([{"images": None, "input_ids": [1]}], template, None) == {}

@@ -1,0 +1,230 @@
+"""The loss of the trainer against one written out by hand, what is never said, and TRL beside a new vLLM."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """A tiny model with its tokenizer, processor and template, and arguments of a run."""
+    import virgo_factory
+
+    virgo_factory.register()
+    from llamafactory.data import get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_model, load_tokenizer
+
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    folder = tmp_path_factory.mktemp("policy")
+    base = make_twin(folder / "base")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"dtype": "float32", "torch_dtype": "float32"}))
+    (folder / "rows.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    entry = {"prompts": {"file_name": "rows.jsonl", "formatting": "questions"}}
+    (folder / "dataset_info.json").write_text(json.dumps(entry))
+
+    loaded = {}
+
+    def make(**keys):
+        recipe = {
+            "model_name_or_path": str(base),
+            "template": "virgo",
+            "stage": "grpo",
+            "do_train": True,
+            "finetuning_type": "full",
+            "dataset": "prompts",
+            "dataset_dir": str(folder),
+            "output_dir": str(folder / "out"),
+            "report_to": "none",
+            "per_device_train_batch_size": 2,
+            "gradient_accumulation_steps": 2,
+            "rl_num_generations": 2,
+            "rl_max_response_tokens": 6,
+            "use_cpu": True,
+        }
+        args = get_train_args(recipe | keys)
+        model_args, data_args, _, finetuning_args, _ = args
+        if not loaded:
+            tokens = load_tokenizer(model_args)
+            template = get_template_and_fix_tokenizer(tokens["tokenizer"], data_args)
+            model = load_model(tokens["tokenizer"], model_args, finetuning_args, True)
+            loaded["parts"] = tokens, template, model
+
+        return args, *loaded["parts"]
+
+    return make
+
+
+@pytest.fixture
+def trainer(parts):
+    from datasets import Dataset
+
+    def make(**keys):
+        from virgo_factory.hooks.reinforce.arguments import grpo_arguments, settings_of
+        from virgo_factory.hooks.reinforce.trainer import PolicyTrainer
+
+        (model_args, data_args, training_args, finetuning_args, _), tokens, template, model = parts(**keys)
+        settings = settings_of(finetuning_args)
+        return PolicyTrainer(
+            model=model,
+            args=grpo_arguments(training_args, settings),
+            prompts=Dataset.from_dict({"input_ids": [[1]], "images": [None], "asked": ["{}"]}),
+            template=template,
+            finetuning_args=finetuning_args,
+            settings=settings,
+            **tokens,
+        )
+
+    return make
+
+
+def batch():
+    """Four responses of unlike length; the log-probabilities at drawing are moved so far that some ratios are clipped."""
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(10, 1000, (4, 11), generator=generator)
+    mask = torch.ones(4, 6, dtype=torch.long)
+    for row, length in enumerate((6, 2, 4, 1)):
+        mask[row, length:] = 0
+
+    return {
+        "prompt_ids": ids[:, :5],
+        "prompt_mask": torch.ones(4, 5, dtype=torch.long),
+        "completion_ids": ids[:, 5:],
+        "completion_mask": mask,
+        "advantages": torch.tensor([1.2, -0.7, 0.4, -0.9]),
+        "num_items_in_batch": mask.sum(),
+        "moved": torch.randn(4, 6, generator=generator),
+    }
+
+
+LOSSES = {
+    # rl_loss: (by sequence, clips, how the terms of tokens become one number)
+    "gspo": (
+        True,
+        (3e-4, 4e-4),
+        lambda terms, mask: sum(t[:n].mean() for t, n in zip(terms, mask.sum(1), strict=True)) / 4,
+    ),
+    "grpo": (False, (0.2, 0.2), lambda terms, mask: terms[mask.bool()].sum() / mask.sum()),
+    "dapo": (False, (0.2, 0.28), lambda terms, mask: terms[mask.bool()].sum() / mask.sum()),
+    "dr_grpo": (False, (0.2, 0.2), lambda terms, mask: terms[mask.bool()].sum() / (4 * 6)),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_is_that_of_its_paper(trainer, loss):
+    by_sequence, (low, high), collect = LOSSES[loss]
+    made = trainer(rl_loss=loss)
+    made.current_gradient_accumulation_steps = 1
+    made.model.train()
+    given = batch()
+    whole = torch.cat([given["prompt_ids"], given["completion_ids"]], 1)
+    attend = torch.cat([given["prompt_mask"], given["completion_mask"]], 1)
+    with torch.no_grad():
+        logits = made.model(input_ids=whole, attention_mask=attend).logits[:, 4:-1].double()
+        now = logits.log_softmax(-1).gather(-1, given["completion_ids"].unsqueeze(-1)).squeeze(-1)
+
+    scale = 1e-3 if by_sequence else 0.3
+    old = now - scale * given["moved"]
+    found = made._compute_loss(made.model, given | {"old_per_token_logps": old.float()})
+    ratio, mask = now - old, given["completion_mask"]
+    if by_sequence:
+        ratio = ((ratio * mask).sum(1) / mask.sum(1)).unsqueeze(1).expand_as(ratio)
+
+    ratio, advantage = ratio.exp(), given["advantages"].double().unsqueeze(1)
+    clipped = ratio.clamp(1 - low, 1 + high)
+    assert (clipped != ratio)[mask.bool()].any() and (clipped == ratio)[mask.bool()].any()
+    terms = -torch.minimum(ratio * advantage, clipped * advantage)
+    assert found.item() == pytest.approx(collect(terms, mask).item(), abs=1e-6)
+    assert made._metrics["train"]["clip_ratio/region_mean"][-1] > 0
+
+
+def test_each_update_of_a_rollout_is_the_mean_over_its_own_tokens(trainer):
+    """TRL divides by the tokens of the whole rollout, which would make the steps smaller the more updates there are."""
+    made = trainer(rl_loss="grpo", rl_updates_per_rollout=2, save_strategy="no")
+    masks = [torch.ones(2, length, dtype=torch.long) for length in (1, 2, 3, 4)]
+    made._buffered_inputs = [{"completion_mask": mask, "num_items_in_batch": torch.tensor(20)} for mask in masks]
+    made._count_tokens()
+    assert [part["num_items_in_batch"].item() for part in made._buffered_inputs] == [6, 6, 14, 14]
+
+
+def test_what_is_no_text_is_never_said(trainer):
+    """Rows that pad the vocabulary, and the tokens of pictures, in drawing and in log-probabilities."""
+    made = trainer()
+    config, tokenizer = made.model.config, made.processing_class
+    assert {config.image_token_id, config.video_token_id, config.vision_start_token_id} <= set(made.suppressed)
+    entries = set(tokenizer.get_vocab().values())
+    padding = set(range(config.get_text_config().vocab_size)) - entries
+    assert padding <= set(made.suppressed)
+    assert tokenizer.eos_token_id not in made.suppressed
+    with torch.no_grad():
+        probabilities = made.model(input_ids=torch.tensor([[5, 6]])).logits.softmax(-1)
+
+    assert probabilities[..., made.suppressed].max() == 0
+    assert probabilities.sum(-1).tolist() == [[pytest.approx(1), pytest.approx(1)]]
+
+
+def test_responses_are_drawn_from_the_whole_distribution(trainer):
+    """The model's own generation_config (Qwen2-VL's: top_k 1, temperature 0.01) must not take the place of ours."""
+    from virgo_factory.hooks.reinforce.generation import generate
+
+    made = trainer()
+    made.model.generation_config.update(top_k=1, temperature=0.01, top_p=0.001, repetition_penalty=1.05)
+    rows = [{"input_ids": [7, 8, 9]}] * 6 + [{"input_ids": [7]}] * 2
+    torch.manual_seed(0)
+    samples = generate(made, rows, {})
+    assert len({tuple(sample.ids) for sample in samples[:6]}) == 6
+    assert all(len(sample.ids) <= 6 and not set(sample.ids) & set(made.suppressed) for sample in samples)
+    stops = set(made.generation_config.eos_token_id)
+    for sample in samples:
+        assert (sample.finish_reason == "stop") == (sample.ids[-1] in stops)
+        assert not stops & set(sample.ids[:-1])
+
+
+def test_an_unverifiable_response_moves_nothing(trainer):
+    from types import SimpleNamespace
+
+    from virgo_factory.answers.rewards import Reward
+
+    made = trainer(rl_log_rollouts=0)
+    scores = [0.9, None, None, None]
+    rewards = [Reward(score, score and 1.0, 0.0, 0.0, "x", "x") for score in scores]
+    made._scorer = SimpleNamespace(score=lambda *_: rewards)
+    made._samples = [SimpleNamespace(finish_reason="stop", ids=[5])] * 4
+    found = made._calculate_rewards(None, None, None, None)
+    assert found.flatten().tolist() == [pytest.approx(0.9), pytest.approx(0.9), 0, 0]
+    assert made._metrics["train"]["unverifiable"] == [0.75]
+    assert made._metrics["train"]["accuracy"] == [1.0]
+
+
+IMPORT = """
+try:
+    from trl import GRPOTrainer
+except RuntimeError as error:
+    print(error)
+
+import virgo_factory
+virgo_factory.register()
+import llamafactory.hparams
+import virgo_factory.hooks.reinforce.trainer
+print("imported")
+"""
+
+
+def test_trl_can_be_imported_beside_a_new_vllm(tmp_path):
+    """TRL 0.24 takes a name from vLLM that 0.20.2 has no more, as soon as a package of this name is there."""
+    (tmp_path / "vllm-0.20.2.dist-info").mkdir()
+    (tmp_path / "vllm-0.20.2.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: vllm\nVersion: 0.20.2\n"
+    )
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "__init__.py").write_text("class LLM: pass\nclass SamplingParams: pass\n")
+    (tmp_path / "vllm" / "sampling_params.py").write_text("")
+    environment = {"PYTHONPATH": f"{tmp_path}:" + ":".join(sys.path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, timeout=300)
+    assert run.stdout.endswith("imported\n"), run.stderr[-3000:]
+    assert "Failed to import trl.trainer.grpo_trainer" in run.stdout  # else the repair has become needless

@@ -1,0 +1,97 @@
+"""The reward as other engines ask for it: verl a response at a time, TRL a batch; without torch, TRL or LLaMA-Factory.
+
+verl loads this file by its path (`reward.custom_reward_function.path`), or one that imports `compute_score` from it.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from virgo_factory.answers.model import question_from
+from virgo_factory.answers.rewards import Reward, RewardConfig, Rewards, RewardTask, fill_groups
+
+
+FACTS = ("options", "kind", "unit", "precision", "tolerance", "several", "grading")
+"""Columns that TRL's rows may have beside `gold` and `question`."""
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    format_weight: float = 0.1,
+    tags: str = "omr",
+    rule: str = "ours",
+    workers: int = 1,
+    **_: Any,
+) -> dict[str, float]:
+    """Return what verl logs and trains on: numbers under the same names for every row, `score` first.
+
+    verl sees no group here, so that an unverifiable response earns its form alone; `unverifiable` tells how many. Penalties
+    for overlong responses are verl's own (`reward.reward_kwargs.overlong_buffer_cfg`).
+
+    Args:
+        data_source: not needed.
+        solution_str: the response.
+        ground_truth: the gold answer, where `extra_info` does not say more.
+        extra_info: `asked`, as `virgo-factory reinforce export` writes it, or `question`.
+        format_weight: see `RewardConfig`; this and all below come from `reward.custom_reward_function.reward_kwargs`.
+        tags: see `RewardConfig`.
+        rule: see `RewardConfig`.
+        workers: of this process.
+        _: what verl hands over besides.
+    """
+    found = _rewards(os.getpid(), RewardConfig(format_weight, tags, rule), workers)
+    extra = extra_info or {}
+    facts = json.loads(extra["asked"]) if extra.get("asked") else {"gold": ground_truth, "text": extra.get("question")}
+    (one,) = found.score([_task(str(solution_str), facts)])
+    return {
+        "score": format_weight * one.format if one.score is None else one.score,
+        "acc": one.accuracy or 0.0,
+        "fmt": one.format,
+        "unverifiable": float(one.score is None),
+        "no_answer": float(one.reason in ("no_answer", "cut_answer")),
+    }
+
+
+def trl_reward(config: RewardConfig, group_size: int, workers: int | None = None) -> Callable[..., list[float]]:
+    """Return a reward function for TRL's GRPOTrainer: always numbers, since TRL counts None of its only function as 0.
+
+    Rows have a column `gold`, and may have `question` and those of FACTS. A response of `max_response_tokens` was cut off.
+
+    Args:
+        config: what is rewarded.
+        group_size: `num_generations`; a rank must hold whole groups.
+        workers: see `Rewards`.
+    """
+    rewards = Rewards(config, workers)
+
+    def virgo_reward(completions: Sequence[Any], **columns: Any) -> list[float]:
+        lengths = [len(ids) for ids in columns["completion_ids"]] if "completion_ids" in columns else None
+        tasks = []
+        for at, completion in enumerate(completions):
+            response = completion if isinstance(completion, str) else completion[-1]["content"]
+            facts = {name: columns[name][at] for name in ("gold", *FACTS) if name in columns}
+            facts["text"] = columns["question"][at] if "question" in columns else ""
+            tasks.append(_task(response, facts, None if lengths is None else lengths[at], config.max_response_tokens))
+
+        found: list[Reward] = rewards.score(tasks)
+        return fill_groups([one.score for one in found], group_size).scores
+
+    return virgo_reward
+
+
+@functools.cache
+def _rewards(process: int, config: RewardConfig, workers: int) -> Rewards:
+    """Return the processes of this one: a fork has its own."""
+    return Rewards(config, workers)
+
+
+def _task(response: str, facts: Mapping[str, Any], tokens: int | None = None, limit: int | None = None) -> RewardTask:
+    is_cut = tokens is not None and limit is not None and tokens >= limit
+    grading = facts.get("grading") or "math"
+    return RewardTask(response, facts["gold"], question_from(facts), grading, tokens, is_cut)

@@ -1,0 +1,60 @@
+"""`virgo-factory reinforce export`: a recipe of `stage: grpo` for another engine."""
+
+from pathlib import Path
+
+import typer
+
+
+def export(
+    recipe: str = typer.Argument(metavar="RECIPE", help="A recipe of stage: grpo, or the name of one that ships."),
+    verl: Path = typer.Option(..., "--verl", metavar="DIR", help="Folder for verl 0.9, new or empty."),
+    nodes: int = typer.Option(1, "--nodes", min=1, help="Of the Ray cluster."),
+    gpus: int = typer.Option(8, "--gpus-per-node", min=1),
+    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    as_json: bool = typer.Option(False, "--json", help="Print the account as JSON."),
+) -> None:
+    """Write prompts, reward and launch file of a recipe for verl, which trains on more than one node (Ray).
+
+    train.parquet holds each prompt as it is asked here, with its pictures; rewards.py gives the same rewards; run.sh holds the
+    recipe's values under verl's names, and begins by reading every prompt with verl's own class. README.md tells how verl's
+    environment is made, and what verl does otherwise. Rows without a gold answer, or with pictures that cannot be read,
+    are left out and counted.
+    """
+    import json
+
+    from virgo_factory.cli.data.terminal import busy, training
+    from virgo_factory.data.read.source import find_sources, load_recipe
+    from virgo_factory.reinforce.prompts import Prompts
+    from virgo_factory.reinforce.verl import export_verl
+
+    keys = load_recipe(recipe)
+    sources, settings = find_sources(recipe, dataset_dir)
+    prompts = Prompts(training(sources), settings)
+    with busy(f"writing {verl}"):
+        found = export_verl(keys, prompts, verl, nodes, gpus)
+
+    if as_json:
+        account = {"rows": prompts.rows, "prompts": found.rows, "dropped": dict(prompts.dropped)}
+        print(json.dumps(account | {"departures": found.departures}, ensure_ascii=False))
+        return
+
+    from virgo_factory.report.table import account
+    from virgo_factory.report.terminal import console, print_tables
+
+    shown = console()
+    print_tables(shown, account(prompts.rows, found.rows, prompts.dropped))
+    for line in prompts.examples[:5]:
+        shown.print(f"  {line}", markup=False, soft_wrap=True)
+
+    shown.print("\nOtherwise than here:", markup=False)
+    for line in found.departures:
+        shown.print(f"  {line}", markup=False, soft_wrap=True)
+
+    shown.print(
+        f"\nNext: make verl's environment ({verl}/README.md), then bash {verl}/run.sh", markup=False, soft_wrap=True
+    )
+
+
+EXAMPLE = """\b
+Example:
+  virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl --nodes 8"""

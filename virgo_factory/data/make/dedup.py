@@ -1,0 +1,331 @@
+"""Rows that several datasets, or one, hold twice: the first stays, and an account says who was left out for whom.
+
+Two rows are the same where their texts share nearly all five-word sequences, their pictures look alike, one by one, and
+neither the numbers in the question nor the gold answer differ. OpenMMReasoner joins a text embedding with one of the pictures
+at 0.99 (paper, supplement; copies, not paraphrases), between sets and never within one: `across`.
+"""
+
+import functools
+import hashlib
+import json
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from virgo_factory import __version__
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.data.check.alike_pictures import gathered
+from virgo_factory.data.check.duplicates import HASHES, near_duplicates, sketch
+from virgo_factory.data.check.near_duplicates import compare_chunks, whole_text
+from virgo_factory.data.make.holdout import picture_digest
+from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
+from virgo_factory.data.make.pipeline import Inputs, check_targets
+from virgo_factory.data.make.writing import partial_of, published
+from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.look import difference_hash
+from virgo_factory.data.read.reader import NOT_JSON, read_chunk
+from virgo_factory.data.read.source import Source
+from virgo_factory.formats import read_row
+from virgo_factory.formats.row import own_id
+from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.report.card import Card, write_card
+from virgo_factory.report.table import Table, account
+
+
+BOUND = 0.95
+BY = ("row", "question")
+ACCOUNT = "dropped.jsonl"
+"""In the folder of the outputs: a line for each row that was left out, with the row that stays in its place."""
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_GOLD = re.compile(r"\\boxed|[^\w./+-]")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the rows of a chunk are compared by.
+
+    Attributes:
+        sketches: (rows, HASHES) of uint16.
+        facts: (rows,) of uint64: one for each combination of the question's numbers and the gold answer.
+        counts: (rows,) of the pictures of each. pictures: (all of these,) of uint64, their hashes.
+        state: (rows,): 0 compared, 1 compared with pictures that cannot be opened (by what names them), 2 it gives no
+            example, so nothing is known of it, 3 it cannot be read.
+    """
+
+    sketches: np.ndarray
+    facts: np.ndarray
+    counts: np.ndarray
+    pictures: np.ndarray
+    state: np.ndarray
+
+
+def look(found: tuple[int, Chunk], sources: Sequence[Source], by: str) -> tuple[int, Chunk, Looked]:
+    """Return what the rows of a chunk are compared by."""
+    index, chunk = found
+    source = sources[index]
+    sketches, facts, counts, pictures, state = [], [], [], [], []
+    for row in read_chunk(chunk):
+        examples = [] if row.problem else read_row(row.raw, source.formatting, source.options).parts
+        examples = [part for part in examples if isinstance(part, Example)]
+        if not examples:
+            sketches.append(np.zeros(HASHES, np.uint16))
+            facts.append(0)
+            counts.append(0)
+            state.append(3 if row.problem else 2)
+            continue
+
+        question = "\n".join(turn.question for example in examples for turn in example.turns)
+        text = question if by == "question" else "\n".join(map(whole_text, examples))
+        sketches.append(sketch(text.replace(IMAGE, " ")))
+        gold = _GOLD.sub("", (examples[0].answer or "").casefold()).strip(".")
+        facts.append(_digest(json.dumps([_NUMBER.findall(question), gold]).encode()))
+        hashes = [_picture(image, source) for image in examples[0].images]
+        counts.append(len(hashes))
+        pictures += [value for value, _ in hashes]
+        state.append(int(any(is_name for _, is_name in hashes)))
+
+    return (
+        *(index, chunk),
+        Looked(
+            np.array(sketches, np.uint16).reshape(-1, HASHES),
+            np.array(facts, np.uint64),
+            np.array(counts, np.uint32),
+            np.array(pictures, np.uint64),
+            np.array(state, np.uint8),
+        ),
+    )
+
+
+def _picture(image: Any, source: Source) -> tuple[int, bool]:
+    """Return the hash of a picture, or of what names one that cannot be opened, and whether it is that."""
+    if isinstance(image, str):
+        return _named_picture(image, str(source.media_dir), source.hub)
+
+    content = image.get("bytes") or image.get("path") if isinstance(image, dict) else image
+    found = picture_digest(image, [source.media_dir], difference_hash, source.hub)
+    return (int.from_bytes(found), False) if found else (_digest(repr(content).encode("utf-8", "replace")), True)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _named_picture(image: str, folder: str, hub: str | None) -> tuple[int, bool]:
+    """As `_picture`; eight rows of one question follow each other."""
+    found = picture_digest(image, [Path(folder)], difference_hash, hub)
+    return (int.from_bytes(found), False) if found else (_digest(image.encode("utf-8", "replace")), True)
+
+
+def _digest(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+
+
+def dedup(
+    sources: Sequence[Source],
+    folder: Path,
+    command: str,
+    across: bool = False,
+    by: str = "row",
+    bound: float = BOUND,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write each dataset without the rows that stand in it, or in one named before it, already; return the card for programs.
+
+    Rows stay as they are, in their order. One that gives no example under its formatting is not compared, and stays; one
+    that cannot be read has no place in an output. A million rows with a picture each need 0.4 GB, the
+    file of their sketches among it, and 25 s beside reading them.
+
+    Args:
+        sources: the first keeps most.
+        folder: of the outputs, NAME.jsonl or NAME.parquet each, of ACCOUNT and of its card.
+        command: the command line, for the card.
+        across: compare rows of different datasets only, as the paper does.
+        by: compare `row` (question and response) or `question`.
+        bound: the least similarity of the texts, of their five-word sequences.
+        workers: processes; all cores by default.
+        overwrite: replace files that are there.
+        progress: is told how many bytes have been read, and how many there are.
+
+    Raises:
+        ValueError: an output is in the way, two of them have one name, or nothing can be compared.
+    """
+    targets = [folder / f"{source.name}{suffix_for(source)}" for source in sources]
+    if twice := [str(path) for path, count in Counter(targets).items() if count > 1]:
+        raise UserError(
+            f"{', '.join(twice)}: the output of several inputs. Name them otherwise, or in dataset_info.json."
+        )
+
+    if across and len(sources) < 2:
+        raise UserError("--across compares datasets with each other: name two at least.")
+
+    check_targets([*targets, folder / ACCOUNT], sources, overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = Inputs.of(sources)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        facts, state, starts = _look_at_all(sources, by, workers, progress, file)
+        total = len(state)
+        if not (state < 2).any():
+            raise UserError(
+                f"{', '.join(source.name for source in sources)}: none of {total:,} rows gives an example, so nothing was compared. Name the "
+                "formatting (--formatting questions for prompts)."
+            )
+
+        sketches = np.memmap(file, np.uint16, "r", shape=(total, HASHES))
+        sets = np.repeat(np.arange(len(sources), dtype=np.uint16), np.diff(starts))
+        facts[state >= 2] = np.arange(int((state >= 2).sum()), dtype=np.uint64)  # such rows are like none
+        instead: dict[int, tuple[int, float]] = {}
+        for row, earlier, similarity in near_duplicates(sketches, bound, facts, sets if across else None):
+            if state[row] < 2 and state[earlier] < 2:
+                instead[row] = instead[earlier][0] if earlier in instead else earlier, similarity
+
+    is_kept = state != 3
+    is_kept[list(instead)] = False
+    with published([*targets, folder / ACCOUNT]):
+        _write_account(sources, starts, instead, partial_of(folder / ACCOUNT))
+        outputs = []
+        for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            own = slice(starts[index], starts[index + 1])
+            write_kept(source, is_kept[own], target)
+            outputs.append(
+                {
+                    "dataset": source.name,
+                    "file": target.name,
+                    "rows_in": int(np.diff(starts)[index]),
+                    "kept": int(is_kept[own].sum()),
+                    "sha256": file_hash(partial_of(target)),
+                    "media_dir": str(source.media_dir),
+                    "entry": kept_entry(source, target),
+                }
+            )
+
+        settings = {"by": by, "across": across, "bound": bound}
+        whom = Counter((sources[sets[row]].name, sources[sets[kept]].name) for row, (kept, _) in instead.items())
+        content = {
+            "verb": "dedup",
+            "version": __version__,
+            "command": command,
+            "settings": settings,
+            "inputs": [vars(found) for found in inputs.described()],
+            "rows_in": total,
+            "kept": int(is_kept.sum()),
+            "dropped": {f"stands in {name} already": n for name, n in _by_keeper(whom).items()}
+            | ({NOT_JSON: unread} if (unread := int((state == 3).sum())) else {}),
+            "for_whom": [{"of": of, "stands_in": kept, "rows": rows} for (of, kept), rows in whom.most_common()],
+            "by_name": int((state == 1).sum()),
+            "not_compared": int((state == 2).sum()),
+            "outputs": outputs,
+        }
+        write_card(folder / ACCOUNT, _card(content, file_hash(partial_of(folder / ACCOUNT))), content)
+
+    return content
+
+
+def _look_at_all(
+    sources: Sequence[Source], by: str, workers: int | None, progress: Callable[[int, int], None], file: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write all sketches to a file; return facts with the pictures among them, states, and where each source's rows start."""
+    facts, counts, pictures, states = [], [], [], []
+    rows = [0] * len(sources)
+    compare = functools.partial(look, sources=list(sources), by=by)
+    for index, chunk, looked in compare_chunks(sources, compare, workers, progress):
+        _leave_out_other_parts(sources[index], rows[index], looked)
+        rows[index] += len(looked.state)
+        file.write(looked.sketches.tobytes())
+        facts.append(looked.facts)
+        counts.append(looked.counts)
+        pictures.append(looked.pictures)
+        states.append(looked.state)
+
+    file.flush()
+    all_counts, all_facts = np.concatenate(counts), np.concatenate(facts)
+    alike = gathered(np.concatenate(pictures))
+    starts = np.concatenate([[0], np.cumsum(all_counts, dtype=np.int64)])
+    for place in range(int(all_counts.max(initial=0))):  # one by one, in their order
+        has = np.flatnonzero(all_counts > place)
+        all_facts[has] = (all_facts[has] ^ alike[starts[has] + place]) * np.uint64(0x9E3779B97F4A7C15)
+
+    return all_facts, np.concatenate(states), np.concatenate([[0], np.cumsum(rows)])
+
+
+def _leave_out_other_parts(source: Source, first: int, looked: Looked) -> None:
+    """Raise ValueError for rows that the entry's `split` leaves out; a part of a file is sliced off first."""
+    if source.ranges is not None and any(len(source.positions(first + at)) != 1 for at in range(len(looked.state))):
+        raise UserError(
+            f"{source.name}: its entry has a split. Write that part first: virgo-factory data slice {source.name} OUT."
+        )
+
+
+def _write_account(
+    sources: Sequence[Source], starts: np.ndarray, instead: dict[int, tuple[int, float]], path: Path
+) -> None:
+    wanted = set(instead) | {kept for kept, _ in instead.values()}
+    named: dict[int, tuple[str, str]] = {}
+    for index, source in enumerate(sources):
+        if any(starts[index] <= row < starts[index + 1] for row in wanted):
+            for number, place, raw, _ in numbered(source):
+                if (row := int(starts[index]) + number) in wanted:
+                    named[row] = place, own_id(raw)
+
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row, (kept, similarity) in instead.items():
+            (place, id), (kept_place, kept_id) = named[row], named[kept]
+            told = {
+                "dropped": place,
+                "id": id,
+                "for": kept_place,
+                "for_id": kept_id,
+                "similarity": round(similarity, 3),
+            }
+            file.write(json.dumps(told, ensure_ascii=False) + "\n")
+
+
+def _by_keeper(whom: Counter) -> dict[str, int]:
+    found = Counter()
+    for (_, kept), rows in whom.items():
+        found[kept] += rows
+
+    return dict(found.most_common())
+
+
+def _card(content: dict[str, Any], sha256: str) -> Card:
+    outputs = content["outputs"]
+    tables = [account(content["rows_in"], content["kept"], content["dropped"])]
+    rows = [(one["dataset"], one["rows_in"], one["kept"], one["file"], f"`{one['sha256']}`") for one in outputs]
+    tables.append(Table("Datasets", ("dataset", "rows", "kept", "file", "SHA-256"), rows, words=(3, 4)))
+    rows = [(one["of"], one["stands_in"], one["rows"]) for one in content["for_whom"]]
+    tables.append(Table("For whom", ("left out of", "stands in", "rows"), rows, words=(1,)))
+    return Card(
+        name=f"{len(outputs)} dataset{'s' * (len(outputs) > 1)} without duplicates",
+        lead=f"{content['kept']:,} rows as they were, made by `virgo-factory data dedup` {__version__}. {ACCOUNT} names each row that "
+        "was left out, and the one that stays in its place.",
+        tables=tables,
+        settings=content["settings"],
+        sha256=sha256,
+        notes=notes_of(content),
+        command=content["command"],
+        entry={Path(one["file"]).stem: one["entry"] for one in outputs},
+        use="\n".join(f"`media_dir` of {one['dataset']}: `{one['media_dir']}`" for one in outputs),
+    )
+
+
+def notes_of(content: dict[str, Any]) -> list[str]:
+    """Return the sentences that a reader of the card must know."""
+    notes = []
+    if by_name := content["by_name"]:
+        notes.append(
+            f"{by_name:,} rows have pictures that cannot be opened: these are the same where their names are."
+        )
+
+    if silent := content["not_compared"]:
+        notes.append(
+            f"{silent:,} rows give no example, were not compared and stay: virgo-factory data check says why."
+        )
+
+    return notes

@@ -1,0 +1,196 @@
+"""Prompts by how often a model was right: those that are always or never answered rightly teach reinforcement nothing.
+
+Of 16 responses to a question of pass rate p all are alike with p^16 + (1 - p)^16: 0.85 at 0.01, 0.19 at 0.1, 0.00 at 0.5.
+"""
+
+import contextlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from virgo_factory import __version__
+from virgo_factory.core.errors import UserError
+from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
+from virgo_factory.data.make.pipeline import Inputs, check_targets
+from virgo_factory.data.make.writing import partial_of, published
+from virgo_factory.data.read.reader import NOT_JSON
+from virgo_factory.data.read.source import Source
+from virgo_factory.formats.families.questions import PASS_RATES, pass_rate
+from virgo_factory.formats.row import RejectedRow
+from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.report.card import Card, write_card
+from virgo_factory.report.table import account
+
+
+NO_RATE = "no pass rate"
+
+
+def read_rates(text: str) -> tuple[float, float]:
+    """Return the bounds written as `0.1:0.9`, `:0.5` or `0.5:`, both included.
+
+    >>> read_rates("0.1:0.9"), read_rates(":0.5")
+    ((0.1, 0.9), (0.0, 0.5))
+    """
+    found = re.fullmatch(r"(\d*\.?\d*):(\d*\.?\d*)", text.strip())
+    with contextlib.suppress(ValueError):
+        low, high = (
+            float(part or default) for part, default in zip(found.groups() if found else "x", (0, 1), strict=False)
+        )
+        if 0 <= low <= high <= 1 and text.strip() != ":":
+            return low, high
+
+    raise UserError(f"--pass-rate {text}: write LOW:HIGH, shares from 0 to 1, such as 0.1:0.9, :0.5 or 0.5:.")
+
+
+def slice_source(
+    source: Source, out: Path, bounds: tuple[float, float], command: str, overwrite: bool
+) -> dict[str, Any]:
+    """Write the rows of a dataset whose own column has a pass rate within bounds, as they are; return the card for programs.
+
+    Raises:
+        ValueError: an output is in the way or of another kind than the rows, or none of them fits.
+    """
+    if out.suffix != suffix_for(source):
+        raise UserError(
+            f"{out}: the rows of {source.name} stay as they are, in a {suffix_for(source)} file. Name one."
+        )
+
+    check_targets([out], [source], overwrite)
+    inputs = Inputs.of([source])
+    fates, rates = [], []
+    for _, _, raw, problem in numbered(source):
+        rate = None if problem else _rate_of(raw)
+        fates.append(NOT_JSON if problem else _fate(rate, bounds))
+        rates.append(rate)
+
+    _check_some(fates, source.name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with published([out]):
+        write_kept(source, np.array([not fate for fate in fates]), out)
+        content = _content(fates, rates, out, bounds, command, str(source.media_dir), kept_entry(source, out))
+        write_card(out, _card(content), content | {"inputs": [vars(found) for found in inputs.described()]})
+
+    return content
+
+
+def slice_rated(
+    rows: Iterable[tuple[Mapping[str, Any], float | None]],
+    folder: Path,
+    out: Path,
+    bounds: tuple[float, float],
+    command: str,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Write questions with the pass rate that was counted for each, those within bounds; return the card for programs.
+
+    Args:
+        rows: questions with their rates; None where no response was judged.
+        folder: that their image paths start from.
+        out: .jsonl.
+        bounds: least and greatest rate.
+        command: the command line, for the card.
+        overwrite: replace `out`.
+    """
+    if out.suffix != ".jsonl":
+        raise UserError(f"{out}: questions are written as .jsonl.")
+
+    check_targets([out], [], overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fates, rates = [], []
+
+    def kept() -> Iterator[str]:
+        for row, rate in rows:
+            fates.append(_fate(rate, bounds))
+            rates.append(rate)
+            if not fates[-1]:
+                yield json.dumps({**row, PASS_RATES[0]: round(rate, 4)}, ensure_ascii=False) + "\n"
+
+    with published([out]):
+        with partial_of(out).open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(kept())
+
+        _check_some(fates, str(folder))
+        entry = {"file_name": out.name, "formatting": "questions"}
+        content = _content(fates, rates, out, bounds, command, str(folder), entry)
+        write_card(out, _card(content), content)
+
+    return content
+
+
+def _rate_of(raw: Any) -> float | None:
+    with contextlib.suppress(RejectedRow):
+        return pass_rate(raw) if isinstance(raw, Mapping) else None
+
+    return None
+
+
+def _fate(rate: float | None, bounds: tuple[float, float]) -> str:
+    """Return why a row is left out; "" where it stays."""
+    if rate is None:
+        return NO_RATE
+
+    low, high = bounds
+    return f"right less often than {low:g}" if rate < low else f"right more often than {high:g}" if rate > high else ""
+
+
+def _check_some(fates: list[str], name: str) -> None:
+    if all(fates):
+        told = "".join(f"\n  {count:,} {fate}" for fate, count in Counter(fates).most_common())
+        raise UserError(
+            f"{name}: none of {len(fates):,} rows has a pass rate within the bounds; nothing was written.{told}\nThe columns are "
+            f"{' and '.join(PASS_RATES)}. To measure it: virgo-factory distill run, then name its folder here."
+        )
+
+
+def _content(
+    fates: list[str],
+    rates: list[float | None],
+    out: Path,
+    bounds: tuple[float, float],
+    command: str,
+    media_dir: str,
+    entry: dict,
+) -> dict[str, Any]:
+    known = [rate for rate in rates if rate is not None]
+    return {
+        "verb": "slice",
+        "version": __version__,
+        "command": command,
+        "settings": {"pass rate": f"{bounds[0]:g} to {bounds[1]:g}"},
+        "rows_in": len(fates),
+        "kept": fates.count(""),
+        "dropped": dict(Counter(filter(None, fates)).most_common()),
+        "rates": {
+            "mean": round(float(np.mean(known)), 4),
+            "never right": known.count(0.0),
+            "always right": known.count(1.0),
+        },
+        "output": {"file": out.name, "sha256": file_hash(partial_of(out))},
+        "media_dir": media_dir,
+        "entry": {out.stem: entry},
+    }
+
+
+def _card(content: dict[str, Any]) -> Card:
+    return Card(
+        name=content["output"]["file"],
+        lead=f"{content['kept']:,} rows by pass rate, made by `virgo-factory data slice` {__version__}.",
+        tables=[account(content["rows_in"], content["kept"], content["dropped"])],
+        settings=content["settings"],
+        sha256=content["output"]["sha256"],
+        notes=[rates_note(content)],
+        command=content["command"],
+        entry=content["entry"],
+        use=f"Relative image paths start from `{content['media_dir']}` (`media_dir:` of a recipe).",
+    )
+
+
+def rates_note(content: dict[str, Any]) -> str:
+    """Return the sentence on the pass rates of all rows."""
+    rates = content["rates"]
+    return f"Of all rows: right {rates['mean']:.0%} of the time; {rates['never right']:,} never, {rates['always right']:,} always."

@@ -1,0 +1,1 @@
+"""Reinforcement learning under the stock command: `stage: grpo`."""

@@ -1,0 +1,140 @@
+"""The prompts of a recipe of `stage: grpo` with their pictures, as its training reads and sees them."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import Example
+from virgo_factory.data.make.pipeline import raw_rows
+from virgo_factory.data.read.images import inspect
+from virgo_factory.data.read.look import as_seen, is_as_seen
+from virgo_factory.data.read.media import find_image
+from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.source import Settings, Source
+from virgo_factory.data.tokens.image_size import trained_size
+from virgo_factory.formats import read_row
+from virgo_factory.formats.row import RejectedRow, rendered
+
+
+SHOWN = 20
+"""Rows left out that an error names."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt.
+
+    Attributes:
+        dataset: its name in dataset_info.json.
+        example: as the row is read; its `asked` holds the gold answer.
+        messages: `role` and `content`, the recipe's prefix and system message in them, an <image> for each picture.
+        pictures: files, as they are seen in training: upright, on white, within the recipe's pixels.
+    """
+
+    dataset: str
+    example: Example
+    messages: list[dict[str, str]]
+    pictures: list[bytes]
+
+
+@dataclass
+class Prompts:
+    """The prompts of some datasets, to be iterated once; then `rows` = those yielded + all of `dropped`.
+
+    Attributes:
+        sources: all of `formatting: questions`.
+        settings: of the recipe.
+        rows: read so far.
+        dropped: reason -> rows left out.
+        examples: of the first rows left out, where they stand and why.
+    """
+
+    sources: Sequence[Source]
+    settings: Settings
+    rows: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Prompt]:
+        """Yield the prompts of each dataset in its order.
+
+        Raises:
+            UserError: a dataset of another formatting; or `malformed: error`, at the end, with the rows that are no prompts.
+        """
+        others = [
+            f"{one.name} (formatting: {one.formatting})" for one in self.sources if one.formatting != "questions"
+        ]
+        if others:
+            raise UserError(
+                f"{', '.join(others)}: no prompts with gold answers. Set formatting: questions in its dataset_info.json."
+            )
+
+        for source in self.sources:
+            for number, (place, raw, problem) in enumerate(raw_rows(source)):
+                if self.settings.max_samples is not None and number >= self.settings.max_samples:
+                    break
+
+                self.rows += 1
+                try:
+                    yield self._prompt(source, raw, problem)
+                except RejectedRow as error:
+                    self.dropped[error.reason] += 1
+                    if len(self.examples) < SHOWN:
+                        self.examples.append(
+                            f"{place}: {error.reason}" + (f", {error.detail}" if error.detail else "")
+                        )
+
+        if self.settings.malformed == "error" and self.dropped:
+            told = "\n  ".join(self.examples)
+            raise UserError(
+                f"malformed: error, and {self.dropped.total()} of {self.rows} rows are no prompts:\n  {told}\n"
+                "Repair them, or set malformed: drop."
+            )
+
+    def _prompt(self, source: Source, raw: Any, problem: str) -> Prompt:
+        if problem:
+            raise RejectedRow("the row cannot be read", problem)
+
+        (example,) = read_row(raw, source.formatting, source.options).parts
+        if isinstance(example, RejectedRow):
+            raise example
+
+        pictures = [_picture(image, source, self.settings) for image in example.images]
+        return Prompt(source.name, example, _messages(example, self.settings), pictures)
+
+
+def _messages(example: Example, settings: Settings) -> list[dict[str, str]]:
+    system = example.system or settings.default_system
+    messages = [{"role": "system", "content": system}] if system else []
+    prefix = read_prefix(settings.question_prefix)
+    for turn in example.turns:
+        messages.append({"role": "user", "content": add_prefix(turn.question, prefix)})
+        messages.append({"role": "assistant", "content": rendered(turn.response)})
+
+    return messages[:-1]  # the last response is what is asked for
+
+
+def _picture(image: Any, source: Source, settings: Settings) -> bytes:
+    """Return the file of a picture: its own where the model sees that as it is, else a PNG of what it sees."""
+    facts = inspect(image, source.media_dir, settings.image_max_pixels, source.hub)
+    if not facts.is_readable:
+        worst = next(finding for finding in facts.findings if finding.severity == "error")
+        raise RejectedRow(worst.code.replace("_", " "), worst.detail)
+
+    found = find_image(image, str(source.media_dir), source.hub)
+    content = Path(found).read_bytes() if isinstance(found, str) else found
+    with Image.open(io.BytesIO(content)) as opened:
+        size = trained_size(facts.width, facts.height, settings.image_min_pixels, settings.image_max_pixels)
+        if is_as_seen(opened) and opened.size == size:
+            return content
+
+        seen = as_seen(opened)
+        buffer = io.BytesIO()
+        (seen if seen.size == size else seen.resize(size)).save(buffer, "PNG")
+        return buffer.getvalue()
