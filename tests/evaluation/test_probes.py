@@ -90,6 +90,8 @@ def test_thoughts_are_closed_at_a_budget_and_the_solution_is_asked_for(sky, tmp_
     asked = len(server.asked()["started"])
     assert asked == 12 + closed + len(claims) and evaluate(limited).rows == rows
     assert len(server.asked()["started"]) == asked, "nothing is asked twice"
+    with pytest.raises(UserError, match="'recheck': 4.*'recheck': 5"):
+        evaluate(limited.model_copy(update={"recheck": 5}))
 
     levels = levels_of(read_run(config.output_dir))
     assert [level.tokens for level in levels] == [200, 400, None]

@@ -17,7 +17,7 @@ from virgo_factory.evaluation.config import EvaluationConfig, read_folder
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.probes.budget import Budgeted, budgets_of, write_level
 from virgo_factory.evaluation.probes.process import judge_process, read_labels
-from virgo_factory.evaluation.probes.recheck import write_recheck
+from virgo_factory.evaluation.probes.recheck import check_drawn, write_recheck
 from virgo_factory.evaluation.probes.variants import FOLDER as VARIANTS
 from virgo_factory.evaluation.probes.variants import variants_of, write_variants
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
@@ -124,6 +124,9 @@ def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
 
     if config.process_labels is not None:
         read_labels(config.process_labels)
+
+    if config.recheck:
+        check_drawn(config.output_dir, config.recheck, config.seed)
 
     if config.budget and (config.output_dir / QUESTIONS).is_file():
         budgets_of(config.output_dir, 1, config.budget_by, 1)

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from virgo_factory.answers.model import gold_text
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.questions import draw
@@ -25,7 +26,7 @@ from virgo_factory.io.atomic import new_file
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.prompt import make_prompt
 from virgo_factory.rollouts.question import VisualQuestion, question_of
-from virgo_factory.rollouts.shown import asked_with_options, gold_text
+from virgo_factory.rollouts.shown import asked_with_options
 from virgo_factory.rollouts.store.jsonl import digest, lines_of
 
 
