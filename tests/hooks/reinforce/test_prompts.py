@@ -109,6 +109,28 @@ def test_a_template_without_pictures_is_told_before_the_model(preprocess, model_
                     "media_dir": str(tmp_path), **small})  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({"malformed": "error"}, "asked.jsonl:2 (id b): no gold answer"),
+        ({"overlong": "error"}, "asked.jsonl:3 (id c): overlong"),
+    ],
+)
+def test_a_row_that_is_an_error_ends_the_run_before_the_model(preprocess, model_folder, tmp_path, keys, place):
+    rows = [{"id": "a", "question": "1 + 1?", "gold": "2"}, {"id": "b", "question": "1 + 1?", "gold": None},
+            {"id": "c", "question": "word " * 300, "gold": "1"}]  # fmt: skip
+    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    entry = {"asked": {"file_name": "asked.jsonl", "formatting": "questions"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None, "stage": "grpo"}
+    with pytest.raises(UserError) as caught:
+        preprocess(
+            {"model_name_or_path": str(model_folder), "dataset": "asked", "rl_max_prompt_tokens": 250} | small | keys
+        )
+
+    assert place in str(caught.value)
+
+
 def test_pictures_are_read_once_a_group(prompts):
     calls = []
 
