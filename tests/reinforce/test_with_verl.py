@@ -72,12 +72,17 @@ from omegaconf import OmegaConf
 from tensordict import TensorDict
 from verl import DataProto
 from verl.trainer.ppo.reward import load_reward_manager
+from verl.trainer.ppo.utils import need_critic, need_reference_policy
+from verl.utils.config import validate_config
 
 class Letters:
     def decode(self, ids, skip_special_tokens=True):
         return "".join(map(chr, ids.tolist()))
 
 config = OmegaConf.load(sys.argv[1])
+rank, config.actor_rollout_ref.model.lora_rank = config.actor_rollout_ref.model.lora_rank, 0  # asks vLLM, not needed here
+assert rank == 8
+validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
 manager = load_reward_manager(config, Letters())
 text = "<think>a</think><answer>second</answer>"
 ids = torch.tensor([[ord(sign) for sign in text]])

@@ -209,6 +209,7 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         "data.max_prompt_length": rl["rl_max_prompt_tokens"],
         "data.max_response_length": response,
         "data.filter_overlong_prompts": True,
+        "data.filter_overlong_prompts_workers": 8,
         "data.truncation": "error",
         "data.shuffle": rl["rl_curriculum"] == "shuffle",
         "data.seed": keys.get("seed", 42),
