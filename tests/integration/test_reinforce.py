@@ -104,7 +104,8 @@ def check_rewards(bench, output="out"):
 def test_a_killed_run_goes_on_with_the_right_prompts(policy):
     """Five prompts, two a step: two steps an epoch, and one prompt left over. Killed inside the second epoch."""
     run = RUN | {"num_train_epochs": 3.0, "save_strategy": "steps", "save_steps": 1}
-    policy.train(**run, output_dir="undisturbed")
+    policy.train(**run, output_dir="undisturbed", plot_loss=True)
+    assert (policy.folder / "undisturbed" / "training_curves.png").is_file()
     expected = rollouts(policy, "undisturbed")
     assert sorted(expected) == [1, 2, 3, 4, 5, 6]
     assert len({tuple(line["question"] for line in expected[step]) for step in (1, 3, 5)}) > 1
