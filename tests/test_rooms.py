@@ -29,6 +29,7 @@ MAY = {
     "rollouts": ROWS,
     "distill": DATA | {"rollouts"},
     "evaluation": ASKING,
+    "reinforce": ASKING,
     "synthesis": ASKING,
     "preflight": ROWS,
 }

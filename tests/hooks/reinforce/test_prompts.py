@@ -99,6 +99,16 @@ def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preproces
     assert [row["line"] for row in account["dropped_rows"]] == [7, 8]
 
 
+def test_a_template_without_pictures_is_told_before_the_model(preprocess, model_folder, tmp_path):
+    write_questions(tmp_path, 2)
+    entry = {"asked": {"file_name": "questions.jsonl", "formatting": "questions"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None, "stage": "grpo"}
+    with pytest.raises(UserError, match="dataset asked: a row has images, but: "):
+        preprocess({"model_name_or_path": str(model_folder), "template": "qwen", "dataset": "asked",
+                    "media_dir": str(tmp_path), **small})  # fmt: skip
+
+
 def test_pictures_are_read_once_a_group(prompts):
     calls = []
 
