@@ -38,7 +38,7 @@ def seen_in(picture: Image.Image) -> tuple[str, int]:
 def test_gold_is_what_the_picture_shows():
     rng = Random("looking")
     golds = {asked: Counter() for asked in looking.ANSWERS}
-    for number in range(300):
+    for number in range(900):
         asked = list(looking.ANSWERS)[number % 3]
         task = visual_rows.make_task(rng, asked, looking.SOURCES)
         colour, count = seen_in(draw(task.scene, rng))
