@@ -100,10 +100,10 @@ def _train(console, planned, states=None) -> None:
             if not state.steps:
                 continue
 
-            bar.update(task, total=state.steps, completed=state.step, description=f"loss {state.loss:.2f}")
+            bar.update(task, total=state.steps, completed=state.step, description=state.told)
             if not console.is_terminal and state.step >= shown + max(20, state.steps // 5):
                 shown = state.step
-                console.print(f"       step {state.step} of {state.steps}, loss {state.loss:.2f}")
+                console.print(f"       step {state.step} of {state.steps}, {state.told}")
 
 
 def _prove(console, planned) -> list:

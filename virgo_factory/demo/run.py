@@ -127,11 +127,11 @@ def ask(step: Step) -> int:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: step of steps (0 of 0 while it starts), and the last loss that was logged."""
+    """Where training stands: step of steps (0 of 0 while it starts), and the last reward or loss that was logged."""
 
     step: int = 0
     steps: int = 0
-    loss: float | None = None
+    told: str = ""
 
 
 def plan(folder: Path = FOLDER) -> Demo:
@@ -226,6 +226,10 @@ def train(demo: Training) -> Iterator[Progress]:
 
 def losses(demo: Training) -> list[tuple[int, int, float]]:
     """Return step, steps and loss of every logged step, from LLaMA-Factory's trainer_log.jsonl."""
+    return [(entry["current_steps"], entry["total_steps"], entry["loss"]) for entry in _entries(demo)]
+
+
+def _entries(demo: Training) -> list[dict]:
     file = demo.output / "trainer_log.jsonl"
     if not file.is_file():
         return []
@@ -238,14 +242,19 @@ def losses(demo: Training) -> list[tuple[int, int, float]]:
             continue
 
         if "loss" in entry:
-            entries.append((entry["current_steps"], entry["total_steps"], entry["loss"]))
+            entries.append(entry)
 
     return entries
 
 
 def _progress(demo: Training) -> Progress:
-    entries = losses(demo)
-    return Progress(*entries[-1]) if entries else Progress()
+    entries = _entries(demo)
+    if not entries:
+        return Progress()
+
+    last = entries[-1]
+    told = next(name for name in ("reward", "loss") if name in last)
+    return Progress(last["current_steps"], last["total_steps"], f"{told} {last[told]:.2f}")
 
 
 def _tail(log: Path, lines: int = 15) -> str:

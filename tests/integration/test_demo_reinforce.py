@@ -1,0 +1,60 @@
+"""The demo of reinforcement, shortened: rewards rise where pictures can be seen, and not where they are blank."""
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import yaml
+
+from virgo_factory.demo import looking, reinforce
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+ROOT = Path(__file__).parents[2]
+STEPS, PART = 24, 8
+CHANGES = {"max_steps": STEPS, "learning_rate": 2.0e-4, "save_strategy": "no"}
+"""Instead of the recipe's 40 steps at 1.0e-4: a minute is saved."""
+
+
+@pytest.fixture(scope="module")
+def bench(make_bench, tmp_path_factory):
+    """A bench whose base has learned to look or to guess, with the questions of the demo and of its control."""
+    folder = tmp_path_factory.mktemp("reinforce")
+    reinforce.prepare(reinforce.plan(folder / "demo"), [reinforce.SEED])
+    bench = make_bench(folder, folder / "demo" / "base")
+    bench.train_recipe(yaml.safe_load((folder / "demo" / "base.yaml").read_text()))
+    return bench
+
+
+def reinforced(bench, blank: bool) -> list[list[dict]]:
+    """Return the rollouts of each step of a run."""
+    demo = reinforce.plan(bench.base.parent, blank)
+    recipe = yaml.safe_load((ROOT / "recipes/virgo_demo_gspo.yaml").read_text(encoding="utf-8"))
+    paths = dict(override.split("=") for override in demo.training(reinforce.SEED).command[3:])
+    bench.train_recipe(recipe | paths | CHANGES)
+    steps = [[] for _ in range(STEPS)]
+    for line in (demo.output(reinforce.SEED) / "rollouts.jsonl").read_text().splitlines():
+        rollout = json.loads(line)
+        steps[rollout["step"] - 1].append(rollout)
+
+    assert {len(step) for step in steps} == {recipe["global_batch_size"]}
+    return steps
+
+
+def mean(steps: list[list[dict]], of) -> float:
+    return fmean(of(rollout) for step in steps for rollout in step)
+
+
+def test_who_sees_learns_to_look(bench):
+    steps = reinforced(bench, blank=False)
+    for of in (lambda rollout: rollout["accuracy"], lambda rollout: looking.LOOK in rollout["response"]):
+        first, last = mean(steps[:PART], of), mean(steps[-PART:], of)
+        assert last > first + 0.1, (first, last)
+
+
+def test_who_sees_nothing_stays_at_chance(bench):
+    steps = reinforced(bench, blank=True)
+    chance = fmean(1 / len(answers) for answers in looking.ANSWERS.values())
+    for part in (steps[:PART], steps[-PART:]):
+        assert mean(part, lambda rollout: rollout["accuracy"]) == pytest.approx(chance, abs=0.12)
