@@ -116,11 +116,8 @@ def choose_trainer(module: ModuleType) -> None:
             joined = [
                 join([rows[at] for at in places], blank, self.share) for places in bins(lengths, self.capacity, most)
             ]
-            nothing = joined[0]["input_ids"][:, :0]
-            whole = torch.cat(
-                [one["input_ids"] for one in joined], dim=-1
-            )  # what stock counts tokens and operations by
-            skipped = [{"input_ids": nothing, "bins": []} for _ in batches[1:]]
+            whole = torch.cat([one["input_ids"] for one in joined], dim=-1)  # stock counts tokens and operations by it
+            skipped = [{"input_ids": whole[:, :0], "bins": []} for _ in batches[1:]]
             return [*skipped, {"input_ids": whole, "bins": joined}], items
 
         def training_step(self, model, inputs, num_items_in_batch=None):
