@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from virgo_factory.data.read import reader
 from virgo_factory.data.read.source import Settings, find_sources, read_source
@@ -518,3 +520,8 @@ def test_progress(tmp_path, small_chunks):
     assert seen[-1] == (size, size)
     assert isinstance(settings, Settings)
     assert Path(sources[0].files[0]) == path
+
+
+@given(st.text(st.sampled_from("ab \t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u2003\u2028\u3000\u201c\u00e9\ud800"), max_size=14))
+def test_blanks_are_squeezed_as_split_does(text):
+    assert measuring.squeezed(text) == " ".join(text.split()).encode("utf-8", "surrogatepass")

@@ -221,6 +221,7 @@ def test_bad_folders(tmp_path, files, message):
     ("what", "message"),
     [
         ("nothing", "no dataset of that name in "),
+        ("virgo_demo_dtt", "Did you mean virgo_demo_dt?"),
         ("rows.xlsx", "no recipe and no data file"),
         ("gone.jsonl", "gone.jsonl: no such file"),
         ("gone.yaml", "no recipe gone.yaml"),
@@ -243,6 +244,7 @@ def test_what_is_not_there(folder, monkeypatch, what, message):
         ("- dataset\n", "not a recipe"),
         ("template: virgo\n", "names no dataset"),
         ("dataset: d\n", "no template"),
+        ("dataset: d\ntemplte: virgo\n", "Is templte meant to be it?"),
         ("dataset: 3\ntemplate: virgo\n", "dataset: 3 is not a name"),
         ("dataset: d\ntemplate: virgo\noverlong: cut\n", "overlong: 'cut' is not one of drop, error, truncate"),
         ("dataset: d\ntemplate: virgo\ncutoff_len: long\n", "cutoff_len: 'long' is not a whole number"),

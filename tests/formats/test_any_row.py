@@ -170,3 +170,8 @@ def test_time_is_linear_in_the_response(tag, grows_linearly):
             read_row({"question": tag * count, "response": text}, "long_thought")
 
     grows_linearly(look, 25_000, 100_000)
+
+
+def test_an_object_with_a_key_for_each_token_is_no_row():
+    (part,) = read_row({f"token{number}": number for number in range(100_000)}, "long_thought").parts
+    assert part.reason == "the row is a table of its own" and "100,000 columns" in part.detail

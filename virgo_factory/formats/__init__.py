@@ -53,6 +53,9 @@ A format may raise RejectedRow; `read_row` does not, and checks what it returns.
 """
 
 
+MOST_COLUMNS = 5_000
+"""Of a row; a vocabulary, say, is one object with a key a token, and looking at each name takes minutes."""
+
 _KINDS = {**tags.KINDS, **thought_columns.KINDS, chat.FIELDS: "think"}
 
 
@@ -74,6 +77,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
     try:
         if not isinstance(row, Mapping):
             raise RejectedRow("the row is not an object", f"found {type(row).__name__}")
+
+        if len(row) > MOST_COLUMNS:
+            raise RejectedRow("the row is a table of its own", f"{len(row):,} columns, {columns_found(row)}")
 
         check_tools(row)
         row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -227,11 +228,13 @@ def _find_sources(
         _refuse_unknown(given)
         return [_file_source(path, given)], _settings(given)
 
-    known = ", ".join([*info, *(name for name in packaged_entries() if name not in info)]) or "none"
+    names = [*info, *(name for name in packaged_entries() if name not in info)]
+    known = ", ".join(names) or "none"
+    near = get_close_matches(what, names, 1)
     place = folder / INFO
     raise UserError(
         f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no "
-        f"data file. Datasets: {known}. Name a dataset, a recipe (.yaml) or a file ({', '.join(DATA_SUFFIXES)}), or give "
+        f"data file.{f' Did you mean {near[0]}?' if near else ''} Datasets: {known}. Name a dataset, a recipe (.yaml) or a file ({', '.join(DATA_SUFFIXES)}), or give "
         "the folder of your dataset_info.json with --dataset-dir."
     )
 
@@ -332,7 +335,11 @@ def _recipe_sources(
 
     cutoff = values.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
     if "template" not in values:
-        raise UserError(f"{path}: no template. Add a line such as `template: virgo`.")
+        near = get_close_matches("template", list(recipe), 1)
+        raise UserError(
+            f"{path}: no template. "
+            + (f"Is {near[0]} meant to be it?" if near else "Add a line such as `template: virgo`.")
+        )
 
     try:
         if recipe.get("packing") or recipe.get("neat_packing"):

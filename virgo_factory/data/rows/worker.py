@@ -140,9 +140,9 @@ class Measurer:
         """Put what is known of an example but its tokens into a part; return the sizes of its images where these count."""
         images = [_identity(image) for image in example.images]
         turns = example.turns
-        texts = [_squeezed(text) for turn in turns for text in (turn.question, render(turn.response))]
+        texts = [squeezed(text) for turn in turns for text in (turn.question, render(turn.response))]
         question = texts[-2]
-        texts += [_squeezed(text) for text in (example.system or "", *_rejected_text(example))]
+        texts += [squeezed(text) for text in (example.system or "", *_rejected_text(example))]
         texts += [b"turn %d is not learned" % at for at, turn in enumerate(turns) if not turn.learned]
         identities = [image.encode("utf-8", "surrogatepass") for image in images]
         part |= {
@@ -255,7 +255,7 @@ def _identity(image: Any) -> str:
     return str(image)
 
 
-def _squeezed(text: str) -> bytes:
+def squeezed(text: str) -> bytes:
     """Return a text with one space for all blanks between two words; the quick way for nearly all texts."""
     content = text.encode("utf-8", "surrogatepass")
     if not text.isascii() and any(begin in content and blanks.search(content) for begin, blanks in _OTHER_BLANKS):

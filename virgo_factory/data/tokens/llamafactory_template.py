@@ -6,12 +6,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.source import Settings
-from virgo_factory.data.tokens.tokens import Tokens, render
+from virgo_factory.data.tokens.tokens import TEMPLATE_FILES, Tokens, render
 from virgo_factory.io.fingerprint import PACKAGE
 
 
@@ -75,7 +76,13 @@ class ForeignTokenizer:
 
         answer = json.loads(line)
         if "error" in answer:
-            raise UserError(f"{what}: LLaMA-Factory says: {answer['error']}")
+            near = (
+                get_close_matches(self.settings.template, TEMPLATE_FILES, 1)
+                if "does not exist" in answer["error"]
+                else ()
+            )
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UserError(f"{what}: LLaMA-Factory says: {answer['error']}{hint}")
 
         return answer
 
