@@ -12,7 +12,7 @@ import yaml
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
-from virgo_factory.core.recipe_keys import COUNTS, check_keys
+from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
 from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
@@ -327,6 +327,9 @@ def _recipe_sources(
         raise UserError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
 
     values = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
+    if recipe.get("stage") == "grpo":  # whose rows are prompts
+        values["cutoff_len"] = recipe.get("rl_max_prompt_tokens") or RL_DEFAULTS["rl_max_prompt_tokens"]
+
     cutoff = values.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
     if "template" not in values:
         raise UserError(f"{path}: no template. Add a line such as `template: virgo`.")
