@@ -157,7 +157,6 @@ def test_a_measured_step_of_logits():
         del logits
         loss.backward()
 
-    print(largest.peak / size)
     assert 2.5 * size < largest.peak < 4.6 * size
 
 

