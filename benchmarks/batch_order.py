@@ -98,26 +98,16 @@ def group_by_length(lengths: np.ndarray, per_device: int, accumulation: int, see
     return np.array(list(sampler))
 
 
-def packed_slot_use(rows: np.ndarray, lengths: np.ndarray, ranks: int, accumulation: int) -> float:
-    """Return the slot use if rows of a global batch were joined, up to the data's longest row, into fewer micro-batches.
+def packed_slot_use(
+    rows: np.ndarray, lengths: np.ndarray, ranks: int, accumulation: int, capacity: int
+) -> tuple[float, float, float]:
+    """Return the slot use of an epoch in the order `packed`, waiting each pass and once a step, and passes a step."""
+    from virgo_factory.core.batch_order import packed, packed_steps, packed_time
 
-    The global batches are stock's; a row keeps its weight by a corrected loss, and rows do not attend to each other.
-    The longest row goes first, each to the micro-batch that is shortest so far; with as few micro-steps as will do.
-    """
-    size, capacity, waited = ranks * accumulation, lengths.max(), 0
-    for start in range(0, len(rows), size):
-        batch = np.sort(lengths[rows[start : start + size]])[::-1]
-        for micro_steps in range(1, accumulation + 1):
-            bins = np.zeros(ranks * micro_steps, dtype=np.int64)
-            for tokens in batch:
-                bins[bins.argmin()] += tokens
-
-            if bins.max() <= capacity or micro_steps == accumulation:
-                break
-
-        waited += np.sort(bins)[::-1][::ranks].sum() * ranks
-
-    return float(lengths[rows].sum() / waited)
+    order = packed(rows, lengths, ranks, 1, accumulation)
+    steps = list(packed_steps(order, lengths, ranks, 1, accumulation, capacity))
+    each, once = (lengths[order].sum() / ranks / packed_time(steps, lengths, meets) for meets in (True, False))
+    return each, once, float(np.mean([len(step[0]) for step in steps]))
 
 
 def slots(epochs: int = 10) -> None:
@@ -136,27 +126,33 @@ def slots(epochs: int = 10) -> None:
         "with all four markers, 4,922 rows drawn from them": chance.choice(lengths[whole & fits], 4922),
         "all, those cut off at 32K included": lengths,
     }
-    print("| lengths | ranks x steps | shuffle | group_by_length | balanced | grouped | packed in the batch |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| lengths | ranks x steps | shuffle | group_by_length | balanced | grouped | packed; passes | packed, 32K |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for name, rows in samples.items():
         label = f"{name}: {len(rows):,} rows, mean {rows.mean():,.0f}, 95th percentile {np.percentile(rows, 95):,.0f}"
         for ranks, accumulation in MACHINES:
-            found: dict[str, list[tuple[float, float]]] = {key: [] for key in (*PEERS, "packed")}
+            found: dict[str, list[tuple[float, ...]]] = {key: [] for key in (*PEERS, "packed", "32K")}
             for epoch in range(epochs):
                 shuffled = chance.permutation(len(rows))
-                orders = {kind: epoch_order(kind, shuffled, rows, ranks, 1, accumulation) for kind in ORDERS}
+                kinds = [kind for kind in ORDERS if kind != "packed"]
+                orders = {kind: epoch_order(kind, shuffled, rows, ranks, 1, accumulation) for kind in kinds}
                 orders["group_by_length"] = epoch_rows(group_by_length(rows, 1, accumulation, epoch), ranks, 1)
                 for kind, order in orders.items():
                     found[kind].append(
-                        (slot_use(order, rows, ranks, 1), slot_use(order, rows, ranks, 1, accumulation))
+                        (slot_use(order, rows, ranks, 1), slot_use(order, rows, ranks, 1, accumulation), 0.0)
                     )
 
-                packed = packed_slot_use(epoch_rows(shuffled, ranks, 1), rows, ranks, accumulation)
-                found["packed"].append((packed, packed))
+                stock = epoch_rows(shuffled, ranks, 1)
+                for key, capacity in (("packed", int(rows.max())), ("32K", 32_768)):
+                    found[key].append(packed_slot_use(stock, rows, ranks, accumulation, capacity))
 
             means = {key: np.mean(values, axis=0) for key, values in found.items()}
-            cells = [f"{each:.2f} / {once:.2f}" for each, once in (means[key] for key in PEERS)]
-            print(f"| {label} | {ranks} x {accumulation} | {' | '.join(cells)} | {means['packed'][0]:.2f} |")
+            cells = [
+                f"{each:.2f} / {once:.2f}{f'; {passes:.1f}' * bool(passes)}" for each, once, passes in means.values()
+            ]
+            print(f"| {label} | {ranks} x {accumulation} | {' | '.join(cells)} |")
 
 
 def time_orders(repetitions: int, count: int, ddp: bool) -> None:

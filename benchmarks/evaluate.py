@@ -3,6 +3,7 @@
     python benchmarks/evaluate.py [--rollouts 200000] [--folder DIR]
     python benchmarks/evaluate.py --kills 20 [--questions 1000]
     python benchmarks/evaluate.py --store
+    python benchmarks/evaluate.py --overhead [--questions 128] [--tokens 512]   (ten minutes, needs vLLM)
 
 Questions are those of Virgo's four benchmarks in number and groups; responses are the recorded ones of ../shared/data/skythought,
 again and again. Prints seconds, MB at the peak, and the ratio to plain reading of the same files; then the same of the whole
@@ -13,11 +14,16 @@ has to be the same, byte by byte, and no response that stood in the file at a ki
 
 With --store: the 3,040 questions of MathVision read from Parquet, each with a picture of its own (the shared ones, one pixel
 changed), and stored.
+
+With --overhead: a whole evaluation (questions read, asked of a vLLM server, stored, judged, scored) against `LLM.chat` of the same vLLM on the same
+prompts, model and limits, offline before, between and after; each round's tokens per second, and the share that our process and its workers
+have of all processor time of the evaluation, which other work on the machine disturbs less.
 """
 
 import argparse
 import io
 import json
+import os
 import random
 import resource
 import subprocess
@@ -30,13 +36,14 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import rollouts
 import rollouts_kills
 from PIL import Image
 
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.report.report import write_report
-from virgo_factory.evaluation.run import make_questions
+from virgo_factory.evaluation.run import evaluate, make_questions
 from virgo_factory.evaluation.scores import hold, scores, write_scores
 from virgo_factory.rollouts.store.jsonl import hash_of
 
@@ -178,6 +185,65 @@ def stored(folder: Path) -> None:
     )
 
 
+def overhead(folder: Path, questions: int, tokens: int, rounds: int = 2) -> bool:
+    """Print how much slower an evaluation is than vLLM's offline generation; return whether that is at most 3 %."""
+    from virgo_factory.preflight.twin.twin import make_twin
+    from virgo_factory.rollouts.servers.server import Server
+
+    model = make_twin(folder / "model", **rollouts.TWIN)
+    job = {"model": str(model), "requests": questions, "all_of": tokens, "rounds": 1, "folder": str(folder)}
+    prompts, lines = rollouts.drawn_prompts(folder, questions), []
+    for number, prompt in enumerate(prompts):
+        row = {"id": f"bars/{number}", "source": "bars", "images": [f"{number}.png"], "gold": "0"}
+        lines.append(row | {"question": prompt.text.rpartition("\n")[2]})
+
+    (folder / "bars.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = ["--max-num-seqs", str(rollouts.IN_FLIGHT), "--max-num-batched-tokens", str(rollouts.STEP)]
+    config = EvaluationConfig(
+        questions=folder / "bars.jsonl", question_prefix="virgo", image_max_pixels=768 * 768, model_name_or_path=str(model),
+        temperature=1.0, max_tokens=tokens, cut_loops=False, requests_in_flight=rollouts.IN_FLIGHT, output_dir=folder / "warm",
+    )  # fmt: skip
+    peers, ours = rollouts.in_a_process_of_its_own(job), []
+    for number in range(rounds):
+        with Server(str(model), folder / "server.log", max_model_len=rollouts.CONTEXT, args=arguments) as server:
+            evaluate(
+                config.model_copy(
+                    update={"urls": (server.url,), "max_tokens": 8, "output_dir": folder / f"warm{number}"}
+                )
+            )
+            served, client, start = _processor(server.pid), sum(os.times()[:4]), time.monotonic()
+            evaluate(config.model_copy(update={"urls": (server.url,), "output_dir": folder / f"out{number}"}))
+            seconds = time.monotonic() - start
+            # Of us and of workers that have ended; the server has not.
+            served, client = _processor(server.pid) - served, sum(os.times()[:4]) - client
+
+        there = list(rows(folder / f"out{number}/rollouts.jsonl"))
+        if {row["prompt_sha256"] for row in there} != {prompt.sha256 for prompt in prompts}:
+            raise RuntimeError("the evaluation did not ask the same prompts")
+
+        written = sum(row["completion_tokens"] for row in there)
+        ours.append((written / seconds, seconds, client / (client + served)))
+        peers += rollouts.in_a_process_of_its_own(job)
+
+    for name, found in (("vLLM offline LLM.chat", peers), ("evaluate, all of it", ours)):
+        print(f"  {name}: " + ", ".join(f"{one[0]:.0f} tokens/s ({one[1]:.0f} s)" for one in found))
+
+    ratio = max(ours)[0] / max(peers)[0]
+    print(
+        f"  our share of all processor time: {', '.join(f'{one[2]:.2%}' for one in ours)}; load {os.getloadavg()[0]:.1f}"
+    )
+    print(f"ratio of the best rounds: {ratio:.3f} (asked: at least 0.97)")
+    return ratio >= 0.97
+
+
+def _processor(pid: int) -> float:
+    """Return the processor seconds of a process and all below it that run."""
+    import psutil
+
+    root = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:2]) for one in (root, *root.children(recursive=True)))
+
+
 def lines_in(path: Path) -> int:
     """Return the lines of a file; 0 where it is not there."""
     return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -190,7 +256,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--kills", type=int)
     parser.add_argument("--store", action="store_true")
-    parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--overhead", action="store_true")
+    parser.add_argument("--questions", type=int)
+    parser.add_argument("--tokens", type=int, default=512)
     given = parser.parse_args()
     if given.store:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:
@@ -198,7 +266,11 @@ def main() -> None:
 
     if given.kills is not None:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:
-            sys.exit(not killed(Path(name), given.questions, given.kills))
+            sys.exit(not killed(Path(name), given.questions or 1000, given.kills))
+
+    if given.overhead:
+        with tempfile.TemporaryDirectory(dir=given.folder) as name:
+            sys.exit(not overhead(Path(name), given.questions or 128, given.tokens))
 
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)

@@ -87,7 +87,7 @@ def throughput(requests: int, tokens: int, rounds: int) -> None:
         folder = Path(name)
         model = make_twin(folder / "model", **TWIN)
         job = {"model": str(model), "requests": requests, "tokens": tokens, "rounds": rounds, "folder": name}
-        peer_rounds = _in_a_process_of_its_own(job)
+        peer_rounds = in_a_process_of_its_own(job)
         arguments = ["--max-num-seqs", str(IN_FLIGHT), "--max-num-batched-tokens", str(STEP)]
         arguments += ["--served-model-name", "twin"]
         with Server(str(model), folder / "log", max_model_len=CONTEXT, args=arguments) as server:
@@ -105,7 +105,7 @@ def throughput(requests: int, tokens: int, rounds: int) -> None:
                 ours.append((sum(reply.completion_tokens for reply in replies) / seconds, seconds))
                 share = (time.process_time() - busy) / seconds
 
-        peer_rounds += _in_a_process_of_its_own(job)
+        peer_rounds += in_a_process_of_its_own(job)
 
     best, peer = max(ours), max(peer_rounds)
     print(
@@ -119,11 +119,15 @@ def throughput(requests: int, tokens: int, rounds: int) -> None:
     print(f"ratio of the best rounds: {best[0] / peer[0]:.3f} (asked: at least 0.97)")
 
 
-def _in_a_process_of_its_own(job: dict) -> list[tuple[float, float]]:
-    """Return what `offline` finds."""
+def in_a_process_of_its_own(job: dict) -> list[tuple[float, float]]:
+    """Return what `offline` finds: tokens per second and seconds of each round.
+
+    Args:
+        job: model, requests, rounds, folder; tokens, about which responses may have, or `all_of` for the same limit of all.
+    """
     folder = Path(job["folder"])
     with open(folder / "offline.log", "w") as log:
-        command = [sys.executable, __file__, "offline", json.dumps(job)]
+        command = [sys.executable, str(Path(__file__).resolve()), "offline", json.dumps(job)]
         done = subprocess.run(command, env=environment(os.environ), stdout=log, stderr=log, timeout=900)
 
     if done.returncode:
@@ -152,7 +156,10 @@ def offline(job: dict) -> None:
     def ask(first: int, most: int | None = None) -> int:
         sampling = [
             SamplingParams(
-                temperature=1.0, seed=seed, max_tokens=most or length(seed, job["tokens"]), skip_special_tokens=False
+                temperature=1.0,
+                seed=seed,
+                max_tokens=most or job.get("all_of") or length(seed, job["tokens"]),
+                skip_special_tokens=False,
             )
             for seed in range(first, first + len(prompts))
         ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import virgo_factory.answers
 from virgo_factory.answers import REASONS, Question, judge, score
 from virgo_factory.answers.batch import Task, verdict_of
-from virgo_factory.answers.formulas import TooLarge, same_expression
+from virgo_factory.answers.values.formulas import TooLarge, same_expression
 
 
 CHOICE = Question("Which?", options=("red", "blue"))

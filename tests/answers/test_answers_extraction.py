@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from virgo_factory.answers import Question, extract
 from virgo_factory.answers.options import list_in_string, options_of
-from virgo_factory.answers.response import boxes
+from virgo_factory.answers.prose.response import boxes
 from virgo_factory.core.thought import LongThought
 
 

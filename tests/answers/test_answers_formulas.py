@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virgo_factory.answers import Question, judge
-from virgo_factory.answers.formulas import same_expression as compare
+from virgo_factory.answers.values.formulas import same_expression as compare
 
 
 @pytest.mark.parametrize(

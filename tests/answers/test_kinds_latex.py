@@ -3,7 +3,7 @@
 import pytest
 
 from virgo_factory.answers import Question, judge
-from virgo_factory.answers.reading import gold_problem
+from virgo_factory.answers.values.reading import gold_problem
 
 
 P = r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"

@@ -1,10 +1,11 @@
-"""The groups `virgo-factory distill` and `evaluate`: what a user reads before anything is started."""
+"""The groups `virgo-factory distill`, `evaluate` and `reinforce`: what a user reads before anything is started."""
 
 import pytest
 
 from virgo_factory.cli.distill import VERBS
 from virgo_factory.cli.evaluate import VERBS as EVALUATE
 from virgo_factory.cli.main import main
+from virgo_factory.cli.reinforce import VERBS as REINFORCE
 
 
 def read_help(capsys, *arguments: str, group: str = "distill") -> str:
@@ -23,7 +24,12 @@ def test_the_group_names_its_verbs(capsys):
 
 
 @pytest.mark.parametrize(
-    ("group", "verb"), [*(("distill", verb) for verb in VERBS), *(("evaluate", verb) for verb in EVALUATE)]
+    ("group", "verb"),
+    [
+        (group, verb)
+        for group, verbs in (("distill", VERBS), ("evaluate", EVALUATE), ("reinforce", REINFORCE))
+        for verb in verbs
+    ],
 )
 def test_each_verb_says_what_it_does(group, verb, capsys):
     """Its first line stands above its options, and an example with what it really printed below them."""

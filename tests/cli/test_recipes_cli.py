@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import virgo_factory
-from virgo_factory.cli import data, distill
+from virgo_factory.cli import data, distill, reinforce
 from virgo_factory.cli.main import VERBS, main
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.io.recipes import merge_entries, recipe_files, scan_object
@@ -58,6 +58,7 @@ def test_help_imports_no_verb_and_no_torch():
 def test_the_help_of_no_verb_imports_anything_heavy():
     """Of all verbs in one process, which would have what one of them had imported."""
     calls = [["data", verb] for verb in data.VERBS] + [["distill", verb] for verb in distill.VERBS]
+    calls += [["reinforce", verb] for verb in reinforce.VERBS]
     code = (
         "import sys; from virgo_factory.cli.main import main\n"
         f"for call in {[*([verb] for verb in VERBS), *calls]}:\n"

@@ -9,7 +9,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from virgo_factory.core import batch_order
-from virgo_factory.core.batch_order import ORDERS, balanced, epoch_order, epoch_rows, grouped, slot_use, stock_grouped
+from virgo_factory.core.batch_order import (
+    ORDERS,
+    balanced,
+    bins,
+    epoch_order,
+    epoch_rows,
+    grouped,
+    packed_steps,
+    packed_time,
+    slot_use,
+    stock_grouped,
+)
 
 
 @st.composite
@@ -55,11 +66,12 @@ def test_the_rows_of_an_epoch(epoch):
         assert rows.tolist() == [shuffled[place % len(shuffled)] for place in range(len(rows))]
 
 
-@given(epochs())
-def test_balanced_moves_whole_micro_batches_inside_their_global_batch(epoch):
+@pytest.mark.parametrize("kind", ["balanced", "packed"])
+@given(epoch=epochs())
+def test_whole_micro_batches_move_inside_their_global_batch(kind, epoch):
     shuffled, lengths, ranks, per_device, accumulation, drop_last = epoch
     rows = epoch_rows(shuffled, ranks, per_device, drop_last)
-    order = epoch_order("balanced", shuffled, lengths, ranks, per_device, accumulation, drop_last)
+    order = epoch_order(kind, shuffled, lengths, ranks, per_device, accumulation, drop_last)
     machine = (ranks, per_device, accumulation)
     stock = global_batches(rows, *machine)
     ours = global_batches(order, *machine)
@@ -102,6 +114,40 @@ def test_balanced_keeps_the_ranks_alike(epoch):
         steps = micro_steps(np.array(batch), ranks, per_device)
         loads = [sum(max(lengths[list(step[rank])]) for step in steps) for rank in range(ranks)]
         assert max(loads) - min(loads) <= max(lengths[batch])
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.integers(60, 300), st.integers(1, 6))
+def test_bins_hold_every_row_once(lengths, capacity, least):
+    found = bins(lengths, capacity, least)
+    assert sorted(itertools.chain(*found)) == list(range(len(lengths)))
+    loads = [sum(lengths[place] for place in places) for places in found]
+    assert loads == sorted(loads, reverse=True)
+    assert all(load <= capacity or len(places) == 1 for load, places in zip(loads, found, strict=True))
+    assert len(found) == max(least, len(bins(lengths, capacity)))
+    assert len(bins(lengths, capacity)) <= 2 * -(-sum(lengths) // capacity) + sum(one > capacity for one in lengths)
+
+
+@given(epochs(), st.floats(1, 4))
+def test_packed_bins_of_every_step(epoch, room):
+    """Each rank's bins hold the rows that it has in the stock loop, all ranks have equally many, and waiting is counted."""
+    shuffled, lengths, ranks, per_device, accumulation, drop_last = epoch
+    order = epoch_order("packed", shuffled, lengths, ranks, per_device, accumulation, drop_last)
+    capacity = int(room * lengths.max())
+    steps = list(packed_steps(order, lengths, ranks, per_device, accumulation, capacity))
+    size = ranks * per_device * accumulation
+    each = once = 0
+    for step, start in zip(steps, range(0, len(order), size), strict=True):
+        micro = micro_steps(order[start : start + size], ranks, per_device)
+        for rank, own in enumerate(step):
+            expected = itertools.chain(*(batches[rank] for batches in micro))
+            assert sorted(itertools.chain(*(rows.tolist() for rows in own))) == sorted(expected)
+            assert all(lengths[rows].sum() <= capacity for rows in own)
+
+        assert len({len(own) for own in step}) == 1
+        each += sum(max(lengths[own[at]].sum() for own in step) for at in range(len(step[0])))
+        once += max(sum(lengths[rows].sum() for rows in own) for own in step)
+
+    assert packed_time(steps, lengths, each=True) == each >= packed_time(steps, lengths, each=False) == once
 
 
 @given(epochs())
@@ -254,9 +300,13 @@ def test_gains_on_a_heavy_tail():
 
         stock = epoch_rows(stock_grouped(shuffled, lengths, 1, accumulation), ranks, 1)
         use["group_by_length", ranks] = slot_use(stock, lengths, ranks, 1)
+        order = epoch_order("packed", shuffled, lengths, ranks, 1, accumulation)
+        steps = packed_steps(order, lengths, ranks, 1, accumulation, int(lengths.max()))
+        use["packed", ranks] = lengths[order].sum() / ranks / packed_time(steps, lengths, each=True)
 
     assert use["balanced", 64] > 1.3 * use["shuffle", 64]
     assert use["balanced", 16] > 1.8 * use["shuffle", 16]
     assert use["grouped", 64] > 0.9 and use["grouped", 16] > 0.95
     assert use["group_by_length", 64] < use["balanced", 64]
+    assert use["packed", 64] > use["balanced", 64] and use["packed", 16] > 0.95
     assert use["group_by_length", 16] > use["balanced", 16]

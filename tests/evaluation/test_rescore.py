@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 
 import pytest
+from rollout_fixtures import judge_at_hand  # noqa: F401
 from typer.testing import CliRunner
 
 from virgo_factory.answers.model import UNVERIFIABLE
@@ -13,8 +14,11 @@ from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.report.report import write_report
+from virgo_factory.evaluation.scorers import judging
 from virgo_factory.evaluation.scorers.rescore import rescore
+from virgo_factory.io.workers import Lost
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+from virgo_factory.rollouts.question import read_questions
 
 
 @pytest.fixture
@@ -69,6 +73,7 @@ def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(fold
     assert float(filled["mathvision"]) == pytest.approx(float(told["mathvision"]["score"]), abs=0.051)
 
 
+@pytest.mark.usefixtures("judge_at_hand")
 def test_replies_are_never_paid_twice(folder, judge, server):
     first = rescore(folder, "paper", judge, workers=2)
     before, kept = len(server.prompts), (folder / "verdicts.paper.jsonl").read_bytes()
@@ -78,6 +83,7 @@ def test_replies_are_never_paid_twice(folder, judge, server):
     assert (folder / "verdicts.paper.jsonl").read_bytes() == kept
 
 
+@pytest.mark.usefixtures("judge_at_hand")
 def test_a_judge_that_gives_no_usable_reply_leaves_it_unverifiable(folder, judge, server):
     server.broken = True
     found = rescore(folder, "paper", judge, workers=1)
@@ -105,6 +111,7 @@ def test_ours_asks_only_about_what_rules_cannot_decide(folder, judge, server):
     assert (again.asked, len(server.prompts)) == (0, len(undecided))
 
 
+@pytest.mark.usefixtures("judge_at_hand")
 def test_the_scorer_of_openmmreasoner_counts_golds_that_it_misreads(folder, judge):
     found = rescore(folder, "omr", judge, workers=2)
     assert found.responses == len(verdicts(folder / "verdicts.omr.jsonl")) and found.misread > 0
@@ -143,3 +150,32 @@ def test_the_command(folder, judge):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0 and "differ from ours" in result.output and "taken for a letter" not in result.output
     assert "golds that it takes for a letter" in result.output
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_verdict_that_takes_too_long_or_too_much_is_unverifiable_and_the_others_are_made(folder, judge, monkeypatch):
+    class Limited(judging.Workers):
+        def map(self, tasks):
+            for task in tasks:
+                id = task[1].id
+                yield Lost(task, "timeout", None) if id == slow else judging.next_step(task)
+
+    ours = verdicts(folder / "verdicts.jsonl")
+    slow, broken = [id for id in ours if id.startswith("mathvision/")][:2]
+    monkeypatch.setattr(judging, "Workers", Limited)
+    scorer = judging.PAPER["mathvision"]
+    monkeypatch.setitem(
+        judging.PAPER,
+        "mathvision",
+        lambda response, gold, question, replies: (
+            1 / 0 if question.text == text else scorer(response, gold, question, replies)
+        ),
+    )
+    text = next(one.question for one in read_questions(folder / "questions.jsonl") if one.id == broken)
+    rescore(folder, "paper", judge, workers=1)
+    rows = {row["question"]: row for row in map(json.loads, (folder / "verdicts.paper.jsonl").open(encoding="utf-8"))}
+    assert [(rows[id]["verdict"], rows[id]["reason"]) for id in (slow, broken)] == [
+        (UNVERIFIABLE, "timeout"),
+        (UNVERIFIABLE, "error"),
+    ]
+    assert len(rows) == sum(not id.startswith("mathvista/") for id in ours)

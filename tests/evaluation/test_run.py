@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rollout_fixtures import judge_at_hand, replaying  # noqa: F401
+from rollout_fixtures import judge_at_hand, replaying, sky_config, sky_problems, start_replay  # noqa: F401
 
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.cli.main import main
@@ -330,8 +330,10 @@ def test_what_is_wrong_with_files_is_told_before_the_first_request(config, serve
 
     assert "mathverse: " in str(error.value) and "mathvista: 504 of 1,000 published questions" in str(error.value)
     assert "allow_partial: true" in str(error.value) and not (missing.output_dir / "questions.jsonl").exists()
-    with pytest.raises(UserError, match="the judge at http://127.0.0.1:9/v1 does not answer"):
-        evaluate(config.model_copy(update={"judge_url": "http://127.0.0.1:9/v1", "judge_model": "m"}))
+    with pytest.raises(
+        UserError, match="(?s)504 of 1,000.*the judge at http://127.0.0.1:9/v1 does not answer"
+    ) as error:
+        evaluate(missing.model_copy(update={"judge_url": "http://127.0.0.1:9/v1", "judge_model": "m"}))
 
     with pytest.raises(UserError, match="serves replay, not another. Name one of them in served_model_name"):
         evaluate(config.model_copy(update={"served_model_name": "another"}))
@@ -445,3 +447,27 @@ def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monke
     counts = [sum(row["correct"] for row in rows if not row["group"]) for rows in (without, with_judge)]
     assert counts[1] == counts[0] + len(asked) and with_judge[0]["judge"] == "judge"
     assert evaluate(judged).rows == with_judge and len(asked) == open_ones, "nobody is paid twice"
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_what_was_long_in_an_earlier_run_beside_it_is_asked_first(config, server, tmp_path):
+    evaluate(config.model_copy(update={"output_dir": tmp_path / "earlier"}))
+    lengths = {row.question: row.completion_tokens for row in read_rollouts(tmp_path / "earlier")}
+    evaluate(config.model_copy(update={"requests_in_flight": 1}))
+    asked = [lengths[row.question] for row in read_rollouts(config.output_dir)]
+    assert len(asked) == 160 and asked == sorted(asked, reverse=True) and asked != list(lengths.values())
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+@pytest.mark.parametrize("style", ["reasoning", "reasoning_content"])
+def test_a_server_with_a_reasoning_parser_gets_the_scores_of_one_without(style, start_replay, sky_config, tmp_path):  # noqa: F811
+    questions = sky_config(12).questions
+    rows = {}
+    for name in ("", style):
+        server = start_replay(own=True, max_chars=4000, style=name)
+        keys = {"questions": questions, "model_name_or_path": "replay", "urls": [server.url]}
+        rows[name] = evaluate(EvaluationConfig(**keys, output_dir=tmp_path / f"out{name}")).rows[0]
+
+    told = ("n", "correct", "unparsed", "no_end_of_thought", "truncated")
+    assert [rows[style][key] for key in told] == [rows[""][key] for key in told]
+    assert any("<think>" in one.response for one in read_rollouts(tmp_path / f"out{style}"))

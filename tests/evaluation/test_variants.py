@@ -9,8 +9,7 @@ from PIL import Image
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
-from virgo_factory.evaluation.report.report import write_report
-from virgo_factory.evaluation.variants import (
+from virgo_factory.evaluation.probes.variants import (
     KINDS,
     Variant,
     change_of,
@@ -20,6 +19,7 @@ from virgo_factory.evaluation.variants import (
     worst_of,
     write_variants,
 )
+from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
 from virgo_factory.rollouts.question import read_questions
 from virgo_factory.rollouts.store.rollout import Rollout

@@ -59,7 +59,7 @@ def check(row, formatting, options):
         assert sum(turn.question.count("<image>") for turn in part.turns) == len(part.images)
         texts = [part.id, part.system or "", part.domain or "", part.answer or "", part.source or ""]
         for response in [turn.response for turn in part.turns] + [part.rejected] * options.ranking:
-            assert options.keep_malformed or isinstance(response, LongThought)
+            assert options.keep_malformed or part.asked or isinstance(response, LongThought)
             texts.append(rendered(response))
 
         "".join(texts + [turn.question for turn in part.turns]).encode()  # what Arrow does with a text

@@ -1,4 +1,4 @@
-"""`batch_order` in real training: balanced has the losses of shuffle, and both orders survive a kill.
+"""`batch_order` in real training: balanced and packed have the losses of shuffle, and all orders survive a kill.
 
 Text and image rows of very different lengths, float32, so that nothing but the order of sums can tell two runs apart.
 """
@@ -92,6 +92,19 @@ def train(bench, name, ranks, **changes):
     return losses(bench.folder / f"{name}_out"), seen(bench.folder / name, ranks)
 
 
+def moved_apart(bench, one, other):
+    """Return how far the weights of two runs are apart, as a share of the way that the first one's moved."""
+    start, here, there = (load_file(folder / "model.safetensors") for folder in (
+        bench.base, bench.folder / f"{one}_out", bench.folder / f"{other}_out"
+    ))  # fmt: skip
+    apart, way = (
+        sum(float((left[name].double() - here[name].double()).square().sum()) for name in here) ** 0.5
+        for left in (there, start)
+    )
+    assert way > 0
+    return apart / way
+
+
 def in_step(batches):
     """Return the micro-batches of one optimiser step, whatever their rank and place."""
     return Counter(batch for rank in batches.values() for batch in rank)
@@ -164,3 +177,65 @@ def test_one_rank(bench):
     assert sorted(epochs[0]) == sorted(epochs[1])
     assert len(set(epochs[0])) == len(epochs[0]) == 22
     check_resume(bench, undisturbed, 0, **run)
+
+
+PACKED = {
+    "one rank, a short last micro-batch, LoRA": (
+        0,
+        {"per_device_train_batch_size": 3, "global_batch_size": 6, "finetuning_type": "lora", "lora_target": "all"},
+    ),
+    "DDP, the tower trained": (2, {"freeze_vision_tower": False, "packing_tokens": 1000}),
+    "ZeRO-2": (2, {"deepspeed": "ds_z2.json"}),
+    "ZeRO-3, two rows a micro-batch, resumed": (
+        2,
+        {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed(bench, name):
+    """The same rows in every optimiser step, in fewer forward passes, with the losses and weights of shuffle."""
+    ranks, changes = PACKED[name]
+    changes = {"optim": "sgd", "learning_rate": 0.05, "image_max_pixels": 12544} | changes
+    config = {"train_micro_batch_size_per_gpu": "auto", "zero_optimization": {"stage": 2, "overlap_comm": False}}
+    config |= dict.fromkeys(("train_batch_size", "gradient_accumulation_steps", "gradient_clipping"), "auto")
+    (bench.folder / "ds_z2.json").write_text(json.dumps(config))
+    expected, rows = train(bench, "shuffle", ranks, batch_order="shuffle", **changes | {"packing_tokens": None})
+    got, moved = train(bench, "packed", ranks, batch_order="packed", **changes)
+    assert len(expected) == len(got) > 0
+    assert sorted(rows) == sorted(moved)
+    for step, batches in rows.items():
+        wanted, found = (
+            Counter(row for batch in in_step(one).elements() for row in batch) for one in (batches, moved[step])
+        )
+        assert wanted == found
+        assert len({len(own) for own in moved[step].values()}) == 1
+
+    passes, before = (sum(len(step[0]) for step in one.values()) for one in (moved, rows))
+    assert passes < before
+    for (loss, norm), (wanted, wanted_norm) in zip(got, expected, strict=True):
+        assert loss == pytest.approx(wanted, abs=1.1e-4)  # the last digit that is printed
+        assert norm == pytest.approx(wanted_norm, rel=1e-5)
+
+    if ranks:
+        assert moved_apart(bench, "shuffle", "packed") <= 1e-5
+
+    if "resumed" in name:
+        check_resume(bench, (got, moved), ranks, batch_order="packed", **changes)
+
+
+def test_two_ranks_share_each_sequence(bench):
+    """ZeRO-3: the losses and weights of one rank that has every row to itself; killed and resumed."""
+    changes = {"optim": "sgd", "learning_rate": 0.05, "image_max_pixels": 12544}
+    expected, _ = train(bench, "shuffle", 0, batch_order="shuffle", **changes)
+    changes |= {"batch_order": "packed", "sequence_parallel_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
+    got, rows = train(bench, "packed", 2, **changes)
+    assert len(got) == len(expected)
+    assert all(batches[0] == batches[1] for batches in rows.values())
+    for (loss, norm), (wanted, wanted_norm) in zip(got, expected, strict=True):
+        assert loss == pytest.approx(wanted, abs=1.1e-4)
+        assert norm == pytest.approx(wanted_norm, rel=1e-5)
+
+    assert moved_apart(bench, "shuffle", "packed") <= 1e-5
+    check_resume(bench, (got, rows), 2, **changes)

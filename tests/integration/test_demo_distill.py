@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from virgo_factory.cli.main import main
-from virgo_factory.demo import distill, loop_proofs
+from virgo_factory.demo import base, distill, loop_proofs
 from virgo_factory.rollouts.question import read_questions
 
 
@@ -31,7 +31,7 @@ def gone(tmp_path_factory) -> Iterator[tuple[distill.Loop, str]]:
         patch.setattr(distill, "QUESTIONS", QUESTIONS)
         patch.setattr(distill, "HELD_OUT", HELD_OUT)
         patch.setattr(distill, "PICTURES", PICTURES)
-        patch.setitem(distill.BASE_RECIPE, "max_steps", STEPS)
+        patch.setitem(base.RECIPE, "max_steps", STEPS)
         with open(printed, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
             with pytest.raises(SystemExit) as ended:
                 main(["demo", "distill", "--dir", str(folder)])
@@ -67,12 +67,12 @@ def test_everything_is_proved_and_told(gone):
 
 def test_the_base_is_kept_only_while_nothing_that_made_it_changed(gone, monkeypatch):
     loop, _ = gone
-    assert distill.is_made(loop)
+    assert loop.made.is_made
     with monkeypatch.context() as patch:
-        patch.setitem(distill.BASE_RECIPE, "learning_rate", 1.0e-9)
-        assert not distill.is_made(loop)
+        patch.setitem(base.RECIPE, "learning_rate", 1.0e-9)
+        assert not loop.made.is_made
 
-    assert distill.is_made(loop)
+    assert loop.made.is_made
 
 
 def _base_instead(loop: distill.Loop) -> None:

@@ -25,8 +25,10 @@ from PIL import Image
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
+from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.run import evaluate
 from virgo_factory.rollouts.judge.verdicts import read_verdicts
-from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens, make_prompt
+from virgo_factory.rollouts.prompt import Prompt, compose, count_prompt_tokens, make_prompt
 from virgo_factory.rollouts.question import read_questions
 from virgo_factory.rollouts.servers import client
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, Reply, Sampling, Unavailable, WrongServer, look_at
@@ -168,6 +170,58 @@ def test_a_begun_response_goes_on_letter_by_letter(serving):
     begun = replace(prompt, messages=messages, prefill=prefill)
     plain, reply = serving.ask(prompt, begun)
     assert reply.prompt_tokens == count_prompt_tokens(begun, vocabulary, sizes) > plain.prompt_tokens
+
+
+def test_behind_the_rendered_prompt_as_text_it_is_the_same_request(serving):
+    """What goes to /v1/completions where a template rewrites thoughts has the tokens of the chat request, special ones too."""
+    begun = compose("a thought", "How many?", prefill="<think>\nI see three bars. Wait, ")
+    greedy = Sampling(temperature=0.0, max_tokens=24)
+
+    async def ask(how: str) -> Reply:
+        async with Endpoint(serving.url, "twin", timeout=120) as endpoint:
+            endpoint._continues = how
+            return await endpoint.ask(begun, greedy, 1)
+
+    chat, text = (asyncio.run(ask(how)) for how in ("chat", "text"))
+    assert (text.response, text.prompt_tokens, text.completion_tokens) == (
+        chat.response,
+        chat.prompt_tokens,
+        chat.completion_tokens,
+    )
+
+
+def test_thoughts_are_closed_at_their_budget_and_go_on(serving, tmp_path):
+    """Questions with pictures: the thought stands in front letter by letter, and its tokens are counted by the server."""
+    rows = []
+    for number in range(4):
+        Image.new("RGB", (84, 84), (60 * number, 0, 200)).save(tmp_path / f"{number}.png")
+        row = {"id": f"own/{number}", "source": "own", "images": [f"{number}.png"], "question": "Which colour?"}
+        rows.append(json.dumps(row | {"gold": "blue"}) + "\n")
+
+    (tmp_path / "questions.jsonl").write_text("".join(rows))
+    config = EvaluationConfig(
+        questions=tmp_path / "questions.jsonl",
+        model_name_or_path=str(serving.model),
+        urls=[serving.url],
+        served_model_name="twin",
+        max_model_len=CONTEXT,
+        max_tokens=64,
+        cut_loops=False,
+        response_format="think",
+        budget=16,
+        output_dir=tmp_path / "out",
+    )
+    assert not evaluate(config).outcome.left.samples
+    before = {rollout.question: rollout for rollout in read_rollouts(tmp_path / "out")}
+    found = {rollout.question: rollout for rollout in read_rollouts(tmp_path / "out/budgets/16")}
+    vocabulary = load_vocabulary(serving.model)
+    closed = {id: rollout for id, rollout in found.items() if rollout != before[id]}
+    assert found.keys() == before.keys() and closed, "a random twin says more than 16 tokens now and then"
+    for id, rollout in closed.items():
+        thought, _ = rollout.response.split("\n</think>\n\n", 1)
+        assert before[id].response.startswith(thought) and vocabulary.count(thought) <= 16
+        assert rollout.prompt_tokens == before[id].prompt_tokens
+        assert 16 < rollout.completion_tokens <= 16 + 8 + 48
 
 
 def test_the_public_dialect_is_understood_too(serving):

@@ -54,10 +54,7 @@ def record(path: str) -> None:
     def training_step(self, model, inputs, *args, **kwargs):
         loss = stock(self, model, inputs, *args, **kwargs)
         rows, labels = (
-            [
-                hashlib.sha1(ids[mask.bool()].numpy().tobytes()).hexdigest()[:12]
-                for ids, mask in zip(inputs[name], inputs["attention_mask"], strict=True)
-            ]
+            [hashlib.sha1(ids.numpy().tobytes()).hexdigest()[:12] for ids in each_row(inputs, name)]
             for name in ("input_ids", "labels")
         )
         line = {"step": self.state.global_step, "rows": rows, "labels": labels, "loss": float(loss)}
@@ -70,6 +67,16 @@ def record(path: str) -> None:
         return loss
 
     Trainer.training_step = training_step
+
+
+def each_row(inputs, name):
+    """Return what a forward pass was given of each row, without padding; of a packed one without the blank picture."""
+    if "attention_mask" in inputs:
+        return [ids[mask.bool()] for ids, mask in zip(inputs[name], inputs["attention_mask"], strict=True)]
+
+    begins = (inputs["position_ids"][0, 0] == 0).nonzero()[1:, 0]
+    parts = zip(inputs[name][0].tensor_split(begins), inputs["labels"][0].tensor_split(begins), strict=True)
+    return [ids for ids, labels in parts if labels.max() >= 0]
 
 
 main(**RANK)  # noqa: F821

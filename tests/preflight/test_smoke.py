@@ -96,7 +96,7 @@ def test_all_problems_are_told_at_once(folder):
     for said in (
         "Some keys are not used by the HfArgumentParser: ['learning_rte']",
         "Did you mean learning_rate?",
-        "stage: 'pt': only sft and dpo",
+        "stage: 'pt': only sft, dpo and grpo",
         "ds.json:2:3: not JSON",
         "Remove the comment",
         "no: no such dataset",
@@ -448,7 +448,7 @@ def test_overrides_are_kept(folder, capsys):
     with pytest.raises(SystemExit):
         main(["smoke", "recipe.yaml", "stage=rm", "--work", "new"])
 
-    assert "stage: 'rm': only sft and dpo" in capsys.readouterr().out
+    assert "stage: 'rm': only sft, dpo and grpo" in capsys.readouterr().out
 
 
 def test_a_folder_of_somebody_else_is_left_alone(folder, capsys):

@@ -35,6 +35,7 @@ PLOTS = {
         "rows",
     ),
     plots.shares: ({HOSTILE: {"easy": 3, "hard": 1}, "none": {}}, {"easy": "green", "hard": "blue"}, "share"),
+    plots.curves: ({HOSTILE: [(n, n % 7) for n in range(90)], "b": [(1, 0.5)]}, HOSTILE, "step", "share"),
     plots.spans: ([(HOSTILE, 1.0, 2.0, 3.0), ("b", -1.0, 0.5, 2.5)], HOSTILE, "score", "score", "95% interval"),
 }
 
@@ -47,7 +48,19 @@ def test_every_plot_is_drawn_with_hostile_names(plot):
 
 
 def test_every_public_plot_is_tested():
-    assert set(PLOTS) == {value for name, value in vars(plots).items() if name in plots.__all__ and name != "draw"}
+    several = ("draw", "sheet")
+    assert set(PLOTS) == {
+        value for name, value in vars(plots).items() if name in plots.__all__ and name not in several
+    }
+
+
+def test_a_sheet_holds_its_plots():
+    panels = [lambda axes: plots.curves(axes, {"a": [(1, 0), (2, 0)]}, "t", "step", "y")] * 3
+    axes = Figure(layout="constrained").add_subplot()
+    plots.sheet(axes, panels)
+    assert len(axes.figure.axes) == 3 and axes.figure.axes[0].get_ylim()[0] == 0
+    with Image.open(io.BytesIO(plots.draw(plots.sheet, panels))) as picture:
+        assert picture.width == 1350
 
 
 def test_bars_put_the_rest_together():

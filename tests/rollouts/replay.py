@@ -6,6 +6,9 @@ prints its port. A prompt that holds a problem of the data is answered with a re
 the seeds that depends on the problem, with one to another problem: so some questions come out easy, some hard. A token is
 four characters here.
 
+A prompt with the beginning of a response gets what stands behind the recorded thought; /tokenize and /detokenize have a token
+a character.
+
 Besides /v1/models, /v1/chat/completions, /version and /health there are
     GET  /asked     {"started": [[prompt, seed], ...] in order, "finished": {"prompt seed": times}, "most_in_flight": n}
     POST /control   options by their names (`{"share_429": 0.1, "refusing": true}`), from now on
@@ -264,18 +267,25 @@ def _application(state: Replay) -> Any:
         if body.get("model") not in options.model:
             return refuse(404, f"The model `{body.get('model')}` does not exist.")
 
-        content = body["messages"][-1]["content"]
+        *_, asked = (message for message in body["messages"] if message["role"] == "user")
+        begun = body["messages"][-1]["content"] if body.get("continue_final_message") else ""
+        content = asked["content"]
         parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         images = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         prompt = hashlib.sha256("\n".join([text, *images]).encode()).hexdigest()[:16]
         seed, max_tokens = body.get("seed", 0), body.get("max_tokens") or body.get("max_completion_tokens") or 10**6
-        prompt_tokens = len(text) // TOKEN + IMAGE_TOKENS * len(images)
+        prompt_tokens = (len(text) + len(begun)) // TOKEN + IMAGE_TOKENS * len(images)
         if prompt_tokens + max_tokens > options.max_model_len:
             longest = options.max_model_len
             return refuse(
                 400, f"This model's maximum context length is {longest} tokens, {max_tokens} were requested."
             )
+
+        response = state.response(text, prompt, seed, body.get("temperature", 1.0), body["model"])
+        if begun:
+            response = response.rpartition("<|begin_of_solution|>")[2]
+            prompt = hashlib.sha256(f"{prompt}{begun}".encode()).hexdigest()[:16]
 
         state.started.append((prompt, seed))
         state.attempts[prompt, seed] += 1
@@ -291,7 +301,6 @@ def _application(state: Replay) -> Any:
             request.transport.abort()
             raise ConnectionResetError("dropped")
 
-        response = state.response(text, prompt, seed, body.get("temperature", 1.0), body["model"])
         events, tokens, _ = state.events(response, max_tokens, options.tokens_an_event)
         usage = {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": prompt_tokens + tokens}
         if (body.get("stream_options") or {}).get("include_usage"):
@@ -326,6 +335,16 @@ def _application(state: Replay) -> Any:
         state.finished[f"{prompt} {seed}"] += 1
         return stream
 
+    async def tokenize(request: Any) -> Any:
+        messages = json.loads(await request.read())["messages"]
+        texts = [
+            one["content"] if isinstance(one["content"], str) else "" for one in messages if one["role"] != "user"
+        ]
+        return web.json_response({"tokens": [ord(character) for character in "".join(["<|im_start|>", *texts])]})
+
+    async def detokenize(request: Any) -> Any:
+        return web.json_response({"prompt": "".join(map(chr, json.loads(await request.read())["tokens"]))})
+
     application = web.Application(client_max_size=256 << 20)
     application.add_routes(
         [
@@ -334,6 +353,8 @@ def _application(state: Replay) -> Any:
             web.get("/health", health),
             web.get("/asked", asked),
             web.post("/control", control),
+            web.post("/tokenize", tokenize),
+            web.post("/detokenize", detokenize),
             web.post("/v1/chat/completions", chat),
         ]
     )

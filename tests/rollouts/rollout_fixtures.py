@@ -12,6 +12,7 @@ from PIL import Image
 
 from virgo_factory.answers.batch import verdict_of
 from virgo_factory.distill.config import DistillConfig
+from virgo_factory.evaluation.scorers import judging
 from virgo_factory.rollouts.judge import verdicts
 
 
@@ -51,14 +52,19 @@ def judge_at_hand(monkeypatch) -> None:
     """Verdicts are made in this process: the same ones, without seconds for starting workers."""
 
     class AtHand:
-        def __init__(self, *_) -> None: ...
+        def __init__(self, *_, **__) -> None: ...
 
         def score(self, tasks):
             return map(verdict_of, tasks)
 
         def close(self) -> None: ...
 
+    class StepsAtHand(AtHand):
+        def map(self, tasks):
+            return map(judging.next_step, tasks)
+
     monkeypatch.setattr(verdicts, "Scorers", AtHand)
+    monkeypatch.setattr(judging, "Workers", StepsAtHand)
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from virgo_factory.answers import phrases
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.model import Answer, Question
-from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import LETTERS
-from virgo_factory.answers.phrases import ADVERB, BOOLEANS, MAX_ANSWER, NOT, affirmed, said_answer, said_boolean
+from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.phrases import ADVERB, BOOLEANS, MAX_ANSWER, NOT, affirmed, said_answer, said_boolean
+from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
+from virgo_factory.answers.values.numbers import read_number
 
 
 CONCLUDED, TICKED, STATED = range(3)

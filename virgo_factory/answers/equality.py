@@ -6,14 +6,14 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
-from virgo_factory.answers.dates import Moment, same_moment
-from virgo_factory.answers.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.latex import alike, compact, tidy, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.numbers import FIRM, MARKS, Number, conversions, read_number, told
-from virgo_factory.answers.phrases import BOOLEANS, refuses, said_boolean
-from virgo_factory.answers.reading import (
+from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean
+from virgo_factory.answers.values.dates import Moment, same_moment
+from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
+from virgo_factory.answers.values.latex import alike, compact, tidy, words
+from virgo_factory.answers.values.numbers import FIRM, MARKS, Number, conversions, read_number, told
+from virgo_factory.answers.values.reading import (
     MULTIPLE,
     OPERATOR,
     SAID,
@@ -28,8 +28,8 @@ from virgo_factory.answers.reading import (
     sides_of,
     value_side,
 )
-from virgo_factory.answers.sequences import SYMMETRIC, Sequence, read_sequence
-from virgo_factory.answers.units import asked_units, named, read_unit
+from virgo_factory.answers.values.sequences import SYMMETRIC, Sequence, read_sequence
+from virgo_factory.answers.values.units import asked_units, named, read_unit
 
 
 _SAID = BOOLEANS | {"1": True, "0": False, "y": True, "n": False, "right": True, "wrong": False}

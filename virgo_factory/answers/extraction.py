@@ -3,17 +3,25 @@
 import re
 from dataclasses import replace
 
-from virgo_factory.answers import phrases
-from virgo_factory.answers.asked import clause_asked, tells_of_another, value_of_asked
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
-from virgo_factory.answers.latex import unwrap
 from virgo_factory.answers.model import Answer, Question
-from virgo_factory.answers.numbers import read_number
 from virgo_factory.answers.options import options_of
-from virgo_factory.answers.phrases import MAX_ANSWER, THERE, affirmed, numerals, said_answer, said_boolean, tighten
-from virgo_factory.answers.reading import value_side
-from virgo_factory.answers.response import answer_tag, boxes, parts
-from virgo_factory.answers.sequences import read_bound, read_sequence
+from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.asked import clause_asked, tells_of_another, value_of_asked
+from virgo_factory.answers.prose.phrases import (
+    MAX_ANSWER,
+    THERE,
+    affirmed,
+    numerals,
+    said_answer,
+    said_boolean,
+    tighten,
+)
+from virgo_factory.answers.prose.response import answer_tag, boxes, parts
+from virgo_factory.answers.values.latex import unwrap
+from virgo_factory.answers.values.numbers import read_number
+from virgo_factory.answers.values.reading import value_side
+from virgo_factory.answers.values.sequences import read_bound, read_sequence
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 

@@ -8,11 +8,11 @@ from virgo_factory.answers.choice import answered_options, gold_options, letter_
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
-from virgo_factory.answers.latex import characters, compact, unwrap, words
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
-from virgo_factory.answers.phrases import BOOLEANS, MAX_ANSWER, refuses
-from virgo_factory.answers.response import answer_tag, boxes
+from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, refuses
+from virgo_factory.answers.prose.response import answer_tag, boxes
+from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 
 
 _LARGEST = 10**4000

@@ -12,8 +12,8 @@ from typing import Any
 
 from virgo_factory.answers.batch import Task, verdict_of
 from virgo_factory.answers.model import CORRECT, WRONG, Answer, Verdict, gold_text
-from virgo_factory.answers.phrases import MAX_ANSWER
-from virgo_factory.answers.response import boxes
+from virgo_factory.answers.prose.phrases import MAX_ANSWER
+from virgo_factory.answers.prose.response import boxes
 
 
 _LETTERS = "ABCDEFGH"

@@ -19,7 +19,7 @@ from virgo_factory.answers.batch import MEMORY, SECONDS, Task, verdict_of
 from virgo_factory.answers.grading import MATH, grading
 from virgo_factory.answers.model import UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.omr import omr_format, omr_verdict
-from virgo_factory.answers.response import without_turn_end
+from virgo_factory.answers.prose.response import without_turn_end
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import LongThought, MalformedThought
 from virgo_factory.io.workers import Lost, Workers

@@ -1,4 +1,4 @@
-"""`virgo-factory demo`: train a tiny model with the stock command, or go the whole loop, and prove what happened."""
+"""`virgo-factory demo`: train a tiny model with the stock command, go the whole loop, or reinforce; and prove what happened."""
 
 import os
 import time
@@ -9,11 +9,17 @@ import typer
 
 
 def demo(
-    what: Literal["training", "distill"] = typer.Argument("training", help="One training, or the whole loop."),
+    what: Literal["training", "distill", "reinforce"] = typer.Argument(
+        "training", help="One training, the whole loop, or rewards."
+    ),
     folder: Path | None = typer.Option(
-        None, "--dir", help="Where everything goes: saves/virgo_demo; for the loop saves/loop."
+        None, "--dir", help="Where everything goes: saves/virgo_demo, saves/loop or saves/reinforce."
     ),
     prepare_only: bool = typer.Option(False, "--prepare-only", help="Make the base model and stop."),
+    seeds: list[int] | None = typer.Option(
+        None, "--seed", min=0, help="reinforce: seed of the training, the recipe's 42; several train as often."
+    ),
+    blank: bool = typer.Option(False, "--blank", help="reinforce: the control, in which no picture shows anything."),
 ) -> None:
     """Train a tiny Qwen2-VL on generated long thoughts and prove what happened.
 
@@ -21,13 +27,21 @@ def demo(
 
     With `distill`, the whole loop in some twenty minutes there: D_T -> M0, M0's rollouts on visual questions through vLLM,
     verdicts, D_SD, two models of the same base on D_SD and on D_T + D_SD, and the scores of all four.
+
+    With `reinforce`, GSPO in some four minutes: a base that looks at pictures or guesses, its scores on pictures that it
+    never saw before and after, through vLLM. With --blank nothing can be seen, and no score may rise.
     """
     from rich.console import Console
+
+    if what != "reinforce" and (seeds or blank):
+        raise typer.BadParameter("only with reinforce: virgo-factory demo reinforce", param_hint="--seed, --blank")
 
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, where installed, warns that it found no GPU
     console = Console(highlight=False)
     if what == "distill":
         _loop(console, folder, prepare_only)
+    elif what == "reinforce":
+        _reinforce(console, folder, prepare_only, list(dict.fromkeys(seeds or ())), blank)
     else:
         _training(console, folder, prepare_only)
 
@@ -35,7 +49,9 @@ def demo(
 EXAMPLE = """\b
 Examples:
   virgo-factory demo
-  virgo-factory demo distill"""
+  virgo-factory demo distill
+  virgo-factory demo reinforce
+  virgo-factory demo reinforce --blank --seed 42 --seed 43 --seed 44"""
 
 
 def _training(console, folder: Path | None, prepare_only: bool) -> None:
@@ -129,14 +145,14 @@ def _fail(console, failed: list) -> None:
 
 def _loop(console, folder: Path | None, prepare_only: bool) -> None:
     """Make the base model that sees a little, go the loop's five commands, and prove what happened."""
-    from virgo_factory.demo import distill, loop_proofs
+    from virgo_factory.demo import distill, loop_proofs, run
 
     started = time.monotonic()
     loop = distill.plan(folder or distill.FOLDER)
     console.print("[bold]Before[/]  A tiny Qwen2-VL that sees a little: it stands for Qwen2-VL-Instruct.")
     if distill.prepare(loop):
-        console.print(f"        {loop.base_training.shown}", soft_wrap=True)
-        _train(console, loop.base_training, distill.train_base(loop))
+        console.print(f"        {loop.made.training.shown}", soft_wrap=True)
+        _train(console, loop.made.training, loop.made.train())
     else:
         console.print(f"        {loop.base} is there, made with the same settings: kept.", soft_wrap=True)
 
@@ -149,7 +165,7 @@ def _loop(console, folder: Path | None, prepare_only: bool) -> None:
         console.print(f"[bold]{number} of 5[/]  {told}", f"        {step.shown}", sep="\n", soft_wrap=True)
         if step.is_training:
             _train(console, step)
-        elif code := distill.ask(step):
+        elif code := run.ask(step):
             raise typer.Exit(code)
 
     console.print("[bold]What came out[/], from the files of the loop alone:")
@@ -167,7 +183,7 @@ def _loop(console, folder: Path | None, prepare_only: bool) -> None:
     for name in distill.SCORED:
         step = loop.evaluation(name)
         console.print(f"        {step.shown}", soft_wrap=True)
-        if code := distill.ask(step):
+        if code := run.ask(step):
             raise typer.Exit(code)
 
     for line in loop_proofs.scores(loop):
@@ -190,3 +206,62 @@ _STEPS = (
     "D_SD -> model, from the original base.",
     "D_T + D_SD -> model, from the original base.",
 )
+
+
+def _reinforce(console, folder: Path | None, prepare_only: bool, seeds: list[int], blank: bool) -> None:
+    """Make a base that looks or guesses, score it, reinforce it, score it again, and say whether it has risen."""
+    from virgo_factory.demo import reinforce, run
+
+    started = time.monotonic()
+    seeds = seeds or [reinforce.SEED]
+    demo = reinforce.plan(folder or reinforce.FOLDER, blank)
+    console.print("[bold]Before[/]  A tiny Qwen2-VL that says what it sees and answers by that, or guesses.")
+    if reinforce.prepare(demo, seeds):
+        console.print(f"        {demo.base.training.shown}", soft_wrap=True)
+        _train(console, demo.base.training, demo.base.train())
+    else:
+        console.print(f"        {demo.base.output} is there, made with the same settings: kept.", soft_wrap=True)
+
+    steps = [demo.evaluation(None)]
+    for seed in seeds:
+        steps += [demo.training(seed), demo.evaluation(seed)]
+
+    if prepare_only:
+        console.print("Ready:", *(f"  {step.shown}" for step in steps), sep="\n", soft_wrap=True)
+        return
+
+    for number, step in enumerate(steps, start=1):
+        console.print(f"[bold]{number} of {len(steps)}[/]  {step.shown}", soft_wrap=True)
+        if step.is_training:
+            _train(console, step)
+        elif code := run.ask(step):
+            raise typer.Exit(code)
+
+    before = reinforce.scored(demo.scores(None))
+    after = {seed: reinforce.scored(demo.scores(seed)) for seed in seeds}
+    console.print(f"[bold]Scores[/] on {len(before.right)} {'blank ' * blank}pictures that no model was trained on:")
+    console.print(f"  base          {_score(before)}")
+    for seed, scored in after.items():
+        console.print(f"  seed {seed:<8} {_score(scored)}  {_risen(reinforce.difference([scored], before))}")
+
+    found = reinforce.difference(list(after.values()), before)
+    rises = reinforce.has_risen(found)
+    console.print(f"  {'mean of seeds':39}  {_risen(found)}")
+    console.print(
+        f"The score {'rises' if rises else 'does not rise'} by more than twice its standard error. "
+        f"{time.monotonic() - started:.0f} s in all.",
+        f"  every rollout, with its verdict: {demo.output(seeds[0]) / 'rollouts.jsonl'}",
+        sep="\n",
+        soft_wrap=True,
+    )
+    if rises == blank:
+        raise typer.Exit(1)
+
+
+def _score(scored) -> str:
+    right = sum(scored.right) / len(scored.right)
+    return f"{100 * right:5.1f}%, looks in {100 * scored.looks:3.0f}%"
+
+
+def _risen(found) -> str:
+    return f"{100 * found.difference.score:+5.1f} points, standard error {100 * found.difference.se:.1f}"

@@ -248,6 +248,9 @@ def _show_verdict(screen, recipe: str, plan) -> None:
         lines.append((Cell("memory", "yellow"), f"not estimated: {plan.model}"))
     else:
         batch = f"{plan.method.sequences} x {int(plan.tokens['longest']):,} tokens"
+        if plan.method.packing_tokens:
+            batch = f"{plan.method.packing_tokens:,} tokens packed"
+
         room = f"{_gb(plan.memory.peak)} of {_gb(machine.memory)} a GPU at the longest micro-batch ({batch})"
         cutoff = plan.largest_cutoff
         largest = f"the largest cutoff_len that fits is {cutoff:,}" if cutoff else "no cutoff_len fits"
@@ -328,6 +331,7 @@ ORDERS = {
     "group_by_length": ("group_by_length: true (stock)", "other batches"),
     "balanced": ("batch_order: balanced", "same batches and gradients as shuffle"),
     "grouped": ("batch_order: grouped", "other batches"),
+    "packed": ("batch_order: packed", "same batches and gradients"),
 }
 """Order of the rows -> what it is called, and what it changes."""
 
@@ -339,6 +343,9 @@ def _orders(plan):
     for place, order in enumerate(plan.orders):
         name, means = ORDERS[order.name]
         hours = [] if plan.hours is None else [_count(order.hours), _count(order.hours * plan.machine.gpus)]
+        if order.name == "packed":
+            means = f"{means}, {order.passes:.2g} passes a step, not {plan.accumulation}"
+
         if order.name == plan.order:
             means, styles[place] = ", ".join(filter(None, ("this recipe", means))), "bold"
 
@@ -366,7 +373,8 @@ def _memory(plan):
     }
     inputs = "checkpointed inputs" if method.checkpointing else "activations"
     either = "the larger of the two counts"
-    loss = "fused: no logits" if method.fused_loss else "log-probabilities and two gradients in float32"
+    fused = "in chunks" if method.chunked_loss else "fused: no logits" if method.fused_loss else ""
+    loss = fused or "log-probabilities and two gradients in float32"
     is_layer = memory.layer >= memory.loss
     update = "gradients in float32, when the activations are gone"
     lines = [

@@ -9,12 +9,18 @@ they meet at every micro-step: micro-batches of like length go into one micro-st
 micro-steps' longest as small as it can be. Under DDP and ZeRO-1 they meet once an optimiser step, so the ranks' sums
 must be alike: which rank takes which micro-batch of a micro-step is still free, and the longest goes to the rank that
 has had least so far.
+
+A bin is what `packed` gives a rank in one forward pass instead: as many rows of the global batch as it has room for, one
+behind the other, without padding.
 """
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 
-ORDERS = ("shuffle", "balanced", "grouped")
+ORDERS = ("shuffle", "balanced", "grouped", "packed")
 
 JITTER = 0.02
 """`grouped` sorts by lengths made longer by up to this share at random, so that each epoch other rows meet."""
@@ -122,6 +128,117 @@ def grouped(rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int, 
     return balanced(rows, lengths, ranks, per_device, accumulation)
 
 
+def packed(rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int, accumulation: int) -> np.ndarray:
+    """Return the rows with whole micro-batches handed out inside each global batch, so that ranks get as many tokens each.
+
+    The longest first, each to the rank that has had least and still has room; every rank gets as many as in stock's order.
+
+    Args:
+        rows: the order of an epoch, from `epoch_rows`.
+        lengths: tokens of every row, by row number.
+        ranks: number of training processes.
+        per_device: rows of a micro-batch.
+        accumulation: micro-steps of a global batch.
+
+    >>> lengths = np.array([10, 70, 20, 80, 30, 60, 40, 50])
+    >>> packed(np.arange(8), lengths, ranks=2, per_device=1, accumulation=4).reshape(-1, 2).T.tolist()
+    [[3, 7, 6, 0], [1, 5, 4, 2]]
+    """
+    if ranks == 1:
+        return rows
+
+    batches = rows.reshape(-1, per_device)
+    tokens = lengths[batches].sum(axis=1)
+    size = ranks * accumulation
+    places = [start + _level(tokens[start : start + size], ranks) for start in range(0, len(batches), size)]
+    return batches[np.concatenate(places)].ravel() if places else rows
+
+
+def _level(tokens: np.ndarray, ranks: int) -> np.ndarray:
+    """Return the micro-batches of one global batch in the order to hand them out."""
+    room = len(tokens) // ranks
+    dealt: list[list[int]] = [[] for _ in range(ranks)]
+    least = [(0, rank) for rank in range(ranks)]
+    for place in np.argsort(-tokens, kind="stable").tolist():
+        load, rank = heapq.heappop(least)
+        dealt[rank].append(place)
+        if len(dealt[rank]) < room:
+            heapq.heappush(least, (load + int(tokens[place]), rank))
+
+    return np.array(dealt).T.ravel()
+
+
+def bins(lengths: Sequence[int], capacity: int, least: int = 1) -> list[list[int]]:
+    """Return the places of rows in as few bins as first fit, longest first, needs; the fullest bin first.
+
+    Full bins beside full bins, rather than all alike full: ranks that wait for each other at every pass then wait least.
+
+    Args:
+        lengths: tokens of each row.
+        capacity: tokens of a bin; a longer row has one to itself.
+        least: bins to return at least, the last ones empty if need be.
+
+    >>> bins([5, 2, 6, 3], capacity=8)
+    [[2, 1], [0, 3]]
+    >>> bins([5], capacity=8, least=2)
+    [[0], []]
+    """
+    found: list[list[int]] = []
+    loads: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        at = next((at for at, load in enumerate(loads) if load + lengths[place] <= capacity), len(loads))
+        if at == len(loads):
+            found.append([])
+            loads.append(0)
+
+        found[at].append(place)
+        loads[at] += lengths[place]
+
+    found.sort(key=lambda places: -sum(lengths[place] for place in places))
+    return found + [[] for _ in range(least - len(found))]
+
+
+def packed_steps(
+    rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int, accumulation: int, capacity: int
+) -> Iterator[list[list[np.ndarray]]]:
+    """Yield, for each optimiser step, the rows of each rank's bins; every rank has equally many.
+
+    Args:
+        rows: the order of an epoch, from `packed`.
+        lengths: tokens of every row, by row number.
+        ranks: number of training processes.
+        per_device: rows of a micro-batch.
+        accumulation: micro-steps of a global batch.
+        capacity: tokens of a bin.
+    """
+    size = ranks * per_device * accumulation
+    for start in range(0, len(rows), size):
+        batch = rows[start : start + size]
+        dealt = [batch] if ranks == 1 else batch.reshape(-1, ranks, per_device).transpose(1, 0, 2).reshape(ranks, -1)
+        tokens = [lengths[own].tolist() for own in dealt]
+        most = max(len(bins(own, capacity)) for own in tokens)
+        yield [
+            [own[places] for places in bins(lengths_, capacity, most)]
+            for own, lengths_ in zip(dealt, tokens, strict=True)
+        ]
+
+
+def packed_time(steps: Iterable[list[list[np.ndarray]]], costs: np.ndarray, each: bool) -> float:
+    """Return what the bins of an epoch cost the busiest rank where ranks wait for each other, summed.
+
+    Args:
+        steps: from `packed_steps`.
+        costs: of every row, by row number: tokens, operations.
+        each: ranks wait at every forward pass (ZeRO-2, ZeRO-3, FSDP); otherwise once an optimiser step (DDP, ZeRO-1).
+    """
+    whole = 0.0
+    for step in steps:
+        work = np.array([[costs[rows].sum() for rows in own] for own in step])
+        whole += work.max(axis=0).sum() if each else work.sum(axis=1).max()
+
+    return float(whole)
+
+
 def epoch_order(
     kind: str,
     shuffled: np.ndarray,
@@ -131,12 +248,14 @@ def epoch_order(
     accumulation: int,
     drop_last: bool = False,
 ) -> np.ndarray:
-    """Return the rows of an epoch in one of ORDERS; see `epoch_rows`, `balanced` and `grouped`."""
+    """Return the rows of an epoch in one of ORDERS; see `epoch_rows`, `balanced`, `grouped`, `packed`."""
     rows = epoch_rows(shuffled, ranks, per_device, drop_last)
     if kind == "shuffle":
         return rows
 
-    return {"balanced": balanced, "grouped": grouped}[kind](rows, lengths, ranks, per_device, accumulation)
+    return {"balanced": balanced, "grouped": grouped, "packed": packed}[kind](
+        rows, lengths, ranks, per_device, accumulation
+    )
 
 
 def stock_grouped(shuffled: np.ndarray, lengths: np.ndarray, per_device: int, accumulation: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """An example: one item to train on, as every format returns it. Pure data."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,7 @@ class Example:
         assistant_prefix: the beginning of the response, letter by letter as it is rendered, that is context and no
             target (LongPerceptualThoughts); "" where the whole response is trained on.
         format: the family by which the row was read, such as "think_answer".
-        learned: as in `Turn`; at least one turn of an example is.
+        learned: as in `Turn`; at least one turn of an example is, but of a prompt (see `asked`).
         asked: of a prompt whose responses are to be judged, its gold, options and kind (formats/families/questions.py); its
             `response` is empty. None of every other example.
         notes: short words by which kept rows are counted: what was done to the row, or not understood. They tell of the
@@ -68,7 +69,7 @@ class Example:
     asked: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
+    @functools.cached_property
     def turns(self) -> tuple[Turn, ...]:
         """All turns, oldest first; the last is `question` and `response`."""
         return (*self.history, Turn(self.question, self.response, self.learned))

@@ -40,7 +40,7 @@ CHOICES = {
     "rl_curriculum": ("shuffle", "file", "pass_rate"),
 }
 COUNTS = (
-    *("min_response_tokens", "max_response_tokens", "global_batch_size"),
+    *("min_response_tokens", "max_response_tokens", "global_batch_size", "packing_tokens", "sequence_parallel_size"),
     *("rl_num_generations", "rl_updates_per_rollout", "rl_max_prompt_tokens", "rl_max_response_tokens"),
 )
 RANGES = {
@@ -50,7 +50,8 @@ RANGES = {
 }
 """Key that takes a number -> the least and the greatest that it may be; None: without bound."""
 WHOLE = ("rl_overlong_buffer", "rl_log_rollouts")
-KEYS = (*dict.fromkeys((*CHOICES, *COUNTS, "question_prefix", "marker_tokens", "keep_model_at_epochs", *RL_DEFAULTS)),)
+SWITCHES = ("marker_tokens", "fused_loss")
+KEYS = (*dict.fromkeys((*CHOICES, *COUNTS, *SWITCHES, "question_prefix", "keep_model_at_epochs", *RL_DEFAULTS)),)
 
 
 def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> None:
@@ -82,7 +83,7 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
         if key == "rl_server" and not (value and (isinstance(value, str) or _are_texts(value))):
             raise UserError(f"{key}: {value!r} is neither vllm nor the URL of a server, or a list of these URLs.")
 
-        if key == "marker_tokens" and not isinstance(value, bool):
+        if key in SWITCHES and not isinstance(value, bool):
             raise UserError(f"{key}: {value!r} is not one of true, false.")
 
         if key == "keep_model_at_epochs" and not (isinstance(value, list) and value and all(map(_is_count, value))):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from virgo_factory.core.thought import LongThought, MalformedThought
-from virgo_factory.demo.distill import MADE_WITH, SCORED, Loop
+from virgo_factory.demo.base import MADE_WITH
+from virgo_factory.demo.distill import SCORED, Loop
 from virgo_factory.demo.proofs import CONNECTOR, LANGUAGE, VISION, Proof, compare
 from virgo_factory.distill.tell.status import OUTCOMES, Status, summarise
 from virgo_factory.evaluation.statistics import share

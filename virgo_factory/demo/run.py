@@ -76,7 +76,7 @@ class Demo:
     @property
     def command(self) -> list[str]:
         """The stock command of the same environment."""
-        return [str(Path(sys.executable).parent / "llamafactory-cli"), "train", str(self.recipe), *self.overrides]
+        return [script("llamafactory-cli"), "train", str(self.recipe), *self.overrides]
 
 
 class Training(Protocol):
@@ -93,6 +93,36 @@ class Training(Protocol):
     @property
     def output(self) -> Path:
         """Its output_dir."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of a demo, the file for what it prints, the folder that it makes."""
+
+    command: tuple[str, ...]
+    log: Path
+    output: Path
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it trains; the others show their own progress."""
+        return Path(self.command[0]).name == "llamafactory-cli"
+
+    @property
+    def shown(self) -> str:
+        """Return the command as it is entered."""
+        return " ".join([Path(self.command[0]).name, *self.command[1:]])
+
+
+def script(name: str) -> str:
+    """Return the path of a command of this environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+def ask(step: Step) -> int:
+    """Run a step that shows its own progress on this terminal, and return its exit code."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(step.command, env=os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}).returncode
 
 
 @dataclass(frozen=True)

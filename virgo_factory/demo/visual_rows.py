@@ -5,7 +5,7 @@ The two share the kinds of question and no picture.
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,6 +15,7 @@ from virgo_factory.rollouts.question import VisualQuestion, write_question
 
 
 SEED = 2501
+Sources = Mapping[str, Sequence[Callable[[Random], Task]]]
 FORMS = {"describe": 0.45, "steps": 0.45, "answer": 0.1}
 """What the base model is asked for, and how often: all that is to be seen, an answer step by step, the answer alone."""
 
@@ -36,9 +37,9 @@ CLOSINGS = (
 )
 
 
-def make_task(rng: Random, source: str) -> Task:
+def make_task(rng: Random, source: str, sources: Sources = SOURCES) -> Task:
     """Return a question of a source."""
-    return rng.choice(SOURCES[source])(rng)
+    return rng.choice(sources[source])(rng)
 
 
 def base_rows(folder: Path, count: int, seed: int = SEED) -> Iterator[dict]:
@@ -88,7 +89,13 @@ def closing(rng: Random) -> str:
     return rng.choice(CLOSINGS)
 
 
-def write_questions(folder: Path, count: int, seed: int = SEED, taken: frozenset[str] = frozenset()) -> Path:
+def write_questions(
+    folder: Path,
+    count: int,
+    seed: int = SEED,
+    taken: Collection[str] = (),
+    sources: Sources = SOURCES,
+) -> Path:
     """Write questions.jsonl with its pictures into a folder and return its path.
 
     Args:
@@ -96,13 +103,14 @@ def write_questions(folder: Path, count: int, seed: int = SEED, taken: frozenset
         count: of questions, as many of each source as can be.
         seed: the same gives the same files.
         taken: SHA-256 of pictures that are not drawn again.
+        sources: what draws a question of each source.
     """
     rng = Random(f"virgo-demo-questions-{seed}")
     (folder / "images").mkdir(parents=True, exist_ok=True)
     drawn, lines = set(taken), []
     while len(lines) < count:
-        source = list(SOURCES)[len(lines) % len(SOURCES)]
-        task = make_task(rng, source)
+        source = list(sources)[len(lines) % len(sources)]
+        task = make_task(rng, source, sources)
         png = _png(task, rng)
         digest = hashlib.sha256(png).hexdigest()
         if digest in drawn:

@@ -1,10 +1,11 @@
 """Which epoch: every kept one is asked a development set, and the earliest that is as good as the best within its error is taken."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from virgo_factory.data.read.source import find_sources
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
 from virgo_factory.evaluation.questions import Taken, read_benchmark
-from virgo_factory.evaluation.run import evaluate, make_questions
+from virgo_factory.evaluation.run import SCORES, evaluate, make_questions
 from virgo_factory.evaluation.statistics import compare, share
 from virgo_factory.io.atomic import replace_file, write_json
 from virgo_factory.io.files import RECIPES
@@ -29,6 +30,7 @@ from virgo_factory.rollouts.judge.verdicts import read_verdicts
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import read_questions
 from virgo_factory.rollouts.run.run import Event
+from virgo_factory.rollouts.servers.server import Server, adapter_of
 from virgo_factory.rollouts.store.rollout import RolloutVerdict
 from virgo_factory.rollouts.store.store import read_rollouts
 
@@ -151,10 +153,13 @@ def choose(
     epochs = epochs_of(run)
     configs = {epoch: _config(config, run, folder) for epoch, folder in epochs.items()}
     notes = _check_overlap(next(iter(configs.values())), run, trained_on, dataset_dir)
-    for epoch, own in configs.items():
-        on_epoch(epoch, own)
-        if evaluate(own, on_event=on_event).rows is None:
-            raise UserError(f"epoch {epoch}: questions are outstanding in {own.output_dir}. The same command goes on.")
+    with _adapters_served(configs, run, on_event) as asked:
+        for epoch, own in asked.items():
+            on_epoch(epoch, own)
+            if evaluate(own, on_event=on_event).rows is None:
+                raise UserError(
+                    f"epoch {epoch}: questions are outstanding in {own.output_dir}. The same command goes on."
+                )
 
     found = chosen(configs, rule, _losses(run))
     hashes = {epoch: file_hash(own.output_dir / QUESTIONS) for epoch, own in configs.items()}
@@ -169,18 +174,41 @@ def choose(
 
 
 def _config(config: EvaluationConfig, run: Path, folder: Path) -> EvaluationConfig:
-    is_adapter = (folder / "adapter_config.json").is_file()
-    if is_adapter and not config.urls:
-        raise UserError(
-            f"{folder}: a LoRA adapter. Serve all of them by their names, vllm serve BASE --enable-lora --lora-modules "
-            "epoch-1=RUN/epoch-1 ..., and name the server in urls=[http://HOST:PORT]."
-        )
-
     keys: dict[str, Any] = {"model_name_or_path": str(folder), "output_dir": run / DEV / folder.name}
     if config.urls:  # never another epoch that happens to be served
         keys["served_model_name"] = folder.name
 
     return config.model_copy(update=keys)
+
+
+@contextlib.contextmanager
+def _adapters_served(
+    configs: Mapping[int, EvaluationConfig], run: Path, on_event: Callable[[Event], None]
+) -> Iterator[Mapping[int, EvaluationConfig]]:
+    """Context of one server of all epochs that are LoRA adapters; whole models, and named servers, are left as they are."""
+    config = next(iter(configs.values()))
+    adapters = [own.model_name_or_path for own in configs.values() if adapter_of(own.model_name_or_path)]
+    is_done = all((own.output_dir / SCORES).is_file() for own in configs.values())
+    if config.urls or not adapters or is_done:
+        yield configs
+        return
+
+    images = max((len(question.images) for question in read_questions(config.output_dir / QUESTIONS)), default=1)
+    server = Server(
+        adapters[0],
+        run / DEV / "server.log",
+        tensor_parallel_size=config.tensor_parallel_size,
+        data_parallel_size=config.data_parallel_size,
+        max_model_len=config.max_model_len,
+        images=max(images, 1),
+        adapters=adapters,
+        args=config.server_args,
+        minutes=config.server_start_minutes,
+    )
+    told = f"starting vLLM with {len(adapters)} adapters of {adapter_of(adapters[0]).base}, log: {server.log}"
+    on_event(Event("server", message=told))
+    with server:
+        yield {epoch: own.model_copy(update={"urls": (server.url,)}) for epoch, own in configs.items()}
 
 
 def _check_overlap(

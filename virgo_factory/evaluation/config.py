@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS, samples_of
 from virgo_factory.evaluation.paper.tables import label_paper
+from virgo_factory.evaluation.probes import process as marks
+from virgo_factory.evaluation.probes.variants import COUNT, variants_of
 from virgo_factory.evaluation.scorers import PAPER
-from virgo_factory.evaluation.variants import COUNT, variants_of
 from virgo_factory.rollouts import config as asking
 from virgo_factory.rollouts.config import AskConfig, Count, Problems
 
@@ -33,6 +34,13 @@ class EvaluationConfig(AskConfig):
         allow_partial: go on where a benchmark has fewer rows than published.
         variants: kind of change of the pictures -> its amounts, such as {rotate: [-10, 10], noise: 10}; asked after all else.
         variant_questions: how many questions are drawn for them.
+        process: perception, logic, answer, integration -> W1 to W4, the weight of each in the marks that the judge, which has to
+            see pictures, gives to first responses; nothing is judged where it is empty.
+        process_questions: how many questions are drawn for that.
+        process_labels: a file of marks by people that the judge's are held against, see process.read_labels.
+        recheck: of how many questions the model is asked again for what its thought claims to see.
+        budget: mean tokens after which thoughts are closed and the solution is asked for; each is a run over all responses.
+        budget_by: what a question's budget goes by: the folder of an earlier run, or a group of the questions that is a number.
         scorer: ours (rules), paper (Virgo's), omr (OpenMMReasoner's).
         judge_url, judge_model, judge_key_env: of the language model that scorers ask.
         paper_row: the row of a paper's tables that the model repeats, such as "Virgo-7B D_T".
@@ -57,6 +65,12 @@ class EvaluationConfig(AskConfig):
             "paper_row",
             "variants",
             "variant_questions",
+            "process",
+            "process_questions",
+            "process_labels",
+            "recheck",
+            "budget",
+            "budget_by",
         ),
         "output": _ASKING["output"],
     }
@@ -75,6 +89,12 @@ class EvaluationConfig(AskConfig):
 
     variants: dict[str, float | list[float]] = {}
     variant_questions: Count = COUNT
+    process: dict[str, float] = {}
+    process_questions: Count = marks.COUNT
+    process_labels: Path | None = None
+    recheck: Count | None = None
+    budget: tuple[Count, ...] = ()
+    budget_by: str | None = None
 
     scorer: Literal["ours", "paper", "omr"] = "ours"
     judge_url: str | None = None
@@ -103,6 +123,21 @@ class EvaluationConfig(AskConfig):
         variants_of(given)
         return given
 
+    @field_validator("process")
+    @classmethod
+    def _are_weights(cls, given: dict[str, float]) -> dict[str, float]:
+        if given and (not set(given) <= set(marks.DIMENSIONS) or min(given.values()) < 0 or not sum(given.values())):
+            raise UserError(
+                f"expected a weight from 0 on for some of {', '.join(marks.DIMENSIONS)}, not all of them 0"
+            )
+
+        return given
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _several(cls, given: Any) -> Any:
+        return [given] if isinstance(given, int) else given
+
     @field_validator("judge_url")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
@@ -124,6 +159,11 @@ class EvaluationConfig(AskConfig):
 
         return label
 
+    @property
+    def most_thought(self) -> int:
+        """Tokens of the largest budget of a thought: an eighth of max_tokens is the solution's."""
+        return self.max_tokens * 7 // 8
+
     def samples_of(self, source: str) -> int:
         """Return how many responses a question of a benchmark gets: its own number where it has one."""
         return samples_of(source, self.samples)
@@ -138,6 +178,9 @@ class EvaluationConfig(AskConfig):
         found = []
         if self.questions is not None and not self.questions.is_file():
             found.append(("questions", f"questions: no file {self.questions}"))
+
+        if self.process_labels is not None and not self.process_labels.is_file():
+            found.append(("process_labels", f"process_labels: no file {self.process_labels}"))
 
         if self.benchmark_dir is not None:
             if not self.benchmark_dir.is_dir():
@@ -163,6 +206,22 @@ class EvaluationConfig(AskConfig):
             needs = "asks" if self.scorer == "omr" else f"asks (for {', '.join(PAPER)})"
             told = f"scorer: {self.scorer} {needs} a judge about most responses. Name judge_url and judge_model"
             found.append((("scorer", "judge_url"), told))
+
+        if self.process and not self.judge_url:
+            told = "process: marks are given by a judge that sees pictures. Name judge_url and judge_model"
+            found.append((("process", "judge_url"), told))
+
+        if self.budget and max(self.budget) > (most := self.most_thought):
+            told = f"budget: {max(self.budget):,} leaves a solution no room in max_tokens; at most {most:,} (seven eighths of it)"
+            found.append((("budget", "max_tokens"), told))
+
+        if self.budget and self.dialect == "openai":
+            found.append(
+                (("budget", "dialect"), "budget: only vLLM goes on behind a thought; the public API does not")
+            )
+
+        if self.budget_by and not self.budget:
+            found.append((("budget_by",), "budget_by: of no budget; name the tokens in budget, such as [512, 2048]"))
 
         judged = [name for name in self.benchmarks if name in BENCHMARKS and BENCHMARKS[name].needs_judge]
         if judged and not self.judge_url:

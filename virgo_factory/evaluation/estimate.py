@@ -6,19 +6,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from virgo_factory.evaluation.asking import earlier_run, tokens_in
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.probes.recheck import PER_RESPONSE
+from virgo_factory.evaluation.probes.variants import variants_of
 from virgo_factory.evaluation.questions import Taken, read_benchmark
+from virgo_factory.evaluation.report.tell import benchmark_rows, size_told
 from virgo_factory.evaluation.run import wanted_of
 from virgo_factory.evaluation.scorers import PAPER
-from virgo_factory.evaluation.variants import variants_of
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import VisualQuestion, question_of, read_questions
 from virgo_factory.rollouts.run.questions import prompts_of
-from virgo_factory.rollouts.store.store import read_rollouts
 
 
 LOOKED_AT = 20
@@ -33,7 +35,7 @@ def estimated(config: EvaluationConfig) -> list[str]:
     lines: list[str] = []
     problems = [message for _, message in config.missing_files()]
     vocabulary, processor = tokenizer_of(config.model_name_or_path)
-    measured = _measured(config)
+    measured, measured_in = _measured(config)
     table, calls, longest = [], 0, 0
     with tempfile.TemporaryDirectory() as name:
         for source in [*wanted_of(config), *([""] if config.questions else [])]:
@@ -59,10 +61,12 @@ def estimated(config: EvaluationConfig) -> list[str]:
             mean = statistics.fmean(tokens) if tokens else 0.0
             table.append((source or str(config.questions), count, requests, mean, measured.get(source)))
 
+    sizes = {row["benchmark"]: size_told(row) for row in benchmark_rows(config.benchmark_dir)}
     for source, count, requests, mean, response in table:
         read = f", prompts of {mean:,.0f} tokens on average" if mean else ", no question is on this machine"
-        write = f"{response:,.0f} tokens a response as measured" if response else "a response not measured yet"
-        lines.append(f"{source}: {count:,} questions, {requests:,} requests{read}, {write}")
+        write = f"{response:,.0f} tokens a response as in {measured_in}" if response else "a response not measured yet"
+        size = f", size of its files {sizes[source]}" if source in sizes else ""
+        lines.append(f"{source}: {count:,} questions, {requests:,} requests{read}, {write}{size}")
 
     requests = sum(row[2] for row in table)
     guess = min(RESPONSE_TOKENS, config.max_tokens)
@@ -82,6 +86,23 @@ def estimated(config: EvaluationConfig) -> list[str]:
         names = ", ".join(variant.name for variant in variants)
         lines.append(
             f"Changed pictures: at most {len(variants) * min(config.variant_questions, requests):,} requests more ({names})"
+        )
+
+    if config.recheck:
+        lines.append(
+            f"Claims looked at again: at most {2 * PER_RESPONSE * min(config.recheck, requests):,} requests more, most responses "
+            "have fewer"
+        )
+
+    if config.budget:
+        sizes = ", ".join(f"{tokens:,}" for tokens in config.budget)
+        lines.append(
+            f"Thought budgets: at most {len(config.budget) * requests:,} requests more, for solutions alone ({sizes})"
+        )
+
+    if config.process:
+        lines.append(
+            f"Process: at most {min(config.process_questions, requests):,} calls to {config.judge_model}, with pictures"
         )
 
     if calls:
@@ -123,15 +144,17 @@ def _at_hand(config: EvaluationConfig, source: str, folder: Path) -> Iterator[tu
                 continue
 
 
-def _measured(config: EvaluationConfig) -> dict[str, float]:
-    """Return the mean tokens of the responses to each benchmark that this folder has."""
-    sums: dict[str, list[int]] = {}
-    for rollout in read_rollouts(config.output_dir) if config.output_dir.is_dir() else ():
-        total = sums.setdefault(rollout.question.partition("/")[0], [0, 0])
-        total[0] += rollout.completion_tokens
-        total[1] += 1
+def _measured(config: EvaluationConfig) -> tuple[dict[str, float], Path | None]:
+    """Return the mean tokens of the responses to each benchmark, and the folder that has them: this one, or an earlier run."""
+    for folder in (config.output_dir, earlier_run(config.output_dir)):
+        found: dict[str, list[float]] = {}
+        for question, tokens in (tokens_in(folder) if folder and folder.is_dir() else {}).items():
+            found.setdefault(question.partition("/")[0], []).append(tokens)
 
-    return {source: tokens / count for source, (tokens, count) in sums.items()}
+        if found:
+            return {source: statistics.fmean(tokens) for source, tokens in found.items()}, folder
+
+    return {}, None
 
 
 def _calls(config: EvaluationConfig, source: str) -> int:

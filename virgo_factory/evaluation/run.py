@@ -1,22 +1,27 @@
 """An evaluation: questions of its benchmarks, asked in one pass, longest first; verdicts, and scores once all are there."""
 
 import fcntl
+import functools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
+from virgo_factory.evaluation.asking import Evaluation
 from virgo_factory.evaluation.config import EvaluationConfig, read_folder
 from virgo_factory.evaluation.folder import Run, read_run
+from virgo_factory.evaluation.probes.budget import Budgeted, budgets_of, write_level
+from virgo_factory.evaluation.probes.process import judge_process, read_labels
+from virgo_factory.evaluation.probes.recheck import write_recheck
+from virgo_factory.evaluation.probes.variants import FOLDER as VARIANTS
+from virgo_factory.evaluation.probes.variants import variants_of, write_variants
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
 from virgo_factory.evaluation.scores import PARTIAL, Score, write_scores
-from virgo_factory.evaluation.variants import FOLDER as VARIANTS
-from virgo_factory.evaluation.variants import Variant, variants_of, write_variants
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, card_files, write_card
@@ -24,12 +29,9 @@ from virgo_factory.report.table import Table
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
-from virgo_factory.rollouts.question import VisualQuestion, read_questions, write_question
+from virgo_factory.rollouts.question import read_questions, write_question
 from virgo_factory.rollouts.run.launch import Asking, Outcome, ask
-from virgo_factory.rollouts.run.questions import QuestionPass
-from virgo_factory.rollouts.run.run import Event, Job
-from virgo_factory.rollouts.run.todo import Left, Todo
-from virgo_factory.rollouts.servers.client import Sampling
+from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICTS
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
@@ -62,10 +64,11 @@ def evaluate(
     on_event: Callable[[Event], None] = lambda event: None,
     patience: float = PATIENCE,
     make: Callable[[EvaluationConfig], None] | None = None,
+    asking: Callable[..., Asking] = Evaluation,
 ) -> Evaluated:
     """Ask all that is still to be asked of an evaluation, judge it, and write its scores once nothing is outstanding.
 
-    Then the same of its questions with changed pictures, each variant in a folder of its own.
+    Then what is asked beside it (see `_beside`), each in a folder of an evaluation of its own.
 
     Args:
         config: of the evaluation.
@@ -73,34 +76,76 @@ def evaluate(
         on_event: called with whatever happens.
         patience: seconds without a server.
         make: makes the questions where they are not there; `make_questions` by default.
+        asking: see rollouts' `ask`.
 
     Raises:
         ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
     """
     judge = judge_of(config)
-    if judge is not None:
-        judge.check()
 
-    outcome = ask(lambda: (make or make_questions)(config), config, shard, on_event, patience, asking=Evaluation)
+    def prepare() -> None:
+        problems = []
+        for check in (lambda: (make or make_questions)(config), lambda: _check(config, judge)):
+            try:
+                check()
+            except ValueError as error:
+                problems.append(str(error))
+
+        if problems:
+            raise UserError("\n".join(problems))
+
+    outcome = ask(prepare, config, shard, on_event, patience, asking=asking)
     rows = _score(config, judge)
-    variants = variants_of(config.variants)
-    if variants and not outcome.left.samples:
-        write_variants(config.output_dir, variants, config.variant_questions, config.seed)
-        for variant in variants:
-            own = evaluate(_of_variant(config, variant), shard, on_event, patience, lambda config: None)
-            outcome = own.outcome if own.outcome.left.samples and not outcome.left.samples else outcome
+    for own, asked in () if outcome.left.samples else _beside(config, rows is not None):
+        done = evaluate(own, shard, on_event, patience, lambda config: None, asked).outcome
+        outcome = done if done.left.samples and not outcome.left.samples else outcome
 
     return Evaluated(outcome, rows)
 
 
-def _of_variant(config: EvaluationConfig, variant: Variant) -> EvaluationConfig:
-    folder = config.output_dir / VARIANTS / variant.name
-    questions = {"benchmarks": {}, "questions": folder / QUESTIONS, "paper_row": None}
-    return config.model_copy(update={**questions, "variants": {}, "output_dir": folder})
+def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
+    """Raise ValueError where what comes behind the questions cannot be: the judge, marks by people, budgets."""
+    if judge is not None:
+        judge.check(sees=bool(config.process))
+
+    if config.process_labels is not None:
+        read_labels(config.process_labels)
+
+    if config.budget and (config.output_dir / QUESTIONS).is_file():
+        budgets_of(config.output_dir, 1, config.budget_by, 1)
+
+
+def _beside(config: EvaluationConfig, is_finished: bool) -> Iterator[tuple[EvaluationConfig, Callable[..., Asking]]]:
+    """Yield what is asked beside an evaluation: changed pictures, and, of one that is finished, claims and closed thoughts."""
+    folder, variants = config.output_dir, variants_of(config.variants)
+    if variants:
+        write_variants(folder, variants, config.variant_questions, config.seed)
+
+    for variant in variants:
+        yield _below(config, folder / VARIANTS / variant.name), Evaluation
+
+    if config.recheck and is_finished:
+        target = write_recheck(folder, config.recheck, config.seed, config.response_format)
+        if (target / QUESTIONS).stat().st_size:
+            once = {"question_prefix": "none", "samples": 1, "temperature": 0.0}
+            once |= {"scorer": "ours", "judge_url": None, "judge_model": None}
+            yield _below(config, target).model_copy(update=once), Evaluation
+
+    for tokens in config.budget if is_finished else ():
+        target = write_level(folder, tokens, config.budget_by)
+        budgets = budgets_of(folder, tokens, config.budget_by, config.most_thought)
+        yield _below(config, target), functools.partial(Budgeted, source=folder, budgets=budgets)
+
+
+def _below(config: EvaluationConfig, folder: Path) -> EvaluationConfig:
+    """Return how the questions of a folder below the evaluation's are asked: as those above, and nothing beside them."""
+    beside = ("variants", "process", "process_labels", "recheck", "budget", "budget_by", "paper_row", "benchmarks")
+    nothing = {key: EvaluationConfig.model_fields[key].default for key in beside}
+    return config.model_copy(update={**nothing, "questions": folder / QUESTIONS, "output_dir": folder})
 
 
 def _score(config: EvaluationConfig, judge: LLMJudge | None) -> list[Score] | None:
-    """Write scores.csv and return its rows; None where something is outstanding."""
+    """Write scores.csv and return its rows, and have the process marked; None where something is outstanding."""
     folder = config.output_dir
     with lock(folder, None, ".scores.lock"):
         rows = scores_of(config, OURS)
@@ -115,6 +160,10 @@ def _score(config: EvaluationConfig, judge: LLMJudge | None) -> list[Score] | No
         if name != VERDICTS:
             rows = scores_of(config, config.scorer)
             write_scores(folder / f"scores.{config.scorer}.csv", rows)
+
+        if config.process:
+            labels = read_labels(config.process_labels) if config.process_labels else {}
+            judge_process(folder, judge, config.process_questions, config.seed, labels)
 
     return rows
 
@@ -251,52 +300,6 @@ def _write_card(config: EvaluationConfig, made: Path, taken: Sequence[Taken], se
         ],
     }
     write_card(config.output_dir / QUESTIONS, card, content)
-
-
-class EvaluationTodo(Todo):
-    """What each question still lacks: a benchmark may have a number of responses of its own."""
-
-    config: EvaluationConfig
-
-    def missing(self, question: VisualQuestion) -> list[int]:
-        """Return the samples of a question that are not there."""
-        there = self.store.samples(question.id, self.config.model_name_or_path)
-        return [sample for sample in range(self.config.samples_of(question.source)) if sample not in there]
-
-    def left(self) -> Left:
-        """Count what is still to be asked of the questions of this shard."""
-        self.count_cases()
-        questions = samples = done = 0
-        for source, there, count in self.store.index.db.execute(
-            "SELECT source, samples, count(*) FROM cases WHERE NOT dropped GROUP BY 1, 2"
-        ):
-            lacking = max(0, self.config.samples_of(source) - there)
-            questions += count * bool(lacking)
-            samples += count * lacking
-            done += count * there
-
-        return Left(questions, samples, done)
-
-    def count_cases(self) -> None:
-        """Make the table `cases` of this shard, with the samples of the benchmark that has most."""
-        most = max(map(self.config.samples_of, [*self.config.benchmarks, ""]))
-        wide = self.config.model_copy(update={"samples": most})
-        Todo(wide, self.store).count_cases()
-
-
-class EvaluationPass(QuestionPass):
-    """Questions of several benchmarks, some of which have a temperature of their own."""
-
-    def sampling_of(self, job: Job) -> Sampling:
-        """Return how the responses to a question are sampled."""
-        return replace(self.sampling, temperature=self.todo.config.temperature_of(job.about.source))
-
-
-class Evaluation(Asking):
-    """One start in an open folder, all benchmarks in one pass."""
-
-    todo_of = EvaluationTodo
-    pass_of = EvaluationPass
 
 
 def scores_of(config: EvaluationConfig, scorer: str) -> list[Score]:

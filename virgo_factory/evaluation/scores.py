@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from virgo_factory import __version__
-from virgo_factory.answers.response import parts
+from virgo_factory.answers.prose.response import parts
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import END_THOUGHT
 from virgo_factory.evaluation.benchmarks import BENCHMARKS

@@ -40,6 +40,7 @@ _TEXT_KEYS = ("thinking", "reasoning", "thought", "think", "text", "content", "s
 
 _THOUGHT = re.compile(
     r"(?!(?:.*_)?(?:query|prompt|instruction|input|system|user|template"  # a prompt that asks for one (MathVerse's `query_cot`)
+    r"|captions?|captioning|domain|topic|subject|language|keywords?|title|ocr|options?|choices?|distractors?|source"
     r"|difficulty|quality|scores?|scoring|ratings?|grades?|labels?|labell?ing|categor(?:y|ies)|classification|tags?|tagging|filter"
     r"|filtering|selection|evaluation|eval|assessment|annotation|correctness|verification|safety|old|previous)_)"  # of something else
     r"(?:(?P<prefix>.+)_)?(?:(?:thinking|thoughts?|reasoning|think)(?:_(?:content|text|trace|traces|process|chain|steps"

@@ -320,8 +320,9 @@ def rendered(response: LongThought | str) -> str:
 
 
 def _check_response(place: str, response: LongThought | str, asked: str) -> None:
-    parts = {"response": response} if isinstance(response, str) else vars(response)
-    for name, part in parts.items():
+    is_text = isinstance(response, str)
+    parts = (("response", response),) if is_text else (("thought", response.thought), ("solution", response.solution))
+    for name, part in parts:
         _check_text(place, part, _NOT_IN_RESPONSE)
         if found := foreign_token(part):
             raise RejectedRow("a control token of another model in the response", found)

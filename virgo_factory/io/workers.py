@@ -5,6 +5,7 @@
 a notebook or a Ray actor would do its work anew in each of them, so that workers are plain `python -c` here.
 """
 
+import gc
 import os
 import queue
 import signal
@@ -258,6 +259,7 @@ def _work(pipe: int, stderr: int | None = None) -> None:
 
         threading.Thread(target=_listen, args=(pipe, batches), daemon=True).start()
         function = make()
+        gc.freeze()  # what was imported stays as long as the worker does
         pipe.send((None, False, None))
     except Exception as error:
         _send_error(pipe, None, error)

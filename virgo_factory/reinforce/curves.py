@@ -8,10 +8,10 @@ from virgo_factory.reinforce.steps import Step, read_steps
 from virgo_factory.report.plots import curves, draw, sheet
 
 
-FILE = "training_rewards.png"
+FILE = "training_curves.png"
 PANELS = (
     ("Reward", ("reward", "accuracy", "format"), "mean"),
-    ("Responses that teach nothing, or were cut off", ("no gradient", "truncated", "unverifiable"), "share"),
+    ("Without gradient, or cut off", ("no gradient", "truncated", "unverifiable"), "share"),
     ("Length", ("tokens",), "tokens of a response"),
     ("Policy", ("entropy", "clipped", "KL", "gap"), ""),
 )

@@ -250,8 +250,8 @@ def curves(axes: Any, lines: Mapping[str, Sequence[tuple[float, float]]], title:
         axes.plot(at, values, color=colour, linewidth=1.8, marker=marker, label=_label(name))
 
     _title(axes, title, x, y)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0), max(high, 0.01))
+    lowest = min(value for points in lines.values() for _, value in points)
+    axes.set_ylim(min(0, 1.05 * lowest), max(axes.get_ylim()[1], 0.01))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.legend(frameon=False, fontsize=9)
 

@@ -103,6 +103,7 @@ def make_prompt(
     max_pixels: int = 768 * 768,
     system: str = "",
     layout: str = "inline",
+    prefill: str = "",
 ) -> Prompt:
     """Return the prompt of a question.
 
@@ -114,6 +115,7 @@ def make_prompt(
         max_pixels: the recipe's `image_max_pixels`.
         system: text of the system's turn; "" for none.
         layout: see `asked_text`.
+        prefill: see Prompt.
 
     Raises:
         ValueError: a picture is missing, outside the folder or unreadable, or the text holds a control token of the
@@ -121,7 +123,7 @@ def make_prompt(
     """
     text = add_prefix(asked_text(question, layout), prefix)
     pictures = [_picture(question, name, folder, min_pixels, max_pixels) for name in question.images]
-    return compose(f"question {question.id}", text, pictures, system)
+    return compose(f"question {question.id}", text, pictures, system, prefill)
 
 
 def asked_text(question: VisualQuestion, layout: str = "inline") -> str:

@@ -99,6 +99,38 @@ def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preproces
     assert [row["line"] for row in account["dropped_rows"]] == [7, 8]
 
 
+def test_a_template_without_pictures_is_told_before_the_model(preprocess, model_folder, tmp_path):
+    write_questions(tmp_path, 2)
+    entry = {"asked": {"file_name": "questions.jsonl", "formatting": "questions"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None, "stage": "grpo"}
+    with pytest.raises(UserError, match="dataset asked: a row has images, but: "):
+        preprocess({"model_name_or_path": str(model_folder), "template": "qwen", "dataset": "asked",
+                    "media_dir": str(tmp_path), **small})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({"malformed": "error"}, "asked.jsonl:2 (id b): no gold answer"),
+        ({"overlong": "error"}, "asked.jsonl:3 (id c): overlong"),
+    ],
+)
+def test_a_row_that_is_an_error_ends_the_run_before_the_model(preprocess, model_folder, tmp_path, keys, place):
+    rows = [{"id": "a", "question": "1 + 1?", "gold": "2"}, {"id": "b", "question": "1 + 1?", "gold": None},
+            {"id": "c", "question": "word " * 300, "gold": "1"}]  # fmt: skip
+    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    entry = {"asked": {"file_name": "asked.jsonl", "formatting": "questions"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None, "stage": "grpo"}
+    with pytest.raises(UserError) as caught:
+        preprocess(
+            {"model_name_or_path": str(model_folder), "dataset": "asked", "rl_max_prompt_tokens": 250} | small | keys
+        )
+
+    assert place in str(caught.value)
+
+
 def test_pictures_are_read_once_a_group(prompts):
     calls = []
 

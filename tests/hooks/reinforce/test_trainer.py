@@ -1,86 +1,10 @@
 """The loss of the trainer against one written out by hand, what is never said, and TRL beside a new vLLM."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 import torch
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    """A tiny model with its tokenizer, processor and template, and arguments of a run."""
-    import virgo_factory
-
-    virgo_factory.register()
-    from llamafactory.data import get_template_and_fix_tokenizer
-    from llamafactory.hparams import get_train_args
-    from llamafactory.model import load_model, load_tokenizer
-
-    from virgo_factory.preflight.twin.twin import make_twin
-
-    folder = tmp_path_factory.mktemp("policy")
-    base = make_twin(folder / "base")
-    config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps(config | {"dtype": "float32", "torch_dtype": "float32"}))
-    (folder / "rows.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
-    entry = {"prompts": {"file_name": "rows.jsonl", "formatting": "questions"}}
-    (folder / "dataset_info.json").write_text(json.dumps(entry))
-
-    loaded = {}
-
-    def make(**keys):
-        recipe = {
-            "model_name_or_path": str(base),
-            "template": "virgo",
-            "stage": "grpo",
-            "do_train": True,
-            "finetuning_type": "full",
-            "dataset": "prompts",
-            "dataset_dir": str(folder),
-            "output_dir": str(folder / "out"),
-            "report_to": "none",
-            "per_device_train_batch_size": 2,
-            "gradient_accumulation_steps": 2,
-            "rl_num_generations": 2,
-            "rl_max_response_tokens": 6,
-            "use_cpu": True,
-        }
-        args = get_train_args(recipe | keys)
-        model_args, data_args, _, finetuning_args, _ = args
-        if not loaded:
-            tokens = load_tokenizer(model_args)
-            template = get_template_and_fix_tokenizer(tokens["tokenizer"], data_args)
-            model = load_model(tokens["tokenizer"], model_args, finetuning_args, True)
-            loaded["parts"] = tokens, template, model
-
-        return args, *loaded["parts"]
-
-    return make
-
-
-@pytest.fixture
-def trainer(parts):
-    from datasets import Dataset
-
-    def make(**keys):
-        from virgo_factory.hooks.reinforce.arguments import grpo_arguments, settings_of
-        from virgo_factory.hooks.reinforce.trainer import PolicyTrainer
-
-        (model_args, data_args, training_args, finetuning_args, _), tokens, template, model = parts(**keys)
-        settings = settings_of(finetuning_args)
-        return PolicyTrainer(
-            model=model,
-            args=grpo_arguments(training_args, settings),
-            prompts=Dataset.from_dict({"input_ids": [[1]], "images": [None], "asked": ["{}"]}),
-            template=template,
-            finetuning_args=finetuning_args,
-            settings=settings,
-            **tokens,
-        )
-
-    return make
 
 
 def batch():
@@ -199,6 +123,53 @@ def test_an_unverifiable_response_moves_nothing(trainer):
     assert found.flatten().tolist() == [pytest.approx(0.9), pytest.approx(0.9), 0, 0]
     assert made._metrics["train"]["unverifiable"] == [0.75]
     assert made._metrics["train"]["accuracy"] == [1.0]
+
+
+def test_rows_without_pictures_are_told_the_same_beside_a_blank_one(trainer, tmp_path):
+    """Nothing attends to it; and rows taken one by one have the pictures that they have together."""
+    from PIL import Image
+
+    from virgo_factory.hooks.reinforce.policy import blank_picture
+    from virgo_factory.hooks.reinforce.prompts import pictures
+
+    made = trainer()
+    tokenizer, processor = made.processing_class, made.processor
+    (image,) = [tmp_path / "a.png"]
+    Image.new("RGB", (90, 60), (200, 20, 20)).save(image)
+    row = {"images": [str(image)], "input_ids": []}
+    (message,) = made.template.mm_plugin.process_messages(
+        [{"role": "user", "content": "<image>Which colour?"}], row["images"], [], [], processor
+    )
+    ids = tokenizer.encode(message["content"])
+    text = tokenizer.encode("Which one?")
+    ids, mask = (
+        torch.tensor([first, [fill] * (len(first) - len(second)) + second])
+        for fill, first, second in ((made.pad_token_id, ids, text), (0, [1] * len(ids), [1] * len(text)))
+    )
+    seen = {**pictures([row], made.template, processor), "num_images": [1, 0]}
+    with torch.no_grad():
+        together, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, **seen)
+        alone, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, batch_size=1, **seen)
+        made.blank = blank_picture(made.template, tokenizer, processor)
+        beside, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, batch_size=1, **seen)
+        seen["pixel_values"] = -seen["pixel_values"]
+        other, _ = made._get_per_token_logps_and_entropies(made.model, ids, mask, 3, **seen)
+
+    assert made.blank.ids.count(made.model.config.image_token_id) == 4
+    assert torch.allclose(together, alone, atol=1e-5) and torch.allclose(together, beside, atol=1e-5)
+    assert not torch.allclose(together[0], other[0], atol=1e-3) and torch.allclose(together[1], other[1], atol=1e-5)
+
+
+def test_ten_rollouts_without_gradient_are_told_once(trainer, monkeypatch):
+    from virgo_factory.hooks.reinforce import trainer as module
+
+    said = []
+    monkeypatch.setattr(module.logger, "warning_rank0", said.append, raising=False)
+    made = trainer()
+    for flat in [True] * 9 + [False] + [True] * 12:
+        made._watch(flat)
+
+    assert len(said) == 1 and "10 rollouts in a row" in said[0] and "rl_curriculum" in said[0]
 
 
 IMPORT = """

@@ -12,7 +12,15 @@ from virgo_factory.core.recipe_keys import RL_DEFAULTS
 OURS = {
     "data_args": ("overlong", "malformed", "min_response_tokens", "max_response_tokens", "question_prefix"),
     "model_args": ("marker_tokens",),
-    "finetuning_args": ("global_batch_size", "keep_model_at_epochs", *RL_DEFAULTS, "batch_order"),
+    "finetuning_args": (
+        "global_batch_size",
+        "keep_model_at_epochs",
+        *RL_DEFAULTS,
+        "batch_order",
+        "packing_tokens",
+        "sequence_parallel_size",
+        "fused_loss",
+    ),
 }
 KEYS = [key for keys in OURS.values() for key in keys]
 
@@ -57,6 +65,11 @@ GOOD = [
     ("batch_order", "shuffle"),
     ("batch_order", "balanced"),
     ("batch_order", "grouped"),
+    ("batch_order", "packed"),
+    ("packing_tokens", 16384),
+    ("sequence_parallel_size", 4),
+    ("fused_loss", True),
+    ("fused_loss", False),
     ("rl_loss", "dr_grpo"),
     ("rl_num_generations", 16),
     ("rl_updates_per_rollout", 4),
@@ -117,10 +130,10 @@ BAD = [
     ("keep_model_at_epochs", [0], "keep_model_at_epochs: [0] is not a list of epochs"),
     ("keep_model_at_epochs", [1, 2.5], "keep_model_at_epochs: [1, 2.5] is not a list of epochs"),
     ("keep_model_at_epochs", [True], "keep_model_at_epochs: [True] is not a list of epochs"),
-    ("batch_order", "sorted", "batch_order: 'sorted' is not one of shuffle, balanced, grouped."),
-    ("batch_order", "Balanced", "batch_order: 'Balanced' is not one of shuffle, balanced, grouped."),
-    ("batch_order", True, "batch_order: True is not one of shuffle, balanced, grouped."),
-    ("batch_order", "", "batch_order: '' is not one of shuffle, balanced, grouped."),
+    ("batch_order", "sorted", "batch_order: 'sorted' is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", "Balanced", "batch_order: 'Balanced' is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", True, "batch_order: True is not one of shuffle, balanced, grouped, packed."),
+    ("batch_order", "", "batch_order: '' is not one of shuffle, balanced, grouped, packed."),
     ("rl_loss", "ppo", "rl_loss: 'ppo' is not one of gspo, grpo, dapo, dr_grpo."),
     ("rl_temperature", 0, "rl_temperature: 0 is not a number above 0."),
     ("rl_format_weight", 1.5, "rl_format_weight: 1.5 is not a number of at least 0 and at most 1."),

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
@@ -215,21 +216,52 @@ def test_what_a_content_filter_ends_is_not_asked_again():
 BEGUN = compose("a thought", "How many?", prefill="<think>\nI see three. Wait, ")
 
 
-def test_a_response_is_begun_for_the_server_with_both_keys_and_only_where_the_template_leaves_it_alone():
-    scripts = (status(200, '{"tokens": [1, 2]}'), status(200, json.dumps({"prompt": f"<|im_start|>{BEGUN.prefill}"})))
+def rendered(*texts: str) -> tuple[bytes, ...]:
+    """What /tokenize and /detokenize answer, one pair a text."""
+    told = (status(200, json.dumps({"prompt": text})) for text in texts)
+    return tuple(itertools.chain.from_iterable((status(200, '{"tokens": [1, 2]}'), one) for one in told))
+
+
+def test_a_response_is_begun_for_the_server_with_both_keys_where_the_template_leaves_it_alone():
+    scripts = rendered("<|im_start|>", f"<|im_start|>{BEGUN.prefill}")
     reply, server = play(*scripts, CLOSED + WHOLE, prompt=BEGUN)
     assert isinstance(reply, Reply), reply
-    assert [head.split()[1] for head, _ in server.requests] == ["/tokenize", "/detokenize", "/v1/chat/completions"]
-    assert server.requests[1][1] == {"model": "replay", "tokens": [1, 2]}
-    for body in (server.requests[0][1], server.requests[2][1]):
+    assert [head.split()[1] for head, _ in server.requests] == [
+        *["/tokenize", "/detokenize"] * 2,
+        "/v1/chat/completions",
+    ]
+    assert server.requests[0][1]["messages"] == BEGUN.messages[:-1]
+    for body in (server.requests[2][1], server.requests[4][1]):
         assert body["messages"][-1] == {"role": "assistant", "content": "<think>\nI see three. Wait, "}
         assert (body["add_generation_prompt"], body["continue_final_message"]) == (False, True)
 
-    rewritten = status(200, json.dumps({"prompt": "<|im_start|>assistant\n"}))
-    error, _ = play(scripts[0], rewritten, prompt=BEGUN)
-    assert type(error) is WrongServer and "chat template of replay" in str(error)
     error, server = play(CLOSED + WHOLE, prompt=BEGUN, dialect="openai")
     assert type(error) is WrongServer and not server.requests
+
+
+@pytest.mark.parametrize(
+    ("asked", "begun"),
+    [
+        ("<|im_start|>", "<|im_start|>"),
+        (
+            "<|im_start|>",
+            f"<|im_start|><think>\n\n</think>\n\n{BEGUN.prefill}",
+        ),  # Qwen3's: it ends with it, and is another
+        ("<|im_start|><think>\n", f"<|im_start|>{BEGUN.prefill}"),  # R1's opens the thought itself
+    ],
+)
+def test_where_the_template_rewrites_the_beginning_it_goes_behind_the_prompt_as_text(asked, begun):
+    text = b'data: {"choices": [{"index": 0, "text": "four.", "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}\n\ndata: [DONE]\n\n'
+    reply, server = play(*rendered(asked, begun, asked), CLOSED + text, prompt=BEGUN)
+    assert isinstance(reply, Reply), reply
+    head, body = server.requests[-1]
+    assert head.split()[1] == "/v1/completions" and reply.response == "four." and reply.completion_tokens == 2
+    assert body["prompt"] == "<|im_start|>" + BEGUN.prefill and body["add_special_tokens"] is False
+    assert not {"messages", "chat_template_kwargs", "continue_final_message"} & set(body)
+
+    seen = replace(BEGUN, images=((28, 28),))
+    error, _ = play(*rendered("<|im_start|>", "<|im_start|>"), prompt=seen)
+    assert type(error) is WrongServer and "chat template of replay" in str(error)
 
 
 HALF = WHOLE[: WHOLE.index(b"data: [DONE]")]

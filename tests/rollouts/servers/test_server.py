@@ -1,5 +1,6 @@
 """Our server as a process: a small HTTP server stands in for vLLM, everything around it is real."""
 
+import json
 import os
 import re
 import signal
@@ -186,6 +187,28 @@ def test_interrupted_while_it_starts(stand_in):
     wait_until_gone(running.pid)
 
 
+@pytest.mark.parametrize("whose", ["server", "guard"])
+def test_started_again_at_the_same_address(stand_in, whose):
+    """Whichever of its processes is killed, the others go, and its log says what both starts said."""
+    with stand_in() as running:
+        url, first = running.url, running.pid
+        if whose == "server":
+            with pytest.raises(OSError):
+                get(url.replace("/v1", "/die"))
+        else:
+            os.kill(first, signal.SIGKILL)
+
+        deadline = time.monotonic() + 60
+        while running.alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+        running.start()
+        running.wait()
+        assert running.url == url and running.pid != first and not group(first)
+        assert running.log.read_text().count("loading weights, like vLLM\n") == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_goes_with_us(model, tmp_path, number):
     """A run that is killed, in whatever way, leaves no server behind."""
@@ -297,3 +320,31 @@ def test_neither_build(monkeypatch, tmp_path):
 def test_environment():
     assert server.environment({"A": "1"})["VLLM_CPU_KVCACHE_SPACE"] == server.CPU_CACHE_GIB
     assert server.environment({"VLLM_CPU_KVCACHE_SPACE": "9"})["VLLM_CPU_KVCACHE_SPACE"] == "9"
+
+
+def adapter(folder: Path, base: str, rank: int) -> str:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "r": rank}))
+    return str(folder)
+
+
+def test_an_adapter_is_served_with_its_base_under_its_own_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: name)
+    first, second = (adapter(tmp_path / f"epoch-{rank}", "Qwen/base", rank) for rank in (4, 20))
+    (tmp_path / "epoch-4/chat_template.jinja").write_text("{{ messages }}")
+    for given in ((first,), (first, second)):
+        command = vllm_command(first, 8000, adapters=given[1:])
+        assert command[command.index("--model") + 1] == "Qwen/base" and "--enable-lora" in command
+        names = [json.loads(text)["path"] for text in command if text.startswith('{"name"')]
+        assert sorted(names) == sorted(given)
+        assert command[command.index("--max-lora-rank") + 1] == ("8" if len(given) == 1 else "32")
+
+    assert command[command.index("--chat-template") + 1].endswith("chat_template.jinja")
+    assert "--enable-lora" not in vllm_command("Qwen/base", 8000)
+    check_model(first)
+    with pytest.raises(ServerError, match="no such folder"):
+        check_model(adapter(tmp_path / "lost", "saves/base/full", 4))
+
+    (tmp_path / "lost/adapter_config.json").write_text("{}")
+    with pytest.raises(ServerError, match="no adapter's configuration"):
+        check_model(str(tmp_path / "lost"))

@@ -47,8 +47,14 @@ def choose(
         shown.print(f"epoch {epoch}: {own.output_dir}", markup=False)
         lives.append(Live(shown, own.output_dir, max(1, len(own.urls)), own.response_format).__enter__())
 
+    def tell(event) -> None:
+        if lives:
+            lives[-1](event)
+        else:
+            shown.print(event.message, markup=False)
+
     try:
-        found = room.choose(run, config, rule, trained_on or (), dataset_dir, begin, lambda event: lives[-1](event))
+        found = room.choose(run, config, rule, trained_on or (), dataset_dir, begin, tell)
     except KeyboardInterrupt:
         typer.echo(f"Stopped. What was finished is in {run / room.DEV}. The same command goes on.", err=True)
         raise typer.Exit(130) from None

@@ -57,4 +57,11 @@ def export(
 
 EXAMPLE = """\b
 Example:
-  virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl --nodes 8"""
+  virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl --nodes 8
+
+\b
+                                         rows
+  rows read                                 7
+  kept                                      5
+  left out: no gold answer                  1
+  left out: control token in the question   1"""

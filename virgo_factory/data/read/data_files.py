@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.split import named_parts
@@ -135,6 +133,8 @@ def _parts_of_card(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
     """Return the files of each part that the `configs` of a dataset's card name; {} where it names none."""
     if not (path / CARD).is_file():
         return {}
+
+    import yaml  # only here: workers start faster
 
     _, _, head = (path / CARD).read_text(encoding="utf-8", errors="replace").partition("---\n")
     try:

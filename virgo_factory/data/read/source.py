@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
@@ -291,6 +289,8 @@ def load_recipe(what: str) -> dict[str, Any]:
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
+    import yaml  # only here: workers start faster
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
@@ -327,7 +327,7 @@ def _recipe_sources(
         raise UserError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
 
     values = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
-    if recipe.get("stage") == "grpo":  # whose rows are prompts
+    if recipe.get("stage") == "grpo":  # where a row is its prompt
         values["cutoff_len"] = recipe.get("rl_max_prompt_tokens") or RL_DEFAULTS["rl_max_prompt_tokens"]
 
     cutoff = values.setdefault("cutoff_len", STOCK_CUTOFF_LEN)

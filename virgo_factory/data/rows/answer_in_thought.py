@@ -2,10 +2,8 @@
 
 import re
 
-from virgo_factory.answers.formulas import as_float
-from virgo_factory.answers.latex import compact, unwrap
-from virgo_factory.answers.numbers import read_number
-from virgo_factory.answers.response import boxes
+from virgo_factory.answers.prose.response import boxes
+from virgo_factory.answers.values.latex import compact, unwrap
 
 
 LOOKED_AT = 1_000_000
@@ -14,10 +12,10 @@ LOOKED_AT = 1_000_000
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
 
-_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
+_NUMBER = re.compile(r"\d{1,3}+(?:(?:,\d{3})+|\d*)(?:\.\d+)?|\.\d+")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_RATIO = re.compile(r"(\d+)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
+_RATIO = re.compile(r"(?<!\d)(\d++)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORDS = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -38,7 +36,7 @@ def unmentioned_answer(thought: str, solution: str) -> str | None:
     last = solution.rfind(r"\boxed")
     found = boxes(solution[last:])[0] if last >= 0 else []
     answer = unwrap(found[-1].text) if found else ""
-    if len(answer) > 300 or len(re.findall(r"\w", answer)) == 0:
+    if len(answer) > 300 or not re.search(r"\w", answer):
         return None
 
     numbers = _numbers(answer)
@@ -67,21 +65,32 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
     said = thought.casefold()
 
     def is_written(number: float) -> bool:
-        if number <= 12 and number == int(number) and re.search(rf"\b{_SMALL[int(number)]}\b", said):
-            return True
+        if number <= 12 and number == int(number):
+            word = _SMALL[int(number)]
+            if word in said and re.search(rf"\b{word}\b", said):
+                return True
 
         return any(abs(value - number) <= NEAR * abs(number) for value in values)
 
     if all(is_written(float(number)) for number in numbers):
         return True
 
-    number = read_number(answer)
-    if number is None:
-        return False
+    if _NUMBER.fullmatch(answer):  # its value was looked for just now
+        value = float(numbers[0])
+    else:
+        from virgo_factory.answers.values.formulas import as_float  # with mpmath, which few files need
+        from virgo_factory.answers.values.numbers import read_number
 
-    value = abs(float(as_float(number.value)))
+        number = read_number(answer)
+        if number is None:
+            return False
+
+        value = abs(float(as_float(number.value)))
+        if is_written(value):
+            return True
+
     ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
-    return is_written(value) or any(abs(ratio - value) <= NEAR * value for ratio in ratios)
+    return any(abs(ratio - value) <= NEAR * value for ratio in ratios)
 
 
 def _stands(number: str, text: str) -> bool:
@@ -99,5 +108,9 @@ def _stands(number: str, text: str) -> bool:
 
 def _numbers(text: str) -> list[str]:
     """Return the numerals of a text, exponents included, without thousands' commas and leading zeros."""
-    text = _RAISED.sub(lambda found: f"^{found.group().translate(_DIGITS)}", text)
-    return [number.replace(",", "").lstrip("0") or "0" for number in _NUMBER.findall(text)]
+    if not text.isascii():
+        text = _RAISED.sub(lambda found: f"^{found.group().translate(_DIGITS)}", text)
+    return [
+        number.replace(",", "").lstrip("0") or "0" if number[0] == "0" or "," in number else number
+        for number in _NUMBER.findall(text)
+    ]

@@ -3,19 +3,22 @@
 import functools
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.policy import Drop, KnownFacts
 from virgo_factory.core.reasons import Reason
-from virgo_factory.data.read.images import ImageFacts
 from virgo_factory.data.read.media import BadMedia, check_header, find_image
 from virgo_factory.data.read.source import Source
 from virgo_factory.data.tokens.tokens import render
 
 
+if TYPE_CHECKING:
+    from virgo_factory.data.read.images import ImageFacts  # with Pillow, which rows without pictures do not need
+
+
 def facts_of(
-    example: Example, images: Sequence[ImageFacts], source: Source, is_pair: bool, tokenizer: Any | None
+    example: Example, images: Sequence["ImageFacts"], source: Source, is_pair: bool, tokenizer: Any | None
 ) -> KnownFacts:
     """Return what is known of an example before its tokens are counted.
 
@@ -39,7 +42,7 @@ def facts_of(
     )
 
 
-def media_problem(image: Any, facts: ImageFacts, source: Source) -> tuple[Drop | None, bool]:
+def media_problem(image: Any, facts: "ImageFacts", source: Source) -> tuple[Drop | None, bool]:
     """Return why a picture cannot be used, and whether a run finds that out when it reads the row; else from its pixels."""
     if facts.is_readable:
         return None, False

@@ -50,6 +50,10 @@ KINDS = {
         "If it belongs to the prompt, write it into the messages; if they are whole without it, say so: "
         '"columns": {"messages": "NAME"} in the entry of dataset_info.json.',
     ),
+    "second_response": (
+        "a second response that differs and is not trained on",
+        'Say which is meant: "columns": {"response": "NAME"} in the entry of dataset_info.json.',
+    ),
     "row_not_weighed": (
         "a weight or loss of the row that is not 0 or 1",
         "The row is learned in full: rows are not weighed. Write 0 to leave it out and 1 to learn it; rename the column "

@@ -1,27 +1,30 @@
 """What can be wrong with one row that the formats accept: its thought, its answer, its prompt, its images."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.read.images import ImageFacts
 from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags
-from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT
+from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
 from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
-from virgo_factory.formats.row import rendered
+
+
+if TYPE_CHECKING:
+    from virgo_factory.data.read.images import ImageFacts  # with Pillow, which rows without pictures do not need
 
 
 __all__ = ["RULES", "Finding", "Rule", "row_findings"]
 
-Rule = Callable[[Example, Sequence[ImageFacts]], Iterable[Finding]]
+Rule = Callable[[Example, Sequence["ImageFacts"]], Iterable[Finding]]
 
 
-def row_findings(example: Example, images: Sequence[ImageFacts]) -> tuple[Finding, ...]:
+def row_findings(example: Example, images: Sequence["ImageFacts"]) -> tuple[Finding, ...]:
     """Return what is wrong with a row, in the order of RULES; linear in its length.
 
     Args:
@@ -31,7 +34,7 @@ def row_findings(example: Example, images: Sequence[ImageFacts]) -> tuple[Findin
     return tuple(finding for rule in RULES for finding in rule(example, images))
 
 
-def image_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+def image_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
     """Yield the findings of the row's images, each numbered where there are several."""
     for number, facts in enumerate(images, start=1):
         for finding in facts.findings:
@@ -39,7 +42,7 @@ def image_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[F
             yield Finding(finding.code, finding.severity, detail)
 
 
-def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
     """Yield what looks wrong with the thoughts of the row: a word long, a loop, not the one of its answer."""
     for turn in example.turns:
         if not turn.learned:
@@ -62,7 +65,7 @@ def thought_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable
             yield _loop_finding(loop)
 
 
-def prompt_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
     """Yield the sentences of the prompt that ask for tags which the target does not have."""
     for text in (example.system or "", *(turn.question for turn in example.turns)):
         if sentence := asks_for_tags(text):
@@ -73,22 +76,26 @@ _CODES = {
     NOT_UNDERSTOOD: "mark_not_understood",
     NOT_WEIGHED: "row_not_weighed",
     NOT_TRAINED_BESIDE_CHAT: "column_not_in_messages",
+    SECOND_RESPONSE: "second_response",
 }
 """What notes begin with that deserve a look -> code of the finding."""
 
 
-def run_on_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
     """Yield where a response goes on with what is no model's: another question, or the output of a tool."""
     for turn in example.turns:
+        if not turn.learned:
+            continue
+
         solution = turn.response if isinstance(turn.response, str) else turn.response.solution
-        if turn.learned and (line := next_question(turn.question, solution)):
+        if line := next_question(turn.question, solution):
             yield Finding("next_question", "warning", line)
 
-        if turn.learned and runs_code(rendered(turn.response)):
+        if runs_code(solution) or solution is not turn.response and runs_code(turn.response.thought):
             yield Finding("code_output", "warning")
 
 
-def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Finding]:
+def note_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
     """Yield what the formats noted: what they did is counted, what they did not understand deserves a look."""
     for note in example.notes:
         yield Finding("note", "info", note)
@@ -101,7 +108,7 @@ def note_findings(example: Example, images: Sequence[ImageFacts]) -> Iterable[Fi
 
 def _is_one_word(text: str) -> bool:
     """Whether a text is one word; of a script without spaces, no more than four characters."""
-    return len(text.split()) == 1 and len(text) <= (40 if text.isascii() else 4)
+    return len(text) <= (40 if text.isascii() else 4) and len(text.split()) == 1
 
 
 def _loop_finding(loop: Loop) -> Finding:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,28 +38,25 @@ class Part(NamedTuple):
     row: int
     part: int
     line: int
-    id: str
-    format: str | None
-    domain: str | None
-    origin: str | None
-    reason: str
-    detail: str
-    control: list[str] | None
-    prefix: bool
-    unreadable: str
-    prompt: int
-    response: int
-    image: int
-    tokens: int
-    shortest: int
-    longest: int
-    images: int
-    digest: int
-    question_digest: int
-    findings: list[list[str]]
-
-
-_BLANK = Part(0, 0, 0, "", None, None, None, "", "", None, False, "", 0, 0, 0, 0, 0, 0, 0, 0, 0, [])
+    id: str = ""
+    format: str | None = None
+    domain: str | None = None
+    origin: str | None = None
+    reason: str = ""
+    detail: str = ""
+    control: list[str] | None = None
+    prefix: bool = False
+    unreadable: str = ""
+    prompt: int = 0
+    response: int = 0
+    image: int = 0
+    tokens: int = 0
+    shortest: int = 0
+    longest: int = 0
+    images: int = 0
+    digest: int = 0
+    question_digest: int = 0
+    findings: Sequence[list[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -109,75 +107,78 @@ class Measurer:
     def measure(self, source: int, chunk: Chunk) -> Measured:
         """Return what the rows of a chunk give; never raises for a bad row."""
         origin = self.sources[source]
-        parts: list[Part] = []
+        parts: list[dict[str, Any]] = []  # fields of each
         examples: list[tuple[int, Example, list[tuple[int, int]]]] = []  # position in parts, example, sizes
         files: dict[str, list[int] | None] = {}
         rows = 0
         for row in read_chunk(chunk):
-            place = _BLANK._replace(row=rows, line=row.line - chunk.line if row.line else 0)
+            place = {"row": rows, "part": 0, "line": row.line - chunk.line if row.line else 0}
             rows += 1
             if row.problem:
-                parts.append(_unread(place, row))
+                parts.append(place | _unread(row))
             elif not origin.is_ours:
-                parts.append(place._replace(id=_text_id(row.raw), format=origin.formatting, detail=NOT_OURS))
+                parts.append(place | {"id": _text_id(row.raw), "format": origin.formatting, "detail": NOT_OURS})
             else:
                 reading = read_row(row.raw, origin.formatting, origin.options)
                 for number, found in enumerate(reading.parts):
-                    part = place._replace(part=number, format=reading.format)
+                    part = place | {"part": number, "format": reading.format}
                     if isinstance(found, RejectedRow):
-                        name = _text_id(row.raw)
-                        part = part._replace(id=name, reason=found.reason, detail=_plain(found.detail))
+                        part |= {"id": _text_id(row.raw), "reason": found.reason, "detail": _plain(found.detail)}
                     else:
-                        part, sizes = self._examine(origin, found, part, files)
+                        sizes = self._examine(origin, found, part, files)
                         if sizes is not None:
                             examples.append((len(parts), found if origin.options.ranking else _single(found), sizes))
 
                     parts.append(part)
 
         self._count(parts, examples)
-        return Measured(rows, parts, files)
+        return Measured(rows, [Part(**part) for part in parts], files)
 
     def _examine(
-        self, origin: Source, example: Example, part: Part, files: dict[str, list[int] | None]
-    ) -> tuple[Part, list[tuple[int, int]] | None]:
-        """Return what is known of an example but its tokens, and the sizes of its images where they are to be counted."""
+        self, origin: Source, example: Example, part: dict[str, Any], files: dict[str, list[int] | None]
+    ) -> list[tuple[int, int]] | None:
+        """Put what is known of an example but its tokens into a part; return the sizes of its images where these count."""
         images = [_identity(image) for image in example.images]
-        texts = [" ".join(text.split()) for turn in example.turns for text in (turn.question, render(turn.response))]
-        texts += [" ".join(text.split()) for text in (example.system or "", *_rejected_text(example))]
-        texts += [f"turn {at} is not learned" for at, turn in enumerate(example.turns) if not turn.learned]
-        part = part._replace(
-            id=example.id,
-            domain=example.domain,
-            origin=example.source,
-            images=len(images),
-            digest=_digest(*texts, *images),
-            question_digest=_digest(" ".join(example.question.split()), *images),
-        )
+        turns = example.turns
+        texts = [_squeezed(text) for turn in turns for text in (turn.question, render(turn.response))]
+        question = texts[-2]
+        texts += [_squeezed(text) for text in (example.system or "", *_rejected_text(example))]
+        texts += [b"turn %d is not learned" % at for at, turn in enumerate(turns) if not turn.learned]
+        identities = [image.encode("utf-8", "surrogatepass") for image in images]
+        part |= {
+            "id": example.id,
+            "domain": example.domain,
+            "origin": example.source,
+            "images": len(images),
+            "digest": _digest(*texts, *identities),
+            "question_digest": _digest(question, *identities),
+        }
         seen = []
-        if example.images or self.rules:
+        if example.images:
             from virgo_factory.data.read.images import inspect
-            from virgo_factory.data.rows import rules as check
 
             for image in example.images:
                 _note_files(image, origin, files)
                 seen.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
 
-            if self.rules:
-                findings = [
-                    [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
-                ]
-                part = part._replace(findings=findings)
+        if self.rules:
+            from virgo_factory.data.rows import rules as check
+
+            part["findings"] = [
+                [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
+            ]
 
         tokenizer = self.tokenizer if self.settings.tokenizer is not None else None
         facts = facts_of(example, seen, origin, origin.options.ranking, tokenizer)
         if facts.rejected:
-            return part._replace(reason=facts.rejected.reason, detail=_plain(facts.rejected.detail)), None
+            part |= {"reason": facts.rejected.reason, "detail": _plain(facts.rejected.detail)}
+            return None
 
         control = list(facts.control_token) if facts.control_token else None
-        part = part._replace(control=control, prefix=facts.has_prefix, unreadable=_plain(facts.unreadable))
-        return part, None if control else [(fact.width, fact.height) for fact in seen]
+        part |= {"control": control, "prefix": facts.has_prefix, "unreadable": _plain(facts.unreadable)}
+        return None if control else [(fact.width, fact.height) for fact in seen]
 
-    def _count(self, parts: list[Part], examples: list[tuple[int, Example, list[tuple[int, int]]]]) -> None:
+    def _count(self, parts: list[dict[str, Any]], examples: list[tuple[int, Example, list[tuple[int, int]]]]) -> None:
         """Fill in the tokens of the examples."""
         if self.settings.tokenizer is None or not examples:
             return
@@ -187,14 +188,14 @@ class Measurer:
             self.tokenizer.count([example for _, example, _ in examples], [sizes for _, _, sizes in examples]),
             strict=True,
         ):
-            parts[position] = parts[position]._replace(
-                prompt=tokens.prompt,
-                response=tokens.response,
-                image=tokens.image,
-                tokens=tokens.total,
-                shortest=tokens.shortest,
-                longest=tokens.longest,
-            )
+            parts[position] |= {
+                "prompt": tokens.prompt,
+                "response": tokens.response,
+                "image": tokens.image,
+                "tokens": tokens.total,
+                "shortest": tokens.shortest,
+                "longest": tokens.longest,
+            }
 
     @property
     def tokenizer(self) -> Any:
@@ -210,9 +211,9 @@ class Measurer:
         return self._tokenizer
 
 
-def _unread(place: Part, row: ReadRow) -> Part:
+def _unread(row: ReadRow) -> dict[str, Any]:
     code = "not_json" if row.reason == NOT_JSON else "other_cells"
-    return place._replace(reason=row.reason, detail=row.problem, findings=[[code, "error", row.problem]])
+    return {"reason": row.reason, "detail": row.problem, "findings": [[code, "error", row.problem]]}
 
 
 def _single(example: Example) -> Example:
@@ -254,9 +255,27 @@ def _identity(image: Any) -> str:
     return str(image)
 
 
-def _digest(*texts: str) -> int:
-    joined = "\x1f".join(texts).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest())
+def _squeezed(text: str) -> bytes:
+    """Return a text with one space for all blanks between two words; the quick way for nearly all texts."""
+    content = text.encode("utf-8", "surrogatepass")
+    if not text.isascii() and any(begin in content and blanks.search(content) for begin, blanks in _OTHER_BLANKS):
+        return " ".join(text.split()).encode("utf-8", "surrogatepass")
+
+    pieces = content.translate(_BLANKS).split(b"  ")
+    return b" ".join(filter(None, map(bytes.strip, pieces)))
+
+
+_OTHER_BLANKS = [
+    (begin, re.compile(begin + more))
+    for begin, more in ((b"\xc2", b"[\x85\xa0]"), (b"\xe1\x9a\x80", b""), (b"\xe2\x80", b"[\x80-\x8a\xa8\xa9\xaf]"),
+                        (b"\xe2\x81\x9f", b""), (b"\xe3\x80\x80", b""))
+]  # fmt: skip
+"""The blanks of Unicode that are not ASCII, in UTF-8: how they begin, and all of one."""
+_BLANKS = bytes.maketrans(b"\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f", b" " * 9)
+
+
+def _digest(*texts: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(b"\x1f".join(texts), digest_size=8).digest())
 
 
 def _plain(text: str) -> str:

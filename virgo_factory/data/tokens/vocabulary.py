@@ -23,6 +23,9 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_conf
 LONGEST = 200_000
 """Characters; tiktoken's expressions overflow their stack on about a million blanks in a row."""
 
+SHORT = 16
+"""Characters up to which ids are kept: the line break behind an end of turn, `assistant`."""
+
 _QWEN_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -53,6 +56,7 @@ class Vocabulary:
         self.added = {token["content"]: token["id"] for token in content["added_tokens"]}
         self._merger = merger or _merger(content)
         longest_first = sorted(self.added, key=len, reverse=True)
+        self._short = functools.lru_cache(256)(self._merger.encode_ordinary) if self._merger else None
         self._split = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if self.added else None
 
     @functools.cached_property
@@ -73,7 +77,7 @@ class Vocabulary:
         if not text.isascii() and not unicodedata.is_normalized("NFC", text):
             return self._core.encode(text, add_special_tokens=False).ids
 
-        if self._split is None or not self._split.search(text):
+        if self._split is None:
             return self._merger.encode_ordinary(text)
 
         found: list[int] = []
@@ -81,7 +85,7 @@ class Vocabulary:
             if position % 2:
                 found.append(self.added[part])
             elif part:
-                found += self._merger.encode_ordinary(part)
+                found += self._merger.encode_ordinary(part) if len(part) > SHORT else self._short(part)
 
         return found
 
@@ -93,6 +97,11 @@ class Vocabulary:
         """Return how many tokens of a text begin before a character."""
         encoding = self._core.encode(text, add_special_tokens=False)
         return sum(begin < position for begin, _ in encoding.offsets)
+
+    def end_of(self, text: str, count: int) -> int:
+        """Return where the first so many tokens of a text end, in characters: a character of several tokens is in whole or not."""
+        offsets = self._core.encode(text, add_special_tokens=False).offsets
+        return offsets[count][0] if count < len(offsets) else len(text)
 
     def without(self, tokens: Sequence[str]) -> "Vocabulary":
         """Return the vocabulary that reads some added tokens as the text they are; itself where it has none of them."""

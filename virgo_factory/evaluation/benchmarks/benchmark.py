@@ -39,6 +39,7 @@ class Benchmark:
         differs: what is known to differ from the papers' runs, or is unknown of them.
         draw_by: the group that a draw of some questions is stratified by.
         samples: a question, and `temperature` for more than one.
+        megabytes: of its files on the hub; None where that is not known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Benchmark:
     draw_by: str = ""
     samples: int = 1
     temperature: float = 0.0
+    megabytes: int | None = None
 
 
 def question_row(

@@ -37,6 +37,7 @@ MATHVERSE = Benchmark(
     config="testmini",
     split="testmini",
     count=3940,
+    megabytes=167,
     licence="MIT",
     columns=(
         "sample_index",

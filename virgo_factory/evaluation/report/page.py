@@ -1,12 +1,14 @@
 """The sample of a report: responses of each outcome to look at, with picture, thought, solution, answer, gold and rule."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.model import gold_text
-from virgo_factory.answers.response import parts
+from virgo_factory.answers.prose.response import parts
 from virgo_factory.evaluation.folder import Run
+from virgo_factory.evaluation.probes.process import DIMENSIONS, marks_in
 from virgo_factory.evaluation.report.plots import title_of
 from virgo_factory.evaluation.scores import FLAGS
 from virgo_factory.report.page import Article, Picture, Section, Text
@@ -14,7 +16,7 @@ from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
 from virgo_factory.rollouts.shown import asked_with_options, picture_of
 from virgo_factory.rollouts.store.index import OUTCOMES
-from virgo_factory.rollouts.store.jsonl import hash_of
+from virgo_factory.rollouts.store.jsonl import digest, hash_of
 from virgo_factory.rollouts.store.rollout import rollout_of, verdict_of
 
 
@@ -32,10 +34,14 @@ def outcome_of(flags: int) -> str:
     return "wrong"
 
 
-def chosen(run: Run, most: int) -> list[int]:
-    """Return which of the responses held are shown: of each benchmark and outcome `most`, the same questions of all runs."""
+def chosen(run: Run, most: int, first: Set[str] = frozenset()) -> list[int]:
+    """Return which of the responses held are shown: of each benchmark and outcome `most`, the same questions of all runs.
+
+    Those to the questions of `first` come first.
+    """
     held, left = run.held, {}
-    order = sorted(range(len(held.place)), key=[hash_of(run.ids[place]) for place in held.place].__getitem__)
+    keys = [(run.ids[place] not in first, hash_of(run.ids[place])) for place in held.place]
+    order = sorted(range(len(held.place)), key=keys.__getitem__)
     found = []
     for number in order:
         key = held.questions[held.place[number]].benchmark, outcome_of(held.flags[number])
@@ -51,12 +57,13 @@ def chosen(run: Run, most: int) -> list[int]:
 def articles(runs: Sequence[Run], most: int) -> Iterator[Article]:
     """Yield the sample of all runs, one response at a time."""
     for run in runs:
-        for number in chosen(run, most):
-            yield article(run, number, is_named=len(runs) > 1)
+        marks = marks_in(run.folder)
+        for number in chosen(run, most, {question for question, _ in marks}):
+            yield article(run, number, marks, is_named=len(runs) > 1)
 
 
-def article(run: Run, number: int, is_named: bool = False) -> Article:
-    """Return one of the responses held; `is_named` where the run is told, too."""
+def article(run: Run, number: int, marks: Mapping[tuple[str, int], Mapping], is_named: bool = False) -> Article:
+    """Return one of the responses held, with a judge's marks where it has some; `is_named` where the run is told, too."""
     held = run.held
     question = question_of(run.questions[held.place[number]])
     rollout, verdict = rollout_of(run.rollouts[held.row[number]]), verdict_of(run.verdicts[held.verdict[number]])
@@ -68,6 +75,7 @@ def article(run: Run, number: int, is_named: bool = False) -> Article:
         ("found by", found),
         ("rule", REASONS.get(verdict.reason, verdict.reason)),
         ("tokens", f"{rollout.completion_tokens:,}"),
+        *_marked(marks.get((question.id, rollout.sample)), rollout.response),
         *question.groups.items(),
         *([("run", run.name)] if is_named else []),
     ]
@@ -75,6 +83,14 @@ def article(run: Run, number: int, is_named: bool = False) -> Article:
     labels = [title_of(question.source), *([run.name] if is_named else [])]
     sections = [asked, *_response(rollout.response, run.config.get("response_format", "auto"), outcome)]
     return Article(f"{question.id}, sample {rollout.sample + 1}", outcome, sections, facts, labels)
+
+
+def _marked(row: Mapping[str, Any] | None, response: str) -> Iterator[tuple[str, str]]:
+    """Yield the marks on the process of a response, each with the words that it goes by."""
+    if row and row["response"] == digest(response):
+        for name in DIMENSIONS:
+            quote = f': "{row[name]["quote"]}"' if row[name]["quote"] else ""
+            yield name, row[name]["mark"] + quote
 
 
 def _response(response: str, response_format: str, outcome: str) -> Iterator[Section]:

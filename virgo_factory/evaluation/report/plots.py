@@ -7,6 +7,8 @@ from typing import Any
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.paper.tables import FIGURE_2, figure_2
+from virgo_factory.evaluation.probes.budget import Level
+from virgo_factory.evaluation.report.beside import tokens_and_accuracy
 from virgo_factory.evaluation.report.compare import Pair
 from virgo_factory.evaluation.scores import FLAGS, PARTIAL, Score
 from virgo_factory.report.plots import BEHIND, BLUE, GREEN, GREY, ORANGE, RED, YELLOW, draw, lengths, spans
@@ -26,7 +28,13 @@ Plot = tuple[str, str, bytes]
 """Name of the file without its end, what is said below it, and the PNG."""
 
 
-def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair], paper: str) -> Iterator[Plot]:
+def plots_of(
+    runs: Sequence[Run],
+    scores: Sequence[Score],
+    pairs: Sequence[Pair],
+    paper: str,
+    levels: Mapping[str, Sequence[Level]],
+) -> Iterator[Plot]:
     """Yield the plots of a report, one after the other.
 
     Args:
@@ -34,6 +42,7 @@ def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair]
         scores: their rows of scores.csv, by our rules.
         pairs: their comparisons.
         paper: of tables.PAPERS.
+        levels: name of a run -> how its thought budgets did.
     """
     several = len(runs) > 1
     own = [row for row in scores if row["score"] != ""]
@@ -52,6 +61,9 @@ def plots_of(runs: Sequence[Run], scores: Sequence[Score], pairs: Sequence[Pair]
 
     if points := figure_2(own):
         yield "figure_2", FIGURE_2, draw(tokens_and_scores, points)
+
+    if named := [(name, found) for name, found in levels.items() if found]:
+        yield "budgets", "Score against tokens: thoughts closed at their budgets.", draw(tokens_and_accuracy, named)
 
     for benchmark, group, title in GROUPS:
         of_group = [row for row in own if (row["benchmark"], row["group"]) == (benchmark, group)]

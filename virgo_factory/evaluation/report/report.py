@@ -13,6 +13,10 @@ from typing import Any
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.paper import tables as paper_tables
+from virgo_factory.evaluation.probes.budget import Level, levels_of
+from virgo_factory.evaluation.probes.process import dimensions_of
+from virgo_factory.evaluation.probes.recheck import looked_at
+from virgo_factory.evaluation.report import beside
 from virgo_factory.evaluation.report.compare import COLUMNS as PAIR_COLUMNS
 from virgo_factory.evaluation.report.compare import (
     Pair,
@@ -26,7 +30,6 @@ from virgo_factory.evaluation.report.page import articles
 from virgo_factory.evaluation.report.plots import GROUPS, Plot, plots_of, title_of
 from virgo_factory.evaluation.scorers.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
 from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, write_scores
-from virgo_factory.evaluation.variants import change_of, variants_in, worst_of
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.page import Picture, Section, write_page
@@ -125,8 +128,9 @@ def write_report(
     report = Report(out, [*own, *others], pairs, paper_tables.departures(paper, filling), skipped=skipped)
 
     tell("plots")
-    plots = list(plots_of(runs, own, report.pairs, paper))
-    made = _parts(runs, report, own, others, filled, plots)
+    levels = {run.name: levels_of(run) for run in runs}
+    plots = list(plots_of(runs, own, report.pairs, paper, levels))
+    made = _parts(runs, report, own, others, filled, plots, levels)
     write_scores(out / "scores.csv", report.scores)
     write_csv(out / "comparisons.csv", PAIR_COLUMNS, (pair.row() for pair in report.pairs))
     write_csv(out / "paper_tables.csv", CELL_COLUMNS, _cells(filled))
@@ -172,6 +176,7 @@ def _parts(
     others: Sequence[Score],
     filled: Sequence[paper_tables.Table],
     plots: Sequence[Plot],
+    levels: Mapping[str, Sequence[Level]],
 ) -> list[Part]:
     """Return the parts of the report in their order."""
 
@@ -195,12 +200,25 @@ def _parts(
         tables += [*keys, *_sentences("Not compared", report.skipped)]
         made.append(Part("Differences", tables, drawn("differences")))
 
-    if changes := [table for run in runs for table in _changes(run)]:
-        made.append(Part("Changed pictures", changes))
-
+    made += _beside(runs, levels, drawn("budgets"))
     made.append(Part("Length of responses", [], drawn("figure_2", "lengths_")))
     made.append(Part("By group", list(group_tables(own)), drawn(*{name for name, _, _ in GROUPS}), folded=True))
     return [*made, *_differing(runs)]
+
+
+def _beside(runs: Sequence[Run], levels: Mapping[str, Sequence[Level]], plots: Sequence[Plot]) -> Iterator[Part]:
+    """Yield what was asked beside the benchmarks."""
+    if changes := [table for run in runs for table in beside.changes(run)]:
+        yield Part("Changed pictures", changes)
+
+    if closed := [beside.levels(run, found) for run in runs if (found := levels[run.name])]:
+        yield Part("Thought budgets", closed, plots)
+
+    if marks := [table for run in runs if (found := dimensions_of(run)) for table in beside.dimensions(run, found)]:
+        yield Part("The process, as a judge that sees the picture marks it", marks)
+
+    if looked := [beside.looked(run, found) for run in runs if (found := looked_at(run.folder))]:
+        yield Part("Claims of the thoughts, looked at again by the model", looked)
 
 
 def _runs_table(runs: Sequence[Run]) -> Table:
@@ -300,39 +318,6 @@ def _second_columns(own: Sequence[Score], others: Sequence[Score]) -> list[Table
             rows.append((title_of(row["benchmark"]), row["run"], *columns))
 
     return [Table("By other scorers", ("benchmark", "run", own[0]["scorer"], *scorers), rows, (1,))]
-
-
-def _changes(run: Run) -> Iterator[Table]:
-    """Yield how the answers of a run change with its pictures, and which questions were not asked so."""
-    folders, account = variants_in(run.folder)
-    others = [read_run(folder) for folder in folders]
-    rows = []
-    for other in others:
-        change = change_of(other.name, run, other)
-        estimate = change.found.difference
-        shares = (change.before, change.after, change.same_answer)
-        before, after, same = (f"{100 * share:.1f}" for share in shares)
-        moved = (f"{100 * estimate.score:+.1f}", interval(estimate.low, estimate.high))
-        rows.append(
-            (change.name, estimate.n, before, after, *moved, change.right_to_wrong, change.wrong_to_right, f"{same}%")
-        )
-
-    if rows:
-        columns = (
-            "variant",
-            "n",
-            "as it is",
-            "changed",
-            "d",
-            "95 %",
-            "right -> wrong",
-            "wrong -> right",
-            "same answer",
-        )
-        rows.append(("right in all", "", "", f"{100 * worst_of(run, others):.1f}", "", "", "", "", ""))
-        yield Table(run.name, columns, rows)
-        left_out = [(why, number) for why, number in account.items() if number]
-        yield Table("", ("questions", "how many"), left_out)
 
 
 def _differing(runs: Sequence[Run]) -> list[Part]:

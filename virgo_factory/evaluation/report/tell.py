@@ -6,9 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.paper.tables import AVERAGE, average, departures, label_paper, ours_of, paper_value
+from virgo_factory.evaluation.questions import files_of
 from virgo_factory.evaluation.scores import PARTIAL, Score
 from virgo_factory.report.page import Picture, Section, Text, write_page
 from virgo_factory.report.plots import draw, spans
@@ -122,6 +123,8 @@ def write_status_page(path: Path, config: EvaluationConfig, rows: Sequence[Score
 def benchmark_rows(folder: Path | None = None) -> list[dict[str, Any]]:
     """Return what is known of each benchmark, `place` where its rows are on this machine ("" where they are not).
 
+    `megabytes` are those of its files there, else of those on the hub where these are known.
+
     Args:
         folder: a benchmark_dir; None for the cache of the hub.
     """
@@ -131,6 +134,7 @@ def benchmark_rows(folder: Path | None = None) -> list[dict[str, Any]]:
     found = []
     for benchmark in BENCHMARKS.values():
         here = folder / benchmark.name if folder else cache / f"datasets--{benchmark.hub.replace('/', '--')}"
+        size = size_of(benchmark, here) if here.is_dir() else None
         found.append(
             {
                 "benchmark": benchmark.name,
@@ -139,6 +143,7 @@ def benchmark_rows(folder: Path | None = None) -> list[dict[str, Any]]:
                 "requests": benchmark.count * benchmark.samples,
                 "hub": benchmark.hub,
                 "place": str(here) if here.is_dir() else "",
+                "megabytes": benchmark.megabytes if size is None else round(size / 1e6, 1),
                 "licence": benchmark.licence,
                 "judge": benchmark.needs_judge,
                 "subset": benchmark.subset,
@@ -149,19 +154,36 @@ def benchmark_rows(folder: Path | None = None) -> list[dict[str, Any]]:
     return found
 
 
+def size_of(benchmark: Benchmark, folder: Path) -> int:
+    """Return the bytes of a benchmark's files in a folder, each once (a cache has links to them)."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files = {paths[name].resolve() for name in files_of(list(paths), benchmark)}
+    return sum(path.stat().st_size for path in files)
+
+
+def size_told(row: Mapping[str, Any]) -> str:
+    """Return the size in a row of `benchmark_rows` as people read it."""
+    size = row["megabytes"]
+    return "unknown" if size is None else f"{size:,.0f} MB" if size >= 1 else "under 1 MB"
+
+
 def benchmarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the list of benchmarks as a table."""
     lines = [
         (
             *(row[name] for name in ("benchmark", "questions", "requests")),
             row["place"] or f"hub: {row['hub']}",
+            size_told(row),
             row["licence"],
             "needed" if row["judge"] else "",
         )
         for row in rows
     ]
     return Table(
-        "Benchmarks", ("benchmark", "questions", "requests", "rows from", "licence", "judge"), lines, words=(3, 4, 5)
+        "Benchmarks",
+        ("benchmark", "questions", "requests", "rows from", "size", "licence", "judge"),
+        lines,
+        words=(3, 5, 6),
     )
 
 

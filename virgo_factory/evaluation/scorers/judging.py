@@ -1,20 +1,23 @@
 """The responses of a folder judged once more: by a language model where our rules cannot decide, or by a paper's scorer."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from virgo_factory.answers.batch import MEMORY, SECONDS
 from virgo_factory.answers.model import UNVERIFIABLE, Answer, Verdict
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.scorers import PAPER, JudgeRequest, Scorer, omr
-from virgo_factory.evaluation.scorers.step import zero_one
+from virgo_factory.evaluation.scorers.step import Step, zero_one
 from virgo_factory.io.atomic import new_file
+from virgo_factory.io.workers import Lost, Workers
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.judge.verdicts import rollout_verdict
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -59,9 +62,12 @@ def rejudge(folder: Path, scorer: str, judge: LLMJudge | None) -> str:
             return VERDICTS
 
         name = f"{VERDICTS}.{scorer}"
-        with new_file(folder / f"{name}.jsonl", "wb") as lines:
+        workers = Workers(
+            _steps, max(1, len(os.sched_getaffinity(0)) // 2), seconds=SECONDS, memory=MEMORY, batch=8, window=256
+        )
+        with closing(workers), new_file(folder / f"{name}.jsonl", "wb") as lines:
             for some in _batches(folder):
-                for found in filter(None, threads.map(lambda one: _by_steps(scorer, asked, *one), some)):
+                for found in _by_steps(scorer, asked, some, workers, threads):
                     lines.write(orjson.dumps(asdict(found)) + b"\n")
 
     return name
@@ -104,28 +110,58 @@ def _settled(
 
 
 def _by_steps(
-    name: str, judge: LLMJudge | None, question: VisualQuestion, rollout: Rollout, row: RolloutVerdict
-) -> RolloutVerdict | None:
-    """Return where a scorer's steps end; unverifiable where the judge fails."""
-    scorer = scorer_of(name, question.source)
-    if scorer is None:
+    name: str, judge: LLMJudge | None, batch: Sequence[Judged], workers: Workers, threads: ThreadPoolExecutor
+) -> Iterator[RolloutVerdict]:
+    """Yield where a scorer's steps end for each response that it has a rule for.
+
+    Steps are taken in processes with a limit of time and memory, beyond which a response is unverifiable, as where the judge fails.
+    """
+    ours = [(question, rollout) for question, rollout, _ in batch if scorer_of(name, question.source)]
+    replies: list[list[str]] = [[] for _ in ours]
+    steps: list[Step] = [JudgeRequest("", {})] * len(ours)
+    while waiting := [place for place, step in enumerate(steps) if isinstance(step, JudgeRequest)]:
+        tasks = [(name, *ours[place], replies[place]) for place in waiting]
+        for place, found in zip(waiting, workers.map(tasks), strict=True):
+            steps[place] = _unverifiable(found.reason) if isinstance(found, Lost) else found
+
+        asking = [place for place in waiting if isinstance(steps[place], JudgeRequest)]
+        told = threads.map(lambda place: _replied(judge, steps[place], ours[place][1].response), asking)
+        for place, reply in zip(asking, told, strict=True):
+            if reply is None:
+                steps[place] = _unverifiable("judge_failed")
+            else:
+                replies[place].append(reply)
+
+    for (_, rollout), verdict in zip(ours, steps, strict=True):
+        yield rollout_verdict(rollout, verdict)
+
+
+def _replied(judge: LLMJudge | None, step: JudgeRequest, response: str) -> str | None:
+    if judge is None:
         return None
 
-    replies: list[str] = []
-    while isinstance(step := scorer(rollout.response, question.gold, question.asked, replies), JudgeRequest):
-        reply = None
-        if judge is not None:
-            read, tokens = READERS[step.template]
-            prompt = judge.filled(step.template, step.texts)
-            reply = judge.ask(prompt, rollout.response, read, tokens)
+    read, tokens = READERS[step.template]
+    return judge.ask(judge.filled(step.template, step.texts), response, read, tokens)
 
-        if reply is None:
-            step = Verdict(UNVERIFIABLE, "judge_failed", answer=Answer("", "none", "response"))
-            break
 
-        replies.append(reply)
+def _unverifiable(reason: str) -> Verdict:
+    return Verdict(UNVERIFIABLE, reason, answer=Answer("", "none", "response"))
 
-    return rollout_verdict(rollout, step)
+
+def _steps() -> Callable[[tuple], Step]:
+    """Return what a worker does: the next step for a response; it never raises."""
+    return next_step
+
+
+def next_step(task: tuple[str, VisualQuestion, Rollout, Sequence[str]]) -> Step:
+    """Return the next step of a scorer, by its name, for a response and the judge's replies so far; never raises."""
+    name, question, rollout, replies = task
+    try:
+        return scorer_of(name, question.source)(rollout.response, question.gold, question.asked, replies)
+    except MemoryError:
+        return _unverifiable("too_large")
+    except Exception:  # one response must never end a scorer
+        return _unverifiable("error")
 
 
 def _if(is_such: Callable[[str], Any]) -> Callable[[str], str | None]:

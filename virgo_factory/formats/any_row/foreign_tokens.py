@@ -7,6 +7,7 @@ same letters in code and maths: `<|psi|>` is a bra-ket, `vector<eos>` a type and
 
 import re
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.formats.texts import occurs
 
@@ -28,13 +29,13 @@ _SQUARE = (
     r"e~\[|\|(?:endofturn|system|user|assistant)\|\]",  # MiniMax, EXAONE
 )
 _BEGINS = {
-    "<": re.compile(f"<(?=[|｜/<sebicrSTu0])(?:{'|'.join(_ANGLED)})"),
-    "[": re.compile(rf"\[(?=[/ISATgUe|])(?:{'|'.join(_SQUARE)})"),
-    "~": re.compile(r"\]~!?b[\[\]]"),
-    "＜": re.compile(r"＜[|｜/][^|｜<>＜＞\n]{1,39}[|｜]?＞"),
+    "<": LazyPattern(f"<(?=[|｜/<sebicrSTu0])(?:{'|'.join(_ANGLED)})"),
+    "[": LazyPattern(rf"\[(?=[/ISATgUe|])(?:{'|'.join(_SQUARE)})"),
+    "~": LazyPattern(r"\]~!?b[\[\]]"),
+    "＜": LazyPattern(r"＜[|｜/][^|｜<>＜＞\n]{1,39}[|｜]?＞"),
 }
-_FOREIGN = re.compile("|".join(pattern.pattern for pattern in _BEGINS.values()))
-_LAST = re.compile(
+_FOREIGN = LazyPattern("|".join(pattern.pattern for pattern in _BEGINS.values()))
+_LAST = LazyPattern(
     r"(?:(?:<|&lt;|＜)[ ]?[|｜][ ]?(?:im_(?:end|start)|eot_id|endoftext|end_of_\w{1,20}|eo[a-z]|end|stop)[ ]?[|｜]?[ ]?(?:>|&gt;|＞)?"
     r"|[|｜](?:im_(?:end|start)|eot_id|endoftext|end_of_[a-z]{1,20})[|｜]>?"
     r"|(?:<|&lt;)(?:[ ]?[/\\][ ]?s|s|/?(?:pad|unk|(?-i:EO[A-Z])|eos_token|pad_token|extra_id_\d+|end|stop|turn\||_end)|/eo[a-z])(?:>|&gt;)"
@@ -43,7 +44,7 @@ _LAST = re.compile(
     re.IGNORECASE,
 )
 """What is one at the very end of a response, and may be ordinary text elsewhere."""
-_OPENING = re.compile(r"[<|\[#&＜｜]")
+_OPENING = LazyPattern(r"[<|\[#&＜｜]")
 _ENDINGS = (">", "]", "#", "|", "｜", ";", "＞", "d", "D", "t", "p")
 """What such a token ends with."""
 _FIRM = frozenset(
@@ -57,16 +58,16 @@ _WORDS = _FIRM | frozenset(
     "thought tool tools unused user video vision".split()
 )
 """Words of names such as `<|end_of_turn|>`: one of _FIRM makes a token of it, or all of these."""
-_FIRM_WORD = re.compile(r"(?:end|start|begin)of\w*|eo[a-z]{1,2}")
-_WORD = re.compile(r"[a-z]+|[A-Z][a-z]+|[A-Z]+(?![a-z])")
-_GENERIC = re.compile(
+_FIRM_WORD = LazyPattern(r"(?:end|start|begin)of\w*|eo[a-z]{1,2}")
+_WORD = LazyPattern(r"[a-z]+|[A-Z][a-z]+|[A-Z]+(?![a-z])")
+_GENERIC = LazyPattern(
     r"(?:(?P<scope>::\w*|\binclude\s*)|\b(?:class|struct|typename|template)\s*|\b(?:vector|list|deque|set|map|array|queue|stack"
     r"|pair|tuple|optional|option|span|vec|box|rc|arc|result|iterator|ptr))\Z",
     re.IGNORECASE,
 )
 """What stands in front of an argument of a type, `<eos>`; without `::` not where the text ends: "the right option<eos>"."""
 _QUOTES = frozenset("`\"'“”‘’「」")
-_CODE = re.compile(r"```[\s\S]*?```|`[^`\n]+`|\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”")
+_CODE = LazyPattern(r"```[\s\S]*?```|`[^`\n]+`|\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”")
 """Code and quotations, in which a token is talked about."""
 
 
@@ -99,8 +100,7 @@ def foreign_token(text: str) -> str | None:
                 open_html -= 1
                 continue
 
-        is_quoted = start > 0 and text[start - 1] in _QUOTES and text[end : end + 1] in _QUOTES
-        if not (is_quoted or token in MARKERS or _is_code(text, found)):
+        if not (is_quoted(text, found) or token in MARKERS or _is_code(text, found)):
             return token
 
     return None
@@ -111,6 +111,11 @@ def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
     found = list(pattern.finditer(text))
     code = [match.span() for match in _CODE.finditer(text)] if found else []
     return [match for match in found if not any(begin < match.start() and match.end() < end for begin, end in code)]
+
+
+def is_quoted(text: str, found: re.Match[str]) -> bool:
+    """Whether something stands directly between quotation marks or backticks."""
+    return found.start() > 0 and text[found.start() - 1] in _QUOTES and text[found.end() : found.end() + 1] in _QUOTES
 
 
 def _is_ordinary(text: str, found: re.Match[str]) -> bool:

@@ -6,30 +6,31 @@ next question may belong to the task, it is only told.
 
 import re
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 
 
 REASON = "the response runs on into the next turn"
 
-_HEAD = re.compile(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
+_HEAD = LazyPattern(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
 """What stands in front of a speaker."""
 _END = r"(?:\|?>|\]|\*\*)?[ \t]*[:\uff1a](?:\*\*)?"
-_USER = re.compile(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
-_REPLY = re.compile(
+_USER = LazyPattern(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
+_REPLY = LazyPattern(
     rf"(?:^|[.!?}}\u3002)$])[ \t]*(?:\#{{1,6}}[ \t]*|\*\*|<\|?|\[)?(?:Assistant|ASSISTANT|AI|Bot|Model|GPT|Tutor|\u52a9\u624b|Response){_END}"
     r"|^\#\#\# ?Response\b",
     re.MULTILINE,
 )
-_ALPACA = re.compile(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
+_ALPACA = LazyPattern(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
 _NEAR = 200
 """Characters between the answer and the next turn."""
-_ANSWERED = re.compile(r"\\boxed|\banswer\b|\u7b54\u6848|\btherefore\b|\bthus\b", re.IGNORECASE)
-_DIALOGUE = re.compile(
+_ANSWERED = LazyPattern(r"\\boxed|\banswer\b|\u7b54\u6848|\btherefore\b|\bthus\b", re.IGNORECASE)
+_DIALOGUE = LazyPattern(
     r"dialog|conversation|chat|transcript|script|interview|prompt|tun(?:e|ing)|template|alpaca|role.?play|\buser\b"
     r"|\bhuman\b|\bstudent\b|\binstructions?\b|\u5bf9\u8bdd|\u804a\u5929",
     re.IGNORECASE,
 )
-_QUESTION = re.compile(
+_QUESTION = LazyPattern(
     r"^[ \t]*(?:\#{1,6}[ \t]*|\*\*)?(?:(?:Next |New |Another )?(?:Question|Problem|Exercise|Q)[ \t]*\#?\d*|\u9898\u76ee[ \t]*\d*|\u95ee\u9898[ \t]*\d*)"
     r"(?:\*\*)?[ \t]*(?:[:\uff1a]|$)",
     re.MULTILINE | re.IGNORECASE,
@@ -42,6 +43,16 @@ def _may_go_on(text: str) -> bool:
         "H" in text and ("Human" in text or "HUMAN" in text) or "U" in text and ("User" in text or "USER" in text)
         or "#" in text and ("# Instruction" in text or "# Input" in text) or "S" in text and "Student" in text
         or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
+    )  # fmt: skip
+
+
+def _may_ask(text: str) -> bool:
+    """Whether a text has what most texts have not, and all that ask another question have."""
+    lower = text.lower()
+    return (
+        "question" in lower or "problem" in lower or "exercise" in lower or "\nq" in lower or "**q" in lower
+        or "#q" in lower or "# q" in lower or "\n q" in lower or "  q" in lower or "\tq" in lower
+        or not lower.isascii() and ("\u9898\u76ee" in lower or "\u95ee\u9898" in lower)
     )  # fmt: skip
 
 
@@ -76,8 +87,10 @@ def _turns(text: str) -> list[re.Match[str]]:
 
 def next_question(question: str, solution: str) -> str:
     """Return the line of a solution in which, behind its answer, another turn seems to begin; "" without one."""
-    others = [] if _QUESTION.search(question) else outside_code(solution, _QUESTION)
-    turns = [] if _turns(question) or not _may_go_on(solution) else _turns(solution)
+    others = outside_code(solution, _QUESTION) if _may_ask(solution) else []
+    others = [] if others and _QUESTION.search(question) else others
+    turns = _turns(solution) if _may_go_on(solution) else []
+    turns = [] if turns and _turns(question) else turns
     found = (found for found in (*others[:1], *turns) if _ANSWERED.search(solution, 0, found.start()))
     return next((_line(solution, match) for match in found), "")
 

@@ -21,6 +21,7 @@ import re
 from dataclasses import replace
 
 from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.formats.texts import occurs
 
@@ -68,7 +69,7 @@ _MAGISTRAL = (
 
 
 def _spaced(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.DOTALL)
+    return LazyPattern(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.DOTALL)
 
 
 _PROMPTS = (_THINK_ANSWER, _OPEN_MM_REASONER, _SKY_T1, _MULBERRY, _VIDEO_R1, _VIDEO_R1_OCR, _MAGISTRAL)
@@ -78,10 +79,10 @@ _MONOLOGUE = _spaced(
     r"(?:You |The assistant |Please )?first,? (?:think|thinks) (?:about )?(?:through )?(?:the )?(?:reasoning process|question|problem)"
     r"(?: as an internal monologue| in the mind)?,? and then provides? (?:the user with )?(?:the|your) (?:final )?answer\."
 )
-_MONOLOGUE = re.compile(_MONOLOGUE.pattern, re.IGNORECASE)
+_MONOLOGUE = LazyPattern(_MONOLOGUE.pattern, re.IGNORECASE)
 """A sentence that names no tag, and stands in front of one that does."""
 
-_SWITCH = re.compile(
+_SWITCH = LazyPattern(
     r"(?:(?:^|(?<=[.!?\n]))[ \t]*(?:"
     r"(?:(?:detailed|deep|extended|long) )?(?:thinking|reasoning)(?: mode)?(?: ?[:=] ?| (?:is )?)(?:on|off|enabled|disabled|true|false)"
     r"|(?:Please )?(?:(?P<plain>enable|disable|activate|deactivate|turn on|turn off|switch on|switch off)|use|enter)"
@@ -94,11 +95,11 @@ _SWITCH = re.compile(
 )
 """A switch is a line or a sentence of its own, or Qwen3's word in front or at the end, or Gemma's token in front."""
 
-_MODE = re.compile(
+_MODE = LazyPattern(
     r"\b(?:thinking|reasoning) mode\b|\benable_thinking\b|\bdetailed thinking o(?:n|ff)\b|(?<!\S)/(?:no_?)?think(?!\S)",
     re.IGNORECASE,
 )
-_NO_THOUGHT = re.compile(
+_NO_THOUGHT = LazyPattern(
     r"(?:^|[.!?\n] ?)[ \t]*(?:Please )?(?:do not|don't) (?:think(?! (?:so|that))|reason|explain)\b|\bwithout (?:any )?(?:reasoning|thinking|explanation)",
     re.IGNORECASE,
 )
@@ -108,17 +109,17 @@ _NAMES = (
     r"internal_?monologue|analysis|cot|chain_of_thought|seed:think|begin_of_thought|end_of_thought|\u601d\u8003(?:\u8fc7\u7a0b)?|\u63a8\u7406(?:\u8fc7\u7a0b)?"
 )
 _ANSWERS = r"answer|ans|final_?answer|solution|conclusion|summary|caption|output|response|result|begin_of_solution|end_of_solution|(?:\u6700\u7ec8)?\u7b54\u6848|\u56de\u7b54"
-_THINKS = re.compile(
+_THINKS = LazyPattern(
     rf"</?(?:{_NAMES})\s*/?>|\[/?THINK\]|\[/(?:{_NAMES})\]|{{/(?:{_NAMES})}}|◁/?think▷", re.IGNORECASE
 )
-_TAG = re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|[\[{{]/?(?:{_NAMES}|{_ANSWERS})[\]}}]|◁/?think▷", re.IGNORECASE)
+_TAG = LazyPattern(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|[\[{{]/?(?:{_NAMES}|{_ANSWERS})[\]}}]|◁/?think▷", re.IGNORECASE)
 _BEGINS = {
-    "<": re.compile(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|{re.escape(MARKERS[0])}", re.IGNORECASE),
-    "[": re.compile(r"\[/?(?:THINK|ANSWER)\]", re.IGNORECASE),
-    "\u25c1": re.compile("\u25c1/?think\u25b7", re.IGNORECASE),
+    "<": LazyPattern(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|{re.escape(MARKERS[0])}", re.IGNORECASE),
+    "[": LazyPattern(r"\[/?(?:THINK|ANSWER)\]", re.IGNORECASE),
+    "\u25c1": LazyPattern("\u25c1/?think\u25b7", re.IGNORECASE),
 }
 """What every request has that names a tag."""
-_SPAN = re.compile(
+_SPAN = LazyPattern(
     rf"<(?P<tag>{_NAMES}|{_ANSWERS})>(?:(?!<(?P=tag)>)[\s\S]){{0,300}}?</(?P=tag)>"
     r"|\[THINK\][\s\S]{0,600}?\[/THINK\]|◁think▷[\s\S]{0,300}?◁/think▷",
     re.IGNORECASE,
@@ -126,7 +127,7 @@ _SPAN = re.compile(
 _THOUGHT_LABEL = r"(?:thinking|thoughts?|reasoning)(?: process)?|rationale|analysis|cot|chain[ _]of[ _]thought|explanation|思考(?:过程)?|推理(?:过程)?"
 _ANSWER_LABEL = r"(?:final[ _])?(?:answer|response|solution|result)|conclusion|summary|(?:最终)?答案|回答|结论"
 _BLANK = r"(?:\.{3,}|…|<[^<>\n]{0,60}>|\[[^\[\]\n]{0,60}\]|\{[^{}\n]{0,60}\}|\"[^\"\n]{0,60}\")"
-_PATTERN = re.compile(
+_PATTERN = LazyPattern(
     rf"(?:```\w*\s*)?\{{\s*[\"'](?:{_THOUGHT_LABEL})[\"']\s*:[^{{}}]{{0,200}}[\"'](?:{_ANSWER_LABEL})[\"']\s*:[^{{}}]{{0,200}}\}}(?:\s*```)?"  # a JSON object
     rf"|\#{{1,6}} ?(?:{_THOUGHT_LABEL})[ :：]*\n\s*{_BLANK}?\s*\#{{1,6}} ?(?:{_ANSWER_LABEL})[ :：]*(?:\n\s*{_BLANK})?"  # headings
     rf"|[\"']?(?:{_THOUGHT_LABEL})[:：]\s*{_BLANK}[;,]?\s*(?:{_ANSWER_LABEL})[:：]\s*{_BLANK}[\"']?",
@@ -134,20 +135,20 @@ _PATTERN = re.compile(
 )
 """What a response is to look like, written out with blanks."""
 _OPEN, _CLOSE = r"(?:\#{1,6} ?|\*\*|[\"'“‘`「『【\[{]|\b(?=[\w ]{3,20}[:：]))", r"(?:[:：]|\b|(?<=[\u4e00-\u9fff]))"
-_LABELS = [re.compile(rf"{_OPEN}/?(?:{names}){_CLOSE}", re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
+_LABELS = [LazyPattern(rf"{_OPEN}/?(?:{names}){_CLOSE}", re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
 """A thought, or an answer, as a heading, a quoted word or a word with a colon."""
 _ANSWER_WORDS = ("answer", "solution", "conclusion", "response", "result", "summary", "答案", "回答", "结论")
-_KEYS = re.compile(r"json|yaml|\b(?:keys?|fields?|headings?|sections?)\b", re.IGNORECASE)
-_KEY_WORDS = [re.compile(names, re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
-_MARKUP = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|\b(?:html|xml|css|svg)\b", re.IGNORECASE)
-_FENCE = re.compile(r"```[\s\S]*?(?:```|\Z)")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs)\.(?=[\s,;:)])|^[ \t]*\d+\.(?=\s)", re.MULTILINE)
-_END = re.compile(r"[.!?](?=[\s\"')*]|$)[\"')*]*|\.(?=[A-Z][a-z])|[。！？]|\n+|<image>")
-_PARENTHESES = re.compile(r"[(（][^()（）]{0,100}[)）]")
-_SPACES = re.compile(r"\s*")
-_BOXED = re.compile(r"\\boxed\s*(?:\{[^{}]*\})?")
-_LATIN = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
-_CHINESE = re.compile(r"[\u4e00-\u9fff]+")
+_KEYS = LazyPattern(r"json|yaml|\b(?:keys?|fields?|headings?|sections?)\b", re.IGNORECASE)
+_KEY_WORDS = [LazyPattern(names, re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
+_MARKUP = LazyPattern(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|\b(?:html|xml|css|svg)\b", re.IGNORECASE)
+_FENCE = LazyPattern(r"```[\s\S]*?(?:```|\Z)")
+_ABBREVIATION = LazyPattern(r"\b(?:e\.g|i\.e|etc|vs)\.(?=[\s,;:)])|^[ \t]*\d+\.(?=\s)", re.MULTILINE)
+_END = LazyPattern(r"[.!?](?=[\s\"')*]|$)[\"')*]*|\.(?=[A-Z][a-z])|[。！？]|\n+|<image>")
+_PARENTHESES = LazyPattern(r"[(（][^()（）]{0,100}[)）]")
+_SPACES = LazyPattern(r"\s*")
+_BOXED = LazyPattern(r"\\boxed\s*(?:\{[^{}]*\})?")
+_LATIN = LazyPattern(r"[^\W\d_]+(?:['’][a-z]+)?")
+_CHINESE = LazyPattern(r"[\u4e00-\u9fff]+")
 
 _WORDS = frozenset(
     """
@@ -269,12 +270,17 @@ def asks_for_tags(text: str) -> str:
     for marker in MARKERS:
         text = text.replace(marker, "")
 
-    text = _hidden(_PATTERN.sub(lambda found: found.group().replace("`", " "), text), _FENCE)
+    has_parts = _names_parts(text)
+    if has_parts:
+        text = _PATTERN.sub(lambda found: found.group().replace("`", " "), text)
+
+    text = _hidden(text, _FENCE) if "```" in text else text
+    pieces = _sentences(text) if has_parts else ()
     found = (
         _THINKS.search(text)
         or _MODE.search(text)
         or _NO_THOUGHT.search(text)
-        or next((text[slice(*piece)] for piece in _sentences(text) if _names_parts(text[slice(*piece)])), None)
+        or next((text[slice(*piece)] for piece in pieces if _names_parts(text[slice(*piece)])), None)
         or (not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
     )
     if not found:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import (
@@ -45,6 +46,8 @@ from virgo_factory.formats.row import (
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "sys_prompt", "system_content", "developer")  # fmt: skip
 NOT_TRAINED = "a column beside the question is not trained on"
 """Begins the notes of rows with such a column; its name follows."""
+SECOND_RESPONSE = "a second response is not trained on"
+"""Begins the notes of rows with two responses that differ; the name of the other column follows."""
 NOT_TRAINED_BESIDE_CHAT = "a column beside the messages is not trained on"
 """The same of rows whose question stands in messages."""
 ADDED = "with the options of a column behind the question"
@@ -56,31 +59,32 @@ LACKS = "without a column that dataset_info.json names"
 _KNOWN = ("huatuogpt_o1",)
 """Formats of which the card says which of several questions the response answers."""
 
-_QUESTION = re.compile(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
-_RESPONSE = re.compile(r"response|output|completion|generation|solution")
-_CONTEXT = re.compile(
+_QUESTION = LazyPattern(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
+_RESPONSE = LazyPattern(r"response|output|completion|generation|solution")
+_CONTEXT = LazyPattern(
     r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting|previous|prior|earlier)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
     r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
     r"|(?:figure|diagram|geometry|scene|chart)_(?:description|caption)|function_signature|code_snippet|source_text|schema"
-    r"|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
+    r"|code|text|data|content|given|condition|info(?:rmation)?|abstract|stem|statement|setup|situation|dialogue|transcript|snippet|log"
+    r"|(?:image_|figure_|diagram_)?svg(?:_(?:code|text|content))?|tikz(?:_code)?|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
-_CORRECTED = re.compile(
+_CORRECTED = LazyPattern(
     r"(?:corrected|revised|edited|fixed|rewritten|improved|refined)_(?:response|output|completion|solution)"
 )
-_CHAT = re.compile(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
+_CHAT = LazyPattern(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
 _KTO = {"kto_tag", "completion"}
-_A_NAME = re.compile(r"\s*[\w./:+-]*\s*", re.ASCII)
+_A_NAME = LazyPattern(r"\s*[\w./:+-]*\s*", re.ASCII)
 """A word that is none of a language, but the name of a prompt, a person or a file."""
-_CARRIED = re.compile(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
-_MARKED = re.compile(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
-_BEFORE_ONE = re.compile(r"(?:^|[:：\n•*\-])\W{0,6}$")
-_LETTERED = re.compile(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
-_PLACE = re.compile(r"\bimage \d+\b", re.IGNORECASE)
+_CARRIED = LazyPattern(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
+_MARKED = LazyPattern(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
+_BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
+_LETTERED = LazyPattern(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
+_PLACE = LazyPattern(r"\bimage \d+\b", re.IGNORECASE)
 """What pictures/tags.py makes of a tag that names a picture again."""
-_TAGS = re.compile(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
+_TAGS = LazyPattern(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
 _TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
 _LABEL_KEYS = ("label", "letter", "key", "id", "option_label", "index")
 
@@ -115,7 +119,11 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     contexts += tuple(name for name in columns if name == "answers" and "label" in words)  # options (ReClor)
     contexts += named(_CORRECTED) if responses else ()
     found = SecondColumns(systems, questions, chats, responses, contexts, options)
-    is_plain = len(questions) + len(chats) < 2 and not (contexts or options or systems or not _KTO.isdisjoint(words))
+    is_plain = (
+        len(questions) + len(chats) < 2
+        and len(responses) + len(chats) < 2
+        and not (contexts or options or systems or not _KTO.isdisjoint(words))
+    )
     return None if is_plain else found
 
 
@@ -224,13 +232,44 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
                 if not all(_bare(piece) in _bare(rendered(example.response)) for piece in end):
                     yield f"{told}: {name}"
 
+    if not chat and example.rejected is None:
+        yield from (f"{SECOND_RESPONSE}: {name}" for name in plan.responses if _is_other_response(row, name, example))
+
     for name in plan.contexts:
-        texts = [_bare(text) for text in _texts(row[name]) if not TEMPLATED.search(text)]
+        is_anything = snake(name) in _ANYTHING
+        texts = [
+            _bare(text)
+            for text in _texts(row[name])
+            if not (TEMPLATED.search(text) or is_anything and (_A_NAME.fullmatch(text) or format_of(text)))
+        ]
         if missing := [text for text in texts if text and text not in asked]:
             own = [text for response in plan.responses for text in _texts(row[response])]
             given = _bare("\n".join([*(rendered(turn.response) for turn in example.turns), *own]))
             if not all(text in given for text in missing):
                 yield f"{told}: {name}"
+
+
+def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> bool:
+    """Whether a column of responses holds one that is in no text of the example: tagged, or as long as a response.
+
+    A `solution` without a thought is how the answer is proven in many sets, and no response of a model.
+    """
+    text = row[name]
+    if (
+        not isinstance(text, str)
+        or not (tagged := format_of(text))
+        and (snake(name) in _PROOFS or len(text.split()) < 8)
+    ):
+        return False
+
+    given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+    pieces = [_bare(piece) for piece in (_TAGS.split(text) if tagged else [text]) if piece.strip()]
+    return not all(piece in given for piece in pieces)
+
+
+_ANYTHING = ("code", "text", "data", "content", "info", "information", "log", "statement")
+"""Names of columns that may hold anything: a word there, or a response, is no part of the prompt."""
+_PROOFS = ("solution", "generation")
 
 
 def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | None) -> None:

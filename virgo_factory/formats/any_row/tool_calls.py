@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 from virgo_factory.formats.row import RejectedRow, plain
 
@@ -26,14 +27,14 @@ COLUMNS = (
 _MESSAGES = ("messages", "conversations")
 _KEYS = ("function", "name", "type", "parameters", "arguments", "input_schema")
 """What the description of a tool, or a call, has one of; a list of words is no tools."""
-_TEXT = re.compile(
+_TEXT = LazyPattern(
     r"<(?=[/tfcie])(?P<tag>/?(?:tool|function)_?(?:calls?|responses?|results?|outputs?)|/?(?:code_)?interpreter|/?execute|function=[\w.]+"
     r"|invoke name=\"[^\"\n]*\"|(?P<search>information))>"
 )
 _EARLY = 4000
 """Characters in which a first action stands: a plain row is to cost little."""
-_REACT = re.compile(r"^Action: ?.+\n(?:.*\n){0,20}?Observation:", re.MULTILINE)
-_CODE_RUN = re.compile(r"^```(?:python|py)\n(?:(?!```).*\n)+```\s*\n```output\b", re.MULTILINE)
+_REACT = LazyPattern(r"^Action: ?.+\n(?:.*\n){0,20}?Observation:", re.MULTILINE)
+_CODE_RUN = LazyPattern(r"^```(?:python|py)\n(?:(?!```).*\n)+```\s*\n```output\b", re.MULTILINE)
 
 
 def runs_code(text: str) -> bool:

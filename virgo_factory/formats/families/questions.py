@@ -78,6 +78,7 @@ def read(row: Mapping[str, Any], options: Options = Options()) -> Example:
         source=source_of(row) or (str(row["data_source"]) if row.get("data_source") else None),
         domain=domain_of(row),
         format="questions",
+        learned=False,  # there is nothing yet
         asked=facts,
     )
 

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import BEGIN_THOUGHT, MARKERS, REASONS, LongThought, MalformedThought, beginning
+from virgo_factory.formats.any_row.foreign_tokens import is_quoted, outside_code
 from virgo_factory.formats.row import RejectedRow, bare
 
 
@@ -48,7 +50,7 @@ def _elements(
         case: whether upper and lower case differ.
     """
     alternatives = "|".join(map(re.escape, (*tags, *out_of_place)))
-    exact, any_case = re.compile(alternatives), re.compile(alternatives, re.IGNORECASE)
+    exact, any_case = LazyPattern(alternatives), LazyPattern(alternatives, re.IGNORECASE)
     expected = list(tags) if case else [tag.lower() for tag in tags]
     orders = (expected,) if is_opened else (expected, expected[1:])
 
@@ -61,13 +63,18 @@ def _elements(
         found = list(any_case.finditer(text))
         return found, [match.group().lower() for match in found]
 
-    with_attributes = re.compile(rf"{re.escape(tags[0][:-1])}\s[^<>\n]{{0,80}}>", re.IGNORECASE)
+    with_attributes = LazyPattern(rf"{re.escape(tags[0][:-1])}\s[^<>\n]{{0,80}}>", re.IGNORECASE)
 
     def parse(text: str) -> LongThought:
         if not is_opened and (opening := with_attributes.match(text)):
             text = text[opening.end() :]  # `<think time="3">`
 
         found, seen = find(text)
+        if seen not in orders:  # tags that are talked about stay where they are
+            told = [match for match in outside_code(text, any_case) if not is_quoted(text, match)]
+            if (unquoted := [match.group() if case else match.group().lower() for match in told]) in orders:
+                found, seen = told, unquoted
+
         if seen not in orders:
             raise _broken(text, found, seen, tags, out_of_place)
 
@@ -146,7 +153,7 @@ def _outside(begin: re.Match[str] | None, end: re.Match[str] | None) -> str:
     return "text_before" if begin is None else "text_after" if end is None else "text_between"
 
 
-_FINAL_HEADING = re.compile(r"^###[ \t]*The final answer is[ \t]*:?", re.MULTILINE)
+_FINAL_HEADING = LazyPattern(r"^###[ \t]*The final answer is[ \t]*:?", re.MULTILINE)
 
 
 def _parse_headings(text: str) -> LongThought:
@@ -161,17 +168,17 @@ def _parse_headings(text: str) -> LongThought:
     return LongThought(text[: last.start()], text[last.end() :])
 
 
-_THOUGHT_HEADING = re.compile(
+_THOUGHT_HEADING = LazyPattern(
     r"\s*(?:(?:#{1,6}|\*\*)[ \t]*(?:\*\*)?(?:Thinking|Thoughts?|Reasoning)(?: Process)?[ \t]*:?(?:\*\*)?:?"
     r"|Here is my thought process:?)[ \t]*(?:\n|$)",
     re.IGNORECASE,
 )
-_SOLUTION_HEADING = re.compile(
+_SOLUTION_HEADING = LazyPattern(
     r"^[ \t]*(?:(?:#{1,6}|\*\*)[ \t]*(?:\*\*)?Final (?:Response|Answer|Solution)[ \t]*:?(?:\*\*)?:?"
     r"|Here is my (?:final )?response:?)[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
-_PLAIN_HEADING = re.compile(_SOLUTION_HEADING.pattern.replace("Final (?:", "(?:"), re.MULTILINE | re.IGNORECASE)
+_PLAIN_HEADING = LazyPattern(_SOLUTION_HEADING.pattern.replace("Final (?:", "(?:"), re.MULTILINE | re.IGNORECASE)
 """A heading that only is one of the solution where no other is."""
 THINKING_HEADINGS = ("## Thinking", "## Final Response")
 
@@ -190,7 +197,7 @@ def _parse_thinking_headings(text: str) -> LongThought:
     return LongThought(text[begin.end() : ends[0].start()], text[ends[0].end() :])
 
 
-_CHANNEL = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
+_CHANNEL = LazyPattern(r"<\|(start|channel|message|end|return|call|constrain)\|>")
 HARMONY = ("<|channel|>analysis", "<|channel|>final")
 
 
@@ -278,7 +285,7 @@ TAG_SETS = {
 }
 """Name of a format -> how its responses are read."""
 
-_START = re.compile(
+_START = LazyPattern(
     rf"(?:(?P<four_markers>{re.escape(BEGIN_THOUGHT)})|(?P<thoughts><thoughts>)|(?P<four_sections><SUMMARY>)|(?P<headings>### (?:Image Description|Rationales):)"
     r"|(?P<description_think><description>)|(?P<harmony>(?:<\|start\|>assistant)?<\|channel\|>)|"
     + "|".join(
@@ -406,7 +413,7 @@ OPENINGS = tuple(dict.fromkeys(known.tags[0] for known in TAG_SETS.values()))
 """What a response begins with, over all formats."""
 
 
-_BOXED = re.compile(r"\\boxed[ \t]*\{|Final Answer", re.IGNORECASE)
+_BOXED = LazyPattern(r"\\boxed[ \t]*\{|Final Answer", re.IGNORECASE)
 
 
 def _hint(text: str) -> str:

@@ -7,8 +7,9 @@ response and `home_score` or `image_quality` something else. The last word decid
 """
 
 import functools
-import re
 from enum import Enum, auto
+
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 class Kind(Enum):
@@ -36,6 +37,8 @@ class Kind(Enum):
     """The gold answer, or a verdict."""
     TAGS = auto()
     """Words, of which one may say that the row is not to be used."""
+    CATEGORY = auto()
+    """As TAGS, but a no may be the name of a class (`False`)."""
     SPLIT = auto()
     """The part of a dataset that the row is of."""
     VERIFIER = auto()
@@ -50,6 +53,10 @@ class Kind(Enum):
     """As ENDED, but holds all kinds of things."""
     LEARN = auto()
     LEAVE = auto()
+    LAST_ONLY = auto()
+    """Of several turns only the last is to be learned (LLaMA-Factory's `mask_history`)."""
+    PROMPT_TOO = auto()
+    """The prompt is to be learned as well, which it never is here."""
     SPANS = auto()
     """Marks of pieces of a message (axolotl), which are not read."""
     NESTED = auto()
@@ -59,6 +66,18 @@ class Kind(Enum):
 VERDICTS = frozenset({Kind.RIGHT, Kind.VERIFIER})
 ENDS = frozenset({Kind.CUT, Kind.WHOLE, Kind.ENDED, Kind.STATUS})
 LEARNS = frozenset({Kind.LEARN, Kind.LEAVE})
+_TURNS = LazyPattern(
+    r"mask(?:ed)?_(?:history|(?:earlier|previous|prior|past)_(?:turns|rounds|messages))|history_masked"
+    r"|(?:(?:train|learn|loss)_)?(?:on_)?(?:only_)?last(?:_(?:turn|round|message|response|assistant))?_only"
+    r"|(?:(?:train|learn|loss)_)?(?:on_)?only_(?:on_)?(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
+    r"|(?:train|loss)_on_(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
+)
+"""Columns that say whether only the last turn is learned."""
+_PROMPTS = LazyPattern(
+    r"(?:train|loss|learn)_on_(?:the_)?(?:inputs?|prompts?|questions?|users?|sources?|instructions?|all)"
+    r"|(?:prompt|input|user|question)_loss(?:_weight)?|(?:include|learn|train)_(?:prompts?|inputs?)"
+)
+"""Columns that say whether the prompt is learned, too."""
 
 MISSES = ("correctness_math_verify",)
 """Verifiers who compare by rule and miss right answers: of a no of theirs another verifier is asked (OpenR1)."""
@@ -71,12 +90,13 @@ _ASPECTS = {
     Kind.MAYBE_RIGHT: "verified valid validity validated approved good usable use keep kept include included selected "
     "chosen best true consistent consistency truthful factual helpful preferred clean",
     Kind.MAYBE_WRONG: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination "
-    "hallucinations refusal refused remove removed reject rejected exception contaminated corrupt corrupted invalid noisy timeout",
+    "hallucinations refusal refused remove removed reject rejected exception contaminated corrupt corrupted invalid noisy timeout "
+    "unverified",
     Kind.OUTCOME: "result results status outcome state",
     Kind.OPINION: "grade graded grading grader verifier judge judger check checked review feedback marking verify "
     "verification thumbs preference",
     Kind.GRADE: "quality rating ratings vote",
-    Kind.CUT: "truncated truncation unfinished incomplete overlong clipped cut cutoff",
+    Kind.CUT: "truncated truncation trunc unfinished incomplete overlong clipped cut cutoff",
     Kind.WHOLE: "complete completed finish finished done ended terminated eos",
 }
 _ASPECT_OF = {word: kind for kind, words in _ASPECTS.items() for word in words.split()}
@@ -86,7 +106,7 @@ _SPEAKERS = frozenset(
 _SUBJECTS = _SPEAKERS | frozenset(
     "answer answers answered ans final response responses resp output outputs completion generation generations generated "
     "prediction pred predicted solution result overall total model symbolic sympy math rule teacher eval evaluation evaluator "
-    "reward outcome human reasoning thinking thought thoughts cot rationale trace sample trajectory auto automatic orm prm "
+    "reward outcome human reasoning think thinking thought thoughts cot rationale trace sample trajectory auto automatic orm prm "
     "rm process value all tests gold api user expert".split()
 )
 _ASKED = ("problem", "question", "row", "data", "example")
@@ -97,7 +117,7 @@ _FILL = frozenset((*_FLAGS, "the", "a", "of", "by", "on", "with", "to", "in", "f
 _HAS = ("has", "have", "had", "contains")
 _NOUNS = frozenset("score scores reward rewards accuracy acc verdict verdicts judgment judgement match".split())
 """Aspects of which `is` and `has` make something else (`has_score`)."""
-_DIGITS = re.compile(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
+_DIGITS = LazyPattern(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
 _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "timeout"), ("filtered_out", "filtered"))
 
 _NAMED = {
@@ -105,6 +125,15 @@ _NAMED = {
     **dict.fromkeys(
         ("human_label", "thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION
     ),
+    **dict.fromkeys(
+        ("not_correct", "is_not_correct", "isnt_correct", "not_right", "is_not_right", "not_passed", "not_solved"),
+        Kind.WRONG,
+    ),
+    **dict.fromkeys(
+        ("not_verified", "is_not_verified", "not_valid", "not_usable", "false_positive", "is_false", "marked_false"),
+        Kind.MAYBE_WRONG,
+    ),
+    **dict.fromkeys(("not_finished", "not_complete", "not_completed", "is_not_finished", "not_closed"), Kind.CUT),
     **dict.fromkeys(
         (
             "math_verify",
@@ -134,30 +163,47 @@ _NAMED = {
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks"), Kind.RATE),
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback"), Kind.TROUBLE),
+    **dict.fromkeys(
+        ("errors", "error_list", "mistakes", "failures", "defects", "error_type", "error_types"), Kind.TROUBLE
+    ),
+    **dict.fromkeys(
+        ("error_step", "first_error_step", "mistake_step", "error_category", "error_reason"), Kind.TROUBLE
+    ),
     "label": Kind.LABEL,
     "quality_label": Kind.GRADE,
     "truncated_at": Kind.CUT,
     **dict.fromkeys(("tags", "tag", "flags", "issues"), Kind.TAGS),
+    **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket", "subset"), Kind.CATEGORY),
+    **dict.fromkeys(
+        ("response_type", "answer_type", "sample_type", "row_type", "response_class", "response_category"),
+        Kind.CATEGORY,
+    ),
     **dict.fromkeys(("split", "subset_split", "data_split"), Kind.SPLIT),
     "train_detail": Kind.SPANS,
+    **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
     **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "is_trunc", "no_eos"), Kind.CUT),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
 }
-_ONE_OF = re.compile(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
-_RATE = re.compile(
+_ONE_OF = LazyPattern(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
+_RATE = LazyPattern(
     r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"
     r"|(?=.*(?:^|_)(?:num|n|nr|number|count|counts|times|percent|percentage|pct|ratio|rate|avg|average|mean|most|any|fraction|freq)(?:_|$))"
     r"(?:.*_)?(?:correct|correctness|pass|passes|passed|solve|solved|success|acc|accuracy|win|reward|rewards|verified)(?:_.*)?"
 )
-_ENDED = re.compile(
+_CLOSED = LazyPattern(
+    r"(?:is_|has_)?(?:think|thinking|thoughts?|reasoning|cot|think_tags?|tags?)_(?:is_|are_|tags?_)?(?:closed|balanced)"
+    r"|has_(?:end|ended|close|closed|closing|final)_(?:of_)?(?:think|thinking|thought|reasoning|tags?)(?:_(?:tags?|token))?"
+    r"|has_(?:eos|eot|end)(?:_token)?|(?:closed|balanced)_(?:think|thinking|tags?)(?:_tags?)?"
+)
+_ENDED = LazyPattern(
     r"(?:\w+_)?(?:finish|finished|stop|stopped|done|end|ended|termination|stopping|complete|completion|exit)_?reasons?"
     r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
 )
-_AT_LIMIT = re.compile(
+_AT_LIMIT = LazyPattern(
     r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
     r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded)"
 )
-_CORRECT = re.compile(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
+_CORRECT = LazyPattern(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
 """Other columns called so say it of something else, or of another response."""
 
 LEARN = frozenset({
@@ -170,7 +216,7 @@ LEARN = frozenset({
     *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
     *("is_loss", "loss_flag", "train_flag", "loss_enabled", "requires_grad"),
 })  # fmt: skip
-_LEARN = re.compile(
+_LEARN = LazyPattern(
     r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
     r"|train_on_(?:this|it|response|message|output|completion)"
 )
@@ -189,7 +235,7 @@ _OBJECTS = frozenset(
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
 
-_WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
+_WORD_EDGE = LazyPattern(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
 _AROUND = "?!*: _"
 """What may stand around a column's name (`Correct?`)."""
 
@@ -227,6 +273,9 @@ def kinds_of(name: str) -> frozenset[Kind]:
 
 
 def _kind(name: str, words: list[str]) -> Kind | None:
+    if _TURNS.fullmatch(name):
+        return Kind.LAST_ONLY
+
     if name in LEARN or name in LEAVE or _LEARN.fullmatch(name):
         return Kind.LEAVE if name in LEAVE else Kind.LEARN
 
@@ -234,6 +283,8 @@ def _kind(name: str, words: list[str]) -> Kind | None:
         return _NAMED[name]
 
     for pattern, kind in (
+        (_PROMPTS.fullmatch, Kind.PROMPT_TOO),
+        (_CLOSED.fullmatch, Kind.WHOLE),
         (_ONE_OF.match, Kind.VERIFIER),
         (_ENDED.fullmatch, Kind.ENDED),
         (_AT_LIMIT.fullmatch, Kind.CUT),

@@ -108,6 +108,14 @@ def learned_turns(
         why.append(reason)
 
     for mark in marks_of(row, 0):
+        if Kind.LAST_ONLY in mark.kinds and turns > 1:
+            is_last_only = said(plain(mark.value))
+            if is_last_only == "?":
+                raise RejectedRow(UNCLEAR, f"{mark.shown}; write true or false at `loss` of each response")
+
+            if is_last_only:
+                why[:-1] = [reason or RejectedRow(NOT_LEARNED, mark.shown) for reason in why[:-1]]
+
         values = mark_list(mark.value) if mark.kinds & LEARNS else None
         if values is None or not are_marks(values):
             continue

@@ -65,6 +65,9 @@ _PARTS = (
     "held_out",
 )
 
+_CLASSES = ("false", "no", "n", "f", "\u5426", "\u9519", "mismatch", "failure")
+"""Words that may be a category of the question, or its answer."""
+
 _EDGES = ".!*[]\"'` "
 _LONGEST = 40
 """Characters of a value that is compared with words."""
@@ -143,17 +146,27 @@ def is_right(kinds: frozenset[Kind], value: Any) -> Said:
             is_told = answer == 0 if kind is Kind.RATE else answer is not None or word in _DOUBTFUL
             return "?" if is_told else None
 
+        if kind is Kind.PROMPT_TOO:
+            return "?" if said(value) not in (None, False) else None
+
         if kind is Kind.TROUBLE:
             return "?" if said(value) not in (None, False) else None
 
-        if kind is Kind.TAGS:
+        if kind in (Kind.TAGS, Kind.CATEGORY):
+            if kind is Kind.CATEGORY and word in _CLASSES:
+                return None
+
             tags = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else ()
-            return "?" if any(WORDS.get(_word(tag)) is False or _end_word(tag) in _STATUS for tag in tags) else None
+            return "?" if any(_is_bad(_word(tag)) or _end_word(tag) in _STATUS for tag in tags) else None
 
         if kind is Kind.SPLIT:
             return "?" if _end_word(value) in _PARTS else None
 
     return None
+
+
+def _is_bad(word: str) -> bool:
+    return WORDS.get(word) is False or word in ("bad", "discard", "discarded", "unverified")
 
 
 def _number(value: Any) -> float | None:

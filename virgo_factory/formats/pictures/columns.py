@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.row import IMAGE_COLUMNS, OPTION_COLUMN, RejectedRow, plain
 
 
@@ -55,22 +56,22 @@ _MODIFIER = (
 _BEFORE = (
     r"decoded|raw|input|question|query|problem|prompt|pil|encoded|main|local|base64|b64|user|context|list|relative"
 )
-_NUMBERED = re.compile(
+_NUMBERED = LazyPattern(
     rf"(?P<head>(?:(?:{_BEFORE})_)*(?:{_NOUN}))_?(?P<number>\d{{1,3}})?(?P<tail>(?:_(?:{_MODIFIER}))*)_?(?P<last>\d{{1,3}})?"
 )
 PLAIN = -1
 """Number of a column without one."""
-_FILE = re.compile(
+_FILE = LazyPattern(
     r"(?:(?:full|abs|absolute|relative|local|media)_)?(?:path|file|filename|filepath)s?|file_(?:name|path)s?|fname"
 )
-_OTHER_MEDIA = re.compile(
+_OTHER_MEDIA = LazyPattern(
     rf"(?:(?:{_BEFORE})_)*(?:{'|'.join(f'(?P<{kind}>{names})' for kind, (_, names, *_) in MEDIA.items())})"
     rf"_?\d{{0,3}}(?:_(?:{_MODIFIER}))*_?\d{{0,3}}"
 )
-_OTHER_BYTES = re.compile(
+_OTHER_BYTES = LazyPattern(
     b"|".join(b"(?P<%s>%s)" % (kind.encode(), magic) for kind, (*_, magic) in MEDIA.items() if magic), re.DOTALL
 )
-_TEXTS = re.compile(
+_TEXTS = LazyPattern(
     r"(?:^|_)(?:ids?|uuid|idx|index|key|hash|md5|sha\d*|source|sources|origin|url|urls|uri|link|links|website|homepage|"
     r"page|licen[sc]e|citation|reference|references|title|captions?|descriptions?|answers?|gts?|gt|gold|truth|labels?|"
     r"responses?|outputs?|generations?|solutions?|completions?|thoughts?|thinking|reasoning|rationales?|cot|questions?|"
@@ -80,24 +81,34 @@ _TEXTS = re.compile(
 )
 """Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
 
-_NOT_NESTED = re.compile(
+_ADDRESSES = LazyPattern(
+    r"(?:\w+_)?(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website)", re.IGNORECASE
+)
+"""Of these, names of addresses: that of a picture is none of the question's where the row has another one."""
+_NUMBERS = LazyPattern(
+    r"pixel_?values?(?:_\w+)?|(?:image|img|vision|visual|clip|vit|pixel|picture)_?(?:embeds?|embeddings?|features?|feats?"
+    r"|latents?|tensors?|tokens?|codes|arrays?)"
+)
+"""Names of pictures as numbers of a model."""
+
+_NOT_NESTED = LazyPattern(
     r"messages|conversations?|chosen|rejected|history|tools?|(?:.*_)?(?:responses?|outputs?|generations?|completions?"
     r"|solutions?|answers?|code|thoughts?|thinking|reasoning|questions?|problems?|texts?|prompts?)"
 )
 """Names of columns whose objects are messages, or whose texts may be JSON that is talked about."""
 
-_HAS_NOUN = re.compile(rf"(?:^|_)(?:{_NOUN})\d*(?:_|$)")
-_BESIDE = re.compile(
+_HAS_NOUN = LazyPattern(rf"(?:^|_)(?:{_NOUN})\d*(?:_|$)")
+_BESIDE = LazyPattern(
     r"(?:^|_)(?:thumbnails?|thumbs?|icons?|logos?|avatars?|previews?|masks?|depths?|segmentations?)(?:_|$)"
 )
 """Names of pictures that stand beside the question's and are not of it."""
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_PATH = re.compile(rf"[^\n\r<>|*\"?]{{1,400}}\.(?:{'|'.join(SUFFIXES)})", re.IGNORECASE)
-_LINK = re.compile(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.IGNORECASE)
+_URL = LazyPattern(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PATH = LazyPattern(rf"[^\n\r<>|*\"?]{{1,400}}\.(?:{'|'.join(SUFFIXES)})", re.IGNORECASE)
+_LINK = LazyPattern(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.IGNORECASE)
 _ENDS = {end: kind for kind, (_, _, ends, _) in MEDIA.items() for end in ends.split("|") if end}
-_NOT_IN_PATHS = re.compile(r'[\s<>|*"]')
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
-_QUOTED = re.compile(r"\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*\]")
+_NOT_IN_PATHS = LazyPattern(r'[\s<>|*"]')
+_BASE64 = LazyPattern(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+_QUOTED = LazyPattern(r"\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*\]")
 _IN_OBJECT = ("image", "image_url", "img", "url", "path", "file", "file_name", "filename", "src", "base64", "b64_json", "data")  # fmt: skip
 """Keys of an object that is a picture, in place of `bytes` and `path`."""
 
@@ -189,6 +200,53 @@ def find_pictures(
             raise _several([*read, name])
 
     return found
+
+
+def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
+    """Return why a row without pictures is none of text alone: an address of one, or its numbers; None where it is.
+
+    Asked where no other picture is found: beside one an address says where it is from.
+    """
+    addresses, numbers = _addresses_of(tuple(row))
+    links = [(name, row[name]) for name in addresses if _is_address(row[name])]
+    if links:
+        return _unknown(links)
+
+    name = next((name for name in numbers if _holds_numbers(row[name])), None)
+    if name is None:
+        return None
+
+    return RejectedRow(
+        "a picture as numbers", f"{name}, which is not read; give the picture itself in a column images"
+    )
+
+
+@functools.lru_cache(1024)
+def _addresses_of(columns: tuple[Any, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that may hold the address of a picture, and those that may hold one as numbers."""
+    words = {name: _words(name) for name in columns if isinstance(name, str)}
+    return (
+        tuple(name for name, word in words.items() if _ADDRESSES.fullmatch(word) and not _column_of(name)),
+        tuple(name for name, word in words.items() if _NUMBERS.fullmatch(word)),
+    )
+
+
+def _holds_numbers(value: Any) -> bool:
+    """Whether a value is a list of numbers, or of lists of them."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return True
+
+    return False
+
+
+def _is_address(value: Any) -> bool:
+    """Whether a value is the address of, or the path to, a picture, or a list of some."""
+    while isinstance(value, list | tuple) and value:
+        value = next((part for part in value if not is_blank(part)), None)
+
+    return isinstance(value, str) and len(value) < 2000 and bool(_LINK.fullmatch(value.strip()))
 
 
 def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:

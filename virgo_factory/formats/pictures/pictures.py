@@ -17,6 +17,7 @@ from virgo_factory.formats.pictures.columns import (
     other_medium,
     pictures_inside,
     plan_of,
+    unread_picture,
 )
 from virgo_factory.formats.pictures.tags import TAG, place_pictures
 from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
@@ -52,8 +53,20 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = in_messages or in_question or found
     if found.values:
         others["images"] = list(found.values)
+    elif column is None and not (messages and _has_items(others[messages])) and (error := unread_picture(others)):
+        raise error
 
     return others
+
+
+def _has_items(messages: Any) -> bool:
+    """Whether a message holds a picture as an item of its content."""
+    return isinstance(messages, list) and any(
+        isinstance(item, dict) and item.get("type") == "image"
+        for message in messages
+        if isinstance(message, dict) and isinstance(content := either(message, "content", "value"), list)
+        for item in content
+    )
 
 
 _PICTURE_ITEMS = ("image", "image_url", "input_image", "image_path", "img", "picture")
@@ -65,11 +78,16 @@ _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} 
 def _messages(messages: Any, own: list[Any]) -> Any:
     """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
     messages = listed(messages)
-    if not isinstance(messages, list):
+    if not isinstance(messages, list) or all(map(_is_plain, messages)):
         return messages
 
     _check_order(messages)
     return [_message(message, own) if isinstance(message, dict) else message for message in messages]
+
+
+def _is_plain(message: Any) -> bool:
+    """Whether a message is nothing but a role and a text, as nearly all are."""
+    return type(message) is dict and len(message) == 2 and type(either(message, "content", "value")) is str
 
 
 def _is_user(message: Any) -> bool:

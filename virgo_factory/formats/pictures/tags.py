@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import IMAGE
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.pictures.columns import SUFFIXES, Pictures, holds_picture, in_order, name_of, shown
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.formats.texts import occurs
 
 
 _EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|content|context))?"
-TAG = re.compile(
+TAG = LazyPattern(
     rf"<image>\s*(?P<inner>[^\s<>][^<>\n]{{0,300}}\.(?:{'|'.join(SUFFIXES)}))\s*</image>"
     r"|(?P<literal>(?-i:<image>)(?!\s*</image>))"
     r"|(?P<qwen><\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>)"
@@ -19,45 +20,55 @@ TAG = re.compile(
     r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
-    rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
+    rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure|fig|diagram|chart|graph)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
     rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>"
     r"|(?:<IMG_CONTEXT>)+|<\|media_(?:start|begin)\|>image<\|media_content\|>(?:<\|media_pad\|>)+<\|media_end\|>|<\|media_pad\|>)"
-    r"|(?P<weak><(?:img|picture|pic|photo)\s?/?>|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2})",
+    r"|(?P<weak><(?:img|picture|pic|photo|fig|visual)\s?/?>|<(?P<html5>figure|diagram|chart|graph|plot)\s?/?>(?![\s\S]{0,2000}</(?P=html5)>)"
+    r"|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;"
+    r"|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2}|(?<![\w\])])\[(?:figure|fig|photo|diagram|chart)\]"
+    r"|(?-i:\$\{?(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?(?P<upper>\d{1,3}))?\b\}?\$?|(?<!\w)__(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?\d{1,3})?__(?!\w)"
+    r"|%{1,2}(?:IMAGE|IMG|PICTURE|FIGURE)%{1,2})|(?<!\S)@(?:image|img|picture|figure)(?:_?\d{1,3})?(?!\w))",
     re.IGNORECASE,
 )
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
 
 _BEGINS = {
-    "&": re.compile(r"&lt;\s?im", re.IGNORECASE),
-    "<": re.compile(r"<(?:\s+im|\|?media|\|?(?:im|pi|ph|fi|video|audio)|\|vision|start_of)", re.IGNORECASE),
-    "[": re.compile(r"\[(?:im|pi)", re.IGNORECASE),
-    "{": re.compile(r"\{(?:im|pi)", re.IGNORECASE),
-    "!": re.compile(r"!\["),
-    "\\": re.compile(r"\\includegraphics"),
+    "&": LazyPattern(r"&lt;\s?im", re.IGNORECASE),
+    "<": LazyPattern(
+        r"<(?:\s+im|\|?media|\|?(?:im|pi|ph|fi|di|ch|gr|pl|vis|video|audio)|\|vision|start_of)", re.IGNORECASE
+    ),
+    "[": LazyPattern(r"\[(?:im|pi|fi|ph|di|ch)", re.IGNORECASE),
+    "$": LazyPattern(r"\$\{?(?:IM|PI|FI)"),
+    "__": LazyPattern(r"__(?:IM|PI|FI)"),
+    "%": LazyPattern(r"%(?:IM|PI|FI)"),
+    "@": LazyPattern(r"@(?:im|pi|fi)", re.IGNORECASE),
+    "{": LazyPattern(r"\{(?:im|pi)", re.IGNORECASE),
+    "!": LazyPattern(r"!\["),
+    "\\": LazyPattern(r"\\includegraphics"),
 }
 """Begins every TAG and _OTHER_TAG."""
 
-_OTHER_TAG = re.compile(
+_OTHER_TAG = LazyPattern(
     r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
     r"|<(?P<upper>VIDEO|AUDIO|Video|Audio)>"
 )
-_WRAPPED = re.compile(
+_WRAPPED = LazyPattern(
     r"<(?:\|?(?:im|img|image|vision|picture)(?:_(?:start|begin))?\|?|(?:\|begin|start)_of_image\|?)>\s*"
     r"(?P<inner>(?:<\|?(?:image|img|picture|im_patch)(?!_(?:start|begin|end|pad))[^<>\n|]{0,20}\|?>\s*)+?)"
     r"<(?:/(?:im|img|image|picture)|\|?(?:im|img|image|vision|picture)_end\|?|\|?end_of_image\|?)>",
     re.IGNORECASE,
 )
 """A picture's tag inside of another pair, LLaVA's or InternVL's, say: the outer one adds nothing."""
-_OF_MARKUP = re.compile(
+_OF_MARKUP = LazyPattern(
     r"```|\b(?:markdown|readme|html|syntax|renders?|rendered|overleaf|pdflatex|xelatex|compiles?|usepackage|documentclass)\b"
     r"|\.md\b|\\begin\{document\}",
     re.IGNORECASE,
 )
 """Words of a question about Markdown or LaTeX, in which a picture's command is code."""
-_MARKUP = re.compile(
+_MARKUP = LazyPattern(
     r"</?(?:div|span|p|a|html|body|head|table|tr|td|ul|li|script|button|h[1-6]|br)\b[^<>]*>|```|\bHTML\b", re.I
 )
-_PROSE_NUMBER = re.compile(r"\b(?:image|picture|photo|figure)s? ?(?:#|no\. ?)?\d\b", re.IGNORECASE)
+_PROSE_NUMBER = LazyPattern(r"\b(?:image|picture|photo|figure)s? ?(?:#|no\. ?)?\d\b", re.IGNORECASE)
 
 
 def place_pictures(texts: list[str], found: Pictures, inside: int) -> tuple[Pictures, list[str]] | None:
@@ -185,7 +196,7 @@ def _is_quoted(text: str, tag: re.Match) -> bool:
 
 
 def _number(tag: re.Match) -> int | None:
-    number = tag["number"] or tag["counted"]
+    number = tag["number"] or tag["counted"] or tag["upper"]
     return int(number) if number else None
 
 

@@ -34,6 +34,7 @@ from virgo_factory.hooks.start.look_ahead import tell_ahead
 from virgo_factory.hooks.start.run import formattings_of
 from virgo_factory.hooks.template.template import is_ours
 from virgo_factory.hooks.train.ending import begin, remember, remember_place
+from virgo_factory.hooks.train.packing_problems import check_packed_rows
 from virgo_factory.hooks.train.steps_left import check_steps_left
 from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import DATASET_INFO
@@ -292,6 +293,7 @@ def _accounting(stock: Any) -> Any:
         check_accounts(accounts, data_args)
         finetuning_args = training_args.__dict__.pop("virgo_finetuning_args", None)  # not into training_args.bin
         if stage != "grpo" and finetuning_args is not None and module.get("train_dataset") is not None:
+            check_packed_rows(module["train_dataset"], processor, finetuning_args)
             tell_ahead(module["train_dataset"], model_args, data_args, training_args, finetuning_args)
 
         if path and training_args.should_save and not has_tokenized_data(path):

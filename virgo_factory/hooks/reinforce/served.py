@@ -35,16 +35,16 @@ class ServedRollouts:
     """The servers of a run, and the folder through which they get its weights; only rank 0 speaks with them.
 
     Args:
-        model: that is trained: a folder, or its name in the hub.
+        model_args: of the run, with the model that is trained.
         settings: of the stage.
         training_args: of the run.
         images: pictures of a prompt, at most.
     """
 
-    def __init__(self, model: str, settings: dict[str, Any], training_args: Any, images: int) -> None:
+    def __init__(self, model_args: Any, settings: dict[str, Any], training_args: Any, images: int) -> None:
         self._settings = settings
         self._seed = training_args.seed
-        self._dtype = torch.bfloat16 if training_args.bf16 else torch.float16 if training_args.fp16 else torch.float32
+        self._dtype = model_args.compute_dtype or torch.float32
         self._stack = contextlib.ExitStack()
         self._folder: HandOverFolder | None = None
         self._output = Path(training_args.output_dir)
@@ -59,7 +59,7 @@ class ServedRollouts:
             self._output.mkdir(parents=True, exist_ok=True)
             own = [
                 policy_server(
-                    model,
+                    model_args.model_name_or_path,
                     self._output / (f"{number}.{SERVER_LOG}" if number else SERVER_LOG),
                     max_model_len=length,
                     images=max(images, 1),
@@ -70,7 +70,9 @@ class ServedRollouts:
             ]
 
         try:
-            self._servers = self._stack.enter_context(PolicyServers(model, servers=own, urls=urls))
+            self._servers = self._stack.enter_context(
+                PolicyServers(model_args.model_name_or_path, servers=own, urls=urls)
+            )
             self._servers.check(length, images)
         except BaseException:
             self._stack.close()

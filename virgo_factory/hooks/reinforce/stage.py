@@ -82,7 +82,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
         served = None
         if settings["rl_server"] is not None:
             images = max(len(images or []) for images in prompts["images"])
-            served = ServedRollouts(model_args.model_name_or_path, settings, training_args, images)
+            served = ServedRollouts(model_args, settings, training_args, images)
             stack.callback(served.close)
 
         model = load_model(parts["tokenizer"], model_args, finetuning_args, is_trainable=True)
@@ -112,12 +112,15 @@ def _save(
     from llamafactory.extras.ploting import plot_loss
     from llamafactory.train.trainer_utils import create_modelcard_and_push
 
+    from virgo_factory.reinforce.curves import write as write_curves
+
     trainer.save_model()
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
     trainer.save_state()
     if trainer.is_world_process_zero() and finetuning_args.plot_loss:
         plot_loss(training_args.output_dir, keys=["loss", "reward"])
+        write_curves(training_args.output_dir)
 
     create_modelcard_and_push(trainer, model_args, data_args, training_args, finetuning_args)
 

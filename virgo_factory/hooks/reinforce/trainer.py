@@ -150,7 +150,15 @@ class PolicyTrainer(GRPOTrainer):
             gap = self._metrics["train"]["sampling/sampling_logp_difference/mean"][-1]
             self._guard.see(self.state.global_step, gap)
 
-        flat = self._metrics["train"]["frac_reward_zero_std"][-1] == 1
+        self._watch(self._metrics["train"]["frac_reward_zero_std"][-1] == 1)
+        return found
+
+    def _watch(self, flat: bool) -> None:
+        """Say once what to do where nothing is learned.
+
+        Args:
+            flat: whether no group of this rollout has two different rewards.
+        """
         self._flat = self._flat + 1 if flat else 0
         if self._flat == WITHOUT_GRADIENT:
             logger.warning_rank0(
@@ -159,8 +167,6 @@ class PolicyTrainer(GRPOTrainer):
                 "easier ones (rl_curriculum: pass_rate), where all are cut off raise rl_max_response_tokens; a larger "
                 "rl_num_generations finds the rare ones."
             )
-
-        return found
 
     def _generate_single_turn(self, prompts: list[str], images: Any) -> tuple[Any, ...]:
         found = pictures(self._rows, self.template, self.processor)

@@ -245,7 +245,35 @@ class _FinetuningKeys:
         metadata={
             "help": (
                 "virgo-factory: which rows meet in a micro-step (shuffle; balanced: by length inside each global batch, "
-                "same gradients; grouped: by length in the whole epoch). Unset: shuffle."
+                "same gradients; grouped: by length in the whole epoch; packed: those of a global batch joined into few "
+                "forward passes, same gradients). Unset: shuffle."
+            )
+        },
+    )
+    packing_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: tokens of a forward pass of batch_order: packed. Unset: as many as stock's largest could "
+                "have, per_device_train_batch_size times the longest row."
+            )
+        },
+    )
+    sequence_parallel_size: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: ranks that share the tokens of each forward pass of batch_order: packed, for rows too long "
+                "for one GPU. Unset: 1."
+            )
+        },
+    )
+    fused_loss: bool | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory: compute logits in chunks, and of answers only, so that they are never all in memory; "
+                "the same loss. Unset: false; batch_order: packed always does."
             )
         },
     )

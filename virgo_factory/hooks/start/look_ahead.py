@@ -28,6 +28,7 @@ _TRAINING = (
 )
 _FINETUNING = (
     *("stage", "finetuning_type", "lora_rank", "lora_target", "pref_loss", "ref_model", "batch_order"),
+    *("packing_tokens", "fused_loss"),
     *("freeze_vision_tower", "freeze_multi_modal_projector", "freeze_language_model", "keep_model_at_epochs"),
 )
 

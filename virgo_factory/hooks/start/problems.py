@@ -16,6 +16,7 @@ from virgo_factory.hooks.model.tied_embeddings import target_problems
 from virgo_factory.hooks.template.template import BASES
 from virgo_factory.hooks.train.batch_order import batch_order_problems
 from virgo_factory.hooks.train.kept_epochs import kept_epochs_problems
+from virgo_factory.hooks.train.packing_problems import packing_problems
 
 
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")
@@ -83,6 +84,7 @@ def find_problems(
     if "batch_order" in keys:
         problems += batch_order_problems(keys["batch_order"], data_args, training_args, finetuning_args)
 
+    problems += packing_problems(keys, model_args, data_args, training_args, finetuning_args)
     if "keep_model_at_epochs" in keys:
         problems += kept_epochs_problems(keys["keep_model_at_epochs"], stage, data_args.streaming, training_args)
 

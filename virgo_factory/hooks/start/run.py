@@ -113,7 +113,8 @@ def prepare_training(
     problems += filter(None, [unknown_template(data_args.template, TEMPLATES, ours=True)])
     if finetuning_args.global_batch_size is not None and training_args.gradient_accumulation_steps == 1:
         try:
-            _set_global_batch(finetuning_args.global_batch_size, training_args)
+            share = finetuning_args.sequence_parallel_size or 1
+            _set_global_batch(finetuning_args.global_batch_size, training_args, share)
         except ValueError as error:
             problems.append(str(error))
 
@@ -207,8 +208,9 @@ def formattings_of(data_args: Any) -> dict[str, str]:
         return {}  # the loader meets the same error again and tells it
 
 
-def _set_global_batch(rows: int, training_args: Any) -> None:
-    steps = accumulation_steps(rows, training_args.world_size, training_args.per_device_train_batch_size)
+def _set_global_batch(rows: int, training_args: Any, share: int) -> None:
+    ranks = max(training_args.world_size // share, 1)  # a group of ranks that share sequences takes rows as one
+    steps = accumulation_steps(rows, ranks, training_args.per_device_train_batch_size)
     training_args.gradient_accumulation_steps = steps
     if training_args.deepspeed:
         # TrainingArguments.__post_init__ has filled the file's "auto" values already (transformers 4.57.6,
@@ -221,7 +223,7 @@ def _set_global_batch(rows: int, training_args: Any) -> None:
         training_args.deepspeed_plugin = DeepSpeedPlugin(hf_ds_config=training_args.hf_deepspeed_config)
 
     logger.info_rank0(
-        f"virgo-factory: global batch {rows} = {training_args.world_size} ranks x "
+        f"virgo-factory: global batch {rows} = {ranks} {'ranks' if share == 1 else f'groups of {share} ranks'} x "
         f"{training_args.per_device_train_batch_size} rows x {steps} accumulation steps."
     )
 

@@ -13,7 +13,7 @@ import pyarrow.compute
 from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
 from torch.utils.data import Sampler
 
-from virgo_factory.core.batch_order import epoch_order, slot_use
+from virgo_factory.core.batch_order import epoch_order, packed_steps, packed_time, slot_use
 
 
 RELIES_ON = {
@@ -40,13 +40,15 @@ class BatchOrderSampler(Sampler[int]):
     are several ranks, so that accelerate has nothing left to pad.
 
     Args:
-        kind: `balanced` or `grouped`.
+        kind: `balanced`, `grouped` or `packed`.
         dataset: the tokenised dataset.
         ranks: number of training processes.
         per_device: rows of a micro-batch.
         accumulation: micro-steps of a global batch.
         drop_last: `dataloader_drop_last`.
         data_seed: as the training argument of that name; None stands for the run's `seed`, as in accelerate.
+        capacity: tokens of a bin of `packed`; None stands for those of a micro-batch of the longest rows.
+        share: ranks that share a sequence, which get the same rows; with one row a micro-batch.
     """
 
     def __init__(
@@ -58,11 +60,14 @@ class BatchOrderSampler(Sampler[int]):
         accumulation: int,
         drop_last: bool = False,
         data_seed: int | None = None,
+        capacity: int | None = None,
+        share: int = 1,
     ) -> None:
         self.stock = SeedableRandomSampler(dataset, data_seed=data_seed)
         self.lengths = token_lengths(dataset)
         self.kind, self.ranks = kind, ranks
-        self.machine = ranks, per_device, accumulation, drop_last
+        self.capacity = capacity or per_device * int(self.lengths.max())
+        self.machine, self.share = (ranks // share, per_device, accumulation, drop_last), share
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -78,18 +83,29 @@ class BatchOrderSampler(Sampler[int]):
     def slot_use(self, kind: str, meet_each_micro_step: bool) -> float:
         """Return the slot use of the current epoch in any of the orders."""
         ranks, per_device, accumulation, _ = self.machine
+        if kind == "packed":
+            busy = packed_time(self._steps(), self.lengths, meet_each_micro_step) * ranks
+            return float(self.lengths[self.order(kind)].sum() / busy)
+
         return slot_use(self.order(kind), self.lengths, ranks, per_device, 1 if meet_each_micro_step else accumulation)
 
+    def passes(self) -> float:
+        """Return the forward passes of a rank in an optimiser step of `packed`, on average over the current epoch."""
+        return float(np.mean([len(step[0]) for step in self._steps()]))
+
+    def _steps(self):
+        return packed_steps(self.order("packed"), self.lengths, *self.machine[:3], self.capacity)
+
     def __iter__(self):
-        return iter(self.order(self.kind).tolist())
+        return iter(np.repeat(self.order(self.kind), self.share).tolist())
 
     def __len__(self) -> int:
         ranks, per_device, _, drop_last = self.machine
         rows, micro_step = len(self.lengths), ranks * per_device
         if drop_last:
-            return rows // micro_step * micro_step
+            return rows // micro_step * micro_step * self.share
 
-        return rows if ranks == 1 else -(-rows // micro_step) * micro_step
+        return (rows if ranks == 1 else -(-rows // micro_step) * micro_step) * self.share
 
 
 def check_order(loader: Any) -> BatchOrderSampler:

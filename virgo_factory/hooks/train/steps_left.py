@@ -32,9 +32,10 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
     if not training_args.do_train or dataset is None:
         return
 
-    per_epoch = steps_an_epoch(len(dataset), training_args)
-    epochs, max_steps = training_args.num_train_epochs, training_args.max_steps
     finetuning_args = getattr(training_args, "virgo_finetuning_args", None)
+    share = getattr(finetuning_args, "sequence_parallel_size", None) or 1
+    per_epoch = steps_an_epoch(len(dataset), training_args, share)
+    epochs, max_steps = training_args.num_train_epochs, training_args.max_steps
     tell_kept_epochs(getattr(finetuning_args, "keep_model_at_epochs", None), per_epoch, max_steps)
     checkpoint = training_args.resume_from_checkpoint
     state = read_state(Path(checkpoint)) if checkpoint else None
@@ -72,9 +73,15 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
         )
 
 
-def steps_an_epoch(rows: int, training_args: Any) -> int:
-    """Return the optimiser steps of an epoch, as transformers counts them (trainer.py, set_initial_training_values)."""
-    micro_step = training_args.per_device_train_batch_size * training_args.world_size
+def steps_an_epoch(rows: int, training_args: Any, share: int = 1) -> int:
+    """Return the optimiser steps of an epoch, as transformers counts them (trainer.py, set_initial_training_values).
+
+    Args:
+        rows: of the dataset.
+        training_args: of the run.
+        share: ranks that share sequences and so get the same rows.
+    """
+    micro_step = training_args.per_device_train_batch_size * (training_args.world_size // share)
     batches = rows // micro_step if training_args.dataloader_drop_last else math.ceil(rows / micro_step)
     return max(math.ceil(batches / training_args.gradient_accumulation_steps), 1)
 

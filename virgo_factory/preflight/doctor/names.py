@@ -171,8 +171,9 @@ TEMPLATES = ("virgo", "virgo_qwen3_vl", "omr")
 
 
 def uses_plugin(recipe: Mapping[str, Any]) -> bool:
-    """Whether a run is one of ours: by its template, a key, or the formatting of a dataset."""
-    if recipe.get("template") in TEMPLATES or any(recipe.get(key) is not None for key in KEYS):
+    """Whether a run is one of ours: by its template, its stage, a key, or the formatting of a dataset."""
+    named = recipe.get("template") in TEMPLATES or recipe.get("stage") == "grpo"
+    if named or any(recipe.get(key) is not None for key in KEYS):
         return True
 
     entries = _entries(recipe)[0] or {}

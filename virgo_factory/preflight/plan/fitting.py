@@ -79,7 +79,7 @@ def changes(
         return []
 
     free = []
-    if not method.fused_loss and recipe.get("stage", "sft") in ("sft", "pt"):
+    if not (method.fused_loss or method.chunked_loss) and recipe.get("stage", "sft") in ("sft", "pt"):
         free.append(("enable_liger_kernel: true (fused loss)", {"fused_loss": True}, "nothing"))
 
     if not method.flash:

@@ -16,6 +16,8 @@ from virgo_factory.preflight.zero import Zero
 
 BF16, FP32, INT64 = 2, 4, 8
 FAMILIES = ("qwen2_vl", "qwen2_5_vl")
+CHUNK = 1024
+"""Positions that `fused_loss: true` projects at once (hooks/train/fused_loss.py)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Method:
         reference: a second model, not trained, is held beside the first.
         checkpointing: a layer keeps its input only, and computes the rest again in its backward pass.
         fused_loss: Liger's cross-entropy, which never holds the logits.
+        chunked_loss: `fused_loss: true`, which holds those of CHUNK positions.
+        packing_tokens: tokens of a forward pass of `batch_order: packed`; None: those of a padded micro-batch.
         flash: flash-attention 2, which needs no mask.
     """
 
@@ -70,6 +74,8 @@ class Method:
     reference: bool = False
     checkpointing: bool = True
     fused_loss: bool = False
+    chunked_loss: bool = False
+    packing_tokens: int | None = None
     flash: bool = True
 
     @property
@@ -248,7 +254,7 @@ def saved_activations(shape: Shape, tokens: int, checkpointing: bool, fused_loss
         shape: of the model.
         tokens: of the micro-batch, padding included (rows x longest row).
         checkpointing: a layer keeps its input only, and saves the rest again when its turn comes.
-        fused_loss: Liger's cross-entropy, which never holds the logits.
+        fused_loss: the logits are never held.
     """
     kept = BF16 * shape.hidden if checkpointing else saved_by_layer(shape)
     head = (FP32 + 2 * BF16) * shape.hidden + FP32  # the last norm, and the input of lm_head
@@ -314,7 +320,10 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
             host += states.pop("reference model")
 
     batch = method.sequences * (-(-tokens // 8) * 8)  # LLaMA-Factory pads to a multiple of 8 (train/sft/workflow.py)
-    saved = saved_activations(shape, batch, method.checkpointing, method.fused_loss)
+    if method.packing_tokens is not None:
+        batch = max(tokens, method.packing_tokens)
+
+    saved = saved_activations(shape, batch, method.checkpointing, method.fused_loss or method.chunked_loss)
     adapters = batch * saved_by_adapters(shape, method.lora, copies=method.stage == 0) if method.lora else 0
     mask = 0 if method.flash else method.sequences * 3 * tokens * tokens  # bool, and its bfloat16 form
     return Memory(
@@ -360,12 +369,18 @@ def _loss_at_work(shape: Shape, method: Method, batch: int) -> float:
 
     Plain: in the backward pass of cross-entropy the float32 log-probabilities, their gradient and that of the logits
     (benchmarks/plan_vs_measured.py). Fused: a chunk of logits about as large as the hidden states, the gradient of the
-    hidden states, and that of lm_head (liger_kernel/ops/fused_linear_cross_entropy.py; not measured). Pairs: the
+    hidden states, and that of lm_head (liger_kernel/ops/fused_linear_cross_entropy.py; not measured). In chunks: one
+    chunk's logits, its float32 logits, log-probabilities and their gradient, and the gradient of its logits; the learned
+    hidden states and their gradient; the gradient of lm_head so far and that of the chunk (read, not measured). Pairs: the
     reference's float32 logits and log-probabilities beside the policy's (LLaMA-Factory, train/dpo/trainer.py:220-275;
     not measured).
     """
     if method.pairs:
         return batch * shape.vocabulary * FP32 * (4 if method.reference or method.lora else 3)
+
+    if method.chunked_loss:
+        weight = 2 * BF16 * shape.vocabulary * shape.hidden if not method.lora else 0
+        return batch * 2 * BF16 * shape.hidden + weight + min(batch, CHUNK) * shape.vocabulary * (2 * BF16 + 3 * FP32)
 
     if method.fused_loss:
         weight = BF16 * shape.vocabulary * shape.hidden if not method.lora else 0

@@ -67,7 +67,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
     if problems:
         raise UserError("\n".join(problems))
 
-    stage = recipe.get("stage", "sft")
+    stage, packs = recipe.get("stage", "sft"), recipe.get("batch_order") == "packed"
     pairs = stage in ("dpo", "rm")
     has_reference = stage == "dpo" and recipe.get("pref_loss", "sigmoid") not in ("orpo", "simpo")
     method = Method(
@@ -82,6 +82,8 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
         reference=has_reference and (lora is None or bool(recipe.get("ref_model"))),
         checkpointing=not recipe.get("disable_gradient_checkpointing", False),
         fused_loss=bool(recipe.get("enable_liger_kernel")) and stage in ("sft", "pt"),
+        chunked_loss=bool(recipe.get("fused_loss")) or packs,
+        packing_tokens=recipe.get("packing_tokens") if packs else None,
         flash=recipe.get("flash_attn") == "fa2",
     )
     return method, accumulation

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from virgo_factory.core.batch_order import epoch_order, epoch_rows, slot_use, stock_grouped
+from virgo_factory.core.batch_order import (
+    epoch_order,
+    epoch_rows,
+    packed_steps,
+    packed_time,
+    slot_use,
+    stock_grouped,
+)
 from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.plan.disk import Disk, free_bytes, saved_bytes
 from virgo_factory.preflight.plan.duration import epoch_operations, moved_bytes, row_operations
@@ -32,7 +39,7 @@ from virgo_factory.preflight.precision import SET, precision_problem
 
 
 NOT_OURS = "not in one of our formattings"
-ORDERS = ("shuffle", "group_by_length", "balanced", "grouped")
+ORDERS = ("shuffle", "group_by_length", "balanced", "grouped", "packed")
 EPOCHS = 3
 """Orders are simulated over so many epochs; over one where there are more than MANY rows."""
 MANY = 100_000
@@ -116,11 +123,21 @@ class Rows:
 
 @dataclass(frozen=True)
 class Order:
-    """One way to order an epoch: its slot use, and hours of the whole run (None: unknown model)."""
+    """One way to order an epoch.
+
+    Attributes:
+        name: one of ORDERS.
+        slot_use: useful tokens / slots.
+        hours: of the whole run; None: unknown model.
+        passes: forward passes of a rank in an optimiser step.
+        images: image tokens of the fullest forward pass; None where it is a micro-batch of the longest rows.
+    """
 
     name: str
     slot_use: float
     hours: float | None
+    passes: float
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +293,9 @@ def make_plan(
     if shape is None:
         return plan
 
+    if order == "packed" and plan.orders:
+        longest_image = -(-next(one.images for one in plan.orders if one.name == order) // method.sequences)
+
     memory = step_memory(shape, method, longest, longest_image)
     disk = _disk(recipe, shape, method, steps, steps_epoch)
     warnings = list(plan.warnings)
@@ -336,8 +356,8 @@ def _orders(
     drop_last = bool(recipe.get("dataloader_drop_last"))
     chance = np.random.default_rng(0)
     names = ORDERS if recipe.get("stage", "sft") == "sft" else ORDERS[:2]  # ours are orders of sft only
-    used: dict[str, list[float]] = {name: [] for name in names}
-    hours: dict[str, list[float]] = {name: [] for name in names}
+    capacity = method.packing_tokens or per_device * int(lengths.max())
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
     for _ in range(EPOCHS if len(lengths) <= MANY else 1):
         shuffled = chance.permutation(len(lengths))
         for name in names:
@@ -350,12 +370,28 @@ def _orders(
             if not len(order):  # drop_last, and fewer rows than a micro-step takes
                 return ()
 
-            used[name].append(slot_use(order, lengths, ranks, per_device, meets))
-            if costs is not None:
-                hours[name].append(epoch_operations(order, costs, method, accumulation) / speed * epochs)
+            if name == "packed":
+                steps = list(packed_steps(order, lengths, ranks, per_device, accumulation, capacity))
+                used = lengths[order].sum() / ranks / packed_time(steps, lengths, method.stage >= 2)
+                work = 0.0 if costs is None else packed_time(steps, costs, method.stage >= 2)
+                passes = float(np.mean([len(step[0]) for step in steps]))
+                fullest = max(images[rows].sum() for step in steps for own in step for rows in own)
+            else:
+                used, passes, fullest = slot_use(order, lengths, ranks, per_device, meets), float(accumulation), 0
+                work = 0.0 if costs is None else epoch_operations(order, costs, method, accumulation)
 
+            found[name].append((used, work / speed * epochs, passes, fullest))
+
+    means = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
     return tuple(
-        Order(name, float(np.mean(used[name])), float(np.mean(hours[name])) if hours[name] else None) for name in names
+        Order(
+            name=name,
+            slot_use=used,
+            hours=None if costs is None else hours,
+            passes=passes,
+            images=max(int(epoch[3]) for epoch in found[name]) if name == "packed" else None,
+        )
+        for name, (used, hours, passes, _) in means.items()
     )
 
 

@@ -33,7 +33,7 @@ def look_ahead(
     used = {order.name: order.slot_use for order in plan.orders}
     others = ", ".join(
         f"{name} {used[name]:.2f}"
-        for name in ("shuffle", "balanced", "grouped")
+        for name in ("shuffle", "balanced", "grouped", "packed")
         if name in used and name != plan.order
     )
     lines = [
@@ -45,6 +45,10 @@ def look_ahead(
         lines.append(
             f"{SLOT_USE}{used[plan.order]:.2f} with batch_order: {plan.order}{f' ({others})' if others else ''}"
         )
+
+    if plan.order == "packed" and plan.orders:
+        passes = next(order.passes for order in plan.orders if order.name == plan.order)
+        lines.append(f"packed: {passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
 
     warnings = list(plan.warnings)
     if plan.memory is not None and on_gpu:

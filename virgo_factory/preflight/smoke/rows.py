@@ -118,7 +118,9 @@ def rows(smoke: Smoke) -> Found:
     cut = sum(chosen.cut for chosen in found)
     if cut:
         smoke.substitute(
-            f"{cut:,} rows with images of more than {longest:,} {unit}", "left out", "memory and time of these rows"
+            f"{cut:,} prompts, or rows with images, of more than {longest:,} {unit}",
+            "left out",
+            "memory and time of these rows",
         )
 
     picked = f"taken: {len(lengths)}, the shortest and the longest, {min(lengths):,} to {max(lengths):,} {unit}"
@@ -157,7 +159,8 @@ def _measure(smoke: Smoke, wanted: int, longest: int) -> list[Chosen]:
             chosen.dropped[record.reason] += 1
         elif own[record.source] and record.number + 1 > seen[record.source]:  # of a row with several parts the first
             seen[record.source] = record.number + 1
-            _take(chosen, record.tokens, record.images, record.number, wanted, longest)
+            whole = record.images or smoke.keys["stage"] == "grpo"
+            _take(chosen, record.tokens, whole, record.number, wanted, longest)
         elif own[record.source]:
             chosen.kept += 1
 
@@ -170,8 +173,8 @@ def _measure(smoke: Smoke, wanted: int, longest: int) -> list[Chosen]:
     return found
 
 
-def _take(chosen: Chosen, tokens: int, images: int, number: int, wanted: int, longest: int) -> None:
-    if images and tokens > longest:  # cut in an image, a row would not fit its pixels
+def _take(chosen: Chosen, tokens: int, whole: int | bool, number: int, wanted: int, longest: int) -> None:
+    if whole and tokens > longest:  # cut in an image, a row would not fit its pixels; a prompt is asked whole
         chosen.kept += 1
         chosen.cut += 1
     else:

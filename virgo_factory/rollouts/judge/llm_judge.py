@@ -5,15 +5,17 @@ kept in judgements.jsonl, so that nobody pays for it twice. The key is read from
 never stored, printed or written.
 """
 
+import base64
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,8 +65,31 @@ class LLMJudge:
     stored: Records | None = None
     every: bool = False
 
-    def check(self) -> None:
-        """Raise ValueError unless the server answers, before anything is judged: nobody waits for hours to hear of it."""
+    def check(self, sees: bool = False) -> None:
+        """Raise ValueError unless the server answers, before anything is judged: nobody waits for hours to hear of it.
+
+        Args:
+            sees: whether it has to take pictures, too.
+        """
+        self._check_model()
+        if sees:
+            from PIL import Image
+
+            buffer = io.BytesIO()
+            Image.new("RGB", (56, 56), "white").save(buffer, "PNG")
+            try:
+                self._ask(
+                    "Reply with OK.", 8, [f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"]
+                )
+            except urllib.error.HTTPError as error:
+                if error.code < 500 and error.code != 429:
+                    raise UserError(
+                        f"the judge at {self.url} takes no picture (HTTP {error.code}). Name one that sees."
+                    ) from None
+            except (OSError, ValueError, KeyError, IndexError, TypeError, http.client.HTTPException):
+                return  # it may be busy: what it fails on later is told
+
+    def _check_model(self) -> None:
         try:
             names = [card["id"] for card in json.loads(self._send("/models"))["data"]]
         except urllib.error.HTTPError as error:
@@ -89,12 +114,10 @@ class LLMJudge:
         return self.filled(self.template, {"question": asked, "gold": str(gold), "answer": answer})
 
     @staticmethod
-    def filled(template: str, fields: Mapping[str, str]) -> str:
-        """Return a file of templates/ with its places filled; no text from outside can close its own tag."""
+    def filled(template: str, fields: Mapping[str, str], most: int = MAX_FIELD) -> str:
+        """Return a file of templates/ with its places filled, the last characters of each; no text can close its own tag."""
         prompt = (TEMPLATES / template).read_text(encoding="utf-8")
-        return re.sub(
-            r"\{(question|gold|answer)\}", lambda place: _TAG.sub(" ", fields[place[1]])[-MAX_FIELD:], prompt
-        )
+        return re.sub(r"\{(question|gold|answer)\}", lambda place: _TAG.sub(" ", fields[place[1]])[-most:], prompt)
 
     def judge(
         self, answer: Answer | str, gold: Any, question: Question | None = None, response: str | None = None
@@ -124,7 +147,14 @@ class LLMJudge:
 
         return verdict
 
-    def ask(self, prompt: str, response: str, read: Callable[[str], T | None], max_tokens: int = 16) -> T | None:
+    def ask(
+        self,
+        prompt: str,
+        response: str,
+        read: Callable[[str], T | None],
+        max_tokens: int = 16,
+        pictures: Sequence[str] = (),
+    ) -> T | None:
         """Return what `read` makes of the judge's reply to any prompt; None after `tries` failures or unreadable replies.
 
         A readable reply is kept, and not asked for again: of this model, to this prompt, about this response.
@@ -134,8 +164,9 @@ class LLMJudge:
             response: that it is about.
             read: None for a reply that is none.
             max_tokens: of the reply.
+            pictures: URLs or data URIs of what stands in front of the prompt.
         """
-        asked = hashlib.sha256(json.dumps([self.model, prompt, max_tokens]).encode()).hexdigest()
+        asked = hashlib.sha256(json.dumps([self.model, prompt, max_tokens, *pictures]).encode()).hexdigest()
         key = f"{digest(response)} {asked}"
         if self.stored is not None and (row := self.stored.get(key)):
             return read(row["reply"])
@@ -145,7 +176,7 @@ class LLMJudge:
                 time.sleep(self.pause * 2 ** (attempt - 1))
 
             try:
-                reply = self._ask(prompt, max_tokens)
+                reply = self._ask(prompt, max_tokens, pictures)
             except (OSError, ValueError, KeyError, IndexError, TypeError, http.client.HTTPException):
                 continue
 
@@ -159,8 +190,10 @@ class LLMJudge:
 
         return None
 
-    def _ask(self, prompt: str, max_tokens: int) -> str:
-        messages = [{"role": "user", "content": prompt}]
+    def _ask(self, prompt: str, max_tokens: int, pictures: Sequence[str] = ()) -> str:
+        shown = [{"type": "image_url", "image_url": {"url": url}} for url in pictures]
+        content: Any = [*shown, {"type": "text", "text": prompt}] if shown else prompt
+        messages = [{"role": "user", "content": content}]
         body = {"model": self.model, "messages": messages, "temperature": 0, "max_tokens": max_tokens}
         content = json.loads(self._send("/chat/completions", json.dumps(body).encode()))["choices"][0]["message"][
             "content"

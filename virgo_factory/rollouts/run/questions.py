@@ -78,13 +78,13 @@ class QuestionPass(Pass):
         return rollout.key
 
 
-def prompts_of(config: AskConfig, folder: Path) -> Callable[[VisualQuestion], Prompt]:
-    """Return what makes the prompt of a question, as a configuration says; see make_prompt."""
+def prompts_of(config: AskConfig, folder: Path) -> Callable[..., Prompt]:
+    """Return what makes the prompt of a question, and of a beginning of its response, as a configuration says; see make_prompt."""
     prefix = read_prefix(config.question_prefix)
 
-    def make(question: VisualQuestion) -> Prompt:
+    def make(question: VisualQuestion, prefill: str = "") -> Prompt:
         pixels = config.image_min_pixels, config.image_max_pixels
-        return make_prompt(question, folder, prefix, *pixels, config.system, config.layout)
+        return make_prompt(question, folder, prefix, *pixels, config.system, config.layout, prefill)
 
     return make
 

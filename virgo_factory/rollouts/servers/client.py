@@ -1,7 +1,8 @@
 """Asking one server of an OpenAI-compatible API for responses: streamed in chunks, counted, cut where they loop.
 
 Two dialects: `vllm` sends what vLLM understands beyond the public API and relies on its token counts in every event; `openai`
-sends the public API's keys alone. The beginning of a response can only be given to vLLM.
+sends the public API's keys alone. The beginning of a response can only be given to vLLM: as the assistant's last message, or, where
+the chat template does not leave that as it is, in text behind the rendered prompt (/v1/completions, without pictures).
 """
 
 import asyncio
@@ -185,7 +186,10 @@ class Endpoint:
         dialect: Dialect = "vllm",
     ) -> None:
         self.url, self.model, self.retries, self.dialect = url, model, retries, dialect
-        self._api_key, self._continues = api_key, False
+        self._api_key = api_key
+        self._continues: Literal["", "chat", "text"] = (
+            ""  # how it goes on behind the beginning of a response, once that is known
+        )
         self._client = _client(url, api_key, timeout)
 
     async def __aenter__(self) -> "Endpoint":
@@ -258,30 +262,44 @@ class Endpoint:
             raise Unavailable(str(busy)) from None
 
     async def _check_prefill(self, prompt: Prompt) -> None:
-        """See to it that the prompt ends with the beginning of the response, letter by letter: templates may rewrite it."""
+        """Find out whether the chat template leaves the beginning of a response as it is, behind what is sent without it."""
         if self.dialect == "openai":
             raise WrongServer(
                 f"{self.url}: dialect: openai cannot go on behind the beginning of a response (prefill)."
             )
 
-        body = {"model": self.model, "messages": prompt.messages, **_template_keys(prompt)}
-        ids = (await self.call("/tokenize", body))["tokens"]
-        text = (await self.call("/detokenize", {"model": self.model, "tokens": ids}))["prompt"]
-
-        if not text.endswith(prompt.prefill):
+        asked, begun = [await self._rendered(prompt, is_begun) for is_begun in (False, True)]
+        self._continues = "chat" if begun == asked + prompt.prefill else "text"
+        if self._continues == "text" and prompt.images:
+            self._continues = ""
             raise WrongServer(
                 f"{self.url}: the chat template of {self.model} does not leave the beginning of a response as it is: "
-                f"{_short(prompt.prefill[-80:])!r} became {_short(text[-80:])!r}. Serve it with a template that does."
+                f"{_short((asked + prompt.prefill)[-80:])!r} became {_short(begun[-80:])!r}. Serve it with a template that does."
             )
 
-        self._continues = True
+    async def _rendered(self, prompt: Prompt, is_begun: bool) -> str:
+        """Return the text that the server makes of a prompt, with or without the beginning of the response."""
+        messages = prompt.messages if is_begun else prompt.messages[:-1]
+        body = {"model": self.model, "messages": messages, **_template_keys(is_begun)}
+        ids = (await self.call("/tokenize", body))["tokens"]
+        return (await self.call("/detokenize", {"model": self.model, "tokens": ids}))["prompt"]
 
     async def _stream(self, prompt: Prompt, sampling: Sampling, seed: int, start: float) -> tuple["_Stream", str]:
         """Send one request; return what came, and the finish reason."""
-        stream, watch = _Stream(self.url, self.dialect), LoopWatch() if sampling.cut_loops else None
+        goes_on = bool(prompt.prefill)
+        stream, watch = _Stream(self.url, self.dialect, goes_on), LoopWatch() if sampling.cut_loops else None
+        body = _request(prompt, sampling, seed, self.dialect)
         # In extra_body, since the library would check the type of every part of messages, which costs more than the rest.
-        async with self._client.chat.completions.with_streaming_response.create(
-            model=self.model, messages=[], stream=True, extra_body=_request(prompt, sampling, seed, self.dialect)
+        if goes_on and self._continues == "text":
+            text = _joined(await self._rendered(prompt, False), prompt.prefill)
+            body = {key: value for key, value in body.items() if key not in ("messages", *_template_keys(True))}
+            body |= {"prompt": text, "add_special_tokens": False}  # they stand in the text
+            create, empty = self._client.completions, {"prompt": ""}
+        else:
+            create, empty = self._client.chat.completions, {"messages": []}
+
+        async with create.with_streaming_response.create(
+            model=self.model, **empty, stream=True, extra_body=body
         ) as answer:
             if "text/event-stream" not in answer.headers.get("content-type", ""):
                 raise WrongServer(f"{self.url}: does not stream its responses.")
@@ -303,10 +321,16 @@ class Endpoint:
         return stream.checked(stream.reason), stream.reason
 
 
-def _template_keys(prompt: Prompt) -> dict[str, Any]:
+def _joined(prompt: str, prefill: str) -> str:
+    """Return a prompt with the beginning of the response behind it, what both hold of it once: a prompt may end with `<think>`."""
+    both = next((size for size in range(min(len(prompt), len(prefill)), 0, -1) if prompt.endswith(prefill[:size])), 0)
+    return prompt + prefill[both:]
+
+
+def _template_keys(goes_on: bool) -> dict[str, Any]:
     """Return what vLLM's chat template is told; to go on behind a beginning needs both keys, one alone is refused."""
-    goes_on = {"add_generation_prompt": False, "continue_final_message": True} if prompt.prefill else {}
-    return {"chat_template_kwargs": dict(TEMPLATE_ARGUMENTS), **goes_on}
+    keys = {"add_generation_prompt": False, "continue_final_message": True} if goes_on else {}
+    return {"chat_template_kwargs": dict(TEMPLATE_ARGUMENTS), **keys}
 
 
 def _request(prompt: Prompt, sampling: Sampling, seed: int, dialect: Dialect = "vllm") -> dict[str, Any]:
@@ -322,7 +346,7 @@ def _request(prompt: Prompt, sampling: Sampling, seed: int, dialect: Dialect = "
 
     return {
         "messages": prompt.messages,
-        **_template_keys(prompt),
+        **_template_keys(bool(prompt.prefill)),
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         "seed": seed,
         "temperature": sampling.temperature,
@@ -340,11 +364,12 @@ def _request(prompt: Prompt, sampling: Sampling, seed: int, dialect: Dialect = "
 class _Stream:
     """What has come of a response, as server-sent events; a chunk may hold many of them, or end within one.
 
-    A server with a reasoning parser sends the thought in a field of its own: it comes back into its tags. Where tokens are
+    A server with a reasoning parser sends the thought in a field of its own: it comes back into its tags (one that the beginning of
+    the response has opened is not opened again). Where tokens are
     counted at the end only (`openai`), a response that we cut has one for each event, and none for its prompt.
     """
 
-    def __init__(self, url: str, dialect: Dialect = "vllm") -> None:
+    def __init__(self, url: str, dialect: Dialect = "vllm", goes_on: bool = False) -> None:
         self.text: list[str] = []
         self.reason: str | None = None
         self.done = False
@@ -353,6 +378,7 @@ class _Stream:
         self._rest = b""
         self._has_counts = False
         self._in_thought = False
+        self._opening = [] if goes_on else [OPENING]
 
     def feed(self, chunk: bytes) -> str:
         """Take bytes; return the text that is new."""
@@ -383,9 +409,9 @@ class _Stream:
             self._has_counts = True
 
         for choice in event.get("choices", ()):
-            delta = choice["delta"]
+            delta = {"content": choice["text"]} if "text" in choice else choice["delta"]
             if thought := delta.get("reasoning") or delta.get("reasoning_content"):
-                self.text += [thought] if self._in_thought else [OPENING, thought]
+                self.text += [thought] if self._in_thought else [*self._opening, thought]
                 self._in_thought = True
 
             self._events += 1

@@ -8,18 +8,19 @@ dead; a server that was started again has the weights of its own folder, and ano
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
 import re
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.tokens.tokens import model_folder
+from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
 from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.rollouts.prompt import TEMPLATE_ARGUMENTS, Prompt
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, ServerFacts, Unavailable, WrongServer, look_at
@@ -28,8 +29,6 @@ from virgo_factory.rollouts.servers.server import Server, ServerError
 
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LAUNCHER = (
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK"),
@@ -198,7 +197,7 @@ class PolicyServers:
             ValueError: whatever is wrong with any of them: it does not answer, serves another model or none of that name,
                 reads texts as other tokens, has too short a context, samples otherwise, or cannot be handed weights.
         """
-        folder = model_folder(self.model)
+        folder = model_folder(self.model, (*MODEL_FILES, "config.json"))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         vocabulary = load_vocabulary(folder)
 
@@ -212,7 +211,7 @@ class PolicyServers:
                         f"{max_model_len:,}. Start it with --max-model-len {max_model_len}."
                     )
 
-                async with self._endpoint(url) as endpoint:
+                async with Endpoint(url, self._names[url], self._key, timeout=self._timeout) as endpoint:
                     problems += await _tokens_differ(endpoint, vocabulary)
                     problems += await _settings_differ(endpoint, config, images)
             except (WrongServer, Refused, Unavailable) as error:
@@ -241,7 +240,12 @@ class PolicyServers:
         def away(url: str, reason: str) -> None:
             logger.warning("%s has no weights of step %s yet: %s", url, step, reason)
 
-        asyncio.run(_each(self.urls, self._ready, away))
+        async def load() -> None:
+            async with contextlib.AsyncExitStack() as stack:
+                each = [await stack.enter_async_context(one) for one in self._endpoints().values()]
+                await self._all_ready(each, away)
+
+        asyncio.run(load())
 
     def generate(
         self,
@@ -251,6 +255,7 @@ class PolicyServers:
         temperature: float,
         max_tokens: int,
         seed: int,
+        stop: Sequence[int] = (),
         suppress: Sequence[int] = (),
         expected: Sequence[Sequence[int]] | None = None,
     ) -> list[Sampled]:
@@ -262,6 +267,7 @@ class PolicyServers:
             temperature: of sampling; nothing else is cut off the distribution.
             max_tokens: of a response.
             seed: from which the seed of every response is made; give another one with every call.
+            stop: ids that end a response, besides the model's own.
             suppress: ids that are never sampled.
             expected: the token ids of each prompt in training, compared with what the server made of it.
 
@@ -278,6 +284,7 @@ class PolicyServers:
             "temperature": temperature,
             **{"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
             "max_tokens": max_tokens,
+            "stop_token_ids": list(stop),
             "logit_bias": {str(token): -100 for token in suppress},
             "logprobs": True,
             "return_token_ids": True,
@@ -290,8 +297,8 @@ class PolicyServers:
         ]
         return asyncio.run(_Rollout(self, bodies, max(1, SAMPLES_IN_FLIGHT // n), expected).run())
 
-    def _endpoint(self, url: str) -> Endpoint:
-        return Endpoint(url, self._names.get(url, ""), self._key, timeout=self._timeout)
+    def _endpoints(self) -> dict[str, Endpoint]:
+        return {url: Endpoint(url, self._names.get(url, ""), self._key, timeout=self._timeout) for url in self.urls}
 
     def _take_name(self, url: str, facts: ServerFacts) -> str:
         """Note under which name a server has the model; return what is wrong where it has none."""
@@ -301,12 +308,24 @@ class PolicyServers:
 
         return f"{url}: serves {', '.join(facts.models) or 'nothing'}, not {self._name}. Name what it serves."
 
-    async def _ready(self, url: str) -> ServerFacts:
+    async def _all_ready(self, endpoints: Iterable[Endpoint], away: Callable[[str, str], None]) -> None:
+        """See `_ready`; `away` is told of each server that is not there."""
+
+        async def ready(endpoint: Endpoint) -> None:
+            try:
+                await self._ready(endpoint)
+            except (Unavailable, ServerError) as error:
+                away(endpoint.url, str(error))
+
+        await asyncio.gather(*map(ready, endpoints))
+
+    async def _ready(self, endpoint: Endpoint) -> ServerFacts:
         """Return what a server says of itself, once it has the weights of this step.
 
         Raises:
             Unavailable, Refused, WrongServer, ServerError: see there.
         """
+        url = endpoint.url
         for server in self._servers:
             if server.url == url and not server.alive():
                 logger.warning(
@@ -314,15 +333,16 @@ class PolicyServers:
                 )
                 server.start()
 
-        facts = await look_at(url, self._key)
+        now = (str((await _config(endpoint))["instance_id"]), self.step)
+        listed = await endpoint.call("/v1/models")
+        facts = ServerFacts(tuple(card["id"] for card in listed["data"]), None, "")
         if problem := self._take_name(url, facts):
             raise WrongServer(problem)
 
-        async with self._endpoint(url) as endpoint:
-            now = (str((await _config(endpoint))["instance_id"]), self.step)
-            if self._has.get(url) != now:
-                await _hand_over(endpoint, self._folder, self.step)
-                self._has[url] = now
+        endpoint.model = self._names[url]
+        if self._has.get(url) != now:
+            await _hand_over(endpoint, self._folder, self.step)
+            self._has[url] = now
 
         return facts
 
@@ -343,30 +363,24 @@ class _Rollout:
 
     async def run(self) -> list[Sampled]:
         """Ask until there is an answer to everything."""
-        servers = self._of
-        each = {url: servers._endpoint(url) for url in servers.urls}
-
-        async def look(url: str) -> ServerFacts:
-            facts = await servers._ready(url)
-            each[url].model = servers._names[url]
-            return facts
-
+        servers, each = self._of, self._of._endpoints()
         endpoints = Endpoints(
             list(each.values()),
             self._limit,
-            look,
+            lambda url: servers._ready(each[url]),
             lambda kind, url, reason: logger.warning("server %s is %s: %s", url, kind, reason or "has the weights"),
             lambda: None,
             60 * servers._wait,
         )
         try:
-            await _each(servers.urls, look, endpoints.is_gone)
+            await servers._all_ready(each.values(), endpoints.is_gone)
             while self._todo:
                 had = dict(servers._has)
                 await self._ask_all(endpoints)
                 # One that was started again between two requests had its own weights: what it said does not count.
-                await _each({url for url, _ in self._done.values()}, servers._ready, lambda url, reason: None)
-                again = {url for url in servers.urls if had.get(url, servers._has.get(url)) != servers._has.get(url)}
+                asked = {url for url, _ in self._done.values()}
+                await servers._all_ready([each[url] for url in asked], lambda url, reason: None)
+                again = {url for url in asked if had.get(url, servers._has.get(url)) != servers._has.get(url)}
                 self._todo.extend(number for number, (url, _) in self._done.items() if url in again)
         finally:
             await endpoints.close()
@@ -374,6 +388,7 @@ class _Rollout:
         return [self._done[number][1] for number in range(len(self._bodies))]
 
     async def _ask_all(self, endpoints: Endpoints) -> None:
+        done: set[asyncio.Task] = set()
         flying: set[asyncio.Task] = set()
         try:
             while self._todo or flying:
@@ -391,7 +406,7 @@ class _Rollout:
             for task in flying:
                 task.cancel()
 
-            await asyncio.gather(*flying, return_exceptions=True)
+            await asyncio.gather(*flying, *done, return_exceptions=True)
 
     async def _ask(self, number: int, served: Served, endpoints: Endpoints) -> None:
         endpoint = served.endpoint
@@ -459,20 +474,6 @@ def _sampled(url: str, answer: Any, max_tokens: int) -> Sampled:
             )
 
     return sampled
-
-
-async def _each(
-    urls: Sequence[str] | set[str], do: Callable[[str], Awaitable[T]], failed: Callable[[str, str], None]
-) -> None:
-    """Do something with every server; `failed` is told of those that are not there."""
-
-    async def one(url: str) -> None:
-        try:
-            await do(url)
-        except (Unavailable, ServerError) as error:
-            failed(url, str(error))
-
-    await asyncio.gather(*map(one, urls))
 
 
 async def _hand_over(endpoint: Endpoint, folder: Path, step: int) -> None:

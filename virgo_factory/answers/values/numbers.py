@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import mpmath
 
-from virgo_factory.answers.formulas import (
+from virgo_factory.answers.values.formulas import (
     MP,
     NO_VALUE,
     TooLarge,
@@ -21,8 +21,8 @@ from virgo_factory.answers.formulas import (
     numeral,
     read_closed,
 )  # noqa: F401
-from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.units import Unit, named, read_unit
+from virgo_factory.answers.values.latex import tidy
+from virgo_factory.answers.values.units import Unit, named, read_unit
 
 
 MAX_LENGTH = 400

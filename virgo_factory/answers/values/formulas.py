@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import mpmath
 
-from virgo_factory.answers.latex import compact, tidy
+from virgo_factory.answers.values.latex import compact, tidy
 
 
 MAX_LENGTH, MAX_DEPTH = 400, 40

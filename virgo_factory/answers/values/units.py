@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from virgo_factory.answers.latex import tidy
+from virgo_factory.answers.values.latex import tidy
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import re
 
-from virgo_factory.answers.latex import unwrap, words
-from virgo_factory.answers.numbers import read_number, told
-from virgo_factory.answers.phrases import quantities
+from virgo_factory.answers.prose.phrases import quantities
+from virgo_factory.answers.values.latex import unwrap, words
+from virgo_factory.answers.values.numbers import read_number, told
 
 
 _NAME = re.compile(

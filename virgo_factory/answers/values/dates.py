@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, replace
 
-from virgo_factory.answers.latex import tidy
-from virgo_factory.answers.numbers import from_chinese, read_number
+from virgo_factory.answers.values.latex import tidy
+from virgo_factory.answers.values.numbers import from_chinese, read_number
 
 
 def _names(names: str, further: dict[str, int]) -> dict[str, int]:

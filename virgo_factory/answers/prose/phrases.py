@@ -6,10 +6,10 @@ Every function is linear in the text. A statement is a sentence, a line or what 
 import re
 from collections.abc import Iterator
 
-from virgo_factory.answers.latex import characters, unwrap, words
 from virgo_factory.answers.model import Question
-from virgo_factory.answers.numbers import read_number
-from virgo_factory.answers.units import read_unit
+from virgo_factory.answers.values.latex import characters, unwrap, words
+from virgo_factory.answers.values.numbers import read_number
+from virgo_factory.answers.values.units import read_unit
 
 
 MAX_ANSWER = 2_000

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from virgo_factory.answers.dates import Moment, digits, read_moment
-from virgo_factory.answers.formulas import FUNCTIONS, GREEK, MP, multiply
-from virgo_factory.answers.latex import balanced, compact, tidy, words
-from virgo_factory.answers.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
-from virgo_factory.answers.sequences import Sequence, read_bound, read_sequence
+from virgo_factory.answers.values.dates import Moment, digits, read_moment
+from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP, multiply
+from virgo_factory.answers.values.latex import balanced, compact, tidy, words
+from virgo_factory.answers.values.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
+from virgo_factory.answers.values.sequences import Sequence, read_bound, read_sequence
 
 
 @dataclass(frozen=True)

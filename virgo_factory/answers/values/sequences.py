@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from virgo_factory.answers.latex import balanced, tidy
-from virgo_factory.answers.numbers import read_number
+from virgo_factory.answers.values.latex import balanced, tidy
+from virgo_factory.answers.values.numbers import read_number
 
 
 MAX_PARTS = 200

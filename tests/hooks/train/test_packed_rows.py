@@ -1,0 +1,84 @@
+"""Packed bins have the gradients of stock's micro-batches, and would not if any part of what makes them so were left out."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def packing():
+    """The benchmark, whose models, rows and comparison these are."""
+    spec = importlib.util.spec_from_file_location("benchmark_packing", ROOT / "benchmarks" / "packing.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CASES = [
+    # (rows, precision, rows a micro-batch, tokens of a bin, forward passes)
+    ("text", torch.float64, 3, 200, 5),
+    ("pictures", torch.float64, 1, 1 << 20, 1),
+    ("both", torch.float64, 3, 200, 6),
+    ("both", torch.float32, 1, 1 << 20, 1),
+]
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize(("content", "dtype", "per_device", "capacity", "passes"), CASES)
+def test_gradients_are_those_of_stock(packing, family, content, dtype, per_device, capacity, passes):
+    loss, apart, found = packing.difference(family, content, dtype, per_device, capacity)
+    exact = dtype == torch.float64
+    assert loss <= (1e-12 if exact else 1e-6)
+    assert apart <= (1e-12 if exact else 1e-6)
+    assert found == passes
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("control", ["temporal row", "no restart", "unweighted"])
+def test_each_part_is_needed(packing, family, control):
+    assert packing.difference(family, "pictures", torch.float32, control=control)[1] > 0.1
+
+
+def test_rows_come_without_padding_and_blank_pictures(packing):
+    from virgo_factory.hooks.train.packed_rows import RowCollator, join
+
+    model = packing.tiny_model("qwen2_vl", torch.float32)
+    rows = packing.make_rows("both", 4)
+    lengths = [len(row["input_ids"]) for row in rows]
+    learned = sum(label != -100 for row in rows for label in row["labels"])
+    collate = RowCollator(packing.stock_collator(model, torch.float32), model)
+    found = collate([dict(row) for row in rows])["rows"]
+    assert [row["input_ids"].shape for row in found] == [(1, length) for length in lengths]
+    assert [row["input_ids"][0].tolist() for row in found] == [row["input_ids"] for row in rows]
+    assert ["pixel_values" in row for row in found] == [False, True, False, True]
+    assert {int(row["loss_divisors"].unique()) for row in found} == {learned}
+    blank = collate.blank()
+    assert blank["labels"].max() == -100 and blank["image_grid_thw"].shape == (1, 3)
+
+    text, mixed = join([found[0], found[2]], blank), join(found, blank)
+    assert mixed["input_ids"].shape[-1] == sum(lengths)
+    assert text["input_ids"].shape[-1] == lengths[0] + lengths[2] + blank["input_ids"].shape[-1]
+    assert (mixed["position_ids"][0] == 0).sum() == 4 and mixed["image_grid_thw"].shape[0] == sum(
+        len(row["images"]) for row in rows
+    )
+
+
+def test_a_bin_of_nothing_still_reaches_every_weight(packing):
+    """A rank without rows for a forward pass takes part in it: gradients of 0, no parameter without."""
+    import copy
+
+    from virgo_factory.hooks.train.fused_loss import use_fused_loss
+    from virgo_factory.hooks.train.packed_rows import RowCollator, join
+
+    model = copy.deepcopy(packing.tiny_model("qwen3_vl", torch.float32)).train()
+    use_fused_loss(model)
+    blank = RowCollator(packing.stock_collator(model, torch.float32), model).blank()
+    loss = model(**join([], blank)).loss
+    loss.backward()
+    assert loss.item() == 0
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
