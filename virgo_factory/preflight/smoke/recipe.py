@@ -96,9 +96,12 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
 def _shorten_rollouts(smoke: Smoke, keys: dict[str, Any]) -> None:
     """Let the trainer itself give few and short responses, two updates a rollout at most."""
     own = RL_DEFAULTS | {key: value for key, value in keys.items() if value is not None}
+    per_device, accumulation = batch(keys)
+    updates = min(own["rl_updates_per_rollout"], STEPS)
+    rollout = smoke.ranks * per_device * accumulation * updates
     small = {
-        "rl_num_generations": 4 if own["rl_num_generations"] >= 4 else 2,
-        "rl_updates_per_rollout": min(own["rl_updates_per_rollout"], STEPS),
+        "rl_num_generations": 4 if own["rl_num_generations"] >= 4 and rollout % 4 == 0 else 2,
+        "rl_updates_per_rollout": updates,
         "rl_max_response_tokens": RESPONSE,
         "rl_overlong_buffer": min(own["rl_overlong_buffer"], RESPONSE // 2),
     }

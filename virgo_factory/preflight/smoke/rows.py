@@ -137,6 +137,7 @@ def batch(keys: Mapping[str, Any]) -> tuple[int, int]:
     """Return rows a rank and forward pass, and accumulation steps, of the smoke run."""
     per_device = min(int(keys.get("per_device_train_batch_size") or 8), PER_DEVICE)
     accumulates = "global_batch_size" in keys or int(keys.get("gradient_accumulation_steps") or 1) > 1
+    accumulates |= keys.get("stage") == "grpo"  # a group has two responses at least
     return per_device, ACCUMULATION if accumulates else 1
 
 
