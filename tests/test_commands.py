@@ -330,6 +330,8 @@ def test_reinforce(tmp_path, reduced):
     run = execute(export, tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "--rows 320" in (tmp_path / "out/verl/run.sh").read_text()
+    (first, *_) = pyarrow.parquet.read_table(tmp_path / "out/verl/train.parquet")["prompt"][0].as_py()
+    assert first["role"] == "system" and "<answer>...</answer>" in first["content"], "the template's, as here"
 
     (shown,) = blocks("json", "docs/reinforce.md")
     row = json.loads(shown)
