@@ -58,6 +58,8 @@ DISTIL = (
         ["distill", "questions", "distill.yaml"],
         ["score", "rows.jsonl", "--gold", "answer", "--response", "question", "--out", "file/out.jsonl"],
         ["smoke", "virgo7b_dt", "--work", "file/work"],
+        ["reinforce", "status", "saves", "--html", "file/page.html"],
+        ["reinforce", "export", "virgo7b_dt", "--verl", "file/out"],
     ],
     ids=lambda arguments: "-".join(arguments[:2] + arguments[-1:]).replace("/", "."),
 )

@@ -7,6 +7,8 @@ import threading
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from virgo_factory.answers import Question
 from virgo_factory.answers.rewards import (
@@ -20,7 +22,7 @@ from virgo_factory.answers.rewards import (
     reward,
 )
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.thought import LongThought
+from virgo_factory.core.thought import MARKERS, LongThought
 
 
 VIRGO = LongThought("6 * 7, that is 42.", r"It is \boxed{42}.").render()
@@ -208,3 +210,24 @@ def test_after_an_error_the_next_call_begins_anew(rewards):
 
     workers._arguments = arguments
     assert rewards.score([task])[0].score == 1.0
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<think>", "</think>", "<answer>", "</answer>", "42", "\\boxed{42}", " ", "\n", "B", *MARKERS]
+        )
+    ),
+    st.sampled_from(["42", "B", ["4", "2"], None, 42, ""]),
+    st.sampled_from(["virgo", "omr"]),
+    st.booleans(),
+)
+def test_a_score_is_of_accuracy_and_form_alone(pieces, gold, tags, truncated):
+    found = reward(RewardTask("".join(pieces), gold, truncated=truncated), RewardConfig(tags=tags))
+    if found.verdict == "unverifiable":
+        assert (found.score, found.accuracy) == (None, None)
+    else:
+        assert found.score == pytest.approx(0.9 * (found.verdict == "correct") + 0.1 * found.format)
+        assert not (truncated and found.accuracy)
+
+    assert found.format in (0, 1)

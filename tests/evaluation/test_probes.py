@@ -22,6 +22,7 @@ from virgo_factory.evaluation.run import evaluate
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
 from virgo_factory.rollouts.question import read_questions
+from virgo_factory.rollouts.run import launch
 from virgo_factory.rollouts.store.jsonl import digest
 from virgo_factory.rollouts.store.rollout import Rollout
 from virgo_factory.rollouts.store.store import RolloutStore, read_rollouts
@@ -89,6 +90,8 @@ def test_thoughts_are_closed_at_a_budget_and_the_solution_is_asked_for(sky, tmp_
     asked = len(server.asked()["started"])
     assert asked == 12 + closed + len(claims) and evaluate(limited).rows == rows
     assert len(server.asked()["started"]) == asked, "nothing is asked twice"
+    with pytest.raises(UserError, match="'recheck': 4.*'recheck': 5"):
+        evaluate(limited.model_copy(update={"recheck": 5}))
 
     levels = levels_of(read_run(config.output_dir))
     assert [level.tokens for level in levels] == [200, 400, None]
@@ -122,6 +125,32 @@ def test_budgets_go_by_an_earlier_run_or_a_group_and_have_the_same_mean(sky, tmp
             evaluate(config.model_copy(update={"budget": (500,), "budget_by": by}))
 
     assert len(server.asked()["started"]) == 12
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_server_of_our_own_is_started_once_for_all_and_only_where_something_is_left(sky, monkeypatch):
+    config, replayed = sky
+    states = []
+
+    class Own:
+        url, log = replayed.url, Path("server.log")
+
+        def __init__(self, *_, **__) -> None: ...
+
+        def alive(self) -> bool:
+            return states[-1] == "started"
+
+        def __enter__(self):
+            states.append("started")
+            return self
+
+        def __exit__(self, *_) -> None:
+            states.append("stopped")
+
+    monkeypatch.setattr(launch, "Server", Own)
+    own = config.model_copy(update={"urls": (), "budget": (200, 400), "variants": {"noise": 10.0}})
+    assert evaluate(own).rows and states == ["started", "stopped"]
+    assert evaluate(own).rows and len(states) == 2, "all is there"
 
 
 def rollout(response: str, tokens: int) -> Rollout:

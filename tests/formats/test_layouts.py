@@ -593,3 +593,23 @@ def test_a_mapped_solution_may_hold_the_thought_once_more_but_no_other():
     assert part.response == LongThought(THOUGHT, SOLUTION)
     (part,) = read_row(row | {"chain": "Something else."}, "long_thought", Options(columns=columns)).parts
     assert part.reason == "two different thoughts in a message"
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "A model thinks between `<think>` and `</think>`. It is 7.",
+        'The tag "<think>" opens a thought: 7.',
+        "Like this:\n```\n<think>x</think>\n```\nIt is 7.",
+    ],
+)
+@pytest.mark.parametrize("opening", ["<think>", ""])
+def test_a_tag_that_is_only_quoted_is_text(solution, opening):
+    _, part = the_part({"question": ASKED, "response": f"{opening}{THOUGHT}</think>\n\n{solution}"})
+    assert part.response == LongThought(THOUGHT, solution)
+
+
+@pytest.mark.parametrize("column", ["caption_reasoning", "domain_reasoning", "question_title_thoughts"])
+def test_a_reasoning_about_something_else_is_not_the_thought(column):
+    _, part = the_part({"question": ASKED, "response": SOLUTION, column: THOUGHT})
+    assert isinstance(part, RejectedRow)

@@ -44,11 +44,13 @@ MARKS = [
         {"metadata": {"eval": {"correct": False}}}, {"evals": {"correct": 0}}, {"scores": {"accuracy": 0.0}},
         {"model_output": {"correct": False}}, {"labels": {"correct": False}}, {"reward_model": {"score": 0}},
         {"annotations": [{"correct": False}, {"correct": False}]}, {"results": '{"correct": false}'},
+        {"not_correct": True}, {"is_not_correct": 1},
     ]),
     (CUT, [
         *({name: False} for name in ("generation_is_complete", "completed", "finish", "ended", "reached_eos", "is_terminated",
-                                     "is_end", "response_finished", "thinking_complete")),
-        *({name: True} for name in ("truncation", "is_clipped", "truncated_response", "thought_truncated", "answer_cut_off")),
+                                     "is_end", "response_finished", "thinking_complete", "think_closed", "has_end_think",
+                                     "thinking_closed", "think_finished", "has_eos")),
+        *({name: True} for name in ("truncation", "is_clipped", "truncated_response", "thought_truncated", "answer_cut_off", "trunc", "was_trunc")),
         *({name: "length"} for name in ("finish", "finish_state", "finish_type", "completion_reason", "generation_status",
                                         "exit_reason", "was_stopped", "response_status", "end_status")),
         {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
@@ -71,6 +73,8 @@ MARKS = [
         {name: True} for name in ("filtered", "is_error", "hallucination", "has_hallucination", "is_refusal", "to_remove",
                                   "discarded", "is_rejected", "timed_out", "contaminated")
     ] + [
+        {"category": "wrong"}, {"type": "incorrect"}, {"group": ["algebra", "bad"]}, {"errors": ["slip"]}, {"mistakes": 1},
+        {"error_type": "calculation"}, {"is_false": True}, {"truncate": True}, {"train_on_prompt": True},
         {"error": "timeout"}, {"error_message": "rate limit"}, {"exception": "x"}, {"error": {"code": 500}},
         {"feedback": "negative"}, {"status": "rejected"}, {"tags": ["wrong", "algebra"]}, {"flags": "truncated"},
         {"split": "test"}, {"split": "Validation"}, {"thumbs": "down"}, {"reward_model": 0.0}, {"prm_score": 0.2},
@@ -80,6 +84,8 @@ MARKS = [
         {name: 0.25} for name in ("correctness_count", "pass_rate", "solve_rate", "pass_at_1")
     ] + [
         {"pass_rate": "n/a"}, {"pass_rate": None}, {"quality": "high"}, {"filtered": False}, {"split": "train"}, {"tags": ["algebra"]},
+        {"category": "algebra"}, {"type": "False"}, {"class": "F"}, {"errors": []}, {"error_type": None}, {"is_false": False},
+        {"true_false": True}, {"is_closed": False}, {"mask_history": True}, {"train_on_inputs": False},
         {"error": None}, {"error": "none"}, {"error_message": ""}, {"is_best": True}, {"check": "gpt-4o"}, {"finish": "stop"},
         {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"stopped": True}, {"verification": "I check it: 1 + 1 = 2."},
         {"annotations": [{"correct": False}, {"correct": True}]}, {"label": "A"}, {"label": 0}, {"label": "no"},

@@ -274,6 +274,10 @@ def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
         ({"mask": {"path": "mask.png"}, "image": "a.png"}, [True, True]),
         ({"mask": ["a.png", "b.png"], "image": "c.png"}, [True, True]),
         ({"weights": "x"}, [True, True]),
+        ({"mask_history": True}, [False, True]),
+        ({"mask_history": False}, [True, True]),
+        ({"train_on_last_only": "yes"}, [False, True]),
+        ({"last_turn_only": 0.5}, UNCLEAR),
     ],
     ids=str,
 )

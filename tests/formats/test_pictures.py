@@ -120,7 +120,13 @@ def test_what_is_something():
 
 TEXT = [
     {"source": "a.png"},
-    {"url": "https://example.org/x.png"},
+    {"url": "https://example.org/x"},
+    {"source": "https://example.org/index.html"},
+    {"image_ids": [17, 18]},
+    {"image_features": ["red", "round"]},
+    {"question": "Why does docker run $IMAGE_NAME fail, and ${IMG} not?"},
+    {"question": "<figure>\n<p>x</p>\n</figure>\nWhat does it show?"},
+    {"question": "As [Figure] 2 of __IMAGES__ says, 50%IMAGE?"},
     {"license": "cc-by.png"},
     {"id": "clevr-1.png"},
     {"answer": "a.png"},
@@ -302,6 +308,18 @@ REFUSED = [
         "pictures out of order",
         "[1, 0]",
     ),
+    ({"url": "https://example.org/x.png"}, "a picture in an unknown column", '"columns": {"images": "url"}'),
+    ({"link": "pics/x.jpg"}, "a picture in an unknown column", "pics/x.jpg"),
+    ({"source": "https://example.org/x.webp?w=9"}, "a picture in an unknown column", "source holds"),
+    ({"pixel_values": [[[0.1, 0.2]]]}, "a picture as numbers", "pixel_values"),
+    ({"image_embeds": [0.5] * 9}, "a picture as numbers", "image_embeds"),
+    *(
+        ({"question": f"{tag}\nHow many?"}, "a picture tag without a picture", tag)
+        for tag in (
+            *("<fig1>", "<fig>", "<figure>", "<diagram 2>", "<chart>", "<visual>", "$IMAGE", "${IMAGE}", "$IMAGE$"),
+            *("__IMAGE__", "%IMAGE%", "@image1", "[FIGURE]"),
+        )
+    ),
     ({"question": "[IMG]\nHow many?"}, "a picture tag without a picture", "[IMG]"),
     ({"question": '<img src="a.png"> How many?'}, "a picture tag without a picture", "a.png"),
     (
@@ -430,6 +448,9 @@ TAGS = [
     ("<image:2> or <image #1>?", "ab", "<image> or <image>?", "ba"),
     ("<image/> How?", "a", "<image> How?", "a"),
     ("[IMG] How?", "a", "<image> How?", "a"),
+    ("<fig1> or <fig2>?", "ab", "<image> or <image>?", "ab"),
+    ("<figure>\nHow?", "a", "<image>\nHow?", "a"),
+    ("$IMAGE\nHow?", "a", "<image>\nHow?", "a"),
     ("[image 1] and [image 2]?", "ab", "<image> and <image>?", "ab"),
     ("{image} How?", "a", "<image> How?", "a"),
     ("<start_of_image>How?", "a", "<image>How?", "a"),

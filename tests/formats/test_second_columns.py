@@ -14,6 +14,7 @@ from virgo_factory.formats.any_row.second_columns import (
     LACKS,
     NOT_TRAINED,
     NOT_TRAINED_BESIDE_CHAT,
+    SECOND_RESPONSE,
     option_lines,
 )
 
@@ -145,6 +146,7 @@ def test_other_messages_beside_those_of_the_row_are_noted():
 
 CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt_suffix", "follow_up_question", "context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
             "question_context", "lecture", "table", "Context", "evidence", "story", "facts", "Body", "hypothesis", "rules",
+            "code", "text", "data", "given", "conditions", "information", "content", "abstract", "tikz_code",
             "figure_description", "additional_information", "previous_questions", "function_signature")  # fmt: skip
 
 
@@ -168,10 +170,30 @@ def test_a_column_that_may_belong_to_the_prompt_is_a_finding_with_its_line(colum
     assert "column_not_in_messages" in [finding.code for finding in row_findings(beside, ())]
 
 
+@pytest.mark.parametrize(
+    ("row", "is_told"),
+    [
+        ({"output": "<think>\nTwo?\n</think>\n\nIt is two."}, True),
+        ({"completion": "It is two, I am quite sure, since one is less."}, True),
+        ({"solution": "<think>\nTwo?\n</think>\n\nIt is two."}, True),
+        ({"solution": "By counting all of them we get that it is one."}, False),
+        ({"output": "two"}, False),
+        ({"output": THINK}, False),
+    ],
+)
+def test_a_second_response_that_differs_is_told(row, is_told):
+    (part,) = read_row({"question": "Which is it?", "response": THINK, **row}, "long_thought").parts
+    assert part.notes == ((f"{SECOND_RESPONSE}: {next(iter(row))}",) if is_told else ())
+    assert [finding.code for finding in row_findings(part, ()) if finding.severity == "warning"] == [
+        "second_response"
+    ] * is_told
+
+
 TRAINED = [
     {"context": "which IS  it?"}, {"caption": "I look: one."}, {"hint": ""}, {"hint": "None"}, {"context": [None, ""]},
     {"input": 7}, {"prompt": "Which is it?"}, {"prompt": "base_v2"}, {"instruction": "<image>"}, {"user": "u_17"},
     {"prompt": "<|im_start|>user\nWhich is it?<|im_end|>"}, {"captions": []}, {"original_question": "What else?"},
+    {"code": "python"}, {"text": "en"}, {"data": ["a.json"]}, {"code": "I look: one."}, {"given": None},
     {"context_length": 4096}, {"input_tokens": 17}, {"system": "Be brief."},
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.importance import GapGuard
+from virgo_factory.core.sampler_gap import GapGuard
 from virgo_factory.rollouts.prompt import Prompt, make_prompt
 from virgo_factory.rollouts.question import VisualQuestion
 from virgo_factory.rollouts.servers.hand_over import HandOverFolder

@@ -1,8 +1,11 @@
 """`stage: grpo` through the stock command: a killed run goes on, ranks agree on rewards, servers have the weights."""
 
+import http.server
 import json
 import sys
+import threading
 import time
+import urllib.request
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from safetensors.torch import load_file
 from virgo_factory.answers.rewards import RewardTask, fill_groups, reward
 from virgo_factory.core.thought import LongThought
 from virgo_factory.demo.visual_rows import write_questions
+from virgo_factory.rollouts.servers.policy import policy_server
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
@@ -100,7 +104,8 @@ def check_rewards(bench, output="out"):
 def test_a_killed_run_goes_on_with_the_right_prompts(policy):
     """Five prompts, two a step: two steps an epoch, and one prompt left over. Killed inside the second epoch."""
     run = RUN | {"num_train_epochs": 3.0, "save_strategy": "steps", "save_steps": 1}
-    policy.train(**run, output_dir="undisturbed")
+    policy.train(**run, output_dir="undisturbed", plot_loss=True)
+    assert (policy.folder / "undisturbed" / "training_curves.png").is_file()
     expected = rollouts(policy, "undisturbed")
     assert sorted(expected) == [1, 2, 3, 4, 5, 6]
     assert len({tuple(line["question"] for line in expected[step]) for step in (1, 3, 5)}) > 1
@@ -170,3 +175,121 @@ def test_servers_have_the_weights_of_every_step(policy):
     assert sorted(told) == [1, 2, 3]
     assert all(entry["sampling/sampling_logp_difference/mean"] < 0.02 for entry in told.values())
     assert any(entry["grad_norm"] > 0 for entry in told.values())
+
+
+class Proxy:
+    """A way to a server that passes everything on, but for weights as a test wants.
+
+    Attributes:
+        url: of the way.
+        handed: how often weights were to be handed over.
+        passes: is called with their number before each; False keeps them from the server, None is away from then on.
+        away: whether it is.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.handed, self.passes, self.away = 0, lambda number: True, False
+        root, outer = target.removesuffix("/v1"), self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def do_POST(self) -> None:
+                body, passes = self.rfile.read(int(self.headers.get("content-length", 0))), True
+                if b"reload_weights" in body:
+                    outer.handed += 1
+                    passes = outer.passes(outer.handed)
+                    outer.away = outer.away or passes is None
+
+                if outer.away:
+                    self.close_connection = True
+                    return
+
+                data, head = b"null", {"content-type": "application/json"}
+                if passes:
+                    request = urllib.request.Request(root + self.path, body or None, head, method=self.command)
+                    with urllib.request.urlopen(request, timeout=600) as answer:
+                        data = answer.read()
+
+                self.send_response(200)
+                for name, value in (head | {"content-length": str(len(data))}).items():
+                    self.send_header(name, value)
+
+                self.end_headers()
+                self.wfile.write(data)
+
+            log_message = lambda *_: None  # noqa: E731
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+GAP = "sampling/sampling_logp_difference/mean"
+BY_URL = RUN | {
+    "bf16": False,
+    "max_steps": 6,
+    "num_train_epochs": 3.0,
+    "learning_rate": 1.0e-3,
+    "output_dir": "by_url",
+}
+
+
+@pytest.fixture(scope="module")
+def server(policy):
+    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
+    length = RUN["rl_max_prompt_tokens"] + RUN["rl_max_response_tokens"]
+    arguments = {"max_model_len": length, "args": ("--dtype", "float32")}
+    with policy_server(str(policy.base), policy.folder / "server.log", **arguments) as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server):
+    one = Proxy(server.url)
+    yield one
+    one.http.shutdown()
+    one.http.server_close()
+
+
+def test_a_served_run_is_the_run_without_a_server(policy, proxy):
+    """The same prompts, as many right responses within noise; the server's probabilities are the trainer's at each step."""
+    policy.train(**BY_URL, rl_server=proxy.url)
+    policy.train(**BY_URL | {"output_dir": "plain"})
+    assert proxy.handed == 6
+    check_rewards(policy, "by_url")
+    served, plain = (
+        [line for lines in rollouts(policy, name).values() for line in lines] for name in ("by_url", "plain")
+    )
+    assert [line["prompt_sha256"] for line in served] == [line["prompt_sha256"] for line in plain]
+    gaps = [entry[GAP] for entry in logged(policy, "by_url").values()]
+    assert len(gaps) == 6 and max(gaps) < 1e-3
+    right, wanted = (sum(bool(line["accuracy"]) for line in lines) for lines in (served, plain))
+    share = (right + wanted) / (2 * len(plain))
+    assert 0 < share < 1 and abs(right - wanted) < 3 * (2 * len(plain) * share * (1 - share)) ** 0.5
+
+
+def test_a_run_whose_server_keeps_its_weights_is_stopped(policy, proxy):
+    proxy.passes = lambda number: number == 1
+    run = BY_URL | {"learning_rate": 5.0e-3, "output_dir": "alone"}
+    assert "the servers do not have the weights of step" in policy.train(**run, rl_server=proxy.url, ok=False)
+    assert proxy.handed >= 3
+
+
+def test_a_run_whose_server_is_gone_ends_with_a_checkpoint_and_goes_on(policy, proxy):
+    """The fourth rollout finds nobody: three updates are kept, and the prompts of the others are asked later."""
+    proxy.passes = lambda number: True if number < 4 else None
+    run = BY_URL | {"save_strategy": "steps", "save_steps": 100, "output_dir": "gone", "rl_server_wait": 0.1}
+    assert "no server has answered for 6 seconds" in policy.train(**run, rl_server=proxy.url, ok=False)
+    assert (policy.folder / "gone" / "checkpoint-3" / "model.safetensors").is_file()
+    proxy.away, proxy.passes = False, lambda number: True
+    assert "Resuming training from" in policy.train(**run, rl_server=proxy.url)
+    found, expected = (
+        [(step, line["question"]) for step, lines in rollouts(policy, name).items() for line in lines]
+        for name in ("gone", "by_url")
+    )
+    assert found == expected and len(found) == 6 * 2 * GROUP
+    check_rewards(policy, "gone")

@@ -168,7 +168,7 @@ def test_batches_lengths_and_reward_under_their_names():
         "tags": "virgo",
         "rule": "omr",
     }
-    assert found["trainer.save_freq"] == 16
+    assert (found["trainer.save_freq"], found["actor_rollout_ref.actor.optim.lr_warmup_steps"]) == (16, 7)
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ def test_every_public_plot_is_tested():
 
 def test_a_sheet_holds_its_plots():
     panels = [lambda axes: plots.curves(axes, {"a": [(1, 0), (2, 0)]}, "t", "step", "y")] * 3
-    axes = Figure(layout="constrained").add_subplot()
-    plots.sheet(axes, panels)
-    assert len(axes.figure.axes) == 3 and axes.figure.axes[0].get_ylim()[0] == 0
+    figure = Figure(layout="constrained")
+    plots.sheet(figure.add_subplot(), panels)
+    assert len(figure.axes) == 3 and figure.axes[0].get_ylim()[0] == 0
     with Image.open(io.BytesIO(plots.draw(plots.sheet, panels))) as picture:
         assert picture.width == 1350
 

@@ -207,6 +207,9 @@ def _show(recipe: str, plan) -> None:
             screen.print(f"and {_gb(host)} of the node's memory a GPU, {_gb(8 * host)} a node of 8 GPUs")
 
         print_tables(screen, _ways(plan))
+        if plan.shared:
+            print_tables(screen, _shared(plan))
+
         screen.print(f"\n{_disk(plan.disk)}")
 
     if plan.notes:
@@ -321,7 +324,7 @@ def _row_lines(plan) -> tuple[str, str]:
     return (
         f"tokens a row: mean {tokens['mean']:,.0f}, 95th percentile {tokens['p95']:,.0f}, longest "
         f"{tokens['longest']:,.0f}{images}{cutoff}",
-        f"global batch {plan.global_batch:,} = {plan.machine.gpus} x {plan.per_device} x {plan.accumulation}; "
+        f"global batch {plan.global_batch:,} = {plan.method.groups} x {plan.per_device} x {plan.accumulation}; "
         f"{plan.steps_epoch:,} steps an epoch, {plan.steps:,} in all ({plan.epochs:g} epochs of {plan.trained_rows:,} rows)",
     )
 
@@ -402,6 +405,20 @@ def _ways(plan):
         for way in plan.ways
     ]
     return Table("", ("ways to shard", "a GPU", "host, a GPU", "largest cutoff_len", ""), rows, words=(4,))
+
+
+def _shared(plan):
+    from virgo_factory.report.table import Cell, Table
+
+    rows = [
+        (
+            *(one.size, _gb(one.peak), f"{one.slot_use:.2f}", f"{one.passes:.2g}"),
+            Cell("fits", "green") if one.peak <= plan.machine.memory else Cell("does not fit", "red"),
+        )
+        for one in plan.shared
+    ]
+    columns = ("sequence_parallel_size", "a GPU", "slot use", "passes a step", "")
+    return Table("", columns, rows, words=(4,))
 
 
 def _disk(disk) -> str:

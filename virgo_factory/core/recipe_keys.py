@@ -25,6 +25,7 @@ RL_DEFAULTS: Mapping[str, Any] = {
     "rl_curriculum": "shuffle",
     "rl_log_rollouts": 64,
     "rl_server": None,
+    "rl_server_wait": 10.0,
     "rl_max_logprob_gap": 0.05,
 }
 """Key of `stage: grpo` -> what it is where the recipe is silent; None: by `rl_loss` (clips) or the
@@ -46,7 +47,7 @@ COUNTS = (
 RANGES = {
     **dict.fromkeys(("rl_beta", "rl_overlong_buffer", "rl_log_rollouts"), (0, None)),
     **dict.fromkeys(("rl_format_weight", "rl_clip_low"), (0, 1)),
-    **dict.fromkeys(("rl_temperature", "rl_clip_high", "rl_max_logprob_gap"), (1e-6, None)),
+    **dict.fromkeys(("rl_temperature", "rl_clip_high", "rl_max_logprob_gap", "rl_server_wait"), (1e-6, None)),
 }
 """Key that takes a number -> the least and the greatest that it may be; None: without bound."""
 WHOLE = ("rl_overlong_buffer", "rl_log_rollouts")

@@ -5,10 +5,11 @@ Those whose responses were long in an earlier run come first: the slots of the s
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.evaluation.config import FILE, EvaluationConfig
 from virgo_factory.rollouts.question import VisualQuestion
@@ -17,6 +18,7 @@ from virgo_factory.rollouts.run.questions import QuestionPass
 from virgo_factory.rollouts.run.run import Job
 from virgo_factory.rollouts.run.todo import Left, Todo
 from virgo_factory.rollouts.servers.client import Sampling
+from virgo_factory.rollouts.servers.server import Server
 from virgo_factory.rollouts.store.index import ROLLOUTS, open_index
 
 
@@ -77,11 +79,31 @@ class EvaluationPass(QuestionPass):
         return replace(self.sampling, temperature=self.todo.config.temperature_of(job.about.source))
 
 
+@dataclass
+class Kept:
+    """The server of our own that one start keeps for all that it asks, once it is needed; gone when `stack` is closed."""
+
+    stack: contextlib.ExitStack
+    server: Server | None = None
+
+
 class Evaluation(Asking):
     """One start in an open folder, all benchmarks in one pass."""
 
     todo_of = EvaluationTodo
     pass_of = EvaluationPass
+
+    def __init__(self, *given: Any, kept: Kept) -> None:
+        super().__init__(*given)
+        self._kept = kept
+
+    @contextlib.contextmanager
+    def served(self, model: str, urls: Sequence[str], log: str) -> Iterator[Server | None]:
+        """Context of the server that is kept, which is started for the first who needs it; None where URLs are given."""
+        if self._kept.server is None:
+            self._kept.server = self._kept.stack.enter_context(super().served(model, urls, log))
+
+        yield self._kept.server
 
     @cached_property
     def expected(self) -> dict[str, float]:

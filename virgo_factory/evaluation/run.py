@@ -1,5 +1,6 @@
 """An evaluation: questions of its benchmarks, asked in one pass, longest first; verdicts, and scores once all are there."""
 
+import contextlib
 import fcntl
 import functools
 import json
@@ -11,12 +12,12 @@ from typing import Any
 
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.asking import Evaluation
+from virgo_factory.evaluation.asking import Evaluation, Kept
 from virgo_factory.evaluation.config import EvaluationConfig, read_folder
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.probes.budget import Budgeted, budgets_of, write_level
 from virgo_factory.evaluation.probes.process import judge_process, read_labels
-from virgo_factory.evaluation.probes.recheck import write_recheck
+from virgo_factory.evaluation.probes.recheck import check_drawn, write_recheck
 from virgo_factory.evaluation.probes.variants import FOLDER as VARIANTS
 from virgo_factory.evaluation.probes.variants import variants_of, write_variants
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
@@ -30,7 +31,7 @@ from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import read_questions, write_question
-from virgo_factory.rollouts.run.launch import Asking, Outcome, ask
+from virgo_factory.rollouts.run.launch import Outcome, ask
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICTS
@@ -64,7 +65,6 @@ def evaluate(
     on_event: Callable[[Event], None] = lambda event: None,
     patience: float = PATIENCE,
     make: Callable[[EvaluationConfig], None] | None = None,
-    asking: Callable[..., Asking] = Evaluation,
 ) -> Evaluated:
     """Ask all that is still to be asked of an evaluation, judge it, and write its scores once nothing is outstanding.
 
@@ -76,16 +76,35 @@ def evaluate(
         on_event: called with whatever happens.
         patience: seconds without a server.
         make: makes the questions where they are not there; `make_questions` by default.
-        asking: see rollouts' `ask`.
 
     Raises:
         ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
     """
+    with contextlib.ExitStack() as stack:
+        go = functools.partial(_evaluate, kept=Kept(stack), shard=shard, on_event=on_event, patience=patience)
+        found = go(config, make or make_questions, Evaluation)
+        outcome = found.outcome
+        for own, asking in () if outcome.left.samples else _beside(config, found.rows is not None):
+            done = go(own, lambda config: None, asking).outcome
+            outcome = done if done.left.samples and not outcome.left.samples else outcome
+
+    return Evaluated(outcome, found.rows)
+
+
+def _evaluate(
+    config: EvaluationConfig,
+    make: Callable[[EvaluationConfig], None],
+    asking: Callable[..., Evaluation],
+    kept: Kept,
+    shard: Shard | None,
+    on_event: Callable[[Event], None],
+    patience: float,
+) -> Evaluated:
     judge = judge_of(config)
 
     def prepare() -> None:
         problems = []
-        for check in (lambda: (make or make_questions)(config), lambda: _check(config, judge)):
+        for check in (lambda: make(config), lambda: _check(config, judge)):
             try:
                 check()
             except ValueError as error:
@@ -94,13 +113,8 @@ def evaluate(
         if problems:
             raise UserError("\n".join(problems))
 
-    outcome = ask(prepare, config, shard, on_event, patience, asking=asking)
-    rows = _score(config, judge)
-    for own, asked in () if outcome.left.samples else _beside(config, rows is not None):
-        done = evaluate(own, shard, on_event, patience, lambda config: None, asked).outcome
-        outcome = done if done.left.samples and not outcome.left.samples else outcome
-
-    return Evaluated(outcome, rows)
+    ours = functools.partial(asking, kept=kept)
+    return Evaluated(ask(prepare, config, shard, on_event, patience, asking=ours), _score(config, judge))
 
 
 def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
@@ -111,11 +125,16 @@ def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
     if config.process_labels is not None:
         read_labels(config.process_labels)
 
+    if config.recheck:
+        check_drawn(config.output_dir, config.recheck, config.seed)
+
     if config.budget and (config.output_dir / QUESTIONS).is_file():
         budgets_of(config.output_dir, 1, config.budget_by, 1)
 
 
-def _beside(config: EvaluationConfig, is_finished: bool) -> Iterator[tuple[EvaluationConfig, Callable[..., Asking]]]:
+def _beside(
+    config: EvaluationConfig, is_finished: bool
+) -> Iterator[tuple[EvaluationConfig, Callable[..., Evaluation]]]:
     """Yield what is asked beside an evaluation: changed pictures, and, of one that is finished, claims and closed thoughts."""
     folder, variants = config.output_dir, variants_of(config.variants)
     if variants:

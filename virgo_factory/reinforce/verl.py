@@ -209,6 +209,7 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         "data.max_prompt_length": rl["rl_max_prompt_tokens"],
         "data.max_response_length": response,
         "data.filter_overlong_prompts": True,
+        "data.filter_overlong_prompts_workers": 8,
         "data.truncation": "error",
         "data.shuffle": rl["rl_curriculum"] == "shuffle",
         "data.seed": keys.get("seed", 42),
@@ -269,7 +270,9 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         }
 
     if keys.get("warmup_steps"):
-        found[f"{actor}.optim.lr_warmup_steps"] = keys["warmup_steps"]
+        found[f"{actor}.optim.lr_warmup_steps"] = -(
+            -keys["warmup_steps"] // updates
+        )  # its schedule steps once a rollout
     else:
         found[f"{actor}.optim.lr_warmup_steps_ratio"] = float(keys.get("warmup_ratio", 0.0))
 
@@ -312,7 +315,7 @@ def departures(keys: Mapping[str, Any]) -> list[str]:
 
     if keys.get("rl_updates_per_rollout", 1) > 1 and keys.get("save_steps"):
         told.append(
-            "Steps of verl are rollouts, not updates: save_steps and max_steps are divided by rl_updates_per_rollout."
+            "Steps of verl are rollouts, not updates: save_steps, max_steps and warmup_steps are divided by rl_updates_per_rollout."
         )
 
     if keys.get("eval_dataset") or keys.get("val_size"):

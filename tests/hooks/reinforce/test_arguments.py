@@ -81,6 +81,7 @@ REFUSED = [
     ({"dataset": "thoughts"}, "dataset thoughts: not prompts with gold answers"),
     ({"eval_dataset": "prompts"}, "eval_dataset: not with stage: grpo"),
     ({"rl_max_logprob_gap": 0.1}, "rl_max_logprob_gap: does nothing without rl_server"),
+    ({"rl_server_wait": 5}, "rl_server_wait: does nothing without rl_server"),
     ({"rl_overlong_buffer": 8192}, "rl_overlong_buffer: 8192 is not less than rl_max_response_tokens: 8192"),
     ({"stage": "sft", "dataset": "thoughts"}, "rl_num_generations: only with stage: grpo"),
     ({"stage": "sft", "rl_num_generations": None}, "formatting questions has no responses to imitate"),

@@ -268,7 +268,7 @@ def test_interleaved_datasets(load):
 @pytest.mark.parametrize("stage", ["kto", "pt"])
 def test_other_stages_are_refused(load, stage):
     """A formatting of ours in a stage that cannot account for rows is an error, with the stages that can."""
-    with pytest.raises(ValueError, match="only in the stages sft and dpo"):
+    with pytest.raises(ValueError, match="only in the stages sft, dpo and grpo"):
         load(stage, dataset="good")
 
 

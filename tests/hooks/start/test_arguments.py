@@ -87,6 +87,7 @@ GOOD = [
     ("rl_log_rollouts", 0),
     ("rl_server", "http://a:8000,http://b:8000"),
     ("rl_max_logprob_gap", 0.1),
+    ("rl_server_wait", 2.5),
 ]
 
 

@@ -82,7 +82,7 @@ MACHINES = [
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize(("count", "ranks", "per_device", "accumulation"), MACHINES)
 def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_last, data_seed):
-    """Three epochs through accelerate: `balanced` has stock's micro-batches in each global batch, both stock's rows."""
+    """Three epochs through accelerate: `balanced` and `packed` have stock's micro-batches in each global batch, all stock's rows."""
     dataset = table(count)
     options = {"ranks": ranks, "per_device": per_device, "drop_last": drop_last, "data_seed": data_seed}
     stock = loaders(dataset, RandomSampler, **options)
@@ -92,7 +92,7 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
             lambda rows, k=kind: hook.BatchOrderSampler(k, rows, accumulation=accumulation, **options),
             **options,
         )
-        for kind in ("balanced", "grouped")
+        for kind in ("balanced", "grouped", "packed")
     }
     orders = {kind: [] for kind in ours}
     for _ in range(3):
@@ -104,7 +104,7 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
             got_steps = epoch_of(prepared)
             orders[kind].append(got_steps)
             assert Counter(itertools.chain(*itertools.chain(*got_steps))) == rows
-            if kind == "balanced":
+            if kind != "grouped":
                 got = global_batches(got_steps, accumulation)
                 assert list(map(Counter, got)) == list(map(Counter, expected))
 
@@ -112,7 +112,27 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
         assert all(len({str(order) for order in epochs}) == 3 for epochs in orders.values())
 
 
-@pytest.mark.parametrize("kind", ["balanced", "grouped"])
+@pytest.mark.parametrize(("count", "ranks", "share"), [(37, 2, 2), (37, 4, 2), (41, 8, 4), (5, 8, 2)])
+def test_ranks_that_share_sequences_get_the_same_rows(hook, count, ranks, share):
+    """Each group those of one rank of a stock run with as many ranks as there are groups, global batch by global batch."""
+    dataset, groups = table(count), ranks // share
+
+    def sampler(rows):
+        return hook.BatchOrderSampler("packed", rows, ranks=ranks, per_device=1, accumulation=3, share=share)
+
+    ours, stock = loaders(dataset, sampler, ranks, 1), loaders(dataset, RandomSampler, groups, 1)
+    assert len(ours[0]) == len(stock[0])
+    for _ in range(2):
+        steps, expected = epoch_of(ours), epoch_of(stock)
+        for step in steps:
+            assert all(step[rank] == step[rank // share * share] for rank in range(ranks))
+
+        taken = [step[::share] for step in steps]
+        for got, wanted in zip(global_batches(taken, 3), global_batches(expected, 3), strict=True):
+            assert Counter(got) == Counter(wanted)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "grouped", "packed"])
 @pytest.mark.parametrize(("ranks", "per_device"), [(1, 1), (1, 4), (2, 1), (2, 2)])
 def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
     """Skipping what was trained on leaves the rest of that epoch, and the next one follows."""
@@ -255,7 +275,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["balanced", "grouped"])
+@pytest.mark.parametrize("kind", ["balanced", "grouped", "packed"])
 @pytest.mark.parametrize(("keys", "message"), REFUSED)
 def test_refused_with_a_reason(hook, kind, keys, message):
     assert problems(hook, kind) == []

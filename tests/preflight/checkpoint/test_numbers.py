@@ -54,6 +54,12 @@ def train(weights: Weights) -> None:
             weights[name] = (value.float() * 1.01).to(value.dtype)
 
 
+def deeper(weights: Weights) -> None:
+    """Norms that grow with the depth, by more over all of it than one layer may differ from the next."""
+    for layer in range(8):
+        weights[f"model.layers.{layer}.input_layernorm.weight"] *= 2.5**layer
+
+
 @pytest.fixture
 def trained(whole, tmp_path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "trained"))
@@ -111,6 +117,10 @@ def zero_layers(*layers: int) -> Callable[[Weights], None]:
         (times(DOWN.format(5), 1e30), "error", "as large as "),
         (times(DOWN.format(5), 2e3), "error", "as large as "),
         (times(DOWN.format(5), 1e-6), "error", "as large as "),
+        (times(DOWN.format(5), 50), "error", "50 times as large as in other layers: "),
+        (times(DOWN.format(0), 50), "error", "5"),
+        (times(DOWN.format(7), 0.02), "warning", "0.02 times as large as in other layers: "),
+        (times("model.layers.5.input_layernorm.weight", 50), "warning", "50 times as large as in other layers: "),
         (times(EMBEDDING, 1e30), "error", "as large as "),
         (times("model.norm.weight", 2e4), "warning", "as large as 2"),
     ],
@@ -149,7 +159,9 @@ def test_the_token_without_numbers_is_named(trained, base):
         put("model.layers.3.self_attn.q_proj.bias", 0),
         put(DOWN.format(3), 60.0, (0, slice(9))),
         times("model.layers.3.self_attn.k_proj.bias", 900),  # those of published models differ so between layers
-        times(DOWN.format(3), 100),
+        times(DOWN.format(3), 10),
+        put(DOWN.format(3), 60.0, (slice(None, None, 9), 0)),  # outliers, as published models have
+        deeper,
         lambda weights: weights.update({"model.embed_tokens.weight": weights[EMBEDDING].half()}),
         lambda weights: weights.update({name: value.float() for name, value in weights.items()}),
     ],

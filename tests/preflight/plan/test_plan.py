@@ -121,6 +121,61 @@ def test_ddp_waits_once_a_step():
     assert replicated.orders[0].slot_use > sharded.orders[0].slot_use
 
 
+def test_packed_bins_in_hours_memory_and_passes():
+    """The bins that a run would make; a fuller bin costs memory, and pictures of all its rows count."""
+    stock, found = planned(), planned(RECIPE | {"batch_order": "packed"})
+    packed = found.orders[-1]
+    assert packed.name == "packed" and found.order == "packed" and found.hours == packed.hours
+    assert packed.slot_use > stock.orders[0].slot_use and packed.hours < stock.hours
+    assert 1 <= packed.passes < found.accumulation == stock.accumulation
+    assert {order.passes for order in found.orders[:-1]} == {float(found.accumulation)}
+    longest = int(found.rows.lengths.max())
+    full = planned(RECIPE | {"batch_order": "packed", "packing_tokens": 2 * longest})
+    assert full.orders[-1].passes < packed.passes
+    assert full.memory.inputs == pytest.approx(2 * found.memory.inputs, rel=0.01)
+    seeing = Rows(made_rows(1000).datasets, made_rows(1000).lengths, np.minimum(made_rows(1000).lengths, 300))
+    few, many = (planned(RECIPE | changes, seeing) for changes in ({}, {"batch_order": "packed"}))
+    assert many.memory.images > few.memory.images
+
+
+def test_the_loss_in_chunks_holds_no_logits():
+    """Of 32K tokens the plain loss holds 60 GB of logits and what belongs to them, in chunks 6 GB, however long rows are."""
+    plain = Method(zero=Zero(3), ranks=8)
+    chunks = replace(plain, chunked_loss=True)
+    assert step_memory(SEVEN, plain, 32768).loss > 50e9
+    assert step_memory(SEVEN, chunks, 32768).loss < 7e9
+    width = (step_memory(SEVEN, chunks, 32768).loss - step_memory(SEVEN, chunks, 16384).loss) / 16384
+    assert width < 16 * SEVEN.hidden
+    recipe = {key: value for key, value in RECIPE.items() if key != "enable_liger_kernel"}
+    assert planned(recipe | {"fused_loss": True}).memory.loss < planned(recipe).memory.loss
+
+
+def test_shared_sequences_of_a_72b():
+    """32K tokens on 64 GPUs of 80 GB: not on one GPU a row, and easily on four; groups take the rows of so many ranks."""
+    lengths = made_rows(4922).lengths.clip(max=16384)
+    lengths[0] = 32768
+    rows = Rows(made_rows(4922).datasets, lengths, np.zeros(4922, dtype=np.int64))
+    recipe = RECIPE | {"batch_order": "packed"}
+
+    def plan(**changes):
+        return make_plan(recipe | changes, rows, Machine(64), 32768, KNOWN["qwen2-vl-72b-instruct"], "72B")
+
+    alone, shared = plan(), plan(sequence_parallel_size=4)
+    assert not alone.fits and shared.fits
+    assert [one.size for one in alone.shared] == [1, 2, 4, 8]
+    assert [one.peak <= 80e9 for one in alone.shared] == [False, True, True, True]
+    uses = [one.slot_use for one in alone.shared]
+    assert uses == sorted(uses) and uses[2] > 0.9
+    assert shared.memory.peak == alone.shared[2].peak
+    assert (shared.global_batch, shared.accumulation, shared.steps) == (128, 8, alone.steps)
+    assert any("sequence_parallel_size: 2" in change.what and change.fits for change in alone.changes)
+    with pytest.raises(ValueError, match="sequence_parallel_size: 3 does not divide 64 GPUs"):
+        plan(sequence_parallel_size=3)
+
+    seven = make_plan(recipe, rows, Machine(64), 32768, SEVEN, "7B")
+    assert [one.size for one in seven.shared] == [1, 2, 4]  # 28 heads, 4 of keys and values
+
+
 # memory
 
 

@@ -24,9 +24,11 @@ def export(
 
     from virgo_factory.cli.data.terminal import busy, training
     from virgo_factory.data.read.source import find_sources, load_recipe
+    from virgo_factory.io.files import check_folder
     from virgo_factory.reinforce.prompts import Prompts
     from virgo_factory.reinforce.verl import export_verl
 
+    check_folder(verl)
     keys = load_recipe(recipe)
     sources, settings = find_sources(recipe, dataset_dir)
     prompts = Prompts(training(sources), settings)

@@ -42,7 +42,11 @@ def status(
         with busy(f"writing {html}"):
             count = write_rollouts_page(html, folder, groups or 40)
 
-        print(json.dumps({"html": str(html), "groups": count}) if as_json else f"{html}: {count} groups of responses")
+        print(
+            json.dumps({"html": str(html), "groups": count})
+            if as_json
+            else f"{html}: {count} group{'s' * (count != 1)} of responses"
+        )
         return
 
     with busy(f"reading {folder}"):

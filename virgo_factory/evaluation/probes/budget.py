@@ -22,7 +22,7 @@ from typing import Any
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.tokens import model_folder
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
-from virgo_factory.evaluation.asking import Evaluation, EvaluationPass, tokens_in
+from virgo_factory.evaluation.asking import Evaluation, EvaluationPass, Kept, tokens_in
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.probes.below import write_below
 from virgo_factory.evaluation.probes.variants import Change, change_of
@@ -199,8 +199,8 @@ class BudgetPass(EvaluationPass):
 class Budgeted(Evaluation):
     """One start on a budget: what is within it is taken over, the rest asked for."""
 
-    def __init__(self, *given: Any, source: Path, budgets: Mapping[str, int]) -> None:
-        super().__init__(*given)
+    def __init__(self, *given: Any, kept: Kept, source: Path, budgets: Mapping[str, int]) -> None:
+        super().__init__(*given, kept=kept)
         cut = cutter(self.config.model_name_or_path, self.config.response_format)
         self._source, self._cut = source, lambda rollout: cut(rollout, budgets[rollout.question])
         self.pass_of = functools.partial(BudgetPass, source=source, cut=self._cut)

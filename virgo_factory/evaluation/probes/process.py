@@ -5,6 +5,7 @@ cannot be told, nor can what a judge fails on. Replies are kept in judgements.js
 of what is asked. Whether the judge can be trusted only labels by hand can say: without enough of them it is not calibrated.
 """
 
+import functools
 import math
 import re
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from virgo_factory.answers.model import gold_text
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.questions import draw
@@ -25,7 +27,7 @@ from virgo_factory.io.atomic import new_file
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.prompt import make_prompt
 from virgo_factory.rollouts.question import VisualQuestion, question_of
-from virgo_factory.rollouts.shown import asked_with_options, gold_text
+from virgo_factory.rollouts.shown import asked_with_options
 from virgo_factory.rollouts.store.jsonl import digest, lines_of
 
 
@@ -116,25 +118,13 @@ def judge_process(
         ThreadPoolExecutor(AT_ONCE) as threads,
         new_file(folder / FILE, "wb") as lines,
     ):
-        asked = replace(judge, stored=stored, seconds=SECONDS)
-        batch: list[tuple[VisualQuestion, Mapping]] = []
+        marked = functools.partial(_marked, replace(judge, stored=stored, seconds=SECONDS), folder)
+        for done, row in enumerate(threads.map(marked, _drawn(run, count, seed)), start=1):
+            by_hand = labels.get((row["question"], row["sample"]), {})
+            if by_hand and by_hand.get("response", row["response"]) == row["response"]:
+                row["labels"] = {name: by_hand[name] for name in DIMENSIONS if name in by_hand}
 
-        def write() -> None:
-            for row in threads.map(lambda one: _marked(asked, folder, *one), batch):
-                by_hand = labels.get((row["question"], row["sample"]), {})
-                is_this = by_hand.get("response", row["response"]) == row["response"]
-                told = {"labels": {name: by_hand[name] for name in DIMENSIONS if name in by_hand}} if is_this else {}
-                lines.write(orjson.dumps(row | {name: one for name, one in told.items() if one}) + b"\n")
-
-            batch.clear()
-
-        for question, rollout in _drawn(run, count, seed):
-            batch.append((question, rollout))
-            done += 1
-            if len(batch) == 4 * AT_ONCE:
-                write()
-
-        write()
+            lines.write(orjson.dumps(row) + b"\n")
 
     return done
 
@@ -148,7 +138,8 @@ def _drawn(run: Run, count: int, seed: int) -> Iterator[tuple[VisualQuestion, Ma
             yield question_of(run.questions[place]), rollout
 
 
-def _marked(judge: LLMJudge, folder: Path, question: VisualQuestion, rollout: Mapping[str, Any]) -> dict[str, Any]:
+def _marked(judge: LLMJudge, folder: Path, answered: tuple[VisualQuestion, Mapping[str, Any]]) -> dict[str, Any]:
+    question, rollout = answered
     response = rollout["response"]
     texts = {"question": asked_with_options(question.asked), "gold": gold_text(question.gold), "answer": response}
     prompt = judge.filled(TEMPLATE, texts, MOST_RESPONSE)

@@ -5,6 +5,7 @@ has a number, it is asked about the same sentence with another number, too, and 
 """
 
 import fcntl
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.probes.below import write_below
 from virgo_factory.evaluation.questions import draw
 from virgo_factory.evaluation.statistics import Estimate, share
 from virgo_factory.formats.row import RejectedRow
+from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import TEMPLATES
 from virgo_factory.rollouts.long_thoughts import thought_span
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -25,6 +28,7 @@ from virgo_factory.rollouts.store.jsonl import digest
 
 
 FOLDER = "recheck"
+ABOUT = "recheck.json"
 TEMPLATE = "recheck.txt"
 OPTIONS = ("yes", "no", "the picture does not show it")
 PER_RESPONSE = 3
@@ -93,15 +97,27 @@ def write_recheck(folder: Path, count: int, seed: int, response_format: str) -> 
         count: of questions drawn, as many of each benchmark as its share says.
         seed: of the draw.
         response_format: of the responses.
+
+    Raises:
+        ValueError: see `check_drawn`.
     """
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
     with (target / ".questions.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        check_drawn(folder, count, seed)
         if not (target / QUESTIONS).is_file():
+            write_json(target / ABOUT, {"recheck": count, "seed": seed})
             write_below(folder, target, _questions(folder, count, seed, response_format))
 
     return target
+
+
+def check_drawn(folder: Path, count: int, seed: int) -> None:
+    """Raise ValueError where the claims of an evaluation were drawn otherwise."""
+    path, wanted = folder / FOLDER / ABOUT, {"recheck": count, "seed": seed}
+    if path.is_file() and (old := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+        raise UserError(f"{path.parent}: was made with {old}, now {wanted}. Set it back, or remove the folder.")
 
 
 def _questions(folder: Path, count: int, seed: int, response_format: str) -> Iterator[dict[str, Any]]:

@@ -85,6 +85,7 @@ _ADDRESSES = LazyPattern(
     r"(?:\w+_)?(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website)", re.IGNORECASE
 )
 """Of these, names of addresses: that of a picture is none of the question's where the row has another one."""
+_IS_ADDRESS = LazyPattern(r"(?:^|_)(?:urls?|uri|links?)$")
 _NUMBERS = LazyPattern(
     r"pixel_?values?(?:_\w+)?|(?:image|img|vision|visual|clip|vit|pixel|picture)_?(?:embeds?|embeddings?|features?|feats?"
     r"|latents?|tensors?|tokens?|codes|arrays?)"
@@ -208,7 +209,7 @@ def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
     Asked where no other picture is found: beside one an address says where it is from.
     """
     addresses, numbers = _addresses_of(tuple(row))
-    links = [(name, row[name]) for name in addresses if _is_address(row[name])]
+    links = [(name, row[name]) for name in addresses if _is_address(name, row[name])]
     if links:
         return _unknown(links)
 
@@ -241,12 +242,15 @@ def _holds_numbers(value: Any) -> bool:
     return False
 
 
-def _is_address(value: Any) -> bool:
-    """Whether a value is the address of, or the path to, a picture, or a list of some."""
+def _is_address(name: str, value: Any) -> bool:
+    """Whether a value is the address of a picture, or a list of some; in a column of addresses a path is one."""
     while isinstance(value, list | tuple) and value:
         value = next((part for part in value if not is_blank(part)), None)
 
-    return isinstance(value, str) and len(value) < 2000 and bool(_LINK.fullmatch(value.strip()))
+    if not isinstance(value, str) or not (_URL.match(value) or _IS_ADDRESS.search(_words(name))):
+        return False
+
+    return bool(_LINK.fullmatch(value.strip()))
 
 
 def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:

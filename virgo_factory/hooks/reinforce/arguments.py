@@ -173,8 +173,9 @@ def reinforce_problems(
         problems.append(f"{', '.join(bounds)}: prompts have no response. Remove it.")
 
     settings = settings_of(finetuning_args)
-    if "rl_max_logprob_gap" in keys and settings["rl_server"] is None:
-        problems.append("rl_max_logprob_gap: does nothing without rl_server. Remove it.")
+    if settings["rl_server"] is None:
+        alone = [key for key in ("rl_server_wait", "rl_max_logprob_gap") if key in keys]
+        problems += [f"{key}: does nothing without rl_server. Remove it." for key in alone]
 
     if settings["rl_overlong_buffer"] >= settings["rl_max_response_tokens"]:
         problems.append(

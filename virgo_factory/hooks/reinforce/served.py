@@ -70,9 +70,10 @@ class ServedRollouts:
             ]
 
         try:
-            self._servers = self._stack.enter_context(
-                PolicyServers(model_args.model_name_or_path, servers=own, urls=urls)
+            servers = PolicyServers(
+                model_args.model_name_or_path, servers=own, urls=urls, wait=settings["rl_server_wait"]
             )
+            self._servers = self._stack.enter_context(servers)
             self._servers.check(length, images)
         except BaseException:
             self._stack.close()
@@ -137,6 +138,7 @@ class ServedRollouts:
             temperature=trainer.temperature,
             max_tokens=trainer.max_completion_length,
             seed=self._seed * 1_000_003 + step,
+            stop=trainer.generation_config.eos_token_id,
             suppress=trainer.suppressed,
             expected=[row["input_ids"] for row in rows],
         )

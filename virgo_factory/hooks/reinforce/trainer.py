@@ -17,7 +17,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from virgo_factory.answers.rewards import fill_groups
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.importance import GapGuard
+from virgo_factory.core.sampler_gap import GapGuard
 from virgo_factory.hooks.reinforce.generation import Sample, generate
 from virgo_factory.hooks.reinforce.policy import blank_picture, mask_tokens, never_sampled
 from virgo_factory.hooks.reinforce.prompts import PromptSampler, pictures

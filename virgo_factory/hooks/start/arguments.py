@@ -231,6 +231,15 @@ class _FinetuningKeys:
             )
         },
     )
+    rl_server_wait: float | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "virgo-factory, stage grpo: minutes without any server after which the run saves a checkpoint and ends. "
+                "Unset: 10."
+            )
+        },
+    )
     rl_max_logprob_gap: float | None = field(
         default=None,
         metadata={

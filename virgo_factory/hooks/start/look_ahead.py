@@ -12,7 +12,7 @@ from virgo_factory.hooks.train.batch_order import token_lengths
 from virgo_factory.hooks.train.ending import remember
 from virgo_factory.preflight.plan.models import find_shape
 from virgo_factory.preflight.plan.plan import Dataset, Machine, Rows
-from virgo_factory.preflight.plan.start import SKIP_VARIABLE, SLOT_USE, look_ahead
+from virgo_factory.preflight.plan.start import PACKED, SKIP_VARIABLE, SLOT_USE, look_ahead
 
 
 RELIES_ON = {
@@ -28,7 +28,7 @@ _TRAINING = (
 )
 _FINETUNING = (
     *("stage", "finetuning_type", "lora_rank", "lora_target", "pref_loss", "ref_model", "batch_order"),
-    *("packing_tokens", "fused_loss"),
+    *("packing_tokens", "sequence_parallel_size", "fused_loss"),
     *("freeze_vision_tower", "freeze_multi_modal_projector", "freeze_language_model", "keep_model_at_epochs"),
 )
 
@@ -54,7 +54,7 @@ def tell_ahead(dataset: Any, model_args: Any, data_args: Any, training_args: Any
     told = "".join(f"\n  {line}" for line in lines)
     logger.info_rank0(f"virgo-factory: what this run takes ({SKIP_VARIABLE}=1 leaves this out)" + told)
     for line in lines:
-        if line.startswith(SLOT_USE):
+        if line.startswith((SLOT_USE, PACKED)):
             remember(line)
 
     for warning in warnings:

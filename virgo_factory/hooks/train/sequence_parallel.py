@@ -15,7 +15,13 @@ from transformers.masking_utils import create_causal_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
-RELIES_ON = {}
+RELIES_ON = {
+    "transformers/models/qwen2_vl/modeling_qwen2_vl.py:831": "        if not isinstance(causal_mask_mapping := attention_mask, dict):\n",
+    "transformers/models/qwen2_vl/modeling_qwen2_vl.py:535": "            position_ids=position_ids,  # pass positions for FA2\n",
+    "transformers/models/qwen3_vl/modeling_qwen3_vl.py:1230": "            visual_pos_masks=visual_pos_masks,\n            deepstack_visual_embeds=deepstack_visual_embeds,\n",
+    "transformers/models/qwen3_vl/modeling_qwen3_vl.py:203": "            attention_interface = ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation]\n",
+    "transformers/masking_utils.py:710": "    if isinstance(attention_mask, (torch.Tensor, BlockMask)) and len(attention_mask.shape) == 4:\n",
+}
 
 
 class Group:

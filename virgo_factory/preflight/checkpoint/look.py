@@ -36,6 +36,8 @@ class Numbers:
         constant: the value, where every number is the same.
         largest: magnitude of the largest finite number.
         largest_row: where it stands.
+        typical: median over the rows of their largest magnitudes (of the blocks that were looked at together); of a
+            tensor with one row the median magnitude. A few outliers do not move it.
         start: a checksum of its first bytes, for finding copies.
         sums: of a tensor with a row for each token: a checksum of each row.
         same: whether it is the base's, byte by byte, or number by number where it is stored as another type; None where it
@@ -50,6 +52,7 @@ class Numbers:
     constant: float | None = None
     largest: float = 0.0
     largest_row: int = 0
+    typical: float = 0.0
     start: int = 0
     sums: list[np.ndarray] = field(default_factory=list)
     same: bool | None = None
@@ -97,6 +100,7 @@ def look_at_numbers(
     found = {name: Numbers() for name in tensors}
     watched = {name: _Watch(name, tensor, before) for name, tensor in tensors.items()}
     constants: dict[str, set[int]] = {name: set() for name in tensors}
+    typical: dict[str, list[int]] = {name: [] for name in tensors}
 
     def look(piece: tuple[str, int, int]) -> list[_Block]:
         name, first, end = piece
@@ -109,6 +113,7 @@ def look_at_numbers(
         for (name, _, _), blocks in zip(pieces, pool.map(look, pieces), strict=True):
             for block in blocks:
                 block.add_to(found[name])
+                typical[name].append(block.typical)
                 if len(constants[name]) < 2:
                     constants[name] |= {block.lowest, block.highest}
 
@@ -116,6 +121,7 @@ def look_at_numbers(
         kind = tensors[name].kind
         numbers.same = None if before is None else not watched[name].differs
         numbers.largest = _value(int(numbers.largest), kind) if kind in KINDS else 0.0
+        numbers.typical = _value(_middle(np.array(typical[name])), kind) if kind in KINDS else 0.0
         numbers.zero_columns = np.flatnonzero(watched[name].dead).tolist()
         if len(constants[name]) == 1 and kind in KINDS:
             numbers.constant = _value(constants[name].pop(), kind)
@@ -167,6 +173,7 @@ class _Block:
     highest: int
     largest: int
     largest_row: int
+    typical: int
     start: int | None
     sums: np.ndarray | None
 
@@ -239,9 +246,16 @@ def _look(watch: _Watch, first: int, end: int) -> Iterator[_Block]:
                 highest=int(numbers.max() if is_alike else numbers.flat[-1]),
                 largest=int(finite.max()),
                 largest_row=row + int(finite.argmax()),
+                typical=_middle(finite if tensor.rows > 1 else unsigned[0]),
                 start=hash(numbers.reshape(-1)[:_START].tobytes()) if row == 0 else None,
                 sums=_sums(numbers) if watch.has_tokens else None,
             )
+
+
+def _middle(patterns: np.ndarray) -> int:
+    """Return the median of bit patterns without a sign, which are in the order of their values."""
+    at = len(patterns) // 2
+    return int(np.partition(patterns, at)[at]) if len(patterns) else 0
 
 
 def _equals(numbers: np.ndarray, kind: str, other: Tensor, beside: np.ndarray, row: int) -> bool:

@@ -21,9 +21,15 @@ OVERFLOWING = 1e19
 OTHER_SCALE = 1e3
 """Times the largest of the base's tensor, or of the same tensor in other layers, that no training reaches."""
 
+OUT_OF_LINE = 20.0
+"""Times the typical number of the same tensor in other layers, the next ones among them, that no layer of a model reaches
+in training: at random they are alike, and in published models norms differ by as much over the whole depth at the most."""
+
 _NORM = re.compile(r"(?:norm\d*|ln_q)\.weight$")
 _MOST = 6
 _WIDE = 16
+_LAYERS = 4
+"""Of a stack, from which on one can be told from the others."""
 _SAMPLE = 64
 _FEW = 8
 _DAMAGED = "copy the folder again; if it stays, take an earlier checkpoint: training diverged, or saving was cut off"
@@ -40,6 +46,7 @@ def judge_numbers(model: Model) -> Iterator[Diagnosis]:
         *_tokens_without_numbers(tensors, numbers, tokens, () if is_ours else added),
         *_lines_of_zeros(tensors, numbers, before),
         *_scale(tensors, numbers, before),
+        *_out_of_line(tensors, numbers, before),
     ]
     yield from found
     if not found:
@@ -212,6 +219,43 @@ def _scale(
         if names:
             largest = max(numbers[name].largest for name in names)
             yield Diagnosis("numbers", severity, f"as large as {largest:.3g}: {listed(names)}", _DAMAGED)
+
+
+def _out_of_line(
+    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor] | None
+) -> Iterator[Diagnosis]:
+    """Yield matrices and norms whose typical number is of another scale than in most layers and in both next to them.
+
+    A base says more of a tensor than other layers do (`_scale`, change.py).
+    """
+    large, small = {}, {}
+    for names in _stacks(numbers).values():
+        sizes = np.array([numbers[name].typical for name in names])
+        if len(names) < _LAYERS or not (sizes > 0).all():
+            continue
+
+        for at, name in enumerate(names):
+            tensor, other = tensors[name], before.get(name) if before else None
+            is_judged = len(tensor.shape) > 1 or _NORM.search(name)
+            if not is_judged or numbers[name].same or other is not None and other.shape == tensor.shape:
+                continue
+
+            like = [float(np.median(sizes)), *sizes[max(0, at - 1) : at], *sizes[at + 1 : at + 2]]
+            ratio = sizes[at] / like[0]
+            if not 1 / OTHER_SCALE <= ratio <= OTHER_SCALE:  # `_scale` tells of it
+                continue
+
+            if sizes[at] > OUT_OF_LINE * max(like):
+                large[name] = ratio
+            elif sizes[at] * OUT_OF_LINE < min(like):
+                small[name] = ratio
+
+    for found, severity in ((large, "error"), (small, "warning")):
+        certain = [name for name in found if not _NORM.search(name)]
+        for names, grade in ((certain, severity), ([name for name in found if name not in certain], "warning")):
+            if names:
+                what = f"{found[names[0]]:.2g} times as large as in other layers: {listed(names)}"
+                yield Diagnosis("numbers", grade, what, _DAMAGED)
 
 
 def _largest_of(tensor: Tensor, row: int) -> float:

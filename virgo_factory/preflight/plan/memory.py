@@ -60,6 +60,7 @@ class Method:
         fused_loss: Liger's cross-entropy, which never holds the logits.
         chunked_loss: `fused_loss: true`, which holds those of CHUNK positions.
         packing_tokens: tokens of a forward pass of `batch_order: packed`; None: those of a padded micro-batch.
+        share: ranks that share each sequence (`sequence_parallel_size`).
         flash: flash-attention 2, which needs no mask.
     """
 
@@ -76,12 +77,18 @@ class Method:
     fused_loss: bool = False
     chunked_loss: bool = False
     packing_tokens: int | None = None
+    share: int = 1
     flash: bool = True
 
     @property
     def stage(self) -> int:
         """Stage of ZeRO; 0 without DeepSpeed."""
         return self.zero.stage if self.zero else 0
+
+    @property
+    def groups(self) -> int:
+        """Ranks that have rows of their own: all of them, unless some share each sequence."""
+        return max(self.ranks // self.share, 1)
 
     @property
     def sequences(self) -> int:
@@ -323,15 +330,21 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
     if method.packing_tokens is not None:
         batch = max(tokens, method.packing_tokens)
 
+    mask = 0 if method.flash else 3 * batch * batch // method.sequences  # bool, and its bfloat16 form
+    exchanged = 0
+    if method.share > 1:  # queries, keys, values and output of attention, sent and received
+        batch = -(-batch // method.share)
+        exchanged = batch * 2 * BF16 * 2 * (shape.hidden + shape.kv_width)
+
     saved = saved_activations(shape, batch, method.checkpointing, method.fused_loss or method.chunked_loss)
     adapters = batch * saved_by_adapters(shape, method.lora, copies=method.stage == 0) if method.lora else 0
-    mask = 0 if method.flash else method.sequences * 3 * tokens * tokens  # bool, and its bfloat16 form
     return Memory(
         held={**states, "buffers": _buffers(shape, method, trained)},
         inputs=saved["layers"] + (0 if method.checkpointing else shape.layers * adapters),
         layer=batch * (working_by_layer(shape) - (0 if method.checkpointing else saved_by_layer(shape)))
         + (adapters if method.checkpointing else 0)
-        + mask,
+        + mask
+        + exchanged,
         loss=saved["head"] + _loss_at_work(shape, method, batch),
         images=image_tokens * method.sequences * saved_by_image_token(shape, method.connector and not method.lora),
         update=_update(method, trained),

@@ -42,7 +42,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
             divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
     """
     problems = list(unknown_keys(recipe).values())
-    zero, per_device, accumulation = None, 8, 1
+    zero, per_device, accumulation, share = None, 8, 1, 1
     try:
         if recipe.get("deepspeed"):
             zero = read_zero(recipe["deepspeed"])
@@ -52,8 +52,12 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
     try:
         per_device = _whole(recipe, "per_device_train_batch_size", 8)  # transformers' default
         accumulation = _whole(recipe, "gradient_accumulation_steps", 1)
+        share = _whole(recipe, "sequence_parallel_size", 1)
+        if ranks % share:
+            raise UserError(f"sequence_parallel_size: {share} does not divide {ranks} GPUs. Choose one that does.")
+
         if recipe.get("global_batch_size") is not None:
-            accumulation = accumulation_steps(_whole(recipe, "global_batch_size", 1), ranks, per_device)
+            accumulation = accumulation_steps(_whole(recipe, "global_batch_size", 1), ranks // share, per_device)
     except ValueError as error:
         problems.append(str(error))
 
@@ -84,6 +88,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
         fused_loss=bool(recipe.get("enable_liger_kernel")) and stage in ("sft", "pt"),
         chunked_loss=bool(recipe.get("fused_loss")) or packs,
         packing_tokens=recipe.get("packing_tokens") if packs else None,
+        share=share,
         flash=recipe.get("flash_attn") == "fa2",
     )
     return method, accumulation

@@ -40,6 +40,8 @@ from virgo_factory.preflight.precision import SET, precision_problem
 
 NOT_OURS = "not in one of our formattings"
 ORDERS = ("shuffle", "group_by_length", "balanced", "grouped", "packed")
+SHARES = (1, 2, 4, 8)
+"""Values of `sequence_parallel_size` that are compared."""
 EPOCHS = 3
 """Orders are simulated over so many epochs; over one where there are more than MANY rows."""
 MANY = 100_000
@@ -141,6 +143,16 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What `sequence_parallel_size` gives with `batch_order: packed`: bytes of a GPU at the longest row, slot use, passes a step."""
+
+    size: int
+    peak: float
+    slot_use: float
+    passes: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a recipe costs; see the attributes' classes. Bytes, tokens, hours."""
 
@@ -164,6 +176,7 @@ class Plan:
     largest_cutoff: int | None = None
     ways: tuple[Way, ...] = ()
     changes: tuple[Change, ...] = ()
+    shared: tuple[Shared, ...] = ()
     disk: Disk | None = None
     moved: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -172,7 +185,7 @@ class Plan:
     @property
     def global_batch(self) -> int:
         """Rows of an optimiser step."""
-        return self.machine.gpus * self.per_device * self.accumulation
+        return self.method.groups * self.per_device * self.accumulation
 
     @property
     def hours(self) -> float | None:
@@ -254,9 +267,9 @@ def make_plan(
     batches = -(-len(lengths) // per_device)
     drop_last = bool(recipe.get("dataloader_drop_last"))
     if drop_last:
-        batches = len(lengths) // per_device // machine.gpus
+        batches = len(lengths) // per_device // method.groups
     else:
-        batches = -(-batches // machine.gpus)
+        batches = -(-batches // method.groups)
 
     steps_epoch = max(-(-batches // accumulation), 1)  # transformers 4.57.6, trainer.py:5682, rounds up
     epochs = float(recipe.get("num_train_epochs", 3.0))
@@ -312,6 +325,7 @@ def make_plan(
         largest_cutoff=largest_cutoff(shape, method, machine.memory, longest_image),
         ways=tuple(ways(shape, method, machine.memory, longest, longest_image)),
         changes=tuple(changes(shape, method, machine.memory, lengths, longest_image, recipe)),
+        shared=_shared(shape, method, lengths, longest_image, plan.global_batch) if order == "packed" else (),
         disk=disk,
         moved=moved_bytes(sum(count_parameters(shape).values()), method),
         warnings=tuple(warnings),
@@ -350,6 +364,7 @@ def _orders(
     epochs: float,
 ) -> tuple[Order, ...]:
     ranks, per_device = method.ranks, method.per_device
+    packed_accumulation, accumulation = accumulation, max(accumulation // method.share, 1)
     meets = 1 if method.stage >= 2 else accumulation
     costs = row_operations(shape, method, -(-lengths // 8) * 8, float(images.mean())) if shape else None
     speed = machine.tflops * 1e12 * machine.mfu * 3600
@@ -365,17 +380,19 @@ def _orders(
                 stock = stock_grouped(shuffled, lengths, per_device, accumulation)
                 order = epoch_rows(stock, ranks, per_device, drop_last)
             else:
-                order = epoch_order(name, shuffled, lengths, ranks, per_device, accumulation, drop_last)
+                steps = packed_accumulation if name == "packed" else accumulation
+                groups = method.groups if name == "packed" else ranks
+                order = epoch_order(name, shuffled, lengths, groups, per_device, steps, drop_last)
 
             if not len(order):  # drop_last, and fewer rows than a micro-step takes
                 return ()
 
             if name == "packed":
-                steps = list(packed_steps(order, lengths, ranks, per_device, accumulation, capacity))
-                used = lengths[order].sum() / ranks / packed_time(steps, lengths, method.stage >= 2)
-                work = 0.0 if costs is None else packed_time(steps, costs, method.stage >= 2)
-                passes = float(np.mean([len(step[0]) for step in steps]))
-                fullest = max(images[rows].sum() for step in steps for own in step for rows in own)
+                bins = list(packed_steps(order, lengths, groups, per_device, steps, capacity))
+                used = lengths[order].sum() / groups / packed_time(bins, lengths, method.stage >= 2)
+                work = 0.0 if costs is None else packed_time(bins, costs, method.stage >= 2) / method.share
+                passes = float(np.mean([len(step[0]) for step in bins]))
+                fullest = max(images[rows].sum() for step in bins for own in step for rows in own)
             else:
                 used, passes, fullest = slot_use(order, lengths, ranks, per_device, meets), float(accumulation), 0
                 work = 0.0 if costs is None else epoch_operations(order, costs, method, accumulation)
@@ -395,6 +412,23 @@ def _orders(
     )
 
 
+def _shared(shape: Shape, method: Method, lengths: np.ndarray, images: int, batch: int) -> tuple[Shared, ...]:
+    found, shuffled, longest = [], np.random.default_rng(0).permutation(len(lengths)), int(lengths.max())
+    for size in SHARES:
+        one = replace(method, share=size, per_device=1)
+        if method.ranks % size or shape.heads % size or shape.kv_heads % size or batch % one.groups:
+            continue
+
+        accumulation, capacity = batch // one.groups, method.packing_tokens or longest
+        order = epoch_order("packed", shuffled, lengths, one.groups, 1, accumulation)
+        bins = list(packed_steps(order, lengths, one.groups, 1, accumulation, capacity))
+        used = float(lengths[order].sum() / one.groups / packed_time(bins, lengths, method.stage >= 2))
+        peak = step_memory(shape, one, longest, images).peak
+        found.append(Shared(size, peak, used, float(np.mean([len(step[0]) for step in bins]))))
+
+    return tuple(found)
+
+
 def _disk(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, steps_epoch: int) -> Disk:
     model, checkpoint = saved_bytes(shape, method, bool(recipe.get("save_only_model")))
     strategy = str(recipe.get("save_strategy", "steps"))
@@ -411,7 +445,7 @@ def _disk(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, s
 
 def _warnings(recipe: Mapping[str, Any], method: Method, rows: Rows, machine: Machine, trained: int) -> list[str]:
     found = list(method.zero.warnings) if method.zero else []
-    micro_step = machine.gpus * method.per_device
+    micro_step = method.groups * method.per_device
     if trained < micro_step:
         found.append(
             f"{trained:,} rows on {machine.gpus} GPUs x {method.per_device}: rows are repeated until every GPU has its "

@@ -7,11 +7,13 @@ from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.doctor.doctor import diagnose
 from virgo_factory.preflight.doctor.environment import read_environment
 from virgo_factory.preflight.plan.memory import Shape
-from virgo_factory.preflight.plan.plan import Machine, Rows, make_plan
+from virgo_factory.preflight.plan.plan import Machine, Plan, Rows, make_plan
 
 
 SLOT_USE = "slot use: "
 """How the line of the batch order begins."""
+PACKED = "packed: "
+"""How that of the bins begins."""
 SKIP_VARIABLE = "VIRGO_FACTORY_SKIP_PREFLIGHT"
 
 
@@ -39,7 +41,7 @@ def look_ahead(
     lines = [
         f"rows: {plan.trained_rows:,}, {lengths['mean']:,.0f} tokens on average, {lengths['longest']:,} the longest",
         f"steps: {plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_epoch:,}, "
-        f"{plan.global_batch:,} rows a step = {machine.gpus} ranks x {plan.per_device} x {plan.accumulation}",
+        f"{plan.global_batch:,} rows a step = {_ranks(plan)} x {plan.per_device} x {plan.accumulation}",
     ]
     if plan.order in used:
         lines.append(
@@ -48,7 +50,7 @@ def look_ahead(
 
     if plan.order == "packed" and plan.orders:
         passes = next(order.passes for order in plan.orders if order.name == plan.order)
-        lines.append(f"packed: {passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
+        lines.append(f"{PACKED}{passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
 
     warnings = list(plan.warnings)
     if plan.memory is not None and on_gpu:
@@ -71,6 +73,11 @@ def look_ahead(
         warnings,
         [f"{item.check}: {item.found}. {item.remedy}" for item in found if _is_certain(item, recipe)],
     )
+
+
+def _ranks(plan: Plan) -> str:
+    share = plan.method.share
+    return f"{plan.method.groups} {'ranks' if share == 1 else f'groups of {share} ranks'}"
 
 
 def _is_new(item: Diagnosis) -> bool:

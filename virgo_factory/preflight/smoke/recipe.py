@@ -131,6 +131,7 @@ _NOT_ON_CPU = {  # key -> what is used instead (None: the key is left out), what
     "use_unsloth": (False, "unsloth"),
     "use_unsloth_gc": (False, "unsloth's checkpointing"),
     "fp8": (False, "FP8"),
+    "sequence_parallel_size": (None, "sequences shared by ranks"),
     "tf32": (None, "TF32"),
     "torch_compile": (False, "torch.compile"),
     "quantization_bit": (None, "quantised weights"),

@@ -1,17 +1,12 @@
-"""How far the sampler of a response was from the policy that is trained on it: a guard, and capped weights.
+"""How far the sampler of a response was from the policy that is trained on it: a guard.
 
 Two engines never compute quite the same. In fp32 the tiny models of the tests are 1e-4 apart in the mean over tokens while the
 server has the trainer's weights, and 0.5 when it does not.
 """
 
-import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 from virgo_factory.core.errors import UserError
-
-
-Array = TypeVar("Array")
 
 
 @dataclass
@@ -42,17 +37,3 @@ class GapGuard:
                 "Do other runs hand weights to the same server? Is its dtype the trainer's? In bf16 with long "
                 "responses the bound may be too small: look at the gap of the first step."
             )
-
-
-def importance_weights(trainer: Array, server: Array, cap: float = 2.0) -> Array:
-    """Return p (trainer) / p (server) of each token, at most `cap`, by which its loss is weighted.
-
-    Truncated importance sampling: the server's samples are worth what the trainer would have made of them, and no single
-    token carries a step.
-
-    Args:
-        trainer: log-probabilities before the update, as an array or tensor.
-        server: those with which the tokens were sampled, of the same shape.
-        cap: at least 1.
-    """
-    return math.e ** (trainer - server).clip(max=math.log(cap))

@@ -1,0 +1,64 @@
+"""What is exported for verl is what is trained on here: the tokens of a prompt, and the losses by name."""
+
+import io
+import json
+import re
+
+from PIL import Image
+
+from virgo_factory.data.read.source import find_sources
+from virgo_factory.reinforce.prompts import Prompts
+from virgo_factory.reinforce.verl import LOSSES
+
+
+def _as_verl_asks(prompt, processor):
+    """Return the tokens of a prompt as verl 0.9.1 makes them (utils/dataset/rl_dataset.py, _build_messages and doc2len)."""
+    pictures = [Image.open(io.BytesIO(content)) for content in prompt.pictures]
+    messages = []
+    for message in prompt.messages:
+        parts = [part for part in re.split("(<image>)", message["content"]) if part]
+        content = [{"type": "image"} if part == "<image>" else {"type": "text", "text": part} for part in parts]
+        messages.append({"role": message["role"], "content": content if pictures else message["content"]})
+
+    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    return processor(text=[text], images=pictures or None)["input_ids"][0]
+
+
+def test_a_prompt_is_the_tokens_of_the_stage(preprocess, processor, model_folder, tmp_path):
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "small.png")
+    Image.new("RGBA", (900, 500), (0, 0, 255, 0)).save(tmp_path / "clear.png")
+    rows = [
+        {"question": "<image>What colour?", "gold": "red", "images": ["small.png"]},
+        {"question": "2 + 2?", "gold": "4", "images": []},
+        {
+            "question": "<image>Which? <image>",
+            "gold": "B",
+            "options": ["a", "b"],
+            "images": ["small.png", "clear.png"],
+        },
+        {"question": "Which one?", "gold": "1", "system": "Look.", "images": []},
+    ]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    entry = {"file_name": "asked.jsonl", "formatting": "questions", "media_dir": "."}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"asked": entry}))
+    recipe = {"stage": "grpo", "template": "virgo", "model_name_or_path": str(model_folder), "dataset": "asked"}
+    recipe |= {"question_prefix": "virgo", "dataset_dir": str(tmp_path), "image_max_pixels": 50176}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    exported = [_as_verl_asks(prompt, processor) for prompt in Prompts(*find_sources(str(tmp_path / "recipe.yaml")))]
+    small = {
+        "rl_num_generations": 2,
+        "per_device_train_batch_size": 2,
+        "rl_max_prompt_tokens": 1000,
+        "cutoff_len": None,
+    }
+    asked = preprocess(recipe | small).module["train_dataset"]["input_ids"]
+    assert exported == [list(ids) for ids in asked]
+
+
+def test_losses_have_the_clips_of_the_stage():
+    import llamafactory.hparams  # noqa: F401
+
+    from virgo_factory.hooks.reinforce.arguments import PRESETS
+
+    clips = {name: (preset["epsilon"], preset["epsilon_high"]) for name, preset in PRESETS.items()}
+    assert {name: loss["clip"] for name, loss in LOSSES.items()} == clips
