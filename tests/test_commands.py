@@ -85,6 +85,16 @@ COVERED = {
     "virgo-factory evaluate run recipes/evaluate/virgo.yaml": "test_evaluating_is_run_by_its_own_tests: there",
     "virgo-factory evaluate status evals/virgo7b_dt --html evals.html": "test_evaluating_is_run_by_its_own_tests: there",
     "virgo-factory doctor recipes/virgo72b_dt.yaml": "test_doctor_says_what_the_recipe_misses: as it stands",
+    "virgo-factory plan recipes/omr7b_gspo.yaml": "test_reinforce: on 320 made-up prompts, with a twin's tokenizer",
+    "virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl --nodes 8": "test_reinforce: on the same prompts",
+    "virgo-factory data dedup data/rl_once mine.jsonl theirs.jsonl --formatting questions --across": "test_reinforce: as it stands",
+    "virgo-factory data slice rated.jsonl some.jsonl --pass-rate 0.1:0.9": "test_reinforce: as it stands",
+    "FORCE_TORCHRUN=1 NPROC_PER_NODE=4 llamafactory-cli train recipes/omr7b_gspo.yaml": (
+        "test_reinforce: parsed by tests/test_recipes.py, and the stage trained by tests/integration/test_reinforce.py"
+    ),
+    "virgo-factory reinforce status saves/omr7b/full/gspo --html rollouts.html": (
+        "test_reinforce: on a folder with two steps"
+    ),
     "virgo-factory plan recipes/virgo72b_dt.yaml --gpus 64 --gpu-memory 80GB": (
         "test_plan_tells_what_the_recipe_costs: on four rows, with a twin's tokenizer"
     ),
@@ -278,11 +288,116 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced):
 @pytest.mark.integration
 def test_plan_tells_what_the_recipe_costs(reduced):
     there = f"--tokenizer {reduced['model_name_or_path']} --dataset-dir {reduced['dataset_dir']}"
-    run = execute(f"{command('virgo-factory plan')} {there} --json", ROOT)
+    run = execute(f"{command('virgo-factory plan recipes/virgo72b')} {there} --json", ROOT)
     assert run.returncode == 0, run.stdout + run.stderr
     told = json.loads(run.stdout)
     assert told["parameters"] == 73_405_560_320
     assert told["steps_epoch"] == 1, "four rows are less than one global batch"
+
+
+def test_reinforce(tmp_path, reduced):
+    """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names."""
+    import pyarrow
+    import pyarrow.parquet
+
+    lines = [line for block in blocks("bash", "docs/reinforce.md") for line in block.splitlines()]
+    assert sorted(lines) == sorted(line for line, how in COVERED.items() if how.startswith("test_reinforce:"))
+    plan, _, dedup, slice_, status, export = lines
+    info = json.loads((ROOT / "dataset_info.json").read_text())
+    for name, entry in info.items():
+        if not name.startswith("omr_rl_"):
+            continue
+
+        file = tmp_path / entry["file_name"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {
+                "data_source": name,
+                "prompt": [{"role": "user", "content": f"What is {n} + 1 in {name}?"}],
+                "reward_model": {"ground_truth": str(n + 1), "style": "rule"},
+                "extra_info": {"index": n},
+            }
+            for n in range(40)
+        ]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    run = execute(f"{plan} --tokenizer {reduced['model_name_or_path']} --json", tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = json.loads(run.stdout)
+    assert (told["prompts"], told["machine"]["gpus"], told["answering"]["servers"]) == (320, 4, 4)
+
+    run = execute(export, tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "--rows 320" in (tmp_path / "out/verl/run.sh").read_text()
+    (first, *_) = pyarrow.parquet.read_table(tmp_path / "out/verl/train.parquet")["prompt"][0].as_py()
+    assert first["role"] == "system" and "<answer>...</answer>" in first["content"], "the template's, as here"
+
+    (shown,) = blocks("json", "docs/reinforce.md")
+    row = json.loads(shown)
+    assert read_row(row | {"images": []}, "questions").parts[0].asked["pass_rate"] == row["pass_rate"]
+    mine = [
+        {"id": str(n), "question": f"What is {n} times 7?", "answer": str(7 * n), "pass_rate": n / 10}
+        for n in range(11)
+    ]
+    for name, own in (("mine", mine), ("rated", mine), ("theirs", mine[:4])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in own))
+
+    run = execute(dedup, tmp_path)
+    assert run.returncode == 0 and "of theirs, stands in mine" in run.stdout, run.stdout + run.stderr
+    run = execute(slice_, tmp_path)
+    assert run.returncode == 0 and "11 rows read, 9 written" in run.stdout, run.stdout + run.stderr
+
+    folder = tmp_path / "saves/omr7b/full/gspo"
+    folder.mkdir(parents=True)
+    rollouts = [
+        {
+            "step": step,
+            "question": "1",
+            "sample": at,
+            "response": "<think>a</think><answer>7</answer>",
+            "finish_reason": "stop",
+        }
+        | {"tokens": 9, "score": 1.0 - at, "reward": 1.0 - at, "accuracy": 1.0 - at, "format": 1.0, "overlong": 0.0}
+        | {"verdict": "wrong" if at else "correct", "reason": "other_value" if at else "same_value", "answer": "7"}
+        for step in (1, 2)
+        for at in (0, 1)
+    ]
+    (folder / "rollouts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rollouts))
+    run = execute(status, tmp_path)
+    assert run.returncode == 0 and (tmp_path / "rollouts.html").is_file(), run.stdout + run.stderr
+
+
+def test_the_tables_of_reinforce_are_those_of_the_code():
+    from virgo_factory.core.recipe_keys import CHOICES, RL_DEFAULTS
+    from virgo_factory.hooks.reinforce.arguments import PRESETS
+
+    rows = {
+        key: cells for cells in table("docs/reinforce.md", "## Keys") for key in re.findall(r"`(rl_\w+)`", cells[0])
+    }
+    assert set(rows) == set(RL_DEFAULTS)
+    words = {
+        "rl_clip_low": "by `rl_loss`",
+        "rl_clip_high": "by `rl_loss`",
+        "rl_tags": "by `template`",
+        "rl_server": "none",
+    }
+    for key, default in RL_DEFAULTS.items():
+        said = rows[key][1]
+        assert (
+            said == words[key] if key in words else said.strip("`") in (str(default), str(default).removesuffix(".0"))
+        ), key
+
+    losses = {cells[0].strip("`"): cells for cells in table("docs/reinforce.md", "| `rl_loss` | ratio of")}
+    assert set(losses) == set(PRESETS) == set(CHOICES["rl_loss"])
+    for name, switches in PRESETS.items():
+        _, ratio, mean, clip, advantage = losses[name]
+        assert {"sequence": "the response", "token": "the token"}[switches["importance_sampling_level"]] == ratio
+        assert {"grpo": "responses", "dapo": "all tokens", "dr_grpo": "tokens, over a constant"}[
+            switches["loss_type"]
+        ] in mean
+        assert [float(part) for part in clip.split(" / ")] == [switches["epsilon"], switches["epsilon_high"]]
+        assert ("not scaled" == advantage) == (switches["scale_rewards"] == "none")
 
 
 def test_smoke_is_run_by_its_own_tests():

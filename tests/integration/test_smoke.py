@@ -92,6 +92,28 @@ def test_preference_pairs_and_another_family(tmp_path):
     assert "names" in found["checkpoint"] and "rope" not in found["checkpoint"]
 
 
+def test_reinforcement_is_killed_and_resumed(tmp_path, base):
+    """Prompts of the package's own rows; the trainer answers them itself."""
+    thoughts = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()[:24]]
+    rows = [{"id": str(n), "question": row["question"][:200], "gold": str(n)} for n, row in enumerate(thoughts)]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    smoke = Smoke(
+        "recipes/omr7b_gspo.yaml",
+        tmp_path / "work",
+        1,
+        model=base,
+        data=tmp_path / "prompts.jsonl",
+        serve=False,
+        overrides={"deepspeed": None},
+    )
+    found = _run(smoke)
+    assert _steps(smoke) == [1, 2, 3, 3, 4]  # killed at 3, went on behind 2
+    assert found["parse"] == "grpo, full, template omr, qwen2_5_vl, 1 CPU rank"
+    lines = [json.loads(line) for line in (smoke.output / "rollouts.jsonl").read_text().splitlines()]
+    keys = [(line["step"], line["question"], line["sample"]) for line in lines]
+    assert len(set(keys)) == len(keys) and {step for step, *_ in keys} == {1, 3}, "two rollouts, none of them twice"
+
+
 def test_a_recipe_that_cannot_train_stops_there(tmp_path, base):
     """LoRA on layers that the model does not have: found by peft, told with its own words."""
     overrides = {"finetuning_type": "lora", "lora_target": "no_such_layer", "keep_model_at_epochs": None}

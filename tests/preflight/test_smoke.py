@@ -96,7 +96,7 @@ def test_all_problems_are_told_at_once(folder):
     for said in (
         "Some keys are not used by the HfArgumentParser: ['learning_rte']",
         "Did you mean learning_rate?",
-        "stage: 'pt': only sft and dpo",
+        "stage: 'pt': only sft, dpo and grpo",
         "ds.json:2:3: not JSON",
         "Remove the comment",
         "no: no such dataset",
@@ -312,8 +312,40 @@ def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base):
 
 
 @pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"rl_updates_per_rollout": 4, "rl_num_generations": 16, "rl_overlong_buffer": 4096}, (4, 2, 8)),
+        ({"rl_num_generations": 2}, (2, 1, 0)),
+        ({"per_device_train_batch_size": 1}, (2, 1, 0)),
+    ],
+)
+def test_a_rollout_of_a_cpu_is_small_and_divides(folder, given, wanted):
+    """As the run's own rule has it: hooks/reinforce/arguments.py."""
+    keys = {
+        "stage": "grpo",
+        "rl_server": "vllm",
+        "rl_max_logprob_gap": 0.1,
+        "save_strategy": "epoch",
+        "cutoff_len": None,
+    }
+    smoke = _smoke(folder, 1, **keys, **given)
+    smoke.keys = {**yaml.safe_load(Path(smoke.recipe).read_text())}
+    (folder / "p.jsonl").write_text('{"question": "1 + 1?", "gold": "2"}\n')
+    smoke.sources, _ = find_sources(str(folder / "p.jsonl"), formatting="questions")
+    keys = smoke_recipe(smoke)
+    names = ("rl_num_generations", "rl_updates_per_rollout", "rl_overlong_buffer")
+    assert tuple(keys[name] for name in names) == wanted
+    responses = keys["per_device_train_batch_size"] * keys.get("gradient_accumulation_steps", 2) * wanted[1]
+    assert responses % wanted[0] == 0 and keys["save_steps"] % wanted[1] == 0
+    assert (keys["save_strategy"], keys["max_steps"], keys["rl_max_response_tokens"]) == ("steps", 4, 16)
+    assert not {"cutoff_len", "rl_server", "rl_max_logprob_gap"} & set(keys)
+    assert "servers, and the hand-over of weights to them" in {item.untested for item in smoke.substituted}
+
+
+@pytest.mark.parametrize(
     ("keys", "wanted"),
     [
+        ({"stage": "grpo", "per_device_train_batch_size": 1}, (1, 2)),
         ({"global_batch_size": 128, "per_device_train_batch_size": 1}, (1, 2)),
         ({"gradient_accumulation_steps": 16, "per_device_train_batch_size": 1}, (1, 2)),
         ({"per_device_train_batch_size": 4}, (2, 1)),
@@ -448,7 +480,7 @@ def test_overrides_are_kept(folder, capsys):
     with pytest.raises(SystemExit):
         main(["smoke", "recipe.yaml", "stage=rm", "--work", "new"])
 
-    assert "stage: 'rm': only sft and dpo" in capsys.readouterr().out
+    assert "stage: 'rm': only sft, dpo and grpo" in capsys.readouterr().out
 
 
 def test_a_folder_of_somebody_else_is_left_alone(folder, capsys):

@@ -19,9 +19,21 @@ def plan(
     ),
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
+    servers: int | None = typer.Option(
+        None,
+        "--servers",
+        min=1,
+        help="stage: grpo: GPUs that answer; as many as the recipe's header or rl_server names.",
+    ),
+    server_speed: float = typer.Option(3000.0, "--server-speed", help="stage: grpo: tokens a second of one of them."),
+    response_tokens: float | None = typer.Option(
+        None, "--response-tokens", help="stage: grpo: mean of a response; half of rl_max_response_tokens by default."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
 ) -> None:
     """Tell rows, steps, memory, disk and hours of a recipe from its real rows, and the cheapest changes that make it fit.
+
+    Of stage: grpo: rollouts and updates, memory of trainer and servers, hours of answering and of training.
 
     Rows and steps are exact; memory, disk and hours are estimates, and never a reason to fail. Exit code 1 only for what is
     certain to stop the run: no row is kept, a file is missing, the batch does not divide, a key does not exist.
@@ -60,6 +72,10 @@ def plan(
 
         raise
 
+    if keys.get("stage") == "grpo":
+        _reinforce(recipe, keys, rows, machine, shape, model, servers, server_speed, response_tokens, as_json)
+        return
+
     found = make_plan(keys, rows, machine, settings.cutoff_len, shape, model)
     drawn = [
         f"{source.name}: num_samples: a run draws {source.entry['num_samples']:,} of its rows, at random; rows, steps and "
@@ -72,6 +88,85 @@ def plan(
         print(json.dumps({"recipe": recipe, **to_json(found)}, ensure_ascii=False))
     else:
         _show(recipe, found)
+
+
+def _reinforce(recipe: str, keys: dict, rows, machine, shape, model: str, servers, speed, mean, as_json: bool) -> None:
+    """Print what a recipe of stage: grpo costs."""
+    import json
+    import re
+
+    from virgo_factory.core.recipe_keys import RL_DEFAULTS
+    from virgo_factory.io.recipes import read_recipe
+    from virgo_factory.preflight.plan.reinforce import Answering, plan_reinforce, to_json
+
+    if servers is None:
+        named = str(keys.get("rl_server") or "")
+        text = Path(recipe).read_text(encoding="utf-8") if Path(recipe).is_file() else read_recipe(recipe)
+        header = re.search(r"^# *Hardware: .*?(\d+) more answer", text, re.MULTILINE)
+        servers = 0 if not named else int(header[1]) if named == "vllm" and header else named.count(",") + 1
+
+    limit = keys.get("rl_max_response_tokens") or RL_DEFAULTS["rl_max_response_tokens"]
+    plan = plan_reinforce(keys, rows, machine, shape, Answering(servers, speed, mean or limit / 2))
+    if as_json:
+        print(json.dumps({"recipe": recipe, **to_json(plan)}, ensure_ascii=False))
+    else:
+        _show_reinforce(recipe, plan, model)
+
+
+def _show_reinforce(recipe: str, plan, model: str) -> None:
+    from virgo_factory.report.table import Cell, Table
+    from virgo_factory.report.terminal import console, labelled, print_tables
+
+    screen, settings, answering = console(markup=False), plan.settings, plan.answering
+    where = f"{plan.machine.gpus} GPUs of {_gb(plan.machine.memory)} train ({plan.machine.source})"
+    screen.print(recipe, style="bold", end="")
+    screen.print(f": {where}, " + (f"{answering.servers} answer" if answering.servers else "and answer themselves"))
+    limit = settings["rl_max_response_tokens"]
+    lines = [
+        ("asks", f"{plan.rollouts:,} rollouts of {plan.rollout_prompts:,} prompts x {settings['rl_num_generations']} responses; "
+                 f"{plan.updates:,} updates, {settings['rl_updates_per_rollout']} a rollout; {plan.epochs:.2g} epochs"),
+    ]  # fmt: skip
+    if plan.memory is None:
+        lines.append((Cell("memory", "yellow"), f"not estimated: {model}"))
+    else:
+        verdict = Cell("fits", "bold green") if plan.fits else Cell("does not fit", "bold red")
+        sequence = f"{plan.method.per_device} x ({plan.longest_prompt:,} prompt + {limit:,} response tokens)"
+        lines.insert(
+            0, (verdict, f"{_gb(plan.memory.peak)} of {_gb(plan.machine.memory)} a GPU at the longest: {sequence}")
+        )
+        both = plan.hours_answering + plan.hours_training
+        lines.append(
+            ("takes", f"about {_hours(both)}: {_hours(plan.hours_answering)} answering, {_hours(plan.hours_training)} training, one "
+                      f"waiting for the other; at {answering.tokens_a_second:,.0f} tokens/s a GPU that answers and "
+                      f"{answering.mean_tokens:,.0f} tokens a response (--server-speed, --response-tokens: assumed)")
+        )  # fmt: skip
+
+    screen.print(labelled([*lines, *((Cell("warning", "yellow"), warning) for warning in plan.warnings)]))
+    print_tables(screen, _rows(plan))
+    if plan.memory is not None:
+        memory = plan.memory
+        own = "TRL holds a response's logits, their log-softmax and two gradients"
+        rows = [
+            *((f"{name}, held", _gb(size), "") for name, size in memory.held.items()),
+            ("checkpointed inputs" if plan.method.checkpointing else "activations", _gb(memory.inputs), ""),
+            ("logits of a response", _gb(plan.logits), own),
+            ("in all, at the fullest moment", _gb(memory.peak), ""),
+        ]
+        print_tables(screen, Table("", ("a GPU that trains", "bytes", ""), rows, words=(2,)))
+        if answering.servers:
+            rows = [
+                ("weights", _gb(plan.weights)),
+                ("keys and values of a token", f"{plan.cache_token:,} bytes"),
+                ("responses of full length at once", f"{plan.at_once:,}"),
+                ("asked of it at once", f"{-(-plan.rollout_responses // answering.servers):,}"),
+            ]
+            print_tables(screen, Table("", ("a GPU that answers", ""), rows))
+
+    screen.print(
+        "\nRollouts and updates are counted; memory and hours are arithmetic, not a measurement on your GPUs. Hours leave out the "
+        "hand-over of the weights, verdicts, loading and saving.",
+        style="dim",
+    )
 
 
 def _machine(recipe: str, keys: dict, gpus: int | None, gpu_memory: str | None, mfu: float, tflops: float):

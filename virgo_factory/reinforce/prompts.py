@@ -18,6 +18,7 @@ from virgo_factory.data.read.media import find_image
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.tokens.image_size import trained_size
+from virgo_factory.data.tokens.tokens import is_known_template, system_of
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow, rendered
 
@@ -110,7 +111,8 @@ class Prompts:
 
 
 def _messages(example: Example, settings: Settings) -> list[dict[str, str]]:
-    system = example.system or settings.default_system
+    own = system_of(settings.template) if is_known_template(settings.template) else ""
+    system = example.system or settings.default_system or own
     messages = [{"role": "system", "content": system}] if system else []
     prefix = read_prefix(settings.question_prefix)
     for turn in example.turns:

@@ -193,6 +193,9 @@ class RowTokenizer:
                 if part:
                     segments.append(Segment(ids(part), part))
 
+            if example.asked is not None and position == last:  # it is the model's to answer
+                break
+
             answer = response + _END
             context, found = 0, ids(answer)
             if position == last and (prefix := in_tags(example.assistant_prefix, self.tags)):
@@ -232,6 +235,9 @@ class RowTokenizer:
             prompt += count(
                 f"<|im_start|>user\n{question.replace(IMAGE, ''.join(_PICTURE))}{_END}<|im_start|>assistant\n"
             )
+            if example.asked is not None and position == last:
+                break
+
             whole = count(answer + _END)
             if turn.learned and (position == last or example.rejected is None):
                 trained += whole

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.recipe_keys import check_keys
+from virgo_factory.core.recipe_keys import RL_DEFAULTS, check_keys
 from virgo_factory.data.read.source import (
     STOCK_CUTOFF_LEN,
     Settings,
@@ -72,13 +72,16 @@ def differences(keys: Mapping[str, Any]) -> list[str]:
     if keys.get("stage") == "dpo":
         found.append("DPO: a frozen reference copy is loaded beside the model; a pair is as long as its longer side")
 
+    if keys.get("stage") == "grpo":
+        found.append("GRPO: the model answers prompts, and its responses are rewarded; rows are prompts")
+
     return found
 
 
 def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
     problems = []
-    if keys.get("stage", "sft") not in ("sft", "dpo"):
-        problems.append(f"stage: {keys['stage']!r}: only sft and dpo can be tried out here.")
+    if keys.get("stage", "sft") not in ("sft", "dpo", "grpo"):
+        problems.append(f"stage: {keys['stage']!r}: only sft, dpo and grpo can be tried out here.")
 
     if not keys.get("do_train"):
         problems.append("do_train: not true, so nothing would be trained. Add do_train: true.")
@@ -124,6 +127,9 @@ def _find_rows(smoke: Smoke) -> None:
     formatting = entry.get("formatting", "long_thought" if not entry else "alpaca")
     media = keys.get("media_dir") or smoke.data.parent
     given = {item.name: keys[item.name] for item in dataclasses.fields(Settings) if keys.get(item.name) is not None}
+    if keys["stage"] == "grpo":
+        given["cutoff_len"] = keys.get("rl_max_prompt_tokens") or RL_DEFAULTS["rl_max_prompt_tokens"]
+
     given.setdefault("cutoff_len", STOCK_CUTOFF_LEN)
     given.pop("tokenizer", None)
     sources, settings = find_sources(str(smoke.data), formatting=formatting, media_dir=media, **given)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.core.recipe_keys import KEYS
+from virgo_factory.core.recipe_keys import KEYS, RL_DEFAULTS
 from virgo_factory.data.read.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
 from virgo_factory.preflight.smoke.rows import batch
 from virgo_factory.preflight.smoke.trial import STEPS, Smoke
@@ -51,7 +51,9 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
         smoke.substitute(f"keep_model_at_epochs: {keys['keep_model_at_epochs']}", "[1]", "")
         keys["keep_model_at_epochs"] = [1]
 
-    by_epoch = keys.get("save_strategy") == "epoch" and not keys.get("packing") and not keys.get("streaming")
+    is_grpo = keys["stage"] == "grpo"
+    packs = keys.get("packing") or keys.get("streaming")
+    by_epoch = keys.get("save_strategy") == "epoch" and not packs and not is_grpo
     keys.pop("max_samples", None)
     keys |= {
         "model_name_or_path": str(smoke.twin),
@@ -76,7 +78,9 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
     if not by_epoch:
         keys["max_steps"] = 2 * STEPS
 
-    if smoke.longest:
+    if is_grpo:
+        _shorten_rollouts(smoke, keys)
+    elif smoke.longest:
         keys["cutoff_len"] = min(smoke.longest, keys.get("cutoff_len") or STOCK_CUTOFF_LEN)
         if any(source.is_ours for source in smoke.sources):
             keys["overlong"] = "truncate"
@@ -88,6 +92,33 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
 
     return keys
 
+
+def _shorten_rollouts(smoke: Smoke, keys: dict[str, Any]) -> None:
+    """Let the trainer itself give few and short responses, two updates a rollout at most."""
+    own = RL_DEFAULTS | {key: value for key, value in keys.items() if value is not None}
+    per_device, accumulation = batch(keys)
+    updates = min(own["rl_updates_per_rollout"], STEPS)
+    rollout = smoke.ranks * per_device * accumulation * updates
+    small = {
+        "rl_num_generations": 4 if own["rl_num_generations"] >= 4 and rollout % 4 == 0 else 2,
+        "rl_updates_per_rollout": updates,
+        "rl_max_response_tokens": RESPONSE,
+        "rl_overlong_buffer": min(own["rl_overlong_buffer"], RESPONSE // 2),
+    }
+    changed = [key for key, value in small.items() if own[key] != value]
+    smoke.substitute(
+        ", ".join(f"{key}: {own[key]}" for key in changed),
+        ", ".join(str(small[key]) for key in changed),
+        "long responses",
+    )
+    keys |= small
+    if keys.pop("rl_server", None):
+        keys.pop("rl_max_logprob_gap", None)
+        smoke.substitute("rl_server", "Hugging Face's generate", "servers, and the hand-over of weights to them")
+
+
+RESPONSE = 16
+"""Tokens of a response."""
 
 _LEFT_OUT = (
     *("eval_dataset", "val_size", "do_eval", "eval_strategy", "eval_steps", "do_predict", "predict_with_generate"),

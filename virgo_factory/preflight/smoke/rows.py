@@ -118,7 +118,9 @@ def rows(smoke: Smoke) -> Found:
     cut = sum(chosen.cut for chosen in found)
     if cut:
         smoke.substitute(
-            f"{cut:,} rows with images of more than {longest:,} {unit}", "left out", "memory and time of these rows"
+            f"{cut:,} prompts, or rows with images, of more than {longest:,} {unit}",
+            "left out",
+            "memory and time of these rows",
         )
 
     picked = f"taken: {len(lengths)}, the shortest and the longest, {min(lengths):,} to {max(lengths):,} {unit}"
@@ -135,6 +137,7 @@ def batch(keys: Mapping[str, Any]) -> tuple[int, int]:
     """Return rows a rank and forward pass, and accumulation steps, of the smoke run."""
     per_device = min(int(keys.get("per_device_train_batch_size") or 8), PER_DEVICE)
     accumulates = "global_batch_size" in keys or int(keys.get("gradient_accumulation_steps") or 1) > 1
+    accumulates |= keys.get("stage") == "grpo"  # a group has two responses at least
     return per_device, ACCUMULATION if accumulates else 1
 
 
@@ -157,7 +160,8 @@ def _measure(smoke: Smoke, wanted: int, longest: int) -> list[Chosen]:
             chosen.dropped[record.reason] += 1
         elif own[record.source] and record.number + 1 > seen[record.source]:  # of a row with several parts the first
             seen[record.source] = record.number + 1
-            _take(chosen, record.tokens, record.images, record.number, wanted, longest)
+            whole = record.images or smoke.keys["stage"] == "grpo"
+            _take(chosen, record.tokens, whole, record.number, wanted, longest)
         elif own[record.source]:
             chosen.kept += 1
 
@@ -170,8 +174,8 @@ def _measure(smoke: Smoke, wanted: int, longest: int) -> list[Chosen]:
     return found
 
 
-def _take(chosen: Chosen, tokens: int, images: int, number: int, wanted: int, longest: int) -> None:
-    if images and tokens > longest:  # cut in an image, a row would not fit its pixels
+def _take(chosen: Chosen, tokens: int, whole: int | bool, number: int, wanted: int, longest: int) -> None:
+    if whole and tokens > longest:  # cut in an image, a row would not fit its pixels; a prompt is asked whole
         chosen.kept += 1
         chosen.cut += 1
     else:
