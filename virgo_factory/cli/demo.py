@@ -190,6 +190,10 @@ def _loop(console, folder: Path | None, prepare_only: bool) -> None:
         console.print(f"  {line}", markup=False, soft_wrap=True)
 
     console.print(
+        "  (Models this small show that the loop runs, not what long thoughts do for a real one.)", soft_wrap=True
+    )
+
+    console.print(
         f"All of it holds. {time.monotonic() - started:.0f} s in all.",
         f"  D_SD      {loop.selected}, and its card beside it",
         f"  rollouts  virgo-factory distill status {loop.rollouts} --html rollouts.html",
