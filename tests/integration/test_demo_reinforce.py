@@ -48,7 +48,7 @@ def mean(steps: list[list[dict]], of) -> float:
 
 def test_who_sees_learns_to_look(bench):
     steps = reinforced(bench, blank=False)
-    for of in (lambda rollout: rollout["accuracy"], lambda rollout: looking.LOOK in rollout["response"]):
+    for of in (lambda rollout: rollout["accuracy"] or 0.0, lambda rollout: looking.LOOK in rollout["response"]):
         first, last = mean(steps[:PART], of), mean(steps[-PART:], of)
         assert last > first + 0.1, (first, last)
 
@@ -57,4 +57,4 @@ def test_who_sees_nothing_stays_at_chance(bench):
     steps = reinforced(bench, blank=True)
     chance = fmean(1 / len(answers) for answers in looking.ANSWERS.values())
     for part in (steps[:PART], steps[-PART:]):
-        assert mean(part, lambda rollout: rollout["accuracy"]) == pytest.approx(chance, abs=0.12)
+        assert mean(part, lambda rollout: rollout["accuracy"] or 0.0) == pytest.approx(chance, abs=0.12)
