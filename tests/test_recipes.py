@@ -356,7 +356,7 @@ def test_the_global_batch_is_the_papers_on_any_cluster(name, ranks):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_header_agrees_on_the_batch(name):
     recipe, text = load(name), header(name)
-    total = re.search(r"Batch: global batch (\d+) = ", text)
+    total = re.search(r"Batch: global batch (\d+)(?: responses)? = ", text)
     assert total, "the header does not say `Batch: global batch N = ...`"
     assert int(total[1]) == recipe["global_batch_size"]
     products = re.findall(r"(\d+) (?:GPU|rank)s? x (\d+) x (\d+)", text[total.end() - 1 : text.index("Launch")])

@@ -36,12 +36,11 @@ def read_rates(text: str) -> tuple[float, float]:
     >>> read_rates("0.1:0.9"), read_rates(":0.5")
     ((0.1, 0.9), (0.0, 0.5))
     """
-    found = re.fullmatch(r"(\d*\.?\d*):(\d*\.?\d*)", text.strip())
-    with contextlib.suppress(ValueError):
-        low, high = (
-            float(part or default) for part, default in zip(found.groups() if found else "x", (0, 1), strict=False)
-        )
-        if 0 <= low <= high <= 1 and text.strip() != ":":
+    share = r"(\d*\.?\d+)?"
+    found = re.fullmatch(f"{share}:{share}", text.strip())
+    if found and any(found.groups()):
+        low, high = float(found[1] or 0), float(found[2] or 1)
+        if low <= high <= 1:
             return low, high
 
     raise UserError(f"--pass-rate {text}: write LOW:HIGH, shares from 0 to 1, such as 0.1:0.9, :0.5 or 0.5:.")
