@@ -32,6 +32,7 @@ COVERED = {
         "test_installing_the_gpu_extras_moves_nothing: resolved, without building flash-attn"
     ),
     "make demo-distill": "test_the_loop_is_run_by_its_own_tests: there",
+    "make demo-reinforce": "test_make_calls_what_the_readme_says; tests/integration/test_demo_reinforce.py trains, shortened",
     "virgo-factory recipes copy .": "test_copy_then_train_on_one_node: as it stands",
     "FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml": "test_copy_then_train_on_one_node: reduced",
     (
@@ -169,6 +170,7 @@ def test_make_calls_what_the_readme_says():
     calls = {
         "demo": ["virgo-factory demo"],
         "demo-distill": ["virgo-factory demo distill"],
+        "demo-reinforce": ["virgo-factory demo reinforce"],
         "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
     }
     for target, lines in calls.items():
