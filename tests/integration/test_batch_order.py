@@ -245,7 +245,6 @@ def test_two_ranks_share_each_sequence(bench):
         assert loss == pytest.approx(wanted, abs=1.1e-4)
         assert norm == pytest.approx(wanted_norm, rel=1e-4)
 
-    # most of it is that DeepSpeed clips gradients by a norm that is 1e-6 larger than torch's
     assert moved_apart(bench, "shuffle", "packed") <= 1e-5
     check_resume(bench, (got, rows), 2, **changes)
 
