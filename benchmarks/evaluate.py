@@ -3,7 +3,7 @@
     python benchmarks/evaluate.py [--rollouts 200000] [--folder DIR]
     python benchmarks/evaluate.py --kills 20 [--questions 1000]
     python benchmarks/evaluate.py --store
-    python benchmarks/evaluate.py --overhead [--questions 128] [--tokens 512]   (ten minutes, needs vLLM)
+    python benchmarks/evaluate.py --overhead [--questions 128] [--tokens 512] [--rounds 2]   (ten minutes, needs vLLM)
 
 Questions are those of Virgo's four benchmarks in number and groups; responses are the recorded ones of ../shared/data/skythought,
 again and again. Prints seconds, MB at the peak, and the ratio to plain reading of the same files; then the same of the whole
@@ -185,7 +185,7 @@ def stored(folder: Path) -> None:
     )
 
 
-def overhead(folder: Path, questions: int, tokens: int, rounds: int = 2) -> bool:
+def overhead(folder: Path, questions: int, tokens: int, rounds: int) -> bool:
     """Print how much slower an evaluation is than vLLM's offline generation; return whether that is at most 3 %."""
     from virgo_factory.preflight.twin.twin import make_twin
     from virgo_factory.rollouts.servers.server import Server
@@ -259,6 +259,7 @@ def main() -> None:
     parser.add_argument("--overhead", action="store_true")
     parser.add_argument("--questions", type=int)
     parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     if given.store:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:
@@ -270,7 +271,7 @@ def main() -> None:
 
     if given.overhead:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:
-            sys.exit(not overhead(Path(name), given.questions or 128, given.tokens))
+            sys.exit(not overhead(Path(name), given.questions or 128, given.tokens, given.rounds))
 
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)

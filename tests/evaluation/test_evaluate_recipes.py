@@ -13,7 +13,7 @@ from virgo_factory.evaluation.config import EvaluationConfig, read_config
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes/evaluate").glob("*.yaml"))
-NAMES = ["demo", "omr", "text", "virgo", "vision_centric"]
+NAMES = ["demo", "demo_gspo", "omr", "text", "virgo", "vision_centric"]
 
 
 def load(name: str) -> dict:
