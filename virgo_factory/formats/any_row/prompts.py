@@ -276,12 +276,13 @@ def asks_for_tags(text: str) -> str:
 
     text = _hidden(text, _FENCE) if "```" in text else text
     pieces = _sentences(text) if has_parts else ()
+    lower = text.lower()
     found = (
-        _THINKS.search(text)
-        or _MODE.search(text)
-        or _NO_THOUGHT.search(text)
+        (("<" in text or "[" in text or "{/" in text or "\u25c1" in text) and _THINKS.search(text))
+        or (("mode" in lower or "thinking" in lower or "/think" in lower or "/no" in lower) and _MODE.search(text))
+        or (("not " in lower or "don't" in lower or "without" in lower) and _NO_THOUGHT.search(text))
         or next((text[slice(*piece)] for piece in pieces if _names_parts(text[slice(*piece)])), None)
-        or (not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
+        or ("<answer>" in text and not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
     )
     if not found:
         return ""

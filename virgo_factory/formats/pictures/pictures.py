@@ -53,7 +53,7 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = in_messages or in_question or found
     if found.values:
         others["images"] = list(found.values)
-    elif column is None and not (messages and _has_items(others[messages])) and (error := unread_picture(others)):
+    elif column is None and (error := unread_picture(others)) and not (messages and _has_items(others[messages])):
         raise error
 
     return others
