@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather, gather_object
+from accelerate.utils import DistributedType, gather, gather_object
 from llamafactory.extras import logging
 from llamafactory.train.callbacks import SaveProcessorCallback
 from llamafactory.train.trainer_utils import create_custom_optimizer, create_custom_scheduler
@@ -93,7 +93,8 @@ class PolicyTrainer(GRPOTrainer):
         self.generation_config.eos_token_id = template.get_stop_token_ids(tokenizer)
         self.suppressed = never_sampled(model, tokenizer, template)
         mask_tokens(self.accelerator.unwrap_model(self.model), self.suppressed)
-        self.blank = blank_picture(template, tokenizer, processor) if self.accelerator.num_processes > 1 else None
+        wrapped = self.accelerator.distributed_type != DistributedType.NO  # also of one rank under torchrun
+        self.blank = blank_picture(template, tokenizer, processor) if wrapped else None
         self._take_reference(reference)
         self._scorer = Scorer(settings)
         self._served = served
