@@ -228,7 +228,7 @@ def test_the_training_sees_no_accelerator_and_no_hub(demo, tmp_path, monkeypatch
     seen = json.loads(demo.log.read_text())
     assert (seen["CUDA_VISIBLE_DEVICES"], seen["HF_HUB_OFFLINE"], seen["OMP_NUM_THREADS"]) == ("", "1", "1")
     assert seen["PATH"].split(os.pathsep)[0] == str(tmp_path / "bin")
-    assert last == run.Progress(80, 80, 3.05)
+    assert last == run.Progress(80, 80, "loss 3.05")
 
 
 def test_a_demo_that_is_stopped_stops_its_training(demo, tmp_path, monkeypatch):
@@ -255,7 +255,7 @@ def called(demo, monkeypatch):
     from virgo_factory.cli.main import main
 
     monkeypatch.setattr(run, "prepare", lambda demo: None)
-    monkeypatch.setattr(run, "train", lambda demo: iter([run.Progress(), run.Progress(40, 80, 5.0)]))
+    monkeypatch.setattr(run, "train", lambda demo: iter([run.Progress(), run.Progress(40, 80, "loss 5.00")]))
 
     def call(*arguments: str) -> int:
         with pytest.raises(SystemExit) as stop:
