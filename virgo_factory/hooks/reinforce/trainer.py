@@ -146,7 +146,11 @@ class PolicyTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rows = [{**row, "asked": json.loads(row["asked"]), "images": row["images"] or []} for row in inputs]
-        found = super()._generate_and_score_completions([{**row, "prompt": row["asked"]["id"]} for row in self._rows])
+        # Not told of pictures, TRL gathers none for its log, which only ranks that have some would take part in.
+        found = super()._generate_and_score_completions([{"prompt": row["asked"]["id"]} for row in self._rows])
+        if "pixel_values" in found:
+            found["num_images"] = [len(row["images"]) for row in self._rows]
+
         if self._served is not None:
             gap = self._metrics["train"]["sampling/sampling_logp_difference/mean"][-1]
             self._guard.see(self.state.global_step, gap)
@@ -298,6 +302,9 @@ class PolicyTrainer(GRPOTrainer):
         Rows without pictures are given a blank one, which nothing attends to, where other ranks may have some: else a rank
         would wait for parts of the vision tower that another one does not run.
         """
+        if num_images is None and pixel_values is not None:  # while the responses are new
+            num_images = [len(row["images"]) for row in self._rows]
+
         size = batch_size or len(input_ids)
         found = []
         for start in range(0, len(input_ids), size):
