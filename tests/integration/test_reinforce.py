@@ -212,7 +212,7 @@ class Proxy:
                 if passes:
                     request = urllib.request.Request(root + self.path, body or None, head, method=self.command)
                     with urllib.request.urlopen(request, timeout=600) as answer:
-                        data = answer.read()
+                        data = answer.read() or data
 
                 self.send_response(200)
                 for name, value in (head | {"content-length": str(len(data))}).items():

@@ -249,7 +249,7 @@ class Endpoint:
         Raises:
             Unavailable: see there.
             Refused: see there.
-            WrongServer: it has no such path.
+            WrongServer: it has no such path, or sends no JSON.
         """
         url = f"{_root(self.url)}{path}"
         try:
@@ -260,6 +260,10 @@ class Endpoint:
                 return await self._client.post(url, body=body, cast_to=object)
         except _Busy as busy:
             raise Unavailable(str(busy)) from None
+        except json.JSONDecodeError:
+            raise WrongServer(
+                f"{self.url}: {path} does not answer as vLLM's does: what it calls JSON is none."
+            ) from None
 
     async def _check_prefill(self, prompt: Prompt) -> None:
         """Find out whether the chat template leaves the beginning of a response as it is, behind what is sent without it."""
