@@ -82,7 +82,9 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
             raise UserError(f"{key}: {value!r} is not {kind} {least}{f' and at most {high}' if high else ''}.")
 
         if key == "rl_server" and not _names_servers(value):
-            raise UserError(f"{key}: {value!r} is neither vllm nor the URL of a server (http://HOST:PORT), or a list of these URLs.")
+            raise UserError(
+                f"{key}: {value!r} is neither vllm nor the URL of a server (http://HOST:PORT), or a list of these URLs."
+            )
 
         if key in SWITCHES and not isinstance(value, bool):
             raise UserError(f"{key}: {value!r} is not one of true, false.")
