@@ -82,6 +82,12 @@ def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, shared_data):
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "s.jsonl").read_bytes()
 
 
+def test_a_file_cut_by_pass_rate_is_read_as_questions(call, tmp_path):
+    (tmp_path / "q.jsonl").write_text('{"question": "2 + 2?", "gold": "4", "pass_rate": 0.5}\n')
+    code, out, _ = call("slice", "q.jsonl", "s.jsonl", "--pass-rate", "0.1:0.9")
+    assert code == 0 and '"formatting": "questions"' in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

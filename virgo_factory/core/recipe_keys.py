@@ -81,8 +81,10 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
             least = "above 0" if low == 1e-6 else f"of at least {low}"
             raise UserError(f"{key}: {value!r} is not {kind} {least}{f' and at most {high}' if high else ''}.")
 
-        if key == "rl_server" and not (value and (isinstance(value, str) or _are_texts(value))):
-            raise UserError(f"{key}: {value!r} is neither vllm nor the URL of a server, or a list of these URLs.")
+        if key == "rl_server" and not _names_servers(value):
+            raise UserError(
+                f"{key}: {value!r} is neither vllm nor the URL of a server (http://HOST:PORT), or a list of these URLs."
+            )
 
         if key in SWITCHES and not isinstance(value, bool):
             raise UserError(f"{key}: {value!r} is not one of true, false.")
@@ -100,8 +102,13 @@ def _is_between(value: Any, low: float, high: float | None, whole: bool) -> bool
     return is_number and low <= value <= (math.inf if high is None else high)
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(part, str) and part for part in value)
+def _names_servers(value: Any) -> bool:
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        return False
+
+    given = [part for part in parts if part]
+    return bool(given) and (given == ["vllm"] or all(part.startswith(("http://", "https://")) for part in given))
 
 
 def _is_count(value: Any) -> bool:

@@ -1,6 +1,8 @@
 """Which number type a recipe trains in, and whether its run can work in it."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -12,10 +14,10 @@ _PARTS = ("freeze_vision_tower", "freeze_multi_modal_projector")
 def precision_problem(recipe: Mapping[str, Any]) -> str:
     """Return what is wrong with the number type of a training without a GPU; "" where nothing is.
 
-    LLaMA-Factory 0.9.5 loads the weights in bfloat16 all the same and makes float32 of those that are trained
+    LLaMA-Factory 0.9.5 loads weights that are stored in bfloat16 as they are and makes float32 of those that are trained
     (model/adapter.py); without autocast the two meet in a layer behind a frozen part. LoRA converts by itself.
     """
-    if any(recipe.get(key) for key in _TYPES) or not recipe.get("do_train"):
+    if any(recipe.get(key) for key in _TYPES) or not recipe.get("do_train") or _is_float32(recipe):
         return ""
 
     method = recipe.get("finetuning_type", "lora")
@@ -24,3 +26,12 @@ def precision_problem(recipe: Mapping[str, Any]) -> str:
         return "not set: without a GPU frozen parts stay in bfloat16, trained ones become float32, and the first step stops"
 
     return ""
+
+
+def _is_float32(recipe: Mapping[str, Any]) -> bool:
+    """Return whether the recipe's model is a folder whose weights are stored in float32, so that no two types meet."""
+    try:
+        config = json.loads(Path(str(recipe.get("model_name_or_path")), "config.json").read_text(encoding="utf-8"))
+        return (config.get("dtype") or config.get("torch_dtype")) == "float32"
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -140,6 +140,7 @@ BAD = [
     ("rl_format_weight", 1.5, "rl_format_weight: 1.5 is not a number of at least 0 and at most 1."),
     ("rl_log_rollouts", 0.5, "rl_log_rollouts: 0.5 is not a whole number of at least 0."),
     ("rl_beta", float("nan"), "rl_beta: nan is not a number of at least 0."),
+    ("rl_server", "node2:8000", "rl_server: 'node2:8000' is neither vllm nor the URL of a server (http://"),
     ("rl_server", [], "rl_server: [] is neither vllm nor the URL of a server"),
     ("marker_tokens", "yes", "marker_tokens: 'yes' is not one of true, false."),
     ("marker_tokens", 1, "marker_tokens: 1 is not one of true, false."),

@@ -12,6 +12,7 @@ from virgo_factory.cli.main import main
 from virgo_factory.preflight.doctor import environment
 from virgo_factory.preflight.doctor.doctor import diagnose
 from virgo_factory.preflight.doctor.environment import GIB, Environment, read_environment
+from virgo_factory.preflight.precision import precision_problem
 
 
 GPU = {"flash_attn": "fa2", "enable_liger_kernel": True, "deepspeed": "ds_z3.json"}
@@ -149,3 +150,10 @@ def test_a_deepspeed_file_that_is_missing_or_broken(tmp_path, monkeypatch):
     assert "ds_mine.json:2:1: not JSON" in read_environment({"deepspeed": "ds_mine.json"}).zero
     (tmp_path / "ds_mine.json").write_text('{"zero_optimization": {"stage": 3}}')
     assert read_environment({"deepspeed": "ds_mine.json"}).zero == ""
+
+
+@pytest.mark.parametrize(("dtype", "told"), [("float32", False), ("bfloat16", True)])
+def test_a_model_stored_in_float32_needs_no_bf16_on_the_cpu(tmp_path, dtype, told):
+    (tmp_path / "config.json").write_text(json.dumps({"dtype": dtype}))
+    recipe = {"do_train": True, "finetuning_type": "full", "model_name_or_path": str(tmp_path)}
+    assert bool(precision_problem(recipe)) is told

@@ -17,7 +17,8 @@ def add(
     formatting: str | None = typer.Option(
         None,
         "--formatting",
-        help="long_thought (recognises the format; the default), virgo_dt, virgo_dsd or virgo_dqvq.",
+        help="long_thought (recognises the format; the default), virgo_dt, virgo_dsd or virgo_dqvq; questions: prompts with "
+        "gold answers, for stage: grpo.",
     ),
     subset: str | None = typer.Option(None, "--subset", help="Of a hub dataset: its config."),
     split: str | None = typer.Option(
@@ -123,7 +124,8 @@ def _command(name: str, folder: Path, found) -> str:
     """Return the command that trains on the new dataset."""
     import shlex
 
-    words = ["llamafactory-cli", "train", "recipes/virgo7b_dt.yaml", f"dataset={name}", f"output_dir=saves/{name}"]
+    recipe = "omr7b_gspo" if found.entry.get("formatting") == "questions" else "virgo7b_dt"
+    words = ["llamafactory-cli", "train", f"recipes/{recipe}.yaml", f"dataset={name}", f"output_dir=saves/{name}"]
     if folder != Path():
         words.append(f"dataset_dir={folder}")
 

@@ -105,6 +105,7 @@ def _by_pass_rate(
 ) -> None:
     from virgo_factory.cli.data.terminal import busy, command_line, training
     from virgo_factory.data.make import pass_rate as room
+    from virgo_factory.data.read.chunks import DATA_SUFFIXES
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.report.card import card_files, entry_line
     from virgo_factory.report.terminal import counted
@@ -118,7 +119,8 @@ def _by_pass_rate(
 
             card = room.slice_rated(rated_questions(Path(what)), Path(what), out, bounds, command_line(), overwrite)
         else:
-            sources = training(find_sources(what, dataset_dir, formatting=None, media_dir=media_dir)[0])
+            formatting = "questions" if Path(what).suffix in DATA_SUFFIXES else None  # others name their own
+            sources = training(find_sources(what, dataset_dir, formatting=formatting, media_dir=media_dir)[0])
             if len(sources) > 1:
                 raise UserError(f"--pass-rate: {what} names {len(sources)} datasets. Name one at a time.")
 

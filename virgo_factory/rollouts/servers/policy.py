@@ -214,7 +214,9 @@ class PolicyServers:
                 async with Endpoint(url, self._names[url], self._key, timeout=self._timeout) as endpoint:
                     problems += await _tokens_differ(endpoint, vocabulary)
                     problems += await _settings_differ(endpoint, config, images)
-            except (WrongServer, Refused, Unavailable) as error:
+            except Unavailable as error:
+                return [f"{error}. Start this server, or name one that runs in rl_server."]
+            except (WrongServer, Refused) as error:
                 return [str(error)]
 
             return [problem for problem in problems if problem]
