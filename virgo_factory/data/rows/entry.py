@@ -189,6 +189,9 @@ def recognise(
         option = columns_option(found.first.values())
         reasons += f"\nTo read them so: {option}" if option else ""
         hint = "\nQVQ's chains of thought have no tags: --formatting virgo_dqvq." if UNTAGGED in found.dropped else ""
+        if any(reason.startswith("no response") for reason in found.dropped):
+            hint += "\nQuestions with gold answers, for stage: grpo: --formatting questions."
+
         raise UserError(f"{name}: none of {found.rows:,} rows can be trained on; nothing was written.{reasons}{hint}")
 
     return replace(found, media_dir=media_dir or found.media_dir)
