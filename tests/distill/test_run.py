@@ -442,7 +442,7 @@ def test_verdicts_that_a_killed_run_did_not_make_are_made(start_replay, sky_conf
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:7]) + lines[7][:20])
     _, events = run(config.model_copy(update={"max_rollouts": None}))
-    assert "judging 13 rollouts of an earlier start" in [event.message for event in events]
+    assert "judging 13 rollouts that have no verdict yet" in [event.message for event in events]
     assert Counter(verdict.key for verdict in read_verdicts(config.output_dir)) == Counter(
         rollout.key for rollout in read_rollouts(config.output_dir)
     )

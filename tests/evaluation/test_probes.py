@@ -280,7 +280,7 @@ def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(reco
         file.write("process: {perception: 2, logic: 1, answer: 1}\n")
 
     judge, server = LLMJudge("http://judge/v1", "judge", pause=0), Judge(monkeypatch)
-    count = judge_process(run, judge, count=60)
+    count, failures = judge_process(run, judge, count=60)
     rows = marks_in(run)
     kinds = {key: int(row["response"], 16) % 4 for key, row in rows.items()}
     assert count == len(rows) > 40 and set(kinds.values()) == {0, 1, 2, 3}
@@ -297,6 +297,7 @@ def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(reco
         assert all(row[name]["quote"] in " ".join(responses[key].split()) for name in DIMENSIONS)
 
     failed, first = sum(kind == 3 for kind in kinds.values()), len(server.asked)
+    assert failures == failed == sum(row.get("failed", False) for row in rows.values())
     assert first == count - failed + 3 * failed
     whole = (run / "process.jsonl").read_bytes()
     judge_process(run, judge, count=60)
@@ -311,6 +312,7 @@ def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(reco
     write_report([run], tmp_path / "report")
     text = (tmp_path / "report/report.md").read_text(encoding="utf-8")
     assert "| perception | 2 |" in text and "Not calibrated: 0 responses are labelled" in text
+    assert f"On {failed} of {count} responses its reply could not be read" in text
     quoted = next(row for key, row in rows.items() if kinds[key] == 1)
     assert "perception</" in (tmp_path / "report/report.html").read_text(encoding="utf-8"), quoted
 
@@ -351,6 +353,7 @@ def test_labels_of_another_response_do_not_count_and_what_is_none_is_named(recor
     [
         ({"process": {"sight": 1}}, "expected a weight"),
         ({"process": {"logic": 0}}, "not all of them 0"),
+        ({"process": {"logic": math.nan}}, "expected a weight"),
         ({"process": {"logic": 1}}, "Name judge_url and judge_model"),
         ({"budget": [8000]}, "leaves a solution no room in max_tokens; at most 7,168"),
         ({"budget": 0}, "budget"),

@@ -319,8 +319,11 @@ def test_other_questions_are_refused_where_responses_are_there(config):
         ({"max_tokens": 100}, "max_tokens: 8192, now 100"),
         ({"benchmarks": {"mathvision": 10}}, "benchmarks:"),
     ):
+        made_with = (config.output_dir / "evaluation.yaml").read_bytes()
         with pytest.raises(UserError, match=told):
             evaluate(config.model_copy(update=keys))
+
+        assert (config.output_dir / "evaluation.yaml").read_bytes() == made_with, "what was refused leaves nothing"
 
 
 def test_what_is_wrong_with_files_is_told_before_the_first_request(config, server, hub, tmp_path):

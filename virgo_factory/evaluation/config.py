@@ -1,5 +1,6 @@
 """An evaluation's configuration: what asking is told (rollouts/config.py), and the keys of benchmarks and scoring."""
 
+import math
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -126,7 +127,8 @@ class EvaluationConfig(AskConfig):
     @field_validator("process")
     @classmethod
     def _are_weights(cls, given: dict[str, float]) -> dict[str, float]:
-        if given and (not set(given) <= set(marks.DIMENSIONS) or min(given.values()) < 0 or not sum(given.values())):
+        are_weights = all(0 <= weight < math.inf for weight in given.values())  # NaN is none
+        if given and (not set(given) <= set(marks.DIMENSIONS) or not are_weights or not sum(given.values())):
             raise UserError(
                 f"expected a weight from 0 on for some of {', '.join(marks.DIMENSIONS)}, not all of them 0"
             )

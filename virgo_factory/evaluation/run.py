@@ -84,7 +84,7 @@ def evaluate(
         go = functools.partial(_evaluate, kept=Kept(stack), shard=shard, on_event=on_event, patience=patience)
         found = go(config, make or make_questions, Evaluation)
         outcome = found.outcome
-        for own, asking in () if outcome.left.samples else _beside(config, found.rows is not None):
+        for own, asking in () if outcome.left.samples else _beside(config, found.rows is not None, on_event):
             done = go(own, lambda config: None, asking).outcome
             outcome = done if done.left.samples and not outcome.left.samples else outcome
 
@@ -114,7 +114,7 @@ def _evaluate(
             raise UserError("\n".join(problems))
 
     ours = functools.partial(asking, kept=kept)
-    return Evaluated(ask(prepare, config, shard, on_event, patience, asking=ours), _score(config, judge))
+    return Evaluated(ask(prepare, config, shard, on_event, patience, asking=ours), _score(config, judge, on_event))
 
 
 def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
@@ -133,7 +133,7 @@ def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:
 
 
 def _beside(
-    config: EvaluationConfig, is_finished: bool
+    config: EvaluationConfig, is_finished: bool, on_event: Callable[[Event], None]
 ) -> Iterator[tuple[EvaluationConfig, Callable[..., Evaluation]]]:
     """Yield what is asked beside an evaluation: changed pictures, and, of one that is finished, claims and closed thoughts."""
     folder, variants = config.output_dir, variants_of(config.variants)
@@ -149,6 +149,8 @@ def _beside(
             once = {"question_prefix": "none", "samples": 1, "temperature": 0.0}
             once |= {"scorer": "ours", "judge_url": None, "judge_model": None}
             yield _below(config, target).model_copy(update=once), Evaluation
+        else:
+            on_event(Event("judging", message="recheck: no thought claims to see anything that could be asked about"))
 
     for tokens in config.budget if is_finished else ():
         target = write_level(folder, tokens, config.budget_by)
@@ -163,7 +165,7 @@ def _below(config: EvaluationConfig, folder: Path) -> EvaluationConfig:
     return config.model_copy(update={**nothing, "questions": folder / QUESTIONS, "output_dir": folder})
 
 
-def _score(config: EvaluationConfig, judge: LLMJudge | None) -> list[Score] | None:
+def _score(config: EvaluationConfig, judge: LLMJudge | None, on_event: Callable[[Event], None]) -> list[Score] | None:
     """Write scores.csv and return its rows, and have the process marked; None where something is outstanding."""
     folder = config.output_dir
     with lock(folder, None, ".scores.lock"):
@@ -182,7 +184,10 @@ def _score(config: EvaluationConfig, judge: LLMJudge | None) -> list[Score] | No
 
         if config.process:
             labels = read_labels(config.process_labels) if config.process_labels else {}
-            judge_process(folder, judge, config.process_questions, config.seed, labels)
+            done, failed = judge_process(folder, judge, config.process_questions, config.seed, labels)
+            if failed:
+                told = f"process: {judge.model} gave no marks that can be read on {failed:,} of {done:,} responses"
+                on_event(Event("judging", message=f"{told}; the next start asks for them again"))
 
     return rows
 

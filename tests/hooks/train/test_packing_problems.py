@@ -100,13 +100,14 @@ def test_keys_that_belong_to_others(hook, model_of):
     (problem,) = find(hook, model_of("qwen2_vl"), {"packing_tokens": 4096})
     assert "only with batch_order: packed" in problem
     assert "only in the stage sft" in find(hook, model_of("qwen2_vl"), FUSED, stage="dpo")[0]
+    assert "Remove fused_loss: false" in find(hook, model_of("qwen2_vl"), PACKED | {"fused_loss": False})[0]
     assert "only with do_train" in find(hook, model_of("qwen2_vl"), FUSED, do_train=False)[0]
 
 
 @pytest.mark.parametrize(
     ("size", "changes", "message"),
     [
-        (3, {}, "does not divide the 8 ranks"),
+        (3, {}, "does not divide the ranks of this run, 8"),
         (8, {}, "does not divide the model's 28 attention heads and 4 key-value heads"),
         (2, {"per_device_train_batch_size": 2}, "needs per_device_train_batch_size: 1"),
     ],

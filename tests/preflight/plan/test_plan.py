@@ -11,6 +11,7 @@ import yaml
 
 from virgo_factory.cli.main import main
 from virgo_factory.core.batch_order import slot_use
+from virgo_factory.data.rows.worker import NOT_OURS
 from virgo_factory.io.recipes import read_recipe, recipe_files
 from virgo_factory.preflight.keys import known_keys, unknown_keys
 from virgo_factory.preflight.plan.disk import saved_bytes
@@ -282,8 +283,9 @@ def test_a_checkpoint_of_the_7b_recipe():
 # the rows
 
 
-def record(source=0, number=0, reason="", tokens=10, image_tokens=0):
-    return SimpleNamespace(source=source, number=number, reason=reason, tokens=tokens, image_tokens=image_tokens)
+def record(source=0, number=0, reason="", tokens=10, image_tokens=0, detail=""):
+    fields = {"reason": reason, "detail": detail, "tokens": tokens, "image_tokens": image_tokens}
+    return SimpleNamespace(source=source, number=number, **fields)
 
 
 def test_rows_in_are_rows_kept_and_dropped():
@@ -292,7 +294,7 @@ def test_rows_in_are_rows_kept_and_dropped():
         record(0, 1, reason="no end of thought"),
         record(0, 2, tokens=20),
         record(0, 2, tokens=30),  # a second example of the same row
-        record(1, 0, reason="not in one of our formattings: not checked"),
+        record(1, 0, tokens=0, detail=NOT_OURS),
     ]
     rows = gather_rows(records, ["a", "b"], "drop", 40)
     assert rows.lengths.tolist() == [50, 20, 30] and rows.images.tolist() == [7, 0, 0]

@@ -102,8 +102,10 @@ def read_labels(path: Path) -> dict[tuple[str, int], dict[str, str]]:
 
 def judge_process(
     folder: Path, judge: LLMJudge, count: int = COUNT, seed: int = 42, labels: Mapping[tuple[str, int], Mapping] = {}
-) -> int:
-    """Write process.jsonl, the marks on the first response to questions with a picture; return the responses.
+) -> tuple[int, int]:
+    """Write process.jsonl, the marks on the first response to questions with a picture; return how many, and how many failed.
+
+    A row on which the judge failed says so (`failed`): its marks cannot be told, and the next call asks again.
 
     Args:
         folder: of an evaluation; nobody else writes there.
@@ -112,7 +114,7 @@ def judge_process(
         seed: of the draw.
         labels: see `read_labels`; they are kept beside the judge's marks.
     """
-    run, done = read_run(folder), 0
+    run, done, failed = read_run(folder), 0, 0
     with (
         judgements(folder) as stored,
         ThreadPoolExecutor(AT_ONCE) as threads,
@@ -124,9 +126,10 @@ def judge_process(
             if by_hand and by_hand.get("response", row["response"]) == row["response"]:
                 row["labels"] = {name: by_hand[name] for name in DIMENSIONS if name in by_hand}
 
+            failed += row.get("failed", False)
             lines.write(orjson.dumps(row) + b"\n")
 
-    return done
+    return done, failed
 
 
 def _drawn(run: Run, count: int, seed: int) -> Iterator[tuple[VisualQuestion, Mapping]]:
@@ -146,9 +149,10 @@ def _marked(judge: LLMJudge, folder: Path, answered: tuple[VisualQuestion, Mappi
     shown = make_prompt(replace(question, question="", parts=(), options=()), folder, max_pixels=MOST_PIXELS)
     pictures = [part["image_url"]["url"] for part in shown.messages[-1]["content"] if part["type"] == "image_url"]
     marks = judge.ask(prompt, response, lambda reply: read_marks(reply, response), REPLY_TOKENS, pictures)
+    failed = {} if marks else {"failed": True}
     marks = marks or {name: {"mark": CANNOT_TELL, "quote": ""} for name in DIMENSIONS}
     key = {"question": question.id, "sample": rollout["sample"], "response": digest(response)}
-    return key | marks | {"judge": judge.model}
+    return key | marks | {"judge": judge.model} | failed
 
 
 def read_marks(reply: str, response: str) -> dict[str, dict[str, str]] | None:

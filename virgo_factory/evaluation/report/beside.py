@@ -6,7 +6,7 @@ from typing import Any
 
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.probes.budget import Level
-from virgo_factory.evaluation.probes.process import ENOUGH, Dimension
+from virgo_factory.evaluation.probes.process import ENOUGH, Dimension, marks_in
 from virgo_factory.evaluation.probes.recheck import Looked
 from virgo_factory.evaluation.probes.variants import change_of, variants_in, worst_of
 from virgo_factory.evaluation.report.compare import interval
@@ -142,6 +142,14 @@ def dimensions(run: Run, found: Sequence[Dimension]) -> Iterator[Table]:
     columns = ("dimension", "weight", "n", "ok, %", "95 %", "fault", "cannot tell", "labelled", "agree", "kappa")
     yield Table(run.name, columns, rows)
     fewest = min(one.labels for one in found if one.name != "weighted")
+    told, n = [], found[0].ok.n
+    if failed := sum(row.get("failed", False) for row in marks_in(run.folder).values()):
+        told.append(f"On {failed:,} of {n:,} responses its reply could not be read: nothing can be told of them.")
+
     if fewest < ENOUGH:
-        told = f"Not calibrated: {fewest} responses are labelled by hand in every dimension, {ENOUGH} are needed."
-        yield Table("", ("the judge",), [(told,)])
+        told.append(
+            f"Not calibrated: {fewest} responses are labelled by hand in every dimension, {ENOUGH} are needed."
+        )
+
+    if told:
+        yield Table("", ("the judge",), [(line,) for line in told])

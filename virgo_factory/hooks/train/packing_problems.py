@@ -59,6 +59,9 @@ def packing_problems(
         elif not training_args.do_train:
             problems.append(f"{key}: only with do_train: true. Remove it.")
 
+    if packs and keys.get("fused_loss") is False:
+        problems.append(f"{key}: always takes the loss as fused_loss does. Remove fused_loss: false.")
+
     if packs and keys.get("sequence_parallel_size", 1) > 1:
         problems += _sharing_problems(keys["sequence_parallel_size"], model_args, training_args)
 
@@ -80,7 +83,8 @@ def _sharing_problems(size: int, model_args: Any, training_args: Any) -> list[st
     key, problems = f"sequence_parallel_size: {size}", []
     if training_args.world_size % size:
         problems.append(
-            f"{key}: does not divide the {training_args.world_size} ranks of this run. Choose one that does."
+            f"{key}: does not divide the ranks of this run, {training_args.world_size}. Choose one that does, or start a "
+            f"multiple of {size} ranks."
         )
 
     if training_args.per_device_train_batch_size > 1:

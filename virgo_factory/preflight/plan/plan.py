@@ -23,6 +23,7 @@ from virgo_factory.core.batch_order import (
     stock_grouped,
 )
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.rows.worker import NOT_OURS
 from virgo_factory.preflight.plan.disk import Disk, free_bytes, saved_bytes
 from virgo_factory.preflight.plan.duration import epoch_operations, moved_bytes, row_operations
 from virgo_factory.preflight.plan.fitting import Change, Way, changes, largest_cutoff, ways
@@ -38,7 +39,6 @@ from virgo_factory.preflight.plan.method import read_method
 from virgo_factory.preflight.precision import SET, precision_problem
 
 
-NOT_OURS = "not in one of our formattings"
 ORDERS = ("shuffle", "group_by_length", "balanced", "grouped", "packed")
 SHARES = (1, 2, 4, 8)
 """Values of `sequence_parallel_size` that are compared."""
@@ -214,13 +214,13 @@ def gather_rows(records: Iterable[Any], names: Sequence[str], overlong: str, cut
             rows[place] += 1
 
         examples[place] += 1
-        if not record.reason:
+        if record.detail == NOT_OURS:
+            unmeasured[place] += 1
+        elif not record.reason:
             kept[place] += 1
             cut = overlong == "truncate" and cutoff is not None
             lengths.append(min(record.tokens, cutoff) if cut else record.tokens)
             images.append(record.image_tokens)
-        elif record.reason.startswith(NOT_OURS):
-            unmeasured[place] += 1
         else:
             dropped[place][record.reason] += 1
 

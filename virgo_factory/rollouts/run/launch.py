@@ -99,8 +99,11 @@ def ask(
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _sigterm_interrupts(), RolloutStore(folder, shard) as store:
-        _write_config(config, len(store) > 0)
+        if len(store) > 0:
+            _check_config(config)
+
         questions()
+        replace_file(folder / config.FILE, config.text().encode())  # of what was refused nothing stays
         try:
             return (asking or Asking)(config, shard, store, on_event, patience).ask()
         except (WrongServer, Refused, Unavailable, ServerError, ValueError, OSError) as error:
@@ -113,14 +116,10 @@ def sampling_of(config: AskConfig) -> Sampling:
     return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 
 
-def _write_config(config: AskConfig, has_rollouts: bool) -> None:
-    """Write the configuration into its folder.
-
-    Raises:
-        ValueError: the folder has rollouts made with another one.
-    """
+def _check_config(config: AskConfig) -> None:
+    """Raise ValueError where the rollouts of a folder were made with another configuration."""
     folder = config.output_dir
-    if has_rollouts and (folder / config.FILE).is_file():
+    if (folder / config.FILE).is_file():
         old, new = read_folder(type(config), folder).shapes(), config.shapes()
         changed = [f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key]]
         if changed:
@@ -128,8 +127,6 @@ def _write_config(config: AskConfig, has_rollouts: bool) -> None:
                 f"{folder / config.FILE}: this folder was made with " + "; ".join(changed) + ". "
                 "Set it back, or name another output_dir."
             )
-
-    replace_file(folder / config.FILE, config.text().encode())
 
 
 class Asking:
@@ -199,7 +196,7 @@ class Asking:
         with self._judge(lambda verdict: None) as judge:
             judge.catch_up(
                 lambda count: self.on_event(
-                    Event("judging", message=f"judging {count:,} rollouts of an earlier start")
+                    Event("judging", message=f"judging {count:,} rollouts that have no verdict yet")
                 )
             )
 

@@ -57,7 +57,7 @@ class Event:
             "back"     it answers again: `url`
             "budget"   a budget is used up, no more is asked: `message` says which
             "server"   a server of our own starts or stops: `message`
-            "judging"  rollouts of an earlier start are judged first: `message`
+            "judging"  what is judged before or after asking, or cannot be: `message`
         message: one line for people.
         source: of the question.
         flying: requests in flight at that moment.

@@ -428,7 +428,13 @@ class _Stream:
     def checked(self, reason: str | None) -> "_Stream":
         """Return itself if the response is whole (or was cut by us) and was counted."""
         if reason != "loop" and not (self.done and reason):
-            raise Unavailable(f"{self._url}: the connection ended in the middle of a response.")
+            # vLLM 0.20 ends so, for every later request with the picture, what a killed client had begun to send.
+            given_up = (
+                "the server gave a response up; its log says why. If that is `Expected a cached item`: start it again, "
+                "with --mm-processor-cache-gb 0"
+            )
+            what = given_up if self.done else "the connection ended in the middle of a response"
+            raise Unavailable(f"{self._url}: {what}.")
 
         if reason == "content_filter":
             raise Refused(f"{self._url}: its content filter ended the response.", 200)
