@@ -81,7 +81,7 @@ def test_pairs_and_their_pictures(shared_data, tmp_path):
         ("", "no rows in the file"),
         ('{\n"a": 1\n}\n', "^.*rows.jsonl: one JSON object over several lines[^\\n]*$"),
         ([{"question": "Q?", "response": "Hm.\n\n**Final Answer**\n\n\\boxed{5}"}], "--formatting virgo_dqvq"),
-        ([{"question": "Q?", "answer": "5"}], "--formatting questions"),
+        ([{"question": "Q?", "gold": "5"}], "--formatting questions"),
         ([{**THINK, "images": ["a.png"]}], r"1 image missing: .*rows.jsonl:1 .*no file .*a.png"),
     ],
 )  # fmt: skip
