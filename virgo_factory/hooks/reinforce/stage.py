@@ -7,13 +7,16 @@ plugin is there. So the parsed arguments of such a run say sft, whose branch pas
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import Any
 
 from llamafactory.extras import logging
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
 from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size, settings_of
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
+from virgo_factory.hooks.train.checkpoints import read_state
 from virgo_factory.hooks.train.ending import telling
 
 
@@ -73,6 +76,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     template = get_template_and_fix_tokenizer(parts["tokenizer"], data_args)
     module = get_dataset(template, model_args, data_args, training_args, stage=STAGE, **parts)
     prompts = arrange(module["train_dataset"], settings, rollout_size(settings, training_args))
+    check_unfinished(training_args)
     _tell(settings, training_args, len(prompts))
     arguments = grpo_arguments(training_args, settings)
     if arguments.use_cpu:
@@ -103,6 +107,29 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
         result = trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
 
     _save(trainer, result.metrics, model_args, data_args, training_args, finetuning_args)
+
+
+def check_unfinished(training_args: Any) -> None:
+    """Raise if the checkpoint to go on from has all steps of this run: stock would train one more, each time it is started.
+
+    Args:
+        training_args: after `choose_checkpoint`.
+
+    Raises:
+        ValueError: nothing is left to train.
+    """
+    checkpoint = training_args.resume_from_checkpoint
+    state = read_state(Path(checkpoint)) if checkpoint else None
+    if state is None:
+        return
+
+    done, planned, limit = state["global_step"], state.get("max_steps", 0), training_args.max_steps
+    steps = limit if limit > 0 else planned if state.get("num_train_epochs") == training_args.num_train_epochs else 0
+    if done >= steps > 0:
+        raise UserError(
+            f"{training_args.output_dir} holds a finished run ({done} of {steps} steps). Choose another output_dir, set "
+            "overwrite_output_dir: true to start again, or raise max_steps or num_train_epochs to go on."
+        )
 
 
 def _save(
