@@ -88,6 +88,8 @@ COVERED = {
     "virgo-factory doctor recipes/virgo72b_dt.yaml": "test_doctor_says_what_the_recipe_misses: as it stands",
     "virgo-factory plan recipes/omr7b_gspo.yaml": "test_reinforce: on 320 made-up prompts, with a twin's tokenizer",
     "virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl --nodes 8": "test_reinforce: on the same prompts",
+    "virgo-factory data add my_questions mine.jsonl --formatting questions --columns question=q,gold=a,images=pic "
+    "--media-dir pictures": "test_reinforce: as it stands",
     "virgo-factory data dedup data/rl_once mine.jsonl theirs.jsonl --formatting questions --across": "test_reinforce: as it stands",
     "virgo-factory data slice rated.jsonl some.jsonl --pass-rate 0.1:0.9": "test_reinforce: as it stands",
     "FORCE_TORCHRUN=1 NPROC_PER_NODE=4 llamafactory-cli train recipes/omr7b_gspo.yaml": (
@@ -301,10 +303,11 @@ def test_reinforce(tmp_path, reduced):
     """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names."""
     import pyarrow
     import pyarrow.parquet
+    from PIL import Image
 
     lines = [line for block in blocks("bash", "docs/reinforce.md") for line in block.splitlines()]
     assert sorted(lines) == sorted(line for line, how in COVERED.items() if how.startswith("test_reinforce:"))
-    plan, _, dedup, slice_, status, export = lines
+    plan, _, add, dedup, slice_, status, export = lines
     info = json.loads((ROOT / "dataset_info.json").read_text())
     for name, entry in info.items():
         if not name.startswith("omr_rl_"):
@@ -334,6 +337,12 @@ def test_reinforce(tmp_path, reduced):
     assert "--rows 320" in (tmp_path / "out/verl/run.sh").read_text()
     (first, *_) = pyarrow.parquet.read_table(tmp_path / "out/verl/train.parquet")["prompt"][0].as_py()
     assert first["role"] == "system" and "<answer>...</answer>" in first["content"], "the template's, as here"
+
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (60, 60), "red").save(tmp_path / "pictures/a.png")
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"q": "How many bars?", "a": "4", "pic": "a.png"}) + "\n")
+    run = execute(add, tmp_path)
+    assert run.returncode == 0 and "1 kept" in run.stdout, run.stdout + run.stderr
 
     (shown,) = blocks("json", "docs/reinforce.md")
     row = json.loads(shown)

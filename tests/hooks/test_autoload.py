@@ -331,15 +331,9 @@ def test_it_works_whatever_is_imported_first(state, first):
     if state["trains with"]:
         assert state["trains with"] == ["virgo_factory.hooks.data.loader", "virgo_factory.hooks.train.trainer"]
     keys = {kind: [name for name, *_ in fields] for kind, fields in state["arguments"].items()}
-    assert keys["DataArguments"][-5:] == [
-        "overlong",
-        "malformed",
-        "min_response_tokens",
-        "max_response_tokens",
-        "question_prefix",
-    ]
-    assert keys["ModelArguments"][-1:] == ["marker_tokens"]
-    assert keys["FinetuningArguments"][-3:] == ["global_batch_size", "keep_model_at_epochs", "batch_order"]
+    assert {"overlong", "malformed", "question_prefix"} < set(keys["DataArguments"])
+    assert "marker_tokens" in keys["ModelArguments"]
+    assert {"global_batch_size", "batch_order", "rl_loss"} < set(keys["FinetuningArguments"])
 
 
 @pytest.mark.integration
