@@ -388,7 +388,7 @@ def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
 
     told = []
     monkeypatch.setattr(ending, "logger", SimpleNamespace(info_rank0=told.append))
-    ending._telling(lambda config: None)({})
+    ending.telling(lambda config: None)({})
     assert told == []
     assert {tuner.run_sft.__module__, tuner.run_dpo.__module__} == {ending.__name__}
     assert tuner.run_sft is not tuner.run_dpo
@@ -398,7 +398,7 @@ def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
         for name in ("checkpoint-9", "checkpoint-10", "epoch-2", "epoch-3.partial"):
             (tmp_path / "out" / name).mkdir()
 
-    ending._telling(train)({})
+    ending.telling(train)({})
     first, account, slots, model, file = told[0].splitlines()
     assert (first, account) == ("virgo-factory: this training", "  own: 9 rows in, 9 kept, 0 dropped")
     assert re.fullmatch(r"  slot use: \d\.\d\d with batch_order: shuffle \(.*\)", slots)
