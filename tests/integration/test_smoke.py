@@ -108,7 +108,7 @@ def test_reinforcement_is_killed_and_resumed(tmp_path, base):
     )
     found = _run(smoke)
     assert _steps(smoke) == [1, 2, 3, 3, 4]  # killed at 3, went on behind 2
-    assert found["parse"] == "grpo, full, template omr, qwen2_5_vl, 1 CPU rank"
+    assert found["parse"] == "grpo, full, template omr, qwen2_vl, 1 CPU rank"
     lines = [json.loads(line) for line in (smoke.output / "rollouts.jsonl").read_text().splitlines()]
     keys = [(line["step"], line["question"], line["sample"]) for line in lines]
     assert len(set(keys)) == len(keys) and {step for step, *_ in keys} == {1, 3}, "two rollouts, none of them twice"

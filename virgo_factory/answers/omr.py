@@ -17,7 +17,6 @@ from virgo_factory.answers.prose.response import boxes
 
 
 _LETTERS = "ABCDEFGH"
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _LAST_NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b\s*\.?\s*$")
 _PHRASE = re.compile(r"answer|(?:correct )?(?:option|choice) is|i (?:choose|select|pick)|my choice is", re.IGNORECASE)
 _FORMS = ("({})", "{}.", "{}:", "{})", "{} ", "{}-", "{}_", "{}=")
@@ -70,8 +69,9 @@ def misreads(gold: Any) -> bool:
 
 def _said(response: str) -> str:
     """Return the first answer tag's inside, else the last box's, else the number at the end of the last line that has one."""
-    if tagged := _ANSWER.search(response):
-        return tagged[1].strip()
+    start = response.find("<answer>")
+    if start >= 0 and (end := response.find("</answer>", start)) >= 0:  # a pattern would look from every tag to the end
+        return response[start + len("<answer>") : end].strip()
 
     if (boxed := boxes(response)[0]) and boxed[-1].text:
         return boxed[-1].text.strip()
