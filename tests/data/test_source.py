@@ -111,7 +111,7 @@ def test_every_recipe_that_ships_names_settings(root, folder, monkeypatch):
     for path in sorted((root / "recipes").glob("*.yaml")):
         sources, settings = find_sources(path.name, dataset="virgo_demo_dt")
         assert sources[0].formatting == "virgo_dt"
-        assert settings.template == ("omr" if path.name.startswith("omr") else "virgo")
+        assert f"\ntemplate: {settings.template}\n" in path.read_text(encoding="utf-8")
         assert settings.tokenizer
 
 

@@ -70,7 +70,9 @@ def misreads(gold: Any) -> bool:
 def _said(response: str) -> str:
     """Return the first answer tag's inside, else the last box's, else the number at the end of the last line that has one."""
     start = response.find("<answer>")
-    if start >= 0 and (end := response.find("</answer>", start)) >= 0:  # a pattern would look from every tag to the end
+    if (
+        start >= 0 and (end := response.find("</answer>", start)) >= 0
+    ):  # a pattern would look from every tag to the end
         return response[start + len("<answer>") : end].strip()
 
     if (boxed := boxes(response)[0]) and boxed[-1].text:
