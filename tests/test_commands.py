@@ -268,7 +268,7 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced):
     row, entry = shown_row()
     assert execute(command("virgo-factory recipes copy"), tmp_path).returncode == 0
     (tmp_path / "my_thoughts.jsonl").write_text(json.dumps(row))
-    run = execute(command("virgo-factory data add"), tmp_path)
+    run = execute(command("virgo-factory data add my_thoughts"), tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert json.loads((tmp_path / "dataset_info.json").read_text()).items() >= entry.items()
 
