@@ -61,6 +61,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Forget what recipes that earlier tests parsed left behind: a training started here would inherit it.
+
+    transformers writes `bf16: true` into this variable (training_args.py:1878), and a run of `bf16: false` takes it from there.
+    """
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -295,7 +295,7 @@ def test_loop_is_cut_and_the_server_stops_generating(serving, processor, monkeyp
     (reply,) = serving.ask(serving.prompts[0], sampling=replace(SAMPLING, max_tokens=900))
     assert reply.finish_reason == "loop"
     assert reply.response == " again" * reply.completion_tokens
-    assert reply.completion_tokens < 900  # how far the server is ahead of its reader depends on the machine
+    assert reply.completion_tokens < 800  # the server is further ahead of its reader on a busy machine
 
 
 @pytest.mark.parametrize(
