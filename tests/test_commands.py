@@ -381,6 +381,7 @@ def test_reinforce(tmp_path, reduced):
 
 def test_the_tables_of_reinforce_are_those_of_the_code():
     from virgo_factory.core.recipe_keys import CHOICES, RL_DEFAULTS
+    from virgo_factory.core.reinforcement import CLIPS
     from virgo_factory.hooks.reinforce.arguments import PRESETS
 
     rows = {
@@ -407,7 +408,7 @@ def test_the_tables_of_reinforce_are_those_of_the_code():
         assert {"grpo": "responses", "dapo": "all tokens", "dr_grpo": "tokens, over a constant"}[
             switches["loss_type"]
         ] in mean
-        assert [float(part) for part in clip.split(" / ")] == [switches["epsilon"], switches["epsilon_high"]]
+        assert tuple(float(part) for part in clip.split(" / ")) == CLIPS[name]
         assert ("not scaled" == advantage) == (switches["scale_rewards"] == "none")
 
 

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.answers.model import gold_text
+from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.recipe_keys import RL_DEFAULTS, check_keys
+from virgo_factory.core.reinforcement import check_enough, easiest_first
+from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.io.atomic import new_path, replace_file
 from virgo_factory.reinforce.prompts import Prompts
 
@@ -23,10 +26,10 @@ ROWS = 64
 """Rows of a row group: pictures are held in memory that long."""
 
 LOSSES: Mapping[str, Mapping[str, Any]] = {
-    "gspo": {"policy_loss.loss_mode": "gspo", "loss_agg_mode": "seq-mean-token-mean", "clip": (3e-4, 4e-4)},
-    "grpo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "token-mean", "clip": (0.2, 0.2)},
-    "dapo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "token-mean", "clip": (0.2, 0.28)},
-    "dr_grpo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "seq-mean-token-sum-norm", "clip": (0.2, 0.2)},
+    "gspo": {"policy_loss.loss_mode": "gspo", "loss_agg_mode": "seq-mean-token-mean"},
+    "grpo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "token-mean"},
+    "dapo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "token-mean"},
+    "dr_grpo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "seq-mean-token-sum-norm"},
 }
 """`rl_loss` -> verl's actor, as hooks/reinforce/arguments.py has it for TRL."""
 
@@ -67,11 +70,7 @@ def export_verl(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes: 
     folder.mkdir(parents=True, exist_ok=True)
     rows = write_rows(prompts, folder / "train.parquet", by_pass_rate=keys.get("rl_curriculum") == "pass_rate")
     least = int(chosen["data.train_batch_size"])
-    if rows < least:
-        raise UserError(
-            f"{rows} prompts are kept, and one rollout asks {least}. Add prompts, or lower global_batch_size."
-        )
-
+    check_enough(rows, least)
     told = departures(keys)
     replace_file(folder / "rewards.py", _REWARDS.encode())
     replace_file(folder / "README.md", _readme(rows, nodes * gpus, told).encode())
@@ -108,13 +107,8 @@ def write_rows(prompts: Prompts, path: Path, by_pass_rate: bool = False) -> int:
     found: Any = prompts
     if by_pass_rate:
         found = list(prompts)
-        if missing := [one.example.id for one in found if "pass_rate" not in one.example.asked]:
-            raise UserError(
-                f"rl_curriculum: pass_rate, but {len(missing)} prompts have no pass_rate or avg_reward, such as "
-                f"{', '.join(missing[:5])}. Add it, or set rl_curriculum: shuffle."
-            )
-
-        found.sort(key=lambda one: -one.example.asked["pass_rate"])
+        order = easiest_first([(one.example.id, one.example.asked.get("pass_rate")) for one in found])
+        found = [found[at] for at in order]
 
     count, waiting = 0, []
     with new_path(path) as partial, pq.ParquetWriter(partial, schema) as writer:
@@ -162,7 +156,7 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
 
     check_keys({key: value for key, value in keys.items() if key in RL_DEFAULTS and value is not None})
-    rl = RL_DEFAULTS | {key: value for key, value in keys.items() if key in RL_DEFAULTS and value is not None}
+    rl = reinforcement.settings_of(keys)
     group, updates, response = rl["rl_num_generations"], rl["rl_updates_per_rollout"], rl["rl_max_response_tokens"]
     update = keys.get("global_batch_size") or (
         keys.get("per_device_train_batch_size", 8) * keys.get("gradient_accumulation_steps", 1) * gpus
@@ -195,11 +189,8 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
     if problems:
         raise UserError("\n".join(problems))
 
-    loss = dict(LOSSES[rl["rl_loss"]])
-    low, high = loss.pop("clip")
-    low, high = (
-        given if given is not None else own for given, own in ((rl["rl_clip_low"], low), (rl["rl_clip_high"], high))
-    )
+    loss = LOSSES[rl["rl_loss"]]
+    low, high = reinforcement.clips_of(rl)
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     found: dict[str, Any] = {
         "algorithm.adv_estimator": "grpo",
@@ -242,7 +233,8 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         f"{rollout}.calculate_log_probs": True,
         "reward.reward_manager.name": "dapo" if rl["rl_overlong_buffer"] else "naive",
         "+reward.custom_reward_function.reward_kwargs.format_weight": rl["rl_format_weight"],
-        "+reward.custom_reward_function.reward_kwargs.tags": rl["rl_tags"] or tags_of(keys),
+        "+reward.custom_reward_function.reward_kwargs.tags": rl["rl_tags"]
+        or TEMPLATE_TAGS.get(keys.get("template"), "omr"),
         "+reward.custom_reward_function.reward_kwargs.rule": rl["rl_reward"],
         "trainer.total_epochs": max(1, round(keys.get("num_train_epochs", 3))),
         "trainer.save_freq": keys.get("save_steps", 500) // updates
@@ -289,11 +281,6 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         }
 
     return found
-
-
-def tags_of(keys: Mapping[str, Any]) -> str:
-    """Return the tags of a recipe's template: Virgo's markers for ours."""
-    return "virgo" if str(keys.get("template", "")).startswith("virgo") else "omr"
 
 
 def departures(keys: Mapping[str, Any]) -> list[str]:

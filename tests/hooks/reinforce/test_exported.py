@@ -8,7 +8,6 @@ from PIL import Image
 
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.reinforce.prompts import Prompts
-from virgo_factory.reinforce.verl import LOSSES
 
 
 def _as_verl_asks(prompt, processor):
@@ -53,12 +52,3 @@ def test_a_prompt_is_the_tokens_of_the_stage(preprocess, processor, model_folder
     }
     asked = preprocess(recipe | small).module["train_dataset"]["input_ids"]
     assert exported == [list(ids) for ids in asked]
-
-
-def test_losses_have_the_clips_of_the_stage():
-    import llamafactory.hparams  # noqa: F401
-
-    from virgo_factory.hooks.reinforce.arguments import PRESETS
-
-    clips = {name: (preset["epsilon"], preset["epsilon_high"]) for name, preset in PRESETS.items()}
-    assert {name: loss["clip"] for name, loss in LOSSES.items()} == clips

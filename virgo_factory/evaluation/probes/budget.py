@@ -12,6 +12,7 @@ import asyncio
 import fcntl
 import functools
 import json
+import math
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -99,7 +100,7 @@ def budgets_of(folder: Path, tokens: int, by: str | None, most: int) -> dict[str
         except ValueError:
             raise UserError(f"budget_by: the group {by} is no number.") from None
 
-    if not known or min(known.values()) < 0 or not sum(known.values()):
+    if not known or min(known.values()) < 0 or not 0 < sum(known.values()) < math.inf:  # nan is neither
         there = sorted({name for row in rows.values() for name in row.get("groups") or {}})
         raise UserError(
             f"budget_by: {by} says nothing of these questions. Name the folder of an earlier run on them, or one of their groups "

@@ -3,7 +3,9 @@
 from dataclasses import fields
 from typing import Any
 
+from virgo_factory.core import reinforcement
 from virgo_factory.core.recipe_keys import RL_DEFAULTS
+from virgo_factory.core.reinforcement import clips_of
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.hooks.start.arguments import our_keys
 
@@ -18,29 +20,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gspo": {
         "importance_sampling_level": "sequence",
         "loss_type": "grpo",  # of TRL: the mean of each response's mean
-        "epsilon": 3e-4,
-        "epsilon_high": 4e-4,
         "scale_rewards": "group",
     },
     "grpo": {
         "importance_sampling_level": "token",
         "loss_type": "dapo",  # of TRL: the mean over all tokens, as in verl's `token-mean`
-        "epsilon": 0.2,
-        "epsilon_high": 0.2,
         "scale_rewards": "group",
     },
     "dapo": {
         "importance_sampling_level": "token",
         "loss_type": "dapo",
-        "epsilon": 0.2,
-        "epsilon_high": 0.28,
         "scale_rewards": "group",
     },
     "dr_grpo": {
         "importance_sampling_level": "token",
         "loss_type": "dr_grpo",
-        "epsilon": 0.2,
-        "epsilon_high": 0.2,
         "scale_rewards": "none",
     },
 }
@@ -101,8 +95,7 @@ def settings_of(finetuning_args: Any, template: str = "virgo") -> dict[str, Any]
         template: of the run.
     """
     tags = {"rl_tags": TEMPLATE_TAGS.get(template, "omr")}
-    own = {key: value for key, value in our_keys(finetuning_args).items() if key in RL_DEFAULTS}
-    return RL_DEFAULTS | tags | own
+    return reinforcement.settings_of(tags | our_keys(finetuning_args))
 
 
 def reinforce_problems(
@@ -230,8 +223,7 @@ def grpo_arguments(training_args: Any, settings: dict[str, Any], extra: dict[str
     names = {item.name for item in fields(GRPOConfig) if item.init} & vars(training_args).keys()
     given = {name: getattr(training_args, name) for name in names}
     given |= PRESETS[settings["rl_loss"]]
-    clips = {"epsilon": settings["rl_clip_low"], "epsilon_high": settings["rl_clip_high"]}
-    given |= {name: value for name, value in clips.items() if value is not None}
+    given["epsilon"], given["epsilon_high"] = clips_of(settings)
     given |= {
         "num_generations": settings["rl_num_generations"],
         "steps_per_generation": training_args.gradient_accumulation_steps * settings["rl_updates_per_rollout"],

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
-from virgo_factory.core.errors import UserError
+from virgo_factory.core.reinforcement import check_enough, easiest_first
 
 
 RELIES_ON = {
@@ -28,24 +28,12 @@ def arrange(dataset: Any, settings: dict[str, Any], rollout: int) -> Any:
     Raises:
         ValueError: fewer prompts than one rollout asks; no pass rate to order by.
     """
-    needed = rollout // settings["rl_num_generations"]
-    if len(dataset) < needed:
-        raise UserError(
-            f"virgo-factory: {len(dataset)} prompts are kept, and one rollout asks {needed}. Add prompts, or make "
-            "global_batch_size or rl_updates_per_rollout smaller."
-        )
-
+    check_enough(len(dataset), rollout // settings["rl_num_generations"])
     if settings["rl_curriculum"] != "pass_rate":
         return dataset
 
     asked = [json.loads(text) for text in dataset["asked"]]
-    if missing := [facts["id"] for facts in asked if "pass_rate" not in facts]:
-        raise UserError(
-            f"virgo-factory: rl_curriculum: pass_rate, but {len(missing)} prompts have no column pass_rate or avg_reward, "
-            f"such as {', '.join(missing[:5])}. Add it, or set rl_curriculum: shuffle."
-        )
-
-    return dataset.select(sorted(range(len(asked)), key=lambda at: -asked[at]["pass_rate"]))
+    return dataset.select(easiest_first([(facts["id"], facts.get("pass_rate")) for facts in asked]))
 
 
 class PromptSampler(Sampler[int]):

@@ -99,9 +99,8 @@ class PolicyTrainer(GRPOTrainer):
         self._scorer = Scorer(settings)
         self._served = served
         if served is not None:
-            self.use_vllm = (
-                True  # only now: TRL is to weigh by the ratio to the sampler's probabilities, and to start nothing
-            )
+            # Only now: TRL is to weigh by the ratio to the sampler's probabilities, and to start nothing.
+            self.use_vllm = True
             self._guard = GapGuard(settings["rl_max_logprob_gap"])
         self._log_file: RolloutLog | None = None
         self._rows: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.recipe_keys import RL_DEFAULTS
+from virgo_factory.core.reinforcement import check_enough, settings_of
 from virgo_factory.preflight.plan.duration import row_operations
 from virgo_factory.preflight.plan.memory import (
     BF16,
@@ -108,9 +108,7 @@ def plan_reinforce(
             one asks.
     """
     method, accumulation = read_method(recipe, machine.gpus)
-    settings = {
-        key: recipe.get(key) if recipe.get(key) is not None else default for key, default in RL_DEFAULTS.items()
-    }
+    settings = settings_of(recipe)
     group, per_update = settings["rl_num_generations"], settings["rl_updates_per_rollout"]
     responses = machine.gpus * method.per_device * accumulation * per_update
     if responses % group:
@@ -119,11 +117,7 @@ def plan_reinforce(
         )
 
     prompts, together = len(rows.lengths), responses // group
-    if prompts < together:
-        raise UserError(
-            f"{prompts:,} prompts are kept, and one rollout asks {together:,}. Add prompts, or set a smaller global_batch_size."
-        )
-
+    check_enough(prompts, together)
     updates = int(recipe.get("max_steps", -1) or -1)
     if updates <= 0:
         updates = math.ceil(float(recipe.get("num_train_epochs", 3.0)) * (prompts // together) * per_update)

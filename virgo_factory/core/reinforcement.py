@@ -1,0 +1,65 @@
+"""What a recipe of `stage: grpo` says where it is silent, and what a rollout needs: one rule for run, plan and export."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.recipe_keys import RL_DEFAULTS
+
+
+CLIPS = {"gspo": (3e-4, 4e-4), "grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "dr_grpo": (0.2, 0.2)}
+"""`rl_loss` -> bounds of the ratio below and above 1 (OpenMMReasoner's scripts, DAPO's paper), unless rl_clip_* say others."""
+
+
+def settings_of(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every key of the stage with its value, those that the recipe does not say with their defaults.
+
+    Args:
+        keys: of the recipe, in which None says nothing; others than those of the stage are passed over.
+    """
+    return {key: keys[key] if keys.get(key) is not None else default for key, default in RL_DEFAULTS.items()}
+
+
+def clips_of(settings: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the bounds of the ratio, below and above 1.
+
+    >>> clips_of(settings_of({"rl_loss": "dapo", "rl_clip_low": 0.1}))
+    (0.1, 0.28)
+    """
+    given = settings["rl_clip_low"], settings["rl_clip_high"]
+    low, high = (own if said is None else said for said, own in zip(given, CLIPS[settings["rl_loss"]], strict=True))
+    return low, high
+
+
+def check_enough(prompts: int, asked: int) -> None:
+    """Raise if there are fewer prompts than one rollout asks.
+
+    Raises:
+        UserError: with both numbers.
+    """
+    if prompts < asked:
+        raise UserError(
+            f"{prompts:,} prompts are kept, and one rollout asks {asked:,}. Add prompts, or make global_batch_size or "
+            "rl_updates_per_rollout smaller."
+        )
+
+
+def easiest_first(rates: Sequence[tuple[str, float | None]]) -> list[int]:
+    """Return the places of prompts in the order of `rl_curriculum: pass_rate`; equal ones keep theirs.
+
+    Args:
+        rates: name of each prompt, and how often a model was right, from 0 to 1.
+
+    Raises:
+        UserError: some have no rate.
+
+    >>> easiest_first([("a", 0.2), ("b", 0.9), ("c", 0.2)])
+    [1, 0, 2]
+    """
+    if missing := [name for name, rate in rates if rate is None]:
+        raise UserError(
+            f"rl_curriculum: pass_rate, but {len(missing)} prompts have no column pass_rate or avg_reward, such as "
+            f"{', '.join(missing[:5])}. Add it, or set rl_curriculum: shuffle."
+        )
+
+    return sorted(range(len(rates)), key=lambda at: -rates[at][1])
