@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from random import Random
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.synthesis.scenes.facts import EXTREMES, RELATIONS, extreme, is_extreme, shared
@@ -39,7 +39,7 @@ FILE = "scenes.jsonl"
 IMAGES = "images"
 
 COVERED = (0.12, 0.45)
-"""Part of the smaller box of two that one shape covers of the other, where it covers some."""
+"""Part of the smaller of two shapes that the one in front covers, or is covered with."""
 
 _COVERING = 0.35  # of the shapes after the first
 _GAP = 4  # pixels between shapes that do not cover each other
@@ -207,17 +207,12 @@ def _fits(shape: SceneObject, under: SceneObject | None, placed: Sequence[SceneO
     """Whether a shape covers a part of the one under it, and comes near no other."""
     for other in placed:
         if other is under:
-            part = shared(shape, other) / min(_area(shape), _area(other))
-            if not COVERED[0] <= part <= COVERED[1]:
+            if not COVERED[0] <= covered(shape, other) <= COVERED[1]:
                 return False
         elif shared(_grown(shape), other):
             return False
 
     return True
-
-
-def _area(one: SceneObject) -> int:
-    return (one.box[2] - one.box[0]) * (one.box[3] - one.box[1])
 
 
 def _grown(one: SceneObject) -> SceneObject:
@@ -228,25 +223,45 @@ def _grown(one: SceneObject) -> SceneObject:
 # pictures
 
 
+@lru_cache(maxsize=1024)
+def _mask(name: str, side: int) -> Image.Image:
+    """Return where a shape is inside of its box."""
+    mask = Image.new("L", (side, side))
+    pen = ImageDraw.Draw(mask)
+    end = side - 1
+    if name == "circle":
+        pen.ellipse((0, 0, end, end), fill=255)
+    elif name == "square":
+        pen.rectangle((0, 0, end, end), fill=255)
+    elif name == "triangle":
+        pen.polygon([(end / 2, 0), (end, end), (0, end)], fill=255)
+    elif name == "diamond":
+        pen.polygon([(end / 2, 0), (end, end / 2), (end / 2, end), (0, end / 2)], fill=255)
+    else:
+        third = side // 3
+        pen.rectangle((third, 0, end - third, end), fill=255)
+        pen.rectangle((0, third, end, end - third), fill=255)
+
+    return mask
+
+
+def covered(one: SceneObject, other: SceneObject) -> float:
+    """Return the part of the smaller of two shapes that lies on the other, by their pixels."""
+    areas = []
+    both = Image.new("L", (WIDTH, HEIGHT), 255)
+    for shape in (one, other):
+        mask = _mask(shape.name, shape.box[2] - shape.box[0])
+        areas.append(mask.histogram()[255])
+        alone = Image.new("L", (WIDTH, HEIGHT))
+        alone.paste(mask, shape.box[:2])
+        both = ImageChops.darker(both, alone)
+
+    return both.histogram()[255] / min(areas)
+
+
 def _draw(picture: Image.Image, one: SceneObject) -> None:
     x1, y1, x2, y2 = one.box
     width, height = x2 - x1, y2 - y1
-    mask = Image.new("L", (width, height))
-    pen = ImageDraw.Draw(mask)
-    right, low = width - 1, height - 1
-    if one.name == "circle":
-        pen.ellipse((0, 0, right, low), fill=255)
-    elif one.name == "square":
-        pen.rectangle((0, 0, right, low), fill=255)
-    elif one.name == "triangle":
-        pen.polygon([(right / 2, 0), (right, low), (0, low)], fill=255)
-    elif one.name == "diamond":
-        pen.polygon([(right / 2, 0), (right, low / 2), (right / 2, low), (0, low / 2)], fill=255)
-    else:
-        third = width // 3
-        pen.rectangle((third, 0, right - third, low), fill=255)
-        pen.rectangle((0, third, right, low - third), fill=255)
-
     colour = COLOURS[one.attributes["color"]]
     fill = Image.new("RGB", (width, height), colour)
     pen = ImageDraw.Draw(fill)
@@ -259,7 +274,7 @@ def _draw(picture: Image.Image, one: SceneObject) -> None:
             for x in range(6, width, 11):
                 pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=dark)
 
-    picture.paste(fill, (x1, y1), mask)
+    picture.paste(fill, (x1, y1), _mask(one.name, width))
 
 
 # words
