@@ -162,6 +162,7 @@ def _value(word: str) -> int:
     return int(word) if word.isdigit() else NUMBERS[word]
 
 
+_SOME = re.compile(r"an? (?:lot|few|couple|handful|bunch|number|great|large)\b")
 _N = f"({_NUMBER})"
 _UNIT = r"(?: (?:of (?:them|these|those|each)|in (?:total|all)|(?!and\b|or\b|to\b|more\b|fewer\b|less\b|than\b)[a-z-]+(?: (?!and\b|or\b|than\b)[a-z-]+)?))?$"
 _RANGES: tuple[tuple[re.Pattern[str], Callable[..., bool]], ...] = (
