@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from virgo_factory.answers.options import inline_options
 from virgo_factory.synthesis.claims import contradiction
 from virgo_factory.synthesis.prompts import forged
-from virgo_factory.synthesis.questions.grammar import Item, index_of, normal
+from virgo_factory.synthesis.questions.grammar import TWO, Item, index_of, normal
 from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, question_id
 
 
@@ -57,8 +57,9 @@ _KIND_WORDS = (
     ("recognition", ("recogn", "attribut", "identif", "color", "colour", "material", "texture", "light")),
 )
 _OTHERS = re.compile(
-    r"\b(?:all|none|both|any|neither|either|some|two) of the (?:above|below|options|choices|answers|others?)\b|\bthe above\b"
-    r"|\b(?:both|either|neither|options?|choices?) \(?[A-D]\)? (?:and|or|nor) \(?[A-D]\)?(?!\w)|\([A-D]\) (?:and|or|nor) \([A-D]\)"
+    r"(?i:\b(?:all|none|both|any|neither|either|some|two) of the (?:above|below|options|choices|answers|others?)\b|\bthe above\b)"
+    r"|\b(?:[Bb]oth|[Ee]ither|[Nn]either|[Oo]ptions?|[Cc]hoices?) \(?[A-D]\)? (?:and|or|nor) \(?[A-D]\)?(?!\w)"
+    r"|\([A-D]\) (?:and|or|nor) \([A-D]\)"
     r"|^\(?[A-D]\)? (?:and|or|&) \(?[A-D]\)?\.?$",
 )
 _LIST = r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)"
@@ -134,7 +135,7 @@ def checked(
 
     gold = index_of(item.answer, item.options)
     if isinstance(gold, str):
-        return dropped(TWO_OPTIONS if gold == "it names two options" else NO_OPTION, item.answer[:100])
+        return dropped(TWO_OPTIONS if gold == TWO else NO_OPTION, item.answer[:100])
 
     if others := next(filter(None, map(_OTHERS.search, item.options)), None):
         return dropped(OF_OTHERS, others.group())
@@ -256,7 +257,7 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
         for spelled in (one.name.lower(), f"{one.name.lower()}s"):
             names.setdefault(spelled, []).append(one.tag)
 
-    said = set()
+    asked, offered = set(), set()
     for text in (item.question, *item.options):
         for found in _TAGGED.finditer(text.lower()):
             tag = f"{found[1]} {found[2]}"
@@ -265,7 +266,8 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
             ):
                 return tag
 
-        said |= {tag for spelled, tag in known.items() if re.search(rf"\b{re.escape(spelled)}\b", text.lower())}
+        held = asked if text is item.question else offered
+        held |= {tag for spelled, tag in known.items() if _holds(text.lower(), spelled)}
 
     for thing in item.things or ():
         thing = re.sub(r"\s*\(.*\)$", "", thing).strip().strip(".").lower()
@@ -279,9 +281,22 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
         if found is None and scene.objects:
             return thing
 
-        said |= set(found or ())
+        asked |= set(found or ())
 
-    return tuple(one.tag for one in scene.objects if one.tag in said)
+    return tuple(one.tag for one in scene.objects if one.tag in (asked or offered))
+
+
+def _holds(text: str, tag: str) -> bool:
+    """Whether a text holds a tag, not only the beginning of a longer one."""
+    start = text.find(tag)
+    while start >= 0:
+        around = text[max(start - 1, 0) : start], text[start + len(tag) : start + len(tag) + 1]
+        if not any(map(str.isalnum, around)):
+            return True
+
+        start = text.find(tag, start + 1)
+
+    return False
 
 
 def _is_tag(word: str, tag: str, scene: Scene) -> bool:
