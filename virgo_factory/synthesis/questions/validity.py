@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 
 from virgo_factory.answers.options import inline_options
-from virgo_factory.synthesis.claims import contradiction
 from virgo_factory.synthesis.prompts import forged
 from virgo_factory.synthesis.questions.grammar import TWO, Item, index_of, normal
+from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, question_id
 
 
