@@ -85,9 +85,9 @@ _IN_ORDER = re.compile(
 )
 _IDLE = frozenset(
     "what which where how many much who why is are was were do does did can could of in on at to from for by with and or it its this"
-    " that these those there than as be been being has have picture image scene photo one thing things object objects visible seen shown"
-    " color colour".split()
-) - {"color", "colour"}
+    " that these those there than as be been being has have picture image scene photo one thing things object objects visible seen shown".split()
+)
+"""Words that do not tell one question from another."""
 
 
 def checked(
@@ -191,17 +191,34 @@ def kind_of(written: str) -> str:
 def near(one: Question, other: Question) -> bool:
     """Return whether two questions about a scene ask the same.
 
-    They do where their words are the same, where kind, tags and most words are, or where nearly all words and the answer are.
+    They do where their words are the same, or their answer and most of what they ask: half of it of the same things and kind, else
+    nearly all.
     """
-    words = [frozenset(normal(text)) - _IDLE for text in (one.question, other.question)]
-    both, either = len(words[0] & words[1]), len(words[0] | words[1]) or 1
     if normal(one.question) == normal(other.question):
         return True
 
-    if one.tags and one.kind == other.kind and set(one.tags) == set(other.tags):
-        return both / either >= 0.6
+    if normal(one.gold) != normal(other.gold):
+        return False
 
-    return both / either >= 0.8 and normal(one.gold) == normal(other.gold)
+    if one.tags and one.kind == other.kind and set(one.tags) == set(other.tags):
+        return _alike(_asked(one, True), _asked(other, True)) >= 0.5
+
+    words, others = _asked(one), _asked(other)
+    numbers = [{word for word in some if word.isdecimal()} for some in (words, others)]
+    return numbers[0] == numbers[1] and _alike(words, others) >= 0.8
+
+
+def _alike(words: frozenset[str], others: frozenset[str]) -> float:
+    return len(words & others) / (len(words | others) or 1)
+
+
+def _asked(question: Question, without_tags: bool = False) -> frozenset[str]:
+    """The words of a question that say what it asks, on request without those that name its things."""
+    text = question.question.lower()
+    for tag in sorted(question.tags if without_tags else (), key=len, reverse=True):
+        text = text.replace(tag.lower(), " ")
+
+    return frozenset(normal(text)) - _IDLE
 
 
 def _same(options: Sequence[str], question: str) -> tuple[str, str] | None:
