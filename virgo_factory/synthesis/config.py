@@ -1,5 +1,6 @@
 """A synthesis' configuration: everyone's model, and what differs in a role's own block; scenes, votes, thoughts, rows."""
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ class SynthesisConfig(AskConfig):
     }
     FREE_BLOCKS: ClassVar = ("budget", "rows", "output", "roles")
 
-    scenes: tuple[SceneSource, ...] = Field(min_length=1)
+    scenes: tuple[SceneSource, ...]
     media_dir: Path
     shard: str = Field("", pattern=r"^([1-9]\d*/[1-9]\d*)?$")
     max_scenes: Count | None = None
@@ -97,8 +98,8 @@ class SynthesisConfig(AskConfig):
     image_max_pixels: Count = 512 * 512
     blind_right: Count = 3
     compositions: int = Field(2, ge=0, le=100)
-    composed_of: tuple[Literal[2, 3], ...] = Field((2, 3), min_length=1)
-    cues: tuple[Annotated[str, Field(min_length=1)], ...] = Field(("Wait,", "Hmm,"), min_length=1)
+    composed_of: tuple[Literal[2, 3], ...] = (2, 3)
+    cues: tuple[Annotated[str, Field(min_length=1)], ...] = ("Wait,", "Hmm,")
     sft_share: float = Field(0.1, gt=0, le=1)
     x_to_o: float = Field(1.0, ge=0, allow_inf_nan=False)
     pairs_per_question: Count = 4
@@ -149,9 +150,10 @@ class SynthesisConfig(AskConfig):
         paths = [item for source in self.scenes for item in source.paths()]
         found += [("scenes", f"scenes: {key}: no file or folder {path}") for key, path in paths if not path.exists()]
         for name in self.roles:
-            for key, message in self.role(name).missing_files():
-                own = key in getattr(self, name)
-                found.append((name if own else key, f"{name}: {message}" if own else message))
+            with contextlib.suppress(ValidationError):  # told by `contradictions`
+                for key, message in self.role(name).missing_files():
+                    own = key in getattr(self, name)
+                    found.append((name if own else key, f"{name}: {message}" if own else message))
 
         return list(dict.fromkeys(found))
 
@@ -161,8 +163,17 @@ class SynthesisConfig(AskConfig):
         if self.image_min_pixels > self.image_max_pixels:
             found.append((("image_min_pixels", "image_max_pixels"), "image_min_pixels: more than image_max_pixels"))
 
+        found += [
+            ((key,), f"{key}: name at least one")
+            for key in ("scenes", "composed_of", "cues")
+            if not getattr(self, key)
+        ]
         for key in sorted(self.model_fields_set & AskConfig.model_fields.keys() - _EVERYONES):
-            told = f"{key}: stands in a role's block, such as writer: {{{key}: ...}}" if key in _SAMPLING else f"{key}: is no key of a synthesis"
+            told = (
+                f"{key}: stands in a role's block, such as writer: {{{key}: ...}}"
+                if key in _SAMPLING
+                else f"{key}: is no key of a synthesis"
+            )
             found.append(((key,), told))
 
         for name in self.roles:
@@ -170,11 +181,21 @@ class SynthesisConfig(AskConfig):
 
         return found
 
+    @classmethod
+    def stand_ins(cls, wrong: set[str]) -> dict[str, Any]:
+        """Return a source of scenes in place of none, or of a wrong one."""
+        return {"scenes": (SceneSource("rows", Path("scenes.jsonl")),)}
+
     def _wrong_in(self, name: str) -> Problems:
         found: Problems = []
         block = getattr(self, name)
         for key in block.keys() - set(_OWN):
-            found.append(((f"{name}.{key}", name), f"{name}: {key}: no such key in a role's block. It may have {', '.join(_OWN)}"))
+            found.append(
+                (
+                    (f"{name}.{key}", name),
+                    f"{name}: {key}: no such key in a role's block. It may have {', '.join(_OWN)}",
+                )
+            )
 
         try:
             role = self.role(name)
@@ -190,7 +211,12 @@ class SynthesisConfig(AskConfig):
 
         found += [((name,), f"{name}: {message}") for _, message in role.contradictions()]
         if name in PREFILLED and role.dialect == "openai":
-            found.append(((f"{name}.dialect", name), f"{name}: dialect: openai cannot go on behind the beginning of a response, which this role needs. Serve it with vLLM"))
+            found.append(
+                (
+                    (f"{name}.dialect", name),
+                    f"{name}: dialect: openai cannot go on behind the beginning of a response, which this role needs. Serve it with vLLM",
+                )
+            )
 
         if name == "blind" and self.blind_right > role.samples:
             found.append((("blind_right", name), f"blind_right: {self.blind_right} of only {role.samples} samples"))

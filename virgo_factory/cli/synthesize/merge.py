@@ -23,7 +23,9 @@ def merge(
             console.print(f"{name}.jsonl: {count:,} replies", markup=False)
 
     if outcome.waits:
-        console.print(f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}", markup=False)
+        console.print(
+            f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}", markup=False
+        )
     else:
         console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {out}", markup=False)
 

@@ -62,14 +62,14 @@ def go(config: "SynthesisConfig") -> None:
     from virgo_factory.synthesis.tell.live import StageLive
 
     console = console_of(160, soft_wrap=True)
-    live = StageLive(console, config.output_dir, max((len(config.role(name).urls) for name in config.roles), default=1))
+    live = StageLive(
+        console, config.output_dir, max((len(config.role(name).urls) for name in config.roles), default=1)
+    )
     try:
         with live:
             outcome = synthesize(config, live, live.made)
     except KeyboardInterrupt:
-        typer.echo(
-            f"Stopped. What was finished is in {config.output_dir}. Go on: {config.resume_command()}", err=True
-        )
+        typer.echo(f"Stopped. What was finished is in {config.output_dir}. Go on: {config.resume_command()}", err=True)
         raise typer.Exit(130) from None
 
     for line in _told(config, outcome):
@@ -84,7 +84,9 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     folder = config.output_dir
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
     if outcome.dropped:
-        lines.append(f"{outcome.dropped:,} could not be asked, see {folder}/dropped.jsonl. The next start tries them again.")
+        lines.append(
+            f"{outcome.dropped:,} could not be asked, see {folder}/dropped.jsonl. The next start tries them again."
+        )
 
     if outcome.gave_up:
         lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
@@ -100,7 +102,9 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     else:
         lines.append(f"All is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
         lines += [f"  {config.dataset}_{name}" for name in ("sft", "dpo", "rl")]
-        lines.append(f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={config.dataset}_sft media_dir={config.media_dir}")
+        lines.append(
+            f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={config.dataset}_sft media_dir={config.media_dir}"
+        )
 
     return lines
 

@@ -11,8 +11,8 @@ from typing import Any
 from virgo_factory.rollouts.prompt import Prompt, compose, picture
 from virgo_factory.rollouts.run.launch import Asking, sampling_of
 from virgo_factory.rollouts.run.run import Event, Job, Pass, Run
-from virgo_factory.rollouts.servers.client import Sampling
 from virgo_factory.rollouts.servers.client import Reply as Answer
+from virgo_factory.rollouts.servers.client import Sampling
 from virgo_factory.rollouts.servers.server import Server
 from virgo_factory.rollouts.store.records import Records
 from virgo_factory.synthesis.config import RoleConfig

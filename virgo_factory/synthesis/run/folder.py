@@ -122,7 +122,9 @@ class Folder:
             try:
                 yield of_row(kind, row)
             except ValueError as error:
-                raise UserError(f"{path}:{number}: {error}. Mend the line, or remove the file: it is made again.") from None
+                raise UserError(
+                    f"{path}:{number}: {error}. Mend the line, or remove the file: it is made again."
+                ) from None
 
     def beside(
         self, units: Iterator[T], name: str, kind: type[U], of: Callable[[U], str], by: Callable[[T], str]
@@ -194,7 +196,10 @@ class Folder:
                     dropped.write(row_of(row))
                 else:
                     count.kept += 1
-                    file.write(row if isinstance(row, str) else row_of(row))
+                    file.write(_line(row))
+
+        if not count.dropped and not count.apart:
+            path.with_suffix(".dropped.jsonl").unlink()
 
         digest = file_hash(path)
         total = count.kept + count.dropped.total()
@@ -228,6 +233,13 @@ def is_edited(folder: Path, name: str) -> bool:
     """Return whether a file is there, and not as it was made."""
     before, path = _made(folder).get(name), folder / f"{name}.jsonl"
     return bool(before) and path.is_file() and before["stamp"] != _stamp(path) and before["sha256"] != file_hash(path)
+
+
+def _line(row: Any) -> str:
+    if isinstance(row, str):
+        return row
+
+    return json.dumps(row, ensure_ascii=False) + "\n" if isinstance(row, dict) else row_of(row)
 
 
 def _made(folder: Path) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.servers.server import ServerError
 from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.rollouts.store.store import lock
-from virgo_factory.synthesis.config import FILE, RoleConfig, SynthesisConfig, read_config, read_folder
+from virgo_factory.synthesis.config import FILE, SynthesisConfig, read_config, read_folder
 from virgo_factory.synthesis.run.asking import RoleAsking
-from virgo_factory.synthesis.run.folder import REPLIES, SCENES, Account, Folder
+from virgo_factory.synthesis.run.folder import DPO, PROMPTS, REPLIES, SCENES, SFT, Account, Folder
 from virgo_factory.synthesis.run.steps import STEPS, Asked, Made
+from virgo_factory.synthesis.thoughts import export
 from virgo_factory.synthesis.words import Scene, of_row
 
 
@@ -205,7 +206,21 @@ def _go(folder: Folder, on_made: OnMade, asking: Callable[[Asked, str], RoleAski
                 return outcome
 
     outcome.left = 0
+    if not folder.config.shard:
+        _write_entries(folder)
+
     return outcome
+
+
+def _write_entries(folder: Folder) -> None:
+    """Put the files of rows into dataset_info.json, where they are not in it."""
+    config = folder.config
+    config.dataset_dir.mkdir(parents=True, exist_ok=True)
+    entries = {
+        f"{config.dataset}_{kind}": export.entry_for(folder.file(name), config.dataset_dir, kind)
+        for kind, name in ((export.SFT, SFT), (export.DPO, DPO), (export.RL, PROMPTS))
+    }
+    export.write_entries(config.dataset_dir, entries)
 
 
 def _asking(

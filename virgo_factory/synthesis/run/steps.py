@@ -1,11 +1,13 @@
 """The stages of a synthesis in their order: what each role is asked, and what each file is made of."""
 
+import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.rollouts.store.jsonl import is_in_shard
-from virgo_factory.synthesis.config import SynthesisConfig
+from virgo_factory.synthesis.config import ROLES
 from virgo_factory.synthesis.questions import composition, votes, writing
 from virgo_factory.synthesis.run.folder import (
     ABLATIONS,
@@ -27,8 +29,9 @@ from virgo_factory.synthesis.run.folder import (
     Account,
     Folder,
 )
-from virgo_factory.synthesis.scenes.read import read_scenes
+from virgo_factory.synthesis.scenes.read import is_of_object, read_scenes
 from virgo_factory.synthesis.thoughts import expanding, export, pairs, sets, short
+from virgo_factory.synthesis.thoughts.rows import Group
 from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Scene, Thought
 
 
@@ -58,7 +61,7 @@ class Made:
     Attributes:
         name: of the file.
         inputs: names of what it is made of.
-        settings: keys of the configuration that shape it.
+        settings: keys of the configuration that shape it, and roles whose samples it is made of.
         lead: what it holds, for its card.
         rows: yields what is kept, and Dropped.
     """
@@ -74,11 +77,12 @@ class Made:
         config = folder.config
         inputs = self.inputs or [str(path) for source in config.scenes for _, path in source.paths()]
         values = config.model_dump(mode="json")
-        settings = {key: values[key] for key in self.settings}
-        for role in _ROLES_OF.get(self.name, ()):
-            settings[role] = {key: getattr(config.role(role), key) for key in ("model_name_or_path", "samples")}
+        for name in ROLES.keys() & {*self.settings}:
+            values[name] = {key: getattr(config.role(name), key) for key in ("model_name_or_path", "samples")}
 
-        return folder.make(self.name, inputs, settings, self.lead, lambda account: self.rows(folder, account))
+        settings = {key: values[key] for key in self.settings}
+        rows = functools.partial(self.rows, folder)
+        return folder.make(self.name, inputs, settings, self.lead, rows, is_of_object)
 
 
 def _scenes(folder: Folder, account: Account) -> Iterator[Scene | Dropped]:
@@ -257,3 +261,112 @@ def _filtered(folder: Folder, account: Account) -> Iterator[Thought | Dropped]:
                 yield Dropped(one.id, NO_REPLY)
 
             yield from expanding.expansions_of(question, one, ask, replies)
+
+
+def _groups(folder: Folder) -> Iterator[Group]:
+    """Yield each question with its scene, its short thoughts and what became of them."""
+    beside = folder.beside(
+        _with_thoughts(folder), FILTERED, Thought, lambda one: one.question, lambda unit: unit[1].id
+    )
+    return ((question, scene, shorts, longs) for (scene, question, shorts), longs in beside)
+
+
+def _sft(folder: Folder, account: Account) -> Iterator[dict[str, Any] | Dropped]:
+    config = folder.config
+    groups = functools.partial(_groups, folder)
+    return _counted(sets.sft_rows(groups, config.sft_share, config.x_to_o, config.seed), account)
+
+
+def _dpo(folder: Folder, account: Account) -> Iterator[dict[str, Any] | Dropped]:
+    config = folder.config
+    groups = functools.partial(_groups, folder)
+    return _counted(pairs.pair_rows(groups, config.pairs_per_question, config.compact_pairs, config.seed), account)
+
+
+def _counted(rows: Iterator[dict[str, Any] | Dropped], account: Account) -> Iterator[dict[str, Any] | Dropped]:
+    """Yield rows, and tell how many there are of each set."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        if isinstance(row, dict):
+            counts[f"stage {row['stage']}, {row['set']}"] += 1
+
+        yield row
+
+    account.content["sets"] = dict(counts)
+    account.notes += [f"{name}: {count:,} rows." for name, count in sorted(counts.items())]
+
+
+def _prompts(folder: Folder, account: Account) -> Iterator[str | Dropped]:
+    pairs_of = ((question, scene) for scene, question in _one_by_one(folder, VALIDATED, COMPOSED))
+    return export.rl_questions(pairs_of, folder.config.dataset)
+
+
+STEPS: tuple[Asked | Made, ...] = (
+    Made(
+        SCENES,
+        (),
+        ("scenes", "media_dir", "shard", "max_scenes", "max_objects", "min_score"),
+        "Pictures with captions and boxes, in pixels of the picture as it is seen.",
+        _scenes,
+    ),
+    Asked(WRITTEN, ("writer",), _written),
+    Made(QUESTIONS, (SCENES, WRITTEN), ("writer",), "Questions with four options, as written.", _questions),
+    Asked(VOTES, ("solver", "blind"), _votes),
+    Made(
+        VALIDATED,
+        (SCENES, QUESTIONS, VOTES),
+        ("solver", "blind", "blind_right"),
+        "Questions whose answer solvers confirm, and that nobody answers without the picture.",
+        _validated,
+    ),
+    Asked(COMPOSING, ("composer",), _composing),
+    Made(
+        CANDIDATES,
+        (SCENES, VALIDATED, COMPOSING),
+        ("composer", "compositions", "composed_of"),
+        "Questions composed of two or three of one picture, before their ablation.",
+        _candidates,
+    ),
+    Asked(ABLATIONS, ("solver",), _ablations),
+    Made(
+        COMPOSED,
+        (SCENES, VALIDATED, CANDIDATES, ABLATIONS),
+        ("solver",),
+        "Composed questions that are answered with all their inputs, and with none left out.",
+        _composed,
+    ),
+    Asked(THINKING, ("thinker",), _thinking),
+    Made(
+        SHORT,
+        (SCENES, VALIDATED, COMPOSED, THINKING),
+        ("thinker",),
+        "Short thoughts of a model that sees the picture, right ones and wrong ones.",
+        _short,
+    ),
+    Asked(EXPANDING, ("reasoner",), _expanding),
+    Made(
+        FILTERED,
+        (SCENES, VALIDATED, COMPOSED, SHORT, EXPANDING),
+        ("reasoner", "cues"),
+        "Short thoughts that a reasoning model went on with, right ones and wrong ones.",
+        _filtered,
+    ),
+    Made(
+        SFT,
+        (SCENES, VALIDATED, COMPOSED, SHORT, FILTERED),
+        ("sft_share", "x_to_o", "seed"),
+        "Rows for SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
+        _sft,
+    ),
+    Made(
+        DPO,
+        (SCENES, VALIDATED, COMPOSED, SHORT, FILTERED),
+        ("pairs_per_question", "compact_pairs", "seed"),
+        "Pairs for DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
+        _dpo,
+    ),
+    Made(
+        PROMPTS, (SCENES, VALIDATED, COMPOSED), ("dataset",), "Questions with gold answers for stage: grpo.", _prompts
+    ),
+)
+"""All stages, in their order."""

@@ -15,8 +15,11 @@ from virgo_factory.synthesis.scenes.read import read_scenes
 from virgo_factory.synthesis.words import Scene
 
 
-QUESTIONS_A_REPLY = 5.0
-"""That a writer asks about one picture."""
+UNKNOWN = 1000
+"""Scenes that are told of where none can be read."""
+
+QUESTIONS_A_REPLY = 8.0
+"""That a writer asks about one picture: so many are asked for."""
 
 SHARES: Mapping[str, float] = {
     files.QUESTIONS: 0.8,
@@ -27,7 +30,14 @@ SHARES: Mapping[str, float] = {
 }
 """Kept of what goes into a file. Guesses all: LGT's rates are not published; of LongPerceptualThoughts' short thoughts all parse."""
 
-TOKENS: Mapping[str, int] = {"writer": 700, "solver": 150, "blind": 150, "composer": 300, "thinker": 120, "reasoner": 140}
+TOKENS: Mapping[str, int] = {
+    "writer": 700,
+    "solver": 150,
+    "blind": 150,
+    "composer": 300,
+    "thinker": 120,
+    "reasoner": 140,
+}
 """That a role writes in a reply: guesses, but for LongPerceptualThoughts' expansions (99 words on average)."""
 
 
@@ -41,22 +51,35 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
     """
     problems = [message for _, message in config.missing_files()]
     first, scenes, left_out = None, 0, 0
-    if not any(message.startswith(("scenes:", "media_dir:")) for message in problems):
+    are_here = not any(message.startswith(("scenes:", "media_dir:")) for message in problems)
+    if are_here:
         found = (one for one in read_scenes(config.scenes, config.media_dir, config.max_objects, config.min_score))
         for one in itertools.takewhile(lambda _: config.max_scenes is None or scenes < config.max_scenes, found):
             scenes += isinstance(one, Scene)
             left_out += not isinstance(one, Scene)
             first = first or (one if isinstance(one, Scene) else None)
 
+    if not are_here:
+        scenes = config.max_scenes or UNKNOWN
+
     if config.shard:
         scenes = round(scenes / int(config.shard.partition("/")[2]))
 
-    before = [f"Scenes: {scenes:,} of {', '.join(source.prefix for source in config.scenes)}"]
+    names = ", ".join(source.prefix for source in config.scenes)
+    before = [
+        f"Scenes: {scenes:,} of {names}" if are_here else f"No scene is on this machine. Of {scenes:,} it would be:"
+    ]
     before += [f"  {left_out:,} scenes or objects are left out; 00_scenes.card.md will say why"] if left_out else []
     if first:
         ask = writer_ask(first)
         text = "\n\n".join(filter(None, (ask.system, ask.text)))
-        before = [f"First prompt ({first.id}), to the writer:", "", *(f"  | {line}" for line in text.splitlines()), "", *before]
+        before = [
+            f"First prompt ({first.id}), to the writer:",
+            "",
+            *(f"  | {line}" for line in text.splitlines()),
+            "",
+            *before,
+        ]
 
     requests = _requests(config, scenes)
     rows, total, most = [], 0.0, 0.0
@@ -66,7 +89,9 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
         tokens = measured.get(name, min(TOKENS[name], role.max_tokens))
         written, highest = requests[name] * tokens, requests[name] * role.max_tokens
         total, most = total + written, most + highest
-        rows.append((name, role.model_name_or_path, round(requests[name]), short(written), short(highest), name in measured))
+        rows.append(
+            (name, role.model_name_or_path, round(requests[name]), short(written), short(highest), name in measured)
+        )
 
     shown = [(*row[:5], "measured" if row[5] else "guessed") for row in rows]
     table = Table("Roles", ("", "model", "requests", "tokens written", "at most", "length"), shown, words=(1, 5))
@@ -82,7 +107,11 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
         characters = len(writer_ask(first).text)
         after.append(f"The writer's first prompt has about {characters / CHARACTERS_A_TOKEN:,.0f} tokens.")
 
-    return before, table, after + [f"To be put right before the run: {problem}." for problem in dict.fromkeys(problems)]
+    return (
+        before,
+        table,
+        after + [f"To be put right before the run: {problem}." for problem in dict.fromkeys(problems)],
+    )
 
 
 def _requests(config: SynthesisConfig, scenes: int) -> dict[str, float]:
@@ -118,7 +147,12 @@ def _requests(config: SynthesisConfig, scenes: int) -> dict[str, float]:
 def _tokens(folder: Path) -> dict[str, float]:
     """Return the mean tokens of the replies that are there, for roles that have a file of their own."""
     found = {}
-    names = {"writer": files.WRITTEN, "composer": files.COMPOSING, "thinker": files.THINKING, "reasoner": files.EXPANDING}
+    names = {
+        "writer": files.WRITTEN,
+        "composer": files.COMPOSING,
+        "thinker": files.THINKING,
+        "reasoner": files.EXPANDING,
+    }
     for role, name in (names | {"solver": files.ABLATIONS}).items():
         if (folder / f"{name}.jsonl").is_file():
             count, tokens = count_records(folder, name)
