@@ -9,7 +9,7 @@ from random import Random
 
 from PIL import Image
 
-from virgo_factory.demo.scenes import COLOURS, ENDS, SEED, SIDES, TEXTURES, DrawnScene, Fact, drawn_scene
+from virgo_factory.demo.scenes import COLOURS, ENDS, SEED, SIDES, TEXTURES, DrawnScene, drawn_scene
 from virgo_factory.synthesis.scenes.facts import RELATIONS
 
 
@@ -32,6 +32,7 @@ USUAL = (
 SUM, NAMED, ASIDE = "What is the sum of ", "Name what is right, one after another: ", "Leaving aside "
 """How composed questions begin; the last is no composed one, though it looks so."""
 _BESIDE = ", what is "
+THEN = ", then "
 
 _COUNT = re.compile(r"How many (.+) are there\?")
 _SIDE = re.compile(rf"Which of these is ({'|'.join(SIDES.values())}) (.+)\?")
@@ -92,11 +93,6 @@ def _pixels(png: bytes) -> str:
     return hashlib.sha256(Image.open(io.BytesIO(png)).convert("RGB").tobytes()).hexdigest()
 
 
-def fact_of(scene: DrawnScene, question: str) -> Fact | None:
-    """Return the fact of a scene that a question asks for."""
-    return next((fact for fact in scene.facts() if fact.question == question), None)
-
-
 def phrase(question: str) -> str:
     """Return what a written question asks for, as a composed one calls it; "" for none of ours.
 
@@ -142,7 +138,7 @@ def compose(begin: str, phrases: Sequence[str]) -> str:
 
 def named(begin: str, values: Sequence[str]) -> str:
     """Return the option of a composed question for what it asks for."""
-    return str(sum(map(int, values))) if begin == SUM else ", then ".join(values)
+    return str(sum(map(int, values))) if begin == SUM else THEN.join(values)
 
 
 def right_options(scene: DrawnScene, question: str, options: Sequence[str]) -> list[int]:
@@ -169,8 +165,8 @@ def right_options(scene: DrawnScene, question: str, options: Sequence[str]) -> l
         ]
         return [place for place, held in enumerate(holds) if held]
 
-    fact = fact_of(scene, plain)
-    return [place for place, option in enumerate(options) if fact and option == fact.answer]
+    answers = {fact.answer for fact in scene.facts() if fact.question == plain}
+    return [place for place, option in enumerate(options) if option in answers]
 
 
 def sentence(scene: DrawnScene, question: str) -> str:
@@ -186,18 +182,18 @@ def _plain(question: str) -> str:
 
 
 def _value(scene: DrawnScene, wanted: str, options: Sequence[str], place: int) -> str:
-    """What a phrase of a composed question stands for; of several true ones that which an option names in its place."""
+    """What a phrase of a composed question stands for; of several true answers that which an option names in its place."""
+    offered = list(dict.fromkeys(parts[place] for option in options if len(parts := option.split(THEN)) > place))
     if found := re.fullmatch(rf"what is ({'|'.join(SIDES.values())}) (.+)", wanted):
-        named_here = list(
-            dict.fromkeys(option.split(", then ")[place] for option in options if option.count(", then ") >= place)
-        )
-        held = right_options(scene, f"Which of these is {found[1]} {found[2]}?", named_here)
-        return named_here[held[0]] if len(held) == 1 else ""
+        held = [offered[at] for at in right_options(scene, f"Which of these is {found[1]} {found[2]}?", offered)]
+    else:
+        answers = {fact.answer for fact in scene.facts() if phrase(fact.question) == wanted}
+        held = [answer for answer in answers if len(answers) == 1 or answer in offered]
 
-    return next((fact.answer for fact in scene.facts() if phrase(fact.question) == wanted), "")
+    return held[0] if len(held) == 1 else ""
 
 
-def near_misses(question: str, answer: str, tags: Sequence[str]) -> list[str]:
+def near_misses(question: str, answer: str) -> list[str]:
     """Return wrong answers to a written question, known from its text and answer alone."""
     if answer.isdecimal():
         return [str(other) for other in (int(answer) + 1, int(answer) + 2, int(answer) + 3)]

@@ -250,7 +250,7 @@ def compose(listed: str, rates: Mapping[str, float], rng: Random) -> tuple[str, 
 
 def _wrong(asked: tuple[str, str], rng: Random) -> list[str]:
     """Three wrong answers to a written question."""
-    found = truth.near_misses(*asked, ())
+    found = truth.near_misses(*asked)
     fillers = (f"nothing of all that is there {word}".strip() for word in ("", "now", "yet"))
     return [*found, *fillers][:3]
 

@@ -81,7 +81,8 @@ _NO_TAGS = frozenset(
 """Words in front of a number that make no tag of it."""
 _PIECES = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
 _IN_ORDER = re.compile(
-    r"\border|sequence|respectively|left to right|right to left|top to bottom|bottom to top", re.IGNORECASE
+    r"\border|sequence|respectively|\bthen\b|\bfirst|one after|left to right|right to left|top to bottom|bottom to top",
+    re.IGNORECASE,
 )
 _IDLE = frozenset(
     "what which where how many much who why is are was were do does did can could of in on at to from for by with and or it its this"
@@ -228,7 +229,7 @@ def _same(options: Sequence[str], question: str) -> tuple[str, str] | None:
         words = normal(option)
         keys: list[object] = [words]
         pieces = [normal(piece) for piece in _PIECES.split(option) if piece.strip()]
-        if len(pieces) > 1 and not _IN_ORDER.search(question):
+        if len(pieces) > 1 and not _IN_ORDER.search(f"{question} {option}"):
             keys.append(frozenset(pieces))
 
         for key in keys:
