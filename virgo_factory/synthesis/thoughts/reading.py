@@ -7,6 +7,7 @@ from virgo_factory.answers import Question as Asked
 from virgo_factory.answers import extract
 from virgo_factory.answers.choice import answered_options
 from virgo_factory.answers.grading import MATH
+from virgo_factory.answers.prose.response import answer_tag
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
 from virgo_factory.formats.layouts.tags import PAIRS
@@ -75,7 +76,7 @@ def read(question: Question, prefill: str, response: str, finish_reason: str) ->
         raise Unread(TAGS, found.group())
 
     letters = letters_in(question, behind)
-    if letters is None:
+    if not letters and answer_tag(behind) is None:
         raise Unread(CUT if is_cut else NO_ANSWER, behind.strip()[:80])
 
     if len(letters) > 1:
@@ -84,11 +85,11 @@ def read(question: Question, prefill: str, response: str, finish_reason: str) ->
     return Said(thought.rstrip(), letters)
 
 
-def letters_in(question: Question, text: str) -> str | None:
-    """Return the letters of the options that a text answers, "" for none of them; None where it answers nothing."""
-    answer = extract(text, Asked(options=question.options, kind="choice")).text if text.strip() else ""
+def letters_in(question: Question, text: str) -> str:
+    """Return the letters of the options that a text answers, by the identity of options; "" where it is none of them."""
+    answer = extract(text, Asked(options=question.options, kind="choice")).text
     if not answer.strip():
-        return None
+        return ""
 
     return "".join(LETTERS[index] for index in sorted(answered_options(answer, question.options, MATH)))
 
