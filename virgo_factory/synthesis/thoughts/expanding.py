@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from virgo_factory.answers.choice import claimed
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.synthesis.thoughts import prompts
+from virgo_factory.synthesis.prompts import asked_text, filled, seen_text
 from virgo_factory.synthesis.thoughts.reading import THINK, Unread, check, letters_in
 from virgo_factory.synthesis.thoughts.reading import read as read_response
 from virgo_factory.synthesis.thoughts.short import LOOP
 from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Reply, Scene, Thought
 
 
-TEMPLATE = "lgt_reasoner.txt"
+TEMPLATE = "lgt_reasoner"
 CUES = ("Wait,", "Hmm,", "Let me double-check.", "Alternatively,")
 JOINS = ("\n", " ")
 
@@ -64,7 +64,7 @@ def expansion_asks(
     cue, join = draw.choice(list(cues)), draw.choice(list(joins))
     planted = short.thought + ("" if _ENDED.search(short.thought) else ".") + join + cue
     about = {"cue": cue, "join": join, "prefix_end": len(short.thought), "cue_end": len(planted)}
-    text = prompts.filled(TEMPLATE, scene=prompts.shown(scene), question=prompts.asked(question))
+    text = filled(TEMPLATE, scene=seen_text(scene), question=asked_text(question))
     return [Ask(of=short.id, text=text, prefill=THINK + planted, about=about)]
 
 

@@ -13,7 +13,7 @@ from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
 from virgo_factory.formats.layouts.tags import PAIRS
 from virgo_factory.formats.row import RejectedRow, check_example
 from virgo_factory.formats.texts import unix
-from virgo_factory.synthesis.thoughts.prompts import asked, solution
+from virgo_factory.synthesis.prompts import asked_text
 from virgo_factory.synthesis.words import LETTERS, Question
 
 
@@ -94,11 +94,20 @@ def letters_in(question: Question, text: str) -> str:
     return "".join(LETTERS[index] for index in sorted(answered_options(answer, question.options, MATH)))
 
 
+def solution(question: Question, letter: str) -> str:
+    """Return how an answer is written in rows.
+
+    >>> solution(Question("q", "s", "What is it?", ("a dog", "a cat", "a cow", "a hen"), "B"), "D")
+    '(D) a hen'
+    """
+    return f"({letter}) {question.options[LETTERS.index(letter)]}"
+
+
 def check(question: Question, thought: str, letter: str) -> None:
     """Raise Unread unless a row with this thought and answer could be read: no control tokens, no image's place in it."""
     try:
         response = LongThought(thought, solution(question, letter) if letter else NO_ANSWER)
-        check_example(Example(question.id, f"{IMAGE}{asked(question)}", response, ("",)))
+        check_example(Example(question.id, f"{IMAGE}{asked_text(question)}", response, ("",)))
     except MalformedThought as error:
         raise Unread(NO_THOUGHT if error.reason == "empty_thought" else REASONS[error.reason]) from None
     except RejectedRow as error:
