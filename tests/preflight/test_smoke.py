@@ -258,6 +258,16 @@ def test_long_rows_are_cut_and_it_is_said(folder, base):
     assert any(item.used == "cut to 256 tokens" for item in smoke.substituted)
 
 
+@pytest.mark.parametrize("key", ["packing", "neat_packing"])
+def test_packed_rows_are_not_filled_up_to_what_no_cpu_can_hold(folder, base, key):
+    """Stock fills each up to cutoff_len: of 61,440 tokens the mask alone has 8 GB."""
+    smoke = _smoke(folder, 1, cutoff_len=61_440, per_device_train_batch_size=1, **{key: True})
+    _rows(smoke, base)
+    keys = smoke_recipe(smoke)
+    assert (keys["cutoff_len"], keys["save_strategy"], keys["max_steps"]) == (4096, "steps", 4)
+    assert ("cutoff_len: 61440", "4096") in {(item.recipe, item.used) for item in smoke.substituted}
+
+
 def test_nothing_is_left_after_dropping(folder, base):
     _dataset(folder, [json.dumps({"question": "?", "combined_text": "no tags"})] * 4)
     with pytest.raises(StageFailed, match=r"4 rows: 0 kept, 4 dropped .*nothing is left") as caught:
