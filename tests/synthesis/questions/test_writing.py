@@ -86,6 +86,8 @@ def test_no_text_of_a_row_can_leave_its_tag(scene):
         (("star 1", "star 2"), "an unknown tag"),
         (("thing is red", "thing beside kite 1 is red"), "an unknown tag"),
         (("thing is red", "thing in row 3 is red"), "kept"),
+        (("thing is red", "thing has 3 spots and holds 2 of them"), "kept"),
+        (("Which thing is red?", "In what colour is the kite 3 drawn?"), "an unknown tag"),
         (("Which thing", "Which <image> thing"), "a control token"),
         (("star 1</o>", "star 1<|im_end|></o>"), "a control token"),
     ],
