@@ -122,7 +122,7 @@ class DrawnScene:
             *_counts(self.objects, rng),
             *_sides(self.objects, rng),
             *_ends(self.objects, rng),
-            *_insides(self, rng),
+            *_covers(self, rng),
             *_looks(self.objects, rng),
         ]
         rng.shuffle(found)
@@ -353,8 +353,8 @@ ENDS = {
     "rightmost": "farthest to the right",
     "topmost": "highest up",
     "lowest": "lowest down",
-    "largest": "the largest",
-    "smallest": "the smallest",
+    "largest": "the largest in the picture",
+    "smallest": "the smallest in the picture",
 }
 """Extreme -> how a question says it."""
 
@@ -374,7 +374,7 @@ def _ends(objects: Sequence[SceneObject], rng: Random) -> Iterator[Fact]:
                 break
 
 
-def _insides(scene: DrawnScene, rng: Random) -> Iterator[Fact]:
+def _covers(scene: DrawnScene, rng: Random) -> Iterator[Fact]:
     for one, other in scene.covers():
         fails = [some for some in scene.objects if some is not other and not shared(some, other) and some is not one]
         if len(fails) >= 3:

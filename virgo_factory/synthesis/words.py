@@ -58,6 +58,8 @@ class Scene:
         captions: at least one.
         objects: from left to right; may be none.
         origin: `FILE:LINE` or what else finds it in its source.
+        uncounted: names of which not every object need have a box (some were left out, or its source marks some only):
+            their boxes say nothing of their number.
     """
 
     id: str
@@ -69,6 +71,7 @@ class Scene:
     captions: tuple[str, ...]
     objects: tuple[SceneObject, ...] = ()
     origin: str = ""
+    uncounted: tuple[str, ...] = ()
 
 
 @_exact

@@ -83,25 +83,31 @@ def index_of(answer: str, options: tuple[str, ...]) -> int | str:
     >>> index_of("(B) blue", ("red", "blue")), index_of("B", ("red", "blue")), index_of("(A) blue", ("red", "blue"))
     (1, 1, 'it names two options')
     """
-    said = normal(answer)
-    by_text = [place for place, option in enumerate(options) if normal(option) == said]
+    if len(same := [place for place, option in enumerate(options) if option.casefold() == answer.casefold()]) == 1:
+        by_text = same
+    elif _MARKED.match(answer):
+        by_text = []
+    else:
+        by_text = [place for place, option in enumerate(options) if normal(option) == normal(answer)]
+
     lettered = letter_of(answer, len(options))
     by_letter = LETTERS.index(lettered[0]) if lettered and lettered[0] in LETTERS else None
     if by_text:
         is_other = by_letter is not None and not lettered[1] and by_letter not in by_text
-        return "it names two options" if len(by_text) > 1 or is_other else by_text[0]
+        return TWO if len(by_text) > 1 or is_other else by_text[0]
 
     if by_letter is None:
-        return "it is none of the options"
+        return NONE
 
     rest = normal(lettered[1])
     if rest and rest != normal(options[by_letter]):
-        is_other = any(rest == normal(option) for option in options)
-        return "it names two options" if is_other else "it is none of the options"
+        return TWO if any(rest == normal(option) for option in options) else NONE
 
     return by_letter
 
 
+NONE, TWO = "it is none of the options", "it names two options"
+_MARKED = re.compile(r"\W*(?:(?:option|choice|answer)\W*)?(?:[(\[]\s*[A-Za-z]\s*[)\]]|[A-Z]\s*[.):])", re.IGNORECASE)
 _WORD = re.compile(r"-?\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[%$€£+=<>&°#]")
 _ARTICLES = frozenset(("a", "an", "the"))
 _NUMBERS = {
@@ -119,8 +125,14 @@ def normal(text: str) -> tuple[str, ...]:
     >>> normal("The red ball.") == normal("red ball"), normal("Two") == normal("2"), normal("-5") == normal("5")
     (True, True, False)
     """
-    words = [_NUMBERS.get(word, word) for word in _WORD.findall(text.replace("\u2212", "-").casefold())]
-    return tuple(word for word in words if word not in _ARTICLES) or tuple(words)
+    written = _WORD.findall(text.replace("\u2212", "-"))
+    kept = [word for place, word in enumerate(written) if not _is_article(word, place, len(written))]
+    return tuple(_NUMBERS.get(word, word) for word in map(str.casefold, kept))
+
+
+def _is_article(word: str, place: int, count: int) -> bool:
+    """Whether a word says nothing: a capital A inside of a text, or alone, is a letter."""
+    return count > 1 and word.casefold() in _ARTICLES and (word != "A" or not place)
 
 
 # --- tags ------------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 
 from virgo_factory.answers.options import inline_options
-from virgo_factory.synthesis.claims import contradiction
 from virgo_factory.synthesis.prompts import forged
-from virgo_factory.synthesis.questions.grammar import Item, index_of, normal
+from virgo_factory.synthesis.questions.grammar import TWO, Item, index_of, normal
+from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, question_id
 
 
@@ -57,8 +57,9 @@ _KIND_WORDS = (
     ("recognition", ("recogn", "attribut", "identif", "color", "colour", "material", "texture", "light")),
 )
 _OTHERS = re.compile(
-    r"\b(?:all|none|both|any|neither|either|some|two) of the (?:above|below|options|choices|answers|others?)\b|\bthe above\b"
-    r"|\b(?:both|either|neither|options?|choices?) \(?[A-D]\)? (?:and|or|nor) \(?[A-D]\)?(?!\w)|\([A-D]\) (?:and|or|nor) \([A-D]\)"
+    r"(?i:\b(?:all|none|both|any|neither|either|some|two) of the (?:above|below|options|choices|answers|others?)\b|\bthe above\b)"
+    r"|\b(?:[Bb]oth|[Ee]ither|[Nn]either|[Oo]ptions?|[Cc]hoices?) \(?[A-D]\)? (?:and|or|nor) \(?[A-D]\)?(?!\w)"
+    r"|\([A-D]\) (?:and|or|nor) \([A-D]\)"
     r"|^\(?[A-D]\)? (?:and|or|&) \(?[A-D]\)?\.?$",
 )
 _LIST = r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)"
@@ -80,13 +81,14 @@ _NO_TAGS = frozenset(
 """Words in front of a number that make no tag of it."""
 _PIECES = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
 _IN_ORDER = re.compile(
-    r"\border|sequence|respectively|left to right|right to left|top to bottom|bottom to top", re.IGNORECASE
+    r"\border|sequence|respectively|\bthen\b|\bfirst|one after|left to right|right to left|top to bottom|bottom to top",
+    re.IGNORECASE,
 )
 _IDLE = frozenset(
     "what which where how many much who why is are was were do does did can could of in on at to from for by with and or it its this"
-    " that these those there than as be been being has have picture image scene photo one thing things object objects visible seen shown"
-    " color colour".split()
-) - {"color", "colour"}
+    " that these those there than as be been being has have picture image scene photo one thing things object objects visible seen shown".split()
+)
+"""Words that do not tell one question from another."""
 
 
 def checked(
@@ -134,7 +136,7 @@ def checked(
 
     gold = index_of(item.answer, item.options)
     if isinstance(gold, str):
-        return dropped(TWO_OPTIONS if gold == "it names two options" else NO_OPTION, item.answer[:100])
+        return dropped(TWO_OPTIONS if gold == TWO else NO_OPTION, item.answer[:100])
 
     if others := next(filter(None, map(_OTHERS.search, item.options)), None):
         return dropped(OF_OTHERS, others.group())
@@ -190,17 +192,34 @@ def kind_of(written: str) -> str:
 def near(one: Question, other: Question) -> bool:
     """Return whether two questions about a scene ask the same.
 
-    They do where their words are the same, where kind, tags and most words are, or where nearly all words and the answer are.
+    They do where their words are the same, or their answer and most of what they ask: half of it of the same things and kind, else
+    nearly all.
     """
-    words = [frozenset(normal(text)) - _IDLE for text in (one.question, other.question)]
-    both, either = len(words[0] & words[1]), len(words[0] | words[1]) or 1
     if normal(one.question) == normal(other.question):
         return True
 
-    if one.tags and one.kind == other.kind and set(one.tags) == set(other.tags):
-        return both / either >= 0.6
+    if normal(one.gold) != normal(other.gold):
+        return False
 
-    return both / either >= 0.8 and normal(one.gold) == normal(other.gold)
+    if one.tags and one.kind == other.kind and set(one.tags) == set(other.tags):
+        return _alike(_asked(one, True), _asked(other, True)) >= 0.5
+
+    words, others = _asked(one), _asked(other)
+    numbers = [{word for word in some if word.isdecimal()} for some in (words, others)]
+    return numbers[0] == numbers[1] and _alike(words, others) >= 0.8
+
+
+def _alike(words: frozenset[str], others: frozenset[str]) -> float:
+    return len(words & others) / (len(words | others) or 1)
+
+
+def _asked(question: Question, without_tags: bool = False) -> frozenset[str]:
+    """The words of a question that say what it asks, on request without those that name its things."""
+    text = question.question.lower()
+    for tag in sorted(question.tags if without_tags else (), key=len, reverse=True):
+        text = text.replace(tag.lower(), " ")
+
+    return frozenset(normal(text)) - _IDLE
 
 
 def _same(options: Sequence[str], question: str) -> tuple[str, str] | None:
@@ -210,7 +229,7 @@ def _same(options: Sequence[str], question: str) -> tuple[str, str] | None:
         words = normal(option)
         keys: list[object] = [words]
         pieces = [normal(piece) for piece in _PIECES.split(option) if piece.strip()]
-        if len(pieces) > 1 and not _IN_ORDER.search(question):
+        if len(pieces) > 1 and not _IN_ORDER.search(f"{question} {option}"):
             keys.append(frozenset(pieces))
 
         for key in keys:
@@ -256,7 +275,7 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
         for spelled in (one.name.lower(), f"{one.name.lower()}s"):
             names.setdefault(spelled, []).append(one.tag)
 
-    said = set()
+    asked, offered = set(), set()
     for text in (item.question, *item.options):
         for found in _TAGGED.finditer(text.lower()):
             tag = f"{found[1]} {found[2]}"
@@ -265,7 +284,8 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
             ):
                 return tag
 
-        said |= {tag for spelled, tag in known.items() if re.search(rf"\b{re.escape(spelled)}\b", text.lower())}
+        held = asked if text is item.question else offered
+        held |= {tag for spelled, tag in known.items() if _holds(text.lower(), spelled)}
 
     for thing in item.things or ():
         thing = re.sub(r"\s*\(.*\)$", "", thing).strip().strip(".").lower()
@@ -279,9 +299,22 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
         if found is None and scene.objects:
             return thing
 
-        said |= set(found or ())
+        asked |= set(found or ())
 
-    return tuple(one.tag for one in scene.objects if one.tag in said)
+    return tuple(one.tag for one in scene.objects if one.tag in (asked or offered))
+
+
+def _holds(text: str, tag: str) -> bool:
+    """Whether a text holds a tag, not only the beginning of a longer one."""
+    start = text.find(tag)
+    while start >= 0:
+        around = text[max(start - 1, 0) : start], text[start + len(tag) : start + len(tag) + 1]
+        if not any(map(str.isalnum, around)):
+            return True
+
+        start = text.find(tag, start + 1)
+
+    return False
 
 
 def _is_tag(word: str, tag: str, scene: Scene) -> bool:

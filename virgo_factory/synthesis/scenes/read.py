@@ -27,7 +27,7 @@ from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.rollouts.question import FORGED
 from virgo_factory.synthesis.scenes.boxes import Frame, box_of, frame_of
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts import rows
+from virgo_factory.synthesis.scenes.layouts import clevr, coco, dci, docci, florence2, grit, rows, visual_genome
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Dropped, Scene, SceneObject
 
@@ -47,10 +47,18 @@ FORGED_OBJECT = "an object's text holds a control token"
 
 LAYOUTS: dict[str, Callable[[SceneSource], Iterator[FoundScene | Dropped]]] = {
     "rows": rows.found_scenes,
+    "coco": coco.found_scenes,
+    "visual_genome": visual_genome.found_scenes,
+    "docci": docci.found_scenes,
+    "dci": dci.found_scenes,
+    "grit": grit.found_scenes,
+    "florence2": florence2.found_scenes,
+    "clevr": clevr.found_scenes,
 }
 """Reader -> what it finds."""
 
 _SPACE = re.compile(r"\s+")
+_ARTICLE = re.compile("^(?:an?|the) ")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -154,19 +162,23 @@ def _scene(
     frame = frame_of(found.size, (picture.width, picture.height), picture.turn)
     kept: list[SceneObject] = []
     dropped: list[Dropped] = []
-    for one in found.objects:
+    uncounted = {_name(name) for name in found.uncounted}
+    for one in found.objects(frame.seen) if callable(found.objects) else found.objects:
         try:
             kept.append(_object(one, found.box_format, frame, min_score))
         except RejectedRow as error:
             dropped.append(Dropped(f"{id}: {_plain(one.name)[:60]}", error.reason, error.detail))
+            uncounted.add(_name(one.name))
 
     if len(kept) > max_objects:
         ranked = sorted(range(len(kept)), key=lambda at: (-kept[at].score, -_area(kept[at]), at))
         for at in sorted(ranked[max_objects:]):
+            uncounted.add(kept[at].name)
             dropped.append(Dropped(f"{id}: {kept[at].name}", TOO_MANY, f"{len(kept)} objects"))
 
         kept = [kept[at] for at in sorted(ranked[:max_objects])]
 
+    names = {one.name for one in kept}
     scene = Scene(
         id=id,
         number=number,
@@ -177,6 +189,7 @@ def _scene(
         captions=captions,
         objects=tagged(kept),
         origin=found.origin,
+        uncounted=tuple(sorted(names & uncounted if found.has_all else names)),
     )
     return scene, dropped, frame
 
@@ -201,7 +214,10 @@ def tagged(objects: Sequence[SceneObject]) -> tuple[SceneObject, ...]:
 
 def _object(one: FoundObject, box_format: str, frame: Frame, min_score: float) -> SceneObject:
     """Return an object without its tag. Raises RejectedRow."""
-    name = _plain(one.name).lower()
+    if one.left_out:
+        raise RejectedRow(one.left_out)
+
+    name = _name(one.name)
     if not name:
         raise RejectedRow(NO_NAME, str(one.name)[:60])
 
@@ -231,6 +247,15 @@ def _object(one: FoundObject, box_format: str, frame: Frame, min_score: float) -
 
 def _area(one: SceneObject) -> int:
     return (one.box[2] - one.box[0]) * (one.box[3] - one.box[1])
+
+
+def _name(text: Any) -> str:
+    """Return the name of an object as scenes have it: in small letters, without an article or a full stop.
+
+    >>> _name("A  Dog."), _name("the 2 mugs")
+    ('dog', '2 mugs')
+    """
+    return _ARTICLE.sub("", _plain(text).lower().rstrip(" .,;:")).strip()
 
 
 def _plain(text: Any) -> str:
@@ -299,6 +324,6 @@ def look_at(image: Any, pictures: str, media_dir: Path) -> SeenPicture:
         with Image.open(found) as opened:
             turn = orientation(opened)
 
-    base = os.path.abspath(media_dir)
-    path = os.path.relpath(found, base) if found.startswith(base.rstrip(os.sep) + os.sep) else found
+    base = Path(media_dir).absolute()
+    path = str(Path(found).relative_to(base)) if Path(found).is_relative_to(base) else found
     return SeenPicture(path, file_hash(found), facts.width, facts.height, turn)

@@ -74,3 +74,43 @@ def size_of(row: dict[str, Any], width: str = "width", height: str = "height") -
     """Return width and height where a row has them."""
     found = row.get(width), row.get(height)
     return found if all(type(side) is int and side > 0 for side in found) else None
+
+
+_SAME_PLACE = 0.6
+"""Intersection over union from which on two boxes are of one thing."""
+
+
+def phrase_at(box: Any, told: list[tuple[Any, Any]], box_format: str) -> str:
+    """Return what is told of the place of a box: the text of the box that overlaps it most; "" where none is near.
+
+    Args:
+        box: four numbers, not checked yet.
+        told: (box, text).
+        box_format: of all of them: xywh, else two corners.
+    """
+    best, most = "", 0.0
+    for other, text in told:
+        if (part := overlap_of(box, other, box_format)) > most and isinstance(text, str):
+            best, most = text, part
+
+    return best
+
+
+def overlap_of(one: Any, other: Any, box_format: str) -> float:
+    """Return the intersection over union of two boxes; 0 below _SAME_PLACE, and for what is no box.
+
+    >>> overlap_of([0, 0, 4, 4], [0, 0, 4, 3], "xyxy"), overlap_of([0, 0, 4, 4], None, "xyxy")
+    (0.75, 0.0)
+    """
+    for box in (one, other):
+        if not isinstance(box, list) or len(box) != 4 or not all(type(number) in (int, float) for number in box):
+            return 0.0
+
+    (x1, y1, x2, y2), (u1, v1, u2, v2) = one, other
+    if box_format == "xywh":
+        x2, y2, u2, v2 = x1 + x2, y1 + y2, u1 + u2, v1 + v2
+
+    both = max(min(x2, u2) - max(x1, u1), 0) * max(min(y2, v2) - max(y1, v1), 0)
+    whole = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - both
+    part = both / whole if whole > 0 else 0.0
+    return part if part >= _SAME_PLACE else 0.0

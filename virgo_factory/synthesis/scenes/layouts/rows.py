@@ -59,6 +59,7 @@ def _scene(place: str, row: dict[str, Any], box_format: str) -> FoundScene:
         origin=place,
         size=size_of(row),
         image_sha256=sha256 if isinstance(sha256, str) else "",
+        uncounted=texts(row.get("uncounted")),
     )
 
 
