@@ -40,21 +40,29 @@ def groups(thoughts):
     return lambda: found
 
 
+def written(path, found):
+    path.write_text("".join(json.dumps(row) + "\n" for row in found if isinstance(row, dict)), encoding="utf-8")
+    return path
+
+
 def test_entries_are_read_by_the_commands_of_data(groups, tmp_path, thoughts):
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (300, 300)).save(tmp_path / "pictures/1.png")
-    rows = [row for row in sft_rows(groups, 1.0) if isinstance(row, dict)]
-    pairs = [row for row in pair_rows(groups) if isinstance(row, dict)]
-    entries = {}
-    for kind, some in ((SFT, rows), (DPO, pairs)):
-        files = split_by_stage(some, tmp_path / "out", kind)
-        assert [path.name for path in files] == [f"{kind}_stage1.jsonl", f"{kind}_stage2.jsonl"]
-        assert sum(files.values()) == len(some)
-        entries |= {f"mine_{path.stem}": entry_for(path, tmp_path, kind) for path in files}
-
+    sft, dpo = (
+        written(tmp_path / "08_sft.jsonl", sft_rows(groups, 1.0)),
+        written(tmp_path / "09_dpo.jsonl", pair_rows(groups)),
+    )
+    stages = split_by_stage(dpo)
+    assert {stage: path.name for stage, path in stages.items()} == {1: "09_dpo_stage1.jsonl", 2: "09_dpo_stage2.jsonl"}
+    lines = [path.read_text().splitlines() for path in (dpo, *stages.values())]
+    assert sorted(lines[0]) == sorted(lines[1] + lines[2]) and len(lines[1]) == len(lines[2]) > 0
+    entries = {f"mine_{path.stem}": entry_for(path, tmp_path, DPO) for path in (dpo, *stages.values())}
     lines = list(rl_questions(((question, scene) for question, scene, *_ in groups()), "mine"))
-    (tmp_path / "out/rl_questions.jsonl").write_text("".join(lines))
-    entries["mine_rl"] = entry_for(tmp_path / "out/rl_questions.jsonl", tmp_path, RL)
+    (tmp_path / "rl_questions.jsonl").write_text("".join(lines))
+    entries |= {
+        "mine_sft": entry_for(sft, tmp_path, SFT),
+        "mine_rl": entry_for(tmp_path / "rl_questions.jsonl", tmp_path, RL),
+    }
     assert write_entries(tmp_path, entries) == list(entries)
     assert write_entries(tmp_path, entries) == [], "once more changes nothing"
     for name in entries:
@@ -64,9 +72,21 @@ def test_entries_are_read_by_the_commands_of_data(groups, tmp_path, thoughts):
 
 
 def test_a_stage_without_rows_has_no_file(groups, tmp_path):
-    rows = [row for row in sft_rows(groups, 1.0) if isinstance(row, dict) and row["stage"] == 1]
-    assert [path.name for path in split_by_stage(rows, tmp_path, SFT)] == ["sft_stage1.jsonl"]
-    assert [path.name for path in tmp_path.iterdir()] == ["sft_stage1.jsonl"]
+    first = [row for row in pair_rows(groups) if isinstance(row, dict) and row["stage"] == 1]
+    path = written(tmp_path / "09_dpo.jsonl", first)
+    assert list(split_by_stage(path)) == [1]
+    assert {path.name for path in tmp_path.iterdir()} == {"09_dpo.jsonl", "09_dpo_stage1.jsonl"}
+    path.write_text('{"stage": 3}\n')
+    with pytest.raises(ValueError, match=r"09_dpo.jsonl:1: no stage"):
+        split_by_stage(path)
+
+
+def test_an_entry_that_says_more_of_the_same_rows_stays(tmp_path):
+    entry = entry_for(tmp_path / "a.jsonl", tmp_path, DPO)
+    text = json.dumps({"mine_dpo": {**entry, "made_by": "virgo-factory synthesize run mine.yaml"}})
+    (tmp_path / "dataset_info.json").write_text(text)
+    assert write_entries(tmp_path, {"mine_dpo": entry}) == []
+    assert (tmp_path / "dataset_info.json").read_text() == text
 
 
 def test_a_name_that_another_entry_has_is_refused(tmp_path):
