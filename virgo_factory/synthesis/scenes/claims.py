@@ -17,7 +17,10 @@ from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject
 
 PICTURE = r"(?:picture|image|scene|photo|photograph|view|frame)"
 _WHERE = rf"(?:in|within|across|throughout|from|of|on) (?:this|the) (?:whole |entire )?{PICTURE}"
-_LEAD = re.compile(rf"^(?:(?:looking at|based on|judging by|according to) (?:this|the) {PICTURE}|{_WHERE}),? ")
+_LEAD = re.compile(
+    rf"^(?:(?:when )?(?:you )?(?:look(?:ing)? (?:closely |carefully )?at|based on|judging by|according to) (?:this|the) {PICTURE}"
+    rf"(?: (?:closely|carefully|again))?|look(?:ing)? (?:closely|carefully|again)|overall|in total|{_WHERE}),? "
+)
 _TAIL = re.compile(rf"(?<!largest)(?<!biggest)(?<!smallest) (?:{_WHERE}|altogether|in total|in all|overall|at all)$")
 
 
@@ -344,11 +347,14 @@ def _related(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | No
     if not found or not RELATION.match(found["rest"]):
         return None
 
-    def holds(option: str) -> Holds:
+    def holds(option: str, is_clear: bool = False) -> Holds:
         one = meaning.one(option)
-        return holds_at(found["rest"], one, meaning) if one else None
+        return holds_at(found["rest"], one, meaning, is_clear=is_clear) if one else None
 
-    return _Told(holds)
+    is_of_tag = found["rest"][
+        -1
+    ].isdigit()  # who names a tag goes by its box; who names a thing, by what people would say
+    return _Told(holds, is_clear=lambda option: holds(option, not is_of_tag))
 
 
 _COVERS = re.compile(
