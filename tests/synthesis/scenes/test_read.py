@@ -88,6 +88,8 @@ def test_a_scene_that_is_none_says_why(bench, columns, reason):
         (cup(1, 2, 3), NO_BOX),
         (cup(1, 2, 3, float("nan")), NO_BOX),
         (cup(1, 2, True, 4), NO_BOX),
+        (cup(1, 2, 10**400, 4), NO_BOX),
+        (cup(1, 2, 8, 9, score=float("nan")), read.NO_SCORE),
         ({"name": "cup", "box": "1 2 3 4"}, NO_BOX),
         (cup(1, 2, 8, 9, name=" "), read.NO_NAME),
         (cup(1, 2, 8, 9, name=7), read.NO_NAME),

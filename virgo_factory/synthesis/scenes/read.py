@@ -6,7 +6,6 @@ whole pixels of the picture as it is seen; no text in it can be taken for a cont
 
 import hashlib
 import logging
-import math
 import os
 import re
 from collections import defaultdict
@@ -231,12 +230,7 @@ def _object(one: FoundObject, box_format: str, frame: Frame, min_score: float) -
             raise RejectedRow(FORGED_OBJECT, "half a character")
 
     score = one.score
-    if (
-        isinstance(score, bool)
-        or not isinstance(score, int | float)
-        or not math.isfinite(score)
-        or not 0 <= score <= 1
-    ):
+    if type(score) not in (int, float) or not 0 <= score <= 1:  # which NaN is not, either
         raise RejectedRow(NO_SCORE, str(score)[:60])
 
     if score < min_score:
@@ -319,6 +313,11 @@ def look_at(image: Any, pictures: str, media_dir: Path) -> SeenPicture:
         finding = next(finding for finding in facts.findings if finding.severity == "error")
         raise RejectedRow(finding.code.replace("_", " "), finding.detail[:300])
 
+    try:
+        sha256 = file_hash(found)
+    except OSError as error:
+        raise RejectedRow("image missing", f"{found}: {error.strerror}") from None
+
     turn = 1
     if any(finding.code == "image_turned" for finding in facts.findings):
         with Image.open(found) as opened:
@@ -326,4 +325,4 @@ def look_at(image: Any, pictures: str, media_dir: Path) -> SeenPicture:
 
     base = Path(media_dir).absolute()
     path = str(Path(found).relative_to(base)) if Path(found).is_relative_to(base) else found
-    return SeenPicture(path, file_hash(found), facts.width, facts.height, turn)
+    return SeenPicture(path, sha256, facts.width, facts.height, turn)
