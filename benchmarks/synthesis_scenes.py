@@ -19,7 +19,7 @@ from PIL import Image
 
 from virgo_factory.synthesis.scenes.read import read_scenes
 from virgo_factory.synthesis.scenes.source import SceneSource
-from virgo_factory.synthesis.words import Scene, row_of
+from virgo_factory.synthesis.words import Scene
 
 
 DRAWN = 1000
@@ -110,7 +110,7 @@ def main() -> None:
         print(f"{name}: {(given.folder / f'{name}.json').stat().st_size / 1e6:,.0f} MB")
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    start, first, counts, size = time.monotonic(), 0.0, Counter(), 0
+    start, first, counts = time.monotonic(), 0.0, Counter()
     source = SceneSource(
         "coco", captions=given.folder / "captions.json", boxes=given.folder / "instances.json", pictures="pictures"
     )
@@ -119,7 +119,6 @@ def main() -> None:
             first = first or time.monotonic() - start
             counts["scenes"] += 1
             counts["objects"] += len(found.objects)
-            size += len(row_of(found))
             if not counts["scenes"] % 100_000:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
                 print(
@@ -132,9 +131,7 @@ def main() -> None:
     print(
         f"first scene after {first:,.0f} s; all after {took:,.0f} s ({used.ru_utime + used.ru_stime:,.0f} s of processor)"
     )
-    print(
-        f"peak {used.ru_maxrss / 1024:,.0f} MB, {before:,.0f} before; rows {size / 1e6:,.0f} MB; load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"peak {used.ru_maxrss / 1024:,.0f} MB, {before:,.0f} before, load {os.getloadavg()[0]:.1f}")
     for name, count in counts.most_common():
         print(f"{name}: {count:,}")
 

@@ -5,6 +5,7 @@ whole pixels of the picture as it is seen; no text in it can be taken for a cont
 """
 
 import hashlib
+import io
 import logging
 import os
 import re
@@ -22,7 +23,6 @@ from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import orientation
 from virgo_factory.data.read.media import BadMedia, find_image
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.rollouts.question import FORGED
 from virgo_factory.synthesis.scenes.boxes import Frame, box_of, frame_of
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
@@ -308,21 +308,21 @@ def look_at(image: Any, pictures: str, media_dir: Path) -> SeenPicture:
     if isinstance(found, bytes):
         raise RejectedRow(IN_ROW, "write it to a file below media_dir and give its path")
 
-    facts = inspect(found, media_dir)
-    if not facts.is_readable:
-        finding = next(finding for finding in facts.findings if finding.severity == "error")
-        raise RejectedRow(finding.code.replace("_", " "), finding.detail[:300])
-
     try:
-        sha256 = file_hash(found)
+        content = Path(found).read_bytes()
     except OSError as error:
         raise RejectedRow("image missing", f"{found}: {error.strerror}") from None
 
+    facts = inspect(content, media_dir)
+    if not facts.is_readable:
+        finding = next(finding for finding in facts.findings if finding.severity == "error")
+        raise RejectedRow(finding.code.replace("_", " "), f"{found}: {finding.detail}"[:300])
+
     turn = 1
     if any(finding.code == "image_turned" for finding in facts.findings):
-        with Image.open(found) as opened:
+        with Image.open(io.BytesIO(content)) as opened:
             turn = orientation(opened)
 
     base = Path(media_dir).absolute()
     path = str(Path(found).relative_to(base)) if Path(found).is_relative_to(base) else found
-    return SeenPicture(path, sha256, facts.width, facts.height, turn)
+    return SeenPicture(path, hashlib.sha256(content).hexdigest(), facts.width, facts.height, turn)
