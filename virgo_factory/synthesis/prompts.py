@@ -4,11 +4,10 @@ import functools
 import re
 from collections.abc import Sequence
 
-from virgo_factory.answers.options import with_options
 from virgo_factory.core.example import IMAGE
 from virgo_factory.formats.row import CONTROL_TOKENS
 from virgo_factory.io.files import TEMPLATES
-from virgo_factory.synthesis.words import Question, Scene
+from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject
 
 
 FIELDS = {
@@ -71,9 +70,29 @@ def scene_text(scene: Scene) -> str:
     return "\n".join(lines)
 
 
+def seen_text(scene: Scene) -> str:
+    """Return a scene for those who think as if they saw it: its captions, and where its things stand, without numbers of boxes."""
+    return "\n".join([*map(one_line, scene.captions), *(f"{one.tag}: {_place(one, scene)}" for one in scene.objects)])
+
+
+_THIRDS = (("left", "", "right"), ("top", "", "bottom"))
+
+
+def _place(one: SceneObject, scene: Scene) -> str:
+    left, top, right, bottom = one.box
+    middles = ((left + right) / 2 / scene.width, (top + bottom) / 2 / scene.height)
+    across, down = (names[min(2, int(3 * middle))] for names, middle in zip(_THIRDS, middles, strict=True))
+    return " ".join(filter(None, (down, across))) or "middle"
+
+
 def asked_text(question: Question) -> str:
-    """Return a question with its options."""
-    return with_options(question.question, question.options)
+    """Return a question with its options, as it is asked and trained on.
+
+    >>> asked_text(Question("q", "s", "What is it?", ("a dog", "a cat", "a cow", "a hen"), "B"))
+    'What is it?\\n(A) a dog\\n(B) a cat\\n(C) a cow\\n(D) a hen'
+    """
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=True)]
+    return "\n".join([question.question, *lines])
 
 
 def answered_text(questions: Sequence[Question], tags: bool = False) -> str:

@@ -168,10 +168,10 @@ class Settings:
                 f"not {self.template!r}."
             )
 
-    def policy(self, is_pair: bool) -> Policy:
-        """Return what a run asks of rows of ours; of preference pairs it takes none with a prefix."""
+    def policy(self) -> Policy:
+        """Return what a run asks of rows of ours."""
         bounds = self.min_response_tokens, self.max_response_tokens
-        return Policy(self.cutoff_len, self.overlong == "truncate", *bounds, takes_prefix=not is_pair)
+        return Policy(self.cutoff_len, self.overlong == "truncate", *bounds)
 
 
 _SETTINGS = tuple(item.name for item in fields(Settings))

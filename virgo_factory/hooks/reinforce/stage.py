@@ -15,6 +15,7 @@ from llamafactory.extras import logging
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
 from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size, settings_of
+from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.train.checkpoints import read_state
 from virgo_factory.hooks.train.ending import telling
@@ -60,8 +61,8 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     """Train a policy on the rewards of its own responses.
 
     Raises:
-        ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, or a server that is not what it
-            must be; before the model is loaded.
+        ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, a checkpoint of another run, or a
+            server that is not what it must be; before the model is loaded.
     """
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.model import load_model, load_tokenizer
@@ -72,11 +73,15 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     from virgo_factory.hooks.reinforce.trainer import PolicyTrainer
 
     settings = settings_of(finetuning_args, data_args.template)
+    values = values_of(settings, training_args)
+    check_begun(training_args.resume_from_checkpoint, values)
     parts = load_tokenizer(model_args)
     template = get_template_and_fix_tokenizer(parts["tokenizer"], data_args)
     module = get_dataset(template, model_args, data_args, training_args, stage=STAGE, **parts)
     prompts = arrange(module["train_dataset"], settings, rollout_size(settings, training_args))
+    values["prompts"] = len(prompts)
     check_unfinished(training_args)
+    check_begun(training_args.resume_from_checkpoint, {"prompts": len(prompts)})
     _tell(settings, training_args, len(prompts))
     arguments = grpo_arguments(training_args, settings)
     if arguments.use_cpu:
@@ -100,7 +105,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
             settings=settings,
             reference=create_ref_model(model_args, finetuning_args) if needs_reference else None,
             served=served,
-            callbacks=callbacks,
+            callbacks=[*(callbacks or []), BegunWith(values)],
             **parts,
         )
         stack.callback(trainer.close)

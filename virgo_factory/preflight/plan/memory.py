@@ -61,7 +61,7 @@ class Method:
         chunked_loss: `fused_loss: true`, which holds those of CHUNK positions.
         packing_tokens: tokens of a forward pass of `batch_order: packed`; None: those of a padded micro-batch.
         share: ranks that share each sequence (`sequence_parallel_size`).
-        flash: flash-attention 2, which needs no mask.
+        flash: attention without a mask: flash-attention 2, or `batch_order: packed`, which attends row by row without it.
     """
 
     zero: Zero | None = None

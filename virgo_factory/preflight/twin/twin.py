@@ -80,10 +80,11 @@ def make_twin(
     vision_layers: int = 2,
     vision_width: int = 64,
     tied: bool = False,
+    dtype: str = "bfloat16",
 ) -> Path:
     """Return the folder, which then holds a tiny random model of a family with tokenizer and processor.
 
-    Like the real 7B and 72B models: bfloat16, grouped-query attention, multimodal rotary positions, untied lm_head,
+    Like the real 7B and 72B models: bfloat16 unless `dtype` says otherwise, grouped-query attention, multimodal rotary positions, untied lm_head,
     and more embedding rows than the tokenizer has entries (room for marker tokens without resizing).
 
     Args:
@@ -99,6 +100,7 @@ def make_twin(
         vision_layers: of the vision tower.
         vision_width: of the vision tower, a multiple of 32.
         tied: the output head is the embedding, as in the real 2B and 3B models.
+        dtype: of the weights, by its name in torch.
 
     Raises:
         ValueError: an unknown family, an impossible size, or both a tokenizer and texts for one.
@@ -123,10 +125,10 @@ def make_twin(
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
 
     config_class, model_class, processor_class = _FAMILIES[family]
-    config = config_class(**_sizes(family, tokenizer, layers, heads, vision_layers, vision_width, tied))
+    config = config_class(**_sizes(family, tokenizer, layers, heads, vision_layers, vision_width, tied), dtype=dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = model_class(config).to(torch.bfloat16)
+        model: PreTrainedModel = model_class(config).to(getattr(torch, dtype))
 
     model.config.architectures = [model_class.__name__]
     model.generation_config = GenerationConfig(
@@ -148,7 +150,7 @@ def make_twin(
     return folder
 
 
-def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> Path:
+def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0, dtype: str = "bfloat16") -> Path:
     """Return the folder, which then holds a tiny random model of the family that a config.json names, whichever it is.
 
     Tokenizer, processor and chat template are copied; weights are neither read nor needed.
@@ -157,6 +159,7 @@ def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> 
         folder: made if it is not there.
         source: folder of a model, with config.json and tokenizer.
         seed: of the weights.
+        dtype: of the weights, by its name in torch.
 
     Raises:
         ValueError: transformers does not know the family, or it cannot be made small by the names of its sizes.
@@ -178,7 +181,7 @@ def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> 
     config = type(whole).from_dict(reduce_config(whole.to_dict()))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = getattr(transformers, name)(config).to(torch.bfloat16)
+        model: PreTrainedModel = getattr(transformers, name)(config).to(getattr(torch, dtype))
 
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
@@ -283,7 +286,6 @@ def _sizes(
         "vision_start_token_id": token_ids["<|vision_start|>"],
         "vision_end_token_id": token_ids["<|vision_end|>"],
         "tie_word_embeddings": tied,
-        "dtype": "bfloat16",
     }
 
 

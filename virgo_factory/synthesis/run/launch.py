@@ -220,6 +220,9 @@ def _write_entries(folder: Folder) -> None:
         f"{config.dataset}_{kind}": export.entry_for(folder.file(name), config.dataset_dir, kind)
         for kind, name in ((export.SFT, SFT), (export.DPO, DPO), (export.RL, PROMPTS))
     }
+    for stage, path in export.split_by_stage(folder.file(DPO)).items():
+        entries[f"{config.dataset}_{export.DPO}_stage{stage}"] = export.entry_for(path, config.dataset_dir, export.DPO)
+
     export.write_entries(config.dataset_dir, entries)
 
 

@@ -8,15 +8,16 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from virgo_factory.answers.choice import claimed
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.synthesis.thoughts import prompts
+from virgo_factory.synthesis.prompts import asked_text, filled, seen_text
 from virgo_factory.synthesis.thoughts.reading import THINK, Unread, check, letters_in
 from virgo_factory.synthesis.thoughts.reading import read as read_response
 from virgo_factory.synthesis.thoughts.short import LOOP
-from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene, Thought
+from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Reply, Scene, Thought
 
 
-TEMPLATE = "lgt_reasoner.txt"
+TEMPLATE = "lgt_reasoner"
 CUES = ("Wait,", "Hmm,", "Let me double-check.", "Alternatively,")
 JOINS = ("\n", " ")
 
@@ -34,7 +35,7 @@ DUPLICATE = "the same addition as another of its short thought"
 CONTRADICTS = "its last sentence contradicts its answer"
 
 _ENDED = re.compile(r"[.!?:;。！？…][\"'”’)\]*]*$")
-_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+_SENTENCES = re.compile(r"(?<=[.!?。！？])(?<!\b[A-D]\.)\s+|\n+")
 _LOOPS = (6, 3)
 """A sentence of so many words, so many times, is a loop in a text too short for `find_loop`."""
 
@@ -63,7 +64,7 @@ def expansion_asks(
     cue, join = draw.choice(list(cues)), draw.choice(list(joins))
     planted = short.thought + ("" if _ENDED.search(short.thought) else ".") + join + cue
     about = {"cue": cue, "join": join, "prefix_end": len(short.thought), "cue_end": len(planted)}
-    text = prompts.filled(TEMPLATE, scene=prompts.shown(scene), question=prompts.asked(question))
+    text = filled(TEMPLATE, scene=seen_text(scene), question=asked_text(question))
     return [Ask(of=short.id, text=text, prefill=THINK + planted, about=about)]
 
 
@@ -135,11 +136,17 @@ def _check_added(added: str, words: re.Pattern[str] | None, seen: set[str]) -> N
 
 
 def _check_end(question: Question, added: str, letter: str) -> None:
-    """Raise Unread where the last sentence that decides for one option decides for another than the answer."""
-    last = [part for part in _SENTENCES.split(added) if part.strip()][-1]
-    named = letters_in(question, last)
-    if named and len(named) == 1 and named != letter:
-        raise Unread(CONTRADICTS, f"{letter}: {last.strip()[-80:]}")
+    """Raise Unread where the end of a thought decides for one option, and the answer is another.
+
+    The last sentence may say it in any words; where it says nothing, the one before may state a letter.
+    """
+    *_, before, last = ["", *(part for part in _SENTENCES.split(added) if part.strip())]
+    said = letters_in(question, last)
+    if not said:
+        said = (claimed(before, len(LETTERS)) or ("",))[0]
+
+    if len(said) == 1 and said != letter:
+        raise Unread(CONTRADICTS, f"{letter}: {before} {last}"[-120:])
 
 
 def _repeated(text: str) -> str | None:

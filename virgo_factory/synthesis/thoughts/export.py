@@ -35,32 +35,38 @@ def entry_for(path: Path, dataset_dir: Path, kind: str) -> dict[str, Any]:
     return entry | {"formatting": "long_thought"} | ({"ranking": True} if kind == DPO else {})
 
 
-def split_by_stage(rows: Iterable[Mapping[str, Any]], folder: Path, kind: str) -> dict[Path, int]:
-    """Write rows into one file for each stage of questions, and return the files that have rows with their numbers.
+def split_by_stage(path: Path) -> dict[int, Path]:
+    """Write the rows of a file of pairs into one file beside it for each stage of questions, and return those that have rows.
 
     Args:
-        rows: of `sft_rows` or `pair_rows`.
-        folder: for `sft_stage1.jsonl` and so on.
-        kind: SFT or DPO.
+        path: of rows with a column `stage`; `09_dpo.jsonl` gives `09_dpo_stage1.jsonl` and `09_dpo_stage2.jsonl`.
+
+    Raises:
+        ValueError: with file and line: a row without it.
     """
-    paths = {stage: folder / f"{kind}_stage{stage}.jsonl" for stage in STAGES}
-    counts: Counter[Path] = Counter()
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        files = {stage: stack.enter_context(new_file(path)) for stage, path in paths.items()}
-        for row in rows:
-            files[row["stage"]].write(json.dumps(row, ensure_ascii=False) + "\n")
-            counts[paths[row["stage"]]] += 1
+    paths = {stage: path.with_name(f"{path.stem}_stage{stage}{path.suffix}") for stage in STAGES}
+    counts: Counter[int] = Counter()
+    with ExitStack() as stack, path.open("rb") as rows:
+        files = {stage: stack.enter_context(new_file(one, "wb")) for stage, one in paths.items()}
+        for number, line in enumerate(rows, start=1):
+            stage = json.loads(line).get("stage")
+            if stage not in files:
+                raise UserError(f"{path}:{number}: no stage 1 or 2. Remove the file: it is made again.")
 
-    for path in paths.values():
-        if not counts[path]:
-            path.unlink()
+            files[stage].write(line)
+            counts[stage] += 1
 
-    return {path: counts[path] for path in paths.values() if counts[path]}
+    for stage, one in paths.items():
+        if not counts[stage]:
+            one.unlink()
+
+    return {stage: paths[stage] for stage in STAGES if counts[stage]}
 
 
 def write_entries(dataset_dir: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Put entries into dataset_info.json and return the names of those that were not there.
+
+    One that is there may say more of the same rows, such as what makes them.
 
     Raises:
         ValueError: a name is taken by another entry; those before it are written.
@@ -68,7 +74,7 @@ def write_entries(dataset_dir: Path, entries: Mapping[str, Mapping[str, Any]]) -
     written = []
     for name, entry in entries.items():
         there = read_info(dataset_dir).get(name) if (dataset_dir / INFO).exists() else None
-        if there == entry:
+        if there is not None and {key: there.get(key) for key in entry} == entry:
             continue
 
         if there is not None:

@@ -7,12 +7,13 @@ from virgo_factory.answers import Question as Asked
 from virgo_factory.answers import extract
 from virgo_factory.answers.choice import answered_options
 from virgo_factory.answers.grading import MATH
+from virgo_factory.answers.prose.response import answer_tag
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
 from virgo_factory.formats.layouts.tags import PAIRS
 from virgo_factory.formats.row import RejectedRow, check_example
 from virgo_factory.formats.texts import unix
-from virgo_factory.synthesis.thoughts.prompts import asked, solution
+from virgo_factory.synthesis.prompts import asked_text
 from virgo_factory.synthesis.words import LETTERS, Question
 
 
@@ -75,7 +76,7 @@ def read(question: Question, prefill: str, response: str, finish_reason: str) ->
         raise Unread(TAGS, found.group())
 
     letters = letters_in(question, behind)
-    if letters is None:
+    if not letters and answer_tag(behind) is None:
         raise Unread(CUT if is_cut else NO_ANSWER, behind.strip()[:80])
 
     if len(letters) > 1:
@@ -84,20 +85,29 @@ def read(question: Question, prefill: str, response: str, finish_reason: str) ->
     return Said(thought.rstrip(), letters)
 
 
-def letters_in(question: Question, text: str) -> str | None:
-    """Return the letters of the options that a text answers, "" for none of them; None where it answers nothing."""
-    answer = extract(text, Asked(options=question.options, kind="choice")).text if text.strip() else ""
+def letters_in(question: Question, text: str) -> str:
+    """Return the letters of the options that a text answers, by the identity of options; "" where it is none of them."""
+    answer = extract(text, Asked(options=question.options, kind="choice")).text
     if not answer.strip():
-        return None
+        return ""
 
     return "".join(LETTERS[index] for index in sorted(answered_options(answer, question.options, MATH)))
+
+
+def solution(question: Question, letter: str) -> str:
+    """Return how an answer is written in rows.
+
+    >>> solution(Question("q", "s", "What is it?", ("a dog", "a cat", "a cow", "a hen"), "B"), "D")
+    '(D) a hen'
+    """
+    return f"({letter}) {question.options[LETTERS.index(letter)]}"
 
 
 def check(question: Question, thought: str, letter: str) -> None:
     """Raise Unread unless a row with this thought and answer could be read: no control tokens, no image's place in it."""
     try:
         response = LongThought(thought, solution(question, letter) if letter else NO_ANSWER)
-        check_example(Example(question.id, f"{IMAGE}{asked(question)}", response, ("",)))
+        check_example(Example(question.id, f"{IMAGE}{asked_text(question)}", response, ("",)))
     except MalformedThought as error:
         raise Unread(NO_THOUGHT if error.reason == "empty_thought" else REASONS[error.reason]) from None
     except RejectedRow as error:

@@ -6,7 +6,8 @@ from typing import Any
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
 from virgo_factory.data.make.writing import normal_row
-from virgo_factory.synthesis.thoughts.prompts import asked, solution
+from virgo_factory.synthesis.prompts import asked_text
+from virgo_factory.synthesis.thoughts.reading import solution
 from virgo_factory.synthesis.words import Question, Scene, Thought
 
 
@@ -40,7 +41,7 @@ def row_of(
     """
     example = Example(
         id=f"{thought.id} > {rejected.id.removeprefix(f'{question.id}/')}" if rejected else thought.id,
-        question=f"{IMAGE}{asked(question)}",
+        question=f"{IMAGE}{asked_text(question)}",
         response=_response(question, thought),
         images=(scene.image,),
         answer=question.answer,

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from virgo_factory.core.example import IMAGE
-from virgo_factory.synthesis.thoughts import prompts
+from virgo_factory.synthesis.prompts import asked_text, template
 from virgo_factory.synthesis.thoughts.reading import THINK, Unread, check
 from virgo_factory.synthesis.thoughts.reading import read as read_response
 from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene, Thought
 
 
-TEMPLATE = "lgt_thinker.txt"
+TEMPLATE = "lgt_thinker"
 
 DUPLICATE = "the same thought as another of its question"
 LOOP = "a loop"
@@ -19,8 +19,8 @@ def thinker_ask(scene: Scene, question: Question) -> Ask:
     """Return what the thinker is asked: the question with the picture, the thought opened."""
     return Ask(
         of=question.id,
-        text=f"{IMAGE}{prompts.asked(question)}",
-        system=prompts.read(TEMPLATE),
+        text=f"{IMAGE}{asked_text(question)}",
+        system=template(TEMPLATE),
         prefill=THINK,
         image=scene.image,
         image_sha256=scene.image_sha256,
