@@ -8,12 +8,14 @@ writer has, and what they cost of honest questions; not how often a real writer 
 """
 
 import argparse
+import base64
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from virgo_factory.core.example import IMAGE
 from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
-from virgo_factory.demo.synthesis import writer
+from virgo_factory.demo.synthesis import thinker, writer
 from virgo_factory.demo.synthesis.server import Options, Player
 from virgo_factory.synthesis.questions import validity, votes, writing
 from virgo_factory.synthesis.questions.composition import (
@@ -22,7 +24,8 @@ from virgo_factory.synthesis.questions.composition import (
     composer_asks,
     judge_ablation,
 )
-from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene
+from virgo_factory.synthesis.thoughts import expanding, reading, short
+from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene, Thought
 
 
 EXPECTED = {
@@ -36,12 +39,20 @@ EXPECTED = {
     "three options": validity.NOT_FOUR,
     "prose": writing.NO_QUESTION,
     **dict.fromkeys(writer.CLAIMS, validity.CONTRADICTED),
+    "unclosed thought": reading.UNCLOSED,
+    "no answer": reading.NO_ANSWER,
+    thinker.LEAKS: expanding.WORD,
+    thinker.REPEATS: short.LOOP,
+    thinker.CUT: reading.CUT,
+    thinker.CONTRADICTS: expanding.CONTRADICTS,
 }
 """Fault -> reason by which it is to be dropped."""
 
 KEPT = "kept"
-SIGHTED, BLIND, ABLATION = 3, 4, 3
-"""Samples of each solver."""
+SIGHTED, BLIND, ABLATION, THOUGHTS = 3, 4, 3, 3
+"""Samples of each solver, of thinker and reasoner."""
+THOUGHT_ABOUT = 2
+"""Questions of each scene that are thought about."""
 
 
 def scene_of(number: int) -> Scene:
@@ -52,14 +63,22 @@ def scene_of(number: int) -> Scene:
 
 def replies(player: Player, ask: Ask, samples: int) -> list[Reply]:
     """Return what a role replies."""
-    said = [player.say(ask.text, seed=sample) for sample in range(samples)]
+    pictures = [_picture(ask.image)] if ask.image else []
+    text = ask.text.removeprefix(IMAGE)
+    said = [player.say(text, pictures, ask.prefill, sample) for sample in range(samples)]
+    ends = ["length" if one.is_cut else "stop" for one in said]
     return [
-        Reply("", ask.of, ask.mode, sample, "m", one.text, "stop", 0, 0, 0.0, sample, "", dict(ask.about))
-        for sample, one in enumerate(said)
+        Reply("", ask.of, ask.mode, sample, "m", one.text, end, 0, 0, 0.0, sample, "", dict(ask.about))
+        for sample, (one, end) in enumerate(zip(said, ends, strict=True))
     ]
 
 
-def outcome(one: Question | Dropped) -> str:
+def _picture(image: str) -> str:
+    png = drawn_scene(int(image.rpartition("/")[2].removesuffix(".png"))).png()
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def outcome(one: Question | Thought | Dropped) -> str:
     """Return the reason why something is dropped, or KEPT."""
     return one.reason if isinstance(one, Dropped) else KEPT
 
@@ -75,7 +94,7 @@ def measure(scenes: int, player: Player) -> dict[str, dict[str, Counter]]:
     """Return, for each stage, what became of the things of each fault; and the letters of questions without one."""
     found: dict[str, dict[str, Counter]] = {
         name: defaultdict(Counter)
-        for name in ("validity", "votes", "strict votes", "candidates", "ablation", "letters")
+        for name in ("validity", "votes", "strict votes", "candidates", "ablation", "short", "expansions", "letters")
     }
     for number in range(scenes):
         scene = scene_of(number)
@@ -93,7 +112,10 @@ def measure(scenes: int, player: Player) -> dict[str, dict[str, Counter]]:
                 found["strict votes"][fault][outcome(votes.judge_votes(one, *cast, confirmed=2))] += 1
                 validated += [judged] if isinstance(judged, Question) else []
 
-        _compose(scene, [one for one in validated if not fault_of[one.id]], player, found)
+        honest = [one for one in validated if not fault_of[one.id]]
+        _compose(scene, honest, player, found)
+        for question in honest[:THOUGHT_ABOUT]:
+            _think(scene, question, player, found)
 
     return found
 
@@ -108,6 +130,17 @@ def _compose(scene: Scene, questions: Sequence[Question], player: Player, found:
             asks = ablation_asks(one, [known[id] for id in one.inputs])
             judged = judge_ablation(one, {ask.mode: replies(player, ask, ABLATION) for ask in asks})
             found["ablation"][fault][outcome(judged)] += 1
+
+
+def _think(scene: Scene, question: Question, player: Player, found: dict) -> None:
+    before, said = len(player.labels), replies(player, short.thinker_ask(scene, question), THOUGHTS)
+    for fault, one in labelled(player, before, short.shorts_of(question, said)):
+        found["short"][fault][outcome(one)] += 1
+        if isinstance(one, Thought):
+            (ask,) = expanding.expansion_asks(scene, question, one)
+            began, gone_on = len(player.labels), replies(player, ask, THOUGHTS)
+            for label, long in labelled(player, began, expanding.expansions_of(question, one, ask, gone_on)):
+                found["expansions"][label][outcome(long)] += 1
 
 
 def _row(*cells: object) -> None:
@@ -152,6 +185,9 @@ def main() -> None:
     composed = [*writer.COMPOSED_STRUCTURAL, *writer.COMPOSED]
     _table("Composed, before the ablation", found["candidates"], composed)
     _table(f"Ablation with {ABLATION} samples of each mode", found["ablation"], writer.COMPOSED)
+    _table("Short thoughts", found["short"], [thinker.WRONG_THOUGHT, *thinker.THOUGHT_FAULTS])
+    kinds = [thinker.FLIPS, thinker.KEEPS, *thinker.EXPANSION_FAULTS]
+    _table("Expansions", found["expansions"], kinds)
     letters = found["letters"][""]
     told = ", ".join(f"{letter} {letters[letter] / letters.total():.1%}" for letter in "ABCD")
     print(f"\nLetters of {letters.total():,} right options: {told}")

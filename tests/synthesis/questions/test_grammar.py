@@ -112,6 +112,12 @@ def test_an_answer_is_one_option_by_identity(answer, place):
     assert index_of(answer, OPTIONS) == place
 
 
+def test_an_option_may_deny_something():
+    options = ("yes", "no", "it is not there at all", "A. Smith")
+    assert index_of("(C) it is not there at all", options) == 2 and index_of("it is not there at all", options) == 2
+    assert index_of("A. Smith", options) == index_of("D", options) == index_of("(D) A. Smith", options) == 3
+
+
 def test_a_letter_that_is_the_text_of_another_option_is_both():
     assert index_of("A", ("B", "A", "C", "D")) == TWO
     assert index_of("A", ("A", "B", "C", "D")) == 0
