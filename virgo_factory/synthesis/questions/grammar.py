@@ -4,6 +4,7 @@ Models drift: items are numbered, tags are left open, options carry letters, ans
 read in two ways is not.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -121,6 +122,7 @@ _NUMBERS = {
 }
 
 
+@functools.lru_cache(maxsize=8192)
 def normal(text: str) -> tuple[str, ...]:
     """Return the words of a text as they are compared: without case, articles and punctuation, numbers as digits.
 
