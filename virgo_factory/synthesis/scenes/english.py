@@ -3,6 +3,7 @@
 A phrase that is not understood whole means nothing (None): it is never guessed at.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 
@@ -110,6 +111,7 @@ def plain(text: str) -> str:
 _QUOTES = str.maketrans({"“": None, "”": None, '"': None, "`": None, "’": "'", "‘": None})
 
 
+@functools.lru_cache(maxsize=8192)
 def singular(name: str) -> str:
     """Return a name in the singular: of its last word.
 
