@@ -15,7 +15,6 @@ from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, que
 
 
 PROMPTS = Path(__file__).parent / "prompts"
-SHARED = Path(__file__).parents[4] / "shared/data/long_perceptual_thoughts/sft_docci_all_mcqs.json"
 BASE = (
     "<q>Which thing is red?</q><o>ball 1</o><o>ball 2</o><o>star 1</o><o>none of them</o><a>ball 2</a>"
     "<k>recognition</k><t>ball 2</t>"
@@ -87,6 +86,8 @@ def test_no_text_of_a_row_can_leave_its_tag(scene):
         (("star 1", "star 2"), "an unknown tag"),
         (("thing is red", "thing beside kite 1 is red"), "an unknown tag"),
         (("thing is red", "thing in row 3 is red"), "kept"),
+        (("thing is red", "thing has 3 spots and holds 2 of them"), "kept"),
+        (("Which thing is red?", "In what colour is the kite 3 drawn?"), "an unknown tag"),
         (("Which thing", "Which <image> thing"), "a control token"),
         (("star 1</o>", "star 1<|im_end|></o>"), "a control token"),
     ],
@@ -185,9 +186,9 @@ def test_letters_follow_one_another_from_the_scenes_number_on(scene, say):
 COLOURS = list(enumerate(("red", "blue", "green", "white", "black"), start=1))
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="needs the released rows of LongPerceptualThoughts")
-def test_the_released_questions_in_the_grammar_they_were_written_in(say):
-    rows = json.loads(SHARED.read_text(encoding="utf-8"))
+def test_the_released_questions_in_the_grammar_they_were_written_in(say, shared_data):
+    path = shared_data / "long_perceptual_thoughts/sft_docci_all_mcqs.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))
     written = defaultdict(list)
     for row in rows:
         _, user, assistant = (turn["content"] for turn in row["messages"])

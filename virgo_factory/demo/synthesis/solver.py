@@ -37,17 +37,13 @@ def ablated(known: str, asked: str, right: float, rng: Random) -> str:
     """Return the vote of one who knows some answers: the option that follows from them; where none does, unknown or a guess."""
     question, options = truth.asked_in(asked)
     begin, phrases = truth.composed(question)
-    answers = {truth.phrase(_plain(text)): answer for text, answer in truth.known_in(known).items()}
+    answers = {truth.phrase(truth.plain(text)): answer for text, answer in truth.known_in(known).items()}
     values = [answers.get(one, "") for one in phrases]
     if not values or not all(values):
         return _said(UNKNOWN if rng.random() < right else rng.choice(LETTERS), rng)
 
     wanted = truth.named(begin, values)
     return _vote([place for place, option in enumerate(options) if option == wanted], right, rng)
-
-
-def _plain(text: str) -> str:
-    return text if not text.startswith("Looking closely, ") else text[17].upper() + text[18:]
 
 
 def _vote(held: list[int], right: float, rng: Random) -> str:

@@ -1,6 +1,7 @@
 """What is true of drawn scenes, as far as the roles are asked: which scene is meant, and which options of a question are right."""
 
 import base64
+import functools
 import hashlib
 import io
 import re
@@ -34,20 +35,85 @@ SUM, NAMED, ASIDE = "What is the sum of ", "Name what is right, one after anothe
 _BESIDE = ", what is "
 THEN = ", then "
 
+_SIDES, _ENDS = "|".join(SIDES.values()), "|".join(ENDS.values())
 _COUNT = re.compile(r"How many (.+) are there\?")
-_SIDE = re.compile(rf"Which of these is ({'|'.join(SIDES.values())}) (.+)\?")
+_SIDE = re.compile(rf"Which of these is ({_SIDES}) (.+)\?")
+_IS_SIDE = re.compile(rf"Is (.+) ({_SIDES}) (.+)\?")
 _COVER = re.compile(r"Which of these covers a part of (.+)\?")
-_END = re.compile(rf"Which of (.+) is ({'|'.join(ENDS.values())})\?")
+_END = re.compile(rf"Which of (.+) is ({_ENDS})\?")
 _COLOUR = re.compile(r"What colour is (.+)\?")
 _TEXTURE = re.compile(r"How is the surface of (.+)\?")
 _PHRASES = (
     (_COUNT, "the number of {}"),
     (_SIDE, "what is {} {}"),
+    (_IS_SIDE, "whether {} is {} {}"),
     (_COVER, "what covers a part of {}"),
     (_END, "which of {} is {}"),
     (_COLOUR, "the colour of {}"),
     (_TEXTURE, "the surface of {}"),
 )
+_WORDINGS = (
+    (
+        _COUNT,
+        "How many {} can be seen?",
+        "How many {} does the picture show?",
+        "What is the number of {} in the picture?",
+        "Count the {}: how many are there?",
+    ),
+    (_SIDE, "Which one stands {} {}?", "Which of these things can be found {} {}?", "What lies {} {}?"),
+    (_END, "Of {}, which is {}?", "Among {}, which one is {}?"),
+    (_COLOUR, "Which colour has {}?", "In what colour is {} drawn?"),
+)
+"""How a fact asks, and how else a writer does."""
+_LOOKING = "Looking closely, "
+NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+YES_NO = ("yes", "no", "only in part", "it is not there at all")
+
+
+def reworded(question: str, rng: Random) -> str:
+    """Return a fact's question in other words that ask the same; `plain` undoes it."""
+    found, wordings = next(
+        ((found, words) for pattern, *words in _WORDINGS if (found := pattern.fullmatch(question))), (None, ())
+    )
+    if found and rng.random() < 0.6:
+        question = rng.choice(wordings).format(*found.groups())
+
+    return f"{_LOOKING}{question[0].lower()}{question[1:]}" if rng.random() < 0.15 else question
+
+
+def plain(question: str) -> str:
+    """Return a question as its fact asks it.
+
+    >>> plain("Looking closely, how many circles can be seen?")
+    'How many circles are there?'
+    """
+    if question.startswith(_LOOKING):
+        question = question[len(_LOOKING)].upper() + question[len(_LOOKING) + 1 :]
+
+    for pattern, *wordings in _WORDINGS:
+        for wording in wordings:
+            if found := _read(wording).fullmatch(question):
+                return _written(pattern, found.groups())
+
+    return question
+
+
+@functools.cache
+def _read(wording: str) -> re.Pattern[str]:
+    """The pattern of a wording: of two places one is a side or an end."""
+    first, *rest = (re.escape(piece) for piece in wording.split("{}"))
+    if len(rest) == 1:
+        return re.compile(f"{first}(.+){rest[0]}")
+
+    is_end = wording.startswith(("Of", "Among"))
+    places = (r"(.+)", f"({_ENDS})") if is_end else (f"({_SIDES})", r"(.+)")
+    return re.compile(f"{first}{places[0]}{rest[0]}{places[1]}{rest[1]}")
+
+
+def _written(pattern: re.Pattern[str], parts: Sequence[str]) -> str:
+    """The text that a pattern reads, with its groups filled."""
+    fill = iter(parts)
+    return re.sub(r"\([^()]*\)", lambda _: next(fill), pattern.pattern).replace("\\", "")
 
 
 class Scenes:
@@ -94,7 +160,7 @@ def _pixels(png: bytes) -> str:
 
 
 def phrase(question: str) -> str:
-    """Return what a written question asks for, as a composed one calls it; "" for none of ours.
+    """Return what a question of a fact asks for, as a composed one calls it; "" for none of ours.
 
     >>> phrase("How many red shapes are there?"), phrase("What colour is circle 1?")
     ('the number of red shapes', 'the colour of circle 1')
@@ -155,40 +221,53 @@ def right_options(scene: DrawnScene, question: str, options: Sequence[str]) -> l
         wanted = named(begin, values)
         return [place for place, option in enumerate(options) if option == wanted]
 
-    plain = _plain(question)
-    if found := _SIDE.fullmatch(plain):
-        relation = next(name for name, words in SIDES.items() if words == found[1])
-        things = {one.tag: one for one in scene.objects}
-        other = things.get(found[2])
-        holds = [
-            other is not None and (one := things.get(option)) and RELATIONS[relation](one, other) for option in options
-        ]
-        return [place for place, held in enumerate(holds) if held]
+    asked = plain(question)
+    if found := _IS_SIDE.fullmatch(asked):
+        held = _stands(scene, found[1], found[2], found[3])
+        return (
+            []
+            if held is None
+            else [place for place, option in enumerate(options) if option == ("yes" if held else "no")]
+        )
 
-    answers = {fact.answer for fact in scene.facts() if fact.question == plain}
-    return [place for place, option in enumerate(options) if option in answers]
+    if found := _SIDE.fullmatch(asked):
+        held = [_stands(scene, option, found[1], found[2]) for option in options]
+        return [place for place, is_there in enumerate(held) if is_there]
+
+    answers = {fact.answer for fact in scene.facts() if fact.question == asked}
+    return [place for place, option in enumerate(options) if digits(option) in answers]
+
+
+def digits(text: str) -> str:
+    """Return a number's word as digits; another text as it is."""
+    return str(NUMBERS.index(text)) if text in NUMBERS else text
+
+
+def _stands(scene: DrawnScene, one: str, words: str, other: str) -> bool | None:
+    """Whether a thing stands at a side of another; None where that cannot be said, or one is not there."""
+    things = {thing.tag: thing for thing in scene.objects}
+    relation = next(name for name, said in SIDES.items() if said == words)
+    return RELATIONS[relation](things[one], things[other]) if {one, other} <= things.keys() else None
 
 
 def sentence(scene: DrawnScene, question: str) -> str:
     """Return what is true of a scene where a question asks, as sentences."""
     _, phrases = composed(question)
-    facts = [fact for fact in scene.facts() if phrase(fact.question) in phrases or fact.question == _plain(question)]
+    facts = [fact for fact in scene.facts() if phrase(fact.question) in phrases or fact.question == plain(question)]
     return " ".join(fact.told for fact in facts) or f"There are {len(scene.objects)} shapes."
-
-
-def _plain(question: str) -> str:
-    """A question as its fact asks it, without what a writer put in front of it."""
-    return re.sub(r"^Looking closely, (\w)", lambda found: found[1].upper(), question)
 
 
 def _value(scene: DrawnScene, wanted: str, options: Sequence[str], place: int) -> str:
     """What a phrase of a composed question stands for; of several true answers that which an option names in its place."""
     offered = list(dict.fromkeys(parts[place] for option in options if len(parts := option.split(THEN)) > place))
-    if found := re.fullmatch(rf"what is ({'|'.join(SIDES.values())}) (.+)", wanted):
+    if found := re.fullmatch(rf"whether (.+) is ({_SIDES}) (.+)", wanted):
+        return {True: "yes", False: "no", None: ""}[_stands(scene, *found.groups())]
+
+    if found := re.fullmatch(rf"what is ({_SIDES}) (.+)", wanted):
         held = [offered[at] for at in right_options(scene, f"Which of these is {found[1]} {found[2]}?", offered)]
     else:
         answers = {fact.answer for fact in scene.facts() if phrase(fact.question) == wanted}
-        held = [answer for answer in answers if len(answers) == 1 or answer in offered]
+        held = [option for option in offered if digits(option) in answers] or list(answers)
 
     return held[0] if len(held) == 1 else ""
 
@@ -198,9 +277,16 @@ def near_misses(question: str, answer: str) -> list[str]:
     if answer.isdecimal():
         return [str(other) for other in (int(answer) + 1, int(answer) + 2, int(answer) + 3)]
 
+    if answer in NUMBERS:
+        return [other for other in NUMBERS if other != answer][int(digits(answer)) :][:3] or ["nobody knows how many"]
+
+    if answer in YES_NO:
+        return [other for other in YES_NO if other != answer]
+
     if answer in COLOURS or answer in TEXTURES:
         return [other for other in (COLOURS if answer in COLOURS else TEXTURES) if other != answer]
 
+    question = plain(question)
     found = _SIDE.fullmatch(question) or _COVER.fullmatch(question)
     named_in = [found[found.lastindex]] if found else re.split(r", | and ", _END.fullmatch(question)[1])
     return [other for other in named_in if other != answer]

@@ -102,20 +102,30 @@ def write(scene: DrawnScene, count: int, rates: Mapping[str, float], rng: Random
 
 
 def _of(fact: Fact, scene: DrawnScene, rng: Random) -> Written:
-    options = [fact.answer, *fact.wrong]
-    rng.shuffle(options)
-    question = fact.question
-    if rng.random() < 0.2:
-        question = f"Looking closely, {question[0].lower()}{question[1:]}"
+    """A true question of a fact, in words of the writer's own; of a side now and then one for yes or no."""
+    kind, (question, answer, wrong) = KINDS.get(fact.kind, "recognition"), (fact.question, fact.answer, fact.wrong)
+    if fact.kind == "side" and rng.random() < 0.25:
+        words = next(words for words in truth.SIDES.values() if f" is {words} " in question)
+        thing, answer = rng.choice(((answer, "yes"), (wrong[0], "no")))
+        question = f"Is {thing} {words} {fact.tags[1]}?"
+        return Written(question, truth.YES_NO, answer, kind, (thing, fact.tags[1]))
 
-    return Written(question, tuple(options), fact.answer, KINDS.get(fact.kind, "recognition"), fact.tags)
+    if fact.kind == "count" and rng.random() < 0.3:
+        answer, *wrong = (truth.NUMBERS[int(text)] for text in (answer, *wrong))
+
+    options = [answer, *wrong]
+    rng.shuffle(options)
+    return Written(truth.reworded(question, rng), tuple(options), answer, kind, fact.tags)
 
 
 def _with_fault(
     one: Written, fault: str, fact: Fact, scene: DrawnScene, before: Sequence[Written], rng: Random
 ) -> Written:
     """A true question with a fault; as it is where the fault cannot be made of it."""
-    wrong = rng.choice(fact.wrong)
+    wrong = rng.choice([option for option in one.options if option != one.answer])
+    if one.options == truth.YES_NO:
+        wrong = "no" if one.answer == "yes" else "yes"
+
     if fault in ("wrong count", "wrong relation", "wrong gold"):
         return replace(one, answer=wrong, fault=fault)
 
@@ -133,7 +143,7 @@ def _with_fault(
         return replace(one, options=tuple(twin if option == wrong else option for option in one.options), fault=fault)
 
     if fault == "near-duplicate question":
-        earlier = [other for other in before if not other.fault and not other.question.startswith("Looking")]
+        earlier = [other for other in before if not other.fault]
         if not earlier:
             return one
 
@@ -185,6 +195,9 @@ def _with_fault(
 
 def _two_right(one: Written, fact: Fact, scene: DrawnScene, rng: Random) -> Written:
     """A question for a side with a second thing on that side among its options."""
+    if one.options == truth.YES_NO:
+        return one
+
     relation = next(name for name, words in truth.SIDES.items() if f" is {words} " in fact.question)
     other = next(thing for thing in scene.objects if thing.tag == fact.tags[1])
     more = [
@@ -202,9 +215,11 @@ def _two_right(one: Written, fact: Fact, scene: DrawnScene, rng: Random) -> Writ
 
 
 def _respelled(text: str, rng: Random) -> str:
-    numbers = "zero one two three four five six seven eight nine ten eleven twelve".split()
-    if text.isdecimal() and int(text) < len(numbers):
-        return rng.choice((numbers[int(text)], numbers[int(text)].capitalize()))
+    if text.isdecimal():
+        return rng.choice((truth.NUMBERS[int(text)], truth.NUMBERS[int(text)].capitalize()))
+
+    if text in truth.NUMBERS:
+        return rng.choice((truth.digits(text), text.capitalize()))
 
     return rng.choice((f"the {text}", text.capitalize(), f"{text}."))
 
@@ -217,9 +232,7 @@ def compose(listed: str, rates: Mapping[str, float], rng: Random) -> tuple[str, 
     known = list(truth.known_in(listed).items())
     tags = re.findall(r"\(things: (.+)\)$", listed, re.MULTILINE)
     fault = truth.drawn({name: rates.get(name, 0.0) for name in (*COMPOSED, *COMPOSED_STRUCTURAL)}, rng)
-    plain = [
-        (re.sub(r"^Looking closely, (\w)", lambda found: found[1].upper(), text), answer) for text, answer in known
-    ]
+    plain = [(truth.plain(text), answer) for text, answer in known]
     phrases = [truth.phrase(text) for text, _ in plain]
     if not all(phrases):
         text = "These questions have nothing in common that one could ask for."

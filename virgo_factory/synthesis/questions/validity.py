@@ -69,14 +69,18 @@ _IN_NUMBERS = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<![\w.])\d{2,5}(?![\w.]*\w)")
-_TAGGED = re.compile(
-    r"(?<![^\s(\"'“])([a-z][a-z-]{2,}) (\d{1,3})(?=\s*(?:[?,.;:)'’\"]|$)|\s+(?:is|are|was|and|or|than|to|in|on|of|from|with|stands?|lies?|covers?|touch(?:es)?|overlaps?)\b)"
+_BEHIND = (
+    r"is|are|was|were|be|has|have|had|does|do|did|can|and|or|nor|than|that|which|who|while|when|if|as|to|in|on|of|at|by|from|with|without|under"
+    r"|over|above|below|behind|beneath|beside|between|near|next|inside|around|left|right|nearer|closer|higher|lower|larger|smaller|bigger|taller"
+    r"|stands?|lies?|sits?|hangs?|rests?|covers?|touch(?:es)?|overlaps?|seems?|looks?|appears?|faces?|points?|drawn|shown|placed|painted|made|located"
 )
+_TAGGED = re.compile(rf"(?<![^\s(\"'“])([a-z][a-z-]{{2,}}) (\d{{1,3}})(?=\s*(?:[?,.;:)'’\"]|$)|\s+(?:{_BEHIND})\b)")
+"""A word and a number, where no noun follows: "square 3", and not "has 3 legs"."""
 _NO_TAGS = frozenset(
     "number numbers row rows column page level floor room gate platform line lines route channel lane bus train track size age"
     " about than least most only exactly top bottom first last all both between approximately roughly nearly around over under"
     " and the for are was were has have had with into from equals plus minus times into any step part figure section chapter"
-    " day week month year season windows version phase terminal exit street avenue highway car class grade group team player".split()
+    " those these other others see show hold wear take make give count day week month year season windows version phase terminal exit street avenue highway car class grade group team player".split()
 )
 """Words in front of a number that make no tag of it."""
 _PIECES = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
@@ -320,7 +324,8 @@ def _holds(text: str, tag: str) -> bool:
 def _is_tag(word: str, tag: str, scene: Scene) -> bool:
     """Whether a word with a number in a question about a scene with tags can only be meant as a tag."""
     told = " ".join((*scene.captions, *(one.phrase for one in scene.objects))).lower()
-    return bool(scene.objects) and word not in _NO_TAGS and tag not in told
+    is_name = word not in _NO_TAGS and not re.search(r"ing$|ed$|ly$|[^s]s$", word)
+    return bool(scene.objects) and is_name and tag not in told
 
 
 def _lettered(

@@ -188,6 +188,9 @@ class Folder:
                     "the edits."
                 )
 
+        if made.pop(name, None):  # killed behind this line, it is made again
+            write_json(self.path / _MADE, made)
+
         count = Account()
         with new_file(path) as file, new_file(path.with_suffix(".dropped.jsonl")) as dropped:
             for row in rows(count):

@@ -17,7 +17,10 @@ from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject
 
 PICTURE = r"(?:picture|image|scene|photo|photograph|view|frame)"
 _WHERE = rf"(?:in|within|across|throughout|from|of|on) (?:this|the) (?:whole |entire )?{PICTURE}"
-_LEAD = re.compile(rf"^(?:(?:looking at|based on|judging by|according to) (?:this|the) {PICTURE}|{_WHERE}),? ")
+_LEAD = re.compile(
+    rf"^(?:(?:looking at|based on|judging by|according to) (?:this|the) {PICTURE},?|{_WHERE},?"
+    r"|(?:if you look|when (?:you|one) looks?|looking|seen|viewed) (?:very )?(?:closely|carefully),|(?:on|at|upon) (?:a )?closer (?:look|inspection),) "
+)
 _TAIL = re.compile(rf"(?<!largest)(?<!biggest)(?<!smallest) (?:{_WHERE}|altogether|in total|in all|overall|at all)$")
 
 
@@ -58,8 +61,22 @@ def contradiction(question: Question, scene: Scene) -> str | None:
     return None
 
 
+_AMONG = re.compile(
+    r"^(?:of|among|out of) (?P<some>.+), (?P<which>which|what)(?: (?:one|thing|shape|object))? (?P<rest>(?:is|are|stands?|lies?) .+)$"
+)
+_COUNT_THEM = re.compile(
+    r"^count (?:all )?(?:of )?(?:the )?(?P<some>[\w -]+?)(?:[:;,.]| and (?:say|tell)(?: me)?) how many (?:of them )?(?P<rest>.+)$"
+)
+
+
 def _asked(text: str) -> str:
-    text = _LEAD.sub("", plain(text))
+    """A question without what stands around it, and with what it is about behind its first words."""
+    text = plain(text)
+    while (shorter := _LEAD.sub("", text)) != text:
+        text = shorter
+
+    text = _AMONG.sub(r"\g<which> of \g<some> \g<rest>", text)
+    text = _COUNT_THEM.sub(r"how many \g<some> \g<rest>", text)
     while (shorter := _TAIL.sub("", text)) != text:
         text = shorter
 
