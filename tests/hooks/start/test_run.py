@@ -95,7 +95,7 @@ PROBLEMS = [
     (STOCK | {"malformed": "drop"}, ["malformed: does nothing, because no dataset has one of the plugin's formattings. Set formatting: virgo_dt"]),
     (STOCK | {"min_response_tokens": 5}, ["min_response_tokens: does nothing"]),
     ({"dataset": "stock", "question_prefix": "virgo"}, ["question_prefix: does nothing"]),
-    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl or omr"]),
+    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl or omr or think_qwen3_vl"]),
     ({"global_batch_size": 128, "gradient_accumulation_steps": 4}, ["set one of them, not both"]),
     ({"global_batch_size": 128, "do_train": False}, ["global_batch_size: only with do_train: true. Remove it."]),
     ({"keep_model_at_epochs": [5, 11]}, ["keep_model_at_epochs: [5, 11], but the run has num_train_epochs: 10."]),
