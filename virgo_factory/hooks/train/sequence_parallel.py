@@ -79,7 +79,9 @@ def share_sequences(model: Any, group: Group) -> None:
 
         group.row = position_ids[0]
         places = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device)
-        mask = create_causal_mask(self.config, inputs_embeds, None, places, None, group.row)
+        mask = create_causal_mask(
+            self.config, inputs_embeds, None, places, past_key_values=None, position_ids=group.row
+        )
         attention_mask = mask if hasattr(type(self), "_deepstack_process") else {"full_attention": mask}
         if inputs.get("visual_pos_masks") is not None:  # Qwen3-VL adds features of pictures to its first layers, too
             seen = inputs["visual_pos_masks"]

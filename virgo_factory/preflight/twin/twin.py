@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.tokens.image_size import image_settings
 from virgo_factory.formats.row import QWEN_VL_TOKENS
 from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.twin.small_config import reduce_config
@@ -297,6 +298,8 @@ def _padded(entries: int) -> int:
 
 
 def _image_processor(tokenizer_folder: Path | str | None) -> Qwen2VLImageProcessor:
-    if tokenizer_folder is not None and (Path(tokenizer_folder) / "preprocessor_config.json").is_file():
-        return Qwen2VLImageProcessor.from_pretrained(tokenizer_folder)
+    settings = image_settings(Path(tokenizer_folder)) if tokenizer_folder is not None else None
+    if settings is not None:
+        return Qwen2VLImageProcessor.from_dict(settings)
+
     return Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=28 * 28 * 16384)
