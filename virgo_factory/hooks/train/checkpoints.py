@@ -11,12 +11,12 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGH
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
+from virgo_factory.hooks.versions import goes_on_with_the_old_batch
 
 
 RELIES_ON = {
     "llamafactory/hparams/parser.py:491": "        last_checkpoint = get_last_checkpoint(training_args.output_dir)\n",
     "llamafactory/hparams/parser.py:498": "            training_args.resume_from_checkpoint = last_checkpoint\n",
-    "transformers/trainer.py:2301": "                self._train_batch_size = state.train_batch_size\n",
 }
 
 STATE = "trainer_state.json"
@@ -149,12 +149,12 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def _check_state(checkpoint: Path, training_args: Any) -> None:
-    """Raise where transformers would go on with another batch than the recipe's (trainer.py, `Trainer.train`).
+    """Raise where transformers 4.57 would go on with another batch than the recipe's (trainer.py, `Trainer.train`).
 
     That it has no optimiser to go on with is a warning: such a checkpoint is resumed on purpose, too.
     """
     before = (read_state(checkpoint) or {}).get("train_batch_size")
-    if before not in (None, training_args.train_batch_size) and not training_args.auto_find_batch_size:
+    if before not in (None, training_args.train_batch_size) and goes_on_with_the_old_batch(training_args):
         raise UserError(
             f"{checkpoint} was made with {before} rows a device and micro-step, and this recipe has "
             f"{training_args.train_batch_size}: transformers would go on with {before} and the recipe's accumulation, another "

@@ -31,6 +31,7 @@ from transformers import (
 )
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.tokens.image_size import image_settings
 from virgo_factory.formats.row import QWEN_VL_TOKENS
 from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.twin.small_config import reduce_config
@@ -333,8 +334,9 @@ def _padded(entries: int, real: int = 152064) -> int:
 
 
 def _image_processor(tokenizer_folder: Path | str | None, patch: int) -> Qwen2VLImageProcessor:
-    if tokenizer_folder is not None and (Path(tokenizer_folder) / "preprocessor_config.json").is_file():
-        return Qwen2VLImageProcessor.from_pretrained(tokenizer_folder, patch_size=patch)
+    settings = image_settings(Path(tokenizer_folder)) if tokenizer_folder is not None else None
+    if settings is not None:
+        return Qwen2VLImageProcessor.from_dict(settings | {"patch_size": patch})
 
     side = 2 * patch
     return Qwen2VLImageProcessor(patch_size=patch, min_pixels=4 * side**2, max_pixels=side**2 * 16384)
