@@ -24,7 +24,7 @@ _STANDS = (
 _LOOK = r"(?:looking|seen|viewed|if you look|when (?:you|one) looks?)"
 _LEAD = re.compile(
     rf"^(?:(?:{_LOOK} (?:closely |carefully )?at|based on|judging by|according to) (?:this|the) {PICTURE}"
-    rf"(?: (?:closely|carefully|again))?,?|{_WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total),"
+    rf"(?: (?:closely|carefully|again))?,?|{_WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total|counting (?:everything|all of them|all)(?: in view| visible| shown)?),"
     r"|(?:on|at|upon) (?:a )?closer (?:look|inspection),) "
 )
 _TAIL = re.compile(
@@ -72,16 +72,36 @@ def contradiction(question: Question, scene: Scene) -> str | None:
 _REWRITTEN = tuple(
     (re.compile(pattern), written)
     for pattern, written in (
+        (
+            rf"^(?:the|this) {PICTURE} (?:shows|contains|has|depicts|includes) (?P<asked>how many .+)$",
+            r"\g<asked> are there",
+        ),
+        (
+            r"^is the number of (?P<some>.+) (?:greater|larger|higher|bigger) than (?:the number of |that of )?(?P<other>.+)$",
+            r"are there more \g<some> than \g<other>",
+        ),
+        (
+            r"^is the number of (?P<some>.+) (?:smaller|lower|less) than (?:the number of |that of )?(?P<other>.+)$",
+            r"are there fewer \g<some> than \g<other>",
+        ),
+        (
+            r"^(?:name|identify) (?:the|an|a) (?:object|thing|item|shape)(?: (?:that|which) (?:is|stands|lies))? ",
+            "which is ",
+        ),
+        (
+            r"^(?:which|what) side of (?P<other>.+) (?:is|does) (?P<one>.+?)(?: (?:stand|lie|sit))? on$",
+            r"on which side of \g<other> is \g<one>",
+        ),
         (r"^(?:exactly|and|so|now) (?=how many|which|what|where)", ""),
         (r"^who (?=is|are|stands?|lies|sits)", "which "),
         (r"(?<=^how many )(?:individual|separate|distinct|different) ", ""),
-        (r" (?:altogether|in total|in all|overall)(?= (?:are|is|can|do|does|appear)\b)", ""),
+        (r" (?:altogether|in total|in all|overall|together)(?= (?:are|is|can|do|does|appear)\b)", ""),
         (
             r"^(?:of|among|out of) (?P<some>.+), (?P<which>which|what)(?: (?:one|thing|shape|object))? (?P<rest>(?:is|are|stands?|lies?) .+)$",
             r"\g<which> of \g<some> \g<rest>",
         ),
         (
-            rf"^(?P<asked>(?:which|what)\b[^,:]*? {_STANDS} [^,:]+?)(?:, |: | among | out of )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
+            rf"^(?P<asked>(?:which|what)\b[^,:]*? {_STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* of )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
             r"\g<asked>",
         ),
         (
@@ -133,9 +153,10 @@ def _judged(told: _Told, options: Sequence[str], gold: int, question: Question) 
 
 _ASKS = r"(?:how many|what is the (?:total |exact )?(?:number|count) of|what number of|count (?:all )?the)"
 _SEEN = (
-    r"(?:(?:are|is) there(?: (?:exactly|to be seen|visible))?|(?:(?:are|is) )?(?:visible|shown|present|seen|pictured|depicted|drawn)|appear|"
-    r"can (?:be (?:seen|found|spotted|counted|made out)|(?:you|one|we) (?:see|count|spot|find))|(?:do|can) (?:you|we) (?:see|count)|"
-    rf"does (?:the {PICTURE}|it) (?:show|contain|have))"
+    r"(?:(?:are|is) there(?: (?:exactly|to be seen|visible))?|"
+    r"(?:(?:are|is) )?(?:visible|shown|present|seen|pictured|depicted|drawn|in view|in sight|on display)|appear|"
+    r"can be (?:seen|found|spotted|counted|made out)|(?:do|can|would|could) (?:you|one|we) (?:see|count|spot|find|make out|notice)|"
+    rf"does (?:(?:the|this) {PICTURE}|it) (?:show|contain|have|hold|depict|include))"
 )
 _COUNT = re.compile(rf"^{_ASKS} (?P<some>.+?)(?: {_SEEN})?$")
 _COUNT_THERE = re.compile(rf"^{_ASKS} (?P<some>.+?) {_STANDS} (?P<rest>.+)$")
@@ -205,7 +226,7 @@ def _difference(asked: str, options: Sequence[str], meaning: Meaning) -> _Told |
 
 _MOST = re.compile(
     r"^(?:which|what)(?: (?:one )?of (?:these|the following|them))?(?: (?:kind|type|sort) of)?(?: (?:shape|object|thing|item|group))?s? "
-    r"(?:are there (?:the )?(?P<there>most|fewest|least) of|(?:is|are) (?:the )?(?P<common>most|least) (?:common|frequent|numerous)|(?:is|are) (?:larger|greater|more) in number|(?:are|is) there more of|"
+    r"(?:are there (?:the )?(?P<there>most|fewest|least) of|(?:is|are) (?:the )?(?P<common>most|least) (?:common|frequent|numerous)|(?:is|are) (?:larger|greater|more) in number|(?:is|are) more (?:common|frequent|numerous)|(?:are|is) there more of|"
     r"(?:occurs?|appears?) (?:the )?(?:most often|most))$"
 )
 _TIMES = re.compile(
@@ -265,7 +286,7 @@ _THERE_MORE = re.compile(
 _IS = re.compile(r"^(?:is|are|does|do|can) (?P<told>.+)$")
 _STATEMENT = re.compile(
     r"^(?:which|what)(?: (?:one )?of (?:these|the following|them|the four))?(?: (?:statement|sentence|claim|description|option)s?)?"
-    r"(?: (?:about|on|of|describing) (?:the )?.+?)? (?:is|are|holds?) "
+    r"(?: (?:about|on|of|describing) (?P<about>.+?))? (?:is|are|holds?) "
     r"(?P<not>not |in)?(?P<true>true|correct|right|accurate|false|wrong|untrue)(?: (?:of|about) (?P<one>.+))?$"
 )
 _YES = re.compile(r"(yes|no)(?:[,;:]|$| (?:it|there|they|the|that) )")
@@ -334,7 +355,8 @@ def _stated(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | Non
         return None
 
     is_not = bool(found["not"]) != (found["true"] in ("false", "wrong", "untrue"))
-    subject = meaning.one(found["one"]) if found["one"] else None
+    about = found["one"] or found["about"]
+    subject = meaning.one(about) if about else None
 
     def holds(option: str) -> Holds:
         held = _is_true(option, subject, meaning)
@@ -375,6 +397,10 @@ _ENDS = {
 larger there than a far bus."""
 
 _END = re.compile("^(?:the )?(?:" + "|".join(f"(?P<{which}>{words})" for which, words in _ENDS.items()) + ")$")
+_END_OF = re.compile(
+    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top|bottom)-?most|uppermost|lowermost).*?)"
+    r"(?: (?:object|thing|item|shape|one))?$"
+)
 _TAKES = re.compile(r"^(?:which|what)\b.* takes up the (?P<which>most|least) (?:room|space|area)$")
 
 
@@ -383,8 +409,10 @@ def _ended(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None
     which = ""
     if found := _TAKES.match(asked):
         which = "largest" if found["which"] == "most" else "smallest"
-    elif (found := _RELATED.match(asked)) and (end := _END.match(found["rest"])):
-        which = end.lastgroup
+    else:
+        found = (pattern.match(asked) for pattern in (_END_OF, _RELATED))
+        ends = (_END.match(one["rest"]) for one in found if one)
+        which = next((end.lastgroup for end in ends if end), "")
 
     if not which:
         return None
@@ -404,7 +432,7 @@ def _ended(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None
 def _related(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
     """Which of the options stands somewhere."""
     found = _RELATED.match(asked)
-    if not found or not is_place(found["rest"]):
+    if not found or not (is_place(found["rest"]) or _CORNER.match(found["rest"])):
         return None
 
     def holds(option: str, is_clear: bool = False) -> Holds:
@@ -415,6 +443,10 @@ def _related(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | No
     return _Told(holds, is_clear=lambda option: holds(option, not is_of_tag))
 
 
+_CORNER = re.compile(
+    r"^(?:in|at|on) the (?:very )?(?:upper|lower|top|bottom|left|right)(?:[ -](?:left|right))?(?:-hand)?"
+    rf"(?: (?:corner|half|side|part|quarter|edge))?(?: of (?:the|this) {PICTURE})?$"
+)
 _COVERS = re.compile(
     r"^(?:which|what)\b.*? (?:covers?|overlaps?(?: with)?|hides?|is (?:partly |partially )?(?:covered|hidden|overlapped) by) "
     r"(?:(?:a )?(?:small |large )?part of |some of )?(?P<other>.+)$"
@@ -436,7 +468,7 @@ def _covering(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | N
 
 
 _TO = r"(?:in relation (?:to|with)|relative to|compared (?:to|with)|with respect to|as seen from|from|to)"
-_STAND = r"(?: (?:stand|lie|sit|be|located|placed|positioned|situated|standing|found))?"
+_STAND = r"(?: (?:stand|lie|sit|hang|rest|appear|be (?:found|seen|located)|located|placed|positioned|situated|standing|lying|found))?"
 _DIRECTED = tuple(
     re.compile(pattern)
     for pattern in (
@@ -445,16 +477,19 @@ _DIRECTED = tuple(
         rf"^what is the (?:position|place|location) of (?P<one>.+?) {_TO} (?P<other>.+)$",
         r"^what is the (?:spatial )?relation(?:ship)? (?:between|of) (?P<one>.+?) (?:and|to) (?P<other>.+)$",
         rf"^(?:is|are|does|do) (?P<one>.+?){_STAND} (?:(?:to|on) the )?(?:left|right|above|below|higher|lower)\b.* or "
-        r"(?:(?:to|on) the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
+        r"(?:(?:(?:to|on) )?the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
     )
 )
 _OR = re.compile(r"^(?:is|are|does|do) (?P<told>.+?),? or .+$")
-_WHERE_TO = re.compile(r"^(?:where|how) (?:is|are|does|do) (?P<rest>.+)$")
+_WHERE_TO = re.compile(r"^(?:where|how) (?:is|are|does|do|can) (?P<rest>.+)$")
 _BETWEEN = re.compile(rf"{_STAND} {_TO} ")
 _PLACED = re.compile(rf"^where(?: {_WHERE})? (?:is|are|does|do|can) (?P<one>.+?){_STAND}$")
 _PART = re.compile(
     r"^in (?:which|what) (?:part|half|corner|quarter|area|region|side)(?: of the \w+)? (?:is|are|does|do|can) "
     rf"(?P<one>.+?){_STAND}$"
+)
+_HALF = re.compile(
+    r"^(?:is|does) (?P<one>.+?)(?: (?:stand|lie|appear))? (?:in|on|at) the (?:left|right|top|bottom|upper|lower) (?:\w+ )?or .+$"
 )
 
 
@@ -479,7 +514,7 @@ def _directed(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | N
 
 def _placed(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
     """Where one thing stands, in the picture or by something."""
-    found = _PLACED.match(asked) or _PART.match(asked)
+    found = _PLACED.match(asked) or _PART.match(asked) or _HALF.match(asked)
     one = meaning.one(found["one"]) if found else None
     return _of_places(one, None, meaning) if one else None
 

@@ -13,9 +13,9 @@ _OF = r"(?: (?:of|from|than) (?P<ref>.+))?"
 _PIECES = tuple(
     re.compile(rf"^(?P<not>not )?{_ADVERB}{words}$")
     for words in (
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter))?{_OF}",
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?P<side>left|right)(?:-hand)?(?: (?:side|half|part|edge))?{_OF}",
-        rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>top|bottom|upper|lower)(?: (?:half|part|edge|side))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?P<side>left|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
+        rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?:very )?(?P<up>top|bottom|upper|lower)(?: (?:part|edge|side|(?P<half>half)))?{_OF}",
         r"(?P<up>above|below|beneath|underneath|higher(?: up)?|lower(?: down)?)(?: than)?(?: (?P<ref>.+))?",
         r"(?:wholly |completely |fully |entirely )?(?P<in>inside)(?: of)? (?P<ref>.+)",
     )
@@ -110,7 +110,7 @@ def _is_between(one: SceneObject, left: SceneObject, right: SceneObject) -> Hold
 def _piece(text: str) -> dict[str, str | None] | None:
     for pattern in _PIECES:
         if found := pattern.match(text.strip()):
-            return {"up": None, "side": None, "in": None, "ref": None, **found.groupdict()}
+            return {"up": None, "side": None, "half": None, "in": None, "ref": None, **found.groupdict()}
 
     return None
 
@@ -146,6 +146,8 @@ def _holds(
         return None
     else:
         held = [_in_picture(one, relation, meaning.size) for relation in relations]
+        if is_clear and not piece["half"]:
+            held.append(None)  # several things are on the left, and one of them is in the corner
 
     found = False if any(holds is False for holds in held) else True if all(held) else None
     if found is not None and piece["not"]:
