@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from virgo_factory.synthesis.scenes.english import RELATION, Meaning, is_number, number_of, plain
-from virgo_factory.synthesis.scenes.facts import Holds, is_extreme, overlaps
-from virgo_factory.synthesis.scenes.places import holds_at, is_place, standing
+from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, is_extreme, overlaps
+from virgo_factory.synthesis.scenes.places import holds_at, is_place, place_in, standing
 from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject
 
 
@@ -19,7 +19,7 @@ PICTURE = r"(?:picture|image|scene|photo|photograph|view|frame)"
 _WHERE = rf"(?:in|within|across|throughout|from|of|on) (?:this|the) (?:whole |entire )?{PICTURE}"
 _STANDS = (
     r"(?:(?:is|are|was|were)(?: (?:located|placed|positioned|situated|found|standing|lying|sitting|visible|there|shown))?|"
-    r"stands?|lies|lie|sits?|appears?|can be (?:seen|found))"
+    r"stands?|lies|lie|sits?|appears?|hangs?|rests?|flies|fly|floats?|can be (?:seen|found))"
 )
 _LOOK = r"(?:looking|seen|viewed|if you look|when (?:you|one) looks?)"
 _LEAD = re.compile(
@@ -91,6 +91,15 @@ _REWRITTEN = tuple(
         (
             r"^(?:which|what) side of (?P<other>.+) (?:is|does) (?P<one>.+?)(?: (?:stand|lie|sit))? on$",
             r"on which side of \g<other> is \g<one>",
+        ),
+        (r"^(?P<word>what|where|who|which)'s ", r"\g<word> is "),
+        (r"^(?:please|can you|could you),? (?=count|name|tell)", ""),
+        (r"^count (?:all )?(?:the )?(?P<some>[\w -]+)\. how many (?P<rest>.+)$", r"how many \g<some> \g<rest>"),
+        (r"^what is the (?:sum|total) of the (?:numbers?|counts?) of (?P<some>.+)$", r"how many \g<some> are there"),
+        (
+            r"^(?:relative to|in relation (?:to|with)|with respect to) (?P<other>.+), (?P<side>(?:on|to) (?:which|what) side) "
+            r"(?:is|does) (?P<one>.+)$",
+            r"\g<side> of \g<other> is \g<one>",
         ),
         (r"^(?:exactly|and|so|now) (?=how many|which|what|where)", ""),
         (r"^who (?=is|are|stands?|lies|sits)", "which "),
@@ -287,7 +296,9 @@ _IS = re.compile(r"^(?:is|are|does|do|can) (?P<told>.+)$")
 _STATEMENT = re.compile(
     r"^(?:which|what)(?: (?:one )?of (?:these|the following|them|the four))?(?: (?:statement|sentence|claim|description|option)s?)?"
     r"(?: (?:about|on|of|describing) (?P<about>.+?))? (?:is|are|holds?) "
-    r"(?P<not>not |in)?(?P<true>true|correct|right|accurate|false|wrong|untrue)(?: (?:of|about) (?P<one>.+))?$"
+    r"(?P<not>not |in)?(?P<true>true|correct|right|accurate|false|wrong|untrue)(?: (?:of|about|for) (?P<one>.+))?$"
+    r"|^(?:which|what)\b.*? (?:statement|sentence|claim|description)s? (?:correctly )?(?:matches|describes|fits|agrees with) "
+    rf"(?:the|this) {PICTURE}(?: (?:correctly|best))?$"
 )
 _YES = re.compile(r"(yes|no)(?:[,;:]|$| (?:it|there|they|the|that) )")
 _STATES_COUNT = re.compile(r"^there (?P<rest>(?:is|are) .+)$")
@@ -315,17 +326,17 @@ def _is_so(asked: str, told: str, meaning: Meaning) -> Holds:
     if re.match(r"(?:is|are) there ", asked):
         return _there(asked, meaning)
 
-    found = RELATION.search(told)
-    if not found or not found.start():
+    start = place_in(told)
+    if not start:
         return None
 
-    before = told[: found.start()].strip()
+    before = told[:start].strip()
     before = re.sub(
         r" (?:stand|lie|sit|appear|be found|located|placed|positioned|standing|lying|farther|further)$", "", before
     )
     is_not = before.endswith(" not")
     one = meaning.one(before.removesuffix(" not"))
-    held = holds_at(told[found.start() :], one, meaning) if one else None
+    held = holds_at(told[start:], one, meaning) if one else None
     return held if held is None else held != is_not
 
 
@@ -371,14 +382,14 @@ def _is_true(text: str, subject: SceneObject | None, meaning: Meaning) -> Holds:
         verb, _, rest = found["rest"].partition(" ")
         return _there(f"{verb} there {rest}", meaning)
 
-    found = RELATION.search(text)
-    if not found:
+    start = place_in(text)
+    if start is None:
         return None
 
-    before = re.sub(rf" ?(?:{_STANDS})?(?P<not> not)?(?: farther| further)?$", "", text[: found.start()].rstrip())
-    is_not = bool(re.search(r" not$", text[: found.start()].rstrip()))
+    before = re.sub(rf" ?(?:{_STANDS})?(?P<not> not)?(?: farther| further)?$", "", text[:start].rstrip())
+    is_not = bool(re.search(r" not$", text[:start].rstrip()))
     one = subject if before in ("it", "") else meaning.one(before)
-    held = holds_at(text[found.start() :], one, meaning) if one else None
+    held = holds_at(text[start:], one, meaning) if one else None
     return held if held is None else held != is_not
 
 
@@ -397,6 +408,52 @@ _ENDS = {
 larger there than a far bus."""
 
 _END = re.compile("^(?:the )?(?:" + "|".join(f"(?P<{which}>{words})" for which, words in _ENDS.items()) + ")$")
+_ORDER = re.compile(
+    r"^(?:what is|which (?:\w+ )?(?:is|gives|shows)|in (?:which|what)) (?:the )?(?:correct )?(?:order|sequence)?\b.*\bfrom "
+    r"(?P<way>left to right|right to left|top to bottom|bottom to top)$"
+)
+_NEXT = re.compile(r",? (?:and )?then |, and |, | and | ?(?:->|>|;) ?| - ")
+_WAYS = {"left to right": "left", "right to left": "right", "top to bottom": "above", "bottom to top": "below"}
+
+
+def _ordered(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
+    """In which order things stand."""
+    found = _ORDER.match(asked)
+    if not found:
+        return None
+
+    comes_before = RELATIONS[_WAYS[found["way"]]]
+
+    def holds(option: str) -> Holds:
+        row = [meaning.one(name.strip()) for name in _NEXT.split(option)]
+        if len(row) < 2 or not all(row):
+            return None
+
+        held = [comes_before(one, other) for one, other in zip(row, row[1:], strict=False)]
+        return False if False in held else True if all(held) else None
+
+    return _Told(holds)
+
+
+_ONE_OF = re.compile(
+    r"^(?:which|what)(?: (?:one|of these|of the following))? is (?P<one>the (?:first|second|third|fourth|fifth|sixth) .+)$"
+)
+
+
+def _the_one(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
+    """Which of the options is the second from the left, and so on."""
+    found = _ONE_OF.match(asked)
+    wanted = meaning.one(found["one"]) if found else None
+    if wanted is None:
+        return None
+
+    def holds(option: str) -> Holds:
+        one = meaning.one(option)
+        return None if one is None else one is wanted
+
+    return _Told(holds, f"by the boxes it is {wanted.tag}")
+
+
 _END_OF = re.compile(
     r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top|bottom)-?most|uppermost|lowermost).*?)"
     r"(?: (?:object|thing|item|shape|one))?$"
@@ -541,6 +598,8 @@ _FORMS = (
     _yes_or_no,
     _stated,
     _most,
+    _ordered,
+    _the_one,
     _ended,
     _covering,
     _related,
