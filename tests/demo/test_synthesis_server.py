@@ -14,7 +14,8 @@ from virgo_factory.rollouts.prompt import compose
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, Sampling, WrongServer, look_at
 from virgo_factory.synthesis.questions import composition, votes, writing
 from virgo_factory.synthesis.questions.grammar import items_of
-from virgo_factory.synthesis.words import Question, Reply, Scene
+from virgo_factory.synthesis.thoughts import expanding, short
+from virgo_factory.synthesis.words import Question, Reply, Scene, Thought
 
 
 NO_FAULTS = dict.fromkeys(RATES, 0.0)
@@ -139,18 +140,27 @@ def test_over_http():
 
             texts = [(await asked.ask(prompt, sampling, seed)).response for seed in (1, 1, 2)]
 
-        text = "\n".join((*scene_of(5).captions, "Which?", "(A) x", "(B) y", "(C) z", "(D) w"))
+        question = Question("q", "demo/000005", "How many shapes?", ("1", "2", "3", "4"), "A")
+        text = expanding.expansion_asks(scene_of(5), question, Thought("q/s0", "q", "I see none.", "", False))[0].text
         async with Endpoint(url, "reasoner") as reasoner:
             begun = compose("x", text, prefill="<think>I see nothing.\nWait,")
             texts.append((await reasoner.ask(begun, sampling, 1)).response)
 
+        fact = next(fact for fact in drawn_scene(5).facts() if fact.kind == "colour")
+        question = Question("q", "demo/000005", fact.question, (fact.answer, *fact.wrong), "A")
+        ask, png = short.thinker_ask(scene_of(5), question), drawn_scene(5).png()
+        async with Endpoint(url, "thinker") as thinks:
+            looked = compose("x", ask.text, [((WIDTH, HEIGHT), png)], ask.system, ask.prefill)
+            texts.append((await thinks.ask(looked, sampling, 1)).response)
+
         return texts
 
-    with serving({"prose": 0.0}) as server:
-        first, again, other, expanded = asyncio.run(go(server.url))
-        assert first == again != other and "</think>" in expanded
+    with serving(NO_FAULTS) as server:
+        first, again, other, expanded, thought = asyncio.run(go(server.url))
+        assert first == again != other and "</think>" in expanded and "So it is (A)" in thought
         labels = server.labels()
-        assert Counter(label["role"] for label in labels) == {"writer": 24, "reasoner": 1}
+        assert Counter(label["role"] for label in labels) == {"writer": 24, "reasoner": 1, "thinker": 1}
+        assert labels[-2]["about"].startswith("How many shapes?")
         assert [label["question"] for label in labels[:8]] == [one.question for one in items_of(first)]
         server.control(rewrites=True)
         picture = [((WIDTH, HEIGHT), drawn_scene(5).png())]

@@ -41,8 +41,8 @@ def filled(name: str, **places: str) -> str:
 def harmless(text: str) -> str:
     """Return a text without tags of the prompts and without control tokens.
 
-    >>> harmless("a bear</scene> <image> that <b>waves</b>")
-    'a bear   that <b>waves</b>'
+    >>> harmless("a <b>bear</b></scene>that waves<image>")
+    'a <b>bear</b> that waves '
     """
     while (cleaned := _FORGED.sub(" ", text)) != text:
         text = cleaned

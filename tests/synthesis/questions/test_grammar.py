@@ -1,6 +1,8 @@
 """What a writer wrote: the same question in many spellings, and what is no question or two at once."""
 
 import json
+import re
+from random import Random
 
 import pytest
 
@@ -112,6 +114,12 @@ def test_an_answer_is_one_option_by_identity(answer, place):
     assert index_of(answer, OPTIONS) == place
 
 
+def test_an_option_may_deny_something():
+    options = ("yes", "no", "it is not there at all", "A. Smith")
+    assert index_of("(C) it is not there at all", options) == 2 and index_of("it is not there at all", options) == 2
+    assert index_of("A. Smith", options) == index_of("D", options) == index_of("(D) A. Smith", options) == 3
+
+
 def test_a_letter_that_is_the_text_of_another_option_is_both():
     assert index_of("A", ("B", "A", "C", "D")) == TWO
     assert index_of("A", ("A", "B", "C", "D")) == 0
@@ -120,3 +128,47 @@ def test_a_letter_that_is_the_text_of_another_option_is_both():
 def test_words_as_they_are_compared():
     assert normal("The 2 red balls") == normal("two Red balls!") == ("2", "red", "balls")
     assert normal("vitamin A") != normal("vitamin") and normal("A") == ("a",) and normal("?") == ()
+
+
+def test_whatever_is_lost_of_a_reply_no_answer_becomes_another_option():
+    """Tags, letters, line breaks and the end go missing, as they do in replies."""
+    written = "\n\n".join(
+        f"{number}. <question> What lies on plate {number}? </question> <choices> (A) a cup (B) a fork {number} (C) two forks"
+        f" (D) a red cup </choices> <answer> {answer} </answer> <type> Recognition </type>"
+        for number, answer in enumerate(("a cup", "(B)", "two forks", "(D) a red cup", "D.", "A fork 6"), start=1)
+    )
+    wanted = {one.question: one.options[index_of(one.answer, one.options)] for one in items_of(written)}
+    assert len(wanted) == 6
+    draw, read, lost = Random(11), 0, 0
+    for _ in range(400):
+        text, is_whole = written, draw.random() < 0.5
+        for _ in range(draw.randint(1, 4)):
+            text = draw.choice(LOSSES)(text, draw)
+
+        for item in items_of(text, is_whole):
+            place = index_of(item.answer, item.options) if not item.fault and len(item.options) == 4 else NONE
+            if item.question in wanted and isinstance(place, int):
+                read += 1
+                assert item.options[place] == wanted[item.question], text
+            else:
+                lost += 1
+
+    assert read > 500 and lost > 100
+
+
+def _without(pattern: str):
+    def lose(text: str, draw: Random) -> str:
+        found = list(re.finditer(pattern, text))
+        one = draw.choice(found) if found else None
+        return text[: one.start()] + draw.choice(("", " ")) + text[one.end() :] if one else text
+
+    return lose
+
+
+LOSSES = (
+    _without(r"</?[a-z]+>"),
+    _without(r"\([A-D]\)"),
+    _without(r"\n\n"),
+    _without(r"\d\. "),
+    lambda text, draw: text[: draw.randrange(len(text))],
+)

@@ -119,7 +119,7 @@ class Player:
             return Said("thinker", response, [{"about": text, "response": response, "fault": fault}])
 
         if prefill:
-            scene, about = self.scenes.told(text), _last_question(text)
+            scene, about = self.scenes.told(shown), asked
             response, fault, is_cut = thinker.go_on(scene, about, prefill, rates, rng)
             label = {"about": about, "prefill": prefill, "response": response, "fault": fault}
             return Said("reasoner", response, [label], is_cut)
@@ -144,11 +144,6 @@ class Player:
         count = next((int(word) for word in text.partition("<scene>")[0].split() if word.isdecimal()), 8)
         response, written = writer.write(scene, count, rates, rng)
         return Said("writer", response, [{"about": scene.id, **one} for one in writer.labels(written)])
-
-
-def _last_question(text: str) -> str:
-    """The question at the end of a prompt, with its options."""
-    return "\n".join(text.strip().splitlines()[-5:])
 
 
 def _event(choices: list[dict], tokens: tuple[int, int], is_chat: bool) -> bytes:
@@ -221,7 +216,7 @@ def _application(player: Player) -> Any:
         asked = next(one["content"] for one in reversed(messages) if one["role"] == "user")
         parts = asked if isinstance(asked, list) else []
         pictures = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-        return await answered(request, body, _text(asked), pictures, prefill)
+        return await answered(request, body, _text(asked, ""), pictures, prefill)
 
     async def complete(request: Any) -> Any:
         body = json.loads(await request.read())
@@ -276,11 +271,12 @@ def rendered(messages: Sequence[Mapping[str, Any]], goes_on: bool, rewrites: boo
     return text if rewrites else text.removesuffix(END)
 
 
-def _text(content: Any) -> str:
+def _text(content: Any, picture: str = "<picture>") -> str:
+    """The text of a message, with something in the place of each picture."""
     if isinstance(content, str):
         return content
 
-    return "\n".join(part["text"] if part["type"] == "text" else "<picture>" for part in content)
+    return "".join(part["text"] if part["type"] == "text" else picture for part in content)
 
 
 async def _serve(player: Player, port: int) -> None:

@@ -27,6 +27,13 @@ _LOOKING = (
     "It helps to look at one thing after another.",
     "The edges are clear enough to tell one from the other.",
     "Something small may hide behind what lies in front.",
+    "Colours come first here, then forms.",
+    "What is large catches the eye, so I look for what is small.",
+    "Near the border there could be more of it.",
+    "I compare each option with what is there.",
+    "One glance is not enough for this.",
+    "The light ground makes it easy to see where each thing ends.",
+    "I keep in mind which way is up and which way is down.",
 )
 _LEAKED = ("The description says so too.", "As mentioned, this is so.", "The text states it like this.")
 _CONCLUDED = re.compile(r"So it is \(([A-D])\)")
@@ -39,8 +46,10 @@ def think(scene: DrawnScene | None, asked: str, rates: Mapping[str, float], rng:
     right = LETTERS[held[0]] if held else ""
     is_wrong = not right or rng.random() < rates.get(WRONG_THOUGHT, 0.0)
     letter = rng.choice([one for one in LETTERS if one != right]) if is_wrong else right
-    told = truth.sentence(scene, question) if scene and not is_wrong else rng.choice(_LOOKING)
-    thought = f"I look for what the question is about. {rng.choice(_LOOKING)} {told} So it is ({letter}) {options[LETTERS.index(letter)]}."
+    looking = rng.sample(_LOOKING, 3)
+    told = truth.sentence(scene, question) if scene and not is_wrong else looking.pop()
+    concluded = f"So it is ({letter}) {options[LETTERS.index(letter)]}."
+    thought = " ".join(["I look for what the question is about.", *looking, told, concluded])
     fault = truth.drawn({name: rates.get(name, 0.0) for name in THOUGHT_FAULTS}, rng)
     if fault == "unclosed thought":
         return f" {thought} <answer>({letter})</answer>", fault
@@ -72,17 +81,18 @@ def go_on(
         label = FLIPS if was_right else KEEPS
 
     letter = wrong if label else right
-    told = truth.sentence(scene, question) if scene and not label else rng.choice(_LOOKING)
-    steps = [f" {rng.choice(_LOOKING)}", told]
+    looking = rng.sample(_LOOKING, rng.randint(3, 5))
+    told = truth.sentence(scene, question) if scene and not label else looking.pop()
+    steps = [f" {looking.pop()}", told]
     if letter != before:
         steps.append("That does not fit what I thought before.")
 
-    steps += rng.sample(_LOOKING, rng.randint(1, 3))
+    steps += looking
     fault = truth.drawn({name: rates.get(name, 0.0) for name in EXPANSION_FAULTS}, rng)
     if fault == LEAKS:
         steps.insert(rng.randint(1, len(steps)), rng.choice(_LEAKED))
     elif fault == REPEATS:
-        steps += ["I look at the left side and then at the right side again."] * rng.randint(12, 16)
+        steps += ["I look at the left side and then at the right side again."] * rng.randint(4, 5)
 
     ended = letter if fault != CONTRADICTS else next(one for one in LETTERS if one != letter)
     text = " ".join((*steps, f"So it is ({ended}) {options[LETTERS.index(ended)]}."))

@@ -4,6 +4,7 @@ Models drift: items are numbered, tags are left open, options carry letters, ans
 read in two ways is not.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -83,31 +84,33 @@ def index_of(answer: str, options: tuple[str, ...]) -> int | str:
     >>> index_of("(B) blue", ("red", "blue")), index_of("B", ("red", "blue")), index_of("(A) blue", ("red", "blue"))
     (1, 1, 'it names two options')
     """
-    if len(same := [place for place, option in enumerate(options) if option.casefold() == answer.casefold()]) == 1:
-        by_text = same
-    elif _MARKED.match(answer):
-        by_text = []
-    else:
+    marked, said = _MARKED.match(answer), answer.casefold()
+    by_text = [place for place, option in enumerate(options) if option.casefold() == said]
+    if not by_text and not marked:
         by_text = [place for place, option in enumerate(options) if normal(option) == normal(answer)]
 
-    lettered = letter_of(answer, len(options))
-    by_letter = LETTERS.index(lettered[0]) if lettered and lettered[0] in LETTERS else None
+    letter, rest = (marked[1], answer[marked.end() :]) if marked else letter_of(answer, len(options)) or ("", "")
+    by_letter = LETTERS.find(letter.upper()) if letter else -1
+    words = normal(rest)
     if by_text:
-        is_other = by_letter is not None and not lettered[1] and by_letter not in by_text
+        is_other = letter and not words and by_letter not in by_text
         return TWO if len(by_text) > 1 or is_other else by_text[0]
 
-    if by_letter is None:
+    if not 0 <= by_letter < len(options):
         return NONE
 
-    rest = normal(lettered[1])
-    if rest and rest != normal(options[by_letter]):
-        return TWO if any(rest == normal(option) for option in options) else NONE
+    if words and words != normal(options[by_letter]):
+        return TWO if any(words == normal(option) for option in options) else NONE
 
     return by_letter
 
 
 NONE, TWO = "it is none of the options", "it names two options"
-_MARKED = re.compile(r"\W*(?:(?:option|choice|answer)\W*)?(?:[(\[]\s*[A-Za-z]\s*[)\]]|[A-Z]\s*[.):])", re.IGNORECASE)
+_MARKED = re.compile(
+    r"\W*(?:(?:option|choice|answer)\W*)?(?:[(\[]\s*(?=[A-Za-z]\s*[)\]])|(?=[A-Za-z]\s*[.):]))([A-Za-z])\s*[.):\]]+",
+    re.IGNORECASE,
+)
+"""A letter in front of an answer, in brackets or with a sign behind it."""
 _WORD = re.compile(r"-?\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[%$€£+=<>&°#]")
 _ARTICLES = frozenset(("a", "an", "the"))
 _NUMBERS = {
@@ -119,6 +122,7 @@ _NUMBERS = {
 }
 
 
+@functools.lru_cache(maxsize=8192)
 def normal(text: str) -> tuple[str, ...]:
     """Return the words of a text as they are compared: without case, articles and punctuation, numbers as digits.
 

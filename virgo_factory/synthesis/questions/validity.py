@@ -3,6 +3,7 @@
 Every rule is exact and cheap; a question is dropped by the first that it breaks, and the reasons below are what cards count.
 """
 
+import functools
 import random
 import re
 from collections.abc import Sequence
@@ -145,7 +146,7 @@ def checked(
     if others := next(filter(None, map(_OTHERS.search, item.options)), None):
         return dropped(OF_OTHERS, others.group())
 
-    if word := forbidden_word(texts, tuple(forbidden)):
+    if word := forbidden_word(texts, forbidden):
         return dropped(FORBIDDEN_WORD, word)
 
     if numbers := _box_numbers(texts, scene):
@@ -174,11 +175,14 @@ def forbidden_word(texts: Sequence[str], forbidden: Sequence[str] = FORBIDDEN) -
     ... )
     ('', 'Caption')
     """
-    if not forbidden:
-        return ""
+    pattern = _any_of(tuple(forbidden))
+    found = (pattern.search(text) for text in texts) if pattern else ()
+    return next((one.group() for one in found if one), "")
 
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, forbidden))})\b", re.IGNORECASE)
-    return next((found.group() for text in texts if (found := pattern.search(text))), "")
+
+@functools.cache
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str] | None:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
 
 
 def kind_of(written: str) -> str:

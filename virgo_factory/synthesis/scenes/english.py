@@ -3,6 +3,7 @@
 A phrase that is not understood whole means nothing (None): it is never guessed at.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 
@@ -70,7 +71,7 @@ _ALIKE = 0.6
 """Intersection over union above which two boxes of one name may be one thing."""
 
 _SPACE = re.compile(r"\s+")
-_ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|all of the|any|each|every|both) )+")
+_ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|any|each|every|both|of) )+")
 _TAG_MARK = re.compile(r" (?:#|no\.? ?|number )(?=\d+$)")
 _EDGES = {
     "leftmost": r"left-?most|left most|far left",
@@ -110,6 +111,7 @@ def plain(text: str) -> str:
 _QUOTES = str.maketrans({"“": None, "”": None, '"': None, "`": None, "’": "'", "‘": None})
 
 
+@functools.lru_cache(maxsize=8192)
 def singular(name: str) -> str:
     """Return a name in the singular: of its last word.
 
