@@ -1,6 +1,7 @@
 """Questions tried by solvers: one who knows what the picture shows, and one who sees nothing of it. Pure."""
 
 import math
+import random
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -25,10 +26,20 @@ _UNKNOWN = re.compile(r"\W*(?:unknown|cannot tell|can't tell|unclear)\W*", re.IG
 
 
 def vote_asks(scene: Scene, question: Question) -> tuple[Ask, Ask]:
-    """Return what the sighted solver and the blind one are sent: the scene as text and the question; the question alone."""
-    asked = asked_text(question)
-    sighted = filled("lgt_solver", scene=scene_text(scene), question=asked)
-    return Ask(question.id, sighted, SIGHTED), Ask(question.id, filled("lgt_blind", question=asked), BLIND)
+    """Return what the sighted solver and the blind one are sent: the scene as text and the question; the question alone.
+
+    The blind one sees the options in another order: a letter that it prefers drops questions, and the letters of those that are left
+    stay uniform.
+    """
+    sighted = filled("lgt_solver", scene=scene_text(scene), question=asked_text(question))
+    blind = filled("lgt_blind", question=asked_text(_shuffled(question)))
+    return Ask(question.id, sighted, SIGHTED), Ask(question.id, blind, BLIND)
+
+
+def _shuffled(question: Question) -> Question:
+    options = list(question.options)
+    random.Random(f"blind {question.id}").shuffle(options)
+    return replace(question, options=tuple(options), answer=LETTERS[options.index(question.gold)])
 
 
 def vote_of(response: str, question: Question) -> str | None:
@@ -77,7 +88,8 @@ def judge_votes(
     if right < confirmed:
         return Dropped(question.id, UNCONFIRMED, told)
 
-    found = sum(vote_of(reply.response, question) == question.answer for reply in blind)
+    unseen = _shuffled(question)
+    found = sum(vote_of(reply.response, unseen) == unseen.answer for reply in blind)
     if blind_right and found >= blind_right:
         return Dropped(question.id, BLIND_RIGHT, f"{found} of {len(blind)}")
 
