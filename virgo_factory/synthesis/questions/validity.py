@@ -296,7 +296,7 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
         held |= {tag for spelled, tag in known.items() if _holds(text.lower(), spelled)}
 
     for thing in item.things or ():
-        thing = re.sub(r"\s*\(.*\)$", "", thing).strip().strip(".").lower()
+        thing = re.sub(r"\s*\(.*\)$", "", thing[:200]).strip().strip(".").lower()
         thing = re.sub(r"^(?:the|a|an)\s+", "", thing)
         found = [known[thing]] if thing in known else names.get(thing)
         if found is None and " and " in thing:
