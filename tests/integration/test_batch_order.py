@@ -133,6 +133,8 @@ def check_resume(bench, undisturbed, ranks, **changes):
     env = {"SEEN_ROWS": str(bench.folder / "killed")}
     done = bench.folder / "out" / f"checkpoint-{KILLED_AT}" / "trainer_state.json"
     bench.train_and_kill(lambda: done.is_file() and done.stat().st_size > 0, ranks, env, **RUN | saving | changes)
+    noted = json.loads(done.read_text())["stateful_callbacks"]["virgo_batches"]
+    assert noted == {"batch_order": changes["batch_order"], "global_batch": RUN["global_batch_size"], "seed": 7}
     assert "Resuming training from" in bench.train(ranks, env, **RUN | saving | changes)
     expected, rows = undisturbed
     assert seen(bench.folder / "killed", ranks) == rows

@@ -37,7 +37,7 @@ CHOICES = {
     "batch_order": ORDERS,
     "rl_loss": ("gspo", "grpo", "dapo", "dr_grpo"),
     "rl_reward": ("ours", "omr"),
-    "rl_tags": ("virgo", "omr"),
+    "rl_tags": ("virgo", "omr", "think"),
     "rl_curriculum": ("shuffle", "file", "pass_rate"),
 }
 COUNTS = (

@@ -89,8 +89,9 @@ def easiest_first(rates: Sequence[tuple[str, float | None]]) -> list[int]:
     """
     if missing := [name for name, rate in rates if rate is None]:
         raise UserError(
-            f"rl_curriculum: pass_rate, but {len(missing)} prompts have no column pass_rate or avg_reward, such as "
-            f"{', '.join(missing[:5])}. Add it, or set rl_curriculum: shuffle."
+            f"rl_curriculum: pass_rate, but {len(missing)} prompts have no pass rate (a column pass_rate or avg_reward, or the one "
+            f'that "columns": {{"pass_rate": ...}} of their entry names), such as {", ".join(missing[:5])}. Add it, or set '
+            "rl_curriculum: shuffle."
         )
 
     return sorted(range(len(rates)), key=lambda at: -rates[at][1])

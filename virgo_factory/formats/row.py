@@ -228,7 +228,7 @@ def _name_of(row: Mapping[str, Any], column: str) -> str | None:
 
 def own_id(row: Mapping[str, Any]) -> str:
     """Return the row's own id as text; "" where it has none."""
-    for column in ("id", "uuid", "idx", "unique_id"):
+    for column in ("id", "uuid", "idx", "unique_id", "qid"):
         value = row.get(column)
         if isinstance(value, (str, int, float)) and value != "":
             return str(value)

@@ -78,7 +78,6 @@ class SynthesisConfig(AskConfig):
         "budget": _ASKING["budget"],
         "output": ("output_dir", "dataset", "dataset_dir"),
     }
-    FREE_BLOCKS: ClassVar = ("budget", "rows", "output", "roles")
 
     scenes: tuple[SceneSource, ...]
     media_dir: Path
@@ -135,13 +134,13 @@ class SynthesisConfig(AskConfig):
         return tuple(name for name in ROLES if self.compositions or name != "composer")
 
     def shapes(self) -> dict[str, Any]:
-        """Return the keys that decide what a reply is, those of each role with its name before them."""
-        decided = super().shapes()
+        """Return what decides what a reply is, beside what was sent: each role's model and sampling, the size of pictures, the seed."""
+        values = self.model_dump(mode="json")
+        decided = {key: values[key] for key in (*self.BLOCKS["pictures"], "seed")}
         for name in self.roles:
             role = self.role(name).model_dump(mode="json")
             decided |= {f"{name}.{key}": role[key] for key in ("model_name_or_path", *_SAMPLING) if key != "samples"}
 
-        del decided["model_name_or_path"], decided["compositions"]  # more of them, or of samples, is no other reply
         return decided
 
     def missing_files(self) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from PIL import Image
 from virgo_factory.synthesis.scenes import read
 from virgo_factory.synthesis.scenes.boxes import EMPTY, NO_BOX, OTHER_SHAPE, OUTSIDE
 from virgo_factory.synthesis.scenes.read import read_scenes
-from virgo_factory.synthesis.scenes.source import SceneSource
+from virgo_factory.synthesis.scenes.source import NEEDS, SceneSource
 from virgo_factory.synthesis.words import Scene, of_row, row_of
 
 
@@ -88,6 +88,8 @@ def test_a_scene_that_is_none_says_why(bench, columns, reason):
         (cup(1, 2, 3), NO_BOX),
         (cup(1, 2, 3, float("nan")), NO_BOX),
         (cup(1, 2, True, 4), NO_BOX),
+        (cup(1, 2, 10**400, 4), NO_BOX),
+        (cup(1, 2, 8, 9, score=float("nan")), read.NO_SCORE),
         ({"name": "cup", "box": "1 2 3 4"}, NO_BOX),
         (cup(1, 2, 8, 9, name=" "), read.NO_NAME),
         (cup(1, 2, 8, 9, name=7), read.NO_NAME),
@@ -255,3 +257,15 @@ def test_what_is_not_there_is_told_before_anything_is_read(tmp_path):
 
     with pytest.raises(ValueError, match=r"rows: file: no file .*a\.jsonl"):
         read_scenes([SceneSource("rows", file=Path(tmp_path / "a.jsonl"))], tmp_path)
+
+
+def test_the_sources_that_the_page_shows_are_sources(root):
+    """One of every reader, as a configuration holds them."""
+    import yaml
+    from pydantic import TypeAdapter
+
+    page = (root / "docs/synthesize.md").read_text(encoding="utf-8")
+    block = page.split("```yaml\nscenes:")[1].split("```")[0]
+    sources = TypeAdapter(list[SceneSource]).validate_python(yaml.safe_load(f"scenes:{block}")["scenes"])
+    assert {source.reader for source in sources} == read.LAYOUTS.keys() == NEEDS.keys()
+    assert all(f"\n| `{reader}` |" in page for reader in read.LAYOUTS)

@@ -208,6 +208,19 @@ def read_chunk(chunk: Chunk) -> Iterator[ReadRow]:
         yield from _decoded_items(content.decode(), chunk.line)
 
 
+def first_row(path: Path) -> Any:
+    """Return the first row of a file, without a look at the others; None where it cannot be read."""
+    with contextlib.suppress(UnreadableFile, StopIteration):
+        if path.suffix in TABLE_SUFFIXES:
+            from virgo_factory.data.read.tables import table_batches
+
+            return next(table_batches(path)).slice(0, 1).to_pylist()[0]
+
+        return next(read_chunk(next(cut_file(path)))).raw
+
+    return None
+
+
 def _decoded(line: bytes) -> tuple[Any, str]:
     """Return the value of one line of JSONL, or None and what is wrong with it."""
     try:

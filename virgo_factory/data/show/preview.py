@@ -37,7 +37,7 @@ LEGEND = (
 
 _NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
-_ENDS = (END_THOUGHT, *(tags[END_THOUGHT] for tags in TAGS.values()))
+_ENDS = (END_THOUGHT, *(tags[END_THOUGHT].strip() for tags in TAGS.values()))
 
 
 @dataclass(frozen=True)

@@ -287,8 +287,11 @@ def near_misses(question: str, answer: str) -> list[str]:
         return [other for other in (COLOURS if answer in COLOURS else TEXTURES) if other != answer]
 
     question = plain(question)
-    found = _SIDE.fullmatch(question) or _COVER.fullmatch(question)
-    named_in = [found[found.lastindex]] if found else re.split(r", | and ", _END.fullmatch(question)[1])
+    if found := _SIDE.fullmatch(question) or _COVER.fullmatch(question):
+        named_in = [found[found.lastindex]]
+    else:  # a question whose own fault is in its words names nothing
+        named_in = re.split(r", | and ", ends[1]) if (ends := _END.fullmatch(question)) else []
+
     return [other for other in named_in if other != answer]
 
 

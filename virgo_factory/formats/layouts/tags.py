@@ -421,6 +421,16 @@ def is_tagged(text: str) -> bool:
     return name is not None and shows(text, name) and _last(text, TAG_SETS[name].tags[1]) >= 0
 
 
+def opens_thought(text: str) -> bool:
+    """Whether a text begins with the tag of a thought, which may have been cut off.
+
+    >>> opens_thought("\\n<think>Seven"), opens_thought("Use <think>.")
+    (True, False)
+    """
+    found = _START.match(text, beginning(text))
+    return found is not None and found.lastgroup in PAIRS
+
+
 KINDS = {
     **dict.fromkeys((*PAIRS, "thoughts", "harmony", "thinking_headings"), "think"),
     **dict.fromkeys(_WRAPPED, "think"),

@@ -24,9 +24,14 @@ from transformers import (
     Qwen2VLImageProcessor,
     Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
 )
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.tokens.image_size import image_settings
 from virgo_factory.formats.row import QWEN_VL_TOKENS
 from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.twin.small_config import reduce_config
@@ -52,6 +57,18 @@ CHAT_TEMPLATE = """\
 {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"""
 """The chat template of the Qwen2-VL family (Apache-2.0, Alibaba Cloud): what the real base model comes with."""
 
+_SYSTEM_TURN = """\
+{% if loop.first and message['role'] != 'system' %}\
+<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n\
+{% endif %}\
+"""
+
+
+def chat_template_of(family: str) -> str:
+    """Return the chat template of a family's real model: Qwen3-VL (Instruct) has no system message of its own."""
+    return CHAT_TEMPLATE.replace(_SYSTEM_TURN, "") if family == "qwen3_vl" else CHAT_TEMPLATE
+
+
 _PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -64,7 +81,10 @@ HEAD_DIM = 32
 _FAMILIES = {
     "qwen2_vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor),
     "qwen2_5_vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor),
+    "qwen3_vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor),
 }
+PATCH = {"qwen3_vl": 16}
+"""Family -> pixels a side of a patch, where they are not 14."""
 
 
 def make_twin(
@@ -91,7 +111,7 @@ def make_twin(
         folder: made if it is not there; files of an older twin in it are replaced.
         tokenizer_folder: a tokenizer to use (and its preprocessor_config.json, where there is one); without it
             a small one is trained on `texts`.
-        family: `qwen2_vl` or `qwen2_5_vl`.
+        family: `qwen2_vl`, `qwen2_5_vl` or `qwen3_vl`.
         seed: of the weights. The same arguments give the same files.
         texts: for the tokenizer; by default the long thoughts that ship with the demo.
         vocabulary: entries of a trained tokenizer, special tokens included.
@@ -121,6 +141,7 @@ def make_twin(
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer_folder is None:
         tokenizer = train_tokenizer(demo_texts() if texts is None else texts, vocabulary, folder)
+        tokenizer.chat_template = chat_template_of(family)
     else:
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
 
@@ -142,10 +163,10 @@ def make_twin(
     )
     model.save_pretrained(folder)
     processor_class(
-        image_processor=_image_processor(tokenizer_folder),
+        image_processor=_image_processor(tokenizer_folder, PATCH.get(family, 14)),
         tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(),
-        chat_template=tokenizer.chat_template or CHAT_TEMPLATE,
+        video_processor=Qwen3VLVideoProcessor() if family == "qwen3_vl" else Qwen2VLVideoProcessor(),
+        chat_template=tokenizer.chat_template or chat_template_of(family),
     ).save_pretrained(folder)
     return folder
 
@@ -245,7 +266,7 @@ def _sizes(
     width = heads * HEAD_DIM
     token_ids = {token: tokenizer.convert_tokens_to_ids(token) for token in QWEN_VL_TOKENS}
     text = {
-        "vocab_size": _padded(len(tokenizer)),
+        "vocab_size": _padded(len(tokenizer), 151936 if family == "qwen3_vl" else 152064),
         "hidden_size": width,
         "intermediate_size": 2 * width,
         "num_hidden_layers": layers,
@@ -263,12 +284,22 @@ def _sizes(
     vision = {
         "depth": vision_layers,
         "num_heads": vision_width // HEAD_DIM,
-        "patch_size": 14,
+        "patch_size": PATCH.get(family, 14),
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,
     }
     if family == "qwen2_vl":
         vision |= {"embed_dim": vision_width, "hidden_size": width, "mlp_ratio": 2}
+    elif family == "qwen3_vl":
+        vision |= {
+            "hidden_size": vision_width,
+            "out_hidden_size": width,
+            "intermediate_size": 2 * vision_width,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": list(range(min(vision_layers, layers)))[:3],
+        }
+        text |= {"head_dim": HEAD_DIM, "rope_theta": 5000000.0}
+        text["rope_scaling"] = {"rope_type": "default", "mrope_interleaved": True, "mrope_section": _THIRDS}
     else:
         vision |= {
             "hidden_size": vision_width,
@@ -289,16 +320,23 @@ def _sizes(
     }
 
 
-def _padded(entries: int) -> int:
-    """Return embedding rows for a tokenizer: the real 152,064 for Qwen's own, else a multiple of 64 with room for 16.
+_THIRDS = [HEAD_DIM // 2 - 2 * (HEAD_DIM // 6), HEAD_DIM // 6, HEAD_DIM // 6]
+"""Rotary pairs of time, height and width, as nearly alike as the real 24, 20 and 20."""
 
-    >>> _padded(151657), _padded(151665), _padded(1536)
-    (152064, 152064, 1600)
+
+def _padded(entries: int, real: int = 152064) -> int:
+    """Return embedding rows for a tokenizer: as many as the real model's for Qwen's own, else a multiple of 64, 16 to spare.
+
+    >>> _padded(151657), _padded(151665), _padded(151669, 151936), _padded(1536)
+    (152064, 152064, 151936, 1600)
     """
-    return 152064 if 151643 <= entries <= 152064 else -(-(entries + 16) // 64) * 64
+    return real if 151643 <= entries <= real else -(-(entries + 16) // 64) * 64
 
 
-def _image_processor(tokenizer_folder: Path | str | None) -> Qwen2VLImageProcessor:
-    if tokenizer_folder is not None and (Path(tokenizer_folder) / "preprocessor_config.json").is_file():
-        return Qwen2VLImageProcessor.from_pretrained(tokenizer_folder)
-    return Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=28 * 28 * 16384)
+def _image_processor(tokenizer_folder: Path | str | None, patch: int) -> Qwen2VLImageProcessor:
+    settings = image_settings(Path(tokenizer_folder)) if tokenizer_folder is not None else None
+    if settings is not None:
+        return Qwen2VLImageProcessor.from_dict(settings | {"patch_size": patch})
+
+    side = 2 * patch
+    return Qwen2VLImageProcessor(patch_size=patch, min_pixels=4 * side**2, max_pixels=side**2 * 16384)

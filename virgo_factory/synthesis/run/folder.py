@@ -72,6 +72,7 @@ class Folder:
     def __init__(self, config: SynthesisConfig) -> None:
         self.config, self.path = config, config.output_dir
         self._open: dict[str, Records] = {}
+        self._roles = {name: config.role(name) for name in config.roles}
 
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
@@ -107,7 +108,7 @@ class Folder:
 
     def answered(self, name: str, ask: Ask, role: str) -> list[Reply]:
         """Return the replies of a role to something, in the order of their samples."""
-        settings, store = self.config.role(role), self.replies(name)
+        settings, store = self._roles[role], self.replies(name)
         keys = (ask.key(settings.model_name_or_path, sample) for sample in range(settings.samples))
         return [of_row(Reply, row) for key in keys if (row := store.get(key)) is not None]
 

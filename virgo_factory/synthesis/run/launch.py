@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.atomic import replace_file
@@ -140,9 +141,14 @@ def merge(
 
 
 def _common_config(folders: Sequence[Path]) -> SynthesisConfig:
-    first = read_folder(Path(folders[0]))
-    for folder in folders[1:]:
-        old, new = ({**config.shapes(), "shard": ""} for config in (first, read_folder(Path(folder))))
+    """Return the configuration of the first folder.
+
+    Raises:
+        ValueError: one of the others was made with another.
+    """
+    first, *others = (read_folder(Path(folder)) for folder in folders)
+    for folder, config in zip(folders[1:], others, strict=True):
+        old, new = _shared(first), _shared(config)
         if changed := [f"{key}: {old[key]!r} and {new.get(key)!r}" for key in old if old[key] != new.get(key)]:
             raise UserError(
                 f"{folders[0]} and {folder} are not parts of one synthesis: {'; '.join(changed)}. "
@@ -150,6 +156,13 @@ def _common_config(folders: Sequence[Path]) -> SynthesisConfig:
             )
 
     return first
+
+
+def _shared(config: SynthesisConfig) -> dict[str, Any]:
+    """Return what all shards of a synthesis have in common."""
+    values = config.model_dump(mode="json")
+    keys = (*config.BLOCKS["scenes"], *config.BLOCKS["questions"], *config.BLOCKS["thoughts"])
+    return config.shapes() | {key: values[key] for key in keys if key != "shard"}
 
 
 def _join_scenes(folder: Folder, folders: Sequence[Path]) -> None:

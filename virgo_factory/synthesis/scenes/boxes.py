@@ -123,11 +123,15 @@ def _four(box: Any) -> list[float]:
     if not isinstance(box, list | tuple) or len(box) != 4:
         raise RejectedRow(NO_BOX, str(box)[:100])
 
-    for number in box:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise RejectedRow(NO_BOX, str(box)[:100])
+    try:
+        numbers = [float(number) for number in box if type(number) in (int, float)]
+    except OverflowError:  # a whole number of 400 digits
+        numbers = []
 
-    return [float(number) for number in box]
+    if len(numbers) < 4 or not all(map(math.isfinite, numbers)):
+        raise RejectedRow(NO_BOX, str(box)[:100])
+
+    return numbers
 
 
 def _pixel(number: float) -> int:

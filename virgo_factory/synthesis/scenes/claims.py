@@ -17,9 +17,11 @@ from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject
 
 PICTURE = r"(?:picture|image|scene|photo|photograph|view|frame)"
 _WHERE = rf"(?:in|within|across|throughout|from|of|on) (?:this|the) (?:whole |entire )?{PICTURE}"
+_LOOK = r"(?:looking|seen|viewed|if you look|when (?:you|one) looks?)"
 _LEAD = re.compile(
-    rf"^(?:(?:looking at|based on|judging by|according to) (?:this|the) {PICTURE},?|{_WHERE},?"
-    r"|(?:if you look|when (?:you|one) looks?|looking|seen|viewed) (?:very )?(?:closely|carefully),|(?:on|at|upon) (?:a )?closer (?:look|inspection),) "
+    rf"^(?:(?:{_LOOK} (?:closely |carefully )?at|based on|judging by|according to) (?:this|the) {PICTURE}"
+    rf"(?: (?:closely|carefully|again))?,?|{_WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total),"
+    r"|(?:on|at|upon) (?:a )?closer (?:look|inspection),) "
 )
 _TAIL = re.compile(rf"(?<!largest)(?<!biggest)(?<!smallest) (?:{_WHERE}|altogether|in total|in all|overall|at all)$")
 
@@ -361,11 +363,14 @@ def _related(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | No
     if not found or not RELATION.match(found["rest"]):
         return None
 
-    def holds(option: str) -> Holds:
+    def holds(option: str, is_clear: bool = False) -> Holds:
         one = meaning.one(option)
-        return holds_at(found["rest"], one, meaning) if one else None
+        return holds_at(found["rest"], one, meaning, is_clear=is_clear) if one else None
 
-    return _Told(holds)
+    is_of_tag = found["rest"][
+        -1
+    ].isdigit()  # who names a tag goes by its box; who names a thing, by what people would say
+    return _Told(holds, is_clear=lambda option: holds(option, not is_of_tag))
 
 
 _COVERS = re.compile(

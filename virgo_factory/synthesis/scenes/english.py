@@ -71,7 +71,7 @@ _ALIKE = 0.6
 """Intersection over union above which two boxes of one name may be one thing."""
 
 _SPACE = re.compile(r"\s+")
-_ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|all of the|any|each|every|both) )+")
+_ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|any|each|every|both|of) )+")
 _TAG_MARK = re.compile(r" (?:#|no\.? ?|number )(?=\d+$)")
 _EDGES = {
     "leftmost": r"left-?most|left most|far left",

@@ -141,8 +141,3 @@ def is_extreme(which: str, one: SceneObject, objects: Sequence[SceneObject]) -> 
 def extreme(which: str, objects: Sequence[SceneObject]) -> SceneObject | None:
     """Return the object that is `which` of EXTREMES; None where no one clearly is."""
     return next((one for one in objects if is_extreme(which, one, objects)), None)
-
-
-def named(objects: Sequence[SceneObject], name: str) -> list[SceneObject]:
-    """Return the objects of a name, as it stands in them."""
-    return [one for one in objects if one.name == name]

@@ -99,11 +99,15 @@ def _holds(
 
 
 def _is_apart(one: SceneObject, other: SceneObject, relation: str) -> bool:
+    """Whether two boxes leave no doubt of a direction: one ends before the other begins, or they stand over each other."""
     if relation == "inside":
         return True
 
+    def lie_apart(axis: int) -> bool:
+        return one.box[axis + 2] <= other.box[axis] or other.box[axis + 2] <= one.box[axis]
+
     axis = 0 if relation in ("left", "right") else 1
-    return one.box[axis + 2] <= other.box[axis] or other.box[axis + 2] <= one.box[axis]
+    return lie_apart(axis) or relation in ("above", "below") and not lie_apart(0)
 
 
 def _in_picture(one: SceneObject, relation: str, size: tuple[int, int]) -> Holds:

@@ -5,8 +5,8 @@ whole pixels of the picture as it is seen; no text in it can be taken for a cont
 """
 
 import hashlib
+import io
 import logging
-import math
 import os
 import re
 from collections import defaultdict
@@ -23,7 +23,6 @@ from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import orientation
 from virgo_factory.data.read.media import BadMedia, find_image
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.rollouts.question import FORGED
 from virgo_factory.synthesis.scenes.boxes import Frame, box_of, frame_of
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
@@ -231,12 +230,7 @@ def _object(one: FoundObject, box_format: str, frame: Frame, min_score: float) -
             raise RejectedRow(FORGED_OBJECT, "half a character")
 
     score = one.score
-    if (
-        isinstance(score, bool)
-        or not isinstance(score, int | float)
-        or not math.isfinite(score)
-        or not 0 <= score <= 1
-    ):
+    if type(score) not in (int, float) or not 0 <= score <= 1:  # which NaN is not, either
         raise RejectedRow(NO_SCORE, str(score)[:60])
 
     if score < min_score:
@@ -314,16 +308,21 @@ def look_at(image: Any, pictures: str, media_dir: Path) -> SeenPicture:
     if isinstance(found, bytes):
         raise RejectedRow(IN_ROW, "write it to a file below media_dir and give its path")
 
-    facts = inspect(found, media_dir)
+    try:
+        content = Path(found).read_bytes()
+    except OSError as error:
+        raise RejectedRow("image missing", f"{found}: {error.strerror}") from None
+
+    facts = inspect(content, media_dir)
     if not facts.is_readable:
         finding = next(finding for finding in facts.findings if finding.severity == "error")
-        raise RejectedRow(finding.code.replace("_", " "), finding.detail[:300])
+        raise RejectedRow(finding.code.replace("_", " "), f"{found}: {finding.detail}"[:300])
 
     turn = 1
     if any(finding.code == "image_turned" for finding in facts.findings):
-        with Image.open(found) as opened:
+        with Image.open(io.BytesIO(content)) as opened:
             turn = orientation(opened)
 
     base = Path(media_dir).absolute()
     path = str(Path(found).relative_to(base)) if Path(found).is_relative_to(base) else found
-    return SeenPicture(path, file_hash(found), facts.width, facts.height, turn)
+    return SeenPicture(path, hashlib.sha256(content).hexdigest(), facts.width, facts.height, turn)

@@ -90,7 +90,9 @@ def write_entries(dataset_dir: Path, entries: Mapping[str, Mapping[str, Any]]) -
 
 
 def rl_questions(pairs: Iterable[tuple[Question, Scene]], source: str) -> Iterator[str | Dropped]:
-    """Yield a line of `rl_questions.jsonl` for each question, which `formatting: questions` and `evaluate` read.
+    """Yield a line of `rl_questions.jsonl` for each question, which `formatting: questions` reads.
+
+    `reinforce export --verl` makes verl's Parquet of them, as of any prompts.
 
     Args:
         pairs: questions and their scenes.

@@ -41,7 +41,7 @@ def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
         place, row = found
         try:
             yield _scene(place, row)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
             name = str(row.get("image_filename") or place)
             yield Dropped(f"{source.prefix}/{Path(name).stem}", NO_OBJECTS, f"{place}: {error!r}"[:200])
 

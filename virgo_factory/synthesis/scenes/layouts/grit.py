@@ -48,8 +48,12 @@ def _scene(place: str, row: dict[str, Any]) -> FoundScene:
 
 def _words(caption: Any, span: list[Any]) -> str:
     """Return the words of a span, whose places may be written as 3.0."""
-    if not isinstance(caption, str) or len(span) < 2 or not all(isinstance(at, int | float) for at in span[:2]):
+    try:
+        start, end = (int(at) for at in span[:2])
+    except (TypeError, ValueError, OverflowError):
         return ""
 
-    start, end = int(span[0]), int(span[1])
+    if not isinstance(caption, str):
+        return ""
+
     return caption[start:end] if 0 <= start < end <= len(caption) else ""
