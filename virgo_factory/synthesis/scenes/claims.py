@@ -9,21 +9,27 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from virgo_factory.synthesis.scenes.english import RELATION, Meaning, holding, is_number, number_of, plain
+from virgo_factory.synthesis.scenes.english import RELATION, Meaning, is_number, number_of, plain
 from virgo_factory.synthesis.scenes.facts import Holds, is_extreme, overlaps
-from virgo_factory.synthesis.scenes.places import holds_at
+from virgo_factory.synthesis.scenes.places import holds_at, is_place, standing
 from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject
 
 
 PICTURE = r"(?:picture|image|scene|photo|photograph|view|frame)"
 _WHERE = rf"(?:in|within|across|throughout|from|of|on) (?:this|the) (?:whole |entire )?{PICTURE}"
+_STANDS = (
+    r"(?:(?:is|are|was|were)(?: (?:located|placed|positioned|situated|found|standing|lying|sitting|visible|there|shown))?|"
+    r"stands?|lies|lie|sits?|appears?|can be (?:seen|found))"
+)
 _LOOK = r"(?:looking|seen|viewed|if you look|when (?:you|one) looks?)"
 _LEAD = re.compile(
     rf"^(?:(?:{_LOOK} (?:closely |carefully )?at|based on|judging by|according to) (?:this|the) {PICTURE}"
-    rf"(?: (?:closely|carefully|again))?,?|{_WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total),"
+    rf"(?: (?:closely|carefully|again))?,?|{_WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total|counting (?:everything|all of them|all)(?: in view| visible| shown)?),"
     r"|(?:on|at|upon) (?:a )?closer (?:look|inspection),) "
 )
-_TAIL = re.compile(rf"(?<!largest)(?<!biggest)(?<!smallest) (?:{_WHERE}|altogether|in total|in all|overall|at all)$")
+_TAIL = re.compile(
+    rf"(?<!largest)(?<!biggest)(?<!smallest)(?<!larger)(?<!bigger)(?<!smaller) (?:{_WHERE}|altogether|in total|in all|overall|at all)$"
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,57 @@ def contradiction(question: Question, scene: Scene) -> str | None:
     return None
 
 
-_AMONG = re.compile(
-    r"^(?:of|among|out of) (?P<some>.+), (?P<which>which|what)(?: (?:one|thing|shape|object))? (?P<rest>(?:is|are|stands?|lies?) .+)$"
+_REWRITTEN = tuple(
+    (re.compile(pattern), written)
+    for pattern, written in (
+        (
+            rf"^(?:the|this) {PICTURE} (?:shows|contains|has|depicts|includes) (?P<asked>how many .+)$",
+            r"\g<asked> are there",
+        ),
+        (
+            r"^is the number of (?P<some>.+) (?:greater|larger|higher|bigger) than (?:the number of |that of )?(?P<other>.+)$",
+            r"are there more \g<some> than \g<other>",
+        ),
+        (
+            r"^is the number of (?P<some>.+) (?:smaller|lower|less) than (?:the number of |that of )?(?P<other>.+)$",
+            r"are there fewer \g<some> than \g<other>",
+        ),
+        (
+            r"^(?:name|identify) (?:the|an|a) (?:object|thing|item|shape)(?: (?:that|which) (?:is|stands|lies))? ",
+            "which is ",
+        ),
+        (
+            r"^(?:which|what) side of (?P<other>.+) (?:is|does) (?P<one>.+?)(?: (?:stand|lie|sit))? on$",
+            r"on which side of \g<other> is \g<one>",
+        ),
+        (r"^(?:exactly|and|so|now) (?=how many|which|what|where)", ""),
+        (r"^who (?=is|are|stands?|lies|sits)", "which "),
+        (r"(?<=^how many )(?:individual|separate|distinct|different) ", ""),
+        (r" (?:altogether|in total|in all|overall|together)(?= (?:are|is|can|do|does|appear)\b)", ""),
+        (
+            r"^(?:of|among|out of) (?P<some>.+), (?P<which>which|what)(?: (?:one|thing|shape|object))? (?P<rest>(?:is|are|stands?|lies?) .+)$",
+            r"\g<which> of \g<some> \g<rest>",
+        ),
+        (
+            rf"^(?P<asked>(?:which|what)\b[^,:]*? {_STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* of )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
+            r"\g<asked>",
+        ),
+        (
+            r"^count (?:all )?(?:of )?(?:the )?(?P<some>[\w -]+?)(?:[:;,.]| and (?:say|tell)(?: me)?) how many (?:of them )?(?P<rest>.+)$",
+            r"how many \g<some> \g<rest>",
+        ),
+        (
+            r"^(?P<to>relative to|in relation (?:to|with)|compared (?:to|with)|with respect to|as seen from|from) (?P<other>.+), "
+            r"(?P<asked>where (?:is|are|does|do) .+)$",
+            r"\g<asked> \g<to> \g<other>",
+        ),
+        (
+            r"^(?P<one>.+) (?:is|are|stands?|lies|sits?)(?: (?:located|placed|positioned))? (?P<side>(?:on|to|at) (?:which|what) side of) (?P<other>.+)$",
+            r"\g<side> \g<other> is \g<one>",
+        ),
+    )
 )
-_COUNT_THEM = re.compile(
-    r"^count (?:all )?(?:of )?(?:the )?(?P<some>[\w -]+?)(?:[:;,.]| and (?:say|tell)(?: me)?) how many (?:of them )?(?P<rest>.+)$"
-)
+"""Orders of words that mean what another one does."""
 
 
 def _asked(text: str) -> str:
@@ -77,8 +128,9 @@ def _asked(text: str) -> str:
     while (shorter := _LEAD.sub("", text)) != text:
         text = shorter
 
-    text = _AMONG.sub(r"\g<which> of \g<some> \g<rest>", text)
-    text = _COUNT_THEM.sub(r"how many \g<some> \g<rest>", text)
+    for pattern, written in _REWRITTEN:
+        text = pattern.sub(written, text)
+
     while (shorter := _TAIL.sub("", text)) != text:
         text = shorter
 
@@ -101,15 +153,12 @@ def _judged(told: _Told, options: Sequence[str], gold: int, question: Question) 
 
 _ASKS = r"(?:how many|what is the (?:total |exact )?(?:number|count) of|what number of|count (?:all )?the)"
 _SEEN = (
-    r"(?:(?:are|is) (?:there|visible|shown|present|seen|pictured|depicted|drawn)(?: (?:exactly|to be seen))?|appear|"
-    r"can (?:be (?:seen|found|spotted|counted|made out)|(?:you|one|we) (?:see|count|spot|find))|(?:do|can) (?:you|we) (?:see|count)|"
-    rf"does (?:the {PICTURE}|it) (?:show|contain|have))"
+    r"(?:(?:are|is) there(?: (?:exactly|to be seen|visible))?|"
+    r"(?:(?:are|is) )?(?:visible|shown|present|seen|pictured|depicted|drawn|in view|in sight|on display)|appear|"
+    r"can be (?:seen|found|spotted|counted|made out)|(?:do|can|would|could) (?:you|one|we) (?:see|count|spot|find|make out|notice)|"
+    rf"does (?:(?:the|this) {PICTURE}|it) (?:show|contain|have|hold|depict|include))"
 )
 _COUNT = re.compile(rf"^{_ASKS} (?P<some>.+?)(?: {_SEEN})?$")
-_STANDS = (
-    r"(?:(?:is|are|was|were)(?: (?:located|placed|positioned|situated|found|standing|lying|sitting|visible|there|shown))?|"
-    r"stands?|lies|lie|sits?|appears?|can be (?:seen|found))"
-)
 _COUNT_THERE = re.compile(rf"^{_ASKS} (?P<some>.+?) {_STANDS} (?P<rest>.+)$")
 _MORE = re.compile(
     rf"^how many (?P<which>more|fewer|less) (?P<some>.+?) (?:{_SEEN} )?than (?P<other>.+?)(?: {_SEEN})?$"
@@ -133,9 +182,8 @@ def _that_are(some: list[SceneObject] | None, rest: str, meaning: Meaning) -> li
     if some is None:
         return None
 
-    if found := RELATION.match(rest):
-        other = meaning.one(rest[found.end() :].strip())
-        return None if other is None else holding(some, found.lastgroup, other)
+    if is_place(rest):
+        return standing(some, rest, meaning)
 
     return meaning.looks(some, rest)
 
@@ -159,9 +207,26 @@ def _by_how_many(asked: str, options: Sequence[str], meaning: Meaning) -> _Told 
     return _Told(_is_count(gap), f"the boxes count {len(some)} and {len(other)}") if gap >= 0 else None
 
 
+_GAP = re.compile(
+    r"^what is the difference (?:between the number of (?P<some>.+) and (?:the number of |that of )?(?P<other>.+)|"
+    r"in number between (?:the )?(?P<these>.+) and (?:the )?(?P<those>.+))$"
+)
+
+
+def _difference(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
+    """The difference of two counts, whichever is larger."""
+    found = _GAP.match(asked)
+    names = [name for name in found.groups() if name] if found else []
+    some = [meaning.several(name) for name in names]
+    if len(some) != 2 or some[0] is None or some[1] is None:
+        return None
+
+    return _Told(_is_count(abs(len(some[0]) - len(some[1]))), f"the boxes count {len(some[0])} and {len(some[1])}")
+
+
 _MOST = re.compile(
-    r"^(?:which|what)(?: (?:one )?of (?:these|the following|them))?(?: (?:kind|type|sort) of)?(?: (?:shape|object|thing|item))?s? "
-    r"(?:are there (?:the )?(?P<there>most|fewest|least) of|(?:is|are) (?:the )?(?P<common>most|least) (?:common|frequent|numerous)|"
+    r"^(?:which|what)(?: (?:one )?of (?:these|the following|them))?(?: (?:kind|type|sort) of)?(?: (?:shape|object|thing|item|group))?s? "
+    r"(?:are there (?:the )?(?P<there>most|fewest|least) of|(?:is|are) (?:the )?(?P<common>most|least) (?:common|frequent|numerous)|(?:is|are) (?:larger|greater|more) in number|(?:is|are) more (?:common|frequent|numerous)|(?:are|is) there more of|"
     r"(?:occurs?|appears?) (?:the )?(?:most often|most))$"
 )
 _TIMES = re.compile(
@@ -221,7 +286,7 @@ _THERE_MORE = re.compile(
 _IS = re.compile(r"^(?:is|are|does|do|can) (?P<told>.+)$")
 _STATEMENT = re.compile(
     r"^(?:which|what)(?: (?:one )?of (?:these|the following|them|the four))?(?: (?:statement|sentence|claim|description|option)s?)?"
-    r"(?: (?:about|on|of|describing) (?:the )?.+?)? (?:is|are|holds?) "
+    r"(?: (?:about|on|of|describing) (?P<about>.+?))? (?:is|are|holds?) "
     r"(?P<not>not |in)?(?P<true>true|correct|right|accurate|false|wrong|untrue)(?: (?:of|about) (?P<one>.+))?$"
 )
 _YES = re.compile(r"(yes|no)(?:[,;:]|$| (?:it|there|they|the|that) )")
@@ -290,7 +355,8 @@ def _stated(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | Non
         return None
 
     is_not = bool(found["not"]) != (found["true"] in ("false", "wrong", "untrue"))
-    subject = meaning.one(found["one"]) if found["one"] else None
+    about = found["one"] or found["about"]
+    subject = meaning.one(about) if about else None
 
     def holds(option: str) -> Holds:
         held = _is_true(option, subject, meaning)
@@ -320,17 +386,21 @@ def _is_true(text: str, subject: SceneObject | None, meaning: Meaning) -> Holds:
 
 _RELATED = re.compile(rf"^(?:which|what)\b(?P<who>.*?) {_STANDS}(?: the one)?(?: that is)? (?P<rest>.+)$")
 _ENDS = {
-    "leftmost": r"(?:the )?(?:farthest|furthest)(?: to the)? left|(?:the )?left-?most|(?:the )?(?:closest|nearest) to the left (?:edge|side|border)|the first from the left",
-    "rightmost": r"(?:the )?(?:farthest|furthest)(?: to the)? right|(?:the )?right-?most|(?:the )?(?:closest|nearest) to the right (?:edge|side|border)|the first from the right",
-    "topmost": r"(?:the )?(?:highest|farthest|furthest)(?: up)?|(?:the )?(?:top-?most|uppermost)|(?:the )?(?:closest|nearest) to the top(?: edge)?",
-    "lowest": r"(?:the )?lowest(?: down)?|(?:the )?(?:farthest|furthest) down|(?:the )?(?:bottom-?most|lowermost)|(?:the )?(?:closest|nearest) to the bottom(?: edge)?",
-    "largest": r"(?:the )?(?:largest|biggest) in the picture",
-    "smallest": r"(?:the )?smallest in the picture",
+    "leftmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer|nearer) to the left (?:edge|side|border)|first from the left|(?:on|at) the (?:far|extreme) left",
+    "rightmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer|nearer) to the right (?:edge|side|border)|first from the right|(?:on|at) the (?:far|extreme) right",
+    "topmost": r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer|nearer) to the top(?: edge)?|at the (?:very )?top",
+    "lowest": r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom",
+    "largest": r"(?:largest|biggest|larger|bigger) in the picture",
+    "smallest": r"(?:smallest|smaller) in the picture",
 }
 """Extreme of facts.EXTREMES -> how English says it; sizes only where those in the picture are meant, since a near cup is
 larger there than a far bus."""
 
-_END = re.compile("^(?:" + "|".join(f"(?P<{which}>{words})" for which, words in _ENDS.items()) + ")$")
+_END = re.compile("^(?:the )?(?:" + "|".join(f"(?P<{which}>{words})" for which, words in _ENDS.items()) + ")$")
+_END_OF = re.compile(
+    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top|bottom)-?most|uppermost|lowermost).*?)"
+    r"(?: (?:object|thing|item|shape|one))?$"
+)
 _TAKES = re.compile(r"^(?:which|what)\b.* takes up the (?P<which>most|least) (?:room|space|area)$")
 
 
@@ -339,8 +409,10 @@ def _ended(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None
     which = ""
     if found := _TAKES.match(asked):
         which = "largest" if found["which"] == "most" else "smallest"
-    elif (found := _RELATED.match(asked)) and (end := _END.match(found["rest"])):
-        which = end.lastgroup
+    else:
+        found = (pattern.match(asked) for pattern in (_END_OF, _RELATED))
+        ends = (_END.match(one["rest"]) for one in found if one)
+        which = next((end.lastgroup for end in ends if end), "")
 
     if not which:
         return None
@@ -360,19 +432,21 @@ def _ended(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None
 def _related(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
     """Which of the options stands somewhere."""
     found = _RELATED.match(asked)
-    if not found or not RELATION.match(found["rest"]):
+    if not found or not (is_place(found["rest"]) or _CORNER.match(found["rest"])):
         return None
 
     def holds(option: str, is_clear: bool = False) -> Holds:
         one = meaning.one(option)
         return holds_at(found["rest"], one, meaning, is_clear=is_clear) if one else None
 
-    is_of_tag = found["rest"][
-        -1
-    ].isdigit()  # who names a tag goes by its box; who names a thing, by what people would say
+    is_of_tag = found["rest"][-1].isdigit()  # who names a tag goes by its box; else by what people would say
     return _Told(holds, is_clear=lambda option: holds(option, not is_of_tag))
 
 
+_CORNER = re.compile(
+    r"^(?:in|at|on) the (?:very )?(?:upper|lower|top|bottom|left|right)(?:[ -](?:left|right))?(?:-hand)?"
+    rf"(?: (?:corner|half|side|part|quarter|edge))?(?: of (?:the|this) {PICTURE})?$"
+)
 _COVERS = re.compile(
     r"^(?:which|what)\b.*? (?:covers?|overlaps?(?: with)?|hides?|is (?:partly |partially )?(?:covered|hidden|overlapped) by) "
     r"(?:(?:a )?(?:small |large )?part of |some of )?(?P<other>.+)$"
@@ -394,7 +468,7 @@ def _covering(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | N
 
 
 _TO = r"(?:in relation (?:to|with)|relative to|compared (?:to|with)|with respect to|as seen from|from|to)"
-_STAND = r"(?: (?:stand|lie|sit|be|located|placed|positioned|situated|standing|found))?"
+_STAND = r"(?: (?:stand|lie|sit|hang|rest|appear|be (?:found|seen|located)|located|placed|positioned|situated|standing|lying|found))?"
 _DIRECTED = tuple(
     re.compile(pattern)
     for pattern in (
@@ -403,27 +477,35 @@ _DIRECTED = tuple(
         rf"^what is the (?:position|place|location) of (?P<one>.+?) {_TO} (?P<other>.+)$",
         r"^what is the (?:spatial )?relation(?:ship)? (?:between|of) (?P<one>.+?) (?:and|to) (?P<other>.+)$",
         rf"^(?:is|are|does|do) (?P<one>.+?){_STAND} (?:(?:to|on) the )?(?:left|right|above|below|higher|lower)\b.* or "
-        r"(?:(?:to|on) the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
+        r"(?:(?:(?:to|on) )?the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
     )
 )
-_WHERE_TO = re.compile(r"^(?:where|how) (?:is|are|does|do) (?P<rest>.+)$")
+_OR = re.compile(r"^(?:is|are|does|do) (?P<told>.+?),? or .+$")
+_WHERE_TO = re.compile(r"^(?:where|how) (?:is|are|does|do|can) (?P<rest>.+)$")
 _BETWEEN = re.compile(rf"{_STAND} {_TO} ")
 _PLACED = re.compile(rf"^where(?: {_WHERE})? (?:is|are|does|do|can) (?P<one>.+?){_STAND}$")
 _PART = re.compile(
     r"^in (?:which|what) (?:part|half|corner|quarter|area|region|side)(?: of the \w+)? (?:is|are|does|do|can) "
     rf"(?P<one>.+?){_STAND}$"
 )
+_HALF = re.compile(
+    r"^(?:is|does) (?P<one>.+?)(?: (?:stand|lie|appear))? (?:in|on|at) the (?:left|right|top|bottom|upper|lower) (?:\w+ )?or .+$"
+)
 
 
 def _directed(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
     """How one thing stands to another."""
     pairs = [(found["one"], found["other"]) for pattern in _DIRECTED if (found := pattern.match(asked))]
+    if found := _OR.match(asked):
+        either = RELATION.search(found["told"])
+        pairs += [(found["told"][: either.start()], found["told"][either.end() :])] if either else []
+
     if found := _WHERE_TO.match(asked):
         rest = found["rest"]
         pairs += [(rest[: cut.start()], rest[cut.end() :]) for cut in _BETWEEN.finditer(rest)]
 
     for names in pairs:
-        one, other = (meaning.one(name.strip()) for name in names)
+        one, other = (meaning.one(re.sub(rf"{_STAND}$", "", name.strip())) for name in names)
         if one and other and one is not other:
             return _of_places(one, other, meaning)
 
@@ -432,7 +514,7 @@ def _directed(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | N
 
 def _placed(asked: str, options: Sequence[str], meaning: Meaning) -> _Told | None:
     """Where one thing stands, in the picture or by something."""
-    found = _PLACED.match(asked) or _PART.match(asked)
+    found = _PLACED.match(asked) or _PART.match(asked) or _HALF.match(asked)
     one = meaning.one(found["one"]) if found else None
     return _of_places(one, None, meaning) if one else None
 
@@ -452,5 +534,17 @@ def _without(option: str, one: SceneObject) -> str:
     return re.sub(rf"^(?:(?:it|(?:the )?{re.escape(one.tag.lower())}) )?(?:{_STANDS} )?", "", option)
 
 
-_FORMS = (_by_how_many, _counted, _yes_or_no, _stated, _most, _ended, _covering, _related, _directed, _placed)
+_FORMS = (
+    _by_how_many,
+    _difference,
+    _counted,
+    _yes_or_no,
+    _stated,
+    _most,
+    _ended,
+    _covering,
+    _related,
+    _directed,
+    _placed,
+)
 """Forms of question -> what the options are to be; the first that understands a question judges it."""
