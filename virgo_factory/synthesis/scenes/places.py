@@ -20,7 +20,9 @@ _PIECES = tuple(
         r"(?:wholly |completely |fully |entirely )?(?P<in>inside)(?: of)? (?P<ref>.+)",
     )
 )
-_BETWEEN = re.compile(r"^(?P<not>not )?(?:in )?between (?P<one>.+?) and (?P<other>.+)$")
+_BETWEEN = re.compile(
+    r"^(?P<not>not )?(?:in )?between (?:(?P<one>.+?) and (?P<other>.+)|(?:the |both )?(?:two )?(?P<both>[\w -]+))$"
+)
 _AND = re.compile(r",? and |, (?:but )?| but ")
 _UP = {"upper": "above", "top": "above", "above": "above", "higher": "above", "higher up": "above"}
 _IT = re.compile(r"^(?:it|them|its|that)$")
@@ -42,8 +44,8 @@ def holds_at(
         is_clear: only where the two boxes lie apart in that direction, so that nobody would say it differently.
     """
     if found := _BETWEEN.match(text):
-        ends = meaning.one(found["one"]), meaning.one(found["other"])
-        held = _is_between(one, *ends) if all(ends) and one not in ends else None
+        ends = _ends(found, meaning)
+        held = _is_between(one, *ends) if len(ends) == 2 and one not in ends else None
         return held if held is None else held != bool(found["not"])
 
     pieces = [_piece(piece) for piece in _AND.split(text)]
@@ -63,6 +65,13 @@ def is_place(text: str) -> bool:
     return bool(_PLACE.match(text))
 
 
+def place_in(text: str) -> int | None:
+    """Return where in a text such a phrase begins; None where there is none."""
+    found = _ANYWHERE.search(text)
+    return found.start() if found else None
+
+
+_ANYWHERE = re.compile(rf"{RELATION.pattern}|\b(?:in )?between\b")
 _PLACE = re.compile(rf"^(?:not )?{_ADVERB}?(?:{RELATION.pattern}|(?:in )?between\b)")
 
 
@@ -85,9 +94,18 @@ def standing(some: Sequence[SceneObject], text: str, meaning: Meaning) -> list[S
     return found
 
 
+def _ends(found: re.Match[str], meaning: Meaning) -> list[SceneObject]:
+    """Return the two between which something stands; fewer where they are not known."""
+    if found["both"]:
+        both = meaning.several(found["both"]) or []
+        return both if len(both) == 2 else []
+
+    return [one for name in ("one", "other") if (one := meaning.one(found[name]))]
+
+
 def _named(text: str, meaning: Meaning) -> list[SceneObject]:
     if found := _BETWEEN.match(text):
-        return [one for name in ("one", "other") if (one := meaning.one(found[name]))]
+        return _ends(found, meaning)
 
     pieces = [_piece(piece) for piece in _AND.split(text)]
     return [one for piece in pieces if piece and piece["ref"] and (one := meaning.one(piece["ref"]))]
