@@ -144,6 +144,13 @@ def _called(name: str) -> str:
     return " ".join([recipe, *overrides]) if overrides else Path(recipe).name
 
 
+@pytest.mark.parametrize("name", VIRGO)
+def test_the_order_is_stocks_and_the_header_names_the_one_with_fewer_passes(name):
+    keys = "batch_order=packed" + " sequence_parallel_size=4" * ("72b" in name)
+    assert f"Same batches and gradients, fewer passes: {keys} Departures:" in header(name)
+    assert not {"batch_order", "group_by_length", "packing", "sequence_parallel_size"} & load(name).keys()
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_llamafactory_parses_it(parsed, name):
     result, recipe = parsed[Path(name).name], load(name)
