@@ -1,4 +1,4 @@
-# make demo | make demo-distill | make demo-reinforce | make test. Each sets up .venv by itself; needs Python 3.11 or newer, git and a package index.
+# make demo | make demo-distill | make demo-reinforce | make demo-synthesize | make test. Each sets up .venv by itself; needs Python 3.11 or newer, git and a package index.
 
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,7 +16,7 @@ export VLLM_CACHE_ROOT := $(CURDIR)/build/vllm
 export VLLM_CONFIG_ROOT := $(CURDIR)/build/vllm
 export VLLM_NO_USAGE_STATS := 1
 
-.PHONY: install demo demo-distill demo-reinforce test
+.PHONY: install demo demo-distill demo-reinforce demo-synthesize test
 
 install: $(STAMP)
 
@@ -28,6 +28,9 @@ demo-distill: $(STAMP)
 
 demo-reinforce: $(STAMP)
 	@virgo-factory demo reinforce
+
+demo-synthesize: $(STAMP)
+	@virgo-factory demo synthesize
 
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)

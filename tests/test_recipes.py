@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "recipes").rglob("*.yaml")
-    if path.parts[len(ROOT.parts) + 1] not in ("launch", "distill", "evaluate")
+    if path.parts[len(ROOT.parts) + 1] not in ("launch", "distill", "evaluate", "synthesize")
 )
 REAL = [name for name in RECIPES if "demo" not in name]
 VIRGO = [name for name in REAL if "/virgo" in name]

@@ -10,6 +10,8 @@ import pytest
 
 import virgo_factory
 from virgo_factory.autoload import HOOKS, TESTED, check_hooks
+from virgo_factory.hooks.contract import IN_TRANSFORMERS_5, ON_MAIN, all_quotes, changed_places, quotes
+from virgo_factory.preflight.versions import TRANSFORMERS, transformers_problem
 
 
 FOLDER = Path(importlib.util.find_spec("virgo_factory.hooks").origin).parent
@@ -23,13 +25,13 @@ SITE = Path(importlib.util.find_spec("llamafactory").origin).parents[1]
 
 @pytest.fixture(scope="module")
 def contract():
-    """A function: file of hooks/ -> what it relies on, read off its Hook, or for a file that helps hooks off RELIES_ON."""
+    """A function: file of hooks/ -> what it relies on here, read off its Hook, or for a file that helps hooks off RELIES_ON."""
     virgo_factory.register()
     importlib.import_module("llamafactory.train.tuner")
 
     def read(name):
         module = importlib.import_module(f"virgo_factory.hooks.{name}")
-        return module.HOOK.relies_on if hasattr(module, "HOOK") else getattr(module, "RELIES_ON", {})
+        return quotes(module.HOOK.relies_on if hasattr(module, "HOOK") else getattr(module, "RELIES_ON", {}))
 
     return read
 
@@ -112,8 +114,67 @@ def test_a_changed_line_is_found_and_named(contract, name, tmp_path):
         ]
 
 
-def test_the_installed_version_is_a_tested_one():
+def test_the_installed_versions_are_tested_ones():
     assert importlib.metadata.version("llamafactory") in TESTED
+    assert importlib.metadata.version("transformers") in TRANSFORMERS.values()
+    assert transformers_problem(importlib.metadata.version("transformers")) == ""
+
+
+def test_every_quote_of_transformers_is_known_in_both(contract):
+    """The other version's lines are looked at where it is installed (CONTRIBUTING.md); here, that none is left out."""
+    quoted = {place: text for place, text in all_quotes().items() if place.startswith("transformers/")}
+    assert quoted and set(quoted) == set(IN_TRANSFORMERS_5)
+    read = [getattr(importlib.import_module(f"virgo_factory.hooks.{name}"), "RELIES_ON", {}) for name in FILES]
+    assert all_quotes() == {place: text for relies_on in read for place, text in relies_on.items()}
+    assert quotes(quoted, "4.57.6") == quoted
+    moved = quotes(quoted, "5.5.4")
+    assert len(moved) == len(quoted) and all(moved.values())
+    assert {place.rpartition(":")[0] for place in moved} == {place.rpartition(":")[0] for place in quoted}
+
+
+MAIN = {
+    "llamafactory/model/loader.py": """
+        if model_args.mixture_of_depths == "convert":
+            model = convert_pretrained_model_to_mod(model, config, model_args)
+
+    patch_model(model, tokenizer, model_args, is_trainable, add_valuehead)
+    register_autoclass(config, model, tokenizer)
+
+    model = init_adapter(config, model, model_args, finetuning_args, is_trainable)
+""",
+    "llamafactory/model/model_utils/embedding.py": """
+    current_embedding_size = get_embedding_vocab_size(model)
+    needs_resize = len(tokenizer) > current_embedding_size
+
+    if needs_resize:
+""",
+}
+"""Lines of LLaMA-Factory's main branch of 2026-08 around what is otherwise there than in 0.9.5."""
+
+
+def test_the_main_branch_is_known_by_what_is_otherwise_there(tmp_path):
+    """In a copy of the installed files, each one that the branch has otherwise is replaced, by its quoted lines."""
+    for place in all_quotes():
+        file = place.rpartition(":")[0]
+        if file.startswith("llamafactory/") and not (tmp_path / file).exists():
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes((SITE / file).read_bytes())
+
+    assert changed_places(tmp_path) == []
+    for place, now in ON_MAIN.items():
+        name = place.rpartition(":")[0]
+        file, quoted, text = tmp_path / name, MAIN[name], all_quotes()[place]
+        stock = file.read_text(encoding="utf-8")
+        assert now in quoted and text not in quoted
+        file.write_text(stock.replace(text, quoted), encoding="utf-8")
+        assert changed_places(tmp_path) == []  # as on the branch
+        file.write_text(stock.replace(text, ""), encoding="utf-8")
+        assert changed_places(tmp_path) == [place]  # as nowhere
+        file.write_text(stock, encoding="utf-8")
+
+    file.unlink()
+    gone = file.relative_to(tmp_path).as_posix()
+    assert changed_places(tmp_path) == sorted(place for place in all_quotes() if place.startswith(f"{gone}:"))
 
 
 def test_nothing_but_hooks_and_autoload_knows_hooks():

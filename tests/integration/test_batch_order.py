@@ -137,8 +137,8 @@ def check_resume(bench, name, undisturbed, ranks, killed=False, **changes):
     """
     env = {"SEEN_ROWS": str(bench.folder / "killed")}
     out, kept = bench.folder / "out", f"checkpoint-{KILLED_AT}"
+    done = out / kept / "trainer_state.json"
     if killed:
-        done = out / kept / "trainer_state.json"
         bench.train_and_kill(lambda: done.is_file() and done.stat().st_size > 0, ranks, env, **RUN | SAVING | changes)
     else:
         shutil.copytree(bench.folder / f"{name}_out" / kept, out / kept)
@@ -147,6 +147,8 @@ def check_resume(bench, name, undisturbed, ranks, killed=False, **changes):
             before = [line for line in lines if json.loads(line)["step"] < KILLED_AT]
             (bench.folder / f"killed.{rank}").write_text("".join(before))
 
+    noted = json.loads(done.read_text())["stateful_callbacks"]["virgo_batches"]
+    assert noted == {"batch_order": changes["batch_order"], "global_batch": RUN["global_batch_size"], "seed": 7}
     assert "Resuming training from" in bench.train(ranks, env, **RUN | SAVING | changes)
     expected, rows = undisturbed
     assert seen(bench.folder / "killed", ranks) == rows

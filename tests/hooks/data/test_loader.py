@@ -226,7 +226,11 @@ def test_a_reasoning_template_is_refused(load, tmp_path, template):
     from virgo_factory.data.read.source import find_sources
 
     rows = [{"question": "q", "response": thought(3)}]
-    plain = {"qwen3_vl": "virgo_qwen3_vl or qwen3_vl_nothink", "qwen3": "qwen3_nothink", "deepseekr1": "deepseek3"}
+    plain = {
+        "qwen3_vl": "virgo_qwen3_vl or think_qwen3_vl or qwen3_vl_nothink",
+        "qwen3": "qwen3_nothink",
+        "deepseekr1": "deepseek3",
+    }
     message = f"template: {template} is a reasoning template .* Say template: {plain[template]}"
     with pytest.raises(ValueError, match=message):
         load(rows, template=template)

@@ -147,7 +147,7 @@ def test_another_template_says_that_it_leaves_the_prefix_out(run, told, loaded, 
 
 
 def test_a_stock_adapter_with_a_stock_template_is_none_of_our_business(run, told, monkeypatch, tmp_path):
-    monkeypatch.setattr(run, "_version", lambda: "9.9.9")  # would be refused
+    monkeypatch.setattr(run, "_version", lambda package: "9.9.9")  # would be refused
     parsed = serving(template="qwen2_vl", adapter_name_or_path=write_adapter(tmp_path / "lora"))
     before = [dict(vars(one)) for one in parsed]
     run.prepare_serving(*parsed)

@@ -1,5 +1,6 @@
 """`batch_order` between accelerate and transformers: the rows that each rank really gets, beside those that stock gives."""
 
+import importlib.metadata
 import itertools
 from collections import Counter
 from types import SimpleNamespace
@@ -12,6 +13,8 @@ from datasets import Dataset, concatenate_datasets
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import get_length_grouped_indices
+
+from virgo_factory.preflight.versions import is_5
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +246,7 @@ def test_a_replaced_sampler_or_another_number_of_ranks_stops_the_run(hook):
 
 def problems(hook, kind, data=None, training=None, finetuning=None, ranks=2):
     training_args = TrainingArguments(output_dir="out", use_cpu=True, do_train=True, **(training or {}))
-    known = {"accelerator_config", "group_by_length", "average_tokens_across_devices", "do_train"}
+    known = {"accelerator_config", next(iter(BY_LENGTH)), "average_tokens_across_devices", "do_train"}
     args = SimpleNamespace(**{name: getattr(training_args, name) for name in known}, world_size=ranks)
     args.average_tokens_across_devices = (training or {}).get("average_tokens_across_devices", True)
     data_args = SimpleNamespace(**({"streaming": False, "packing": False, "neat_packing": False} | (data or {})))
@@ -251,12 +254,17 @@ def problems(hook, kind, data=None, training=None, finetuning=None, ranks=2):
     return hook.batch_order_problems(kind, data_args, args, finetuning_args)
 
 
+IS_5 = is_5(importlib.metadata.version("transformers"))
+BY_LENGTH = {"train_sampling_strategy": "group_by_length"} if IS_5 else {"group_by_length": True}
+NOT_BY_LENGTH = {"train_sampling_strategy": "random"} if IS_5 else {"group_by_length": False}
+
+
 REFUSED = [
     ({"data": {"streaming": True}}, "not with streaming, since the lengths"),
     ({"data": {"packing": True}}, "not with packing, whose rows"),
     ({"data": {"packing": True, "neat_packing": True}}, "not with neat_packing, whose rows"),
     ({"finetuning": {"disable_shuffling": True}}, "not with disable_shuffling, which keeps"),
-    ({"training": {"group_by_length": True}}, "not with group_by_length, which is another order"),
+    ({"training": BY_LENGTH}, "not with group_by_length, which is another order"),
     ({"training": {"accelerator_config": {"split_batches": True}}}, "not with accelerator_config: split_batches"),
     (
         {"training": {"accelerator_config": {"dispatch_batches": True}}},
@@ -290,7 +298,7 @@ def test_refused_together(hook):
 
 def test_shuffle_is_stock_and_refused_only_where_it_contradicts(hook):
     for keys, _ in REFUSED:
-        contradicts = "group_by_length" in str(keys) or "disable_shuffling" in str(keys)
+        contradicts = keys.get("training") == BY_LENGTH or "disable_shuffling" in str(keys)
         assert len(problems(hook, "shuffle", **keys)) == contradicts
 
 
@@ -310,7 +318,7 @@ def test_the_run_refuses_it_with_everything_else(hook):
     training_args = SimpleNamespace(
         do_train=True,
         gradient_accumulation_steps=1,
-        group_by_length=False,
+        **NOT_BY_LENGTH,
         accelerator_config=TrainingArguments(output_dir="out", use_cpu=True).accelerator_config,
         world_size=2,
         average_tokens_across_devices=True,

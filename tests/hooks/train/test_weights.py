@@ -1,10 +1,13 @@
 """A checkpoint's weights by the model's own names."""
 
+import importlib.metadata
 import json
 
 import pytest
 import torch
 from safetensors.torch import save_file
+
+from virgo_factory.preflight.versions import is_5
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +17,20 @@ def weights():
     return weights
 
 
+MAPPING = {"^visual": "model.visual", r"^model(?!\.(language|visual))": "model.language"}
+
+
 class Renamed(torch.nn.Module):
     """A model whose saved names are not its own, with a head that is tied to its embedding or not."""
 
-    _checkpoint_conversion_mapping = {"^visual": "model.visual", r"^model(?!\.(language|visual))": "model.language"}
-
-    def __init__(self, tied):
+    def __init__(self, tied, mapping=MAPPING):
         super().__init__()
+        self._checkpoint_conversion_mapping = mapping  # of transformers 4.57
+        if is_5(importlib.metadata.version("transformers")):
+            from transformers.core_model_loading import WeightRenaming
+
+            self._weight_conversions = [WeightRenaming(saved, own) for saved, own in mapping.items()]
+
         self.model = torch.nn.ModuleDict({"visual": torch.nn.Linear(2, 3), "language": torch.nn.Embedding(4, 3)})
         self.lm_head = torch.nn.Linear(3, 4, bias=False)
         if tied:
@@ -53,8 +63,7 @@ def save(folder, tensors, kind):
 
 def test_weights_saved_under_their_own_names(weights, tmp_path):
     """Which the patterns of the others would change: only some families are saved under other names."""
-    model = Renamed(tied=False)
-    model._checkpoint_conversion_mapping = {"^model": "model.language"}
+    model = Renamed(tied=False, mapping={"^model": "model.language"})
     tensors = {name: torch.full_like(tensor, 5.0) for name, tensor in model.state_dict().items()}
     save(tmp_path, tensors, "safetensors")
     weights.load_weights(model, tmp_path)
@@ -99,3 +108,47 @@ def test_missing_weights_and_shards(weights, tmp_path):
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(ValueError, match="model-00002-of-00002.safetensors of its weights is missing"):
         weights.load_weights(Renamed(tied=False), tmp_path)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
+def test_a_real_model_is_loaded_where_transformers_leaves_weights_out(weights, tmp_path, family):
+    """As `Trainer` does it: by the names of the file, and nothing is said of what is left out."""
+    from safetensors.torch import load_file
+    from transformers import AutoModelForImageTextToText
+
+    from virgo_factory.hooks.versions import stock_loads
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    folder = make_twin(tmp_path, family=family)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.zero_()
+
+    model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    assert not all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
+    assert not stock_loads(model, weights.saved_names(folder))
+    weights.load_weights(model, folder)
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.skipif(not is_5(importlib.metadata.version("transformers")), reason="4.57 never loads by the right names")
+def test_in_transformers_5_a_family_that_is_saved_under_its_own_names_is_left_to_stock(weights):
+    from virgo_factory.hooks.versions import stock_loads
+
+    model = Renamed(tied=False, mapping={})
+    assert stock_loads(model, model.state_dict())
+    assert not stock_loads(model, [*model.state_dict(), "other.weight"])
+
+
+@pytest.mark.skipif(not is_5(importlib.metadata.version("transformers")), reason="4.57 renames only")
+def test_in_transformers_5_what_is_saved_in_another_form_is_refused(weights):
+    from transformers.core_model_loading import Transpose, WeightConverter
+
+    from virgo_factory.hooks.versions import stock_loads
+
+    model = Renamed(tied=False, mapping={})
+    model._weight_conversions = [WeightConverter("lm_head.weight", "lm_head.weight", operations=[Transpose(0, 1)])]
+    with pytest.raises(ValueError, match=r"lm_head\.weight is saved in another form .* Train with deepspeed"):
+        stock_loads(model, model.state_dict())

@@ -4,13 +4,18 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.core.errors import UserError
 
 
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+"""Where a model folder has the settings of its image processor: the second, below `image_processor`, if saved by transformers 5."""
+
+
 @dataclass(frozen=True)
 class ImageProcessor:
-    """The sizes of a Qwen-VL image processor (preprocessor_config.json); those of Qwen2-VL by default.
+    """The sizes of a Qwen-VL image processor (its settings in a model folder); those of Qwen2-VL by default.
 
     Attributes:
         patch_size: side of a patch, in pixels.
@@ -29,13 +34,13 @@ def read_processor(folder: Path) -> ImageProcessor:
     """Return the image processor of a model folder.
 
     Raises:
-        ValueError: preprocessor_config.json is missing, or not that of a Qwen-VL model.
+        ValueError: its settings are missing, or not those of a Qwen-VL model.
     """
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
+    path = folder / PROCESSOR_FILES[0]
+    config = image_settings(folder)
+    if config is None:
         raise UserError(f"{path}: no such file, so images cannot be counted. Name the folder of a vision model.")
 
-    config = json.loads(path.read_text(encoding="utf-8"))
     kind = config.get("image_processor_type", "")
     if not kind.startswith("Qwen2VLImageProcessor"):
         raise UserError(f"{path}: image_processor_type {kind!r} is not Qwen2VLImageProcessor, whose sizes are known.")
@@ -48,6 +53,18 @@ def read_processor(folder: Path) -> ImageProcessor:
         min_pixels=config.get("min_pixels") or size["shortest_edge"],
         max_pixels=config.get("max_pixels") or size["longest_edge"],
     )
+
+
+def image_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of a model folder's image processor as preprocessor_config.json has them; None without any."""
+    for name in PROCESSOR_FILES:
+        if (folder / name).is_file():
+            config = json.loads((folder / name).read_text(encoding="utf-8"))
+            config = config if name == PROCESSOR_FILES[0] else config.get("image_processor")
+            if config is not None:
+                return config
+
+    return None
 
 
 def image_tokens(

@@ -16,20 +16,27 @@ from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import MARKERS, LongThought, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.source import TEMPLATE_TAGS, Settings
-from virgo_factory.data.tokens.image_size import ImageProcessor, image_tokens, read_processor
+from virgo_factory.data.tokens.image_size import PROCESSOR_FILES, ImageProcessor, image_tokens, read_processor
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES, load_vocabulary
 from virgo_factory.io.files import TEMPLATES
 
 
 __all__ = ["RowTokenizer", "Segment", "Tokens", "image_tokens", "is_known_template", "model_folder"]
 
-TEMPLATE_FILES = {"virgo": "virgo", "qwen2_vl": "virgo", "virgo_qwen3_vl": "virgo_qwen3_vl", "omr": "omr"}
-"""Template of a recipe -> the file of templates/*.jinja that has its form. `qwen2_vl` is what `virgo` follows."""
+TEMPLATE_FILES = {
+    "virgo": "virgo",
+    "qwen2_vl": "virgo",
+    "virgo_qwen3_vl": "virgo_qwen3_vl",
+    "think_qwen3_vl": "virgo_qwen3_vl",
+    "omr": "omr",
+}
+"""Template of a recipe -> the file of templates/*.jinja that has its form. `qwen2_vl` is what `virgo` follows; the tags of a
+response are not in a file."""
 
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
 _END = "<|im_end|>\n"
 _PICTURE = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
-MODEL_FILES = (*TOKENIZER_FILES, "preprocessor_config.json")
+MODEL_FILES = (*TOKENIZER_FILES, *PROCESSOR_FILES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from virgo_factory.core.thought import MARKERS
 from virgo_factory.hooks.hook import Hook, rebind, replace
 from virgo_factory.hooks.model.adapter import check_markers, serve_as_trained
 from virgo_factory.hooks.model.tied_embeddings import tying
+from virgo_factory.hooks.versions import forget_grown_vocabulary
 
 
 RELIES_ON = {
@@ -50,6 +51,7 @@ def wrap_model_loader(module: ModuleType) -> None:
         if not (is_trainable and getattr(finetuning_args, "virgo_used", False)):
             return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
 
+        forget_grown_vocabulary(model)
         with tying(model, model_args, finetuning_args):
             return stock_adapter(config, model, model_args, finetuning_args, is_trainable)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.model.adapter import EMBEDDING, HEAD, TrainedAdapter
+from virgo_factory.hooks.versions import ties_embeddings as ties
 
 
 RELIES_ON = {
@@ -53,7 +54,7 @@ def ties_embeddings(model_args: Any) -> bool:
     from llamafactory.model.loader import load_config
 
     with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        return bool(load_config(model_args).get_text_config(decoder=True).tie_word_embeddings)
+        return ties(load_config(model_args))
 
     return False
 

@@ -8,6 +8,7 @@ from virgo_factory.core.recipe_keys import RL_DEFAULTS
 from virgo_factory.core.reinforcement import clips_of
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.hooks.start.arguments import our_keys
+from virgo_factory.hooks.versions import groups_by_length
 
 
 RELIES_ON = {
@@ -66,7 +67,6 @@ NOT_WITH = {
         "do_predict": "measure with virgo-factory evaluate before and after",
         "predict_with_generate": "measure with virgo-factory evaluate before and after",
         "load_best_model_at_end": "there is no evaluation to tell the best one",
-        "group_by_length": "prompts are not ordered by length; see rl_curriculum",
         "neftune_noise_alpha": "noise would make two policies of one",
         "use_ray": "ranks are started by torchrun (FORCE_TORCHRUN=1)",
         "fp8": "log-probabilities would not be those of the sampled model",
@@ -138,6 +138,9 @@ def reinforce_problems(
         for key, why in refused.items()
         if getattr(arguments[name], key, None)
     ]
+    if groups_by_length(training_args):
+        problems.append("group_by_length: not with stage: grpo: prompts are not ordered by length; see rl_curriculum.")
+
     if not training_args.do_train:
         problems.append("stage: grpo only trains. Set do_train: true; measure with virgo-factory evaluate.")
 

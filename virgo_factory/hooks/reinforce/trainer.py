@@ -24,6 +24,7 @@ from virgo_factory.hooks.reinforce.prompts import PromptSampler, pictures
 from virgo_factory.hooks.reinforce.rollout_log import RolloutLog
 from virgo_factory.hooks.reinforce.scoring import Scorer
 from virgo_factory.hooks.reinforce.served import ServedRollouts
+from virgo_factory.hooks.versions import give_warnings
 
 
 # TRL 0.24 imports names that no vLLM of today has as soon as one is installed, and we never use that part of it.
@@ -79,6 +80,7 @@ class PolicyTrainer(GRPOTrainer):
     ) -> None:
         self.template, self.processor = template, processor
         self.finetuning_args, self.settings = finetuning_args, settings
+        give_warnings(model)
         super().__init__(
             model=model,
             reward_funcs=[_reward],

@@ -6,7 +6,7 @@ keys stands in its recipe. Every other run goes through here untouched.
 
 import importlib.metadata
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,7 @@ from llamafactory.extras import logging
 from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.global_batch import accumulation_steps
+from virgo_factory.hooks.contract import changed_places
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.model.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.model.tied_embeddings import check_merge
@@ -29,6 +30,7 @@ from virgo_factory.hooks.template.template import BASES
 from virgo_factory.hooks.train.checkpoints import choose_checkpoint, tell_found_checkpoints
 from virgo_factory.io.files import check_folder
 from virgo_factory.preflight.doctor.names import unknown_datasets, unknown_template
+from virgo_factory.preflight.versions import transformers_problem
 
 
 RELIES_ON = {
@@ -120,7 +122,7 @@ def prepare_training(
 
     if training_args.do_train:
         try:
-            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args)
+            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args, finetuning_args)
             training_args.resume_from_checkpoint = checkpoint
         except ValueError as error:
             problems.append(str(error))
@@ -176,23 +178,42 @@ def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> No
 
 
 def check_plugin() -> None:
-    """Raise if the hooks cannot be relied on: one failed, or this LLaMA-Factory has not been tested.
+    """Raise if the hooks cannot be relied on: one failed, or LLaMA-Factory or transformers has not been tested.
 
     Raises:
         RuntimeError: with the tested versions; DISABLE_VERSION_CHECK=1, LLaMA-Factory's own switch, makes an untested
             version a warning. A failed hook is never passed over: the run would train on something else.
     """
     check_hooks()
-    if _version() not in TESTED:
-        message = f"virgo-factory has not been tested with LLaMA-Factory {_version()}, only with {', '.join(TESTED)}."
-        if os.environ.get("DISABLE_VERSION_CHECK", "0").lower() not in ("1", "true", "y"):
-            raise RuntimeError(f"{message} Install one of these, or set DISABLE_VERSION_CHECK=1 to go on.")
+    problems = []
+    if (version := _version("llamafactory")) not in TESTED:
+        problems.append(
+            f"virgo-factory has not been tested with LLaMA-Factory {version}, only with {', '.join(TESTED)}. "
+            + _what_has_changed(changed_places())
+        )
 
-        logger.warning_rank0(message)
+    if problem := transformers_problem(_version("transformers")):
+        problems.append(f"virgo-factory: {problem}.")
+
+    if problems and os.environ.get("DISABLE_VERSION_CHECK", "0").lower() not in ("1", "true", "y"):
+        told = " ".join(problems)
+        raise RuntimeError(f"{told} Install tested versions, or set DISABLE_VERSION_CHECK=1 to go on.")
+
+    for problem in problems:
+        logger.warning_rank0(problem)
 
 
-def _version() -> str:
-    return importlib.metadata.version("llamafactory")
+def _what_has_changed(places: Sequence[str]) -> str:
+    """Say of an untested LLaMA-Factory whether what the hooks rely on stands in it."""
+    if not places:
+        return "All that it relies on stands there, as in 0.9.5 or as on the main branch of 2026-08."
+
+    more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+    return f"{len(places)} places that it relies on have changed: {', '.join(places[:5])}{more}."
+
+
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 def formattings_of(data_args: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
 from torch.utils.data import Sampler
 
 from virgo_factory.core.batch_order import epoch_order, packed_steps, packed_time, slot_use
+from virgo_factory.hooks.versions import groups_by_length
 
 
 RELIES_ON = {
@@ -151,7 +152,7 @@ def batch_order_problems(kind: str, data_args: Any, training_args: Any, finetuni
     if finetuning_args.disable_shuffling:
         problems.append(f"{key}: not with disable_shuffling, which keeps the order of the file. Remove one of them.")
 
-    if training_args.group_by_length:
+    if groups_by_length(training_args):
         problems.append(f"{key}: not with group_by_length, which is another order. Remove one of them.")
 
     if kind == "shuffle":

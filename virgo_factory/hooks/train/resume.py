@@ -2,7 +2,7 @@
 
 Whatever the stage, training passes through `transformers.Trainer.train`; in runs that use the plugin three faults of the
 stock stack are repaired there:
-- transformers 4.52 to 4.57 load a checkpoint's weights by the names that they were saved under, which are not the
+- transformers 4.52 to 5.5 load a checkpoint's weights by the names that they were saved under, which are not the
   model's own, and leave out what does not fit (`strict=False`; transformers issue 43701): a resumed Qwen2-VL goes on from
   the base weights, and the best model is the last one with the best one's output head. Not so under DeepSpeed, which
   restores its own state, and FSDP, whose checkpoint has the model's own names (accelerate, utils/fsdp_utils.py);
@@ -19,8 +19,10 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.hooks.hook import Hook
+from virgo_factory.hooks.train.checkpoints import note_batches
 from virgo_factory.hooks.train.kept_epochs import add_kept_epochs
-from virgo_factory.hooks.train.weights import load_weights
+from virgo_factory.hooks.train.weights import load_weights, saved_names
+from virgo_factory.hooks.versions import stock_loads
 
 
 RELIES_ON = {
@@ -51,6 +53,7 @@ def repair_training(module: ModuleType) -> None:
             return stock(self, *args, **kwargs)
 
         add_kept_epochs(self)
+        note_batches(self)
         with _own_order(), _own_names(self):
             return stock(self, *args, **kwargs)
 
@@ -90,12 +93,16 @@ def _own_names(trainer: Any) -> Iterator[None]:
 
     stock_resume, stock_best = trainer._load_from_checkpoint, trainer._load_best_model
 
-    def by_name(self, model):
-        return not (self.is_deepspeed_enabled or self.is_fsdp_enabled or _is_peft_model(model))
+    def by_name(self, model, checkpoint):
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled or _is_peft_model(model):
+            return False
+
+        names = saved_names(Path(checkpoint))
+        return not (names and stock_loads(model, names))
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         target = self.model if model is None else model
-        if not by_name(self, target):
+        if not by_name(self, target, resume_from_checkpoint):
             return stock_resume(resume_from_checkpoint, model)
 
         logger.info_rank0(f"virgo-factory: resuming from the weights of {resume_from_checkpoint}.")
@@ -103,7 +110,7 @@ def _own_names(trainer: Any) -> Iterator[None]:
 
     def _load_best_model(self):
         best = Path(self.state.best_model_checkpoint)
-        if not by_name(self, self.model) or not best.is_dir():  # on another machine: stock says so
+        if not best.is_dir() or not by_name(self, self.model, best):  # on another machine: stock says so
             return stock_best()
 
         logger.info_rank0(f"virgo-factory: the best model is that of {best} (score: {self.state.best_metric}).")

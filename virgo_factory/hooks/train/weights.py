@@ -1,10 +1,9 @@
 """A checkpoint's weights into a model that has other names for them than it saves them under.
 
-transformers 4.52 to 4.57 load them by the names that they were saved under (trainer.py, `_load_from_checkpoint`).
+transformers 4.52 to 5.5 load them by the names that they were saved under (trainer.py, `_load_from_checkpoint`).
 """
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors import safe_open
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.hooks.versions import renaming
 
 
 RELIES_ON = {
@@ -22,15 +22,15 @@ RELIES_ON = {
 
 
 def load_weights(model: Any, checkpoint: Path) -> None:
-    """Load a checkpoint's weights into a model of transformers 4.52-4.57, whose saved key names differ from its own.
+    """Load a checkpoint's weights into a model whose saved key names may differ from its own.
 
     Raises:
         ValueError: a parameter of the model is not in the checkpoint, or the other way round, or has another shape.
     """
-    own, mapping = model.state_dict(), getattr(model, "_checkpoint_conversion_mapping", None) or {}
+    own, rename = model.state_dict(), renaming(model)
     loaded = set()
     for saved, tensor in saved_tensors(checkpoint):
-        name = own_name(saved, mapping)
+        name = rename(saved)
         name = name if name in own else saved  # few families are saved under other names than their own
         if name not in own:
             raise UserError(f"{checkpoint}: {saved} is no parameter of this model.")
@@ -55,6 +55,20 @@ def load_weights(model: Any, checkpoint: Path) -> None:
         raise UserError(f"{checkpoint}: no weights for {', '.join(sorted(missing)[:5])} ({len(missing)} parameters).")
 
 
+def saved_names(checkpoint: Path) -> list[str]:
+    """Return the names of the tensors of a saved model that are in safetensors; [] where there are none.
+
+    Raises:
+        ValueError: a shard is missing.
+    """
+    names = []
+    for file in _files(checkpoint, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME):
+        with safe_open(file, framework="pt") as tensors:
+            names += tensors.keys()
+
+    return names
+
+
 def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield name and tensor of a saved model, one at a time: safetensors or PyTorch's own files, in shards or whole.
 
@@ -62,15 +76,9 @@ def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
         ValueError: there are none, or a shard is missing.
     """
     for index, whole in ((SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME), (WEIGHTS_INDEX_NAME, WEIGHTS_NAME)):
-        files = [checkpoint / whole]
-        if (checkpoint / index).is_file():
-            shards = json.loads((checkpoint / index).read_text(encoding="utf-8"))["weight_map"].values()
-            files = [checkpoint / name for name in sorted(set(shards))]
-        elif not files[0].is_file():
+        files = _files(checkpoint, index, whole)
+        if not files:
             continue
-
-        if lacking := [file.name for file in files if not file.is_file()]:
-            raise UserError(f"{checkpoint}: {', '.join(lacking)} of its weights is missing.")
 
         for file in files:
             if whole == WEIGHTS_NAME:
@@ -86,11 +94,15 @@ def saved_tensors(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
     raise UserError(f"{checkpoint}: no weights in it.")
 
 
-def own_name(saved: str, mapping: dict[str, str]) -> str:
-    """Return the parameter that a saved name stands for, as `from_pretrained` would (the first pattern that fits)."""
-    for pattern, replacement in mapping.items():
-        name, found = re.subn(pattern, replacement, saved)
-        if found:
-            return name
+def _files(checkpoint: Path, index: str, whole: str) -> list[Path]:
+    files = [checkpoint / whole]
+    if (checkpoint / index).is_file():
+        shards = json.loads((checkpoint / index).read_text(encoding="utf-8"))["weight_map"].values()
+        files = [checkpoint / name for name in sorted(set(shards))]
+    elif not files[0].is_file():
+        return []
 
-    return saved
+    if lacking := [file.name for file in files if not file.is_file()]:
+        raise UserError(f"{checkpoint}: {', '.join(lacking)} of its weights is missing.")
+
+    return files

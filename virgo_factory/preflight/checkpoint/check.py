@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.data.tokens.image_size import PROCESSOR_FILES
 from virgo_factory.preflight.checkpoint.adapter import check_adapter, check_merged
 from virgo_factory.preflight.checkpoint.change import judge_changes
 from virgo_factory.preflight.checkpoint.copies import judge_copies
@@ -27,15 +28,19 @@ from virgo_factory.preflight.checkpoint.weights import (
     read_tensors,
 )
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.versions import reads_5
 
 
-PROCESSOR = "preprocessor_config.json"
+PROCESSOR, OF_5 = PROCESSOR_FILES
 KEY = re.compile(r"(?:model\.(?:layers\.\d+|embed_tokens|norm)|visual\.(?:blocks\.\d+|merger|patch_embed)|lm_head)\.")
-"""Names of tensors as transformers 4.x and vLLM read Qwen2-VL and Qwen2.5-VL; 5.x knows others."""
+"""Names of tensors as transformers 4.x and vLLM read Qwen2-VL and Qwen2.5-VL; 5.x saves the tower under others."""
 TOWER = re.compile(r"visual\.(?!merger\.)")
 _LAYER = re.compile(r"(model\.layers|visual\.blocks)\.(\d+)\.")
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
-_READ = ("config.json", "tokenizer_config.json", GENERATION, PROCESSOR, "chat_template.json", "adapter_config.json")
+_READ = (
+    *("config.json", "tokenizer_config.json", GENERATION, PROCESSOR, OF_5),
+    *("chat_template.json", "adapter_config.json"),
+)
 """JSON files that the programs which serve a model read; tokenizer.json is read as what it is."""
 
 
@@ -65,6 +70,9 @@ def check_checkpoint(
         tensors = read_tensors(folder)
         before, found = _read_base(folder, base)
         parts = read_tensors(adapter) if adapter else None
+        if is_ours(folder) and reads_5():
+            tensors, before = _as_in_4(tensors), _as_in_4(before)
+
         numbers = look_at_numbers(tensors, None if is_adapter(folder) else before, on_bytes)
     except BrokenCheckpoint as error:
         return [Diagnosis("weights", "error", error.what, error.remedy)]
@@ -98,6 +106,16 @@ def check_checkpoint(
         found += _tower(tensors, numbers, before if same_tower else None)
 
     return found
+
+
+def _as_in_4(named: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return tensors by the names that 4.x saves: 5.x saves the vision tower of Qwen2-VL and Qwen2.5-VL under model.visual.
+
+    >>> _as_in_4({"model.visual.merger.ln_q.weight": 1, "model.norm.weight": 2})
+    {'visual.merger.ln_q.weight': 1, 'model.norm.weight': 2}
+    """
+    return named and {name.removeprefix("model.") if name.startswith("model.visual.") else name: value
+                      for name, value in named.items()}  # fmt: skip
 
 
 def _is_tied(config: Mapping[str, Any]) -> bool | None:
@@ -173,7 +191,8 @@ def _trained(
 
 def _files(folder: Path) -> Iterator[Diagnosis]:
     """Yield files that a server needs and that are missing, files that cannot be read, and weights of another save."""
-    needed = () if is_adapter(folder) else (*_NEEDED, *((PROCESSOR,) if is_ours(folder) else ()))
+    processor = OF_5 if reads_5() and not (folder / PROCESSOR).is_file() else PROCESSOR
+    needed = () if is_adapter(folder) else (*_NEEDED, *((processor,) if is_ours(folder) else ()))
     for name in needed:
         if not (folder / name).is_file():
             yield Diagnosis("files", "error", f"{name} is missing", "copy it from the base model's folder")
@@ -192,13 +211,13 @@ def _config(folder: Path) -> Iterator[Diagnosis]:
         return
 
     text = {**config, **(config.get("text_config") or {})}
-    scaling = text.get("rope_scaling")
+    scaling = text.get("rope_scaling") or (text.get("rope_parameters") if reads_5() else None)
     if isinstance(scaling, dict) and scaling.get("mrope_section"):
         yield Diagnosis("rope", "ok", f"mrope_section {scaling['mrope_section']}")
     elif "rope_parameters" in text:
         yield Diagnosis(
             "rope", "error", "saved as rope_parameters (transformers 5.x), which 4.x readers do not find",
-            'train with "transformers>=4.57.1,<5", or rename it to rope_scaling',
+            'train with "transformers>=4.57.1,<5", rename it to rope_scaling, or serve where transformers 5 is',
         )  # fmt: skip
     elif is_ours(folder):
         yield Diagnosis(
@@ -207,9 +226,11 @@ def _config(folder: Path) -> Iterator[Diagnosis]:
 
     version = str(config.get("transformers_version", ""))
     if version and not version.startswith("4."):
-        yield Diagnosis(
-            "transformers", "error", f"saved by {version}; 4.x readers break", "train with transformers 4.57"
-        )
+        told = f"saved by {version}; 4.x readers break"
+        if reads_5():
+            yield Diagnosis("transformers", "ok", f"{told}, those here read it")
+        else:
+            yield Diagnosis("transformers", "error", told, "train with transformers 4.57, or serve where 5 is")
     elif version:
         yield Diagnosis("transformers", "ok", f"saved by {version}")
 
@@ -245,7 +266,9 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
         yield Diagnosis("names", "error", "no lm_head.weight, though it is not tied", "save the model again")
         return
 
-    yield Diagnosis("names", "ok", "all names are those that vLLM and transformers 4.x read")
+    yield Diagnosis(
+        "names", "ok", f"all names are those that vLLM and transformers {'5' if reads_5() else '4.x'} read"
+    )
 
 
 def _names_of_base(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor] | None) -> Iterator[Diagnosis]:

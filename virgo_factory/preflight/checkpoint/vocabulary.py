@@ -8,6 +8,7 @@ from pathlib import Path
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.preflight.checkpoint.weights import VOCABULARY, BrokenCheckpoint, Tensor, read_settings
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.preflight.versions import reads_5
 
 
 GENERATION = "generation_config.json"
@@ -47,7 +48,8 @@ def check_vocabulary(
         is_ours: whether the family is one of which it is known that every vocabulary is the tokenizer's.
     """
     if vocabulary and (folder / "tokenizer_config.json").is_file():
-        if isinstance(read_settings(folder, "tokenizer_config.json").get("extra_special_tokens"), list):
+        listed = isinstance(read_settings(folder, "tokenizer_config.json").get("extra_special_tokens"), list)
+        if listed and not reads_5():
             yield Diagnosis(
                 "tokenizer", "error", "extra_special_tokens is a list (transformers 5.x): 4.x readers stop",
                 "copy tokenizer_config.json from the base model, and add the new tokens to added_tokens_decoder",

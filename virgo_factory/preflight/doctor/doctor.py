@@ -12,6 +12,7 @@ from virgo_factory.autoload import TESTED
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.doctor.environment import GIB, VARIABLES, Environment
 from virgo_factory.preflight.precision import SET, precision_problem
+from virgo_factory.preflight.versions import REMEDY, is_5, transformers_problem
 
 
 SHARED_MEMORY = 8 * GIB
@@ -81,21 +82,16 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
 
     transformers = there.versions.get("transformers")
     if transformers is None:
-        yield Diagnosis("transformers", "error", "not installed", 'pip install "transformers>=4.57.1,<5"')
+        yield Diagnosis("transformers", "error", "not installed", REMEDY)
     elif Version(transformers) == Version("5.6.0") and recipe.get("flash_attn") == "fa2":
         yield Diagnosis(
-            "transformers", "error", "5.6.0 stops in the first forward pass with flash_attn: fa2",
-            'pip install "transformers>=4.57.1,<5"',
+            "transformers", "error", "5.6.0 stops in the first forward pass with flash_attn: fa2", REMEDY,
         )  # fmt: skip
-    elif Version(transformers) >= Version("5"):
-        yield Diagnosis(
-            "transformers", "error", f"{transformers}: checkpoints saved by 5.x break in 4.x readers (vLLM <= 0.11)",
-            'pip install "transformers>=4.57.1,<5"',
-        )  # fmt: skip
-    elif Version(transformers) < Version("4.57.1"):
-        yield Diagnosis(
-            "transformers", "error", f"{transformers} is untested", 'pip install "transformers>=4.57.1,<5"'
-        )
+    elif problem := transformers_problem(transformers):
+        yield Diagnosis("transformers", "error", problem, REMEDY)
+    elif is_5(transformers):
+        readers = "what it saves is read by transformers 5 and a vLLM beside it, not where 4.x is"
+        yield Diagnosis("transformers", "ok", f"{transformers}; {readers}")
     else:
         yield Diagnosis("transformers", "ok", transformers)
 

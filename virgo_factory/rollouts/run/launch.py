@@ -98,9 +98,9 @@ def ask(
     folder = config.output_dir
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _sigterm_interrupts(), RolloutStore(folder, shard) as store:
+    with sigterm_interrupts(), RolloutStore(folder, shard) as store:
         if len(store) > 0:
-            _check_config(config)
+            check_config(config)
 
         questions()
         replace_file(folder / config.FILE, config.text().encode())  # of what was refused nothing stays
@@ -116,8 +116,8 @@ def sampling_of(config: AskConfig) -> Sampling:
     return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 
 
-def _check_config(config: AskConfig) -> None:
-    """Raise ValueError where the rollouts of a folder were made with another configuration."""
+def check_config(config: AskConfig) -> None:
+    """Raise ValueError where what is in a folder was made with another configuration."""
     folder = config.output_dir
     if (folder / config.FILE).is_file():
         old, new = read_folder(type(config), folder).shapes(), config.shapes()
@@ -432,7 +432,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """Context in which SIGTERM is KeyboardInterrupt, as SIGINT is: outside the event loop, too, nothing stays behind."""
     if threading.current_thread() is not threading.main_thread():
         yield

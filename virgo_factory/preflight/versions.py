@@ -1,0 +1,44 @@
+"""Which versions were tried together (docs/versions.md): said once, for `doctor`, `checkpoint check` and the hooks."""
+
+import importlib.metadata
+
+from packaging.version import Version
+
+
+TRANSFORMERS = {"4.57": "4.57.6", "5.5": "5.5.4"}
+"""Series of transformers that was tried -> the version of it."""
+
+REMEDY = 'pip install "transformers>=4.57.1,<5", or the set of constraints-transformers5.txt'
+
+
+def is_5(transformers: str) -> bool:
+    """Whether this version of transformers writes what 4.x does not read.
+
+    >>> is_5("4.57.6"), is_5("5.5.4")
+    (False, True)
+    """
+    return Version(transformers) >= Version("5")
+
+
+def reads_5() -> bool:
+    """Whether what reads checkpoints here reads those of transformers 5: where it is installed, so does a vLLM beside it."""
+    try:
+        return is_5(importlib.metadata.version("transformers"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def transformers_problem(transformers: str) -> str:
+    """Return what is wrong with a version of transformers; "" for one of a series that was tried.
+
+    >>> transformers_problem("4.57.6"), transformers_problem("5.5.4")
+    ('', '')
+    >>> transformers_problem("5.6.0")
+    'transformers 5.6.0 is untested; tested are 4.57.6 and 5.5.4'
+    """
+    version = Version(transformers)
+    series = f"{version.major}.{version.minor}"
+    if series in TRANSFORMERS and version >= Version("4.57.1"):
+        return ""
+
+    return f"transformers {transformers} is untested; tested are {' and '.join(TRANSFORMERS.values())}"
