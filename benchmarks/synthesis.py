@@ -1,6 +1,6 @@
 """Precision and recall of a synthesis' filters on questions whose faults are known.
 
-python benchmarks/synthesis.py [--scenes 2000] [--right 0.9] [--guesses 0.25]
+python benchmarks/synthesis.py [--scenes 2000] [--asked 300] [--right 0.9] [--guesses 0.25]
 
 Writer, solvers and composer are those of `virgo_factory.demo.synthesis` about scenes drawn by program, without the network between:
 every fault is labelled where it is made. What it says is how well the rules find faults of these kinds in the words that this
@@ -90,8 +90,14 @@ def labelled(
     yield from zip((label["fault"] for label in player.labels[before:]), made, strict=True)
 
 
-def measure(scenes: int, player: Player) -> dict[str, dict[str, Counter]]:
-    """Return, for each stage, what became of the things of each fault; and the letters of questions without one."""
+def measure(scenes: int, asked: int, player: Player) -> dict[str, dict[str, Counter]]:
+    """Return, for each stage, what became of the things of each fault; and the letters of the questions that are valid.
+
+    Args:
+        scenes: that are written about.
+        asked: of these, whose questions are voted on, composed and thought about.
+        player: of all roles.
+    """
     found: dict[str, dict[str, Counter]] = {
         name: defaultdict(Counter)
         for name in ("validity", "votes", "strict votes", "candidates", "ablation", "short", "expansions", "letters")
@@ -104,6 +110,9 @@ def measure(scenes: int, player: Player) -> dict[str, dict[str, Counter]]:
             found["validity"][fault][outcome(one)] += 1
             if isinstance(one, Question):
                 found["letters"][""][one.answer] += 1
+                if number >= asked:
+                    continue
+
                 fault_of[one.id] = fault
                 sighted, blind = votes.vote_asks(scene, one)
                 cast = replies(player, sighted, SIGHTED), replies(player, blind, BLIND)
@@ -168,12 +177,15 @@ def main() -> None:
     """Print tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=2000)
+    parser.add_argument(
+        "--asked", type=int, default=300, help="of these, whose questions are voted on and thought about"
+    )
     parser.add_argument("--right", type=float, default=0.9, help="share of right votes of a solver that can know")
     parser.add_argument("--guesses", type=float, default=0.25, help="share of guesses of one that cannot")
     arguments = parser.parse_args()
     player = Player(Options(right=arguments.right, guesses=arguments.guesses))
     started = time.process_time()
-    found = measure(arguments.scenes, player)
+    found = measure(arguments.scenes, arguments.asked, player)
     took = time.process_time() - started
     print(f"{arguments.scenes} scenes, {len(player.labels):,} things written, {took:.0f} processor seconds")
     _table("Validity and claims", found["validity"], [*EXPECTED, *writer.VOTED])

@@ -1,6 +1,7 @@
 """Questions tried by solvers: one who knows what the picture shows, and one who sees nothing of it. Pure."""
 
 import math
+import random
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -19,16 +20,25 @@ CONTRADICTED = "the solvers agree on another answer"
 UNCONFIRMED = "no solver confirms the answer"
 BLIND_RIGHT = "answerable without looking"
 
-_SAID = re.compile(r"<\s*a\s*>(.*?)(?:<\s*/\s*a\s*>|$)", re.IGNORECASE | re.DOTALL)
-_THOUGHT = re.compile(r".*</think>", re.DOTALL)
+_SAID = re.compile(r"<\s{0,3}a\s{0,3}>(.*?)(?:<\s{0,3}/\s{0,3}a\s{0,3}>|$)", re.IGNORECASE | re.DOTALL)
 _UNKNOWN = re.compile(r"\W*(?:unknown|cannot tell|can't tell|unclear)\W*", re.IGNORECASE)
 
 
 def vote_asks(scene: Scene, question: Question) -> tuple[Ask, Ask]:
-    """Return what the sighted solver and the blind one are sent: the scene as text and the question; the question alone."""
-    asked = asked_text(question)
-    sighted = filled("lgt_solver", scene=scene_text(scene), question=asked)
-    return Ask(question.id, sighted, SIGHTED), Ask(question.id, filled("lgt_blind", question=asked), BLIND)
+    """Return what the sighted solver and the blind one are sent: the scene as text and the question; the question alone.
+
+    The blind one sees the options in another order: a letter that it prefers drops questions, and the letters of those that are left
+    stay uniform.
+    """
+    sighted = filled("lgt_solver", scene=scene_text(scene), question=asked_text(question))
+    blind = filled("lgt_blind", question=asked_text(_shuffled(question)))
+    return Ask(question.id, sighted, SIGHTED), Ask(question.id, blind, BLIND)
+
+
+def _shuffled(question: Question) -> Question:
+    options = list(question.options)
+    random.Random(f"blind {question.id}").shuffle(options)
+    return replace(question, options=tuple(options), answer=LETTERS[options.index(question.gold)])
 
 
 def vote_of(response: str, question: Question) -> str | None:
@@ -36,7 +46,7 @@ def vote_of(response: str, question: Question) -> str | None:
 
     The last answer counts, by its letter or by an option's whole text.
     """
-    text = _THOUGHT.sub("", response, count=1)
+    text = response.rpartition("</think>")[2]
     said = _SAID.findall(text)
     answer = (said[-1] if said else text).strip()
     if "<think>" in text or not answer:
@@ -77,7 +87,8 @@ def judge_votes(
     if right < confirmed:
         return Dropped(question.id, UNCONFIRMED, told)
 
-    found = sum(vote_of(reply.response, question) == question.answer for reply in blind)
+    unseen = _shuffled(question)
+    found = sum(vote_of(reply.response, unseen) == unseen.answer for reply in blind)
     if blind_right and found >= blind_right:
         return Dropped(question.id, BLIND_RIGHT, f"{found} of {len(blind)}")
 
