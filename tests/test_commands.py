@@ -34,6 +34,22 @@ COVERED = {
     ),
     "make demo-distill": "test_the_loop_is_run_by_its_own_tests: there",
     "make demo-reinforce": "test_make_calls_what_the_readme_says; tests/integration/test_demo_reinforce.py trains, shortened",
+    "make demo-synthesize": "test_make_calls_what_the_readme_says; tests/integration/test_demo_synthesize.py runs it, shortened",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize status data/lgt --html lgt.html": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --shard 1/2": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --shard 2/2": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt": (
+        "test_synthesizing_is_run_by_its_own_tests: there"
+    ),
+    "FORCE_TORCHRUN=1 llamafactory-cli train recipes/lgt7b_sft.yaml": (
+        "test_synthesizing_is_run_by_its_own_tests: parsed by tests/test_recipes.py; a twin trains on its rows in tests/integration"
+    ),
+    "FORCE_TORCHRUN=1 llamafactory-cli train recipes/lgt7b_sft.yaml dataset=lgt_own_sft media_dir=data/docci": (
+        "test_synthesizing_is_run_by_its_own_tests: likewise"
+    ),
     "virgo-factory recipes copy .": "test_copy_then_train_on_one_node: as it stands",
     "FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml": "test_copy_then_train_on_one_node: reduced",
     (
@@ -174,6 +190,7 @@ def test_make_calls_what_the_readme_says():
         "demo": ["virgo-factory demo"],
         "demo-distill": ["virgo-factory demo distill"],
         "demo-reinforce": ["virgo-factory demo reinforce"],
+        "demo-synthesize": ["virgo-factory demo synthesize"],
         "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
     }
     for target, lines in calls.items():
@@ -437,6 +454,11 @@ def test_distil_is_run_by_its_own_tests():
     ]
     lines = [line for line in COVERED if COVERED[line].startswith("test_distil_is_run")]
     assert sorted(line for line in there if line in lines) == sorted(lines)
+
+
+def test_synthesizing_is_run_by_its_own_tests():
+    text = text_of("tests/synthesis/test_page_commands.py")
+    assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page):" in text
 
 
 def test_evaluating_is_run_by_its_own_tests():

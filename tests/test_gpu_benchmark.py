@@ -38,7 +38,7 @@ def test_a_toy_on_the_cpu(gpu, tmp_path):
     assert [line[:2] for line in cells] == [
         *([order, loss] for loss in ("stock's loss", "fused_loss") for order in ("shuffle", "balanced", "grouped")),
         ["packed", "fused_loss"],
-        *(["-", f"one row of 32,768, {loss}"] for loss in ("stock's loss", "fused_loss")),
+        *(["-", f"rows of 32,768, {loss}"] for loss in ("stock's loss", "fused_loss")),
     ]
     assert all(len(line) == len(gpu.COLUMNS) for line in cells)
     assert len({line[-2] for line in cells[:7]}) == 1, "the same rows and weights have the same loss"

@@ -16,6 +16,7 @@ import pytest
 import virgo_factory
 from virgo_factory.io.files import BUNDLE
 from virgo_factory.io.recipes import recipe_files
+from virgo_factory.preflight.versions import TRANSFORMERS, is_5
 
 
 ROOT = Path(__file__).parents[1]
@@ -146,11 +147,22 @@ def test_the_newest_release_of_the_changelog_is_this_version(root):
     assert re.search(r"^## (\d\S+)", text, re.MULTILINE)[1] == virgo_factory.__version__
 
 
+def pins_of(file):
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_the_two_tested_sets_differ_in_what_transformers_5_asks_for(root):
+    first, second = pins_of(root / "constraints.txt"), pins_of(root / "constraints-transformers5.txt")
+    assert first.keys() == second.keys()
+    assert {name for name in first if first[name] != second[name]} == {"transformers", "huggingface-hub", "xgrammar"}
+    assert set(TRANSFORMERS.values()) == {first["transformers"], second["transformers"]}
+
+
 def test_every_pin_of_the_tested_set_is_what_runs_here(root):
     """The environment of `make` is the documented one: what is installed and constrained has the constraint's version."""
     from importlib.metadata import PackageNotFoundError, version
 
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (root / "constraints.txt").read_text(), re.MULTILINE))
+    pins = pins_of(root / ("constraints-transformers5.txt" if is_5(version("transformers")) else "constraints.txt"))
     assert {"torch", "transformers", "llamafactory", "deepspeed", "vllm"} <= set(pins)
     differing = {}
     for name, pin in pins.items():

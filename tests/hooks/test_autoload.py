@@ -36,7 +36,8 @@ import os
 os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
 import json, sys
 import accelerate, datasets, matplotlib.pyplot, peft, torch, torchvision, transformers.trainer_seq2seq
-import trl.models, trl.trainer.dpo_trainer, trl.trainer.kto_trainer, trl.trainer.ppo_trainer
+if transformers.__version__ < "5":  # else TRL can be imported only after LLaMA-Factory, which mends it
+    import trl.models, trl.trainer.dpo_trainer, trl.trainer.kto_trainer, trl.trainer.ppo_trainer
 
 assert not [name for name in sys.modules if name.startswith(("llamafactory", "virgo_factory"))]
 for line in sys.stdin:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 import yaml
+from PIL import Image
 
 from virgo_factory.cli.main import main
 from virgo_factory.data.read.source import find_sources
@@ -256,6 +257,25 @@ def test_long_rows_are_cut_and_it_is_said(folder, base):
     keys = smoke_recipe(smoke)
     assert (keys["cutoff_len"], keys["overlong"]) == (256, "truncate")
     assert any(item.used == "cut to 256 tokens" for item in smoke.substituted)
+
+
+def test_where_all_rows_with_pictures_are_long_the_shortest_are_taken_whole(folder, base):
+    """A row is not cut inside of its picture: pairs with pictures are longer than what is quick with a large vocabulary."""
+    Image.new("RGB", (280, 280)).save(folder / "data" / "a.png")
+    lines = [
+        json.dumps({"question": "<image>How many?", "thought": "one more " * n, "solution": "2", "images": ["a.png"]})
+        for n in (200, 150, 250, 220, 300, 180)
+    ]
+    _dataset(folder, lines, formatting="long_thought")
+    smoke = _smoke(folder, per_device_train_batch_size=1)
+    parse(smoke)
+    smoke.twin.symlink_to(base)
+    smoke.vocabulary = 10_000_000  # so that only 256 tokens fit
+    rows(smoke)
+    written = [json.loads(line) for line in (smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()]
+    assert {row["thought"].count("one") for row in written} <= {150, 180, 200, 220}
+    assert any(item.used == "left out" for item in smoke.substituted)
+    assert smoke_recipe(smoke)["cutoff_len"] == 1024, "nothing is cut"
 
 
 @pytest.mark.parametrize("key", ["packing", "neat_packing"])

@@ -129,6 +129,12 @@ def test_rewards_of_a_batch():
     found = compute_scores(rows, max_response_tokens=48, workers=1)
     assert [one["overall"] for one in found] == pytest.approx([1.0, 0.1, 0.0, 1.0])
     assert [one["accuracy"] for one in found] == [1.0, 0.0, 0.0, 1.0]
-    broken = json.dumps({"gold": "\\frac{", "kind": "number", "text": "?", "id": "c"})
-    (lost,) = compute_scores([{"response": right, "response_length": 9, "ground_truth": broken}], workers=1)
-    assert set(lost) == set(found[0]) and (lost["overall"] == 0.0 or not lost["unverifiable"])
+    half = json.dumps({"gold": "\\frac12", "text": "?", "id": "c"})
+    cannot_be_read = "<think>So.</think><answer>\\frac{</answer>"
+    group = [right.replace("B", "1/2"), wrong, cannot_be_read]
+    rows = [{"response": text, "response_length": 9, "ground_truth": half} for text in group]
+    found = compute_scores(rows, workers=1)
+    assert [one["overall"] for one in found] == pytest.approx([1.0, 0.1, 0.55])
+    assert [one["unverifiable"] for one in found] == [0.0, 0.0, 1.0]
+    (alone,) = compute_scores(rows[2:], workers=1)
+    assert alone["overall"] == 0.0, "no group, no gradient"

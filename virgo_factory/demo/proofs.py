@@ -176,7 +176,7 @@ def count_rows(demo: Demo) -> tuple[int, dict[str, str]]:
             continue
 
         messages = [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": response}]
-        if len(tokenizer.apply_chat_template(messages)) > limit:
+        if len(tokenizer.apply_chat_template(messages, return_dict=False)) > limit:
             dropped[row["id"]] = "overlong"
 
     return total, dropped

@@ -45,12 +45,6 @@ def forget_grown_vocabulary(model: Any) -> None:
         vars(model.config).pop("vocab_size", None)
 
 
-def give_warnings(model: Any) -> None:
-    """Give a model the dictionary that TRL 0.24 writes to and that models of transformers 5 have no more."""
-    if TRANSFORMERS_5:
-        model.warnings_issued = {}
-
-
 def renaming(model: Any) -> Callable[[str], str]:
     """Return the function from a tensor's saved name to the parameter that it is, as `from_pretrained` would name it.
 

@@ -23,7 +23,8 @@ FIELDS = {
 
 _OURS = ("scene", "questions", "known", "think", *(tag for tags in FIELDS.values() for tag in tags))
 _FORGED = re.compile(
-    rf"<\s*/?\s*(?:{'|'.join(_OURS)})\s*>|{'|'.join(map(re.escape, (IMAGE, *CONTROL_TOKENS)))}", re.IGNORECASE
+    rf"<\s{{0,3}}/?\s{{0,3}}(?:{'|'.join(_OURS)})\s{{0,3}}>|{'|'.join(map(re.escape, (IMAGE, *CONTROL_TOKENS)))}",
+    re.IGNORECASE,
 )
 
 

@@ -96,6 +96,15 @@ def test_what_cannot_be_is_told_with_its_remedy(parser, recipe, changes, told):
     assert isinstance(found, str) and told in found, found
 
 
+def test_transformers_5_is_refused_before_anything_is_loaded(parser, recipe, monkeypatch):
+    from virgo_factory.hooks.reinforce import arguments
+
+    monkeypatch.setattr(arguments, "TRANSFORMERS_5", True)
+    found = problems(parser, recipe)
+    assert found.count("\n  - ") == 1 and "stage: grpo: not with transformers 5" in found
+    assert "Install the set of constraints.txt" in found
+
+
 def test_all_problems_come_at_once(parser, recipe):
     found = problems(parser, recipe, rl_num_generations=5, packing=True, top_k=50)
     assert found.count("\n  - ") == 3

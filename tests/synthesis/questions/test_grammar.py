@@ -3,10 +3,13 @@
 import json
 import re
 from random import Random
+from time import process_time
 
 import pytest
 
 from virgo_factory.synthesis.questions.grammar import NONE, TWO, index_of, items_of, normal
+from virgo_factory.synthesis.questions.votes import vote_of
+from virgo_factory.synthesis.questions.writing import questions_of
 
 
 OPTIONS = ("red", "dark blue", "4", "a star")
@@ -128,6 +131,37 @@ def test_a_letter_that_is_the_text_of_another_option_is_both():
 def test_words_as_they_are_compared():
     assert normal("The 2 red balls") == normal("two Red balls!") == ("2", "red", "balls")
     assert normal("vitamin A") != normal("vitamin") and normal("A") == ("a",) and normal("?") == ()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "\n",
+        " ",
+        "<",
+        "< ",
+        "<q>",
+        "<a>",
+        "```",
+        "```json\n",
+        "(A) ",
+        "(",
+        "{",
+        "[",
+        "**",
+        "<think>",
+        "1. ",
+        "<t>(",
+        "<q>x</q><t>, ",
+    ],
+)
+def test_a_reply_that_loops_is_read_in_no_time(piece, scene, question, say):
+    """A character more must not cost more than the one before: no pattern may run over the rest at every place."""
+    for text in (piece * (60_000 // len(piece)), "<q>Which?\n<o>" + piece * (60_000 // len(piece))):
+        started = process_time()
+        list(questions_of(scene, [say(text)]))
+        vote_of(text, question)
+        assert process_time() - started < 2
 
 
 def test_whatever_is_lost_of_a_reply_no_answer_becomes_another_option():

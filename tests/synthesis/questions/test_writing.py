@@ -81,6 +81,7 @@ def test_no_text_of_a_row_can_leave_its_tag(scene):
         (("is red", "40 px from the left is red"), "numbers of a box"),
         (("is red", "between 100 and 180 is red"), "numbers of a box"),
         (("is red", "with 12 spots and 100 stripes is red"), "kept"),
+        (("none of them", "1, 2, 3, 4"), "kept"),
         (("<t>ball 2", "<t>ball 2, kite 1"), "an unknown tag"),
         (("<t>ball 2", "<t>the balls and star 1"), "kept"),
         (("star 1", "star 2"), "an unknown tag"),

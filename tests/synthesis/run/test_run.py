@@ -10,7 +10,7 @@ import pytest
 
 from tests.synthesis.conftest import run
 from virgo_factory.data.read.source import read_info
-from virgo_factory.demo.synthesis.server import ROLES, serving
+from virgo_factory.demo.synthesis.server import serving
 from virgo_factory.formats import options_of, read_row
 from virgo_factory.synthesis.config import read_config, read_folder
 from virgo_factory.synthesis.run.folder import REPLIES
@@ -232,5 +232,13 @@ def test_of_a_question_without_pictures_nothing_is_lost(make, drawn, tmp_path):
     assert "never answered" not in card["dropped"]
 
 
-def test_roles_are_all_there(whole):
-    assert set(read_folder(whole).roles) == set(ROLES)
+def test_roles_that_read_text_may_be_asked_of_any_server(make, whole):
+    """`dialect: openai` for them, vLLM for those that go on behind a beginning; the same questions come out."""
+    roles = {
+        name: {"model_name_or_path": name, "dialect": "openai"} for name in ("writer", "solver", "blind", "composer")
+    }
+    config = read_config(make(**roles))
+    assert not synthesize(config).waits
+    params = [row["params"] for row in lines(config.output_dir / "01_written.jsonl")]
+    assert {one.get("dialect") for one in params} == {"openai"} and not any("vllm" in one for one in params)
+    assert made(config.output_dir) == made(whole)

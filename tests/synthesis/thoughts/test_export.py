@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from virgo_factory.data.read.source import find_sources
+from virgo_factory.data.read.source import find_sources, load_recipe
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.synthesis.thoughts.export import (
     DPO,
@@ -103,21 +103,23 @@ def test_a_question_with_a_control_token_is_told(thoughts):
     assert isinstance(dropped, Dropped) and dropped.reason == "control token in the option"
 
 
-def test_questions_become_prompts_for_verl(thoughts, tmp_path):
+def test_questions_become_prompts_for_verl(thoughts, tmp_path, root):
     """By `reinforce export`, as those of any dataset of `formatting: questions`."""
     import pyarrow.parquet as pq
 
     from virgo_factory.reinforce.prompts import Prompts
-    from virgo_factory.reinforce.verl import write_rows
+    from virgo_factory.reinforce.verl import export_verl
 
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (300, 300)).save(tmp_path / "pictures/1.png")
     path = tmp_path / "10_rl_questions.jsonl"
-    path.write_text("".join(rl_questions([(thoughts.question, thoughts.scene)], "mine")), encoding="utf-8")
+    many = [(replace(thoughts.question, id=f"coco/{number}"), thoughts.scene) for number in range(128)]
+    path.write_text("".join(rl_questions(many, "mine")), encoding="utf-8")
     write_entries(tmp_path, {"mine_rl": entry_for(path, tmp_path, RL)})
     sources, settings = find_sources("mine_rl", tmp_path, media_dir=str(tmp_path), template="omr")
-    assert write_rows(Prompts(sources, settings), tmp_path / "rl.parquet") == 1
-    (row,) = pq.read_table(tmp_path / "rl.parquet").to_pylist()
+    keys = load_recipe(str(root / "recipes/omr7b_gspo.yaml"))
+    assert export_verl(keys, Prompts(sources, settings), tmp_path / "verl").rows == 128
+    row = pq.read_table(tmp_path / "verl" / "train.parquet").to_pylist()[0]
     asked = "<image>What colour is the cup?\n(A) red\n(B) blue\n(C) green\n(D) white"
     assert row["prompt"][-1] == {"role": "user", "content": asked} and "<think>" in row["prompt"][0]["content"]
     assert row["reward_model"] == {"style": "rule", "ground_truth": "B"} and len(row["images"]) == 1

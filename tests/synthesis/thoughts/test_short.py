@@ -1,6 +1,7 @@
 """Short thoughts: what is read of a thinker's reply, and what is not."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,7 @@ def test_a_thought_and_the_option_it_ends_with(response, letter, thoughts, say):
         ("It is blue.", "stop", "the thought is not closed"),
         ("It is blue. </think>", "stop", "no answer"),
         ("It is blue. </think> <answer>(C) blue</answer>", "stop", "more than one answer"),
+        ("It is blue. </think> <answer>(A) blue</answer>", "stop", "more than one answer"),
         (" </think> <answer>B</answer>", "stop", "no thought"),
         ("It <think> is. </think> <answer>B</answer>", "stop", "tags out of order"),
         ("<answer>B</answer> </think> <answer>B</answer>", "stop", "tags out of order"),
@@ -66,12 +68,17 @@ def test_the_same_thought_is_kept_once(thoughts, say):
 
 def test_an_option_that_is_a_letter_of_another(thoughts, say):
     """By identity: the text B is option C here."""
-    from dataclasses import replace
-
     question = replace(thoughts.question, options=("2", "3", "4", "5"), answer="C")
     for answer, letter in (("4", "C"), ("(C)", "C"), ("3", "B"), ("D. 5", "D"), ("C. 3", None)):
         (found,) = shorts_of(question, [say(f"I count. </think> <answer>{answer}</answer>")])
         assert getattr(found, "answer", None) == letter, answer
+
+
+def test_an_option_that_sounds_like_a_denial(thoughts, say):
+    question = replace(thoughts.question, options=("yes", "no", "not at all", "it is not there"), answer="D")
+    for answer in ("(D) it is not there", "D. it is not there", "D", "it is not there"):
+        (found,) = shorts_of(question, [say(f"I look. </think> <answer>{answer}</answer>")])
+        assert found.answer == "D", answer
 
 
 def test_all_400_short_thoughts_that_were_released_are_read_letter_by_letter(released, say):

@@ -6,7 +6,7 @@ import typer
 
 
 def merge(
-    folders: list[Path] = typer.Argument(metavar="DIR...", help="Folders of one synthesis, such as OUT/shard-1of8."),
+    folders: list[Path] = typer.Argument(metavar="DIR...", help="Folders of one synthesis, such as data/lgt-1of8."),
     out: Path = typer.Option(..., "--out", metavar="DIR", help="The new folder."),
 ) -> None:
     """Put scenes and replies together into a new folder and make its files of them; the old folders stay as they are."""
@@ -32,6 +32,6 @@ def merge(
 
 EXAMPLE = """\b
 Example:
-  virgo-factory synthesize merge data/lgt/shard-1of2 data/lgt/shard-2of2 --out data/lgt-all"""
+  virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"""
 
 merge.epilog = EXAMPLE

@@ -16,7 +16,7 @@ def run(
     overrides: list[str] | None = typer.Argument(None, metavar="[KEY=VALUE]...", help="Keys that differ from it."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the first prompt, requests and tokens; ask nobody."),
     shard: str | None = typer.Option(
-        None, "--shard", metavar="2/8", help="Do the second of eight parts, in OUTPUT_DIR/shard-2of8."
+        None, "--shard", metavar="2/8", help="Do the second of eight parts, in OUTPUT_DIR-2of8."
     ),
 ) -> None:
     """Read the scenes of a config, ask its roles for questions, votes and thoughts, and make the rows.
@@ -32,7 +32,7 @@ def run(
 
     settings = read_config(config, keys, files=not dry_run)
     if part:
-        folder = settings.output_dir / f"shard-{part[0]}of{part[1]}"
+        folder = settings.output_dir.with_name(f"{settings.output_dir.name}-{part[0]}of{part[1]}")
         settings = settings.model_copy(update={"output_dir": folder})
 
     if dry_run:

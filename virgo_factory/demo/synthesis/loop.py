@@ -22,7 +22,7 @@ from virgo_factory.synthesis.tell.status import summarise
 FOLDER = Path("saves/synthesis")
 """Where the recipes themselves put everything."""
 
-DRAWN, THOUGHT_OF = 40, 6
+DRAWN, THOUGHT_OF = 16, 4
 """Scenes that rows are made of, and further ones that the trained model thinks about."""
 
 DATASET = "virgo_demo_lgt_sft"

@@ -10,7 +10,7 @@ from random import Random
 
 from PIL import Image
 
-from virgo_factory.demo.scenes import COLOURS, ENDS, SEED, SIDES, TEXTURES, DrawnScene, drawn_scene
+from virgo_factory.demo.scenes import COLOURS, ENDS, HEIGHT, SEED, SIDES, TEXTURES, WIDTH, DrawnScene, drawn_scene
 from virgo_factory.synthesis.scenes.facts import RELATIONS
 
 
@@ -146,17 +146,24 @@ class Scenes:
 
     def seen(self, url: str) -> DrawnScene | None:
         """Return the scene whose picture a data URI holds, as large as it was drawn."""
-        key = _pixels(base64.b64decode(url.partition(",")[2]))
+        with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+            if image.size != (WIDTH, HEIGHT):  # made smaller on its way: none of ours
+                return None
+
+            key = _pixels(image)
+
         while key not in self._pictures and self._drawn < self.most:
-            self._pictures[_pixels(drawn_scene(self._drawn, self.seed).png())] = self._drawn
+            with Image.open(io.BytesIO(drawn_scene(self._drawn, self.seed).png())) as image:
+                self._pictures[_pixels(image)] = self._drawn
+
             self._drawn += 1
 
         number = self._pictures.get(key)
         return None if number is None else drawn_scene(number, self.seed)
 
 
-def _pixels(png: bytes) -> str:
-    return hashlib.sha256(Image.open(io.BytesIO(png)).convert("RGB").tobytes()).hexdigest()
+def _pixels(image: Image.Image) -> str:
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
 def phrase(question: str) -> str:

@@ -8,7 +8,7 @@ from virgo_factory.core.recipe_keys import RL_DEFAULTS
 from virgo_factory.core.reinforcement import clips_of
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.hooks.start.arguments import our_keys
-from virgo_factory.hooks.versions import groups_by_length
+from virgo_factory.hooks.versions import TRANSFORMERS_5, groups_by_length
 
 
 RELIES_ON = {
@@ -132,6 +132,12 @@ def reinforce_problems(
 
     arguments = {"model_args": model_args, "data_args": data_args, "training_args": training_args,
                  "finetuning_args": finetuning_args}  # fmt: skip
+    if TRANSFORMERS_5:
+        return [
+            "stage: grpo: not with transformers 5, whose models ask where pictures are (mm_token_type_ids), which TRL 0.24 does "
+            "not tell them. Install the set of constraints.txt, with transformers 4.57.6, and train a model that it saved."
+        ]
+
     problems = [
         f"{key}: not with stage: grpo, since {why}. Remove it."
         for name, refused in NOT_WITH.items()

@@ -24,7 +24,6 @@ from virgo_factory.hooks.reinforce.prompts import PromptSampler, pictures
 from virgo_factory.hooks.reinforce.rollout_log import RolloutLog
 from virgo_factory.hooks.reinforce.scoring import Scorer
 from virgo_factory.hooks.reinforce.served import ServedRollouts
-from virgo_factory.hooks.versions import give_warnings
 
 
 # TRL 0.24 imports names that no vLLM of today has as soon as one is installed, and we never use that part of it.
@@ -80,7 +79,6 @@ class PolicyTrainer(GRPOTrainer):
     ) -> None:
         self.template, self.processor = template, processor
         self.finetuning_args, self.settings = finetuning_args, settings
-        give_warnings(model)
         super().__init__(
             model=model,
             reward_funcs=[_reward],
@@ -215,9 +213,10 @@ class PolicyTrainer(GRPOTrainer):
 
         self._metrics["train"]["unverifiable"].append(told[:, 0].isnan().float().mean().item())
         scores = [None if math.isnan(score) else score for score in told[:, 0].tolist()]
-        filled = fill_groups(scores, self.num_generations).scores
-        self._write(texts, rewards, filled)
-        return torch.tensor(filled, device=self.accelerator.device).unsqueeze(1)
+        filled = fill_groups(scores, self.num_generations)
+        self._metrics["train"]["doubtful"].append(len(filled.doubtful) * self.num_generations / len(scores))
+        self._write(texts, rewards, filled.scores)
+        return torch.tensor(filled.scores, device=self.accelerator.device).unsqueeze(1)
 
     def _text(self, sample: Sample) -> str:
         return self.processing_class.decode(sample.ids, skip_special_tokens=True)

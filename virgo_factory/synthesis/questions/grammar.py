@@ -40,16 +40,18 @@ class Item:
 
 
 _FIELD_OF = {tag: field for field, tags in FIELDS.items() for tag in tags}
-_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(sorted(_FIELD_OF, key=len, reverse=True))})\s*>", re.IGNORECASE)
-_THOUGHT = re.compile(r".*</think>", re.DOTALL)
+_TAG = re.compile(
+    rf"<\s{{0,3}}(/?)\s{{0,3}}({'|'.join(sorted(_FIELD_OF, key=len, reverse=True))})\s{{0,3}}>", re.IGNORECASE
+)
 _LEAD = re.compile(r"^\s*(?:\*\*\s*)?(?:\d{1,2}\s*[.):]|[-*•])\s+|\*\*")
 _NEXT_NUMBER = re.compile(r"\n\s*(?:[-*•#]\s*)?(?:\*\*)?(?:question\s*)?\d{1,3}\s*[.):]?(?:\*\*)?\s*$", re.IGNORECASE)
+_TAIL = 60
+"""Characters at the end of a field in which the number of the next item may stand."""
 _LABELS = (
     re.compile(r"[(\[]\s*([A-Ha-h])\s*[)\]]\s*[.:]?"),
     re.compile(r"(?<!\S)([A-H])\s*[.):]\s"),
     re.compile(r"^[ \t]*(?:[-*•][ \t]*)?([a-h1-8])\s*[.):]\s", re.MULTILINE),
 )
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 _SPLIT = re.compile(r"\s*[,;\n]\s*")
 _NOTHING = re.compile(r"(?:none|n/?a|-|nothing)?", re.IGNORECASE)
 
@@ -64,7 +66,7 @@ def items_of(response: str, is_whole: bool = True) -> list[Item]:
     >>> [one.options for one in items_of("1. <q>Which?</q><o>x</o><o>y</o><a>y</a>")]
     [('x', 'y')]
     """
-    text = _THOUGHT.sub("", response, count=1)
+    text = response.rpartition("</think>")[2]
     if "<think>" in text:
         return []
 
@@ -167,7 +169,8 @@ def _tagged(text: str, tags: list[re.Match[str]], is_whole: bool) -> list[Item]:
 
 def _unclosed(field: str, content: str) -> str:
     """A field whose tag was left open: without the number of the next item; short ones end with their line."""
-    content = _NEXT_NUMBER.sub("", content).strip()
+    content = content.strip()
+    content = content[:-_TAIL] + _NEXT_NUMBER.sub("", content[-_TAIL:])
     return content if field in ("question", "choices") else content.partition("\n")[0]
 
 
@@ -250,8 +253,7 @@ _KEYS = {
 
 def _json_rows(text: str) -> Iterator[dict[str, Any]]:
     """The objects with a question in a text that is JSON, or has it in a fence; nothing of anything else."""
-    fenced = _FENCE.findall(text) or [text]
-    for piece in fenced:
+    for piece in [piece.removeprefix("json") for piece in text.split("```")[1::2]] or [text]:
         try:
             found = json.loads(piece)
         except (ValueError, RecursionError):

@@ -65,8 +65,7 @@ _OTHERS = re.compile(
 )
 _LIST = r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)"
 _IN_NUMBERS = re.compile(
-    rf"\[\s*{_LIST}{{1,3}}\s*\]|\(\s*{_LIST}{{1,3}}\s*\)|\b\d+\s*(?:px|pixels?)\b|\b[xy][12]?\s*[=:]\s*\d"
-    rf"|\b{_LIST}{{3}}\b",
+    rf"\[\s*{_LIST}{{1,3}}\s*\]|\(\s*{_LIST}{{1,3}}\s*\)|\b\d+\s*(?:px|pixels?)\b|\b[xy][12]?\s*[=:]\s*\d",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<![\w.])\d{2,5}(?![\w.]*\w)")
@@ -81,7 +80,8 @@ _NO_TAGS = frozenset(
     "number numbers row rows column page level floor room gate platform line lines route channel lane bus train track size age"
     " about than least most only exactly top bottom first last all both between approximately roughly nearly around over under"
     " and the for are was were has have had with into from equals plus minus times into any step part figure section chapter"
-    " those these other others see show hold wear take make give count day week month year season windows version phase terminal exit street avenue highway car class grade group team player".split()
+    " those these other others see show hold wear take make give count day week month year season windows version phase terminal exit street avenue"
+    " highway car class grade group team player".split()
 )
 """Words in front of a number that make no tag of it."""
 _PIECES = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
@@ -296,7 +296,7 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
         held |= {tag for spelled, tag in known.items() if _holds(text.lower(), spelled)}
 
     for thing in item.things or ():
-        thing = re.sub(r"\s*\(.*\)$", "", thing).strip().strip(".").lower()
+        thing = re.sub(r"\s*\(.*\)$", "", thing[:200]).strip().strip(".").lower()
         thing = re.sub(r"^(?:the|a|an)\s+", "", thing)
         found = [known[thing]] if thing in known else names.get(thing)
         if found is None and " and " in thing:

@@ -20,8 +20,7 @@ CONTRADICTED = "the solvers agree on another answer"
 UNCONFIRMED = "no solver confirms the answer"
 BLIND_RIGHT = "answerable without looking"
 
-_SAID = re.compile(r"<\s*a\s*>(.*?)(?:<\s*/\s*a\s*>|$)", re.IGNORECASE | re.DOTALL)
-_THOUGHT = re.compile(r".*</think>", re.DOTALL)
+_SAID = re.compile(r"<\s{0,3}a\s{0,3}>(.*?)(?:<\s{0,3}/\s{0,3}a\s{0,3}>|$)", re.IGNORECASE | re.DOTALL)
 _UNKNOWN = re.compile(r"\W*(?:unknown|cannot tell|can't tell|unclear)\W*", re.IGNORECASE)
 
 
@@ -47,7 +46,7 @@ def vote_of(response: str, question: Question) -> str | None:
 
     The last answer counts, by its letter or by an option's whole text.
     """
-    text = _THOUGHT.sub("", response, count=1)
+    text = response.rpartition("</think>")[2]
     said = _SAID.findall(text)
     answer = (said[-1] if said else text).strip()
     if "<think>" in text or not answer:

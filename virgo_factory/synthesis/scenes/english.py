@@ -216,6 +216,12 @@ class Meaning:
             return None if some is None or other is None else holding(some, found.lastgroup, other)
 
         some = self._described(phrase, is_counted)
+        if some is None and " and " in phrase:
+            parts = [self.several(part, is_counted) for part in phrase.split(" and ")]
+            every = [one for part in parts if part is not None for one in part]
+            is_each_known = all(part is not None for part in parts) and len({one.tag for one in every}) == len(every)
+            return every if is_each_known else None
+
         return None if some and is_counted and _may_be_twice(some) else some
 
     def one(self, phrase: str) -> SceneObject | None:

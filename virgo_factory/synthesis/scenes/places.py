@@ -1,8 +1,9 @@
 """Whether something stands where a phrase says: to the left of cup 1, above and to the right of it, in the upper left. Pure."""
 
 import re
+from collections.abc import Sequence
 
-from virgo_factory.synthesis.scenes.english import Meaning
+from virgo_factory.synthesis.scenes.english import RELATION, Meaning
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, middle
 from virgo_factory.synthesis.words import SceneObject
 
@@ -12,12 +13,15 @@ _OF = r"(?: (?:of|from|than) (?P<ref>.+))?"
 _PIECES = tuple(
     re.compile(rf"^(?P<not>not )?{_ADVERB}{words}$")
     for words in (
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter))?{_OF}",
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?P<side>left|right)(?:-hand)?(?: (?:side|half|part|edge))?{_OF}",
-        rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>top|bottom|upper|lower)(?: (?:half|part|edge|side))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?P<side>left|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
+        rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?:very )?(?P<up>top|bottom|upper|lower)(?: (?:part|edge|side|(?P<half>half)))?{_OF}",
         r"(?P<up>above|below|beneath|underneath|higher(?: up)?|lower(?: down)?)(?: than)?(?: (?P<ref>.+))?",
         r"(?:wholly |completely |fully |entirely )?(?P<in>inside)(?: of)? (?P<ref>.+)",
     )
+)
+_BETWEEN = re.compile(
+    r"^(?P<not>not )?(?:in )?between (?:(?P<one>.+?) and (?P<other>.+)|(?:the |both )?(?:two )?(?P<both>[\w -]+))$"
 )
 _AND = re.compile(r",? and |, (?:but )?| but ")
 _UP = {"upper": "above", "top": "above", "above": "above", "higher": "above", "higher up": "above"}
@@ -39,6 +43,11 @@ def holds_at(
         other: what "it", and a direction without a name, refers to; None: a direction without a name is of the picture.
         is_clear: only where the two boxes lie apart in that direction, so that nobody would say it differently.
     """
+    if found := _BETWEEN.match(text):
+        ends = _ends(found, meaning)
+        held = _is_between(one, *ends) if len(ends) == 2 and one not in ends else None
+        return held if held is None else held != bool(found["not"])
+
     pieces = [_piece(piece) for piece in _AND.split(text)]
     if not pieces or any(piece is None for piece in pieces):
         return None
@@ -51,10 +60,75 @@ def holds_at(
     return True if all(held) else None
 
 
+def is_place(text: str) -> bool:
+    """Return whether a phrase begins as one that says where something stands to something else."""
+    return bool(_PLACE.match(text))
+
+
+def place_in(text: str) -> int | None:
+    """Return where in a text such a phrase begins; None where there is none."""
+    found = _ANYWHERE.search(text)
+    return found.start() if found else None
+
+
+_ANYWHERE = re.compile(rf"{RELATION.pattern}|\b(?:in )?between\b")
+_PLACE = re.compile(rf"^(?:not )?{_ADVERB}?(?:{RELATION.pattern}|(?:in )?between\b)")
+
+
+def standing(some: Sequence[SceneObject], text: str, meaning: Meaning) -> list[SceneObject] | None:
+    """Return those of some objects that stand where a phrase says; None where that cannot be told of one of them.
+
+    What the phrase names is not among them, whatever its name.
+    """
+    found = []
+    for one in some:
+        if one in _named(text, meaning):
+            continue
+
+        held = holds_at(text, one, meaning)
+        if held is None:
+            return None
+
+        found += [one] if held else []
+
+    return found
+
+
+def _ends(found: re.Match[str], meaning: Meaning) -> list[SceneObject]:
+    """Return the two between which something stands; fewer where they are not known."""
+    if found["both"]:
+        both = meaning.several(found["both"]) or []
+        return both if len(both) == 2 else []
+
+    return [one for name in ("one", "other") if (one := meaning.one(found[name]))]
+
+
+def _named(text: str, meaning: Meaning) -> list[SceneObject]:
+    if found := _BETWEEN.match(text):
+        return _ends(found, meaning)
+
+    pieces = [_piece(piece) for piece in _AND.split(text)]
+    return [one for piece in pieces if piece and piece["ref"] and (one := meaning.one(piece["ref"]))]
+
+
+def _is_between(one: SceneObject, left: SceneObject, right: SceneObject) -> Holds:
+    """Return whether an object stands between two, from left to right where these stand so, else from top to bottom."""
+    for relation in ("left", "above"):
+        holds = RELATIONS[relation]
+        if holds(left, right) is None:
+            continue
+
+        first, last = (left, right) if holds(left, right) else (right, left)
+        held = holds(first, one), holds(one, last)
+        return False if False in held else True if all(held) else None
+
+    return None
+
+
 def _piece(text: str) -> dict[str, str | None] | None:
     for pattern in _PIECES:
         if found := pattern.match(text.strip()):
-            return {"up": None, "side": None, "in": None, "ref": None, **found.groupdict()}
+            return {"up": None, "side": None, "half": None, "in": None, "ref": None, **found.groupdict()}
 
     return None
 
@@ -90,6 +164,8 @@ def _holds(
         return None
     else:
         held = [_in_picture(one, relation, meaning.size) for relation in relations]
+        if is_clear and not piece["half"]:
+            held.append(None)  # several things are on the left, and one of them is in the corner
 
     found = False if any(holds is False for holds in held) else True if all(held) else None
     if found is not None and piece["not"]:
@@ -99,7 +175,7 @@ def _holds(
 
 
 def _is_apart(one: SceneObject, other: SceneObject, relation: str) -> bool:
-    """Whether two boxes leave no doubt of a direction: one ends before the other begins, or they stand over each other."""
+    """Whether nobody would say otherwise: one box ends before the other begins; what is above or below stands over it too."""
     if relation == "inside":
         return True
 
@@ -107,7 +183,7 @@ def _is_apart(one: SceneObject, other: SceneObject, relation: str) -> bool:
         return one.box[axis + 2] <= other.box[axis] or other.box[axis + 2] <= one.box[axis]
 
     axis = 0 if relation in ("left", "right") else 1
-    return lie_apart(axis) or relation in ("above", "below") and not lie_apart(0)
+    return lie_apart(axis) if axis == 0 else not lie_apart(0)
 
 
 def _in_picture(one: SceneObject, relation: str, size: tuple[int, int]) -> Holds:

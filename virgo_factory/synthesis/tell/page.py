@@ -87,11 +87,14 @@ class _Shown:
         )
         self.shorts, self.longs = thoughts
         self.dropped: dict[str, list[Dropped]] = defaultdict(list)
-        for name in (files.QUESTIONS, files.VALIDATED, files.CANDIDATES, files.COMPOSED, files.SHORT, files.FILTERED):
+        for name in (files.QUESTIONS, files.VALIDATED, files.CANDIDATES, files.COMPOSED):
             for one in self._rows(f"{name}.dropped", Dropped):
                 self.dropped[one.of].append(one)
-                if (scene := self._scene(one.of)) != one.of:
-                    self.dropped[f"{scene} {name}"].append(one)
+                self.dropped[f"{self._scene(one.of)} {name}"].append(one)
+
+        for name in (files.SHORT, files.FILTERED):
+            for one in self._rows(f"{name}.dropped", Dropped):
+                self.dropped[f"{one.of.rpartition('/')[0]} {name}"].append(one)
 
     def _of(self, name: str, kind: type[T], by: Any) -> Mapping[str, list[T]]:
         found: dict[str, list[T]] = defaultdict(list)
@@ -145,7 +148,9 @@ def _picture(scene: Scene, media_dir: Path) -> Picture:
     pen = ImageDraw.Draw(image)
     for one in scene.objects:
         pen.rectangle(one.box, outline=(220, 30, 30), width=max(1, image.width // 300))
-        pen.text((one.box[0] + 2, one.box[1] + 1), one.tag, fill=(220, 30, 30))
+        place = one.box[0] + 2, one.box[1] + 2
+        pen.rectangle(pen.textbbox(place, one.tag), fill=(255, 255, 255))
+        pen.text(place, one.tag, fill=(220, 30, 30))
 
     return Picture(scaled(image), f"{scene.image}, {scene.width}x{scene.height}")
 
@@ -172,8 +177,11 @@ def _question(question: Question, shown: _Shown) -> Iterator[Section]:
             ]
             yield Section(f"Expansion: {_verdict(short)} -> {_verdict(long)}", content, folded=True, note=long.id)
 
-        for one in shown.dropped.get(short.id, ()):
-            yield Section(f"Expansion dropped: {one.reason}", [Text(one.detail, "context")], folded=True)
+        for one in shown.dropped[f"{short.id} {files.FILTERED}"]:
+            yield Section(f"Expansion dropped: {one.reason}", [Text(one.detail, "context")], folded=True, note=one.of)
+
+    for one in shown.dropped[f"{question.id} {files.SHORT}"]:
+        yield Section(f"Thought dropped: {one.reason}", [Text(one.detail, "context")], folded=True, note=one.of)
 
 
 def _verdict(thought: Thought) -> str:
@@ -189,9 +197,8 @@ def _thought(thought: Thought) -> Text:
 
 
 def _plots(found: Status) -> Sequence[Picture]:
-    """Return what is kept of each stage, and the sets of the rows."""
-    kept = {stage.name: stage.rows for stage in found.stages if stage.taken}
-    pictures = [Picture(draw(bars, kept, "", "rows", page=True), "Rows that each stage kept")] if kept else []
+    """Return the sets of the rows."""
+    pictures = []
     for name in (files.SFT, files.DPO):
         card = card_of(found.folder, name)
         if card and card.get("sets"):

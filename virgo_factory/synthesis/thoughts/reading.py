@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from virgo_factory.answers import Question as Asked
 from virgo_factory.answers import extract
-from virgo_factory.answers.choice import answered_options
+from virgo_factory.answers.choice import answered_options, same_option
 from virgo_factory.answers.grading import MATH
 from virgo_factory.answers.prose.response import answer_tag
 from virgo_factory.core.example import IMAGE, Example
@@ -26,6 +26,7 @@ NO_THOUGHT = "no thought"
 NO_ANSWER = "no answer"
 TWO_ANSWERS = "more than one answer"
 
+_WRITTEN = re.compile(r"(?:\(([A-D])\)|([A-D])(?:[.):]|$))\s*(.*)", re.DOTALL)
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 
 
@@ -90,6 +91,19 @@ def letters_in(question: Question, text: str) -> str:
     answer = extract(text, Asked(options=question.options, kind="choice")).text
     if not answer.strip():
         return ""
+
+    if written := _WRITTEN.fullmatch(answer.strip()):  # as the options are shown, whatever their texts say
+        letter, rest = written[1] or written[2], written[3]
+        same = (
+            [one for one, option in zip(LETTERS, question.options, strict=True) if same_option(option, rest)]
+            if rest
+            else [letter]
+        )
+        if letter in same:
+            return letter
+
+        if same and written[1]:
+            return "".join(sorted({letter, *same}))
 
     return "".join(LETTERS[index] for index in sorted(answered_options(answer, question.options, MATH)))
 
