@@ -35,12 +35,13 @@ demo-reinforce: $(STAMP)
 demo-synthesize: $(STAMP)
 	@virgo-factory demo synthesize
 
+# On two cores: an integration test waits for a server or for one process at a time, so three of them run at once.
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
 	@mkdir -p build
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
-	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder -m integration
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile --no-loadscope-reorder -m integration
 
 # The other tested set (docs/versions.md), in an environment of its own.
 test-transformers5:

@@ -37,12 +37,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 FIRST = (
-    *("test_demo_distill", "test_reinforce", "test_distill_vllm", "test_demo_reinforce", "test_policy_servers"),
-    *("test_warm", "test_smoke", "test_batch_order", "test_commands", "test_real_data", "test_faults", "test_visual"),
-    *("test_serving", "test_distill_commands", "test_scope", "test_demo_run", "test_resume", "test_llamaboard"),
+    *("test_demo_distill", "test_reinforce", "test_demo_reinforce", "test_smoke", "test_demo_synthesize"),
+    *("test_batch_order", "test_distill_vllm", "test_warm", "test_policy_servers", "test_commands", "test_real_data"),
+    *("test_faults", "test_visual", "test_serving", "test_distill_commands", "test_scope", "test_demo_run"),
     *("test_autoload", "test_kill", "test_check", "test_run", "test_loader", "test_demo_twin", "test_small_config"),
 )
-"""Files that take longest, in this order: begun last, one of them would be waited for alone."""
+"""Files that take longest, in this order: begun last, one of them would be waited for alone. Two with vLLM do not begin together."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

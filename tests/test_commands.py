@@ -533,6 +533,7 @@ def test_the_format_that_the_page_adds_reads_a_row():
     row = {"id": 1, "problem": "What is 4 + 5?", "reasoning_trace": "I add.", "final": "9"}
     example = room["adapt"](row, None)
     assert (example.question, example.response.thought, example.response.solution) == ("What is 4 + 5?", "I add.", "9")
+    assert room["adapt"]({**row, "id": None}, None).id, "a row of any shape is read or rejected"
     with pytest.raises(RejectedRow, match="no solution"):
         room["adapt"]({**row, "final": ""}, None)
 
