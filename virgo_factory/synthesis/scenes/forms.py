@@ -72,6 +72,10 @@ _REWRITTEN = tuple(
             r"(?:is|does) (?P<one>.+)$",
             r"\g<side> of \g<other> is \g<one>",
         ),
+        (
+            r"^from (?P<way>left to right|right to left|top to bottom|bottom to top), (?P<asked>(?:what is|which is|in which|in what) .*order.*)$",
+            r"\g<asked> from \g<way>",
+        ),
         (r"^(?:exactly|and|so|now) (?=how many|which|what|where)", ""),
         (r"^who (?=is|are|stands?|lies|sits)", "which "),
         (r"(?<=^how many )(?:individual|separate|distinct|different) ", ""),
@@ -81,7 +85,7 @@ _REWRITTEN = tuple(
             r"\g<which> of \g<some> \g<rest>",
         ),
         (
-            rf"^(?P<asked>(?:which|what)\b[^,:]*? {STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* of )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
+            rf"^(?P<asked>(?:which|what)\b[^,:]*? {STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* (?:of|from) )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
             r"\g<asked>",
         ),
         (
