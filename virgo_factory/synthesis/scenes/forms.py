@@ -76,6 +76,17 @@ _REWRITTEN = tuple(
             r"^from (?P<way>left to right|right to left|top to bottom|bottom to top), (?P<asked>(?:what is|which is|in which|in what) .*order.*)$",
             r"\g<asked> from \g<way>",
         ),
+        (rf"(?<=^how many )(?P<some>.+?) {WHERE}(?= (?:are|is|stands?|lies?|sits?)\b)", r"\g<some>"),
+        (r"^counting only (?:the )?(?P<some>[\w -]+), how many (?=are|can|do)", r"how many \g<some> "),
+        (rf"^there (?:are|is) (?P<asked>how many .+?)(?: {WHERE})?$", r"\g<asked> are there"),
+        (
+            rf"^does (?:the|this) {PICTURE} (?:show|contain|have) (?P<some>(?:more|fewer) .+ than .+)$",
+            r"are there \g<some>",
+        ),
+        (
+            r"^(?P<one>.+) (?P<verb>is|are)(?: (?:located|placed|positioned))? where (?P<to>(?:in relation|relative|compared|with respect) .+)$",
+            r"where \g<verb> \g<one> \g<to>",
+        ),
         (r"^(?:exactly|and|so|now) (?=how many|which|what|where)", ""),
         (r"^who (?=is|are|stands?|lies|sits)", "which "),
         (r"(?<=^how many )(?:individual|separate|distinct|different) ", ""),

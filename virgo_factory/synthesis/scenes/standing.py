@@ -152,6 +152,7 @@ _DIRECTED = tuple(
     re.compile(pattern)
     for pattern in (
         rf"^(?:on|to|at) (?:which|what) side of (?P<other>.+?) (?:is|are|does|do|can) (?P<one>.+?){_STAND}$",
+        rf"^(?:in )?(?:which|what) direction (?:is|are) (?P<one>.+?){_STAND} (?:from|of) (?P<other>.+)$",
         rf"^in (?:which|what) direction (?:from|of|{_TO}) (?P<other>.+?) (?:is|are|does|do) (?P<one>.+?){_STAND}$",
         rf"^(?:what is|{_BEST}) the (?:relative |spatial )?(?:position|place|location) of (?P<one>.+?) {_TO} (?P<other>.+)$",
         rf"^(?:what is|{_BEST}) the (?:spatial )?relation(?:ship)? (?:between|of) (?P<one>.+?) (?:and|to) (?P<other>.+)$",
