@@ -1,4 +1,5 @@
-# make demo | make demo-distill | make demo-reinforce | make test | make test-transformers5. Each sets up its .venv by itself; needs Python 3.11 or newer, git and a package index.
+# make demo | make demo-distill | make demo-reinforce | make demo-synthesize | make test | make test-transformers5.
+# Each sets up its .venv by itself; needs Python 3.11 or newer, git and a package index.
 
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -18,7 +19,7 @@ export VLLM_CACHE_ROOT := $(CURDIR)/build/vllm
 export VLLM_CONFIG_ROOT := $(CURDIR)/build/vllm
 export VLLM_NO_USAGE_STATS := 1
 
-.PHONY: install demo demo-distill demo-reinforce test test-transformers5 lane
+.PHONY: install demo demo-distill demo-reinforce demo-synthesize test test-transformers5 lane
 
 install: $(STAMP)
 
@@ -31,12 +32,16 @@ demo-distill: $(STAMP)
 demo-reinforce: $(STAMP)
 	@virgo-factory demo reinforce
 
+demo-synthesize: $(STAMP)
+	@virgo-factory demo synthesize
+
+# On two cores: an integration test waits for a server or for one process at a time, so three of them run at once.
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
 	@mkdir -p build
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
-	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile --no-loadscope-reorder -m integration
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile --no-loadscope-reorder -m integration
 
 # The other tested set (docs/versions.md), in an environment of its own.
 test-transformers5:

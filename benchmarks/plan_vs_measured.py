@@ -71,7 +71,7 @@ def load_twin(folder: Path, checkpointing: bool) -> Any:
 
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="sdpa")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("visual." not in name or "merger" in name)
+        parameter.requires_grad_("visual." not in name or "visual.merger" in name)
 
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": True})

@@ -1,5 +1,6 @@
 """What every test may rely on: no network, the shared real data where it exists, and real recipes made small."""
 
+import functools
 import gc
 import json
 import os
@@ -36,23 +37,41 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 FIRST = (
-    *("test_demo_distill", "test_distill_vllm", "test_smoke", "test_commands", "test_distill_commands"),
-    *(
-        "test_autoload",
-        "test_kill",
-        "test_check",
-        "test_run",
-        "test_loader",
-        "test_demo_twin",
-        "test_small_config",
-    ),
+    *("test_demo_distill", "test_reinforce", "test_demo_reinforce", "test_smoke", "test_demo_synthesize"),
+    *("test_batch_order", "test_distill_vllm", "test_warm", "test_policy_servers", "test_commands", "test_real_data"),
+    *("test_faults", "test_visual", "test_serving", "test_distill_commands", "test_scope", "test_demo_run"),
+    *("test_autoload", "test_kill", "test_check", "test_run", "test_loader", "test_demo_twin", "test_small_config"),
 )
-"""Files that take longest, in this order: begun last, one of them would be waited for alone."""
+"""Files that take longest, in this order: begun last, one of them would be waited for alone. Two with vLLM do not begin together."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
     items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Hand out integration tests one by one, but for files whose tests share something; all others file by file.
+
+    A worker is given the next file when it has two tests left. Two integration tests are minutes, for which the other
+    worker would have nothing to do.
+    """
+    if config.option.markexpr != "integration":
+        return None
+
+    from xdist.scheduler import LoadFileScheduling
+
+    @functools.cache
+    def shares(file: str) -> bool:
+        return 'scope="module"' in (config.rootpath / file).read_text(encoding="utf-8")
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return file if shares(file) else nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -7,6 +7,7 @@ in conftest.py): a tiny twin, four rows, the CPU. A command that is not in COVER
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -33,6 +34,22 @@ COVERED = {
     ),
     "make demo-distill": "test_the_loop_is_run_by_its_own_tests: there",
     "make demo-reinforce": "test_make_calls_what_the_readme_says; tests/integration/test_demo_reinforce.py trains, shortened",
+    "make demo-synthesize": "test_make_calls_what_the_readme_says; tests/integration/test_demo_synthesize.py runs it, shortened",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize status data/lgt --html lgt.html": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --shard 1/2": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --shard 2/2": "test_synthesizing_is_run_by_its_own_tests: there",
+    "virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt": (
+        "test_synthesizing_is_run_by_its_own_tests: there"
+    ),
+    "FORCE_TORCHRUN=1 llamafactory-cli train recipes/lgt7b_sft.yaml": (
+        "test_synthesizing_is_run_by_its_own_tests: parsed by tests/test_recipes.py; a twin trains on its rows in tests/integration"
+    ),
+    "FORCE_TORCHRUN=1 llamafactory-cli train recipes/lgt7b_sft.yaml dataset=lgt_own_sft media_dir=data/docci": (
+        "test_synthesizing_is_run_by_its_own_tests: likewise"
+    ),
     "virgo-factory recipes copy .": "test_copy_then_train_on_one_node: as it stands",
     "FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml": "test_copy_then_train_on_one_node: reduced",
     (
@@ -173,6 +190,7 @@ def test_make_calls_what_the_readme_says():
         "demo": ["virgo-factory demo"],
         "demo-distill": ["virgo-factory demo distill"],
         "demo-reinforce": ["virgo-factory demo reinforce"],
+        "demo-synthesize": ["virgo-factory demo synthesize"],
         "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
         "test-transformers5": [
             "--constraint constraints-transformers5.txt",
@@ -303,11 +321,24 @@ def test_plan_tells_what_the_recipe_costs(reduced):
     assert told["steps_epoch"] == 1, "four rows are less than one global batch"
 
 
-def test_reinforce(tmp_path, reduced):
-    """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names."""
+def test_reinforce(tmp_path, reduced, monkeypatch):
+    """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names.
+
+    In this process: seven programs would take seconds to start.
+    """
     import pyarrow
     import pyarrow.parquet
     from PIL import Image
+    from typer.testing import CliRunner
+
+    from virgo_factory.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def ran(text: str) -> str:
+        result = CliRunner().invoke(app, shlex.split(text)[1:])
+        assert result.exit_code == 0, (text, result.output, result.exception)
+        return result.stdout
 
     lines = [line for block in blocks("bash", "docs/reinforce.md") for line in block.splitlines()]
     assert sorted(lines) == sorted(line for line, how in COVERED.items() if how.startswith("test_reinforce:"))
@@ -331,13 +362,10 @@ def test_reinforce(tmp_path, reduced):
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
 
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
-    run = execute(f"{plan} --tokenizer {reduced['model_name_or_path']} --json", tmp_path)
-    assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(run.stdout)
+    told = json.loads(ran(f"{plan} --tokenizer {reduced['model_name_or_path']} --json"))
     assert (told["prompts"], told["machine"]["gpus"], told["answering"]["servers"]) == (320, 4, 4)
 
-    run = execute(export, tmp_path)
-    assert run.returncode == 0, run.stdout + run.stderr
+    ran(export)
     assert "--rows 320" in (tmp_path / "out/verl/run.sh").read_text()
     (first, *_) = pyarrow.parquet.read_table(tmp_path / "out/verl/train.parquet")["prompt"][0].as_py()
     assert first["role"] == "system" and "<answer>...</answer>" in first["content"], "the template's, as here"
@@ -345,8 +373,7 @@ def test_reinforce(tmp_path, reduced):
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (60, 60), "red").save(tmp_path / "pictures/a.png")
     (tmp_path / "mine.jsonl").write_text(json.dumps({"q": "How many bars?", "a": "4", "pic": "a.png"}) + "\n")
-    run = execute(add, tmp_path)
-    assert run.returncode == 0 and "1 kept" in run.stdout, run.stdout + run.stderr
+    assert "1 kept" in ran(add)
 
     (shown,) = blocks("json", "docs/reinforce.md")
     row = json.loads(shown)
@@ -358,10 +385,8 @@ def test_reinforce(tmp_path, reduced):
     for name, own in (("mine", mine), ("rated", mine), ("theirs", mine[:4])):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in own))
 
-    run = execute(dedup, tmp_path)
-    assert run.returncode == 0 and "of theirs, stands in mine" in run.stdout, run.stdout + run.stderr
-    run = execute(slice_, tmp_path)
-    assert run.returncode == 0 and "11 rows read, 9 written" in run.stdout, run.stdout + run.stderr
+    assert "of theirs, stands in mine" in ran(dedup)
+    assert "11 rows read, 9 written" in ran(slice_)
 
     folder = tmp_path / "saves/omr7b/full/gspo"
     folder.mkdir(parents=True)
@@ -379,8 +404,8 @@ def test_reinforce(tmp_path, reduced):
         for at in (0, 1)
     ]
     (folder / "rollouts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rollouts))
-    run = execute(status, tmp_path)
-    assert run.returncode == 0 and (tmp_path / "rollouts.html").is_file(), run.stdout + run.stderr
+    ran(status)
+    assert (tmp_path / "rollouts.html").is_file()
 
 
 def test_the_tables_of_reinforce_are_those_of_the_code():
@@ -433,6 +458,11 @@ def test_distil_is_run_by_its_own_tests():
     ]
     lines = [line for line in COVERED if COVERED[line].startswith("test_distil_is_run")]
     assert sorted(line for line in there if line in lines) == sorted(lines)
+
+
+def test_synthesizing_is_run_by_its_own_tests():
+    text = text_of("tests/synthesis/test_page_commands.py")
+    assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page):" in text
 
 
 def test_evaluating_is_run_by_its_own_tests():
@@ -503,6 +533,7 @@ def test_the_format_that_the_page_adds_reads_a_row():
     row = {"id": 1, "problem": "What is 4 + 5?", "reasoning_trace": "I add.", "final": "9"}
     example = room["adapt"](row, None)
     assert (example.question, example.response.thought, example.response.solution) == ("What is 4 + 5?", "I add.", "9")
+    assert room["adapt"]({**row, "id": None}, None).id, "a row of any shape is read or rejected"
     with pytest.raises(RejectedRow, match="no solution"):
         room["adapt"]({**row, "final": ""}, None)
 

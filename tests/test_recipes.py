@@ -23,13 +23,13 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "recipes").rglob("*.yaml")
-    if path.parts[len(ROOT.parts) + 1] not in ("launch", "distill", "evaluate")
+    if path.parts[len(ROOT.parts) + 1] not in ("launch", "distill", "evaluate", "synthesize")
 )
 REAL = [name for name in RECIPES if "demo" not in name]
 VIRGO = [name for name in REAL if "/virgo" in name]
 
 # Not installed without a GPU; the parser asks for liger-kernel, the model loader for flash-attn.
-WITHOUT_GPU = {"use_cpu": True, "enable_liger_kernel": False, "flash_attn": "disabled"}
+WITHOUT_GPU = {"use_cpu": True, "enable_liger_kernel": False, "flash_attn": "sdpa"}
 
 BLOCKS = ["model", "method", "dataset", "output", "train", "eval"]
 STATED = {
@@ -144,6 +144,13 @@ def _called(name: str) -> str:
     return " ".join([recipe, *overrides]) if overrides else Path(recipe).name
 
 
+@pytest.mark.parametrize("name", VIRGO)
+def test_the_order_is_stocks_and_the_header_names_the_one_with_fewer_passes(name):
+    keys = "batch_order=packed" + " sequence_parallel_size=4" * ("72b" in name)
+    assert f"Same batches and gradients, fewer passes: {keys} Departures:" in header(name)
+    assert not {"batch_order", "group_by_length", "packing", "sequence_parallel_size"} & load(name).keys()
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_llamafactory_parses_it(parsed, name):
     result, recipe = parsed[Path(name).name], load(name)
@@ -173,7 +180,8 @@ def test_what_it_names_exists(name):
     recipe = load(name)
     assert recipe["dataset_dir"] == "."
     if "deepspeed" in recipe:
-        assert json.loads((ROOT / recipe["deepspeed"]).read_text())["zero_optimization"]["stage"] == 3
+        stage = 2 if "mmfr" in name else 3  # as published
+        assert json.loads((ROOT / recipe["deepspeed"]).read_text())["zero_optimization"]["stage"] == stage
 
     info = json.loads((ROOT / "dataset_info.json").read_text())
     made = set()
@@ -402,7 +410,7 @@ def test_house_style(name):
     assert not [key for key, value in recipe.items() if value in (None, "", [])], "empty keys"
     is_grpo = recipe["stage"] == "grpo"
     stated = STATED - NOT_OF_GRPO | STATED_BY_GRPO if is_grpo else STATED
-    epochs = {"keep_model_at_epochs"} if "/omr" in name else set()  # the paper counts steps
+    epochs = {"keep_model_at_epochs"} if "/omr" in name or "mmfr" in name else set()  # the papers take the last model
     assert not stated - set(recipe) - epochs, "keys that every recipe states"
     keys = re.findall(r"^(\w+):", text, re.MULTILINE)
     assert len(keys) == len(set(keys)), "a key stands there twice"
@@ -425,6 +433,39 @@ def test_the_papers_settings(name):
         "finetuning_type": "full",
     }
     assert {key: load(name).get(key) for key in paper} == paper
+
+
+def test_qwen3_vl_on_d_t_is_virgos_7b_recipe_but_for_the_model():
+    own, virgo = load("recipes/qwen3vl8b_dt.yaml"), load("recipes/virgo7b_dt.yaml")
+    different = {key for key in own | virgo if own.get(key) != virgo.get(key)}
+    assert different == {"model_name_or_path", "template", "output_dir"}
+
+
+def test_mmfinereasons_published_settings():
+    """LHL3341/MMFineReason, train/config/mfr_8b.yaml, but for its packing and the batch that it makes."""
+    published = {
+        "model_name_or_path": "Qwen/Qwen3-VL-8B-Instruct",
+        "image_max_pixels": 589824,
+        "image_min_pixels": 1024,
+        "finetuning_type": "full",
+        "freeze_vision_tower": True,
+        "freeze_multi_modal_projector": True,
+        "freeze_language_model": False,
+        "cutoff_len": 32768,
+        "preprocessing_num_workers": 32,
+        "per_device_train_batch_size": 1,
+        "learning_rate": 1.0e-5,
+        "num_train_epochs": 3.0,
+        "lr_scheduler_type": "cosine",
+        "warmup_ratio": 0.1,
+        "bf16": True,
+        "flash_attn": "fa2",
+        "enable_liger_kernel": True,
+        "seed": 42,
+    }
+    recipe = load("recipes/qwen3vl8b_mmfr.yaml")
+    assert {key: recipe.get(key) for key in published} == published
+    assert recipe["batch_order"] == "packed" and not {"packing", "neat_packing"} & set(recipe)
 
 
 @pytest.mark.parametrize("name", [name for name in VIRGO if "MathVerse" in header(name)])

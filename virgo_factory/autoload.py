@@ -18,7 +18,7 @@ HOOKS = {
     "llamafactory.hparams.finetuning_args": "start.arguments",  # of the training
     "llamafactory.hparams.parser": "start.run",  # what a run must satisfy, before anything is loaded
     "llamafactory.data.mm_plugin": "template.pictures",  # pictures as the model is to see them
-    "llamafactory.data.template": "template.template",  # template: virgo, virgo_qwen3_vl
+    "llamafactory.data.template": "template.template",  # template: virgo, omr, ...
     "llamafactory.data.converter": "data.converter",  # formatting: long_thought, virgo_dt, ...
     "llamafactory.data.collator": "rows.packed_mask",  # neat_packing without flash-attention
     "llamafactory.data.parser": "data.dataset_lookup",  # datasets that the package knows

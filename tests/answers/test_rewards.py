@@ -40,6 +40,8 @@ SLOW = RewardTask("\\boxed{ " * 6_000_000, "7")
         (VIRGO, "42", "omr", 0.9, 1, 0),
         (OMR, "42", "omr", 1.0, 1, 1),
         (OMR + "\n<|im_end|>", "42", "omr", 1.0, 1, 1),
+        ("<think>\n6 * 7.\n</think>\n\nSo it is <answer>42</answer>.", "42", "think", 1.0, 1, 1),
+        ("So it is 42.</think> 42", "42", "think", 0.9, 1, 0),
         ("It is 42.", "42", "virgo", 0.9, 1, 0),
         ("It is 41.", "42", "virgo", 0.0, 0, 0),
         ("", "42", "virgo", 0.0, 0, 0),
@@ -104,7 +106,7 @@ def test_the_penalty_of_overlong_responses_is_the_paper_s_and_ends_at_minus_one(
     ("values", "told"),
     [
         ({"format_weight": 1.1}, "format_weight: 1.1"),
-        ({"tags": "r1", "rule": "theirs"}, "tags: 'r1' is not one of virgo, omr; rule: 'theirs'"),
+        ({"tags": "r1", "rule": "theirs"}, "tags: 'r1' is not one of virgo, omr, think; rule: 'theirs'"),
         ({"overlong_buffer": 10}, "max_response_tokens"),
         ({"overlong_buffer": 10, "max_response_tokens": 9}, "overlong_buffer: 10 is not between 0 and"),
     ],
@@ -219,7 +221,7 @@ def test_after_an_error_the_next_call_begins_anew(rewards):
         )
     ),
     st.sampled_from(["42", "B", ["4", "2"], None, 42, ""]),
-    st.sampled_from(["virgo", "omr"]),
+    st.sampled_from(["virgo", "omr", "think"]),
     st.booleans(),
 )
 def test_a_score_is_of_accuracy_and_form_alone(pieces, gold, tags, truncated):

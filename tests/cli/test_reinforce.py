@@ -51,6 +51,10 @@ def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path, monke
     assert "verl 0.9.1 trains every part of the model" in words and "bash out/run.sh" in words
     code, _, error = call("export", "r.yaml", "--verl", "out")
     assert code == 1 and "out: there is something in it" in error
+    for wrong in ([], ["--verl", "a", "--easyr1", "b"]):
+        code, _, error = call("export", "r.yaml", *wrong)
+        assert code == 1 and "Name one folder: --verl DIR or --easyr1 DIR" in error
+
     code, out, _ = call("export", "r.yaml", "--verl", "more", "--json")
     told = json.loads(out)
     assert (told["rows"], told["prompts"], told["dropped"]) == (5, 4, {"no gold answer": 1})

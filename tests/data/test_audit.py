@@ -152,7 +152,11 @@ def test_spellings_of_one_thought_are_no_mixture(check):
     rows += [{"id": "c", "messages": chat}, _row("d", "D?", "[THINK]It is 58.[/THINK]58.")]
     report = check({"rows.jsonl": rows})
     assert (report.kinds, report.accounts[0].kept, report.accounts[0].format) == ([], 4, "think")
-    report = check({"rows.jsonl": [*rows, _row("e", "E?", "<think>It is 59.</think><answer>59.</answer>")]})
+    rows.append(_row("e", "E?", "<think>It is 59.</think><answer>59.</answer>"))
+    report = check({"rows.jsonl": rows})
+    assert (report.kinds, report.accounts[0].kept) == ([], 5)
+    headings = "### Rationales:\nIt is 60.\n### The final answer is:\n60"
+    report = check({"rows.jsonl": [*rows, _row("f", "F?", headings)]})
     assert [(kind.code, kind.count) for kind in report.kinds] == [("mixed_formats", 1)]
 
 

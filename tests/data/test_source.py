@@ -254,7 +254,7 @@ def test_what_is_not_there(folder, monkeypatch, what, message):
         ("dataset: gone\ntemplate: virgo\ndataset_dir: .\n", "no such dataset; there are: d"),
         (
             "dataset: d\ntemplate: qwen2_vl\nquestion_prefix: virgo\n",
-            "question_prefix: needs template: virgo or virgo_qwen3_vl or omr",
+            "question_prefix: needs template: virgo or virgo_qwen3_vl or omr or think_qwen3_vl",
         ),
     ],
 )

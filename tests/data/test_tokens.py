@@ -131,7 +131,7 @@ def joined(pairs):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize("template", ["virgo", "virgo_qwen3_vl", "qwen2_vl", "omr"])
+@pytest.mark.parametrize("template", ["virgo", "virgo_qwen3_vl", "qwen2_vl", "omr", "think_qwen3_vl"])
 def test_rows_are_those_of_llamafactory(processor, with_markers, tokenizers, template, name):
     example = EXAMPLES[name]
     sizes = SIZES[: len(example.images)]

@@ -13,7 +13,7 @@ from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.twin.twin import CHAT_TEMPLATE, make_twin
 
 
-@pytest.fixture(scope="module", params=["qwen2_vl", "qwen2_5_vl"])
+@pytest.fixture(scope="module", params=["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def twin(request, tmp_path_factory):
     return make_twin(tmp_path_factory.mktemp(request.param), family=request.param)
 
@@ -43,8 +43,10 @@ def test_it_is_what_the_real_model_is_but_small(twin):
     assert config["tie_word_embeddings"] is False
     weights = load_file(twin / "model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
-    assert not torch.equal(weights["lm_head.weight"], weights["model.embed_tokens.weight"])
-    assert all(any(part in name for name in weights) for part in ("visual.blocks", "visual.patch_embed", "merger.mlp"))
+    (embedding,) = (weight for name, weight in weights.items() if name.endswith("embed_tokens.weight"))
+    assert not torch.equal(weights["lm_head.weight"], embedding)
+    merger = "visual.deepstack_merger_list.1" if config["model_type"] == "qwen3_vl" else "merger.mlp"
+    assert all(any(part in name for name in weights) for part in ("visual.blocks", "visual.patch_embed", merger))
     tokenizer = AutoTokenizer.from_pretrained(twin)
     assert weights["lm_head.weight"].shape[0] >= len(tokenizer) + 16
     assert sum(file.stat().st_size for file in twin.iterdir()) < 3_000_000
@@ -57,7 +59,8 @@ def test_an_image_reaches_the_logits(twin):
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
     def logits(colour: str) -> torch.Tensor:
-        inputs = processor(text=[prompt], images=[Image.new("RGB", (112, 84), colour)], return_tensors="pt")
+        side = 2 * model.config.vision_config.patch_size
+        inputs = processor(text=[prompt], images=[Image.new("RGB", (4 * side, 3 * side), colour)], return_tensors="pt")
         assert int((inputs["input_ids"] == model.config.image_token_id).sum()) == 4 * 3
         with torch.inference_mode():
             return model(**inputs).logits[0, -1]
@@ -97,6 +100,12 @@ def test_the_tokenizer_has_the_real_ones_chat_template_and_pieces(shared_data, t
     assert cut[0] == cut[1]
 
 
+def test_qwen3_vl_has_no_system_message_of_its_own(tmp_path):
+    processor = AutoProcessor.from_pretrained(make_twin(tmp_path, family="qwen3_vl"))
+    text = processor.apply_chat_template([{"role": "user", "content": "Hi"}], add_generation_prompt=True)
+    assert text == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
 def test_a_twin_takes_the_real_tokenizer(family, shared_data, tmp_path):
@@ -119,7 +128,7 @@ def test_own_texts_make_another_tokenizer(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"family": "qwen9"}, "no twin of family 'qwen9'; known are qwen2_vl, qwen2_5_vl"),
+        ({"family": "qwen9"}, "no twin of family 'qwen9'; known are qwen2_vl, qwen2_5_vl, qwen3_vl"),
         ({"tokenizer_folder": "x", "texts": ["y"]}, "tokenizer_folder or texts, not both"),
         ({"heads": 3}, "heads"),
         ({"vision_width": 40}, "vision_width"),

@@ -168,5 +168,7 @@ def test_openmmreasoners_teacher_is_asked_as_the_paper_asks_and_trained_on_as_th
     )
     entry = json.loads((ROOT / "dataset_info.json").read_text())[config.dataset]
     assert entry["file_name"] == f"{config.output_dir}/selected.jsonl"
-    requests, most = 103_000 * config.samples, 103_000 * config.samples * config.max_tokens
-    assert f"{requests:,} requests for 103,000 questions, at most {most / 1e9:.1f} billion tokens" in header(name)
+    requests, most = 74_000 * config.samples, 74_000 * config.samples * config.max_tokens
+    names = [name.strip() for name in load("recipes/omr7b_gspo.yaml")["dataset"].split(",")]
+    assert [name.strip() for name in str(config.questions).split(",")] == names
+    assert f"{requests:,} requests for 74,000 questions, at most {most / 1e9:.1f} billion tokens" in header(name)

@@ -1,5 +1,6 @@
 """Real rows written as the Parquet files that the hub has: its names, its columns, pictures as bytes with a path."""
 
+import io
 import json
 import threading
 from ast import literal_eval
@@ -11,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -228,6 +230,14 @@ def recorded_runs(hub, shared_data, tmp_path_factory) -> dict[str, Path]:
         folders[run] = folder
 
     return folders
+
+
+@pytest.fixture
+def no_drawing(monkeypatch) -> None:
+    """Plots of a report are one blank picture: drawing is half of what a report takes (test_report.py looks at real ones)."""
+    blank = io.BytesIO()
+    Image.new("RGB", (8, 8), "white").save(blank, format="PNG")
+    monkeypatch.setattr("virgo_factory.evaluation.report.plots.draw", lambda *_, **__: blank.getvalue())
 
 
 @pytest.fixture

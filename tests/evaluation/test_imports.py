@@ -100,6 +100,7 @@ def test_our_verdict_stands_beside_their_mark(imported, recorded):
     assert imported.ours == pytest.approx(100 * sum(row["verdict"] == CORRECT for row in rows) / 198)
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_failed_request_is_neither_right_nor_wrong(imported, tmp_path):
     report = write_report([imported.folder], tmp_path)
     (whole,) = [row for row in report.scores if not row["group"]]
@@ -180,6 +181,7 @@ def commands(page: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("virgo-factory evaluate ")]
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path, monkeypatch):
     """As they stand in the documentation, but for the judge's address and name."""
     for name, run in (("virgo7b_dt", "first"), ("virgo7b_dsd", "second")):

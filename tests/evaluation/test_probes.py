@@ -205,6 +205,7 @@ def test_claims_are_sentences_that_speak_of_seeing():
     assert claims_of(thought, most=2) == [found[0], found[2]], "spread over the thought"
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_what_the_model_says_of_its_claims_is_counted(recorded_runs, tmp_path):
     """Claims of recorded responses, answered by rule: those with another number are denied, and one of the others."""
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))
@@ -274,6 +275,7 @@ class Judge:
         return json.dumps({"choices": [{"message": {"content": f"```json\n{json.dumps(told)}\n```"}}]}).encode()
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(recorded_runs, tmp_path, monkeypatch):
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))
     with (run / "evaluation.yaml").open("a") as file:
@@ -326,6 +328,7 @@ def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(reco
     assert math.isnan(found["weighted"].kappa)
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_labels_of_another_response_do_not_count_and_what_is_none_is_named(recorded_runs, tmp_path, monkeypatch):
     path = tmp_path / "labels.jsonl"
     for row, told in (

@@ -84,6 +84,7 @@ def test_the_tables_of_groups_show_the_same_numbers_and_grey_small_ones(made, re
 
 
 @pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.usefixtures("no_drawing")
 def test_every_cell_of_a_papers_tables_stands_exactly_once(paper, recorded_runs, tmp_path):
     found = write_report([recorded_runs["second"]], tmp_path, paper)
     cells = rows_of(tmp_path / "paper_tables.csv")
@@ -198,6 +199,7 @@ def test_pictures_of_the_page_are_painted(made, browse, tmp_path):
     assert len(image.getcolors(1 << 24)) > 200
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_run_that_is_going_on_is_partial_and_says_n_of_N(recorded_runs, tmp_path):
     folder = tmp_path / "half"
     shutil.copytree(recorded_runs["second"], folder)
@@ -209,6 +211,7 @@ def test_a_run_that_is_going_on_is_partial_and_says_n_of_N(recorded_runs, tmp_pa
     assert partial == {"mmmu", "mathvista"} and "MMMU (partial)" in text and re.search(r"\| \d+ of 200 \|", text)
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     arguments = ["evaluate", "report", *map(str, recorded_runs.values()), "--out", str(tmp_path / "out")]
@@ -223,6 +226,7 @@ def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_
         assert told in result.output
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_what_is_no_run_is_refused_in_one_sentence(recorded_runs, tmp_path):
     with pytest.raises(UserError, match="no evaluation.yaml and no questions.jsonl in it"):
         write_report([tmp_path])
@@ -236,6 +240,7 @@ def test_what_is_no_run_is_refused_in_one_sentence(recorded_runs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_broken_picture_leaves_the_page_whole(recorded_runs, tmp_path):
     folder = tmp_path / "broken"
     shutil.copytree(recorded_runs["second"], folder)

@@ -41,6 +41,7 @@ def verdicts(path) -> dict[str, str]:
     return {row["question"]: row["verdict"] for row in rows}
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(folder, judge, server):
     ours = verdicts(folder / "verdicts.jsonl")
     found = rescore(folder, "paper", judge, workers=2)

@@ -30,7 +30,8 @@ from virgo_factory.rollouts.store.store import read_rollouts
 
 
 ROOT = Path(__file__).parents[2]
-DRAWN = {"mathvision": 60, "mathvista": 60, "mmmu": 40}
+DRAWN = {"mathvision": 30, "mathvista": 30, "mmmu": 20}
+ASKED = sum(DRAWN.values())
 
 
 @pytest.fixture(scope="module")
@@ -92,33 +93,33 @@ def rows_of(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.usefixtures("judge_at_hand")
+@pytest.mark.usefixtures("judge_at_hand", "no_drawing")
 def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path):
     """After all else, also when the key is new in a finished evaluation; nothing is asked twice, and the report tells of it."""
     evaluate(config)
-    wanted = config.model_copy(update={"variants": {"rotate": 10, "brightness": [0.7]}, "variant_questions": 20})
+    wanted = config.model_copy(update={"variants": {"rotate": 10, "brightness": [0.7]}, "variant_questions": 10})
     found = evaluate(wanted)
     assert found.rows and not found.outcome.left.samples
     asked = len(server.asked()["started"])
-    assert asked == 160 + 2 * 20 and evaluate(wanted).rows and len(server.asked()["started"]) == asked
+    assert asked == ASKED + 2 * 10 and evaluate(wanted).rows and len(server.asked()["started"]) == asked
     for name in ("rotate_10", "brightness_0.7"):
         folder = config.output_dir / "variants" / name
-        assert len(list(read_rollouts(folder))) == 20 and rows_of(folder / "scores.csv")
+        assert len(list(read_rollouts(folder))) == 10 and rows_of(folder / "scores.csv")
 
     write_report([config.output_dir], tmp_path / "report")
     lines = (tmp_path / "report/report.md").read_text(encoding="utf-8").splitlines()
     assert [
-        sum(line.startswith(f"| {name} | 20 |") for line in lines) for name in ("rotate_10", "brightness_0.7")
+        sum(line.startswith(f"| {name} | 10 |") for line in lines) for name in ("rotate_10", "brightness_0.7")
     ] == [1, 1]
     with pytest.raises(UserError, match="was made with.*Name another output_dir"):
-        evaluate(wanted.model_copy(update={"variant_questions": 10}))
+        evaluate(wanted.model_copy(update={"variant_questions": 5}))
 
 
 @pytest.mark.usefixtures("judge_at_hand")
 def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum(config, server, tmp_path, capsys):
     found = evaluate(config)
-    assert found.outcome.finished == 160 and not found.outcome.left.samples
-    assert len(server.asked()["started"]) == 160
+    assert found.outcome.finished == ASKED and not found.outcome.left.samples
+    assert len(server.asked()["started"]) == ASKED
     folder, rows = config.output_dir, rows_of(config.output_dir / "scores.csv")
     whole = {row["benchmark"]: row for row in rows if not row["group"]}
     assert {name: int(row["n"]) for name, row in whole.items()} == DRAWN
@@ -180,7 +181,7 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
         assert (int(row["n"]), float(row["correct"])) == (len(of_level), own)
 
     assert evaluate(config).outcome.finished == 0
-    assert len(server.asked()["started"]) == 160, "nothing is asked twice"
+    assert len(server.asked()["started"]) == ASKED, "nothing is asked twice"
 
 
 def commands(page: str) -> list[str]:
@@ -266,7 +267,7 @@ def test_killed_anywhere_it_goes_on_and_asks_nothing_twice(config, server, tmp_p
     path.write_text(config.text(), encoding="utf-8")
     code = "from virgo_factory.cli.main import main; main()"
     command = [sys.executable, "-c", code, "evaluate", "run", str(path)]
-    for wanted in (0, 20, 70, 120):
+    for wanted in (0, 10, 35, 60):
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -283,15 +284,15 @@ def test_killed_anywhere_it_goes_on_and_asks_nothing_twice(config, server, tmp_p
         assert not (config.output_dir / "scores.csv").exists(), "no score while questions are outstanding"
 
     status = status_of(config.output_dir)
-    assert 0 < status.judged < status.asked == 160
+    assert 0 < status.judged < status.asked == ASKED
     (row, *_) = [row for row in status.rows if row["metric"].endswith("partial") and not row["group"]]
     assert row["n"] < row["asked"] and row["high"] >= 100 * (row["asked"] - row["n"]) / row["asked"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     finished = server.asked()["finished"]
     keys = [rollout.key for rollout in read_rollouts(config.output_dir)]
-    assert len(keys) == len(set(keys)) == 160
-    assert sum(finished.values()) <= 160 + 4 * config.requests_in_flight, "only what was in flight is asked again"
+    assert len(keys) == len(set(keys)) == ASKED
+    assert sum(finished.values()) <= ASKED + 4 * config.requests_in_flight, "only what was in flight is asked again"
     killed = (config.output_dir / "scores.csv").read_bytes()
     whole = config.model_copy(update={"output_dir": tmp_path / "whole" / "out"})
     evaluate(whole)
@@ -308,7 +309,7 @@ def test_a_shard_leaves_the_scores_to_the_last_one(config):
     assert first.rows is None and not first.outcome.left.samples
     assert not (config.output_dir / "scores.csv").exists()
     assert evaluate(config, (2, 2)).rows is not None
-    assert {row["asked"] for row in scores_of(config, "ours") if not row["group"]} == {60, 40}
+    assert {row["asked"] for row in scores_of(config, "ours") if not row["group"]} == {30, 20}
 
 
 @pytest.mark.usefixtures("judge_at_hand")
@@ -333,10 +334,9 @@ def test_what_is_wrong_with_files_is_told_before_the_first_request(config, serve
 
     assert "mathverse: " in str(error.value) and "mathvista: 504 of 1,000 published questions" in str(error.value)
     assert "allow_partial: true" in str(error.value) and not (missing.output_dir / "questions.jsonl").exists()
-    with pytest.raises(
-        UserError, match="(?s)504 of 1,000.*the judge at http://127.0.0.1:9/v1 does not answer"
-    ) as error:
-        evaluate(missing.model_copy(update={"judge_url": "http://127.0.0.1:9/v1", "judge_model": "m"}))
+    judged = {"judge_url": "http://127.0.0.1:9/v1", "judge_model": "m", "benchmarks": {"mathvista": None}}
+    with pytest.raises(UserError, match="(?s)504 of 1,000.*the judge at http://127.0.0.1:9/v1 does not answer"):
+        evaluate(missing.model_copy(update=judged))
 
     with pytest.raises(UserError, match="serves replay, not another. Name one of them in served_model_name"):
         evaluate(config.model_copy(update={"served_model_name": "another"}))
@@ -386,7 +386,7 @@ def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(con
     assert len(replies) == asked and (paper.output_dir / "scores.paper.csv").read_bytes() == first
 
 
-@pytest.mark.usefixtures("judge_at_hand")
+@pytest.mark.usefixtures("judge_at_hand", "no_drawing")
 def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(config, hub, server, tmp_path):
     folder = tmp_path / "own"
     (folder / "aime24").mkdir(parents=True)
@@ -458,7 +458,7 @@ def test_what_was_long_in_an_earlier_run_beside_it_is_asked_first(config, server
     lengths = {row.question: row.completion_tokens for row in read_rollouts(tmp_path / "earlier")}
     evaluate(config.model_copy(update={"requests_in_flight": 1}))
     asked = [lengths[row.question] for row in read_rollouts(config.output_dir)]
-    assert len(asked) == 160 and asked == sorted(asked, reverse=True) and asked != list(lengths.values())
+    assert len(asked) == ASKED and asked == sorted(asked, reverse=True) and asked != list(lengths.values())
 
 
 @pytest.mark.usefixtures("judge_at_hand")

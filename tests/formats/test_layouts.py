@@ -496,9 +496,12 @@ def test_spellings_of_one_thought_are_one_kind():
     kinds = {kind_of(format) for row, format, _ in READ.values()}
     assert {
         kind_of(name)
-        for name in ("think", "thinking", "think_brackets", "thought_fields", "thought_columns", "harmony")
+        for name in (
+            *("think", "thinking", "think_brackets", "thought_fields", "thought_columns", "harmony"),
+            *("think_answer", "thinking_answer"),
+        )
     } == {"think"}
-    assert {"think", "think_answer", "four_markers", "four_sections", "headings"} <= kinds
+    assert {"think", "four_markers", "four_sections", "headings"} <= kinds
 
 
 def test_earlier_turns_without_a_thought_are_context():

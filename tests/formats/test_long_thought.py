@@ -284,7 +284,10 @@ BROKEN = [
     ("wrong order", chat("</think>a<think>b"), "think", "tags out of order", "</think>"),
     ("an answer inside the thought", chat("<think>a<answer>b</answer></think>c"), "think", "a tag out of place", "<answer>"),
     ("text before", chat("Sure. <think>a</think>b"), "think", "text before the thought", "line 1"),
-    ("text between", chat("<think>a</think>x<answer>b</answer>"), "think_answer", "text between thought and solution", ""),
+    ("text on both sides of the answer", chat("<think>a</think>x<answer>b</answer>y"), "think_answer", "text between thought and solution", ""),
+    ("two answers", chat("<think>a</think>x<answer>b</answer>, <answer>c</answer>"), "think_answer", "a tag occurs more than once", "<answer>"),
+    ("an explained answer that is empty", chat("<think>a</think>So <answer> </answer>."), "think_answer", "the solution is empty", ""),
+    ("an answer in the thought, none behind", chat("<think>So <answer>b</answer></think>\n"), "think", "a tag out of place", "<answer>"),
     ("text behind", chat("<think>a</think><answer>b</answer>\nc"), "think_answer", "text after the solution", "line 2"),
     ("text between sections", chat(SECTIONS.replace("<CAP", "x<CAP")), "four_sections", "text between thought and solution", ""),
     ("a section missing", chat(SECTIONS.split("<CONCL")[0]), "four_sections", "no opening <CONCLUSION>", ""),
@@ -319,6 +322,25 @@ BROKEN = [
         {"from": who, "value": text} for who, text in (("human", "q\n" + STAGES[0]), ("gpt", "a"), ("human", STAGES[1] + "!"), ("gpt", "b"))
     ]}, None, "no tags of a known format", ""),
 ]  # fmt: skip
+
+
+EXPLAINED = [
+    # (response, thought, solution): MMFineReason's, of which seven in eight end so
+    ("<think>\nA is.\n</think>\n\nA is 3.\n\nTherefore, the final answer is <answer>B</answer>.",
+     "A is.", "A is 3.\n\nTherefore, the final answer is <answer>B</answer>."),
+    ("<think>So <answer>B</answer>, I think.</think>It is **<answer>B</answer>**",
+     "So <answer>B</answer>, I think.", "It is **<answer>B</answer>**"),
+    ("<think>They want <answer> tags.</think>\n<answer>B</answer>", "They want <answer> tags.", "B"),
+    ("A is.</think>Hence <ANSWER>\nB\n</ANSWER>", "A is.", "Hence <ANSWER>\nB\n</ANSWER>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("response", "thought", "solution"), EXPLAINED)
+def test_an_answer_in_tags_may_end_a_solution_that_explains_it(response, thought, solution):
+    reading = read_row(chat(response), "long_thought")
+    (example,) = reading.parts
+    assert reading.format == "think_answer"
+    assert example.response == LongThought(thought, solution)
 
 
 @pytest.mark.parametrize(

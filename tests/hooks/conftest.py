@@ -126,6 +126,9 @@ def arguments():
                 "num_train_epochs": 1.0,
                 "max_steps": -1,
                 "resume_from_checkpoint": None,
+                "group_by_length": False,
+                "seed": 42,
+                "data_seed": None,
             }
             | changes
         )

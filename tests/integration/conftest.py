@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,17 @@ def base(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("twin") / "base"
     make_twin(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def fork_training() -> Callable[..., Run]:
+    """The function that forks a training: command, folder, environment, log, ranks -> Run.
+
+    The fork server is started here, so that it has nothing of an environment that a test sets.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
+    return _fork
 
 
 @pytest.fixture(scope="session")

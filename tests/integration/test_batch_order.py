@@ -1,4 +1,4 @@
-"""`batch_order` in real training: balanced and packed have the losses of shuffle, and all orders survive a kill.
+"""`batch_order` in real training: balanced and packed have the losses of shuffle, and all orders are resumed as they were.
 
 Text and image rows of very different lengths, float32, so that nothing but the order of sums can tell two runs apart.
 """
@@ -127,13 +127,29 @@ def check_same_training(shuffle, balanced):
         assert norm == pytest.approx(wanted_norm, rel=1e-3), f"gradient norm of step {step}"
 
 
-def check_resume(bench, undisturbed, ranks, **changes):
-    """Kill a run inside its second epoch, resume it, and check it against the undisturbed one."""
-    saving = {"save_strategy": "steps", "save_steps": KILLED_AT, "save_total_limit": 1}
+SAVING = {"save_strategy": "steps", "save_steps": KILLED_AT}
+
+
+def check_resume(bench, name, undisturbed, ranks, killed=False, **changes):
+    """Resume a run inside its second epoch, and check it against the undisturbed one, which was saved there.
+
+    `killed` starts a run of its own and sends SIGKILL; else what such a run leaves behind is copied from the undisturbed one.
+    """
     env = {"SEEN_ROWS": str(bench.folder / "killed")}
-    done = bench.folder / "out" / f"checkpoint-{KILLED_AT}" / "trainer_state.json"
-    bench.train_and_kill(lambda: done.is_file() and done.stat().st_size > 0, ranks, env, **RUN | saving | changes)
-    assert "Resuming training from" in bench.train(ranks, env, **RUN | saving | changes)
+    out, kept = bench.folder / "out", f"checkpoint-{KILLED_AT}"
+    done = out / kept / "trainer_state.json"
+    if killed:
+        bench.train_and_kill(lambda: done.is_file() and done.stat().st_size > 0, ranks, env, **RUN | SAVING | changes)
+    else:
+        shutil.copytree(bench.folder / f"{name}_out" / kept, out / kept)
+        for rank in range(max(ranks, 1)):
+            lines = (bench.folder / f"{name}.{rank}").read_text().splitlines(keepends=True)
+            before = [line for line in lines if json.loads(line)["step"] < KILLED_AT]
+            (bench.folder / f"killed.{rank}").write_text("".join(before))
+
+    noted = json.loads(done.read_text())["stateful_callbacks"]["virgo_batches"]
+    assert noted == {"batch_order": changes["batch_order"], "global_batch": RUN["global_batch_size"], "seed": 7}
+    assert "Resuming training from" in bench.train(ranks, env, **RUN | SAVING | changes)
     expected, rows = undisturbed
     assert seen(bench.folder / "killed", ranks) == rows
     for (loss, norm), (wanted, wanted_norm) in zip(losses(bench.folder / "out"), expected, strict=True):
@@ -142,10 +158,10 @@ def check_resume(bench, undisturbed, ranks, **changes):
 
 
 def test_two_ranks(bench):
-    """DDP: ranks meet once an optimiser step. Killed and resumed is the order that LLaMA-Factory has."""
-    shuffle, balanced = (train(bench, kind, 2, batch_order=kind) for kind in ("shuffle", "balanced"))
+    """DDP: ranks meet once an optimiser step. Resumed is the order that LLaMA-Factory has."""
+    shuffle, balanced = (train(bench, kind, 2, batch_order=kind, **SAVING) for kind in ("shuffle", "balanced"))
     check_same_training(shuffle, balanced)
-    check_resume(bench, shuffle, 2, batch_order="shuffle")
+    check_resume(bench, "shuffle", shuffle, 2, batch_order="shuffle")
 
 
 def test_two_ranks_under_zero3(bench):
@@ -153,25 +169,25 @@ def test_two_ranks_under_zero3(bench):
     run = {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
     shuffle, balanced = (train(bench, kind, 2, batch_order=kind, **run) for kind in ("shuffle", "balanced"))
     check_same_training(shuffle, balanced)
-    check_resume(bench, balanced, 2, batch_order="balanced", **run)
+    check_resume(bench, "balanced", balanced, 2, killed=True, batch_order="balanced", **run)
 
 
 def test_two_ranks_under_zero2(bench):
-    """ZeRO-2: grouped, killed and resumed."""
+    """ZeRO-2: grouped, and resumed."""
     config = json.loads((CONFIGS / "ds_z3.json").read_text())
     config["zero_optimization"] = {"stage": 2, "overlap_comm": False, "contiguous_gradients": True}
     (bench.folder / "ds_z2.json").write_text(json.dumps(config))
     run = {"batch_order": "grouped", "deepspeed": str(bench.folder / "ds_z2.json")}
-    check_resume(bench, train(bench, "grouped", 2, **run), 2, **run)
+    check_resume(bench, "grouped", train(bench, "grouped", 2, **run | SAVING), 2, **run)
 
 
 def test_one_rank(bench):
-    """Balanced with four rows a micro-batch and a shorter last one; grouped killed and resumed."""
+    """Balanced with four rows a micro-batch and a shorter last one; grouped resumed."""
     run = {"per_device_train_batch_size": 4}
     check_same_training(*(train(bench, kind, 0, batch_order=kind, **run) for kind in ("shuffle", "balanced")))
 
     run = {"batch_order": "grouped", "per_device_train_batch_size": 2}
-    undisturbed = train(bench, "grouped", 0, **run)
+    undisturbed = train(bench, "grouped", 0, **run | SAVING)
     epochs = [
         [row for step in range(first, first + STEPS) for batch in undisturbed[1][step][0] for row in batch]
         for first in (0, STEPS)
@@ -179,7 +195,7 @@ def test_one_rank(bench):
     assert epochs[0] != epochs[1]
     assert sorted(epochs[0]) == sorted(epochs[1])
     assert len(set(epochs[0])) == len(epochs[0]) == 22
-    check_resume(bench, undisturbed, 0, **run)
+    check_resume(bench, "grouped", undisturbed, 0, **run)
 
 
 PACKED = {
@@ -205,7 +221,8 @@ def test_packed(bench, name):
     config |= dict.fromkeys(("train_batch_size", "gradient_accumulation_steps", "gradient_clipping"), "auto")
     (bench.folder / "ds_z2.json").write_text(json.dumps(config))
     expected, rows = train(bench, "shuffle", ranks, batch_order="shuffle", **changes | {"packing_tokens": None})
-    got, moved = train(bench, "packed", ranks, batch_order="packed", **changes)
+    resumed = SAVING if "resumed" in name else {}
+    got, moved = train(bench, "packed", ranks, batch_order="packed", **changes | resumed)
     assert len(expected) == len(got) > 0
     assert sorted(rows) == sorted(moved)
     for step, batches in rows.items():
@@ -229,16 +246,16 @@ def test_packed(bench, name):
         assert fused == [(pytest.approx(loss, abs=1.1e-4), pytest.approx(norm, rel=1e-5)) for loss, norm in expected]
         assert moved_apart(bench, "shuffle", "fused") <= 1e-5
 
-    if "resumed" in name:
-        check_resume(bench, (got, moved), ranks, batch_order="packed", **changes)
+    if resumed:
+        check_resume(bench, "packed", (got, moved), ranks, batch_order="packed", **changes)
 
 
 def test_two_ranks_share_each_sequence(bench):
-    """ZeRO-3: the losses and weights of one rank that has every row to itself; killed and resumed."""
+    """ZeRO-3: the losses and weights of one rank that has every row to itself; resumed."""
     changes = {"optim": "sgd", "learning_rate": 0.05, "image_max_pixels": 12544}
     expected, _ = train(bench, "shuffle", 0, batch_order="shuffle", **changes)
     changes |= {"batch_order": "packed", "sequence_parallel_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
-    got, rows = train(bench, "packed", 2, **changes)
+    got, rows = train(bench, "packed", 2, **changes | SAVING)
     assert len(got) == len(expected)
     assert all(batches[0] == batches[1] for batches in rows.values())
     for (loss, norm), (wanted, wanted_norm) in zip(got, expected, strict=True):
@@ -246,7 +263,7 @@ def test_two_ranks_share_each_sequence(bench):
         assert norm == pytest.approx(wanted_norm, rel=1e-4)
 
     assert moved_apart(bench, "shuffle", "packed") <= 1e-5
-    check_resume(bench, (got, rows), 2, **changes)
+    check_resume(bench, "packed", (got, rows), 2, **changes)
 
 
 def test_gradients_of_shared_sequences():

@@ -102,7 +102,11 @@ def check_rewards(bench, output="out"):
 
 
 def test_a_killed_run_goes_on_with_the_right_prompts(policy):
-    """Five prompts, two a step: two steps an epoch, and one prompt left over. Killed inside the second epoch."""
+    """Five prompts, two a step: two steps an epoch, and one prompt left over.
+
+    Killed before the first checkpoint, inside the second epoch, and behind its last step; at random moments,
+    and with a server: benchmarks/reinforce_kills.py.
+    """
     run = RUN | {"num_train_epochs": 3.0, "save_strategy": "steps", "save_steps": 1}
     policy.train(**run, output_dir="undisturbed", plot_loss=True)
     assert (policy.folder / "undisturbed" / "training_curves.png").is_file()
@@ -110,10 +114,24 @@ def test_a_killed_run_goes_on_with_the_right_prompts(policy):
     assert sorted(expected) == [1, 2, 3, 4, 5, 6]
     assert len({tuple(line["question"] for line in expected[step]) for step in (1, 3, 5)}) > 1
     assert any(line["accuracy"] for step in expected.values() for line in step)
-    file = policy.folder / "out" / "rollouts.jsonl"
-    kept = policy.folder / "out" / "checkpoint-3" / "trainer_state.json"
-    policy.train_and_kill(lambda: kept.is_file() and '"step": 4' in file.read_text(), **run)
+    file, kept = policy.folder / "out" / "rollouts.jsonl", []
+    for step in (1, 4):
+        saved = policy.folder / "out" / f"checkpoint-{step - 1}" / "trainer_state.json"
+
+        def is_time(step=step, saved=saved):
+            return (step == 1 or saved.is_file()) and file.is_file() and f'"step": {step}' in file.read_text()
+
+        policy.train_and_kill(is_time, **run)
+        lines = file.read_text().splitlines(keepends=True)
+        kept.append("".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step))
+
+    refused = policy.train(**run | {"rl_loss": "gspo", "rl_num_generations": 2}, ok=False)
+    assert (
+        "was made with rl_loss: grpo, rl_num_generations: 4, and this recipe has rl_loss: gspo, rl_num_generations: 2"
+        in refused
+    )
     assert "Resuming training from" in policy.train(**run)
+    assert all(file.read_text().startswith(before) for before in kept), "scored before, and again"
     found = rollouts(policy)
     assert sorted(found) == sorted(expected)
     for step in expected:
@@ -128,6 +146,12 @@ def test_a_killed_run_goes_on_with_the_right_prompts(policy):
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any("lm_head" in name or "embed" in name for name in moved)
     assert not any(name.startswith(("visual.blocks", "visual.patch_embed")) for name in moved)
+    for name in ("model.safetensors", "train_results.json"):
+        (policy.folder / "out" / name).unlink()
+
+    assert "was killed behind its last step; its model is taken from" in policy.train(**run)
+    again = load_file(policy.folder / "out" / "model.safetensors")
+    assert all(torch.equal(again[name], after[name]) for name in after)
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "zero2", "zero3"])

@@ -34,12 +34,12 @@ def _console(log: str) -> list[str]:
 
 
 def test_stock_alpaca_run_is_unchanged(bench):
-    """Same token ids, same rows kept (one is cut, one dropped, as stock does), same console, with and without us."""
+    """Same token ids, same rows kept (one is cut, one dropped, as stock does), same losses, same console, with and without us."""
     rows = [{"instruction": f"Say {i} to {'me ' * i}", "input": "", "output": "yes " * i} for i in range(30)]
     rows.insert(3, {"instruction": "No answer", "input": "", "output": None})
     path = bench.add_dataset("alpaca_rows", [], formatting="alpaca")
     path.write_text("\n".join(json.dumps(row) for row in rows))
-    consoles, tables = [], []
+    consoles, tables, states = [], [], []
     for disabled in ("1", "0"):
         env = {"VIRGO_FACTORY_DISABLE": disabled}
         log = bench.train(
@@ -48,12 +48,15 @@ def test_stock_alpaca_run_is_unchanged(bench):
         consoles.append(
             [line.replace(f"tokens_{disabled}", "tokens").replace(f"out_{disabled}", "out") for line in _console(log)]
         )
+        states.append(json.loads((bench.folder / f"out_{disabled}" / "trainer_state.json").read_text())["log_history"])
         tables.append(load_from_disk(str(bench.folder / f"tokens_{disabled}"))["train"])
         assert not (bench.folder / f"out_{disabled}" / "virgo_rows.json").exists()
 
     assert tables[0].column_names == tables[1].column_names
     assert tables[0].to_dict() == tables[1].to_dict()
     assert len(tables[0]) == 30
+    losses = [[entry["loss"] for entry in state if "loss" in entry] for state in states]
+    assert len(losses[0]) == 2 and losses[0] == losses[1]
     assert max(map(len, tables[0]["input_ids"])) == 60
     cached = ("Map", "Generating train split", "Running tokenizer", "Converting format", "cached", "Loading cached")
     plain = [[line for line in console if not any(word in line for word in cached)] for console in consoles]

@@ -1,13 +1,21 @@
-"""Whole smoke runs: what is trained, killed, resumed and loaded is real; only the model is a twin."""
+"""Whole smoke runs: what is trained, killed, resumed and loaded is real; only the model is a twin.
 
+Most trainings are forked (conftest.py). Through the stock command go torchrun and its kill, an export, and a training that
+fails; there the twin is made in a process of its own as well.
+"""
+
+import contextlib
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from transformers import Qwen3Config
 
+from virgo_factory.preflight.smoke import processes, stages
 from virgo_factory.preflight.smoke.processes import MARK
 from virgo_factory.preflight.smoke.stages import run
 from virgo_factory.preflight.smoke.trial import Smoke
@@ -22,6 +30,58 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 @pytest.fixture(autouse=True)
 def _in_the_checkout(monkeypatch):
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def forked(monkeypatch, fork_training):
+    """Trainings of a smoke run are forked, the first `forked.stock` of them excepted, and twins are made in this process."""
+    forked = SimpleNamespace(stock=0, runs=[])
+
+    @contextlib.contextmanager
+    def started(command, log, ranks=0):
+        if command[1] == "-c":
+            monkeypatch.setattr(sys, "argv", ["-c", *command[3:]])
+            exec(command[2], {})
+            log.touch()
+            yield SimpleNamespace(poll=lambda: 0, returncode=0)
+        elif command[1] != "train" or forked.stock:
+            forked.stock -= command[1] == "train"
+            with processes.started(command, log, ranks) as child:
+                yield child
+        else:
+            log.touch()
+            environment = processes.environment(os.environ, ranks, log.parent)
+            run = fork_training(command, Path.cwd(), environment, log, ranks)
+            forked.runs.append(run)
+            try:
+                yield _Child(run)
+            finally:
+                run.kill()
+
+    def kill_all(token):
+        living = sum(one.exit_code is None for one in forked.runs)
+        for one in forked.runs:
+            one.kill()
+
+        return living + processes.kill_all(token)
+
+    monkeypatch.setattr(stages, "started", started)
+    monkeypatch.setattr(stages, "kill_all", kill_all)
+    return forked
+
+
+class _Child:
+    """A forked run, with what is asked of a subprocess."""
+
+    def __init__(self, run) -> None:
+        self._run = run
+
+    def poll(self) -> int | None:
+        return self._run.exit_code
+
+    @property
+    def returncode(self) -> int | None:
+        return self._run.exit_code
 
 
 def _run(smoke: Smoke) -> dict[str, str]:
@@ -40,8 +100,9 @@ def _steps(smoke: Smoke) -> list[int]:
     return [entry["current_steps"] for line in lines if "loss" in (entry := json.loads(line))]
 
 
-def test_the_72b_recipe_under_zero_3(tmp_path, base):
-    """Two ranks, the recipe's own DeepSpeed file, rows of a file because the dataset is on the hub."""
+def test_the_72b_recipe_under_zero_3(tmp_path, base, forked):
+    """Two ranks, the recipe's own DeepSpeed file, rows of a file because the dataset is on the hub. Killed is torchrun."""
+    forked.stock = 1
     smoke = Smoke("recipes/virgo72b_dt.yaml", tmp_path / "work", 2, model=base, data=DATA, serve=False)
     found = _run(smoke)
     assert found["parse"].endswith("ZeRO-3, 2 CPU ranks")
@@ -58,6 +119,7 @@ def test_the_72b_recipe_under_zero_3(tmp_path, base):
     assert {"flash_attn", "enable_liger_kernel", "global_batch_size", "dataset"} <= replaced
 
 
+@pytest.mark.usefixtures("forked")
 def test_preference_pairs_and_another_family(tmp_path):
     """A recipe that has nothing of ours: Qwen3 by its own config.json, LoRA, DPO, LLaMA-Factory's own format of rows."""
     model, data = tmp_path / "model", tmp_path / "data"
@@ -92,6 +154,7 @@ def test_preference_pairs_and_another_family(tmp_path):
     assert "names" in found["checkpoint"] and "rope" not in found["checkpoint"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_reinforcement_is_killed_and_resumed(tmp_path, base):
     """Prompts of the package's own rows; the trainer answers them itself."""
     thoughts = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()[:24]]

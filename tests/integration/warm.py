@@ -27,7 +27,8 @@ def main(recipe: str, folder: str, environment: dict[str, str], log: str, tests:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    datasets.config.HF_DATASETS_CACHE = Path(environment["HF_HOME"], "datasets")  # else read at import
+    cache = environment.get("HF_DATASETS_CACHE") or Path(environment["HF_HOME"], "datasets")
+    datasets.config.HF_DATASETS_CACHE = Path(cache)  # else read at import
     sys.argv = ["llamafactory-cli", recipe]
     sys.stdout.flush()
     sys.stderr.flush()

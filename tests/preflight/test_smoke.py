@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 import yaml
+from PIL import Image
 
 from virgo_factory.cli.main import main
 from virgo_factory.data.read.source import find_sources
@@ -152,6 +153,44 @@ def test_the_twin_has_one_matrix_for_both_where_the_model_has(tmp_path, tied):
     assert not stages._is_tied("Qwen/Qwen2-VL-7B-Instruct", None)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3"])
+def test_the_twin_has_the_number_type_of_the_model(folder, monkeypatch, dtype, family):
+    """A recipe without bf16 whose model is stored in float32 trains so on the CPU; its twin, too."""
+    made = (
+        "import json, pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); at = pathlib.Path(sys.argv[1], 'config.json'); "
+    )
+    made += "at.write_text(json.dumps({'vocab_size': 8, 'dtype': sys.argv[4]}))"
+    monkeypatch.setenv(MARK, f"twin-{dtype}-{family}")
+    monkeypatch.setattr(stages, "_MAKE_TWIN", made)
+    monkeypatch.setattr(stages, "_MAKE_REDUCED_TWIN", made)
+    model = folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps({"model_type": family, "dtype": dtype}))
+    (model / "tokenizer.json").write_text("{}")
+    smoke = _smoke(folder, model_name_or_path=str(model), bf16=True)
+    parse(smoke)
+    twin(smoke)
+    assert json.loads((smoke.twin / "config.json").read_text())["dtype"] == dtype
+    without = _smoke(folder, model_name_or_path=str(model), bf16=None)
+    if dtype == "float32":
+        parse(without)
+    else:
+        assert "bf16: not set" in _reason(without)
+
+
+@pytest.mark.parametrize("make", ["make_twin", "make_reduced_twin"])
+def test_a_twin_is_stored_in_the_number_type_that_is_asked_for(base, tmp_path, make):
+    import torch
+    from safetensors.torch import load_file
+
+    from virgo_factory.preflight.twin import twin as twins
+
+    folder = getattr(twins, make)(tmp_path / "twin", base, dtype="float32")
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "float32"
+    assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.float32}
+
+
 def test_a_folder_without_tokenizer(folder):
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text('{"model_type": "qwen2_vl"}')
@@ -218,6 +257,35 @@ def test_long_rows_are_cut_and_it_is_said(folder, base):
     keys = smoke_recipe(smoke)
     assert (keys["cutoff_len"], keys["overlong"]) == (256, "truncate")
     assert any(item.used == "cut to 256 tokens" for item in smoke.substituted)
+
+
+def test_where_all_rows_with_pictures_are_long_the_shortest_are_taken_whole(folder, base):
+    """A row is not cut inside of its picture: pairs with pictures are longer than what is quick with a large vocabulary."""
+    Image.new("RGB", (280, 280)).save(folder / "data" / "a.png")
+    lines = [
+        json.dumps({"question": "<image>How many?", "thought": "one more " * n, "solution": "2", "images": ["a.png"]})
+        for n in (200, 150, 250, 220, 300, 180)
+    ]
+    _dataset(folder, lines, formatting="long_thought")
+    smoke = _smoke(folder, per_device_train_batch_size=1)
+    parse(smoke)
+    smoke.twin.symlink_to(base)
+    smoke.vocabulary = 10_000_000  # so that only 256 tokens fit
+    rows(smoke)
+    written = [json.loads(line) for line in (smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()]
+    assert {row["thought"].count("one") for row in written} <= {150, 180, 200, 220}
+    assert any(item.used == "left out" for item in smoke.substituted)
+    assert smoke_recipe(smoke)["cutoff_len"] == 1024, "nothing is cut"
+
+
+@pytest.mark.parametrize("key", ["packing", "neat_packing"])
+def test_packed_rows_are_not_filled_up_to_what_no_cpu_can_hold(folder, base, key):
+    """Stock fills each up to cutoff_len: of 61,440 tokens the mask alone has 8 GB."""
+    smoke = _smoke(folder, 1, cutoff_len=61_440, per_device_train_batch_size=1, **{key: True})
+    _rows(smoke, base)
+    keys = smoke_recipe(smoke)
+    assert (keys["cutoff_len"], keys["save_strategy"], keys["max_steps"]) == (4096, "steps", 4)
+    assert ("cutoff_len: 61440", "4096") in {(item.recipe, item.used) for item in smoke.substituted}
 
 
 def test_nothing_is_left_after_dropping(folder, base):

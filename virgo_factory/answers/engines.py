@@ -1,4 +1,4 @@
-"""The reward as other engines ask for it: verl a response at a time, TRL a batch; without torch, TRL or LLaMA-Factory.
+"""The reward as other engines ask for it: verl a response at a time, EasyR1 and TRL a batch; without torch, TRL or LLaMA-Factory.
 
 verl loads this file by its path (`reward.custom_reward_function.path`), or one that imports `compute_score` from it.
 """
@@ -6,7 +6,9 @@ verl loads this file by its path (`reward.custom_reward_function.path`), or one 
 import functools
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from virgo_factory.answers.model import question_from
@@ -58,6 +60,54 @@ def compute_score(
     }
 
 
+def compute_scores(
+    reward_inputs: Sequence[Mapping[str, Any]],
+    *,
+    format_weight: float = 0.1,
+    tags: str = "omr",
+    rule: str = "ours",
+    max_response_tokens: int = 8192,
+    overlong_buffer: int = 0,
+    workers: int | None = None,
+) -> list[dict[str, float]]:
+    """Return what EasyR1 logs and trains on (`reward_type: batch`): numbers under the same names for every row.
+
+    An unverifiable response gets the mean of its group: those of the batch with the same `ground_truth`.
+
+    Args:
+        reward_inputs: of a whole batch: `response`, `response_length` in tokens, and `ground_truth`, the JSON text that
+            `virgo-factory reinforce export --easyr1` writes.
+        format_weight: see `RewardConfig`; this and all below come from `worker.reward.reward_function_kwargs`.
+        tags: see `RewardConfig`.
+        rule: see `RewardConfig`.
+        max_response_tokens: see `RewardConfig`; a response of so many was cut off.
+        overlong_buffer: see `RewardConfig`.
+        workers: see `Rewards`.
+    """
+    config = RewardConfig(format_weight, tags, rule, max_response_tokens, overlong_buffer)
+    found = _rewards(os.getpid(), config, workers).score(
+        [
+            _task(row["response"], json.loads(row["ground_truth"]), row["response_length"], max_response_tokens)
+            for row in reward_inputs
+        ]
+    )
+    groups = defaultdict(list)
+    for row, one in zip(reward_inputs, found, strict=True):
+        groups[row["ground_truth"]] += [] if one.score is None else [one.score]
+
+    means = {gold: fmean(scores) if scores else 0.0 for gold, scores in groups.items()}
+    return [
+        {
+            "overall": means[row["ground_truth"]] if one.score is None else one.score,
+            "accuracy": one.accuracy or 0.0,
+            "format": one.format,
+            "overlong": one.overlong,
+            "unverifiable": float(one.score is None),
+        }
+        for row, one in zip(reward_inputs, found, strict=True)
+    ]
+
+
 def trl_reward(config: RewardConfig, group_size: int, workers: int | None = None) -> Callable[..., list[float]]:
     """Return a reward function for TRL's GRPOTrainer: always numbers, since TRL counts None of its only function as 0.
 
@@ -86,7 +136,7 @@ def trl_reward(config: RewardConfig, group_size: int, workers: int | None = None
 
 
 @functools.cache
-def _rewards(process: int, config: RewardConfig, workers: int) -> Rewards:
+def _rewards(process: int, config: RewardConfig, workers: int | None) -> Rewards:
     """Return the processes of this one: a fork has its own."""
     return Rewards(config, workers)
 

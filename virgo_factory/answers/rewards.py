@@ -29,7 +29,9 @@ MOST_WORKERS = 4
 """Processes of a rank by default: each does some 350 verdicts a second, and the other cores are the trainer's."""
 
 _TAGGED = re.compile(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*", re.DOTALL)
+_THOUGHT = re.compile(r"\s*<think>(.*?)</think>(.*)", re.DOTALL)
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+FORMS = ("virgo", "omr", "think")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class RewardConfig:
 
     Attributes:
         format_weight: share of the form; the rest is that of the accuracy (OpenMMReasoner's supplement, Table 3: 0.1 is best).
-        tags: the form asked for: `virgo`'s four markers, or `omr`'s <think> and <answer>.
+        tags: the form asked for: `virgo`'s four markers, `omr`'s <think> and <answer>, or `think`, with the solution bare.
         rule: `ours`, or `omr` for OpenMMReasoner's own rules (`virgo_factory.answers.omr` names their faults).
         max_response_tokens: the longest response that is sampled; needed where overlong_buffer is not 0.
         overlong_buffer: tokens before that limit over which a penalty grows from 0 to -1 (DAPO); 0 for none.
@@ -48,7 +50,7 @@ class RewardConfig:
     """
 
     format_weight: float = 0.1
-    tags: Literal["virgo", "omr"] = "virgo"
+    tags: Literal["virgo", "omr", "think"] = "virgo"
     rule: Literal["ours", "omr"] = "ours"
     max_response_tokens: int | None = None
     overlong_buffer: int = 0
@@ -58,7 +60,7 @@ class RewardConfig:
         if not 0 <= self.format_weight <= 1:
             wrong.append(f"format_weight: {self.format_weight} is not between 0 and 1")
 
-        for name, known in (("tags", ("virgo", "omr")), ("rule", ("ours", "omr"))):
+        for name, known in (("tags", FORMS), ("rule", ("ours", "omr"))):
             if getattr(self, name) not in known:
                 wrong.append(f"{name}: {getattr(self, name)!r} is not one of {', '.join(known)}")
 
@@ -146,6 +148,8 @@ def has_form(response: str, tags: str) -> bool:
 
     >>> has_form("<think>a</think>\\n<answer>b</answer>", "omr"), has_form("<think>a</think> b", "omr")
     (True, False)
+    >>> has_form("<think>a</think> b", "think"), has_form("<think>a</think>", "think")
+    (True, False)
     """
     if tags == "virgo":
         try:
@@ -153,10 +157,10 @@ def has_form(response: str, tags: str) -> bool:
         except MalformedThought:
             return False
 
-    if any(response.count(tag) != 1 for tag in _TAGS):
+    if any(response.count(tag) != 1 for tag in (_TAGS[:2] if tags == "think" else _TAGS)):
         return False
 
-    found = _TAGGED.fullmatch(response)
+    found = (_THOUGHT if tags == "think" else _TAGGED).fullmatch(response)
     return found is not None and all(part.strip() for part in found.groups())
 
 

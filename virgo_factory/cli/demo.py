@@ -9,11 +9,11 @@ import typer
 
 
 def demo(
-    what: Literal["training", "distill", "reinforce"] = typer.Argument(
-        "training", help="One training, the whole loop, or rewards."
+    what: Literal["training", "distill", "reinforce", "synthesize"] = typer.Argument(
+        "training", help="One training, the whole loop, rewards, or synthesis."
     ),
     folder: Path | None = typer.Option(
-        None, "--dir", help="Where everything goes: saves/virgo_demo, saves/loop or saves/reinforce."
+        None, "--dir", help="Where everything goes: saves/virgo_demo, saves/loop, saves/reinforce or saves/synthesis."
     ),
     prepare_only: bool = typer.Option(False, "--prepare-only", help="Make the base model and stop."),
     seeds: list[int] | None = typer.Option(
@@ -30,6 +30,9 @@ def demo(
 
     With `reinforce`, GSPO in some four minutes: a base that looks at pictures or guesses, its scores on pictures that it
     never saw before and after, through vLLM. With --blank nothing can be seen, and no score may rise.
+
+    With `synthesize`, questions and thoughts of drawn scenes by a server that plays every role and makes faults that are known;
+    SFT and DPO on the rows, and the trained model as thinker, through vLLM.
     """
     from rich.console import Console
 
@@ -42,6 +45,8 @@ def demo(
         _loop(console, folder, prepare_only)
     elif what == "reinforce":
         _reinforce(console, folder, prepare_only, list(dict.fromkeys(seeds or ())), blank)
+    elif what == "synthesize":
+        _synthesize(console, folder, prepare_only)
     else:
         _training(console, folder, prepare_only)
 
@@ -51,7 +56,8 @@ Examples:
   virgo-factory demo
   virgo-factory demo distill
   virgo-factory demo reinforce
-  virgo-factory demo reinforce --blank --seed 42 --seed 43 --seed 44"""
+  virgo-factory demo reinforce --blank --seed 42 --seed 43 --seed 44
+  virgo-factory demo synthesize"""
 
 
 def _training(console, folder: Path | None, prepare_only: bool) -> None:
@@ -260,6 +266,62 @@ def _reinforce(console, folder: Path | None, prepare_only: bool, seeds: list[int
     )
     if rises == blank:
         raise typer.Exit(1)
+
+
+def _synthesize(console, folder: Path | None, prepare_only: bool) -> None:
+    """Make rows by a server that plays every role, train on them, let the trained model think, and prove what happened."""
+    from virgo_factory.demo import run
+    from virgo_factory.demo.synthesis import loop
+    from virgo_factory.demo.synthesis.server import serving
+
+    started = time.monotonic()
+    planned = loop.plan(folder or loop.FOLDER)
+    loop.prepare(planned)
+    console.print(
+        f"[bold]Before[/]  {planned.pictures}: scenes drawn by program; their truth is known.", soft_wrap=True
+    )
+    with serving() as server:
+        steps = (
+            (
+                "A server plays every role, with faults of its own: questions, votes, thoughts, rows.",
+                planned.synthesis(server.url),
+            ),
+            ("SFT: short and long thoughts, on a tiny random Qwen2-VL.", planned.training("sft")),
+            ("DPO: corrections against what does not correct.", planned.training("dpo")),
+            ("The trained model thinks about further scenes, served by vLLM.", planned.thinking(server.url)),
+        )
+        if prepare_only:
+            console.print(f"The server is at {server.url} until you press Ctrl-C:", soft_wrap=True)
+            console.print(*(f"  {step.shown}" for _, step in steps), sep="\n", soft_wrap=True, markup=False)
+            while True:
+                time.sleep(3600)
+
+        for number, (told, step) in enumerate(steps, start=1):
+            console.print(f"[bold]{number} of {len(steps)}[/]  {told}", soft_wrap=True)
+            console.print(f"        {step.shown}", soft_wrap=True, markup=False)
+            if step.is_training:
+                if step.output == planned.output("sft"):
+                    loop.make_start(planned)
+
+                _train(console, step)
+            elif code := run.ask(step):
+                raise typer.Exit(code)
+
+        console.print("[bold]What came out[/], from the files of the demo alone:")
+        failed: list = []
+        for proof in loop.prove(planned, server):
+            _show(console, proof, failed)
+
+    if failed:
+        _fail(console, failed)
+
+    console.print(
+        f"All of it holds. {time.monotonic() - started:.0f} s in all.",
+        f"  look at it   virgo-factory synthesize status {planned.rows} --html scenes.html",
+        "  (A model this small shows that the rows arrive, not what they do for a real one.)",
+        sep="\n",
+        soft_wrap=True,
+    )
 
 
 def _score(scored) -> str:

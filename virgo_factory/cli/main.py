@@ -23,6 +23,7 @@ VERBS = {
     "reinforce": "Train by rewards: what a training of stage: grpo did, and the same recipe for verl.",
     "score": "Compare responses with gold answers: correct, wrong or unverifiable.",
     "smoke": "Try a recipe out on a tiny twin of its model: rows, training, kill, resume, serving.",
+    "synthesize": "Make questions, composed questions and thoughts from pictures with captions and boxes.",
 }
 """Verb -> its line in the help; see `lazy_group`."""
 

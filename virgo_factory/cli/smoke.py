@@ -46,7 +46,7 @@ def smoke(
 ) -> None:
     """Try a recipe out in minutes: rows, training, kill, resume, export and serving, on a tiny twin of its model and on CPU.
 
-    Any SFT, DPO or GRPO recipe; a model other than Qwen2-VL and Qwen2.5-VL is made small by its own config.json. No weights are
+    Any SFT, DPO or GRPO recipe; a model other than Qwen2-VL, Qwen2.5-VL and Qwen3-VL is made small by its own config.json. No weights are
     loaded and no GPU is used. It stops at the first failure, with the reason, and ends with the list of what had to be
     substituted on this machine and is therefore not tested. Exit code 1 if a stage failed.
     """

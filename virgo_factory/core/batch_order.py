@@ -21,6 +21,8 @@ import numpy as np
 
 
 ORDERS = ("shuffle", "balanced", "grouped", "packed")
+SAME_BATCHES = ("shuffle", "balanced", "packed")
+"""Orders whose global batches have the same rows, so that a run may go on with another of them."""
 
 JITTER = 0.02
 """`grouped` sorts by lengths made longer by up to this share at random, so that each epoch other rows meet."""

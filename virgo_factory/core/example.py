@@ -44,7 +44,7 @@ class Example:
         domain: math, science, code, puzzle, ... where the source says so.
         rejected: the response that `response` is preferred to, in a preference pair; trained on by DPO only.
         assistant_prefix: the beginning of the response, letter by letter as it is rendered, that is context and no
-            target (LongPerceptualThoughts); "" where the whole response is trained on.
+            target (LongPerceptualThoughts), of both sides of a pair; "" where the whole response is trained on.
         format: the family by which the row was read, such as "think_answer".
         learned: as in `Turn`; at least one turn of an example is, but of a prompt (see `asked`).
         asked: of a prompt whose responses are to be judged, its gold, options and kind (formats/families/questions.py); its

@@ -22,7 +22,7 @@ class Policy:
         cutoff_len: tokens of a row; None or 0: no limit.
         truncates: whether a longer row is cut there, as stock LLaMA-Factory does, instead of dropped.
         min_response_tokens, max_response_tokens: inclusive bounds of each learned response; None or 0: none.
-        takes_prefix: whether a response may begin with context; only supervised training knows how.
+        takes_prefix: whether a response may begin with context; nothing else than training knows how.
     """
 
     cutoff_len: int | None = None
@@ -87,7 +87,7 @@ def judge(facts: Facts, policy: Policy) -> Drop | None:
             return Drop(Reason.TOO_LONG.text(policy.max_response_tokens), f"{longest} tokens")
 
     if facts.has_prefix and not policy.takes_prefix:
-        return Drop(Reason.PREFIX.text(), "only in supervised training a response can begin with context")
+        return Drop(Reason.PREFIX.text(), "only in training a response can begin with context")
 
     if facts.unreadable:
         return Drop(Reason.UNREADABLE.text(), facts.unreadable[:300])

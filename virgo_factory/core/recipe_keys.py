@@ -37,7 +37,7 @@ CHOICES = {
     "batch_order": ORDERS,
     "rl_loss": ("gspo", "grpo", "dapo", "dr_grpo"),
     "rl_reward": ("ours", "omr"),
-    "rl_tags": ("virgo", "omr"),
+    "rl_tags": ("virgo", "omr", "think"),
     "rl_curriculum": ("shuffle", "file", "pass_rate"),
 }
 COUNTS = (
@@ -63,38 +63,43 @@ def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> Non
         counts: keys that take a whole number of at least 1.
 
     Raises:
-        ValueError: a value is none of those that the key may have; the message names these.
+        ValueError: a value is none of those that the key may have; a line for each, which names these.
     """
-    for key, value in keys.items():
-        if value is None:
-            continue
-
-        if key in CHOICES and value not in CHOICES[key]:
-            raise UserError(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}.")
-
-        if key in counts and not _is_count(value):
-            raise UserError(f"{key}: {value!r} is not a whole number of at least 1.")
-
-        if key in RANGES and not _is_between(value, *RANGES[key], whole=key in WHOLE):
-            low, high = RANGES[key]
-            kind = "a whole number" if key in WHOLE else "a number"
-            least = "above 0" if low == 1e-6 else f"of at least {low}"
-            raise UserError(f"{key}: {value!r} is not {kind} {least}{f' and at most {high}' if high else ''}.")
-
-        if key == "rl_server" and not _names_servers(value):
-            raise UserError(
-                f"{key}: {value!r} is neither vllm nor the URL of a server (http://HOST:PORT), or a list of these URLs."
-            )
-
-        if key in SWITCHES and not isinstance(value, bool):
-            raise UserError(f"{key}: {value!r} is not one of true, false.")
-
-        if key == "keep_model_at_epochs" and not (isinstance(value, list) and value and all(map(_is_count, value))):
-            raise UserError(f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5].")
-
+    problems = [
+        problem for key, value in keys.items() if value is not None if (problem := _problem(key, value, counts))
+    ]
     low, high = keys.get("min_response_tokens"), keys.get("max_response_tokens")
-    if low is not None and high is not None and low > high:
-        raise UserError(f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept.")
+    if not problems and low is not None and high is not None and low > high:
+        problems = [f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept."]
+
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _problem(key: str, value: Any, counts: tuple[str, ...]) -> str:
+    """Return what is wrong with a value; "" where nothing is."""
+    if key in CHOICES and value not in CHOICES[key]:
+        return f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}."
+
+    if key in counts and not _is_count(value):
+        return f"{key}: {value!r} is not a whole number of at least 1."
+
+    if key in RANGES and not _is_between(value, *RANGES[key], whole=key in WHOLE):
+        low, high = RANGES[key]
+        kind = "a whole number" if key in WHOLE else "a number"
+        least = "above 0" if low == 1e-6 else f"of at least {low}"
+        return f"{key}: {value!r} is not {kind} {least}{f' and at most {high}' if high else ''}."
+
+    if key == "rl_server" and not _names_servers(value):
+        return f"{key}: {value!r} is neither vllm nor the URL of a server (http://HOST:PORT), or a list of these URLs."
+
+    if key in SWITCHES and not isinstance(value, bool):
+        return f"{key}: {value!r} is not one of true, false."
+
+    if key == "keep_model_at_epochs" and not (isinstance(value, list) and value and all(map(_is_count, value))):
+        return f"{key}: {value!r} is not a list of epochs, each at least 1, such as [5]."
+
+    return ""
 
 
 def _is_between(value: Any, low: float, high: float | None, whole: bool) -> bool:

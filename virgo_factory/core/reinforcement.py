@@ -31,6 +31,37 @@ def clips_of(settings: Mapping[str, Any]) -> tuple[float, float]:
     return low, high
 
 
+LASTING = (
+    "rl_loss",
+    "rl_num_generations",
+    "rl_updates_per_rollout",
+    "rl_curriculum",
+    "global_batch_size",
+    "seed",
+    "prompts",
+)
+"""Of a run that goes on from a checkpoint these are what they were: with others its steps would be those of another run."""
+PASSING = ("rl_log_rollouts", "rl_server", "rl_server_wait", "rl_max_logprob_gap")
+"""Of these nothing that is learned depends."""
+
+
+def changes_of(
+    before: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[dict[str, tuple[Any, Any]], dict[str, tuple[Any, Any]]]:
+    """Return key -> (before, now) of what a run that goes on must not change, and of what it may and should tell.
+
+    Args:
+        before: key -> value of the run that made the checkpoint; what only one of both says is passed over.
+        now: of the run that goes on.
+
+    >>> changes_of({"rl_loss": "gspo", "rl_beta": 0.0}, {"rl_loss": "dapo", "rl_beta": 0.01, "seed": 1})
+    ({'rl_loss': ('gspo', 'dapo')}, {'rl_beta': (0.0, 0.01)})
+    """
+    changed = {key: (before[key], now[key]) for key in now if key in before and before[key] != now[key]}
+    refused = {key: pair for key, pair in changed.items() if key in LASTING}
+    return refused, {key: pair for key, pair in changed.items() if key not in (*LASTING, *PASSING)}
+
+
 def check_enough(prompts: int, asked: int) -> None:
     """Raise if there are fewer prompts than one rollout asks.
 
@@ -58,8 +89,9 @@ def easiest_first(rates: Sequence[tuple[str, float | None]]) -> list[int]:
     """
     if missing := [name for name, rate in rates if rate is None]:
         raise UserError(
-            f"rl_curriculum: pass_rate, but {len(missing)} prompts have no column pass_rate or avg_reward, such as "
-            f"{', '.join(missing[:5])}. Add it, or set rl_curriculum: shuffle."
+            f"rl_curriculum: pass_rate, but {len(missing)} prompts have no pass rate (a column pass_rate or avg_reward, or the one "
+            f'that "columns": {{"pass_rate": ...}} of their entry names), such as {", ".join(missing[:5])}. Add it, or set '
+            "rl_curriculum: shuffle."
         )
 
     return sorted(range(len(rates)), key=lambda at: -rates[at][1])

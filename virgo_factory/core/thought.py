@@ -29,13 +29,22 @@ REASONS = {
 }
 """Every way in which a response can fail to be a long thought: code -> words for people."""
 
-TAGS = {"omr": dict(zip(MARKERS, ("<think>", "</think>", "<answer>", "</answer>"), strict=True))}
-"""Other tags that a template may train on -> marker -> tag, without white space around it (OpenMMReasoner's)."""
+TAGS = {
+    "omr": dict(zip(MARKERS, ("<think>", "</think>", "<answer>", "</answer>"), strict=True)),
+    "think": dict(zip(MARKERS, ("<think>\n", "\n</think>\n\n", "", ""), strict=True)),
+}
+"""Other tags that a template may train on -> marker -> tag, with the white space around it.
+
+OpenMMReasoner's, and those of Qwen3-VL-Thinking, in whose form the solution has none.
+"""
 
 _BEGINNING = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*+")
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
 _SPACED_MARKER = re.compile(rf"\s*({_MARKER.pattern})\s*")
 _AROUND_MARKERS = re.compile(f"({_MARKER.pattern})")
+_OWN_TAGS = {
+    name: re.compile("|".join(re.escape(tag.strip()) for tag in tags.values() if tag)) for name, tags in TAGS.items()
+}
 _IN_ORDER = list(MARKERS)
 _MISSING = dict(zip(MARKERS, ("no_thought", "thought_not_closed", "no_solution", "solution_not_closed"), strict=True))
 
@@ -144,12 +153,17 @@ class LongThought:
 def in_tags(rendered: str, tags: str) -> str:
     """Return a response that `render` wrote, or its beginning, as a template with these tags trains on it.
 
-    >>> in_tags(LongThought("7 * 8 is 56.", "It is 56.").render(), "omr")
+    These tags themselves are taken out of its text ("the answer is <answer>4</answer>"): each may stand there only once.
+
+    >>> in_tags(LongThought("7 * 8 is 56.", "It is <answer>56</answer>.").render(), "omr")
     '<think>7 * 8 is 56.</think><answer>It is 56.</answer>'
+    >>> in_tags(LongThought("7 * 8 is 56.", "It is <answer>56</answer>.").render(), "think")
+    '<think>\\n7 * 8 is 56.\\n</think>\\n\\nIt is <answer>56</answer>.'
     """
     if tags not in TAGS:
         return rendered
 
+    rendered = _OWN_TAGS[tags].sub("", rendered)
     return _SPACED_MARKER.sub(lambda found: TAGS[tags][found[1]], rendered)
 
 

@@ -99,10 +99,14 @@ class DistillConfig(AskConfig):
     def missing_files(self) -> list[tuple[str, str]]:
         """Return (key, message) for whatever the configuration names on this machine that is not there."""
         found = []
-        for key in ("questions", "source_dir"):
-            path = getattr(self, key)
-            if path is not None and not (path.is_file() if key == "questions" else path.is_dir()):
-                found.append((key, f"{key}: no {'file' if key == 'questions' else 'folder'} {path}"))
+        if self.questions is not None:
+            from virgo_factory.distill.questions.given import problem_of  # only here: a status needs none of it
+
+            if problem := problem_of(self.questions, self.dataset_dir):
+                found.append(("questions", f"questions: {problem}"))
+
+        if self.source_dir is not None and not self.source_dir.is_dir():
+            found.append(("source_dir", f"source_dir: no folder {self.source_dir}"))
 
         for given in self.benchmarks:
             if not Path(given).is_file() and not Path(given.rpartition(":")[0]).is_file():

@@ -62,10 +62,11 @@ _KINDS = {**tags.KINDS, **thought_columns.KINDS, chat.FIELDS: "think"}
 def kind_of(format: str) -> str:
     """Return the format of which another is a mere spelling, so that a dataset may mix both.
 
-    `<think>` with and without its opening tag, other tags around it, or a field of its own: it is the same thought.
+    `<think>` with and without its opening tag, other tags around it, a field of its own, the answer in tags or not (MMFineReason
+    has both): it is the same thought.
 
     >>> kind_of("thinking"), kind_of("thought_columns"), kind_of("thinking_answer"), kind_of("headings")
-    ('think', 'think', 'think_answer', 'headings')
+    ('think', 'think', 'think', 'headings')
     """
     return _KINDS.get(format, format)
 

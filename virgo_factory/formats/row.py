@@ -228,7 +228,7 @@ def _name_of(row: Mapping[str, Any], column: str) -> str | None:
 
 def own_id(row: Mapping[str, Any]) -> str:
     """Return the row's own id as text; "" where it has none."""
-    for column in ("id", "uuid", "idx", "unique_id"):
+    for column in ("id", "uuid", "idx", "unique_id", "qid"):
         value = row.get(column)
         if isinstance(value, (str, int, float)) and value != "":
             return str(value)
@@ -271,7 +271,7 @@ def check_example(example: Example) -> Example:
             `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
             reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a
             thought or solution that is the word None or the question again (raw_formats.md section 18, rule 8); an
-            `assistant_prefix` that the rendered response does not begin with; two equal responses in a pair; a control
+            `assistant_prefix` that the rendered response, or the rejected one, does not begin with; two equal responses in a pair; a control
             token of another model in a response.
     """
     for place, text in (("id", example.id), ("answer", example.answer), ("source", example.source)):
@@ -308,8 +308,12 @@ def check_example(example: Example) -> Example:
             "order",
         )
 
-    if example.assistant_prefix and not rendered(example.response).startswith(example.assistant_prefix):
-        raise RejectedRow("the response does not begin with assistant_prefix")
+    if prefix := example.assistant_prefix:
+        if not rendered(example.response).startswith(prefix):
+            raise RejectedRow("the response does not begin with assistant_prefix")
+
+        if example.rejected is not None and not rendered(example.rejected).startswith(prefix):
+            raise RejectedRow("the rejected response does not begin with assistant_prefix")
 
     return example
 

@@ -17,7 +17,10 @@ def precision_problem(recipe: Mapping[str, Any]) -> str:
     LLaMA-Factory 0.9.5 loads weights that are stored in bfloat16 as they are and makes float32 of those that are trained
     (model/adapter.py); without autocast the two meet in a layer behind a frozen part. LoRA converts by itself.
     """
-    if any(recipe.get(key) for key in _TYPES) or not recipe.get("do_train") or _is_float32(recipe):
+    if any(recipe.get(key) for key in _TYPES) or not recipe.get("do_train"):
+        return ""
+
+    if is_float32(recipe.get("model_name_or_path")):  # so that no two types meet
         return ""
 
     method = recipe.get("finetuning_type", "lora")
@@ -28,10 +31,10 @@ def precision_problem(recipe: Mapping[str, Any]) -> str:
     return ""
 
 
-def _is_float32(recipe: Mapping[str, Any]) -> bool:
-    """Return whether the recipe's model is a folder whose weights are stored in float32, so that no two types meet."""
+def is_float32(model: Any) -> bool:
+    """Return whether the `model_name_or_path` of a recipe is a folder whose weights are stored in float32."""
     try:
-        config = json.loads(Path(str(recipe.get("model_name_or_path")), "config.json").read_text(encoding="utf-8"))
+        config = json.loads(Path(str(model), "config.json").read_text(encoding="utf-8"))
         return (config.get("dtype") or config.get("torch_dtype")) == "float32"
     except (OSError, ValueError, AttributeError):
         return False

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from PIL import Image
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
+from virgo_factory.core.reinforcement import easiest_first
 from virgo_factory.data.make.pipeline import raw_rows
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import as_seen, is_as_seen
@@ -21,10 +22,14 @@ from virgo_factory.data.tokens.image_size import trained_size
 from virgo_factory.data.tokens.tokens import is_known_template, system_of
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow, rendered
+from virgo_factory.io.atomic import new_path
 
 
 SHOWN = 20
 """Rows left out that an error names."""
+
+ROWS = 64
+"""Rows of a row group: pictures are held in memory that long."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,49 @@ class Prompts:
 
         pictures = [_picture(image, source, self.settings) for image in example.images]
         return Prompt(source.name, example, _messages(example, self.settings), pictures)
+
+
+def write_prompts(
+    prompts: Prompts, path: Path, schema: Any, row: Callable[[Prompt, int], dict[str, Any]], by_pass_rate: bool = False
+) -> int:
+    """Write the prompts as Parquet, and return how many.
+
+    Args:
+        prompts: in their order.
+        path: of the file.
+        schema: of pyarrow, explicit: without it a column without values has no type.
+        row: of a prompt and its place.
+        by_pass_rate: the easiest first, as `rl_curriculum: pass_rate`; then all are held in memory.
+
+    Raises:
+        UserError: no prompt is left, or one has no pass rate.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found: Any = prompts
+    if by_pass_rate:
+        found = list(prompts)
+        order = easiest_first([(one.example.id, one.example.asked.get("pass_rate")) for one in found])
+        found = [found[at] for at in order]
+
+    count, waiting = 0, []
+    with new_path(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for prompt in found:
+            waiting.append(row(prompt, count))
+            count += 1
+            if len(waiting) == ROWS:
+                writer.write_table(pa.Table.from_pylist(waiting, schema))
+                waiting = []
+
+        if waiting:
+            writer.write_table(pa.Table.from_pylist(waiting, schema))
+
+        if not count:
+            told = "\n  ".join(prompts.examples)
+            raise UserError(f"none of {prompts.rows} rows is a prompt with a gold answer:\n  {told}")
+
+    return count
 
 
 def _messages(example: Example, settings: Settings) -> list[dict[str, str]]:

@@ -15,16 +15,13 @@ from virgo_factory.answers.model import gold_text
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.recipe_keys import RL_DEFAULTS, check_keys
-from virgo_factory.core.reinforcement import check_enough, easiest_first
+from virgo_factory.core.reinforcement import check_enough
 from virgo_factory.data.read.source import TEMPLATE_TAGS
-from virgo_factory.io.atomic import new_path, replace_file
-from virgo_factory.reinforce.prompts import Prompts
+from virgo_factory.io.atomic import replace_file
+from virgo_factory.reinforce.prompts import Prompts, write_prompts
 
 
 VERSION = "0.9"
-ROWS = 64
-"""Rows of a row group: pictures are held in memory that long."""
-
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "gspo": {"policy_loss.loss_mode": "gspo", "loss_agg_mode": "seq-mean-token-mean"},
     "grpo": {"policy_loss.loss_mode": "vanilla", "loss_agg_mode": "token-mean"},
@@ -68,7 +65,8 @@ def export_verl(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes: 
         raise UserError(f"{folder}: there is something in it. Name a new folder, or empty it.")
 
     folder.mkdir(parents=True, exist_ok=True)
-    rows = write_rows(prompts, folder / "train.parquet", by_pass_rate=keys.get("rl_curriculum") == "pass_rate")
+    easy_first = keys.get("rl_curriculum") == "pass_rate"
+    rows = write_prompts(prompts, folder / "train.parquet", _schema(), _row, easy_first)
     least = int(chosen["data.train_batch_size"])
     check_enough(rows, least)
     told = departures(keys)
@@ -78,22 +76,11 @@ def export_verl(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes: 
     return Export(rows, told)
 
 
-def write_rows(prompts: Prompts, path: Path, by_pass_rate: bool = False) -> int:
-    """Write the prompts with an explicit schema, and return how many: without it a column without values has no type.
-
-    Args:
-        prompts: in their order.
-        path: of the Parquet file.
-        by_pass_rate: the easiest first, as `rl_curriculum: pass_rate`; then all are held in memory.
-
-    Raises:
-        UserError: no prompt is left, or one has no pass rate.
-    """
+def _schema() -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     text = pa.string()
-    schema = pa.schema(
+    return pa.schema(
         {
             "data_source": text,
             "prompt": pa.list_(pa.struct({"role": text, "content": text})),
@@ -104,29 +91,6 @@ def write_rows(prompts: Prompts, path: Path, by_pass_rate: bool = False) -> int:
             ),
         }
     )
-    found: Any = prompts
-    if by_pass_rate:
-        found = list(prompts)
-        order = easiest_first([(one.example.id, one.example.asked.get("pass_rate")) for one in found])
-        found = [found[at] for at in order]
-
-    count, waiting = 0, []
-    with new_path(path) as partial, pq.ParquetWriter(partial, schema) as writer:
-        for prompt in found:
-            waiting.append(_row(prompt, count))
-            count += 1
-            if len(waiting) == ROWS:
-                writer.write_table(pa.Table.from_pylist(waiting, schema))
-                waiting = []
-
-        if waiting:
-            writer.write_table(pa.Table.from_pylist(waiting, schema))
-
-        if not count:
-            told = "\n  ".join(prompts.examples)
-            raise UserError(f"none of {prompts.rows} rows is a prompt with a gold answer:\n  {told}")
-
-    return count
 
 
 def _row(prompt: Any, index: int) -> dict[str, Any]:
@@ -142,6 +106,55 @@ def _row(prompt: Any, index: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str, Any], int, list[str]]:
+    """Return the settings of the stage, the responses of an update, and what verl and its forks cannot do.
+
+    Args:
+        keys: of the recipe.
+        gpus: of all nodes together.
+        engine: as it is called.
+
+    Raises:
+        UserError: a recipe of another stage, or a wrong value.
+    """
+    if keys.get("stage") != "grpo":
+        raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
+
+    check_keys({key: value for key, value in keys.items() if key in RL_DEFAULTS and value is not None})
+    rl = reinforcement.settings_of(keys)
+    group, updates = rl["rl_num_generations"], rl["rl_updates_per_rollout"]
+    update = keys.get("global_batch_size") or (
+        keys.get("per_device_train_batch_size", 8) * keys.get("gradient_accumulation_steps", 1) * gpus
+    )
+    problems = []
+    if update % group:
+        problems.append(
+            f"rl_num_generations: {group} does not divide the {update} responses of an update, as {engine} wants. Set "
+            f"global_batch_size to a multiple of {group}."
+        )
+    elif update * updates // group * group % gpus:
+        problems.append(f"global_batch_size: {update} responses an update are no equal shares of {gpus} GPUs.")
+
+    schedule = keys.get("lr_scheduler_type", "linear")
+    if schedule not in SCHEDULES:
+        problems.append(
+            f"lr_scheduler_type: {schedule}: {engine} has constant and cosine. Set constant_with_warmup (as OpenMMReasoner) or "
+            "cosine."
+        )
+
+    for key in ("freeze_trainable_layers", "use_galore", "use_badam", "use_apollo", "quantization_bit"):
+        if keys.get(key) and not (key == "freeze_trainable_layers" and keys.get("finetuning_type") != "freeze"):
+            problems.append(f"{key}: {engine} has nothing like it. Remove it.")
+
+    if keys.get("finetuning_type", "lora") not in ("full", "lora"):
+        problems.append(f"finetuning_type: {keys['finetuning_type']}: {engine} trains full or lora.")
+
+    if not keys.get("model_name_or_path"):
+        problems.append("model_name_or_path: missing.")
+
+    return rl, update, problems
+
+
 def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
     """Return verl's settings of a recipe: Hydra's names -> values.
 
@@ -152,43 +165,12 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
     Raises:
         UserError: with everything that is wrong.
     """
-    if keys.get("stage") != "grpo":
-        raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
-
-    check_keys({key: value for key, value in keys.items() if key in RL_DEFAULTS and value is not None})
-    rl = reinforcement.settings_of(keys)
-    group, updates, response = rl["rl_num_generations"], rl["rl_updates_per_rollout"], rl["rl_max_response_tokens"]
-    update = keys.get("global_batch_size") or (
-        keys.get("per_device_train_batch_size", 8) * keys.get("gradient_accumulation_steps", 1) * gpus
-    )
-    problems = []
-    if update % group:
-        problems.append(
-            f"rl_num_generations: {group} does not divide the {update} responses of an update, as verl wants. Set "
-            f"global_batch_size to a multiple of {group}."
-        )
-    elif update * updates // group * group % gpus:
-        problems.append(f"global_batch_size: {update} responses an update are no equal shares of {gpus} GPUs.")
-
-    schedule = keys.get("lr_scheduler_type", "linear")
-    if schedule not in SCHEDULES:
-        problems.append(
-            f"lr_scheduler_type: {schedule}: verl has constant and cosine. Set constant_with_warmup (as OpenMMReasoner) or cosine."
-        )
-
-    for key in ("freeze_trainable_layers", "use_galore", "use_badam", "use_apollo", "quantization_bit"):
-        if keys.get(key) and not (key == "freeze_trainable_layers" and keys.get("finetuning_type") != "freeze"):
-            problems.append(f"{key}: verl has nothing like it. Remove it.")
-
-    if keys.get("finetuning_type", "lora") not in ("full", "lora"):
-        problems.append(f"finetuning_type: {keys['finetuning_type']}: verl trains full or lora.")
-
-    if not keys.get("model_name_or_path"):
-        problems.append("model_name_or_path: missing.")
-
+    rl, update, problems = read_keys(keys, gpus, "verl")
     if problems:
         raise UserError("\n".join(problems))
 
+    group, updates, response = rl["rl_num_generations"], rl["rl_updates_per_rollout"], rl["rl_max_response_tokens"]
+    schedule = keys.get("lr_scheduler_type", "linear")
     loss = LOSSES[rl["rl_loss"]]
     low, high = reinforcement.clips_of(rl)
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
@@ -242,7 +224,7 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         else -1,
         "trainer.test_freq": -1,
         "trainer.val_before_train": False,
-        "trainer.logger": f"[{','.join(_loggers(keys.get('report_to', 'none')))}]",
+        "trainer.logger": f"[{','.join(loggers(keys.get('report_to', 'none')))}]",
         "trainer.project_name": "virgo-factory",
         "trainer.experiment_name": Path(str(keys.get("output_dir", "verl"))).name,
     }
@@ -311,7 +293,8 @@ def departures(keys: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _loggers(report_to: Any) -> list[str]:
+def loggers(report_to: Any) -> list[str]:
+    """Return what verl and its forks log to, of a recipe's `report_to`."""
     named = [report_to] if isinstance(report_to, str) else list(report_to or [])
     return [
         "console",

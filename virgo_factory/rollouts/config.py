@@ -289,7 +289,7 @@ def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), 
     except ValidationError as error:
         for item in error.errors(include_url=False):
             if item["type"] != "missing" or item["loc"][0] not in wrong:
-                errors.append((lines.get(item["loc"][0], 0), _told(item)))
+                errors.append((lines.get(item["loc"][0], 0), told(item)))
 
     together = config or _partly(kind, values, errors)
     errors += [(max(lines.get(key, 0) for key in keys), message) for keys, message in together.contradictions()]
@@ -333,7 +333,7 @@ def _is_path(name: str) -> bool:
 
 
 def _read(path: Path, example: str) -> tuple[dict[str, Any], dict[str, int], list[tuple[int, str]]]:
-    """Return values, the line of each key, and errors so far."""
+    """Return values, the line of each key (`BLOCK.KEY` for those of a block), and errors so far."""
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -359,11 +359,14 @@ def _read(path: Path, example: str) -> tuple[dict[str, Any], dict[str, int], lis
 
     lines: dict[str, int] = {}
     errors = []
-    for key, _ in node.value:
-        if key.value in lines:
-            errors.append((key.start_mark.line + 1, f"{key.value}: stands in line {lines[key.value]} already"))
+    blocks = [(f"{key.value}.", value) for key, value in node.value if isinstance(value, yaml.MappingNode)]
+    for prefix, block in [("", node), *blocks]:
+        for key, _ in block.value:
+            name = f"{prefix}{key.value}"
+            if name in lines:
+                errors.append((key.start_mark.line + 1, f"{name}: stands in line {lines[name]} already"))
 
-        lines[key.value] = key.start_mark.line + 1
+            lines[name] = key.start_mark.line + 1
 
     return {str(key): value for key, value in values.items()}, lines, errors
 
@@ -387,8 +390,8 @@ def _not_even_a_value(kind: type[AskConfig], key: str, value: Any) -> str | None
     return None
 
 
-def _told(item: Mapping[str, Any]) -> str:
-    """A pydantic error in words, with the key in front."""
+def told(item: Mapping[str, Any]) -> str:
+    """Return an error of pydantic in words, with the key in front."""
     key, *inside = item["loc"]
     where = "".join(f" {part}" for part in inside if isinstance(part, str) and part != "[key]")
     secret = key in ("api_key_env", "urls", "base_urls", "server_args")

@@ -122,8 +122,9 @@ def make_prompt(
             model; the message names the question.
     """
     text = add_prefix(asked_text(question, layout), prefix)
-    pictures = [_picture(question, name, folder, min_pixels, max_pixels) for name in question.images]
-    return compose(f"question {question.id}", text, pictures, system, prefill)
+    what = f"question {question.id}"
+    pictures = [picture(what, name, folder, min_pixels, max_pixels) for name in question.images]
+    return compose(what, text, pictures, system, prefill)
 
 
 def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
@@ -153,13 +154,22 @@ def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
     return with_options(asked, question.options, read=asked if question.parts else text)
 
 
-def _picture(
-    question: VisualQuestion, name: str, folder: Path, min_pixels: int, max_pixels: int
-) -> tuple[tuple[int, int], bytes]:
-    """Return width and height after LLaMA-Factory's resizing, and the picture as PNG."""
+def picture(what: str, name: str, folder: Path, min_pixels: int, max_pixels: int) -> tuple[tuple[int, int], bytes]:
+    """Return width and height after LLaMA-Factory's resizing, and the picture as PNG.
+
+    Args:
+        what: it belongs to, as an error names it.
+        name: its path, relative to the folder.
+        folder: that it may not lead out of.
+        min_pixels: the recipe's `image_min_pixels`.
+        max_pixels: the recipe's `image_max_pixels`.
+
+    Raises:
+        ValueError: it is missing, outside the folder or unreadable.
+    """
     facts = inspect(name, folder, max_pixels)
     if not facts.is_readable:
-        raise UserError(f"question {question.id}: {'; '.join(finding.detail for finding in facts.findings)}.")
+        raise UserError(f"{what}: {'; '.join(finding.detail for finding in facts.findings)}.")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about sizes, which `inspect` has looked at

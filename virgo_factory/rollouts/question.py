@@ -33,7 +33,9 @@ IMAGES = "images"
 ALWAYS = ("id", "gold")
 """Columns without which a row is no question; the others have a default."""
 
-_FORGED = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS, *MARKERS))))
+FORGED = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS, *MARKERS))))
+"""What a text from outside may not hold: it would be read as something else than text."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -262,12 +264,12 @@ def check_texts(question: VisualQuestion) -> None:
     texts |= {"option": question.options, "gold": golds, "parts": (*written, "".join(written))}
     texts |= {"groups": (*question.groups, *question.groups.values()), "cluster": (question.cluster,)}
     whole = "\n".join(text for some in texts.values() for text in some if isinstance(text, str))
-    if _SURROGATE.search(whole) or _FORGED.search(whole):  # seldom; which one it is takes longer
+    if _SURROGATE.search(whole) or FORGED.search(whole):  # seldom; which one it is takes longer
         for name, text in ((name, text) for name, some in texts.items() for text in some if isinstance(text, str)):
             if _SURROGATE.search(text):
                 raise RejectedRow("text is not valid Unicode", f"in the {name}")
 
-            if found := _FORGED.search(text):
+            if found := FORGED.search(text):
                 raise RejectedRow(Reason.CONTROL_TOKEN.text(name), found.group())
 
     if len(question.options) > len(LETTERS):

@@ -33,6 +33,7 @@ def settings(**changed) -> SimpleNamespace:
     """Return a configuration's keys that questions are made by."""
     values = {
         "questions": None,
+        "dataset_dir": Path("."),
         "sources": {},
         "pool_factor": 1.0,
         "source_dir": None,

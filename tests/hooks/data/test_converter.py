@@ -118,6 +118,14 @@ def test_the_template_says_in_which_tags_a_response_is_trained_on(convert):
     )
     (virgo,) = convert([OMR], formatting="long_thought", template="virgo")
     assert virgo["_response"][0]["content"].startswith("<|begin_of_thought|>")
+    explained = {"question": "q", "response": "<think>a</think>It is <answer>B</answer>."}  # MMFineReason's
+    for template, expected in (
+        ("think_qwen3_vl", "<think>\na\n</think>\n\nIt is <answer>B</answer>."),
+        ("omr", "<think>a</think><answer>It is B.</answer>"),
+    ):
+        (row,) = convert([explained], formatting="long_thought", template=template)
+        assert row["_response"][0]["content"] == expected
+
     cut = {"question": "q", "response": WHOLE, "assistant_prefix": WHOLE[: WHOLE.index("<|end_of_thought|>") - 3]}
     (row,) = convert([cut], formatting="long_thought", template="omr")
     assert row["_response"][0]["content"].startswith(row["_assistant_prefix"]) and row["_assistant_prefix"].startswith(

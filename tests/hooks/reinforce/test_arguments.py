@@ -70,6 +70,7 @@ REFUSED = [
     ({"rl_updates_per_rollout": 4, "save_steps": 6}, "save_steps: 6 is no multiple of rl_updates_per_rollout: 4"),
     ({"packing": True}, "packing: not with stage: grpo"),
     ({"batch_order": "balanced"}, "batch_order: not with stage: grpo"),
+    ({"batch_order": "packed"}, "batch_order: not with stage: grpo"),
     ({"disable_shuffling": True}, "set rl_curriculum: file"),
     ({"use_dft_loss": True}, "use_dft_loss: not with stage: grpo"),
     ({"temperature": 0.95, "top_p": 0.7}, "temperature, top_p: not with stage: grpo"),
@@ -107,6 +108,34 @@ def test_transformers_5_is_refused_before_anything_is_loaded(parser, recipe, mon
 def test_all_problems_come_at_once(parser, recipe):
     found = problems(parser, recipe, rl_num_generations=5, packing=True, top_k=50)
     assert found.count("\n  - ") == 3
+
+
+def test_all_wrong_values_come_at_once(parser, recipe):
+    wrong = {
+        "rl_loss": "ppo",
+        "rl_num_generations": 0,
+        "rl_temperature": 0,
+        "rl_format_weight": 2,
+        "rl_server": "host:1",
+    }
+    found = problems(parser, recipe, **wrong, rl_beta=-1)
+    assert sorted(line.split(":")[0] for line in found.splitlines()) == sorted([*wrong, "rl_beta"])
+
+
+def test_every_key_of_another_stage_is_one_and_is_refused(parser, recipe):
+    """Also those whose own conditions LLaMA-Factory looks at first; a key that it no longer has would go unseen."""
+    from virgo_factory.hooks.reinforce.arguments import NOT_WITH, reinforce_problems
+
+    names = ("model_args", "data_args", "training_args", "finetuning_args")
+    for name, refused in NOT_WITH.items():
+        for key, why in refused.items():
+            parsed = dict(zip(names, parser.get_train_args(recipe)[:4], strict=True))
+            parsed["finetuning_args"].stage = "grpo"
+            assert not reinforce_problems({}, {"prompts": "questions"}, set(), **parsed)
+            assert hasattr(parsed[name], key), key
+            setattr(parsed[name], key, True)
+            (found,) = reinforce_problems({}, {"prompts": "questions"}, set(), **parsed)
+            assert found == f"{key}: not with stage: grpo, since {why}. Remove it."
 
 
 def test_the_tuner_is_led_to_the_stage_and_to_no_other(parser, recipe, monkeypatch):

@@ -122,6 +122,7 @@ def test_an_unverifiable_response_moves_nothing(trainer):
     found = made._calculate_rewards(None, None, None, None)
     assert found.flatten().tolist() == [pytest.approx(0.9), pytest.approx(0.9), 0, 0]
     assert made._metrics["train"]["unverifiable"] == [0.75]
+    assert made._metrics["train"]["doubtful"] == [0.5]  # of two groups the second one
     assert made._metrics["train"]["accuracy"] == [1.0]
 
 

@@ -1,6 +1,7 @@
 """What a run that uses the plugin must satisfy, told at once and before anything loads; every other run is left alone."""
 
 import json
+import typing
 from types import SimpleNamespace
 
 import pytest
@@ -94,7 +95,7 @@ PROBLEMS = [
     (STOCK | {"malformed": "drop"}, ["malformed: does nothing, because no dataset has one of the plugin's formattings. Set formatting: virgo_dt"]),
     (STOCK | {"min_response_tokens": 5}, ["min_response_tokens: does nothing"]),
     ({"dataset": "stock", "question_prefix": "virgo"}, ["question_prefix: does nothing"]),
-    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl or omr"]),
+    ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl or omr or think_qwen3_vl"]),
     ({"global_batch_size": 128, "gradient_accumulation_steps": 4}, ["set one of them, not both"]),
     ({"global_batch_size": 128, "do_train": False}, ["global_batch_size: only with do_train: true. Remove it."]),
     ({"keep_model_at_epochs": [5, 11]}, ["keep_model_at_epochs: [5, 11], but the run has num_train_epochs: 10."]),
@@ -167,8 +168,18 @@ def test_a_global_batch_that_does_not_divide_is_told_with_the_rest(run, data_fol
         run.prepare_training(*arguments(data_folder, global_batch_size=127, keep_model_at_epochs=[50]))
 
 
+STAGES = ("pt", "sft", "rm", "ppo", "dpo", "kto")
+"""Of LLaMA-Factory itself."""
+
+
 @pytest.mark.parametrize(
-    "recipe", [STOCK, STOCK | {"dataset": "gone"}, STOCK | {"stage": "pt"}, STOCK | {"dataset": None}]
+    "recipe",
+    [
+        STOCK,
+        STOCK | {"dataset": "gone"},
+        STOCK | {"dataset": None},
+        *(STOCK | {"stage": stage, "reward_model": "r", "reward_model_type": "full"} for stage in STAGES),
+    ],
 )
 def test_a_run_that_does_not_use_the_plugin_is_left_alone(run, data_folder, monkeypatch, recipe):
     monkeypatch.setattr(run, "_version", lambda package: "9.9.9")  # would be refused
@@ -177,6 +188,17 @@ def test_a_run_that_does_not_use_the_plugin_is_left_alone(run, data_folder, monk
     run.prepare_training(*parsed)
     run.prepare_serving(parsed[0], parsed[1], parsed[3])
     assert [vars(one) for one in parsed] == before
+    assert parsed[3].stage == recipe.get("stage", "sft")  # by which the tuner chooses the run
+
+
+def test_the_names_of_stages_are_llamafactorys_and_one_more(run):
+    from llamafactory.hparams import FinetuningArguments
+
+    stock = [
+        kind for kind in FinetuningArguments.__mro__ if kind.__module__ == "llamafactory.hparams.finetuning_args"
+    ][1]
+    names, ours = (typing.get_args(typing.get_type_hints(kind)["stage"]) for kind in (stock, FinetuningArguments))
+    assert names == STAGES and ours == (*STAGES, "grpo")
 
 
 USING = [{}, {"dataset": "stock"}, {"template": "qwen2_vl"}, STOCK | {"overlong": "drop"}]

@@ -120,19 +120,3 @@ def test_prompt_training(batches):
     """`train_on_prompt` trains on all context, the prefix with it."""
     with_prefix, without, _ = batches(train_on_prompt=True, max_samples=2)
     assert all(here["labels"].equal(there["labels"]) for here, there in zip(with_prefix, without, strict=True))
-
-
-def test_pairs_refuse_a_prefix(tmp_path, preprocess, model_folder):
-    """DPO compares whole responses: a row with a prefix is dropped with its reason, not trained on in silence."""
-    pair = {
-        "question": "2 + 2?",
-        "thought": "Hm. Wait.",
-        "solution": "4",
-        "rejected": {"thought": "Hm.", "solution": "5"},
-    }
-    pairs = [pair | {"assistant_prefix": "<|begin_of_thought|>\n\nHm."}, pair | {"question": "1 + 3?"}]
-    (tmp_path / "rows.json").write_text(json.dumps(pairs))
-    entry = {"file_name": "rows.json", "formatting": "long_thought", "ranking": True}
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"rows": entry}))
-    done = preprocess({"model_name_or_path": str(model_folder), "dataset": "rows", "stage": "dpo"})
-    assert (done.accounts["rows"]["kept"], done.accounts["rows"]["reasons"]) == (1, {"assistant_prefix": 1})

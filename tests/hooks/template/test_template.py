@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jinja2 import Environment
 
-from virgo_factory.core.thought import MARKERS, LongThought
+from virgo_factory.core.thought import MARKERS, LongThought, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.io.files import RECIPES
 from virgo_factory.io.files import TEMPLATES as FILES
@@ -128,7 +128,7 @@ def test_the_ids_are_those_of_the_chat_template(processor, pictures, key):
     assert differing == []
 
 
-@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl", "omr"])
+@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl", "omr", "think_qwen3_vl"])
 def test_a_default_system_of_the_recipe_is_served_too(processor, pictures, name, monkeypatch):
     from llamafactory.data.template import TEMPLATES
 
@@ -214,7 +214,7 @@ def test_any_prefix_survives_the_chat_template(processor, pictures, tmp_path, pr
     assert carried(processor.tokenizer.chat_template, "virgo")[0] == prefix
 
 
-@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl"])
+@pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl", "think_qwen3_vl"])
 @pytest.mark.parametrize("thinking", [True, False, None])
 def test_no_empty_thought_is_put_into_any_row(processor, pictures, name, thinking):
     tokenizer = processor.tokenizer
@@ -248,13 +248,37 @@ def test_virgo_qwen3_vl_is_qwen3_vl_without_its_thinking(processor, pictures):
         assert ours == factory_ids(processor, "qwen3_vl_nothink", None, conversation, pictures)
 
 
+@pytest.mark.parametrize("name", ["virgo_qwen3_vl", "think_qwen3_vl"])
 @pytest.mark.parametrize("key", [None, "virgo"])
-def test_virgo_qwen3_vl_is_its_jinja(processor, pictures, key):
+def test_virgo_qwen3_vl_is_its_jinja(processor, pictures, name, key):
     processor.tokenizer.chat_template = (FILES / "virgo_qwen3_vl.jinja").read_text(encoding="utf-8")
     for conversation in CONVERSATIONS.values():
-        trained = flat(factory_ids(processor, "virgo_qwen3_vl", key, conversation, pictures))
+        trained = flat(factory_ids(processor, name, key, conversation, pictures))
         take_template(processor)
         assert trained == served_ids(processor, conversation, pictures)
+
+
+def test_think_qwen3_vl_is_qwen3_vl_where_a_response_thinks(processor, pictures):
+    """What MMFineReason's own recipe trains on, `template: qwen3_vl`: a thought is neither added nor taken away."""
+    response = in_tags(LongThought("Dots.", "It is <answer>3</answer>.").render(), "think")
+    conversation = (None, [("<image>How many dots?", response)])
+    ours = factory_ids(processor, "think_qwen3_vl", None, conversation, pictures)
+    assert ours == factory_ids(processor, "qwen3_vl", None, conversation, pictures, enable_thinking=True)
+    assert processor.tokenizer.decode(ours[0][1]) == f"{response}<|im_end|>\n"
+
+
+THINKING = "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\\n' }}{%- endif %}"
+"""The end of the chat template of Qwen3-VL's Thinking models."""
+
+
+@pytest.mark.parametrize(("name", "is_kept"), [("virgo_qwen3_vl", False), ("think_qwen3_vl", True)])
+def test_a_thinking_models_prompt_ends_in_the_thought_that_is_trained(processor, pictures, name, is_kept):
+    """`<think>` in front of a thought in our markers would be what no row has shown."""
+    own = processor.tokenizer.chat_template
+    processor.tokenizer.chat_template = own + THINKING
+    factory_ids(processor, name, None, CONVERSATIONS["text"], pictures)
+    assert (processor.tokenizer.chat_template == own + THINKING) == is_kept
+    assert ("<think>" in processor.tokenizer.chat_template) == is_kept
 
 
 def test_a_second_stage_without_a_prefix_is_served_without_it(processor, pictures):
@@ -334,7 +358,7 @@ def test_templates_cross_processes(processor):
 
     from llamafactory.data.template import TEMPLATES
 
-    for name in ("virgo", "virgo_qwen3_vl", "omr"):
+    for name in ("virgo", "virgo_qwen3_vl", "omr", "think_qwen3_vl"):
         again = pickle.loads(pickle.dumps(TEMPLATES[name]))
         assert type(again) is type(TEMPLATES[name])
         assert (again.thought_words, again.stop_words) == (TEMPLATES[name].thought_words, ["<|im_end|>"])

@@ -7,6 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 
+STOCK = SimpleNamespace(disable_shuffling=False, stage="sft")
+
+
 @pytest.fixture(scope="module")
 def checkpoints():
     from virgo_factory.hooks.train import checkpoints
@@ -37,7 +40,7 @@ def test_a_found_checkpoint_that_was_cut_short_is_passed_over(
             state.unlink() if left is None else state.write_text(left)
 
     (tmp_path / "checkpoint-best").mkdir()
-    chosen = checkpoints.choose_checkpoint(found_by_llamafactory(tmp_path), arguments(tmp_path))
+    chosen = checkpoints.choose_checkpoint(found_by_llamafactory(tmp_path), arguments(tmp_path), STOCK)
     assert chosen == (str(tmp_path / f"checkpoint-{expected}") if expected else None)
     assert any("cut short while it was saved" in line for line in told) == bool(broken)
 
@@ -78,7 +81,7 @@ def test_a_named_checkpoint_is_never_replaced_by_another(
     checkpoint(tmp_path, 4), checkpoint(tmp_path, 8)
     harm(tmp_path)
     with pytest.raises(ValueError) as error:
-        checkpoints.choose_checkpoint(str(tmp_path / name), arguments(tmp_path))
+        checkpoints.choose_checkpoint(str(tmp_path / name), arguments(tmp_path), STOCK)
 
     assert str(error.value).startswith(f"resume_from_checkpoint: {tmp_path / name} ")
     assert part.format(tmp_path) in str(error.value)
@@ -89,20 +92,20 @@ def test_true_and_false(checkpoints, told, tmp_path, asked, checkpoint, argument
     chosen = str(asked).lower() == "true"
     if chosen:
         with pytest.raises(ValueError, match="resume_from_checkpoint: true, but there is no complete checkpoint in"):
-            checkpoints.choose_checkpoint(asked, arguments(tmp_path))
+            checkpoints.choose_checkpoint(asked, arguments(tmp_path), STOCK)
 
     checkpoint(tmp_path, 4), checkpoint(tmp_path, 12)
     (checkpoint(tmp_path, 100) / "trainer_state.json").unlink()
     expected = str(tmp_path / "checkpoint-12") if chosen else None
-    assert checkpoints.choose_checkpoint(asked, arguments(tmp_path)) == expected
+    assert checkpoints.choose_checkpoint(asked, arguments(tmp_path), STOCK) == expected
 
 
 def test_a_checkpoint_of_any_name_and_without_optimiser_state(checkpoints, told, tmp_path, checkpoint, arguments):
     folder = checkpoint(tmp_path, 4).rename(tmp_path / "moved")
-    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path)) == str(folder)
+    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path), STOCK) == str(folder)
     assert told == []
     (folder / "optimizer.pt").unlink()
-    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path)) == str(folder)
+    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path), STOCK) == str(folder)
     assert "has no optimiser state" in told[0]
 
 
@@ -113,9 +116,60 @@ def test_another_batch_than_the_checkpoints_is_refused(
     folder = checkpoint(tmp_path, 4, train_batch_size=2)
     for asked in (str(folder), found_by_llamafactory(tmp_path), True):
         with pytest.raises(ValueError, match="was made with 2 rows a device and micro-step, and this recipe has 1"):
-            checkpoints.choose_checkpoint(asked, arguments(tmp_path))
+            checkpoints.choose_checkpoint(asked, arguments(tmp_path), STOCK)
 
-    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path, auto_find_batch_size=True)) == str(folder)
+    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path, auto_find_batch_size=True), STOCK) == str(
+        folder
+    )
+
+
+RUN = {"world_size": 8, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+OTHERS = [
+    # (this recipe's training arguments and keys beside RUN and batch_order: packed, epoch, part of the error; None: it goes on)
+    ({}, {}, 1.5, None),
+    ({}, {"batch_order": None}, 1.5, None),
+    ({}, {"batch_order": "balanced"}, 1.5, None),
+    ({}, {"packing_tokens": 4096}, 1.5, None),
+    ({"world_size": 16}, {"sequence_parallel_size": 2}, 1.5, None),
+    ({"world_size": 4, "gradient_accumulation_steps": 8}, {}, 1.5, None),
+    ({"world_size": 16}, {}, 1.5, "made with a global batch of 64 rows, and this recipe has 128"),
+    ({}, {"sequence_parallel_size": 2}, 1.0, "made with a global batch of 64 rows, and this recipe has 32"),
+    ({}, {"batch_order": "grouped"}, 1.5, "(1.5) that was begun with batch_order: packed, and this recipe has batch_order: grouped"),
+    ({}, {"batch_order": "grouped"}, 2.0, None),
+    ({"group_by_length": True}, {"batch_order": None}, 1.5, "and this recipe has group_by_length: true"),
+    ({}, {"batch_order": None, "disable_shuffling": True}, 1.5, "and this recipe has disable_shuffling: true"),
+    ({"seed": 7}, {}, 0.5, "begun with seed: 42, and this recipe has seed: 7"),
+    ({"data_seed": 7}, {}, 0.5, "begun with seed: 42, and this recipe has seed: 7"),
+    ({"seed": 7, "data_seed": 42}, {}, 0.5, None),
+    ({"world_size": 16, "auto_find_batch_size": True}, {}, 0.5, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "keys", "epoch", "part"), OTHERS)
+def test_a_run_does_not_go_on_with_other_batches(
+    checkpoints, told, tmp_path, changes, keys, epoch, part, checkpoint, arguments
+):
+    """What was trained on in an epoch is known by the steps done: rows may move inside a global batch, not between two."""
+    first = SimpleNamespace(**vars(STOCK) | {"batch_order": "packed"})
+    state = SimpleNamespace(stateful_callbacks={})
+    added = []
+    checkpoints.note_batches(
+        SimpleNamespace(args=arguments(tmp_path, **RUN), finetuning_args=first, add_callback=added.append)
+    )
+    added[0].on_train_begin(None, state, None)
+    folder = checkpoint(tmp_path, 4, epoch=epoch, stateful_callbacks=state.stateful_callbacks)
+    own = SimpleNamespace(**vars(first) | keys)
+    run = arguments(tmp_path, **RUN | changes)
+    if part is None:
+        assert checkpoints.choose_checkpoint(str(folder), run, own) == str(folder)
+        return
+
+    with pytest.raises(ValueError) as error:
+        checkpoints.choose_checkpoint(str(folder), run, own)
+
+    assert part in str(error.value) and "trained on twice" in str(error.value)
+    older = checkpoint(tmp_path, 5, epoch=epoch)  # says nothing
+    assert checkpoints.choose_checkpoint(str(older), run, own) == str(older)
 
 
 def test_llamafactorys_parser_takes_every_kind_of_the_key(checkpoints, told, tmp_path, checkpoint):

@@ -84,3 +84,22 @@ def test_evaluation_and_generation_are_stocks(packing, fused):
     assert torch.equal(found.logits, expected.logits) and torch.equal(found.loss, expected.loss)
     asked = {name: batch[name] for name in ("input_ids", "attention_mask", "pixel_values", "image_grid_thw")}
     assert model.generate(**asked, max_new_tokens=2, do_sample=False).shape[1] == asked["input_ids"].shape[1] + 2
+
+
+def test_a_forward_that_liger_has_replaced_is_left_out_in_training(packing, fused, monkeypatch):
+    """Liger 0.6.4 to 0.8.4 set the class's forward before the model is made; its loss has a mean of its own, no divisors."""
+    model = copy.deepcopy(packing.tiny_model("qwen2_vl", torch.float32)).train()
+    batch = packing.stock_collator(model, torch.float32)(packing.make_rows("text", 4))
+    expected, stock = model(**batch).loss, type(model).forward
+
+    def lce_forward(self, *given, **inputs):
+        assert not self.training, "Liger's loss in training"
+        return stock(self, *given, **inputs)
+
+    monkeypatch.setattr(type(model), "forward", lce_forward)
+    fused.use_fused_loss(model)
+    divisors = torch.full_like(batch["labels"], int((batch["labels"] != -100).sum()))
+    for given in ({}, {"loss_divisors": divisors}):
+        assert model(**batch, **given).loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+    assert model.eval()(**batch).logits.shape[-1] == 1600

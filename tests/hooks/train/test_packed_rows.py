@@ -82,3 +82,38 @@ def test_a_bin_of_nothing_still_reaches_every_weight(packing):
     loss.backward()
     assert loss.item() == 0
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
+def test_each_row_is_attended_to_by_itself_and_without_a_mask(packing, family):
+    """What costs the square of a bin is never computed; the vision tower and an evaluation are left alone."""
+    import copy
+
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    from virgo_factory.hooks.train.packed_rows import RowCollator, attend_by_rows, join
+
+    model, seen = copy.deepcopy(packing.tiny_model(family, torch.float32)), []
+    collate = RowCollator(packing.stock_collator(model, torch.float32), model)
+    joined = join(collate([dict(row) for row in packing.make_rows("both", 4)])["rows"], collate.blank())
+    joined = {name: values for name, values in joined.items() if name not in ("labels", "loss_divisors")}
+    joined["use_cache"] = False
+    expected = model.eval()(**joined).logits
+    with packing.stock_attention():
+        stock = ALL_ATTENTION_FUNCTIONS["sdpa"]
+
+        def counting(module, query, key, value, attention_mask, **how):
+            if module in {layer.self_attn for layer in model.model.language_model.layers}:
+                seen.append((query.shape[2], attention_mask))
+
+            return stock(module, query, key, value, attention_mask, **how)
+
+        ALL_ATTENTION_FUNCTIONS.register("sdpa", counting)
+        attend_by_rows(model)
+        assert torch.equal(model.eval()(**joined).logits, expected)
+        assert len(seen) == 2 and seen.pop()[1] is not None and seen.pop()
+
+        found = model.train()(**joined).logits
+        lengths = [len(row["input_ids"]) for row in packing.make_rows("both", 4)]
+        assert seen == [(length, None) for length in lengths * 2]
+        torch.testing.assert_close(found, expected)

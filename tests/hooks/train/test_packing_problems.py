@@ -57,9 +57,7 @@ ONLY_PACKED = [
     ({"neftune_noise_alpha": 5.0}, "not with neftune_noise_alpha, whose noise"),
     ({"shift_attn": True}, "not with shift_attn, which lets rows"),
     ({"fsdp": "full_shard"}, "not with fsdp, which it has not been tried with"),
-    ({"use_cpu": False}, "not with flash_attn: auto, under which"),
-    ({"use_cpu": False, "flash_attn": "sdpa"}, "not with flash_attn: sdpa, under which"),
-    ({"use_cpu": False, "flash_attn": "fa3"}, "not with flash_attn: fa3, under which"),
+    ({"flash_attn": "fa3"}, "not with flash_attn: fa3, under which"),
     ({"flash_attn": "disabled"}, "not with flash_attn: disabled, under which"),
     ({"template": "llava"}, "not with template: llava, whose pictures"),
     ({"template": "gemma3"}, "not with template: gemma3, whose pictures"),
@@ -87,12 +85,25 @@ def test_families_that_cannot(hook, model_of, family, keys):
     assert f"not with a {family} model, only with qwen2_vl, qwen2_5_vl, qwen3_vl" in problem
 
 
-def test_flash_attention_has_to_be_there(hook, model_of, monkeypatch):
+def test_flash_attention_has_to_be_there_if_it_is_asked_for(hook, model_of, monkeypatch):
     monkeypatch.setattr(hook, "is_flash_attn_2_available", lambda: False)
+    for attention in ("auto", "sdpa"):
+        assert find(hook, model_of("qwen2_vl"), PACKED, flash_attn=attention, use_cpu=False) == []
+
     (problem,) = find(hook, model_of("qwen2_vl"), PACKED, flash_attn="fa2", use_cpu=False)
     assert "not installed" in problem
     monkeypatch.setattr(hook, "is_flash_attn_2_available", lambda: True)
     assert find(hook, model_of("qwen2_vl"), PACKED, flash_attn="fa2", use_cpu=False) == []
+
+
+def test_windows_need_flash_attention(hook, tmp_path, monkeypatch):
+    from transformers import Qwen2VLConfig
+
+    monkeypatch.setattr(hook, "is_flash_attn_2_available", lambda: True)
+    Qwen2VLConfig(text_config={"use_sliding_window": True}).save_pretrained(tmp_path)
+    assert find(hook, str(tmp_path), PACKED, flash_attn="fa2") == []
+    (problem,) = find(hook, str(tmp_path), PACKED, flash_attn="sdpa")
+    assert "use_sliding_window is true. Set flash_attn: fa2" in problem
 
 
 def test_keys_that_belong_to_others(hook, model_of):

@@ -27,6 +27,8 @@ def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
     resume.repair_training(None)
     trainer = object.__new__(transformers.Trainer)
     trainer.finetuning_args = SimpleNamespace(virgo_used=used, keep_model_at_epochs=None)
+    noted = []
+    monkeypatch.setattr(resume, "note_batches", noted.append)
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
 
@@ -34,3 +36,4 @@ def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
     assert (seen["load"].__func__ is transformers.Trainer._load_from_checkpoint) == (not used)
     assert transformers.trainer.skip_first_batches is stock_skip
     assert "_load_from_checkpoint" not in vars(trainer)
+    assert noted == [trainer] * used

@@ -36,7 +36,10 @@ MISSPELT = [
     (STOCK | {"template": "virgo_qwen3vl"}, ["Did you mean virgo_qwen3_vl?"]),
     (STOCK | {"template": "qwen2_lv"}, []),
     (OURS | {"template": "qwen2vl"}, ["template: qwen2vl: no such template. Did you mean qwen2_vl?"]),
-    (OURS | {"template": "zzzzzz"}, ["template: zzzzzz: no such template. Ours are virgo, virgo_qwen3_vl, omr."]),
+    (
+        OURS | {"template": "zzzzzz"},
+        ["template: zzzzzz: no such template. Ours are virgo, virgo_qwen3_vl, omr, think_qwen3_vl."],
+    ),
     (OURS | {"template": "${oc.env:TEMPLATE}"}, []),
     (OURS | {"template": "qwen2_vl"}, []),
     (OURS | {"template": None}, []),

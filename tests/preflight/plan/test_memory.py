@@ -39,9 +39,10 @@ def measuring():
     return module
 
 
-@pytest.fixture(scope="module", params=["small", "deep", "wide"])
+@pytest.fixture(scope="module", params=["small", "deep", "wide", "wide qwen3_vl"])
 def twin(request, tmp_path_factory, measuring):
-    return make_twin(tmp_path_factory.mktemp(request.param), **measuring.SIZES[request.param])
+    size, _, family = request.param.partition(" ")
+    return make_twin(tmp_path_factory.mktemp(size), family=family or "qwen2_vl", **measuring.SIZES[size])
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -65,12 +66,12 @@ def test_adapters_hold_what_they_say(twin, measuring):
     assert predicted == pytest.approx(measuring.adapted_peak(twin, lora.rank, lora.targets, TOKENS), rel=0.1)
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_of_a_picture_the_connector_saves_and_the_frozen_tower_does_not(family, tmp_path, measuring):
     folder = make_twin(tmp_path, family=family, vision_width=128, vocabulary=600)
     model = measuring.load_twin(folder, checkpointing=True)
     shape = read_shape(model.config.to_dict())
-    inputs, image_tokens = measuring.image_inputs(folder, side=224)
+    inputs, image_tokens = measuring.image_inputs(folder, side=256 if family == "qwen3_vl" else 224)
     text = sum(saved_activations(shape, inputs["input_ids"].shape[1], True, False).values())
     by_connector = saved_by_image_token(shape, True) - saved_by_image_token(shape, False)
     assert image_tokens == 64
@@ -116,7 +117,7 @@ def test_checkpointing_and_a_fused_loss_save_what_they_say():
     assert plain.loss - fused.loss > 0.9 * 4096 * 152064 * 12 - 152064 * 3584 * 2
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_parameters_are_counted_exactly(family, tmp_path):
     from transformers import AutoConfig, AutoModelForImageTextToText
 
@@ -137,6 +138,9 @@ def test_parameters_are_counted_exactly(family, tmp_path):
         ("Qwen/Qwen2-VL-72B-Instruct", 73_405_560_320),
         ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
         ("Qwen/Qwen2.5-VL-72B-Instruct", 73_410_777_344),
+        ("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696),
+        ("Qwen/Qwen3-VL-8B-Thinking", 8_767_123_696),
+        ("Qwen/Qwen3-VL-32B-Instruct", 33_357_390_064),
     ],
 )
 def test_the_real_models(name, total):

@@ -496,7 +496,7 @@ def test_the_command_heeds_the_entry_and_the_template(demo, tmp_path, capsys):
     assert told["datasets"][0]["rows"] == 80
     assert any("part: num_samples: a run draws 7 of its rows" in line for line in told["warnings"])
     assert run(*demo(template="qwen3_vl", question_prefix="none"), "--workers", 1) == 1
-    assert "Say template: virgo_qwen3_vl or qwen3_vl_nothink" in capsys.readouterr().err
+    assert "Say template: virgo_qwen3_vl or think_qwen3_vl or qwen3_vl_nothink" in capsys.readouterr().err
 
 
 def test_a_model_folder_without_tokenizer(demo, tmp_path, capsys):

@@ -18,7 +18,7 @@ def add(
         None,
         "--formatting",
         help="long_thought (recognises the format; the default), virgo_dt, virgo_dsd or virgo_dqvq; questions: prompts with "
-        "gold answers, for stage: grpo.",
+        "gold answers, for stage: grpo (the default where rows have pass rates, verl's columns or boxed answers, and no thought).",
     ),
     subset: str | None = typer.Option(None, "--subset", help="Of a hub dataset: its config."),
     split: str | None = typer.Option(
@@ -60,7 +60,7 @@ def add(
     unchecked = ""
     with progress("reading") as told:
         try:
-            found = recognise(name, entry, dataset_dir, media_dir, tokenizer, told)
+            found = recognise(name, entry, dataset_dir, media_dir, tokenizer, told, is_guess=not formatting)
         except UnreadHub as error:
             if not formatting:
                 raise UserError(f"{error} Or say its --formatting: the entry is then written unchecked.") from None

@@ -25,8 +25,12 @@ def slice(
     pass_rate: str | None = typer.Option(
         None,
         "--pass-rate",
-        help="Prompts that a model answers rightly that often: 0.1:0.9, by their column pass_rate or avg_reward; or name the "
-        "folder of a distillation, whose verdicts are counted. Rows stay as they are; only --overwrite goes with it.",
+        help="Rows whose question a model answers rightly that often: 0.1:0.9, by a column pass_rate, avg_reward or such as "
+        "qwen3vl_4b_pass_rate; or name the folder of a distillation, whose verdicts are counted. Rows stay as they are; only "
+        "--overwrite goes with it.",
+    ),
+    pass_rate_column: str | None = typer.Option(
+        None, "--pass-rate-column", help="Which column --pass-rate looks at, where rows have several."
     ),
     seed: int = typer.Option(42, "--seed", help="Of the order whose first rows --rows takes."),
     tokenizer: str | None = typer.Option(
@@ -57,8 +61,11 @@ def slice(
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"--pass-rate: not with {', '.join(given)}. Cut twice, one after the other.")
 
-        _by_pass_rate(what, out, pass_rate, dataset_dir, media_dir, overwrite, as_json)
+        _by_pass_rate(what, out, pass_rate, pass_rate_column, dataset_dir, media_dir, overwrite, as_json)
         return
+
+    if pass_rate_column:
+        raise UserError("--pass-rate-column: only with --pass-rate LOW:HIGH.")
 
     from dataclasses import replace
 
@@ -101,11 +108,17 @@ def slice(
 
 
 def _by_pass_rate(
-    what: str, out: Path, text: str, dataset_dir: Path | None, media_dir: Path | None, overwrite: bool, as_json: bool
+    what: str,
+    out: Path,
+    text: str,
+    column: str | None,
+    dataset_dir: Path | None,
+    media_dir: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     from virgo_factory.cli.data.terminal import busy, command_line, training
     from virgo_factory.data.make import pass_rate as room
-    from virgo_factory.data.read.chunks import DATA_SUFFIXES
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.report.card import card_files, entry_line
     from virgo_factory.report.terminal import counted
@@ -119,12 +132,11 @@ def _by_pass_rate(
 
             card = room.slice_rated(rated_questions(Path(what)), Path(what), out, bounds, command_line(), overwrite)
         else:
-            formatting = "questions" if Path(what).suffix in DATA_SUFFIXES else None  # others name their own
-            sources = training(find_sources(what, dataset_dir, formatting=formatting, media_dir=media_dir)[0])
+            sources = training(find_sources(what, dataset_dir, media_dir=media_dir)[0])
             if len(sources) > 1:
                 raise UserError(f"--pass-rate: {what} names {len(sources)} datasets. Name one at a time.")
 
-            card = room.slice_source(sources[0], out, bounds, command_line(), overwrite)
+            card = room.slice_source(sources[0], out, bounds, command_line(), overwrite, column)
 
     if as_json:
         import json

@@ -19,6 +19,12 @@ def stats(
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     formatting: str | None = typer.Option(None, "--formatting", help="How rows are read, if not as the entry says."),
+    behaviours: bool = typer.Option(
+        False, "--behaviours", help="Count verification, backtracking, sub-goals, and changes of the answer, too."
+    ),
+    planted: list[str] = typer.Option(
+        [], "--planted-cue", metavar="TEXT", help='Words that a pipeline put there, such as "Wait,": not counted.'
+    ),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
     as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
 ) -> None:
@@ -26,6 +32,9 @@ def stats(
 
     Rows that cannot be trained on are counted by reason and left out of everything else. Rows longer than cutoff_len
     are counted, and their share is shown. Of a recipe, its training datasets are meant.
+
+    --behaviours looks at how sentences of thoughts begin, by a lexicon, and at which option of a choice question they decide for. A
+    cue behind an assistant_prefix was planted: neither it is counted, nor the first sentence with it in the other rows.
     """
     import json
     from dataclasses import replace
@@ -50,6 +59,16 @@ def stats(
             measure(sources, unlimited, workers, progress=told), [source.name for source in sources]
         )
 
+    told_behaviours = None
+    if behaviours:
+        from virgo_factory.data.show.behaviours import to_json as behaviours_json
+        from virgo_factory.data.show.read_behaviours import read_behaviours
+
+        with progress("reading thoughts") as told:
+            counted = read_behaviours(sources, settings.tokenizer, workers, told)
+
+        told_behaviours = behaviours_json(counted, planted, "tokens" if settings.tokenizer else "words")
+
     name = ", ".join(dict.fromkeys(source.name for source in sources))
     pictures = []
     if plots and found.all.rows:
@@ -59,9 +78,13 @@ def stats(
 
     if as_json:
         shown = {"dataset": name, "tokenizer": settings.tokenizer, **to_json(found, settings.cutoff_len)}
+        shown |= {"behaviours": told_behaviours} if told_behaviours else {}
         print(json.dumps({**shown, "plots": [str(path) for path in pictures]}, ensure_ascii=False))
     else:
         _show(found, name, settings)
+        if told_behaviours:
+            _show_behaviours(told_behaviours)
+
         if pictures:
             print(f"\nPictures in {plots}: {', '.join(path.name for path in pictures)}")
 
@@ -132,6 +155,30 @@ def _table(found, has_tokens: bool):
             rows.append([f"  ... and {len(groups) - len(shown)} more (--json has them)", *blank])
 
     return Table("", columns, rows, styles=styles)
+
+
+def _show_behaviours(told: dict) -> None:
+    """Print what thoughts show."""
+    from virgo_factory.report.table import Table
+    from virgo_factory.report.terminal import console, print_tables
+    from virgo_factory.report.text import one_line
+
+    screen = console(160, soft_wrap=True, markup=False)
+    columns = ("behaviour, by how sentences begin", "sentences", f"per 1,000 {told['unit']}", "thoughts", "share")
+    rows = [
+        [name, one["events"], f"{one['per_1000']:.2f}", one["rows"], f"{one['share']:.1%}"]
+        for name, one in told["behaviours"].items()
+    ]
+    screen.print()
+    print_tables(screen, Table("", columns, rows))
+    planted = ", ".join(f"{one_line(cue)} in {count:,}" for cue, count in told["planted"].items())
+    screen.print(f"{told['thoughts']:,} thoughts. Planted, and not counted: {planted or 'nothing that rows tell'}.")
+    if choices := told["choices"]["choices"]:
+        one = told["choices"]
+        screen.print(
+            f"Of {choices:,} choice questions, {one['changed']:,} thoughts ({one['changed'] / choices:.1%}) change their answer, "
+            f"{one['changes']:,} times; {one['returned']:,} return to one that they had left."
+        )
 
 
 SHOWN = 25

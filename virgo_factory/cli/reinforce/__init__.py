@@ -7,7 +7,7 @@ from virgo_factory.cli.lazy import lazy_group
 
 VERBS = {
     "status": "Show reward, accuracy, format and lengths by step, or its rollouts as a page.",
-    "export": "Write a recipe for verl on Ray: prompts, reward, launch file.",
+    "export": "Write a recipe for verl or EasyR1 on Ray: prompts, reward, launch file.",
 }
 
 EXAMPLE = """\b

@@ -18,9 +18,9 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
 from virgo_factory.data.make.writing import partial_of, published
-from virgo_factory.data.read.reader import NOT_JSON
+from virgo_factory.data.read.reader import NOT_JSON, first_row
 from virgo_factory.data.read.source import Source
-from virgo_factory.formats.families.questions import PASS_RATES, pass_rate
+from virgo_factory.formats.families.questions import PASS_RATES, pass_rate, rate_columns
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, write_card
@@ -47,13 +47,30 @@ def read_rates(text: str) -> tuple[float, float]:
 
 
 def slice_source(
-    source: Source, out: Path, bounds: tuple[float, float], command: str, overwrite: bool
+    source: Source, out: Path, bounds: tuple[float, float], command: str, overwrite: bool, column: str | None = None
 ) -> dict[str, Any]:
     """Write the rows of a dataset whose own column has a pass rate within bounds, as they are; return the card for programs.
 
+    Args:
+        source: the dataset.
+        out: .parquet for tables, else .jsonl.
+        bounds: least and greatest rate.
+        command: the command line, for the card.
+        overwrite: replace `out`.
+        column: whose rate is meant where rows have several; by default what the entry's `columns` name `pass_rate`.
+
     Raises:
-        ValueError: an output is in the way or of another kind than the rows, or none of them fits.
+        ValueError: an output is in the way or of another kind than the rows, rows have several rates and none is named, or
+            none of them fits.
     """
+    column = column or source.options.columns.get("pass_rate")
+    if column is None and isinstance(row := first_row(source.files[0]), Mapping):
+        if len(names := rate_columns(tuple(row))) > 1:
+            raise UserError(
+                f"{source.name}: {', '.join(names)} are pass rates of several models. Say which is meant: "
+                f"--pass-rate-column {names[0]}."
+            )
+
     if out.suffix != suffix_for(source):
         raise UserError(
             f"{out}: the rows of {source.name} stay as they are, in a {suffix_for(source)} file. Name one."
@@ -63,15 +80,15 @@ def slice_source(
     inputs = Inputs.of([source])
     fates, rates = [], []
     for _, _, raw, problem in numbered(source):
-        rate = None if problem else _rate_of(raw)
+        rate = None if problem else _rate_of(raw, column)
         fates.append(NOT_JSON if problem else _fate(rate, bounds))
         rates.append(rate)
 
-    _check_some(fates, source.name)
+    _check_some(fates, source.name, column)
     out.parent.mkdir(parents=True, exist_ok=True)
     with published([out]):
         write_kept(source, np.array([not fate for fate in fates]), out)
-        content = _content(fates, rates, out, bounds, command, str(source.media_dir), kept_entry(source, out))
+        content = _content(fates, rates, out, bounds, command, str(source.media_dir), kept_entry(source, out), column)
         write_card(out, _card(content), content | {"inputs": [vars(found) for found in inputs.described()]})
 
     return content
@@ -121,9 +138,9 @@ def slice_rated(
     return content
 
 
-def _rate_of(raw: Any) -> float | None:
+def _rate_of(raw: Any, column: str | None) -> float | None:
     with contextlib.suppress(RejectedRow):
-        return pass_rate(raw) if isinstance(raw, Mapping) else None
+        return pass_rate(raw, column) if isinstance(raw, Mapping) else None
 
     return None
 
@@ -137,12 +154,13 @@ def _fate(rate: float | None, bounds: tuple[float, float]) -> str:
     return f"right less often than {low:g}" if rate < low else f"right more often than {high:g}" if rate > high else ""
 
 
-def _check_some(fates: list[str], name: str) -> None:
+def _check_some(fates: list[str], name: str, column: str | None = None) -> None:
     if all(fates):
+        columns = column or f"{' or '.join(PASS_RATES)}, or pass_rate with a model's name before or behind it"
         told = "".join(f"\n  {count:,} {fate}" for fate, count in Counter(fates).most_common())
         raise UserError(
-            f"{name}: none of {len(fates):,} rows has a pass rate within the bounds; nothing was written.{told}\nThe columns are "
-            f"{' and '.join(PASS_RATES)}. To measure it: virgo-factory distill run, then name its folder here."
+            f"{name}: none of {len(fates):,} rows has a pass rate within the bounds; nothing was written.{told}\nThe column is "
+            f"{columns}. To measure it: virgo-factory distill run, then name its folder here."
         )
 
 
@@ -154,13 +172,14 @@ def _content(
     command: str,
     media_dir: str,
     entry: dict,
+    column: str | None = None,
 ) -> dict[str, Any]:
     known = [rate for rate in rates if rate is not None]
     return {
         "verb": "slice",
         "version": __version__,
         "command": command,
-        "settings": {"pass rate": f"{bounds[0]:g} to {bounds[1]:g}"},
+        "settings": {"pass rate": f"{bounds[0]:g} to {bounds[1]:g}"} | ({"column": column} if column else {}),
         "rows_in": len(fates),
         "kept": fates.count(""),
         "dropped": dict(Counter(filter(None, fates)).most_common()),

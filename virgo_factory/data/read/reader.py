@@ -14,7 +14,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -206,6 +206,19 @@ def read_chunk(chunk: Chunk) -> Iterator[ReadRow]:
                 yield ReadRow(number, *_decoded(line))
     else:
         yield from _decoded_items(content.decode(), chunk.line)
+
+
+def first_row(path: Path) -> Any:
+    """Return the first row of a file, without a look at the others; None where it cannot be read."""
+    with contextlib.suppress(UnreadableFile, StopIteration):
+        if path.suffix in TABLE_SUFFIXES:
+            from virgo_factory.data.read.tables import table_batches
+
+            return next(table_batches(path)).slice(0, 1).to_pylist()[0]
+
+        return next(read_chunk(next(cut_file(path)))).raw
+
+    return None
 
 
 def _decoded(line: bytes) -> tuple[Any, str]:
@@ -710,15 +723,59 @@ def _items(text: "_Text") -> Iterator[RawRow]:
             text.skip_space()
 
 
+def read_lists(path: str | Path, keys: Collection[str]) -> Iterator[tuple[str, int, Any]]:
+    """Yield (key, line, item) of several lists in one JSON object, such as COCO's, in the order of the file.
+
+    Memory does not grow with the lists; those of other keys are read over.
+
+    Raises:
+        UnreadableFile: not one object, not JSON, or what stands under a key is no list.
+    """
+    path = Path(path)
+    _check_encoding(path)
+    text = _Text(path, key="")
+    with text.file:
+        _expect(text, "{", "an object with the lists " + ", ".join(keys))
+        while text.skip_space() != "}":
+            key = text.take_key()
+            if text.skip_space() != "[":
+                if key in keys:
+                    raise UnreadableFile(f"{path}:{text.line}: {key} is not a list.", text.line)
+
+                text.take_value()
+            else:
+                text.take("[")
+                while text.skip_space() != "]":
+                    line = text.line
+                    item, _ = text.take_decoded()
+                    if key in keys:
+                        yield key, line, item
+
+                    if text.skip_space() != "]":
+                        _expect(text, ",", f"',' or ']' in {key}")
+
+                text.take("]")
+
+            if text.skip_space() != "}":
+                _expect(text, ",", "',' or '}' after a list")
+
+
+def _expect(text: "_Text", mark: str, told: str) -> None:
+    if text.skip_space() != mark:
+        raise UnreadableFile(f"{text.path}:{text.line}: not JSON (expecting {told}).", text.line)
+
+    text.take(mark)
+
+
 class _Text:
     """A window over a file's text that is read on as far as a JSON value needs; `line` and `byte` say where it is."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: str | None = None) -> None:
         self.path = path
         with _open(path) as file:
             self.byte = len(_BOM) if _read(file, len(_BOM)) == _BOM else 0
 
-        self.key, self.packed = _list_key(path), _is_packed(path)
+        self.key, self.packed = _list_key(path) if key is None else key, _is_packed(path)
         self.file = io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="\n")
         self.window, self.at, self.line = "", 0, 1
         self.decoder = json.JSONDecoder()
@@ -795,7 +852,7 @@ class _Text:
     def go_to_list(self) -> None:
         """Go to the list of the rows in an object."""
         self.take(self.skip_space())
-        while self._take_key() != self.key:
+        while self.take_key() != self.key:
             self.take_value()
             if self.skip_space() == ",":
                 self.take(",")
@@ -808,7 +865,7 @@ class _Text:
         """
         while self.skip_space() == ",":
             self.take(",")
-            line, key = self.line, self._take_key()
+            line, key = self.line, self.take_key()
             if re.match(r"\[\s*\{", self.take_value()):
                 raise UnreadableFile(
                     f"{self.path}:{line}: a second list of objects, {key}, beside {self.key}. Put each into a file of its own.",
@@ -822,7 +879,8 @@ class _Text:
 
         self.take("}")
 
-    def _take_key(self) -> str:
+    def take_key(self) -> str:
+        """Return the key that begins here, and go to its value."""
         if self.skip_space() != '"':
             raise UnreadableFile(f"{self.path}:{self.line}: not JSON (expecting a key in quotes).", self.line)
 
@@ -854,9 +912,14 @@ class _Text:
 
     def take_value(self) -> str:
         """Return the text of the JSON value that begins here, and go behind it."""
+        return self.take_decoded()[1]
+
+    def take_decoded(self) -> tuple[Any, str]:
+        """Return the JSON value that begins here and its text, and go behind it."""
         while True:
+            decoded = None
             try:
-                _, end = self.decoder.raw_decode(self.window, self.at)
+                decoded, end = self.decoder.raw_decode(self.window, self.at)
                 cut = end + 2 >= len(self.window)  # a number may go on in the next piece: 1e+5 after 1e+
                 error = None
             except RecursionError:
@@ -878,4 +941,4 @@ class _Text:
             self.line += value.count("\n")
             self.byte += len(value) if value.isascii() else len(value.encode())
             self.at = end
-            return value
+            return decoded, value

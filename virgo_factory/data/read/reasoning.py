@@ -27,7 +27,7 @@ PLAIN_TEMPLATES = {
     "qwen3_5": ("qwen3_5_nothink", "virgo_qwen3_vl"),
     "qwen3_6": ("qwen3_5_nothink", "virgo_qwen3_vl"),
     "qwen3_omni": ("qwen3_omni_nothink",),
-    "qwen3_vl": ("virgo_qwen3_vl", "qwen3_vl_nothink"),
+    "qwen3_vl": ("virgo_qwen3_vl", "think_qwen3_vl", "qwen3_vl_nothink"),
     "seed_oss": ("seed_coder",),
     "youtu": (),
 }

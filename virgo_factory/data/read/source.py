@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from itertools import chain
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.core.example import Example
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
 from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.data.read.reader import all_broken, count_rows, cut_file, place_of, read_chunk
+from virgo_factory.data.read.reader import all_broken, count_rows, cut_file, first_row, place_of, read_chunk
 from virgo_factory.data.read.reasoning import template_problem
 from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
-from virgo_factory.formats import FORMATTINGS, Options, options_of
+from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
+from virgo_factory.formats.families.questions import shows_prompts
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.io.recipes import find_recipe, is_distillation, is_evaluation
 
@@ -30,7 +32,7 @@ STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
 STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
-TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr"}
+TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr", "think_qwen3_vl": "think"}
 """Our templates -> the tags of the responses that they train on; with others it is the four markers."""
 PREFIX_TEMPLATES = tuple(TEMPLATE_TAGS)
 """Templates that a run takes a question prefix with (hooks/start/run.py)."""
@@ -168,10 +170,10 @@ class Settings:
                 f"not {self.template!r}."
             )
 
-    def policy(self, is_pair: bool) -> Policy:
-        """Return what a run asks of rows of ours; of preference pairs it takes none with a prefix."""
+    def policy(self) -> Policy:
+        """Return what a run asks of rows of ours."""
         bounds = self.min_response_tokens, self.max_response_tokens
-        return Policy(self.cutoff_len, self.overlong == "truncate", *bounds, takes_prefix=not is_pair)
+        return Policy(self.cutoff_len, self.overlong == "truncate", *bounds)
 
 
 _SETTINGS = tuple(item.name for item in fields(Settings))
@@ -184,7 +186,7 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
     Args:
         what: a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships
             with the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of
-            them, or what `save_to_disk` wrote, read as `long_thought`.
+            them, or what `save_to_disk` wrote, read as `shown_formatting` says.
         dataset_dir: folder of dataset_info.json; by default the recipe's `dataset_dir`, else the current folder. A name
             that it lacks is taken from the package, as a training run does.
         overrides: fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
@@ -252,8 +254,8 @@ def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
     if not path.exists() and not is_pattern(str(path)):
         raise UserError(f"{path}: no such file. Paths are relative to the current folder, {Path.cwd()}.")
 
-    formatting = _formatting(given.get("formatting", "long_thought"), f"{path}")
     files = data_files(path, f"{path}")
+    formatting = _formatting(given.get("formatting") or shown_formatting(files), f"{path}")
     is_beside = files[0].stem == "metadata"  # an image folder of `datasets`: paths start from there
     return Source(
         name=_name(path),
@@ -263,6 +265,15 @@ def _file_source(path: Path, given: Mapping[str, Any]) -> Source:
         options=_options({}, given.get("malformed", "drop"), f"{path}"),
         entry={"file_name": str(path)} if path.is_dir() else {},
     )
+
+
+def shown_formatting(files: Sequence[Path]) -> str:
+    """Return how rows without an entry are read: as thoughts, or as questions where the first shows a set of prompts."""
+    row = first_row(files[0])
+    if not shows_prompts(row) or any(isinstance(part, Example) for part in read_row(row, "long_thought").parts):
+        return "long_thought"
+
+    return "questions"
 
 
 def _name(path: Path) -> str:

@@ -17,7 +17,15 @@ from virgo_factory.data.read.chunks import DATA_SUFFIXES, UnreadableFile, is_dat
 from virgo_factory.data.read.data_files import is_pattern, not_rows
 from virgo_factory.data.read.media import MISSING, OUTSIDE
 from virgo_factory.data.read.reader import NOT_JSON, OTHER_CELLS
-from virgo_factory.data.read.source import INFO, Settings, Source, find_sources, read_info, read_source
+from virgo_factory.data.read.source import (
+    INFO,
+    Settings,
+    Source,
+    find_sources,
+    read_info,
+    read_source,
+    shown_formatting,
+)
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.formats.layouts.chat import pair_of
 from virgo_factory.io.atomic import replace_file
@@ -154,6 +162,7 @@ def recognise(
     media_dir: Path | None = None,
     tokenizer: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    is_guess: bool = False,
 ) -> Recognised:
     """Read all rows of an entry as a run would, and return what they show.
 
@@ -164,6 +173,7 @@ def recognise(
         media_dir: where to look for them instead; by default also the file's own folder.
         tokenizer: folder or hub id, to count tokens.
         progress: called with bytes done and bytes in all.
+        is_guess: nobody has said the entry's formatting: rows that show themselves to be prompts are read as such.
 
     Raises:
         UnreadHub: a hub dataset is not in the cache and cannot be fetched.
@@ -171,7 +181,10 @@ def recognise(
     """
     source, settings = _source(name, entry, folder, media_dir or folder, tokenizer)
     entry = dict(entry)
-    if is_pair(_first(source)):
+    if is_guess and shown_formatting(source.files) == "questions":
+        entry["formatting"] = "questions"
+        source = replace(source, formatting="questions", entry=entry)
+    elif is_pair(_first(source)):
         entry["ranking"] = True
         source = replace(source, options=replace(source.options, ranking=True), entry=entry)
 

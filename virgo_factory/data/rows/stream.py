@@ -254,7 +254,7 @@ def _judged(part: Part, number: int, source: Source, settings: Settings) -> tupl
         unreadable=part.unreadable,
         tokens=part.tokens,
     )
-    return judge(facts, settings.policy(source.options.ranking)) or ("", "")
+    return judge(facts, settings.policy()) or ("", "")
 
 
 class _Formats:

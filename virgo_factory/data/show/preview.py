@@ -37,7 +37,7 @@ LEGEND = (
 
 _NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
-_ENDS = (END_THOUGHT, *(tags[END_THOUGHT] for tags in TAGS.values()))
+_ENDS = (END_THOUGHT, *(tags[END_THOUGHT].strip() for tags in TAGS.values()))
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def _look(
     segments = tokenizer.encode(part, known)
     parts = list(_parts(segments, part, images))
     if part.rejected is not None:
-        rejected = replace(part, response=part.rejected, rejected=None, assistant_prefix="")
+        rejected = replace(part, response=part.rejected, rejected=None)
         *_, worse = _parts(tokenizer.encode(rejected, known), rejected, images)
         parts[-1] = replace(parts[-1], title="chosen")
         pieces = tuple(replace(piece, kind="rejected") for piece in worse.pieces)
@@ -272,7 +272,7 @@ def _look(
         responses=(tokens.shortest, tokens.longest),
         tokens=tokens.total,
     )
-    reason, detail = judge(facts, settings.policy(part.rejected is not None)) or ("", "")
+    reason, detail = judge(facts, settings.policy()) or ("", "")
     if not reason and settings.cutoff_len and tokens.total > settings.cutoff_len:
         cut = f"LLaMA-Factory cuts it to cutoff_len {settings.cutoff_len:,} (overlong: truncate)"
         detail = f"{tokens.total:,} tokens: {cut}"

@@ -23,8 +23,15 @@ from virgo_factory.io.files import TEMPLATES
 
 __all__ = ["RowTokenizer", "Segment", "Tokens", "image_tokens", "is_known_template", "model_folder"]
 
-TEMPLATE_FILES = {"virgo": "virgo", "qwen2_vl": "virgo", "virgo_qwen3_vl": "virgo_qwen3_vl", "omr": "omr"}
-"""Template of a recipe -> the file of templates/*.jinja that has its form. `qwen2_vl` is what `virgo` follows."""
+TEMPLATE_FILES = {
+    "virgo": "virgo",
+    "qwen2_vl": "virgo",
+    "virgo_qwen3_vl": "virgo_qwen3_vl",
+    "think_qwen3_vl": "virgo_qwen3_vl",
+    "omr": "omr",
+}
+"""Template of a recipe -> the file of templates/*.jinja that has its form. `qwen2_vl` is what `virgo` follows; the tags of a
+response are not in a file."""
 
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
 _END = "<|im_end|>\n"

@@ -30,6 +30,7 @@ from virgo_factory.data.make.writing import partial_of, published
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.questions.benchmark_pictures import benchmark_pictures
 from virgo_factory.distill.questions.draw import DUPLICATE, NOT_DRAWN, Draw, Held, place_in_draw
+from virgo_factory.distill.questions.given import Given, read_given
 from virgo_factory.distill.questions.question_card import (
     NO_GOLD,
     OTHER_SPLIT,
@@ -60,7 +61,6 @@ from virgo_factory.rollouts.question import (
     is_binary,
     is_blank,
     question_of,
-    read_lines,
     read_questions,
     write_question,
 )
@@ -418,33 +418,36 @@ def _text_of(question: VisualQuestion) -> bytes:
 
 
 def _take(job: _Job, path: Path) -> SourceCount:
-    """Check all questions of a ready-made file, store their pictures here, and return the count of the file.
+    """Check all questions that are given, store their pictures here, and return their count.
 
     Raises:
-        ValueError: with file and line: not JSON.
+        ValueError: see read_given.
     """
     account, kept = Account(), Kept()
     ids: set[bytes] = set()
     seen: set[bytes] = set()
     known: dict[str, StoredPicture] = {}
     overlaps = [Overlaps(benchmark.questions) for benchmark in job.benchmarks]
-    for number, (_, row) in enumerate(read_lines(path), 1) if overlaps else ():
-        if isinstance(row, Mapping) and isinstance(row.get("question"), str):
+    number = 0
+    for number, given in enumerate(read_given(path, job.config.dataset_dir), 1) if overlaps else ():
+        if isinstance(given.asked, VisualQuestion):
             for overlap in overlaps:
-                overlap.add(number, row["question"])
+                overlap.add(number, given.asked.question)
 
-    copies = _copies(job, overlaps, sum(1 for _ in read_lines(path)) if overlaps else 0)
+    copies = _copies(job, overlaps, number)
     part = _part_of(job, "questions")
     part.parent.mkdir(exist_ok=True)
     with published([part]), partial_of(part).open("w", encoding="utf-8", newline="\n") as file:
-        for number, (line, row) in enumerate(read_lines(path), 1):
+        for number, given in enumerate(read_given(path, job.config.dataset_dir), 1):
             account.rows_in += 1
             if not number % 64:
                 job.progress(path.name, number, kept.rows)
 
-            id = str(row.get("id")) if isinstance(row, Mapping) else ""
             try:
-                question = question_of(row)
+                if isinstance(given.asked, RejectedRow):
+                    raise given.asked
+
+                question = given.asked
                 _check_gold(question)
                 digest = hashlib.blake2b(question.id.encode(), digest_size=16).digest()
                 if digest in ids:
@@ -453,7 +456,7 @@ def _take(job: _Job, path: Path) -> SourceCount:
                 if number in copies:
                     raise RejectedRow(OVERLAP, copies[number])
 
-                stored = _given_pictures(job, question, path.parent, known)
+                stored = _given_pictures(job, question, given, known)
                 if any(picture.pixels in job.known_pictures for picture in stored):
                     raise RejectedRow(PICTURE_OVERLAP)
 
@@ -462,7 +465,7 @@ def _take(job: _Job, path: Path) -> SourceCount:
                     raise RejectedRow(DUPLICATE)
 
             except RejectedRow as error:
-                account.drop(id, f"{path}:{line}", error.reason, error.detail)
+                account.drop(given.id, given.place, error.reason, error.detail)
                 continue
 
             ids.add(digest)
@@ -475,9 +478,9 @@ def _take(job: _Job, path: Path) -> SourceCount:
 
 
 def _given_pictures(
-    job: _Job, question: VisualQuestion, media_dir: Path, known: dict[str, StoredPicture]
+    job: _Job, question: VisualQuestion, given: Given, known: dict[str, StoredPicture]
 ) -> list[StoredPicture]:
-    """Store the pictures of a ready-made question.
+    """Store the pictures of a question that is given.
 
     Raises:
         RejectedRow: see store_picture; or it has none, or a picture is another one than its hash says.
@@ -490,7 +493,7 @@ def _given_pictures(
         raise RejectedRow("images and image_sha256 do not match", f"{len(question.images)} and {len(hashes)}")
 
     max_pixels = job.config.image_max_pixels
-    stored = [store_picture(image, media_dir, job.folder, max_pixels, known) for image in question.images]
+    stored = [store_picture(image, given.media_dir, job.folder, max_pixels, known) for image in given.pictures]
     for name, digest, picture in zip(question.images, hashes, stored, strict=False):
         if digest not in (picture.sha256, picture.given_sha256):
             raise RejectedRow("the picture is not the one of image_sha256", name)

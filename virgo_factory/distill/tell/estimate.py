@@ -4,13 +4,15 @@ import itertools
 import statistics
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from virgo_factory.distill.config import DistillConfig, questions_wanted
 from virgo_factory.distill.first_responses import told_before
+from virgo_factory.distill.questions.given import Given, is_own, problem_of, read_given
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
+from virgo_factory.rollouts.pictures import store_picture
 from virgo_factory.rollouts.prompt import Prompt
 from virgo_factory.rollouts.question import FILE, VisualQuestion, is_blank, question_of, read_lines
 from virgo_factory.rollouts.run.questions import prompts_of
@@ -86,10 +88,12 @@ def estimate(config: DistillConfig) -> Estimate:
     count, left_out = questions_wanted(config) or 0, []
     if file is not None:
         count = sum(1 for _ in _readable(file, left_out))
+    elif _is_given(config):
+        count = sum(1 for _ in _asked(config, left_out))
 
     first, prompts, tokens = None, [], []
     with tempfile.TemporaryDirectory() as folder:
-        for question, where in itertools.islice(_at_hand(config, file, Path(folder), problems), LOOKED_AT):
+        for question, where in itertools.islice(_at_hand(config, file, Path(folder), problems, left_out), LOOKED_AT):
             try:
                 prompt = prompts_of(config, where)(question)
             except ValueError as error:
@@ -180,13 +184,29 @@ def told(config: DistillConfig, found: Estimate) -> list[str]:
 
 
 def _file(config: DistillConfig) -> Path | None:
-    """Return the file of questions, if it is there."""
+    """Return the questions.jsonl, if it is there."""
     made = config.output_dir / FILE
-    return next((path for path in (made, config.questions) if path is not None and path.is_file()), None)
+    own = config.questions if config.questions is not None and is_own(config.questions) else None
+    return next((path for path in (made, own) if path is not None and path.is_file()), None)
+
+
+def _is_given(config: DistillConfig) -> bool:
+    """Whether the questions are given, as rows that are read as those of stage: grpo, and are there."""
+    given = config.questions
+    return given is not None and not is_own(given) and not problem_of(given, config.dataset_dir)
+
+
+def _asked(config: DistillConfig, left_out: list[str]) -> Iterator[Given]:
+    """Yield the rows that are given and can be asked; of the others it is noted why not."""
+    for given in read_given(config.questions, config.dataset_dir):
+        if isinstance(given.asked, RejectedRow):
+            left_out.append(f"{given.place}: {given.asked}")
+        else:
+            yield given
 
 
 def _at_hand(
-    config: DistillConfig, file: Path | None, folder: Path, problems: list[str]
+    config: DistillConfig, file: Path | None, folder: Path, problems: list[str], left_out: list[str]
 ) -> Iterator[tuple[VisualQuestion, Path]]:
     """Yield questions that are on this machine, each with the folder of its pictures."""
     if file is None and _is_local(config):
@@ -205,6 +225,16 @@ def _at_hand(
     if file is not None:
         for question in _readable(file, []):
             yield question, file.parent
+    elif _is_given(config):
+        for given in _asked(config, []):
+            try:
+                stored = [
+                    store_picture(image, given.media_dir, folder, config.image_max_pixels) for image in given.pictures
+                ]
+            except RejectedRow as error:
+                left_out.append(f"{given.place}: {error}")
+            else:
+                yield replace(given.asked, images=tuple(picture.path for picture in stored)), folder
 
 
 def _readable(file: Path, left_out: list[str]) -> Iterator[VisualQuestion]:

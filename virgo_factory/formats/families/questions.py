@@ -5,12 +5,16 @@ Three layouts: questions.jsonl (rollouts/question.py), verl's (`prompt` as messa
 system message are read as those of rows to imitate are, so that a prompt is the same tokens in both trainings.
 """
 
+import contextlib
+import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.formats.any_row.second_columns import second_columns
 from virgo_factory.formats.layouts.messages import listed, message_column, read_messages, role_of
+from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.pictures.columns import is_blank
 from virgo_factory.formats.row import (
@@ -30,8 +34,13 @@ from virgo_factory.formats.row import (
 GOLD_COLUMNS = ("gold", *ANSWER_COLUMNS, "solution")
 PASS_RATES = ("pass_rate", "avg_reward")
 """Columns that say how often a model was right, from 0 to 1; the second is OpenMMReasoner's."""
+_RATE = re.compile(r"(?:\w+_)?pass_rate(?:_\w+)?")
+"""The same with the name of the model, in snake_case: `qwen3vl_4b_pass_rate` (MMFineReason), `PassRate_7BBase` (ViRL39K)."""
+UNMEASURED = -1
+"""What ViRL39K has where no rate was measured."""
 FACTS = ("unit", "precision", "tolerance", "several", "grading")
 """What else a row of questions.jsonl may know for the verdict."""
+_BOX = re.compile(r"\s*\\boxed\s*\{.*\}\s*", re.DOTALL)
 UNCHECKABLE = "the gold answer cannot be checked"
 
 
@@ -142,19 +151,70 @@ def _kind(row: Mapping[str, Any], choices: list[str]) -> str | None:
     return "choice" if choices else None  # so that a gold which is none of the options is told
 
 
-def pass_rate(row: Mapping[str, Any]) -> float | None:
-    """Return how often a model was right, by the row; None where it does not say. Raises RejectedRow for another value."""
-    for name in PASS_RATES:
-        value = row.get(name)
-        if value is None:
-            continue
+@functools.lru_cache(1024)
+def rate_columns(columns: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return those of some columns that say how often a model was right: `pass_rate` or `avg_reward` alone, where one is there.
 
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise RejectedRow(f"{name} is not a share from 0 to 1", f"found {value!r}"[:80])
+    >>> (
+    ...     rate_columns(("question", "PassRate_32BTrained", "PassRate_7BBase")),
+    ...     rate_columns(("a_pass_rate", "pass_rate")),
+    ... )
+    (('PassRate_32BTrained', 'PassRate_7BBase'), ('pass_rate',))
+    """
+    plainly = next(((name,) for name in PASS_RATES if name in columns), None)
+    return plainly or tuple(name for name in columns if isinstance(name, str) and _RATE.fullmatch(snake(name)))
 
-        return float(value)
 
-    return None
+def pass_rate(row: Mapping[str, Any], column: str | None = None) -> float | None:
+    """Return how often a model was right, by the row; None where it does not say, or two models' rates do.
+
+    Args:
+        row: as it was read.
+        column: whose rate is meant, where a row has several.
+
+    Raises:
+        RejectedRow: its rate is no share.
+    """
+    names = (column,) if column else rate_columns(tuple(row))
+    if len(names) != 1 or is_blank(value := row.get(names[0])):
+        return None
+
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)
+
+    if value == UNMEASURED or value != value or isinstance(value, str) and value.strip().lower() in ("n/a", "na"):
+        return None
+
+    if isinstance(value, bool | str) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise RejectedRow(f"{names[0]} is not a share from 0 to 1", f"found {value!r}"[:80])
+
+    return float(value)
+
+
+def shows_prompts(row: Any) -> bool:
+    """Whether a row says by itself that it is a prompt with a gold answer, and no row to imitate.
+
+    verl's and those with a pass rate, or with a gold answer that is nothing but a box (ViRL39K); a mere question with its
+    answer may be anything.
+    """
+    if not isinstance(row, Mapping):
+        return False
+
+    reward = row.get("reward_model")
+    if isinstance(reward, Mapping) and not is_blank(reward.get("ground_truth")):
+        return True
+
+    golds = [row[name] for name in GOLD_COLUMNS if not is_blank(row.get(name))]
+    has_sign = bool(rate_columns(tuple(row))) or any(isinstance(gold, str) and _BOX.fullmatch(gold) for gold in golds)
+    return bool(golds) and has_sign and not isinstance(_question(row), RejectedRow)
+
+
+def _question(row: Mapping[str, Any]) -> str | RejectedRow:
+    try:
+        return _parts(row) or question_of(row)
+    except RejectedRow as error:
+        return error
 
 
 def _check_gold(facts: Mapping[str, Any]) -> None:

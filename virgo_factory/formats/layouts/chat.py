@@ -206,7 +206,7 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
             answer=answer_of(row),
             source=source_of(row) or format,
             domain=domain_of(row),
-            assistant_prefix=prefix_of(row, asked.response, name) if at == last and asked.learned and not pair else "",
+            assistant_prefix=prefix_of(row, asked.response, name) if at == last and asked.learned else "",
             format=format,
             learned=asked.learned,
             **more,

@@ -13,7 +13,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import OF_OTHERS, question_columns
 from virgo_factory.formats.layouts.responses import choose
-from virgo_factory.formats.layouts.tags import PAIRS, format_of, is_tagged, parse_response
+from virgo_factory.formats.layouts.tags import PAIRS, format_of, is_tagged, opens_thought, parse_response
 from virgo_factory.formats.layouts.thought_columns import FOUND, long_thought, response_of
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.options import Options
@@ -36,8 +36,9 @@ def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _columns(row: Mapping[str, Any]) -> list[str]:
-    """Return the columns that show a thought, of DeepMath also those that do not."""
+    """Return the columns that show a thought, else those in which one begins; of DeepMath also those that show none."""
     shown = [name for name, value in row.items() if isinstance(value, str) and is_tagged(value)]
+    shown = shown or [name for name, value in row.items() if isinstance(value, str) and opens_thought(value)]
     if not shown and isinstance(row.get("final_answer"), str):
         shown = [name for name, value in row.items() if isinstance(value, str) and _DEEPMATH.fullmatch(name)]
 

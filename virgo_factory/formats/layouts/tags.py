@@ -1,7 +1,8 @@
 """Long thoughts in the tags of other models: the text of a response becomes thought and solution, or a reason why not.
 
 One entry of TAG_SETS a tag set (reference: raw_formats.md sections 1 to 17). Rules of section 18: each tag once and in
-order, nothing outside but white space; nothing is repaired. Everything here is linear in the length of the response.
+order, nothing outside but white space; nothing is repaired. An answer in tags may end a solution that explains it (see
+`_told_last`). Everything here is linear in the length of the response.
 """
 
 import re
@@ -259,7 +260,52 @@ Command A; Gemma 4; MedGemma. In any case of letters, and without the opening ta
 def _pair(name: str, *more: str) -> Format:
     """Return the format of a pair of PAIRS, with the tags of its solution or, without, with none."""
     out_of_place = () if more else _ANSWER
-    return _elements(*PAIRS[name], *more, rest=not more, out_of_place=out_of_place, is_opened=False, case=False)
+    found = _elements(*PAIRS[name], *more, rest=not more, out_of_place=out_of_place, is_opened=False, case=False)
+    return (
+        _told_last(found, _elements(*PAIRS[name], rest=True, is_opened=False, case=False))
+        if more == _ANSWER
+        else found
+    )
+
+
+_LAST_ANSWER = LazyPattern(r"</answer>[\s.,!;:*_$)\]\"'\u3002]*\Z", re.IGNORECASE)
+_ANSWER_TAG = LazyPattern(r"</?answer>", re.IGNORECASE)
+
+
+def _told_last(strict: Format, thought: Format) -> Format:
+    """Return the format of answer tags behind a thought, which may also be the last words of a solution that explains.
+
+    MMFineReason's: `</think>`, the solution, and "Therefore, the final answer is <answer>B</answer>." All behind the thought
+    is then the solution, to the letter; thoughts may name the tags, since they plan the answer.
+
+    Args:
+        strict: of responses with nothing between thought and answer.
+        thought: of the thought alone, with all behind it as its solution.
+    """
+
+    def parse(text: str) -> LongThought:
+        try:
+            return strict.parse(text)
+        except RejectedRow as error:
+            rejected = bare(error)
+
+        try:
+            found = thought.parse(text)
+        except (RejectedRow, MalformedThought):
+            raise rejected from None
+
+        solution = found.solution
+        tags = list(_ANSWER_TAG.finditer(solution))
+        is_last = _LAST_ANSWER.search(solution, max(0, len(solution) - 100))
+        if not is_last or [tag.group().lower() for tag in tags] != list(_ANSWER):
+            raise rejected
+
+        if not solution[tags[0].end() : tags[1].start()].strip():
+            raise MalformedThought("empty_solution")
+
+        return LongThought(found.thought, unwrapped(solution, [_ANSWER]))
+
+    return Format(strict.tags, parse)
 
 
 _WRAPPED = {
@@ -375,9 +421,19 @@ def is_tagged(text: str) -> bool:
     return name is not None and shows(text, name) and _last(text, TAG_SETS[name].tags[1]) >= 0
 
 
+def opens_thought(text: str) -> bool:
+    """Whether a text begins with the tag of a thought, which may have been cut off.
+
+    >>> opens_thought("\\n<think>Seven"), opens_thought("Use <think>.")
+    (True, False)
+    """
+    found = _START.match(text, beginning(text))
+    return found is not None and found.lastgroup in PAIRS
+
+
 KINDS = {
     **dict.fromkeys((*PAIRS, "thoughts", "harmony", "thinking_headings"), "think"),
-    **dict.fromkeys(_WRAPPED, "think_answer"),
+    **dict.fromkeys(_WRAPPED, "think"),
 }
 """Format -> what it is a mere spelling of, where the same thought and solution come out of rows in both."""
 

@@ -24,6 +24,7 @@ _OPTIONS = ("options", "choices")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
+_YES = VERDICTS | {Kind.MAYBE_RIGHT}
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -109,8 +110,9 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
 
     verdicts = [(mark, _verdict(row, mark)) for mark in found]
     is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in verdicts)
+    is_told_right = any(mark.kinds & _YES and said(mark.value) is True for mark, _ in verdicts)
     for mark, answer in verdicts:
-        if answer == "?":
+        if answer == "?" and not (is_told_right and Kind.RATE in mark.kinds):  # of the tries of another model
             notes.append(mark.where)
         elif answer is False and not (is_verified and mark.name in MISSES):
             raise RejectedRow(WRONG, mark.shown)
@@ -138,6 +140,9 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
 
         has_gold = any(row.get(name) is not None for name in _GOLDS) and not any(row.get(name) for name in _OPTIONS)
         return "?" if has_gold and (said(mark.value) is False or mark.value == -1) else None
+
+    if mark.name == "is_consistent" and "consistency_analysis" in row:  # MMFineReason's: thought and gold answer agree
+        return said(mark.value)
 
     answer = is_right(mark.kinds, mark.value)
     return "?" if answer is False and _is_asked_for(row, mark) else answer

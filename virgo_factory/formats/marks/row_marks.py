@@ -168,6 +168,9 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
         doubts = tuple(f"{NOT_WEIGHED}: {mark.where}" for mark in marks_of(row, 0) if _weighs_responses(mark))
         doubts += tuple(f"{NOT_UNDERSTOOD}: {name}" for name in row if _PREFERS.fullmatch(snake(str(name))))
         row = {name: value for name, value in row.items() if not isinstance(decoded(value), list)}
+    elif examples[0].asked is not None:  # a prompt: how often others were right says nothing against it
+        rates = {column for column, _, kinds in marked(tuple(row)) if Kind.RATE in kinds}
+        row = {name: value for name, value in row.items() if name not in rates}
 
     if not marked(tuple(row)) and not doubts and not at_limit(row):
         return reading

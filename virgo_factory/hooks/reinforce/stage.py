@@ -7,16 +7,15 @@ plugin is there. So the parsed arguments of such a run say sft, whose branch pas
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import Any
 
 from llamafactory.extras import logging
 
-from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
 from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size, settings_of
+from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
+from virgo_factory.hooks.reinforce.finish import finish, lacks_only_its_end
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
-from virgo_factory.hooks.train.checkpoints import read_state
 from virgo_factory.hooks.train.ending import telling
 
 
@@ -60,8 +59,8 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     """Train a policy on the rewards of its own responses.
 
     Raises:
-        ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, or a server that is not what it
-            must be; before the model is loaded.
+        ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, a checkpoint of another run, or a
+            server that is not what it must be; before the model is loaded.
     """
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.model import load_model, load_tokenizer
@@ -72,11 +71,19 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     from virgo_factory.hooks.reinforce.trainer import PolicyTrainer
 
     settings = settings_of(finetuning_args, data_args.template)
+    values = values_of(settings, training_args)
+    check_begun(training_args.resume_from_checkpoint, values)
     parts = load_tokenizer(model_args)
     template = get_template_and_fix_tokenizer(parts["tokenizer"], data_args)
     module = get_dataset(template, model_args, data_args, training_args, stage=STAGE, **parts)
     prompts = arrange(module["train_dataset"], settings, rollout_size(settings, training_args))
-    check_unfinished(training_args)
+    values["prompts"] = len(prompts)
+    check_begun(training_args.resume_from_checkpoint, {"prompts": len(prompts)})
+    if lacks_only_its_end(training_args):
+        finish(training_args)
+        _draw(training_args, finetuning_args)
+        return
+
     _tell(settings, training_args, len(prompts))
     arguments = grpo_arguments(training_args, settings)
     if arguments.use_cpu:
@@ -100,7 +107,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
             settings=settings,
             reference=create_ref_model(model_args, finetuning_args) if needs_reference else None,
             served=served,
-            callbacks=callbacks,
+            callbacks=[*(callbacks or []), BegunWith(values)],
             **parts,
         )
         stack.callback(trainer.close)
@@ -109,47 +116,28 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     _save(trainer, result.metrics, model_args, data_args, training_args, finetuning_args)
 
 
-def check_unfinished(training_args: Any) -> None:
-    """Raise if the checkpoint to go on from has all steps of this run: stock would train one more, each time it is started.
-
-    Args:
-        training_args: after `choose_checkpoint`.
-
-    Raises:
-        ValueError: nothing is left to train.
-    """
-    checkpoint = training_args.resume_from_checkpoint
-    state = read_state(Path(checkpoint)) if checkpoint else None
-    if state is None:
-        return
-
-    done, planned, limit = state["global_step"], state.get("max_steps", 0), training_args.max_steps
-    steps = limit if limit > 0 else planned if state.get("num_train_epochs") == training_args.num_train_epochs else 0
-    if done >= steps > 0:
-        raise UserError(
-            f"{training_args.output_dir} holds a finished run ({done} of {steps} steps). Choose another output_dir, set "
-            "overwrite_output_dir: true to start again, or raise max_steps or num_train_epochs to go on."
-        )
-
-
 def _save(
     trainer: Any, metrics: dict[str, float], model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any
 ) -> None:
     """Leave what every stage of LLaMA-Factory leaves in its output folder."""
-    from llamafactory.extras.ploting import plot_loss
     from llamafactory.train.trainer_utils import create_modelcard_and_push
-
-    from virgo_factory.reinforce.curves import write as write_curves
 
     trainer.save_model()
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
     trainer.save_state()
-    if trainer.is_world_process_zero() and finetuning_args.plot_loss:
+    _draw(training_args, finetuning_args)
+    create_modelcard_and_push(trainer, model_args, data_args, training_args, finetuning_args)
+
+
+def _draw(training_args: Any, finetuning_args: Any) -> None:
+    from llamafactory.extras.ploting import plot_loss
+
+    from virgo_factory.reinforce.curves import write as write_curves
+
+    if training_args.process_index == 0 and finetuning_args.plot_loss:
         plot_loss(training_args.output_dir, keys=["loss", "reward"])
         write_curves(training_args.output_dir)
-
-    create_modelcard_and_push(trainer, model_args, data_args, training_args, finetuning_args)
 
 
 def _is_adapter(model: Any) -> bool:

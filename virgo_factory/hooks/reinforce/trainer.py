@@ -213,9 +213,10 @@ class PolicyTrainer(GRPOTrainer):
 
         self._metrics["train"]["unverifiable"].append(told[:, 0].isnan().float().mean().item())
         scores = [None if math.isnan(score) else score for score in told[:, 0].tolist()]
-        filled = fill_groups(scores, self.num_generations).scores
-        self._write(texts, rewards, filled)
-        return torch.tensor(filled, device=self.accelerator.device).unsqueeze(1)
+        filled = fill_groups(scores, self.num_generations)
+        self._metrics["train"]["doubtful"].append(len(filled.doubtful) * self.num_generations / len(scores))
+        self._write(texts, rewards, filled.scores)
+        return torch.tensor(filled.scores, device=self.accelerator.device).unsqueeze(1)
 
     def _text(self, sample: Sample) -> str:
         return self.processing_class.decode(sample.ids, skip_special_tokens=True)

@@ -9,6 +9,8 @@ RELIES_ON = {
     "llamafactory/data/processor/supervised.py:93": "                target_label = target_ids\n",
     "llamafactory/data/processor/supervised.py:85": "            elif self.template.efficient_eos and turn_idx != 0:\n"
     "                source_label = [self.tokenizer.eos_token_id] + [IGNORE_INDEX] * (source_len - 1)",
+    "llamafactory/data/processor/pairwise.py:66": "        chosen_labels = [IGNORE_INDEX] * source_len + chosen_ids",
+    "llamafactory/data/processor/pairwise.py:68": "        rejected_labels = [IGNORE_INDEX] * source_len + rejected_ids",
     "llamafactory/data/template.py:119": "                    token_ids += tokenizer.encode(elem, add_special_tokens=False)",
     "llamafactory/data/template.py:86": "        return [(encoded_messages[i], encoded_messages[i + 1]) for i in range(0, len(encoded_messages), 2)]",
 }
@@ -101,7 +103,30 @@ def encode_with_context(
         ValueError: the tokens of the beginning cannot be told apart from the rest.
     """
     *earlier, (source, target) = template.encode_multiturn(tokenizer, messages, *rest)
-    response = messages[-1]["content"]
+    context = _context(tokenizer, prefix, messages[-1]["content"], target)
+    return [*earlier, (source + target[:context], target[context:])]
+
+
+def labels_behind(tokenizer: Any, prefix: str, response: str, labels: list[int], ignore: int) -> list[int]:
+    """Return the labels of one side of a preference pair without those of the response's beginning.
+
+    Args:
+        tokenizer: of the run.
+        prefix: how the response begins, letter by letter, on both sides of the pair.
+        response: of this side.
+        labels: as LLaMA-Factory makes them: its IGNORE_INDEX for the prompt, then the response, perhaps cut at `cutoff_len`.
+        ignore: its IGNORE_INDEX.
+
+    Raises:
+        ValueError: see `encode_with_context`.
+    """
+    start = next((at for at, label in enumerate(labels) if label != ignore), len(labels))
+    context = _context(tokenizer, prefix, response, labels[start:])
+    return [ignore] * min(start + context, len(labels)) + labels[start + context :]
+
+
+def _context(tokenizer: Any, prefix: str, response: str, target: list[int]) -> int:
+    """Return how many tokens of a response, or of what is left of it, hold its beginning."""
     if not response.startswith(prefix):
         raise UserError(f"assistant_prefix is not how the response begins: {prefix[:80]!r}, {response[:80]!r}")
 
@@ -110,7 +135,7 @@ def encode_with_context(
 
     found = tokenizer(response, add_special_tokens=False, return_offsets_mapping=True)
     context = sum(begin < len(prefix) for begin, _ in found["offset_mapping"])
-    if target[:context] != found["input_ids"][:context]:
+    if target[:context] != found["input_ids"][: min(context, len(target))]:
         raise UserError("assistant_prefix: the template puts a text before the response. Use template: virgo.")
 
-    return [*earlier, (source + target[:context], target[context:])]
+    return context

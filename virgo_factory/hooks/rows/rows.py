@@ -26,7 +26,13 @@ from virgo_factory.core.policy import Drop, Policy, judge
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.data.converter import ROW_FEATURES
 from virgo_factory.hooks.model.marker_tokens import text_tokenizer
-from virgo_factory.hooks.rows.encoding import encode_unlearned, encode_with_context, learned_labels, quick
+from virgo_factory.hooks.rows.encoding import (
+    encode_unlearned,
+    encode_with_context,
+    labels_behind,
+    learned_labels,
+    quick,
+)
 
 
 RELIES_ON = {
@@ -240,7 +246,10 @@ class _RunFacts:
         if self.tokens > self.rows.data_args.cutoff_len:  # as stock cuts it
             self.encoded, _ = self.rows.encode(self.row, self.rows.data_args)
 
-        return not self.row["_unlearned"] or max(self.encoded.get("labels", [0])) != IGNORE_INDEX
+        if not (self.row["_unlearned"] or self.row["_assistant_prefix"]):
+            return True
+
+        return all(max(labels) != IGNORE_INDEX for name, labels in self.encoded.items() if name.endswith("labels"))
 
 
 def _is_broken(images: list[str]) -> bool:
@@ -257,8 +266,13 @@ def _is_broken(images: list[str]) -> bool:
 
 @dataclass
 class PairwiseRows(_RowPolicy, PairwiseDatasetProcessor):
-    """Rows of preference training."""
+    """Rows of preference training.
 
+    The beginning of both sides that a row names as `assistant_prefix` is context: it cancels in the preference, and `pref_ftx`
+    learns nothing of it.
+    """
+
+    takes_prefix = True
     token_columns = {
         f"{side}_{name}": feature
         for side in ("chosen", "rejected")
@@ -280,6 +294,13 @@ class PairwiseRows(_RowPolicy, PairwiseDatasetProcessor):
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
         """Return the columns of the pair and the length of the longer side."""
         chosen, chosen_labels, rejected, rejected_labels = self._encode_with(row, data_args)
+        if prefix := row["_assistant_prefix"]:
+            texts = [message["content"] for message in row["_response"]]
+            chosen_labels, rejected_labels = (
+                labels_behind(self.tokenizer, prefix, text, labels, IGNORE_INDEX)
+                for text, labels in zip(texts, (chosen_labels, rejected_labels), strict=False)
+            )
+
         columns = {
             "chosen_input_ids": chosen,
             "chosen_attention_mask": [1] * len(chosen),

@@ -191,7 +191,7 @@ class _FinetuningKeys:
         metadata={
             "help": (
                 "virgo-factory, stage grpo: what form the reward asks for (virgo: the four markers; omr: <think> and "
-                "<answer>). Unset: virgo with the templates virgo and virgo_qwen3_vl, else omr."
+                "<answer>; think: <think> and a solution behind it). Unset: what the template trains on, else omr."
             )
         },
     )

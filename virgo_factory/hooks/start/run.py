@@ -122,7 +122,7 @@ def prepare_training(
 
     if training_args.do_train:
         try:
-            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args)
+            checkpoint = choose_checkpoint(training_args.resume_from_checkpoint, training_args, finetuning_args)
             training_args.resume_from_checkpoint = checkpoint
         except ValueError as error:
             problems.append(str(error))

@@ -1,6 +1,7 @@
-"""Templates `virgo`, `virgo_qwen3_vl` and `omr`: the model's own chat format, and thought words of their own.
+"""Templates `virgo`, `virgo_qwen3_vl`, `omr` and `think_qwen3_vl`: the model's chat format, and thought words of their own.
 
 `omr` is OpenMMReasoner's: its system message, and responses in <think> and <answer> where the others have the four markers.
+`think_qwen3_vl` has <think> alone, as Qwen3-VL-Thinking answers and MMFineReason trains.
 
 They are plain templates. LLaMA-Factory's ReasoningTemplate would put an empty thought into every row without its
 thought words (data/template.py:426-434), and delete thoughts of earlier turns.
@@ -17,7 +18,7 @@ from virgo_factory.autoload import check_hooks
 from virgo_factory.core.thought import BEGIN_THOUGHT, END_THOUGHT, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.source import TEMPLATE_TAGS
-from virgo_factory.data.tokens.tokens import system_of
+from virgo_factory.data.tokens.tokens import TEMPLATE_FILES, system_of
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.template import pictures
 from virgo_factory.io.files import TEMPLATES as FILES
@@ -34,8 +35,8 @@ RELIES_ON = {
     "llamafactory/data/template.py:310": 'user = self._convert_slots_to_ollama(self.format_user.apply(), tokenizer, placeholder=".Content")',
 }
 
-BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl", "omr": "qwen2_vl"}
-"""Our template -> the template of LLaMA-Factory that it follows; its jinja file is templates/NAME.jinja."""
+BASES = {"virgo": "qwen2_vl", "virgo_qwen3_vl": "qwen3_vl", "omr": "qwen2_vl", "think_qwen3_vl": "qwen3_vl"}
+"""Our template -> the template of LLaMA-Factory that it follows; its jinja file is that of TEMPLATE_FILES."""
 
 _SYSTEMS: dict[str, str] = {}
 """Our template -> its system message where the recipe has none; filled by the hook."""
@@ -44,6 +45,8 @@ _OF_BASES: dict[str, str] = {}
 """Our template -> the system message of its base, which a model's own chat template says; filled by the hook."""
 
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
+_OPENS_THOUGHT = re.compile(r"<\|im_start\|>assistant\\n<think>")
+"""In the chat template of a Thinking model: the prompt ends inside of a thought in its own tags."""
 _DEFAULT = re.compile(r'question_prefix \| default\(("(?:[^"\\]|\\.)*")\)')
 
 
@@ -114,6 +117,9 @@ def register_templates(module: ModuleType) -> None:
 def saying(own: str | None, name: str, prefix: str, system: str) -> str | None:
     """Return the chat template of a model with this prefix and default system: its own one if it has them already."""
     said = carried(own, name) if is_ours(own) else ("", _OF_BASES[name])
+    if _OPENS_THOUGHT.search(own or "") and TEMPLATE_TAGS[name] != "think":
+        return chat_template(name, prefix, system)  # or it would be served with `<think>` in front of what it learned
+
     return own if said == (prefix, system) else chat_template(name, prefix, system)
 
 
@@ -140,14 +146,14 @@ def served(tokenizer: Any, data_args: Any) -> tuple[str, str]:
 
 
 def chat_template(name: str, prefix: str, system: str) -> str:
-    """Return templates/NAME.jinja as it is saved with a checkpoint.
+    """Return a template's file as it is saved with a checkpoint.
 
     Args:
         name: of the template.
         prefix: the default that a caller can override with `question_prefix`.
         system: the system message of conversations that have none; "" for no system turn at all.
     """
-    text = (FILES / f"{name}.jinja").read_text(encoding="utf-8")
+    text = (FILES / f"{TEMPLATE_FILES[name]}.jinja").read_text(encoding="utf-8")
     for pattern, value in ((_DEFAULT, prefix), (_SYSTEM, system)):
         literal = json.dumps(value, ensure_ascii=False)  # jinja reads no surrogate pairs
         text = pattern.sub(lambda match, new=literal: match.group().replace(match.group(1), new), text, count=1)

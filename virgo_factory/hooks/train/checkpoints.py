@@ -6,9 +6,11 @@ from types import ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
+from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
+from virgo_factory.core.batch_order import SAME_BATCHES
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
 from virgo_factory.hooks.versions import goes_on_with_the_old_batch
@@ -17,9 +19,15 @@ from virgo_factory.hooks.versions import goes_on_with_the_old_batch
 RELIES_ON = {
     "llamafactory/hparams/parser.py:491": "        last_checkpoint = get_last_checkpoint(training_args.output_dir)\n",
     "llamafactory/hparams/parser.py:498": "            training_args.resume_from_checkpoint = last_checkpoint\n",
+    "transformers/trainer.py:3362": "            self.state.save_to_json(os.path.join(output_dir, TRAINER_STATE_NAME))\n",
+    "transformers/trainer_callback.py:120": "        if self.stateful_callbacks is None:\n",
 }
 
 STATE = "trainer_state.json"
+BATCHES = "virgo_batches"
+"""Where a checkpoint's trainer_state.json says by which batches it was made: an entry of `stateful_callbacks`."""
+STOCK_ORDERS = ("group_by_length", "disable_shuffling")
+"""LLaMA-Factory's own keys for another order; the first is a training argument, the second one of fine-tuning."""
 WEIGHTS = (
     *(SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME),
     *("adapter_model.safetensors", "adapter_model.bin"),
@@ -43,7 +51,7 @@ def tell_found_checkpoints(module: ModuleType) -> None:
     replace(module, "get_last_checkpoint", get_last_checkpoint)
 
 
-def choose_checkpoint(asked: Any, training_args: Any) -> str | None:
+def choose_checkpoint(asked: Any, training_args: Any, finetuning_args: Any) -> str | None:
     """Return the checkpoint to resume from; None for a new run.
 
     A run that was killed while it saved leaves a folder that LLaMA-Factory finds and cannot load: then it is the last
@@ -52,9 +60,11 @@ def choose_checkpoint(asked: Any, training_args: Any) -> str | None:
     Args:
         asked: `resume_from_checkpoint`, after LLaMA-Factory's parser: a folder, true or false.
         training_args: with the output_dir and the batch of the run.
+        finetuning_args: with the order of its rows.
 
     Raises:
-        ValueError: the recipe asks for a checkpoint that cannot be resumed from, with what is wrong with it.
+        ValueError: the recipe asks for a checkpoint that cannot be resumed from, or not by this recipe's batches, with
+            what is wrong with it.
     """
     if isinstance(asked, str) and asked.lower() in ("true", "false"):  # of the command line
         asked = asked.lower() == "true"
@@ -81,8 +91,42 @@ def choose_checkpoint(asked: Any, training_args: Any) -> str | None:
 
     if chosen is not None:
         _check_state(Path(chosen), training_args)
+        if not training_args.auto_find_batch_size:
+            _check_batches(Path(chosen), batches_of(training_args, finetuning_args))
 
     return chosen
+
+
+def batches_of(training_args: Any, finetuning_args: Any) -> dict[str, Any]:
+    """Return what decides which rows each optimiser step of a run has, beside the rows themselves."""
+    share = getattr(finetuning_args, "sequence_parallel_size", None) or 1
+    order = getattr(finetuning_args, "batch_order", None) or "shuffle"
+    for place, name in zip((training_args, finetuning_args), STOCK_ORDERS, strict=True):
+        order = name if getattr(place, name) else order
+
+    ranks, rows = training_args.world_size // share, training_args.per_device_train_batch_size
+    return {
+        "batch_order": order,
+        "global_batch": ranks * rows * training_args.gradient_accumulation_steps,
+        "seed": training_args.seed if training_args.data_seed is None else training_args.data_seed,
+    }
+
+
+def note_batches(trainer: Any) -> None:
+    """Let the checkpoints of a trainer say by which batches they were made."""
+    if trainer.finetuning_args.stage != "grpo":  # whose steps are of prompts
+        trainer.add_callback(NoteBatches(batches_of(trainer.args, trainer.finetuning_args)))
+
+
+class NoteBatches(TrainerCallback):
+    """Writes what `batches_of` returns into the state that is saved with each checkpoint."""
+
+    def __init__(self, batches: dict[str, Any]) -> None:
+        self.batches = batches
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Note them: the state is new, or read from a checkpoint."""
+        state.stateful_callbacks[BATCHES] = self.batches
 
 
 def _complete_steps(folder: Path) -> list[int]:
@@ -166,3 +210,40 @@ def _check_state(checkpoint: Path, training_args: Any) -> None:
             f"virgo-factory: {checkpoint} has no optimiser state (save_only_model: true leaves it out): its moments and "
             "the learning rate schedule begin anew."
         )
+
+
+def _check_batches(checkpoint: Path, now: dict[str, Any]) -> None:
+    """Raise where rows would be trained on twice and others never: by steps done, transformers counts rows to pass over.
+
+    `packing_tokens`, `sequence_parallel_size`, the number of ranks, and orders of the same batches may change. Checkpoints
+    that say nothing, of a run without the plugin or of an older one, are taken as they are.
+    """
+    state = read_state(checkpoint) or {}
+    before = (state.get("stateful_callbacks") or {}).get(BATCHES)
+    if not isinstance(before, dict):
+        return
+
+    twice = "so that rows of this epoch would be trained on twice and others never"
+    if before["global_batch"] != now["global_batch"]:
+        raise UserError(
+            f"{checkpoint} was made with a global batch of {before['global_batch']} rows, and this recipe has "
+            f"{now['global_batch']}: its steps are counted in the recipe's, {twice}. Set global_batch_size: "
+            f"{before['global_batch']}, or another output_dir."
+        )
+
+    if float(state.get("epoch") or 0).is_integer():
+        return  # the next epoch has an order of its own
+
+    for key, alike in (("batch_order", SAME_BATCHES), ("seed", ())):
+        if before[key] != now[key] and not {before[key], now[key]} <= set(alike):
+            raise UserError(
+                f"{checkpoint} stands inside an epoch ({state['epoch']:.4g}) that was begun with {_said(key, before)}, and "
+                f"this recipe has {_said(key, now)}, {twice}. Set {_said(key, before)} again, resume from a checkpoint at "
+                "the end of an epoch, or set another output_dir."
+            )
+
+
+def _said(key: str, batches: dict[str, Any]) -> str:
+    """Return what a recipe says for it."""
+    value = batches[key]
+    return f"{key}: {value}" if value not in STOCK_ORDERS else f"{value}: true"

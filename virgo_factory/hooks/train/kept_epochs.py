@@ -83,7 +83,7 @@ class KeepModelAtEpochs(TrainerCallback):
 
             if args.should_save and not folder.is_dir() and (checkpoint / "trainer_state.json").is_file():
                 partial = _new_folder(folder)
-                shutil.copytree(checkpoint, partial, ignore=_state_of_training)
+                shutil.copytree(checkpoint, partial, ignore=state_of_training)
                 self._finish(partial, folder, f", of {checkpoint},", epoch)
             elif folder.is_dir():
                 self.kept.add(epoch)
@@ -128,6 +128,7 @@ def _new_folder(folder: Path) -> Path:
     return partial
 
 
-def _state_of_training(folder: str, names: list[str]) -> set[str]:
+def state_of_training(folder: str, names: list[str]) -> set[str]:
+    """Return which names in a checkpoint are no part of its model, as `shutil.copytree` asks."""
     unwanted = shutil.ignore_patterns(*STATE_OF_TRAINING)(folder, names)
     return unwanted | {name for name in names if Path(folder, name).is_dir()}

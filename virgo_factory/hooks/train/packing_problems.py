@@ -72,7 +72,7 @@ def packing_problems(
         )
 
     if packs:
-        problems += _attention_problems(key, model_args, training_args) + _template_problems(key, data_args.template)
+        problems += _attention_problems(key, model_args) + _template_problems(key, data_args.template)
 
     return problems
 
@@ -118,22 +118,33 @@ def _other_family(model_args: Any) -> str:
     return ""
 
 
-def _attention_problems(key: str, model_args: Any, training_args: Any) -> list[str]:
-    attention = str(getattr(model_args.flash_attn, "value", model_args.flash_attn))
-    if training_args.use_cpu and attention in ("auto", "sdpa"):
-        return []
+def _attention_problems(key: str, model_args: Any) -> list[str]:
+    from llamafactory.model.loader import load_config
 
+    attention = str(getattr(model_args.flash_attn, "value", model_args.flash_attn))
     if attention == "fa2":
         if is_flash_attn_2_available():
             return []
 
-        return [f"{key}: flash-attention 2 is not installed, so another attention would be used. Install flash-attn."]
+        return [
+            f"{key}: flash-attention 2 is not installed, so another attention would be used. Install flash-attn, or set "
+            "flash_attn: sdpa."
+        ]
 
-    wanted = "auto or sdpa" if training_args.use_cpu else "fa2"
-    return [
-        f"{key}: not with flash_attn: {attention}, under which a forward pass of many rows costs the square of their sum "
-        f"or lets them read each other. Set flash_attn: {wanted}."
-    ]
+    if attention not in ("auto", "sdpa"):
+        return [
+            f"{key}: not with flash_attn: {attention}, under which rows would read each other. Set flash_attn: fa2, or "
+            "sdpa where flash-attn is not installed."
+        ]
+
+    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
+        if getattr(load_config(model_args).get_text_config(decoder=True), "use_sliding_window", False):
+            return [
+                f"{key}: not with flash_attn: {attention} and a model whose use_sliding_window is true. Set "
+                "flash_attn: fa2."
+            ]
+
+    return []
 
 
 def _template_problems(key: str, template: str | None) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.hooks.hook import Hook
+from virgo_factory.hooks.train.checkpoints import note_batches
 from virgo_factory.hooks.train.kept_epochs import add_kept_epochs
 from virgo_factory.hooks.train.weights import load_weights, saved_names
 from virgo_factory.hooks.versions import stock_loads
@@ -52,6 +53,7 @@ def repair_training(module: ModuleType) -> None:
             return stock(self, *args, **kwargs)
 
         add_kept_epochs(self)
+        note_batches(self)
         with _own_order(), _own_names(self):
             return stock(self, *args, **kwargs)
 

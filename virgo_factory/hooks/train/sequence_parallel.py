@@ -11,16 +11,13 @@ from typing import Any
 
 import torch
 from torch import distributed
-from transformers.masking_utils import create_causal_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
 RELIES_ON = {
-    "transformers/models/qwen2_vl/modeling_qwen2_vl.py:831": "        if not isinstance(causal_mask_mapping := attention_mask, dict):\n",
     "transformers/models/qwen2_vl/modeling_qwen2_vl.py:535": "            position_ids=position_ids,  # pass positions for FA2\n",
     "transformers/models/qwen3_vl/modeling_qwen3_vl.py:1230": "            visual_pos_masks=visual_pos_masks,\n            deepstack_visual_embeds=deepstack_visual_embeds,\n",
     "transformers/models/qwen3_vl/modeling_qwen3_vl.py:203": "            attention_interface = ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation]\n",
-    "transformers/masking_utils.py:710": "    if isinstance(attention_mask, (torch.Tensor, BlockMask)) and len(attention_mask.shape) == 4:\n",
 }
 
 
@@ -63,7 +60,7 @@ def share_sequences(model: Any, group: Group) -> None:
     """Let the ranks of a group share the sequences of a model in training; its hidden states are then the rank's own.
 
     Args:
-        model: of one of `fused_loss.FAMILIES`, with or without adapters.
+        model: of one of `fused_loss.FAMILIES`, with or without adapters, after `packed_rows.attend_by_rows`.
         group: whose size divides the language model's attention and key-value heads.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model
@@ -71,18 +68,11 @@ def share_sequences(model: Any, group: Group) -> None:
     stock = language.forward
     modules = {layer.self_attn for layer in language.layers}
 
-    def forward(self, inputs_embeds=None, position_ids=None, attention_mask=None, **inputs):
+    def forward(self, inputs_embeds=None, position_ids=None, **inputs):
         if not self.training:
-            return stock(
-                inputs_embeds=inputs_embeds, position_ids=position_ids, attention_mask=attention_mask, **inputs
-            )
+            return stock(inputs_embeds=inputs_embeds, position_ids=position_ids, **inputs)
 
         group.row = position_ids[0]
-        places = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device)
-        mask = create_causal_mask(
-            self.config, inputs_embeds, None, places, past_key_values=None, position_ids=group.row
-        )
-        attention_mask = mask if hasattr(type(self), "_deepstack_process") else {"full_attention": mask}
         if inputs.get("visual_pos_masks") is not None:  # Qwen3-VL adds features of pictures to its first layers, too
             seen = inputs["visual_pos_masks"]
             first = int(seen[:, : group.rank * seen.shape[1] // group.size].sum())
@@ -91,9 +81,7 @@ def share_sequences(model: Any, group: Group) -> None:
             inputs["deepstack_visual_embeds"] = [one[own] for one in inputs["deepstack_visual_embeds"]]
 
         inputs_embeds = group.part(inputs_embeds, 1).clone()  # Qwen3-VL writes into it
-        return stock(
-            inputs_embeds=inputs_embeds, position_ids=group.part(position_ids), attention_mask=attention_mask, **inputs
-        )
+        return stock(inputs_embeds=inputs_embeds, position_ids=group.part(position_ids), **inputs)
 
     language.forward = MethodType(forward, language)
     name = language.config._attn_implementation

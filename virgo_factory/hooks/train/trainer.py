@@ -11,7 +11,7 @@ from virgo_factory.core.batch_order import bins
 from virgo_factory.hooks.hook import Hook, replace
 from virgo_factory.hooks.train.batch_order import BatchOrderSampler, check_order
 from virgo_factory.hooks.train.fused_loss import use_fused_loss
-from virgo_factory.hooks.train.packed_rows import RowCollator, join
+from virgo_factory.hooks.train.packed_rows import RowCollator, attend_by_rows, join
 from virgo_factory.hooks.train.sequence_parallel import Group, share_sequences
 
 
@@ -44,6 +44,9 @@ def choose_trainer(module: ModuleType) -> None:
             group = Group(self.share) if self.share > 1 else None
             if self.packs or self.finetuning_args.fused_loss:
                 use_fused_loss(self.model, group)
+
+            if self.packs:
+                attend_by_rows(self.model)
 
             if group is not None:
                 share_sequences(self.model, group)
@@ -94,12 +97,6 @@ def choose_trainer(module: ModuleType) -> None:
                     f"virgo-factory: {sampler.passes():.2f} forward passes a rank and optimiser step instead of "
                     f"{self.args.gradient_accumulation_steps}, each of at most {self.capacity:,} tokens."
                 )
-                if self.args.use_cpu:
-                    logger.warning_rank0(
-                        "virgo-factory: batch_order: packed without flash-attention 2 computes the whole square of a "
-                        "forward pass, so it is slower here than shuffle: good for trying out only."
-                    )
-
             return loader
 
         def get_batch_samples(self, epoch_iterator, num_batches, device):

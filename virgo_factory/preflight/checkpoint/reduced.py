@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.preflight.checkpoint.weights import (
+    FAMILIES,
     INDEX,
     LAYER,
     VOCABULARY,
@@ -23,7 +24,6 @@ from virgo_factory.preflight.checkpoint.weights import (
     read_tensors,
 )
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.plan.memory import FAMILIES
 from virgo_factory.preflight.twin.small_config import cut_layers, spread
 
 

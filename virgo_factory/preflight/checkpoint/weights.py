@@ -16,9 +16,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.preflight.plan.memory import FAMILIES
 
 
+FAMILIES = ("qwen2_vl", "qwen2_5_vl")
+"""Whose names of tensors and settings are known here; of others it is asked that they stay as the base's are."""
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_model.safetensors"

@@ -166,7 +166,7 @@ def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
     return problems
 
 
-TEMPLATES = ("virgo", "virgo_qwen3_vl", "omr")
+TEMPLATES = ("virgo", "virgo_qwen3_vl", "omr", "think_qwen3_vl")
 """Ours. Those of LLaMA-Factory are none of them near (tests/preflight/doctor/test_names.py)."""
 
 

@@ -31,7 +31,7 @@ def row_operations(shape: Shape, method: Method, tokens: np.ndarray, image_token
     linear = 2 * (
         layers * (2 + weights + again + reference) + head * (2 + weights + reference) + adapters * (3 + again)
     )
-    attention = 2 * shape.hidden * shape.layers * (3 + again + reference)
+    attention = 2 * shape.query_width * shape.layers * (3 + again + reference)
     merge = shape.vision.merge**2
     tower = 2 * counts["vision_tower"] * merge * (3 if method.tower else 1)
     connector = 2 * counts["connector"] * (3 if method.connector and not method.lora else 1)

@@ -1,8 +1,8 @@
 """What a training step holds in memory, by arithmetic: one formula a part, each checked against a measurement.
 
-Parameter counts are exact for Qwen2-VL and Qwen2.5-VL (tests/preflight/plan/test_memory.py compares with the models' own),
+Parameter counts are exact for Qwen2-VL, Qwen2.5-VL and Qwen3-VL (tests/preflight/plan/test_memory.py compares with the models' own),
 model states follow ZeRO (arXiv 1910.02054, section 3), activations are the bytes that autograd saves in transformers
-4.57's Qwen2-VL decoder with scaled-dot-product or flash attention (the test counts them with saved_tensors_hooks).
+4.57's Qwen2-VL and Qwen3-VL decoders with scaled-dot-product or flash attention (the test counts them with saved_tensors_hooks).
 All sizes are bytes on one GPU.
 """
 
@@ -15,20 +15,31 @@ from virgo_factory.preflight.zero import Zero
 
 
 BF16, FP32, INT64 = 2, 4, 8
-FAMILIES = ("qwen2_vl", "qwen2_5_vl")
+FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 CHUNK = 1024
 """Positions that `fused_loss: true` projects at once (hooks/train/fused_loss.py)."""
 
 
 @dataclass(frozen=True)
 class Vision:
-    """Sizes of a vision tower; `width` is its hidden size, `patch` the pixels that one patch is made of."""
+    """Sizes of a vision tower.
+
+    Attributes:
+        width: its hidden size.
+        patch: the pixels that one patch is made of, in all channels and frames.
+        merge: patches a side that become one token.
+        positions: learned ones (Qwen3-VL).
+        deepstack: layers whose output also goes into the language model (Qwen3-VL); LLaMA-Factory freezes their mergers
+            with the tower (model/model_utils/visual.py:394).
+    """
 
     width: int
     layers: int
     mlp: int
     patch: int
     merge: int
+    positions: int = 0
+    deepstack: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Method:
         chunked_loss: `fused_loss: true`, which holds those of CHUNK positions.
         packing_tokens: tokens of a forward pass of `batch_order: packed`; None: those of a padded micro-batch.
         share: ranks that share each sequence (`sequence_parallel_size`).
-        flash: flash-attention 2, which needs no mask.
+        flash: attention without a mask: flash-attention 2, or `batch_order: packed`, which attends row by row without it.
     """
 
     zero: Zero | None = None
@@ -126,7 +137,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a vision-language model, as its config.json gives them."""
+    """Sizes of a vision-language model, as its config.json gives them; `head` is the width of one, where it says that."""
 
     family: str
     hidden: int
@@ -137,11 +148,22 @@ class Shape:
     vocabulary: int
     tied: bool
     vision: Vision
+    head: int = 0
+
+    @property
+    def head_width(self) -> int:
+        """Width of an attention head."""
+        return self.head or self.hidden // self.heads
+
+    @property
+    def query_width(self) -> int:
+        """Width of queries, and of what attention gives."""
+        return self.head_width * self.heads
 
     @property
     def kv_width(self) -> int:
         """Width of keys, and of values."""
-        return self.hidden // self.heads * self.kv_heads
+        return self.head_width * self.kv_heads
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape:
@@ -174,7 +196,10 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
                 * vision.get("temporal_patch_size", 2)
                 * vision.get("patch_size", 14) ** 2,
                 merge=vision.get("spatial_merge_size", 2),
+                positions=vision.get("num_position_embeddings", 0) if family == "qwen3_vl" else 0,
+                deepstack=len(vision.get("deepstack_visual_indexes", ())) if family == "qwen3_vl" else 0,
             ),
+            head=text.get("head_dim") or 0 if family == "qwen3_vl" else 0,
         )
     except KeyError as error:
         raise UserError(f"config.json: {error.args[0]} is missing.") from None
@@ -184,20 +209,30 @@ def count_parameters(shape: Shape) -> dict[str, int]:
     """Return the number of parameters by part: vision_tower, connector, language_model (with both embeddings)."""
     hidden, mlp, vision = shape.hidden, shape.mlp, shape.vision
     width, merged = vision.width, vision.width * vision.merge**2
-    attention = 2 * hidden * hidden + hidden + 2 * (hidden + 1) * shape.kv_width
+    attention = 2 * hidden * (shape.query_width + shape.kv_width)
+    if shape.family == "qwen3_vl":  # norms of queries and keys
+        attention += 2 * shape.head_width
+    else:  # biases
+        attention += shape.query_width + 2 * shape.kv_width
+
     layer = attention + 3 * hidden * mlp + 2 * hidden
     embeddings = shape.vocabulary * hidden * (1 if shape.tied else 2)
     vision_attention = 4 * width * width + 4 * width
-    if shape.family == "qwen2_vl":  # LayerNorm and an MLP of two layers
+    if shape.family != "qwen2_5_vl":  # LayerNorm and an MLP of two layers
         block = vision_attention + 2 * width * vision.mlp + vision.mlp + width + 4 * width
         norm = 2 * width
     else:  # RMSNorm and a gated MLP
         block = vision_attention + 3 * width * vision.mlp + 2 * vision.mlp + width + 2 * width
         norm = width
 
+    merger = (merged + 1) * merged + (merged + 1) * hidden
+    tower = vision.patch * width + vision.layers * block + vision.deepstack * (2 * merged + merger)
+    if shape.family == "qwen3_vl":  # a bias of the patches, and learned positions
+        tower += width + vision.positions * width
+
     return {
-        "vision_tower": vision.patch * width + vision.layers * block,
-        "connector": norm + (merged + 1) * merged + (merged + 1) * hidden,
+        "vision_tower": tower,
+        "connector": norm + merger,
         "language_model": embeddings + shape.layers * layer + hidden,
     }
 
@@ -244,13 +279,18 @@ def saved_by_layer(shape: Shape) -> int:
 
     Two RMSNorms (input in float32, its inverse root, the normalised input), the inputs of the four projections and of
     the MLP's down projection, queries, keys, values and output of attention with its float32 log-sum-exp, the rotary
-    cosines and sines, and gate, activated gate and up projection of the MLP.
+    cosines and sines, and gate, activated gate and up projection of the MLP. Qwen3-VL: the same of its norms of queries and
+    keys.
     """
     hidden = shape.hidden
     norms = 2 * (FP32 * hidden + FP32 + BF16 * hidden)
+    if shape.family == "qwen3_vl":
+        normed = shape.query_width + shape.kv_width
+        norms += FP32 * normed + FP32 * (shape.heads + shape.kv_heads) + BF16 * normed
+
     projections = 2 * BF16 * hidden
-    attention = BF16 * (2 * hidden + 2 * shape.kv_width) + FP32 * shape.heads
-    rotary = 2 * BF16 * hidden // shape.heads
+    attention = BF16 * (2 * shape.query_width + 2 * shape.kv_width) + FP32 * shape.heads
+    rotary = 2 * BF16 * shape.head_width
     return norms + projections + attention + rotary + 4 * BF16 * shape.mlp
 
 
@@ -281,7 +321,10 @@ def adapter_parameters(shape: Shape, lora: Lora) -> int:
     widths = dict(
         zip(
             PROJECTIONS,
-            (2 * hidden, hidden + shape.kv_width, hidden + shape.kv_width, 2 * hidden, *[hidden + mlp] * 3),
+            (
+                *(hidden + shape.query_width, hidden + shape.kv_width, hidden + shape.kv_width),
+                *(hidden + shape.query_width, *[hidden + mlp] * 3),
+            ),
             strict=True,
         )
     )
@@ -334,7 +377,7 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
     exchanged = 0
     if method.share > 1:  # queries, keys, values and output of attention, sent and received
         batch = -(-batch // method.share)
-        exchanged = batch * 2 * BF16 * 2 * (shape.hidden + shape.kv_width)
+        exchanged = batch * 2 * BF16 * 2 * (shape.query_width + shape.kv_width)
 
     saved = saved_activations(shape, batch, method.checkpointing, method.fused_loss or method.chunked_loss)
     adapters = batch * saved_by_adapters(shape, method.lora, copies=method.stage == 0) if method.lora else 0
@@ -365,7 +408,8 @@ def saved_by_adapters(shape: Shape, lora: Lora, copies: bool) -> int:
     if not copies:
         return inner
 
-    widths = [shape.mlp if name == "down_proj" else shape.hidden for name in lora.targets]
+    inputs = {"down_proj": shape.mlp, "o_proj": shape.query_width}
+    widths = [inputs.get(name, shape.hidden) for name in lora.targets]
     return inner + max(BF16 * sum(widths) - 2 * BF16 * shape.hidden, 0)
 
 
@@ -445,12 +489,13 @@ def _buffers(shape: Shape, method: Method, trained: int) -> float:
 def saved_by_image_token(shape: Shape, connector: bool) -> int:
     """Return the bytes an image token of its pixels (float32) and of what the connector saves for its backward pass.
 
-    The frozen tower saves nothing. The connector: input and output of its norm, and of its two layers the inputs.
+    The frozen tower saves nothing, but for what goes from its layers into the language model (Qwen3-VL). The connector:
+    input and output of its norm, and of its two layers the inputs.
     """
     vision = shape.vision
     patches = vision.merge**2
     pixels = FP32 * vision.patch * patches
-    features = BF16 * shape.hidden
+    features = BF16 * shape.hidden * (1 + vision.deepstack)
     if not connector:
         return pixels + features
 

@@ -89,7 +89,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
         chunked_loss=bool(recipe.get("fused_loss")) or packs,
         packing_tokens=recipe.get("packing_tokens") if packs else None,
         share=share,
-        flash=recipe.get("flash_attn") == "fa2",
+        flash=recipe.get("flash_attn") == "fa2" or packs,
     )
     return method, accumulation
 

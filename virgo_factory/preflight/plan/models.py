@@ -22,11 +22,21 @@ def _known(family: str, size: str) -> Shape:
     return Shape(family, hidden, mlp, layers, heads, kv_heads, 152064, False, tower)
 
 
+_SIZES_3 = {"8b": (4096, 12288, 36, 32, 8), "32b": (5120, 25600, 64, 64, 8)}
+
+
+def _known_3(size: str) -> Shape:
+    """Return the sizes of a Qwen3-VL: heads are 128 wide whatever the model's width."""
+    tower = Vision(width=1152, layers=27, mlp=4304, patch=1536, merge=2, positions=2304, deepstack=3)
+    return Shape("qwen3_vl", *_SIZES_3[size], 151936, False, tower, head=128)
+
+
 KNOWN = {
     "qwen2-vl-7b-instruct": _known("qwen2_vl", "7b"),
     "qwen2-vl-72b-instruct": _known("qwen2_vl", "72b"),
     "qwen2.5-vl-7b-instruct": _known("qwen2_5_vl", "7b"),
     "qwen2.5-vl-72b-instruct": _known("qwen2_5_vl", "72b"),
+    **{f"qwen3-vl-{size}-{kind}": _known_3(size) for size in _SIZES_3 for kind in ("instruct", "thinking")},
 }
 """Name of a model on the hub, without its owner -> sizes (the models' config.json on huggingface.co/Qwen)."""
 

@@ -95,9 +95,7 @@ def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
             f"finetuning_type: {keys['finetuning_type']!r}: only full, lora and freeze can be tried out here."
         )
 
-    if problem := precision_problem(
-        keys | {"model_name_or_path": None}
-    ):  # the twin is in bfloat16 whatever the model is
+    if problem := precision_problem(keys):
         problems.append(f"bf16: {problem}. Set bf16: true; smoke trains on the CPU.")
 
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from virgo_factory.core.recipe_keys import KEYS, RL_DEFAULTS
 from virgo_factory.data.read.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
-from virgo_factory.preflight.smoke.rows import batch
+from virgo_factory.preflight.smoke.rows import batch, longest_tokens
 from virgo_factory.preflight.smoke.trial import STEPS, Smoke
 
 
@@ -52,8 +52,8 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
         keys["keep_model_at_epochs"] = [1]
 
     is_grpo = keys["stage"] == "grpo"
-    packs = keys.get("packing") or keys.get("streaming")
-    by_epoch = keys.get("save_strategy") == "epoch" and not packs and not is_grpo
+    packs = bool(keys.get("packing") or keys.get("neat_packing"))
+    by_epoch = keys.get("save_strategy") == "epoch" and not (packs or keys.get("streaming") or is_grpo)
     keys.pop("max_samples", None)
     keys |= {
         "model_name_or_path": str(smoke.twin),
@@ -80,8 +80,13 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
 
     if is_grpo:
         _shorten_rollouts(smoke, keys)
-    elif smoke.longest:
-        keys["cutoff_len"] = min(smoke.longest, keys.get("cutoff_len") or STOCK_CUTOFF_LEN)
+    elif smoke.longest or packs:
+        cutoff = keys.get("cutoff_len") or STOCK_CUTOFF_LEN
+        longest = smoke.longest or longest_tokens(smoke.vocabulary, per_device)
+        if not smoke.longest and longest < cutoff:  # each packed row is filled up to it, and has a mask of its square
+            smoke.substitute(f"cutoff_len: {cutoff}", str(longest), "memory and time of full packed rows")
+
+        keys["cutoff_len"] = min(longest, cutoff)
         if any(source.is_ours for source in smoke.sources):
             keys["overlong"] = "truncate"
 

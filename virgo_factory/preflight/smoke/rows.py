@@ -31,10 +31,14 @@ LONGEST = 4096
 
 @dataclass
 class Chosen:
-    """The shortest and the longest rows of a source while they are read: (tokens, row number), and what became of all."""
+    """The shortest and the longest rows of a source while they are read: (tokens, row number), and what became of all.
+
+    `spare` are the shortest of those that are left out for their length, taken where no other row is.
+    """
 
     short: list[tuple[int, int]] = field(default_factory=list)
     long: list[tuple[int, int]] = field(default_factory=list)
+    spare: list[tuple[int, int]] = field(default_factory=list)
     kept: int = 0
     dropped: Counter = field(default_factory=Counter)
     cut: int = 0
@@ -95,6 +99,11 @@ def rows(smoke: Smoke) -> Found:
     entries, lengths = {}, []
     shares = [wanted // len(found) + (place < wanted % len(found)) for place in range(len(found))]
     for source, chosen, share in zip(smoke.sources, found, shares, strict=True):
+        if not chosen.short and chosen.spare:
+            chosen.short = sorted(chosen.spare)[-max(share, 1) :]
+            chosen.cut -= len(chosen.short)
+            longest = max(longest, *(-tokens for tokens, _ in chosen.short))
+
         numbers = chosen.numbers(max(share, 1))
         if not numbers:
             raise StageFailed(f"{source.name}: none of its rows is kept ({account})", "repair or remove the dataset")
@@ -178,6 +187,7 @@ def _take(chosen: Chosen, tokens: int, whole: int | bool, number: int, wanted: i
     if whole and tokens > longest:  # cut in an image, a row would not fit its pixels; a prompt is asked whole
         chosen.kept += 1
         chosen.cut += 1
+        _push(chosen.spare, (-tokens, -number), wanted)
     else:
         chosen.add(tokens, number, wanted)
 

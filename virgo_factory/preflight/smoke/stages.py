@@ -27,6 +27,7 @@ from virgo_factory.preflight.checkpoint.reduced import try_loading
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.plan.memory import FAMILIES
 from virgo_factory.preflight.plan.models import find_family, find_shape
+from virgo_factory.preflight.precision import is_float32
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
 from virgo_factory.preflight.smoke.parse import parse
 from virgo_factory.preflight.smoke.processes import MARK, kill_all, started, stock_command, watch
@@ -122,8 +123,9 @@ def twin(smoke: Smoke) -> Found:
     log = smoke.work / "twin.log"
     make = _MAKE_TWIN if family in FAMILIES else _MAKE_REDUCED_TWIN
     head = "tied" if _is_tied(name, smoke.model) else "of its own"
+    dtype, width = ("float32", 4) if is_float32(name) else ("bfloat16", 2)
     try:
-        with started([sys.executable, "-c", make, str(smoke.twin), str(folder), family, head], log) as child:
+        with started([sys.executable, "-c", make, str(smoke.twin), str(folder), family, dtype, head], log) as child:
             watch(child, log, smoke.output)
     except StageFailed as error:
         remedy = "give a folder of tokenizer and processor that fit the model, with --model DIR"
@@ -132,11 +134,11 @@ def twin(smoke: Smoke) -> Found:
     config = json.loads((smoke.twin / "config.json").read_text(encoding="utf-8"))
     part = next((config[key] for key in TEXT_CONFIGS if isinstance(config.get(key), dict)), config)
     smoke.vocabulary = part.get("vocab_size") or config["vocab_size"]
-    size = sum(file.stat().st_size for file in smoke.twin.glob("*.safetensors"))
-    _check_room(smoke.work, size // 2 * PER_PARAMETER)
+    parameters = sum(file.stat().st_size for file in smoke.twin.glob("*.safetensors")) // width
+    _check_room(smoke.work, parameters * PER_PARAMETER)
     smoke.substitute(
         f"weights of {name}",
-        f"{size // 2 / 1e6:.1f}M random ones, {family}",
+        f"{parameters / 1e6:.1f}M random ones, {family}",
         "weights: their files, their size, what is learnt",
     )
     if smoke.model is not None and Path(name) != smoke.model:
@@ -145,7 +147,7 @@ def twin(smoke: Smoke) -> Found:
         )
 
     return (
-        f"{family} with {size // 2 / 1e6:.1f}M random weights, {smoke.vocabulary:,} embedding rows; tokenizer of {folder}",
+        f"{family} with {parameters / 1e6:.1f}M random weights, {smoke.vocabulary:,} embedding rows; tokenizer of {folder}",
         (),
     )
 
@@ -169,11 +171,12 @@ def _check_room(work: Path, needed: int) -> None:
 
 _MAKE_TWIN = (
     "import sys; from virgo_factory.preflight.twin.twin import make_twin; "
-    "make_twin(*sys.argv[1:4], heads=2, tied=sys.argv[4] == 'tied')"
+    "make_twin(*sys.argv[1:4], heads=2, dtype=sys.argv[4], tied=sys.argv[5] == 'tied')"
 )
 """In a process of its own, since nothing else here takes torch."""
 _MAKE_REDUCED_TWIN = (
-    "import sys; from virgo_factory.preflight.twin.twin import make_reduced_twin; make_reduced_twin(*sys.argv[1:3])"
+    "import sys; from virgo_factory.preflight.twin.twin import make_reduced_twin; "
+    "make_reduced_twin(*sys.argv[1:3], dtype=sys.argv[4])"
 )
 CONFIG_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 """Of a model whose sizes do not ship with this package."""

@@ -24,6 +24,10 @@ from transformers import (
     Qwen2VLImageProcessor,
     Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
 )
 
 from virgo_factory.core.errors import UserError
@@ -53,6 +57,18 @@ CHAT_TEMPLATE = """\
 {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"""
 """The chat template of the Qwen2-VL family (Apache-2.0, Alibaba Cloud): what the real base model comes with."""
 
+_SYSTEM_TURN = """\
+{% if loop.first and message['role'] != 'system' %}\
+<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n\
+{% endif %}\
+"""
+
+
+def chat_template_of(family: str) -> str:
+    """Return the chat template of a family's real model: Qwen3-VL (Instruct) has no system message of its own."""
+    return CHAT_TEMPLATE.replace(_SYSTEM_TURN, "") if family == "qwen3_vl" else CHAT_TEMPLATE
+
+
 _PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -65,7 +81,10 @@ HEAD_DIM = 32
 _FAMILIES = {
     "qwen2_vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor),
     "qwen2_5_vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor),
+    "qwen3_vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor),
 }
+PATCH = {"qwen3_vl": 16}
+"""Family -> pixels a side of a patch, where they are not 14."""
 
 
 def make_twin(
@@ -81,17 +100,18 @@ def make_twin(
     vision_layers: int = 2,
     vision_width: int = 64,
     tied: bool = False,
+    dtype: str = "bfloat16",
 ) -> Path:
     """Return the folder, which then holds a tiny random model of a family with tokenizer and processor.
 
-    Like the real 7B and 72B models: bfloat16, grouped-query attention, multimodal rotary positions, untied lm_head,
+    Like the real 7B and 72B models: bfloat16 unless `dtype` says otherwise, grouped-query attention, multimodal rotary positions, untied lm_head,
     and more embedding rows than the tokenizer has entries (room for marker tokens without resizing).
 
     Args:
         folder: made if it is not there; files of an older twin in it are replaced.
         tokenizer_folder: a tokenizer to use (and its preprocessor_config.json, where there is one); without it
             a small one is trained on `texts`.
-        family: `qwen2_vl` or `qwen2_5_vl`.
+        family: `qwen2_vl`, `qwen2_5_vl` or `qwen3_vl`.
         seed: of the weights. The same arguments give the same files.
         texts: for the tokenizer; by default the long thoughts that ship with the demo.
         vocabulary: entries of a trained tokenizer, special tokens included.
@@ -100,6 +120,7 @@ def make_twin(
         vision_layers: of the vision tower.
         vision_width: of the vision tower, a multiple of 32.
         tied: the output head is the embedding, as in the real 2B and 3B models.
+        dtype: of the weights, by its name in torch.
 
     Raises:
         ValueError: an unknown family, an impossible size, or both a tokenizer and texts for one.
@@ -120,14 +141,15 @@ def make_twin(
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer_folder is None:
         tokenizer = train_tokenizer(demo_texts() if texts is None else texts, vocabulary, folder)
+        tokenizer.chat_template = chat_template_of(family)
     else:
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
 
     config_class, model_class, processor_class = _FAMILIES[family]
-    config = config_class(**_sizes(family, tokenizer, layers, heads, vision_layers, vision_width, tied))
+    config = config_class(**_sizes(family, tokenizer, layers, heads, vision_layers, vision_width, tied), dtype=dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = model_class(config).to(torch.bfloat16)
+        model: PreTrainedModel = model_class(config).to(getattr(torch, dtype))
 
     model.config.architectures = [model_class.__name__]
     model.generation_config = GenerationConfig(
@@ -141,15 +163,15 @@ def make_twin(
     )
     model.save_pretrained(folder)
     processor_class(
-        image_processor=_image_processor(tokenizer_folder),
+        image_processor=_image_processor(tokenizer_folder, PATCH.get(family, 14)),
         tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(),
-        chat_template=tokenizer.chat_template or CHAT_TEMPLATE,
+        video_processor=Qwen3VLVideoProcessor() if family == "qwen3_vl" else Qwen2VLVideoProcessor(),
+        chat_template=tokenizer.chat_template or chat_template_of(family),
     ).save_pretrained(folder)
     return folder
 
 
-def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> Path:
+def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0, dtype: str = "bfloat16") -> Path:
     """Return the folder, which then holds a tiny random model of the family that a config.json names, whichever it is.
 
     Tokenizer, processor and chat template are copied; weights are neither read nor needed.
@@ -158,6 +180,7 @@ def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> 
         folder: made if it is not there.
         source: folder of a model, with config.json and tokenizer.
         seed: of the weights.
+        dtype: of the weights, by its name in torch.
 
     Raises:
         ValueError: transformers does not know the family, or it cannot be made small by the names of its sizes.
@@ -179,7 +202,7 @@ def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0) -> 
     config = type(whole).from_dict(reduce_config(whole.to_dict()))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = getattr(transformers, name)(config).to(torch.bfloat16)
+        model: PreTrainedModel = getattr(transformers, name)(config).to(getattr(torch, dtype))
 
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
@@ -243,7 +266,7 @@ def _sizes(
     width = heads * HEAD_DIM
     token_ids = {token: tokenizer.convert_tokens_to_ids(token) for token in QWEN_VL_TOKENS}
     text = {
-        "vocab_size": _padded(len(tokenizer)),
+        "vocab_size": _padded(len(tokenizer), 151936 if family == "qwen3_vl" else 152064),
         "hidden_size": width,
         "intermediate_size": 2 * width,
         "num_hidden_layers": layers,
@@ -261,12 +284,22 @@ def _sizes(
     vision = {
         "depth": vision_layers,
         "num_heads": vision_width // HEAD_DIM,
-        "patch_size": 14,
+        "patch_size": PATCH.get(family, 14),
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,
     }
     if family == "qwen2_vl":
         vision |= {"embed_dim": vision_width, "hidden_size": width, "mlp_ratio": 2}
+    elif family == "qwen3_vl":
+        vision |= {
+            "hidden_size": vision_width,
+            "out_hidden_size": width,
+            "intermediate_size": 2 * vision_width,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": list(range(min(vision_layers, layers)))[:3],
+        }
+        text |= {"head_dim": HEAD_DIM, "rope_theta": 5000000.0}
+        text["rope_scaling"] = {"rope_type": "default", "mrope_interleaved": True, "mrope_section": _THIRDS}
     else:
         vision |= {
             "hidden_size": vision_width,
@@ -284,22 +317,26 @@ def _sizes(
         "vision_start_token_id": token_ids["<|vision_start|>"],
         "vision_end_token_id": token_ids["<|vision_end|>"],
         "tie_word_embeddings": tied,
-        "dtype": "bfloat16",
     }
 
 
-def _padded(entries: int) -> int:
-    """Return embedding rows for a tokenizer: the real 152,064 for Qwen's own, else a multiple of 64 with room for 16.
+_THIRDS = [HEAD_DIM // 2 - 2 * (HEAD_DIM // 6), HEAD_DIM // 6, HEAD_DIM // 6]
+"""Rotary pairs of time, height and width, as nearly alike as the real 24, 20 and 20."""
 
-    >>> _padded(151657), _padded(151665), _padded(1536)
-    (152064, 152064, 1600)
+
+def _padded(entries: int, real: int = 152064) -> int:
+    """Return embedding rows for a tokenizer: as many as the real model's for Qwen's own, else a multiple of 64, 16 to spare.
+
+    >>> _padded(151657), _padded(151665), _padded(151669, 151936), _padded(1536)
+    (152064, 152064, 151936, 1600)
     """
-    return 152064 if 151643 <= entries <= 152064 else -(-(entries + 16) // 64) * 64
+    return real if 151643 <= entries <= real else -(-(entries + 16) // 64) * 64
 
 
-def _image_processor(tokenizer_folder: Path | str | None) -> Qwen2VLImageProcessor:
+def _image_processor(tokenizer_folder: Path | str | None, patch: int) -> Qwen2VLImageProcessor:
     settings = image_settings(Path(tokenizer_folder)) if tokenizer_folder is not None else None
     if settings is not None:
-        return Qwen2VLImageProcessor.from_dict(settings)
+        return Qwen2VLImageProcessor.from_dict(settings | {"patch_size": patch})
 
-    return Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=28 * 28 * 16384)
+    side = 2 * patch
+    return Qwen2VLImageProcessor(patch_size=patch, min_pixels=4 * side**2, max_pixels=side**2 * 16384)

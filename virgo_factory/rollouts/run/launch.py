@@ -98,9 +98,9 @@ def ask(
     folder = config.output_dir
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _sigterm_interrupts(), RolloutStore(folder, shard) as store:
+    with sigterm_interrupts(), RolloutStore(folder, shard) as store:
         if len(store) > 0:
-            _check_config(config)
+            check_config(config)
 
         questions()
         replace_file(folder / config.FILE, config.text().encode())  # of what was refused nothing stays
@@ -116,8 +116,8 @@ def sampling_of(config: AskConfig) -> Sampling:
     return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 
 
-def _check_config(config: AskConfig) -> None:
-    """Raise ValueError where the rollouts of a folder were made with another configuration."""
+def check_config(config: AskConfig) -> None:
+    """Raise ValueError where what is in a folder was made with another configuration."""
     folder = config.output_dir
     if (folder / config.FILE).is_file():
         old, new = read_folder(type(config), folder).shapes(), config.shapes()
@@ -179,6 +179,10 @@ class Asking:
         """Yield the questions of this shard."""
         return (one for one in read_questions(self.folder / QUESTIONS) if is_in_shard(one.id, self.shard))
 
+    def most_images(self) -> int:
+        """Return how many pictures one prompt has at most."""
+        return max((len(question.images) for question in self.questions()), default=1)
+
     def _judge(self, on_verdict: Callable) -> Judge:
         """Open the judge; its thread, and the processes that this starts, inherit that Ctrl-C is not for them."""
         resource_tracker.ensure_running()  # the first process starts it, which would unblock the signal
@@ -212,14 +216,13 @@ class Asking:
 
         config = self.config
         suffix = f"-{self.shard[0]}of{self.shard[1]}" if self.shard else ""
-        images = max((len(question.images) for question in self.questions()), default=1)
         server = Server(
             model,
             self.folder / f"{log}{suffix}.log",
             tensor_parallel_size=config.tensor_parallel_size,
             data_parallel_size=config.data_parallel_size,
             max_model_len=config.max_model_len,
-            images=max(images, 1),
+            images=max(self.most_images(), 1),
             args=config.server_args,
             minutes=config.server_start_minutes,
         )
@@ -432,7 +435,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """Context in which SIGTERM is KeyboardInterrupt, as SIGINT is: outside the event loop, too, nothing stays behind."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -7,6 +7,7 @@ the chat template does not leave that as it is, in text behind the rendered prom
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import json
 import random
@@ -190,6 +191,7 @@ class Endpoint:
         self._continues: Literal["", "chat", "text"] = (
             ""  # how it goes on behind the beginning of a response, once that is known
         )
+        self._looking = asyncio.Lock()
         self._client = _client(url, api_key, timeout)
 
     async def __aenter__(self) -> "Endpoint":
@@ -212,7 +214,9 @@ class Endpoint:
                 would not go on behind `prefill`.
         """
         if prompt.prefill and not self._continues:
-            await self._check_prefill(prompt)
+            async with self._looking:  # those that wait know it then
+                if not self._continues:
+                    await self._check_prefill(prompt)
 
         for retry in range(self.retries + 1):
             start = time.monotonic()
@@ -474,6 +478,7 @@ def _client(url: str, api_key: str | None, timeout: float) -> "AsyncOpenAI":
         "trust_env": urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"),  # no proxy to this machine
         "limits": _http_library().Limits(max_connections=100_000),  # None is 100 to aiohttp; the run has its own bound
         "timeout": openai.Timeout(timeout, connect=15.0),
+        "verify": _authorities(),
     }
     try:
         transport = openai.DefaultAioHttpClient(**options)
@@ -487,6 +492,12 @@ def _client(url: str, api_key: str | None, timeout: float) -> "AsyncOpenAI":
         timeout=options["timeout"],
         http_client=transport,
     )
+
+
+@functools.cache
+def _authorities() -> Any:
+    """Return what certificates are checked by; a client that reads them for itself takes 0.2 s for it."""
+    return _http_library().create_ssl_context()
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:

@@ -21,6 +21,31 @@ _SCHEMA = (
 )
 
 
+def index_of(folder: Path, name: str, row: Callable[[Mapping[str, Any]], tuple[str, int]]) -> Index:
+    """Return the index of NAME.jsonl and its shards: `records` has place, key and tokens of each row, as `row` reads them."""
+    source = Source(_TABLE, ("key", "tokens"), lambda: shards_of(folder, name), row)
+    return Index(folder, [source], _SCHEMA, file=f".{name}.sqlite")
+
+
+def count_records(folder: Path, name: str, key: str = "key") -> tuple[int, int]:
+    """Return how many rows such files have, and their completion tokens; another process may write to them.
+
+    Args:
+        folder: of the files.
+        name: see Records.
+        key: column that holds it.
+
+    Raises:
+        ValueError: a line is no such row.
+    """
+    with index_of(folder, name, lambda row: (row[key], int(row.get("completion_tokens", 0)))) as index:
+        return _count(index)
+
+
+def _count(index: Index) -> tuple[int, int]:
+    return index.sync().db.execute(f"SELECT count(*), ifnull(sum(tokens), 0) FROM {_TABLE}").fetchone()
+
+
 class Records(Store):
     """The rows of NAME.jsonl and its shards by their keys; of several with one key the first counts. A context manager.
 
@@ -52,13 +77,9 @@ class Records(Store):
         super().__init__(Path(folder), name, shard, f".{name}.lock")
 
     def _open(self, stack: contextlib.ExitStack) -> None:
-        source = Source(_TABLE, ("key", "tokens"), lambda: shards_of(self.folder, self.name), self._row)
-        index = Index(self.folder, [source], _SCHEMA, file=f".{self.name}.sqlite")
-        self._index = stack.enter_context(index)
-        self.count, self.tokens = (
-            index.sync().db.execute(f"SELECT count(*), ifnull(sum(tokens), 0) FROM {_TABLE}").fetchone()
-        )
-        index.release()
+        self._index = stack.enter_context(index_of(self.folder, self.name, self._row))
+        self.count, self.tokens = _count(self._index)
+        self._index.release()
 
     def _row(self, row: Mapping[str, Any]) -> tuple[str, int]:
         try:

@@ -1,0 +1,41 @@
+"""The demo of synthesis, shortened: rows by a server that plays every role, SFT and DPO on them, the trained model thinks through vLLM."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from virgo_factory.demo.run import ask
+from virgo_factory.demo.synthesis import loop
+from virgo_factory.demo.synthesis.server import serving
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+ROOT = Path(__file__).parents[2]
+STEPS = {"max_steps": 3, "save_strategy": "no", "logging_steps": 1}
+
+
+def test_the_whole_way(make_bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "DRAWN", 4)
+    monkeypatch.setattr(loop, "THOUGHT_OF", 1)
+    planned = loop.plan(tmp_path / "demo")
+    loop.prepare(planned)
+    bench = make_bench(tmp_path, planned.start)
+    with serving() as server:
+        assert ask(planned.synthesis(server.url)) == 0
+        loop.make_start(planned)
+        for name in ("sft", "dpo"):
+            recipe = yaml.safe_load((ROOT / f"recipes/virgo_demo_lgt_{name}.yaml").read_text(encoding="utf-8"))
+            paths = dict(override.split("=") for override in planned.training(name).command[3:])
+            bench.train_recipe(recipe | paths | STEPS)
+
+        assert ask(planned.thinking(server.url)) == 0
+        proofs = {proof.name: proof for proof in loop.prove(planned, server)}
+
+    for name in ("in = kept + dropped", "faults of form are found", "wrong thoughts are not learned"):
+        assert proofs[name].holds, proofs[name]
+
+    replies = [json.loads(line) for line in (planned.again / "05_thinking.jsonl").read_text().splitlines()]
+    card = json.loads((planned.again / "05_short.card.json").read_text())
+    assert len(replies) == card["in"] > 0 and {reply["params"]["vllm"] for reply in replies} != {""}

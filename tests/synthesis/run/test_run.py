@@ -1,0 +1,244 @@
+"""A synthesis from scenes to rows, by a server that plays every role; killed, edited, split, bounded."""
+
+import json
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.synthesis.conftest import run
+from virgo_factory.data.read.source import read_info
+from virgo_factory.demo.synthesis.server import serving
+from virgo_factory.formats import options_of, read_row
+from virgo_factory.synthesis.config import read_config, read_folder
+from virgo_factory.synthesis.run.folder import REPLIES
+from virgo_factory.synthesis.run.launch import merge, resumed, synthesize
+from virgo_factory.synthesis.run.steps import STEPS, Made
+
+
+MADE = [step.name for step in STEPS if isinstance(step, Made)]
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def made(folder: Path) -> dict[str, str]:
+    return {name: (folder / f"{name}.jsonl").read_text(encoding="utf-8") for name in MADE}
+
+
+def keys(folder: Path) -> dict[str, set[str]]:
+    """Return the keys of the replies, each of which is there once."""
+    found = {name: [row["key"] for row in lines(folder / f"{name}.jsonl")] for name in REPLIES}
+    assert all(len(set(some)) == len(some) for some in found.values())
+    return {name: set(some) for name, some in found.items()}
+
+
+def test_every_stage_accounts_for_what_goes_in(whole):
+    cards = {name: json.loads((whole / f"{name}.card.json").read_text()) for name in MADE}
+    for name, card in cards.items():
+        path = whole / f"{name}.dropped.jsonl"
+        dropped = lines(path) if path.is_file() else []
+        assert card["in"] == card["kept"] + sum(card["dropped"].values())
+        assert card["kept"] == len(lines(whole / f"{name}.jsonl")) > 0
+        assert len(dropped) == sum(card["dropped"].values()) + sum(card["apart"].values())
+
+    assert cards["03_validated"]["in"] == cards["02_questions"]["kept"]
+    assert cards["04_composed"]["in"] == cards["04_candidates"]["kept"]
+    asked = cards["03_validated"]["kept"] + cards["04_composed"]["kept"]
+    assert cards["05_short"]["in"] == 3 * asked and cards["10_rl_questions"]["in"] == asked
+    assert cards["07_filtered"]["in"] == 3 * cards["05_short"]["kept"]
+
+
+def test_its_entries_are_read_by_training(whole):
+    info = read_info(whole.parent)
+    assert {"drawn_sft", "drawn_dpo_stage1", "drawn_rl"} <= set(info)
+    for name, entry in info.items():
+        rows = lines(whole.parent / entry["file_name"])
+        for row in rows:
+            for part in read_row(row, entry["formatting"], options_of(entry, "drop")).parts:
+                assert part.images and part.id.startswith("demo/"), name
+
+
+def test_wrong_beginnings_are_context_in_rows_and_pairs(whole):
+    shorts = {row["id"]: row for row in lines(whole / "05_short.jsonl")}
+    for name in ("08_sft", "09_dpo"):
+        begun = [row for row in lines(whole / f"{name}.jsonl") if row["assistant_prefix"]]
+        assert begun
+        for row in begun:
+            short = shorts[row["id"].split(" > ")[0].rpartition("/")[0]]
+            assert not short["is_correct"] and row["assistant_prefix"].endswith(short["thought"])
+
+
+def test_nothing_is_asked_or_made_twice(whole, played, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    before, said = made(folder), len(played.labels())
+    accounts = []
+    outcome = synthesize(
+        resumed(folder, [f"dataset_dir={tmp_path}"]), on_made=lambda name, account: accounts.append(name)
+    )
+    assert (outcome.finished, accounts, len(played.labels())) == (0, [], said) and made(folder) == before
+
+
+@pytest.mark.integration
+def test_killed_at_random_moments_it_ends_in_the_same_files(whole, make):
+    """SIGKILL whenever a random number of replies more is there: no key twice, the same final files."""
+    config = make()
+    folder, rng, kills = config.parent / "out", random.Random(7), 0
+    total = sum(len(some) for some in keys(whole).values())
+
+    def replies() -> int:
+        return sum(
+            (folder / f"{name}.jsonl").read_bytes().count(b"\n")
+            for name in REPLIES
+            if (folder / f"{name}.jsonl").is_file()
+        )
+
+    while True:
+        process, enough = run("run", config), replies() + rng.randrange(total // 4)
+        while process.poll() is None and replies() < enough:
+            time.sleep(0.002)
+
+        if process.poll() is not None:
+            output, _ = process.communicate()
+            break
+
+        process.kill()
+        process.communicate()
+        kills += 1
+
+    assert process.returncode == 0 and "All is done" in output, output
+    assert kills >= 4 and keys(folder) == keys(whole) and made(folder) == made(whole)
+
+
+def test_shards_are_one_synthesis_again(whole, make, tmp_path):
+    config = make()
+    parts = []
+    for shard in ("1/2", "2/2"):
+        part = read_config(config, [f"shard={shard}", f"output_dir={tmp_path / shard.replace('/', 'of')}"])
+        assert not synthesize(part).waits
+        parts.append(part.output_dir)
+
+    together, counts, outcome = merge(parts, tmp_path / "all")
+    assert not outcome.waits and sum(counts.values()) == sum(len(some) for some in keys(whole).values())
+    assert made(together.output_dir) == made(whole)
+    with pytest.raises(ValueError, match="is there already"):
+        merge(parts, tmp_path / "all")
+
+
+def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
+    config = make()
+    part = read_config(config, ["shard=1/2", f"output_dir={tmp_path / 'a'}", "max_rollouts=12"])
+    assert synthesize(part).stopped
+    together, _, outcome = merge([tmp_path / "a"], tmp_path / "all")
+    assert outcome.waits and outcome.left > 0
+    assert not synthesize(resumed(together.output_dir, ["max_rollouts=null"])).waits
+
+
+def test_budgets_count_all_files(make):
+    config = make(max_rollouts=30)
+    outcome = synthesize(read_config(config))
+    folder = config.parent / "out"
+    there = sum(len(lines(folder / f"{name}.jsonl")) for name in REPLIES if (folder / f"{name}.jsonl").is_file())
+    assert outcome.stopped == "max_rollouts: 30" and 20 < there <= 30 and outcome.waits
+
+
+def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    path = folder / "03_validated.jsonl"
+    rows = path.read_text().splitlines(keepends=True)
+    scene = json.loads(rows[0])["scene"]
+    path.write_text("".join(row for row in rows if json.loads(row)["scene"] != scene))
+    config = resumed(folder, [f"dataset_dir={tmp_path}"])
+    synthesize(config)
+    assert not [row for row in lines(folder / "08_sft.jsonl") if row["question_id"].startswith(f"{scene}/")]
+    assert lines(folder / "08_sft.jsonl")
+
+    with pytest.raises(ValueError, match=r"03_validated.jsonl: was edited, and what it is made of has changed"):
+        synthesize(resumed(folder, ["blind_right=4", f"dataset_dir={tmp_path}"]))
+
+    path.unlink()
+    synthesize(config)
+    assert made(folder) == made(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        (
+            "02_questions",
+            lambda row: row | {"answer": 3},
+            r"02_questions.jsonl:1: no question: answer: .* Mend the line",
+        ),
+        ("05_short", lambda row: {**row, "extra": 1}, r"05_short.jsonl:1: no thought: extra"),
+        ("03_validated", lambda row: row | {"scene": "nowhere/1"}, r"rows of nowhere/1 stand out of order"),
+        ("06_expanding", lambda row: {"response": "x"}, r"06_expanding.jsonl:1: .*no row of 06_expanding"),
+    ],
+)
+def test_a_broken_line_is_named(whole, tmp_path, name, change, said):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    path = folder / f"{name}.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text(json.dumps(change(json.loads(first))) + "\n" + "".join(rest))
+    with pytest.raises(ValueError, match=said):
+        synthesize(resumed(folder))
+
+
+def test_a_server_that_rewrites_beginnings(make):
+    """With a picture the run stops and names the template; without one the rendered text is sent."""
+    with serving(rewrites=True) as server:
+        config = make(thinker={"model_name_or_path": "thinker", "urls": [server.url]})
+        with pytest.raises(ValueError, match=r"the chat template of thinker does not leave the beginning") as error:
+            synthesize(read_config(config))
+
+        assert "Go on: virgo-factory synthesize resume" in str(error.value)
+        reasoner = {"model_name_or_path": "reasoner", "urls": [server.url]}
+        assert not synthesize(read_config(make(reasoner=reasoner))).waits
+
+
+def test_another_model_is_another_folder(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    with pytest.raises(ValueError, match="made with writer.model_name_or_path: 'writer', now 'other'"):
+        synthesize(resumed(folder, ["writer={model_name_or_path: other}"]))
+
+
+def test_more_samples_are_asked_beside_those_that_are_there(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    thinker = {**read_folder(folder).thinker, "samples": 4}
+    outcome = synthesize(resumed(folder, [f"thinker={json.dumps(thinker)}", f"dataset_dir={tmp_path}"]))
+    asked = len(lines(folder / "03_validated.jsonl")) + len(lines(folder / "04_composed.jsonl"))
+    assert len(lines(folder / "05_thinking.jsonl")) == 4 * asked and outcome.finished >= asked
+
+
+def test_of_a_question_without_pictures_nothing_is_lost(make, drawn, tmp_path):
+    """A picture that is gone when it is asked: counted, and asked again by the next start."""
+    media = shutil.copytree(drawn, tmp_path / "media")
+    config = make(
+        media_dir=str(media), scenes=[{"reader": "rows", "file": str(media / "scenes.jsonl"), "box_format": "xyxy"}]
+    )
+    settings = read_config(config, ["max_rollouts=40"])
+    synthesize(settings)
+    picture = media / "images" / sorted(path.name for path in (media / "images").iterdir())[0]
+    kept = picture.read_bytes()
+    picture.unlink()
+    outcome = synthesize(read_config(config))
+    card = json.loads((settings.output_dir / "05_short.card.json").read_text())
+    assert outcome.dropped == card["dropped"]["never answered"] > 0
+    picture.write_bytes(kept)
+    assert synthesize(read_config(config)).finished >= outcome.dropped
+    card = json.loads((settings.output_dir / "05_short.card.json").read_text())
+    assert "never answered" not in card["dropped"]
+
+
+def test_roles_that_read_text_may_be_asked_of_any_server(make, whole):
+    """`dialect: openai` for them, vLLM for those that go on behind a beginning; the same questions come out."""
+    roles = {
+        name: {"model_name_or_path": name, "dialect": "openai"} for name in ("writer", "solver", "blind", "composer")
+    }
+    config = read_config(make(**roles))
+    assert not synthesize(config).waits
+    params = [row["params"] for row in lines(config.output_dir / "01_written.jsonl")]
+    assert {one.get("dialect") for one in params} == {"openai"} and not any("vllm" in one for one in params)
+    assert made(config.output_dir) == made(whole)

@@ -1,0 +1,65 @@
+"""The commands of README.md and docs/synthesize.md are run as they stand, with a server that plays every role behind them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.test_commands import blocks, execute
+from virgo_factory.demo.scenes import write_scenes
+
+
+PAGES = ("README.md", "docs/synthesize.md")
+MODELS = ("Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B")
+
+
+def commands(page: str) -> list[str]:
+    return [
+        line
+        for block in blocks("bash", page)
+        for line in block.splitlines()
+        if "synthesize" in line and not line.startswith("make")
+    ]
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """A folder of a user's own with the recipes, and scenes where none of DOCCI are."""
+    subprocess.run(["virgo-factory", "recipes", "copy", "."], cwd=tmp_path, check=True, capture_output=True)
+    write_scenes(tmp_path / "drawn", 3)
+    return tmp_path
+
+
+@pytest.mark.integration
+def test_every_command(place, serving_models):
+    """In the order of the pages; where they name DOCCI's files, drawn scenes stand behind the command."""
+    keys = {
+        "scenes": "'[{reader: rows, file: drawn/scenes.jsonl, box_format: xyxy}]'",
+        "media_dir": "drawn",
+        "urls": f"[{serving_models.url}]",
+    }
+    for page in PAGES:
+        for line in commands(page):
+            asks = line.startswith("virgo-factory synthesize run")
+            if "merge" in line:
+                whole = (place / "data/lgt").rename(place / "whole")
+
+            found = execute(line, place, keys if asks else None)
+            assert found.returncode == 0, (line, found.stdout, found.stderr)
+            if "--dry-run" in line:
+                assert "to the writer" in found.stdout and "To be put right" not in found.stdout
+            elif asks and "--shard" not in line:
+                assert "All is done" in found.stdout, found.stdout
+
+        assert (place / "data/lgt/08_sft.jsonl").is_file() and (place / "lgt.html").is_file()
+
+    assert (whole / "08_sft.jsonl").read_bytes() == (place / "data/lgt/08_sft.jsonl").read_bytes()
+
+
+@pytest.fixture
+def serving_models():
+    """A server that has the models that the recipe names."""
+    from virgo_factory.demo.synthesis.server import serving
+
+    with serving(model=MODELS) as server:
+        yield server

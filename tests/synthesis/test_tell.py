@@ -1,0 +1,82 @@
+"""What people see of a synthesis: estimate, status, page."""
+
+import json
+import re
+import shutil
+
+from typer.testing import CliRunner
+
+from virgo_factory.cli.synthesize import synthesize as verbs
+from virgo_factory.synthesis.config import read_config
+from virgo_factory.synthesis.tell.estimate import estimate
+from virgo_factory.synthesis.tell.page import write_status_page
+from virgo_factory.synthesis.tell.status import lines_of, summarise, tables_of, to_json
+
+
+def test_a_dry_run_asks_nobody(make, played):
+    said = len(played.labels())
+    before, table, after = estimate(read_config(make()))
+    assert before[0].startswith("First prompt (demo/000000), to the writer:") and "Scenes: 5 of rows" in before
+    requests = {row[0]: row[2] for row in table.rows}
+    assert requests["writer"] == 5 and requests["composer"] == 10 and requests["thinker"] > requests["writer"]
+    assert "a guess" in after[0] and len(played.labels()) == said
+
+
+def test_of_a_folder_that_has_some_rates_are_measured(whole, make, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    _, table, after = estimate(read_config(make()))
+    measured = {row[0]: row[5] for row in table.rows}
+    assert measured["writer"] == measured["thinker"] == "measured" and "Rates are those of this folder" in after[0]
+    kept = sum(1 for _ in (folder / "03_validated.jsonl").open()) + sum(
+        1 for _ in (folder / "04_composed.jsonl").open()
+    )
+    (thinker,) = [row[2] for row in table.rows if row[0] == "thinker"]
+    assert abs(thinker - 3 * kept) <= 3
+
+
+def test_without_scenes_it_tells_of_a_thousand(make):
+    before, table, after = estimate(read_config(make(media_dir="nowhere"), files=False))
+    assert (
+        "Of 1,000 it would be" in before[0]
+        and after[-1] == "To be put right before the run: media_dir: no folder nowhere."
+    )
+    assert table.rows[0][2] == 1000
+
+
+def test_status_has_every_stage(whole, tmp_path):
+    found = summarise(whole)
+    (table,) = tables_of(found)
+    assert [row[0] for row in table.rows][:3] == ["00_scenes.jsonl", "01_written.jsonl", "02_questions.jsonl"]
+    assert not found.waits and "All is made" in lines_of(found)[0]
+    told = to_json(found)["stages"]
+    assert told["02_questions"]["in"] == told["02_questions"]["rows"] + sum(told["02_questions"]["dropped"].values())
+    folder = shutil.copytree(whole, tmp_path / "out")
+    (folder / "07_filtered.jsonl").unlink()
+    path = folder / "03_validated.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    found = summarise(folder)
+    assert lines_of(found)[0].startswith("07_filtered.jsonl is the next file. Go on: virgo-factory synthesize resume")
+    assert [stage.name for stage in found.stages if stage.is_edited] == ["03_validated"]
+    assert "edited by hand" in str(tables_of(found)[0].rows)
+
+
+def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
+    page = tmp_path / "page.html"
+    assert write_status_page(page, whole, scenes=2) == 2
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<article") == 2 and "data:image/" in text
+    for words in ("Composed question", "Expansion: ", "Dropped: ", "Thought: right"):
+        assert words in text, words
+
+    dropped = json.loads((whole / "02_questions.card.json").read_text())["dropped"]
+    assert any(reason in text for reason in dropped)
+
+
+def test_verbs(whole, tmp_path):
+    runner = CliRunner()
+    found = runner.invoke(verbs, ["status", str(whole)])
+    assert found.exit_code == 0 and re.search(r"10_rl_questions.jsonl\s+\d+", found.output)
+    assert json.loads(runner.invoke(verbs, ["status", str(whole), "--json"]).output)["waits"] == ""
+    assert "are of the page" in str(runner.invoke(verbs, ["status", str(whole), "--seed", "1"]).exception)
+    found = runner.invoke(verbs, ["status", str(whole), "--html", str(tmp_path / "x.html"), "--scenes", "1"])
+    assert "1 scenes" in found.output and (tmp_path / "x.html").is_file()

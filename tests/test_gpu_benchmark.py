@@ -1,0 +1,159 @@
+"""The script for a GPU runs where there is none, prints its one table, and computes what it says from what it measured."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    spec = importlib.util.spec_from_file_location("benchmark_gpu", SCRIPT)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+def test_a_toy_on_the_cpu(gpu, tmp_path):
+    lengths = tmp_path / "lengths.txt"
+    lengths.write_text("\n".join(str(length) for length in range(900, 9000, 150)))
+    command = [sys.executable, str(SCRIPT), "--tiny", "--rows", "5", "--lengths", str(lengths)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    command, model, rows, plan, blank, heading, rule, *lines = done.stdout.splitlines()
+    assert "--tiny --rows 5" in command and "transformers 4." in command and "these are no figures" in command
+    assert "in packed passes row by row" in model and "in float32" in model
+    assert rows.startswith("Rows: 5 of ") and str(lengths) in rows and not blank
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [line[:2] for line in cells] == [
+        *([order, loss] for loss in ("stock's loss", "fused_loss") for order in ("shuffle", "balanced", "grouped")),
+        ["packed", "fused_loss"],
+        *(["-", f"rows of 32,768, {loss}"] for loss in ("stock's loss", "fused_loss")),
+    ]
+    assert all(len(line) == len(gpu.COLUMNS) for line in cells)
+    assert len({line[-2] for line in cells[:7]}) == 1, "the same rows and weights have the same loss"
+    norms = [float(line[-1]) for line in cells[:7]]
+    assert norms == pytest.approx([norms[0]] * 7, rel=1e-3) and norms[0] > 0
+    assert [line[2] for line in cells[:3]] == ["5.0", "as shuffle", "as shuffle"] and float(cells[6][2]) < 5
+    speeds = [[float(cell.replace(",", "")) for cell in line[6:8]] for line in cells[:7]]
+    for shuffle, balanced, grouped in (speeds[:3], speeds[3:6]):
+        assert 0 < shuffle[0] <= balanced[0] and shuffle[1] <= grouped[1]
+
+    assert not list(tmp_path.glob("out")) and "Traceback" not in done.stderr
+
+
+def test_what_is_made_for_a_gpu_is_the_real_models_size(gpu, tmp_path):
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from virgo_factory.preflight.plan.memory import count_parameters
+    from virgo_factory.preflight.plan.models import KNOWN
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    path = make_twin(tmp_path) / "config.json"
+    path.write_text(json.dumps(gpu.widened(json.loads(path.read_text()), KNOWN["qwen2-vl-7b-instruct"])))
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(tmp_path))
+
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert sum(map(torch.Tensor.numel, model.parameters())) == sum(
+        count_parameters(KNOWN["qwen2-vl-7b-instruct"]).values()
+    )
+    attention = model.model.language_model.layers[0].self_attn
+    assert attention.head_dim == 128 == 2 * sum(attention.rope_scaling["mrope_section"])
+    assert model.model.visual.blocks[0].attn.head_dim == 80
+
+
+def test_lengths_are_those_that_are_stated(gpu, tmp_path):
+    lengths = gpu.read_lengths(None)
+    assert len(lengths) == 4922 and lengths.mean() == pytest.approx(1781, rel=0.01)
+    assert gpu.spread(lengths, 16).max() == lengths.max() > 11_000
+    assert gpu.spread(lengths, 64).mean() == pytest.approx(lengths.mean(), rel=0.05)
+    (tmp_path / "lengths.txt").write_text("100\n2000\n")
+    assert gpu.read_lengths(str(tmp_path / "lengths.txt")).tolist() == [100, 2000]
+    for content in ("", "many\n", "4\n"):
+        (tmp_path / "lengths.txt").write_text(content)
+        with pytest.raises(SystemExit, match="--lengths: "):
+            gpu.read_lengths(str(tmp_path / "lengths.txt"))
+
+
+def test_the_law_of_a_pass_is_found_and_never_negative(gpu):
+    tokens = np.array([200, 700, 1500, 4000, 11000])
+    passes = [(1, int(n), int(n * n), 0.02 + 2e-4 * n + 1e-9 * n * n) for n in tokens]
+    assert gpu.fit(passes) == pytest.approx((0.02, 2e-4, 1e-9), rel=1e-3)
+    noisy = [
+        (1, int(n), int(n * n), 2e-4 * n * factor) for n, factor in zip(tokens, (0.9, 1.1, 0.9, 1.1, 0.9), strict=True)
+    ]
+    assert min(gpu.fit(noisy)) >= 0
+
+
+def test_ranks_that_wait(gpu):
+    """With time in proportion to tokens speeds are slot use; a constant of a pass is what fewer passes save."""
+    lengths = gpu.read_lengths(None)
+    speed = {
+        kind: gpu.computed_speed(kind, (0, 1e-3, 0), lengths, 8) / 1000 for kind in ("shuffle", "grouped", "packed")
+    }
+    assert speed["shuffle"] == pytest.approx(0.44, abs=0.03) and speed["grouped"] > 0.97 and speed["packed"] > 0.97
+    slow = {kind: gpu.computed_speed(kind, (2.0, 1e-3, 0), lengths, 8) / 1000 for kind in ("grouped", "packed")}
+    assert slow["packed"] / slow["grouped"] > 1.5
+
+
+def test_out_of_memory_is_a_row(gpu, monkeypatch):
+    """And so is every other error, without the others being lost."""
+    import torch
+
+    bench = gpu.Bench.__new__(gpu.Bench)
+    bench.tiny, bench.torch, bench.model = True, torch, torch.nn.Linear(1, 1)
+    monkeypatch.setattr(gpu.Bench, "_as_made", lambda self: gpu.contextlib.nullcontext())
+    for error, told in (
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "out of memory"),
+        (ImportError("no kernel\nfor this card"), "ImportError: no kernel"),
+    ):
+
+        def fail(*given, error=error):
+            raise error
+
+        monkeypatch.setattr(gpu.Bench, "_train", fail)
+        result = bench.run(gpu.CASES[0], np.array([10]), 1.0)
+        assert result.failed == told and result.speed(np.array([10])) is None
+
+
+def test_what_a_card_of_80_gb_would_print(gpu):
+    """Running out of memory among it, with what plan says beside it (benchmarks/RESULTS.md has these numbers)."""
+    from virgo_factory.preflight.plan.models import KNOWN
+
+    bench = gpu.Bench.__new__(gpu.Bench)
+    bench.shape, bench.long = KNOWN["qwen2-vl-7b-instruct"], gpu.LONG
+    bench.lengths = bench.spread = gpu.read_lengths(None)
+    bench.spread = gpu.spread(bench.lengths, gpu.EPOCH_ROWS)
+    bench.recipe = {"stage": "sft", "finetuning_type": "full", "freeze_vision_tower": True, "flash_attn": "fa2"}
+    bench.recipe |= {"freeze_multi_modal_projector": False, "per_device_train_batch_size": 1}
+    batch = gpu.spread(bench.lengths, 16)
+    alone = [(step, int(n), int(n) ** 2, 0.05 + n / 2000) for step in (0, 1, 2) for n in batch]
+    both = [(step, int(batch.sum()), int((batch**2).sum()), 0.05 + batch.sum() / 2000) for step in (0, 1)]
+    results = {
+        "stock's loss": gpu.Result(passes=alone, losses=[(11.93, 0.5)] * 3, peak=int(55e9)),
+        "fused_loss": gpu.Result(passes=alone, losses=[(11.93, 0.5)] * 3, peak=int(39e9)),
+        "packed": gpu.Result(passes=both, losses=[(11.93, 0.5)] * 2, peak=int(39e9)),
+        "rows of 32,768, stock's loss": gpu.Result(failed="out of memory", peak=int(78e9)),
+        "rows of 32,768, fused_loss": gpu.Result(passes=alone[:2], losses=[(11.93, 0.5)], peak=int(50e9)),
+    }
+    lines = [gpu.line(order, case, results, bench, 312.0, batch) for order, case in gpu.TABLE]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [line[9] for line in cells] == ["55.1"] * 3 + ["39.3"] * 4 + ["99.2", "50.1"]
+    assert [line[8] for line in cells[6:]] == ["39.0", "78.0 before it failed", "50.0"]
+    assert [line[3] for line in cells[6:]] == ["1,994", "out of memory", "-"] and cells[0][3] == "1,912"
+    assert float(cells[0][5]) == pytest.approx(0.4 * 1912 / float(cells[0][4].replace(",", "")), abs=0.01)
+    eight, many = ([float(line[place].replace(",", "")) for line in cells[3:7]] for place in (6, 7))
+    assert eight[0] < eight[1] < eight[2] < eight[3] and many[0] < many[1] < many[3] < many[2]
+    assert all(line[6:8] == ["-", "-"] for line in cells[7:])

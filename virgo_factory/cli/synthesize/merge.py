@@ -1,0 +1,37 @@
+"""`virgo-factory synthesize merge`: the shards of several machines in one folder."""
+
+from pathlib import Path
+
+import typer
+
+
+def merge(
+    folders: list[Path] = typer.Argument(metavar="DIR...", help="Folders of one synthesis, such as data/lgt-1of8."),
+    out: Path = typer.Option(..., "--out", metavar="DIR", help="The new folder."),
+) -> None:
+    """Put scenes and replies together into a new folder and make its files of them; the old folders stay as they are."""
+    from virgo_factory.report.terminal import console as console_of
+    from virgo_factory.synthesis.run.launch import merge as merge_folders
+    from virgo_factory.synthesis.tell.live import told_of
+
+    console = console_of(160, soft_wrap=True)
+    config, counts, outcome = merge_folders(
+        folders, out, lambda name, account: console.print(told_of(name, account), markup=False)
+    )
+    for name, count in counts.items():
+        if count:
+            console.print(f"{name}.jsonl: {count:,} replies", markup=False)
+
+    if outcome.waits:
+        console.print(
+            f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}", markup=False
+        )
+    else:
+        console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {out}", markup=False)
+
+
+EXAMPLE = """\b
+Example:
+  virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"""
+
+merge.epilog = EXAMPLE

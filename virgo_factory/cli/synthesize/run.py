@@ -1,0 +1,117 @@
+"""`virgo-factory synthesize run`: ask the roles, until all is asked, a budget is used up, or it is stopped."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+
+if TYPE_CHECKING:
+    from virgo_factory.synthesis.config import SynthesisConfig
+    from virgo_factory.synthesis.run.launch import Outcome
+
+
+def run(
+    config: Path = typer.Argument(metavar="CONFIG", help="Configuration, such as recipes/synthesize/lgt.yaml."),
+    overrides: list[str] | None = typer.Argument(None, metavar="[KEY=VALUE]...", help="Keys that differ from it."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the first prompt, requests and tokens; ask nobody."),
+    shard: str | None = typer.Option(
+        None, "--shard", metavar="2/8", help="Do the second of eight parts, in OUTPUT_DIR-2of8."
+    ),
+) -> None:
+    """Read the scenes of a config, ask its roles for questions, votes and thoughts, and make the rows.
+
+    Every reply is in its file the moment it is finished. Kill it, and start it again: what is there is not asked again.
+    """
+    from virgo_factory.cli.distill.run import shard_of
+    from virgo_factory.synthesis.config import read_config
+
+    keys = list(overrides or [])
+    if part := shard_of(shard):
+        keys.append(f"shard={part[0]}/{part[1]}")
+
+    settings = read_config(config, keys, files=not dry_run)
+    if part:
+        folder = settings.output_dir.with_name(f"{settings.output_dir.name}-{part[0]}of{part[1]}")
+        settings = settings.model_copy(update={"output_dir": folder})
+
+    if dry_run:
+        from virgo_factory.report.terminal import console as console_of
+        from virgo_factory.report.terminal import print_tables
+        from virgo_factory.synthesis.tell.estimate import estimate
+
+        console = console_of(160, soft_wrap=True)
+        before, table, after = estimate(settings)
+        for line in before:
+            console.print(line, markup=False)
+
+        print_tables(console, table)
+        console.print()
+        for line in after:
+            console.print(line, markup=False)
+
+        return
+
+    go(settings)
+
+
+def go(config: "SynthesisConfig") -> None:
+    """Run a synthesis, show how it goes, and say how it ended."""
+    from virgo_factory.report.terminal import console as console_of
+    from virgo_factory.synthesis.run.launch import synthesize
+    from virgo_factory.synthesis.tell.live import StageLive
+
+    console = console_of(160, soft_wrap=True)
+    live = StageLive(
+        console, config.output_dir, max((len(config.role(name).urls) for name in config.roles), default=1)
+    )
+    try:
+        with live:
+            outcome = synthesize(config, live, live.made)
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped. What was finished is in {config.output_dir}. Go on: {config.resume_command()}", err=True)
+        raise typer.Exit(130) from None
+
+    for line in _told(config, outcome):
+        console.print(line, markup=False)
+
+    if outcome.gave_up:
+        raise typer.Exit(1)  # `run && train` would go on without them
+
+
+def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
+    """Return how it ended, as lines."""
+    folder = config.output_dir
+    lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
+    if outcome.dropped:
+        lines.append(
+            f"{outcome.dropped:,} could not be asked, see {folder}/dropped.jsonl. The next start tries them again."
+        )
+
+    if outcome.gave_up:
+        lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
+
+    if outcome.waits:
+        budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
+        lines.append(f"Left: {outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it.{budget}")
+        lines.append(f"Go on: {config.resume_command()}")
+    elif config.shard:
+        lines.append(
+            f"All of shard {config.shard} is done. When all shards are: virgo-factory synthesize merge DIR... --out DIR"
+        )
+    else:
+        lines.append(f"All is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
+        lines += [f"  {config.dataset}_{name}" for name in ("sft", "dpo", "rl")]
+        lines.append(
+            f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={config.dataset}_sft media_dir={config.media_dir}"
+        )
+
+    return lines
+
+
+EXAMPLE = """\b
+Example:
+  virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20 \\
+    'urls=[http://node1:8000]' --dry-run"""
+
+run.epilog = EXAMPLE

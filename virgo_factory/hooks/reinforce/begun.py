@@ -1,0 +1,91 @@
+"""What a training of the stage began with, kept in its checkpoints: one that goes on with other values is another run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llamafactory.extras import logging
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.reinforcement import changes_of
+from virgo_factory.hooks.train.checkpoints import read_state
+
+
+RELIES_ON = {
+    "transformers/trainer.py:3358": "                if isinstance(self.state.stateful_callbacks[cb_name], list):\n",
+    "transformers/trainer_callback.py:141": "                    stateful_callbacks[name] = callback.state()\n",
+}
+
+logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
+
+
+class BegunWith(TrainerCallback, ExportableState):
+    """Lets the trainer write the values of a run into trainer_state.json of each checkpoint.
+
+    Args:
+        values: see `values_of`, with `prompts`, how many there are.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = dict(values)
+
+    def state(self) -> dict[str, Any]:
+        """Return what stands in trainer_state.json."""
+        return {"args": {"values": self.values}, "attributes": {}}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Make room in the state of a checkpoint that has no such values: the trainer looks for it when it saves."""
+        state.stateful_callbacks.setdefault(type(self).__name__, self.state())
+
+
+def values_of(settings: Mapping[str, Any], training_args: Any) -> dict[str, Any]:
+    """Return the values of a run that its checkpoints keep.
+
+    Args:
+        settings: see `settings_of`.
+        training_args: of the run.
+    """
+    micro_step = training_args.per_device_train_batch_size * training_args.world_size
+    seed = training_args.data_seed if training_args.data_seed is not None else training_args.seed
+    return {
+        **settings,
+        "global_batch_size": micro_step * training_args.gradient_accumulation_steps,
+        "seed": seed,
+    }
+
+
+def check_begun(checkpoint: str | None, values: Mapping[str, Any]) -> None:
+    """Raise if the checkpoint to go on from is of a run with another loss, other groups, batches or prompts.
+
+    Other changes are told, and the run goes on with them. A checkpoint that does not say what it was made with passes.
+
+    Args:
+        checkpoint: after `choose_checkpoint`.
+        values: of this run, as far as they are known; see `values_of`.
+
+    Raises:
+        ValueError: with both values of each.
+    """
+    state = read_state(Path(checkpoint)) if checkpoint else None
+    kept = ((state or {}).get("stateful_callbacks") or {}).get(BegunWith.__name__)
+    if not isinstance(kept, dict):
+        return
+
+    refused, told = changes_of(kept["args"]["values"], values)
+    if refused:
+        raise UserError(
+            f"{checkpoint} was made with {_listed(refused, 0)}, and this recipe has {_listed(refused, 1)}: the run that "
+            "was begun cannot go on so. Set it back, choose another output_dir, or set overwrite_output_dir: true to start "
+            f"again (from these weights with model_name_or_path: {checkpoint})."
+        )
+
+    if told:
+        logger.warning_rank0(
+            f"virgo-factory: {checkpoint} was made with {_listed(told, 0)}; the run goes on with {_listed(told, 1)}."
+        )
+
+
+def _listed(changes: Mapping[str, tuple[Any, Any]], which: int) -> str:
+    return ", ".join(f"{key}: {'unset' if pair[which] is None else pair[which]}" for key, pair in changes.items())

@@ -1,0 +1,1 @@
+"""Asking the roles of a synthesis and making its files, stage after stage."""

@@ -1,0 +1,253 @@
+"""A synthesis from its configuration to its rows: each stage is asked, then made, and the next begins when it is whole."""
+
+import functools
+import heapq
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.core.errors import UserError
+from virgo_factory.io.atomic import replace_file
+from virgo_factory.io.files import check_folder
+from virgo_factory.rollouts.run.launch import check_config, sigterm_interrupts
+from virgo_factory.rollouts.run.run import Event
+from virgo_factory.rollouts.servers.client import Refused, Unavailable, WrongServer
+from virgo_factory.rollouts.servers.endpoints import PATIENCE
+from virgo_factory.rollouts.servers.server import ServerError
+from virgo_factory.rollouts.store.jsonl import lines_of
+from virgo_factory.rollouts.store.store import lock
+from virgo_factory.synthesis.config import FILE, SynthesisConfig, read_config, read_folder
+from virgo_factory.synthesis.run.asking import RoleAsking
+from virgo_factory.synthesis.run.folder import DPO, PROMPTS, REPLIES, SCENES, SFT, Account, Folder
+from virgo_factory.synthesis.run.steps import STEPS, Asked, Made
+from virgo_factory.synthesis.thoughts import export
+from virgo_factory.synthesis.words import Scene, of_row
+
+
+@dataclass
+class Outcome:
+    """How a start ended, if no error ended it.
+
+    Attributes:
+        finished: replies of this start.
+        gave_up: requests that failed too often; the next start asks them again.
+        dropped: what could not be asked.
+        stopped: the budget that ended it; empty where all is done.
+        waits: the file of replies that it ended at; empty where all is done.
+        left: replies that this file lacks.
+    """
+
+    finished: int = 0
+    gave_up: int = 0
+    dropped: int = 0
+    stopped: str = ""
+    waits: str = ""
+    left: int = 0
+
+
+OnMade = Callable[[str, Account], None]
+
+
+def synthesize(
+    config: SynthesisConfig,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_made: OnMade = lambda name, account: None,
+    patience: float = PATIENCE,
+) -> Outcome:
+    """Do what is still to be done of a synthesis, and return how that ended.
+
+    Args:
+        config: its `output_dir` is the folder, which is made, or gone on with.
+        on_event: see Event.
+        on_made: called with each file that was made, and what became of what went into it.
+        patience: seconds without any server after which it gives up.
+
+    Raises:
+        ValueError: another process works on the folder, the configuration is not the folder's, a file is broken, a server is
+            a wrong one, dies, or none answers any more.
+        OSError: rows cannot be written.
+        KeyboardInterrupt: SIGINT or SIGTERM; everything that was finished is in the files.
+    """
+    check_folder(config.output_dir)
+    config.output_dir.mkdir(parents=True, exist_ok=True)
+    with sigterm_interrupts(), Folder(config) as folder:
+        if any(folder.file(name).is_file() for name in REPLIES):
+            check_config(config)
+
+        replace_file(config.output_dir / FILE, config.text().encode())
+        try:
+            deadline = time.monotonic() + 3600 * config.max_hours if config.max_hours else math.inf
+            return _go(folder, on_made, lambda *of: _asking(folder, *of, on_event, patience, deadline))
+        except (WrongServer, Refused, Unavailable, ServerError) as error:
+            there = f"What was finished is in {folder.path}. Go on: {config.resume_command()}"
+            raise UserError(f"{error}\n{there}") from error
+
+
+def resumed(path: Path, overrides: Sequence[str] = ()) -> SynthesisConfig:
+    """Return the configuration in a synthesis' folder, with keys that differ now.
+
+    Raises:
+        ValueError: no such folder, or a value is wrong.
+    """
+    read_folder(path)  # says what is wrong where this is no such folder
+    return read_config(path / FILE, overrides, files=False).model_copy(update={"output_dir": path})
+
+
+def merge(
+    folders: Sequence[Path], out: Path, on_made: OnMade = lambda name, account: None
+) -> tuple[SynthesisConfig, dict[str, int], Outcome]:
+    """Put the shards of a synthesis together into a new folder, and make its files of them; nobody is asked.
+
+    Args:
+        folders: of the same configuration.
+        out: is made.
+        on_made: see `synthesize`.
+
+    Returns:
+        Its configuration, how many replies of each file were written, and what is still to be asked.
+
+    Raises:
+        ValueError: `out` is there, a folder is in use or of another configuration, or a line is broken.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already. Name a new folder.")
+
+    if len({Path(folder).resolve() for folder in folders}) < len(folders):
+        raise UserError("a folder is named twice.")
+
+    config = _common_config(folders).model_copy(update={"output_dir": out, "shard": ""})
+    try:
+        with ExitStack() as stack:
+            for path in folders:
+                stack.enter_context(lock(path, None, ".lock"))
+
+            out.mkdir(parents=True, exist_ok=True)
+            (out / FILE).write_text(config.text(), encoding="utf-8")
+            folder = stack.enter_context(Folder(config))
+            _join_scenes(folder, folders)
+            counts = {name: _join_replies(folder, name, folders) for name in REPLIES}
+            outcome = _go(folder, on_made, lambda *of: _asking(folder, *of))
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+
+    return config, counts, outcome
+
+
+def _common_config(folders: Sequence[Path]) -> SynthesisConfig:
+    """Return the configuration of the first folder.
+
+    Raises:
+        ValueError: one of the others was made with another.
+    """
+    first, *others = (read_folder(Path(folder)) for folder in folders)
+    for folder, config in zip(folders[1:], others, strict=True):
+        old, new = _shared(first), _shared(config)
+        if changed := [f"{key}: {old[key]!r} and {new.get(key)!r}" for key in old if old[key] != new.get(key)]:
+            raise UserError(
+                f"{folders[0]} and {folder} are not parts of one synthesis: {'; '.join(changed)}. "
+                "Merge folders of the same configuration."
+            )
+
+    return first
+
+
+def _shared(config: SynthesisConfig) -> dict[str, Any]:
+    """Return what all shards of a synthesis have in common."""
+    values = config.model_dump(mode="json")
+    keys = (*config.BLOCKS["scenes"], *config.BLOCKS["questions"], *config.BLOCKS["thoughts"])
+    return config.shapes() | {key: values[key] for key in keys if key != "shard"}
+
+
+def _join_scenes(folder: Folder, folders: Sequence[Path]) -> None:
+    """Write the scenes of all folders in the order of their numbers, as if they had been read here."""
+
+    def of(path: Path):
+        return (of_row(Scene, row) for _, row in lines_of(path / f"{SCENES}.jsonl"))
+
+    def rows(account: Account):
+        last = None
+        for scene in heapq.merge(*map(of, folders), key=lambda scene: scene.number):
+            if scene != last:
+                yield scene
+
+            last = scene
+
+    step = STEPS[0]
+    if all((Path(path) / f"{SCENES}.jsonl").is_file() for path in folders):
+        Made(step.name, step.inputs, step.settings, step.lead, lambda folder, account: rows(account)).make(folder)
+
+
+def _join_replies(folder: Folder, name: str, folders: Sequence[Path]) -> int:
+    store = folder.replies(name)
+    for path in folders:
+        if (file := path / f"{name}.jsonl").is_file():
+            for _, row in lines_of(file):
+                if row.get("key") not in store:
+                    store.append(row)
+
+    return store.count
+
+
+def _go(folder: Folder, on_made: OnMade, asking: Callable[[Asked, str], RoleAsking]) -> Outcome:
+    """Do stage after stage, up to the first whose replies are not all there."""
+    outcome = Outcome()
+    for step in STEPS:
+        if isinstance(step, Made):
+            if (account := step.make(folder)) is not None:
+                on_made(step.name, account)
+
+            continue
+
+        for role in step.roles:
+            one = asking(step, role)
+            with folder.spending(step.name):
+                one.ask()
+
+            outcome.finished += one.finished
+            outcome.gave_up += one.gave_up
+            outcome.dropped += one.dropped
+            outcome.left = one.total[1] - one.finished
+            if one.stopped or one.gave_up:
+                outcome.stopped, outcome.waits = one.stopped, step.name
+                return outcome
+
+    outcome.left = 0
+    if not folder.config.shard:
+        _write_entries(folder)
+
+    return outcome
+
+
+def _write_entries(folder: Folder) -> None:
+    """Put the files of rows into dataset_info.json, where they are not in it."""
+    config = folder.config
+    config.dataset_dir.mkdir(parents=True, exist_ok=True)
+    entries = {
+        f"{config.dataset}_{kind}": export.entry_for(folder.file(name), config.dataset_dir, kind)
+        for kind, name in ((export.SFT, SFT), (export.DPO, DPO), (export.RL, PROMPTS))
+    }
+    for stage, path in export.split_by_stage(folder.file(DPO)).items():
+        entries[f"{config.dataset}_{export.DPO}_stage{stage}"] = export.entry_for(path, config.dataset_dir, export.DPO)
+
+    export.write_entries(config.dataset_dir, entries)
+
+
+def _asking(
+    folder: Folder,
+    step: Asked,
+    role: str,
+    on_event: Callable[[Event], None] | None = None,
+    patience: float = PATIENCE,
+    deadline: float = math.inf,
+) -> RoleAsking:
+    """Return what asks a role; without `on_event` it only counts."""
+    config, store = folder.config, folder.replies(step.name)
+    asks = functools.partial(step.asks, folder, role)
+    return RoleAsking(role, config.role(role), store, asks, config.media_dir, on_event, patience, deadline)

@@ -1,0 +1,1 @@
+"""What a synthesis will ask, has done, and how it looks."""

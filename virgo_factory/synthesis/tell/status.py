@@ -1,0 +1,159 @@
+"""What a synthesis has asked, kept and dropped, from its files alone; a run may go on meanwhile."""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from virgo_factory.report.table import Cell, Table
+from virgo_factory.rollouts.run.progress import duration
+from virgo_factory.rollouts.store.records import count_records
+from virgo_factory.synthesis.config import SynthesisConfig, read_folder
+from virgo_factory.synthesis.run.folder import is_edited
+from virgo_factory.synthesis.run.steps import STEPS, Made
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One file.
+
+    Attributes:
+        name: of it.
+        rows: replies, or rows that were kept; None where it is not there.
+        tokens: of the replies.
+        taken: what went in; None for replies.
+        dropped: reason -> count.
+        is_edited: whether it is not as it was made.
+    """
+
+    name: str
+    rows: int | None
+    tokens: int = 0
+    taken: int | None = None
+    dropped: Mapping[str, int] | None = None
+    is_edited: bool = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a folder.
+
+    Attributes:
+        folder: of the synthesis.
+        config: that made it.
+        stages: in their order.
+        progress: of a run that goes on; None without one.
+    """
+
+    folder: Path
+    config: SynthesisConfig
+    stages: tuple[Stage, ...]
+    progress: Mapping[str, Any] | None
+
+    @property
+    def waits(self) -> str:
+        """The first file that is not there; "" where all are."""
+        return next((stage.name for stage in self.stages if stage.rows is None), "")
+
+
+def summarise(folder: Path) -> Status:
+    """Return what is known of a folder.
+
+    Raises:
+        ValueError: it is no synthesis' folder, or a line of it is broken.
+    """
+    config = read_folder(folder)
+    return Status(folder, config, tuple(_stage(folder, step) for step in STEPS), _progress(folder))
+
+
+def _stage(folder: Path, step: Any) -> Stage:
+    path = folder / f"{step.name}.jsonl"
+    if not isinstance(step, Made):
+        return Stage(step.name, *count_records(folder, step.name)) if path.is_file() else Stage(step.name, None)
+
+    try:
+        card = json.loads(path.with_suffix(".card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Stage(step.name, None)
+
+    if not path.is_file():
+        return Stage(step.name, None)
+
+    return Stage(step.name, card["kept"], 0, card["in"], card["dropped"], is_edited(folder, step.name))
+
+
+def _progress(folder: Path) -> Mapping[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        found = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        os.kill(found["pid"], 0)
+        return found if found["running"] else None
+
+    return None
+
+
+MOST_REASONS = 4
+"""Of a file that are told; its card has all."""
+
+
+def tables_of(found: Status) -> list[Table]:
+    """Return the account of all stages."""
+    rows, styles = [], {}
+    for number, stage in enumerate(found.stages):
+        if stage.rows is None:
+            styles[number] = "dim"
+
+        reasons = sorted((stage.dropped or {}).items(), key=lambda item: -item[1])
+        told = "; ".join(f"{count:,} {reason}" for reason, count in reasons[:MOST_REASONS])
+        told += f"; {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
+        told += Cell("edited by hand").value if stage.is_edited else ""
+        share = f"{stage.rows / stage.taken:.0%}" if stage.taken else ""
+        is_replies = stage.rows is not None and stage.taken is None
+        rows.append(
+            (
+                f"{stage.name}.jsonl",
+                stage.taken,
+                None if is_replies else stage.rows,
+                share,
+                stage.rows if is_replies else None,
+                stage.tokens if is_replies else None,
+                told,
+            )
+        )
+
+    columns = ("", "in", "kept", "share", "replies", "tokens", "dropped")
+    return [Table("Stages", columns, rows, words=(6,), styles=styles)]
+
+
+def lines_of(found: Status) -> list[str]:
+    """Return what is going on, and what is next."""
+    if progress := found.progress:
+        left = progress["total"] - progress["done"]
+        speed = progress["rollouts_per_second"]
+        time_left = f", {duration(left / speed)} left" if speed else ""
+        return [
+            f"Running (process {progress['pid']}): {progress['model']}, {progress['done']:,} of {progress['total']:,} replies, "
+            f"{progress['tokens_per_second']:,.0f} tokens/s{time_left}"
+        ]
+
+    if found.waits:
+        return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
+
+    return [f"All is made. Look: virgo-factory synthesize status {found.folder} --html page.html"]
+
+
+def to_json(found: Status) -> dict[str, Any]:
+    """Return what is known, for programs."""
+    stages = {
+        stage.name: {
+            "rows": stage.rows,
+            "tokens": stage.tokens,
+            "in": stage.taken,
+            "dropped": dict(stage.dropped or {}),
+            "edited": stage.is_edited,
+        }
+        for stage in found.stages
+    }
+    return {"folder": str(found.folder), "stages": stages, "progress": found.progress, "waits": found.waits}
