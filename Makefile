@@ -54,7 +54,7 @@ lane: $(STAMP)
 	@python -m pytest --quiet --basetemp build/lane -m integration $(LANE_TRAININGS)
 
 # stage: grpo is refused there.
-LANE := tests/hooks tests/preflight/checkpoint tests/test_package.py --ignore tests/hooks/reinforce
+LANE := tests/hooks tests/test_package.py --ignore tests/hooks/reinforce
 LANE_TRAININGS := tests/integration/test_resume.py tests/integration/test_batch_order.py tests/integration/test_lane.py
 
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.

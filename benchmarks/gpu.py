@@ -252,11 +252,11 @@ class Bench:
         """Train for so many seconds, and return what was seen; running out of memory ends the case, not the script."""
         torch, result = self.torch, Result()
         gpu = not self.tiny
-        if gpu:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-
         try:
+            if gpu:
+                torch.cuda.synchronize()
+                torch.cuda.reset_peak_memory_stats()
+
             with self._as_made(), timing(result, torch.cuda.synchronize if gpu else lambda: None):
                 self._train(case, lengths, result, seconds)
         except torch.cuda.OutOfMemoryError:

@@ -85,7 +85,7 @@ def main() -> None:
             run.kill()
             run.communicate()
             kills += 1
-            where[list(counts(out))[-1] if counts(out) else "before the first reply"] += 1
+            where[next((name for name, count in reversed(counts(out).items()) if count), "no file")] += 1
 
         took = time.monotonic() - began
         assert run.returncode == 0, run.stdout.read()

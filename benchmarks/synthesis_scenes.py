@@ -1,6 +1,7 @@
-"""How fast and in how much memory scenes of COCO are read: a file of captions and one of boxes for a million pictures.
+"""Scenes: time and memory of reading COCO's layout for a million pictures; which claims of drawn scenes boxes contradict.
 
     python benchmarks/synthesis_scenes.py --scenes 1000000 --folder DIR
+    python benchmarks/synthesis_scenes.py --claims 400
 
 The files are written first (kept for a second run); pictures are hard links to a thousand drawn ones. Five captions and
 seven boxes a picture, boxes in another order than pictures, some crowds and some boxes outside. TMPDIR must have room.
@@ -12,14 +13,16 @@ import os
 import random
 import resource
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from PIL import Image
 
+from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
+from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.scenes.read import read_scenes
 from virgo_factory.synthesis.scenes.source import SceneSource
-from virgo_factory.synthesis.words import Scene
+from virgo_factory.synthesis.words import Question, Scene
 
 
 DRAWN = 1000
@@ -93,11 +96,45 @@ def write_files(folder: Path, count: int) -> None:
         file.write("}")
 
 
+def judge_claims(scenes: int) -> None:
+    """Print, by kind of question, how many true ones are dropped, and how many with a wrong answer are found."""
+    rng, told, start, asked = random.Random(1), defaultdict(Counter), time.process_time(), 0
+    for number in range(scenes):
+        drawn = drawn_scene(number)
+        scene = Scene(drawn.id, number, drawn.image, "", WIDTH, HEIGHT, drawn.captions, drawn.objects)
+        for fact in drawn.facts():
+            options = [fact.answer, *fact.wrong]
+            rng.shuffle(options)
+            for name, answer in (("right", fact.answer), ("wrong", rng.choice(fact.wrong))):
+                letter = "ABCD"[options.index(answer)]
+                found = contradiction(Question("q", scene.id, fact.question, tuple(options), letter), scene)
+                told[fact.kind][name, bool(found)] += 1
+                asked += 1
+
+    print("| kind | true | of these dropped | with a wrong answer | of these dropped |\n|---|---|---|---|---|")
+    for kind, counts in told.items():
+        right, wrong = (counts[name, False] + counts[name, True] for name in ("right", "wrong"))
+        print(f"| {kind} | {right:,} | {counts['right', True]:,} | {wrong:,} | {counts['wrong', True]:,} |")
+
+    print(f"{(time.process_time() - start) / asked * 1e3:.2f} ms of processor a question, drawing included")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--claims", type=int, help="judge claims of so many drawn scenes instead")
     given = parser.parse_args()
+    if given.claims:
+        judge_claims(given.claims)
+    elif given.folder:
+        read_coco(given)
+    else:
+        parser.error("--folder or --claims")
+
+
+def read_coco(given: argparse.Namespace) -> None:
+    """Print time and memory of reading so many scenes."""
     done = given.folder / f"written-{given.scenes}"
     if not done.exists():
         start = time.monotonic()

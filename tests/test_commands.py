@@ -192,6 +192,10 @@ def test_make_calls_what_the_readme_says():
         "demo-reinforce": ["virgo-factory demo reinforce"],
         "demo-synthesize": ["virgo-factory demo synthesize"],
         "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
+        "test-transformers5": [
+            "--constraint constraints-transformers5.txt",
+            "-m pytest --quiet --basetemp build/lane",
+        ],
     }
     for target, lines in calls.items():
         # All prerequisites count as done: this prints, and installs nothing.

@@ -157,6 +157,22 @@ def test_both_sides_of_a_pair(look, shared_data):
         assert rejected == f"{row.example.rejected.render()}<|im_end|>\n" != chosen
 
 
+def test_the_common_beginning_of_a_pair_is_context(look, tmp_path):
+    beginning = "I see two flags."
+    row = {
+        "id": "a", "question": "How many?", "thought": f"{beginning} Wait, three.", "solution": "3",
+        "rejected": {"thought": f"{beginning} Yes.", "solution": "2"},
+        "assistant_prefix": f"<|begin_of_thought|>\n\n{beginning}",
+    }  # fmt: skip
+    entry = {"file_name": "rows.jsonl", "formatting": "long_thought", "ranking": True}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"mine": entry}))
+    write(tmp_path / "rows.jsonl", [row])
+    (seen,), _ = look("mine", dataset_dir=str(tmp_path))
+    assert seen.reason == "" and [part.kind for part in seen.parts] == ["prompt", "context", "trained", "rejected"]
+    context, chosen, rejected = ("".join(piece.text for piece in part.pieces) for part in seen.parts[1:])
+    assert context.endswith(beginning) and chosen.startswith(" Wait, three.") and rejected.startswith(" Yes.")
+
+
 def chat(id, question="Q?", answer="<think>\nHm.\n</think>\n\nA.", **more):
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return {"id": id, "messages": messages, **more}

@@ -54,6 +54,7 @@ class SynthesisConfig(AskConfig):
         shard: "2/8" for the second of eight parts of the scenes.
         max_scenes: the first so many.
         max_objects, min_score: objects of a scene that are told: so many of the surest, none below a score.
+        confirmed: solvers that must give the stated answer; 1 keeps what they are split over as hard.
         blind_right: so many right answers without the picture drop a question.
         compositions: composed questions tried for each picture; 0 for none.
         composed_of: how many questions one is composed of.
@@ -72,7 +73,7 @@ class SynthesisConfig(AskConfig):
         "model": _ASKING["model"],
         "roles": tuple(ROLES),
         "pictures": ("image_max_pixels", "image_min_pixels"),
-        "questions": ("blind_right", "compositions", "composed_of"),
+        "questions": ("confirmed", "blind_right", "compositions", "composed_of"),
         "thoughts": ("cues",),
         "rows": ("sft_share", "x_to_o", "pairs_per_question", "compact_pairs"),
         "budget": _ASKING["budget"],
@@ -95,6 +96,7 @@ class SynthesisConfig(AskConfig):
     reasoner: dict[str, Any] = {}
 
     image_max_pixels: Count = 512 * 512
+    confirmed: Count = 1
     blind_right: Count = 3
     compositions: int = Field(2, ge=0, le=100)
     composed_of: tuple[Literal[2, 3], ...] = (2, 3)
@@ -217,8 +219,9 @@ class SynthesisConfig(AskConfig):
                 )
             )
 
-        if name == "blind" and self.blind_right > role.samples:
-            found.append((("blind_right", name), f"blind_right: {self.blind_right} of only {role.samples} samples"))
+        for of, key in (("blind", "blind_right"), ("solver", "confirmed")):
+            if name == of and getattr(self, key) > role.samples:
+                found.append(((key, name), f"{key}: {getattr(self, key)} of only {role.samples} samples"))
 
         return found
 

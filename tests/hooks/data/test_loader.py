@@ -6,6 +6,8 @@ import re
 import pytest
 
 from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.tokens.image_size import PROCESSOR_FILES
+from virgo_factory.preflight.versions import reads_5
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +260,7 @@ def test_a_reasoning_template_of_the_tokenizer_is_refused(load, base):
     folder = base.with_name("thinks")
     own.chat_template = text
     own.save_pretrained(folder)
-    for name in ("config.json", "preprocessor_config.json"):
+    for name in ("config.json", PROCESSOR_FILES[reads_5()]):
         (folder / name).write_bytes((base / name).read_bytes())
 
     with pytest.raises(ValueError, match="no template: that of the tokenizer is a reasoning template"):
@@ -369,7 +371,7 @@ def test_an_evaluation_asks_as_the_model_was_trained_to_be_asked(load, base, tmp
     _, _, tokenizer = load(rows, question_prefix="virgo", default_system="Count.")
     folder = base.with_name("trained")
     tokenizer.save_pretrained(folder)
-    for name in ("config.json", "preprocessor_config.json"):
+    for name in ("config.json", PROCESSOR_FILES[reads_5()]):
         (folder / name).write_bytes((base / name).read_bytes())
 
     evaluation = {"do_train": False, "do_eval": True, "dataset": None, "eval_dataset": "own"}

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from virgo_factory.cli.main import main
 from virgo_factory.core.thought import MARKERS
+from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.hooks.template.template import chat_template
+from virgo_factory.preflight.checkpoint import check, vocabulary
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.checkpoint.reduced import reduce_checkpoint, try_loading, try_reduced
 from virgo_factory.preflight.checkpoint.weights import read_tensors
@@ -152,6 +154,36 @@ def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, break
     breaking(trained)
     found = severities(trained, base)
     assert [name for name, severity in found.items() if severity == "error"] == [check]
+
+
+def as_saved_by_5(folder: Path) -> None:
+    """Change a checkpoint into what transformers 5.5.4 writes of the same model."""
+    weights = load_file(folder / "model.safetensors")
+    weights = {f"model.{name}" if name.startswith("visual.") else name: value for name, value in weights.items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    rope_of_5(folder)
+    edit(folder / "config.json", lambda it: it.update(transformers_version="5.5.4"))
+    edit(folder / "tokenizer_config.json", lambda it: it.update(extra_special_tokens=["<|im_start|>"]))
+    image = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": image}))
+    (folder / "preprocessor_config.json").unlink()
+
+
+def test_what_5_saves_is_in_order_where_5_reads_it(trained, base, monkeypatch):
+    """The base is as 4.x saved it: the vision tower is found in it under its other names."""
+    as_saved_by_5(trained)
+    found = severities(trained, base)
+    errors = {"files", "tokenizer", "rope", "transformers", "names", "vision tower"}
+    assert {name for name, severity in found.items() if severity == "error"} == errors
+    for module in (check, vocabulary):
+        monkeypatch.setattr(module, "reads_5", lambda: True)
+
+    assert set(severities(trained, base).values()) == {"ok"}
+    told = {item.check: item.found for item in check_checkpoint(trained, base)}
+    assert told["transformers"] == "saved by 5.5.4; 4.x readers break, those here read it"
+    assert read_processor(trained) == read_processor(base)
+    (trained / "processor_config.json").unlink()
+    assert severities(trained, base)["files"] == "error"
 
 
 def shorter(name: str, rows: int):

@@ -55,6 +55,8 @@ def test_items_stay_apart_whatever_is_left_open():
     assert (first.question, first.options, first.answer) == ("One?", ("a", "b"), "a")
     assert (second.question, second.options, second.answer) == ("Two?", ("x", "y"), "(B)")
     assert third.fault == "it has no options"
+    first, second = items_of("1. <q>One?\n<o>a\n<o>b\n<a>a\n<k>place\n<t>\n2. <q>Two?\n<o>a\n<o>b\n<a>a\n<t>")
+    assert (first.things, second.things, second.answer) == (None, None, "a")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
 from virgo_factory.synthesis.scenes.claims import contradiction
-from virgo_factory.synthesis.words import Question, Scene
+from virgo_factory.synthesis.words import Question, Scene, SceneObject
 
 
 @pytest.fixture
@@ -69,6 +71,7 @@ WRONG = [
     ("How many people are visible in the picture?", "2", "3", "4", "5"),
     ("How many people are there?", "Two", "Three", "Four", "Five"),
     ("Looking closely, how many people are there?", "Two", "Three", "Four", "Five"),
+    ("Count the dogs: how many are there?", "three", "two", "one", "four"),
     ("In the picture, how many dogs can be seen?", "One dog", "Two dogs", "Three dogs", "Four dogs"),
     ("What is the number of dogs in the image?", "three", "two", "one", "four"),
     ("How many wine glasses does the picture show?", "None", "One", "Two", "Three"),
@@ -102,6 +105,7 @@ WRONG = [
     ("What is above the car?", "dog 2", "the bus", "person 1", "dog 1"),
     ("Which person is farthest to the left?", "person 2", "person 1", "person 3", "nobody"),
     ("Which of person 1, person 2, person 3 and dog 1 is farthest to the right?", "dog 1", "person 3", "person 1", "person 2"),
+    ("Among person 1, person 2, person 3 and dog 1, which one is farthest to the right?", "dog 1", "person 3", "person 1", "person 2"),
     ("Which of these is highest up?", "the car", "the bus", "dog 1", "dog 2"),
     ("Which takes up the most space?", "dog 1", "the car", "person 1", "dog 2"),
     ("Which of these covers a part of the car?", "person 1", "a tree", "a sign", "a lamp"),
@@ -436,3 +440,17 @@ def test_every_fault_of_drawn_scenes_is_found_and_no_true_question_is_lost():
                     missed.append(fact)
 
     assert kept > 500 and found > 250 and not missed
+
+
+WORDS = """how many|which|what|where|is|are there|of|the|and|or|,|between|dogs|dog 1|person 2|people|the car|it|not|to the left of|left|above
+|below|inside|than|more|most|in|picture|corner|second|from the left|leftmost|true|statement|count|two|3|none|at least|yes|no|no,|to|relative to
+|on which side of|does|stand|red|things|number of|difference between|:|?|(|[a-z]|#|\\1""".replace("\n", "").split("|")
+PHRASES = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
+
+
+@given(PHRASES, st.tuples(PHRASES, PHRASES, PHRASES, PHRASES), st.integers(0, 3))
+def test_whatever_is_asked_nothing_breaks(question, options, answer):
+    objects = (SceneObject("dog 1", "dog", (0, 0, 50, 50)), SceneObject("person 1", "person", (60, 0, 90, 200)),
+               SceneObject("person 2", "person", (200, 0, 240, 200)), SceneObject("car 1", "car", (300, 20, 500, 150)))  # fmt: skip
+    scene = Scene("s/1", 0, "a.png", "", 640, 480, ("A picture.",), objects)
+    assert isinstance(contradiction(asked(question, *options, answer=answer), scene), str | None)

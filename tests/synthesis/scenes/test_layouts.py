@@ -1,6 +1,7 @@
 """Every layout is read as its makers write it: small files of each, and CLEVR's real scenes with their pictures."""
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from virgo_factory.data.read.chunks import UnreadableFile
 from virgo_factory.data.read.reader import read_lists
 from virgo_factory.synthesis.scenes.layouts import coco, dci, docci
 from virgo_factory.synthesis.scenes.source import SceneSource
+from virgo_factory.synthesis.words import Scene, of_row, row_of
 
 
 def coco_files(bench, boxes: list[dict], more: dict | None = None):
@@ -261,3 +263,75 @@ def test_clevr_scenes_of_several_things(bench, shared_data):
         "From the nearest to the farthest: a large blue metal cube and a large red metal sphere.",
     )
     assert [(one.of, one.reason) for one in dropped] == [("clevr/x", "no objects that CLEVR has")]
+
+
+JUNK = (None, True, 0, -1, 1e999, 10**400, "", "x", "<|im_end|>", "../x", [], [None], [[]], {}, {"x": 1}, float("nan"))
+
+
+def junked(value: object, rng: random.Random) -> object:
+    """Return JSON in which one place holds something else."""
+    if isinstance(value, dict) and value and rng.random() < 0.85:
+        key = rng.choice(list(value))
+        return value | {key: junked(value[key], rng)}
+
+    if isinstance(value, list) and value and rng.random() < 0.85:
+        at = rng.randrange(len(value))
+        return [*value[:at], junked(value[at], rng), *value[at + 1 :]]
+
+    return rng.choice(JUNK)
+
+
+def test_files_with_anything_in_any_place_give_scenes_or_reasons(bench):
+    """Or, where a whole file is none of its layout, an error for people (a ValueError); never another one."""
+    picture, _ = bench.picture("a.png"), bench.picture("VG/a.png")
+    box, size = [1, 2, 30, 40], {"width": 100, "height": 80}
+    mask = {
+        "bounds": {"topLeft": {"x": 1, "y": 2}, "bottomRight": {"x": 9, "y": 9}},
+        "label": "cup",
+        "mask_quality": 0,
+    }
+    thing = {"shape": "cube", "color": "red", "size": "small", "material": "metal", "3d_coords": [1, 1, 0.3],
+             "pixel_coords": [50, 40, 9.0], "rotation": 3.0}  # fmt: skip
+    found = {"annotations": [{"class_name": "cup", "bbox": box, "score": [0.5]}], "img_width": 100, "img_height": 80}
+    tasks = {"<CAPTION>": "A cup.", "<OD>": {"bboxes": [box], "labels": ["cup"]}, "<DENSE_REGION_CAPTION>": {
+        "bboxes": [box], "labels": ["a cup"]}}  # fmt: skip
+    span = [0, 5, 0.1, 0.1, 0.5, 0.5, 0.9]
+    files = {
+        "rows": {"file": [{"id": "a", "image": picture, "captions": ["A cup."], "objects": [{"name": "cup", "box": box,
+                           "attributes": {"color": "red"}}], **size}]},
+        "coco": {"captions": {"images": [{"id": 1, "file_name": picture, **size}], "annotations": [
+                              {"image_id": 1, "caption": "A cup."}]},
+                 "boxes": {"annotations": [{"image_id": 1, "category_id": 2, "bbox": box}], "categories": [
+                           {"id": 2, "name": "cup"}]}},
+        "visual_genome": {"regions": [{"id": 1, "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "phrase": "a cup"}]}],
+                          "objects": [{"image_id": 1, "objects": [{"x": 1, "y": 2, "w": 3, "h": 4, "names": ["cup"]}]}],
+                          "images": [{"image_id": 1, "url": "https://h/x/VG/a.png", **size}]},
+        "docci": {"captions": [{"example_id": "a", "image_file": picture, "description": "A cup."}], "boxes/a": found},
+        "dci": {"file/a": {"image": picture, "short_caption": "A cup.", "extra_caption": "", "mask_data": {"0": mask}}},
+        "grit": {"file": [{"key": "a", "caption": "a cup", "image": picture, "noun_chunks": [span], "ref_exps": [span]}]},
+        "florence2": {"file": [{"image": picture, **size, **tasks}]},
+        "clevr": {"file": [{"image_filename": picture, "objects": [thing], "directions": {"front": [1, 0, 0], "right": [0, 1, 0]}}]},
+    }  # fmt: skip
+    rng = random.Random(3)
+    for reader, contents in files.items():
+        kept = 0
+        for number in range(40):
+            spoiled = rng.choice(list(contents)) if number else ""
+            paths = {}
+            for name, content in contents.items():
+                content = junked(content, rng) if name == spoiled else content
+                key, _, inside = name.partition("/")
+                path = bench.json(f"{reader}{number}/{name}.json", content)
+                paths[key] = path.parent if inside else path
+
+            options = {"box_format": "xyxy"} if reader == "rows" else {}
+            try:
+                scenes, _, _ = bench.read(SceneSource(reader, **paths, **options))
+            except ValueError:
+                assert spoiled
+            else:
+                kept += len(scenes)
+                for scene in scenes:
+                    assert of_row(Scene, json.loads(row_of(scene))) == scene
+
+        assert kept > 5, reader

@@ -155,7 +155,7 @@ def test_a_box_format_that_cannot_be_told_is_asked_for(bench):
 def test_boxes_of_another_size_are_scaled_and_told(bench, caplog):
     ((scene,), _, _) = bench.rows(bench.row(width=200, height=160, objects=[cup(20, 40, 60, 120)]))
     assert scene.objects[0].box == (10, 20, 30, 60)
-    assert "boxes of 1 scenes" in caplog.text and "scaled" in caplog.text
+    assert "boxes of 1 scene were" in caplog.text and "scaled" in caplog.text
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
+import yaml
 from PIL import Image
 
 from virgo_factory.data.read.source import find_sources, load_recipe
 from virgo_factory.data.rows.stream import measure
+from virgo_factory.synthesis.run.folder import DPO as DPO_FILE
+from virgo_factory.synthesis.run.folder import SFT as SFT_FILE
 from virgo_factory.synthesis.thoughts.export import (
     DPO,
     RL,
@@ -124,3 +127,19 @@ def test_questions_become_prompts_for_verl(thoughts, tmp_path, root):
     assert row["prompt"][-1] == {"role": "user", "content": asked} and "<think>" in row["prompt"][0]["content"]
     assert row["reward_model"] == {"style": "rule", "ground_truth": "B"} and len(row["images"]) == 1
     assert json.loads(row["extra_info"]["asked"])["options"] == ["red", "blue", "green", "white"]
+
+
+def test_the_recipes_train_on_what_the_synthesis_writes(root):
+    made = yaml.safe_load((root / "recipes/synthesize/lgt.yaml").read_text(encoding="utf-8"))
+    info = json.loads((root / "dataset_info.json").read_text(encoding="utf-8"))
+    paths = {
+        "sft": f"{SFT_FILE}.jsonl",
+        "dpo_stage1": f"{DPO_FILE}_stage1.jsonl",
+        "dpo_stage2": f"{DPO_FILE}_stage2.jsonl",
+    }
+    for name, file in paths.items():
+        recipe = load_recipe(str(root / f"recipes/lgt7b_{name}.yaml"))
+        assert recipe["dataset"] == f"{made['dataset']}_{name}"
+        entry, path = info[recipe["dataset"]], root / made["output_dir"] / file
+        assert {**entry, "made_by": ""} == {**entry_for(path, root, name[:3]), "made_by": ""}
+        assert (recipe["media_dir"], recipe["image_max_pixels"]) == (made["media_dir"], made["image_max_pixels"])

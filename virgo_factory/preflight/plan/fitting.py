@@ -108,9 +108,9 @@ def changes(
         told = f"{lost:,} of {len(lengths):,} rows ({lost / len(lengths):.1%})"
         add(f"cutoff_len: {cutoff}", method, told, cutoff)
 
-    if method.stage == 3 and method.flash and not (method.pairs or method.share > 1):
+    if method.stage == 3 and not (method.pairs or method.share > 1):
         for size in (2, 4, 8):
-            shared = replace(method, share=size, per_device=1, chunked_loss=True)
+            shared = replace(method, share=size, per_device=1, chunked_loss=True, flash=True)
             divides = not (method.ranks % size or shape.heads % size or shape.kv_heads % size)
             if divides and peak(shared) <= capacity:
                 add(f"batch_order: packed, sequence_parallel_size: {size}", shared, f"{size} GPUs a row")

@@ -179,6 +179,10 @@ class Asking:
         """Yield the questions of this shard."""
         return (one for one in read_questions(self.folder / QUESTIONS) if is_in_shard(one.id, self.shard))
 
+    def most_images(self) -> int:
+        """Return how many pictures one prompt has at most."""
+        return max((len(question.images) for question in self.questions()), default=1)
+
     def _judge(self, on_verdict: Callable) -> Judge:
         """Open the judge; its thread, and the processes that this starts, inherit that Ctrl-C is not for them."""
         resource_tracker.ensure_running()  # the first process starts it, which would unblock the signal
@@ -212,14 +216,13 @@ class Asking:
 
         config = self.config
         suffix = f"-{self.shard[0]}of{self.shard[1]}" if self.shard else ""
-        images = max((len(question.images) for question in self.questions()), default=1)
         server = Server(
             model,
             self.folder / f"{log}{suffix}.log",
             tensor_parallel_size=config.tensor_parallel_size,
             data_parallel_size=config.data_parallel_size,
             max_model_len=config.max_model_len,
-            images=max(images, 1),
+            images=max(self.most_images(), 1),
             args=config.server_args,
             minutes=config.server_start_minutes,
         )

@@ -169,8 +169,8 @@ def _tagged(text: str, tags: list[re.Match[str]], is_whole: bool) -> list[Item]:
 
 def _unclosed(field: str, content: str) -> str:
     """A field whose tag was left open: without the number of the next item; short ones end with their line."""
-    content = content.strip()
-    content = content[:-_TAIL] + _NEXT_NUMBER.sub("", content[-_TAIL:])
+    content = content.rstrip()
+    content = (content[:-_TAIL] + _NEXT_NUMBER.sub("", content[-_TAIL:])).strip()
     return content if field in ("question", "choices") else content.partition("\n")[0]
 
 

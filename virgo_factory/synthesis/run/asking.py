@@ -97,6 +97,10 @@ class RoleAsking(Asking):
         """Yield what is asked."""
         return self.asks()
 
+    def most_images(self) -> int:
+        """Return how many pictures one prompt has at most: that of its scene."""
+        return 1
+
     def missing(self, ask: Ask) -> list[int]:
         """Return the samples that are not there."""
         model = self.config.model_name_or_path

@@ -160,7 +160,7 @@ def _validated(folder: Folder, account: Account) -> Iterator[Question | Dropped]
         sighted, blind = votes.vote_asks(scene, question)
         seen, unseen = folder.answered(VOTES, sighted, "solver"), folder.answered(VOTES, blind, "blind")
         if seen and unseen:
-            yield votes.judge_votes(question, seen, unseen, blind_right=config.blind_right)
+            yield votes.judge_votes(question, seen, unseen, config.blind_right, config.confirmed)
         else:
             yield Dropped(question.id, NO_REPLY)
 
@@ -315,7 +315,7 @@ STEPS: tuple[Asked | Made, ...] = (
     Made(
         VALIDATED,
         (SCENES, QUESTIONS, VOTES),
-        ("solver", "blind", "blind_right"),
+        ("solver", "blind", "blind_right", "confirmed"),
         "Questions whose answer solvers confirm, and that nobody answers without the picture.",
         _validated,
     ),

@@ -15,6 +15,9 @@ OTHER_SHAPE = "boxes made on a picture of another shape"
 TOLERANCE = 1.0
 """Pixels by which a box may leave its picture: annotations are rounded, or count pixels from one."""
 
+_LARGEST = 10**6
+"""Pixels of a side that a picture may be said to have."""
+
 _SHARES = {"unit": 1.0, "thousand": 1000.0, "percent": 100.0}
 Box = tuple[int, int, int, int]
 
@@ -67,7 +70,7 @@ def frame_of(size: tuple[int, int] | None, seen: tuple[int, int], turn: int = 1)
 
 def _is_alike(size: tuple[int, int], seen: tuple[int, int]) -> bool:
     """Whether one size is the other made smaller, sides rounded to whole pixels."""
-    if min(*size, *seen) < 1:
+    if min(*size, *seen) < 1 or max(size) > _LARGEST:
         return False
 
     scale = seen[0] / size[0]
@@ -88,7 +91,7 @@ def box_of(box: Any, box_format: str, frame: Frame) -> Box:
     >>> box_of([10, 20, 30, 40], "xywh", Frame((100, 100), (50, 50)))
     (5, 10, 20, 30)
     """
-    numbers = _four(box)
+    numbers = four_numbers(box)
     width, height = frame.size
     if box_format == "xywh":
         x, y, w, h = numbers
@@ -119,7 +122,8 @@ def box_of(box: Any, box_format: str, frame: Frame) -> Box:
     return found
 
 
-def _four(box: Any) -> list[float]:
+def four_numbers(box: Any) -> list[float]:
+    """Return the numbers of a box. Raises RejectedRow where they are not four finite ones."""
     if not isinstance(box, list | tuple) or len(box) != 4:
         raise RejectedRow(NO_BOX, str(box)[:100])
 

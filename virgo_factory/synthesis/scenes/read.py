@@ -99,35 +99,35 @@ def _scenes(
     number, ids = 0, set()
     for source in sources:
         scaled = 0
-        for found in LAYOUTS[source.reader](source):
-            if isinstance(found, Dropped):
-                yield found
+        try:
+            for found in LAYOUTS[source.reader](source):
+                if isinstance(found, Dropped):
+                    yield found
+                    number += 1
+                    continue
+
+                id = _id(source, found.name)
+                try:
+                    if (digest := hashlib.blake2b(id.encode("utf-8", "replace"), digest_size=12).digest()) in ids:
+                        raise RejectedRow(TWICE)
+
+                    ids.add(digest)
+                    scene, dropped, frame = _scene(id, number, found, source, media_dir, max_objects, min_score)
+                except RejectedRow as error:
+                    detail = f"{found.origin}: {error.detail}" if error.detail else found.origin
+                    yield Dropped(id, error.reason, detail)
+                else:
+                    scaled += frame.is_scaled and bool(scene.objects)
+                    yield scene
+                    yield from dropped
+
                 number += 1
-                continue
-
-            id = _id(source, found.name)
-            try:
-                if (digest := hashlib.blake2b(id.encode("utf-8", "replace"), digest_size=12).digest()) in ids:
-                    raise RejectedRow(TWICE)
-
-                ids.add(digest)
-                scene, dropped, frame = _scene(id, number, found, source, media_dir, max_objects, min_score)
-            except RejectedRow as error:
-                detail = f"{found.origin}: {error.detail}" if error.detail else found.origin
-                yield Dropped(id, error.reason, detail)
-            else:
-                scaled += frame.is_scaled and bool(scene.objects)
-                yield scene
-                yield from dropped
-
-            number += 1
-
-        if scaled:
-            logger.warning(
-                "%s: the boxes of %s scenes were made on a picture of another size, and are scaled to the stored one.",
-                source.prefix,
-                f"{scaled:,}",
-            )
+        finally:  # told of a source that is not read to its end, too
+            if scaled:
+                told = (
+                    "the boxes of %s scene%s were made on a picture of another size, and are scaled to the stored one."
+                )
+                logger.warning(f"%s: {told}", source.prefix, f"{scaled:,}", "" if scaled == 1 else "s")
 
 
 def _id(source: SceneSource, name: str) -> str:

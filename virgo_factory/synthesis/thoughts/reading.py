@@ -7,7 +7,6 @@ from virgo_factory.answers import Question as Asked
 from virgo_factory.answers import extract
 from virgo_factory.answers.choice import answered_options, same_option
 from virgo_factory.answers.grading import MATH
-from virgo_factory.answers.prose.response import answer_tag
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
 from virgo_factory.formats.layouts.tags import PAIRS
@@ -27,6 +26,7 @@ NO_ANSWER = "no answer"
 TWO_ANSWERS = "more than one answer"
 
 _WRITTEN = re.compile(r"(?:\(([A-D])\)|([A-D])(?:[.):]|$))\s*(.*)", re.DOTALL)
+_ANSWER = re.compile(r"<answer>\s*(\S.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 
 
@@ -59,7 +59,7 @@ class Said:
 def read(question: Question, prefill: str, response: str, finish_reason: str) -> Said:
     """Return what a response says that goes on behind a prefill which opens the thought.
 
-    Of what stands behind the thought only the answer is looked at, in a tag or in words.
+    Of what stands behind the thought only the last answer in its tags is looked at.
 
     Raises:
         Unread: the thought is not closed, or there is no answer, or more than one.
@@ -76,9 +76,11 @@ def read(question: Question, prefill: str, response: str, finish_reason: str) ->
     if found := _TAG.search(thought) or re.search(r"</?think>", behind):
         raise Unread(TAGS, found.group())
 
-    letters = letters_in(question, behind)
-    if not letters and answer_tag(behind) is None:
+    answers = _ANSWER.findall(behind)
+    if not answers:
         raise Unread(CUT if is_cut else NO_ANSWER, behind.strip()[:80])
+
+    letters = letters_in(question, answers[-1])
 
     if len(letters) > 1:
         raise Unread(TWO_ANSWERS, behind.strip()[:80])

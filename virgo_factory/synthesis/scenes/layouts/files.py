@@ -7,6 +7,8 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import NOT_JSON, cut_file, place_of, read_chunk
+from virgo_factory.formats.row import RejectedRow
+from virgo_factory.synthesis.scenes.boxes import four_numbers
 from virgo_factory.synthesis.words import Dropped
 
 
@@ -102,11 +104,11 @@ def overlap_of(one: Any, other: Any, box_format: str) -> float:
     >>> overlap_of([0, 0, 4, 4], [0, 0, 4, 3], "xyxy"), overlap_of([0, 0, 4, 4], None, "xyxy")
     (0.75, 0.0)
     """
-    for box in (one, other):
-        if not isinstance(box, list) or len(box) != 4 or not all(type(number) in (int, float) for number in box):
-            return 0.0
+    try:
+        (x1, y1, x2, y2), (u1, v1, u2, v2) = four_numbers(one), four_numbers(other)
+    except RejectedRow:
+        return 0.0
 
-    (x1, y1, x2, y2), (u1, v1, u2, v2) = one, other
     if box_format == "xywh":
         x2, y2, u2, v2 = x1 + x2, y1 + y2, u1 + u2, v1 + v2
 
