@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from virgo_factory.preflight.versions import reads_5
+
 
 BY_LENGTH = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}  # of transformers 4.57, of 5
 STOCK = SimpleNamespace(disable_shuffling=False, stage="sft")
@@ -110,6 +112,7 @@ def test_a_checkpoint_of_any_name_and_without_optimiser_state(checkpoints, told,
     assert "has no optimiser state" in told[0]
 
 
+@pytest.mark.skipif(reads_5(), reason="transformers 5 goes on with the recipe's")
 def test_another_batch_than_the_checkpoints_is_refused(
     checkpoints, told, tmp_path, checkpoint, arguments, found_by_llamafactory
 ):
