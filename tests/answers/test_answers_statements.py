@@ -6,7 +6,6 @@ from virgo_factory.answers import Question, score
 
 
 SHAPES = ("a sphere", "a cube", "a cone", "a prism")
-METALS = ("iron", "zinc", "lead", "tin")
 MOVES = ("rises", "falls", "stays the same", "cannot be determined")
 COMPARED = ("大于", "小于", "等于", "无法确定")
 ROUNDS = ("π", "2π", "4π", "8π")

@@ -14,9 +14,6 @@ from virgo_factory.data.read.source import Settings
 from virgo_factory.data.show.stats import measure_statistics
 
 
-VERBS = ("stats", "mix", "slice", "convert")
-
-
 @pytest.fixture
 def call(capsys, monkeypatch, tmp_path):
     """Call `virgo-factory data ...` in an empty folder and return exit code, stdout and stderr."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 
+BY_LENGTH = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}  # of transformers 4.57, of 5
 STOCK = SimpleNamespace(disable_shuffling=False, stage="sft")
 
 
@@ -136,7 +137,7 @@ OTHERS = [
     ({}, {"sequence_parallel_size": 2}, 1.0, "made with a global batch of 64 rows, and this recipe has 32"),
     ({}, {"batch_order": "grouped"}, 1.5, "(1.5) that was begun with batch_order: packed, and this recipe has batch_order: grouped"),
     ({}, {"batch_order": "grouped"}, 2.0, None),
-    ({"group_by_length": True}, {"batch_order": None}, 1.5, "and this recipe has group_by_length: true"),
+    (BY_LENGTH, {"batch_order": None}, 1.5, "and this recipe has group_by_length: true"),
     ({}, {"batch_order": None, "disable_shuffling": True}, 1.5, "and this recipe has disable_shuffling: true"),
     ({"seed": 7}, {}, 0.5, "begun with seed: 42, and this recipe has seed: 7"),
     ({"data_seed": 7}, {}, 0.5, "begun with seed: 42, and this recipe has seed: 7"),
