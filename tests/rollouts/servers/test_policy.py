@@ -10,6 +10,7 @@ import json
 import shutil
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -281,6 +282,27 @@ def test_a_server_whose_engine_is_dead_is_not_waited_for(standing, monkeypatch, 
         assert time.monotonic() - began < 25
     finally:
         gone.set()
+
+
+def test_a_server_of_ours_that_never_comes_to_its_end_is_started_again(standing):
+    """It has been up, its process is there, and nobody listens; while it starts it is left alone."""
+    first, second, starts = standing(), standing(), []
+
+    def start():
+        starts.append(own.url)
+        own.url = second.url  # a real one comes back at its port
+
+    own = SimpleNamespace(url=first.url, alive=lambda: True, start=start, log="vllm.log", end_of_log=lambda: "")
+    servers = PolicyServers("m", servers=[own], wait=0.1)
+    servers.load_weights("/w/one", 1)
+    first.close_listener()
+    servers.load_weights("/w/two", 2)
+    assert starts == [first.url] and first.url not in servers._up
+    servers.load_weights("/w/two", 2)
+    assert weights_of(servers.generate(PROMPTS, 1, **SAMPLING)) == {len("two")} and len(starts) == 1
+    own.url = "http://127.0.0.1:9/v1"  # as one that has not answered yet
+    servers.load_weights("/w/three", 3)
+    assert len(starts) == 1
 
 
 def test_a_slow_answer_is_waited_for(standing, monkeypatch):

@@ -35,7 +35,7 @@ async def while_listening(url: str, asking: Coroutine[Any, Any, Answer]) -> Answ
     refused = 0
     try:
         while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
-            refused = refused + 1 if await _refuses(url) else 0
+            refused = refused + 1 if await refuses(url) else 0
             if refused == REFUSALS:
                 raise Unavailable(f"{url}: takes no connections any more, and owes an answer: its engine has died.")
 
@@ -46,7 +46,7 @@ async def while_listening(url: str, asking: Coroutine[Any, Any, Answer]) -> Answ
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _refuses(url: str) -> bool:
+async def refuses(url: str) -> bool:
     """Return whether nobody listens there; a server that is only slow does."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -25,7 +25,7 @@ from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.rollouts.prompt import TEMPLATE_ARGUMENTS, Prompt
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, ServerFacts, Unavailable, WrongServer, look_at
 from virgo_factory.rollouts.servers.endpoints import Endpoints, Served
-from virgo_factory.rollouts.servers.listening import while_listening
+from virgo_factory.rollouts.servers.listening import refuses, while_listening
 from virgo_factory.rollouts.servers.server import Server, ServerError
 
 
@@ -158,6 +158,7 @@ class PolicyServers:
         self._folder: Path | None = None
         self._names: dict[str, str] = {}
         self._has: dict[str, tuple[str, int]] = {}
+        self._up: set[str] = set()
 
     def __enter__(self) -> "PolicyServers":
         """Start the servers that are ours, and wait until they answer.
@@ -329,14 +330,20 @@ class PolicyServers:
             Unavailable, Refused, WrongServer, ServerError: see there.
         """
         url = endpoint.url
-        for server in self._servers:
-            if server.url == url and not server.alive():
+        for (
+            server
+        ) in self._servers:  # one that was up and refuses connections shuts down, and may never come to its end
+            if server.url == url and (
+                not server.alive() or (url in self._up and await refuses(url) and url in self._up)
+            ):
                 logger.warning(
                     "%s died and is started again; the end of %s:\n%s", url, server.log, server.end_of_log()
                 )
                 server.start()
+                self._up.discard(url)
 
         now = (str((await _config(endpoint))["instance_id"]), self.step)
+        self._up.add(url)
         listed = await endpoint.call("/v1/models")
         facts = ServerFacts(tuple(card["id"] for card in listed["data"]), None, "")
         if problem := self._take_name(url, facts):
