@@ -254,6 +254,7 @@ def test_virl39k_is_a_set_of_prompts(tmp_path, capsys, inside):
     chosen = ["--pass-rate", "0:0.25", "--pass-rate-column", "PassRate_7BBase"]
     told = run(capsys, "slice", file.name, "some.parquet", *chosen)
     assert "4 rows read, 2 written, 2 left out" in told and "2  no pass rate" in told
+    assert '"formatting": "questions", "columns": {"pass_rate": "PassRate_7BBase"}' in told
     named = {"virl": found["entry"] | {"columns": {"pass_rate": "PassRate_32BTrained"}}}
     Path("dataset_info.json").write_text(json.dumps(named))
     assert "4 rows read, 2 written" in run(capsys, "slice", "virl", "other.parquet", "--pass-rate", "0:0.25")

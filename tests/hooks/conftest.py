@@ -127,6 +127,7 @@ def arguments():
                 "max_steps": -1,
                 "resume_from_checkpoint": None,
                 "group_by_length": False,
+                "train_sampling_strategy": "random",  # its name in transformers 5
                 "seed": 42,
                 "data_seed": None,
             }

@@ -88,6 +88,10 @@ def test_all_recipes_that_ship_are_read(folder, monkeypatch):
         assert found.startswith("sft, lora" if "lora" in recipe.name else "sft, full"), recipe.name
         assert found.endswith("1 CPU rank" if "lora" in recipe.name else "ZeRO-3, 2 CPU ranks"), recipe.name
 
+    for name, told in (("dt", "virgo_qwen3_vl, qwen3_vl, ZeRO-3"), ("mmfr", "think_qwen3_vl, qwen3_vl, ZeRO-2")):
+        found, _ = parse(Smoke(f"qwen3vl8b_{name}", folder / "work", data=folder / "data" / "thoughts.jsonl"))
+        assert found == f"sft, full, template {told}, 2 CPU ranks"
+
 
 def test_all_problems_are_told_at_once(folder):
     (folder / "ds.json").write_text('{\n  // ours\n  "zero_optimization": {"stage": 3}\n}')

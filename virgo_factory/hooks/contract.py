@@ -42,6 +42,15 @@ IN_TRANSFORMERS_5: dict[str, tuple[str, str]] = {
     ),
     "transformers/trainer.py:2812": ("transformers/trainer.py:1842", ""),
     "transformers/trainer.py:2987": ("transformers/trainer.py:3373", ""),
+    "transformers/trainer.py:3358": ("transformers/trainer.py:3083", ""),
+    "transformers/trainer.py:3362": ("transformers/trainer.py:3087", ""),
+    "transformers/trainer_callback.py:120": ("transformers/trainer_callback.py:119", ""),
+    "transformers/trainer_callback.py:141": ("transformers/trainer_callback.py:140", ""),
+    "transformers/trainer_pt_utils.py:1069": ("transformers/trainer_pt_utils.py:942", ""),
+    "transformers/integrations/sdpa_attention.py:81": (
+        "transformers/integrations/sdpa_attention.py:77",
+        "    is_causal = query.shape[2] > 1 and attention_mask is None and is_causal\n",
+    ),
     "transformers/trainer.py:4064": (
         "transformers/trainer.py:1928",
         "                loss = loss / self.current_gradient_accumulation_steps\n",
@@ -50,7 +59,6 @@ IN_TRANSFORMERS_5: dict[str, tuple[str, str]] = {
         "transformers/trainer.py:783",
         "        dataloader_config.data_seed = self.args.data_seed\n",
     ),
-    "transformers/masking_utils.py:657": ("transformers/masking_utils.py:767", ""),
     "transformers/masking_utils.py:710": ("transformers/masking_utils.py:828", ""),
     "transformers/modeling_flash_attention_utils.py:335": ("transformers/modeling_flash_attention_utils.py:456", ""),
     "transformers/loss/loss_utils.py:55": ("transformers/loss/loss_utils.py:55", ""),

@@ -57,7 +57,8 @@ def renaming(model: Any) -> Callable[[str], str]:
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import WeightRenaming, rename_source_key
 
-    steps = getattr(model, "_weight_conversions", None) or get_model_conversion_mapping(model, add_legacy=False)
+    steps = getattr(model, "_weight_conversions", None)  # those that it was loaded by, which it is saved by
+    steps = get_model_conversion_mapping(model, add_legacy=False) if steps is None else steps
     renamings = [step for step in steps if isinstance(step, WeightRenaming)]
     converters = [step for step in steps if not isinstance(step, WeightRenaming)]
 

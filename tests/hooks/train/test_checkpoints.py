@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from virgo_factory.preflight.versions import reads_5
 
+
+BY_LENGTH = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}  # of transformers 4.57, of 5
 STOCK = SimpleNamespace(disable_shuffling=False, stage="sft")
 
 
@@ -109,6 +112,7 @@ def test_a_checkpoint_of_any_name_and_without_optimiser_state(checkpoints, told,
     assert "has no optimiser state" in told[0]
 
 
+@pytest.mark.skipif(reads_5(), reason="transformers 5 goes on with the recipe's")
 def test_another_batch_than_the_checkpoints_is_refused(
     checkpoints, told, tmp_path, checkpoint, arguments, found_by_llamafactory
 ):
@@ -136,7 +140,7 @@ OTHERS = [
     ({}, {"sequence_parallel_size": 2}, 1.0, "made with a global batch of 64 rows, and this recipe has 32"),
     ({}, {"batch_order": "grouped"}, 1.5, "(1.5) that was begun with batch_order: packed, and this recipe has batch_order: grouped"),
     ({}, {"batch_order": "grouped"}, 2.0, None),
-    ({"group_by_length": True}, {"batch_order": None}, 1.5, "and this recipe has group_by_length: true"),
+    (BY_LENGTH, {"batch_order": None}, 1.5, "and this recipe has group_by_length: true"),
     ({}, {"batch_order": None, "disable_shuffling": True}, 1.5, "and this recipe has disable_shuffling: true"),
     ({"seed": 7}, {}, 0.5, "begun with seed: 42, and this recipe has seed: 7"),
     ({"data_seed": 7}, {}, 0.5, "begun with seed: 42, and this recipe has seed: 7"),

@@ -117,6 +117,15 @@ def test_hours_hold_the_waiting():
     )
 
 
+def test_stocks_order_by_length_is_told_by_either_name(monkeypatch):
+    """transformers 5 has another key for it than 4.57, of which each knows its own."""
+    monkeypatch.setenv("ALLOW_EXTRA_ARGS", "1")
+    first, second = (
+        planned(RECIPE | keys) for keys in ({"group_by_length": True}, {"train_sampling_strategy": "group_by_length"})
+    )
+    assert first.hours == second.hours != planned().hours
+
+
 def test_ddp_waits_once_a_step():
     sharded, replicated = planned(), planned(RECIPE | {"deepspeed": None})
     assert replicated.orders[0].slot_use > sharded.orders[0].slot_use

@@ -9,13 +9,14 @@ import http.server
 import json
 import shutil
 import threading
+import time
 
 import pytest
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.rollouts.prompt import compose
-from virgo_factory.rollouts.servers import policy
+from virgo_factory.rollouts.servers import listening, policy
 from virgo_factory.rollouts.servers.client import WrongServer
 from virgo_factory.rollouts.servers.policy import PolicyServers, policy_server
 from virgo_factory.rollouts.servers.server import environment
@@ -86,6 +87,11 @@ class Standing:
     def close(self) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+    def close_listener(self) -> None:
+        """Take no more connections, as a server that shuts down; those that are open stay."""
+        self._http.shutdown()
+        self._http.socket.close()
 
     def begin_again(self, instance: str = "second") -> None:
         """As after a start: the weights of its folder, and another id."""
@@ -250,6 +256,40 @@ def test_a_server_that_is_away_is_waited_for_and_then_told(standing, monkeypatch
     servers.load_weights("/w/one", 1)
     with pytest.raises(UserError, match=r"no server has answered for 1.2 seconds"):
         servers.generate(PROMPTS, 1, **SAMPLING)
+
+
+@pytest.mark.parametrize("owes", ["/collective_rpc", "/v1/chat/completions"])
+def test_a_server_whose_engine_is_dead_is_not_waited_for(standing, monkeypatch, owes):
+    """It takes no more connections and does not answer; what it owed is asked of the other, which has the weights."""
+    monkeypatch.setattr(listening, "LOOK_SECONDS", 0.02)
+    good, dying, gone = standing(), standing(), threading.Event()
+    answer = dying.answer
+
+    def never(path, body):
+        if path != owes or body.get("method") == "get_model_inspection":
+            return answer(path, body)
+
+        dying.close_listener()
+        gone.wait(30)
+        return None, None
+
+    dying.answer = never
+    servers, began = PolicyServers("m", urls=[dying.url, good.url]), time.monotonic()
+    try:
+        servers.load_weights("/w/one", 1)
+        assert weights_of(servers.generate(PROMPTS, 600, **SAMPLING)) == {len("one")}
+        assert time.monotonic() - began < 25
+    finally:
+        gone.set()
+
+
+def test_a_slow_answer_is_waited_for(standing, monkeypatch):
+    monkeypatch.setattr(listening, "LOOK_SECONDS", 0.02)
+    server = standing()
+    server.answers = lambda server, body: time.sleep(0.3)
+    servers = PolicyServers("m", urls=[server.url])
+    servers.load_weights("/w/one", 1)
+    assert len(servers.generate(PROMPTS[:1], 1, **SAMPLING)) == 1 and server.paths().count("/v1/chat/completions") == 1
 
 
 def test_a_prompt_that_kills_servers_is_not_asked_for_ever(standing, monkeypatch):

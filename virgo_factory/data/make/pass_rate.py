@@ -88,7 +88,11 @@ def slice_source(
     out.parent.mkdir(parents=True, exist_ok=True)
     with published([out]):
         write_kept(source, np.array([not fate for fate in fates]), out)
-        content = _content(fates, rates, out, bounds, command, str(source.media_dir), kept_entry(source, out), column)
+        entry = kept_entry(source, out)
+        if column and source.formatting == "questions":  # a curriculum takes the same rate
+            entry["columns"] = {**entry.get("columns", {}), "pass_rate": column}
+
+        content = _content(fates, rates, out, bounds, command, str(source.media_dir), entry, column)
         write_card(out, _card(content), content | {"inputs": [vars(found) for found in inputs.described()]})
 
     return content

@@ -13,7 +13,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGH
 from virgo_factory.core.batch_order import SAME_BATCHES
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.hook import replace
-from virgo_factory.hooks.versions import goes_on_with_the_old_batch
+from virgo_factory.hooks.versions import goes_on_with_the_old_batch, groups_by_length
 
 
 RELIES_ON = {
@@ -101,8 +101,9 @@ def batches_of(training_args: Any, finetuning_args: Any) -> dict[str, Any]:
     """Return what decides which rows each optimiser step of a run has, beside the rows themselves."""
     share = getattr(finetuning_args, "sequence_parallel_size", None) or 1
     order = getattr(finetuning_args, "batch_order", None) or "shuffle"
-    for place, name in zip((training_args, finetuning_args), STOCK_ORDERS, strict=True):
-        order = name if getattr(place, name) else order
+    said = (groups_by_length(training_args), finetuning_args.disable_shuffling)
+    for name, is_said in zip(STOCK_ORDERS, said, strict=True):
+        order = name if is_said else order
 
     ranks, rows = training_args.world_size // share, training_args.per_device_train_batch_size
     return {

@@ -279,7 +279,8 @@ def make_plan(
 
     tell("simulating the batch orders")
     longest, longest_image = int(lengths.max()), int(images.max())
-    order = recipe.get("batch_order") or ("group_by_length" if recipe.get("group_by_length") else "shuffle")
+    by_length = recipe.get("group_by_length") or recipe.get("train_sampling_strategy") == "group_by_length"
+    order = recipe.get("batch_order") or ("group_by_length" if by_length else "shuffle")
     plan = Plan(
         machine=machine,
         method=method,

@@ -25,6 +25,7 @@ from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.rollouts.prompt import TEMPLATE_ARGUMENTS, Prompt
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, ServerFacts, Unavailable, WrongServer, look_at
 from virgo_factory.rollouts.servers.endpoints import Endpoints, Served
+from virgo_factory.rollouts.servers.listening import while_listening
 from virgo_factory.rollouts.servers.server import Server, ServerError
 
 
@@ -343,7 +344,7 @@ class PolicyServers:
 
         endpoint.model = self._names[url]
         if self._has.get(url) != now:
-            await _hand_over(endpoint, self._folder, self.step)
+            await while_listening(url, _hand_over(endpoint, self._folder, self.step))
             self._has[url] = now
 
         return facts
@@ -414,7 +415,8 @@ class _Rollout:
         endpoint = served.endpoint
         try:
             body = {"model": endpoint.model, **self._bodies[number]}
-            sampled = _sampled(endpoint.url, await endpoint.call("/v1/chat/completions", body), body["max_tokens"])
+            answer = await while_listening(endpoint.url, endpoint.call("/v1/chat/completions", body))
+            sampled = _sampled(endpoint.url, answer, body["max_tokens"])
         except Unavailable as error:
             endpoints.failed(served, str(error))
             self._tries[number] += 1

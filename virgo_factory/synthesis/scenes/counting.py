@@ -18,7 +18,9 @@ _SEEN = (
     rf"does (?:(?:the|this) {PICTURE}|it) (?:show|contain|have|hold|depict|include))"
 )
 _COUNT = re.compile(rf"^{_ASKS} (?P<some>.+?)(?: {_SEEN})?$")
-_COUNT_THERE = re.compile(rf"^{_ASKS} (?P<some>.+?) {STANDS} (?P<rest>.+)$")
+_COUNT_THERE = re.compile(
+    rf"^{_ASKS} (?P<some>.+?) (?:{STANDS}|(?:can|do) (?:you|one|we) (?:see|count)) (?P<rest>.+)$"
+)
 _MORE = re.compile(
     rf"^how many (?P<which>more|fewer|less) (?P<some>.+?) (?:{_SEEN} )?than (?P<other>.+?)(?: {_SEEN})?$"
 )

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
-from virgo_factory.synthesis.scenes.facts import RELATIONS, area, extreme, shared
+from virgo_factory.synthesis.scenes.facts import RELATIONS, area, extreme, is_plain, shared
 from virgo_factory.synthesis.words import Scene, SceneObject
 
 
@@ -88,8 +88,8 @@ _ORDINAL = re.compile(
 _FROM = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}
 
 _DIRECTIONS = {
-    "left": r"(?:to|on|at) the left(?:-hand)?(?: side)? (?:of|from)|(?:farther |further )?left (?:of|than)",
-    "right": r"(?:to|on|at) the right(?:-hand)?(?: side)? (?:of|from)|(?:farther |further )?right (?:of|than)",
+    "left": r"(?:to|on|at) the left(?:-hand)?(?: side)? (?:of|from)|(?:(?:farther |further )?(?:to the )?)?left (?:of|than)",
+    "right": r"(?:to|on|at) the right(?:-hand)?(?: side)? (?:of|from)|(?:(?:farther |further )?(?:to the )?)?right (?:of|than)",
     "above": r"above|higher(?: up)? than",
     "below": r"below|beneath|underneath|lower(?: down)? than",
     "inside": r"(?:wholly |completely |fully |entirely )?inside(?: of)?",
@@ -209,11 +209,14 @@ class Meaning:
         phrase = _ARTICLE.sub("", re.sub(r" (?:that|which|who) (?:is|are|stands?|lies?)(?= )", "", phrase)).strip()
         found = RELATION.search(phrase)
         if found and found.start() > 0:
-            some, other = (
-                self.several(phrase[: found.start()].strip(), is_counted),
-                self.one(phrase[found.end() :].strip()),
-            )
-            return None if some is None or other is None else holding(some, found.lastgroup, other)
+            name = phrase[found.end() :].strip()
+            some, other = self.several(phrase[: found.start()].strip(), is_counted), self.one(name)
+            if some is None or other is None:
+                return None
+
+            held = holding(some, found.lastgroup, other)
+            is_told = name[-1].isdigit() or all(is_plain(found.lastgroup, one, other) for one in held or ())
+            return held if is_told else None  # who names a tag goes by its box, else by what people would say
 
         some = self._described(phrase, is_counted)
         if some is None and " and " in phrase:

@@ -117,6 +117,19 @@ RELATIONS: dict[str, Callable[[SceneObject, SceneObject], Holds]] = {
 }
 """What one object can be to another -> whether it is."""
 
+
+def is_plain(relation: str, one: SceneObject, other: SceneObject) -> bool:
+    """Return whether nobody would say otherwise of two that stand in a relation: one box ends before the other begins.
+
+    Of what is above or below something: that it stands over it too, and not far to the side.
+    """
+    if relation not in ("left", "right", "above", "below"):
+        return True
+
+    is_beside = one.box[2] <= other.box[0] or other.box[2] <= one.box[0]
+    return is_beside == (relation in ("left", "right"))
+
+
 EXTREMES = {
     "leftmost": is_left_of,
     "rightmost": is_right_of,

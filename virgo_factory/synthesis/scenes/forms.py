@@ -72,6 +72,21 @@ _REWRITTEN = tuple(
             r"(?:is|does) (?P<one>.+)$",
             r"\g<side> of \g<other> is \g<one>",
         ),
+        (
+            r"^from (?P<way>left to right|right to left|top to bottom|bottom to top), (?P<asked>(?:what is|which is|in which|in what) .*order.*)$",
+            r"\g<asked> from \g<way>",
+        ),
+        (rf"(?<=^how many )(?P<some>.+?) {WHERE}(?= (?:are|is|stands?|lies?|sits?)\b)", r"\g<some>"),
+        (r"^counting only (?:the )?(?P<some>[\w -]+), how many (?=are|can|do)", r"how many \g<some> "),
+        (rf"^there (?:are|is) (?P<asked>how many .+?)(?: {WHERE})?$", r"\g<asked> are there"),
+        (
+            rf"^does (?:the|this) {PICTURE} (?:show|contain|have) (?P<some>(?:more|fewer) .+ than .+)$",
+            r"are there \g<some>",
+        ),
+        (
+            r"^(?P<one>.+) (?P<verb>is|are)(?: (?:located|placed|positioned))? where (?P<to>(?:in relation|relative|compared|with respect) .+)$",
+            r"where \g<verb> \g<one> \g<to>",
+        ),
         (r"^(?:exactly|and|so|now) (?=how many|which|what|where)", ""),
         (r"^who (?=is|are|stands?|lies|sits)", "which "),
         (r"(?<=^how many )(?:individual|separate|distinct|different) ", ""),
@@ -81,7 +96,7 @@ _REWRITTEN = tuple(
             r"\g<which> of \g<some> \g<rest>",
         ),
         (
-            rf"^(?P<asked>(?:which|what)\b[^,:]*? {STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* of )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
+            rf"^(?P<asked>(?:which|what)\b[^,:]*? {STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* (?:of|from) )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
             r"\g<asked>",
         ),
         (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from virgo_factory.synthesis.scenes.english import RELATION, Meaning
-from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, middle
+from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, is_plain, middle
 from virgo_factory.synthesis.words import SceneObject
 
 
@@ -14,7 +14,7 @@ _PIECES = tuple(
     re.compile(rf"^(?P<not>not )?{_ADVERB}{words}$")
     for words in (
         rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?P<side>left|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?:to the )?(?P<side>left|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
         rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?:very )?(?P<up>top|bottom|upper|lower)(?: (?:part|edge|side|(?P<half>half)))?{_OF}",
         r"(?P<up>above|below|beneath|underneath|higher(?: up)?|lower(?: down)?)(?: than)?(?: (?P<ref>.+))?",
         r"(?:wholly |completely |fully |entirely )?(?P<in>inside)(?: of)? (?P<ref>.+)",
@@ -86,7 +86,8 @@ def standing(some: Sequence[SceneObject], text: str, meaning: Meaning) -> list[S
             continue
 
         held = holds_at(text, one, meaning)
-        if held is None:
+        is_doubtful = held and not text[-1].isdigit() and not holds_at(text, one, meaning, is_clear=True)
+        if held is None or is_doubtful:  # who names a tag goes by its box, else by what people would say
             return None
 
         found += [one] if held else []
@@ -153,12 +154,12 @@ def _holds(
 
     is_of_picture = bool(name and _PICTURE.match(name)) or name is None and other is None
     if not is_of_picture:
-        target = other if name is None or _IT.match(name) else meaning.one(name)
-        if target is None or target is one:
+        targets = [other] if name is None or _IT.match(name) else _meant(name, meaning)
+        if not targets or None in targets or one in targets:
             return None
 
-        held = [RELATIONS[relation](one, target) for relation in relations]
-        if is_clear and not all(_is_apart(one, target, relation) for relation in relations):
+        held = [RELATIONS[relation](one, target) for target in targets for relation in relations]
+        if is_clear and not all(is_plain(relation, one, target) for target in targets for relation in relations):
             held.append(None)
     elif relations == ["inside"]:
         return None
@@ -174,16 +175,12 @@ def _holds(
     return None if found and piece["adverb"] not in (None, "clearly", "diagonally") else found
 
 
-def _is_apart(one: SceneObject, other: SceneObject, relation: str) -> bool:
-    """Whether nobody would say otherwise: one box ends before the other begins; what is above or below stands over it too."""
-    if relation == "inside":
-        return True
+def _meant(name: str, meaning: Meaning) -> list[SceneObject | None]:
+    """Return the one that a name means, or all where it says so."""
+    if found := re.match(r"^(?:both|all)(?: of)?(?: the)? (?P<name>.+)$", name):
+        return list(meaning.several(found["name"]) or [])
 
-    def lie_apart(axis: int) -> bool:
-        return one.box[axis + 2] <= other.box[axis] or other.box[axis + 2] <= one.box[axis]
-
-    axis = 0 if relation in ("left", "right") else 1
-    return lie_apart(axis) if axis == 0 else not lie_apart(0)
+    return [meaning.one(name)]
 
 
 def _in_picture(one: SceneObject, relation: str, size: tuple[int, int]) -> Holds:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from virgo_factory.synthesis.scenes.english import RELATION, Meaning
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, is_extreme, overlaps
 from virgo_factory.synthesis.scenes.forms import PICTURE, STANDS, WHERE, Told
-from virgo_factory.synthesis.scenes.places import holds_at, is_place
+from virgo_factory.synthesis.scenes.places import holds_at, is_place, place_in
 from virgo_factory.synthesis.words import SceneObject
 
 
@@ -50,15 +50,18 @@ def ordered(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
     return Told(holds)
 
 
+_NTH = r"(?:first|second|third|fourth|fifth|sixth)"
 _ONE_OF = re.compile(
-    r"^(?:which|what)(?: (?:one|of these|of the following))? is (?P<one>the (?:first|second|third|fourth|fifth|sixth) .+)$"
+    rf"^(?:which|what)(?: (?:one|of these|of the following))? is (?P<one>the {_NTH} .+)$|"
+    rf"^(?:which|what) (?P<name>.+?) (?:is|stands|comes) (?:the )?(?P<nth>{_NTH})(?: one)? (?P<side>from the \w+)$"
 )
 
 
 def the_one(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
     """Which of the options is the second from the left, and so on."""
     found = _ONE_OF.match(asked)
-    wanted = meaning.one(found["one"]) if found else None
+    named = found and (found["one"] or f"{found['nth']} {found['name']} {found['side']}")
+    wanted = meaning.one(named) if named else None
     if wanted is None:
         return None
 
@@ -141,13 +144,18 @@ def covering(asked: str, options: Sequence[str], meaning: Meaning) -> Told | Non
 
 _TO = r"(?:in relation (?:to|with)|relative to|compared (?:to|with)|with respect to|as seen from|from|to)"
 _STAND = r"(?: (?:stand|lie|sit|hang|rest|appear|be (?:found|seen|located)|located|placed|positioned|situated|standing|lying|found))?"
+_BEST = (
+    r"(?:which|what)(?: (?:one )?of (?:these|the following))?(?: (?:option|statement|phrase|sentence)s?)? (?:best |correctly )?describes"
+    r"(?: best| correctly)?"
+)
 _DIRECTED = tuple(
     re.compile(pattern)
     for pattern in (
         rf"^(?:on|to|at) (?:which|what) side of (?P<other>.+?) (?:is|are|does|do|can) (?P<one>.+?){_STAND}$",
+        rf"^(?:in )?(?:which|what) direction (?:is|are) (?P<one>.+?){_STAND} (?:from|of) (?P<other>.+)$",
         rf"^in (?:which|what) direction (?:from|of|{_TO}) (?P<other>.+?) (?:is|are|does|do) (?P<one>.+?){_STAND}$",
-        rf"^what is the (?:position|place|location) of (?P<one>.+?) {_TO} (?P<other>.+)$",
-        r"^what is the (?:spatial )?relation(?:ship)? (?:between|of) (?P<one>.+?) (?:and|to) (?P<other>.+)$",
+        rf"^(?:what is|{_BEST}) the (?:relative |spatial )?(?:position|place|location) of (?P<one>.+?) {_TO} (?P<other>.+)$",
+        rf"^(?:what is|{_BEST}) the (?:spatial )?relation(?:ship)? (?:between|of) (?P<one>.+?) (?:and|to) (?P<other>.+)$",
         rf"^(?:is|are|does|do) (?P<one>.+?){_STAND} (?:(?:to|on) the )?(?:left|right|above|below|higher|lower)\b.* or "
         r"(?:(?:(?:to|on) )?the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
     )
@@ -159,6 +167,10 @@ _PLACED = re.compile(rf"^where(?: {WHERE})? (?:is|are|does|do|can) (?P<one>.+?){
 _PART = re.compile(
     r"^in (?:which|what) (?:part|half|corner|quarter|area|region|side)(?: of the \w+)? (?:is|are|does|do|can) "
     rf"(?P<one>.+?){_STAND}$"
+)
+_LOCATED = re.compile(
+    rf"^(?:{_BEST}|what is) the (?:position|place|location) of (?P<one>.+)$|"
+    rf"^(?:on|to|at) (?:which|what) side of (?:the|this) {PICTURE} (?:is|are|does) (?P<sided>.+?){_STAND}$"
 )
 _HALF = re.compile(
     r"^(?:is|does) (?P<one>.+?)(?: (?:stand|lie|appear))? (?:in|on|at) the (?:left|right|top|bottom|upper|lower) (?:\w+ )?or .+$"
@@ -187,20 +199,22 @@ def directed(asked: str, options: Sequence[str], meaning: Meaning) -> Told | Non
 def placed(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
     """Where one thing stands, in the picture or by something."""
     found = _PLACED.match(asked) or _PART.match(asked) or _HALF.match(asked)
-    one = meaning.one(found["one"]) if found else None
+    if not found and (found := _LOCATED.match(asked)):
+        one = meaning.one(found["one"] or found["sided"])
+    else:
+        one = meaning.one(found["one"]) if found else None
+
     return _of_places(one, None, meaning) if one else None
 
 
 def _of_places(one: SceneObject, other: SceneObject | None, meaning: Meaning) -> Told:
-    def holds(option: str) -> Holds:
-        return holds_at(_without(option, one), one, meaning, other)
+    def holds(option: str, is_clear: bool = False) -> Holds:
+        text = re.sub(rf"^(?:it )?(?:{STANDS} )?", "", option)
+        start = place_in(text)
+        before = re.sub(rf" ?(?:{STANDS})$", "", text[:start].rstrip()) if start else ""
+        if not before or not (subject := meaning.one(before)):
+            return holds_at(text, one, meaning, other, is_clear=is_clear)
 
-    def is_clear(option: str) -> Holds:
-        return holds_at(_without(option, one), one, meaning, other, is_clear=True)
+        return holds_at(text[start:], subject, meaning, one if subject is other else other, is_clear=is_clear)
 
-    return Told(holds, is_clear=is_clear)
-
-
-def _without(option: str, one: SceneObject) -> str:
-    """Return an option without its subject and verb."""
-    return re.sub(rf"^(?:(?:it|(?:the )?{re.escape(one.tag.lower())}) )?(?:{STANDS} )?", "", option)
+    return Told(holds, is_clear=lambda option: holds(option, True))
