@@ -150,6 +150,20 @@ def test_a_merge_without_a_shard_is_not_all(make, tmp_path):
     assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 5
 
 
+def test_a_picture_that_was_replaced_is_not_thought_about(make, drawn, tmp_path):
+    pictures = shutil.copytree(drawn, tmp_path / "pictures")
+    scenes = [{"reader": "rows", "file": str(pictures / "scenes.jsonl"), "box_format": "xyxy"}]
+    keys_of = {"scenes": scenes, "media_dir": str(pictures), "max_scenes": 2, "compositions": 0}
+    assert synthesize(read_config(make(**keys_of, max_rollouts=30))).stopped
+    first, second = (
+        pictures / json.loads(line)["image"] for line in (pictures / "scenes.jsonl").open().readlines()[:2]
+    )
+    first.write_bytes(second.read_bytes())
+    outcome = synthesize(read_config(make(**keys_of)))
+    thought = {row["of"].rpartition("/")[0] for row in lines(tmp_path / "out" / "05_thinking.jsonl")}
+    assert outcome.dropped and thought == {"demo/000001"}
+
+
 def test_budgets_count_all_files(make):
     config = make(max_rollouts=30)
     outcome = synthesize(read_config(config))
