@@ -55,9 +55,20 @@ def test_status_has_every_stage(whole, tmp_path):
     path = folder / "03_validated.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     found = summarise(folder)
-    assert lines_of(found)[0].startswith("07_filtered.jsonl is the next file. Go on: virgo-factory synthesize resume")
+    assert lines_of(found)[0].startswith(
+        "04_candidates.jsonl is the next file. Go on: virgo-factory synthesize resume"
+    )
     assert [stage.name for stage in found.stages if stage.is_edited] == ["03_validated"]
     assert "edited by hand" in str(tables_of(found)[0].rows)
+
+
+def test_status_of_a_run_that_was_killed_behind_an_older_one_does_not_say_that_all_is_made(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    with (folder / "05_thinking.jsonl").open("a") as file:
+        file.write((folder / "05_thinking.jsonl").read_text().splitlines(keepends=True)[0])
+
+    found = summarise(folder)
+    assert found.waits == "05_short" and lines_of(found)[0].startswith("05_short.jsonl is the next file. Go on: ")
 
 
 def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):

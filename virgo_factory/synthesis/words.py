@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic import with_config as _with_config
@@ -96,7 +96,7 @@ class Question:
     scene: str
     question: str
     options: tuple[str, str, str, str]
-    answer: str
+    answer: Literal["A", "B", "C", "D"]
     kind: str = "other"
     tags: tuple[str, ...] = ()
     stage: int = 1

@@ -14,8 +14,9 @@ from virgo_factory.demo.synthesis.server import serving
 from virgo_factory.formats import options_of, read_row
 from virgo_factory.synthesis.config import read_config, read_folder
 from virgo_factory.synthesis.run.folder import REPLIES
-from virgo_factory.synthesis.run.launch import merge, resumed, synthesize
+from virgo_factory.synthesis.run.launch import lacking_shards, merge, resumed, synthesize
 from virgo_factory.synthesis.run.steps import STEPS, Made
+from virgo_factory.synthesis.tell.status import summarise
 
 
 MADE = [step.name for step in STEPS if isinstance(step, Made)]
@@ -133,8 +134,34 @@ def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
     part = read_config(config, ["shard=1/2", f"output_dir={tmp_path / 'a'}", "max_rollouts=12"])
     assert synthesize(part).stopped
     together, _, outcome = merge([tmp_path / "a"], tmp_path / "all")
-    assert outcome.waits and outcome.left > 0
+    assert outcome.waits and outcome.left > 0 and lacking_shards([tmp_path / "a"]) == ["2/2"]
     assert not synthesize(resumed(together.output_dir, ["max_rollouts=null"])).waits
+    assert len(lines(together.output_dir / "00_scenes.jsonl")) == 5
+
+
+def test_a_merge_without_a_shard_is_not_all(make, tmp_path):
+    config = make()
+    keys_of = ["compositions=0", "max_scenes=5", "shard=2/2", f"output_dir={tmp_path / 'b'}"]
+    assert not synthesize(read_config(config, keys_of)).waits
+    said = run("merge", tmp_path / "b", "--out", tmp_path / "all").communicate(timeout=120)[0]
+    assert "Not among these folders: shard 1/2" in said and "All is done" not in said
+    assert summarise(tmp_path / "all").waits == "00_scenes"
+    synthesize(resumed(tmp_path / "all"))
+    assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 5
+
+
+def test_a_picture_that_was_replaced_is_not_thought_about(make, drawn, tmp_path):
+    pictures = shutil.copytree(drawn, tmp_path / "pictures")
+    scenes = [{"reader": "rows", "file": str(pictures / "scenes.jsonl"), "box_format": "xyxy"}]
+    keys_of = {"scenes": scenes, "media_dir": str(pictures), "max_scenes": 2, "compositions": 0}
+    assert synthesize(read_config(make(**keys_of, max_rollouts=30))).stopped
+    first, second = (
+        pictures / json.loads(line)["image"] for line in (pictures / "scenes.jsonl").open().readlines()[:2]
+    )
+    first.write_bytes(second.read_bytes())
+    outcome = synthesize(read_config(make(**keys_of)))
+    thought = {row["of"].rpartition("/")[0] for row in lines(tmp_path / "out" / "05_thinking.jsonl")}
+    assert outcome.dropped and thought == {"demo/000001"}
 
 
 def test_budgets_count_all_files(make):
@@ -172,6 +199,11 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
             lambda row: row | {"answer": 3},
             r"02_questions.jsonl:1: no question: answer: .* Mend the line",
         ),
+        (
+            "03_validated",
+            lambda row: row | {"answer": "E"},
+            r"03_validated.jsonl:1: no question: answer: .* Mend the line",
+        ),
         ("05_short", lambda row: {**row, "extra": 1}, r"05_short.jsonl:1: no thought: extra"),
         ("03_validated", lambda row: row | {"scene": "nowhere/1"}, r"rows of nowhere/1 stand out of order"),
         ("06_expanding", lambda row: {"response": "x"}, r"06_expanding.jsonl:1: .*no row of 06_expanding"),
@@ -183,7 +215,61 @@ def test_a_broken_line_is_named(whole, tmp_path, name, change, said):
     first, *rest = path.read_text().splitlines(keepends=True)
     path.write_text(json.dumps(change(json.loads(first))) + "\n" + "".join(rest))
     with pytest.raises(ValueError, match=said):
-        synthesize(resumed(folder))
+        synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+
+
+def test_text_that_is_no_row_is_named_in_every_file(whole, tmp_path):
+    for name in ("03_validated", "09_dpo"):
+        folder = shutil.copytree(whole, tmp_path / name)
+        path = folder / f"{name}.jsonl"
+        first, second, *rest = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([first, second[:40] + "\n", *rest]))
+        with pytest.raises(ValueError, match=rf"{name}.jsonl:2: not a JSON object .* it is made again"):
+            synthesize(resumed(folder, [f"dataset_dir={tmp_path / name}"]))
+
+
+def test_a_line_that_stands_twice_is_named(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    path = folder / "03_validated.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([first, first, *rest]))
+    with pytest.raises(ValueError, match=r"03_validated.jsonl: demo/\S+ stands there twice. Remove a line"):
+        synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+
+
+def test_a_card_that_is_gone_or_broken_is_made_again(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    (folder / "02_questions.card.json").write_text("{}")
+    (folder / "05_short.card.json").unlink()
+    assert summarise(folder).waits == "02_questions"
+    synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+    assert not summarise(folder).waits and made(folder) == made(whole)
+
+
+def test_a_last_line_without_its_end_is_a_row(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    path = folder / "03_validated.jsonl"
+    path.write_text(path.read_text().rstrip("\n"))
+    synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+    assert lines(folder / "10_rl_questions.jsonl") == lines(whole / "10_rl_questions.jsonl")
+
+
+def test_a_name_that_is_taken_is_told_before_anybody_is_asked(make, tmp_path):
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"drawn_rl": {"file_name": "mine.jsonl"}}))
+    with pytest.raises(ValueError, match="drawn_rl is there already"):
+        synthesize(read_config(make()))
+
+    assert not (tmp_path / "out" / "01_written.jsonl").exists()
+    assert list(json.loads((tmp_path / "dataset_info.json").read_text())) == ["drawn_rl"]
+
+
+def test_a_synthesis_without_rows_is_no_success(make, tmp_path):
+    with serving({"prose": 1.0}) as server:
+        process = run("run", make(urls=[server.url], max_scenes=1))
+        said = process.communicate(timeout=120)[0]
+
+    assert process.returncode == 1 and "no row for SFT was made" in said and "Train:" not in said
+    assert not (tmp_path / "dataset_info.json").exists()
 
 
 def test_a_server_that_rewrites_beginnings(make):

@@ -146,6 +146,14 @@ def test_a_box_format_is_guessed_and_told(bench, boxes, guess, caplog):
     assert f"taken to be {guess}" in caplog.text and "box_format" in caplog.text
 
 
+def test_one_box_turned_round_does_not_make_widths_of_corners(bench, caplog):
+    boxes = [[x, 10, x + 5, 20] for x in range(30)]
+    file = bench.lines("rows.jsonl", [bench.row(objects=[cup(*box) for box in [*boxes, [50, 50, 20, 20]]])])
+    (scene,), _, lost = bench.read(SceneSource("rows", file=file))
+    assert "taken to be xyxy" in caplog.text and len(lost) == 1
+    assert [list(one.box) for one in scene.objects] == boxes
+
+
 def test_a_box_format_that_cannot_be_told_is_asked_for(bench):
     file = bench.lines("rows.jsonl", [bench.row(objects=[cup(0.9, 0.2, 0.5, 0.9)])])
     with pytest.raises(ValueError, match="box_format.*xyxy, xywh, unit"):

@@ -11,6 +11,7 @@ def merge(
 ) -> None:
     """Put scenes and replies together into a new folder and make its files of them; the old folders stay as they are."""
     from virgo_factory.report.terminal import console as console_of
+    from virgo_factory.synthesis.run.launch import lacking_shards
     from virgo_factory.synthesis.run.launch import merge as merge_folders
     from virgo_factory.synthesis.tell.live import told_of
 
@@ -22,7 +23,13 @@ def merge(
         if count:
             console.print(f"{name}.jsonl: {count:,} replies", markup=False)
 
-    if outcome.waits:
+    if lack := lacking_shards(folders):
+        console.print(
+            f"Not among these folders: shard {', '.join(lack)}. Merge all into a new folder, or have their scenes asked here: "
+            f"{config.resume_command()}",
+            markup=False,
+        )
+    elif outcome.waits:
         console.print(
             f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}", markup=False
         )

@@ -58,7 +58,7 @@ def run(
 def go(config: "SynthesisConfig") -> None:
     """Run a synthesis, show how it goes, and say how it ended."""
     from virgo_factory.report.terminal import console as console_of
-    from virgo_factory.synthesis.run.launch import synthesize
+    from virgo_factory.synthesis.run.launch import entries_of, synthesize
     from virgo_factory.synthesis.tell.live import StageLive
 
     console = console_of(160, soft_wrap=True)
@@ -75,12 +75,15 @@ def go(config: "SynthesisConfig") -> None:
     for line in _told(config, outcome):
         console.print(line, markup=False)
 
-    if outcome.gave_up:
+    is_empty = not (outcome.waits or config.shard or f"{config.dataset}_sft" in entries_of(config))
+    if outcome.gave_up or is_empty:
         raise typer.Exit(1)  # `run && train` would go on without them
 
 
 def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
+    from virgo_factory.synthesis.run.launch import entries_of
+
     folder = config.output_dir
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
     if outcome.dropped:
@@ -99,11 +102,15 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
         lines.append(
             f"All of shard {config.shard} is done. When all shards are: virgo-factory synthesize merge DIR... --out DIR"
         )
+    elif (sft := f"{config.dataset}_sft") not in (entries := entries_of(config)):
+        lines.append(
+            f"All is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {folder}"
+        )
     else:
         lines.append(f"All is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
-        lines += [f"  {config.dataset}_{name}" for name in ("sft", "dpo", "rl")]
+        lines += [f"  {name}" for name in entries]
         lines.append(
-            f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={config.dataset}_sft media_dir={config.media_dir}"
+            f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={sft} media_dir={config.media_dir}"
         )
 
     return lines

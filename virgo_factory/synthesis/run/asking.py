@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
+from virgo_factory.data.read.media import find_image
+from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.rollouts.prompt import Prompt, compose, picture
 from virgo_factory.rollouts.run.launch import Asking, sampling_of
 from virgo_factory.rollouts.run.run import Event, Job, Pass, Run
@@ -16,6 +19,7 @@ from virgo_factory.rollouts.servers.client import Sampling
 from virgo_factory.rollouts.servers.server import Server
 from virgo_factory.rollouts.store.records import Records
 from virgo_factory.synthesis.config import RoleConfig
+from virgo_factory.synthesis.run.folder import SCENES
 from virgo_factory.synthesis.words import Ask, Reply
 
 
@@ -129,6 +133,12 @@ class RoleAsking(Asking):
     def _prompt(self, ask: Ask) -> Prompt:
         pixels = self.config.image_min_pixels, self.config.image_max_pixels
         pictures = [picture(ask.of, ask.image, self.media_dir, *pixels)] if ask.image else []
+        if ask.image and file_hash(Path(find_image(ask.image, str(self.media_dir)))) != ask.image_sha256:
+            raise UserError(
+                f"{ask.of}: {self.media_dir / ask.image} is not the picture that {SCENES}.jsonl was made of. Put that back, or "
+                f"remove {SCENES}.jsonl: it is made again."
+            )
+
         return compose(ask.of, ask.text, pictures, ask.system, ask.prefill)
 
     async def _jobs(self) -> AsyncIterator[Job]:

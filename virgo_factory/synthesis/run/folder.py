@@ -13,9 +13,9 @@ from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.atomic import new_file, write_json
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.io.index import read_object
 from virgo_factory.report.card import Card, card_files, write_card
 from virgo_factory.report.table import Table, account
-from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.rollouts.store.records import Records
 from virgo_factory.rollouts.store.store import lock
 from virgo_factory.synthesis.config import SynthesisConfig
@@ -112,6 +112,12 @@ class Folder:
         keys = (ask.key(settings.model_name_or_path, sample) for sample in range(settings.samples))
         return [of_row(Reply, row) for key in keys if (row := store.get(key)) is not None]
 
+    def forget(self, name: str) -> None:
+        """Have a made file made again by the next start."""
+        made = _made(self.path)
+        made.pop(name, None)
+        write_json(self.path / _MADE, made)
+
     def rows(self, name: str, kind: type[T]) -> Iterator[T]:
         """Yield the lines of a made file.
 
@@ -119,13 +125,19 @@ class Folder:
             ValueError: one is broken, with file and line.
         """
         path = self.file(name)
-        for number, row in lines_of(path):
-            try:
-                yield of_row(kind, row)
-            except ValueError as error:
-                raise UserError(
-                    f"{path}:{number}: {error}. Mend the line, or remove the file: it is made again."
-                ) from None
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+
+                try:
+                    row = of_row(kind, read_object(line))  # an editor may have left the last line without its end
+                except ValueError as error:
+                    raise UserError(
+                        f"{path}:{number}: {error}. Mend the line, or remove the file: it is made again."
+                    ) from None
+
+                yield row
 
     def beside(
         self, units: Iterator[T], name: str, kind: type[U], of: Callable[[U], str], by: Callable[[T], str]
@@ -142,7 +154,13 @@ class Folder:
                 yield unit, []
                 continue
 
-            yield unit, list(rows)
+            found = list(rows)
+            if twice := [one for one, count in Counter(row.id for row in found).items() if count > 1]:
+                raise UserError(
+                    f"{self.file(name)}: {twice[0]} stands there twice. Remove a line, or the file: it is made again."
+                )
+
+            yield unit, found
             key, rows = next(groups, (None, iter(())))
 
         if key is not None:
@@ -180,10 +198,11 @@ class Folder:
         wanted = json.loads(json.dumps({"inputs": told, "settings": settings, "version": __version__}))
         before = made.get(name)
         if before and path.is_file():
-            if {key: before[key] for key in wanted} == wanted:
+            edited = is_edited(self.path, name)
+            if {key: before[key] for key in wanted} == wanted and (edited or card_of(self.path, name)):
                 return None
 
-            if is_edited(self.path, name):
+            if edited:
                 raise UserError(
                     f"{path}: was edited, and what it is made of has changed since. Remove it, and it is made again without "
                     "the edits."
@@ -225,18 +244,30 @@ _NAMES = frozenset(
 
 
 def card_of(folder: Path, name: str) -> Mapping[str, Any] | None:
-    """Return what the card of a made file says to programs; None without one."""
+    """Return what the card of a made file says to programs; None without one, or where it says less."""
     path = card_files(folder / f"{name}.jsonl")[1]
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+    return card if isinstance(card, dict) and {"in", "kept", "dropped"} <= card.keys() else None
 
 
 def is_edited(folder: Path, name: str) -> bool:
     """Return whether a file is there, and not as it was made."""
     before, path = _made(folder).get(name), folder / f"{name}.jsonl"
     return bool(before) and path.is_file() and before["stamp"] != _stamp(path) and before["sha256"] != file_hash(path)
+
+
+def is_behind(folder: Path, name: str) -> bool:
+    """Return whether a file is to be made again: what it is made of is unknown, or of another size since."""
+    before = _made(folder).get(name)
+    if before is None:
+        return True
+
+    told = before["inputs"].items()
+    return any(one in _NAMES and _stamp(folder / f"{one}.jsonl")[:1] != stamp[:1] for one, stamp in told)
 
 
 def _line(row: Any) -> str:

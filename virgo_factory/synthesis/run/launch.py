@@ -68,8 +68,8 @@ def synthesize(
         patience: seconds without any server after which it gives up.
 
     Raises:
-        ValueError: another process works on the folder, the configuration is not the folder's, a file is broken, a server is
-            a wrong one, dies, or none answers any more.
+        ValueError: another process works on the folder, the configuration is not the folder's, a name of its entries is taken,
+            a file is broken, a server is a wrong one, dies, or none answers any more.
         OSError: rows cannot be written.
         KeyboardInterrupt: SIGINT or SIGTERM; everything that was finished is in the files.
     """
@@ -78,6 +78,11 @@ def synthesize(
     with sigterm_interrupts(), Folder(config) as folder:
         if any(folder.file(name).is_file() for name in REPLIES):
             check_config(config)
+
+        if not config.shard:
+            export.new_entries(
+                config.dataset_dir, _entries(config)
+            )  # a name that is taken is told before anybody is asked
 
         replace_file(config.output_dir / FILE, config.text().encode())
         try:
@@ -111,6 +116,8 @@ def merge(
     Returns:
         Its configuration, how many replies of each file were written, and what is still to be asked.
 
+    Of shards that lack, the scenes are read when the folder is gone on with.
+
     Raises:
         ValueError: `out` is there, a folder is in use or of another configuration, or a line is broken.
     """
@@ -133,11 +140,28 @@ def merge(
             _join_scenes(folder, folders)
             counts = {name: _join_replies(folder, name, folders) for name in REPLIES}
             outcome = _go(folder, on_made, lambda *of: _asking(folder, *of))
+            if lacking_shards(folders):
+                folder.forget(SCENES)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
 
     return config, counts, outcome
+
+
+def lacking_shards(folders: Sequence[Path]) -> list[str]:
+    """Return the shards, such as "2/8", that are in none of some folders of one synthesis.
+
+    Raises:
+        ValueError: one is no synthesis' folder.
+    """
+    there = {read_folder(Path(folder)).shard for folder in folders}
+    counts = {int(shard.partition("/")[2]) for shard in there if shard}
+    if "" in there or len(counts) != 1:
+        return []
+
+    (count,) = counts
+    return [shard for index in range(count) if (shard := f"{index + 1}/{count}") not in there]
 
 
 def _common_config(folders: Sequence[Path]) -> SynthesisConfig:
@@ -229,14 +253,25 @@ def _write_entries(folder: Folder) -> None:
     """Put the files of rows into dataset_info.json, where they are not in it."""
     config = folder.config
     config.dataset_dir.mkdir(parents=True, exist_ok=True)
-    entries = {
-        f"{config.dataset}_{kind}": export.entry_for(folder.file(name), config.dataset_dir, kind)
-        for kind, name in ((export.SFT, SFT), (export.DPO, DPO), (export.RL, PROMPTS))
-    }
-    for stage, path in export.split_by_stage(folder.file(DPO)).items():
-        entries[f"{config.dataset}_{export.DPO}_stage{stage}"] = export.entry_for(path, config.dataset_dir, export.DPO)
+    export.split_by_stage(folder.file(DPO))
+    entries = _entries(config)
+    export.write_entries(config.dataset_dir, {name: entries[name] for name in entries_of(config)})
 
-    export.write_entries(config.dataset_dir, entries)
+
+def entries_of(config: SynthesisConfig) -> list[str]:
+    """Return the names of the entries of a synthesis that is done: those of files with rows."""
+    return [name for name, (path, _) in _files(config).items() if path.is_file() and path.stat().st_size]
+
+
+def _files(config: SynthesisConfig) -> dict[str, tuple[Path, str]]:
+    """Return the files that training reads, and their kinds, by the names of their entries."""
+    stages = ((f"{export.DPO}_stage{stage}", f"{DPO}_stage{stage}", export.DPO) for stage in export.STAGES)
+    files = ((export.SFT, SFT, export.SFT), (export.DPO, DPO, export.DPO), (export.RL, PROMPTS, export.RL), *stages)
+    return {f"{config.dataset}_{name}": (config.output_dir / f"{file}.jsonl", kind) for name, file, kind in files}
+
+
+def _entries(config: SynthesisConfig) -> dict[str, dict[str, Any]]:
+    return {name: export.entry_for(path, config.dataset_dir, kind) for name, (path, kind) in _files(config).items()}
 
 
 def _asking(

@@ -12,7 +12,7 @@ from virgo_factory.report.table import Cell, Table
 from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.records import count_records
 from virgo_factory.synthesis.config import SynthesisConfig, read_folder
-from virgo_factory.synthesis.run.folder import is_edited
+from virgo_factory.synthesis.run.folder import card_of, is_behind, is_edited
 from virgo_factory.synthesis.run.steps import STEPS, Made
 
 
@@ -27,6 +27,7 @@ class Stage:
         taken: what went in; None for replies.
         dropped: reason -> count.
         is_edited: whether it is not as it was made.
+        is_behind: whether what it is made of has changed since.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Stage:
     taken: int | None = None
     dropped: Mapping[str, int] | None = None
     is_edited: bool = False
+    is_behind: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Status:
 
     @property
     def waits(self) -> str:
-        """The first file that is not there; "" where all are."""
-        return next((stage.name for stage in self.stages if stage.rows is None), "")
+        """The first file that is not there, or to be made again; "" where all are made."""
+        return next((stage.name for stage in self.stages if stage.rows is None or stage.is_behind), "")
 
 
 def summarise(folder: Path) -> Status:
@@ -74,15 +76,12 @@ def _stage(folder: Path, step: Any) -> Stage:
     if not isinstance(step, Made):
         return Stage(step.name, *count_records(folder, step.name)) if path.is_file() else Stage(step.name, None)
 
-    try:
-        card = json.loads(path.with_suffix(".card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    card = card_of(folder, step.name)
+    if card is None or not path.is_file():
         return Stage(step.name, None)
 
-    if not path.is_file():
-        return Stage(step.name, None)
-
-    return Stage(step.name, card["kept"], 0, card["in"], card["dropped"], is_edited(folder, step.name))
+    told = is_edited(folder, step.name), is_behind(folder, step.name)
+    return Stage(step.name, card["kept"], 0, card["in"], card["dropped"], *told)
 
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:

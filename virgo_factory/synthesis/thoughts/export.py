@@ -12,6 +12,7 @@ from virgo_factory.data.read.source import INFO, read_info
 from virgo_factory.data.rows.entry import file_name, write_entry
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.atomic import new_file
+from virgo_factory.io.index import read_object
 from virgo_factory.rollouts.question import VisualQuestion, check_texts, write_question
 from virgo_factory.synthesis.words import Dropped, Question, Scene
 
@@ -49,7 +50,11 @@ def split_by_stage(path: Path) -> dict[int, Path]:
     with ExitStack() as stack, path.open("rb") as rows:
         files = {stage: stack.enter_context(new_file(one, "wb")) for stage, one in paths.items()}
         for number, line in enumerate(rows, start=1):
-            stage = json.loads(line).get("stage")
+            try:
+                stage = read_object(line).get("stage")
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: {error}. Remove the file: it is made again.") from None
+
             if stage not in files:
                 raise UserError(f"{path}:{number}: no stage 1 or 2. Remove the file: it is made again.")
 
@@ -69,24 +74,32 @@ def write_entries(dataset_dir: Path, entries: Mapping[str, Mapping[str, Any]]) -
     One that is there may say more of the same rows, such as what makes them.
 
     Raises:
-        ValueError: a name is taken by another entry; those before it are written.
+        ValueError: a name is taken by another entry; nothing is written.
     """
-    written = []
-    for name, entry in entries.items():
-        there = read_info(dataset_dir).get(name) if (dataset_dir / INFO).exists() else None
-        if there is not None and {key: there.get(key) for key in entry} == entry:
-            continue
+    written = new_entries(dataset_dir, entries)
+    for name in written:
+        write_entry(dataset_dir, name, entries[name])
 
-        if there is not None:
+    return written
+
+
+def new_entries(dataset_dir: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the names of those that are not in dataset_info.json.
+
+    Raises:
+        ValueError: a name is taken by another entry.
+    """
+    known, new = read_info(dataset_dir) if (dataset_dir / INFO).exists() else {}, []
+    for name, entry in entries.items():
+        if (there := known.get(name)) is None:
+            new.append(name)
+        elif {key: there.get(key) for key in entry} != entry:
             raise UserError(
                 f"{dataset_dir / INFO}: {name} is there already: {json.dumps(there, ensure_ascii=False)}. Choose another "
                 "dataset: in the configuration, or remove that entry first."
             )
 
-        write_entry(dataset_dir, name, entry)
-        written.append(name)
-
-    return written
+    return new
 
 
 def rl_questions(pairs: Iterable[tuple[Question, Scene]], source: str) -> Iterator[str | Dropped]:

@@ -30,6 +30,8 @@ BOX = ("box", "bbox")
 
 _LOOKED_AT = 200
 """Rows from which a box format is guessed."""
+_ORDERED = 0.95
+"""Share of boxes whose second pair is right of and below the first, from which on these are corners."""
 
 
 def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
@@ -87,7 +89,8 @@ def _guessed(file: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
     if not boxes or all("image_sha256" in row and size_of(row) for row in rows):
         return "xyxy"  # our own form, of which it is part
 
-    is_ordered = all(box[0] < box[2] and box[1] < box[3] for box in boxes)
+    # Nearly all: a few without area, or turned round, must not make corners of all others widths.
+    is_ordered = sum(box[0] < box[2] and box[1] < box[3] for box in boxes) > _ORDERED * len(boxes)
     most = max(max(box) for box in boxes)
     guess = "unit" if most <= 1 and is_ordered else "xyxy" if most > 1 and is_ordered else "xywh" if most > 1 else ""
     if not guess:
