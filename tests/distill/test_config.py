@@ -8,7 +8,7 @@ import yaml
 from virgo_factory.distill.config import BLOCKS, SOURCES, DistillConfig, questions_wanted, read_config, read_folder
 from virgo_factory.distill.sources import SOURCES as READ
 from virgo_factory.io.files import RECIPES
-from virgo_factory.io.recipes import is_distillation, is_evaluation, is_training
+from virgo_factory.io.recipes import ASKING, asking_verb, is_training
 
 
 TRAINING = """\
@@ -258,12 +258,11 @@ def test_a_key_of_training_that_slipped_in_is_told_as_a_key(write):
 
 
 def test_every_recipe_that_ships_is_told_apart():
-    kinds = {"training": [], "distill": [], "evaluate": []}
+    kinds = {"": [], **{verb: [] for verb in ASKING}}
     for path in sorted(RECIPES.rglob("*.yaml")):
         keys = yaml.safe_load(path.read_text(encoding="utf-8"))
-        kind = path.parent.name if path.parent.name in kinds else "training"
-        found = {"training": is_training(keys), "distill": is_distillation(keys), "evaluate": is_evaluation(keys)}
-        assert found == {name: name == kind for name in kinds}, path
+        kind = path.parent.name if path.parent.name in ASKING else ""
+        assert (asking_verb(keys), is_training(keys)) == (kind, not kind), path
         kinds[kind].append(path)
 
-    assert all(len(paths) > 3 for paths in kinds.values())
+    assert all(len(paths) > 1 for paths in kinds.values())

@@ -53,26 +53,26 @@ def is_training(keys: Collection[str]) -> bool:
     return len(_TRAINING_KEYS.intersection(keys)) > max(1, 2 * len(_DISTILLATION_KEYS.intersection(keys)))
 
 
-def is_distillation(keys: Collection[str]) -> bool:
-    """Whether the keys of a YAML file are those of a distillation's configuration, of which one key is enough.
+ASKING = {"distill": "a distillation", "evaluate": "an evaluation", "synthesize": "a synthesis"}
+"""Verb that runs a configuration -> what that is called."""
 
-    >>> is_distillation(["model_name_or_path", "questions", "dataset"]), is_distillation(["stage", "samples"])
-    (True, False)
+
+def asking_verb(keys: Collection[str]) -> str:
+    """Return the verb that runs a configuration with these keys; "" where it is none of those that ask models.
+
+    >>> asking_verb(["model_name_or_path", "questions", "dataset"]), asking_verb(["benchmarks", "model_name_or_path"])
+    ('distill', 'evaluate')
+    >>> asking_verb(["scenes", "media_dir", "dataset"]), asking_verb(["stage", "samples"])
+    ('synthesize', '')
     """
-    return len(_DISTILLATION_KEYS.intersection(keys)) > 2 * len(
-        _TRAINING_KEYS.intersection(keys)
-    ) and not is_evaluation(keys)
+    names = set(keys)
+    if "stage" not in names and "scenes" in names:
+        return "synthesize"
 
+    if names & {"benchmarks", "scorer", "benchmark_dir"} and not names & {"sources", "dataset", "stage"}:
+        return "evaluate"
 
-def is_evaluation(keys: Collection[str]) -> bool:
-    """Whether the keys of a YAML file are those of an evaluation's configuration.
-
-    >>> is_evaluation(["benchmarks", "model_name_or_path"]), is_evaluation(["benchmarks", "sources", "dataset"])
-    (True, False)
-    """
-    return bool({"benchmarks", "scorer", "benchmark_dir"} & set(keys)) and not {"sources", "dataset", "stage"} & set(
-        keys
-    )
+    return "distill" if len(names & _DISTILLATION_KEYS) > 2 * len(names & _TRAINING_KEYS) else ""
 
 
 def find_recipe(name: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from virgo_factory.core.recipe_keys import KEYS
+from virgo_factory.io.recipes import ASKING, asking_verb
 from virgo_factory.preflight.doctor import names
 from virgo_factory.preflight.keys import known_keys
 
@@ -108,20 +109,21 @@ def test_without_llamafactory_only_our_own_templates_are_known(monkeypatch):
     assert names.misspelt(OURS | {"template": "vrigo", "dataset": None}) != []
 
 
-def test_the_configuration_of_a_distillation_is_told_as_that(root):
+@pytest.mark.parametrize(("verb", "what"), ASKING.items())
+def test_a_configuration_of_those_that_ask_models_is_told_as_that(root, verb, what):
     """Of each that ships; a training recipe is none."""
-    for path in (root / "recipes" / "distill").glob("*.yaml"):
+    paths = list((root / "recipes" / verb).glob("*.yaml"))
+    assert paths
+    for path in paths:
         with pytest.raises(SystemExit) as told:
             names.check_command_line(["llamafactory-cli", "train", str(path)])
 
         assert str(told.value).splitlines() == [
             f"virgo-factory: {path}",
-            f"  - {names.DISTILLATION} virgo-factory distill run {path}",
+            f"  - this is the configuration of {what}, not a training recipe. Run it with: virgo-factory {verb} run {path}",
         ]
 
-    assert not [
-        path for path in (root / "recipes").glob("*.yaml") if names.is_distillation(yaml.safe_load(path.read_text()))
-    ]
+    assert not [path for path in (root / "recipes").glob("*.yaml") if asking_verb(yaml.safe_load(path.read_text()))]
 
 
 PROGRAMS = [

@@ -22,7 +22,7 @@ from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
 from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
 from virgo_factory.formats.families.questions import shows_prompts
 from virgo_factory.io.files import DATASET_INFO, RECIPES
-from virgo_factory.io.recipes import find_recipe, is_distillation, is_evaluation
+from virgo_factory.io.recipes import ASKING, asking_verb, find_recipe
 
 
 INFO = "dataset_info.json"
@@ -319,15 +319,11 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a recipe. A recipe is `key: value` lines, such as `dataset: virgo_dt`.")
 
-    for is_such, what, verb in (
-        (is_distillation, "a distillation", "distill"),
-        (is_evaluation, "an evaluation", "evaluate"),
-    ):
-        if is_such(content):
-            raise UserError(
-                f"{path}: {what}'s configuration, not a training recipe. Start it with virgo-factory {verb} run {path}; "
-                "estimate it with --dry-run."
-            )
+    if verb := asking_verb(content):
+        raise UserError(
+            f"{path}: {ASKING[verb]}'s configuration, not a training recipe. Start it with virgo-factory {verb} run {path}; "
+            "estimate it with --dry-run."
+        )
 
     return content
 

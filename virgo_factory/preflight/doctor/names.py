@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.recipe_keys import KEYS
+from virgo_factory.io.recipes import ASKING, asking_verb
 from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.zero import file_problem
 
@@ -41,23 +42,13 @@ def check_command_line(argv: Sequence[str]) -> None:
         return
 
     path, recipe = found
-    problems = [f"{DISTILLATION} virgo-factory distill run {path}"] if is_distillation(recipe) else misspelt(recipe)
+    verb = asking_verb(recipe)
+    told = f"this is the configuration of {ASKING.get(verb)}, not a training recipe. Run it with:"
+    problems = [f"{told} virgo-factory {verb} run {path}"] if verb else misspelt(recipe)
     if problems:
         is_first = os.environ.get("LOCAL_RANK", "0") == "0"
         lines = "".join(f"\n  - {problem}" for problem in problems)
         sys.exit(f"virgo-factory: {path}{lines}" if is_first else 1)
-
-
-DISTILLATION = "this is the configuration of a distillation, not a training recipe. Run it with:"
-
-
-def is_distillation(recipe: Mapping[str, Any]) -> bool:
-    """Whether these are the keys of a file for `virgo-factory distill`."""
-    return (
-        bool({"questions", "sources"} & set(recipe))
-        and "scorer" not in recipe
-        and not {"stage", "do_train"} & set(recipe)
-    )
 
 
 def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
