@@ -22,6 +22,15 @@ def test_a_dry_run_asks_nobody(make, played):
     assert "a guess" in after[0] and len(played.labels()) == said
 
 
+def test_a_dry_run_says_why_scenes_are_left_out(make, drawn, tmp_path):
+    rows = [json.loads(line) for line in (drawn / "scenes.jsonl").open()]
+    rows[0]["image"] = rows[1]["image"] = "nowhere.png"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scenes = [{"reader": "rows", "file": str(tmp_path / "rows.jsonl"), "box_format": "xyxy"}]
+    before, _, _ = estimate(read_config(make(scenes=scenes)))
+    assert "Scenes: 3 of rows" in before and "  left out: 2 image missing" in before
+
+
 def test_of_a_folder_that_has_some_rates_are_measured(whole, make, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     _, table, after = estimate(read_config(make()))
