@@ -1,12 +1,14 @@
 """What people see of a synthesis: estimate, status, page."""
 
 import json
+import os
 import re
 import shutil
 
 from typer.testing import CliRunner
 
 from virgo_factory.cli.synthesize import synthesize as verbs
+from virgo_factory.rollouts.store.store import lock
 from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.tell.estimate import estimate
 from virgo_factory.synthesis.tell.page import write_status_page
@@ -78,6 +80,15 @@ def test_status_of_a_run_that_was_killed_behind_an_older_one_does_not_say_that_a
 
     found = summarise(folder)
     assert found.waits == "05_short" and lines_of(found)[0].startswith("05_short.jsonl is the next file. Go on: ")
+
+
+def test_status_between_two_roles_says_that_it_runs(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    (folder / "07_filtered.jsonl").unlink()
+    with lock(folder):
+        assert lines_of(summarise(folder)) == [f"Running (process {os.getpid()}): 07_filtered.jsonl is the next file."]
+
+    assert lines_of(summarise(folder))[0].startswith("07_filtered.jsonl is the next file. Go on: ")
 
 
 def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
