@@ -1,12 +1,14 @@
 """What people see of a synthesis: estimate, status, page."""
 
 import json
+import os
 import re
 import shutil
 
 from typer.testing import CliRunner
 
 from virgo_factory.cli.synthesize import synthesize as verbs
+from virgo_factory.rollouts.store.store import lock
 from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.tell.estimate import estimate
 from virgo_factory.synthesis.tell.page import write_status_page
@@ -20,6 +22,15 @@ def test_a_dry_run_asks_nobody(make, played):
     requests = {row[0]: row[2] for row in table.rows}
     assert requests["writer"] == 5 and requests["composer"] == 10 and requests["thinker"] > requests["writer"]
     assert "a guess" in after[0] and len(played.labels()) == said
+
+
+def test_a_dry_run_says_why_scenes_are_left_out(make, drawn, tmp_path):
+    rows = [json.loads(line) for line in (drawn / "scenes.jsonl").open()]
+    rows[0]["image"] = rows[1]["image"] = "nowhere.png"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scenes = [{"reader": "rows", "file": str(tmp_path / "rows.jsonl"), "box_format": "xyxy"}]
+    before, _, _ = estimate(read_config(make(scenes=scenes)))
+    assert "Scenes: 3 of rows" in before and "  left out: 2 image missing" in before
 
 
 def test_of_a_folder_that_has_some_rates_are_measured(whole, make, tmp_path):
@@ -69,6 +80,15 @@ def test_status_of_a_run_that_was_killed_behind_an_older_one_does_not_say_that_a
 
     found = summarise(folder)
     assert found.waits == "05_short" and lines_of(found)[0].startswith("05_short.jsonl is the next file. Go on: ")
+
+
+def test_status_between_two_roles_says_that_it_runs(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    (folder / "07_filtered.jsonl").unlink()
+    with lock(folder):
+        assert lines_of(summarise(folder)) == [f"Running (process {os.getpid()}): 07_filtered.jsonl is the next file."]
+
+    assert lines_of(summarise(folder))[0].startswith("07_filtered.jsonl is the next file. Go on: ")
 
 
 def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):

@@ -1,6 +1,7 @@
 """What a synthesis will ask, before anybody is asked: the first prompt, and requests and tokens of each role. Calls nobody."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from virgo_factory.synthesis.questions.writing import writer_ask
 from virgo_factory.synthesis.run import folder as files
 from virgo_factory.synthesis.run.folder import card_of
 from virgo_factory.synthesis.scenes.read import read_scenes
-from virgo_factory.synthesis.words import Scene
+from virgo_factory.synthesis.words import Dropped, Scene
 
 
 UNKNOWN = 1000
@@ -50,13 +51,13 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
         ValueError: the files of the scenes are broken.
     """
     problems = [message for _, message in config.missing_files()]
-    first, scenes, left_out = None, 0, 0
+    first, scenes, left_out = None, 0, Counter[str]()
     are_here = not any(message.startswith(("scenes:", "media_dir:")) for message in problems)
     if are_here:
         found = (one for one in read_scenes(config.scenes, config.media_dir, config.max_objects, config.min_score))
         for one in itertools.takewhile(lambda _: config.max_scenes is None or scenes < config.max_scenes, found):
             scenes += isinstance(one, Scene)
-            left_out += not isinstance(one, Scene)
+            left_out.update([one.reason] if isinstance(one, Dropped) else [])
             first = first or (one if isinstance(one, Scene) else None)
 
     if not are_here:
@@ -69,7 +70,7 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
     before = [
         f"Scenes: {scenes:,} of {names}" if are_here else f"No scene is on this machine. Of {scenes:,} it would be:"
     ]
-    before += [f"  {left_out:,} scenes or objects are left out; 00_scenes.card.md will say why"] if left_out else []
+    before += [f"  left out: {count:,} {reason}" for reason, count in left_out.most_common()]
     if first:
         ask = writer_ask(first)
         text = "\n\n".join(filter(None, (ask.system, ask.text)))

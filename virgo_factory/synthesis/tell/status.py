@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +48,15 @@ class Status:
         folder: of the synthesis.
         config: that made it.
         stages: in their order.
-        progress: of a run that goes on; None without one.
+        progress: of a role that is being asked; None without one.
+        process: of this machine that works on the folder; None without one.
     """
 
     folder: Path
     config: SynthesisConfig
     stages: tuple[Stage, ...]
     progress: Mapping[str, Any] | None
+    process: int | None = None
 
     @property
     def waits(self) -> str:
@@ -68,7 +71,7 @@ def summarise(folder: Path) -> Status:
         ValueError: it is no synthesis' folder, or a line of it is broken.
     """
     config = read_folder(folder)
-    return Status(folder, config, tuple(_stage(folder, step) for step in STEPS), _progress(folder))
+    return Status(folder, config, tuple(_stage(folder, step) for step in STEPS), _progress(folder), _process(folder))
 
 
 def _stage(folder: Path, step: Any) -> Stage:
@@ -89,6 +92,15 @@ def _progress(folder: Path) -> Mapping[str, Any] | None:
         found = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         os.kill(found["pid"], 0)
         return found if found["running"] else None
+
+    return None
+
+
+def _process(folder: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        held = json.loads((folder / ".lock").read_text(encoding="utf-8"))
+        os.kill(held["pid"], 0)
+        return held["pid"] if held["host"] == socket.gethostname() else None
 
     return None
 
@@ -136,6 +148,9 @@ def lines_of(found: Status) -> list[str]:
             f"Running (process {progress['pid']}): {progress['model']}, {progress['done']:,} of {progress['total']:,} replies, "
             f"{progress['tokens_per_second']:,.0f} tokens/s{time_left}"
         ]
+
+    if found.process and found.waits:  # between two roles
+        return [f"Running (process {found.process}): {found.waits}.jsonl is the next file."]
 
     if found.waits:
         return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
