@@ -28,6 +28,7 @@ from virgo_factory.synthesis.config import ROLES, read_config, read_folder
         ({"composed_of": [1]}, "composed_of"),
         ({"dataset": "a,b"}, "dataset: expected letters"),
         ({"shard": "2of8"}, "shard"),
+        ({"shard": "2/1"}, "shard: 2/1: expected I/N with I from 1 to N"),
         ({"writter": {}}, "writter: no such key. Did you mean writer?"),
     ],
 )

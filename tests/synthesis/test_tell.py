@@ -105,7 +105,7 @@ def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
 
 def test_verbs(whole, tmp_path):
     runner = CliRunner()
-    found = runner.invoke(verbs, ["status", str(whole)])
+    found = runner.invoke(verbs, ["status", str(whole)], env={"COLUMNS": "160"})
     assert found.exit_code == 0 and re.search(r"10_rl_questions.jsonl\s+\d+", found.output)
     assert json.loads(runner.invoke(verbs, ["status", str(whole), "--json"]).output)["waits"] == ""
     assert "are of the page" in str(runner.invoke(verbs, ["status", str(whole), "--seed", "1"]).exception)

@@ -169,6 +169,10 @@ class SynthesisConfig(AskConfig):
             for key in ("scenes", "composed_of", "cues")
             if not getattr(self, key)
         ]
+        index, _, count = self.shard.partition("/")
+        if self.shard and int(index) > int(count):
+            found.append((("shard",), f"shard: {self.shard}: expected I/N with I from 1 to N, such as 2/8"))
+
         for key in sorted(self.model_fields_set & AskConfig.model_fields.keys() - _EVERYONES):
             told = (
                 f"{key}: stands in a role's block, such as writer: {{{key}: ...}}"

@@ -169,7 +169,7 @@ def test_budgets_count_all_files(make):
     outcome = synthesize(read_config(config))
     folder = config.parent / "out"
     there = sum(len(lines(folder / f"{name}.jsonl")) for name in REPLIES if (folder / f"{name}.jsonl").is_file())
-    assert outcome.stopped == "max_rollouts: 30" and 20 < there <= 30 and outcome.waits
+    assert outcome.left > 0 and outcome.stopped == "max_rollouts: 30" and 20 < there <= 30 and outcome.waits
 
 
 def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path):
@@ -206,7 +206,11 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
         ),
         ("05_short", lambda row: {**row, "extra": 1}, r"05_short.jsonl:1: no thought: extra"),
         ("03_validated", lambda row: row | {"scene": "nowhere/1"}, r"rows of nowhere/1 stand out of order"),
-        ("06_expanding", lambda row: {"response": "x"}, r"06_expanding.jsonl:1: .*no row of 06_expanding"),
+        (
+            "06_expanding",
+            lambda row: {"response": "x"},
+            r"06_expanding.jsonl:1: .*no row of 06_expanding.* Remove the line, and the next start asks it again",
+        ),
     ],
 )
 def test_a_broken_line_is_named(whole, tmp_path, name, change, said):

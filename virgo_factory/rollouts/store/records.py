@@ -10,6 +10,7 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.index import Index, Source
+from virgo_factory.rollouts.store.index import ASK_AGAIN
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
 from virgo_factory.rollouts.store.store import Store
 
@@ -23,7 +24,7 @@ _SCHEMA = (
 
 def index_of(folder: Path, name: str, row: Callable[[Mapping[str, Any]], tuple[str, int]]) -> Index:
     """Return the index of NAME.jsonl and its shards: `records` has place, key and tokens of each row, as `row` reads them."""
-    source = Source(_TABLE, ("key", "tokens"), lambda: shards_of(folder, name), row)
+    source = Source(_TABLE, ("key", "tokens"), lambda: shards_of(folder, name), row, ASK_AGAIN)
     return Index(folder, [source], _SCHEMA, file=f".{name}.sqlite")
 
 

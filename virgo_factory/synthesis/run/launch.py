@@ -240,6 +240,8 @@ def _go(folder: Folder, on_made: OnMade, asking: Callable[[Asked, str], RoleAski
             outcome.left = one.total[1] - one.finished
             if one.stopped or one.gave_up:
                 outcome.stopped, outcome.waits = one.stopped, step.name
+                later = step.roles[step.roles.index(role) + 1 :]
+                outcome.left += sum(asking(step, other).count()[1] for other in later)
                 return outcome
 
     outcome.left = 0

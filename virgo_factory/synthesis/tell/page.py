@@ -15,6 +15,7 @@ from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.synthesis.run import folder as files
 from virgo_factory.synthesis.run.folder import card_of
 from virgo_factory.synthesis.tell.status import Status, summarise, tables_of
+from virgo_factory.synthesis.tell.status import lines_of as told_of
 from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, Thought, of_row
 
 
@@ -36,7 +37,8 @@ def write_status_page(path: Path, folder: Path, scenes: int = 20, seed: int = 0)
     found = summarise(folder)
     chosen = _drawn(folder, scenes, seed)
     shown = _Shown(folder, {scene.id for scene in chosen})
-    settings = [("folder", str(folder)), ("pictures", str(found.config.media_dir))]
+    settings = [("state", next(iter(told_of(found)), "")), ("folder", str(folder))]
+    settings.append(("pictures", str(found.config.media_dir)))
     settings += [(name, found.config.role(name).model_name_or_path) for name in found.config.roles]
     head = [Section("", [facts(settings), *tables_of(found), *_plots(found), *_LEGEND])]
     articles = (_article(scene, shown, found.config.media_dir) for scene in chosen)
