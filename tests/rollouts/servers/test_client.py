@@ -368,7 +368,7 @@ def waits(monkeypatch) -> list[float]:
         waited.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(client, "asyncio", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(client, "asyncio", SimpleNamespace(sleep=wait, Lock=asyncio.Lock))
     monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: clock() + sum(waited)))
     return waited
 
