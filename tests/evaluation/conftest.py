@@ -276,6 +276,14 @@ class Server(ThreadingHTTPServer):
             )
             return "1" if gold.strip() == answer.strip(" ,\n") else "0"
 
+        if "backward chaining" in prompt:  # counts two words, wherever they stand
+            thought = prompt.split("<response>\n")[1].split("\n</response>")[0]
+            if "unreadable" in thought:
+                return "I would say three."
+
+            counts = {"verification": thought.count("check"), "backtracking": thought.count("Wait"), "sub-goals": 0}
+            return json.dumps(counts | {"backward chaining": 0})
+
         return "B" if "Reply with the letter" in prompt else "7"
 
 

@@ -1,8 +1,11 @@
 """`virgo-factory data stats`: rows, tokens and images of a dataset."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
+
+from virgo_factory.core.errors import UserError
 
 
 def stats(
@@ -25,6 +28,13 @@ def stats(
     planted: list[str] = typer.Option(
         [], "--planted-cue", metavar="TEXT", help='Words that a pipeline put there, such as "Wait,": not counted.'
     ),
+    judge_url: str | None = typer.Option(
+        None,
+        "--judge-url",
+        help="--behaviours: a judge counts them, too, in a sample; /v1 of any OpenAI-compatible server.",
+    ),
+    judge_model: str | None = typer.Option(None, "--judge-model", help="Model of --judge-url."),
+    judge_sample: int = typer.Option(200, "--judge-sample", min=1, help="Thoughts that the judge is asked about."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
     as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
 ) -> None:
@@ -34,16 +44,19 @@ def stats(
     are counted, and their share is shown. Of a recipe, its training datasets are meant.
 
     --behaviours looks at how sentences of thoughts begin, by a lexicon, and at which option of a choice question they decide for. A
-    cue behind an assistant_prefix was planted: neither it is counted, nor the first sentence with it in the other rows.
+    cue behind an assistant_prefix was planted: neither it is counted, nor the first sentence with it in the other rows. With --judge-url a
+    model counts in a sample, and how well the two agree is told (Cohen's kappa); its key is read from OPENAI_API_KEY.
     """
     import json
-    from dataclasses import replace
 
     from virgo_factory.cli.data.terminal import progress, tell_cache, training
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.data.rows.stream import measure
     from virgo_factory.data.show.stats import measure_statistics, to_json
     from virgo_factory.io.files import check_folder
+
+    if bool(judge_url) != bool(judge_model) or (judge_url and not behaviours):
+        raise UserError("--judge-url and --judge-model go together, with --behaviours.")
 
     if plots:
         check_folder(plots)
@@ -68,6 +81,10 @@ def stats(
             counted = read_behaviours(sources, settings.tokenizer, workers, told)
 
         told_behaviours = behaviours_json(counted, planted, "tokens" if settings.tokenizer else "words")
+        if judge_url:
+            told_behaviours["judge"] = _judged(
+                sources, judge_url, judge_model, judge_sample, [*counted.planted, *planted]
+            )
 
     name = ", ".join(dict.fromkeys(source.name for source in sources))
     pictures = []
@@ -157,6 +174,26 @@ def _table(found, has_tokens: bool):
     return Table("", columns, rows, styles=styles)
 
 
+def _judged(sources, url: str, model: str, count: int, cues: list[str]) -> dict:
+    """Return what a judge counts in a sample, beside the lexicon; its replies are kept beside the data."""
+    from dataclasses import asdict
+
+    from virgo_factory.cli.data.terminal import busy
+    from virgo_factory.data.rows.cache import cache_folder
+    from virgo_factory.data.show.read_behaviours import read_examples
+    from virgo_factory.evaluation.probes.behaviours import judge_behaviours
+    from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
+
+    judge = LLMJudge(url, model)
+    judge.check()
+    folder = cache_folder(sources[0]) or Path()
+    folder.mkdir(parents=True, exist_ok=True)
+    with busy(f"asking {model}"), judgements(folder) as stored:
+        found, failed = judge_behaviours(read_examples(sources), replace(judge, stored=stored), count, cues)
+
+    return {"model": model, "failed": failed, "behaviours": [asdict(one) for one in found]}
+
+
 def _show_behaviours(told: dict) -> None:
     """Print what thoughts show."""
     from virgo_factory.report.table import Table
@@ -179,6 +216,22 @@ def _show_behaviours(told: dict) -> None:
             f"Of {choices:,} choice questions, {one['changed']:,} thoughts ({one['changed'] / choices:.1%}) change their answer, "
             f"{one['changes']:,} times; {one['returned']:,} return to one that they had left."
         )
+
+    if judged := told.get("judge"):
+        columns = ("behaviour, in a sample", "thoughts", "judge", "lexicon", "agree", "kappa")
+        rows = [
+            [
+                one["behaviour"],
+                one["thoughts"],
+                *(f"{share:.1%} ({times:,})" for share, times in (one["judged"], one["by_lexicon"])),
+                f"{one['agree']:.1%}",
+                f"{one['kappa']:.2f}",
+            ]
+            for one in judged["behaviours"]
+        ]
+        print_tables(screen, Table("", columns, rows))
+        failed = f" {judged['failed']:,} of its counts could not be read and are left out." if judged["failed"] else ""
+        screen.print(f"Share of thoughts, and how often in all; the judge is {one_line(judged['model'])}.{failed}")
 
 
 SHOWN = 25

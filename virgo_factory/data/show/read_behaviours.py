@@ -38,11 +38,7 @@ def read_behaviours(
         ValueError: a dataset in one of LLaMA-Factory's own formattings, in which thoughts are not told apart.
         ChildProcessError: a worker process died.
     """
-    if others := [f"{source.name} ({source.formatting})" for source in sources if not source.is_ours]:
-        raise UserError(
-            f"{', '.join(others)}: thoughts are read in our formattings only. Add --formatting long_thought."
-        )
-
+    _check(sources)
     size = sum(file.stat().st_size for source in sources for file in source.files)
     count = (workers or len(os.sched_getaffinity(0))) if size > SMALL else 1
     found, done = Behaviours(), 0
@@ -53,6 +49,32 @@ def read_behaviours(
             progress(min(done, size), size)
 
     return found
+
+
+def read_examples(sources: Sequence[Source]) -> Iterator[Example]:
+    """Yield the examples of all rows, in this process.
+
+    Raises:
+        ValueError: see `read_behaviours`.
+    """
+    _check(sources)
+    for source in sources:
+        for file in source.files:
+            for chunk in cut_file(file):
+                yield from _examples(source, chunk)
+
+
+def _check(sources: Sequence[Source]) -> None:
+    if others := [f"{source.name} ({source.formatting})" for source in sources if not source.is_ours]:
+        raise UserError(
+            f"{', '.join(others)}: thoughts are read in our formattings only. Add --formatting long_thought."
+        )
+
+
+def _examples(source: Source, chunk: Chunk) -> Iterator[Example]:
+    for row in read_chunk(chunk):
+        parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
+        yield from (part for part in parts if isinstance(part, Example))
 
 
 Count = Callable[[tuple[int, Chunk]], Behaviours]
@@ -96,11 +118,9 @@ def _count(
     sources: Sequence[Source], measures: tuple[Callable[[str], int], ...], item: tuple[int, Chunk]
 ) -> Behaviours:
     index, chunk = item
-    source, found = sources[index], Behaviours()
-    for row in read_chunk(chunk):
-        parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
-        for part in parts:
-            if isinstance(part, Example) and (one := shown_by(part, *measures)):
-                found.add(one)
+    found = Behaviours()
+    for example in _examples(sources[index], chunk):
+        if one := shown_by(example, *measures):
+            found.add(one)
 
     return found

@@ -234,7 +234,7 @@ def agreement(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
     n = len(pairs)
     equal = sum(one == other for one, other in pairs) / n
     first, second = (Counter(pair[side] for pair in pairs) for side in (0, 1))
-    by_chance = sum(first[mark] * second[mark] for mark in MARKS) / n**2
+    by_chance = sum(first[mark] * second[mark] for mark in first) / n**2
     return equal, (equal - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
 
 

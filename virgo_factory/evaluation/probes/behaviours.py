@@ -1,0 +1,134 @@
+"""Behaviours of thoughts as a judge counts them, on a sample, beside the lexicon's (data/show/behaviours.py): do the two agree?
+
+The four behaviours and the way of asking are those of arXiv 2503.01307; a reply that cannot be read is told, and never counts as none.
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.thought import BEGIN_THOUGHT
+from virgo_factory.data.show.behaviours import BEHAVIOURS, shown_by
+from virgo_factory.evaluation.probes.process import agreement
+from virgo_factory.evaluation.scorers.judging import AT_ONCE
+from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+
+
+TEMPLATE = "judge_behaviours.txt"
+MOST_THOUGHT = 60_000
+"""Characters of a thought that the judge sees, its end."""
+
+REPLY_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """One behaviour by judge and lexicon.
+
+    Attributes:
+        behaviour: which.
+        thoughts: that the judge could count in.
+        judged: share of them that shows it by the judge, and how often in all of them together.
+        by_lexicon: likewise.
+        agree, kappa: share of thoughts on which both say the same (at least once, or never), and Cohen's kappa; nan without any.
+    """
+
+    behaviour: str
+    thoughts: int
+    judged: tuple[float, int]
+    by_lexicon: tuple[float, int]
+    agree: float
+    kappa: float
+
+
+def judge_behaviours(
+    examples: Iterable[Example], judge: LLMJudge, count: int = 200, cues: Sequence[str] = (), seed: int = 42
+) -> tuple[list[Agreed], int]:
+    """Return each behaviour by judge and lexicon, and of how many thoughts the judge's count could not be read.
+
+    Args:
+        examples: with long thoughts; memory does not grow with them.
+        judge: see there.
+        count: of thoughts drawn.
+        cues: planted in rows that do not say so: neither the lexicon counts their first sentence, nor does the judge see it.
+        seed: of the draw.
+    """
+    drawn = _drawn(examples, count, seed)
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        counts = list(threads.map(lambda one: _judged(one, judge, cues), drawn))
+
+    read = [
+        (counted, _by_lexicon(one, cues)) for one, counted in zip(drawn, counts, strict=True) if counted is not None
+    ]
+    found = []
+    for name in BEHAVIOURS:
+        pairs = [(str(judged[name] > 0), str(said[name] > 0)) for judged, said in read]
+        shares = [sum(pair[side] == "True" for pair in pairs) / max(len(pairs), 1) for side in (0, 1)]
+        totals = [sum(one[side][name] for one in read) for side in (0, 1)]
+        found.append(Agreed(name, len(read), (shares[0], totals[0]), (shares[1], totals[1]), *agreement(pairs)))
+
+    return found, len(drawn) - len(read)
+
+
+def _drawn(examples: Iterable[Example], count: int, seed: int) -> list[Example]:
+    """Return a sample of the examples with a long thought, each as likely as any other, in their order."""
+    rng, kept, seen = random.Random(seed), [], 0
+    for one in examples:
+        if shown_by(one) is None:
+            continue
+
+        if seen < count:
+            kept.append((seen, one))
+        elif (place := rng.randrange(seen + 1)) < count:
+            kept[place] = (seen, one)
+
+        seen += 1
+
+    return [one for _, one in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _planted(example: Example, cues: Sequence[str]) -> tuple[str, int]:
+    """Return the cue that was planted in a thought and where it stands; "" for none."""
+    thought, shown = example.response.thought, shown_by(example)
+    prefix = example.assistant_prefix.removeprefix(BEGIN_THOUGHT).lstrip("\n")
+    if shown.planted:
+        return shown.planted, thought.index(shown.planted, len(prefix))
+
+    found = [] if shown.has_prefix else [event for event in shown.events if event.cue and event.cue in cues]
+    return (found[0].cue, found[0].at) if found else ("", -1)
+
+
+def _by_lexicon(example: Example, cues: Sequence[str]) -> Counter[str]:
+    _, at = _planted(example, cues)
+    return Counter(event.behaviour for event in shown_by(example).events if event.at != at)
+
+
+def _judged(example: Example, judge: LLMJudge, cues: Sequence[str]) -> Counter[str] | None:
+    thought = example.response.thought
+    cue, at = _planted(example, cues)
+    seen = f"{thought[:at]}{thought[at + len(cue) :]}" if cue else thought
+    fields = {"question": example.question.replace(IMAGE, ""), "gold": "", "answer": seen}
+    return judge.ask(judge.filled(TEMPLATE, fields, MOST_THOUGHT), thought, _counts, REPLY_TOKENS)
+
+
+def _counts(reply: str) -> Counter[str] | None:
+    """Return what a reply counts; None for one that is no such object.
+
+    >>> _counts('```json\\n{"verification": 2, "backtracking": 0, "sub-goals": 1, "backward chaining": 0}\\n```')[
+    ...     "verification"
+    ... ]
+    2
+    """
+    begin, end = reply.find("{"), reply.rfind("}")
+    try:
+        found = json.loads(reply[begin : end + 1])
+        counts = {name: found[name] for name in BEHAVIOURS}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+    is_count = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in counts.values())
+    return Counter(counts) if is_count else None
