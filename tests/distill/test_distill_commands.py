@@ -21,7 +21,7 @@ def commands(page: str, *blocks: str) -> list[str]:
     return [line for text in blocks for block in found if text in block for line in block.splitlines()]
 
 
-README = commands("README.md", "--dry-run")
+README = commands("README.md", "distill run")
 PAGE = commands("docs/distil.md", "distill questions", "distill merge")
 
 
