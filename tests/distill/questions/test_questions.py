@@ -448,7 +448,7 @@ def test_a_file_that_is_no_table_of_the_hub(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from pathlib import Path
+from pathlib import Path, PosixPath
 from types import SimpleNamespace
 from virgo_factory.distill.questions import build as questions
 from virgo_factory.rollouts import pictures
