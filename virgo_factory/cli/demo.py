@@ -304,7 +304,7 @@ def _synthesize(console, folder: Path | None, prepare_only: bool) -> None:
                     loop.make_start(planned)
 
                 _train(console, step)
-            elif code := run.ask(step):
+            elif (code := run.ask(step)) and not (step.output == planned.again and loop.has_thought(planned)):
                 raise typer.Exit(code)
 
         console.print("[bold]What came out[/], from the files of the demo alone:")

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from virgo_factory.demo import scenes
 from virgo_factory.demo.proofs import Proof
@@ -15,7 +16,7 @@ from virgo_factory.demo.run import MARKER, Step, check_folder, losses, script
 from virgo_factory.demo.synthesis.server import Running
 from virgo_factory.demo.synthesis.writer import CLAIMS, STRUCTURAL
 from virgo_factory.io.files import DATASET_INFO, RECIPES
-from virgo_factory.synthesis.run.folder import DPO, QUESTIONS, SFT, SHORT, card_of
+from virgo_factory.synthesis.run.folder import DPO, QUESTIONS, SFT, SHORT, THINKING, card_of
 from virgo_factory.synthesis.tell.status import summarise
 
 
@@ -153,13 +154,32 @@ def prove(loop: Loop, server: Running) -> Iterator[Proof]:
     yield from _faults(loop, server)
     yield _masks(loop)
     for name in ("sft", "dpo"):
-        first, *_, last = losses(loop.training(name))
-        told = f"loss {first[2]:.2f} at step {first[0]}, {last[2]:.2f} at step {last[0]}"
-        yield Proof(f"{name.upper()} learned", last[2] < first[2], told)
+        found = [loss for _, _, loss in losses(loop.training(name))]
+        quarter = max(1, len(found) // 4)
+        first, last = fmean(found[:quarter]), fmean(found[-quarter:])
+        yield Proof(
+            f"{name.upper()} learned",
+            last < first,
+            f"mean loss {first:.2f} in the first quarter, {last:.2f} in the last",
+        )
 
-    card = card_of(loop.again, SHORT)
-    told = f"{card['kept']} of {card['in']} thoughts of the trained model are read; " + _told(card["dropped"])
-    yield Proof("vLLM goes on behind <think>", card["kept"] > card["in"] / 2, told.removesuffix("; "))
+    yield _thinking(loop)
+
+
+def has_thought(loop: Loop) -> bool:
+    """Return whether what the trained model said was made into a file, whatever came of it."""
+    return card_of(loop.again, SHORT) is not None
+
+
+def _thinking(loop: Loop) -> Proof:
+    """Return whether vLLM went on behind each beginning, and what came of it: a model this small may not close its thoughts."""
+    card, model = card_of(loop.again, SHORT), str(loop.output("dpo"))
+    with (loop.again / f"{THINKING}.jsonl").open(encoding="utf-8") as file:
+        replies = [row for row in map(json.loads, file) if row["model"] == model and row["params"]["vllm"]]
+
+    dropped = f"; {_told(card['dropped'])}" if card["dropped"] else ""
+    told = f"{len(replies)} of {card['in']} thoughts by the trained model, {card['kept']} of them read{dropped}"
+    return Proof("vLLM goes on behind <think>", len(replies) == card["in"] > 0, told)
 
 
 def _accounts(loop: Loop) -> Proof:
