@@ -28,50 +28,43 @@ def played():
         yield server
 
 
-@pytest.fixture
-def make(drawn, played, tmp_path):
-    """Writes a configuration into the test's folder and returns its path."""
-
-    def write(**keys) -> Path:
-        roles = {name: {"model_name_or_path": name} for name in ROLES}
-        values = {
-            "scenes": [{"reader": "rows", "file": str(drawn / "scenes.jsonl"), "box_format": "xyxy"}],
-            "media_dir": str(drawn),
-            "urls": [played.url],
-            **roles,
-            "sft_share": 0.5,
-            "output_dir": str(tmp_path / "out"),
-            "dataset": "drawn",
-            "dataset_dir": str(tmp_path),
-        }
-        path = tmp_path / "synthesis.yaml"
-        path.write_text(yaml.safe_dump(values | keys, sort_keys=False))
-        return path
-
-    return write
-
-
-@pytest.fixture(scope="session")
-def whole(drawn, played, tmp_path_factory) -> Path:
-    """A folder in which everything is made; nobody changes it."""
-    folder = tmp_path_factory.mktemp("whole")
-    config = {
+def settings(drawn: Path, url: str, folder: Path) -> dict:
+    """Return the configuration of a synthesis of the drawn scenes, into FOLDER/out."""
+    return {
         "scenes": [{"reader": "rows", "file": str(drawn / "scenes.jsonl"), "box_format": "xyxy"}],
         "media_dir": str(drawn),
-        "urls": [played.url],
+        "urls": [url],
         **{name: {"model_name_or_path": name} for name in ROLES},
         "sft_share": 0.5,
         "output_dir": str(folder / "out"),
         "dataset": "drawn",
         "dataset_dir": str(folder),
     }
-    (folder / "synthesis.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    outcome = synthesize(read_config(folder / "synthesis.yaml"))
+
+
+def write(folder: Path, values: dict) -> Path:
+    """Write a configuration and return its path."""
+    path = folder / "synthesis.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def make(drawn, played, tmp_path):
+    """Writes a configuration into the test's folder and returns its path."""
+    return lambda **keys: write(tmp_path, settings(drawn, played.url, tmp_path) | keys)
+
+
+@pytest.fixture(scope="session")
+def whole(drawn, played, tmp_path_factory) -> Path:
+    """A folder in which everything is made; nobody changes it."""
+    folder = tmp_path_factory.mktemp("whole")
+    outcome = synthesize(read_config(write(folder, settings(drawn, played.url, folder))))
     assert not (outcome.waits or outcome.gave_up or outcome.dropped)
     return folder / "out"
 
 
-def run(*arguments: str, kill: bool = False) -> subprocess.Popen:
+def run(*arguments: str) -> subprocess.Popen:
     """Start `virgo-factory synthesize`."""
     command = ["virgo-factory", "synthesize", *map(str, arguments)]
     return subprocess.Popen(

@@ -59,7 +59,8 @@ class SynthesisConfig(AskConfig):
         compositions: composed questions tried for each picture; 0 for none.
         composed_of: how many questions one is composed of.
         cues: that an expansion may begin with; one is drawn for each short thought.
-        composed_only, ...: see thoughts.sets and thoughts.pairs.
+        sft_share, x_to_o: how many rows are drawn for SFT, see thoughts.sets.
+        pairs_per_question, compact_pairs: which pairs are kept, see thoughts.pairs.
         dataset: what the names of its entries in dataset_info.json begin with.
     """
 

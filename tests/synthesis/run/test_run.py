@@ -302,8 +302,8 @@ def test_more_samples_are_asked_beside_those_that_are_there(whole, tmp_path):
     assert len(lines(folder / "05_thinking.jsonl")) == 4 * asked and outcome.finished >= asked
 
 
-def test_of_a_question_without_pictures_nothing_is_lost(make, drawn, tmp_path):
-    """A picture that is gone when it is asked: counted, and asked again by the next start."""
+def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path):
+    """By the next start, once it is there."""
     media = shutil.copytree(drawn, tmp_path / "media")
     config = make(
         media_dir=str(media), scenes=[{"reader": "rows", "file": str(media / "scenes.jsonl"), "box_format": "xyxy"}]
