@@ -17,7 +17,7 @@ from virgo_factory.core.reinforcement import check_enough
 from virgo_factory.data.read.source import TEMPLATE_TAGS, Settings
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.reinforce.prompts import Prompt, Prompts, write_prompts
-from virgo_factory.reinforce.verl import SCHEDULES, Export, loggers, read_keys
+from virgo_factory.reinforce.verl import SCHEDULES, Export, common_departures, loggers, read_keys
 
 
 LOSSES: Mapping[str, Mapping[str, str]] = {
@@ -240,20 +240,7 @@ def departures(keys: Mapping[str, Any]) -> list[str]:
     if keys.get("finetuning_type") == "full" and keys.get("freeze_multi_modal_projector", True):
         told.append("freeze_multi_modal_projector: EasyR1 freezes the vision tower alone.")
 
-    if keys.get("rl_loss") == "dapo":
-        told.append(
-            "algorithm.online_filtering=true would sample groups of equal reward again; it is off, as in the stage."
-        )
-
-    if keys.get("rl_updates_per_rollout", 1) > 1 and keys.get("save_steps"):
-        told.append(
-            "Steps of EasyR1 are rollouts, not updates: save_steps, max_steps and warmup_steps are divided by rl_updates_per_rollout."
-        )
-
-    if keys.get("eval_dataset") or keys.get("val_size"):
-        told.append("Nothing is evaluated on the way: measure checkpoints with virgo-factory evaluate.")
-
-    return told
+    return told + common_departures(keys, "EasyR1", "algorithm.online_filtering=true")
 
 
 def with_system(template: str, system: str) -> str:

@@ -277,14 +277,25 @@ def departures(keys: Mapping[str, Any]) -> list[str]:
     ):
         told.append("freeze_vision_tower, freeze_multi_modal_projector: verl 0.9.1 trains every part of the model.")
 
+    return told + common_departures(keys, "verl", "algorithm.filter_groups.enable=True")
+
+
+def common_departures(keys: Mapping[str, Any], engine: str, sampling_again: str) -> list[str]:
+    """Return what verl and what is made of it do otherwise than the stage with this recipe.
+
+    Args:
+        keys: of the recipe.
+        engine: its name.
+        sampling_again: the setting by which it samples groups of equal reward again.
+    """
+    told = []
     if keys.get("rl_loss") == "dapo":
-        told.append(
-            "algorithm.filter_groups.enable=True would sample groups of equal reward again; it is off, as in the stage."
-        )
+        told.append(f"{sampling_again} would sample groups of equal reward again; it is off, as in the stage.")
 
     if keys.get("rl_updates_per_rollout", 1) > 1 and keys.get("save_steps"):
         told.append(
-            "Steps of verl are rollouts, not updates: save_steps, max_steps and warmup_steps are divided by rl_updates_per_rollout."
+            f"Steps of {engine} are rollouts, not updates: save_steps, max_steps and warmup_steps are divided by "
+            "rl_updates_per_rollout."
         )
 
     if keys.get("eval_dataset") or keys.get("val_size"):

@@ -54,23 +54,10 @@ class QuestionPass(Pass):
 
     def finish(self, job: Job, sample: int, reply: Reply, seed: int) -> Key:
         """Append the rollout, tell it, and have it judged."""
-        params = self.params(job, reply)
+        rollout = Rollout(question=job.key, **self.row(job, sample, reply, seed))
         if not job.about.question.strip():
-            params["stand_in"] = STAND_IN
+            rollout.params["stand_in"] = STAND_IN
 
-        rollout = Rollout(
-            question=job.key,
-            model=self.model,
-            sample=sample,
-            response=reply.response,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            seconds=round(reply.seconds, 3),
-            seed=seed,
-            prompt_sha256=job.sent.sha256,
-            params=params,
-        )
         self.run.store.append(rollout)
         self.run.tell("rollout", rollout=rollout, source=job.about.source)
         self.run.hand_over(job.about, rollout)

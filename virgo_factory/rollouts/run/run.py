@@ -279,6 +279,21 @@ class Pass(ABC):
         server = {"vllm": self.versions.get(reply.url, "")} if is_vllm else {"dialect": self.run.config.dialect}
         return asdict(self.sampling_of(job)) | server | {"url": reply.url}
 
+    def row(self, job: Job, sample: int, reply: Reply, seed: int) -> dict[str, Any]:
+        """Return what the row of a reply says of it, whatever the job is."""
+        return {
+            "model": self.model,
+            "sample": sample,
+            "response": reply.response,
+            "finish_reason": reply.finish_reason,
+            "prompt_tokens": reply.prompt_tokens,
+            "completion_tokens": reply.completion_tokens,
+            "seconds": round(reply.seconds, 3),
+            "seed": seed,
+            "prompt_sha256": job.sent.sha256,
+            "params": self.params(job, reply),
+        }
+
     def changed(self) -> None:
         """Wake the loop: a slot, a job or a verdict is there."""
         self._changed.set()

@@ -44,22 +44,8 @@ class RolePass(Pass):
     def finish(self, job: Job, sample: int, reply: Answer, seed: int) -> None:
         """Append the reply."""
         ask: Ask = job.about
-        row = Reply(
-            key=ask.key(self.model, sample),
-            of=ask.of,
-            mode=ask.mode,
-            sample=sample,
-            model=self.model,
-            response=reply.response,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            seconds=round(reply.seconds, 3),
-            seed=seed,
-            prompt_sha256=job.sent.sha256,
-            about=dict(ask.about),
-            params=self.params(job, reply),
-        )
+        about = {"key": ask.key(self.model, sample), "of": ask.of, "mode": ask.mode, "about": dict(ask.about)}
+        row = Reply(**about, **self.row(job, sample, reply, seed))
         self.run.store.append(vars(row))
         self.run.tell("rollout", rollout=row)
 
