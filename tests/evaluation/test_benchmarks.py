@@ -200,6 +200,54 @@ def test_files_of_a_benchmark(name, there, kept):
     assert files_of(there, BENCHMARKS[name]) == kept
 
 
+def test_the_layouts_of_authors_repositories_are_read(tmp_path):
+    """LogicVista: an object of rows beside a folder of pictures. DynaMath: one of rows, numbered, in the folder of each trial."""
+    puzzle = {
+        "imagename": "v1_0.png",
+        "question": "Which?",
+        "answer": "C",
+        "skill": ["inductive"],
+        "capability": ["ocr"],
+    }
+    sum_ = {
+        "question": "What is x?",
+        "answer": "14.0",
+        "image": "image/image7.png",
+        "answer_type": "float",
+        "subject": "algebra",
+        "level": "high school",
+    }
+    files = {
+        "logicvista/data/dataset.json": {"v1_0": puzzle, "v1_1": {**puzzle, "answer": ""}},
+        "dynamath/10trials/trial1/dataset.json": {"7": sum_},
+        "dynamath/10trials/trial10/dataset.json": {"7": sum_ | {"answer": "3"}},
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+    for name in (
+        "logicvista/data/images/v1_0.png",
+        "dynamath/10trials/trial1/image/image7.png",
+        "dynamath/10trials/trial10/image/image7.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"P")
+
+    rows, taken = read("logicvista", tmp_path)
+    assert [(row["id"], row["images"], row["gold"]) for row in rows] == [
+        ("logicvista/v1_0", ["data/images/v1_0.png"], "C")
+    ]
+    assert taken.rows == 2 and taken.left_out == {"no gold answer": 1}
+    assert taken.examples["no gold answer"].startswith("data/dataset.json item 2: ")
+    rows, taken = read("dynamath", tmp_path)
+    assert [(row["id"], row["images"][0], row["gold"]) for row in rows] == [
+        ("dynamath/7/1", "10trials/trial1/image/image7.png", "14.0"),
+        ("dynamath/7/10", "10trials/trial10/image/image7.png", "3"),
+    ]
+    assert rows[0]["groups"] == {"subject": "algebra", "level": "high school", "type": "float", "variant": "1"}
+
+
 def test_a_picture_of_those_that_the_text_names_must_be_there():
     with pytest.raises(RejectedRow, match="<image 1> in the text"):
         inline_parts("<image 1> and <image 3>", (), (None, None, None))
