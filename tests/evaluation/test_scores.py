@@ -254,7 +254,7 @@ def test_a_part_of_a_composite_is_no_composite():
     row = rows["we_math", "", "", "loose"]
     assert (row["score"], row["n"], row["asked"], row["clusters"]) == (100.0, 3, 5, 1)
     assert (row["low"], row["high"]) == ("", ""), "of one composite there is no interval"
-    assert str(Cell(ours=ours_of(row | {"metric": "loose"}, 1))) == "- / 100.0 3 of 5"
+    assert str(Cell(ours=ours_of(row | {"metric": "loose"}, 1))) == "- / 100.0 3 of 1,740"
 
 
 def test_a_folder_without_responses_has_no_score_but_the_widest_bar():

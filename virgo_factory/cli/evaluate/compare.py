@@ -42,5 +42,5 @@ Example:
 
 \b
   temperature: 0.0 in a, 0.6 in b
-  benchmark     n     a     b  d = a - b           95 %  wins : losses  p (Holm)
-  MathVision  240  15.4  20.8       -5.4   -11.2 to 0.4        19 : 32     0.137"""
+  benchmark              n     a     b  d = a - b           95 %  wins : losses  p (Holm)
+  MathVision  240 of 3,040  15.4  20.8       -5.4   -11.2 to 0.4        19 : 32     0.137"""

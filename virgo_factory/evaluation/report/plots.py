@@ -50,8 +50,12 @@ def plots_of(
     for name, rows, told in _drawn("forest", whole, several):
         yield (
             name,
-            f"Scores with their 95 % intervals{told}.",
-            _spans(rows, several and not told, f"Scores{told}, and {paper}'s"),
+            f"Scores with their 95 % intervals{told}; these also cover that all unverifiable responses are right.",
+            _spans(
+                rows,
+                several and not told,
+                f"Scores{told}" + (f", and {paper}'s" if any(row["paper"] != "" for row in rows) else ""),
+            ),
         )
 
     for start in range(0, len(pairs), MOST_ROWS):

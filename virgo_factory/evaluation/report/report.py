@@ -30,7 +30,7 @@ from virgo_factory.evaluation.report.compare import (
 from virgo_factory.evaluation.report.page import articles
 from virgo_factory.evaluation.report.plots import GROUPS, Plot, plots_of, title_of
 from virgo_factory.evaluation.scorers.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
-from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, write_scores
+from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, of_published, published, write_scores
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.page import Picture, Section, write_page
@@ -264,9 +264,8 @@ def _number(value: Any, form: str) -> str:
 
 
 def of_asked(row: Score) -> str:
-    """Return on how many questions a score stands, "n of N" where not all that were asked are there."""
-    n, asked = int(row["n"]), int(row["asked"])
-    return f"{n:,}" if n == asked else f"{n:,} of {asked:,}"
+    """Return on how many questions a score stands, "n of N" where it is not all of a benchmark."""
+    return of_published(int(row["n"]), published(row["benchmark"], row["group"], int(row["asked"])))
 
 
 def _with_bar(row: Score) -> tuple[str, str]:
