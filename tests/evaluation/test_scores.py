@@ -260,7 +260,7 @@ def test_a_part_of_a_composite_is_no_composite():
 def test_a_folder_without_responses_has_no_score_but_the_widest_bar():
     (row,) = scores(hold([question("mathvision/1")], [], []), ABOUT, allow_partial=True)
     assert (row["n"], row["asked"], row["score"], row["low"], row["high"]) == (0, 1, "", 0.0, 100.0)
-    assert row["tokens_mean"] == ""
+    assert row["tokens_mean"] == row["truncated"] == row["unparsed"] == ""
 
 
 def test_pairs_of_mmvp_and_means_of_groups():

@@ -388,9 +388,9 @@ def scores(
         row |= {"benchmark": name, "group": group, "value": value, "package": __version__}
         row |= {"asked": len(numbers), "gave_up": _percent(float((refused & ~present)[chosen].mean()))}
         for share, flag in (("truncated",) * 2, ("looping",) * 2, ("unparsed",) * 2, ("no_end_of_thought", "open")):
-            row[share] = _percent(sums[flag][chosen].sum() / count)
+            row[share] = _percent(sums[flag][chosen].sum() / count) if len(taken) else ""
 
-        if len(lengths):
+        if len(lengths := lengths[lengths > 0]):  # 0 where a log does not tell
             row |= {
                 "tokens_mean": round(float(lengths.mean()), 1),
                 "tokens_p95": round(float(np.percentile(lengths, 95)), 1),

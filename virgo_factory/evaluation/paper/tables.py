@@ -344,5 +344,5 @@ def figure_2(scores: Iterable[Score]) -> list[Point]:
         for row in scores
         if not row["group"]
         and row["metric"].removesuffix(PARTIAL) == "accuracy"
-        and row["score"] != "" != row["tokens_mean"]
+        and "" not in (row["score"], row["low"], row["tokens_mean"])
     ]

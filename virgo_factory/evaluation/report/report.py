@@ -241,10 +241,7 @@ def score_tables(scores: Iterable[Score]) -> list[Table]:
         share = f"{100 * float(row['unverifiable']) / int(row['n']):.1f}%" if int(row["n"]) else ""
         paper = [_number(row[key], form) for key, form in (("paper", ".1f"), ("difference", "+.1f"))]
         lines.append((*names, of_asked(row), *_with_bar(row), share, *paper))
-        shares = [
-            "" if row["tokens_mean"] == "" and key != "gave_up" else f"{float(row[key]):.1f}%"
-            for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")
-        ]
+        shares = [_share(row[key]) for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")]
         beside.append((*names, *shares, *(_number(row[key], ",.0f") for key in ("tokens_mean", "tokens_p95"))))
 
     names, words = (("benchmark", "run"), (1,)) if several else (("benchmark",), ())
@@ -261,6 +258,10 @@ def score_tables(scores: Iterable[Score]) -> list[Table]:
 
 def _number(value: Any, form: str) -> str:
     return "" if value == "" else f"{float(value):{form}}"
+
+
+def _share(value: Any) -> str:
+    return "" if value == "" else f"{float(value):.1f}%"
 
 
 def of_asked(row: Score) -> str:
@@ -293,7 +294,7 @@ def group_tables(scores: Iterable[Score]) -> Iterator[Table]:
                 *((row["run"],) if several else ()),
                 of_asked(row),
                 *_with_bar(row),
-                f"{float(row['truncated']):.1f}%",
+                _share(row["truncated"]),
                 _number(row["paper"], ".1f"),
             )
             for row in rows

@@ -188,7 +188,7 @@ def benchmarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def differences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return in a line each which rows of a benchmark are asked, and what differs from the papers."""
     return [
-        f"{row['title']}: {' '.join(filter(None, (row['subset'], row['differs'])))}"
+        f"{row['title']}: {'. '.join(filter(None, (row['subset'], row['differs'])))}"
         for row in rows
         if row["subset"] or row["differs"]
     ]
