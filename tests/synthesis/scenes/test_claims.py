@@ -372,6 +372,20 @@ KEPT_IN_THE_KITCHEN = [
     ("How many mugs are there besides mug 1?", "3", "2", "1", "5"),
     ("How many other mugs are there to the left of mug 2?", "3", "1", "2", "5"),
     ("Which is higher, the price of the clock or the chair?", "clock", "chair", "x", "y"),
+    ("Do the mugs outnumber the guests?", "Yes", "No", "x", "y"),
+    ("Are there twice as many handles as mugs?", "Yes", "No", "x", "y"),
+    ("Is the number of chair legs equal to the number of mugs?", "Yes", "No", "x", "y"),
+    ("Are there almost as many plates as mugs?", "Yes", "No", "x", "y"),
+    ("Are there more mugs of coffee than plates?", "Yes", "No", "x", "y"),
+    ("Are all of the mugs clean?", "Yes", "No", "x", "y"),
+    ("Are all of the mugs to the left of the cook?", "Yes", "No", "x", "y"),
+    ("Is it true that the chair is broken?", "Yes", "No", "x", "y"),
+    ("True or false: the clock shows noon.", "True", "False", "x", "y"),
+    ("How do the mugs and plates compare in size?", "The mugs are larger", "The plates are larger", "equal", "y"),
+    ("How do the mugs compare with the plates?", "they are smaller", "they are whiter", "x", "y"),
+    ("How many times as many mugs as forks would a café have?", "2", "3", "5", "6"),
+    ("Which statement is true?", "Three mugs are red.", "Two mugs are to the left of plate 2 and full.", "x", "y"),
+    ("Between which two meals is the clock?", "lunch and dinner", "x and y", "x", "y"),
     ("Which object is on the far left of the table?", "mug 1", "mug 2", "x", "y"),
 ]  # fmt: skip
 
@@ -384,6 +398,11 @@ def test_what_sounds_alike_and_boxes_do_not_say_is_kept(kitchen):
         if contradiction(asked(question, *options, answer=answer), kitchen)
     ]
     assert not lost
+
+
+def test_what_is_far_over_two_things_is_not_said_to_be_between_them(kitchen):
+    between = asked("What lies between the fork and the knife?", "plate 2", "the clock", "x", "y")
+    assert contradiction(between, kitchen) is None
 
 
 @pytest.mark.parametrize(
