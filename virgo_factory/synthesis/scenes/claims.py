@@ -129,6 +129,7 @@ def _stated(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
     def holds(option: str) -> Holds:
         if about and not subject:  # "both are to the left of it", of the trees
+            option = re.sub(r"^(there (?:is|are) .+) of (?:them|these)$", rf"\1 {re.sub(r'^the ', '', about)}", option)
             option = _OF_THEM.sub(rf"\g<number> of the {re.sub(r'^the ', '', about)}", option)
 
         held = _is_true(option, subject, meaning)

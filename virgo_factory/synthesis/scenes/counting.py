@@ -13,7 +13,7 @@ from virgo_factory.synthesis.words import SceneObject
 _ASKS = r"(?:how many|what is the (?:total |exact )?(?:number|count) of|what number of|count (?:all )?the)"
 _SEE = r"(?:do|does|can|would|could) (?:you|one|we) (?:see|count|spot|find|make out|notice)"
 _SEEN = (
-    r"(?:(?:are|is) there(?: (?:exactly|to be seen|visible))?|"
+    r"(?:(?:are|is)(?: there(?: (?:exactly|to be seen|visible))?)?|"
     r"(?:(?:are|is) )?(?:visible|shown|present|seen|pictured|depicted|drawn|in view|in sight|on display)|appear|"
     rf"can be (?:seen|found|spotted|counted|made out)|{_SEE}|"
     rf"does (?:(?:the|this) {PICTURE}|it) (?:show|contain|have|hold|depict|include))"
@@ -94,8 +94,8 @@ def difference(asked: str, options: Sequence[str], meaning: Meaning) -> Told | N
 
 
 _MOST = re.compile(
-    r"^(?:which|what)(?: (?:one )?of (?:these|the following|them))?(?: (?:kind|type|sort) of)?(?: (?:shape|object|thing|item|group))?s? "
-    r"(?:(?:are|is) there (?:the )?(?P<there>most|more|fewest|fewer|least|less) of"
+    r"^(?:which|what)(?: (?:one )?of (?:these|the following|them))?(?: [a-z]+){0,3}? "
+    r"(?:has the (?P<has>largest|highest|greatest|smallest|lowest) (?:number|count)|(?:are|is) there (?:the )?(?P<there>most|more|fewest|fewer|least|less) of"
     r"|(?:is|are) (?:the )?(?P<common>most|more|least|less) (?:common|frequent|numerous)"
     r"|(?:is|are) (?P<large>larger|greater|more|smaller|fewer|less) in number|outnumbers? the other"
     r"|(?:occurs?|appears?) (?:the )?(?P<often>most|more|fewest|fewer|least|less)(?: often| times| frequently)?)$"
@@ -104,7 +104,7 @@ _TIMES = re.compile(
     r"^(?:which|what|of which|of what)(?: (?:one )?of (?:these|the following|them))?(?: (?:kind|type|sort) of)?(?: (?:shape|object|thing|item))?s? "
     r"(?:(?:are|is) there (?P<there>.+?)(?: of)?|(?:occurs?|appears?) (?P<often>.+))$"
 )
-_FEW = ("fewest", "fewer", "least", "less", "smaller")
+_FEW = ("smallest", "lowest", "fewest", "fewer", "least", "less", "smaller")
 _OFTEN = {"once": 1, "twice": 2}
 
 
@@ -147,6 +147,13 @@ def _as_counted(counts: dict[str, int | None]) -> str:
     return ", ".join(f"{count} {option}" for option, count in counts.items() if count is not None)
 
 
+_ONLY = re.compile(r"^(?:exactly|only|just) ")
+
+
+def _all(held: Sequence[Holds]) -> Holds:
+    return False if False in held else None if None in held else True
+
+
 _THERE = re.compile(
     r"^(?:is|are) there (?P<number>(?:(?:exactly|only|just|more than|fewer than|less than|at least|at most) )?\w+|any|some) "
     r"(?P<some>.+?)(?: (?:visible|shown|to be seen))?$"
@@ -157,6 +164,15 @@ def there(asked: str, meaning: Meaning) -> Holds:
     """Return whether there are so many, from "are there ..."."""
     if (held := compared(asked, meaning)) is not None:
         return held
+
+    verb, _, told = asked.partition(" there ")
+    parts = [part for part in re.split(r",? and |, ", told) if is_number(_ONLY.sub("", part).partition(" ")[0])]
+    if len(parts) > 1:
+        return (
+            _all([there(f"{verb} there {part}", meaning) for part in parts])
+            if ", ".join(parts) == re.sub(r",? and ", ", ", told)
+            else None
+        )
 
     if not (found := _THERE.match(asked)):
         return None
@@ -180,6 +196,7 @@ _PAIRS = tuple(
         r"^(?:is )?the (?:number|count) of (?P<some>.+?) (?:is )?(?P<number>equal to|equals|the same as|as (?:large|high|great) as"
         r"|(?:greater|larger|higher|bigger|more|smaller|lower|less|fewer) than|twice|double|half|\w+ times) "
         r"(?:the (?:number|count) of |that of )?(?P<other>.+)$",
+        r"^(?:are )?(?P<some>.+?) (?:are )?(?P<number>equal) in number (?:to|with) (?P<other>.+)$",
         r"^(?:is |are )?(?P<some>.+?) (?:is |are )?(?P<how>more|less) (?:numerous|common|frequent) than (?P<other>.+)$",
     )
 )

@@ -75,6 +75,7 @@ _ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|any|each|every
 _PARTICIPLE = re.compile(
     r" (?:located|placed|positioned|situated|found|seen|standing|lying|sitting|hanging|resting|flying)$"
 )
+_COUNTED = re.compile(rf" and (?:{_NUMBER}) ")
 _TAG_MARK = re.compile(r" (?:#|no\.? ?|number )(?=\d+$)")
 _EDGES = {
     "leftmost": r"left-?most|left most|far left",
@@ -228,7 +229,7 @@ class Meaning:
             return some if some and len(some) == int(NUMBERS.get(number, number)) else None
 
         some = self._described(phrase, is_counted)
-        if some is None and " and " in phrase:
+        if some is None and " and " in phrase and not _COUNTED.search(phrase):
             parts = [self.several(part, is_counted) for part in phrase.split(" and ")]
             every = [one for part in parts if part is not None for one in part]
             is_each_known = all(part is not None for part in parts) and len({one.tag for one in every}) == len(every)

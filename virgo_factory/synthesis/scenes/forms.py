@@ -95,6 +95,7 @@ _REWRITTEN = tuple(
         (r"(?:to the )?(?P<side>left|right) of the other(?: one)?$", r"farther to the \g<side>"),
         (r"\b(?:above|over) the other(?: one)?$", "higher"),
         (r"\b(?:below|under|underneath|beneath) the other(?: one)?$", "lower"),
+        (r"(?<= than )there (?:are|is) ", ""),
         (r"^(?P<one>the .+) is which(?: (?:one|of (?:these|them)))?$", r"which is \g<one>"),
         (
             r"^(?:which|what|who)(?: one)? is the (?P<end>\w+-?most|highest|lowest) of (?P<some>(?:the |these |all ).+)$",
@@ -128,7 +129,7 @@ _REWRITTEN = tuple(
         (r"^counting only (?:the )?(?P<some>[\w -]+), how many (?=are|can|do)", r"how many \g<some> "),
         (rf"^there (?:are|is) (?P<asked>how many .+?)(?: {WHERE})?$", r"\g<asked> are there"),
         (
-            rf"^does (?:the|this) {PICTURE} (?:show|contain|have) (?P<some>(?:more|fewer) .+ than .+)$",
+            rf"^does (?:the|this) {PICTURE} (?:show|contain|have) (?P<some>(?:more|fewer|as many|twice|the same number|an equal number)\b.+)$",
             r"are there \g<some>",
         ),
         (

@@ -120,14 +120,15 @@ def related(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
 _BETWEEN_WHICH = re.compile(
     rf"^(?P<one>.+?) {STANDS} between which(?: (?:two|of these))?(?: \w+)?$|"
-    rf"^between which(?: (?:two|of these))?(?: \w+)? (?:is|are|does|do) (?P<that>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|found))?$"
+    rf"^between which(?: (?:two|of these))?(?: \w+)? (?:is|are|does|do) (?P<that>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|found))?$|"
+    r"^what (?:is|are|does|do) (?P<what>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|sitting|found))? between$"
 )
 
 
 def between_which(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
     """Between which two of the options something stands."""
     found = _BETWEEN_WHICH.match(asked)
-    one = meaning.one(found["one"] or found["that"]) if found else None
+    one = meaning.one(found["one"] or found["that"] or found["what"]) if found else None
     if one is None:
         return None
 
