@@ -14,10 +14,10 @@ from virgo_factory.synthesis.config import ROLES, read_config, read_folder
         ({"scenes": [{"reader": "rows", "file": "none.jsonl"}]}, "scenes: file: no file or folder none.jsonl"),
         (
             {"media_dir": ".", "output_dir": "out"},
-            "output_dir: out and media_dir: .: one holds the other. Name a folder",
+            "output_dir: out and media_dir: .: one lies in the other. Keep rows and pictures apart",
         ),
-        ({"media_dir": "out/pictures", "output_dir": "out"}, "one holds the other"),
-        ({"media_dir": "out", "output_dir": "out"}, "one holds the other"),
+        ({"media_dir": "out/pictures", "output_dir": "out"}, "one lies in the other"),
+        ({"media_dir": "out", "output_dir": "out"}, "one lies in the other"),
         ({"media_dir": "nowhere"}, "media_dir: no folder nowhere"),
         ({"writer": {"temperature": "cold"}}, "writer: temperature: 'cold': expected number"),
         ({"writer": {"temprature": 1}}, "writer: temprature: no such key in a role's block"),

@@ -170,7 +170,7 @@ class SynthesisConfig(AskConfig):
             found.append(
                 (
                     ("output_dir", "media_dir"),
-                    f"output_dir: {self.output_dir} and media_dir: {self.media_dir}: one holds the other. Name a folder beside the pictures'",
+                    f"output_dir: {self.output_dir} and media_dir: {self.media_dir}: one lies in the other. Keep rows and pictures apart",
                 )
             )
 

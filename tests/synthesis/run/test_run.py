@@ -229,7 +229,7 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
         (
             "03_validated",
             lambda row: row | {"answer": "E"},
-            r"03_validated.jsonl:1: no question: answer: .* Mend the line",
+            r"03_validated.jsonl:1: no question: answer: input should be 'A', 'B', 'C' or 'D'. Mend the line",
         ),
         ("05_short", lambda row: {**row, "extra": 1}, r"05_short.jsonl:1: no thought: extra"),
         ("03_validated", lambda row: row | {"scene": "nowhere/1"}, r"rows of nowhere/1 stand out of order"),
