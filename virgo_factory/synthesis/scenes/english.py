@@ -72,6 +72,10 @@ _ALIKE = 0.6
 
 _SPACE = re.compile(r"\s+")
 _ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|any|each|every|both|of) )+")
+_PARTICIPLE = re.compile(
+    r" (?:located|placed|positioned|situated|found|seen|standing|lying|sitting|hanging|resting|flying)$"
+)
+_COUNTED = re.compile(rf" and (?:{_NUMBER}) ")
 _TAG_MARK = re.compile(r" (?:#|no\.? ?|number )(?=\d+$)")
 _EDGES = {
     "leftmost": r"left-?most|left most|far left",
@@ -210,7 +214,8 @@ class Meaning:
         found = RELATION.search(phrase)
         if found and found.start() > 0:
             name = phrase[found.end() :].strip()
-            some, other = self.several(phrase[: found.start()].strip(), is_counted), self.one(name)
+            before = _PARTICIPLE.sub("", phrase[: found.start()].strip())
+            some, other = self.several(before, is_counted), self.one(name)
             if some is None or other is None:
                 return None
 
@@ -218,8 +223,13 @@ class Meaning:
             is_told = name[-1].isdigit() or all(is_plain(found.lastgroup, one, other) for one in held or ())
             return held if is_told else None  # who names a tag goes by its box, else by what people would say
 
+        number, _, rest = phrase.partition(" ")
+        if rest and is_number(number):  # "the four mugs": a name for all of them, where there are so many
+            some = self.several(rest, is_counted)
+            return some if some and len(some) == int(NUMBERS.get(number, number)) else None
+
         some = self._described(phrase, is_counted)
-        if some is None and " and " in phrase:
+        if some is None and " and " in phrase and not _COUNTED.search(phrase):
             parts = [self.several(part, is_counted) for part in phrase.split(" and ")]
             every = [one for part in parts if part is not None for one in part]
             is_each_known = all(part is not None for part in parts) and len({one.tag for one in every}) == len(every)
