@@ -61,15 +61,8 @@ def test_a_finished_run_is_not_trained_zero_steps(steps_left, tmp_path, length, 
         (folder / "trainer_state.json").write_text(json.dumps({"global_step": done}))
         if finished:
             finished_run = rf"holds a finished run \({done} of {steps} steps\), so this one would train 0 steps\."
-            with pytest.raises(ValueError, match=rf"{finished_run} No model is in it: .* {folder} is what it learned"):
-                steps_left.check_steps_left(rows, [], training_args)
-
-            weights = tmp_path / "model.safetensors"
-            weights.touch()
             with pytest.raises(ValueError, match=f"{finished_run} Choose another"):
                 steps_left.check_steps_left(rows, [], training_args)
-
-            weights.unlink()
         else:
             steps_left.check_steps_left(rows, [], training_args)
 
