@@ -124,6 +124,7 @@ def keep_checkpoint(checkpoint: Path, folder: Path, processor: Any) -> None:
 
 def copy_model(checkpoint: Path, folder: Path, processor: Any) -> None:
     """Copy the model of a checkpoint, which lacks its processor if it was saved in the moment of a kill."""
+    folder.mkdir(parents=True, exist_ok=True)
     if processor is not None:
         processor.save_pretrained(folder)  # first, since its chat template may be another than the model's
 
