@@ -174,49 +174,17 @@ def reinforce_problems(
     if bounds := [key for key in ("min_response_tokens", "max_response_tokens") if key in keys]:
         problems.append(f"{', '.join(bounds)}: prompts have no response. Remove it.")
 
-    settings = settings_of(finetuning_args)
-    if settings["rl_server"] is None:
-        alone = [key for key in ("rl_server_wait", "rl_max_logprob_gap") if key in keys]
-        problems += [f"{key}: does nothing without rl_server. Remove it." for key in alone]
-
-    if settings["rl_overlong_buffer"] >= settings["rl_max_response_tokens"]:
-        problems.append(
-            f"rl_overlong_buffer: {settings['rl_overlong_buffer']} is not less than rl_max_response_tokens: "
-            f"{settings['rl_max_response_tokens']}, so that every response would be punished."
-        )
-
-    return problems + _batch_problems(settings, training_args, finetuning_args)
+    each, ranks = training_args.per_device_train_batch_size, training_args.world_size
+    update = finetuning_args.global_batch_size or each * ranks * training_args.gradient_accumulation_steps
+    strategy = str(getattr(training_args.save_strategy, "value", training_args.save_strategy))
+    save_steps = training_args.save_steps if strategy == "steps" else None
+    return problems + reinforcement.contradictions(keys, update, save_steps)
 
 
 def rollout_size(settings: dict[str, Any], training_args: Any) -> int:
     """Return how many responses are made at a time, by all ranks together."""
     update = training_args.per_device_train_batch_size * training_args.world_size
     return update * training_args.gradient_accumulation_steps * settings["rl_updates_per_rollout"]
-
-
-def _batch_problems(settings: dict[str, Any], training_args: Any, finetuning_args: Any) -> list[str]:
-    group, updates = settings["rl_num_generations"], settings["rl_updates_per_rollout"]
-    if group < 2:
-        return ["rl_num_generations: 1 has no group to compare with, so nothing is learned. Set at least 2 (16)."]
-
-    problems = []
-    each, ranks = training_args.per_device_train_batch_size, training_args.world_size
-    batch = finetuning_args.global_batch_size or each * ranks * training_args.gradient_accumulation_steps
-    rollout = batch * updates
-    if rollout % group:
-        problems.append(
-            f"rl_num_generations: {group} does not divide the {rollout} responses of a rollout ({batch} an update x "
-            f"rl_updates_per_rollout: {updates}). Set global_batch_size (responses an update) to a multiple of {group}."
-        )
-
-    steps = str(getattr(training_args.save_strategy, "value", training_args.save_strategy)) == "steps"
-    if steps and training_args.save_steps % updates:
-        problems.append(
-            f"save_steps: {training_args.save_steps} is no multiple of rl_updates_per_rollout: {updates}; a run resumed "
-            "inside a rollout would make its responses again. Set a multiple."
-        )
-
-    return problems
 
 
 def grpo_arguments(training_args: Any, settings: dict[str, Any], extra: dict[str, Any] | None = None) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.reinforcement import check_enough, settings_of
+from virgo_factory.core.reinforcement import check_enough, contradictions, settings_of
 from virgo_factory.preflight.plan.duration import row_operations
 from virgo_factory.preflight.plan.memory import (
     BF16,
@@ -104,18 +104,17 @@ def plan_reinforce(
         answering: see there.
 
     Raises:
-        ValueError: what is certain to stop the run: see `read_method`; groups that do not divide a rollout, or fewer prompts than
-            one asks.
+        ValueError: what is certain to stop the run: see `read_method` and `contradictions`; fewer prompts than a rollout asks.
     """
     method, accumulation = read_method(recipe, machine.gpus)
     settings = settings_of(recipe)
     group, per_update = settings["rl_num_generations"], settings["rl_updates_per_rollout"]
-    responses = machine.gpus * method.per_device * accumulation * per_update
-    if responses % group:
-        raise UserError(
-            f"rl_num_generations: {group} does not divide the {responses} responses of a rollout. Set global_batch_size."
-        )
+    update = machine.gpus * method.per_device * accumulation
+    save_steps = int(recipe.get("save_steps", 500)) if recipe.get("save_strategy", "steps") == "steps" else None
+    if problems := contradictions(recipe, update, save_steps):
+        raise UserError("\n".join(problems))
 
+    responses = update * per_update
     prompts, together = len(rows.lengths), responses // group
     check_enough(prompts, together)
     updates = int(recipe.get("max_steps", -1) or -1)
