@@ -19,6 +19,7 @@ from virgo_factory.core.batch_order import (
     epoch_rows,
     packed_steps,
     packed_time,
+    packed_use,
     slot_use,
     stock_grouped,
 )
@@ -390,9 +391,8 @@ def _orders(
 
             if name == "packed":
                 bins = list(packed_steps(order, lengths, groups, per_device, steps, capacity))
-                used = lengths[order].sum() / groups / packed_time(bins, lengths, method.stage >= 2)
+                used, passes = packed_use(bins, lengths, method.stage >= 2)
                 work = 0.0 if costs is None else packed_time(bins, costs, method.stage >= 2) / method.share
-                passes = float(np.mean([len(step[0]) for step in bins]))
                 fullest = max(images[rows].sum() for step in bins for own in step for rows in own)
             else:
                 used, passes, fullest = slot_use(order, lengths, ranks, per_device, meets), float(accumulation), 0
@@ -423,9 +423,8 @@ def _shared(shape: Shape, method: Method, lengths: np.ndarray, images: int, batc
         accumulation, capacity = batch // one.groups, method.packing_tokens or longest
         order = epoch_order("packed", shuffled, lengths, one.groups, 1, accumulation)
         bins = list(packed_steps(order, lengths, one.groups, 1, accumulation, capacity))
-        used = float(lengths[order].sum() / one.groups / packed_time(bins, lengths, method.stage >= 2))
         peak = step_memory(shape, one, longest, images).peak
-        found.append(Shared(size, peak, used, float(np.mean([len(step[0]) for step in bins]))))
+        found.append(Shared(size, peak, *packed_use(bins, lengths, method.stage >= 2)))
 
     return tuple(found)
 
