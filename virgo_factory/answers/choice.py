@@ -30,15 +30,15 @@ _NOUN = (
     r"(?:\b(?:[Tt]he|an?)\s+)?(?:\b(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
     rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
-_EDGE = r"(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
+_EDGE = r"(?![A-Za-z0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
 _ONE = (
-    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))){_EDGE}"
+    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct|right)\b|$)))){_EDGE}"
 )
 _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
     r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只能是|是|(?<![因认])为)\s*[,，:：]?"
     rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
 _JOINED = (
@@ -70,6 +70,15 @@ _REJECTED_OF = re.compile(
     r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
+_ASKS_WRONG = re.compile(
+    r"\b(?:incorrect|false|wrong|untrue|not (?:true|correct|right))\b[^.?\n]{0,20}[?:]|\bexcept\b\W*$|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?!是[^，。：:（(\s_]{2})",
+    re.IGNORECASE,
+)
+_WRONG_ONE = re.compile(
+    r"\b(?:incorrect|false|wrong) (?:statement|option|one|choice|claim|answer) (?:is|:)\s*|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?:一项|选项|说法|一句)?(?:应该|应)?(?:是|为)[:：]?\s*",
+    re.IGNORECASE,
+)
+"""A question that asks which option is wrong, and how it is announced."""
 _LAST_NOUN = re.compile(_NOUN + r"\s*$")
 _TURNED = re.compile(
     r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better|best|true|answer)\b"
@@ -84,7 +93,7 @@ _PAUSED = re.compile(
 )
 """A word that chooses more than answers ("choose", "result:"), and how a sentence goes on behind what it chooses."""
 _ALONE = re.compile(
-    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|image|picture|figure|答案|选项|图)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
@@ -122,6 +131,8 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     letter = found[1] if found else None
     if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
         letter, rest = found[1] or found[2] or found[3], found[4]
+        if "\n" in text and _NEXT[text[0] in "(["].search(rest):
+            return None  # the options over again
         if re.match(r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?![\w'])\s*(?:,|and|or|&|/|[(]|$)", rest):
             return None
     if _TAKEN_BACK.match(rest):
@@ -157,12 +168,17 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
 # --- what a response claims ------------------------------------------------------------------------------------------
 
 
-def claimed(text: str, count: int) -> tuple[str, int] | None:
+def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] | None:
     """Return the letters that a response states as its answer, and how firmly (STATED, TICKED, CONCLUDED); None without any.
 
     The last of the firmest statements that are not taken back counts: one that announces an answer ("the answer is", 故选)
     or says it of a letter ("B is the correct answer"); else all options that are called correct; else a conclusion ("so B.").
+    Where a question asks for what is wrong (`asks_wrong`), the only option that is called wrong counts instead of the correct ones.
     """
+    if asks_wrong:
+        for match in reversed(list(_WRONG_ONE.finditer(text))):
+            if found := _letters_at(text, match.end(), count):
+                return found[0], STATED
     for tail in _TAILS:
         if found := _stated(text, max(0, len(text) - tail), count):
             return found, STATED
@@ -171,12 +187,14 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
     ticked = {
         (match["b"] or match["l"]).upper()
         for match, after in _mentions(text, 0, count)
-        if not _REJECTED_OF.match(after) and _TICKED_OF.match(after)
+        if bool(_REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or _TICKED_OF.match(after))
     }
+    if asks_wrong and len(ticked) > 1:
+        ticked = set()
     only = {
         found[1]
         for found in re.finditer(
-            r"(?<![A-Za-z])[Oo]nly (?:option |statement |choice )?([A-Z]) (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
+            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{_KINDS}) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
             text,
         )
     }
@@ -262,7 +280,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
-    claim = claimed(text, count)
+    claim = claimed(text, count, _ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []

@@ -44,7 +44,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     """Return the verdict on an answer to an open question."""
     if depth == 0 and gold_problem(gold):
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
-    gold, answer = alike(gold, answer)
+    gold, answer = (_ANGLE.sub(_from_one_end, text) for text in alike(gold, answer))
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
@@ -60,6 +60,14 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
             spelled = tidy(scaled)[:-1] + _SCALES[suffix[1]]
             gold, answer = (spelled, answer) if scaled is gold else (gold, spelled)
     return _Comparison(gold, answer, question, config, depth).verdict()
+
+
+_ANGLE = re.compile(r"(\\angle\s*|∠\s*)([A-Z])([A-Z])([A-Z])(?![A-Za-z])")
+
+
+def _from_one_end(found: re.Match[str]) -> str:
+    """An angle at a point with its other two points in one order: ∠CAB is ∠BAC."""
+    return found[1] + min(found[2], found[4]) + found[3] + max(found[2], found[4])
 
 
 def kind_of(gold: str, question: Question) -> str:
@@ -88,7 +96,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by)"
+_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|(?:falls|lands) on)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an".split())
 _AROUND = re.compile(
@@ -154,10 +162,11 @@ def _stated(wanted: str, got: str, question: str) -> bool:
 
 
 def _restates(wanted: str, got: str, question: str) -> bool:
-    """Whether a sentence is the answer, at one of its ends, and else only words of the question, which does not name the answer."""
+    """Whether a sentence is the answer and else only words of the question, which does not name the answer."""
     asked = {word[:4] for word in words(question[-300:]).split()}
-    rest = (got.removeprefix(wanted + " ") if got.startswith(wanted + " ") else got.removesuffix(" " + wanted)).split()
-    apart = rest != got.split() and not all(word[:4] in asked for word in wanted.split())
+    head, found, tail = f" {got.replace('-hand ', ' ')} ".partition(f" {wanted} ")
+    rest = (head + " " + tail).split()
+    apart = bool(found) and rest and not all(word[:4] in asked for word in wanted.split())
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
@@ -433,7 +442,8 @@ class _Comparison:
             ):
                 return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
-        if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
+        spoken = isinstance(other.what, Number) and SAID in other.what.words
+        if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
         what = "parts" if isinstance(one.what, Sequence) else "value"
         return _verdict(False, what, kind_of(self.gold, self.question))

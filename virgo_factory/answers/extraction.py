@@ -158,6 +158,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
             return chosen
         question = replace(question, kind=None)
 
+    if (code := _FENCED.search(text)) and "\n" not in (printed := code[1].strip()):
+        return Answer(printed, "whole", where)
     if (items := _NUMBERED.search(text)) and len(items[1].split()) < 6 * items[1].count("\n") + 6:
         lines = [re.sub(r"^\s*\d[.)]\s*", "", line) for line in items[1].strip().split("\n")]
         if not any(re.search(r"[.=:]", line.rstrip(".")) for line in lines):
@@ -186,8 +188,9 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         whole = unwrap(line)
     if " so " in whole and (value := value_of_asked(whole, question.text)):
         return Answer(value, "whole", where)
-    if len(whole) <= 150 and (said := _QUOTED.search(whole)):
-        return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
+    for part in dict.fromkeys((whole, *phrases.sentences(text[-600:])[-1:])):
+        if len(part) <= 150 and (said := _QUOTED.search(part.strip())):
+            return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
     short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (
@@ -197,14 +200,16 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     return _weaker(text, question, where)
 
 
+_FENCED = re.compile(r"```[a-z]*\n([^`]{1,300})\n?```\s*\Z")
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 
 
 _QUOTED = re.compile(
     r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$"
-    r"|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
+    r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
+    r"|^[A-Z\d][^`\n]*\b(?:is|prints?|outputs?|returns?|reads)[: ]+`([^`\n]{1,80})`\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
-    r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*)\W*$"
+    r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*?)(?:,? respectively)?\W*$"
 )
 
 
@@ -239,7 +244,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         found[1] for found in phrases.BOLD.finditer(text)
         if not found[1].rstrip().endswith(":") and not re.search(r"(?m)^[ \t]*\d{1,2}[.)][ \t]*\Z", text[max(0, found.start() - 12) : found.start()])
     ]  # fmt: skip
-    if bold and (not numeric or re.search(r"\d", bold[-1])):
+    if bold and (not numeric or re.search(r"\d", bold[-1]) or text.rstrip(" .!。\n").endswith(f"**{bold[-1]}**")):
         tight = tighten(bold[-1], question)
         if read_number(tight) is not None or question.kind != "number":
             return Answer(tight, "bold", where)

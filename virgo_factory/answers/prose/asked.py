@@ -27,12 +27,15 @@ _BESIDE = re.compile(
     r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
 )
 """What a value is compared with, and in what other words it is said."""
+_WORKED_OUT = re.compile(r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d")
+"""A sum or product with what it comes to behind it."""
 _OPPOSITES = (
     (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
     (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
 )
 """What a statement tells of where the question asks for the other."""
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
+_MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
 _ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
 
@@ -58,9 +61,14 @@ def clause_asked(statement: str, question: str) -> str:
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
     'mean is 6.5'
     """
+    many = _MANY.search(question[-300:])
+    if many and not _CLAUSES.search(statement) and len(found := re.findall(rf"(?<![\d.,])(\d[\d,]*(?:\.\d+)?) (?:\w+ )?{re.escape(many[1])}\b", statement, re.IGNORECASE)) == 1:
+        return found[0]
     by = _BY.search(statement)
     if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question[-300:], re.IGNORECASE):
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
+    if _WORKED_OUT.search(statement):
+        return statement
     plain = _BESIDE.sub("", statement)
     statement = plain if re.search(r"\d", plain) else statement
     noun = None if "=" in statement else _NOUN.search(question[-300:])

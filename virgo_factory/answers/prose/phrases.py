@@ -32,22 +32,22 @@ _SAYS = (
 _IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选(?!项)择?|[:：])*"
 _ANSWERS = (
     rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
-    r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
-    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
-    r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
+    r"|(?<=[Ff])inal\s?:|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
+    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}[】\]]?|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
+    r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的?(?:序号|结论|命题|说法|答案|[顺次排]序)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
 _CHOICES = (
-    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：】]"
     r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
     r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
-    r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
+    r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*】?|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
 )
 """Announcements behind their first letter, which is searched for by itself: a long response is read fast."""
 _ANNOUNCED = re.compile(
-    rf"[AaCcOoRr#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
+    rf"[AaCcFfOoRr#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
 )
 _ANNOUNCED_OPTION = re.compile(
-    rf"[AaCcOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
+    rf"[AaCcFfOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
 )
 """What stands before an answer, and before an option."""
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
@@ -123,7 +123,7 @@ _CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
-_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?)?"
+_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?|\s(?:in the (?:morning|afternoon|evening)|at night)\b)?"
 _NUMERAL = re.compile(
     r"\(\s*-?\d+(?:\.\d+)?\s*,\s*-?\d+(?:\.\d+)?\s*\)|\b(?:between|from)\s\$?\d[\d.,]*\s(?:and|to)\s\$?\d[\d,]*(?:\.\d+)?"
     rf"|(?<![\d:]){_CLOCK}(?![\d:])|\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?"
@@ -400,7 +400,8 @@ def said_boolean(text: str) -> bool | None:
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
         return stated
-    if len(text.strip()) > 14 and (closed := _CLOSING.search(text[-40:])):
+    closed = _CLOSING.search(text[-40:]) if len(text.strip()) > 14 else None
+    if closed and not _FIRST.match(text):
         return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
     if first := _FIRST.match(text):
