@@ -89,7 +89,7 @@ _CLOSED = re.compile(
 )
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
 _PAUSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|rather\b|instead\b|and not\b|as (?:the|my|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
+    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|and\b(?! [A-J]\b)|rather\b|instead\b|and not\b|as (?:the|my|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
 )
 """A word that chooses more than answers ("choose", "result:"), and how a sentence goes on behind what it chooses."""
 _ALONE = re.compile(
@@ -97,7 +97,7 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z]|[a-j](?=[.:)]\s))\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -131,7 +131,8 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     letter = found[1] if found else None
     if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
         letter, rest = found[1] or found[2] or found[3], found[4]
-        if "\n" in text and _NEXT[text[0] in "(["].search(rest):
+        following = LETTERS[LETTERS.find(letter.upper()) + 1 :][:1]
+        if following and re.search(rf"(?<![A-Za-z])(?:[(\[]{following}[)\]]|{following}\s*[.:：、])\s", rest):
             return None  # the options over again
         if re.match(r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?![\w'])\s*(?:,|and|or|&|/|[(]|$)", rest):
             return None
@@ -216,6 +217,11 @@ def _stated(text: str, start: int, count: int) -> str | None:
     announced, place = None, start - 1
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
+        if not found and match[0].rstrip(" *_").endswith((":", "：")):
+            if phrases.UNKNOWN.match(text, match.end()):
+                return None
+            if (other := _AHEAD.match(text, match.end())) and len(said := other["b"] or other["l"]) == 1:
+                return said.upper()  # a letter that is no option's
         if found and (not _CHOSEN.match(match[0]) or _PAUSED.match(text, found[1])):
             turned = _TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
@@ -255,7 +261,8 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
     found = list(_MENTION.finditer(text, max(start, 0)))
     for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
+        small = letter.islower() and not re.match(r"\s+is (?:the )?(?:correct|right|best)\b", after)
+        if letter.upper() > LETTERS[count - 1] or (match["l"] and (small or len(letter) > 1)):
             continue
         if match["l"] and _ARTICLE.match(letter + after):
             continue
@@ -302,7 +309,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim:
         return Answer(claim[0], "phrase", where)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    if letter := _led(lines, text, count):
+    if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
     return _by_text(lines, options, where)
 
@@ -318,6 +325,19 @@ def _last_line(text: str, count: int) -> str | None:
     return None if several else ", ".join(sorted(alone))
 
 
+_AT_END = re.compile(r"(?:[,;:，；：]|\.{3}|…|→)\s*[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z")
+
+
+def _at_end(text: str, count: int) -> str | None:
+    """The letter that a response ends with behind a pause: "After checking the diagram, C."; none behind another letter."""
+    found = _AT_END.search(text, max(0, len(text) - 20))
+    if not found or found[1] not in LETTERS[:count]:
+        return None
+    before = phrases.clause(text, found.start())
+    listed = re.search(r"(?<![A-Za-z])[A-Z]\W{0,4}$", before)
+    return None if listed or phrases.retracted(before + " ") else found[1]
+
+
 def _led(lines: list[str], text: str, count: int) -> str | None:
     """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
     leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
@@ -325,7 +345,7 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
         leads = {other[1] for part in phrases.sentences(text[:600]) if (other := _LEADING.match(part.strip()))}
-        told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
+        told = found["told"] is None or re.match(r"\s(?:because|since)\b", rest) or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
         if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
@@ -416,7 +436,7 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(
-    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
+    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly|choosing|selecting|picking|going|with))* *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
 )
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.model import Answer, Question
-from virgo_factory.answers.options import options_of
+from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import clause_asked, tells_of_another, value_of_asked
 from virgo_factory.answers.prose.phrases import (
@@ -68,7 +68,9 @@ def extract(response: str, question: Question | None = None) -> Answer:
     if not text.strip():
         return Answer("", "none", where)
 
-    if (tagged := answer_tag(text)) is not None:
+    behind = text.lower().rfind("</answer>")
+    boxed_behind = behind >= 0 and boxes(text[behind:])[0]
+    if not boxed_behind and (tagged := answer_tag(text)) is not None:
         if inner := _from_box(tagged, question, options, "answer_tag"):
             return inner
         short = unwrap(tagged.strip())
@@ -89,6 +91,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
         if found.rule in ("option", "letter", "number", "maths") and (
             len(text.split()) > 3
             and phrases.DANGLES.search(text)
+            and not re.search(r"(?:\banswer is|:) a\W*\Z", text, re.IGNORECASE)
             or phrases.refuses_at_end(text)
             and not phrases.refuses(found.text)
         ):
@@ -144,8 +147,8 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
     if not text.strip():
         return None
     if options:
-        claim = claimed(text, min(len(options), 26))
-        return claim[0] if claim and claim[1] == STATED else None
+        claim = claimed(text, count := min(len(options), 26))
+        return claim[0] if claim and claim[1] == STATED and claim[0][0] in LETTERS[:count] else None
     found = list(phrases.FINAL.finditer(text))
     said = tighten(phrases.sentence(text, found[-1].end()), Question()) if found else ""
     return said if said and read_number(said) is not None else None

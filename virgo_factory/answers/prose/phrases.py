@@ -94,6 +94,7 @@ _REFUSAL = re.compile(
     r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|too (?:blurry|small|dark|unclear) to|(?:is|are|was) no (?:total|value|number|row|such|clear)|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
     re.IGNORECASE,
 )
+UNKNOWN = re.compile(r"\W{0,6}(?:unknown|unclear|undetermined|uncertain|not sure|n/a)\b", re.IGNORECASE)
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 DANGLES = re.compile(
     r"(?:\b(?:[Ww]here|[Tt]hen|[Tt]hat|[Tt]his|whether|[Bb]ecause|[Ss]ince|[Aa]nd|or|[Tt]he|a|an|of|to|is|[Ww]e|[Ss]o|[Ii]f|[Ww]hen|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z"
