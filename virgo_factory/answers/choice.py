@@ -63,10 +63,12 @@ _TICKED_OF = re.compile(
     rf"\s+(?:fits|matches|suits|works) best\b|[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
+    r"|\s*[.):：、][^\n❌✗✘]{0,80}[✓✔✅☑]\s*(?:\n|$)"
     r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_OF = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
+    r"|\s*[.):：、][^\n✓✔✅☑]{0,80}[❌✗✘]\s*(?:\n|$)"
     r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
@@ -302,7 +304,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
             return Answer(whole, "letter", where)
     if options and (said := said_answer(text)):
-        if matched := options_named(said, options):
+        if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
         if read_number(tight := phrases.tighten(said, question)) is not None:
             return Answer(tight, "phrase", where)
@@ -325,17 +327,18 @@ def _last_line(text: str, count: int) -> str | None:
     return None if several else ", ".join(sorted(alone))
 
 
-_AT_END = re.compile(r"(?:[,;:，；：]|\.{3}|…|→)\s*[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z")
+_AT_END = re.compile(r"(?:[,;:，；：]|\.{3}|…|→)\s*(?:[Oo]ption |[Cc]hoice |选项)?[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z")
 
 
 def _at_end(text: str, count: int) -> str | None:
     """The letter that a response ends with behind a pause: "After checking the diagram, C."; none behind another letter."""
-    found = _AT_END.search(text, max(0, len(text) - 20))
+    found = _AT_END.search(text, max(0, len(text) - 30))
     if not found or found[1] not in LETTERS[:count]:
         return None
     before = phrases.clause(text, found.start())
     listed = re.search(r"(?<![A-Za-z])[A-Z]\W{0,4}$", before)
-    return None if listed or phrases.retracted(before + " ") else found[1]
+    denied = re.search(rf"(?:{NOT}|\b(?i:wrong|incorrect|false)\b|错误?)[\w\s]{{0,12}}$", before)
+    return None if listed or denied else found[1]
 
 
 def _led(lines: list[str], text: str, count: int) -> str | None:
@@ -417,8 +420,12 @@ def restated(question: str, text: str) -> bool | None:
         return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
         stated = words(told).split()
-        if stated[:1] in (["they"], ["it"]) and len(asked) > 4 and stated[-2:] == asked[-2:] and len(stated) < 8:
-            return not _NO & set(stated)
+        while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
+            del stated[0]
+        if stated[:1] in (["they"], ["it"]) and len(asked) > 3 and len(stated) < 8:
+            long, plain = len(asked) > 4 and stated[-2:] == asked[-2:], [word for word in stated if word not in _NO]
+            if long or len(plain) == 3 and plain[1] == asked[0] and plain[2] == asked[-1]:
+                return not _NO & set(stated)
         said = " ".join(word for word in stated if word not in _UNSAID and word not in _NO)
         if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
             return not _NO & set(stated)

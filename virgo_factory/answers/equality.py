@@ -139,6 +139,8 @@ _ASIDE = re.compile(
 
 def _parts(answer: str, question: str) -> list[str]:
     """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
+    if concluded := re.search(r"[,，;；。]\s*(?:所以|因此|故|因而)([^,，;；。]+)$", answer):
+        return [concluded[1]]
     plain = _ASIDE.sub("", answer)
     if _DENIES.search(plain):
         return []

@@ -208,6 +208,9 @@ def _what(text: str, question: str) -> Kind:
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
     if found := read_sequence(text):
+        beside = not found.held and text[0] > "\u4dff" and sum(bool(re.search(r"\d", part)) for part in found.parts) == 1
+        if beside and (spoken := _in_sentence(text, question)) is not None:
+            return spoken  # 甲、乙两地相距360千米
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
             return read(found.parts[0], question).what
         if found.held or re.search(r"\d", text) or len(text.split()) <= 8:  # else it is a sentence with commas
@@ -388,7 +391,7 @@ def side_name(text: str) -> str:
 # --- golds that cannot be checked -----------------------------------------------------------------------------------
 
 _NO_GOLD = re.compile(
-    r"(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer)s?\b.{0,20}"
+    r"\W{0,2}(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer|attached|attachment)s?\b.{0,20}"
     r"|(?:the )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
     r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given|provided|available))?|missing"
     r"|proof(?: omitted)?|omitted|[?？.…*_\-–—\s]+"
