@@ -8,7 +8,7 @@ from itertools import product
 
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean
+from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
 from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
 from virgo_factory.answers.values.latex import alike, compact, tidy, words
@@ -49,7 +49,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
         return _verdict(signs[0] == compact(gold), "value", "text")
-    if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
+    if question.kind == "boolean" or question.kind is None and says_boolean(gold):
         return _boolean(gold, answer, config)
     if question.kind == "text":
         return _text(gold, answer, config)
@@ -74,7 +74,7 @@ def kind_of(gold: str, question: Question) -> str:
     """Return the kind of an open question, from what is stated and from its gold answer."""
     if question.kind:
         return question.kind
-    if words(gold) in BOOLEANS:
+    if says_boolean(gold):
         return "boolean"
     what = read(gold).what
     if isinstance(what, Number):
@@ -96,9 +96,9 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|(?:falls|lands) on)"
+_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
-_SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an".split())
+_SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an located placed positioned situated shown seen".split())
 _AROUND = re.compile(
     r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
@@ -109,8 +109,8 @@ _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
 def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
-    wanted, told = _SAID.get(words(gold)), said_boolean(tidy(answer))
-    if told is None and words(gold) not in BOOLEANS:
+    wanted, told = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
+    if told is None and not says_boolean(gold):
         told = _SAID.get(words(answer))
     if wanted is None or told is None:
         return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
@@ -130,6 +130,9 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
+_CONCLUDED = re.compile(
+    r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$", re.IGNORECASE
+)
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
 _ASIDE = re.compile(
     r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
@@ -139,7 +142,7 @@ _ASIDE = re.compile(
 
 def _parts(answer: str, question: str) -> list[str]:
     """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
-    if concluded := re.search(r"[,，;；。]\s*(?:所以|因此|故|因而)([^,，;；。]+)$", answer):
+    if concluded := _CONCLUDED.search(answer):
         return [concluded[1]]
     plain = _ASIDE.sub("", answer)
     if _DENIES.search(plain):

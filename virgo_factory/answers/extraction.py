@@ -18,7 +18,7 @@ from virgo_factory.answers.prose.phrases import (
     tighten,
 )
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
-from virgo_factory.answers.values.latex import unwrap
+from virgo_factory.answers.values.latex import unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.reading import value_side
 from virgo_factory.answers.values.sequences import read_bound, read_sequence
@@ -43,7 +43,10 @@ _BETWEEN_BOXES = re.compile(
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
+_OF_THEM = re.compile(rf"\W*({phrases.NUMBER})\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
+_ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
+_A_YEAR = re.compile(r"(?<![\d.,$])(?:1[5-9]|20)\d\d(?![\d.,]*\d|%)")
 _SUBJECT = re.compile(
     r"\s*(?:in |the year )?(\d[\d,.]*\d)(?=,? (?:and|with|when|at|is|was|has|had|shows?|showed|saw|recorded)\b)", re.I
 )
@@ -259,6 +262,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(first, "number", where)
     if numeric and (value := value_of_asked(text, question.text)):
         return Answer(value, "number", where)
+    years = set(_A_YEAR.findall(last)) if _ASKS_YEAR.search(question.text[-300:]) else ()
+    if numeric and len(years) == 1:
+        return Answer(years.pop(), "number", where)
     stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
@@ -268,6 +274,8 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
     if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
         return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
+    if counts and (total := re.findall(rf"\btotal of ({phrases.NUMBER})\b", last, re.IGNORECASE)):
+        return Answer(total[-1], "number", where)
     asked = set(numerals(question.text[-300:]))
     named = numerals(told[0]) if len(told) == 1 and re.search("[A-Za-z]{3}", told[0]) else ()
     if len(named) == 1 and named[0] in asked:
@@ -287,6 +295,10 @@ def _answered_first(told: list[str], question: Question) -> str | None:
     """The number that the first of several sentences answers with: "There are 4. They are at 25 and 31.", "2016 had the largest gap, 5.2."."""
     asked = question.text[-1_000:]
     there = THERE.match(told[0].strip())
+    known = {word for word in words(asked[-300:]).split() if len(word) > 2}
+    parts = [part for part in told[1:] if (found := _OF_THEM.match(part)) and found[1]]
+    if parts and len(known & set(words(parts[-1]).split())) >= len(known & set(words(told[0]).split())):
+        return _OF_THEM.match(parts[-1])[1]
     counted = question.kind == "count" or _COUNTED.search(asked)
     if (counted or not asked) and not _SUMMED.search(" ".join(told)):
         if there and (len(told) > 1 or counted):

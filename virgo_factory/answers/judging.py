@@ -10,9 +10,9 @@ from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
-from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, refuses
+from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
-from virgo_factory.answers.values.latex import characters, compact, unwrap, words
+from virgo_factory.answers.values.latex import characters, compact, unwrap
 
 
 _LARGEST = 10**4000
@@ -37,7 +37,7 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
     asked = question
     if question.kind is None and not options_of(question):
         is_huge = isinstance(gold, int) and abs(gold) >= _LARGEST
-        if isinstance(gold, bool) or not is_huge and words(str(gold)[:20]) in BOOLEANS:
+        if isinstance(gold, bool) or not is_huge and says_boolean(str(gold)[:20]):
             asked = replace(question, kind="boolean")
         elif isinstance(gold, str) and _LETTERED.fullmatch(gold.strip()) and letters_of(gold, 10):
             if len(letters_of(gold, 10)) == 1 or _CHOOSES.search(question.text):

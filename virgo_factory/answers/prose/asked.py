@@ -49,7 +49,7 @@ def value_of_asked(text: str, question: str) -> str | None:
     if not (asked := _NAME.search(question[-1_000:])):
         return None
     end = r"(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)"
-    start = rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*"
+    start = rf"(?<![\w(])(?<![Cc]ase )(?<![Ll]et )(?<![Ii]f ){asked[1]}\s*=\s*\$?\s*"
     found = re.findall(rf"{start}([^,;=，。\n]{{1,40}}?)\$?{end}", text)
     values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
     return values.pop() if len(values) == 1 else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.model import Question
-from virgo_factory.answers.values.latex import characters, unwrap, words
+from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
 
@@ -118,7 +118,7 @@ _COURTESY = re.compile(
 )
 
 _SENTENCE_END = re.compile(
-    r"\n|[。！？；]|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
+    r"\n|[。！？；]|(?<=[\u4e00-\u9fff]);(?=[\u4e00-\u9fff])|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
 )
 _CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
@@ -190,6 +190,11 @@ _STATED = re.compile(
 )
 _CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)
 _DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
+
+
+def says_boolean(gold: str) -> bool:
+    """Return whether a gold answer is a word or a sign for yes or no."""
+    return words(gold) in BOOLEANS or gold.strip() == "×" or compact(gold) == "\\times"
 
 
 def sentences(text: str) -> list[str]:

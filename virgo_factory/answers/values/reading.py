@@ -75,6 +75,7 @@ _SPELLINGS = (
     (re.compile(r"^(?:in|on) (?:the )?(?=\d+(?:st|nd|rd|th)\b)"), ""),
     (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
     (re.compile(r"^(?:directed|pointing|acting) (?=to)|(?<= )(?:directed|pointing|acting) (?=to)"), ""),
+    (re.compile(r"(?<=[A-Za-z]),\s*(?:directed|pointing|acting)\s+(?=to)"), " "),
     (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
     (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
@@ -392,7 +393,7 @@ def side_name(text: str) -> str:
 
 _NO_GOLD = re.compile(
     r"\W{0,2}(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer|attached|attachment)s?\b.{0,20}"
-    r"|(?:the )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
+    r"|(?:the )?(?:students?['’]?s? )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
     r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given|provided|available))?|missing"
     r"|proof(?: omitted)?|omitted|[?？.…*_\-–—\s]+"
     r"|略|见(?:图|解析|详解|上图|下图|答案)|如图(?:所示)?|答案?(?:不唯一|略|见解析)|无答案|暂无(?:答案)?|未知|开放题|证明(?:略|见解析)?|言之有理即可",
