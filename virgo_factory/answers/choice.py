@@ -313,7 +313,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
-    return _by_text(lines, options, where)
+    return _by_text(lines, options, where, question.text)
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -362,7 +362,7 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     return bracketed.pop() if certain else None
 
 
-def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
+def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: str) -> Answer:
     """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
     text = "\n".join(lines)
     told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
@@ -388,6 +388,12 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
         ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
         if ended and (chosen := _asserted(part, matched, options)) is not None:
             return Answer(options[chosen], "option", where)
+    if told and options and len(clauses := re.split(r"[,;，；]?\s+(?:while|whereas|but)\b|[，；](?=\S)", told[-1])) > 1:
+        asked = {word[:5] for word in words(question[-500:]).split() if len(word) > 3} - {word[:5] for word in words(" ".join(options)).split()}
+        shared = [len(asked & {word[:5] for word in words(part).split()}) for part in clauses]
+        named = options_named(clauses[shared.index(max(shared))], options)
+        if max(shared) > 1 and shared.count(max(shared)) == 1 and len(named) == 1 and _ENDED.search(text):
+            return Answer(options[named[0]], "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
     numeric = options and all(read_number(option) is not None for option in options)

@@ -197,6 +197,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     for part in dict.fromkeys((whole, *phrases.sentences(text[-600:])[-1:])):
         if len(part) <= 150 and (said := _QUOTED.search(part.strip())):
             return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
+    if labelled := re.fullmatch(r"[A-Z][A-Za-z ]{2,30}:\s*(\$[^$\n]+\$|\\\(.+\\\))", whole):
+        return Answer(unwrap(labelled[1]), "whole", where)
     short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (
