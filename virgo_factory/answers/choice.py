@@ -87,7 +87,7 @@ _TURNED = re.compile(
 )
 """How a statement goes on that takes back the letter it has announced for another one."""
 _CLOSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
+    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|represents\b|depicts\b|corresponds\b|continues\b|completes\b|选项|项)"
 )
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
 _PAUSED = re.compile(
@@ -112,6 +112,7 @@ _ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in
 _LEADING = re.compile(
     rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
+_KIND_LETTER = re.compile(rf"\b(?i:{_KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
@@ -347,6 +348,7 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
+        listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
         leads = {other[1] for part in phrases.sentences(text[:600]) if (other := _LEADING.match(part.strip()))}
         told = found["told"] is None or re.match(r"\s(?:because|since)\b", rest) or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
         if line in (lines[0], lines[-1]) and told and not listed:
@@ -365,7 +367,10 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
 def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: str) -> Answer:
     """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
     text = "\n".join(lines)
-    told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
+    told = []
+    for part in phrases.sentences(text[-4_000:]):
+        so = re.search(r",\s+so\s+(.+)$", part) if phrases.supposed(part) else None
+        told += [so[1]] if so else [] if phrases.supposed(part) else [part]
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         named = {
             found
@@ -382,7 +387,7 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: s
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):
-        matched = options_named(part, options)
+        matched = options_named(_GRANTED.sub("", part), options) or options_named(part, options)
         if not matched or _HEDGED.search(part):
             continue
         ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
@@ -452,6 +457,7 @@ _DENIED = re.compile(
     rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly|choosing|selecting|picking|going|with))* *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
 )
+_GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 _DISMISSED = re.compile(
     r"\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
@@ -473,7 +479,7 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     ):
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
-    edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "(?= )")
+    edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "[sd]?(?= )" if re.fullmatch("[a-z]{4,}e", wanted) else "(?= )")
     first, _, others = wanted.partition(" ")
     spelled = re.escape(first) + ("s? " + re.escape(others) if others and wanted.isascii() else "")
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
@@ -491,7 +497,7 @@ _EVERY = re.compile(
 
 def _spoken(text: str, options: tuple[str, ...]) -> int | None:
     """The only option that says of the others what a text says of them: that it cannot be told, "both", "none of these"."""
-    if _UNKNOWN.search(text) and not re.search(r"\b(?:I|we)\b", text):
+    if _UNKNOWN.search(last := re.split(r"[,;]", text)[-1]) and not re.search(r"\b(?:I|we)\b", last):
         found = [index for index, option in enumerate(options) if _UNKNOWN.search(option)]
     elif said := _EVERY.fullmatch(words(text)):
         found = [index for index, option in enumerate(options) if words(option).split()[:1] == [said[1]]]

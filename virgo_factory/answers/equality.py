@@ -133,6 +133,9 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
 _CONCLUDED = re.compile(
     r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$", re.IGNORECASE
 )
+_WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
+_WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
+"""What is granted before a statement, and where it holds."""
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
 _ASIDE = re.compile(
     r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
@@ -144,7 +147,7 @@ def _parts(answer: str, question: str) -> list[str]:
     """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
     if concluded := _CONCLUDED.search(answer):
         return [concluded[1]]
-    plain = _ASIDE.sub("", answer)
+    plain = _WHILE.sub("", _ASIDE.sub("", answer))
     if _DENIES.search(plain):
         return []
     head, is_, tail = plain.rpartition("是")
@@ -157,7 +160,7 @@ def _parts(answer: str, question: str) -> list[str]:
     clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
     if clause and clause[1] in question:
         return [clause[0].lstrip(", ").partition(" ")[2]]
-    return [] if re.search("[,;]", plain) else [plain]
+    return [] if re.search("[,;]", plain) else [plain, _WHERE.sub("", plain)]
 
 
 def _stated(wanted: str, got: str, question: str) -> bool:

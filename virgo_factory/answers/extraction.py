@@ -178,6 +178,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if said:
         named = value_of_asked(said, question.text) if " so " in said else None
         return Answer(named or tighten(said, question), "phrase", where)
+    if year := _year_asked(text, question.text):
+        return Answer(year, "number", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
     if (
         len(whole) <= 300
@@ -187,6 +189,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     ):
         cut = phrases.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
+    if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff]{2}", got[1]):
+        return Answer(unwrap(got[1]), "whole", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
     *others, line = whole.rpartition("\n")
@@ -208,6 +212,17 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     return _weaker(text, question, where)
 
 
+def _year_asked(text: str, question: str) -> str | None:
+    """The only year of the last statement, where the question asks for one."""
+    if not _ASKS_YEAR.search(question[-300:]):
+        return None
+    last = phrases.sentences(text[-600:])[-1]
+    years = set(_A_YEAR.findall(last))
+    return year if len(years) == 1 and not phrases.relates(last, year := years.pop()) else None
+
+
+_SOLVED = re.compile(r"[\u4e00-\u9fff，,]得\s*[:：]?\s*([^，,。;；得]{1,60}[<>=≤≥≠][^，,。;；得]{1,60})[。.]?\s*\Z")
+"""How a Chinese solution of an equation or inequality ends."""
 _FENCED = re.compile(r"```[a-z]*\n([^`]{1,300})\n?```\s*\Z")
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 
@@ -264,9 +279,6 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         return Answer(first, "number", where)
     if numeric and (value := value_of_asked(text, question.text)):
         return Answer(value, "number", where)
-    years = set(_A_YEAR.findall(last)) if _ASKS_YEAR.search(question.text[-300:]) else ()
-    if numeric and len(years) == 1:
-        return Answer(years.pop(), "number", where)
     stated = phrases.states(text)
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]

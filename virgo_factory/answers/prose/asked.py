@@ -37,6 +37,7 @@ _OPPOSITES = (
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+_GENERALLY = re.compile(r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
 
 
@@ -75,6 +76,10 @@ def clause_asked(statement: str, question: str) -> str:
     if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
         return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
+    if re.search(r"\b(?:but|while|whereas|however)\b", statement):
+        clauses = [part for part in clauses if not _GENERALLY.search(part)] or clauses
+        if len(clauses) == 1:
+            return clauses[0]
     if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
         return statement
     asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 3}

@@ -56,7 +56,7 @@ NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brath
 """What takes back the option or value that follows it."""
 _RETRACTED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
-    r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous)\s+$"
+    r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous|second|alternative)\s+$"
     r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
@@ -148,7 +148,7 @@ _HEADED = re.compile(
 _RELATES = re.compile(
     r"\b(?:not|cannot|never|neither|nor"
     r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
-    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to))\b|n['’]t\b"
+    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to)|years? (?:after|before))\b|n['’]t\b"
     r"|\^\{?\d\}?\$? (?:is|=)|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
     re.IGNORECASE,
 )
