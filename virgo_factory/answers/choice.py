@@ -31,9 +31,7 @@ _NOUN = (
     rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
 _EDGE = r"(?![A-Za-z0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
-_ONE = (
-    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct|right)\b|$)))){_EDGE}"
-)
+_ONE = rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct|right)\b|$)))){_EDGE}"
 _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
@@ -328,7 +326,9 @@ def _last_line(text: str, count: int) -> str | None:
     return None if several else ", ".join(sorted(alone))
 
 
-_AT_END = re.compile(r"(?:[,;:，；：]|\.{3}|…|→)\s*(?:[Oo]ption |[Cc]hoice |选项)?[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z")
+_AT_END = re.compile(
+    r"(?:[,;:，；：]|\.{3}|…|→)\s*(?:[Oo]ption |[Cc]hoice |选项)?[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z"
+)
 
 
 def _at_end(text: str, count: int) -> str | None:
@@ -350,7 +350,11 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
         leads = {other[1] for part in phrases.sentences(text[:600]) if (other := _LEADING.match(part.strip()))}
-        told = found["told"] is None or re.match(r"\s(?:because|since)\b", rest) or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
+        told = (
+            found["told"] is None
+            or re.match(r"\s(?:because|since)\b", rest)
+            or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
+        )
         if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
@@ -393,8 +397,14 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: s
         ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
         if ended and (chosen := _asserted(part, matched, options)) is not None:
             return Answer(options[chosen], "option", where)
-    if told and options and len(clauses := re.split(r"[,;，；]?\s+(?:while|whereas|but)\b|[，；](?=\S)", told[-1])) > 1:
-        asked = {word[:5] for word in words(question[-500:]).split() if len(word) > 3} - {word[:5] for word in words(" ".join(options)).split()}
+    if (
+        told
+        and options
+        and len(clauses := re.split(r"[,;，；]?\s+(?:while|whereas|but)\b|[，；](?=\S)", told[-1])) > 1
+    ):
+        asked = {word[:5] for word in words(question[-500:]).split() if len(word) > 3} - {
+            word[:5] for word in words(" ".join(options)).split()
+        }
         shared = [len(asked & {word[:5] for word in words(part).split()}) for part in clauses]
         named = options_named(clauses[shared.index(max(shared))], options)
         if max(shared) > 1 and shared.count(max(shared)) == 1 and len(named) == 1 and _ENDED.search(text):
@@ -479,7 +489,11 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     ):
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
-    edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "[sd]?(?= )" if re.fullmatch("[a-z]{4,}e", wanted) else "(?= )")
+    edge = (
+        ("", "")
+        if re.search(r"[\u4e00-\u9fff①-⑳]", wanted)
+        else ("(?<= )", "[sd]?(?= )" if re.fullmatch("[a-z]{4,}e", wanted) else "(?= )")
+    )
     first, _, others = wanted.partition(" ")
     spelled = re.escape(first) + ("s? " + re.escape(others) if others and wanted.isascii() else "")
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False

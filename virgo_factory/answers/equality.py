@@ -98,7 +98,9 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 _STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
-_SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an located placed positioned situated shown seen".split())
+_SAYING = frozenset(
+    "it he she they this that there i is are was were see got has have by of got a an located placed positioned situated shown seen".split()
+)
 _AROUND = re.compile(
     r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
@@ -131,7 +133,8 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
 
 
 _CONCLUDED = re.compile(
-    r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$", re.IGNORECASE
+    r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$",
+    re.IGNORECASE,
 )
 _WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")

@@ -20,7 +20,9 @@ _NAMED = re.compile(
     r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
     re.IGNORECASE,
 )
-_LETTERED = re.compile(r"(?:(?i:image|picture|figure|option|choice|图|选项)\s*)?[(\[]?[A-J][)\]]?\.?|[A-H]{2,6}|[A-H](?:\s*[,，、]\s*[A-H]){1,5}")
+_LETTERED = re.compile(
+    r"(?:(?i:image|picture|figure|option|choice|图|选项)\s*)?[(\[]?[A-J][)\]]?\.?|[A-H]{2,6}|[A-H](?:\s*[,，、]\s*[A-H]){1,5}"
+)
 _CHOOSES = re.compile(r"\b(?:options?|choices?|choose|select|following)\b|选|下列|以下", re.IGNORECASE)
 """A gold that is letters of options, and a question that tells several of them from a word or a figure's points."""
 _SIGNED = re.compile(r"[A-Z][#*]|[~¬][A-Za-z]")

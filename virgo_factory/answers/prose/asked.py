@@ -27,7 +27,9 @@ _BESIDE = re.compile(
     r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
 )
 """What a value is compared with, and in what other words it is said."""
-_WORKED_OUT = re.compile(r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d")
+_WORKED_OUT = re.compile(
+    r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d"
+)
 """A sum or product with what it comes to behind it."""
 _OPPOSITES = (
     (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
@@ -37,7 +39,9 @@ _OPPOSITES = (
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
-_GENERALLY = re.compile(r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE)
+_GENERALLY = re.compile(
+    r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE
+)
 _ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
 
 
@@ -63,7 +67,16 @@ def clause_asked(statement: str, question: str) -> str:
     'mean is 6.5'
     """
     many = _MANY.search(question[-300:])
-    if many and not _CLAUSES.search(statement) and len(found := re.findall(rf"(?<![\d.,])(\d[\d,]*(?:\.\d+)?) (?:\w+ )?{re.escape(many[1])}\b", statement, re.IGNORECASE)) == 1:
+    if (
+        many
+        and not _CLAUSES.search(statement)
+        and len(
+            found := re.findall(
+                rf"(?<![\d.,])(\d[\d,]*(?:\.\d+)?) (?:\w+ )?{re.escape(many[1])}\b", statement, re.IGNORECASE
+            )
+        )
+        == 1
+    ):
         return found[0]
     by = _BY.search(statement)
     if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question[-300:], re.IGNORECASE):

@@ -210,7 +210,9 @@ def _what(text: str, question: str) -> Kind:
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
     if found := read_sequence(text):
-        beside = not found.held and text[0] > "\u4dff" and sum(bool(re.search(r"\d", part)) for part in found.parts) == 1
+        beside = (
+            not found.held and text[0] > "\u4dff" and sum(bool(re.search(r"\d", part)) for part in found.parts) == 1
+        )
         if beside and (spoken := _in_sentence(text, question)) is not None:
             return spoken  # 甲、乙两地相距360千米
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
