@@ -21,6 +21,8 @@ MESSAGE_FIELDS = (
     *("reasoning_details", "thinking_blocks"),
 )
 """Keys of an assistant's message that hold its thought, the content being the solution."""
+_INSIDE = ("additional_kwargs", "provider_specific_fields", "model_extra", "info", "extra")
+"""Objects of a message in which its thought may stand (LangChain, LiteLLM, AM's)."""
 _ALSO_FIELDS = (
     *("analysis", "scratchpad", "rationale", "inner_monologue", "internal_monologue"),
     *("analysis_content", "rationale_content", "scratchpad_content"),
@@ -140,11 +142,15 @@ def thought_of_message(message: Mapping[str, Any]) -> str | None:
         if (text := thought_text(value)) is not None:
             found.setdefault(text.strip(), name)
 
-    for name in _also_fields(tuple(message)) if not found else ():
-        value, content = plain(message[name]), plain(message.get("content", message.get("value")))
-        if is_thought(value) and (content is None or isinstance(content, str) and not format_of(content)):
-            if (text := thought_text(value)) is not None:
-                found.setdefault(text.strip(), name)
+    if not found and len(message) > 2:
+        content = plain(message.get("content", message.get("value")))
+        if content is None or isinstance(content, str) and not format_of(content):
+            for name in _also_fields(tuple(message)):
+                if is_thought(value := plain(message[name])) and (text := thought_text(value)) is not None:
+                    found.setdefault(text.strip(), name)
+
+            inner = (message[name] for name in _INSIDE if isinstance(message.get(name), dict))
+            found = found or {text: "" for text in map(thought_of_message, inner) if text}
 
     if len(found) > 1:
         raise RejectedRow("two different thoughts in a message", ", ".join(found.values()))
