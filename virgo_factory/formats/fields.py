@@ -89,10 +89,15 @@ _CANDIDATE = re.compile(
 
 _SOLUTIONS = (
     *("response", "final_response", "output", "completion", "attempt", "content", "generation", "solution"),
-    *("answer", "final_answer", "final", "result"),
+    *("answer", "final_answer", "final", "result", "reply", "response_content", "answer_content", "final_content"),
 )
 """How the columns beside a thought are called that may be its solution, the likeliest first: a short `answer` beside a
 response is the gold answer."""
+
+_WITH_SOLUTION = {"analysis": ("final",)} | dict.fromkeys(
+    ("scratchpad", "inner_monologue", "internal_monologue"), _SOLUTIONS
+)
+"""Columns that are a thought only beside such a solution (gpt-oss's two channels in Multilingual-Thinking)."""
 
 _QUESTIONS = ("question", "problem", "instruction", "prompt", "query", "input", "user")
 _A_WORD = re.compile(r"[!-~]{0,30}")
@@ -208,6 +213,13 @@ def thought_columns(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]]
             prefixes = dict.fromkeys((f"{match['prefix']}_" if match["prefix"] else "", "", "model_"))
             beside = (words.get(prefix + solution) for prefix in prefixes for solution in _SOLUTIONS)
             found.append((name, tuple(column for column in dict.fromkeys(beside) if column not in (None, name))))
+
+    if not found:  # less certain names: an `analysis` is an explanation in most sets
+        for word, solutions in _WITH_SOLUTION.items():
+            beside = tuple(words[name] for name in solutions if name in words)
+            found += [(words[word], beside)] if word in words and beside else []
+
+        return tuple(found)
 
     return tuple(sorted(found, key=lambda pair: bool(_THOUGHT.fullmatch(snake(pair[0]))["prefix"])))
 

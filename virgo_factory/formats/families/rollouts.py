@@ -72,8 +72,10 @@ def is_scored_code(row: Mapping[str, Any]) -> bool:
 
 
 def _objects(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return (text, object) of responses that are objects, each with its own marks: in a list, or as SkyThought's
-    evaluation has them ({"0.0": {"content": ..., "correctness": ...}})."""
+    """Return (text, object) of responses that are objects, each with its own marks.
+
+    They stand in a list, or as SkyThought's evaluation has them: {"0.0": {"content": ..., "correctness": ...}}.
+    """
     for column in ("generations", *LISTS):
         responses = row.get(column)
         responses = list(responses.values()) if isinstance(responses, dict) else responses

@@ -190,9 +190,14 @@ def read_messages(
 
     for position, (role, _) in enumerate(turns):
         if role != ("user", "assistant")[position % 2]:
-            raise RejectedRow(
-                "messages out of order", f"message {position + 1} of {column} has the role {reprlib.repr(role)}"
+            known = role in ("user", "assistant", "system") or role in (*TOOLS, *THINKERS)
+            remedy = (
+                ""
+                if known
+                else '; if it is one of these: "tags": {"user_tag": ..., "assistant_tag": ...} in its entry'
             )
+            detail = f"message {position + 1} of {column} has the role {reprlib.repr(role)}, not {('user', 'assistant')[position % 2]}"
+            raise RejectedRow("messages out of order", f"{detail}{remedy} of dataset_info.json" if remedy else detail)
 
     texts = [text for _, text in turns]
     asked = texts.pop() if is_pair and len(texts) % 2 else None

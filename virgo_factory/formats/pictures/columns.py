@@ -92,6 +92,9 @@ _NUMBERS = LazyPattern(
 )
 """Names of pictures as numbers of a model."""
 
+_ABOUT_ROW = LazyPattern(r"(?:\w+_)?(?:meta|metadata|meta_?data|provenance|origin|source|source_info)")
+"""Names of objects that say where a row is from: a document in them is where its text or picture was taken from."""
+
 _NOT_NESTED = LazyPattern(
     r"messages|conversations?|chosen|rejected|history|tools?|(?:.*_)?(?:responses?|outputs?|generations?|completions?"
     r"|solutions?|answers?|code|thoughts?|thinking|reasoning|questions?|problems?|texts?|prompts?)"
@@ -165,10 +168,18 @@ def find_pictures(
             continue
 
         known, called = groups.setdefault(head, {}), names.setdefault(head, {})
-        if number in known and called[number] != "images" and name != "images":
-            if _names_of(flat(known[number])) != _names_of(flat(value)):
+        if number in known:
+            pictures, others = flat(known[number]), flat(value)
+            is_stock = "images" in (called[number], name)
+            if (
+                _differ(pictures, others) and _differ(others, pictures)
+                if is_stock
+                else _names_of(pictures) != _names_of(others)
+            ):
                 raise _several([called[number], name])
-        elif number not in known or name == "images":
+
+            known[number], called[number] = (value, name) if name == "images" else (known[number], called[number])
+        else:
             known[number], called[number] = value, name
 
     unknown = []
@@ -611,7 +622,8 @@ def _look_inside(place: str, value: Any, is_option: bool, found: dict[str, list[
             continue
 
         inner = f"{place}.{key}"
-        if kind := _medium_in(key, kind, part):
+        kind = _medium_in(key, kind, part)
+        if kind and not (kind == "document" and _ABOUT_ROW.fullmatch(_words(place.partition(".")[0]))):
             raise other_medium(kind, inner, part)
 
         if known and known[0][0] and holds_picture(part, known[2] and "/" in part):
