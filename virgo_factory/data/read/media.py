@@ -133,6 +133,9 @@ def resolve_image(image: str, media_dir: str) -> str:
         BadMedia: it is none of these, or no such file.
     """
     _check_text(image)
+    if "\\" in image and not os.path.exists(os.path.join(media_dir, image)):
+        image = image.replace("\\", "/")  # written on Windows
+
     roots = [Path(media_dir), *(Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root)]
     path = Path(media_dir, image)
     real = Path(os.path.realpath(path))
