@@ -32,6 +32,7 @@ def ask(row: Row, file: str):
         options=options if kind == "multiple choice" else (),
         kind={"multiple choice": "choice", "float": "number"}.get(kind),
         tolerance=0.001 if kind == "float" else None,
+        grading="letters",
     )
 
 
