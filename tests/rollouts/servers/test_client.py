@@ -295,7 +295,7 @@ def test_half_sent_or_failed_is_unavailable(script):
     """Nothing that was not sent to its end is ever a reply."""
     error, server = play(script)
     assert isinstance(error, Unavailable), error
-    assert str(error).startswith(server.url) and "data" not in str(error)
+    assert str(error).startswith(server.url) and "data:" not in str(error)
     assert len(server.requests) == 1
 
 

@@ -84,7 +84,8 @@ def test_raw_files_are_replayed_with_their_own_counts(raw):
     kept = sum(not fault for *_, fault in EXPANSIONS)
     assert long.startswith(
         f"stage_3_expand_cot/intermediate_df/vlm/llm/Wait,.jsonl: {len(EXPANSIONS)} in: {count['c']} close the thought, "
-        f"{count['a']} answer, {count['w']} hold a forbidden word ({count['i']} where parts of words count), {count['p']} pass all three; {kept} kept ("
+        f"{count['a']} answer, {count['w']} hold a forbidden word ({count['i']} where parts of words count), {count['p']} pass all "
+        f"three; {kept} kept ("
     )
     further = [fault for _, held, fault in EXPANSIONS if fault and "p" in held]
     assert all(fault in long for fault in further) and count["p"] == kept + len(further)

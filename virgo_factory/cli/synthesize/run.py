@@ -88,7 +88,7 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
     from virgo_factory.synthesis.run.launch import entries_of
 
-    folder = config.output_dir
+    folder, all_ = config.output_dir, "All else" if outcome.dropped else "All"
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
     lines += not_had(outcome, "requests", f"{folder}/dropped.jsonl", "The next start tries them again")
     if outcome.waits:
@@ -97,16 +97,14 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
         lines.append(f"Go on: {config.resume_command()}")
     elif config.shard:
         lines.append(
-            f"All{' else' * bool(outcome.dropped)} of shard {config.shard} is done. When all shards are: virgo-factory synthesize merge DIR... --out DIR"
+            f"{all_} of shard {config.shard} is done. When all shards are: virgo-factory synthesize merge DIR... --out DIR"
         )
     elif (sft := f"{config.dataset}_sft") not in (entries := entries_of(config)):
         lines.append(
-            f"All{' else' * bool(outcome.dropped)} is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {folder}"
+            f"{all_} is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {folder}"
         )
     else:
-        lines.append(
-            f"All{' else' * bool(outcome.dropped)} is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:"
-        )
+        lines.append(f"{all_} is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
         lines += [f"  {name}" for name in entries]
         lines.append(
             f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={sft} media_dir={config.media_dir}"

@@ -65,10 +65,12 @@ _STATEMENT = re.compile(
 _YES = re.compile(r"(yes|no|true|false)(?:[,;:]|$| (?:it|there|they|the|that) )")
 _SAID = re.compile(
     r"^(?:true or false|(?:is|does) (?:it|this|the following)(?: statement| sentence| claim)? (?:true|correct|right|hold|(?P<false>false|wrong))"
-    r"(?: or (?:false|wrong|not))?)(?:[:,;?.]| that) (?P<told>.+)$|^(?P<before>.+?)[:,;.] (?:true or false|is (?:this|that|it) (?:true|correct|right))$"
+    r"(?: or (?:false|wrong|not))?)(?:[:,;?.]| that) (?P<told>.+)$|^(?P<before>.+?)[:,;.] (?:true or false|is (?:this|that"
+    r"|it) (?:true|correct|right))$"
 )
 _OF_THEM = re.compile(
-    r"^(?P<number>none|both|all|each|neither|either|(?:(?:exactly|only|just) )?(?:one|two|three|four|five))(?: of (?:them|these))?(?= (?:is|are|stands?|lies?)\b)"
+    r"^(?P<number>none|both|all|each|neither|either|(?:(?:exactly|only|just) )?(?:one|two|three|four|five))(?: of (?:them"
+    r"|these))?(?= (?:is|are|stands?|lies?)\b)"
 )
 _STATES_COUNT = re.compile(r"^there (?P<rest>(?:is|are) .+)$")
 

@@ -95,7 +95,8 @@ def difference(asked: str, options: Sequence[str], meaning: Meaning) -> Told | N
 
 _MOST = re.compile(
     r"^(?:which|what)(?: (?:one )?of (?:these|the following|them))?(?: [a-z]+){0,3}? "
-    r"(?:has the (?P<has>largest|highest|greatest|smallest|lowest) (?:number|count)|(?:are|is) there (?:the )?(?P<there>most|more|fewest|fewer|least|less) of"
+    r"(?:has the (?P<has>largest|highest|greatest|smallest|lowest) (?:number|count)|(?:are"
+    r"|is) there (?:the )?(?P<there>most|more|fewest|fewer|least|less) of"
     r"|(?:is|are) (?:the )?(?P<common>most|more|least|less) (?:common|frequent|numerous)"
     r"|(?:is|are) (?P<large>larger|greater|more|smaller|fewer|less) in number|outnumbers? the other"
     r"|(?:occurs?|appears?) (?:the )?(?P<often>most|more|fewest|fewer|least|less)(?: often| times| frequently)?)$"
@@ -248,7 +249,8 @@ _COMPARE = re.compile(
 )
 _SHORT = re.compile(rf"^(?:there (?:is|are) )?(?P<how>{_HOW})(?: of)? (?P<some>.+)$")
 _EQUAL = re.compile(
-    r"^(?:there (?:is|are) |they are |it is |the numbers are )?(?:equal|equally many|the same|as many)(?: numbers?| in number)?(?: of (?:both|each))?$"
+    r"^(?:there (?:is|are) |they are |it is |the numbers are )?(?:equal|equally many|the same|as many)(?: numbers?"
+    r"| in number)?(?: of (?:both|each))?$"
 )
 
 
@@ -303,7 +305,8 @@ def listed(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
 
 
 _SOME_ARE = re.compile(
-    rf"^(?:is |are )?(?P<number>none|no|any|either|all|every|each|both|neither|(?:(?:exactly|only|just|at least|at most) )?\w+)(?: one)?(?: of)?(?: the| these)? "
+    rf"^(?:is |are )?(?P<number>none|no|any|either|all|every|each|both|neither|(?:(?:exactly|only|just|at least"
+    rf"|at most) )?\w+)(?: one)?(?: of)?(?: the| these)? "
     rf"(?P<some>.+?) (?:{STANDS} )?(?P<rest>.+)$"
 )
 

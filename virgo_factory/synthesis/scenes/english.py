@@ -170,7 +170,10 @@ def _value(word: str) -> int:
 
 _SOME = re.compile(r"an? (?:lot|few|couple|handful|bunch|number|great|large)\b")
 _N = f"({_NUMBER})"
-_UNIT = r"(?: (?:of (?:them|these|those|each)|in (?:total|all)|(?!and\b|or\b|to\b|more\b|fewer\b|less\b|than\b)[a-z-]+(?: (?!and\b|or\b|than\b)[a-z-]+)?))?$"
+_UNIT = (
+    r"(?: (?:of (?:them|these|those|each)|in (?:total|all)|(?!and\b|or\b|to\b|more\b|fewer\b|less\b"
+    r"|than\b)[a-z-]+(?: (?!and\b|or\b|than\b)[a-z-]+)?))?$"
+)
 _RANGES: tuple[tuple[re.Pattern[str], Callable[..., bool]], ...] = (
     (re.compile(rf"(?:more than|over|above) {_N}{_UNIT}"), lambda count, one: count > one),
     (re.compile(rf"(?:fewer than|less than|under|below) {_N}{_UNIT}"), lambda count, one: count < one),

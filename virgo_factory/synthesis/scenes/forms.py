@@ -17,11 +17,13 @@ STANDS = (
 _LOOK = r"(?:looking|seen|viewed|if you look|when (?:you|one) looks?)"
 _LEAD = re.compile(
     rf"^(?:(?:{_LOOK} (?:closely |carefully )?at|based on|judging by|according to) (?:this|the) {PICTURE}"
-    rf"(?: (?:closely|carefully|again))?,?|{WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total|counting (?:everything|all of them|all)(?: in view| visible| shown)?),"
+    rf"(?: (?:closely|carefully|again))?,?|{WHERE},?|{_LOOK} (?:very )?(?:closely|carefully|again),|(?:overall|in total"
+    rf"|counting (?:everything|all of them|all)(?: in view| visible| shown)?),"
     r"|(?:on|at|upon) (?:a )?closer (?:look|inspection),) "
 )
 _TAIL = re.compile(
-    rf"(?<!largest)(?<!biggest)(?<!smallest)(?<!larger)(?<!bigger)(?<!smaller) (?:{WHERE}|altogether|in total|in all|overall|combined|put together|at all)$"
+    rf"(?<!largest)(?<!biggest)(?<!smallest)(?<!larger)(?<!bigger)(?<!smaller) (?:{WHERE}|altogether|in total|in all"
+    rf"|overall|combined|put together|at all)$"
 )
 
 
@@ -61,12 +63,14 @@ _REWRITTEN = tuple(
             r"\g<which>\g<some> is \g<nth> from \g<side>",
         ),
         (
-            r"^(?:moving|going|looking|scanning|reading|counting),? from (?P<first>left|right|top|bottom) to \w+, (?P<which>which|what|who)(?P<some>.*?) "
+            r"^(?:moving|going|looking|scanning|reading|counting),? from (?P<first>left|right|top|bottom) to \w+, (?P<which>which"
+            r"|what|who)(?P<some>.*?) "
             r"(?:is|comes|stands|do you (?:see|reach|meet)) (?:the )?(?P<nth>first|second|third|fourth|fifth|sixth)(?: one)?$",
             r"\g<which>\g<some> is \g<nth> from the \g<first>",
         ),
         (
-            rf"^(?:which|what) (?P<part>corner|part|half|side|area|quarter) of (?:the|this) {PICTURE} (?:contains|holds|shows|has|features) (?P<one>.+)$",
+            rf"^(?:which|what) (?P<part>corner|part|half|side|area|quarter) of (?:the|this) {PICTURE} (?:contains|holds|shows|has"
+            rf"|features) (?P<one>.+)$",
             r"in which \g<part> is \g<one>",
         ),
         (r"^where (?:would|can|do|could|might|will) (?:you|one|we) (?:find|see|spot|locate|look for) ", "where is "),
@@ -79,7 +83,8 @@ _REWRITTEN = tuple(
             r"\g<to> the \g<side> of \g<other>",
         ),
         (
-            r"^compared (?:to|with) (?:the )?(?P<other>[\w ]+), (?P<more>how many (?:more|fewer)) (?P<some>[\w ]+?) (?:are there|does .*|can .*|do .*)$",
+            r"^compared (?:to|with) (?:the )?(?P<other>[\w ]+), (?P<more>how many (?:more|fewer)) (?P<some>[\w ]+?) (?:are there"
+            r"|does .*|can .*|do .*)$",
             r"\g<more> \g<some> than \g<other> are there",
         ),
         (
@@ -148,7 +153,8 @@ _REWRITTEN = tuple(
             r"\g<which> of \g<some> \g<rest>",
         ),
         (
-            rf"^(?P<asked>(?:which|what)\b[^,:]*? {STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* (?:of|from) )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
+            rf"^(?P<asked>(?:which|what)\b[^,:]*? {STANDS} [^,:]+?)(?:, |: | among | out of )(?!.* (?:of"
+            rf"|from) )(?:the )?[\w ,-]+ (?:and|or) [\w -]+$",
             r"\g<asked>",
         ),
         (
@@ -161,7 +167,8 @@ _REWRITTEN = tuple(
             r"\g<asked> \g<to> \g<other>",
         ),
         (
-            r"^(?P<one>.+) (?:is|are|stands?|lies|sits?)(?: (?:located|placed|positioned))? (?P<side>(?:on|to|at) (?:which|what) side of) (?P<other>.+)$",
+            r"^(?P<one>.+) (?:is|are|stands?|lies|sits?)(?: (?:located|placed|positioned))? (?P<side>(?:on|to|at) (?:which"
+            r"|what) side of) (?P<other>.+)$",
             r"\g<side> \g<other> is \g<one>",
         ),
     )

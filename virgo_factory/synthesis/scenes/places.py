@@ -13,8 +13,10 @@ _OF = r"(?: (?:of|from|than) (?P<ref>.+))?"
 _PIECES = tuple(
     re.compile(rf"^(?P<not>not )?{_ADVERB}{words}$")
     for words in (
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?:to the )?(?P<side>left|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left"
+        rf"|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?:to the )?(?P<side>left"
+        rf"|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
         rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?:very )?(?P<up>top|bottom|upper|lower)(?: (?:part|edge|side|(?P<half>half)))?{_OF}",
         r"(?P<up>above|below|beneath|underneath|higher(?: up)?|lower(?: down)?)(?: than)?(?: (?P<ref>.+))?",
         r"(?:wholly |completely |fully |entirely )?(?P<in>inside)(?: of)? (?P<ref>.+)",

@@ -12,10 +12,24 @@ from virgo_factory.synthesis.words import SceneObject
 
 _RELATED = re.compile(rf"^(?:which|what)\b(?P<who>.*?) {STANDS}(?: the one)?(?: that is)? (?P<rest>.+)$")
 _ENDS = {
-    "leftmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer|nearer) to the left (?:edge|side|border)|first from the left|(?:farthest|furthest)(?: away)? from the right (?:edge|side|border)|(?:on|at) the (?:far|extreme) left",
-    "rightmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer|nearer) to the right (?:edge|side|border)|first from the right|(?:farthest|furthest)(?: away)? from the left (?:edge|side|border)|(?:on|at) the (?:far|extreme) right",
-    "topmost": r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer|nearer) to the top(?: edge)?|at the (?:very )?top",
-    "lowest": r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom",
+    "leftmost": (
+        r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer"
+        r"|nearer) to the left (?:edge|side|border)|first from the left|(?:farthest|furthest)(?: away)? from the right (?:edge"
+        r"|side|border)|(?:on|at) the (?:far|extreme) left"
+    ),
+    "rightmost": (
+        r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer"
+        r"|nearer) to the right (?:edge|side|border)|first from the right|(?:farthest"
+        r"|furthest)(?: away)? from the left (?:edge|side|border)|(?:on|at) the (?:far|extreme) right"
+    ),
+    "topmost": (
+        r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer"
+        r"|nearer) to the top(?: edge)?|at the (?:very )?top"
+    ),
+    "lowest": (
+        r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest"
+        r"|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom"
+    ),
     "largest": r"(?:largest|biggest|larger|bigger) in the picture",
     "smallest": r"(?:smallest|smaller) in the picture",
 }
@@ -73,7 +87,8 @@ def the_one(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
 
 _END_OF = re.compile(
-    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top|bottom)-?most|uppermost|lowermost).*?)"
+    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top"
+    r"|bottom)-?most|uppermost|lowermost).*?)"
     r"(?: (?:object|thing|item|shape|one))?$"
 )
 _TAKES = re.compile(r"^(?:which|what)\b.* takes up the (?P<which>most|least) (?:room|space|area)$")

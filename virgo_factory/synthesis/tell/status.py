@@ -153,7 +153,7 @@ def lines_of(found: Status) -> list[str]:
     if found.waits:
         return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
 
-    return [f"All is made. Look: virgo-factory synthesize status {found.folder} --html page.html"]
+    return ["All is made.", f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
 
 
 def to_json(found: Status) -> dict[str, Any]:

@@ -6,13 +6,12 @@ thought is handed over letter by letter, and nothing is put in front of it.
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from virgo_factory.answers.choice import claimed
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.synthesis.prompts import asked_text, filled, seen_text
+from virgo_factory.synthesis.prompts import asked_text, filled, seen_text, word_in
 from virgo_factory.synthesis.thoughts.reading import LOOP, THINK, Unread, check, letter_of, letters_in, thought_of
-from virgo_factory.synthesis.thoughts.steps import word_in
 from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Reply, Scene, Thought
 
 
@@ -68,7 +67,7 @@ def expansion_asks(
 
 
 def expansions_of(
-    question: Question, short: Thought, ask: Ask, replies: Sequence[Reply], forbidden: Iterable[str] = FORBIDDEN
+    question: Question, short: Thought, ask: Ask, replies: Sequence[Reply], forbidden: Sequence[str] = FORBIDDEN
 ) -> Iterator[Thought | Dropped]:
     """Yield the expansion of each reply in the order of the samples, or why there is none.
 
@@ -82,15 +81,14 @@ def expansions_of(
         replies: to it.
         forbidden: words that no addition may hold.
     """
-    words = word_in(tuple(forbidden))
     planted, cue = ask.prefill.removeprefix(THINK), ask.about["cue"]
     seen: set[str] = set()
     for reply in sorted(replies, key=lambda one: one.sample):
         id = f"{short.id}/l{reply.sample}"
         try:
             added = thought_of(ask.prefill, reply)
-            if words and (found := words.search(added)):
-                raise Unread(WORD, found.group())
+            if word := word_in(added, tuple(forbidden)):
+                raise Unread(WORD, word)
 
             letter = letter_of(question, added, reply)  # LongPerceptualThoughts' filters end here
             if not letter:

@@ -4,11 +4,11 @@ A response closes its thought, answers behind it, and what it adds holds a forbi
 does the first two and not the third passes all three; only then do our own filters look at it, so that both can be compared.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from virgo_factory.synthesis.prompts import word_in
 from virgo_factory.synthesis.thoughts.reading import split
 from virgo_factory.synthesis.words import Dropped, Thought
 
@@ -51,7 +51,7 @@ class Steps:
         steps = {
             CLOSED: behind is not None,
             ANSWERED: bool(answers),
-            WORDED: bool((pattern := word_in(tuple(self.words))) and pattern.search(added)),
+            WORDED: bool(word_in(added, tuple(self.words))),
             WITHIN: any(word in added for word in self.words),
             PASSED: False,
             KEPT: isinstance(found, Thought),
@@ -70,8 +70,3 @@ class Steps:
             f"word ({count[WITHIN]:,} where parts of words count), {count[PASSED]:,} pass all three; {count[KEPT]:,} kept"
             + (f" ({further})" if further else "")
         )
-
-
-def word_in(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what finds one of some words at word boundaries, whatever its case; None of none."""
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE) if words else None
