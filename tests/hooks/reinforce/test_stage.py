@@ -40,3 +40,21 @@ def test_a_finished_run_is_not_gone_on_with(done, planned, epochs, max_steps, fi
 
     arguments.resume_from_checkpoint = None
     return _check_steps_left(arguments)
+
+
+def test_what_a_loss_lacks_is_told(monkeypatch):
+    """DAPO without sampling again, and a clip that one update a rollout never reaches."""
+    from virgo_factory.core.reinforcement import settings_of
+    from virgo_factory.hooks.reinforce import stage
+
+    told = []
+    monkeypatch.setattr(stage, "logger", SimpleNamespace(info_rank0=told.append))
+    arguments = SimpleNamespace(per_device_train_batch_size=8, world_size=2, gradient_accumulation_steps=2)
+    stage._tell(settings_of({"rl_loss": "dapo"}), arguments, 5)
+    assert (
+        "a rollout is 2 prompts x 16 responses = 32, used in 1 update of 32; 2 rollouts an epoch, 1 prompts" in told[0]
+    )
+    assert "the clip never acts" in told[1] and "rl_loss: dapo is without its sampling again" in told[2]
+    told.clear()
+    stage._tell(settings_of({"rl_loss": "gspo", "rl_updates_per_rollout": 4}), arguments, 8)
+    assert len(told) == 1

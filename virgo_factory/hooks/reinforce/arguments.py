@@ -1,5 +1,6 @@
 """What `stage: grpo` makes of a recipe: TRL's switches by the name of a loss, and TRL's arguments from the run's own."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -87,6 +88,22 @@ NOT_WITH = {
 """Argument object -> its keys that cannot stand beside `stage: grpo`, with the reason."""
 
 
+def refused_keys(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return which keys of a recipe cannot stand beside its `stage: grpo`, with the reason; stock would stop at the first."""
+    if recipe.get("stage") != "grpo":
+        return {}
+
+    return {key: line for name in NOT_WITH for key, line in _refused(name, recipe).items()}
+
+
+def _refused(name: str, keys: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: f"{key}: not with stage: grpo, since {why}. Remove it."
+        for key, why in NOT_WITH[name].items()
+        if keys.get(key)
+    }
+
+
 def settings_of(finetuning_args: Any, template: str = "virgo") -> dict[str, Any]:
     """Return every key of the stage with its value, those that the recipe does not say with their defaults.
 
@@ -138,12 +155,7 @@ def reinforce_problems(
             "not tell them. Install the set of constraints.txt, with transformers 4.57.6, and train a model that it saved."
         ]
 
-    problems = [
-        f"{key}: not with stage: grpo, since {why}. Remove it."
-        for name, refused in NOT_WITH.items()
-        for key, why in refused.items()
-        if getattr(arguments[name], key, None)
-    ]
+    problems = [line for name in NOT_WITH for line in _refused(name, vars(arguments[name])).values()]
     if groups_by_length(training_args):
         problems.append("group_by_length: not with stage: grpo: prompts are not ordered by length; see rl_curriculum.")
 

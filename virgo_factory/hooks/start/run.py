@@ -21,7 +21,7 @@ from virgo_factory.hooks.contract import changed_places
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.model.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.model.tied_embeddings import check_merge
-from virgo_factory.hooks.reinforce.arguments import reinforce_problems, settings_of
+from virgo_factory.hooks.reinforce.arguments import refused_keys, reinforce_problems, settings_of
 from virgo_factory.hooks.reinforce.stage import STAGE, enter
 from virgo_factory.hooks.start.arguments import find_wrong, our_keys
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
@@ -51,7 +51,7 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     def get_train_args(args=None):
         recipe = module.read_args(args)
         check_device(recipe)
-        wrong = find_wrong(recipe) if isinstance(recipe, dict) else {}
+        wrong = find_wrong(recipe) | refused_keys(recipe) if isinstance(recipe, dict) else {}
         if wrong:  # left out, so that all else that is wrong is told with them
             args = {key: value for key, value in recipe.items() if key not in wrong}
 
@@ -103,7 +103,7 @@ def prepare_training(
         training_args: likewise.
         finetuning_args: likewise.
         written: the keys that the recipe says.
-        wrong: see `find_wrong`; the arguments were parsed without them.
+        wrong: see `find_wrong` and `refused_keys`; the arguments were parsed without them.
 
     Raises:
         ValueError: all that is wrong, together.

@@ -15,6 +15,7 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.reinforcement import check_enough, contradictions, settings_of
+from virgo_factory.preflight.plan.disk import Disk
 from virgo_factory.preflight.plan.duration import row_operations
 from virgo_factory.preflight.plan.memory import (
     BF16,
@@ -27,7 +28,7 @@ from virgo_factory.preflight.plan.memory import (
     step_memory,
 )
 from virgo_factory.preflight.plan.method import read_method
-from virgo_factory.preflight.plan.plan import Machine, Rows
+from virgo_factory.preflight.plan.plan import Machine, Rows, disk_of, full_disk
 
 
 GRAPHS = 0.9
@@ -62,6 +63,7 @@ class ReinforcePlan:
         weights, cache_token: of a server: its model, and keys and values of a token.
         at_once: responses of full length whose keys and values fit a server; of the trainer without servers.
         hours_answering, hours_training: of the run.
+        disk: what is written into output_dir; None where the model's sizes are not known.
     """
 
     machine: Machine
@@ -83,6 +85,7 @@ class ReinforcePlan:
     at_once: int = 0
     hours_answering: float | None = None
     hours_training: float | None = None
+    disk: Disk | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -156,6 +159,7 @@ def plan_reinforce(
         at_once=max(0, int(room / (cache * (longest + limit)))),
         hours_answering=hours[0],
         hours_training=hours[1],
+        disk=disk_of(recipe, shape, method, updates, prompts // together * per_update),
     )
     return replace(plan, warnings=tuple(_warnings(plan)))
 
@@ -215,7 +219,7 @@ def _warnings(plan: ReinforcePlan) -> list[str]:
     if plan.epochs < 1:
         found.append(f"{plan.epochs:.2g} epochs: some prompts are never asked.")
 
-    return found
+    return found + full_disk(plan.disk)
 
 
 def to_json(plan: ReinforcePlan) -> dict[str, Any]:
@@ -224,5 +228,6 @@ def to_json(plan: ReinforcePlan) -> dict[str, Any]:
     content["datasets"] = content.pop("rows")["datasets"]
     if plan.memory:
         content["memory"]["peak"] = plan.memory.peak
+        content["disk"]["peak"] = plan.disk.peak
 
     return content
