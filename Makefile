@@ -50,8 +50,8 @@ test-transformers5:
 lane: export HF_HUB_OFFLINE := 1
 lane: $(STAMP)
 	@mkdir -p build
-	@python -m pytest --quiet --basetemp build/lane $(LANE)
-	@python -m pytest --quiet --basetemp build/lane -m integration $(LANE_TRAININGS)
+	@python -m pytest --quiet --basetemp build/lane --numprocesses 2 --dist loadfile $(LANE)
+	@python -m pytest --quiet --basetemp build/lane --numprocesses 3 --dist loadfile -m integration $(LANE_TRAININGS)
 
 # stage: grpo is refused there.
 LANE := tests/hooks tests/test_package.py tests/preflight/checkpoint/test_qwen3_vl.py --ignore tests/hooks/reinforce

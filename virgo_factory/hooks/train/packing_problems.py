@@ -40,6 +40,7 @@ def packing_problems(
     reasons = dict.fromkeys(("use_dft_loss", "use_eaft_loss", "use_asft_loss"), every_loss)
     reasons |= dict.fromkeys(("label_smoothing_factor", "moe_aux_loss_coef"), every_loss)
     reasons |= dict.fromkeys(("use_unsloth", "use_kt", "mixture_of_depths"), "which has a forward pass of its own")
+    reasons["torch_compile"] = "which it has not been tried with"
     if packs:
         reasons["neftune_noise_alpha"] = "whose noise is by the length of a micro-batch"
         reasons["shift_attn"] = "which lets rows of one forward pass read each other"
