@@ -18,6 +18,8 @@ export TRITON_HOME := $(CURDIR)/build
 export VLLM_CACHE_ROOT := $(CURDIR)/build/vllm
 export VLLM_CONFIG_ROOT := $(CURDIR)/build/vllm
 export VLLM_NO_USAGE_STATS := 1
+# Where this is set (in many containers), each of hundreds of processes compiles all that it imports: 3 seconds for a training, 11 for vLLM.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install demo demo-distill demo-reinforce demo-synthesize test test-transformers5 lane
 

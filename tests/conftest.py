@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     return Scheduling(config, log)
 
 
-def pytest_collection_finish() -> None:
-    """Take what has been imported and collected out of the garbage collector's rounds."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector (a fifth of the time), and take what was imported out of its rounds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

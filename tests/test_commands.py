@@ -550,7 +550,13 @@ def test_the_benchmark_that_the_page_adds_is_asked(tmp_path, monkeypatch):
     room = {}
     exec(textwrap.dedent("   " + code.lstrip()), room)
     monkeypatch.setitem(BENCHMARKS, "blink", room["BLINK"])
-    row = {"idx": "val_Counting_1", "sub_task": "Counting", "question": "How many?", "choices": ["1", "2"], "answer": "(B)"}
+    row = {
+        "idx": "val_Counting_1",
+        "sub_task": "Counting",
+        "question": "How many?",
+        "choices": ["1", "2"],
+        "answer": "(B)",
+    }
     row |= {f"image_{n}": {"bytes": bytes([n]), "path": None} if n < 3 else None for n in range(1, 5)}
     rows = [row, row | {"idx": "val_Counting_2", "answer": ""}]
     folder = tmp_path / "benchmarks" / "blink" / "Counting"
