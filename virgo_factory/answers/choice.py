@@ -36,7 +36,7 @@ _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
     r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只能是|是|(?<![因认])为)\s*[,，:：]?"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只剩下?|只能是|是|(?<![因认])为)\s*[,，:：]?"
     rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
 _JOINED = (
@@ -62,7 +62,7 @@ _TICKED_OF = re.compile(
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
     r"|\s*[.):：、][^\n❌✗✘]{0,80}[✓✔✅☑]\s*(?:\n|$)"
-    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否似]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_OF = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
@@ -139,7 +139,9 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
         following = LETTERS[LETTERS.find(letter.upper()) + 1 :][:1]
         if following and re.search(rf"(?<![A-Za-z])(?:[(\[]{following}[)\]]|{following}\s*[.:：、])\s", rest):
             return None  # the options over again
-        if re.match(r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?![\w'])\s*(?:,|and|or|&|/|[(]|$)", rest):
+        if re.match(
+            r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?:[两三项均都]|(?![\w'])\s*(?:,|and|or|&|/|[(]|$))", rest
+        ):
             return None
     if _TAKEN_BACK.match(rest):
         return None
@@ -296,10 +298,11 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and not phrases.refuses_at_end(text):
+    if set(names) == {True, False} and (phrases.CLOSING.search(text[-40:]) or not phrases.refuses_at_end(text)):
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
-                return Answer(options[names.index(told)], "option", where)
+                closed = phrases.CLOSING.search(text[-40:])
+                return Answer(options[names.index(told)], "phrase" if closed else "option", where)
     if options and (place := _PLACE.fullmatch(whole)) and _PLACES.index(place[1].lower()) // 2 < count:
         return Answer(LETTERS[_PLACES.index(place[1].lower()) // 2], "letter", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
@@ -437,24 +440,34 @@ def restated(question: str, text: str) -> bool | None:
 
     Only a statement with the question's own words in their order decides.
     """
-    asked = words(question.strip().splitlines()[-1] if question.strip() else "").split()
+    asked = _stems((re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1])
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
-    wanted = " ".join(word for word in asked[1:] if word not in _UNSAID)
-    if words(text) == f"no {' '.join(word for word in wanted.split() if word != 'there')}":
+    wanted = [word for word in asked[1:] if word not in _UNSAID]
+    if " ".join(_stems(text)) == f"no {' '.join(word for word in wanted if word != 'there')}":
         return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
-        stated = words(told).split()
+        stated = _stems(told)
         while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
             del stated[0]
         if stated[:1] in (["they"], ["it"]) and len(asked) > 3 and len(stated) < 8:
             long, plain = len(asked) > 4 and stated[-2:] == asked[-2:], [word for word in stated if word not in _NO]
             if long or len(plain) == 3 and plain[1] == asked[0] and plain[2] == asked[-1]:
                 return not _NO & set(stated)
-        said = " ".join(word for word in stated if word not in _UNSAID and word not in _NO)
-        if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
-            return not _NO & set(stated)
+        said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
+        for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
+            if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
+                return not _NO & set(stated[: said[start + len(wanted) - 1]])
     return None
+
+
+def _stems(text: str) -> list[str]:
+    """The words of a text, in the singular and with "n't" as a word of its own."""
+    found = words(re.sub("n['’]t\\b", " not", text)).split()
+    return [
+        word.removesuffix("s") if len(word) > 3 and not word.endswith(("ss", "us")) and word != "does" else word
+        for word in found
+    ]
 
 
 # --- what a text names, and the gold ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Qu
 from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
-from virgo_factory.answers.values.latex import characters, compact, unwrap
+from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
 
 
 _LARGEST = 10**4000
@@ -124,7 +124,7 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     if wanted and len(wanted) > 1 and question.kind != "choice":
         return None
     got = letters_of(text, 10)
-    letter, rest = letter_of(text, 10) or ("", "") if not re.search(r"[\\=^+*]", text) else ("", "")
+    letter, rest = letter_of(text, 10) or ("", "") if not re.search(r"[\\=^+*]", tidy(text)) else ("", "")
     if wanted:
         if got := got or frozenset(letter):
             two = len(wanted) == 1 < len(got) and wanted & got

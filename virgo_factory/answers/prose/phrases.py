@@ -59,7 +59,7 @@ _RETRACTED = re.compile(
     r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous|second|alternative)\s+$"
     r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
-    r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
+    r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|(?<![最很])可能|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
     r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
@@ -107,7 +107,7 @@ REVISED = re.compile(
 )
 """What begins another attempt."""
 UNDONE = re.compile(
-    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:等等|不对|错了)\W*\Z",
+    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:\A|[\s。，,！!…])(?:等等|不对|错了)\W*\Z",
     re.IGNORECASE,
 )
 """How a response ends that takes its answer back and gives no other."""
@@ -188,7 +188,10 @@ _STATED = re.compile(
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
-_CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)
+CLOSING = re.compile(
+    r"(?:[,，]\s?(?:so |hence |thus |therefore |所以|因此)?|\b(?:would|i['’]d|i) say )(yes|no|true|false|是|否)\W*\Z",
+    re.IGNORECASE,
+)
 _DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
 
 
@@ -406,7 +409,7 @@ def said_boolean(text: str) -> bool | None:
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
         return stated
-    closed = _CLOSING.search(text[-40:]) if len(text.strip()) > 14 else None
+    closed = CLOSING.search(text[-40:]) if len(text.strip()) > 14 else None
     if closed and not _FIRST.match(text):
         return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
