@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.answers import Question, grading, judge
+from virgo_factory.answers import Question, extract, grading, judge
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.benchmarks.benchmark import inline_parts
 from virgo_factory.evaluation.benchmarks.charxiv import ask as ask_charxiv
 from virgo_factory.evaluation.benchmarks.dynamath import ask as ask_dynamath
 from virgo_factory.evaluation.benchmarks.logicvista import ask as ask_logicvista
+from virgo_factory.evaluation.benchmarks.mathvision import ask as ask_mathvision
 from virgo_factory.evaluation.benchmarks.mmmu import DISCIPLINES, MMMU
 from virgo_factory.evaluation.benchmarks.text import ask_aime, ask_gpqa, ask_mmlu_pro
 from virgo_factory.evaluation.benchmarks.vision import ask_cv_bench, ask_mmstar, ask_mmvp, ask_vstar
@@ -194,10 +195,59 @@ def test_a_benchmark_that_is_not_here_says_how_to_get_it(tmp_path, store):
         ("gpqa_diamond", ["gpqa_diamond.csv", "gpqa_main.csv"], ["gpqa_diamond.csv"]),
         ("dynamath", ["data/sample_variant1-0.parquet", "data/sample_variant10-0.parquet"], ["data/sample_variant1-0.parquet", "data/sample_variant10-0.parquet"]),
         ("mathvision", ["test.jsonl", "images/1.jpg"], ["test.jsonl"]),
+        ("logicvista", ["data/dataset.json", "eval/answers/GPT4-answers.json", "eval/results/GPT4-results.csv"], ["data/dataset.json"]),
     ],
 )  # fmt: skip
 def test_files_of_a_benchmark(name, there, kept):
     assert files_of(there, BENCHMARKS[name]) == kept
+
+
+def test_the_layouts_of_authors_repositories_are_read(tmp_path):
+    """LogicVista: an object of rows beside a folder of pictures. DynaMath: one of rows, numbered, in the folder of each trial."""
+    puzzle = {
+        "imagename": "v1_0.png",
+        "question": "Which?",
+        "answer": "C",
+        "skill": ["inductive"],
+        "capability": ["ocr"],
+    }
+    sum_ = {
+        "question": "What is x?",
+        "answer": "14.0",
+        "image": "image/image7.png",
+        "answer_type": "float",
+        "subject": "algebra",
+        "level": "high school",
+    }
+    files = {
+        "logicvista/data/dataset.json": {"v1_0": puzzle, "v1_1": {**puzzle, "answer": ""}},
+        "dynamath/10trials/trial1/dataset.json": {"7": sum_},
+        "dynamath/10trials/trial10/dataset.json": {"7": sum_ | {"answer": "3"}},
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+    for name in (
+        "logicvista/data/images/v1_0.png",
+        "dynamath/10trials/trial1/image/image7.png",
+        "dynamath/10trials/trial10/image/image7.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"P")
+
+    rows, taken = read("logicvista", tmp_path)
+    assert [(row["id"], row["images"], row["gold"]) for row in rows] == [
+        ("logicvista/v1_0", ["data/images/v1_0.png"], "C")
+    ]
+    assert taken.rows == 2 and taken.left_out == {"no gold answer": 1}
+    assert taken.examples["no gold answer"].startswith("data/dataset.json item 2: ")
+    rows, taken = read("dynamath", tmp_path)
+    assert [(row["id"], row["images"][0], row["gold"]) for row in rows] == [
+        ("dynamath/7/1", "10trials/trial1/image/image7.png", "14.0"),
+        ("dynamath/7/10", "10trials/trial10/image/image7.png", "3"),
+    ]
+    assert rows[0]["groups"] == {"subject": "algebra", "level": "high school", "type": "float", "variant": "1"}
 
 
 def test_a_picture_of_those_that_the_text_names_must_be_there():
@@ -279,6 +329,39 @@ ROWS = [
 def test_rows_of_the_other_benchmarks(ask, row, held):
     (found,) = ask(row, "data/sample_variant3-00000-of-00001.parquet")
     assert {name: found[name] for name in held} == held
+
+
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        ("\\boxed{D}", "correct"),
+        ("\\boxed{(D) I}", "correct"),
+        ("\\boxed{I}", "correct"),
+        ("\\boxed{B}", "wrong"),
+        ("\\boxed{(B) D}", "wrong"),
+        ("The answer is D.", "correct"),
+        ("The answer is (C) B.", "wrong"),
+    ],
+)
+def test_a_gold_is_a_letter_also_where_the_options_are_letters(response, verdict):
+    """2steps_9 of We-Math: its right answer D is the block I, not the option whose text is D."""
+    option = "A. F;    B. D;    C. B;    D. I; E. No correct answer"
+    row = {"ID": "2steps_9", "question": "Which?", "option": option, "answer": "D", "key": "2steps_1", "image": b"P"}
+    (found,) = ask_we_math(row, "")
+    question = Question(found["question"], options=found["options"], kind=found["kind"])
+    answer = extract(response, question)
+    assert judge(answer, found["gold"], question, grading(found["grading"])).verdict == verdict
+
+
+def test_options_that_are_letters_are_drawn_only_where_they_are_a_b_c():
+    """MathVision 654 asks which of the cards A, B, D, F and G."""
+    row = {"id": "654", "question": "Which card? <image1>", "answer": "E", "level": 1, "subject": "s", "image": b"P"}
+    for letters, told in (("ABDFG", tuple("ABDFG")), ("ABCDE", None)):
+        (found,) = ask_mathvision(row | {"options": list(letters)}, "")
+        assert (found.get("options"), found["kind"]) == (told, "choice")
+
+    bracketed = [f"({letter})" for letter in "ABCDE"]
+    assert "options" not in next(ask_mathvision(row | {"options": bracketed}, ""))
 
 
 def test_options_of_gpqa_are_shuffled_alike_every_time():

@@ -49,6 +49,7 @@ GRADINGS = {
     config.name: config
     for config in (
         MATH,
+        replace(MATH, name="letters", letters="label"),
         replace(MATH, name="olympiadbench", relative_tolerance=1e-8),
         replace(MATH, name="mathvision"),
         replace(MATH, name="mathverse", rounding=True),

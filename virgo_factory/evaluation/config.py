@@ -184,6 +184,9 @@ class EvaluationConfig(AskConfig):
         if self.process_labels is not None and not self.process_labels.is_file():
             found.append(("process_labels", f"process_labels: no file {self.process_labels}"))
 
+        if self.budget_by and "/" in self.budget_by and not Path(self.budget_by).is_dir():
+            found.append(("budget_by", f"budget_by: no folder {self.budget_by}"))
+
         if self.benchmark_dir is not None:
             if not self.benchmark_dir.is_dir():
                 found.append(("benchmark_dir", f"benchmark_dir: no folder {self.benchmark_dir}"))

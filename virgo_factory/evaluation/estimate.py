@@ -9,6 +9,7 @@ from pathlib import Path
 from virgo_factory.evaluation.asking import earlier_run, tokens_in
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.probes.budget import budgets_of
 from virgo_factory.evaluation.probes.recheck import PER_RESPONSE
 from virgo_factory.evaluation.probes.variants import variants_of
 from virgo_factory.evaluation.questions import Taken, read_benchmark
@@ -95,6 +96,12 @@ def estimated(config: EvaluationConfig) -> list[str]:
         )
 
     if config.budget:
+        if (config.output_dir / QUESTIONS).is_file():
+            try:
+                budgets_of(config.output_dir, 1, config.budget_by, 1)
+            except ValueError as error:
+                problems.append(str(error).rstrip("."))
+
         sizes = ", ".join(f"{tokens:,}" for tokens in config.budget)
         lines.append(
             f"Thought budgets: at most {len(config.budget) * requests:,} requests more, for solutions alone ({sizes})"

@@ -2,7 +2,8 @@
 
 EasyR1 (hiyouga/EasyR1) is a fork of verl with a smaller configuration, to which LLaMA-Factory's maintainers send those who
 ask for GRPO. Names are those of its sources with `loss_type: gspo` (verl/utils/dataset.py, verl/workers/*/config.py); its
-launcher refuses a key that it does not know. Nothing of it was run here: it is on no package index.
+launcher refuses a key that it does not know, so that only keys stand here that all of these sources have. Nothing of it was
+run here: it is on no package index.
 """
 
 import json
@@ -205,8 +206,7 @@ def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int
                 "gpu_memory_utilization": 0.6,
             },
             "reward": {
-                "reward_type": "batch",
-                "reward_function": "rewards.py:compute_scores",
+                "reward_function": "rewards.py:compute_scores",  # of a batch, its default; newer ones have no key for it
                 "reward_function_kwargs": {
                     "format_weight": rl["rl_format_weight"],
                     "tags": rl["rl_tags"] or TEMPLATE_TAGS.get(keys.get("template"), "omr"),

@@ -14,7 +14,7 @@ from typing import Any
 from virgo_factory.answers.model import gold_text
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.recipe_keys import RL_DEFAULTS, check_keys
+from virgo_factory.core.recipe_keys import RL_DEFAULTS, told_together, wrong_values
 from virgo_factory.core.reinforcement import check_enough
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.io.atomic import replace_file
@@ -115,18 +115,19 @@ def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str
         engine: as it is called.
 
     Raises:
-        UserError: a recipe of another stage, or a wrong value.
+        UserError: a recipe of another stage.
     """
     if keys.get("stage") != "grpo":
         raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
 
-    check_keys({key: value for key, value in keys.items() if key in RL_DEFAULTS and value is not None})
-    rl = reinforcement.settings_of(keys)
+    wrong = wrong_values({key: value for key, value in keys.items() if key in RL_DEFAULTS})
+    right = {key: value for key, value in keys.items() if key not in wrong}
+    rl = reinforcement.settings_of(right)
     group, updates = rl["rl_num_generations"], rl["rl_updates_per_rollout"]
     update = keys.get("global_batch_size") or (
         keys.get("per_device_train_batch_size", 8) * keys.get("gradient_accumulation_steps", 1) * gpus
     )
-    problems = []
+    problems = reinforcement.contradictions(right)
     if update % group:
         problems.append(
             f"rl_num_generations: {group} does not divide the {update} responses of an update, as {engine} wants. Set "
@@ -152,7 +153,7 @@ def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str
     if not keys.get("model_name_or_path"):
         problems.append("model_name_or_path: missing.")
 
-    return rl, update, problems
+    return rl, update, told_together(wrong, problems)
 
 
 def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -46,6 +46,7 @@ class AskConfig(BaseModel):
         BLOCKS: the keys of each block, in the order in which they are written.
         FREE: keys of the blocks that do not decide what a rollout is; nor do the blocks of FREE_BLOCKS.
         RENAMED: keys as folders of older versions call them.
+        allow_refused: whether a start that had to leave out what cannot be asked has ended well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -72,7 +73,15 @@ class AskConfig(BaseModel):
             "seed",
         ),
         "budget": (
-            *("requests_in_flight", "max_rollouts", "max_tokens_total", "max_hours", "request_timeout", "retries"),
+            *(
+                "requests_in_flight",
+                "max_rollouts",
+                "max_tokens_total",
+                "max_hours",
+                "request_timeout",
+                "retries",
+                "allow_refused",
+            ),
         ),
         "output": ("response_format", "output_dir"),
     }
@@ -112,6 +121,7 @@ class AskConfig(BaseModel):
     max_hours: float | None = Field(None, gt=0, allow_inf_nan=False)
     request_timeout: float = Field(300.0, gt=0, allow_inf_nan=False)
     retries: int = Field(8, ge=0)
+    allow_refused: bool = False
 
     response_format: Literal[RESPONSE_FORMATS] = AUTO
     output_dir: Path
@@ -315,6 +325,32 @@ def read_folder(kind: type[T], folder: Path) -> T:
         raise UserError(f"{folder} is no folder of {kind.KIND}: no {kind.FILE} in it.{kind.START}")
 
     return read_config(kind, path, files=False).model_copy(update={"output_dir": folder})
+
+
+def common_config(kind: type[T], folders: Sequence[Path], shapes: Callable[[T], Mapping[str, Any]]) -> T:
+    """Return the configuration of the first of some folders that are to be put together.
+
+    Args:
+        kind: of the configuration.
+        folders: at least one.
+        shapes: what all of them must have in common.
+
+    Raises:
+        ValueError: a folder is named twice, is none of that kind, or was made with another configuration.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("a folder is named twice.")
+
+    first, *others = (read_folder(kind, folder) for folder in folders)
+    for folder, config in zip(folders[1:], others, strict=True):
+        old, new = shapes(first), shapes(config)
+        if changed := [f"{key}: {old[key]!r} and {new.get(key)!r}" for key in old if old[key] != new.get(key)]:
+            raise UserError(
+                f"{folders[0]} and {folder} are not parts of one {kind.KIND.partition(' ')[2]}: {'; '.join(changed)}. "
+                "Merge folders of the same configuration."
+            )
+
+    return first
 
 
 def response_format_of(folder: Path) -> str:

@@ -13,6 +13,9 @@ Row = Mapping[str, Any]
 Part = str | int
 """A piece of a prompt: text, or the place of a picture among the question's pictures, from 0."""
 
+LETTERED = {"kind": "choice", "grading": "letters"}
+"""Columns of a choice question whose gold is a letter, also where its options are letters."""
+
 _PLACE = re.compile(r"<image[ _]?(\d+)>")
 
 

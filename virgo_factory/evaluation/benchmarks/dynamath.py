@@ -7,26 +7,32 @@ from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, pictur
 from virgo_factory.formats.row import RejectedRow
 
 
-_VARIANT = re.compile(r"variant_?(\d+)")
+_VARIANT = re.compile(r"(?:variant|trial)_?(\d+)")
 
 
 def ask(row: Row, file: str):
-    """Yield the question of a row; its variant is in the name of its file."""
+    """Yield the question of a row; its variant is in the name of its file, or of the folder in its authors' repository."""
     variant = _VARIANT.findall(file)
     if not variant:
-        raise RejectedRow("its file names no variant", f"{file}; expected sample_variant1 and the like")
+        raise RejectedRow("its file names no variant", f"{file}; expected sample_variant1, trial1 and the like")
 
     kind, options = row["answer_type"], inline_options(row["question"])
     yield question_row(
         f"{row['id']}/{variant[-1]}",
         row["question"],
-        row["ground_truth"],
+        row["ground_truth"] if "ground_truth" in row else row["answer"],
         [picture(row, "decoded_image", "image")],
-        {"subject": row["subject"], "level": row["knowledge_level"], "type": kind, "variant": variant[-1]},
+        {
+            "subject": row["subject"],
+            "level": row.get("knowledge_level") or row.get("level"),
+            "type": kind,
+            "variant": variant[-1],
+        },
         cluster=row["id"],
         options=options if kind == "multiple choice" else (),
         kind={"multiple choice": "choice", "float": "number"}.get(kind),
         tolerance=0.001 if kind == "float" else None,
+        grading="letters",
     )
 
 
@@ -34,10 +40,10 @@ DYNAMATH = Benchmark(
     name="dynamath",
     title="DynaMath",
     hub="DynaMath/DynaMath_Sample",
-    split=r"sample_variant\d+",
+    split=r"(?:sample_variant|trial)_?\d+",
     count=5010,
     licence="Apache-2.0",
-    columns=("id", "question", "ground_truth", "answer_type", "subject", "knowledge_level"),
+    columns=("id", "question", "answer_type", "subject"),
     ask=ask,
     groups=("subject", "level", "type"),
     cluster="problem",

@@ -1,15 +1,15 @@
 """MathVision test: 3,040 competition problems, each on one picture."""
 
-import re
 from dataclasses import replace
 
+from virgo_factory.answers.options import LETTERS
 from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, listed, picture, question_row, without_places
 
 
 def ask(row: Row, file: str):
-    """Yield the question of a row. Options that are bare letters are drawn in the picture, so they are not written again."""
+    """Yield the question of a row. Options that are bare A, B, C ... are drawn in the picture, so they are not written again."""
     options = listed(row["options"])
-    drawn = all(re.fullmatch(r"\(?[A-Z]\)?", option) for option in options)
+    drawn = all(option.strip("() ") == letter for option, letter in zip(options, LETTERS, strict=False))
     yield question_row(
         row["id"],
         without_places(row["question"]),

@@ -4,7 +4,7 @@ import hashlib
 import random
 from dataclasses import replace
 
-from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, listed, question_row
+from virgo_factory.evaluation.benchmarks.benchmark import LETTERED, Benchmark, Row, listed, question_row
 
 
 def ask_aime(row: Row, file: str):
@@ -24,16 +24,14 @@ def ask_gpqa(row: Row, file: str):
     groups = {"domain": row.get("High-level domain")}
     gold = "ABCD"[options.index(right)]
     yield question_row(
-        row.get("Record ID") or digest[:12], text, gold, groups=groups, options=tuple(options), kind="choice"
+        row.get("Record ID") or digest[:12], text, gold, groups=groups, options=tuple(options), **LETTERED
     )
 
 
 def ask_mmlu_pro(row: Row, file: str):
     """Yield the question of a row; it has up to ten options."""
     options, groups = listed(row["options"]), {"category": row["category"]}
-    yield question_row(
-        row["question_id"], row["question"], row["answer"], groups=groups, options=options, kind="choice"
-    )
+    yield question_row(row["question_id"], row["question"], row["answer"], groups=groups, options=options, **LETTERED)
 
 
 AIME24 = Benchmark(

@@ -3,7 +3,7 @@
 import re
 
 from virgo_factory.answers.options import inline_options, read_options
-from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, listed, picture, question_row
+from virgo_factory.evaluation.benchmarks.benchmark import LETTERED, Benchmark, Row, listed, picture, question_row
 
 
 _INSTRUCTION = re.compile(r"\s*Answer with the option'?s letter[^\n]*$", re.IGNORECASE)
@@ -14,7 +14,7 @@ def ask_mmstar(row: Row, file: str):
     groups = {"category": row["category"], "l2_category": row["l2_category"]}
     options = inline_options(row["question"])
     image = picture(row, "image")
-    yield question_row(row["index"], row["question"], row["answer"], [image], groups, options=options, kind="choice")
+    yield question_row(row["index"], row["question"], row["answer"], [image], groups, options=options, **LETTERED)
 
 
 def ask_vstar(row: Row, file: str):
@@ -23,7 +23,7 @@ def ask_vstar(row: Row, file: str):
     image, groups = picture(row, "image"), {"category": row["category"]}
     options = inline_options(text)
     yield question_row(
-        f"{row['category']}/{row['question_id']}", text, row["label"], [image], groups, options=options, kind="choice"
+        f"{row['category']}/{row['question_id']}", text, row["label"], [image], groups, options=options, **LETTERED
     )
 
 
@@ -31,9 +31,7 @@ def ask_cv_bench(row: Row, file: str):
     """Yield the question of a row of CV-Bench."""
     groups = {name: row[name] for name in ("type", "task", "source")}
     options, gold = listed(row["choices"]), row["answer"].strip("() ")
-    yield question_row(
-        row["idx"], row["question"], gold, [picture(row, "image")], groups, options=options, kind="choice"
-    )
+    yield question_row(row["idx"], row["question"], gold, [picture(row, "image")], groups, options=options, **LETTERED)
 
 
 def ask_mmvp(row: Row, file: str):
@@ -41,7 +39,7 @@ def ask_mmvp(row: Row, file: str):
     number = int(row["Index"])
     options, gold = read_options(row["Options"]), row["Correct Answer"].strip("() ").upper()
     image, pair = picture(row, "image"), (number + 1) // 2
-    yield question_row(number, row["Question"], gold, [image], cluster=pair, options=options, kind="choice")
+    yield question_row(number, row["Question"], gold, [image], cluster=pair, options=options, **LETTERED)
 
 
 MMSTAR = Benchmark(

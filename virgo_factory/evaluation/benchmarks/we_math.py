@@ -1,7 +1,7 @@
 """We-Math testmini: 525 composite problems, each with the steps that it is made of: 1,740 questions."""
 
 from virgo_factory.answers.options import inline_options
-from virgo_factory.evaluation.benchmarks.benchmark import Benchmark, Row, picture, question_row
+from virgo_factory.evaluation.benchmarks.benchmark import LETTERED, Benchmark, Row, picture, question_row
 from virgo_factory.formats.row import RejectedRow
 
 
@@ -20,7 +20,7 @@ def ask(row: Row, file: str):
         {"steps": steps, "step": step},
         cluster=f"{row['ID']}/{steps}",
         options=options,
-        kind="choice",
+        **LETTERED,
     )
 
 

@@ -11,6 +11,7 @@ run gave to it, or by a number among its groups. A budget is the mean over all q
 import asyncio
 import fcntl
 import functools
+import hashlib
 import json
 import math
 import re
@@ -66,8 +67,15 @@ class _CutJob(Job):
 
 
 def level_folder(folder: Path, tokens: int, by: str | None) -> Path:
-    """Return the folder of a budget."""
+    """Return the folder of a budget; what its name cannot hold of `by` is in a digest.
+
+    >>> str(level_folder(Path("evals/a"), 512, "level")), str(level_folder(Path("evals/a"), 512, "evals/base"))
+    ('evals/a/budgets/512_by_level', 'evals/a/budgets/512_by_evals_base_f6ecb3')
+    """
     name = re.sub(r"\W+", "_", by).strip("_") if by else ""
+    if by and name != by:
+        name += f"_{hashlib.sha256(by.encode()).hexdigest()[:6]}"
+
     return folder / FOLDER / f"{tokens}{'_by_' + name if name else ''}"
 
 

@@ -1,4 +1,4 @@
-"""What a training has told at its start, and where its results are, once more at its end."""
+"""The end of a training: what it has told at its start and where its results are, once more; the end of a killed one."""
 
 from pathlib import Path
 from types import ModuleType
@@ -7,12 +7,14 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.hooks.hook import Hook, rebind
+from virgo_factory.hooks.train.finish import OnlyItsEnd, finish
 
 
 RELIES_ON = {
     "llamafactory/train/sft/__init__.py:15": "from .workflow import run_sft",
     "llamafactory/train/dpo/__init__.py:15": "from .workflow import run_dpo",
     "llamafactory/train/tuner.py:42": "from .dpo import run_dpo\n",
+    "llamafactory/train/tuner.py:117": "        run_sft(model_args, data_args, training_args, finetuning_args, ",
     "llamafactory/train/tuner.py:47": "from .sft import run_sft\n",
 }
 
@@ -51,11 +53,18 @@ def tell_again_at_the_end(module: ModuleType) -> None:
 
 
 def telling(stock: Any) -> Any:
-    """Return a stage's run that ends with what it has told."""
+    """Return a stage's run that ends with what it has told, and that takes up the end of a killed one."""
 
     def run(*args, **kwargs):
         _places.clear()
-        stock(*args, **kwargs)
+        try:
+            stock(*args, **kwargs)
+        except OnlyItsEnd:
+            from llamafactory.model import load_tokenizer
+
+            model_args, _, training_args, finetuning_args = args[:4]
+            finish(training_args, finetuning_args, load_tokenizer(model_args)["processor"])
+
         if lines := summary():
             logger.info_rank0("virgo-factory: this training" + "".join(f"\n  {line}" for line in lines))
 

@@ -12,10 +12,24 @@ from virgo_factory.synthesis.words import SceneObject
 
 _RELATED = re.compile(rf"^(?:which|what)\b(?P<who>.*?) {STANDS}(?: the one)?(?: that is)? (?P<rest>.+)$")
 _ENDS = {
-    "leftmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer|nearer) to the left (?:edge|side|border)|first from the left|(?:on|at) the (?:far|extreme) left",
-    "rightmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer|nearer) to the right (?:edge|side|border)|first from the right|(?:on|at) the (?:far|extreme) right",
-    "topmost": r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer|nearer) to the top(?: edge)?|at the (?:very )?top",
-    "lowest": r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom",
+    "leftmost": (
+        r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer"
+        r"|nearer) to the left (?:edge|side|border)|first from the left|(?:farthest|furthest)(?: away)? from the right (?:edge"
+        r"|side|border)|(?:on|at) the (?:far|extreme) left"
+    ),
+    "rightmost": (
+        r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer"
+        r"|nearer) to the right (?:edge|side|border)|first from the right|(?:farthest"
+        r"|furthest)(?: away)? from the left (?:edge|side|border)|(?:on|at) the (?:far|extreme) right"
+    ),
+    "topmost": (
+        r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer"
+        r"|nearer) to the top(?: edge)?|at the (?:very )?top"
+    ),
+    "lowest": (
+        r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest"
+        r"|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom"
+    ),
     "largest": r"(?:largest|biggest|larger|bigger) in the picture",
     "smallest": r"(?:smallest|smaller) in the picture",
 }
@@ -73,7 +87,8 @@ def the_one(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
 
 _END_OF = re.compile(
-    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top|bottom)-?most|uppermost|lowermost).*?)"
+    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top"
+    r"|bottom)-?most|uppermost|lowermost).*?)"
     r"(?: (?:object|thing|item|shape|one))?$"
 )
 _TAKES = re.compile(r"^(?:which|what)\b.* takes up the (?P<which>most|least) (?:room|space|area)$")
@@ -116,6 +131,23 @@ def related(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
     is_of_tag = found["rest"][-1].isdigit()  # who names a tag goes by its box; else by what people would say
     return Told(holds, is_clear=lambda option: holds(option, not is_of_tag))
+
+
+_BETWEEN_WHICH = re.compile(
+    rf"^(?P<one>.+?) {STANDS} between which(?: (?:two|of these))?(?: \w+)?$|"
+    rf"^between which(?: (?:two|of these))?(?: \w+)? (?:is|are|does|do) (?P<that>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|found))?$|"
+    r"^what (?:is|are|does|do) (?P<what>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|sitting|found))? between$"
+)
+
+
+def between_which(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
+    """Between which two of the options something stands."""
+    found = _BETWEEN_WHICH.match(asked)
+    one = meaning.one(found["one"] or found["that"] or found["what"]) if found else None
+    if one is None:
+        return None
+
+    return Told(lambda option: holds_at(f"between {option.removeprefix('between ')}", one, meaning))
 
 
 _CORNER = re.compile(
