@@ -141,6 +141,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def one_vocabulary() -> Generator[None, None, None]:
+    """Load a vocabulary once for all tests of a file: it is the same, and takes most of their time."""
+    from virgo_factory.data.tokens import tokens
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "load_vocabulary", functools.cache(tokens.load_vocabulary))
+        yield
+
+
 @pytest.fixture(scope="session")
 def reduced(tmp_path_factory) -> dict[str, str]:
     """Overrides that make a recipe for real models run here, everything else as it stands in the file.

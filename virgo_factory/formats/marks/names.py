@@ -273,8 +273,8 @@ def snake(name: str) -> str:
 def kinds_of(name: str) -> frozenset[Kind]:
     """Return what a column, called so in snake_case, may say of the row's response; empty for most.
 
-    >>> [kind.name for name in ("llm_judge_score", "home_score", "correct_answer") for kind in kinds_of(name)]
-    ['RIGHT']
+    >>> [sorted(kind.name for kind in kinds_of(name)) for name in ("llm_judge_score", "home_score", "correct_answer")]
+    [['NESTED', 'RIGHT'], [], []]
     """
     if name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS):
         return frozenset()  # of a preference pair: that response is not learned
