@@ -139,7 +139,7 @@ _CONCLUDED = re.compile(
 _WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
 """What is granted before a statement, and where it holds."""
-_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _ASIDE = re.compile(
     r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
     re.IGNORECASE,

@@ -228,7 +228,7 @@ _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\
 
 
 _QUOTED = re.compile(
-    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$"
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"'“「]([^\"'”」]{1,80})[\"'”」]\W*$"
     r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
     r"|^[A-Z\d][^`\n]*\b(?:is|prints?|outputs?|returns?|reads)[: ]+`([^`\n]{1,80})`\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.model import Question
+from virgo_factory.answers.values.dates import read_moment
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
@@ -307,9 +308,9 @@ def value_in(said: str) -> str | None:
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
             tail = unwrap(said[end:])
-            tail = tail if tail and read_number(tail) is not None else unwrap(REMARK.sub("", tail))
-            if tail and len(tail) <= 60 and read_number(tail) is not None:
-                return tail
+            for value in (tail, unwrap(REMARK.sub("", tail))):
+                if value and len(value) <= 60 and (read_number(value) is not None or read_moment(value) is not None):
+                    return value
     return None
 
 

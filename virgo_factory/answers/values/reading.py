@@ -79,7 +79,7 @@ _SPELLINGS = (
     (re.compile(r"^(?:directed|pointing|acting) (?=to)|(?<= )(?:directed|pointing|acting) (?=to)"), ""),
     (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
-    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
+    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow|\\to(?![a-z])|=>|->)\s*(?=\S)"), ""),
     (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
