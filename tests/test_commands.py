@@ -35,6 +35,7 @@ COVERED = {
     "make demo-distill": "test_the_loop_is_run_by_its_own_tests: there",
     "make demo-reinforce": "test_make_calls_what_the_readme_says; tests/integration/test_demo_reinforce.py trains, shortened",
     "make demo-synthesize": "test_make_calls_what_the_readme_says; tests/integration/test_demo_synthesize.py runs it, shortened",
+    "python benchmarks/synthesis_replay.py data_gen/example_outputs": "test_synthesizing_is_run_by_its_own_tests: on raw files of our own",
     "virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run": "test_synthesizing_is_run_by_its_own_tests: there",
     "virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20": "test_synthesizing_is_run_by_its_own_tests: there",
     "virgo-factory synthesize run recipes/synthesize/lgt.yaml": "test_synthesizing_is_run_by_its_own_tests: there",
@@ -463,6 +464,7 @@ def test_distil_is_run_by_its_own_tests():
 def test_synthesizing_is_run_by_its_own_tests():
     text = text_of("tests/synthesis/test_page_commands.py")
     assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page):" in text
+    assert '"benchmarks" / "synthesis_replay.py"' in text_of("tests/synthesis/thoughts/test_replay.py")
 
 
 def test_evaluating_is_run_by_its_own_tests():

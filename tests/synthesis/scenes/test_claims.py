@@ -526,6 +526,12 @@ def test_what_sounds_alike_and_boxes_do_not_say_is_kept(kitchen):
     assert not lost
 
 
+@pytest.mark.parametrize("about", ["\\1 mugs", "the \\g<number>", "mugs \\"])
+def test_what_a_statement_is_about_is_no_pattern(about, kitchen):
+    question = asked(f"Which statement is true of {about}?", "both are left of it", "there are two of them", "x", "y")
+    assert contradiction(question, kitchen) is None
+
+
 def test_what_is_far_over_two_things_is_not_said_to_be_between_them(kitchen):
     between = asked("What lies between the fork and the knife?", "plate 2", "the clock", "x", "y")
     assert contradiction(between, kitchen) is None

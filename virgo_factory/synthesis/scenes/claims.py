@@ -69,8 +69,12 @@ _SAID = re.compile(
     r"|it) (?:true|correct|right))$"
 )
 _OF_THEM = re.compile(
-    r"^(?P<number>none|both|all|each|neither|either|(?:(?:exactly|only|just) )?(?:one|two|three|four|five))(?: of (?:them"
-    r"|these))?(?= (?:is|are|stands?|lies?)\b)"
+    r"^(?P<number>none|both|all|each|neither|either|(?:(?:exactly|only|just) )?(?:one|two|three|four|five))(?: of (?:them|these))?"
+    r"(?= (?:is|are|stands?|lies?)\b)|(?<= )of (?:them|these)$"
+)
+_ASKS_THERE = re.compile(r"(?:is|are) there ")
+_VERB = re.compile(
+    rf" ?(?:{STANDS}|stand|sit|appear|be found|located|placed|positioned|standing|lying)?(?: not)?(?: farther| further)?$"
 )
 _STATES_COUNT = re.compile(r"^there (?P<rest>(?:is|are) .+)$")
 
@@ -99,23 +103,23 @@ def _yes_or_no(asked: str, options: Sequence[str], meaning: Meaning) -> Told | N
 
 def _is_so(asked: str, told: str, meaning: Meaning) -> Holds:
     """Return whether a question that can be answered with yes is to be."""
-    if re.match(r"(?:is|are) there ", asked):
-        return there(asked, meaning)
+    for form in (compared, some_are):
+        if (held := form(asked, meaning)) is not None:
+            return held
 
-    if (held := compared(asked, meaning)) is not None or (held := some_are(asked, meaning)) is not None:
-        return held
+    return there(asked, meaning) if _ASKS_THERE.match(asked) else _stands(told, None, meaning)
 
-    start = place_in(told)
-    if not start:
+
+def _stands(text: str, subject: SceneObject | None, meaning: Meaning) -> Holds:
+    """Return whether something stands where a sentence or the rest of a question says, "it" being the subject."""
+    start = place_in(text)
+    if start is None:
         return None
 
-    before = told[:start].strip()
-    before = re.sub(
-        r" (?:stand|lie|sit|appear|be found|located|placed|positioned|standing|lying|farther|further)$", "", before
-    )
-    is_not = before.endswith(" not")
-    one = meaning.one(before.removesuffix(" not"))
-    held = holds_at(told[start:], one, meaning) if one else None
+    before = _VERB.sub("", text[:start].rstrip())
+    is_not = text[:start].rstrip().endswith(" not")
+    one = subject if before in ("it", "") else meaning.one(before)
+    held = holds_at(text[start:], one, meaning) if one else None
     return held if held is None else held != is_not
 
 
@@ -131,8 +135,7 @@ def _stated(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
     def holds(option: str) -> Holds:
         if about and not subject:  # "both are to the left of it", of the trees
-            option = re.sub(r"^(there (?:is|are) .+) of (?:them|these)$", rf"\1 {re.sub(r'^the ', '', about)}", option)
-            option = _OF_THEM.sub(rf"\g<number> of the {re.sub(r'^the ', '', about)}", option)
+            option = _OF_THEM.sub(lambda found: f"{found['number']} of {about}" if found["number"] else about, option)
 
         held = _is_true(option, subject, meaning)
         return held if held is None else held != is_not
@@ -149,15 +152,7 @@ def _is_true(text: str, subject: SceneObject | None, meaning: Meaning) -> Holds:
     if (held := compared(text, meaning)) is not None or (held := some_are(text, meaning)) is not None:
         return held
 
-    start = place_in(text)
-    if start is None:
-        return None
-
-    before = re.sub(rf" ?(?:{STANDS})?(?P<not> not)?(?: farther| further)?$", "", text[:start].rstrip())
-    is_not = bool(re.search(r" not$", text[:start].rstrip()))
-    one = subject if before in ("it", "") else meaning.one(before)
-    held = holds_at(text[start:], one, meaning) if one else None
-    return held if held is None else held != is_not
+    return _stands(text, subject, meaning)
 
 
 _FORMS = (

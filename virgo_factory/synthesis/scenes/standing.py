@@ -133,23 +133,6 @@ def related(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
     return Told(holds, is_clear=lambda option: holds(option, not is_of_tag))
 
 
-_BETWEEN_WHICH = re.compile(
-    rf"^(?P<one>.+?) {STANDS} between which(?: (?:two|of these))?(?: \w+)?$|"
-    rf"^between which(?: (?:two|of these))?(?: \w+)? (?:is|are|does|do) (?P<that>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|found))?$|"
-    r"^what (?:is|are|does|do) (?P<what>.+?)(?: (?:stand|lie|sit|located|placed|standing|lying|sitting|found))? between$"
-)
-
-
-def between_which(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
-    """Between which two of the options something stands."""
-    found = _BETWEEN_WHICH.match(asked)
-    one = meaning.one(found["one"] or found["that"] or found["what"]) if found else None
-    if one is None:
-        return None
-
-    return Told(lambda option: holds_at(f"between {option.removeprefix('between ')}", one, meaning))
-
-
 _CORNER = re.compile(
     r"^(?:in|at|on) the (?:very )?(?:upper|lower|top|bottom|left|right)(?:[ -](?:left|right))?(?:-hand)?"
     rf"(?: (?:corner|half|side|part|quarter|edge))?(?: of (?:the|this) {PICTURE})?$"
@@ -191,6 +174,11 @@ _DIRECTED = tuple(
         rf"^(?:is|are|does|do) (?P<one>.+?){_STAND} (?:(?:to|on) the )?(?:left|right|above|below|higher|lower)\b.* or "
         r"(?:(?:(?:to|on) )?the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
     )
+)
+_BETWEEN_WHICH = re.compile(
+    rf"^(?:(?P<one>.+?) {STANDS} between which(?: (?:two|of these))?(?: \w+)?"
+    rf"|between which(?: (?:two|of these))?(?: \w+)? (?:is|are|does|do) (?P<that>.+?){_STAND}"
+    rf"|what (?:is|are|does|do) (?P<what>.+?){_STAND} between)$"
 )
 _OR = re.compile(r"^(?:is|are|does|do) (?P<told>.+?),? or .+$")
 _WHERE_TO = re.compile(r"^(?:where|how) (?:is|are|does|do|can) (?P<rest>.+)$")
@@ -250,3 +238,13 @@ def _of_places(one: SceneObject, other: SceneObject | None, meaning: Meaning) ->
         return holds_at(text[start:], subject, meaning, one if subject is other else other, is_clear=is_clear)
 
     return Told(holds, is_clear=lambda option: holds(option, True))
+
+
+def between_which(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
+    """Between which two of the options something stands."""
+    found = _BETWEEN_WHICH.match(asked)
+    one = meaning.one(found["one"] or found["that"] or found["what"]) if found else None
+    if one is None:
+        return None
+
+    return Told(lambda option: holds_at(f"between {option.removeprefix('between ')}", one, meaning))
