@@ -12,8 +12,8 @@ report (tables, plots, page), which reads all files itself.
 With --kills: `evaluate run` against the replay server, once undisturbed and once killed by SIGKILL at random moments; scores.csv
 has to be the same, byte by byte, and no response that stood in the file at a kill is asked again.
 
-With --store: the 3,040 questions of MathVision read from Parquet, each with a picture of its own (the shared ones, one pixel
-changed), and stored.
+With --store: the 14,608 questions of Virgo's four benchmarks read from Parquet files of the hub's columns, each with a picture of its
+own (the shared ones, one pixel changed), and stored; within five minutes.
 
 With --overhead: a whole evaluation (questions read, asked of a vLLM server, stored, judged, scored) against `LLM.chat` of the same vLLM on the same
 prompts, model and limits, offline before, between and after; each round's tokens per second, and the share that our process and its workers
@@ -22,6 +22,7 @@ have of all processor time of the evaluation, which other work on the machine di
 
 import argparse
 import io
+import itertools
 import json
 import os
 import random
@@ -32,6 +33,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -158,31 +160,80 @@ def killed(folder: Path, questions: int, kills: int) -> bool:
     return same
 
 
-def stored(folder: Path) -> None:
-    """Write MathVision's rows as the hub has them, and print how long it takes to make questions of them."""
-    pictures = [Image.open(path).convert("RGB") for path in sorted((DATA / "mathvision/images").glob("*.jpg"))]
-    written = [json.loads(line) for line in (DATA / "mathvision/test.jsonl").open(encoding="utf-8")]
-    held = []
-    for number in range(BENCHMARKS["mathvision"].count):
-        picture, data = pictures[number % len(pictures)].copy(), io.BytesIO()
-        picture.putpixel((0, 0), (number % 256, number // 256, 0))
-        picture.save(data, "PNG")
-        row = written[number % len(written)] | {"id": str(number)}
-        held.append(row | {"decoded_image": {"bytes": data.getvalue(), "path": None}})
+ROW: dict[str, dict[str, Any]] = {
+    "mathverse": {
+        **{"problem_version": "Text Dominant", "answer": "A", "question_type": "multi-choice"},
+        "metadata": {"subject": "Plane Geometry", "subfield": "Angle"},
+    },
+    "mathvision": {"options": [], "answer": "1", "level": 1, "subject": "algebra", "image": "images/1.jpg"},
+    "olympiadbench": {
+        **{
+            "context": "Stem.",
+            "final_answer": ["1"],
+            "is_multiple_answer": False,
+            "unit": None,
+            "answer_type": "Numerical",
+        },
+        **{"error": None, "subfield": "Algebra"},
+    },
+    "mmmu": {
+        **{"options": "['1', '2']", "answer": "A", "question_type": "multiple-choice", "topic_difficulty": "Easy"},
+        **{"img_type": "['Tables']", "subfield": "s"},
+    },
+}
+"""Columns of the hub's rows; those of ids and pictures are added."""
+PLACES = {
+    "mathverse": ("testmini.parquet", "image"),
+    "mathvision": ("test.parquet", "decoded_image"),
+    "olympiadbench": ("OE_MM_maths_en_COMP/OE_MM_maths_en_COMP.parquet", "image_1"),
+    "mmmu": ("Math/validation.parquet", "image_1"),
+}
+"""The file of a benchmark, and its column of pictures."""
 
-    path = folder / "in/mathvision/test-00000.parquet"
-    path.parent.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(held), path, row_group_size=200)
+
+def stored(folder: Path) -> bool:
+    """Write rows as the hub has them, make questions of them, and return whether that takes at most five minutes."""
+    pictures = [Image.open(path).convert("RGB") for path in sorted((DATA / "mathvision/images").glob("*.jpg"))]
+    texts = [json.loads(line)["question"] for line in (DATA / "mathvision/test.jsonl").open(encoding="utf-8")]
+    count = size = 0
+    for name in NAMES:
+        place, column = PLACES[name]
+        path = folder / "in" / name / place
+        path.parent.mkdir(parents=True)
+        numbers, writer = iter(range(BENCHMARKS[name].count)), None
+        while some := list(itertools.islice(numbers, 200)):
+            held = []
+            for number in some:
+                picture, data = pictures[count % len(pictures)].copy(), io.BytesIO()
+                picture.putpixel((0, 0), (count % 256, count // 256, 0))
+                picture.save(data, "PNG", compress_level=1)
+                ids = {"id": f"validation_Math_{number}" if name == "mmmu" else str(number)}
+                ids |= {"sample_index": str(number), "problem_index": str(number // 5)} if name == "mathverse" else {}
+                question = f"{texts[number % len(texts)].replace('<image1>', '')} ({number})"
+                row = ROW[name] | ids | {"question": question, column: {"bytes": data.getvalue(), "path": None}}
+                held.append(row)
+                count, size = count + 1, size + len(data.getvalue())
+
+            table = pa.Table.from_pylist(held)
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+
+        writer.close()
+
     config = EvaluationConfig(
-        benchmarks=["mathvision"], benchmark_dir=folder / "in", model_name_or_path="m", output_dir=folder / "out"
+        benchmarks=NAMES, benchmark_dir=folder / "in", model_name_or_path="m", output_dir=folder / "out"
     )
-    start, cpu = time.perf_counter(), time.process_time()
+    start, cpu = time.perf_counter(), sum(os.times()[:4])
     make_questions(config)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    seconds, cpu = time.perf_counter() - start, sum(os.times()[:4]) - cpu
+    there = lines_in(folder / "out/questions.jsonl")
+    files = sum(1 for path in (folder / "out/images").rglob("*") if path.is_file())
     pixels = sum(one.width * one.height for one in pictures) / len(pictures)
     print(
-        f"{len(held):,} questions, {pixels / 1e6:.2f} megapixels each on average, stored in {seconds:.0f} s, {cpu:.0f} s of CPU"
+        f"{there:,} questions, {files:,} pictures of {pixels / 1e6:.2f} megapixels on average, {size / 1e9:.2f} GB: stored in "
+        f"{seconds:.0f} s, {cpu:.0f} s of CPU (asked: 300)"
     )
+    return there == files == count and seconds <= 300
 
 
 def overhead(folder: Path, questions: int, tokens: int, rounds: int) -> bool:
@@ -263,7 +314,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.store:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:
-            return stored(Path(name))
+            sys.exit(not stored(Path(name)))
 
     if given.kills is not None:
         with tempfile.TemporaryDirectory(dir=given.folder) as name:

@@ -1,6 +1,7 @@
 """Benchmarks read from files of the hub's columns: how many, in which groups, and what a question then holds."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -158,6 +159,23 @@ def test_a_draw_has_the_shares_of_its_strata_and_does_not_change(hub):
     assert len(drawn) == 300 and drawn == draw(dict(reversed(strata.items())), 300, 42) != draw(strata, 300, 43)
     whole, part = Counter(strata.values()), Counter(strata[id] for id in drawn)
     assert all(abs(part[level] - 300 * whole[level] / 1558) < 1 for level in whole)
+
+
+def test_a_draw_takes_whole_problems_where_the_metric_is_of_problems(tmp_path, store, shared_data):
+    (tmp_path / "we_math/image").mkdir(parents=True)
+    shutil.copy(shared_data / "mathvision/images/1215.jpg", tmp_path / "we_math/image/1.jpg")
+    rows = [
+        {"ID": f"{kind}_{n}", "question": f"How long is {kind} {n} {step}?", "option": "A. 1;B. 2", "answer": "B"}
+        | {"image_path": "image/1.jpg", "key": f"{kind}_{step}"}
+        for kind, count, steps in (("2steps", 36, ("1", "2", "multi")), ("3steps", 16, ("1", "2", "3", "multi")))
+        for step in steps
+        for n in range(count)
+    ]
+    (tmp_path / "we_math/testmini.json").write_text(json.dumps(rows), encoding="utf-8")
+    target = tmp_path / "q.jsonl"
+    write_questions({"we_math": 60}, target, store, tmp_path, allow_partial=True)
+    drawn = Counter(row["cluster"] for row in map(json.loads, target.open(encoding="utf-8")))
+    assert 54 <= drawn.total() <= 66 and all(count == int(cluster[0]) + 1 for cluster, count in drawn.items())
 
 
 def test_what_is_wrong_is_told_for_all_benchmarks_together(hub, tmp_path, store):

@@ -95,6 +95,10 @@ def test_what_is_wrong_is_told_all_at_once_with_its_line(tmp_path):
     [
         ("", "benchmarks: missing; name at least one, or a file of questions"),
         ("benchmarks: [mathverse]\nscorer: paper", "scorer: paper asks (for mathverse"),
+        (
+            "benchmarks: [mmstar]\nscorer: paper\njudge_url: http://j/v1\njudge_model: j",
+            "scorer: paper has rules for mathverse, ",
+        ),
         ("benchmarks: [mmmu]\nscorer: omr", "scorer: omr asks a judge about most responses"),
         ("benchmarks: [charxiv]", "benchmarks: charxiv cannot be judged by rules"),
         ("benchmarks: [mmmu]\njudge_model: m", "a judge needs both"),

@@ -115,7 +115,7 @@ def test_our_scores_stand_beside_the_paper_in_every_table_that_has_the_model():
     ours = {number: sum(1 for cell in table.cells.values() if cell.ours) for number, table in tables.items()}
     assert ours == {"1": 0, "2": 5, "3": 0, "4": 0, "5": 4, "6": 0}  # four and their average; 5,000 rows of D_T
     mean = tables["2"].cells[("Virgo-7B", "D_T"), Column(AVERAGE, "", "", "accuracy")].ours
-    assert (mean.score, mean.high - mean.low) == (Decimal("30.00"), pytest.approx(2 * 1.96 * 2 / 4))
+    assert (mean.score, mean.high - mean.low) == (Decimal("30.00"), pytest.approx(2 * 1.96 * 2 / 4, abs=0.1))
     assert any("32.2 / 30.0 [28.0, 32.0] (-2.2)" in line for line in tables["2"].texts())
 
 

@@ -21,8 +21,10 @@ from virgo_factory.cli.main import main
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.evaluation.estimate import estimated
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.report.report import write_report
+from virgo_factory.evaluation.report.tell import scores_table
 from virgo_factory.evaluation.run import evaluate, scores_of, status_of, wanted_of
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.question import read_questions
@@ -341,11 +343,35 @@ def test_what_is_wrong_with_files_is_told_before_the_first_request(config, serve
     with pytest.raises(UserError, match="serves replay, not another. Name one of them in served_model_name"):
         evaluate(config.model_copy(update={"served_model_name": "another"}))
 
+    with pytest.raises(UserError, match="serves replay, not saves/dt/epoch-5. Name one of them in served_model_name"):
+        evaluate(config.model_copy(update={"model_name_or_path": "saves/dt/epoch-5"}))
+
     server.control(max_model_len=4096)
     with pytest.raises(UserError, match="a context of 4,096 tokens is too small for max_tokens: 8,192"):
         evaluate(config)
 
     assert not server.asked()["started"]
+
+
+def test_of_what_a_server_refused_there_is_no_score_and_nobody_goes_on_with_other_keys(config, server, tmp_path):
+    server.control(max_model_len=8192 + 20)
+    small = config.model_copy(update={"benchmarks": {"mathvision": 3}, "max_model_len": 8192 + 20})
+    found = evaluate(small)
+    assert found.outcome.dropped == 3 and [row["n"] for row in found.rows if not row["group"]] == [0]
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "run", str(small.output_dir / "evaluation.yaml")])
+
+    assert ended.value.code == 1
+    with pytest.raises(UserError, match="this folder was made with temperature: 0.0, now 0.5"):
+        evaluate(small.model_copy(update={"temperature": 0.5}))
+
+
+def test_a_dry_run_counts_what_is_there(config, tmp_path):
+    own = config.model_copy(update={"benchmarks": {"mathvista": None, "mathvision": 20}, "allow_partial": False})
+    told = "\n".join(estimated(own))
+    assert "mathvista: 504 questions, 504 requests" in told and "mathvision: 20 questions, 20 requests" in told
+    assert "To be put right before the run: mathvista: 504 of 1,000 questions are in" in told
+    assert "allow_partial" not in "\n".join(estimated(own.model_copy(update={"allow_partial": True})))
 
 
 def test_a_picture_that_cannot_be_opened_is_named_with_its_row(config, server, tmp_path, shared_data):
@@ -376,7 +402,9 @@ def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(con
     keys = {"scorer": "paper", "judge_url": "http://judge/v1", "judge_model": "judge"}
     paper = config.model_copy(update={**keys, "benchmarks": {"mathvision": 20, "mathvista": 10}})
     rows = evaluate(paper).rows
-    assert {row["benchmark"] for row in rows} == {"mathvision"}, "the paper has no scorer of MathVista"
+    assert {(row["benchmark"], row["scorer"]) for row in rows} == {("mathvision", "paper"), ("mathvista", "ours")}
+    assert [line[0] for line in scores_table(paper, rows).rows] == ["MathVision", "MathVista (ours)", "Average"]
+    assert status_of(paper.output_dir).rows == rows
     assert rows[0]["scorer"] == "paper" and rows[0]["judge"] == "judge" and rows[0]["n"] == 20
     assert {row["benchmark"] for row in rows_of(paper.output_dir / "scores.csv")} == {"mathvision", "mathvista"}
     first = (paper.output_dir / "scores.paper.csv").read_bytes()

@@ -12,6 +12,7 @@ import pytest
 from virgo_factory.answers import Question, Task, grading, score_many
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.paper.tables import Cell, ours_of
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.scores import COLUMNS, hold, scores, write_scores
 
@@ -241,6 +242,19 @@ def test_we_math_loose_and_strict_are_the_official_formula():
         row = rows["we_math", "", "", metric]
         assert row["score"] == pytest.approx(100 * official, abs=1e-3)
         assert row["clusters"] == 525 and row["low"] < row["score"] < row["high"]
+
+
+def test_a_part_of_a_composite_is_no_composite():
+    """Of 2 composites one has no row of its own question, where fewer rows than published were there."""
+    steps = [("1", "1"), ("1", "2"), ("1", "multi"), ("2", "1"), ("2", "2")]
+    questions = [
+        question(f"we_math/{number}/{step}", "we_math", number, steps="2", step=step) for number, step in steps
+    ]
+    rows = scored(questions, {one["id"]: True for one in questions})
+    row = rows["we_math", "", "", "loose"]
+    assert (row["score"], row["n"], row["asked"], row["clusters"]) == (100.0, 3, 5, 1)
+    assert (row["low"], row["high"]) == ("", ""), "of one composite there is no interval"
+    assert str(Cell(ours=ours_of(row | {"metric": "loose"}, 1))) == "- / 100.0 3 of 5"
 
 
 def test_a_folder_without_responses_has_no_score_but_the_widest_bar():

@@ -281,6 +281,6 @@ def test_a_run_whose_server_is_gone_ends_with_a_checkpoint(policy, proxy):
     checkpoint = policy.folder / "gone" / "checkpoint-3"
     state = json.loads((checkpoint / "trainer_state.json").read_text())
     gaps = [entry["sampling/sampling_logp_difference/mean"] for entry in state["log_history"]]
-    assert len(gaps) == 3 and max(gaps) < 1e-3
+    assert len(gaps) == 3 and max(gaps) < 0.02  # the base is held in bfloat16; unmerged it would be 0.9
     adapter = load_file(checkpoint / "adapter_model.safetensors")
-    assert max(value.abs().max() for name, value in adapter.items() if "lora_B" in name) > 1e-3, "nothing to merge"
+    assert max(value.abs().max() for name, value in adapter.items() if "lora_B" in name) > 0.01

@@ -51,7 +51,7 @@ _GAP = (
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
 _STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
+    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|match\b"
     r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
     r"|\s*(?:选项|项)?[^。；;\nA-J不]{0,14}(?<!不)符合题意"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
@@ -115,7 +115,11 @@ _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _PLACES = ("first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th")
-_PLACE = re.compile(rf"(?:it is )?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)", re.IGNORECASE)
+_PLACE = re.compile(
+    rf"(?:.*?(?:\bit is|['’]s|\bis|\bare|\bbe|\bchoose|\bpick)\s)?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)(?: shows it)?"
+    rf"|(?:.*?(?:\bit is|['’]s|\bis)\s)?(?:{_KINDS}) (?P<number>\d)",
+    re.IGNORECASE,
+)
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
@@ -303,8 +307,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
             if told is not None:
                 closed = phrases.CLOSING.search(text[-40:])
                 return Answer(options[names.index(told)], "phrase" if closed else "option", where)
-    if options and (place := _PLACE.fullmatch(whole)) and _PLACES.index(place[1].lower()) // 2 < count:
-        return Answer(LETTERS[_PLACES.index(place[1].lower()) // 2], "letter", where)
+    if options and (place := _place(whole, options)) is not None:
+        return Answer(LETTERS[place], "letter", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
     if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
         if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
@@ -331,6 +335,20 @@ def _last_line(text: str, count: int) -> str | None:
         return None
     several = any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1])
     return None if several else ", ".join(sorted(alone))
+
+
+def _place(whole: str, options: tuple[str, ...]) -> int | None:
+    """The option that a response names by its place: "the second picture", "Picture 2"; by that word where options hold such words."""
+    found = _PLACE.fullmatch(whole) if len(whole) <= 60 and not re.search(NOT, whole) else None
+    if not found:
+        return None
+    said = found["number"] or found[1].lower()
+    named = [index for index, option in enumerate(options) if said in words(option).split()]
+    others = set(_PLACES) if found[1] else set("123456789")
+    if any(others & set(words(option).split()) for option in options):
+        return named[0] if len(named) == 1 else None
+    place = int(said) - 1 if found["number"] else _PLACES.index(said) // 2
+    return place if 0 <= place < min(len(options), 26) else None
 
 
 _AT_END = re.compile(
@@ -427,6 +445,10 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
     places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
+    if asserted and re.match(r"(?:\w+ ){0,3}(?:and|or) (?:the )?(\S+)", behind := plain[max(asserted)[0] :]):
+        others = [words(options[index]) for index in matched if index != max(asserted)[1]]
+        if any(re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?{re.escape(other)} ", behind) for other in others):
+            return None
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
@@ -482,12 +504,14 @@ _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(
     rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly|choosing|selecting|picking|going|with))* *$"
+    r"|\b(?:either|between|compar\w+|versus)\b[^.;:]{0,60} (?:or|and|with|to)(?: the)? *$"
+    r"|\b(?:at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to) *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
 )
 _GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 _DISMISSED = re.compile(
-    r"\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
+    r"\s*(?:is|are|was|were|do|does|did|can|could)n t\b|\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|too\b|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
     r"|\s*(?:不|被?排除|是错)"
 )
 """What stands in front of, and behind, an option's text that is named and not chosen."""

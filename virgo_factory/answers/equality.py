@@ -99,7 +99,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 _STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of got a an located placed positioned situated shown seen".split()
+    "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
 )
 _AROUND = re.compile(
     r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
@@ -139,7 +139,7 @@ _CONCLUDED = re.compile(
 _WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
 """What is granted before a statement, and where it holds."""
-_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _ASIDE = re.compile(
     r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
     re.IGNORECASE,
@@ -259,7 +259,12 @@ class _Comparison:
         kind = "count" if question.kind == "count" else "number"
         if answer.units and not gold.unit:
             units, end = read_unit(tidy(question.unit or ""))
-            if units and end == len(tidy(question.unit)) or (units := asked_units(question.text[-1_000:])):
+            whole = units and end == len(tidy(question.unit))
+            units = units if whole else asked_units(question.text[-1_000:])
+            rate = (
+                _RATE.search(question.text) and len(answer.units[0].dimensions) > 1
+            )  # "18 dollars per day", of what is made every day
+            if units and (whole or not rate):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
         if gold.value == answer.value and gold.decimals != answer.decimals and _LABELLED.search(question.text):
             return _verdict(False, "value", kind)  # version 3.10 is not 3.1
@@ -488,6 +493,7 @@ _LABELLED = re.compile(
     re.IGNORECASE,
 )
 """What a question asks for whose digits are no value."""
+_RATE = re.compile(r"\b(?:per|each|every|an? (?:day|hour|week|minute|month|year))\b", re.IGNORECASE)
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
 _FEET = re.compile(
     r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",

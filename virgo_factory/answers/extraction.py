@@ -32,7 +32,7 @@ _END = 300
 _LONG = 2_000
 """A response longer than this that stops inside a sentence was cut off by a token limit."""
 _SEVERAL = re.compile(
-    r"\ball (?:possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
+    r"\ball (?:\$?[a-z]\b|possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
     r"triples|answers|integers|numbers|functions|points|coordinates|lengths|dimensions|zeros|intercepts|respectively)\b"
     r"|separated by commas|\beach of\b|\bboth\b|\b(?:what|which|find|determine) .{0,80}\band\b",
     re.IGNORECASE | re.DOTALL,
@@ -43,6 +43,10 @@ _BETWEEN_BOXES = re.compile(
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
+_TOTAL = re.compile(
+    rf"\btotal of ({phrases.NUMBER})\b|\b({phrases.NUMBER})(?: [a-z]+)? (?:in total|in all|altogether)\b",
+    re.IGNORECASE,
+)
 _OF_THEM = re.compile(rf"\W*({phrases.NUMBER})\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -191,6 +195,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
     if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff]{2}", got[1]):
         return Answer(unwrap(got[1]), "whole", where)
+    if len(whole) <= 150 and (bound := _BOUNDED.search(phrases.sentences(whole)[-1])):
+        return Answer(bound[1] or bound[2], "whole", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
     *others, line = whole.rpartition("\n")
@@ -223,12 +229,18 @@ def _year_asked(text: str, question: str) -> str | None:
 
 _SOLVED = re.compile(r"[\u4e00-\u9fff，,]得\s*[:：]?\s*([^，,。;；得]{1,60}[<>=≤≥≠][^，,。;；得]{1,60})[。.]?\s*\Z")
 """How a Chinese solution of an equation or inequality ends."""
+_SIDE = r"-?[\w./\\{}^]+"
+_BOUNDED = re.compile(
+    rf"\b(?:is|are|get|have|obtain|gives?)\s+\$?((?:{_SIDE}\s*(?:[<>]=?|[≤≥]|\\[lg]eq?\b)\s*){{1,2}}{_SIDE})\$?\W*$"
+    r"|^(?:so |thus |hence |therefore,? )?([a-z] is (?:greater|larger|more|less|smaller) than [^,;]{1,30})$"
+)
+"""A statement that ends with an inequality, or is one in words."""
 _FENCED = re.compile(r"```[a-z]*\n([^`]{1,300})\n?```\s*\Z")
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 
 
 _QUOTED = re.compile(
-    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$"
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"'“「]([^\"'”」]{1,80})[\"'”」]\W*$"
     r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
     r"|^[A-Z\d][^`\n]*\b(?:is|prints?|outputs?|returns?|reads)[: ]+`([^`\n]{1,80})`\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
@@ -273,6 +285,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
             return Answer(tight, "bold", where)
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
+    counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
+    if counts and (total := _TOTAL.search(last)):
+        return Answer(total[1] or total[2], "number", where)
     asks = re.search(r"\bwould\b|\bif\b|若|如果", question.text[-1_000:]) is not None
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
@@ -285,11 +300,8 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
     if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
         return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
-    if counts and (total := re.findall(rf"\btotal of ({phrases.NUMBER})\b", last, re.IGNORECASE)):
-        return Answer(total[-1], "number", where)
     asked = set(numerals(question.text[-300:]))
     named = numerals(told[0]) if len(told) == 1 and re.search("[A-Za-z]{3}", told[0]) else ()
     if len(named) == 1 and named[0] in asked:

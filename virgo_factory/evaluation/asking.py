@@ -17,7 +17,7 @@ from virgo_factory.rollouts.run.launch import Asking
 from virgo_factory.rollouts.run.questions import QuestionPass
 from virgo_factory.rollouts.run.run import Job
 from virgo_factory.rollouts.run.todo import Left, Todo
-from virgo_factory.rollouts.servers.client import Sampling
+from virgo_factory.rollouts.servers.client import Sampling, ServerFacts
 from virgo_factory.rollouts.servers.server import Server
 from virgo_factory.rollouts.store.index import ROLLOUTS, open_index
 
@@ -104,6 +104,12 @@ class Evaluation(Asking):
             self._kept.server = self._kept.stack.enter_context(super().served(model, urls, log))
 
         yield self._kept.server
+
+    def name_at(self, url: str, facts: ServerFacts, name: str | None, model: str) -> str:
+        """Return the name under which a server has the model: another epoch that happens to be served is not that one."""
+        known = {Path(served).name for served in facts.models}
+        own = self._kept.server is not None  # it serves what it was started with
+        return super().name_at(url, facts, name if own or name or Path(model).name in known else model, model)
 
     @cached_property
     def expected(self) -> dict[str, float]:

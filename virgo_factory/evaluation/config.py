@@ -192,7 +192,7 @@ class EvaluationConfig(AskConfig):
                 found.append(("benchmark_dir", f"benchmark_dir: no folder {self.benchmark_dir}"))
             elif lacking := [name for name in self.benchmarks if not (self.benchmark_dir / name).is_dir()]:
                 told = "; ".join(f"{name}: the files of {BENCHMARKS[name].hub}" for name in lacking)
-                found.append(("benchmark_dir", f"benchmark_dir: no folder in {self.benchmark_dir} for {told}"))
+                found.append(("benchmarks", f"benchmark_dir: no folder in {self.benchmark_dir} for {told}"))
 
         return found + super().missing_files()
 
@@ -211,6 +211,10 @@ class EvaluationConfig(AskConfig):
             needs = "asks" if self.scorer == "omr" else f"asks (for {', '.join(PAPER)})"
             told = f"scorer: {self.scorer} {needs} a judge about most responses. Name judge_url and judge_model"
             found.append((("scorer", "judge_url"), told))
+
+        if self.scorer == "paper" and self.benchmarks and not set(self.benchmarks) & set(PAPER):
+            told = f"scorer: paper has rules for {', '.join(PAPER)} alone. Name one of them in benchmarks, or scorer: ours"
+            found.append((("scorer", "benchmarks"), told))
 
         if self.process and not self.judge_url:
             told = "process: marks are given by a judge that sees pictures. Name judge_url and judge_model"

@@ -40,9 +40,17 @@ def estimated(config: EvaluationConfig) -> list[str]:
     table, calls, longest = [], 0, 0
     with tempfile.TemporaryDirectory() as name:
         for source in [*wanted_of(config), *([""] if config.questions else [])]:
-            count = _count(config, source)
-            tokens, first = [], None
+            count, tokens, first = 0, [], None
             try:
+                count = _count(config, source)
+                if (
+                    source
+                    and count < (published := _drawn(config, source, BENCHMARKS[source].count))
+                    and not config.allow_partial
+                ):
+                    told = f"{source}: {count:,} of {published:,} questions are in {config.benchmark_dir / source}"
+                    problems.append(f"{told}. Complete the files, or set allow_partial: true")
+
                 for question, folder in itertools.islice(_at_hand(config, source, Path(name)), LOOKED_AT):
                     prompt = prompts_of(config, folder)(question)
                     first = first or (question, prompt)
@@ -125,11 +133,23 @@ def estimated(config: EvaluationConfig) -> list[str]:
 
 
 def _count(config: EvaluationConfig, source: str) -> int:
-    if source:
-        published = BENCHMARKS[source].count
-        return min(config.benchmarks[source] or published, published)
+    """Return how many questions of a benchmark will be asked: those that are made, else that its files have, else published ones."""
+    made = config.output_dir / QUESTIONS
+    if not source:
+        return sum(1 for _ in read_questions(config.questions)) if config.questions.is_file() else 0
 
-    return sum(1 for _ in read_questions(config.questions)) if config.questions.is_file() else 0
+    if made.is_file() and (there := sum(question.source == source for question in read_questions(made))):
+        return there
+
+    benchmark, folder = BENCHMARKS[source], config.benchmark_dir and config.benchmark_dir / source
+    if folder is None or not folder.is_dir():
+        return _drawn(config, source, benchmark.count)
+
+    return _drawn(config, source, sum(1 for _ in read_benchmark(benchmark, folder, Taken(benchmark, str(folder)))))
+
+
+def _drawn(config: EvaluationConfig, source: str, count: int) -> int:
+    return min(config.benchmarks[source] or count, count)
 
 
 def _at_hand(config: EvaluationConfig, source: str, folder: Path) -> Iterator[tuple[VisualQuestion, Path]]:

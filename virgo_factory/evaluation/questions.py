@@ -271,6 +271,19 @@ def write_questions(
     return done
 
 
+def _drawn(benchmark: Benchmark, folder: Path | None, count: int, seed: int) -> set[str]:
+    """Return the ids of a draw of `count` questions; of about as many, where clusters are drawn whole."""
+    strata, members = {}, defaultdict(list)
+    for row in read_benchmark(benchmark, folder, Taken(benchmark, "")):
+        unit = row["cluster"] if benchmark.drawn_whole else row["id"]
+        strata.setdefault(unit, row["groups"].get(benchmark.draw_by, ""))
+        members[unit].append(row["id"])
+
+    total = sum(map(len, members.values()))
+    units = max(1, round(count * len(members) / max(total, 1)))
+    return {id for unit in draw(strata, units, seed) for id in members[unit]}
+
+
 def _write(
     benchmark: Benchmark, count: int | None, lines: Any, store: Store, benchmark_dir: Path | None, seed: int
 ) -> Taken:
@@ -284,11 +297,7 @@ def _write(
     taken = Taken(benchmark, str(folder or benchmark.hub))
     drawn = None
     if count is not None:
-        first = Taken(benchmark, taken.place)
-        strata = {
-            row["id"]: row["groups"].get(benchmark.draw_by, "") for row in read_benchmark(benchmark, folder, first)
-        }
-        drawn = draw(strata, count, seed)
+        drawn = _drawn(benchmark, folder, count, seed)
 
     for question in read_benchmark(benchmark, folder, taken):
         if drawn is not None and question["id"] not in drawn:

@@ -52,7 +52,7 @@ class Evaluated:
 
     Attributes:
         outcome: of asking.
-        rows: of scores.csv; None where it was not written, since something is outstanding.
+        rows: of scores.csv, those by a paper's scorer where that ran; None where it was not written, since something is outstanding.
     """
 
     outcome: Outcome
@@ -179,8 +179,9 @@ def _score(config: EvaluationConfig, judge: LLMJudge | None, on_event: Callable[
 
         write_scores(folder / SCORES, rows)
         if name != VERDICTS:
-            rows = scores_of(config, config.scorer)
-            write_scores(folder / f"scores.{config.scorer}.csv", rows)
+            theirs = scores_of(config, config.scorer)
+            write_scores(folder / f"scores.{config.scorer}.csv", theirs)
+            rows = _or_ours(config.scorer, theirs, rows)
 
         if config.process:
             labels = read_labels(config.process_labels) if config.process_labels else {}
@@ -337,6 +338,11 @@ def scores_of(config: EvaluationConfig, scorer: str) -> list[Score]:
     return [row for row in run.scores(run.paper) if scorer == OURS or scorer_of(scorer, row["benchmark"])]
 
 
+def _or_ours(scorer: str, theirs: Sequence[Score], ours: Sequence[Score]) -> list[Score]:
+    """Return the rows by a paper's scorer, and ours of the benchmarks that it has no rules for."""
+    return [*theirs, *(row for row in ours if not scorer_of(scorer, row["benchmark"]))]
+
+
 def _read(folder: Path, scorer: str) -> Run:
     return read_run(folder, VERDICTS if scorer == OURS else f"{VERDICTS}.{scorer}", may_be_empty=True)
 
@@ -386,5 +392,8 @@ def status_of(folder: Path) -> Status:
     held = _read(folder, OURS).held
     samples = sum(config.samples_of(question.benchmark) for question in held.questions)
     refused = sum(config.samples_of(held.questions[place].benchmark) for place in held.refused)
-    scorer = config.scorer if (folder / f"scores.{config.scorer}.csv").is_file() else OURS
-    return Status(config, scores_of(config, scorer), samples - refused, len(held.place), len(held.refused))
+    rows = scores_of(config, OURS)
+    if (folder / f"scores.{config.scorer}.csv").is_file():
+        rows = _or_ours(config.scorer, scores_of(config, config.scorer), rows)
+
+    return Status(config, rows, samples - refused, len(held.place), len(held.refused))

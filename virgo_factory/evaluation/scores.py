@@ -189,12 +189,14 @@ def accuracy(view: View) -> Estimate:
 
 
 def _by_cluster(view: View, value: Callable[[View, np.ndarray, list[int]], float]) -> Estimate:
-    """Return the mean over clusters of a value that is no mean over questions, with a bootstrap interval."""
+    """Return the mean over clusters of a value that is no mean over questions, with a bootstrap interval; nan is left out."""
     clusters = list(view.clusters().values())
 
     def estimate(scores: np.ndarray) -> Estimate:
         values = np.array([[value(view, scores, places), 1.0] for places in clusters]).reshape(-1, 2)
-        return bootstrap(values, lambda sums: sums[..., 0] / sums[..., 1], sum(map(len, clusters)))
+        there = ~np.isnan(values[:, 0])
+        n = sum(len(places) for places, is_there in zip(clusters, there, strict=True) if is_there)
+        return bootstrap(values[there], lambda sums: sums[..., 0] / sums[..., 1], n)
 
     found = estimate(view.correct)
     high = estimate(view.most).high if view.unverifiable.any() else found.high
@@ -214,7 +216,10 @@ def we_math(view: View, is_strict: bool) -> Estimate:
 
     def value(view: View, scores: np.ndarray, places: list[int]) -> float:
         right = {view.questions[place].groups["step"]: scores[place] > 0.5 for place in places}
-        whole = right.pop("multi")
+        whole = right.pop("multi", None)
+        if whole is None or not right:  # a part of a composite, where fewer rows than published are there
+            return math.nan
+
         return float(all(right.values()) if is_strict else any(right.values())) if whole else 0.5 * all(right.values())
 
     return _by_cluster(view, value)

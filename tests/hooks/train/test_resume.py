@@ -27,6 +27,7 @@ def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
     resume.repair_training(None)
     trainer = object.__new__(transformers.Trainer)
     trainer.finetuning_args = SimpleNamespace(virgo_used=used, keep_model_at_epochs=None)
+    trainer.is_deepspeed_enabled = False
     noted = []
     monkeypatch.setattr(resume, "note_batches", noted.append)
     with pytest.raises(KeyboardInterrupt):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.model import Question
+from virgo_factory.answers.values.dates import read_moment
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
@@ -149,11 +150,11 @@ _RELATES = re.compile(
     r"\b(?:not|cannot|never|neither|nor"
     r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
     r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to)|years? (?:after|before))\b|n['’]t\b"
-    r"|\^\{?\d\}?\$? (?:is|=)|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
+    r"|\^\{?\d\}?\$? (?:is|=)|\d or $|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
     re.IGNORECASE,
 )
 _UNDONE = re.compile(
-    r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)",
+    r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\s+or\s+\W?\d|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)",
     re.IGNORECASE,
 )
 """What makes another value of the one that follows, or takes back the one in front."""
@@ -167,11 +168,11 @@ def counted(text: str, start: int, word: str) -> str:
 
 
 THERE = re.compile(
-    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
+    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+]|\s+(?:or|to)\s+(?:{NUMBER})\b)",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|(?<=[Ii]t)['’]s(?![A-Za-z])|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
 
@@ -307,9 +308,9 @@ def value_in(said: str) -> str | None:
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
             tail = unwrap(said[end:])
-            tail = tail if tail and read_number(tail) is not None else unwrap(REMARK.sub("", tail))
-            if tail and len(tail) <= 60 and read_number(tail) is not None:
-                return tail
+            for value in (tail, unwrap(REMARK.sub("", tail))):
+                if value and len(value) <= 60 and (read_number(value) is not None or read_moment(value) is not None):
+                    return value
     return None
 
 

@@ -13,6 +13,7 @@ from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP, multiply
 from virgo_factory.answers.values.latex import balanced, compact, tidy, words
 from virgo_factory.answers.values.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
 from virgo_factory.answers.values.sequences import Sequence, read_bound, read_sequence
+from virgo_factory.answers.values.units import read_unit
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _SPELLINGS = (
+    (re.compile(r"^(\w) is (?:greater|larger|more) than or equal to (?=\S)"), r"\1 \\ge "),
+    (re.compile(r"^(\w) is (?:less|smaller|fewer) than or equal to (?=\S)"), r"\1 \\le "),
+    (re.compile(r"^(\w) is (?:greater|larger|more) than (?=\S)"), r"\1 > "),
+    (re.compile(r"^(\w) is (?:less|smaller|fewer) than (?=\S)"), r"\1 < "),
     (re.compile(r"(?<=[A-Z])\s*\|\|\s*(?=[A-Z])"), r" \\parallel "),
     (
         re.compile(
@@ -79,7 +84,7 @@ _SPELLINGS = (
     (re.compile(r"^(?:directed|pointing|acting) (?=to)|(?<= )(?:directed|pointing|acting) (?=to)"), ""),
     (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
-    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
+    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow|\\to(?![a-z])|=>|->)\s*(?=\S)"), ""),
     (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
@@ -134,6 +139,8 @@ def _without_context(text: str) -> str:
     if not number:
         return text
     inside = found["inside"]
+    if read_unit(inside)[1] == len(inside):
+        return f"{found['head']} {inside}{found['tail']}"
     said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.match("mod|" + "|".join(FUNCTIONS), inside)
     same = (value := read_number(inside)) is not None and value.value == number.value
     spoken = (found["space"] or inside[0] > "\u4dff") and not re.search(r"[\\^_=]", inside)

@@ -80,6 +80,8 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
         shown.print(f"\n{config.output_dir}/scores.csv has all groups.", markup=False)
 
     end(outcome, config.allow_refused)
+    if found.rows and not any(row["n"] for row in found.rows):  # a score of nothing is none
+        raise typer.Exit(1)
 
 
 EXAMPLE = """\b

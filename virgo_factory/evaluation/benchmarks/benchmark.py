@@ -41,6 +41,7 @@ class Benchmark:
         needs_judge: whether rules cannot decide on its answers.
         differs: what is known to differ from the papers' runs, or is unknown of them.
         draw_by: the group that a draw of some questions is stratified by.
+        drawn_whole: whether a draw takes whole clusters, since a metric is of these.
         samples: a question, and `temperature` for more than one.
         megabytes: of its files on the hub; None where that is not known.
     """
@@ -61,6 +62,7 @@ class Benchmark:
     needs_judge: bool = False
     differs: str = ""
     draw_by: str = ""
+    drawn_whole: bool = False
     samples: int = 1
     temperature: float = 0.0
     megabytes: int | None = None

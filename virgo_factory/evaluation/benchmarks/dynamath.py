@@ -48,5 +48,6 @@ DYNAMATH = Benchmark(
     groups=("subject", "level", "type"),
     cluster="problem",
     metrics=("worst", "accuracy"),
+    drawn_whole=True,
     differs="OpenMMReasoner prints the worst case.",
 )

@@ -92,5 +92,6 @@ MMVP = Benchmark(
     ask=ask_mmvp,
     cluster="pair",
     metrics=("pair", "accuracy"),
+    drawn_whole=True,
     differs="Published is the share of pairs with both right. In the original golds 99 and 100, 279 and 280 are swapped.",
 )

@@ -36,6 +36,7 @@ WE_MATH = Benchmark(
     groups=("steps", "step"),
     cluster="composite problem",
     metrics=("loose", "strict", "accuracy"),
+    drawn_whole=True,
     draw_by="",
     differs="OpenMMReasoner prints the loose score.",
 )

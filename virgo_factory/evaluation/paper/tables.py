@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.scores import PARTIAL, PaperValue, Score
+from virgo_factory.evaluation.statistics import mean_interval
 
 
 PAPERS = ("virgo", "openmmreasoner")
@@ -71,7 +72,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Ours:
-    """Our value for a cell, rounded as the paper rounds, with its 95 % interval in percent."""
+    """Our value for a cell, rounded as the paper rounds, with its 95 % interval in percent; nan where a single cluster gives none."""
 
     score: Decimal
     low: float
@@ -98,7 +99,9 @@ class Cell:
         if self.ours is None:
             return printed
 
-        told = f"{self.ours.score} [{self.ours.low:.1f}, {self.ours.high:.1f}]"
+        told = f"{self.ours.score}" + (
+            "" if math.isnan(self.ours.low) else f" [{self.ours.low:.1f}, {self.ours.high:.1f}]"
+        )
         told += f" {self.ours.n:,} of {self.ours.asked:,}" if self.ours.n < self.ours.asked else ""
         return f"{printed} / {told} ({self.difference:+})" if self.fact else f"- / {told}"
 
@@ -224,9 +227,7 @@ def _fill(table: Table, row: tuple[str, str], own: Mapping[Column, Score]) -> No
     parts = [column for column in table.columns if column.benchmark not in (AVERAGE, NINE)]
     for column in table.columns:
         if column.benchmark == AVERAGE and parts and all(part in found for part in parts):
-            found[column] = _average(
-                [found[part] for part in parts], [float(own[part]["se"] or math.nan) for part in parts]
-            )
+            found[column] = _average([found[part] for part in parts], [_number(own[part]["se"]) for part in parts])
 
     for column, ours in found.items():
         table.cells.setdefault((row, column), Cell()).ours = ours
@@ -244,7 +245,11 @@ def ours_of(score: Score, decimals: int) -> Ours:
     else:
         rounded = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
-    return Ours(rounded, float(score["low"]), float(score["high"]), int(score["n"]), int(score["asked"]))
+    return Ours(rounded, _number(score["low"]), _number(score["high"]), int(score["n"]), int(score["asked"]))
+
+
+def _number(value: Any) -> float:
+    return math.nan if value == "" else float(value)
 
 
 def percent(k: int, n: int, decimals: int) -> Decimal:
@@ -268,11 +273,10 @@ def average(scores: Sequence[Decimal], decimals: int = 2) -> Decimal:
 
 
 def _average(cells: Sequence[Ours], errors: Sequence[float]) -> Ours:
-    """Return the average of cells; their benchmarks are independent, so their errors add in squares."""
-    score = average([cell.score for cell in cells])
-    half = 1.96 * math.sqrt(sum(error**2 for error in errors)) / len(cells)
+    """Return the average of cells, whose benchmarks are independent."""
+    bars = [(float(cell.score), error, cell.low, cell.high) for cell, error in zip(cells, errors, strict=True)]
     n, asked = sum(cell.n for cell in cells), sum(cell.asked for cell in cells)
-    return Ours(score, float(score) - half, float(score) + half, n, asked)
+    return Ours(average([cell.score for cell in cells]), *mean_interval(bars), n, asked)
 
 
 def _decimals(table: Table, column: Column) -> int:

@@ -5,6 +5,7 @@ FOLDER/report.md, report.html, scores.csv, comparisons.csv, paper_tables.csv and
 
 import csv
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -349,7 +350,8 @@ def _cells(filled: Iterable[paper_tables.Table]) -> Iterator[Mapping[str, Any]]:
         for (row, column), cell in table.cells.items():
             fact, ours = cell.fact, cell.ours
             told = (table.paper, table.number, *row, *column, fact.printed if fact else "")
-            mine = (ours.score, round(ours.low, 4), round(ours.high, 4), ours.n, ours.asked) if ours else ("",) * 5
+            bar = ("", "") if ours is None or math.isnan(ours.low) else (round(ours.low, 4), round(ours.high, 4))
+            mine = (ours.score, *bar, ours.n, ours.asked) if ours else ("",) * 5
             difference = "" if cell.difference is None else cell.difference
             yield dict(zip(CELL_COLUMNS, (*told, *mine, difference, fact.source if fact else ""), strict=True))
 

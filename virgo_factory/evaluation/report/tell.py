@@ -1,6 +1,6 @@
 """What people see of an evaluation: its scores as a table with a line of what was not as in the paper, and as a page."""
 
-import math
+import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.paper.tables import AVERAGE, average, departures, label_paper, ours_of, paper_value
 from virgo_factory.evaluation.questions import files_of
 from virgo_factory.evaluation.scores import PARTIAL, Score
+from virgo_factory.evaluation.statistics import mean_interval
 from virgo_factory.report.page import Picture, Section, Text, write_page
 from virgo_factory.report.plots import draw, spans
 from virgo_factory.report.table import Table
@@ -43,17 +44,17 @@ def scores_table(config: EvaluationConfig, rows: Sequence[Score]) -> Table:
     """Return the scores of whole benchmarks, in the order of the configuration, and their average."""
     order = {name: place for place, name in enumerate(config.benchmarks)}
     whole = sorted((row for row in rows if not row["group"]), key=lambda row: order.get(row["benchmark"], len(order)))
-    lines = [_line(row) for row in whole]
+    lines = [_line(row, config.scorer) for row in whole]
     mean = _average(config, whole)
     return Table("Scores", COLUMNS, [*lines, *mean], styles={len(lines): "bold"} if mean else {})
 
 
-def _line(row: Score) -> list[str]:
+def _line(row: Score, scorer: str) -> list[str]:
     benchmark = BENCHMARKS.get(row["benchmark"])
     published = max(row["asked"], benchmark.count if benchmark else 0)
     responses = max(row["n"], 1)
     return [
-        title_of(row),
+        title_of(row) + (f" ({row['scorer']})" if row["scorer"] != scorer and scorer != "ours" else ""),
         f"{row['n']:,}" if row["n"] == published else f"{row['n']:,} of {published:,}",
         _number(row["score"]),
         _interval(row["low"], row["high"]),
@@ -72,14 +73,13 @@ def _average(config: EvaluationConfig, whole: Sequence[Score]) -> list[list[str]
         return []
 
     own = average([ours_of(row, 1).score for row in first.values()])
-    errors = [row["se"] for row in first.values() if row["se"] != ""]
-    half = 1.96 * math.sqrt(sum(error**2 for error in errors)) / len(first)
+    bars = [[row[key] for key in ("score", "se", "low", "high")] for row in first.values()]
+    interval = "" if "" in itertools.chain(*bars) else _interval(*mean_interval(bars))
     printed = None
     if config.paper_row and set(first) == VIRGOS_FOUR:
         printed = paper_value(label_paper(config.paper_row), config.paper_row)(AVERAGE, "", "", "accuracy")
 
     paper = ["", ""] if printed is None else [f"{printed[0]:.2f}", f"{own - Decimal(str(printed[0])):+.2f}"]
-    interval = _interval(float(own) - half, float(own) + half) if len(errors) == len(first) else ""
     return [["Average", "", f"{own}", interval, *[""] * 5, *paper]]
 
 

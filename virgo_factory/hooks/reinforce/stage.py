@@ -17,8 +17,7 @@ from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size
 from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.train.checkpoints import read_state
-from virgo_factory.hooks.train.ending import telling
-from virgo_factory.hooks.train.finish import draw, nothing_to_train
+from virgo_factory.hooks.train.ending import draw, nothing_to_train, telling
 
 
 RELIES_ON = {

@@ -10,7 +10,7 @@ from llamafactory.extras import logging
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
 from virgo_factory.hooks.train.checkpoints import FoundCheckpoint, read_state
-from virgo_factory.hooks.train.finish import nothing_to_train
+from virgo_factory.hooks.train.ending import nothing_to_train
 from virgo_factory.hooks.train.kept_epochs import tell_kept_epochs
 
 

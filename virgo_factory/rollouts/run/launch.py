@@ -99,7 +99,7 @@ def ask(
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with sigterm_interrupts(), RolloutStore(folder, shard) as store:
-        if len(store) > 0:
+        if not store.is_empty:
             check_config(config)
 
         questions()
@@ -294,7 +294,7 @@ class Asking:
             )
             raise UserError(f"no server answers:{reasons}" + ("\n" if len(gone) > 1 else ". ") + remedy)
 
-        names = {url: _name_at(url, found, name, one.model) for url, found in facts.items()}
+        names = {url: self.name_at(url, found, name, one.model) for url, found in facts.items()}
         context = min((found.max_model_len for found in facts.values() if found.max_model_len), default=None)
         one.fits = _fitting(one.model, one.sampling.max_tokens, context)
         await asyncio.to_thread(self._try_prompts, one, context)
@@ -320,6 +320,23 @@ class Asking:
     def look_at(self, url: str) -> Awaitable[ServerFacts]:
         """Return what a server says of itself."""
         return look_at(url, self.config.api_key, self.config.dialect)
+
+    def name_at(self, url: str, facts: ServerFacts, name: str | None, model: str) -> str:
+        """Return the name under which a server has the model; of one that serves a single model its name.
+
+        Raises:
+            WrongServer: it does not have it.
+        """
+        if (name or model) in facts.models:
+            return name or model
+
+        if name is None and len(facts.models) == 1:
+            return facts.models[0]
+
+        raise WrongServer(
+            f"{url}: serves {', '.join(facts.models)}, not {name or model}. Name one of them in served_model_name, or the "
+            "right URL."
+        )
 
     def _try_prompts(self, one: QuestionPass, context: int | None) -> None:
         """Make some prompts and see whether the server's context has room for them and their responses."""
@@ -351,20 +368,6 @@ def _remove_strays(folder: Path, shard: Shard | None, store: RolloutStore) -> No
             rows = (row for _, row in lines_of(path) if store.has(Key(row["question"], row["model"], row["sample"])))
             with new_file(path) as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _name_at(url: str, facts: ServerFacts, name: str | None, model: str) -> str:
-    """Return the name under which a server has the model."""
-    if (name or model) in facts.models:
-        return name or model
-
-    if name is None and len(facts.models) == 1:
-        return facts.models[0]
-
-    raise WrongServer(
-        f"{url}: serves {', '.join(facts.models)}, not {name or model}. Name one of them in served_model_name, or the "
-        "right URL."
-    )
 
 
 def _fitting(model: str, max_tokens: int, context: int | None) -> Callable[[Prompt], str]:

@@ -159,6 +159,13 @@ class RolloutStore(Store):
     def __len__(self) -> int:
         return self.index.db.execute("SELECT count(*) FROM rollouts").fetchone()[0]
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nobody was asked anything yet: no rollout is there, nor a question that a server refused."""
+        return not self.index.db.execute(
+            "SELECT EXISTS (SELECT 1 FROM rollouts) OR EXISTS (SELECT 1 FROM dropped)"
+        ).fetchone()[0]
+
     def has(self, key: Key) -> bool:
         """Return whether the rollout is in the folder."""
         return key.sample in self.samples(key.question, key.model)

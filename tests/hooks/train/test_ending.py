@@ -20,9 +20,9 @@ ENDS = ("train_results.json", "trainer_state.json")
 
 @pytest.fixture(scope="module")
 def module():
-    from virgo_factory.hooks.train import finish
+    from virgo_factory.hooks.train import ending
 
-    return finish
+    return ending
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def run(tmp_path, checkpoint, monkeypatch, module):
         do_eval=True,
     )
     told = []
-    monkeypatch.setattr(module, "logger", SimpleNamespace(warning_rank0=told.append))
+    monkeypatch.setattr(module, "logger", SimpleNamespace(warning_rank0=told.append, info_rank0=print))
     finetuning = SimpleNamespace(plot_loss=True, stage="sft", keep_model_at_epochs=[1])
     return SimpleNamespace(folder=tmp_path, last=last, arguments=arguments, finetuning=finetuning, told=told)
 
@@ -110,14 +110,12 @@ def test_what_cannot_be_finished_says_what_to_do(module, run):
 def test_a_stage_that_is_left_ends_so(module, monkeypatch):
     import llamafactory.model
 
-    from virgo_factory.hooks.train import ending
-
     finished = []
     monkeypatch.setattr(llamafactory.model, "load_tokenizer", lambda model: {"processor": f"of {model}"})
-    monkeypatch.setattr(ending, "finish", lambda *given: finished.append(given))
+    monkeypatch.setattr(module, "finish", lambda *given: finished.append(given))
 
     def stage(*_):
         raise module.OnlyItsEnd
 
-    ending.telling(stage)("model", "data", "training", "finetuning", "generating", [])
+    module.telling(stage)("model", "data", "training", "finetuning", "generating", [])
     assert finished == [("training", "finetuning", "of model")]
