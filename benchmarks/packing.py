@@ -266,12 +266,17 @@ def shared_difference(rank: int, ranks: int, port: int, results: str) -> None:
 
 def shared_differences(ranks: int) -> list[list]:
     """Return (family, rows a micro-batch, micro-batches, bins, difference of loss, of gradients) for ranks that share."""
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
         file = str(Path(folder, "results.json"))
-        torch.multiprocessing.spawn(shared_difference, (ranks, port, file), nprocs=ranks)
+        for family in QWEN_VL_FAMILIES:
+            tiny_model(family, torch.float64)  # so that ranks need not import and make them again
+
+        arguments = (ranks, port, file)
+        torch.multiprocessing.start_processes(shared_difference, arguments, nprocs=ranks, start_method="fork")
         return json.loads(Path(file).read_text())
 
 
