@@ -319,7 +319,11 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         found = phrases.quantities(part)
         found = [value for value in found if value not in asked] or found
         if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
-            denied = phrases.relates(statement, value) or tells_of_another(statement, value, question.text)
+            denied = (
+                phrases.relates(statement, value)
+                and " not " not in question.text
+                or tells_of_another(statement, value, question.text)
+            )
             open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
             return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
