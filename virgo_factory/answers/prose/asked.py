@@ -69,6 +69,8 @@ def clause_asked(statement: str, question: str) -> str:
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
     'mean is 6.5'
     """
+    if _GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
+        statement = re.split(r",?\s+but\s+", statement)[-1]
     many = _MANY.search(question[-300:])
     if (
         many
@@ -92,10 +94,6 @@ def clause_asked(statement: str, question: str) -> str:
     if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
         return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
-    if re.search(r"\b(?:but|while|whereas|however)\b", statement):
-        clauses = [part for part in clauses if not _GENERALLY.search(part)] or clauses
-        if len(clauses) == 1:
-            return clauses[0]
     clauses = [part for part in clauses if re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part)]
     if len(clauses) < 2:
         return statement
