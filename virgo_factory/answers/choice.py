@@ -399,7 +399,7 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: s
     told = []
     for part in phrases.sentences(text[-4_000:]):
         so = re.search(r",\s+so\s+(.+)$", part) if phrases.supposed(part) else None
-        told += [so[1]] if so else [] if phrases.supposed(part) else [part]
+        told += [so[1]] if so else [] if phrases.supposed(part) or _BEGINS.match(part) else [part]
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         named = {
             found
@@ -507,6 +507,9 @@ _DENIED = re.compile(
     r"|\b(?:either|between|compar\w+|versus)\b[^.;:]{0,60} (?:or|and|with|to)(?: the)? *$"
     r"|\b(?:at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to) *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
+)
+_BEGINS = re.compile(
+    r"\W*(?:let['’]?s|let us|let me|first,? (?:let|we|i)|we (?:first )?(?:check|consider))\b", re.IGNORECASE
 )
 _GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")

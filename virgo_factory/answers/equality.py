@@ -149,7 +149,9 @@ _ASIDE = re.compile(
 def _parts(answer: str, question: str) -> list[str]:
     """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
     if concluded := _CONCLUDED.search(answer):
-        return [concluded[1]]
+        said = concluded[1]
+        told = [said.rpartition(is_)[2] for is_ in "是为" if is_ in said] if not re.search("[不没]", said) else []
+        return [said, *told]
     plain = _WHILE.sub("", _ASIDE.sub("", answer))
     if _DENIES.search(plain):
         return []
@@ -177,7 +179,8 @@ def _restates(wanted: str, got: str, question: str) -> bool:
     asked = {word[:4] for word in words(question[-300:]).split()}
     head, found, tail = f" {got.replace('-hand ', ' ')} ".partition(f" {wanted} ")
     rest = (head + " " + tail).split()
-    apart = bool(found) and rest and not all(word[:4] in asked for word in wanted.split())
+    named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
+    apart = bool(found) and rest and (not named or not head.strip() and re.search(r"\bor\b", question))
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 

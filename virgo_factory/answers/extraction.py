@@ -50,7 +50,7 @@ _TOTAL = re.compile(
 _OF_THEM = re.compile(rf"\W*({phrases.NUMBER})\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
-_A_YEAR = re.compile(r"(?<![\d.,$])(?:1[5-9]|20)\d\d(?![\d.,]*\d|%)")
+_A_YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![\d.,]*\d|%)")
 _SUBJECT = re.compile(
     r"\s*(?:in |the year )?(\d[\d,.]*\d)(?=,? (?:and|with|when|at|is|was|has|had|shows?|showed|saw|recorded)\b)", re.I
 )
@@ -185,17 +185,22 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if year := _year_asked(text, question.text):
         return Answer(year, "number", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
+    last = next(reversed(phrases.sentences(whole[-600:])), "")
+    if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff](?<![且或和])", got[1]):
+        return Answer(unwrap(got[1]), "whole", where)
     if (
         len(whole) <= 300
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
-        and (value := phrases.value_in(last := phrases.sentences(whole)[-1]))
+        and (value := phrases.value_in(last))
         and not phrases.relates(last, value)
     ):
         cut = phrases.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
-    if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff]{2}", got[1]):
-        return Answer(unwrap(got[1]), "whole", where)
-    if len(whole) <= 150 and (bound := _BOUNDED.search(phrases.sentences(whole)[-1])):
+    concluded = re.split(r"[,，](?:所以|因此|故)", last) if len(whole) <= 300 else ()
+    numbers = phrases.quantities(concluded[-1]) if len(concluded) > 1 else ()
+    if len(numbers) == 1 and not phrases.relates(last, numbers[0]):
+        return Answer(numbers[0], "number", where)
+    if len(whole) <= 150 and (bound := _BOUNDED.search(last)):
         return Answer(bound[1] or bound[2], "whole", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
@@ -222,12 +227,14 @@ def _year_asked(text: str, question: str) -> str | None:
     """The only year of the last statement, where the question asks for one."""
     if not _ASKS_YEAR.search(question[-300:]):
         return None
-    last = phrases.sentences(text[-600:])[-1]
+    last = next(reversed(phrases.sentences(text[-600:])), "")
     years = set(_A_YEAR.findall(last))
     return year if len(years) == 1 and not phrases.relates(last, year := years.pop()) else None
 
 
-_SOLVED = re.compile(r"[\u4e00-\u9fff，,]得\s*[:：]?\s*([^，,。;；得]{1,60}[<>=≤≥≠][^，,。;；得]{1,60})[。.]?\s*\Z")
+_SOLVED = re.compile(
+    r"[\u4e00-\u9fff，,](?:得|是|(?<!因)为)\s*[:：]?\s*([^，,。;；得是为]{1,60}[<>=≤≥≠][^，,。;；得是为]{1,60})[。.]?\s*\Z"
+)
 """How a Chinese solution of an equation or inequality ends."""
 _SIDE = r"-?[\w./\\{}^]+"
 _BOUNDED = re.compile(
@@ -295,6 +302,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if numeric and (value := value_of_asked(text, question.text)):
         return Answer(value, "number", where)
     stated = phrases.states(text)
+    last = text.strip() if text.rstrip().endswith(("\\]", "$$")) and "\n" in text.strip() else last
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
@@ -311,7 +319,11 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         found = phrases.quantities(part)
         found = [value for value in found if value not in asked] or found
         if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
-            denied = phrases.relates(statement, value) or tells_of_another(statement, value, question.text)
+            denied = (
+                phrases.relates(statement, value)
+                and " not " not in question.text
+                or tells_of_another(statement, value, question.text)
+            )
             open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
             return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)

@@ -12,8 +12,8 @@ _NAME = re.compile(
     r"\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
     re.IGNORECASE,
 )
-_ASKS = r"\b(?:what (?:is|was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
-_ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"\s*[?.]?$"))
+_ASKS = r"\b(?:what(?:['’]s| is| was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
+_ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"(?:\s+when\b|\s*[?.]?$)"))
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
@@ -39,6 +39,9 @@ _OPPOSITES = (
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+_WHEN = re.compile(
+    r"\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|June|July|August|September|October|November|December|(?:1[5-9]|20)\d\d)\b"
+)
 _GENERALLY = re.compile(
     r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE
 )
@@ -66,6 +69,8 @@ def clause_asked(statement: str, question: str) -> str:
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
     'mean is 6.5'
     """
+    if _GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
+        statement = re.split(r",?\s+but\s+", statement)[-1]
     many = _MANY.search(question[-300:])
     if (
         many
@@ -89,12 +94,15 @@ def clause_asked(statement: str, question: str) -> str:
     if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
         return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
-    if re.search(r"\b(?:but|while|whereas|however)\b", statement):
-        clauses = [part for part in clauses if not _GENERALLY.search(part)] or clauses
-        if len(clauses) == 1:
-            return clauses[0]
-    if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
+    clauses = [part for part in clauses if re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part)]
+    if len(clauses) < 2:
         return statement
+    if re.match(r"(?:so|hence|thus|therefore)\b", clauses[-1]):
+        return clauses[-1]
+    times = {word.lower() for word in _WHEN.findall(question[-300:])}
+    then = [part for part in clauses if times & {word.lower() for word in _WHEN.findall(part)}]
+    if len(then) == 1:
+        return then[0]
     asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 3}
     shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
     best = max(shared)

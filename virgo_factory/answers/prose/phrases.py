@@ -39,7 +39,7 @@ _ANSWERS = (
 )
 _CHOICES = (
     r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：】]"
-    r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
+    r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for|(?<=d s)ay),?(?:\s+(?i:with|for|is|as))*(?=\s)"
     r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
     r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*】?|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
 )

@@ -13,7 +13,6 @@ from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP, multiply
 from virgo_factory.answers.values.latex import balanced, compact, tidy, words
 from virgo_factory.answers.values.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
 from virgo_factory.answers.values.sequences import Sequence, read_bound, read_sequence
-from virgo_factory.answers.values.units import read_unit
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _without_context(text: str) -> str:
     if not number:
         return text
     inside = found["inside"]
-    if read_unit(inside)[1] == len(inside):
+    if (one := read_number(f"1 {inside}")) and one.units and not one.words:
         return f"{found['head']} {inside}{found['tail']}"
     said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.match("mod|" + "|".join(FUNCTIONS), inside)
     same = (value := read_number(inside)) is not None and value.value == number.value
