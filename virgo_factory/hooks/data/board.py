@@ -14,18 +14,20 @@ RELIES_ON = {
     "llamafactory/webui/components/data.py:42": 'def can_preview(dataset_dir: str, dataset: list) -> "gr.Button":',
     "llamafactory/webui/components/data.py:70": 'def get_preview(dataset_dir: str, dataset: list, page_index: int) -> tuple[int, list, "gr.Column"]:',
     "llamafactory/webui/components/data.py:31": "PAGE_SIZE = 2",
-    "llamafactory/webui/components/data.py:86": 'def create_preview_box(dataset_dir: "gr.Textbox", dataset: "gr.Dropdown") -> dict[str, "Component"]:',
     "llamafactory/webui/components/data.py:99": "preview_samples = gr.JSON()",
 }
 
 
 class Rows(list):
-    """Rows of ours, for the box that shows them."""
+    """Rows of ours, for the box that shows them.
+
+    Gradio 5.50 answers an event without a queue, as this is one, with the text "root=[...]" of what `gr.JSON` makes of a list.
+    """
 
 
 def wrap_preview(module: ModuleType) -> None:
     """Let LlamaBoard show datasets in our formattings."""
-    stock, stock_button, stock_box = module.get_preview, module.can_preview, module.create_preview_box
+    stock, stock_button = module.get_preview, module.can_preview
 
     def can_preview(dataset_dir, dataset):
         found = _ours(dataset, dataset_dir)
@@ -47,15 +49,12 @@ def wrap_preview(module: ModuleType) -> None:
 
         return count, Rows(rows), module.gr.Column(visible=True)
 
-    def create_preview_box(dataset_dir, dataset):
-        """Gradio 5.50 sends what `gr.JSON` makes of an event without a queue as the text "root=[...]", so ours stay a list."""
-        elements = stock_box(dataset_dir, dataset)
-        samples = elements["preview_samples"]
-        postprocess = samples.postprocess
-        samples.postprocess = lambda value: list(value) if isinstance(value, Rows) else postprocess(value)
-        return elements
+    as_json = module.gr.JSON.postprocess
 
-    rebind(stock_box, create_preview_box)
+    def postprocess(self, value):
+        return list(value) if isinstance(value, Rows) else as_json(self, value)
+
+    module.gr.JSON.postprocess = postprocess
     rebind(stock, get_preview)
     rebind(stock_button, can_preview)
 
