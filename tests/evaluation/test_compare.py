@@ -35,7 +35,7 @@ def test_p_values_are_corrected_over_all_pairs(runs):
     table = comparison_table(pairs)
     assert table.columns == ("benchmark", "n", "a", "b", "d = a - b", "95 %", "wins : losses", "p (Holm)", "visible")
     first = pairs[0]
-    assert table.rows[0][:3] == ("MathVision", 240, f"{100 * first.a:.1f}")
+    assert table.rows[0][:3] == ("MathVision", "240 of 3,040", f"{100 * first.a:.1f}")
     assert table.rows[0][6] == f"{first.found.wins} : {first.found.losses}"
     assert first.a - first.b == pytest.approx(first.found.difference.score)
 

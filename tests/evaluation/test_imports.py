@@ -125,6 +125,8 @@ def test_predictions_of_vlmevalkit_are_joined_by_id(recorded, hub, tmp_path):
     (thought,) = [row for row in run.rollouts if "<think>" in row["response"]]
     assert thought["response"].startswith("<think>Let me see.\n\tIt has\ttabs.</think>")
     assert thought["question"] == f"mathvision/{recorded[301][0]['id']}" and run.model == "Qwen_MathVision"
+    whole = run.scores("")[0]
+    assert [whole[key] for key in ("truncated", "tokens_mean", "looping")] == ["", "", 0.0], "a log does not tell all"
 
 
 def test_both_forms_of_responses_and_marks_are_read(tmp_path, recorded):

@@ -111,12 +111,12 @@ def test_our_scores_stand_beside_the_paper_in_every_table_that_has_the_model():
     scores = [score("evals/a", name, 30, 100) for name in VIRGO]
     tables = {table.number: table for table in filled("virgo", scores, {"evals/a": "Virgo-7B D_T"})}
     cell = tables["2"].cells[("Virgo-7B", "D_T"), Column("mathverse", "", "", "accuracy")]
-    assert str(cell) == "32.2 / 30.0 [28.0, 32.0] (-2.2)" and cell.difference == Decimal("-2.2")
+    assert str(cell) == "32.2 / 30.0 [28.0, 32.0] 100 of 3,940 (-2.2)" and cell.difference == Decimal("-2.2")
     ours = {number: sum(1 for cell in table.cells.values() if cell.ours) for number, table in tables.items()}
     assert ours == {"1": 0, "2": 5, "3": 0, "4": 0, "5": 4, "6": 0}  # four and their average; 5,000 rows of D_T
     mean = tables["2"].cells[("Virgo-7B", "D_T"), Column(AVERAGE, "", "", "accuracy")].ours
     assert (mean.score, mean.high - mean.low) == (Decimal("30.00"), pytest.approx(2 * 1.96 * 2 / 4, abs=0.1))
-    assert any("32.2 / 30.0 [28.0, 32.0] (-2.2)" in line for line in tables["2"].texts())
+    assert any("32.2 / 30.0 [28.0, 32.0] 100 of 3,940 (-2.2)" in line for line in tables["2"].texts())
 
 
 def test_a_run_that_is_no_row_of_the_paper_gets_a_row_of_its_own():
@@ -124,7 +124,7 @@ def test_a_run_that_is_no_row_of_the_paper_gets_a_row_of_its_own():
     tables = {table.number: table for table in filled("virgo", scores, {})}
     assert tables["2"].rows[-1] == ("evals/mine", "ours") and ("evals/mine", "ours") not in tables["3"].rows
     assert str(tables["2"].cells[("evals/mine", "ours"), Column("mathverse", "", "", "accuracy")]) == (
-        "- / 33.3 [28.0, 32.0] 90 of 100"
+        "- / 33.3 [28.0, 32.0] 90 of 3,940"
     )
 
 

@@ -254,13 +254,13 @@ def test_a_part_of_a_composite_is_no_composite():
     row = rows["we_math", "", "", "loose"]
     assert (row["score"], row["n"], row["asked"], row["clusters"]) == (100.0, 3, 5, 1)
     assert (row["low"], row["high"]) == ("", ""), "of one composite there is no interval"
-    assert str(Cell(ours=ours_of(row | {"metric": "loose"}, 1))) == "- / 100.0 3 of 5"
+    assert str(Cell(ours=ours_of(row | {"metric": "loose"}, 1))) == "- / 100.0 3 of 1,740"
 
 
 def test_a_folder_without_responses_has_no_score_but_the_widest_bar():
     (row,) = scores(hold([question("mathvision/1")], [], []), ABOUT, allow_partial=True)
     assert (row["n"], row["asked"], row["score"], row["low"], row["high"]) == (0, 1, "", 0.0, 100.0)
-    assert row["tokens_mean"] == ""
+    assert row["tokens_mean"] == row["truncated"] == row["unparsed"] == ""
 
 
 def test_pairs_of_mmvp_and_means_of_groups():

@@ -278,6 +278,11 @@ def chosen(
     clusters = {one.id: one.cluster or one.id for one in read_questions(config.output_dir / QUESTIONS)}
     verdicts = {epoch: _verdicts(own.output_dir) for epoch, own in configs.items()}
     there = [id for id in clusters if all(id in found for found in verdicts.values())]  # a server may have refused one
+    if not there:
+        raise UserError(
+            f"no question was answered by all epochs; see dropped.jsonl in the folders of {config.output_dir.parent}."
+        )
+
     names = [clusters[id] for id in there]
     correct = {
         epoch: np.array([np.mean([row.verdict == "correct" for row in found[id]]) for id in there])

@@ -25,6 +25,9 @@ from virgo_factory.rollouts.store.jsonl import shards_of
 
 
 CONFIG = "evaluation.yaml"
+HARNESS = "harness"
+"""Among the parameters of a response from another harness's log, which does not tell how it ended."""
+
 PAPER_ROW = "paper_row"
 """Key of the configuration that names the row of a paper that a run is, such as "Virgo-7B D_T"."""
 
@@ -167,7 +170,9 @@ class Run:
             paper: whose values stand beside ours; "" for none.
         """
         values = paper_value(paper, self.label(paper)) if paper else lambda *key: None
-        return scores(self.held, self.about, self.samples, allow_partial=True, paper=values)
+        rows = scores(self.held, self.about, self.samples, allow_partial=True, paper=values)
+        unknown = {"truncated": ""} if HARNESS in self.params else {}
+        return [row | unknown for row in rows]
 
 
 def read_run(folder: Path, verdicts: str = VERDICTS, may_be_empty: bool = False) -> Run:

@@ -225,6 +225,9 @@ def make_questions(config: EvaluationConfig) -> None:
                 raise UserError(f"{folder / QUESTIONS}: was made with {'; '.join(changed)}. Name another output_dir.")
 
         made = folder / ".questions.jsonl.made"
+        for killed in folder.glob(f".{made.name}.*"):  # what a start left that was killed while it wrote
+            killed.unlink()
+
         taken = _write(config, made)
         _write_card(config, made, taken, settings)
         os.replace(made, folder / QUESTIONS)

@@ -388,9 +388,9 @@ def scores(
         row |= {"benchmark": name, "group": group, "value": value, "package": __version__}
         row |= {"asked": len(numbers), "gave_up": _percent(float((refused & ~present)[chosen].mean()))}
         for share, flag in (("truncated",) * 2, ("looping",) * 2, ("unparsed",) * 2, ("no_end_of_thought", "open")):
-            row[share] = _percent(sums[flag][chosen].sum() / count)
+            row[share] = _percent(sums[flag][chosen].sum() / count) if len(taken) else ""
 
-        if len(lengths):
+        if len(lengths := lengths[lengths > 0]):  # 0 where a log does not tell
             row |= {
                 "tokens_mean": round(float(lengths.mean()), 1),
                 "tokens_p95": round(float(np.percentile(lengths, 95)), 1),
@@ -415,7 +415,8 @@ def _order(key: tuple[str, str, str], first: Mapping[str, int]) -> tuple:
     """Return what puts benchmarks in the order in which they stand, the whole first, groups as the benchmark lists them."""
     name, group, value = key
     groups = BENCHMARKS[name].groups if name in BENCHMARKS else ()
-    return first[name], bool(group), groups.index(group) if group in groups else 0, group, len(value), value
+    number = int(value) if value.isdecimal() else -1
+    return first[name], bool(group), groups.index(group) if group in groups else 0, group, number, value
 
 
 def _metrics(name: str, group: str, samples: int) -> tuple[str, ...]:
@@ -439,6 +440,20 @@ def _estimated(found: Estimate, is_partial: bool, metric: str, paper: PaperValue
 def _percent(share: float) -> float | str:
     """Return a share in percent, within 0 and 100; "" where there is none."""
     return "" if math.isnan(share) else round(100 * min(max(share, 0.0), 1.0), 4)
+
+
+def published(benchmark: str, group: str, asked: int) -> int:
+    """Return of how many questions a score speaks: of a whole benchmark those that were published, of a group those that were asked."""
+    return max(asked, BENCHMARKS[benchmark].count if benchmark in BENCHMARKS and not group else 0)
+
+
+def of_published(n: int, all_of_it: int) -> str:
+    """Return on how many questions a score stands, "n of N" where not on all.
+
+    >>> of_published(900, 900), of_published(240, 3040)
+    ('900', '240 of 3,040')
+    """
+    return f"{n:,}" if n == all_of_it else f"{n:,} of {all_of_it:,}"
 
 
 def write_scores(path: Path, rows: Iterable[Score]) -> None:

@@ -10,6 +10,7 @@ def compare(
     second: Path = typer.Argument(..., metavar="DIR_B", help="Another one, of the same questions."),
 ) -> None:
     """Compare two runs on the same questions: paired differences, a minus b, with their 95 % intervals."""
+    from virgo_factory.core.errors import UserError
     from virgo_factory.evaluation.folder import read_run
     from virgo_factory.evaluation.report.compare import (
         check_same_questions,
@@ -18,6 +19,9 @@ def compare(
         pairs_of,
     )
     from virgo_factory.report.terminal import console, print_tables
+
+    if first.resolve() == second.resolve():
+        raise UserError("a folder is named twice: a run is compared with others, not with itself.")
 
     screen = console(soft_wrap=True)
     a, b = read_run(first), read_run(second)
@@ -42,5 +46,5 @@ Example:
 
 \b
   temperature: 0.0 in a, 0.6 in b
-  benchmark     n     a     b  d = a - b           95 %  wins : losses  p (Holm)
-  MathVision  240  15.4  20.8       -5.4   -11.2 to 0.4        19 : 32     0.137"""
+  benchmark              n     a     b  d = a - b           95 %  wins : losses  p (Holm)
+  MathVision  240 of 3,040  15.4  20.8       -5.4   -11.2 to 0.4        19 : 32     0.137"""

@@ -14,7 +14,7 @@ from typing import Any
 from virgo_factory.answers import grading, judge
 from virgo_factory.answers.model import Question, gold_text
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.folder import CONFIG, read_run
+from virgo_factory.evaluation.folder import CONFIG, HARNESS, read_run
 from virgo_factory.evaluation.imports.logs import HARNESSES, Logged
 from virgo_factory.evaluation.questions import Taken, benchmark_of, read_benchmark, write_questions
 from virgo_factory.io.atomic import new_file, replace_file
@@ -213,7 +213,7 @@ def _write_rollouts(
             else:
                 marked[question["id"]] = line
                 known = (question["id"], model, 0, line.response, "stop", 0, line.tokens, 0.0, 0, "")
-                store.append(Rollout(*known, {"harness": harness}))
+                store.append(Rollout(*known, {HARNESS: harness}))
 
     return marked
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
-from virgo_factory.evaluation.scores import PARTIAL, PaperValue, Score
+from virgo_factory.evaluation.scores import PARTIAL, PaperValue, Score, of_published, published
 from virgo_factory.evaluation.statistics import mean_interval
 
 
@@ -102,7 +102,7 @@ class Cell:
         told = f"{self.ours.score}" + (
             "" if math.isnan(self.ours.low) else f" [{self.ours.low:.1f}, {self.ours.high:.1f}]"
         )
-        told += f" {self.ours.n:,} of {self.ours.asked:,}" if self.ours.n < self.ours.asked else ""
+        told += f" {of_published(self.ours.n, self.ours.asked)}" if self.ours.n < self.ours.asked else ""
         return f"{printed} / {told} ({self.difference:+})" if self.fact else f"- / {told}"
 
 
@@ -245,7 +245,8 @@ def ours_of(score: Score, decimals: int) -> Ours:
     else:
         rounded = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
-    return Ours(rounded, _number(score["low"]), _number(score["high"]), int(score["n"]), int(score["asked"]))
+    asked = published(score["benchmark"], score["group"], int(score["asked"]))
+    return Ours(rounded, _number(score["low"]), _number(score["high"]), int(score["n"]), asked)
 
 
 def _number(value: Any) -> float:
@@ -343,5 +344,5 @@ def figure_2(scores: Iterable[Score]) -> list[Point]:
         for row in scores
         if not row["group"]
         and row["metric"].removesuffix(PARTIAL) == "accuracy"
-        and row["score"] != "" != row["tokens_mean"]
+        and "" not in (row["score"], row["low"], row["tokens_mean"])
     ]

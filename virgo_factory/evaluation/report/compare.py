@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.folder import Run
+from virgo_factory.evaluation.scores import of_published, published
 from virgo_factory.evaluation.statistics import Comparison, compare, holm
 from virgo_factory.report.table import Table
 from virgo_factory.rollouts.config import AskConfig
@@ -144,7 +145,7 @@ def comparison_table(pairs: Sequence[Pair]) -> Table:
             (
                 *(() if is_one else (f"{pair.first} - {pair.second}",)),
                 name,
-                difference.n,
+                of_published(difference.n, published(pair.benchmark, "", difference.n)),
                 f"{100 * pair.a:.1f}",
                 f"{100 * pair.b:.1f}",
                 f"{100 * difference.score:+.1f}",

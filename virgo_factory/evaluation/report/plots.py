@@ -50,8 +50,12 @@ def plots_of(
     for name, rows, told in _drawn("forest", whole, several):
         yield (
             name,
-            f"Scores with their 95 % intervals{told}.",
-            _spans(rows, several and not told, f"Scores{told}, and {paper}'s"),
+            f"Scores with their 95 % intervals{told}; these also cover that all unverifiable responses are right.",
+            _spans(
+                rows,
+                several and not told,
+                f"Scores{told}" + (f", and {paper}'s" if any(row["paper"] != "" for row in rows) else ""),
+            ),
         )
 
     for start in range(0, len(pairs), MOST_ROWS):
@@ -109,7 +113,9 @@ def _spans(rows: Sequence[Score], several: bool, title: str, of_values: bool = F
         metric = row["metric"].removesuffix(PARTIAL)
         parts = [name, "" if metric == "accuracy" else metric, str(row["run"])[-18:] if several else ""]
         name = ", ".join(filter(None, parts))
-        named.append((name, *(float(row[key] or row["score"]) for key in ("low", "score", "high"))))
+        named.append(
+            (name, *(float(row["score"] if row[key] == "" else row[key]) for key in ("low", "score", "high")))
+        )
         if row["paper"] != "":
             marks[name] = float(row["paper"])
 
@@ -169,6 +175,9 @@ def _lengths(run: Run) -> Iterator[tuple[str, Counter, int]]:
     """Yield each benchmark with its lengths, and how many responses were cut at the limit."""
     held, found, cut = run.held, defaultdict(Counter), Counter()
     for place, tokens, flags in zip(held.place, held.tokens, held.flags, strict=True):
+        if not tokens:  # a log does not tell
+            continue
+
         name = held.questions[place].benchmark
         found[name][tokens] += 1
         cut[name] += bool(flags & FLAGS["truncated"])

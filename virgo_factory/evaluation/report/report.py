@@ -30,7 +30,7 @@ from virgo_factory.evaluation.report.compare import (
 from virgo_factory.evaluation.report.page import articles
 from virgo_factory.evaluation.report.plots import GROUPS, Plot, plots_of, title_of
 from virgo_factory.evaluation.scorers.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
-from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, write_scores
+from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, of_published, published, write_scores
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.page import Picture, Section, write_page
@@ -241,10 +241,7 @@ def score_tables(scores: Iterable[Score]) -> list[Table]:
         share = f"{100 * float(row['unverifiable']) / int(row['n']):.1f}%" if int(row["n"]) else ""
         paper = [_number(row[key], form) for key, form in (("paper", ".1f"), ("difference", "+.1f"))]
         lines.append((*names, of_asked(row), *_with_bar(row), share, *paper))
-        shares = [
-            "" if row["tokens_mean"] == "" and key != "gave_up" else f"{float(row[key]):.1f}%"
-            for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")
-        ]
+        shares = [_share(row[key]) for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")]
         beside.append((*names, *shares, *(_number(row[key], ",.0f") for key in ("tokens_mean", "tokens_p95"))))
 
     names, words = (("benchmark", "run"), (1,)) if several else (("benchmark",), ())
@@ -263,10 +260,13 @@ def _number(value: Any, form: str) -> str:
     return "" if value == "" else f"{float(value):{form}}"
 
 
+def _share(value: Any) -> str:
+    return "" if value == "" else f"{float(value):.1f}%"
+
+
 def of_asked(row: Score) -> str:
-    """Return on how many questions a score stands, "n of N" where not all that were asked are there."""
-    n, asked = int(row["n"]), int(row["asked"])
-    return f"{n:,}" if n == asked else f"{n:,} of {asked:,}"
+    """Return on how many questions a score stands, "n of N" where it is not all of a benchmark."""
+    return of_published(int(row["n"]), published(row["benchmark"], row["group"], int(row["asked"])))
 
 
 def _with_bar(row: Score) -> tuple[str, str]:
@@ -294,7 +294,7 @@ def group_tables(scores: Iterable[Score]) -> Iterator[Table]:
                 *((row["run"],) if several else ()),
                 of_asked(row),
                 *_with_bar(row),
-                f"{float(row['truncated']):.1f}%",
+                _share(row["truncated"]),
                 _number(row["paper"], ".1f"),
             )
             for row in rows

@@ -10,7 +10,7 @@ from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.paper.tables import AVERAGE, average, departures, label_paper, ours_of, paper_value
 from virgo_factory.evaluation.questions import files_of
-from virgo_factory.evaluation.scores import PARTIAL, Score
+from virgo_factory.evaluation.scores import PARTIAL, Score, of_published, published
 from virgo_factory.evaluation.statistics import mean_interval
 from virgo_factory.report.page import Picture, Section, Text, write_page
 from virgo_factory.report.plots import draw, spans
@@ -50,12 +50,10 @@ def scores_table(config: EvaluationConfig, rows: Sequence[Score]) -> Table:
 
 
 def _line(row: Score, scorer: str) -> list[str]:
-    benchmark = BENCHMARKS.get(row["benchmark"])
-    published = max(row["asked"], benchmark.count if benchmark else 0)
     responses = max(row["n"], 1)
     return [
         title_of(row) + (f" ({row['scorer']})" if row["scorer"] != scorer and scorer != "ours" else ""),
-        f"{row['n']:,}" if row["n"] == published else f"{row['n']:,} of {published:,}",
+        of_published(row["n"], published(row["benchmark"], row["group"], row["asked"])),
         _number(row["score"]),
         _interval(row["low"], row["high"]),
         *(_share(row[name]) for name in ("truncated", "looping", "unparsed")),
@@ -190,7 +188,7 @@ def benchmarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def differences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return in a line each which rows of a benchmark are asked, and what differs from the papers."""
     return [
-        f"{row['title']}: {' '.join(filter(None, (row['subset'], row['differs'])))}"
+        f"{row['title']}: {'. '.join(filter(None, (row['subset'], row['differs'])))}"
         for row in rows
         if row["subset"] or row["differs"]
     ]
