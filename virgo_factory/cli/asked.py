@@ -1,4 +1,4 @@
-"""How a command ends that asked servers: what was not had is told, and is exit code 1, so that `run && select` does not go on without it."""
+"""How a command ends that asked servers: what was not had is told, and whether it is exit code 1."""
 
 from typing import Any
 
@@ -16,9 +16,7 @@ def not_had(outcome: Any, what: str, file: str, again: str) -> list[str]:
     """
     lines = []
     if outcome.dropped:
-        lines.append(
-            f"{outcome.dropped:,} {what} could not be asked: {file} says why. {again}; allow_refused=true does without them."
-        )
+        lines.append(f"{outcome.dropped:,} {what} could not be asked: {file} says why. {again}.")
 
     if outcome.gave_up:
         lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
@@ -26,7 +24,7 @@ def not_had(outcome: Any, what: str, file: str, again: str) -> list[str]:
     return lines
 
 
-def end(outcome: Any, allow_refused: bool) -> None:
-    """End with 1 where requests failed, or were refused and that was not allowed."""
-    if outcome.gave_up or (outcome.dropped and not allow_refused):
+def end(outcome: Any) -> None:
+    """End with 1 where requests failed, which `run && select` would go on without, or where all that was asked was refused."""
+    if outcome.gave_up or (outcome.dropped and not outcome.finished):
         raise typer.Exit(1)

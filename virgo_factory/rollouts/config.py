@@ -46,7 +46,6 @@ class AskConfig(BaseModel):
         BLOCKS: the keys of each block, in the order in which they are written.
         FREE: keys of the blocks that do not decide what a rollout is; nor do the blocks of FREE_BLOCKS.
         RENAMED: keys as folders of older versions call them.
-        allow_refused: whether a start that had to leave out what cannot be asked has ended well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -73,15 +72,7 @@ class AskConfig(BaseModel):
             "seed",
         ),
         "budget": (
-            *(
-                "requests_in_flight",
-                "max_rollouts",
-                "max_tokens_total",
-                "max_hours",
-                "request_timeout",
-                "retries",
-                "allow_refused",
-            ),
+            *("requests_in_flight", "max_rollouts", "max_tokens_total", "max_hours", "request_timeout", "retries"),
         ),
         "output": ("response_format", "output_dir"),
     }
@@ -121,7 +112,6 @@ class AskConfig(BaseModel):
     max_hours: float | None = Field(None, gt=0, allow_inf_nan=False)
     request_timeout: float = Field(300.0, gt=0, allow_inf_nan=False)
     retries: int = Field(8, ge=0)
-    allow_refused: bool = False
 
     response_format: Literal[RESPONSE_FORMATS] = AUTO
     output_dir: Path

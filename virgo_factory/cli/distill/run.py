@@ -77,7 +77,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     for line in _told(config, shard, outcome):
         console.print(line, markup=False)
 
-    end(outcome, config.allow_refused)
+    end(outcome)
 
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:

@@ -79,7 +79,7 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
 
         shown.print(f"\n{config.output_dir}/scores.csv has all groups.", markup=False)
 
-    end(outcome, config.allow_refused)
+    end(outcome)
     if found.rows and not any(row["n"] for row in found.rows):  # a score of nothing is none
         raise typer.Exit(1)
 

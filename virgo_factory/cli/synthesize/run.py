@@ -81,7 +81,7 @@ def go(config: "SynthesisConfig") -> None:
     if is_empty:
         raise typer.Exit(1)
 
-    end(outcome, config.allow_refused)
+    end(outcome)
 
 
 def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
