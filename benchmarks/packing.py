@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
 
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+
 CONTENTS = ("text", "pictures", "both")
 CONTROLS = ("temporal row", "no restart", "unweighted")
 ROWS = 12
@@ -208,7 +209,7 @@ def gradient_table() -> None:
     print("| model | rows | precision | rows a micro-batch | passes: stock, packed | gradient difference |")
     print("|---|---|---|---|---|---|")
     for family, content, dtype, per_device in itertools.product(
-        FAMILIES, CONTENTS, (torch.float64, torch.float32), (1, 3)
+        QWEN_VL_FAMILIES, CONTENTS, (torch.float64, torch.float32), (1, 3)
     ):
         cells = []
         for capacity in (160, 1 << 20):
@@ -221,7 +222,7 @@ def gradient_table() -> None:
         apart = " / ".join(apart for _, apart in cells)
         print(f"| {family} | {content} | {name} | {per_device} | {before}, {passes} | {apart} |", flush=True)
 
-    for family, control in itertools.product(FAMILIES, CONTROLS):
+    for family, control in itertools.product(QWEN_VL_FAMILIES, CONTROLS):
         _, apart, passes = difference(family, "pictures", torch.float32, 1, 1 << 20, control)
         print(f"| {family} | pictures, control: {control} | float32 | 1 | {ROWS}, {passes} | {apart:.1e} |")
 
@@ -237,7 +238,7 @@ def shared_difference(rank: int, ranks: int, port: int, results: str) -> None:
     address = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=ranks)
     group, lines = Group(ranks), []
-    for family, per_device, dtype in itertools.product(FAMILIES, (1, 3), (torch.float64,)):
+    for family, per_device, dtype in itertools.product(QWEN_VL_FAMILIES, (1, 3), (torch.float64,)):
         rows = make_rows("both")
         micro_batches = [rows[at : at + per_device] for at in range(0, len(rows), per_device)]
         alone = copy.deepcopy(tiny_model(family, dtype)).train()
@@ -265,12 +266,17 @@ def shared_difference(rank: int, ranks: int, port: int, results: str) -> None:
 
 def shared_differences(ranks: int) -> list[list]:
     """Return (family, rows a micro-batch, micro-batches, bins, difference of loss, of gradients) for ranks that share."""
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
         file = str(Path(folder, "results.json"))
-        torch.multiprocessing.spawn(shared_difference, (ranks, port, file), nprocs=ranks)
+        for family in QWEN_VL_FAMILIES:
+            tiny_model(family, torch.float64)  # so that ranks need not import and make them again
+
+        arguments = (ranks, port, file)
+        torch.multiprocessing.start_processes(shared_difference, arguments, nprocs=ranks, start_method="fork")
         return json.loads(Path(file).read_text())
 
 

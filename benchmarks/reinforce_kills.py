@@ -209,7 +209,8 @@ def server_killed(out: Path, steps: int, kills: int, draw: random.Random) -> dic
     started = start(out, steps, rl_server="vllm")
     for number in range(kills):
         before = last_step(out)
-        goal = before + draw.uniform(0, 1.6) * (steps - before) / (kills + 1 - number)
+        left = UPDATES * (kills - number + 1)  # a rollout for each kill to come, and one that meets the last
+        goal = min(before + draw.uniform(0, 1.6) * (steps - before) / (kills + 1 - number), steps - 1 - left)
         wait(started, lambda goal=goal: last_step(out) > goal, 900)
         wait(started, lambda: False, draw.uniform(0, 3))
         lines = read(out)

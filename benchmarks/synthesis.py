@@ -42,7 +42,7 @@ EXPECTED = {
     "unclosed thought": reading.UNCLOSED,
     "no answer": reading.NO_ANSWER,
     thinker.LEAKS: expanding.WORD,
-    thinker.REPEATS: short.LOOP,
+    thinker.REPEATS: reading.LOOP,
     thinker.CUT: reading.CUT,
     thinker.CONTRADICTS: expanding.CONTRADICTS,
 }

@@ -35,6 +35,7 @@ COVERED = {
     "make demo-distill": "test_the_loop_is_run_by_its_own_tests: there",
     "make demo-reinforce": "test_make_calls_what_the_readme_says; tests/integration/test_demo_reinforce.py trains, shortened",
     "make demo-synthesize": "test_make_calls_what_the_readme_says; tests/integration/test_demo_synthesize.py runs it, shortened",
+    "python benchmarks/synthesis_replay.py data_gen/example_outputs": "test_synthesizing_is_run_by_its_own_tests: on raw files of our own",
     "virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run": "test_synthesizing_is_run_by_its_own_tests: there",
     "virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20": "test_synthesizing_is_run_by_its_own_tests: there",
     "virgo-factory synthesize run recipes/synthesize/lgt.yaml": "test_synthesizing_is_run_by_its_own_tests: there",
@@ -463,6 +464,7 @@ def test_distil_is_run_by_its_own_tests():
 def test_synthesizing_is_run_by_its_own_tests():
     text = text_of("tests/synthesis/test_page_commands.py")
     assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page):" in text
+    assert '"benchmarks" / "synthesis_replay.py"' in text_of("tests/synthesis/thoughts/test_replay.py")
 
 
 def test_evaluating_is_run_by_its_own_tests():
@@ -536,6 +538,43 @@ def test_the_format_that_the_page_adds_reads_a_row():
     assert room["adapt"]({**row, "id": None}, None).id, "a row of any shape is read or rejected"
     with pytest.raises(RejectedRow, match="no solution"):
         room["adapt"]({**row, "final": ""}, None)
+
+
+def test_the_benchmark_that_the_page_adds_is_asked(tmp_path, monkeypatch):
+    """From files of the hub's layout, by the same functions as `evaluate run`; a row without its answer is counted."""
+    import pyarrow
+    import pyarrow.parquet
+
+    from virgo_factory.evaluation.benchmarks import BENCHMARKS
+    from virgo_factory.evaluation.questions import write_questions
+
+    (code,) = re.findall(r"```python\n(.*?)```", text_of("docs/add-a-benchmark.md"), re.DOTALL)
+    room = {}
+    exec(textwrap.dedent("   " + code.lstrip()), room)
+    monkeypatch.setitem(BENCHMARKS, "blink", room["BLINK"])
+    row = {
+        "idx": "val_Counting_1",
+        "sub_task": "Counting",
+        "question": "How many?",
+        "choices": ["1", "2"],
+        "answer": "(B)",
+    }
+    row |= {f"image_{n}": {"bytes": bytes([n]), "path": None} if n < 3 else None for n in range(1, 5)}
+    rows = [row, row | {"idx": "val_Counting_2", "answer": ""}]
+    folder = tmp_path / "benchmarks" / "blink" / "Counting"
+    folder.mkdir(parents=True)
+    for split in ("val", "test"):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
+
+    def stored(image, _):
+        return f"{image[0]}.png", image.hex()
+
+    target = tmp_path / "questions.jsonl"
+    (taken,) = write_questions({"blink": None}, target, stored, tmp_path / "benchmarks", allow_partial=True)
+    assert (taken.rows, taken.asked, taken.left_out) == (2, 1, {"no gold answer": 1})
+    question = json.loads(target.read_text())
+    assert (question["id"], question["gold"], question["options"]) == ("blink/val_Counting_1", "B", ["1", "2"])
+    assert question["images"] == ["1.png", "2.png"] and question["groups"] == {"task": "Counting"}
 
 
 def test_the_table_of_formattings_is_complete():

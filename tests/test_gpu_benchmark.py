@@ -22,12 +22,32 @@ def gpu():
     return module
 
 
+WITHOUT_ROOM = """
+import runpy, sys
+sys.modules |= dict.fromkeys(("deepspeed", "vllm", "flash_attn", "liger_kernel", "pytest"))  # importing one is an error
+import torch
+from transformers import Trainer
+
+stock = Trainer.training_step
+
+def training_step(self, model, inputs, *rest):
+    if inputs["input_ids"].numel() >= 400 and not self.finetuning_args.fused_loss:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    return stock(self, model, inputs, *rest)
+
+Trainer.training_step = training_step
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""The script on a machine without those packages, where the logits of the longest rows do not fit."""
+
+
 @pytest.mark.integration
 @pytest.mark.timeout(600)
-def test_a_toy_on_the_cpu(gpu, tmp_path):
+def test_a_toy_on_the_cpu_that_runs_out_of_memory_once(gpu, tmp_path):
     lengths = tmp_path / "lengths.txt"
     lengths.write_text("\n".join(str(length) for length in range(900, 9000, 150)))
-    command = [sys.executable, str(SCRIPT), "--tiny", "--rows", "5", "--lengths", str(lengths)]
+    command = [sys.executable, "-c", WITHOUT_ROOM, str(SCRIPT), "--tiny", "--rows", "5", "--lengths", str(lengths)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
     command, model, rows, plan, blank, heading, rule, *lines = done.stdout.splitlines()
@@ -49,6 +69,7 @@ def test_a_toy_on_the_cpu(gpu, tmp_path):
     for shuffle, balanced, grouped in (speeds[:3], speeds[3:6]):
         assert 0 < shuffle[0] <= balanced[0] and shuffle[1] <= grouped[1]
 
+    assert cells[7][2:4] == ["-", "out of memory"] and cells[8][2:4] == ["2.0", "-"] and float(cells[8][-2]) > 0
     assert not list(tmp_path.glob("out")) and "Traceback" not in done.stderr
 
 
@@ -114,18 +135,35 @@ def test_out_of_memory_is_a_row(gpu, monkeypatch):
 
     bench = gpu.Bench.__new__(gpu.Bench)
     bench.tiny, bench.torch, bench.model = True, torch, torch.nn.Linear(1, 1)
+    fast, slow = (0, 5, 25, 0.1), (1, 5, 25, 0.1)
     monkeypatch.setattr(gpu.Bench, "_as_made", lambda self: gpu.contextlib.nullcontext())
     for error, told in (
         (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "out of memory"),
         (ImportError("no kernel\nfor this card"), "ImportError: no kernel"),
+        (gpu.OutOfTime(0), "out of time"),
+        (gpu.OutOfTime(1), ""),
     ):
 
-        def fail(*given, error=error):
+        def fail(self, case, lengths, result, seconds, error=error, told=told):
+            result.passes += [] if told else [fast, fast, slow]
             raise error
 
         monkeypatch.setattr(gpu.Bench, "_train", fail)
-        result = bench.run(gpu.CASES[0], np.array([10]), 1.0)
-        assert result.failed == told and result.speed(np.array([10])) is None
+        result = bench.run(gpu.CASES[0], np.array([10]), 1.0, 2.0)
+        assert result.failed == told
+        assert result.speed(np.array([10])) == (None if told else pytest.approx(50)), "of the steps that were finished"
+
+
+def test_a_case_ends_at_its_time(gpu):
+    from types import SimpleNamespace
+
+    from transformers import Trainer
+
+    stock = Trainer.training_step
+    with pytest.raises(gpu.OutOfTime) as ended, gpu.timing(gpu.Result(), lambda: None, -1.0):
+        Trainer.training_step(SimpleNamespace(state=SimpleNamespace(global_step=3)), None, {})
+
+    assert ended.value.step == 3 and Trainer.training_step is stock
 
 
 def test_what_a_card_of_80_gb_would_print(gpu):

@@ -1,6 +1,5 @@
 """`data add` and `data preview` as they are called: exit codes, what they print and what their help shows."""
 
-import functools
 import json
 import re
 import shlex
@@ -9,7 +8,9 @@ import pytest
 from PIL import Image
 
 from virgo_factory.cli.main import main
-from virgo_factory.data.tokens import tokens
+
+
+pytestmark = pytest.mark.usefixtures("one_vocabulary")
 
 
 @pytest.fixture
@@ -25,14 +26,6 @@ def call(capsys, monkeypatch, tmp_path):
         return exit.value.code, said.out, said.err
 
     return called
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_vocabulary():
-    """Load the vocabulary once for all tests: it is the same, and takes most of their time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokens, "load_vocabulary", functools.cache(tokens.load_vocabulary))
-        yield
 
 
 @pytest.fixture

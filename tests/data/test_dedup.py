@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from virgo_factory.cli.main import main
+from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.check.alike_pictures import gathered
+from virgo_factory.data.check.text_embedding import load_embedding
 from virgo_factory.data.make.dedup import ACCOUNT, dedup
 from virgo_factory.data.read.look import as_seen, difference_hash
 from virgo_factory.data.read.source import find_sources
@@ -88,6 +90,46 @@ def test_copies_with_other_pictures_files_go_and_what_only_looks_alike_stays(geo
     assert [json.loads(line) for line in (tmp_path / "out" / "b.jsonl").read_text().splitlines()] == others[:-1], (
         "as they were"
     )
+
+
+@pytest.fixture
+def embedding(tmp_path) -> Path:
+    """A model as model2vec saves it: a vector for each of some words, and one for all others, which counts for nothing."""
+    from safetensors.numpy import save_file
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {word: at for at, word in enumerate(["[UNK]", *"find the angle area of a b circle quickly".split()])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    folder = tmp_path / "potion"
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    vectors = np.random.default_rng(0).normal(size=(len(words), 32)).astype(np.float32)
+    vectors[words["quickly"]] *= 0.01
+    save_file({"embeddings": vectors}, str(folder / "model.safetensors"))
+    (folder / "config.json").write_text('{"normalize": true}')
+    return folder
+
+
+def test_a_model_at_hand_compares_texts_by_its_vectors(embedding, tmp_path):
+    """Another order and a word that hardly counts are the same to it; another word, number, answer or set is not."""
+    rows = [
+        ("a", "find the angle a 1", "x"),
+        ("b", "the angle a find quickly 1", "x"),
+        ("c", "find the area a 1", "x"),
+    ]
+    rows += [("d", "find the angle a 2", "x"), ("e", "find the angle a 1", "y"), ("f", "of of of 1", "x")]
+    first = write(tmp_path / "one.jsonl", [{"id": id, "question": text, "gold": gold} for id, text, gold in rows])
+    second = write(tmp_path / "two.jsonl", [{"id": "g", "question": "find the angle 1 a", "gold": "x"}])
+    sources = [find_sources(name, formatting="questions")[0][0] for name in (first, second)]
+    keys = {"command": "c", "workers": 1, "embedding": embedding}
+    assert dedup(sources, tmp_path / "within", **keys)["settings"]["bound"] == 0.99
+    assert told(tmp_path / "within") == [("b", "a"), ("g", "a")]
+    dedup(sources, tmp_path / "across", across=True, **keys)
+    assert told(tmp_path / "across") == [("g", "a")]
+    (embedding / "config.json").unlink()
+    with pytest.raises(UserError, match=r"potion: config.json missing. Name the folder of a model2vec model"):
+        load_embedding.__wrapped__(embedding)
 
 
 def test_across_leaves_alone_what_a_dataset_holds_twice_itself(geometry, tmp_path):

@@ -1,6 +1,5 @@
 """Tests of virgo_factory/data/show/preview.py: what is shown is what is tokenised, on real rows of several families."""
 
-import functools
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,22 +12,16 @@ from virgo_factory.core.example import Example
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.data.show.preview import articles, lines, preview
-from virgo_factory.data.tokens import tokens
 from virgo_factory.data.tokens.tokens import RowTokenizer
 from virgo_factory.report.page import write_page
+
+
+pytestmark = pytest.mark.usefixtures("one_vocabulary")
 
 
 @pytest.fixture(scope="session")
 def tokenizer(shared_data):
     return str(shared_data / "qwen2.5_vl_tokenizer")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_vocabulary():
-    """Load the vocabulary once for all tests: it is the same, and takes most of their time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokens, "load_vocabulary", functools.cache(tokens.load_vocabulary))
-        yield
 
 
 @pytest.fixture

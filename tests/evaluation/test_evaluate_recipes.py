@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.distill.test_distill_recipes import header, load
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
@@ -14,17 +14,6 @@ from virgo_factory.evaluation.config import EvaluationConfig, read_config
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes/evaluate").glob("*.yaml"))
 NAMES = ["demo", "demo_gspo", "omr", "text", "virgo", "vision_centric"]
-
-
-def load(name: str) -> dict:
-    """Return a recipe's keys and values."""
-    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
-
-
-def header(name: str) -> str:
-    """Return the comment lines above the first block as one text."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return " ".join(line.lstrip("#").strip() for line in text[: text.index("\n### ")].splitlines())
 
 
 def test_there_are_no_others():

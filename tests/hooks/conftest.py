@@ -22,6 +22,14 @@ def model_folder(shared_data, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def base(tmp_path_factory) -> Path:
+    """A tiny Qwen2-VL; not to be changed."""
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    return make_twin(tmp_path_factory.mktemp("twin") / "base")
+
+
+@pytest.fixture(scope="session")
 def real_processor(model_folder):
     from transformers import AutoProcessor
 

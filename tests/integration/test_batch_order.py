@@ -135,9 +135,11 @@ def check_resume(bench, name, undisturbed, ranks, killed=False, **changes):
 
     `killed` starts a run of its own and sends SIGKILL; else what such a run leaves behind is copied from the undisturbed one.
     """
-    env = {"SEEN_ROWS": str(bench.folder / "killed")}
-    out, kept = bench.folder / "out", f"checkpoint-{KILLED_AT}"
+    again = f"{name}_again"
+    env = {"SEEN_ROWS": str(bench.folder / again)}
+    out, kept = bench.folder / f"{again}_out", f"checkpoint-{KILLED_AT}"
     done = out / kept / "trainer_state.json"
+    changes |= {"batch_order": name, "output_dir": out.name}
     if killed:
         bench.train_and_kill(lambda: done.is_file() and done.stat().st_size > 0, ranks, env, **RUN | SAVING | changes)
     else:
@@ -145,31 +147,16 @@ def check_resume(bench, name, undisturbed, ranks, killed=False, **changes):
         for rank in range(max(ranks, 1)):
             lines = (bench.folder / f"{name}.{rank}").read_text().splitlines(keepends=True)
             before = [line for line in lines if json.loads(line)["step"] < KILLED_AT]
-            (bench.folder / f"killed.{rank}").write_text("".join(before))
+            (bench.folder / f"{again}.{rank}").write_text("".join(before))
 
     noted = json.loads(done.read_text())["stateful_callbacks"]["virgo_batches"]
-    assert noted == {"batch_order": changes["batch_order"], "global_batch": RUN["global_batch_size"], "seed": 7}
+    assert noted == {"batch_order": name, "global_batch": RUN["global_batch_size"], "seed": 7}
     assert "Resuming training from" in bench.train(ranks, env, **RUN | SAVING | changes)
     expected, rows = undisturbed
-    assert seen(bench.folder / "killed", ranks) == rows
-    for (loss, norm), (wanted, wanted_norm) in zip(losses(bench.folder / "out"), expected, strict=True):
+    assert seen(bench.folder / again, ranks) == rows
+    for (loss, norm), (wanted, wanted_norm) in zip(losses(out), expected, strict=True):
         assert loss == pytest.approx(wanted, abs=2e-4)
         assert norm == pytest.approx(wanted_norm, rel=1e-3)
-
-
-def test_two_ranks(bench):
-    """DDP: ranks meet once an optimiser step. Resumed is the order that LLaMA-Factory has."""
-    shuffle, balanced = (train(bench, kind, 2, batch_order=kind, **SAVING) for kind in ("shuffle", "balanced"))
-    check_same_training(shuffle, balanced)
-    check_resume(bench, "shuffle", shuffle, 2, batch_order="shuffle")
-
-
-def test_two_ranks_under_zero3(bench):
-    """ZeRO-3: ranks meet at every micro-step, and with a batch of two the text rows get padding and a placeholder."""
-    run = {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
-    shuffle, balanced = (train(bench, kind, 2, batch_order=kind, **run) for kind in ("shuffle", "balanced"))
-    check_same_training(shuffle, balanced)
-    check_resume(bench, "balanced", balanced, 2, killed=True, batch_order="balanced", **run)
 
 
 def test_two_ranks_under_zero2(bench):
@@ -177,8 +164,9 @@ def test_two_ranks_under_zero2(bench):
     config = json.loads((CONFIGS / "ds_z3.json").read_text())
     config["zero_optimization"] = {"stage": 2, "overlap_comm": False, "contiguous_gradients": True}
     (bench.folder / "ds_z2.json").write_text(json.dumps(config))
-    run = {"batch_order": "grouped", "deepspeed": str(bench.folder / "ds_z2.json")}
-    check_resume(bench, "grouped", train(bench, "grouped", 2, **run | SAVING), 2, **run)
+    run = {"deepspeed": str(bench.folder / "ds_z2.json")}
+    undisturbed = train(bench, "grouped", 2, batch_order="grouped", **run | SAVING)
+    check_resume(bench, "grouped", undisturbed, 2, **run)
 
 
 def test_one_rank(bench):
@@ -186,8 +174,8 @@ def test_one_rank(bench):
     run = {"per_device_train_batch_size": 4}
     check_same_training(*(train(bench, kind, 0, batch_order=kind, **run) for kind in ("shuffle", "balanced")))
 
-    run = {"batch_order": "grouped", "per_device_train_batch_size": 2}
-    undisturbed = train(bench, "grouped", 0, **run | SAVING)
+    run = {"per_device_train_batch_size": 2}
+    undisturbed = train(bench, "grouped", 0, batch_order="grouped", **run | SAVING)
     epochs = [
         [row for step in range(first, first + STEPS) for batch in undisturbed[1][step][0] for row in batch]
         for first in (0, STEPS)
@@ -203,9 +191,9 @@ PACKED = {
         0,
         {"per_device_train_batch_size": 3, "global_batch_size": 6, "finetuning_type": "lora", "lora_target": "all"},
     ),
-    "DDP, the tower trained": (2, {"freeze_vision_tower": False, "packing_tokens": 1000}),
+    "DDP, the tower trained, balanced, resumed": (2, {"freeze_vision_tower": False, "packing_tokens": 1000}),
     "ZeRO-2": (2, {"deepspeed": "ds_z2.json"}),
-    "ZeRO-3, two rows a micro-batch, resumed": (
+    "ZeRO-3, two rows a micro-batch, balanced, resumed": (
         2,
         {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")},
     ),
@@ -214,14 +202,18 @@ PACKED = {
 
 @pytest.mark.parametrize("name", PACKED)
 def test_packed(bench, name):
-    """The same rows in every optimiser step, in fewer forward passes, with the losses and weights of shuffle."""
+    """The same rows in every optimiser step, in fewer forward passes, with the losses and weights of shuffle.
+
+    Under DDP, where ranks meet once an optimiser step, and under ZeRO-3, where they meet at every micro-step and text rows
+    get padding and a placeholder, balanced against the same shuffle; killed and resumed there: shuffle, balanced, packed.
+    """
     ranks, changes = PACKED[name]
     changes = {"optim": "sgd", "learning_rate": 0.05, "image_max_pixels": 12544} | changes
     config = {"train_micro_batch_size_per_gpu": "auto", "zero_optimization": {"stage": 2, "overlap_comm": False}}
     config |= dict.fromkeys(("train_batch_size", "gradient_accumulation_steps", "gradient_clipping"), "auto")
     (bench.folder / "ds_z2.json").write_text(json.dumps(config))
-    expected, rows = train(bench, "shuffle", ranks, batch_order="shuffle", **changes | {"packing_tokens": None})
-    resumed = SAVING if "resumed" in name else {}
+    resumed, plain = SAVING if "resumed" in name else {}, changes | {"packing_tokens": None}
+    expected, rows = train(bench, "shuffle", ranks, batch_order="shuffle", **plain | resumed)
     got, moved = train(bench, "packed", ranks, batch_order="packed", **changes | resumed)
     assert len(expected) == len(got) > 0
     assert sorted(rows) == sorted(moved)
@@ -246,16 +238,23 @@ def test_packed(bench, name):
         assert fused == [(pytest.approx(loss, abs=1.1e-4), pytest.approx(norm, rel=1e-5)) for loss, norm in expected]
         assert moved_apart(bench, "shuffle", "fused") <= 1e-5
 
-    if resumed:
-        check_resume(bench, "packed", (got, moved), ranks, batch_order="packed", **changes)
+    if "balanced" in name:
+        balanced = train(bench, "balanced", ranks, batch_order="balanced", **plain)
+        check_same_training((expected, rows), balanced)
+
+    if name.startswith("DDP"):
+        check_resume(bench, "shuffle", (expected, rows), ranks, **plain)
+    elif resumed:
+        check_resume(bench, "balanced", balanced, ranks, killed=True, **plain)
+        check_resume(bench, "packed", (got, moved), ranks, **changes)
 
 
 def test_two_ranks_share_each_sequence(bench):
     """ZeRO-3: the losses and weights of one rank that has every row to itself; resumed."""
     changes = {"optim": "sgd", "learning_rate": 0.05, "image_max_pixels": 12544}
     expected, _ = train(bench, "shuffle", 0, batch_order="shuffle", **changes)
-    changes |= {"batch_order": "packed", "sequence_parallel_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
-    got, rows = train(bench, "packed", 2, **changes | SAVING)
+    changes |= {"sequence_parallel_size": 2, "deepspeed": str(CONFIGS / "ds_z3.json")}
+    got, rows = train(bench, "packed", 2, batch_order="packed", **changes | SAVING)
     assert len(got) == len(expected)
     assert all(batches[0] == batches[1] for batches in rows.values())
     for (loss, norm), (wanted, wanted_norm) in zip(got, expected, strict=True):

@@ -241,9 +241,15 @@ def _shown_pictures(path: str, rows: int, model) -> list[Image.Image]:
 
 
 def _train(make_bench, model, faults: Path, names: list[str], ok: bool):
-    """Train on files of faults, one row a step; return the bench and, by (file, line), (ids, labels) as tokenised."""
+    """Train on files of faults, one row a step; return the bench and, by (file, line), (ids, labels) as tokenised.
+
+    Their pictures are links out of `media_dir`, into a folder that the environment allows.
+    """
     folder = model.folder / f"run{ok}"
-    folder.mkdir()
+    (folder / "media").mkdir(parents=True)
+    for picture in faults.iterdir():
+        (folder / "media" / picture.name).symlink_to(picture)
+
     bench = make_bench(folder, model.base)
     for name in names:
         file = bench.add_dataset(name, [], formatting="long_thought")
@@ -251,9 +257,9 @@ def _train(make_bench, model, faults: Path, names: list[str], ok: bool):
 
     bench.train(
         ok=ok,
-        env={"SEEN_ROWS": str(folder / "seen")},
+        env={"SEEN_ROWS": str(folder / "seen"), "VIRGO_FACTORY_MEDIA_ROOTS": str(faults)},
         dataset=",".join(names),
-        media_dir=str(faults),
+        media_dir="media",
         cache_dir=str(folder / "cache"),
         question_prefix=None,
         global_batch_size=1,

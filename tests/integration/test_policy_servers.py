@@ -1,19 +1,23 @@
 """The real vLLM as the sampler of a policy: training's tokens and log-probabilities, whatever weights it is given.
 
-One server for all tests of this file, since it takes a minute to start; the last test kills it.
+One server for all tests of this file, since it takes a minute to start; the last ones are runs of `stage: grpo` that are told
+its URL. One that a run starts, and that is killed: test_reinforce.py.
 """
 
 import base64
+import http.server
 import io
-import os
-import signal
+import json
 import threading
+import urllib.request
 from dataclasses import dataclass
 
-import psutil
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
+from tests.integration import test_reinforce
+from tests.integration.test_reinforce import CONFIGS, RUN
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.sampler_gap import GapGuard
 from virgo_factory.rollouts.prompt import Prompt, make_prompt
@@ -184,13 +188,99 @@ def test_the_server_follows_the_weights(serving, part):
     assert before != after
 
 
-def test_a_killed_server_is_started_again_and_given_the_weights(serving):
-    """While it is asked: the step ends as if nothing had been, but for the time."""
-    serving.change("")
-    serving.hand_over()
-    (api,) = psutil.Process(serving.server.pid).children()
-    killer = threading.Timer(0.5, os.kill, (api.pid, signal.SIGKILL))
-    killer.start()
-    sampled = serving.generate(max_tokens=800)
-    assert serving.gap(sampled)[1] < SAME
-    assert serving.server.pid and not api.is_running()
+class Proxy:
+    """A way to a server that passes everything on, but for weights as a test wants.
+
+    Attributes:
+        url: of the way.
+        handed: how often weights were to be handed over.
+        passes: is called with their number before each; False keeps them from the server, None is away from then on.
+        away: whether it is.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.handed, self.passes, self.away = 0, lambda number: True, False
+        root, outer = target.removesuffix("/v1"), self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def do_POST(self) -> None:
+                body, passes = self.rfile.read(int(self.headers.get("content-length", 0))), True
+                if b"reload_weights" in body:
+                    outer.handed += 1
+                    passes = outer.passes(outer.handed)
+                    outer.away = outer.away or passes is None
+
+                if outer.away:
+                    self.close_connection = True
+                    return
+
+                data, head = b"null", {"content-type": "application/json"}
+                if passes:
+                    request = urllib.request.Request(root + self.path, body or None, head, method=self.command)
+                    with urllib.request.urlopen(request, timeout=600) as answer:
+                        data = answer.read() or data
+
+                self.send_response(200)
+                for name, value in (head | {"content-length": str(len(data))}).items():
+                    self.send_header(name, value)
+
+                self.end_headers()
+                self.wfile.write(data)
+
+            log_message = lambda *_: None  # noqa: E731
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+BY_URL = RUN | {
+    "bf16": False,
+    "max_steps": 6,
+    "num_train_epochs": 3.0,
+    "learning_rate": 1.0e-3,
+    "output_dir": "by_url",
+}
+
+
+policy = test_reinforce.policy
+
+
+@pytest.fixture
+def proxy(serving):
+    one = Proxy(serving.server.url)
+    yield one
+    one.http.shutdown()
+    one.http.server_close()
+
+
+def test_a_run_whose_server_keeps_its_weights_is_stopped(policy, proxy):
+    proxy.passes = lambda number: number == 1
+    run = BY_URL | {"learning_rate": 5.0e-3, "output_dir": "alone"}
+    assert "the servers do not have the weights of step" in policy.train(**run, rl_server=proxy.url, ok=False)
+    assert proxy.handed >= 3
+
+
+def test_a_run_whose_server_is_gone_ends_with_a_checkpoint(policy, proxy):
+    """LoRA, ZeRO-2, two ranks: the fourth rollout finds nobody; three updates are kept, the server had each, merged."""
+    proxy.passes = lambda number: True if number < 4 else None
+    run = BY_URL | {"save_strategy": "steps", "save_steps": 100, "output_dir": "gone", "rl_server_wait": 0.1}
+    run |= {
+        "finetuning_type": "lora",
+        "lora_target": "all",
+        "freeze_multi_modal_projector": None,
+        "learning_rate": 1.0e-2,
+    }
+    run |= {"per_device_train_batch_size": 2, "deepspeed": str(CONFIGS / "ds_z2.json")}
+    assert "no server has answered for 6 seconds" in policy.train(2, **run, rl_server=proxy.url, ok=False)
+    checkpoint = policy.folder / "gone" / "checkpoint-3"
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    gaps = [entry["sampling/sampling_logp_difference/mean"] for entry in state["log_history"]]
+    assert len(gaps) == 3 and max(gaps) < 0.02  # the base is held in bfloat16; unmerged it would be 0.9
+    adapter = load_file(checkpoint / "adapter_model.safetensors")
+    assert max(value.abs().max() for name, value in adapter.items() if "lora_B" in name) > 0.01

@@ -88,13 +88,27 @@ def test_weights_and_rows_of_every_stage(bench, demo_lines, stage):
     # The best model, here the one with the highest loss, is not the last one.
     steps = {"save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1}
     best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": True}
-    bench.train(env={"SEEN_ROWS": str(bench.folder / "undisturbed")}, **run | steps | best)
+    whole = run | steps | best | {"plot_loss": True}
+    bench.train(env={"SEEN_ROWS": str(bench.folder / "undisturbed")}, **whole)
     chosen = Path(json.loads((out / "trainer_state.json").read_text())["best_model_checkpoint"]).name
     assert chosen != "checkpoint-6"
     assert _tensors(out).keys() == _tensors(out / chosen).keys()
     assert not _different(out, out / chosen)
     assert _different(out, out / "checkpoint-6") > 20
     assert not _different(out / "epoch-1", out / "checkpoint-3")
+
+    if stage == "sft":  # as if it had been killed behind its last step; the rule is one for all stages
+        files = {path for path in out.iterdir() if path.is_file()}
+        model = {path.name: path.read_bytes() for path in files if path.suffix in (".json", ".jinja", ".safetensors")}
+        for path in files - {out / "virgo_rows.json", out / "trainer_log.jsonl"}:
+            path.unlink()
+
+        assert f"its model is taken from {Path('out', chosen)}" in bench.train(**whole)
+        left = {path.name for path in files if not path.is_file()}
+        assert left == {"README.md", "all_results.json", "eval_results.json"}
+        state = {"trainer_state.json", "train_results.json", "virgo_rows.json"}
+        assert not [name for name in model.keys() - left - state if (out / name).read_bytes() != model[name]]
+        assert "holds a finished run (6 of 6 steps)" in bench.train(**whole, ok=False)
 
     # As if it had been killed before epoch-1 was made; without its state an optimiser begins at the recipe's rate.
     for name in ("epoch-1", "checkpoint-5", "checkpoint-6"):

@@ -1,4 +1,4 @@
-"""Installing the package changes nothing for a run that does not use it."""
+"""Installing the package changes nothing for a run that does not use it; and a forked run is the stock command's."""
 
 import json
 import re
@@ -61,3 +61,7 @@ def test_stock_alpaca_run_is_unchanged(bench):
     cached = ("Map", "Generating train split", "Running tokenizer", "Converting format", "cached", "Loading cached")
     plain = [[line for line in console if not any(word in line for word in cached)] for console in consoles]
     assert plain[0] == plain[1]
+
+    bench.train(output_dir="out_forked", tokenized_path="tokens_forked", **STOCK)
+    weights = [(bench.folder / f"out_{name}" / "model.safetensors").read_bytes() for name in ("1", "0", "forked")]
+    assert weights[0] == weights[1] == weights[2] != (bench.base / "model.safetensors").read_bytes()

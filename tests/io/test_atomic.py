@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from virgo_factory.io.atomic import new_file, new_path, replace_file, write_json
+from virgo_factory.io.atomic import new_file, new_folder, new_path, replace_file, write_json
 
 
 def test_a_file_appears_at_the_end(tmp_path):
@@ -49,6 +49,25 @@ def test_a_library_may_write_to_the_path(tmp_path):
         partial.write_bytes(b"1")
 
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_folder_appears_at_the_end(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        with new_folder(tmp_path / name) as partial:
+            (partial / "a.txt").write_text("1")
+            assert not list((tmp_path / name).glob("*"))
+
+        assert (tmp_path / name / "a.txt").read_text() == "1"
+
+    with pytest.raises(ValueError, match="new is there already. Name a new folder"), new_folder(tmp_path / "new"):
+        pass
+
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "other") as partial:
+        (partial / "a.txt").write_text("1")
+        raise KeyboardInterrupt
+
+    assert sorted(os.listdir(tmp_path)) == ["new", "there"]
 
 
 KILLED = """

@@ -6,9 +6,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from virgo_factory.preflight.twin.twin import make_twin
+
+
+FILE = "model.safetensors"
+Weights = dict[str, torch.Tensor]
+
+
+def edited(folder: Path, change: Callable[[Weights], None]) -> Path:
+    """Change the weights of a folder; a link to another model's file leaves that as it was."""
+    weights = load_file(folder / FILE)
+    change(weights)
+    (folder / FILE).unlink()
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / FILE, metadata={"format": "pt"})
+    return folder
 
 
 def train_twin(base: Path, folder: Path) -> Path:

@@ -66,6 +66,7 @@ def test_the_folder(prompts, tmp_path):
     assert json.loads(rows[2]["answer"])["options"] == ["first", "second"]
     config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
     assert config["worker"]["rollout"]["limit_images"] == 2
+    assert "reward_type" not in config["worker"]["reward"], "newer ones refuse it"
     readme = (tmp_path / "out" / "README.md").read_text()
     assert all(line in readme for line in departures(keys)) and "was not at hand" in readme
     assert subprocess.run(["bash", "-n", tmp_path / "out" / "run.sh"]).returncode == 0

@@ -12,6 +12,12 @@ from virgo_factory.synthesis.config import ROLES, read_config, read_folder
         ({"scenes": [{"reader": "cocoa", "file": "x"}]}, "'cocoa': not one of rows, coco"),
         ({"scenes": [{"reader": "coco", "file": "x"}]}, "reader coco needs captions, boxes"),
         ({"scenes": [{"reader": "rows", "file": "none.jsonl"}]}, "scenes: file: no file or folder none.jsonl"),
+        (
+            {"media_dir": ".", "output_dir": "out"},
+            "output_dir: out and media_dir: .: one lies in the other. Keep rows and pictures apart",
+        ),
+        ({"media_dir": "out/pictures", "output_dir": "out"}, "one lies in the other"),
+        ({"media_dir": "out", "output_dir": "out"}, "one lies in the other"),
         ({"media_dir": "nowhere"}, "media_dir: no folder nowhere"),
         ({"writer": {"temperature": "cold"}}, "writer: temperature: 'cold': expected number"),
         ({"writer": {"temprature": 1}}, "writer: temprature: no such key in a role's block"),

@@ -30,15 +30,13 @@ _NOUN = (
     r"(?:\b(?:[Tt]he|an?)\s+)?(?:\b(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
     rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
-_EDGE = r"(?![A-Za-z0-9_^=+/{])(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
-_ONE = (
-    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*。，、\n]|and\b|or\b|$)))){_EDGE}"
-)
+_EDGE = r"(?![A-Za-z0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
+_ONE = rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct|right)\b|$)))){_EDGE}"
 _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
     r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|可知|从而|只有|只能是|是)\s*[,，:：]?"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只剩下?|只能是|是|(?<![因认])为)\s*[,，:：]?"
     rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
 _JOINED = (
@@ -53,7 +51,7 @@ _GAP = (
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
 _STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b"
+    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|match\b"
     r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
     r"|\s*(?:选项|项)?[^。；;\nA-J不]{0,14}(?<!不)符合题意"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
@@ -63,32 +61,43 @@ _TICKED_OF = re.compile(
     rf"\s+(?:fits|matches|suits|works) best\b|[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+    r"|\s*[.):：、][^\n❌✗✘]{0,80}[✓✔✅☑]\s*(?:\n|$)"
+    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否似]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_OF = re.compile(
     rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
+    r"|\s*[.):：、][^\n✓✔✅☑]{0,80}[❌✗✘]\s*(?:\n|$)"
     r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
+_ASKS_WRONG = re.compile(
+    r"\b(?:incorrect|false|wrong|untrue|not (?:true|correct|right))\b[^.?\n]{0,20}[?:]|\bexcept\b\W*$|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?!是[^，。：:（(\s_]{2})",
+    re.IGNORECASE,
+)
+_WRONG_ONE = re.compile(
+    r"\b(?:incorrect|false|wrong) (?:statement|option|one|choice|claim|answer) (?:is|:)\s*|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?:一项|选项|说法|一句)?(?:应该|应)?(?:是|为)[:：]?\s*",
+    re.IGNORECASE,
+)
+"""A question that asks which option is wrong, and how it is announced."""
 _LAST_NOUN = re.compile(_NOUN + r"\s*$")
 _TURNED = re.compile(
     r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better|best|true|answer)\b"
 )
 """How a statement goes on that takes back the letter it has announced for another one."""
 _CLOSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|选项|项)"
+    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|represents\b|depicts\b|corresponds\b|continues\b|completes\b|选项|项)"
 )
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
 _PAUSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|rather\b|instead\b|and not\b|as (?:the|my|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
+    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|and\b(?! [A-J]\b)|rather\b|instead\b|and not\b|as (?:the|my|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
 )
 """A word that chooses more than answers ("choose", "result:"), and how a sentence goes on behind what it chooses."""
 _ALONE = re.compile(
-    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|答案|选项)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|image|picture|figure|答案|选项|图)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z])\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z]|[a-j](?=[.:)]\s))\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -101,11 +110,16 @@ _ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in
 _LEADING = re.compile(
     rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
+_KIND_LETTER = re.compile(rf"\b(?i:{_KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _PLACES = ("first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th")
-_PLACE = re.compile(rf"(?:it is )?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)", re.IGNORECASE)
+_PLACE = re.compile(
+    rf"(?:.*?(?:\bit is|['’]s|\bis|\bare|\bbe|\bchoose|\bpick)\s)?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)(?: shows it)?"
+    rf"|(?:.*?(?:\bit is|['’]s|\bis)\s)?(?:{_KINDS}) (?P<number>\d)",
+    re.IGNORECASE,
+)
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
@@ -126,7 +140,12 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     letter = found[1] if found else None
     if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
         letter, rest = found[1] or found[2] or found[3], found[4]
-        if re.match(r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?![\w'])\s*(?:,|and|or|&|/|[(]|$)", rest):
+        following = LETTERS[LETTERS.find(letter.upper()) + 1 :][:1]
+        if following and re.search(rf"(?<![A-Za-z])(?:[(\[]{following}[)\]]|{following}\s*[.:：、])\s", rest):
+            return None  # the options over again
+        if re.match(
+            r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?:[两三项均都]|(?![\w'])\s*(?:,|and|or|&|/|[(]|$))", rest
+        ):
             return None
     if _TAKEN_BACK.match(rest):
         return None
@@ -161,12 +180,17 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
 # --- what a response claims ------------------------------------------------------------------------------------------
 
 
-def claimed(text: str, count: int) -> tuple[str, int] | None:
+def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] | None:
     """Return the letters that a response states as its answer, and how firmly (STATED, TICKED, CONCLUDED); None without any.
 
     The last of the firmest statements that are not taken back counts: one that announces an answer ("the answer is", 故选)
     or says it of a letter ("B is the correct answer"); else all options that are called correct; else a conclusion ("so B.").
+    Where a question asks for what is wrong (`asks_wrong`), the only option that is called wrong counts instead of the correct ones.
     """
+    if asks_wrong:
+        for match in reversed(list(_WRONG_ONE.finditer(text))):
+            if found := _letters_at(text, match.end(), count):
+                return found[0], STATED
     for tail in _TAILS:
         if found := _stated(text, max(0, len(text) - tail), count):
             return found, STATED
@@ -175,12 +199,14 @@ def claimed(text: str, count: int) -> tuple[str, int] | None:
     ticked = {
         (match["b"] or match["l"]).upper()
         for match, after in _mentions(text, 0, count)
-        if not _REJECTED_OF.match(after) and _TICKED_OF.match(after)
+        if bool(_REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or _TICKED_OF.match(after))
     }
+    if asks_wrong and len(ticked) > 1:
+        ticked = set()
     only = {
         found[1]
         for found in re.finditer(
-            r"(?<![A-Za-z])[Oo]nly (?:option |statement |choice )?([A-Z]) (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
+            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{_KINDS}) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
             text,
         )
     }
@@ -202,6 +228,11 @@ def _stated(text: str, start: int, count: int) -> str | None:
     announced, place = None, start - 1
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
+        if not found and match[0].rstrip(" *_").endswith((":", "：")):
+            if phrases.UNKNOWN.match(text, match.end()):
+                return None
+            if (other := _AHEAD.match(text, match.end())) and len(said := other["b"] or other["l"]) == 1:
+                return said.upper()  # a letter that is no option's
         if found and (not _CHOSEN.match(match[0]) or _PAUSED.match(text, found[1])):
             turned = _TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
@@ -241,7 +272,8 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
     found = list(_MENTION.finditer(text, max(start, 0)))
     for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and (letter.islower() or len(letter) > 1)):
+        small = letter.islower() and not re.match(r"\s+is (?:the )?(?:correct|right|best)\b", after)
+        if letter.upper() > LETTERS[count - 1] or (match["l"] and (small or len(letter) > 1)):
             continue
         if match["l"] and _ARTICLE.match(letter + after):
             continue
@@ -266,31 +298,32 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
-    claim = claimed(text, count)
+    claim = claimed(text, count, _ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and not phrases.refuses_at_end(text):
+    if set(names) == {True, False} and (phrases.CLOSING.search(text[-40:]) or not phrases.refuses_at_end(text)):
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
-                return Answer(options[names.index(told)], "option", where)
-    if options and (place := _PLACE.fullmatch(whole)) and _PLACES.index(place[1].lower()) // 2 < count:
-        return Answer(LETTERS[_PLACES.index(place[1].lower()) // 2], "letter", where)
+                closed = phrases.CLOSING.search(text[-40:])
+                return Answer(options[names.index(told)], "phrase" if closed else "option", where)
+    if options and (place := _place(whole, options)) is not None:
+        return Answer(LETTERS[place], "letter", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
     if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
         if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
             return Answer(whole, "letter", where)
     if options and (said := said_answer(text)):
-        if matched := options_named(said, options):
+        if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
         if read_number(tight := phrases.tighten(said, question)) is not None:
             return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    if letter := _led(lines, text, count):
+    if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
-    return _by_text(lines, options, where)
+    return _by_text(lines, options, where, question.text)
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -304,14 +337,49 @@ def _last_line(text: str, count: int) -> str | None:
     return None if several else ", ".join(sorted(alone))
 
 
+def _place(whole: str, options: tuple[str, ...]) -> int | None:
+    """The option that a response names by its place: "the second picture", "Picture 2"; by that word where options hold such words."""
+    found = _PLACE.fullmatch(whole) if len(whole) <= 60 and not re.search(NOT, whole) else None
+    if not found:
+        return None
+    said = found["number"] or found[1].lower()
+    named = [index for index, option in enumerate(options) if said in words(option).split()]
+    others = set(_PLACES) if found[1] else set("123456789")
+    if any(others & set(words(option).split()) for option in options):
+        return named[0] if len(named) == 1 else None
+    place = int(said) - 1 if found["number"] else _PLACES.index(said) // 2
+    return place if 0 <= place < min(len(options), 26) else None
+
+
+_AT_END = re.compile(
+    r"(?:[,;:，；：]|\.{3}|…|→)\s*(?:[Oo]ption |[Cc]hoice |选项)?[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z"
+)
+
+
+def _at_end(text: str, count: int) -> str | None:
+    """The letter that a response ends with behind a pause: "After checking the diagram, C."; none behind another letter."""
+    found = _AT_END.search(text, max(0, len(text) - 30))
+    if not found or found[1] not in LETTERS[:count]:
+        return None
+    before = phrases.clause(text, found.start())
+    listed = re.search(r"(?<![A-Za-z])[A-Z]\W{0,4}$", before)
+    denied = re.search(rf"(?:{NOT}|\b(?i:wrong|incorrect|false)\b|错误?)[\w\s]{{0,12}}$", before)
+    return None if listed or denied else found[1]
+
+
 def _led(lines: list[str], text: str, count: int) -> str | None:
     """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
     leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
     for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
+        listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
         leads = {other[1] for part in phrases.sentences(text[:600]) if (other := _LEADING.match(part.strip()))}
-        told = found["told"] is None or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
+        told = (
+            found["told"] is None
+            or re.match(r"\s(?:because|since)\b", rest)
+            or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
+        )
         if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
@@ -325,10 +393,13 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     return bracketed.pop() if certain else None
 
 
-def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
+def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: str) -> Answer:
     """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
     text = "\n".join(lines)
-    told = [part for part in phrases.sentences(text[-4_000:]) if not phrases.supposed(part)]
+    told = []
+    for part in phrases.sentences(text[-4_000:]):
+        so = re.search(r",\s+so\s+(.+)$", part) if phrases.supposed(part) else None
+        told += [so[1]] if so else [] if phrases.supposed(part) or _BEGINS.match(part) else [part]
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         named = {
             found
@@ -345,12 +416,24 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):
-        matched = options_named(part, options)
+        matched = options_named(_GRANTED.sub("", part), options) or options_named(part, options)
         if not matched or _HEDGED.search(part):
             continue
         ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
         if ended and (chosen := _asserted(part, matched, options)) is not None:
             return Answer(options[chosen], "option", where)
+    if (
+        told
+        and options
+        and len(clauses := re.split(r"[,;，；]?\s+(?:while|whereas|but)\b|[，；](?=\S)", told[-1])) > 1
+    ):
+        asked = {word[:5] for word in words(question[-500:]).split() if len(word) > 3} - {
+            word[:5] for word in words(" ".join(options)).split()
+        }
+        shared = [len(asked & {word[:5] for word in words(part).split()}) for part in clauses]
+        named = options_named(clauses[shared.index(max(shared))], options)
+        if max(shared) > 1 and shared.count(max(shared)) == 1 and len(named) == 1 and _ENDED.search(text):
+            return Answer(options[named[0]], "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
     numeric = options and all(read_number(option) is not None for option in options)
@@ -362,6 +445,10 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
     places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
+    if asserted and re.match(r"(?:\w+ ){0,3}(?:and|or) (?:the )?(\S+)", behind := plain[max(asserted)[0] :]):
+        others = [words(options[index]) for index in matched if index != max(asserted)[1]]
+        if any(re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?{re.escape(other)} ", behind) for other in others):
+            return None
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
@@ -375,20 +462,34 @@ def restated(question: str, text: str) -> bool | None:
 
     Only a statement with the question's own words in their order decides.
     """
-    asked = words(question.strip().splitlines()[-1] if question.strip() else "").split()
+    asked = _stems((re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1])
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
-    wanted = " ".join(word for word in asked[1:] if word not in _UNSAID)
-    if words(text) == f"no {' '.join(word for word in wanted.split() if word != 'there')}":
+    wanted = [word for word in asked[1:] if word not in _UNSAID]
+    if " ".join(_stems(text)) == f"no {' '.join(word for word in wanted if word != 'there')}":
         return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
-        stated = words(told).split()
-        if stated[:1] in (["they"], ["it"]) and len(asked) > 4 and stated[-2:] == asked[-2:] and len(stated) < 8:
-            return not _NO & set(stated)
-        said = " ".join(word for word in stated if word not in _UNSAID and word not in _NO)
-        if not told.rstrip().endswith("?") and f" {wanted} " in f" {said} ":
-            return not _NO & set(stated)
+        stated = _stems(told)
+        while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
+            del stated[0]
+        if stated[:1] in (["they"], ["it"]) and len(asked) > 3 and len(stated) < 8:
+            long, plain = len(asked) > 4 and stated[-2:] == asked[-2:], [word for word in stated if word not in _NO]
+            if long or len(plain) == 3 and plain[1] == asked[0] and plain[2] == asked[-1]:
+                return not _NO & set(stated)
+        said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
+        for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
+            if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
+                return not _NO & set(stated[: said[start + len(wanted) - 1]])
     return None
+
+
+def _stems(text: str) -> list[str]:
+    """The words of a text, in the singular and with "n't" as a word of its own."""
+    found = words(re.sub("n['’]t\\b", " not", text)).split()
+    return [
+        word.removesuffix("s") if len(word) > 3 and not word.endswith(("ss", "us")) and word != "does" else word
+        for word in found
+    ]
 
 
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
@@ -402,12 +503,18 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(
-    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly))* *$"
+    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly|choosing|selecting|picking|going|with))* *$"
+    r"|\b(?:either|between|compar\w+|versus)\b[^.;:]{0,60} (?:or|and|with|to)(?: the)? *$"
+    r"|\b(?:at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to) *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
 )
+_BEGINS = re.compile(
+    r"\W*(?:let['’]?s|let us|let me|first,? (?:let|we|i)|we (?:first )?(?:check|consider))\b", re.IGNORECASE
+)
+_GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 _DISMISSED = re.compile(
-    r"\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
+    r"\s*(?:is|are|was|were|do|does|did|can|could)n t\b|\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|too\b|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
     r"|\s*(?:不|被?排除|是错)"
 )
 """What stands in front of, and behind, an option's text that is named and not chosen."""
@@ -426,7 +533,11 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     ):
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
-    edge = ("", "") if re.search(r"[\u4e00-\u9fff①-⑳]", wanted) else ("(?<= )", "(?= )")
+    edge = (
+        ("", "")
+        if re.search(r"[\u4e00-\u9fff①-⑳]", wanted)
+        else ("(?<= )", "[sd]?(?= )" if re.fullmatch("[a-z]{4,}e", wanted) else "(?= )")
+    )
     first, _, others = wanted.partition(" ")
     spelled = re.escape(first) + ("s? " + re.escape(others) if others and wanted.isascii() else "")
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
@@ -444,7 +555,7 @@ _EVERY = re.compile(
 
 def _spoken(text: str, options: tuple[str, ...]) -> int | None:
     """The only option that says of the others what a text says of them: that it cannot be told, "both", "none of these"."""
-    if _UNKNOWN.search(text) and not re.search(r"\b(?:I|we)\b", text):
+    if _UNKNOWN.search(last := re.split(r"[,;]", text)[-1]) and not re.search(r"\b(?:I|we)\b", last):
         found = [index for index, option in enumerate(options) if _UNKNOWN.search(option)]
     elif said := _EVERY.fullmatch(words(text)):
         found = [index for index, option in enumerate(options) if words(option).split()[:1] == [said[1]]]

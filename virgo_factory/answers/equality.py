@@ -8,7 +8,7 @@ from itertools import product
 
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
-from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean
+from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
 from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
 from virgo_factory.answers.values.latex import alike, compact, tidy, words
@@ -44,12 +44,12 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     """Return the verdict on an answer to an open question."""
     if depth == 0 and gold_problem(gold):
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
-    gold, answer = alike(gold, answer)
+    gold, answer = (_ANGLE.sub(_from_one_end, text) for text in alike(gold, answer))
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
         return _verdict(signs[0] == compact(gold), "value", "text")
-    if question.kind == "boolean" or question.kind is None and words(gold) in BOOLEANS:
+    if question.kind == "boolean" or question.kind is None and says_boolean(gold):
         return _boolean(gold, answer, config)
     if question.kind == "text":
         return _text(gold, answer, config)
@@ -62,11 +62,19 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     return _Comparison(gold, answer, question, config, depth).verdict()
 
 
+_ANGLE = re.compile(r"(\\angle\s*|∠\s*)([A-Z])([A-Z])([A-Z])(?![A-Za-z])")
+
+
+def _from_one_end(found: re.Match[str]) -> str:
+    """An angle at a point with its other two points in one order: ∠CAB is ∠BAC."""
+    return found[1] + min(found[2], found[4]) + found[3] + max(found[2], found[4])
+
+
 def kind_of(gold: str, question: Question) -> str:
     """Return the kind of an open question, from what is stated and from its gold answer."""
     if question.kind:
         return question.kind
-    if words(gold) in BOOLEANS:
+    if says_boolean(gold):
         return "boolean"
     what = read(gold).what
     if isinstance(what, Number):
@@ -88,9 +96,11 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by)"
+_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
-_SAYING = frozenset("it he she they this that there i is are was were see got has have by of got a an".split())
+_SAYING = frozenset(
+    "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
+)
 _AROUND = re.compile(
     r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
@@ -101,8 +111,8 @@ _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
 def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
-    wanted, told = _SAID.get(words(gold)), said_boolean(tidy(answer))
-    if told is None and words(gold) not in BOOLEANS:
+    wanted, told = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
+    if told is None and not says_boolean(gold):
         told = _SAID.get(words(answer))
     if wanted is None or told is None:
         return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
@@ -122,7 +132,14 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
-_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|isn't|cannot|but)\b|不|或")
+_CONCLUDED = re.compile(
+    r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$",
+    re.IGNORECASE,
+)
+_WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
+_WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
+"""What is granted before a statement, and where it holds."""
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _ASIDE = re.compile(
     r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
     re.IGNORECASE,
@@ -131,7 +148,11 @@ _ASIDE = re.compile(
 
 def _parts(answer: str, question: str) -> list[str]:
     """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
-    plain = _ASIDE.sub("", answer)
+    if concluded := _CONCLUDED.search(answer):
+        said = concluded[1]
+        told = [said.rpartition(is_)[2] for is_ in "是为" if is_ in said] if not re.search("[不没]", said) else []
+        return [said, *told]
+    plain = _WHILE.sub("", _ASIDE.sub("", answer))
     if _DENIES.search(plain):
         return []
     head, is_, tail = plain.rpartition("是")
@@ -144,7 +165,7 @@ def _parts(answer: str, question: str) -> list[str]:
     clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
     if clause and clause[1] in question:
         return [clause[0].lstrip(", ").partition(" ")[2]]
-    return [] if re.search("[,;]", plain) else [plain]
+    return [] if re.search("[,;]", plain) else [plain, _WHERE.sub("", plain)]
 
 
 def _stated(wanted: str, got: str, question: str) -> bool:
@@ -154,10 +175,12 @@ def _stated(wanted: str, got: str, question: str) -> bool:
 
 
 def _restates(wanted: str, got: str, question: str) -> bool:
-    """Whether a sentence is the answer, at one of its ends, and else only words of the question, which does not name the answer."""
+    """Whether a sentence is the answer and else only words of the question, which does not name the answer."""
     asked = {word[:4] for word in words(question[-300:]).split()}
-    rest = (got.removeprefix(wanted + " ") if got.startswith(wanted + " ") else got.removesuffix(" " + wanted)).split()
-    apart = rest != got.split() and not all(word[:4] in asked for word in wanted.split())
+    head, found, tail = f" {got.replace('-hand ', ' ')} ".partition(f" {wanted} ")
+    rest = (head + " " + tail).split()
+    named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
+    apart = bool(found) and rest and (not named or not head.strip() and re.search(r"\bor\b", question))
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
@@ -239,7 +262,12 @@ class _Comparison:
         kind = "count" if question.kind == "count" else "number"
         if answer.units and not gold.unit:
             units, end = read_unit(tidy(question.unit or ""))
-            if units and end == len(tidy(question.unit)) or (units := asked_units(question.text[-1_000:])):
+            whole = units and end == len(tidy(question.unit))
+            units = units if whole else asked_units(question.text[-1_000:])
+            rate = (
+                _RATE.search(question.text) and len(answer.units[0].dimensions) > 1
+            )  # "18 dollars per day", of what is made every day
+            if units and (whole or not rate):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
         if gold.value == answer.value and gold.decimals != answer.decimals and _LABELLED.search(question.text):
             return _verdict(False, "value", kind)  # version 3.10 is not 3.1
@@ -433,7 +461,8 @@ class _Comparison:
             ):
                 return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
-        if not held and (isinstance(one.what, Words) or isinstance(other.what, Words)):
+        spoken = isinstance(other.what, Number) and SAID in other.what.words
+        if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
         what = "parts" if isinstance(one.what, Sequence) else "value"
         return _verdict(False, what, kind_of(self.gold, self.question))
@@ -467,6 +496,7 @@ _LABELLED = re.compile(
     re.IGNORECASE,
 )
 """What a question asks for whose digits are no value."""
+_RATE = re.compile(r"\b(?:per|each|every|an? (?:day|hour|week|minute|month|year))\b", re.IGNORECASE)
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
 _FEET = re.compile(
     r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",

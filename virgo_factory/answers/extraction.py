@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.model import Answer, Question
-from virgo_factory.answers.options import options_of
+from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import clause_asked, tells_of_another, value_of_asked
 from virgo_factory.answers.prose.phrases import (
@@ -18,7 +18,7 @@ from virgo_factory.answers.prose.phrases import (
     tighten,
 )
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
-from virgo_factory.answers.values.latex import unwrap
+from virgo_factory.answers.values.latex import unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.reading import value_side
 from virgo_factory.answers.values.sequences import read_bound, read_sequence
@@ -32,7 +32,7 @@ _END = 300
 _LONG = 2_000
 """A response longer than this that stops inside a sentence was cut off by a token limit."""
 _SEVERAL = re.compile(
-    r"\ball (?:possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
+    r"\ball (?:\$?[a-z]\b|possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
     r"triples|answers|integers|numbers|functions|points|coordinates|lengths|dimensions|zeros|intercepts|respectively)\b"
     r"|separated by commas|\beach of\b|\bboth\b|\b(?:what|which|find|determine) .{0,80}\band\b",
     re.IGNORECASE | re.DOTALL,
@@ -43,7 +43,14 @@ _BETWEEN_BOXES = re.compile(
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
+_TOTAL = re.compile(
+    rf"\btotal of ({phrases.NUMBER})\b|\b({phrases.NUMBER})(?: [a-z]+)? (?:in total|in all|altogether)\b",
+    re.IGNORECASE,
+)
+_OF_THEM = re.compile(rf"\W*({phrases.NUMBER})\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
+_ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
+_A_YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![\d.,]*\d|%)")
 _SUBJECT = re.compile(
     r"\s*(?:in |the year )?(\d[\d,.]*\d)(?=,? (?:and|with|when|at|is|was|has|had|shows?|showed|saw|recorded)\b)", re.I
 )
@@ -68,7 +75,9 @@ def extract(response: str, question: Question | None = None) -> Answer:
     if not text.strip():
         return Answer("", "none", where)
 
-    if (tagged := answer_tag(text)) is not None:
+    behind = text.lower().rfind("</answer>")
+    boxed_behind = behind >= 0 and boxes(text[behind:])[0]
+    if not boxed_behind and (tagged := answer_tag(text)) is not None:
         if inner := _from_box(tagged, question, options, "answer_tag"):
             return inner
         short = unwrap(tagged.strip())
@@ -89,6 +98,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
         if found.rule in ("option", "letter", "number", "maths") and (
             len(text.split()) > 3
             and phrases.DANGLES.search(text)
+            and not re.search(r"(?:\banswer is|:) a\W*\Z", text, re.IGNORECASE)
             or phrases.refuses_at_end(text)
             and not phrases.refuses(found.text)
         ):
@@ -144,8 +154,8 @@ def _said_after(text: str, options: tuple[str, ...]) -> str | None:
     if not text.strip():
         return None
     if options:
-        claim = claimed(text, min(len(options), 26))
-        return claim[0] if claim and claim[1] == STATED else None
+        claim = claimed(text, count := min(len(options), 26))
+        return claim[0] if claim and claim[1] == STATED and claim[0][0] in LETTERS[:count] else None
     found = list(phrases.FINAL.finditer(text))
     said = tighten(phrases.sentence(text, found[-1].end()), Question()) if found else ""
     return said if said and read_number(said) is not None else None
@@ -158,6 +168,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
             return chosen
         question = replace(question, kind=None)
 
+    if (code := _FENCED.search(text)) and "\n" not in (printed := code[1].strip()):
+        return Answer(printed, "whole", where)
     if (items := _NUMBERED.search(text)) and len(items[1].split()) < 6 * items[1].count("\n") + 6:
         lines = [re.sub(r"^\s*\d[.)]\s*", "", line) for line in items[1].strip().split("\n")]
         if not any(re.search(r"[.=:]", line.rstrip(".")) for line in lines):
@@ -170,15 +182,26 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if said:
         named = value_of_asked(said, question.text) if " so " in said else None
         return Answer(named or tighten(said, question), "phrase", where)
+    if year := _year_asked(text, question.text):
+        return Answer(year, "number", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
+    last = next(reversed(phrases.sentences(whole[-600:])), "")
+    if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff](?<![且或和])", got[1]):
+        return Answer(unwrap(got[1]), "whole", where)
     if (
         len(whole) <= 300
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
-        and (value := phrases.value_in(last := phrases.sentences(whole)[-1]))
+        and (value := phrases.value_in(last))
         and not phrases.relates(last, value)
     ):
         cut = phrases.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
+    concluded = re.split(r"[,，](?:所以|因此|故)", last) if len(whole) <= 300 else ()
+    numbers = phrases.quantities(concluded[-1]) if len(concluded) > 1 else ()
+    if len(numbers) == 1 and not phrases.relates(last, numbers[0]):
+        return Answer(numbers[0], "number", where)
+    if len(whole) <= 150 and (bound := _BOUNDED.search(last)):
+        return Answer(bound[1] or bound[2], "whole", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
     *others, line = whole.rpartition("\n")
@@ -186,8 +209,11 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         whole = unwrap(line)
     if " so " in whole and (value := value_of_asked(whole, question.text)):
         return Answer(value, "whole", where)
-    if len(whole) <= 150 and (said := _QUOTED.search(whole)):
-        return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
+    for part in dict.fromkeys((whole, *phrases.sentences(text[-600:])[-1:])):
+        if len(part) <= 150 and (said := _QUOTED.search(part.strip())):
+            return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
+    if labelled := re.fullmatch(r"[A-Z][A-Za-z ]{2,30}:\s*(\$[^$\n]+\$|\\\(.+\\\))", whole):
+        return Answer(unwrap(labelled[1]), "whole", where)
     short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (
@@ -197,14 +223,35 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     return _weaker(text, question, where)
 
 
+def _year_asked(text: str, question: str) -> str | None:
+    """The only year of the last statement, where the question asks for one."""
+    if not _ASKS_YEAR.search(question[-300:]):
+        return None
+    last = next(reversed(phrases.sentences(text[-600:])), "")
+    years = set(_A_YEAR.findall(last))
+    return year if len(years) == 1 and not phrases.relates(last, year := years.pop()) else None
+
+
+_SOLVED = re.compile(
+    r"[\u4e00-\u9fff，,](?:得|是|(?<!因)为)\s*[:：]?\s*([^，,。;；得是为]{1,60}[<>=≤≥≠][^，,。;；得是为]{1,60})[。.]?\s*\Z"
+)
+"""How a Chinese solution of an equation or inequality ends."""
+_SIDE = r"-?[\w./\\{}^]+"
+_BOUNDED = re.compile(
+    rf"\b(?:is|are|get|have|obtain|gives?)\s+\$?((?:{_SIDE}\s*(?:[<>]=?|[≤≥]|\\[lg]eq?\b)\s*){{1,2}}{_SIDE})\$?\W*$"
+    r"|^(?:so |thus |hence |therefore,? )?([a-z] is (?:greater|larger|more|less|smaller) than [^,;]{1,30})$"
+)
+"""A statement that ends with an inequality, or is one in words."""
+_FENCED = re.compile(r"```[a-z]*\n([^`]{1,300})\n?```\s*\Z")
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 
 
 _QUOTED = re.compile(
-    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"“「]([^\"”」]{1,80})[\"”」]\W*$"
-    r"|^[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+([^.\"]{1,60})\W*$"
+    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"'“「]([^\"'”」]{1,80})[\"'”」]\W*$"
+    r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
+    r"|^[A-Z\d][^`\n]*\b(?:is|prints?|outputs?|returns?|reads)[: ]+`([^`\n]{1,80})`\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
-    r"|^[A-Z][a-z ]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*)\W*$"
+    r"|(?:^|, |\b(?:so|thus|hence) )[A-Za-z][a-z ,]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*?)(?:,? respectively)?\W*$"
 )
 
 
@@ -239,12 +286,15 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         found[1] for found in phrases.BOLD.finditer(text)
         if not found[1].rstrip().endswith(":") and not re.search(r"(?m)^[ \t]*\d{1,2}[.)][ \t]*\Z", text[max(0, found.start() - 12) : found.start()])
     ]  # fmt: skip
-    if bold and (not numeric or re.search(r"\d", bold[-1])):
+    if bold and (not numeric or re.search(r"\d", bold[-1]) or text.rstrip(" .!。\n").endswith(f"**{bold[-1]}**")):
         tight = tighten(bold[-1], question)
         if read_number(tight) is not None or question.kind != "number":
             return Answer(tight, "bold", where)
     if question.kind in ("text", "boolean", "date"):
         return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
+    counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
+    if counts and (total := _TOTAL.search(last)):
+        return Answer(total[1] or total[2], "number", where)
     asks = re.search(r"\bwould\b|\bif\b|若|如果", question.text[-1_000:]) is not None
     told = [affirmed(part, asides=False) for part in phrases.sentences(text) if asks or not phrases.supposed(part)]
     if numeric and len(text) <= 600 and told and (first := _answered_first(told, question)):
@@ -252,12 +302,12 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if numeric and (value := value_of_asked(text, question.text)):
         return Answer(value, "number", where)
     stated = phrases.states(text)
+    last = text.strip() if text.rstrip().endswith(("\\]", "$$")) and "\n" in text.strip() else last
     found = list(phrases.MATHS.finditer(last))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    counts = question.kind in ("number", "count") or _COUNTED.search(question.text[-1_000:])
     if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
         return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
     asked = set(numerals(question.text[-300:]))
@@ -269,7 +319,11 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
         found = phrases.quantities(part)
         found = [value for value in found if value not in asked] or found
         if value := (told[-1].endswith(part) and phrases.value_in(part)) or next(reversed(found), None):
-            denied = phrases.relates(statement, value) or tells_of_another(statement, value, question.text)
+            denied = (
+                phrases.relates(statement, value)
+                and " not " not in question.text
+                or tells_of_another(statement, value, question.text)
+            )
             open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
             return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
@@ -279,6 +333,10 @@ def _answered_first(told: list[str], question: Question) -> str | None:
     """The number that the first of several sentences answers with: "There are 4. They are at 25 and 31.", "2016 had the largest gap, 5.2."."""
     asked = question.text[-1_000:]
     there = THERE.match(told[0].strip())
+    known = {word for word in words(asked[-300:]).split() if len(word) > 2}
+    parts = [part for part in told[1:] if (found := _OF_THEM.match(part)) and found[1]]
+    if parts and len(known & set(words(parts[-1]).split())) >= len(known & set(words(told[0]).split())):
+        return _OF_THEM.match(parts[-1])[1]
     counted = question.kind == "count" or _COUNTED.search(asked)
     if (counted or not asked) and not _SUMMED.search(" ".join(told)):
         if there and (len(told) > 1 or counted):

@@ -10,9 +10,9 @@ from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
-from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, refuses
+from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
-from virgo_factory.answers.values.latex import characters, compact, unwrap, words
+from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
 
 
 _LARGEST = 10**4000
@@ -20,6 +20,11 @@ _NAMED = re.compile(
     r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
     re.IGNORECASE,
 )
+_LETTERED = re.compile(
+    r"(?:(?i:image|picture|figure|option|choice|图|选项)\s*)?[(\[]?[A-J][)\]]?\.?|[A-H]{2,6}|[A-H](?:\s*[,，、]\s*[A-H]){1,5}"
+)
+_CHOOSES = re.compile(r"\b(?:options?|choices?|choose|select|following)\b|选|下列|以下", re.IGNORECASE)
+"""A gold that is letters of options, and a question that tells several of them from a word or a figure's points."""
 _SIGNED = re.compile(r"[A-Z][#*]|[~¬][A-Za-z]")
 """A letter whose sign is part of it: a note, a star, a negation."""
 
@@ -34,10 +39,11 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
     asked = question
     if question.kind is None and not options_of(question):
         is_huge = isinstance(gold, int) and abs(gold) >= _LARGEST
-        if isinstance(gold, bool) or not is_huge and words(str(gold)[:20]) in BOOLEANS:
+        if isinstance(gold, bool) or not is_huge and says_boolean(str(gold)[:20]):
             asked = replace(question, kind="boolean")
-        elif isinstance(gold, str) and re.fullmatch(r"\s*[(\[]?[A-J][)\]]?\.?\s*", gold):
-            asked = replace(question, kind="choice")
+        elif isinstance(gold, str) and _LETTERED.fullmatch(gold.strip()) and letters_of(gold, 10):
+            if len(letters_of(gold, 10)) == 1 or _CHOOSES.search(question.text):
+                asked = replace(question, kind="choice")
         elif isinstance(gold, str) and _NAMED.fullmatch(gold.strip()):
             asked = replace(question, kind="text")  # numbers beside it are no answer
     return judge(extract(response, asked), gold, question, config)
@@ -118,7 +124,7 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     if wanted and len(wanted) > 1 and question.kind != "choice":
         return None
     got = letters_of(text, 10)
-    letter, rest = letter_of(text, 10) or ("", "") if not re.search(r"[\\=^+*]", text) else ("", "")
+    letter, rest = letter_of(text, 10) or ("", "") if not re.search(r"[\\=^+*]", tidy(text)) else ("", "")
     if wanted:
         if got := got or frozenset(letter):
             two = len(wanted) == 1 < len(got) and wanted & got

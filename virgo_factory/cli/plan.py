@@ -124,7 +124,7 @@ def _show_reinforce(recipe: str, plan, model: str) -> None:
     limit = settings["rl_max_response_tokens"]
     lines = [
         ("asks", f"{plan.rollouts:,} rollouts of {plan.rollout_prompts:,} prompts x {settings['rl_num_generations']} responses; "
-                 f"{plan.updates:,} updates, {settings['rl_updates_per_rollout']} a rollout; {plan.epochs:.2g} epochs"),
+                 f"{plan.updates:,} updates, {settings['rl_updates_per_rollout']} a rollout; {_count(plan.epochs)} epochs"),
     ]  # fmt: skip
     if plan.memory is None:
         lines.append((Cell("memory", "yellow"), f"not estimated: {model}"))
@@ -134,12 +134,13 @@ def _show_reinforce(recipe: str, plan, model: str) -> None:
         lines.insert(
             0, (verdict, f"{_gb(plan.memory.peak)} of {_gb(plan.machine.memory)} a GPU at the longest: {sequence}")
         )
-        both = plan.hours_answering + plan.hours_training
+        both, gpus = plan.hours_answering + plan.hours_training, plan.machine.gpus + answering.servers
         lines.append(
-            ("takes", f"about {_hours(both)}: {_hours(plan.hours_answering)} answering, {_hours(plan.hours_training)} training, one "
+            ("takes", f"about {_hours(both)} ({_count(both * gpus)} GPU-hours): {_hours(plan.hours_answering)} answering, {_hours(plan.hours_training)} training, one "
                       f"waiting for the other; at {answering.tokens_a_second:,.0f} tokens/s a GPU that answers and "
                       f"{answering.mean_tokens:,.0f} tokens a response (--server-speed, --response-tokens: assumed)")
         )  # fmt: skip
+        lines.append(_written(plan.disk))
 
     screen.print(labelled([*lines, *((Cell("warning", "yellow"), warning) for warning in plan.warnings)]))
     print_tables(screen, _rows(plan))
@@ -267,8 +268,7 @@ def _show_verdict(screen, recipe: str, plan) -> None:
         )
 
     if plan.disk is not None:
-        free = f"; {_gb(plan.disk.free)} are free here" if plan.disk.free is not None else ""
-        lines.append(("writes", f"up to {_gb(plan.disk.peak)} at once{free}"))
+        lines.append(_written(plan.disk))
 
     screen.print(labelled([*lines, *((Cell("warning", "yellow"), warning) for warning in plan.warnings)]))
     if plan.changes:
@@ -419,6 +419,11 @@ def _shared(plan):
     ]
     columns = ("sequence_parallel_size", "a GPU", "slot use", "passes a step", "")
     return Table("", columns, rows, words=(4,))
+
+
+def _written(disk) -> tuple[str, str]:
+    free = f"; {_gb(disk.free)} are free here" if disk.free is not None else ""
+    return "writes", f"up to {_gb(disk.peak)} at once{free}"
 
 
 def _disk(disk) -> str:

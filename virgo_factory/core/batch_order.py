@@ -241,6 +241,18 @@ def packed_time(steps: Iterable[list[list[np.ndarray]]], costs: np.ndarray, each
     return float(whole)
 
 
+def packed_use(steps: Sequence[list[list[np.ndarray]]], lengths: np.ndarray, each: bool) -> tuple[float, float]:
+    """Return the slot use of the bins of an epoch, and the forward passes of a rank in an optimiser step; see `packed_time`.
+
+    >>> lengths = np.array([10, 70, 20, 80, 30, 60, 40, 50])
+    >>> packed_use(list(packed_steps(np.arange(8), lengths, 2, 1, 4, 80)), lengths, each=True)
+    (0.6923076923076923, 4.0)
+    """
+    useful = sum(int(lengths[rows].sum()) for step in steps for own in step for rows in own)
+    passes = float(np.mean([len(step[0]) for step in steps]))
+    return useful / len(steps[0]) / packed_time(steps, lengths, each), passes
+
+
 def epoch_order(
     kind: str,
     shuffled: np.ndarray,

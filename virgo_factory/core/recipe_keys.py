@@ -1,7 +1,8 @@
 """The recipe keys of the plugin and what each may be: one wording for run, data verbs, plan and smoke."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from virgo_factory.core.batch_order import ORDERS
@@ -55,25 +56,41 @@ SWITCHES = ("marker_tokens", "fused_loss")
 KEYS = (*dict.fromkeys((*CHOICES, *COUNTS, *SWITCHES, "question_prefix", "keep_model_at_epochs", *RL_DEFAULTS)),)
 
 
-def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> None:
-    """Check those of our keys that are there and not None; `question_prefix` is `read_prefix`'s to check.
+def wrong_values(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> dict[str, str]:
+    """Return which of our keys have a value that they cannot have -> a line that names those that they can.
 
     Args:
-        keys: key -> value; others than ours are passed over.
+        keys: key -> value; None and others than ours are passed over, and `question_prefix` is `read_prefix`'s to check.
         counts: keys that take a whole number of at least 1.
+    """
+    wrong = {
+        key: problem for key, value in keys.items() if value is not None if (problem := _problem(key, value, counts))
+    }
+    bounds = ("min_response_tokens", "max_response_tokens")
+    low, high = (None if key in wrong else keys.get(key) for key in bounds)
+    if low is not None and high is not None and low > high:
+        wrong[bounds[0]] = f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept."
+
+    return wrong
+
+
+def check_keys(keys: Mapping[str, Any], counts: tuple[str, ...] = COUNTS) -> None:
+    """Raise if `wrong_values` finds any.
 
     Raises:
-        ValueError: a value is none of those that the key may have; a line for each, which names these.
+        ValueError: with all its lines.
     """
-    problems = [
-        problem for key, value in keys.items() if value is not None if (problem := _problem(key, value, counts))
-    ]
-    low, high = keys.get("min_response_tokens"), keys.get("max_response_tokens")
-    if not problems and low is not None and high is not None and low > high:
-        problems = [f"min_response_tokens: {low} is more than max_response_tokens: {high}, so no row is kept."]
+    if wrong := wrong_values(keys, counts):
+        raise UserError("\n".join(wrong.values()))
 
-    if problems:
-        raise UserError("\n".join(problems))
+
+def told_together(wrong: Mapping[str, str], problems: Sequence[str]) -> list[str]:
+    """Return what is wrong with values, then what else is, looked at without them, where it is not about these keys.
+
+    >>> told_together({"rl_loss": "rl_loss: 1"}, ["rl_loss: gspo, by default, does not go", "rl_losses: none"])
+    ['rl_loss: 1', 'rl_losses: none']
+    """
+    return [*wrong.values(), *(one for one in problems if not any(re.search(rf"\b{key}\b", one) for key in wrong))]
 
 
 def _problem(key: str, value: Any, counts: tuple[str, ...]) -> str:

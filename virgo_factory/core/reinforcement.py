@@ -31,6 +31,50 @@ def clips_of(settings: Mapping[str, Any]) -> tuple[float, float]:
     return low, high
 
 
+def contradictions(keys: Mapping[str, Any], update: int | None = None, save_steps: int | None = None) -> list[str]:
+    """Return what cannot stand together in a recipe of the stage, one sentence each.
+
+    Args:
+        keys: of the recipe, in which None says nothing.
+        update: responses of an update; None where groups need not divide those of a rollout.
+        save_steps: None where checkpoints are not saved by steps.
+
+    >>> contradictions({"rl_num_generations": 6}, update=8)[0][:60]
+    'rl_num_generations: 6 does not divide the 8 responses of a r'
+    """
+    settings = settings_of(keys)
+    group, updates = settings["rl_num_generations"], settings["rl_updates_per_rollout"]
+    problems = []
+    if update is not None and update * updates % group:
+        problems.append(
+            f"rl_num_generations: {group} does not divide the {update * updates} responses of a rollout ({update} an update x "
+            f"rl_updates_per_rollout: {updates}). Set global_batch_size (responses an update) to a multiple of {group}."
+        )
+
+    if save_steps is not None and save_steps % updates:
+        problems.append(
+            f"save_steps: {save_steps} is no multiple of rl_updates_per_rollout: {updates}; a run resumed inside a rollout "
+            "would make its responses again. Set a multiple."
+        )
+
+    if group < 2:
+        problems.append(
+            "rl_num_generations: 1 has no group to compare with, so nothing is learned. Set at least 2 (16)."
+        )
+
+    if settings["rl_overlong_buffer"] >= settings["rl_max_response_tokens"]:
+        problems.append(
+            f"rl_overlong_buffer: {settings['rl_overlong_buffer']} is not less than rl_max_response_tokens: "
+            f"{settings['rl_max_response_tokens']}, so that every response would be punished."
+        )
+
+    if settings["rl_server"] is None:
+        alone = [key for key in ("rl_server_wait", "rl_max_logprob_gap") if keys.get(key) is not None]
+        problems += [f"{key}: does nothing without rl_server. Remove it." for key in alone]
+
+    return problems
+
+
 LASTING = (
     "rl_loss",
     "rl_num_generations",

@@ -36,6 +36,7 @@ from virgo_factory.formats.row import (
     question_of,
     text_of,
 )
+from virgo_factory.formats.texts import decoded
 
 
 __all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
@@ -83,7 +84,8 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
             raise RejectedRow("the row is a table of its own", f"{len(row):,} columns, {columns_found(row)}")
 
         check_tools(row)
-        row = with_pictures(_with_columns(row, options.columns), options.columns.get("images"))
+        row = _with_columns(row, options.columns)
+        row = with_pictures(_with_tags(row, options.tags) if options.tags else row, options.columns.get("images"))
         if second := second_columns(tuple(row)):
             row = with_system(row, second)
 
@@ -115,6 +117,33 @@ def _checked(example: Example, formatting: str) -> Example | RejectedRow:
                 return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
 
     return example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
+
+
+def _with_tags(row: dict[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return the row with the keys and roles of its messages called as formats know them; see Options.tags."""
+    keys = {key: usual for key, usual in tags.items() if usual in ("role", "content")}
+
+    def usual(message: Any) -> Any:
+        if not isinstance(message, Mapping):
+            return message
+
+        renamed = {keys.get(key, key): value for key, value in message.items()}
+        if isinstance(role := renamed.get("role", renamed.get("from")), str):
+            renamed["role"] = tags.get(role, role)
+
+        return renamed
+
+    def messages(value: Any) -> Any:
+        found = decoded(value) if isinstance(value, str) else plain(value)
+        if isinstance(found, Mapping):
+            return usual(found)
+
+        return (
+            list(map(usual, found)) if isinstance(found, list) and found and isinstance(found[0], Mapping) else value
+        )
+
+    names = {"chosen", "rejected", *MESSAGE_COLUMNS, *(name for name in row if isinstance(row[name], list))}
+    return {name: messages(value) if name in names else value for name, value in row.items()}
 
 
 _TARGETS = {

@@ -21,6 +21,8 @@ MESSAGE_FIELDS = (
     *("reasoning_details", "thinking_blocks"),
 )
 """Keys of an assistant's message that hold its thought, the content being the solution."""
+_INSIDE = ("additional_kwargs", "provider_specific_fields", "model_extra", "info", "extra")
+"""Objects of a message in which its thought may stand (LangChain, LiteLLM, AM's)."""
 _ALSO_FIELDS = (
     *("analysis", "scratchpad", "rationale", "inner_monologue", "internal_monologue"),
     *("analysis_content", "rationale_content", "scratchpad_content"),
@@ -87,10 +89,15 @@ _CANDIDATE = re.compile(
 
 _SOLUTIONS = (
     *("response", "final_response", "output", "completion", "attempt", "content", "generation", "solution"),
-    *("answer", "final_answer", "final", "result"),
+    *("answer", "final_answer", "final", "result", "reply", "response_content", "answer_content", "final_content"),
 )
 """How the columns beside a thought are called that may be its solution, the likeliest first: a short `answer` beside a
 response is the gold answer."""
+
+_WITH_SOLUTION = {"analysis": ("final",)} | dict.fromkeys(
+    ("scratchpad", "inner_monologue", "internal_monologue"), _SOLUTIONS
+)
+"""Columns that are a thought only beside such a solution (gpt-oss's two channels in Multilingual-Thinking)."""
 
 _QUESTIONS = ("question", "problem", "instruction", "prompt", "query", "input", "user")
 _A_WORD = re.compile(r"[!-~]{0,30}")
@@ -140,11 +147,15 @@ def thought_of_message(message: Mapping[str, Any]) -> str | None:
         if (text := thought_text(value)) is not None:
             found.setdefault(text.strip(), name)
 
-    for name in _also_fields(tuple(message)) if not found else ():
-        value, content = plain(message[name]), plain(message.get("content", message.get("value")))
-        if is_thought(value) and (content is None or isinstance(content, str) and not format_of(content)):
-            if (text := thought_text(value)) is not None:
-                found.setdefault(text.strip(), name)
+    if not found and len(message) > 2:
+        content = plain(message.get("content", message.get("value")))
+        if content is None or isinstance(content, str) and not format_of(content):
+            for name in _also_fields(tuple(message)):
+                if is_thought(value := plain(message[name])) and (text := thought_text(value)) is not None:
+                    found.setdefault(text.strip(), name)
+
+            inner = (message[name] for name in _INSIDE if isinstance(message.get(name), dict))
+            found = found or {text: "" for text in map(thought_of_message, inner) if text}
 
     if len(found) > 1:
         raise RejectedRow("two different thoughts in a message", ", ".join(found.values()))
@@ -202,6 +213,13 @@ def thought_columns(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]]
             prefixes = dict.fromkeys((f"{match['prefix']}_" if match["prefix"] else "", "", "model_"))
             beside = (words.get(prefix + solution) for prefix in prefixes for solution in _SOLUTIONS)
             found.append((name, tuple(column for column in dict.fromkeys(beside) if column not in (None, name))))
+
+    if not found:  # less certain names: an `analysis` is an explanation in most sets
+        for word, solutions in _WITH_SOLUTION.items():
+            beside = tuple(words[name] for name in solutions if name in words)
+            found += [(words[word], beside)] if word in words and beside else []
+
+        return tuple(found)
 
     return tuple(sorted(found, key=lambda pair: bool(_THOUGHT.fullmatch(snake(pair[0]))["prefix"])))
 

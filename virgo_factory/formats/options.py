@@ -22,6 +22,11 @@ COLUMNS = (*REQUIRED, "gold", "pass_rate", "query", "images", "system", "assista
 those of REQUIRED that are named."""
 
 
+TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system",
+        "observation_tag": "tool", "function_tag": "function"}  # fmt: skip
+"""LLaMA-Factory's `tags` of an entry -> the key or role of a message that is meant."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How to read the rows of one dataset.
@@ -36,6 +41,7 @@ class Options:
             `difficulty`; None for all.
         turns: of a conversation, "history": one example, earlier turns are its history; "split": each question an example
             of its own, for sets whose questions on a picture do not depend on each other.
+        tags: how keys and roles of messages are called in the file -> what they are, as TAGS has it.
     """
 
     keep_malformed: bool = False
@@ -44,13 +50,14 @@ class Options:
     columns: Mapping[str, str] = field(default_factory=dict)
     difficulty: str | None = None
     turns: str = "history"
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """Return the options of a dataset_info.json entry.
 
     Args:
-        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty` and `turns` are looked at.
+        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty`, `turns` and `tags` are looked at.
         malformed: the recipe key of this name.
 
     Raises:
@@ -109,4 +116,14 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     if "solution" in columns and "thought" not in columns:
         raise UserError("columns: solution in dataset_info.json needs thought beside it.")
 
-    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty, turns)
+    tags = entry.get("tags") or {}
+    if not isinstance(tags, Mapping) or not all(isinstance(name, str) for name in tags.values()):
+        raise UserError(f'tags: {tags!r} in dataset_info.json. It is an object such as {{"role_tag": "speaker"}}.')
+
+    if unknown := [str(name) for name in tags if name not in TAGS]:
+        raise UserError(
+            f"tags: {', '.join(unknown)} in dataset_info.json is read by no format. There are {', '.join(TAGS)}."
+        )
+
+    named = {name: TAGS[tag] for tag, name in tags.items() if name != TAGS[tag]}
+    return Options(malformed == "keep", responses, ranking, dict(columns), difficulty, turns, named)

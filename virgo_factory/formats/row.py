@@ -41,6 +41,9 @@ QWEN_VL_TOKENS = (
 )
 """The special tokens of Qwen2-VL, in the order of its vocabulary; the later Qwen-VL models have them all."""
 
+QWEN_VL_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+"""`model_type` of the models whose names, sizes and forward pass are known here."""
+
 CONTROL_TOKENS = ("<video>", "<audio>", *QWEN_VL_TOKENS)
 """Texts that LLaMA-Factory or the Qwen-VL tokenizers read as something else than text."""
 

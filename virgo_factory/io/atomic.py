@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, whoever looks and whenever its writer is killed."""
+"""A file or folder that is there whole or not at all, whoever looks and whenever its writer is killed."""
 
 import json
 import os
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from virgo_factory.core.errors import UserError
 
 
 @contextmanager
@@ -54,3 +56,25 @@ def replace_file(path: Path, content: bytes, sync: bool = True) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Put `content` at `path` as JSON that a person can read, see `new_file`."""
     replace_file(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder, which is moved to `path` at the end; where the filling fails, nothing stays.
+
+    A killed process leaves `.NAME.partial` beside it at the most, which the next one to make the folder removes.
+
+    Raises:
+        ValueError: something is there already.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} is there already. Name a new folder.")
+
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.replace(path)  # also onto an empty folder
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -26,7 +26,7 @@ def check(file: str, rows: int, model: str, max_prompt_tokens: int, version: str
         version: of verl, its first two numbers.
 
     Raises:
-        SystemExit: another version, or prompts that are lost.
+        SystemExit: another version, prompts that are lost, or pictures that nobody sees.
     """
     installed = importlib.metadata.version("verl")
     if not installed.startswith(f"{version}."):
@@ -35,6 +35,12 @@ def check(file: str, rows: int, model: str, max_prompt_tokens: int, version: str
         )
 
     longest = _read(file, model, MOST)
+    if longest.processor is None and _pictures(file):
+        raise SystemExit(
+            f"verl could not make the processor of {model} and goes on without pictures; the warning above says why (often "
+            "torchvision is missing)."
+        )
+
     if len(longest) != rows:
         raise SystemExit(
             f"verl reads {len(longest)} of the {rows} prompts of {file}; the errors above say why (often qwen_vl_utils is "
@@ -50,6 +56,13 @@ def check(file: str, rows: int, model: str, max_prompt_tokens: int, version: str
     first = longest.tokenizer if longest.processor is None else longest.processor
     text = first.apply_chat_template(longest[0]["raw_prompt"], add_generation_prompt=True, tokenize=False)
     return f"{rows} prompts, {rows - kept} of them longer than {max_prompt_tokens} tokens. The first:\n{text}"
+
+
+def _pictures(file: str) -> int:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    return pc.sum(pc.list_value_length(pq.read_table(file, columns=["images"])["images"])).as_py() or 0
 
 
 def _read(file: str, model: str, max_prompt_tokens: int) -> Any:

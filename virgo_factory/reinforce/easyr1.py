@@ -2,7 +2,8 @@
 
 EasyR1 (hiyouga/EasyR1) is a fork of verl with a smaller configuration, to which LLaMA-Factory's maintainers send those who
 ask for GRPO. Names are those of its sources with `loss_type: gspo` (verl/utils/dataset.py, verl/workers/*/config.py); its
-launcher refuses a key that it does not know. Nothing of it was run here: it is on no package index.
+launcher refuses a key that it does not know, so that only keys stand here that all of these sources have. Nothing of it was
+run here: it is on no package index.
 """
 
 import json
@@ -14,10 +15,10 @@ from typing import Any
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.reinforcement import check_enough
-from virgo_factory.data.read.source import TEMPLATE_TAGS, Settings
+from virgo_factory.data.read.source import Settings
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.reinforce.prompts import Prompt, Prompts, write_prompts
-from virgo_factory.reinforce.verl import SCHEDULES, Export, common_departures, loggers, read_keys
+from virgo_factory.reinforce.verl import SCHEDULES, Export, common_departures, course_of, loggers, read_keys
 
 
 LOSSES: Mapping[str, Mapping[str, str]] = {
@@ -132,14 +133,15 @@ def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int
 
     group, updates, response = rl["rl_num_generations"], rl["rl_updates_per_rollout"], rl["rl_max_response_tokens"]
     low, high = reinforcement.clips_of(rl)
+    course = course_of(keys, updates)
     optimizer: dict[str, Any] = {
         "lr": float(keys.get("learning_rate", 5e-5)),
         "betas": [keys.get("adam_beta1", 0.9), keys.get("adam_beta2", 0.999)],
         "weight_decay": float(keys.get("weight_decay", 0.0)),
         "lr_scheduler_type": SCHEDULES[keys.get("lr_scheduler_type", "linear")],
     }
-    if keys.get("warmup_steps"):
-        optimizer["lr_warmup_steps"] = -(-keys["warmup_steps"] // updates)
+    if course.warmup:
+        optimizer["lr_warmup_steps"] = course.warmup
     else:
         optimizer["lr_warmup_ratio"] = float(keys.get("warmup_ratio", 0.0))
 
@@ -205,11 +207,10 @@ def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int
                 "gpu_memory_utilization": 0.6,
             },
             "reward": {
-                "reward_type": "batch",
-                "reward_function": "rewards.py:compute_scores",
+                "reward_function": "rewards.py:compute_scores",  # of a batch, its default; newer ones have no key for it
                 "reward_function_kwargs": {
                     "format_weight": rl["rl_format_weight"],
-                    "tags": rl["rl_tags"] or TEMPLATE_TAGS.get(keys.get("template"), "omr"),
+                    "tags": rl["rl_tags"],
                     "rule": rl["rl_reward"],
                     "max_response_tokens": response,
                     "overlong_buffer": rl["rl_overlong_buffer"],
@@ -217,8 +218,8 @@ def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int
             },
         },
         "trainer": {
-            "total_epochs": max(1, round(keys.get("num_train_epochs", 3))),
-            "max_steps": keys["max_steps"] // updates if keys.get("max_steps", -1) > 0 else None,
+            "total_epochs": course.epochs,
+            "max_steps": course.steps,
             "project_name": "virgo-factory",
             "experiment_name": Path(str(keys.get("output_dir", "easyr1"))).name,
             "logger": loggers(keys.get("report_to", "none")),
@@ -226,9 +227,7 @@ def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int
             "n_gpus_per_node": gpus,
             "val_freq": -1,
             "val_before_train": False,
-            "save_freq": keys.get("save_steps", 500) // updates
-            if keys.get("save_strategy", "steps") == "steps"
-            else -1,
+            "save_freq": course.save_every,
             "save_checkpoint_path": "checkpoints",
         },
     }

@@ -29,7 +29,7 @@ def write_rollouts_page(path: Path, folder: Path, groups: int = 40) -> int:
     count = min(groups, total)
     chosen = {round(place * (total - 1) / max(1, count - 1)) for place in range(count)}
     articles = (_article(group) for place, group in enumerate(_groups(folder)) if place in chosen)
-    head = [Section("", [steps_table(steps), Picture(picture(steps, page=True), "Curves"), *LEGEND])]
+    head = [Section("", [steps_table(steps, narrow=False), Picture(picture(steps, page=True), "Curves"), *LEGEND])]
     return write_page(path, f"Rollouts of {folder.resolve().name}", articles, head)
 
 

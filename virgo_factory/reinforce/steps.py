@@ -95,8 +95,13 @@ def read_steps(folder: Path) -> list[Step]:
     return [steps[step] for step in sorted(steps)]
 
 
-def steps_table(steps: Sequence[Step]) -> Table:
-    """Return the steps as a table, several together where they are more than MOST_ROWS."""
+def steps_table(steps: Sequence[Step], narrow: bool = True) -> Table:
+    """Return the steps as a table, several together where they are more than MOST_ROWS.
+
+    Args:
+        steps: of a training.
+        narrow: short headings, so that a terminal of 80 characters holds them all.
+    """
     names = [name for name in SERIES if any(name in step for step in steps)]
     size = -(-len(steps) // MOST_ROWS)
     rows = []
@@ -106,17 +111,17 @@ def steps_table(steps: Sequence[Step]) -> Table:
         cells = [Cell(_shown(name, [step[name] for step in part if name in step])) for name in names]
         rows.append([f"{first}" if first == last else f"{first}-{last}", *cells])
 
-    return Table("Steps", ("step", *(_HEADINGS.get(name, name) for name in names)), rows)
+    headings = [_SHORT.get(name, name) if narrow else name for name in names]
+    return Table("Steps", ("step", *headings), rows)
 
 
-_HEADINGS = {
+_SHORT = {
     "unverifiable": "unverif.",
     "truncated": "cut",
     "no gradient": "flat",
     "accuracy": "right",
     "format": "form",
 }
-"""Short ones: a terminal of 80 characters is to hold them all."""
 
 
 def _shown(name: str, values: Sequence[float]) -> str:

@@ -9,12 +9,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from virgo_factory.answers.model import gold_text
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.recipe_keys import RL_DEFAULTS, check_keys
+from virgo_factory.core.recipe_keys import RL_DEFAULTS, told_together, wrong_values
 from virgo_factory.core.reinforcement import check_enough
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.io.atomic import replace_file
@@ -115,18 +115,20 @@ def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str
         engine: as it is called.
 
     Raises:
-        UserError: a recipe of another stage, or a wrong value.
+        UserError: a recipe of another stage.
     """
     if keys.get("stage") != "grpo":
         raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
 
-    check_keys({key: value for key, value in keys.items() if key in RL_DEFAULTS and value is not None})
-    rl = reinforcement.settings_of(keys)
+    wrong = wrong_values({key: value for key, value in keys.items() if key in RL_DEFAULTS})
+    right = {key: value for key, value in keys.items() if key not in wrong}
+    rl = reinforcement.settings_of(right)
+    rl["rl_tags"] = rl["rl_tags"] or TEMPLATE_TAGS.get(keys.get("template"), "omr")
     group, updates = rl["rl_num_generations"], rl["rl_updates_per_rollout"]
     update = keys.get("global_batch_size") or (
         keys.get("per_device_train_batch_size", 8) * keys.get("gradient_accumulation_steps", 1) * gpus
     )
-    problems = []
+    problems = reinforcement.contradictions(right)
     if update % group:
         problems.append(
             f"rl_num_generations: {group} does not divide the {update} responses of an update, as {engine} wants. Set "
@@ -152,7 +154,27 @@ def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str
     if not keys.get("model_name_or_path"):
         problems.append("model_name_or_path: missing.")
 
-    return rl, update, problems
+    return rl, update, told_together(wrong, problems)
+
+
+class Course(NamedTuple):
+    """How long a run of verl or a fork of it is, in its own steps: those are rollouts."""
+
+    epochs: int
+    steps: int | None
+    save_every: int
+    warmup: int
+
+
+def course_of(keys: Mapping[str, Any], updates: int) -> Course:
+    """Return the course of a recipe with so many updates a rollout; without `max_steps` it has as many steps as its epochs."""
+    steps, by_steps = keys.get("max_steps", -1), keys.get("save_strategy", "steps") == "steps"
+    return Course(
+        epochs=max(1, round(keys.get("num_train_epochs", 3))),
+        steps=steps // updates if steps > 0 else None,
+        save_every=keys.get("save_steps", 500) // updates if by_steps else -1,
+        warmup=-(-(keys.get("warmup_steps") or 0) // updates),
+    )
 
 
 def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
@@ -171,7 +193,7 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
 
     group, updates, response = rl["rl_num_generations"], rl["rl_updates_per_rollout"], rl["rl_max_response_tokens"]
     schedule = keys.get("lr_scheduler_type", "linear")
-    loss = LOSSES[rl["rl_loss"]]
+    loss, course = LOSSES[rl["rl_loss"]], course_of(keys, updates)
     low, high = reinforcement.clips_of(rl)
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     found: dict[str, Any] = {
@@ -215,13 +237,10 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
         f"{rollout}.calculate_log_probs": True,
         "reward.reward_manager.name": "dapo" if rl["rl_overlong_buffer"] else "naive",
         "+reward.custom_reward_function.reward_kwargs.format_weight": rl["rl_format_weight"],
-        "+reward.custom_reward_function.reward_kwargs.tags": rl["rl_tags"]
-        or TEMPLATE_TAGS.get(keys.get("template"), "omr"),
+        "+reward.custom_reward_function.reward_kwargs.tags": rl["rl_tags"],
         "+reward.custom_reward_function.reward_kwargs.rule": rl["rl_reward"],
-        "trainer.total_epochs": max(1, round(keys.get("num_train_epochs", 3))),
-        "trainer.save_freq": keys.get("save_steps", 500) // updates
-        if keys.get("save_strategy", "steps") == "steps"
-        else -1,
+        "trainer.total_epochs": course.epochs,
+        "trainer.save_freq": course.save_every,
         "trainer.test_freq": -1,
         "trainer.val_before_train": False,
         "trainer.logger": f"[{','.join(loggers(keys.get('report_to', 'none')))}]",
@@ -243,15 +262,13 @@ def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
             "+reward.reward_kwargs.overlong_buffer_cfg.log": True,
         }
 
-    if keys.get("warmup_steps"):
-        found[f"{actor}.optim.lr_warmup_steps"] = -(
-            -keys["warmup_steps"] // updates
-        )  # its schedule steps once a rollout
+    if course.warmup:
+        found[f"{actor}.optim.lr_warmup_steps"] = course.warmup
     else:
         found[f"{actor}.optim.lr_warmup_steps_ratio"] = float(keys.get("warmup_ratio", 0.0))
 
-    if keys.get("max_steps", -1) > 0:
-        found["trainer.total_training_steps"] = keys["max_steps"] // updates
+    if course.steps:
+        found["trainer.total_training_steps"] = course.steps
 
     if keys.get("finetuning_type", "lora") == "lora":
         target = keys.get("lora_target", "all")

@@ -8,7 +8,7 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -315,6 +315,32 @@ def read_folder(kind: type[T], folder: Path) -> T:
         raise UserError(f"{folder} is no folder of {kind.KIND}: no {kind.FILE} in it.{kind.START}")
 
     return read_config(kind, path, files=False).model_copy(update={"output_dir": folder})
+
+
+def common_config(kind: type[T], folders: Sequence[Path], shapes: Callable[[T], Mapping[str, Any]]) -> T:
+    """Return the configuration of the first of some folders that are to be put together.
+
+    Args:
+        kind: of the configuration.
+        folders: at least one.
+        shapes: what all of them must have in common.
+
+    Raises:
+        ValueError: a folder is named twice, is none of that kind, or was made with another configuration.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("a folder is named twice.")
+
+    first, *others = (read_folder(kind, folder) for folder in folders)
+    for folder, config in zip(folders[1:], others, strict=True):
+        old, new = shapes(first), shapes(config)
+        if changed := [f"{key}: {old[key]!r} and {new.get(key)!r}" for key in old if old[key] != new.get(key)]:
+            raise UserError(
+                f"{folders[0]} and {folder} are not parts of one {kind.KIND.partition(' ')[2]}: {'; '.join(changed)}. "
+                "Merge folders of the same configuration."
+            )
+
+    return first
 
 
 def response_format_of(folder: Path) -> str:

@@ -165,6 +165,15 @@ class SynthesisConfig(AskConfig):
         if self.image_min_pixels > self.image_max_pixels:
             found.append((("image_min_pixels", "image_max_pixels"), "image_min_pixels: more than image_max_pixels"))
 
+        folders = [path.resolve() for path in (self.output_dir, self.media_dir)]
+        if any(one.is_relative_to(other) for one, other in (folders, folders[::-1])):
+            found.append(
+                (
+                    ("output_dir", "media_dir"),
+                    f"output_dir: {self.output_dir} and media_dir: {self.media_dir}: one lies in the other. Keep rows and pictures apart",
+                )
+            )
+
         found += [
             ((key,), f"{key}: name at least one")
             for key in ("scenes", "composed_of", "cues")

@@ -56,6 +56,20 @@ def forged(text: str) -> str:
     return found.group() if (found := _FORGED.search(text)) else ""
 
 
+def word_in(text: str, words: tuple[str, ...]) -> str:
+    """Return the first of some words that a text holds, at its boundaries and whatever its case; "" for none.
+
+    >>> word_in("Is the text on the sign captioned?", ("caption",)), word_in("The Caption.", ("caption",))
+    ('', 'Caption')
+    """
+    return found.group() if words and (found := _any_of(words).search(text)) else ""
+
+
+@functools.cache
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+
+
 def scene_text(scene: Scene) -> str:
     """Return a scene for those who do not see it: its captions, and its things with their boxes in pixels."""
     lines = [f"The picture is {scene.width} wide and {scene.height} high, in pixels.", "What is said of it:"]

@@ -236,7 +236,9 @@ def of_row(kind: type[T], row: Any) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"no {kind.__name__.lower()}: {where or 'the line'}: {first['msg'].lower()}") from None
+        raise UserError(
+            f"no {kind.__name__.lower()}: {where or 'the line'}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        ) from None
 
 
 @functools.cache

@@ -169,8 +169,8 @@ def png_header(width, height):
 
 BAD_PICTURES = [
     # (what the row gives, reason, part of the detail)
-    (b"a picture", "image unreadable", "cannot identify image file"),
-    (b"", "image unreadable", "cannot identify"),
+    (b"a picture", "image unreadable", "9 bytes: not an image that Pillow knows"),
+    (b"", "image unreadable", "0 bytes: not an image"),
     (picture()[:20], "image unreadable", ""),
     (png_header(100_000, 100_000), "image too large", "178956970 pixels"),
     (png_header(12_000, 15_000), "image too large", "178956970 pixels"),

@@ -118,8 +118,12 @@ def test_all_wrong_values_come_at_once(parser, recipe):
         "rl_format_weight": 2,
         "rl_server": "host:1",
     }
-    found = problems(parser, recipe, **wrong, rl_beta=-1)
-    assert sorted(line.split(":")[0] for line in found.splitlines()) == sorted([*wrong, "rl_beta"])
+    found = problems(parser, recipe, **wrong, rl_beta=-1, overlong="cut", packing=True, rl_overlong_buffer=9000)
+    told = [line.removeprefix("  - ").split(":")[0] for line in found.splitlines()[1:]]
+    assert sorted(told) == sorted([*wrong, "rl_beta", "overlong", "packing", "rl_overlong_buffer"])
+    found = problems(parser, recipe, rl_loss="ppo", rl_los="gspo")  # what stock stops at is told with ours
+    assert "rl_los" in found
+    assert "'ppo' is not one of" in found
 
 
 def test_every_key_of_another_stage_is_one_and_is_refused(parser, recipe):

@@ -1,13 +1,10 @@
 """The run of `stage: grpo`: what is looked at before it begins."""
 
-import json
-import os
 from types import SimpleNamespace
 
 import pytest
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.hooks.reinforce.finish import finish, lacks_only_its_end
 
 
 @pytest.mark.parametrize(
@@ -22,54 +19,42 @@ from virgo_factory.hooks.reinforce.finish import finish, lacks_only_its_end
         (6, 6, 3, -1, False),  # other epochs than then
     ],
 )
-def test_a_finished_run_is_not_gone_on_with(done, planned, epochs, max_steps, finished, tmp_path):
-    state = {"global_step": done, "max_steps": planned, "num_train_epochs": 2}
-    checkpoint = tmp_path / f"checkpoint-{done}"
-    checkpoint.mkdir()
-    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
-    (tmp_path / "train_results.json").write_text("{}")
+def test_a_finished_run_is_not_gone_on_with(done, planned, epochs, max_steps, finished, tmp_path, checkpoint):
+    from virgo_factory.hooks.reinforce.stage import _check_steps_left
+
+    folder = checkpoint(tmp_path, done, max_steps=planned, num_train_epochs=2)
+    for name in ("train_results.json", "trainer_state.json"):
+        (tmp_path / name).write_text("{}")
+
     arguments = SimpleNamespace(
-        resume_from_checkpoint=str(checkpoint),
+        resume_from_checkpoint=str(folder),
         output_dir=str(tmp_path),
         max_steps=max_steps,
         num_train_epochs=float(epochs),
     )
     if not finished:
-        assert not lacks_only_its_end(arguments)
-        return
+        return _check_steps_left(arguments)
 
     with pytest.raises(UserError, match=rf"{tmp_path} holds a finished run \({done} of \d steps\)"):
-        lacks_only_its_end(arguments)
+        _check_steps_left(arguments)
+
+    arguments.resume_from_checkpoint = None
+    return _check_steps_left(arguments)
 
 
-def test_a_run_that_begins_is_not_asked():
-    assert not lacks_only_its_end(SimpleNamespace(resume_from_checkpoint=None))
+def test_what_a_loss_lacks_is_told(monkeypatch):
+    """DAPO without sampling again, and a clip that one update a rollout never reaches."""
+    from virgo_factory.core.reinforcement import settings_of
+    from virgo_factory.hooks.reinforce import stage
 
-
-@pytest.mark.parametrize("older", [False, True])
-def test_a_run_that_was_killed_behind_its_last_step_is_finished(tmp_path, older):
-    """Its model is that of the checkpoint, and the next start tells a finished run; also where a shorter one was before."""
-    checkpoint = tmp_path / "checkpoint-3"
-    (checkpoint / "global_step3").mkdir(parents=True)
-    for name in ("model.safetensors", "tokenizer.json", "optimizer.pt", "rng_state.pth"):
-        (checkpoint / name).write_text(name)
-
-    state = {"global_step": 3, "max_steps": 3, "num_train_epochs": 1, "epoch": 1.0, "total_flos": 5.0}
-    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
-    if older:
-        (tmp_path / "train_results.json").write_text("{}")
-        os.utime(tmp_path / "train_results.json", (1, 1))
-
-    arguments = SimpleNamespace(
-        resume_from_checkpoint=str(checkpoint), output_dir=str(tmp_path), max_steps=3, num_train_epochs=1.0
+    told = []
+    monkeypatch.setattr(stage, "logger", SimpleNamespace(info_rank0=told.append))
+    arguments = SimpleNamespace(per_device_train_batch_size=8, world_size=2, gradient_accumulation_steps=2)
+    stage._tell(settings_of({"rl_loss": "dapo"}), arguments, 5)
+    assert (
+        "a rollout is 2 prompts x 16 responses = 32, used in 1 update of 32; 2 rollouts an epoch, 1 prompts" in told[0]
     )
-    assert lacks_only_its_end(arguments)
-    finish(SimpleNamespace(**vars(arguments), should_save=False))
-    assert not (tmp_path / "model.safetensors").exists()
-    finish(SimpleNamespace(**vars(arguments), should_save=True))
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *("checkpoint-3", "model.safetensors", "tokenizer.json", "trainer_state.json", "train_results.json")
-    }
-    assert json.loads((tmp_path / "train_results.json").read_text()) == {"epoch": 1.0, "total_flos": 5.0}
-    with pytest.raises(UserError, match="finished run"):
-        lacks_only_its_end(arguments)
+    assert "the clip never acts" in told[1] and "rl_loss: dapo is without its sampling again" in told[2]
+    told.clear()
+    stage._tell(settings_of({"rl_loss": "gspo", "rl_updates_per_rollout": 4}), arguments, 8)
+    assert len(told) == 1

@@ -9,16 +9,6 @@ import pytest
 from virgo_factory.core.thought import MARKERS
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    """A tiny Qwen2-VL."""
-    from virgo_factory.preflight.twin.twin import make_twin
-
-    folder = tmp_path_factory.mktemp("rows") / "base"
-    make_twin(folder)
-    return folder
-
-
 @pytest.fixture
 def load(base, tmp_path, root, preprocess):
     """A function that loads the datasets of a recipe and returns LLaMA-Factory's dataset module and the accounts."""

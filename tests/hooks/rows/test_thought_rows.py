@@ -6,18 +6,6 @@ model's own processor.
 
 import json
 
-import pytest
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A tiny Qwen2-VL."""
-    from virgo_factory.preflight.twin.twin import make_twin
-
-    folder = tmp_path_factory.mktemp("rows") / "base"
-    make_twin(folder)
-    return folder
-
 
 def asked(n):
     return f"What is {n} + 3?"

@@ -51,6 +51,7 @@ BOTH = [
     ({"moe_aux_loss_coef": 0.01}, "not with moe_aux_loss_coef, since the loss"),
     ({"use_unsloth": True}, "not with use_unsloth, which has a forward pass"),
     ({"use_kt": True}, "not with use_kt, which has a forward pass"),
+    ({"torch_compile": True}, "not with torch_compile, which it has not been tried with"),
     ({"finetuning_type": "lora", "lora_target": ["lm_head"]}, "not with lm_head in lora_target"),
 ]
 ONLY_PACKED = [

@@ -61,15 +61,8 @@ def test_a_finished_run_is_not_trained_zero_steps(steps_left, tmp_path, length, 
         (folder / "trainer_state.json").write_text(json.dumps({"global_step": done}))
         if finished:
             finished_run = rf"holds a finished run \({done} of {steps} steps\), so this one would train 0 steps\."
-            with pytest.raises(ValueError, match=rf"{finished_run} No model is in it: .* {folder} is what it learned"):
-                steps_left.check_steps_left(rows, [], training_args)
-
-            weights = tmp_path / "model.safetensors"
-            weights.touch()
             with pytest.raises(ValueError, match=f"{finished_run} Choose another"):
                 steps_left.check_steps_left(rows, [], training_args)
-
-            weights.unlink()
         else:
             steps_left.check_steps_left(rows, [], training_args)
 
@@ -105,6 +98,12 @@ def test_the_count_of_steps_is_that_of_transformers(tmp_path, length, steps):
     assert (count() if reads_5() else count(batch))[-1] == steps
 
 
+def ended(folder):
+    """Write what a run leaves behind its model."""
+    for name in ("train_results.json", "trainer_state.json"):
+        (folder / name).write_text("{}")
+
+
 def account(**rows):
     from virgo_factory.data.rows.account import DatasetAccount
 
@@ -130,6 +129,7 @@ def test_a_finished_run_whose_data_changed_is_told_as_that(
     from virgo_factory.data.rows.account import FILE_NAME, to_json
 
     checkpoint(tmp_path, 10, max_steps=10, epoch=1.0, num_train_epochs=1)
+    ended(tmp_path)
     if then:
         (tmp_path / FILE_NAME).write_text(json.dumps(to_json(account(**then))))
 
@@ -177,6 +177,7 @@ def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_fol
     recipe |= {"per_device_train_batch_size": 1}
     assert preprocess(recipe).accounts["dt"]["kept"] == 3
     checkpoint(tmp_path / "out", 3, max_steps=3, epoch=1.0, num_train_epochs=1)
+    ended(tmp_path / "out")
     with pytest.raises(
         ValueError, match=r"out holds a finished run \(3 of 3 steps\), so this one would train 0 steps"
     ):

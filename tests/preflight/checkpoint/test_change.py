@@ -7,37 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+from tests.preflight.conftest import FILE, Weights, edited
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.diagnosis import Diagnosis
 
 
-FILE = "model.safetensors"
 LAYER = "model.layers.{}."
 DOWN, QUERY, UP, GATE = (
     f"{LAYER}{name}.weight" for name in ("mlp.down_proj", "self_attn.q_proj", "mlp.up_proj", "mlp.gate_proj")
 )
 EMBEDDING = "model.embed_tokens.weight"
-Weights = dict[str, torch.Tensor]
-
-
-@pytest.fixture
-def base(twin_and_trained) -> Path:
-    return twin_and_trained[0]
-
-
-@pytest.fixture
-def trained(twin_and_trained, tmp_path) -> Path:
-    return Path(shutil.copytree(twin_and_trained[1], tmp_path / "trained"))
-
-
-def edited(folder: Path, change: Callable[[Weights], None]) -> Path:
-    weights = load_file(folder / FILE)
-    change(weights)
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / FILE, metadata={"format": "pt"})
-    return folder
 
 
 def told(folder: Path, base: Path) -> list[Diagnosis]:

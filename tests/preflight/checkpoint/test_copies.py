@@ -7,42 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+from tests.preflight.conftest import FILE, Weights, edited
 from virgo_factory.hooks.model.marker_tokens import initialise_rows
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.twin.twin import make_twin
 
 
-FILE = "model.safetensors"
 DOWN = "model.layers.{}.mlp.down_proj.weight"
 EMBEDDING = "model.embed_tokens.weight"
-Weights = dict[str, torch.Tensor]
-
-
-@pytest.fixture
-def base(twin_and_trained) -> Path:
-    return twin_and_trained[0]
-
-
-@pytest.fixture
-def whole(twin_and_trained) -> Path:
-    return twin_and_trained[1]
-
-
-@pytest.fixture
-def trained(whole, tmp_path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "trained"))
-
-
-def edited(folder: Path, change: Callable[[Weights], None]) -> Path:
-    weights = load_file(folder / FILE)
-    change(weights)
-    (folder / FILE).unlink()
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / FILE, metadata={"format": "pt"})
-    return folder
 
 
 def told(folder: Path, base: Path | None = None, check: str = "copies") -> list[Diagnosis]:

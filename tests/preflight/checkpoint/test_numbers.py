@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.preflight.conftest import FILE, Weights, edited
 from virgo_factory.cli.main import main
 from virgo_factory.preflight.checkpoint import look as look_module
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
@@ -21,10 +22,9 @@ from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.twin.twin import make_twin
 
 
-FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 DOWN = "model.layers.{}.mlp.down_proj.weight"
 EMBEDDING = "model.embed_tokens.weight"
-Weights = dict[str, torch.Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,6 @@ def whole(base, tmp_path_factory) -> Path:
     return edited(folder, train)
 
 
-def edited(folder: Path, change: Callable[[Weights], None]) -> Path:
-    weights = load_file(folder / FILE)
-    change(weights)
-    (folder / FILE).unlink()  # a link to the whole model's file stays what it was
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / FILE, metadata={"format": "pt"})
-    return folder
-
-
 def train(weights: Weights) -> None:
     for name, value in weights.items():
         if not name.startswith("visual.") or "merger" in name:
@@ -58,11 +50,6 @@ def deeper(weights: Weights) -> None:
     """Norms that grow with the depth, by more over all of it than one layer may differ from the next."""
     for layer in range(8):
         weights[f"model.layers.{layer}.input_layernorm.weight"] *= 2.5**layer
-
-
-@pytest.fixture
-def trained(whole, tmp_path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "trained"))
 
 
 def told(folder: Path, base: Path | None = None, check: str = "numbers", **more) -> list[Diagnosis]:

@@ -19,6 +19,7 @@ class Looks:
         self.there: dict[str, bool] = {}
         self.facts = FACTS
         self.told: list[tuple[str, str]] = []
+        self.reasons: list[str] = []
 
     async def __call__(self, url: str) -> ServerFacts:
         if not self.there.get(url, True):
@@ -28,6 +29,7 @@ class Looks:
 
     def tell(self, kind: str, url: str, reason: str) -> None:
         self.told.append((kind, url))
+        self.reasons.append(reason)
 
 
 def endpoints(looks: Looks, *urls: str, limit: int = 2, patience: float = 0.3) -> Endpoints:
@@ -84,6 +86,25 @@ def test_a_dead_server_is_out_until_it_is_back():
 
     looks = Looks()
     asyncio.run(run())
+
+
+def test_a_lost_server_says_what_happens_and_for_how_long():
+    async def run() -> None:
+        servers = endpoints(looks, "a", "b", patience=300.0)
+        for url in "ab":
+            looks.there[url] = False
+            servers.is_gone(url, f"{url}: refused.")
+
+        await servers.close()
+
+    looks = Looks()
+    with pytest.raises(AttributeError):  # what stands for an endpoint here cannot be closed
+        asyncio.run(run())
+
+    assert looks.reasons == [
+        "a: refused; its requests go to the other until it answers again",
+        "b: refused; no server is left: waiting for one, for 5 minutes at most",
+    ]
 
 
 def test_a_server_that_comes_back_with_another_model_stays_out():

@@ -293,7 +293,8 @@ def test_arguments(monkeypatch):
     assert command[-2:] == ["--stream-interval", "9"]  # the user's come last, and the last one counts
     assert "--max-model-len" not in vllm_command("M", 8000)
     monkeypatch.setattr(server, "is_cpu_build", lambda: True)
-    assert "--enforce-eager" in vllm_command("M", 8000)
+    assert "--enforce-eager" in vllm_command("M", 8000) and "--distributed-executor-backend" in vllm_command("M", 8000)
+    assert "--distributed-executor-backend" not in vllm_command("M", 8000, tensor_parallel_size=2)
 
 
 @pytest.mark.parametrize(

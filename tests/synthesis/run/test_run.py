@@ -13,7 +13,7 @@ from virgo_factory.data.read.source import read_info
 from virgo_factory.demo.synthesis.server import serving
 from virgo_factory.formats import options_of, read_row
 from virgo_factory.synthesis.config import read_config, read_folder
-from virgo_factory.synthesis.run.folder import REPLIES
+from virgo_factory.synthesis.run.folder import REPLIES, Folder
 from virgo_factory.synthesis.run.launch import lacking_shards, merge, resumed, synthesize
 from virgo_factory.synthesis.run.steps import STEPS, Made
 from virgo_factory.synthesis.tell.status import summarise
@@ -129,6 +129,33 @@ def test_shards_are_one_synthesis_again(whole, make, tmp_path):
         merge(parts, tmp_path / "all")
 
 
+def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, tmp_path):
+    """SIGKILL once so many files are there of the folder that is filled: it is there whole or not at all."""
+    for shard in ("1/2", "2/2"):
+        assert not synthesize(read_config(make(), [f"shard={shard}", f"output_dir={tmp_path / shard[0]}"])).waits
+
+    parts, out, partial, kills = [tmp_path / "1", tmp_path / "2"], tmp_path / "all", tmp_path / ".all.partial", []
+    for enough in (1, 8, 20, 40):
+        process = run("merge", *parts, "--out", out)
+        while process.poll() is None and len(list(partial.glob("*"))) < enough:
+            time.sleep(0.001)
+
+        process.kill()
+        if process.wait() < 0:
+            kills.append(len(list(partial.glob("*"))))
+            assert not out.exists()
+            assert not (tmp_path / "dataset_info.json").exists()
+
+    assert len(kills) >= 3 and max(kills) >= 20, kills
+    process = run("merge", *parts, "--out", out)
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 0 and "All is done" in said and not partial.exists()
+    assert made(out) == made(whole) and keys(out) == keys(whole)
+    entries = read_info(tmp_path)
+    assert {(tmp_path / entry["file_name"]).is_file() for entry in entries.values()} == {True}
+    assert not synthesize(resumed(out)).finished and made(out) == made(whole)
+
+
 def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
     config = make()
     part = read_config(config, ["shard=1/2", f"output_dir={tmp_path / 'a'}", "max_rollouts=12"])
@@ -202,7 +229,7 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
         (
             "03_validated",
             lambda row: row | {"answer": "E"},
-            r"03_validated.jsonl:1: no question: answer: .* Mend the line",
+            r"03_validated.jsonl:1: no question: answer: input should be 'A', 'B', 'C' or 'D'. Mend the line",
         ),
         ("05_short", lambda row: {**row, "extra": 1}, r"05_short.jsonl:1: no thought: extra"),
         ("03_validated", lambda row: row | {"scene": "nowhere/1"}, r"rows of nowhere/1 stand out of order"),
@@ -320,6 +347,42 @@ def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path
     assert synthesize(read_config(config)).finished >= outcome.dropped
     card = json.loads((settings.output_dir / "05_short.card.json").read_text())
     assert "never answered" not in card["dropped"]
+
+
+def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path):
+    media = shutil.copytree(drawn, tmp_path / "media")
+    scenes = [{"reader": "rows", "file": str(media / "scenes.jsonl"), "box_format": "xyxy"}]
+    config = make(media_dir=str(media), scenes=scenes, compositions=0, max_rollouts=30)
+    assert run("run", config).wait() == 0
+    next((media / "images").iterdir()).unlink()
+    for code in (0, 1):
+        process = run("run", config, "max_rollouts=null")
+        said = process.communicate(timeout=120)[0]
+        assert process.returncode == code and "All else is done" in said, said
+        refused = len(lines(tmp_path / "out" / "dropped.jsonl"))
+        assert f"{refused} requests could not be asked" in said and "The next start tries them again" in said
+
+
+def test_a_question_is_judged_by_all_its_votes_or_not_at_all(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    steps = {step.name: step for step in STEPS}
+    for votes, judged, kept in (("03_votes", "03_validated", "blind"), ("04_ablations", "04_composed", "all")):
+        path = folder / f"{votes}.jsonl"
+        rows = lines(path)
+        lost = next(
+            row
+            for row in rows
+            if row["mode"] == kept and row["of"] in {one["id"] for one in lines(folder / f"{judged}.jsonl")}
+        )
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows if row != lost))
+        with Folder(resumed(folder)) as opened:
+            account = steps[judged].make(opened)
+
+        (dropped,) = [row for row in lines(folder / f"{judged}.dropped.jsonl") if row["of"] == lost["of"]]
+        assert account.dropped["not all votes were had"] == 1 and dropped["reason"] == "not all votes were had"
+        assert (
+            dropped["detail"] == {"blind": "3 of 3 of solver, 3 of 4 of blind", "all": "all: 2 of 3 of solver"}[kept]
+        )
 
 
 def test_roles_that_read_text_may_be_asked_of_any_server(make, whole):

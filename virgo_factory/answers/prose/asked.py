@@ -12,8 +12,8 @@ _NAME = re.compile(
     r"\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
     re.IGNORECASE,
 )
-_ASKS = r"\b(?:what (?:is|was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
-_ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"\s*[?.]?$"))
+_ASKS = r"\b(?:what(?:['’]s| is| was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
+_ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"(?:\s+when\b|\s*[?.]?$)"))
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
@@ -27,13 +27,24 @@ _BESIDE = re.compile(
     r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
 )
 """What a value is compared with, and in what other words it is said."""
+_WORKED_OUT = re.compile(
+    r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d"
+)
+"""A sum or product with what it comes to behind it."""
 _OPPOSITES = (
     (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
     (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
 )
 """What a statement tells of where the question asks for the other."""
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
+_MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+_WHEN = re.compile(
+    r"\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|June|July|August|September|October|November|December|(?:1[5-9]|20)\d\d)\b"
+)
+_GENERALLY = re.compile(
+    r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE
+)
 _ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
 
 
@@ -46,7 +57,7 @@ def value_of_asked(text: str, question: str) -> str | None:
     if not (asked := _NAME.search(question[-1_000:])):
         return None
     end = r"(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)"
-    start = rf"(?<![\w(])(?<!case )(?<!let )(?<!if ){asked[1]}\s*=\s*\$?\s*"
+    start = rf"(?<![\w(])(?<![Cc]ase )(?<![Ll]et )(?<![Ii]f ){asked[1]}\s*=\s*\$?\s*"
     found = re.findall(rf"{start}([^,;=，。\n]{{1,40}}?)\$?{end}", text)
     values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
     return values.pop() if len(values) == 1 else None
@@ -58,17 +69,40 @@ def clause_asked(statement: str, question: str) -> str:
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
     'mean is 6.5'
     """
+    if _GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
+        statement = re.split(r",?\s+but\s+", statement)[-1]
+    many = _MANY.search(question[-300:])
+    if (
+        many
+        and not _CLAUSES.search(statement)
+        and len(
+            found := re.findall(
+                rf"(?<![\d.,])(\d[\d,]*(?:\.\d+)?) (?:\w+ )?{re.escape(many[1])}\b", statement, re.IGNORECASE
+            )
+        )
+        == 1
+    ):
+        return found[0]
     by = _BY.search(statement)
     if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question[-300:], re.IGNORECASE):
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
+    if _WORKED_OUT.search(statement):
+        return statement
     plain = _BESIDE.sub("", statement)
     statement = plain if re.search(r"\d", plain) else statement
     noun = None if "=" in statement else _NOUN.search(question[-300:])
     if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
         return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
-    if len(clauses) < 2 or not all(re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part) for part in clauses):
+    clauses = [part for part in clauses if re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part)]
+    if len(clauses) < 2:
         return statement
+    if re.match(r"(?:so|hence|thus|therefore)\b", clauses[-1]):
+        return clauses[-1]
+    times = {word.lower() for word in _WHEN.findall(question[-300:])}
+    then = [part for part in clauses if times & {word.lower() for word in _WHEN.findall(part)}]
+    if len(then) == 1:
+        return then[0]
     asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 3}
     shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
     best = max(shared)

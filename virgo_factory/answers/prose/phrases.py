@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.model import Question
-from virgo_factory.answers.values.latex import characters, unwrap, words
+from virgo_factory.answers.values.dates import read_moment
+from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
 
@@ -32,22 +33,22 @@ _SAYS = (
 _IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选(?!项)择?|[:：])*"
 _ANSWERS = (
     rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
-    r"|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
-    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
-    r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的(?:序号|结论|命题|说法|答案)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
+    r"|(?<=[Ff])inal\s?:|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
+    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}[】\]]?|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
+    r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的?(?:序号|结论|命题|说法|答案|[顺次排]序)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
 _CHOICES = (
-    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：]"
-    r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for),?(?:\s+(?i:with|for|is|as))*(?=\s)"
+    r"(?<=[CcVvDdSsRrPpGg])(?i:onclusion|orrect|erdict|ecision|olution|esult|esponse|elect(?:ed|ion)|ick|uess)\s{0,3}:|(?<=结)论\s?[:：】]"
+    r"|(?<=[CcSsPpGgOo])(?i:hoos(?:e|ing)|elect(?:ing)?|ick|o with|pt for|(?<=d s)ay),?(?:\s+(?i:with|for|is|as))*(?=\s)"
     r"|(?<=选)(?<![不误错未没勿]选)(?<!不[能应可会该]选)(?<!如果选)(?<!假如选)(?<!若是选)(?<!为何选)(?:择|取|了|出|的是|的为)?(?:的?(?:是|为))?\s?[:：]?"
-    r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
+    r"|(?<=正)(?<!不正)确的?(?:选项|答案|一项|说法|描述|是|有)+(?:应该|应|就)?(?:是|为|[:：])*】?|(?<=符)合(?:题意|要求|条件|题目)的(?:选项|一项)?(?:是|为|[:：])|(?<=应)(?<!不应)(?:该|当)?(?:是|为)"
 )
 """Announcements behind their first letter, which is searched for by itself: a long response is read fast."""
 _ANNOUNCED = re.compile(
-    rf"[AaCcOoRr#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
+    rf"[AaCcFfOoRr#答结得总故应正](?<![A-Za-z].)(?:{_ANSWERS})\s{{0,6}}(?:\*\*|__)?[ \t]*",
 )
 _ANNOUNCED_OPTION = re.compile(
-    rf"[AaCcOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
+    rf"[AaCcFfOoVvDdSsRrPpGg#答结得总故应正选符](?<![A-Za-z].)(?:{_ANSWERS}|{_CHOICES})",
 )
 """What stands before an answer, and before an option."""
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
@@ -56,10 +57,10 @@ NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brath
 """What takes back the option or value that follows it."""
 _RETRACTED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
-    r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous)\s+$"
+    r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous|second|alternative)\s+$"
     r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
     r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
-    r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
+    r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|(?<![最很])可能|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
     r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
@@ -94,6 +95,7 @@ _REFUSAL = re.compile(
     r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|too (?:blurry|small|dark|unclear) to|(?:is|are|was) no (?:total|value|number|row|such|clear)|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
     re.IGNORECASE,
 )
+UNKNOWN = re.compile(r"\W{0,6}(?:unknown|unclear|undetermined|uncertain|not sure|n/a)\b", re.IGNORECASE)
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 DANGLES = re.compile(
     r"(?:\b(?:[Ww]here|[Tt]hen|[Tt]hat|[Tt]his|whether|[Bb]ecause|[Ss]ince|[Aa]nd|or|[Tt]he|a|an|of|to|is|[Ww]e|[Ss]o|[Ii]f|[Ww]hen|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z"
@@ -106,7 +108,7 @@ REVISED = re.compile(
 )
 """What begins another attempt."""
 UNDONE = re.compile(
-    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:等等|不对|错了)\W*\Z",
+    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:\A|[\s。，,！!…])(?:等等|不对|错了)\W*\Z",
     re.IGNORECASE,
 )
 """How a response ends that takes its answer back and gives no other."""
@@ -117,13 +119,13 @@ _COURTESY = re.compile(
 )
 
 _SENTENCE_END = re.compile(
-    r"\n|[。！？；]|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
+    r"\n|[。！？；]|(?<=[\u4e00-\u9fff]);(?=[\u4e00-\u9fff])|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
 )
 _CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
-_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?)?"
+_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?|\s(?:in the (?:morning|afternoon|evening)|at night)\b)?"
 _NUMERAL = re.compile(
     r"\(\s*-?\d+(?:\.\d+)?\s*,\s*-?\d+(?:\.\d+)?\s*\)|\b(?:between|from)\s\$?\d[\d.,]*\s(?:and|to)\s\$?\d[\d,]*(?:\.\d+)?"
     rf"|(?<![\d:]){_CLOCK}(?![\d:])|\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?"
@@ -147,12 +149,12 @@ _HEADED = re.compile(
 _RELATES = re.compile(
     r"\b(?:not|cannot|never|neither|nor"
     r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
-    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to))\b|n['’]t\b"
-    r"|\^\{?\d\}?\$? (?:is|=)|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
+    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to)|years? (?:after|before))\b|n['’]t\b"
+    r"|\^\{?\d\}?\$? (?:is|=)|\d or $|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
     re.IGNORECASE,
 )
 _UNDONE = re.compile(
-    r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)",
+    r"\W*(?:is|are|was|were)\W+(?:not|wrong|incorrect|too|the (?:upper|lower))\b|\s+or\s+\W?\d|\W*的(?:一半|[两\d]?倍|平方|倒数|相反数)|时$|\s*(?:是错|不对)",
     re.IGNORECASE,
 )
 """What makes another value of the one that follows, or takes back the one in front."""
@@ -166,11 +168,11 @@ def counted(text: str, start: int, word: str) -> str:
 
 
 THERE = re.compile(
-    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+])",
+    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+]|\s+(?:or|to)\s+(?:{NUMBER})\b)",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|(?<=[Ii]t)['’]s(?![A-Za-z])|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
 
@@ -187,8 +189,16 @@ _STATED = re.compile(
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
-_CLOSING = re.compile(r"[,，]\s?(yes|no|true|false|是|否)\W*\Z", re.IGNORECASE)
+CLOSING = re.compile(
+    r"(?:[,，]\s?(?:so |hence |thus |therefore |所以|因此)?|\b(?:would|i['’]d|i) say )(yes|no|true|false|是|否)\W*\Z",
+    re.IGNORECASE,
+)
 _DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
+
+
+def says_boolean(gold: str) -> bool:
+    """Return whether a gold answer is a word or a sign for yes or no."""
+    return words(gold) in BOOLEANS or gold.strip() == "×" or compact(gold) == "\\times"
 
 
 def sentences(text: str) -> list[str]:
@@ -298,9 +308,9 @@ def value_in(said: str) -> str | None:
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
             tail = unwrap(said[end:])
-            tail = tail if tail and read_number(tail) is not None else unwrap(REMARK.sub("", tail))
-            if tail and len(tail) <= 60 and read_number(tail) is not None:
-                return tail
+            for value in (tail, unwrap(REMARK.sub("", tail))):
+                if value and len(value) <= 60 and (read_number(value) is not None or read_moment(value) is not None):
+                    return value
     return None
 
 
@@ -400,7 +410,8 @@ def said_boolean(text: str) -> bool | None:
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
         return stated
-    if len(text.strip()) > 14 and (closed := _CLOSING.search(text[-40:])):
+    closed = CLOSING.search(text[-40:]) if len(text.strip()) > 14 else None
+    if closed and not _FIRST.match(text):
         return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
     if first := _FIRST.match(text):

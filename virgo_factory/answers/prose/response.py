@@ -25,7 +25,7 @@ _START = re.compile(
 )
 """What a tokenizer or a chat template puts in front of a response."""
 _TURN_END = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|return|END_RESPONSE|END_TEXT|END_OF_TURN_TOKEN)\|>|</s>|<eos>|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>))+\s*\Z"
+    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|return|END_RESPONSE|END_TEXT|END_OF_TURN_TOKEN)\|>|</s>|<eo[sae]>|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>))+\s*\Z"
 )
 _FULL_WIDTH = str.maketrans(
     {

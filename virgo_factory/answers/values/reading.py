@@ -65,6 +65,10 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _SPELLINGS = (
+    (re.compile(r"^(\w) is (?:greater|larger|more) than or equal to (?=\S)"), r"\1 \\ge "),
+    (re.compile(r"^(\w) is (?:less|smaller|fewer) than or equal to (?=\S)"), r"\1 \\le "),
+    (re.compile(r"^(\w) is (?:greater|larger|more) than (?=\S)"), r"\1 > "),
+    (re.compile(r"^(\w) is (?:less|smaller|fewer) than (?=\S)"), r"\1 < "),
     (re.compile(r"(?<=[A-Z])\s*\|\|\s*(?=[A-Z])"), r" \\parallel "),
     (
         re.compile(
@@ -74,10 +78,12 @@ _SPELLINGS = (
     ),
     (re.compile(r"^(?:in|on) (?:the )?(?=\d+(?:st|nd|rd|th)\b)"), ""),
     (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
+    (re.compile(r"(?<=[A-Za-z]),\s*(?:directed|pointing|acting)\s+(?=to)"), " "),
+    (re.compile(r"(?<=[\w})])\s+(?:square |cubic )units?$"), ""),
     (re.compile(r"^(?:directed|pointing|acting) (?=to)|(?<= )(?:directed|pointing|acting) (?=to)"), ""),
     (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
-    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow)\s*(?=\S)"), ""),
+    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow|\\to(?![a-z])|=>|->)\s*(?=\S)"), ""),
     (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
@@ -132,6 +138,8 @@ def _without_context(text: str) -> str:
     if not number:
         return text
     inside = found["inside"]
+    if (one := read_number(f"1 {inside}")) and one.units and not one.words:
+        return f"{found['head']} {inside}{found['tail']}"
     said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.match("mod|" + "|".join(FUNCTIONS), inside)
     same = (value := read_number(inside)) is not None and value.value == number.value
     spoken = (found["space"] or inside[0] > "\u4dff") and not re.search(r"[\\^_=]", inside)
@@ -208,6 +216,11 @@ def _what(text: str, question: str) -> Kind:
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
     if found := read_sequence(text):
+        beside = (
+            not found.held and text[0] > "\u4dff" and sum(bool(re.search(r"\d", part)) for part in found.parts) == 1
+        )
+        if beside and (spoken := _in_sentence(text, question)) is not None:
+            return spoken  # 甲、乙两地相距360千米
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
             return read(found.parts[0], question).what
         if found.held or re.search(r"\d", text) or len(text.split()) <= 8:  # else it is a sentence with commas
@@ -388,8 +401,8 @@ def side_name(text: str) -> str:
 # --- golds that cannot be checked -----------------------------------------------------------------------------------
 
 _NO_GOLD = re.compile(
-    r"(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer)s?\b.{0,20}"
-    r"|(?:the )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
+    r"\W{0,2}(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer|attached|attachment)s?\b.{0,20}"
+    r"|(?:the )?(?:students?['’]?s? )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
     r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given|provided|available))?|missing"
     r"|proof(?: omitted)?|omitted|[?？.…*_\-–—\s]+"
     r"|略|见(?:图|解析|详解|上图|下图|答案)|如图(?:所示)?|答案?(?:不唯一|略|见解析)|无答案|暂无(?:答案)?|未知|开放题|证明(?:略|见解析)?|言之有理即可",

@@ -142,15 +142,35 @@ def _print_kind(console: "Console", kind: "Kind", width: int, show: int, remedy:
     more = f"and {kind.count - len(shown):,} more" if kind.count > len(shown) > 0 else ""
     if details:
         for found in shown:
-            console.print(f"{indent}{found.place}  {_one_line(found.detail)}", markup=False)
+            _print_below(console, f"{found.place}  {_one_line(found.detail)}", indent)
 
         if more:
             console.print(f"{indent}{more}", markup=False)
     elif shown:
-        console.print(f"{indent}{', '.join(_places(shown))}{f' {more}' if more else ''}", markup=False)
+        _print_below(console, f"{', '.join(_places(shown))}{f' {more}' if more else ''}", indent)
 
     if remedy:
-        console.print(f"{indent}{kind.remedy}\n", style="dim", markup=False)
+        _print_below(console, kind.remedy, indent, "dim")
+        console.print()
+
+
+def _print_below(console: "Console", text: str, indent: str, style: str = "") -> None:
+    """Print what belongs to a kind of findings; on a terminal its further lines stand below the first."""
+    import textwrap
+
+    lines = [f"{indent}{text}"]
+    if console.is_terminal:
+        lines = textwrap.wrap(
+            text,
+            max(console.width, len(indent) + 40),
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    for line in lines:
+        console.print(line, style=style or None, markup=False)
 
 
 def _places(shown: "list[RowFinding]") -> list[str]:

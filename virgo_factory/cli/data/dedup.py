@@ -16,7 +16,17 @@ def dedup(
         False, "--across", help="Compare rows of different datasets only, as OpenMMReasoner does."
     ),
     by: str = typer.Option("row", "--by", help="Compare the whole row (question and response), or the question."),
-    bound: float = typer.Option(0.95, "--bound", min=0.5, max=1.0, help="Least share of equal five-word sequences."),
+    bound: float | None = typer.Option(
+        None,
+        "--bound",
+        min=0.5,
+        max=1.0,
+        help="Least share of equal five-word sequences, or least cosine with --embedding.",
+        show_default="0.95; 0.99 with --embedding",
+    ),
+    embedding: Path | None = typer.Option(
+        None, "--embedding", metavar="DIR", help="Compare texts by this model2vec model, as OpenMMReasoner does."
+    ),
     formatting: str | None = typer.Option(
         None,
         "--formatting",
@@ -30,8 +40,8 @@ def dedup(
 ) -> None:
     """Leave out rows that stand in a dataset already, or in one named before it; all others stay as they are.
 
-    The same are rows whose texts share nearly all five-word sequences, whose pictures look alike (also scaled, or saved
-    with loss) and whose questions' numbers and gold answers are equal. OUT/dropped.jsonl names each row that is left out and
+    The same are rows whose texts share nearly all five-word sequences (or have nearly one vector: --embedding), whose
+    pictures look alike (also scaled, or saved with loss) and whose questions' numbers and gold answers are equal. OUT/dropped.jsonl names each row that is left out and
     the one that stays in its place.
     """
     from virgo_factory.cli.data.terminal import command_line, progress, training
@@ -46,7 +56,7 @@ def dedup(
         sources += training(find_sources(name, dataset_dir, formatting=formatting, media_dir=media_dir)[0])
 
     with progress("reading texts and pictures") as told:
-        card = room.dedup(sources, out, command_line(), across, by, bound, workers, overwrite, told)
+        card = room.dedup(sources, out, command_line(), across, by, bound, workers, overwrite, embedding, told)
 
     _show(card, out, as_json)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from virgo_factory.cli.asked import end, not_had
 from virgo_factory.core.errors import UserError
 
 
@@ -76,8 +77,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     for line in _told(config, shard, outcome):
         console.print(line, markup=False)
 
-    if outcome.gave_up:
-        raise typer.Exit(1)  # `run && select` would go on without them
+    end(outcome)
 
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
@@ -85,15 +85,8 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     folder, left = config.output_dir, outcome.left
     is_done = not left.samples and not left.greedy
     lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
-    if outcome.dropped:
-        file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
-        lines.append(
-            f"{outcome.dropped:,} questions could not be asked, see {file}. Remove it, and they are tried again."
-        )
-
-    if outcome.gave_up:
-        lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
-
+    file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
+    lines += not_had(outcome, "questions", file, "Remove it, and they are tried again")
     if is_done:
         lines.append(f"All is asked. Next: virgo-factory distill select {folder}")
         if shard:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from virgo_factory.cli.asked import end, not_had
+
 
 if TYPE_CHECKING:
     from virgo_factory.evaluation.config import EvaluationConfig
@@ -58,11 +60,9 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
         raise typer.Exit(130) from None
 
     outcome = found.outcome
-    if outcome.dropped:
-        shown.print(f"{outcome.dropped:,} questions could not be asked, see dropped.jsonl in {config.output_dir}.")
-
-    if outcome.gave_up:
-        shown.print(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
+    file = f"dropped.jsonl in {config.output_dir}"
+    for line in not_had(outcome, "questions", file, "Remove it, and they are tried again"):
+        shown.print(line, markup=False)
 
     if outcome.left.samples:
         budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
@@ -79,7 +79,8 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
 
         shown.print(f"\n{config.output_dir}/scores.csv has all groups.", markup=False)
 
-    if outcome.gave_up or (found.rows and not any(row["n"] for row in found.rows)):  # a score of nothing is none
+    end(outcome)
+    if found.rows and not any(row["n"] for row in found.rows):  # a score of nothing is none
         raise typer.Exit(1)
 
 

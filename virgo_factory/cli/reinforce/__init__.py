@@ -13,7 +13,7 @@ VERBS = {
 EXAMPLE = """\b
 Examples:
   llamafactory-cli train recipes/virgo_demo_gspo.yaml
-  virgo-factory reinforce status saves/virgo_demo_gspo --html rollouts.html"""
+  virgo-factory reinforce status saves/reinforce/gspo --html rollouts.html"""
 
 reinforce = typer.Typer(
     cls=lazy_group("virgo_factory.cli.reinforce", VERBS),

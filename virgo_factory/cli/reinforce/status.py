@@ -63,7 +63,7 @@ def status(
 
 EXAMPLE = """\b
 Example:
-  virgo-factory reinforce status saves/omr7b_gspo
+  virgo-factory reinforce status saves/omr7b/full/gspo
 
 \b
   step   reward  right  form  unverif.  cut  flat  tokens  entropy

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from virgo_factory.cli.asked import end, not_had
+
 
 if TYPE_CHECKING:
     from virgo_factory.synthesis.config import SynthesisConfig
@@ -76,38 +78,33 @@ def go(config: "SynthesisConfig") -> None:
         console.print(line, markup=False)
 
     is_empty = not (outcome.waits or config.shard or f"{config.dataset}_sft" in entries_of(config))
-    if outcome.gave_up or is_empty:
-        raise typer.Exit(1)  # `run && train` would go on without them
+    if is_empty:
+        raise typer.Exit(1)
+
+    end(outcome)
 
 
 def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
     from virgo_factory.synthesis.run.launch import entries_of
 
-    folder = config.output_dir
+    folder, all_ = config.output_dir, "All else" if outcome.dropped else "All"
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
-    if outcome.dropped:
-        lines.append(
-            f"{outcome.dropped:,} could not be asked, see {folder}/dropped.jsonl. The next start tries them again."
-        )
-
-    if outcome.gave_up:
-        lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
-
+    lines += not_had(outcome, "requests", f"{folder}/dropped.jsonl", "The next start tries them again")
     if outcome.waits:
         budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
         lines.append(f"Left: {outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it.{budget}")
         lines.append(f"Go on: {config.resume_command()}")
     elif config.shard:
         lines.append(
-            f"All of shard {config.shard} is done. When all shards are: virgo-factory synthesize merge DIR... --out DIR"
+            f"{all_} of shard {config.shard} is done. When all shards are: virgo-factory synthesize merge DIR... --out DIR"
         )
     elif (sft := f"{config.dataset}_sft") not in (entries := entries_of(config)):
         lines.append(
-            f"All is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {folder}"
+            f"{all_} is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {folder}"
         )
     else:
-        lines.append(f"All is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
+        lines.append(f"{all_} is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
         lines += [f"  {name}" for name in entries]
         lines.append(
             f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={sft} media_dir={config.media_dir}"

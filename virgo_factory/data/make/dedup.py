@@ -1,8 +1,9 @@
 """Rows that several datasets, or one, hold twice: the first stays, and an account says who was left out for whom.
 
-Two rows are the same where their texts share nearly all five-word sequences, their pictures look alike, one by one, and
-neither the numbers in the question nor the gold answer differ. OpenMMReasoner joins a text embedding with one of the pictures
-at 0.99 (paper, supplement; copies, not paraphrases), between sets and never within one: `across`.
+Two rows are the same where their texts share nearly all five-word sequences, or have nearly one vector by a model at hand,
+their pictures look alike, one by one, and neither the numbers in the question nor the gold answer differ. OpenMMReasoner joins
+the text's vector with one of the pictures at 0.99 (paper, supplement; copies, not paraphrases), between sets and never within
+one: `across`. Of two unit vectors joined both must be nearly equal for that, so that pictures by their hash ask for the same.
 """
 
 import functools
@@ -24,6 +25,7 @@ from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.data.check.alike_pictures import gathered
 from virgo_factory.data.check.duplicates import HASHES, near_duplicates, sketch
 from virgo_factory.data.check.near_duplicates import compare_chunks, whole_text
+from virgo_factory.data.check.text_embedding import alike_vectors, load_embedding
 from virgo_factory.data.make.holdout import picture_digest
 from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
@@ -39,7 +41,8 @@ from virgo_factory.report.card import Card, write_card
 from virgo_factory.report.table import Table, account
 
 
-BOUND = 0.95
+BOUND, COSINE = 0.95, 0.99
+"""Least similarity by five-word sequences, and by a model (OpenMMReasoner's)."""
 BY = ("row", "question")
 ACCOUNT = "dropped.jsonl"
 """In the folder of the outputs: a line for each row that was left out, with the row that stays in its place."""
@@ -53,30 +56,32 @@ class Looked:
     """What the rows of a chunk are compared by.
 
     Attributes:
-        sketches: (rows, HASHES) of uint16.
+        texts: (rows, HASHES) of uint16, sketches; or (rows, width) of float32, vectors.
         facts: (rows,) of uint64: one for each combination of the question's numbers and the gold answer.
         counts: (rows,) of the pictures of each. pictures: (all of these,) of uint64, their hashes.
         state: (rows,): 0 compared, 1 compared with pictures that cannot be opened (by what names them), 2 it gives no
             example, so nothing is known of it, 3 it cannot be read.
     """
 
-    sketches: np.ndarray
+    texts: np.ndarray
     facts: np.ndarray
     counts: np.ndarray
     pictures: np.ndarray
     state: np.ndarray
 
 
-def look(found: tuple[int, Chunk], sources: Sequence[Source], by: str) -> tuple[int, Chunk, Looked]:
+def look(
+    found: tuple[int, Chunk], sources: Sequence[Source], by: str, embedding: Path | None
+) -> tuple[int, Chunk, Looked]:
     """Return what the rows of a chunk are compared by."""
     index, chunk = found
     source = sources[index]
-    sketches, facts, counts, pictures, state = [], [], [], [], []
+    texts, facts, counts, pictures, state = [], [], [], [], []
     for row in read_chunk(chunk):
         examples = [] if row.problem else read_row(row.raw, source.formatting, source.options).parts
         examples = [part for part in examples if isinstance(part, Example)]
         if not examples:
-            sketches.append(np.zeros(HASHES, np.uint16))
+            texts.append("")
             facts.append(0)
             counts.append(0)
             state.append(3 if row.problem else 2)
@@ -84,7 +89,7 @@ def look(found: tuple[int, Chunk], sources: Sequence[Source], by: str) -> tuple[
 
         question = "\n".join(turn.question for example in examples for turn in example.turns)
         text = question if by == "question" else "\n".join(map(whole_text, examples))
-        sketches.append(sketch(text.replace(IMAGE, " ")))
+        texts.append(text.replace(IMAGE, " "))
         gold = _GOLD.sub("", (examples[0].answer or "").casefold()).strip(".")
         facts.append(_digest(json.dumps([_NUMBER.findall(question), gold]).encode()))
         hashes = [_picture(image, source) for image in examples[0].images]
@@ -95,7 +100,9 @@ def look(found: tuple[int, Chunk], sources: Sequence[Source], by: str) -> tuple[
     return (
         *(index, chunk),
         Looked(
-            np.array(sketches, np.uint16).reshape(-1, HASHES),
+            load_embedding(embedding).of(texts)
+            if embedding
+            else np.array([*map(sketch, texts)], np.uint16).reshape(-1, HASHES),
             np.array(facts, np.uint64),
             np.array(counts, np.uint32),
             np.array(pictures, np.uint64),
@@ -131,9 +138,10 @@ def dedup(
     command: str,
     across: bool = False,
     by: str = "row",
-    bound: float = BOUND,
+    bound: float | None = None,
     workers: int | None = None,
     overwrite: bool = False,
+    embedding: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Write each dataset without the rows that stand in it, or in one named before it, already; return the card for programs.
@@ -148,9 +156,10 @@ def dedup(
         command: the command line, for the card.
         across: compare rows of different datasets only, as the paper does.
         by: compare `row` (question and response) or `question`.
-        bound: the least similarity of the texts, of their five-word sequences.
+        bound: the least similarity of the texts; BOUND, or COSINE by a model.
         workers: processes; all cores by default.
         overwrite: replace files that are there.
+        embedding: folder of a model2vec model whose vectors are compared in place of five-word sequences.
         progress: is told how many bytes have been read, and how many there are.
 
     Raises:
@@ -165,11 +174,13 @@ def dedup(
     if across and len(sources) < 2:
         raise UserError("--across compares datasets with each other: name two at least.")
 
+    kind, width = (np.float32, load_embedding(embedding).vectors.shape[1]) if embedding else (np.uint16, HASHES)
+    bound = bound or (COSINE if embedding else BOUND)
     check_targets([*targets, folder / ACCOUNT], sources, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(sources)
     with tempfile.TemporaryFile(dir=folder) as file:
-        facts, state, starts = _look_at_all(sources, by, workers, progress, file)
+        facts, state, starts = _look_at_all(sources, by, embedding, workers, progress, file)
         total = len(state)
         if not (state < 2).any():
             raise UserError(
@@ -177,11 +188,12 @@ def dedup(
                 "formatting (--formatting questions for prompts)."
             )
 
-        sketches = np.memmap(file, np.uint16, "r", shape=(total, HASHES))
+        texts = np.memmap(file, kind, "r", shape=(total, width))
+        alike = alike_vectors if embedding else near_duplicates
         sets = np.repeat(np.arange(len(sources), dtype=np.uint16), np.diff(starts))
         facts[state >= 2] = np.arange(int((state >= 2).sum()), dtype=np.uint64)  # such rows are like none
         instead: dict[int, tuple[int, float]] = {}
-        for row, earlier, similarity in near_duplicates(sketches, bound, facts, sets if across else None):
+        for row, earlier, similarity in alike(texts, bound, facts, sets if across else None):
             if state[row] < 2 and state[earlier] < 2:
                 instead[row] = instead[earlier][0] if earlier in instead else earlier, similarity
 
@@ -205,7 +217,7 @@ def dedup(
                 }
             )
 
-        settings = {"by": by, "across": across, "bound": bound}
+        settings = {"by": by, "across": across, "bound": bound} | ({"embedding": str(embedding)} if embedding else {})
         whom = Counter((sources[sets[row]].name, sources[sets[kept]].name) for row, (kept, _) in instead.items())
         content = {
             "verb": "dedup",
@@ -228,16 +240,21 @@ def dedup(
 
 
 def _look_at_all(
-    sources: Sequence[Source], by: str, workers: int | None, progress: Callable[[int, int], None], file: Any
+    sources: Sequence[Source],
+    by: str,
+    embedding: Path | None,
+    workers: int | None,
+    progress: Callable[[int, int], None],
+    file: Any,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write all sketches to a file; return facts with the pictures among them, states, and where each source's rows start."""
+    """Write sketches or vectors to a file; return facts with the pictures among them, states, and where each source's rows start."""
     facts, counts, pictures, states = [], [], [], []
     rows = [0] * len(sources)
-    compare = functools.partial(look, sources=list(sources), by=by)
+    compare = functools.partial(look, sources=list(sources), by=by, embedding=embedding)
     for index, chunk, looked in compare_chunks(sources, compare, workers, progress):
         _leave_out_other_parts(sources[index], rows[index], looked)
         rows[index] += len(looked.state)
-        file.write(looked.sketches.tobytes())
+        file.write(looked.texts.tobytes())
         facts.append(looked.facts)
         counts.append(looked.counts)
         pictures.append(looked.pictures)

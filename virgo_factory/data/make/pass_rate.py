@@ -64,12 +64,13 @@ def slice_source(
             none of them fits.
     """
     column = column or source.options.columns.get("pass_rate")
-    if column is None and isinstance(row := first_row(source.files[0]), Mapping):
-        if len(names := rate_columns(tuple(row))) > 1:
-            raise UserError(
-                f"{source.name}: {', '.join(names)} are pass rates of several models. Say which is meant: "
-                f"--pass-rate-column {names[0]}."
-            )
+    row = first_row(source.files[0])
+    names = rate_columns(tuple(row)) if isinstance(row, Mapping) else ()
+    if column is None and len(names) > 1:
+        raise UserError(
+            f"{source.name}: {', '.join(names)} are pass rates of several models. Say which is meant: "
+            f"--pass-rate-column {names[0]}."
+        )
 
     if out.suffix != suffix_for(source):
         raise UserError(
@@ -84,7 +85,9 @@ def slice_source(
         fates.append(NOT_JSON if problem else _fate(rate, bounds))
         rates.append(rate)
 
-    _check_some(fates, source.name, column)
+    _check_some(
+        fates, source.name, f"{column} (pass rates in row 1: {', '.join(names) or 'none'})" if column else None
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     with published([out]):
         write_kept(source, np.array([not fate for fate in fates]), out)

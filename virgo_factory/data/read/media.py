@@ -133,6 +133,9 @@ def resolve_image(image: str, media_dir: str) -> str:
         BadMedia: it is none of these, or no such file.
     """
     _check_text(image)
+    if "\\" in image and not os.path.exists(os.path.join(media_dir, image)):
+        image = image.replace("\\", "/")  # written on Windows
+
     roots = [Path(media_dir), *(Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root)]
     path = Path(media_dir, image)
     real = Path(os.path.realpath(path))
@@ -223,7 +226,7 @@ def check_header(image: str | bytes) -> str:
     """
     import warnings
 
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     name = image if isinstance(image, str) else f"{len(image)} bytes"
     try:
@@ -234,6 +237,8 @@ def check_header(image: str | bytes) -> str:
                 kind = opened.format or ""
     except Image.DecompressionBombError:
         raise BadMedia(f"{name}: more than {PIXEL_LIMIT} pixels, not decoded. Shrink it", "image too large") from None
+    except UnidentifiedImageError:
+        raise BadMedia(f"{name}: not an image that Pillow knows", Reason.UNREADABLE.text()) from None
     except Exception as error:  # decoders raise anything on broken bytes: SyntaxError, struct.error, IndexError, ...
         raise BadMedia(f"{name}: {str(error) or type(error).__name__}"[:300], Reason.UNREADABLE.text()) from None
 

@@ -230,6 +230,11 @@ def _find_sources(
         _refuse_unknown(given)
         return [_file_source(path, given)], _settings(given)
 
+    if path.is_file():
+        raise UserError(
+            f"{what}: files with such an ending are not read. Rows are read from {', '.join(DATA_SUFFIXES)}; rename it, or save it as one."
+        )
+
     names = [*info, *(name for name in packaged_entries() if name not in info)]
     known = ", ".join(names) or "none"
     near = get_close_matches(what, names, 1)

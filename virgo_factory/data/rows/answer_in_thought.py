@@ -13,9 +13,12 @@ NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
 
 _NUMBER = re.compile(r"\d{1,3}+(?:(?:,\d{3})+|\d*)(?:\.\d+)?|\.\d+")
+_PLAIN_BOX = re.compile(r"\\boxed\{(\d+(?:\.\d+)?)\}")
+"""A box that holds nothing but a number."""
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _RATIO = re.compile(r"(?<!\d)(\d++)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
+_OF = re.compile(r"of (?:the )?\d")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORDS = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -34,10 +37,16 @@ def unmentioned_answer(thought: str, solution: str) -> str | None:
     True
     """
     last = solution.rfind(r"\boxed")
-    found = boxes(solution[last:])[0] if last >= 0 else []
-    answer = unwrap(found[-1].text) if found else ""
-    if len(answer) > 300 or not re.search(r"\w", answer):
+    if last < 0:
         return None
+
+    if (plain := _PLAIN_BOX.match(solution, last)) and "box" not in solution[plain.end() :]:  # most
+        answer = plain[1]
+    else:
+        found = boxes(solution[last:])[0]
+        answer = unwrap(found[-1].text) if found else ""
+        if len(answer) > 300 or not re.search(r"\w", answer):
+            return None
 
     numbers = _numbers(answer)
     if numbers:
@@ -70,7 +79,9 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
             if word in said and re.search(rf"\b{word}\b", said):
                 return True
 
-        return any(abs(value - number) <= NEAR * abs(number) for value in values)
+        near = NEAR * abs(number)
+        least, most = number - near, number + near
+        return any(least <= value <= most for value in values)
 
     if all(is_written(float(number)) for number in numbers):
         return True
@@ -88,6 +99,9 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
         value = abs(float(as_float(number.value)))
         if is_written(value):
             return True
+
+    if not ("/" in thought or "{" in thought or _OF.search(thought)):
+        return False
 
     ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
     return any(abs(ratio - value) <= NEAR * value for ratio in ratios)

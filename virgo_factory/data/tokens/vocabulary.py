@@ -7,10 +7,11 @@ by. Whatever is not of that shape, or is special in a text, goes through `tokeni
 
 import functools
 import hashlib
+import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,7 @@ def _merger(content: dict[str, Any]) -> Any:
     except ImportError:
         return None
 
-    byte_of = _byte_of_character()
-    ranks = {bytes(map(byte_of.__getitem__, token)): number for token, number in model["vocab"].items()}
+    ranks = dict(zip(_bytes_of(model["vocab"]), model["vocab"].values(), strict=True))
     return tiktoken.Encoding(
         "virgo_factory", pat_str=steps[0]["pattern"]["Regex"], mergeable_ranks=ranks, special_tokens={}
     )
@@ -170,9 +170,23 @@ def merges_hash(model: dict[str, Any]) -> str:
     """Return a hash of a byte-pair model's vocabulary and merges."""
     vocabulary = "\n".join(sorted(model["vocab"], key=model["vocab"].get))
     ids = sorted(model["vocab"].values())
-    merges = "\n".join(merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"])
+    merges = model["merges"]
+    merges = "\n".join(merges if not merges or isinstance(merges[0], str) else map(" ".join, merges))
     whole = "\0".join([vocabulary, f"{ids[0]} {ids[-1]} {len(set(ids))}", merges])
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def _bytes_of(tokens: Iterable[str]) -> list[bytes]:
+    """Return the bytes that the tokens of a vocabulary stand for: a byte a character."""
+    import numpy as np
+
+    table = np.zeros(0x180, np.uint8)
+    for character, byte in _byte_of_character().items():
+        table[ord(character)] = byte
+
+    content = table[np.frombuffer("".join(tokens).encode("utf-32-le"), "<u4")].tobytes()
+    ends = [0, *itertools.accumulate(map(len, tokens))]
+    return [content[start:end] for start, end in itertools.pairwise(ends)]
 
 
 @functools.cache
@@ -227,7 +241,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _qwen(folder: Path) -> dict[str, Any]:
     """Return the tokenizer.json that transformers makes of Qwen's vocab.json and merges.txt (Qwen2Converter)."""
     lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
-    merges = [line for line in lines if line and not line.startswith("#version")]
+    merges = list(filter(None, lines[lines[0].startswith("#version") :]))
     split = {"type": "Split", "pattern": {"Regex": _QWEN_PIECES}, "behavior": "Isolated", "invert": False}
     bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     model = {"type": "BPE", "vocab": _read(folder / "vocab.json"), "merges": merges}

@@ -12,9 +12,11 @@ from typing import Any, BinaryIO
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.distill.config import FILE as CONFIG
-from virgo_factory.distill.config import DistillConfig, read_folder
+from virgo_factory.distill.config import DistillConfig
+from virgo_factory.io.atomic import new_folder
 from virgo_factory.io.index import Index
 from virgo_factory.report.card import card_files
+from virgo_factory.rollouts.config import common_config
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS, open_index
 from virgo_factory.rollouts.store.store import lock
@@ -64,50 +66,15 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
             of one key say different things (both places are named).
     """
     folders, out = [Path(folder) for folder in folders], Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already. Name a new folder.")
+    config = common_config(DistillConfig, folders, DistillConfig.shapes)
+    with new_folder(out) as partial, contextlib.ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(lock(folder))
 
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UserError("a folder is named twice.")
-
-    config = _common_config(folders)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with contextlib.ExitStack() as stack:
-            for folder in folders:
-                stack.enter_context(lock(folder))
-
-            partial.mkdir(parents=True)
-            merged = _copy(folders, partial)
-            (partial / CONFIG).write_text(config.model_copy(update={"output_dir": out}).text(), encoding="utf-8")
-
-        if out.is_dir():
-            out.rmdir()
-
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        merged = _copy(folders, partial)
+        (partial / CONFIG).write_text(config.model_copy(update={"output_dir": out}).text(), encoding="utf-8")
 
     return merged
-
-
-def _common_config(folders: Sequence[Path]) -> DistillConfig:
-    """Return the configuration of the first folder.
-
-    Raises:
-        ValueError: one of the others would have made other rollouts.
-    """
-    first = read_folder(folders[0])
-    for folder in folders[1:]:
-        old, new = first.shapes(), read_folder(folder).shapes()
-        if changed := [f"{key}: {old[key]!r} and {new[key]!r}" for key in old if old[key] != new[key]]:
-            raise UserError(
-                f"{folders[0]} and {folder} are not parts of one distillation: {'; '.join(changed)}. "
-                "Merge folders of the same configuration."
-            )
-
-    return first
 
 
 def _copy(folders: Sequence[Path], out: Path) -> Merged:

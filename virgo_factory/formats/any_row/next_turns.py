@@ -50,10 +50,23 @@ def _may_ask(text: str) -> bool:
     """Whether a text has what most texts have not, and all that ask another question have."""
     lower = text.lower()
     return (
-        "question" in lower or "problem" in lower or "exercise" in lower or "\nq" in lower or "**q" in lower
-        or "#q" in lower or "# q" in lower or "\n q" in lower or "  q" in lower or "\tq" in lower
+        any(_begins_a_line(lower, word) for word in ("q", "problem", "exercise"))
         or not lower.isascii() and ("\u9898\u76ee" in lower or "\u95ee\u9898" in lower)
     )  # fmt: skip
+
+
+def _begins_a_line(lower: str, word: str) -> bool:
+    """Whether a word in small letters stands in front of a line somewhere, behind signs or "next" at the most."""
+    at = lower.find(word)
+    while at >= 0:
+        if not at or lower[at - 1] in "\n\t #*":
+            before = lower[max(0, at - 60) : at]
+            if before.rpartition("\n")[2].strip(" \t#*") in ("", "next", "new", "another"):
+                return True
+
+        at = lower.find(word, at + 1)
+
+    return False
 
 
 def next_turn(question: str, solution: str) -> str:

@@ -31,9 +31,9 @@ TAKEN_OUT = "with a request for other tags taken out of the prompt"
 
 _THINK_ANSWER = (
     r"(?:A conversation between User and Assistant\. The user asks a (?:visual )?question, and the Assistant solves it\. )?"
-    r"The assistant first thinks about the reasoning process in the mind and then provides the user with the answer\. "
-    r"The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, "
-    r"respectively, i\.e\., <think> reasoning process here </think> ?<answer> answer here </answer>\.?"
+    r"The assistant first thinks about the reasoning process(?: in the mind)? and then provides (?:the user with )?the answer\. "
+    r"The reasoning process and answer are enclosed within <think> ?</think> and <answer> ?</answer> tags,? "
+    r"respectively(?:, i\.e\., <think> ?reasoning process here ?</think>\s?<answer> ?answer here ?</answer>)?\.?"
 )
 _OPEN_MM_REASONER = (
     r"You are a helpful assistant\. When the user asks a question, your response must include two parts"

@@ -5,9 +5,7 @@ read as `system`. Of what else may belong to the prompt and is in no text of the
 check` names the column; two questions, two conversations or two system messages are a reason: none is chosen silently.
 """
 
-import ast
 import functools
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +39,7 @@ from virgo_factory.formats.row import (
     plain,
     rendered,
 )
+from virgo_factory.formats.texts import decoded
 
 
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "sys_prompt", "system_content", "developer")  # fmt: skip
@@ -389,7 +388,7 @@ def option_lines(value: Any) -> list[str] | None:
     value = plain(value)
     if isinstance(value, str):
         text = value.strip()
-        if text[:1] in ("[", "{") and isinstance(inner := _literal(text), list | dict):
+        if text[:1] in ("[", "{") and (inner := decoded(text[:20_000])) is not None:
             return option_lines(inner)
 
         return text.split("\n")
@@ -425,16 +424,6 @@ def _lettered(texts: Sequence[Any], labels: Sequence[Any] | None = None) -> list
 
     names = [str(label).strip() for label in labels] if labels and len(labels) == len(given) else [chr(65 + at) for at in range(len(given))]  # fmt: skip
     return [f"{name}. {line}" for name, line in zip(names, lines, strict=True)]
-
-
-def _literal(text: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text[:20_000])
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
-
-    return None
 
 
 def _lists(question: str, lines: Sequence[str]) -> bool:

@@ -127,9 +127,9 @@ def _gold(row: Mapping[str, Any]) -> Any:
 
         return value
 
-    raise RejectedRow(
-        "no gold answer", f"{columns_found(row)}; expected one of {', '.join(name for name, _ in places)}"
-    )
+    empty = [name for name, value in places if value is not None]
+    expected = f"{columns_found(row)}; expected one of {', '.join(name for name, _ in places)}"
+    raise RejectedRow("no gold answer", f"{', '.join(empty)} is empty" if empty else expected)
 
 
 def _choices(row: Mapping[str, Any]) -> list[str]:

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
+from virgo_factory.formats.layouts.messages import message_column
+from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
 from virgo_factory.formats.layouts.responses import choose
-from virgo_factory.formats.layouts.tags import format_of, parse_response, shows
-from virgo_factory.formats.marks.response_marks import check_marks, verdicts
+from virgo_factory.formats.layouts.tags import format_of, is_tagged, parse_response, shows
+from virgo_factory.formats.marks.names import VERDICTS
+from virgo_factory.formats.marks.response_marks import check_marks, marks_of, verdicts
 from virgo_factory.formats.marks.row_marks import check_response
 from virgo_factory.formats.marks.values import flags, said
 from virgo_factory.formats.options import Options
@@ -19,29 +22,48 @@ from virgo_factory.formats.row import Reading, RejectedRow, bare, example_of, qu
 from virgo_factory.formats.texts import unix
 
 
-LISTS = ("responses", "response", "completions", "outputs", "output", "samples", "solutions", "candidates")
-ANY_OF = ("generations", "code", "responses", "prefix_prompt", *LISTS)
+LISTS = (
+    "responses",
+    "response",
+    "completions",
+    "outputs",
+    "output",
+    "samples",
+    "solutions",
+    "candidates",
+    "rollouts",
+    "attempts",
+)
+ANY_OF = ("generations", "code", "prefix_prompt", *LISTS)
+_TEXTS = ("content", "text", "response", "output", "completion", "generation")
+"""Keys of an object that is one response of several."""
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
     """Whether there is a list of responses in one of the layouts."""
-    known = is_openr1(row) or is_scored_code(row) or is_keyed(row) or is_searched(row)
-    return known or listed_column(row) is not None
+    known = is_openr1(row) or is_scored_code(row) or is_searched(row)
+    return known or listed_column(row) is not None or bool(_objects(row))
 
 
 def is_openr1(row: Mapping[str, Any]) -> bool:
     """OpenR1: `generations`, with verdicts in columns of their own."""
-    return isinstance(row.get("generations"), list)
+    return isinstance(row.get("generations"), list) and not _objects(row)
 
 
 def listed_column(row: Mapping[str, Any]) -> str | None:
-    """Return the column with a list of texts on which another list has a verdict each; None without one."""
+    """Return the column with a list of texts that are responses by their tags, or by the verdicts of another list."""
     for column in LISTS:
         responses = row.get(column)
         if isinstance(responses, list) and responses and all(isinstance(response, str) for response in responses):
-            return column if verdicts(row, len(responses)) is not None else None
+            is_known = verdicts(row, len(responses)) is not None or _is_alone(row) and any(map(is_tagged, responses))
+            return column if is_known else None
 
     return None
+
+
+def _is_alone(row: Mapping[str, Any]) -> bool:
+    """Whether a row has no response in a column of its own, and no messages."""
+    return message_column(row) is None and not any(isinstance(row.get(column), str) for column in RESPONSE_COLUMNS)
 
 
 def is_scored_code(row: Mapping[str, Any]) -> bool:
@@ -49,14 +71,31 @@ def is_scored_code(row: Mapping[str, Any]) -> bool:
     return all(isinstance(row.get(column), list) for column in ("code", "pred", "score"))
 
 
-def is_keyed(row: Mapping[str, Any]) -> bool:
-    """Result files of the SkyThought evaluation: {"0.0": {"content": ..., "correctness": ...}}."""
-    responses = row.get("responses")
-    return isinstance(responses, dict) and bool(responses) and all(map(_is_judged, responses.values()))
+def _objects(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return (text, object) of responses that are objects, each with its own marks.
+
+    They stand in a list, or as SkyThought's evaluation has them: {"0.0": {"content": ..., "correctness": ...}}.
+    """
+    for column in ("generations", *LISTS):
+        responses = row.get(column)
+        responses = list(responses.values()) if isinstance(responses, dict) else responses
+        if not isinstance(responses, list) or not responses or not all(isinstance(one, dict) for one in responses):
+            continue
+
+        if not (_is_alone(row) or all(_is_right(one) is not None for one in responses)):
+            continue
+
+        keys = [next((key for key in _TEXTS if isinstance(one.get(key), str)), None) for one in responses]
+        if all(keys) and not any("role" in one or "type" in one for one in responses):
+            return [(one[key], one) for one, key in zip(responses, keys, strict=True)]
+
+    return []
 
 
-def _is_judged(response: Any) -> bool:
-    return isinstance(response, dict) and "content" in response and "correctness" in response
+def _is_right(response: Mapping[str, Any]) -> bool | None:
+    """Return whether an object says of itself that it is right; None where it says nothing of it."""
+    answers = {said(mark.value) for mark in marks_of(response) if mark.kinds & VERDICTS} - {None, "?"}
+    return None if not answers else answers == {True}
 
 
 def is_searched(row: Mapping[str, Any]) -> bool:
@@ -90,15 +129,21 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         responses, answers = row[column], ("answer", "gt")
         correct = _complete(row, verdicts(row, len(responses)))
     else:
-        judged = list(row["responses"].values())
-        responses = [response["content"] for response in judged]
-        correct, answers = [said(response["correctness"]) is True for response in judged], ("answer",)
+        responses, judged = map(list, zip(*_objects(row), strict=True))
+        correct, answers = list(map(_is_right, judged)), ("answer", "gt")
+        correct = [answer is True for answer in correct] if any(answer is not None for answer in correct) else None
+
+    if correct is None and len(responses) == 1:
+        correct = [True]
 
     names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
     format = next((name for text, name in names if shows(text, name)), None)
     question = question_of(row)
     if correct is None:
-        return Reading(format, (RejectedRow("no verdicts on the responses", "which are correct is not known"),))
+        detail = (
+            f"which of {len(responses)} are correct is not known; a list `correct` with true or false for each says so"
+        )
+        return Reading(format, (RejectedRow("no verdicts on the responses", detail),))
 
     id = row_id(row, question)
 

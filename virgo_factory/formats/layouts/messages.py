@@ -1,6 +1,5 @@
 """Chat rows in their usual spellings: a list of messages becomes questions and responses."""
 
-import json
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 from virgo_factory.core.example import IMAGE
 from virgo_factory.formats.fields import REDACTED_PARTS, THOUGHT_PARTS, thought_of_message, thought_text
 from virgo_factory.formats.row import RejectedRow, plain
-from virgo_factory.formats.texts import unix
+from virgo_factory.formats.texts import decoded, unix
 
 
 USERS = ("user", "human", "prompter")
@@ -33,6 +32,16 @@ TOOLS = (
     "observation",
 )
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
+_CHATS = ("dialog", "dialogue", "dialogs", "dialogues", "chat", "interactions", "turns")
+"""Names under which a list of other spellings is taken for messages as well."""
+_SPEAKERS, _SAID = ("speaker", "author"), ("text", "message", "utterance")
+"""Keys of role and content in other spellings."""
+_TURNS = (
+    *(("input", "output"), ("human", "assistant"), ("user", "assistant"), ("human", "gpt"), ("query", "answer")),
+    *(("query", "response"), ("question", "answer"), ("question", "response"), ("prompt", "response")),
+    *(("instruction", "output"), ("prompt", "completion")),
+)
+"""Keys of an object that is a question and its response (XTuner, Firefly)."""
 _NOT_THE_CHAT = ("chosen", "rejected", "history", "prev_messages", "tools", "completion", "response", "output")
 """Columns that may be lists of messages, too, but hold a part of the conversation."""
 
@@ -83,7 +92,7 @@ def message_column(row: Mapping[str, Any]) -> str | None:
         elif kind in _NO_MESSAGES:
             continue
 
-        if name not in _NOT_THE_CHAT and _are_messages(value):
+        if name not in _NOT_THE_CHAT and _are_messages(listed(value) if name in _CHATS else value):
             return name
 
     return next((column for column in MESSAGE_COLUMNS if column in row), None)
@@ -92,14 +101,15 @@ def message_column(row: Mapping[str, Any]) -> str | None:
 def _are_messages(value: Any) -> bool:
     """Whether a value is a list of messages, or one as JSON."""
     if isinstance(value, str):
-        value = _decoded(value) if '"content"' in value[:100_000] else None
+        value = decoded(value) if any(f"{mark}content{mark}" in value[:100_000] for mark in "\"'") else None
 
     value = plain(value)
     if not isinstance(value, list) or not value or not isinstance(value[0], dict):
         return False
 
     first = value[0]
-    return isinstance(either(first, "role", "from"), str) and either(first, "content", "value") is not None
+    said = either(first, "content", "value") is not None or isinstance(first.get("parts"), list)
+    return said and isinstance(either(first, "role", "from"), str)
 
 
 def read_messages(
@@ -180,9 +190,14 @@ def read_messages(
 
     for position, (role, _) in enumerate(turns):
         if role != ("user", "assistant")[position % 2]:
-            raise RejectedRow(
-                "messages out of order", f"message {position + 1} of {column} has the role {reprlib.repr(role)}"
+            known = role in ("user", "assistant", "system") or role in (*TOOLS, *THINKERS)
+            remedy = (
+                ""
+                if known
+                else '; if it is one of these: "tags": {"user_tag": ..., "assistant_tag": ...} in its entry'
             )
+            detail = f"message {position + 1} of {column} has the role {reprlib.repr(role)}, not {('user', 'assistant')[position % 2]}"
+            raise RejectedRow("messages out of order", f"{detail}{remedy} of dataset_info.json" if remedy else detail)
 
     texts = [text for _, text in turns]
     asked = texts.pop() if is_pair and len(texts) % 2 else None
@@ -275,27 +290,68 @@ def _text_of_part(item: Mapping[str, Any]) -> Any:
 
 
 def listed(messages: Any) -> Any:
-    """Return {"role": [...], "content": [...]}, or JSON text, as a list of messages; anything else as it is."""
+    """Return messages in any of their spellings as a list of objects with role and content; anything else as it is.
+
+    Spellings: {"role": [...], "content": [...]}, the text of a list (JSON's or Python's), a list of such texts, a list of
+    lists, objects with `speaker` and `text`, and objects that are a question and its response.
+
+    >>> listed([{"system": "", "input": "1 + 1?", "output": "2"}])
+    [{'role': 'user', 'content': '1 + 1?'}, {'role': 'assistant', 'content': '2'}]
+    """
     if not isinstance(messages, list):
-        messages = _decoded(messages) if isinstance(messages, str) else plain(messages)
+        found = decoded(messages) if isinstance(messages, str) else plain(messages)
+        messages = messages if found is None else found
 
-    if not isinstance(messages, dict):
+    if isinstance(messages, dict):
+        columns = {name: plain(values) for name, values in messages.items()}
+        lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
+        if len(lengths) != 1 or lengths == {-1}:
+            return messages
+
+        messages = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    if not isinstance(messages, list) or not messages or _is_usual(messages[0]):
         return messages
 
-    columns = {name: plain(values) for name, values in messages.items()}
-    lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
-    if len(lengths) != 1 or lengths == {-1}:
-        return messages
+    if len(messages) == 1 and isinstance(messages[0], list):
+        return listed(messages[0])
 
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if isinstance(messages[0], str):
+        found = [decoded(message) if isinstance(message, str) else None for message in messages]
+        return found if all(isinstance(message, dict) for message in found) else messages
+
+    return _of_turns(messages) if all(isinstance(message, dict) for message in messages) else messages
 
 
-def _decoded(text: str) -> Any:
-    """Return what a JSON text says; the text itself where it is none, or no list or object."""
-    if not text[:200].lstrip().startswith(("[", "{")):
-        return text
+def _is_usual(message: Any) -> bool:
+    return type(message) is dict and ("role" in message or "from" in message) and not _SAID_KEYS.isdisjoint(message)
 
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+
+_SAID_KEYS = frozenset(("content", "value", "parts"))
+
+
+def _of_turns(objects: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return as messages objects of other keys: a speaker and a text, or a question and its response."""
+    messages: list[Mapping[str, Any]] = []
+    for one in objects:
+        keys = next((keys for keys in _TURNS if all(one.get(key) is not None for key in keys)), None)
+        speaker = next((key for key in ("role", "from", *_SPEAKERS) if isinstance(one.get(key), str)), None)
+        text = next((key for key in ("content", "value", *_SAID) if one.get(key) is not None), None)
+        if speaker and text:
+            rest = {key: value for key, value in one.items() if key not in (speaker, text)}
+            messages.append({"role": one[speaker], "content": one[text], **rest})
+        elif keys:
+            if not messages and isinstance(system := one.get("system"), str) and system.strip():
+                messages.append({"role": "system", "content": system})
+
+            rest = {
+                key: value for key, value in one.items() if key not in (*keys, "system")
+            }  # its picture, thought, marks
+            messages += [
+                {"role": role, "content": one[key], **rest}
+                for role, key in zip(("user", "assistant"), keys, strict=True)
+            ]
+        else:
+            messages.append(one)
+
+    return messages

@@ -4,14 +4,16 @@ Reference raw_formats.md: sections 1 (STILL-2: combined_text) and 11 (VLAA-Think
 instruction, response); alpaca's spellings (instruction, input, output); judged outputs (model_response).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.chat import prefix_of, read_chat
 from virgo_factory.formats.layouts.messages import Chat, read_messages
 from virgo_factory.formats.layouts.tags import format_of, parse_response, shows
+from virgo_factory.formats.layouts.thought_columns import FOUND, pair_of, response_of
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -23,7 +25,7 @@ from virgo_factory.formats.row import (
     question_of,
     text_of,
 )
-from virgo_factory.formats.texts import unix
+from virgo_factory.formats.texts import decoded, unix
 
 
 RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
@@ -42,12 +44,26 @@ def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row. Raises RejectedRow where question or response is no text."""
-    response = text_of(row, first_column(row, RESPONSE_COLUMNS))
+    column = first_column(row, RESPONSE_COLUMNS)
+    if found := _of_object(row[column]):
+        return Reading(
+            FOUND,
+            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND, ANSWER_COLUMNS)),),
+        )
+
+    response = text_of(row, column)
     if row.get("history"):
         return read_chat(row, _with_history(row, response), [], options)
 
     name = format_of(response)
     return Reading(name if shows(response, name) else None, (attempt(lambda: _example(row, response, name, options)),))
+
+
+def _of_object(value: Any) -> Callable[[], LongThought] | None:
+    """Return what makes the long thought of a response that is an object with a thought and a solution, or its text."""
+    value = decoded(value) if isinstance(value, str) else value
+    pair = pair_of(value) if isinstance(value, dict) else None
+    return (lambda: response_of(value, *pair)) if pair and value[pair[0]] else None
 
 
 def _with_history(row: Mapping[str, Any], response: str) -> Chat:

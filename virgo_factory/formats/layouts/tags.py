@@ -250,11 +250,12 @@ PAIRS = {
     "cohere_thinking": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "gemma_channel": ("<|channel>thought", "<channel|>"),
     "medgemma_thought": ("<unused94>thought", "<unused95>"),
+    "working_out": ("<start_working_out>", "<end_working_out>"),
 }
 """Name of a format -> the tags around its thought, whatever follows being the solution.
 
 R1, QwQ, Qwen, GLM, Nemotron; Claude's and Reflection's; EXAONE Deep; GRPO demos; Magistral; Kimi-VL; Seed-OSS;
-Command A; Gemma 4; MedGemma. In any case of letters, and without the opening tag where the prompt ends with it."""
+Command A; Gemma 4; MedGemma; Unsloth's notebooks. In any case of letters, and without the opening tag where the prompt ends with it."""
 
 
 def _pair(name: str, *more: str) -> Format:

@@ -183,6 +183,25 @@ _NAMED = {
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
     **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "is_trunc", "no_eos"), Kind.CUT),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
+    **dict.fromkeys(
+        (
+            "正确",
+            "是否正确",
+            "正确性",
+            "回答正确",
+            "答案正确",
+            "答案是否正确",
+            "回答是否正确",
+            "判断",
+            "判定",
+            "是否通过",
+        ),
+        Kind.RIGHT,
+    ),
+    **dict.fromkeys(("错误", "是否错误", "答案错误"), Kind.WRONG),
+    **dict.fromkeys(("得分", "评分", "分数", "质量"), Kind.GRADE),
+    **dict.fromkeys(("截断", "是否截断", "被截断"), Kind.CUT),
+    **dict.fromkeys(("是否训练", "参与训练"), Kind.LEARN),
 }
 _ONE_OF = LazyPattern(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
 _RATE = LazyPattern(
@@ -214,7 +233,7 @@ LEARN = frozenset({
     *("calculate_loss", "compute_loss", "calc_loss", "do_loss", "enable_loss", "mask", "selected_for_training"),
     *("supervise", "to_learn", "is_learnable", "should_train", "should_learn", "use_for_training", "sample_weight"),
     *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
-    *("is_loss", "loss_flag", "train_flag", "loss_enabled", "requires_grad"),
+    *("is_loss", "loss_flag", "train_flag", "loss_enabled", "requires_grad", "grad", "labels"),
 })  # fmt: skip
 _LEARN = LazyPattern(
     r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
@@ -225,8 +244,9 @@ LEAVE = frozenset({
     *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "exclude_from_training", "ignore_in_loss", "no_train", "skip_train", "skip_training"),
     *("is_context", "context_only", "skip", "skipped", "is_skipped"),
 })  # fmt: skip
-ANYTHING = ("mask", "masks", "weights")
-"""Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read."""
+ANYTHING = ("mask", "masks", "weights", "labels")
+"""Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read, of
+`labels`, which may be classes, one of true and false."""
 
 _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
@@ -253,8 +273,8 @@ def snake(name: str) -> str:
 def kinds_of(name: str) -> frozenset[Kind]:
     """Return what a column, called so in snake_case, may say of the row's response; empty for most.
 
-    >>> [kind.name for name in ("llm_judge_score", "home_score", "correct_answer") for kind in kinds_of(name)]
-    ['RIGHT']
+    >>> [sorted(kind.name for kind in kinds_of(name)) for name in ("llm_judge_score", "home_score", "correct_answer")]
+    [['NESTED', 'RIGHT'], [], []]
     """
     if name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS):
         return frozenset()  # of a preference pair: that response is not learned

@@ -25,6 +25,7 @@ _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
 _YES = VERDICTS | {Kind.MAYBE_RIGHT}
+_OUTCOME = frozenset({Kind.OUTCOME})
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -139,7 +140,10 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
             return mark.value
 
         has_gold = any(row.get(name) is not None for name in _GOLDS) and not any(row.get(name) for name in _OPTIONS)
-        return "?" if has_gold and (said(mark.value) is False or mark.value == -1) else None
+        is_word = (
+            isinstance(mark.value, str) and is_right(_OUTCOME, mark.value) is False and not _asks(row, mark.value)
+        )
+        return "?" if is_word or has_gold and (said(mark.value) is False or mark.value == -1) else None
 
     if mark.name == "is_consistent" and "consistency_analysis" in row:  # MMFineReason's: thought and gold answer agree
         return said(mark.value)
@@ -154,8 +158,12 @@ def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:
     if isinstance(mark.value, bool) or str(mark.value).strip().casefold() not in golds:
         return False
 
-    word = mark.name.rpartition("_")[2].removesuffix("s")
-    return any(word in str(row[name]).casefold() for name in _QUESTIONS if row.get(name))
+    return _asks(row, mark.name.rpartition("_")[2].removesuffix("s"))
+
+
+def _asks(row: Mapping[str, Any], word: str) -> bool:
+    """Whether a row's question has a word, in any case of letters."""
+    return any(word.casefold() in str(row[name]).casefold() for name in _QUESTIONS if row.get(name))
 
 
 def end_of(mark: Mark) -> str:

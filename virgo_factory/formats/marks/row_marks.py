@@ -47,7 +47,7 @@ def check_response(row: Mapping[str, Any], position: int) -> None:
             continue
 
         own = _one_of(mark, values, position)
-        reason = NOT_LEARNED if are_marks(values) and _learned(own) is False else end_of(own)
+        reason = NOT_LEARNED if are_marks(values, mark.name) and _learned(own) is False else end_of(own)
         if reason not in ("", "?"):
             raise RejectedRow(reason, own.shown)
 
@@ -63,7 +63,7 @@ def _learned(mark: Mark) -> Said:
     if Kind.SPANS in mark.kinds and value:
         return "?"
 
-    if not mark.kinds & LEARNS:
+    if not mark.kinds & LEARNS or mark.name == "labels" and not isinstance(value, bool):
         return None
 
     answer = said(value)
@@ -89,13 +89,15 @@ def learned_turns(
         RejectedRow: none is to be learned, or a mark is not understood.
     """
     turns = len(responses)
-    if not marked(tuple(row)) and not any(marked(tuple(response)) for response in responses):
+    doubts = _doubtful_flags(responses) if turns > 1 and any(len(response) > 2 for response in responses) else ()
+    if not doubts and not marked(tuple(row)) and not any(marked(tuple(response)) for response in responses):
         return (None,) * turns, ()
 
     why: list[RejectedRow | None] = []
-    notes: list[str] = []
+    notes: list[str] = [*doubts]
     for response in responses:
-        reason = None
+        label = response.get("label")  # axolotl's: no verdict, as a row's may be
+        reason = RejectedRow(NOT_LEARNED, f"label is {label}") if label is False or label == 0 else None
         try:
             notes += check_marks(response)
         except RejectedRow as error:
@@ -117,7 +119,7 @@ def learned_turns(
                 why[:-1] = [reason or RejectedRow(NOT_LEARNED, mark.shown) for reason in why[:-1]]
 
         values = mark_list(mark.value) if mark.kinds & LEARNS else None
-        if values is None or not are_marks(values):
+        if values is None or not are_marks(values, mark.name):
             continue
 
         if {_learned(mark._replace(value=value)) for value in values} <= {True, None}:
@@ -141,6 +143,17 @@ def learned_turns(
         raise why[-1]
 
     return tuple(why), tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(why) else [])]))
+
+
+def _doubtful_flags(responses: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return notes on keys of messages that are in no table, and false at one response and not at another."""
+    names = dict.fromkeys(name for response in responses for name, value in response.items() if value is False)
+    unknown = (name for name in names if name != "label" and not marked((name,)))
+    return tuple(
+        f"{NOT_UNDERSTOOD}: {name} of a message"
+        for name in unknown
+        if any(response and response.get(name) is not False for response in responses)
+    )
 
 
 def _understood(mark: Mark) -> Said:
@@ -230,7 +243,7 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
 def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
     for mark in marks:
         values = mark_list(mark.value)
-        if mark.name in ANYTHING and (values is None or len(values) > 3):
+        if mark.name in ANYTHING and (values is None or len(values) > 3 or not are_marks(values, mark.name)):
             continue
 
         if values is not None and is_one_turn and are_marks(values):

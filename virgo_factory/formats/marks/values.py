@@ -3,11 +3,11 @@
 Usual spellings are read (`0`, `0.0`, `"False"`, `"no"`); NaN, null and "" say nothing.
 """
 
-import json
 import re
 from numbers import Number
 from typing import Any, Literal
 
+from virgo_factory.formats import texts
 from virgo_factory.formats.marks.names import ENDS, Kind
 from virgo_factory.formats.row import plain
 
@@ -191,10 +191,6 @@ def flags(values: Any) -> list[bool] | None:
     return [said(value) is True for value in values] if isinstance(values, list) and values else None
 
 
-_JSON = {"'": '"', "True": "true", "False": "false", "None": "null"}
-_PYTHON = re.compile("|".join(_JSON))
-
-
 def decoded(value: Any) -> Any:
     """Return a mark's value, a list or object also where it is the JSON text of one (`"[false, true]"`) or Python's."""
     if not isinstance(value, str):
@@ -203,13 +199,8 @@ def decoded(value: Any) -> Any:
     if not value.lstrip().startswith(("[", "{")) or len(value) > 1 << 16:
         return value
 
-    for text in (value, _PYTHON.sub(lambda found: _JSON[found[0]], value)):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-
-    return value
+    found = texts.decoded(value)
+    return value if found is None else found
 
 
 def mark_list(value: Any) -> list[Any] | None:
@@ -224,9 +215,10 @@ def mark_list(value: Any) -> list[Any] | None:
     return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in value]
 
 
-def are_marks(values: list[Any]) -> bool:
-    """Whether a list is one of marks, not of pictures of masks or the like."""
-    return all(value is None or isinstance(value, bool | Number) for value in values)
+def are_marks(values: list[Any], name: str = "") -> bool:
+    """Whether a list is one of marks, not of pictures of masks or the like; `name` is that of its column."""
+    kinds = bool if name == "labels" else bool | Number
+    return all(value is None or isinstance(value, kinds) for value in values)
 
 
 def end_reason(name: str, kinds: frozenset[Kind], value: Any) -> str:

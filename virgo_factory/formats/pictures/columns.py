@@ -5,7 +5,6 @@ rejected with the line that maps the column: a model must not learn to answer ab
 """
 
 import functools
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.row import IMAGE_COLUMNS, OPTION_COLUMN, RejectedRow, plain
+from virgo_factory.formats.texts import decoded
 
 
 SUFFIXES = ("png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "heic", "svg")  # fmt: skip
@@ -92,6 +92,9 @@ _NUMBERS = LazyPattern(
 )
 """Names of pictures as numbers of a model."""
 
+_ABOUT_ROW = LazyPattern(r"(?:\w+_)?(?:meta|metadata|meta_?data|provenance|origin|source|source_info)")
+"""Names of objects that say where a row is from: a document in them is where its text or picture was taken from."""
+
 _NOT_NESTED = LazyPattern(
     r"messages|conversations?|chosen|rejected|history|tools?|(?:.*_)?(?:responses?|outputs?|generations?|completions?"
     r"|solutions?|answers?|code|thoughts?|thinking|reasoning|questions?|problems?|texts?|prompts?)"
@@ -109,7 +112,6 @@ _LINK = LazyPattern(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.I
 _ENDS = {end: kind for kind, (_, _, ends, _) in MEDIA.items() for end in ends.split("|") if end}
 _NOT_IN_PATHS = LazyPattern(r'[\s<>|*"]')
 _BASE64 = LazyPattern(r"[A-Za-z0-9+/\s]+={0,2}\s*")
-_QUOTED = LazyPattern(r"\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*\]")
 _IN_OBJECT = ("image", "image_url", "img", "url", "path", "file", "file_name", "filename", "src", "base64", "b64_json", "data")  # fmt: skip
 """Keys of an object that is a picture, in place of `bytes` and `path`."""
 
@@ -166,10 +168,18 @@ def find_pictures(
             continue
 
         known, called = groups.setdefault(head, {}), names.setdefault(head, {})
-        if number in known and called[number] != "images" and name != "images":
-            if _names_of(flat(known[number])) != _names_of(flat(value)):
+        if number in known:
+            pictures, others = flat(known[number]), flat(value)
+            is_stock = "images" in (called[number], name)
+            if (
+                _differ(pictures, others) and _differ(others, pictures)
+                if is_stock
+                else _names_of(pictures) != _names_of(others)
+            ):
                 raise _several([called[number], name])
-        elif number not in known or name == "images":
+
+            known[number], called[number] = (value, name) if name == "images" else (known[number], called[number])
+        else:
             known[number], called[number] = value, name
 
     unknown = []
@@ -451,7 +461,7 @@ def at_path(value: Any, keys: Sequence[str]) -> list[Any]:
         return [value]
 
     if isinstance(value, str):
-        value = _json(value)
+        value = decoded(value)
 
     if isinstance(value, list):
         return [found for part in value for found in at_path(part, keys)]
@@ -468,7 +478,7 @@ def flat(value: Any, depth: int = 8) -> list[Any]:
         raise RejectedRow("image not understood", "nested too deeply")
 
     if isinstance(value, str):
-        if value.lstrip()[:1] in ("[", "{") and (inner := _json(value)) is not None:
+        if value.lstrip()[:1] in ("[", "{") and (inner := decoded(value)) is not None:
             return flat(inner, depth - 1)
 
         if kind := _base64_kind(value):
@@ -531,13 +541,6 @@ def _is_numbers(value: list[Any]) -> bool:
     return bool(value) and all(type(part) is int for part in value)
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return re.findall(r"'([^']*)'", text) if _QUOTED.fullmatch(text.strip()) else None
-
-
 def _base64_kind(text: str) -> str | None:
     """Return the kind of a picture that a text is in Base64; None where it is none."""
     if len(text) < SHORTEST_BASE64:
@@ -550,7 +553,7 @@ def _base64_kind(text: str) -> str | None:
 def holds_picture(value: Any, is_file: bool = False, lists: int = 3) -> bool:
     """Whether a value looks like a picture, or a list of them by its first; with `is_file` any text of one line does."""
     if isinstance(value, str):
-        if value.lstrip()[:1] == "[" and (inner := _json(value)) is not None:
+        if value.lstrip()[:1] == "[" and (inner := decoded(value)) is not None:
             return holds_picture(inner, is_file, lists - 1)
 
         if value.startswith("data:image/") or _base64_kind(value) or _PATH.fullmatch(value.strip()):
@@ -600,7 +603,7 @@ _FEATURE = {"bytes", "path", "type"}
 
 def _look_inside(place: str, value: Any, is_option: bool, found: dict[str, list[Any]], depth: int = 6) -> None:
     if isinstance(value, str):
-        value = _json(value) if "." in value or "data:image/" in value else None
+        value = decoded(value) if "." in value or "data:image/" in value else None
 
     if isinstance(value, list) and depth:
         for part in value[:_LOOKED_AT]:
@@ -619,7 +622,8 @@ def _look_inside(place: str, value: Any, is_option: bool, found: dict[str, list[
             continue
 
         inner = f"{place}.{key}"
-        if kind := _medium_in(key, kind, part):
+        kind = _medium_in(key, kind, part)
+        if kind and not (kind == "document" and _ABOUT_ROW.fullmatch(_words(place.partition(".")[0]))):
             raise other_medium(kind, inner, part)
 
         if known and known[0][0] and holds_picture(part, known[2] and "/" in part):

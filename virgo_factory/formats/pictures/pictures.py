@@ -35,11 +35,15 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
         RejectedRow: a video, an audio or tools, which are not trained on; pictures in a column whose name does not say
             so, or in several; a picture tag that names none of them.
     """
+    messages = message_column(row)
+    messages = None if messages in IMAGE_COLUMNS else messages
+    if messages and (usual := listed(row[messages])) is not row[messages]:
+        row = {**row, messages: usual}
+
     plan = plan_of(tuple(row))
     inside = pictures_inside(row, plan)
     found = mapped_pictures(row, column) if column is not None else find_pictures(row, inside, plan)
     others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
-    messages = message_column(others)
     if messages and others[messages] is not None:
         own: list[Any] = []
         others[messages] = _messages(others[messages], own)
@@ -76,8 +80,7 @@ _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} 
 
 
 def _messages(messages: Any, own: list[Any]) -> Any:
-    """Return messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
-    messages = listed(messages)
+    """Return listed messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
     if not isinstance(messages, list) or all(map(_is_plain, messages)):
         return messages
 

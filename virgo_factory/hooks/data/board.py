@@ -14,7 +14,15 @@ RELIES_ON = {
     "llamafactory/webui/components/data.py:42": 'def can_preview(dataset_dir: str, dataset: list) -> "gr.Button":',
     "llamafactory/webui/components/data.py:70": 'def get_preview(dataset_dir: str, dataset: list, page_index: int) -> tuple[int, list, "gr.Column"]:',
     "llamafactory/webui/components/data.py:31": "PAGE_SIZE = 2",
+    "llamafactory/webui/components/data.py:99": "preview_samples = gr.JSON()",
 }
+
+
+class Rows(list):
+    """Rows of ours, for the box that shows them.
+
+    Gradio 5.50 answers an event without a queue, as this is one, with the text "root=[...]" of what `gr.JSON` makes of a list.
+    """
 
 
 def wrap_preview(module: ModuleType) -> None:
@@ -39,8 +47,14 @@ def wrap_preview(module: ModuleType) -> None:
         except ValueError as error:
             raise module.gr.Error(str(error)) from None
 
-        return count, rows, module.gr.Column(visible=True)
+        return count, Rows(rows), module.gr.Column(visible=True)
 
+    as_json = module.gr.JSON.postprocess
+
+    def postprocess(self, value):
+        return list(value) if isinstance(value, Rows) else as_json(self, value)
+
+    module.gr.JSON.postprocess = postprocess
     rebind(stock, get_preview)
     rebind(stock_button, can_preview)
 

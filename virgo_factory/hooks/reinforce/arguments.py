@@ -1,5 +1,6 @@
 """What `stage: grpo` makes of a recipe: TRL's switches by the name of a loss, and TRL's arguments from the run's own."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -87,6 +88,22 @@ NOT_WITH = {
 """Argument object -> its keys that cannot stand beside `stage: grpo`, with the reason."""
 
 
+def refused_keys(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return which keys of a recipe cannot stand beside its `stage: grpo`, with the reason; stock would stop at the first."""
+    if recipe.get("stage") != "grpo":
+        return {}
+
+    return {key: line for name in NOT_WITH for key, line in _refused(name, recipe).items()}
+
+
+def _refused(name: str, keys: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: f"{key}: not with stage: grpo, since {why}. Remove it."
+        for key, why in NOT_WITH[name].items()
+        if keys.get(key)
+    }
+
+
 def settings_of(finetuning_args: Any, template: str = "virgo") -> dict[str, Any]:
     """Return every key of the stage with its value, those that the recipe does not say with their defaults.
 
@@ -138,12 +155,7 @@ def reinforce_problems(
             "not tell them. Install the set of constraints.txt, with transformers 4.57.6, and train a model that it saved."
         ]
 
-    problems = [
-        f"{key}: not with stage: grpo, since {why}. Remove it."
-        for name, refused in NOT_WITH.items()
-        for key, why in refused.items()
-        if getattr(arguments[name], key, None)
-    ]
+    problems = [line for name in NOT_WITH for line in _refused(name, vars(arguments[name])).values()]
     if groups_by_length(training_args):
         problems.append("group_by_length: not with stage: grpo: prompts are not ordered by length; see rl_curriculum.")
 
@@ -174,49 +186,17 @@ def reinforce_problems(
     if bounds := [key for key in ("min_response_tokens", "max_response_tokens") if key in keys]:
         problems.append(f"{', '.join(bounds)}: prompts have no response. Remove it.")
 
-    settings = settings_of(finetuning_args)
-    if settings["rl_server"] is None:
-        alone = [key for key in ("rl_server_wait", "rl_max_logprob_gap") if key in keys]
-        problems += [f"{key}: does nothing without rl_server. Remove it." for key in alone]
-
-    if settings["rl_overlong_buffer"] >= settings["rl_max_response_tokens"]:
-        problems.append(
-            f"rl_overlong_buffer: {settings['rl_overlong_buffer']} is not less than rl_max_response_tokens: "
-            f"{settings['rl_max_response_tokens']}, so that every response would be punished."
-        )
-
-    return problems + _batch_problems(settings, training_args, finetuning_args)
+    each, ranks = training_args.per_device_train_batch_size, training_args.world_size
+    update = finetuning_args.global_batch_size or each * ranks * training_args.gradient_accumulation_steps
+    strategy = str(getattr(training_args.save_strategy, "value", training_args.save_strategy))
+    save_steps = training_args.save_steps if strategy == "steps" else None
+    return problems + reinforcement.contradictions(keys, update, save_steps)
 
 
 def rollout_size(settings: dict[str, Any], training_args: Any) -> int:
     """Return how many responses are made at a time, by all ranks together."""
     update = training_args.per_device_train_batch_size * training_args.world_size
     return update * training_args.gradient_accumulation_steps * settings["rl_updates_per_rollout"]
-
-
-def _batch_problems(settings: dict[str, Any], training_args: Any, finetuning_args: Any) -> list[str]:
-    group, updates = settings["rl_num_generations"], settings["rl_updates_per_rollout"]
-    if group < 2:
-        return ["rl_num_generations: 1 has no group to compare with, so nothing is learned. Set at least 2 (16)."]
-
-    problems = []
-    each, ranks = training_args.per_device_train_batch_size, training_args.world_size
-    batch = finetuning_args.global_batch_size or each * ranks * training_args.gradient_accumulation_steps
-    rollout = batch * updates
-    if rollout % group:
-        problems.append(
-            f"rl_num_generations: {group} does not divide the {rollout} responses of a rollout ({batch} an update x "
-            f"rl_updates_per_rollout: {updates}). Set global_batch_size (responses an update) to a multiple of {group}."
-        )
-
-    steps = str(getattr(training_args.save_strategy, "value", training_args.save_strategy)) == "steps"
-    if steps and training_args.save_steps % updates:
-        problems.append(
-            f"save_steps: {training_args.save_steps} is no multiple of rl_updates_per_rollout: {updates}; a run resumed "
-            "inside a rollout would make its responses again. Set a multiple."
-        )
-
-    return problems
 
 
 def grpo_arguments(training_args: Any, settings: dict[str, Any], extra: dict[str, Any] | None = None) -> Any:

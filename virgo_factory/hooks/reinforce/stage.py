@@ -7,6 +7,7 @@ plugin is there. So the parsed arguments of such a run say sft, whose branch pas
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import Any
 
 from llamafactory.extras import logging
@@ -14,9 +15,9 @@ from llamafactory.extras import logging
 from virgo_factory.hooks.hook import replace
 from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size, settings_of
 from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
-from virgo_factory.hooks.reinforce.finish import finish, lacks_only_its_end
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
-from virgo_factory.hooks.train.ending import telling
+from virgo_factory.hooks.train.checkpoints import read_state
+from virgo_factory.hooks.train.ending import draw, nothing_to_train, telling
 
 
 RELIES_ON = {
@@ -59,6 +60,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     """Train a policy on the rewards of its own responses.
 
     Raises:
+        OnlyItsEnd: see `nothing_to_train`.
         ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, a checkpoint of another run, or a
             server that is not what it must be; before the model is loaded.
     """
@@ -79,11 +81,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     prompts = arrange(module["train_dataset"], settings, rollout_size(settings, training_args))
     values["prompts"] = len(prompts)
     check_begun(training_args.resume_from_checkpoint, {"prompts": len(prompts)})
-    if lacks_only_its_end(training_args):
-        finish(training_args)
-        _draw(training_args, finetuning_args)
-        return
-
+    _check_steps_left(training_args)
     _tell(settings, training_args, len(prompts))
     arguments = grpo_arguments(training_args, settings)
     if arguments.use_cpu:
@@ -126,18 +124,21 @@ def _save(
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
     trainer.save_state()
-    _draw(training_args, finetuning_args)
+    draw(training_args, finetuning_args)
     create_modelcard_and_push(trainer, model_args, data_args, training_args, finetuning_args)
 
 
-def _draw(training_args: Any, finetuning_args: Any) -> None:
-    from llamafactory.extras.ploting import plot_loss
+def _check_steps_left(training_args: Any) -> None:
+    """Raise if no steps are left, as far as the checkpoint tells: how many an epoch has, only the trainer knows."""
+    checkpoint = training_args.resume_from_checkpoint
+    state = read_state(Path(checkpoint)) if checkpoint else None
+    if state is None:
+        return
 
-    from virgo_factory.reinforce.curves import write as write_curves
-
-    if training_args.process_index == 0 and finetuning_args.plot_loss:
-        plot_loss(training_args.output_dir, keys=["loss", "reward"])
-        write_curves(training_args.output_dir)
+    limit, planned = training_args.max_steps, state.get("max_steps", 0)
+    steps = limit if limit > 0 else planned if state.get("num_train_epochs") == training_args.num_train_epochs else 0
+    if state["global_step"] >= steps > 0:
+        nothing_to_train(training_args, steps)
 
 
 def _is_adapter(model: Any) -> bool:

@@ -4,12 +4,14 @@ Each key stands in the class where LLaMA-Factory itself would look for it. All d
 whether a run uses the plugin at all depends on it (hooks/start/run.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Any, Literal
 
 from virgo_factory.autoload import check_hooks
-from virgo_factory.core.recipe_keys import check_keys
+from virgo_factory.core.errors import UserError
+from virgo_factory.core.recipe_keys import wrong_values
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.hooks.hook import Hook, rebind
 
@@ -62,9 +64,19 @@ def check_values(arguments: Any) -> None:
     if keys:
         check_hooks()  # here, too, since hooks/start/run.py may be what failed
 
-    check_keys(keys)
-    if "question_prefix" in keys:
-        read_prefix(keys["question_prefix"])
+    if wrong := find_wrong(keys):
+        raise UserError("\n".join(wrong.values()))
+
+
+def find_wrong(keys: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `wrong_values` finds in a recipe, and a `question_prefix` that cannot be read."""
+    wrong = wrong_values(keys)
+    try:
+        read_prefix(keys.get("question_prefix"))
+    except ValueError as error:
+        wrong["question_prefix"] = str(error)
+
+    return wrong
 
 
 @dataclass

@@ -6,9 +6,9 @@ keys stands in its recipe. Every other run goes through here untouched.
 
 import importlib.metadata
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
@@ -16,13 +16,14 @@ from llamafactory.extras import logging
 from virgo_factory.autoload import TESTED, check_hooks
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.global_batch import accumulation_steps
+from virgo_factory.core.recipe_keys import told_together
 from virgo_factory.hooks.contract import changed_places
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.model.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.model.tied_embeddings import check_merge
-from virgo_factory.hooks.reinforce.arguments import reinforce_problems, settings_of
+from virgo_factory.hooks.reinforce.arguments import refused_keys, reinforce_problems, settings_of
 from virgo_factory.hooks.reinforce.stage import STAGE, enter
-from virgo_factory.hooks.start.arguments import our_keys
+from virgo_factory.hooks.start.arguments import find_wrong, our_keys
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.start.device import check_device
 from virgo_factory.hooks.start.problems import ROW_KEYS, data_problems, find_problems
@@ -50,8 +51,19 @@ def wrap_argument_parsers(module: ModuleType) -> None:
     def get_train_args(args=None):
         recipe = module.read_args(args)
         check_device(recipe)
-        parsed = stock_train(args)
-        prepare_training(*parsed[:4], written=_keys_of(recipe))
+        wrong = find_wrong(recipe) | refused_keys(recipe) if isinstance(recipe, dict) else {}
+        if wrong:  # left out, so that all else that is wrong is told with them
+            args = {key: value for key, value in recipe.items() if key not in wrong}
+
+        try:
+            parsed = stock_train(args)
+        except ValueError as error:
+            if wrong:
+                raise _listed([*wrong.values(), str(error)]) from None
+
+            raise
+
+        prepare_training(*parsed[:4], written=_keys_of(recipe), wrong=wrong)
         if parsed[3].stage == STAGE:
             enter(parsed[3])
 
@@ -76,7 +88,12 @@ def _keys_of(recipe: Any) -> set[str]:
 
 
 def prepare_training(
-    model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any, written: Collection[str] = ()
+    model_args: Any,
+    data_args: Any,
+    training_args: Any,
+    finetuning_args: Any,
+    written: Collection[str] = (),
+    wrong: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Check and complete the arguments of a training run that uses the plugin; leave every other one alone.
 
@@ -86,13 +103,14 @@ def prepare_training(
         training_args: likewise.
         finetuning_args: likewise.
         written: the keys that the recipe says.
+        wrong: see `find_wrong` and `refused_keys`; the arguments were parsed without them.
 
     Raises:
         ValueError: all that is wrong, together.
     """
     keys = our_keys(data_args) | our_keys(model_args) | our_keys(finetuning_args)
     formattings = formattings_of(data_args)
-    is_ours = bool(keys or formattings or data_args.template in BASES or finetuning_args.stage == STAGE)
+    is_ours = bool(keys or wrong or formattings or data_args.template in BASES or finetuning_args.stage == STAGE)
     adapter = read_adapter(model_args, hub=is_ours)
     if not (is_ours or (adapter and adapter.markers)):
         return
@@ -133,8 +151,8 @@ def prepare_training(
         except ValueError as error:
             problems.append(f"output_dir: {error}")
 
-    if problems:
-        raise UserError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    if problems := told_together(wrong, problems):
+        raise _listed(problems)
 
     if not training_args.do_train:  # an evaluation asks as the model was trained to be asked
         data_args.virgo_serving, model_args.virgo_served_data_args = True, data_args
@@ -149,6 +167,10 @@ def prepare_training(
 
     if training_args.use_cpu:
         prepare_cpu_ranks(training_args)
+
+
+def _listed(problems: Sequence[str]) -> UserError:
+    return UserError("virgo-factory:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
 
 def prepare_serving(model_args: Any, data_args: Any, finetuning_args: Any) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute
 from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
 from torch.utils.data import Sampler
 
-from virgo_factory.core.batch_order import epoch_order, packed_steps, packed_time, slot_use
+from virgo_factory.core.batch_order import epoch_order, packed_steps, packed_use, slot_use
 from virgo_factory.hooks.versions import groups_by_length
 
 
@@ -85,17 +85,16 @@ class BatchOrderSampler(Sampler[int]):
         """Return the slot use of the current epoch in any of the orders."""
         ranks, per_device, accumulation, _ = self.machine
         if kind == "packed":
-            busy = packed_time(self._steps(), self.lengths, meet_each_micro_step) * ranks
-            return float(self.lengths[self.order(kind)].sum() / busy)
+            return packed_use(self._steps(), self.lengths, meet_each_micro_step)[0]
 
         return slot_use(self.order(kind), self.lengths, ranks, per_device, 1 if meet_each_micro_step else accumulation)
 
     def passes(self) -> float:
         """Return the forward passes of a rank in an optimiser step of `packed`, on average over the current epoch."""
-        return float(np.mean([len(step[0]) for step in self._steps()]))
+        return packed_use(self._steps(), self.lengths, True)[1]
 
-    def _steps(self):
-        return packed_steps(self.order("packed"), self.lengths, *self.machine[:3], self.capacity)
+    def _steps(self) -> list:
+        return list(packed_steps(self.order("packed"), self.lengths, *self.machine[:3], self.capacity))
 
     def __iter__(self):
         return iter(np.repeat(self.order(self.kind), self.share).tolist())

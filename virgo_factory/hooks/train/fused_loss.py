@@ -15,6 +15,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import CausalLMOutput
 
+from virgo_factory.preflight.plan.memory import CHUNK
+
 
 RELIES_ON = {
     "transformers/models/qwen2_vl/modeling_qwen2_vl.py:1374": "        hidden_states = outputs[0]\n        logits = self.lm_head(hidden_states)\n",
@@ -25,12 +27,6 @@ RELIES_ON = {
     "peft/utils/other.py:549": "        return self.modules_to_save[self.active_adapters[0]](x, *args, **kwargs)\n",
 }
 
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
-"""`model_type` of the models whose forward is language model, output head, loss, and nothing between."""
-
-CHUNK = 1024
-"""Positions whose logits are in memory at once: 0.6 GB in float32 of 152,064 entries."""
-
 
 def use_fused_loss(model: Any, group: Any = None) -> None:
     """Let a model compute its loss in chunks while it is trained; evaluation and generation keep the stock forward.
@@ -39,7 +35,8 @@ def use_fused_loss(model: Any, group: Any = None) -> None:
     the sum of each label's loss over its divisor. Without them it is the mean, as in stock.
 
     Args:
-        model: of one of FAMILIES, with or without adapters, before it is wrapped for several ranks.
+        model: of one of `formats.row.QWEN_VL_FAMILIES`, whose forward is language model, output head, loss, and nothing between;
+            with or without adapters, before it is wrapped for several ranks.
         group: the ranks that share its sequences (hooks/train/sequence_parallel.py): each takes the loss of its own part,
             times their number, since gradients are averaged over all ranks and not only over groups.
     """

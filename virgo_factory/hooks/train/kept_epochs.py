@@ -82,9 +82,8 @@ class KeepModelAtEpochs(TrainerCallback):
                 continue
 
             if args.should_save and not folder.is_dir() and (checkpoint / "trainer_state.json").is_file():
-                partial = _new_folder(folder)
-                shutil.copytree(checkpoint, partial, ignore=state_of_training)
-                self._finish(partial, folder, f", of {checkpoint},", epoch)
+                keep_checkpoint(checkpoint, folder, self.processor)
+                self.kept.add(epoch)
             elif folder.is_dir():
                 self.kept.add(epoch)
 
@@ -99,7 +98,11 @@ class KeepModelAtEpochs(TrainerCallback):
         self.trainer.save_model(str(partial))
         self.trainer.accelerator.wait_for_everyone()
         if args.should_save:
-            self._finish(partial, folder, "", epoch)
+            if self.processor is not None:
+                self.processor.save_pretrained(partial)
+
+            _rename(partial, folder, "")
+            self.kept.add(epoch)
 
     def on_train_end(self, args, state, control, **kwargs):
         """Say which epochs are missing: the run ended before them, or was resumed after them."""
@@ -111,14 +114,28 @@ class KeepModelAtEpochs(TrainerCallback):
 
                 logger.warning_rank0(f"virgo-factory: the model of epoch {epoch} was not kept: {why}.")
 
-    def _finish(self, partial: Path, folder: Path, source: str, epoch: int) -> None:
-        if self.processor is not None:
-            self.processor.save_pretrained(partial)
 
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        self.kept.add(epoch)
-        logger.info_rank0(f"virgo-factory: the model of epoch {epoch}{source} is kept in {folder}.")
+def keep_checkpoint(checkpoint: Path, folder: Path, processor: Any) -> None:
+    """Copy the model of a checkpoint to OUTPUT_DIR/epoch-N."""
+    partial = _new_folder(folder)
+    copy_model(checkpoint, partial, processor)
+    _rename(partial, folder, f", of {checkpoint},")
+
+
+def copy_model(checkpoint: Path, folder: Path, processor: Any) -> None:
+    """Copy the model of a checkpoint, which lacks its processor if it was saved in the moment of a kill."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if processor is not None:
+        processor.save_pretrained(folder)  # first, since its chat template may be another than the model's
+
+    shutil.copytree(checkpoint, folder, ignore=_state_of_training, dirs_exist_ok=True)
+
+
+def _rename(partial: Path, folder: Path, source: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    epoch = folder.name.removeprefix("epoch-")
+    logger.info_rank0(f"virgo-factory: the model of epoch {epoch}{source} is kept in {folder}.")
 
 
 def _new_folder(folder: Path) -> Path:
@@ -128,7 +145,7 @@ def _new_folder(folder: Path) -> Path:
     return partial
 
 
-def state_of_training(folder: str, names: list[str]) -> set[str]:
+def _state_of_training(folder: str, names: list[str]) -> set[str]:
     """Return which names in a checkpoint are no part of its model, as `shutil.copytree` asks."""
     unwanted = shutil.ignore_patterns(*STATE_OF_TRAINING)(folder, names)
     return unwanted | {name for name in names if Path(folder, name).is_dir()}

@@ -107,7 +107,7 @@ def attend_by_rows(model: Any) -> None:
     The vision tower, which has its own way, and evaluation keep what they have.
 
     Args:
-        model: of one of `fused_loss.FAMILIES`, with or without adapters, whose attention is flash-attention 2 or PyTorch's.
+        model: of one of `formats.row.QWEN_VL_FAMILIES`, with or without adapters, whose attention is flash-attention 2 or PyTorch's.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model
     language = model.model.language_model

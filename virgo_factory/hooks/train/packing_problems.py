@@ -6,8 +6,8 @@ from typing import Any
 from transformers.utils import is_flash_attn_2_available
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
 from virgo_factory.hooks.train.batch_order import token_lengths
-from virgo_factory.hooks.train.fused_loss import FAMILIES
 
 
 RELIES_ON = {
@@ -40,6 +40,7 @@ def packing_problems(
     reasons = dict.fromkeys(("use_dft_loss", "use_eaft_loss", "use_asft_loss"), every_loss)
     reasons |= dict.fromkeys(("label_smoothing_factor", "moe_aux_loss_coef"), every_loss)
     reasons |= dict.fromkeys(("use_unsloth", "use_kt", "mixture_of_depths"), "which has a forward pass of its own")
+    reasons["torch_compile"] = "which it has not been tried with"
     if packs:
         reasons["neftune_noise_alpha"] = "whose noise is by the length of a micro-batch"
         reasons["shift_attn"] = "which lets rows of one forward pass read each other"
@@ -67,7 +68,7 @@ def packing_problems(
 
     if family := _other_family(model_args):
         problems.append(
-            f"{key}: not with a {family} model, only with {', '.join(FAMILIES)}: rows are told apart, and the loss taken "
+            f"{key}: not with a {family} model, only with {', '.join(QWEN_VL_FAMILIES)}: rows are told apart, and the loss taken "
             f"apart, in ways that hold for these. Remove {key.split(':')[0]}."
         )
 
@@ -113,7 +114,7 @@ def _other_family(model_args: Any) -> str:
 
     with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
         family = load_config(model_args).model_type
-        return "" if family in FAMILIES else family
+        return "" if family in QWEN_VL_FAMILIES else family
 
     return ""
 

@@ -8,6 +8,8 @@ stock stack are repaired there:
   restores its own state, and FSDP, whose checkpoint has the model's own names (accelerate, utils/fsdp_utils.py);
 - accelerate's `skip_first_batches` begins a new loader at iteration 0, so that a run resumed inside a later epoch goes
   on in the row order of epoch 0 (accelerate 1.11.0, data_loader.py:1375; fixed in huggingface/accelerate#4071).
+Another one of every stage is repaired in the same place: LoRA has no parameter without weight decay, DeepSpeed leaves that empty
+group out, and the schedule, made before, has a rate for it: since torch 2.11 its first step raises (lr_scheduler.py:296).
 """
 
 import contextlib
@@ -54,11 +56,28 @@ def repair_training(module: ModuleType) -> None:
 
         add_kept_epochs(self)
         note_batches(self)
+        if (
+            self.is_deepspeed_enabled
+        ):  # elsewhere older checkpoints have the empty group, and are not loaded without it
+            leave_out_empty_groups(self)
+
         with _own_order(), _own_names(self):
             return stock(self, *args, **kwargs)
 
     train.repaired = True
     Trainer.train = train
+
+
+def leave_out_empty_groups(trainer: Any) -> None:
+    """Let a trainer's optimiser have no group without parameters."""
+    stock = trainer.create_optimizer
+
+    def create_optimizer(*args, **kwargs):
+        optimizer = stock(*args, **kwargs)
+        optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+        return optimizer
+
+    trainer.create_optimizer = create_optimizer
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ def share_sequences(model: Any, group: Group) -> None:
     """Let the ranks of a group share the sequences of a model in training; its hidden states are then the rank's own.
 
     Args:
-        model: of one of `fused_loss.FAMILIES`, with or without adapters, after `packed_rows.attend_by_rows`.
+        model: of one of `formats.row.QWEN_VL_FAMILIES`, with or without adapters, after `packed_rows.attend_by_rows`.
         group: whose size divides the language model's attention and key-value heads.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model

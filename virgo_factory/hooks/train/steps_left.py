@@ -9,7 +9,8 @@ from llamafactory.extras import logging
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
-from virgo_factory.hooks.train.checkpoints import WEIGHTS, FoundCheckpoint, read_state
+from virgo_factory.hooks.train.checkpoints import FoundCheckpoint, read_state
+from virgo_factory.hooks.train.ending import nothing_to_train
 from virgo_factory.hooks.train.kept_epochs import tell_kept_epochs
 
 
@@ -27,6 +28,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
         training_args: after `choose_checkpoint`.
 
     Raises:
+        OnlyItsEnd: see `nothing_to_train`.
         ValueError: LLaMA-Factory would train 0 steps and exit 0, or go on with a finished run whose rows have changed.
     """
     if not training_args.do_train or dataset is None:
@@ -60,15 +62,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
         )
 
     if done >= steps:
-        output = Path(training_args.output_dir)
-        unsaved = "" if any((output / name).is_file() for name in WEIGHTS) else (
-            f" No model is in it: the run was killed behind its last step, and {checkpoint} is what it learned: serve that, or "
-            "copy its files."
-        )  # fmt: skip
-        raise UserError(
-            f"{output} holds a finished run ({done} of {steps} steps), so this one would train 0 steps.{unsaved} Choose another "
-            "output_dir, set overwrite_output_dir: true to start again, or raise num_train_epochs to go on."
-        )
+        nothing_to_train(training_args, steps)
 
     if changes:
         logger.warning_rank0(

@@ -34,8 +34,13 @@ from virgo_factory.preflight.versions import reads_5
 PROCESSOR, OF_5 = PROCESSOR_FILES
 KEY = re.compile(r"(?:model\.(?:layers\.\d+|embed_tokens|norm)|visual\.(?:blocks\.\d+|merger|patch_embed)|lm_head)\.")
 """Names of tensors as transformers 4.x and vLLM read Qwen2-VL and Qwen2.5-VL; 5.x saves the tower under others."""
-TOWER = re.compile(r"visual\.(?!merger\.)")
-_LAYER = re.compile(r"(model\.layers|visual\.blocks)\.(\d+)\.")
+KEY_3 = re.compile(
+    r"(?:model\.(?:language_model\.(?:layers\.\d+|embed_tokens|norm)"
+    r"|visual\.(?:blocks\.\d+|merger|patch_embed|pos_embed|deepstack_merger_list\.\d+))|lm_head)\."
+)
+"""Names of Qwen3-VL's tensors: the model's own, in either."""
+TOWER = re.compile(r"(?:model\.)?visual\.(?!merger\.)")
+_LAYER = re.compile(r"(?:model\.)?(?:language_model\.)?(layers|visual\.blocks|visual\.deepstack_merger_list)\.(\d+)\.")
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _READ = (
     *("config.json", "tokenizer_config.json", GENERATION, PROCESSOR, OF_5),
@@ -55,8 +60,8 @@ def check_checkpoint(
 ) -> list[Diagnosis]:
     """Return what the files of a checkpoint say, those in order as well. Every number in them is looked at.
 
-    What is known of Qwen2-VL and Qwen2.5-VL (names, rotary positions, vision tower) is asked of them alone; the tensors
-    of another family are to have the names that the base's have.
+    What is known of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (names, rotary positions, vision tower) is asked of them alone; the
+    tensors of another family are to have the names that the base's have.
 
     Args:
         folder: of the trained model, or of a LoRA adapter.
@@ -70,7 +75,7 @@ def check_checkpoint(
         tensors = read_tensors(folder)
         before, found = _read_base(folder, base)
         parts = read_tensors(adapter) if adapter else None
-        if is_ours(folder) and reads_5():
+        if is_ours(folder) and not _is_qwen3(folder) and reads_5():
             tensors, before = _as_in_4(tensors), _as_in_4(before)
 
         numbers = look_at_numbers(tensors, None if is_adapter(folder) else before, on_bytes)
@@ -118,6 +123,10 @@ def _as_in_4(named: Mapping[str, Any] | None) -> dict[str, Any] | None:
                       for name, value in named.items()}  # fmt: skip
 
 
+def _is_qwen3(folder: Path) -> bool:
+    return read_settings(folder).get("model_type") == "qwen3_vl"
+
+
 def _is_tied(config: Mapping[str, Any]) -> bool | None:
     """Return whether the output head is to be the embedding; None where the two places that say so do not agree."""
     said = {part.get("tie_word_embeddings") for part in (config, config.get("text_config") or {})} - {None}
@@ -140,7 +149,7 @@ _PARTS = (
     ("language model", re.compile(r"(?!.*vis)(?:.*\.)?(?:layers\.(\d+)|norm)\.")),
     ("embedding and head", re.compile(f".*{VOCABULARY.pattern}")),
     ("vision tower", TOWER),
-    ("projector", re.compile(r"visual\.merger\.|.*projector\.")),
+    ("projector", re.compile(r"(?:model\.)?visual\.merger\.|.*projector\.")),
     ("others", re.compile("")),
 )
 
@@ -236,7 +245,8 @@ def _config(folder: Path) -> Iterator[Diagnosis]:
 
 
 def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
-    unknown = [name for name in tensors if not KEY.match(name)]
+    key = KEY_3 if _is_qwen3(folder) else KEY
+    unknown = [name for name in tensors if not key.match(name)]
     if unknown:
         yield Diagnosis(
             "names", "error", f"{len(unknown)} tensors have names that vLLM and transformers 4.x do not read, such as "
@@ -246,10 +256,11 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
 
     config = read_settings(folder)
     text = {**config, **(config.get("text_config") or {})}
-    depths = {
-        "model.layers": text.get("num_hidden_layers"),
-        "visual.blocks": (config.get("vision_config") or {}).get("depth"),
-    }
+    vision = config.get("vision_config") or {}
+    depths = {"layers": text.get("num_hidden_layers"), "visual.blocks": vision.get("depth")}
+    if "deepstack_visual_indexes" in vision:
+        depths["visual.deepstack_merger_list"] = len(vision["deepstack_visual_indexes"])
+
     found = {stack: {int(match[2]) for name in tensors if (match := _LAYER.match(name)) and match[1] == stack}
              for stack in depths}  # fmt: skip
     for stack, depth in depths.items():

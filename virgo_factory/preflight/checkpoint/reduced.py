@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
 from virgo_factory.preflight.checkpoint.weights import (
-    FAMILIES,
     INDEX,
     LAYER,
     VOCABULARY,
@@ -117,7 +117,9 @@ def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]
         return _side_by_side(tried)
 
     remedy = "nothing, if the server that you use knows it; virgo-factory smoke tries a tiny twin of it"
-    return [Diagnosis("loading", "warning", f"not tried: no reduced copy of a model other than {FAMILIES}", remedy)]
+    return [
+        Diagnosis("loading", "warning", f"not tried: no reduced copy of a model other than {QWEN_VL_FAMILIES}", remedy)
+    ]
 
 
 def try_loading(folder: Path, vllm: bool = False) -> list[Diagnosis]:

@@ -16,10 +16,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
 
 
-FAMILIES = ("qwen2_vl", "qwen2_5_vl")
-"""Whose names of tensors and settings are known here; of others it is asked that they stay as the base's are."""
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_model.safetensors"
@@ -259,8 +258,11 @@ def read_rows(tensor: Tensor, rows: list[int]) -> np.ndarray:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a model's family is one whose names and settings are known here; so is one that does not say."""
-    return read_settings(folder).get("model_type", FAMILIES[0]) in FAMILIES
+    """Whether a model's family is one whose names and settings are known here; so is one that does not say.
+
+    Of others it is asked that names stay as the base's are.
+    """
+    return read_settings(folder).get("model_type", QWEN_VL_FAMILIES[0]) in QWEN_VL_FAMILIES
 
 
 def read_settings(folder: Path, name: str = "config.json") -> dict[str, Any]:

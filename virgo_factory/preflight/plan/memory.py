@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
 from virgo_factory.preflight.zero import Zero
 
 
 BF16, FP32, INT64 = 2, 4, 8
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 CHUNK = 1024
-"""Positions that `fused_loss: true` projects at once (hooks/train/fused_loss.py)."""
+"""Positions that `fused_loss: true` projects at once (hooks/train/fused_loss.py): 0.6 GB in float32 of 152,064 entries."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
         ValueError: another model family, or a size that is missing.
     """
     family = config.get("model_type")
-    if family not in FAMILIES:
-        raise UserError(f"config.json: model_type {family!r} is not one of {', '.join(FAMILIES)}.")
+    if family not in QWEN_VL_FAMILIES:
+        raise UserError(f"config.json: model_type {family!r} is not one of {', '.join(QWEN_VL_FAMILIES)}.")
 
     text, vision = {**config, **config.get("text_config", {})}, config.get("vision_config", {})
     try:

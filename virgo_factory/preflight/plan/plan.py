@@ -19,6 +19,7 @@ from virgo_factory.core.batch_order import (
     epoch_rows,
     packed_steps,
     packed_time,
+    packed_use,
     slot_use,
     stock_grouped,
 )
@@ -311,13 +312,7 @@ def make_plan(
         longest_image = -(-next(one.images for one in plan.orders if one.name == order) // method.sequences)
 
     memory = step_memory(shape, method, longest, longest_image)
-    disk = _disk(recipe, shape, method, steps, steps_epoch)
-    warnings = list(plan.warnings)
-    if disk.free is not None and disk.peak > disk.free:
-        warnings.append(
-            f"output_dir: {disk.peak / 1e9:,.0f} GB at the peak, but {disk.free / 1e9:,.0f} GB are free on its disk here."
-        )
-
+    disk = disk_of(recipe, shape, method, steps, steps_epoch)
     return replace(
         plan,
         parameters=sum(count_parameters(shape).values()),
@@ -329,7 +324,7 @@ def make_plan(
         shared=_shared(shape, method, lengths, longest_image, plan.global_batch) if order == "packed" else (),
         disk=disk,
         moved=moved_bytes(sum(count_parameters(shape).values()), method),
-        warnings=tuple(warnings),
+        warnings=(*plan.warnings, *full_disk(disk)),
     )
 
 
@@ -390,9 +385,8 @@ def _orders(
 
             if name == "packed":
                 bins = list(packed_steps(order, lengths, groups, per_device, steps, capacity))
-                used = lengths[order].sum() / groups / packed_time(bins, lengths, method.stage >= 2)
+                used, passes = packed_use(bins, lengths, method.stage >= 2)
                 work = 0.0 if costs is None else packed_time(bins, costs, method.stage >= 2) / method.share
-                passes = float(np.mean([len(step[0]) for step in bins]))
                 fullest = max(images[rows].sum() for step in bins for own in step for rows in own)
             else:
                 used, passes, fullest = slot_use(order, lengths, ranks, per_device, meets), float(accumulation), 0
@@ -423,14 +417,14 @@ def _shared(shape: Shape, method: Method, lengths: np.ndarray, images: int, batc
         accumulation, capacity = batch // one.groups, method.packing_tokens or longest
         order = epoch_order("packed", shuffled, lengths, one.groups, 1, accumulation)
         bins = list(packed_steps(order, lengths, one.groups, 1, accumulation, capacity))
-        used = float(lengths[order].sum() / one.groups / packed_time(bins, lengths, method.stage >= 2))
         peak = step_memory(shape, one, longest, images).peak
-        found.append(Shared(size, peak, used, float(np.mean([len(step[0]) for step in bins]))))
+        found.append(Shared(size, peak, *packed_use(bins, lengths, method.stage >= 2)))
 
     return tuple(found)
 
 
-def _disk(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, steps_epoch: int) -> Disk:
+def disk_of(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, steps_epoch: int) -> Disk:
+    """Return what a run of any stage writes into its output_dir."""
     model, checkpoint = saved_bytes(shape, method, bool(recipe.get("save_only_model")))
     strategy = str(recipe.get("save_strategy", "steps"))
     every = float(recipe.get("save_steps", 500))
@@ -442,6 +436,16 @@ def _disk(recipe: Mapping[str, Any], shape: Shape, method: Method, steps: int, s
     kept = saves if not limit or limit < 1 else min(saves, limit + 1)  # the oldest goes once the new one is written
     models = 1 + len(recipe.get("keep_model_at_epochs") or [])
     return Disk(model, checkpoint, kept, models, free_bytes(Path(str(recipe.get("output_dir") or "saves"))))
+
+
+def full_disk(disk: Disk) -> list[str]:
+    """Return the warning that less is free than is written; [] where there is room."""
+    if disk.free is None or disk.peak <= disk.free:
+        return []
+
+    return [
+        f"output_dir: {disk.peak / 1e9:,.0f} GB at the peak, but {disk.free / 1e9:,.0f} GB are free on its disk here."
+    ]
 
 
 def _warnings(recipe: Mapping[str, Any], method: Method, rows: Rows, machine: Machine, trained: int) -> list[str]:

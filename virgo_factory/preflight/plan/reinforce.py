@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.reinforcement import check_enough, settings_of
+from virgo_factory.core.reinforcement import check_enough, contradictions, settings_of
+from virgo_factory.preflight.plan.disk import Disk
 from virgo_factory.preflight.plan.duration import row_operations
 from virgo_factory.preflight.plan.memory import (
     BF16,
@@ -27,7 +28,7 @@ from virgo_factory.preflight.plan.memory import (
     step_memory,
 )
 from virgo_factory.preflight.plan.method import read_method
-from virgo_factory.preflight.plan.plan import Machine, Rows
+from virgo_factory.preflight.plan.plan import Machine, Rows, disk_of, full_disk
 
 
 GRAPHS = 0.9
@@ -62,6 +63,7 @@ class ReinforcePlan:
         weights, cache_token: of a server: its model, and keys and values of a token.
         at_once: responses of full length whose keys and values fit a server; of the trainer without servers.
         hours_answering, hours_training: of the run.
+        disk: what is written into output_dir; None where the model's sizes are not known.
     """
 
     machine: Machine
@@ -83,6 +85,7 @@ class ReinforcePlan:
     at_once: int = 0
     hours_answering: float | None = None
     hours_training: float | None = None
+    disk: Disk | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -104,18 +107,17 @@ def plan_reinforce(
         answering: see there.
 
     Raises:
-        ValueError: what is certain to stop the run: see `read_method`; groups that do not divide a rollout, or fewer prompts than
-            one asks.
+        ValueError: what is certain to stop the run: see `read_method` and `contradictions`; fewer prompts than a rollout asks.
     """
     method, accumulation = read_method(recipe, machine.gpus)
     settings = settings_of(recipe)
     group, per_update = settings["rl_num_generations"], settings["rl_updates_per_rollout"]
-    responses = machine.gpus * method.per_device * accumulation * per_update
-    if responses % group:
-        raise UserError(
-            f"rl_num_generations: {group} does not divide the {responses} responses of a rollout. Set global_batch_size."
-        )
+    update = machine.gpus * method.per_device * accumulation
+    save_steps = int(recipe.get("save_steps", 500)) if recipe.get("save_strategy", "steps") == "steps" else None
+    if problems := contradictions(recipe, update, save_steps):
+        raise UserError("\n".join(problems))
 
+    responses = update * per_update
     prompts, together = len(rows.lengths), responses // group
     check_enough(prompts, together)
     updates = int(recipe.get("max_steps", -1) or -1)
@@ -157,6 +159,7 @@ def plan_reinforce(
         at_once=max(0, int(room / (cache * (longest + limit)))),
         hours_answering=hours[0],
         hours_training=hours[1],
+        disk=disk_of(recipe, shape, method, updates, prompts // together * per_update),
     )
     return replace(plan, warnings=tuple(_warnings(plan)))
 
@@ -216,7 +219,7 @@ def _warnings(plan: ReinforcePlan) -> list[str]:
     if plan.epochs < 1:
         found.append(f"{plan.epochs:.2g} epochs: some prompts are never asked.")
 
-    return found
+    return found + full_disk(plan.disk)
 
 
 def to_json(plan: ReinforcePlan) -> dict[str, Any]:
@@ -225,5 +228,6 @@ def to_json(plan: ReinforcePlan) -> dict[str, Any]:
     content["datasets"] = content.pop("rows")["datasets"]
     if plan.memory:
         content["memory"]["peak"] = plan.memory.peak
+        content["disk"]["peak"] = plan.disk.peak
 
     return content

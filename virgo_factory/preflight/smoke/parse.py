@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.recipe_keys import RL_DEFAULTS, check_keys
+from virgo_factory.core.recipe_keys import RL_DEFAULTS, told_together, wrong_values
+from virgo_factory.core.reinforcement import contradictions
 from virgo_factory.data.read.source import (
     STOCK_CUTOFF_LEN,
     Settings,
@@ -98,12 +99,11 @@ def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
     if problem := precision_problem(keys):
         problems.append(f"bf16: {problem}. Set bf16: true; smoke trains on the CPU.")
 
-    try:
-        check_keys(keys)
-    except ValueError as error:
-        problems.append(str(error))
+    wrong = wrong_values(keys)
+    if keys.get("stage") == "grpo":
+        problems += contradictions({key: value for key, value in keys.items() if key not in wrong})
 
-    return problems
+    return told_together(wrong, problems)
 
 
 def _find_rows(smoke: Smoke) -> None:

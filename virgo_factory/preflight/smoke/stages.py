@@ -21,11 +21,11 @@ import yaml
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
 from virgo_factory.io.files import check_folder
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.checkpoint.reduced import try_loading
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.plan.memory import FAMILIES
 from virgo_factory.preflight.plan.models import find_family, find_shape
 from virgo_factory.preflight.precision import is_float32
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
@@ -119,9 +119,9 @@ def twin(smoke: Smoke) -> Found:
     _check_room(smoke.work, NEEDED)
     name = smoke.keys["model_name_or_path"]
     family = find_family(name, smoke.model)
-    folder = find_tokenizer(name, smoke.model, MODEL_FILES if family in FAMILIES else CONFIG_FILES)
+    folder = find_tokenizer(name, smoke.model, MODEL_FILES if family in QWEN_VL_FAMILIES else CONFIG_FILES)
     log = smoke.work / "twin.log"
-    make = _MAKE_TWIN if family in FAMILIES else _MAKE_REDUCED_TWIN
+    make = _MAKE_TWIN if family in QWEN_VL_FAMILIES else _MAKE_REDUCED_TWIN
     head = "tied" if _is_tied(name, smoke.model) else "of its own"
     dtype, width = ("float32", 4) if is_float32(name) else ("bfloat16", 2)
     try:

@@ -245,10 +245,11 @@ class Live:
         passes = Table.grid(padding=(0, 2))
         for at in self._passes.values():
             bar = ProgressBar(max(at.total, 1), at.done, width=24)
-            correct = f"{at.outcomes['correct']:,} correct" if at is not self._current and at.finished else ""
+            is_judged = at is not self._current and any(at.outcomes[outcome] for outcome in OUTCOMES)
+            correct = f"{at.outcomes['correct']:,} correct" if is_judged else ""
             passes.add_row(visible(at.model), bar, f"{at.done:,} of {at.total:,}", correct)
 
-        return Group(passes, *(Text(" · ".join(part)) for part in self._words(self._current, now)))
+        return Group(passes, *(Text(" · ".join(part)) for part in self._words(self._current, now) if part))
 
     def _words(self, at: Track, now: float) -> tuple[list[str], list[str]]:
         """Return what is known of a pass: its rollouts' outcomes, and its speed and cost."""

@@ -398,12 +398,19 @@ class _Stream:
 
         before = len(self.text)
         try:
-            for event in json.loads(b"[" + b",".join(data) + b"]"):
+            events = json.loads(b"[" + b",".join(data) + b"]")
+        except ValueError:  # a proxy or a dying server cut it: as good as a connection that ended
+            raise Unavailable(f"{self._url}: sent a broken event in the middle of a response.") from None
+
+        try:
+            for event in events:
                 self._take(event)
         except (Unavailable, WrongServer):
             raise
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise WrongServer(f"{self._url}: sends events that are not those of vLLM: {_short(repr(data))}") from None
+            raise WrongServer(
+                f"{self._url}: sends events that are not those of a chat: {_short(json.dumps(event), 200)}"
+            ) from None
 
         return "".join(self.text[before:])
 

@@ -94,8 +94,22 @@ class Endpoints:
                 return
 
         told = "\n".join(f"  {served.reason}" for served in self._all)
-        length = f"{self._patience / 60:g} minutes" if self._patience >= 60 else f"{self._patience:g} seconds"
-        raise UserError(f"no server has answered for {length}:\n{told}")
+        raise UserError(f"no server has answered for {self._length}:\n{told}")
+
+    @property
+    def _length(self) -> str:
+        """The patience, in words."""
+        return f"{self._patience / 60:g} minutes" if self._patience >= 60 else f"{self._patience:g} seconds"
+
+    def _lost(self, served: Served) -> None:
+        """Tell that a server is gone, and what happens now."""
+        others = sum(other.gone_since is None for other in self._all)
+        then = (
+            f"its requests go to the other{'s' * (others > 1)} until it answers again"
+            if others
+            else f"no server is left: waiting for one, for {self._length} at most"
+        )
+        self._tell("lost", served.endpoint.url, f"{served.reason.rstrip('.')}; {then}")
 
     def worked(self, served: Served) -> None:
         """Give a slot back after a request that was answered."""
@@ -120,7 +134,7 @@ class Endpoints:
         served = next(served for served in self._all if served.endpoint.url == url)
         served.reason, served.gone_since = reason, time.monotonic()
         served.bad_since = served.gone_since
-        self._tell("lost", url, reason)
+        self._lost(served)
         self._start_to_watch(served)
 
     def _start_to_watch(self, served: Served) -> None:
@@ -142,7 +156,7 @@ class Endpoints:
                 served.reason = str(error)
                 if served.gone_since is None:
                     served.gone_since = time.monotonic()
-                    self._tell("lost", url, served.reason)
+                    self._lost(served)
 
                 self._changed()
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))

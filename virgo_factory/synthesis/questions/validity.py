@@ -3,13 +3,12 @@
 Every rule is exact and cheap; a question is dropped by the first that it breaks, and the reasons below are what cards count.
 """
 
-import functools
 import random
 import re
 from collections.abc import Sequence
 
 from virgo_factory.answers.options import inline_options
-from virgo_factory.synthesis.prompts import forged
+from virgo_factory.synthesis.prompts import forged, word_in
 from virgo_factory.synthesis.questions.grammar import TWO, Item, index_of, normal
 from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, question_id
@@ -146,7 +145,7 @@ def checked(
     if others := next(filter(None, map(_OTHERS.search, item.options)), None):
         return dropped(OF_OTHERS, others.group())
 
-    if word := forbidden_word(texts, forbidden):
+    if word := next(filter(None, (word_in(text, tuple(forbidden)) for text in texts)), ""):
         return dropped(FORBIDDEN_WORD, word)
 
     if numbers := _box_numbers(texts, scene):
@@ -164,25 +163,6 @@ def checked(
         return dropped(CONTRADICTED, told)
 
     return question
-
-
-def forbidden_word(texts: Sequence[str], forbidden: Sequence[str] = FORBIDDEN) -> str:
-    """Return the first forbidden word in texts, at word boundaries; "" for none.
-
-    >>> (
-    ...     forbidden_word(["Is the text on the sign captioned?"], ("caption",)),
-    ...     forbidden_word(["The Caption."], ("caption",)),
-    ... )
-    ('', 'Caption')
-    """
-    pattern = _any_of(tuple(forbidden))
-    found = (pattern.search(text) for text in texts) if pattern else ()
-    return next((one.group() for one in found if one), "")
-
-
-@functools.cache
-def _any_of(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
 
 
 def kind_of(written: str) -> str:

@@ -3,7 +3,6 @@
 import functools
 import heapq
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.io.atomic import replace_file
+from virgo_factory.io.atomic import new_folder, replace_file
 from virgo_factory.io.files import check_folder
+from virgo_factory.rollouts.config import common_config
 from virgo_factory.rollouts.run.launch import check_config, sigterm_interrupts
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.servers.client import Refused, Unavailable, WrongServer
 from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.servers.server import ServerError
+from virgo_factory.rollouts.store.index import DROPPED
 from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.rollouts.store.store import lock
 from virgo_factory.synthesis.config import FILE, SynthesisConfig, read_config, read_folder
@@ -85,12 +86,18 @@ def synthesize(
             )  # a name that is taken is told before anybody is asked
 
         replace_file(config.output_dir / FILE, config.text().encode())
+        (config.output_dir / f"{DROPPED}.jsonl").unlink(missing_ok=True)  # tried again, and told again
         try:
             deadline = time.monotonic() + 3600 * config.max_hours if config.max_hours else math.inf
-            return _go(folder, on_made, lambda *of: _asking(folder, *of, on_event, patience, deadline))
+            outcome = _go(folder, on_made, lambda *of: _asking(folder, *of, on_event, patience, deadline))
         except (WrongServer, Refused, Unavailable, ServerError) as error:
             there = f"What was finished is in {folder.path}. Go on: {config.resume_command()}"
             raise UserError(f"{error}\n{there}") from error
+
+        if not (outcome.waits or config.shard):
+            _write_entries(config)
+
+        return outcome
 
 
 def resumed(path: Path, overrides: Sequence[str] = ()) -> SynthesisConfig:
@@ -108,6 +115,8 @@ def merge(
 ) -> tuple[SynthesisConfig, dict[str, int], Outcome]:
     """Put the shards of a synthesis together into a new folder, and make its files of them; nobody is asked.
 
+    The folder appears when it is complete.
+
     Args:
         folders: of the same configuration.
         out: is made.
@@ -119,32 +128,28 @@ def merge(
     Of shards that lack, the scenes are read when the folder is gone on with.
 
     Raises:
-        ValueError: `out` is there, a folder is in use or of another configuration, or a line is broken.
+        ValueError: `out` is there, a folder is in use or of another configuration, a name of its entries is taken, or a
+            line is broken.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already. Name a new folder.")
-
-    if len({Path(folder).resolve() for folder in folders}) < len(folders):
-        raise UserError("a folder is named twice.")
-
-    config = _common_config(folders).model_copy(update={"output_dir": out, "shard": ""})
-    try:
+    folders, out = [Path(folder) for folder in folders], Path(out)
+    common = common_config(SynthesisConfig, folders, _shared)
+    config = common.model_copy(update={"output_dir": out, "shard": ""})
+    export.new_entries(config.dataset_dir, _entries(config))
+    with sigterm_interrupts(), new_folder(out) as partial:
         with ExitStack() as stack:
             for path in folders:
                 stack.enter_context(lock(path, None, ".lock"))
 
-            out.mkdir(parents=True, exist_ok=True)
-            (out / FILE).write_text(config.text(), encoding="utf-8")
-            folder = stack.enter_context(Folder(config))
+            (partial / FILE).write_text(config.text(), encoding="utf-8")
+            folder = stack.enter_context(Folder(config.model_copy(update={"output_dir": partial})))
             _join_scenes(folder, folders)
             counts = {name: _join_replies(folder, name, folders) for name in REPLIES}
             outcome = _go(folder, on_made, lambda *of: _asking(folder, *of))
             if lacking_shards(folders):
                 folder.forget(SCENES)
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
+
+    if not outcome.waits:
+        _write_entries(config)
 
     return config, counts, outcome
 
@@ -155,31 +160,13 @@ def lacking_shards(folders: Sequence[Path]) -> list[str]:
     Raises:
         ValueError: one is no synthesis' folder.
     """
-    there = {read_folder(Path(folder)).shard for folder in folders}
+    there = {read_folder(folder).shard for folder in folders}
     counts = {int(shard.partition("/")[2]) for shard in there if shard}
     if "" in there or len(counts) != 1:
         return []
 
     (count,) = counts
     return [shard for index in range(count) if (shard := f"{index + 1}/{count}") not in there]
-
-
-def _common_config(folders: Sequence[Path]) -> SynthesisConfig:
-    """Return the configuration of the first folder.
-
-    Raises:
-        ValueError: one of the others was made with another.
-    """
-    first, *others = (read_folder(Path(folder)) for folder in folders)
-    for folder, config in zip(folders[1:], others, strict=True):
-        old, new = _shared(first), _shared(config)
-        if changed := [f"{key}: {old[key]!r} and {new.get(key)!r}" for key in old if old[key] != new.get(key)]:
-            raise UserError(
-                f"{folders[0]} and {folder} are not parts of one synthesis: {'; '.join(changed)}. "
-                "Merge folders of the same configuration."
-            )
-
-    return first
 
 
 def _shared(config: SynthesisConfig) -> dict[str, Any]:
@@ -204,7 +191,7 @@ def _join_scenes(folder: Folder, folders: Sequence[Path]) -> None:
             last = scene
 
     step = STEPS[0]
-    if all((Path(path) / f"{SCENES}.jsonl").is_file() for path in folders):
+    if all((path / f"{SCENES}.jsonl").is_file() for path in folders):
         Made(step.name, step.inputs, step.settings, step.lead, lambda folder, account: rows(account)).make(folder)
 
 
@@ -245,17 +232,13 @@ def _go(folder: Folder, on_made: OnMade, asking: Callable[[Asked, str], RoleAski
                 return outcome
 
     outcome.left = 0
-    if not folder.config.shard:
-        _write_entries(folder)
-
+    export.split_by_stage(folder.file(DPO))
     return outcome
 
 
-def _write_entries(folder: Folder) -> None:
+def _write_entries(config: SynthesisConfig) -> None:
     """Put the files of rows into dataset_info.json, where they are not in it."""
-    config = folder.config
     config.dataset_dir.mkdir(parents=True, exist_ok=True)
-    export.split_by_stage(folder.file(DPO))
     entries = _entries(config)
     export.write_entries(config.dataset_dir, {name: entries[name] for name in entries_of(config)})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virgo_factory.rollouts.store.jsonl import is_in_shard
-from virgo_factory.synthesis.config import ROLES
+from virgo_factory.synthesis.config import ROLES, SynthesisConfig
 from virgo_factory.synthesis.questions import composition, votes, writing
 from virgo_factory.synthesis.run.folder import (
     ABLATIONS,
@@ -32,11 +32,14 @@ from virgo_factory.synthesis.run.folder import (
 from virgo_factory.synthesis.scenes.read import is_of_object, read_scenes
 from virgo_factory.synthesis.thoughts import expanding, export, pairs, sets, short
 from virgo_factory.synthesis.thoughts.rows import Group
-from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Scene, Thought
+from virgo_factory.synthesis.thoughts.steps import Steps
+from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Reply, Scene, Thought
 
 
 NO_REPLY = "never answered"
 """A server refused it, or could not be had; the next start asks again."""
+VOTES_LACK = "not all votes were had"
+"""Likewise; it is judged by all of them or not at all."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +162,10 @@ def _validated(folder: Folder, account: Account) -> Iterator[Question | Dropped]
     for scene, question in _one_by_one(folder, QUESTIONS):
         sighted, blind = votes.vote_asks(scene, question)
         seen, unseen = folder.answered(VOTES, sighted, "solver"), folder.answered(VOTES, blind, "blind")
-        if seen and unseen:
-            yield votes.judge_votes(question, seen, unseen, config.blind_right, config.confirmed)
+        if lack := _lack(config, solver=seen, blind=unseen):
+            yield Dropped(question.id, VOTES_LACK, lack)
         else:
-            yield Dropped(question.id, NO_REPLY)
+            yield votes.judge_votes(question, seen, unseen, config.blind_right, config.confirmed)
 
     samples = config.role("blind").samples
     chance = votes.chance_of_blind(samples, config.blind_right)
@@ -171,6 +174,13 @@ def _validated(folder: Folder, account: Account) -> Iterator[Question | Dropped]
         f"A question that nobody can answer without the picture is dropped by chance in {chance:.1%} of the cases: "
         f"{config.blind_right} of {samples} guesses among four options are right."
     )
+
+
+def _lack(config: SynthesisConfig, **replies: Sequence[Reply]) -> str:
+    """Return how many replies of how many roles gave, where one of them lacks some; "" where all are there."""
+    wanted = {role: config.role(role).samples for role in replies}
+    told = (f"{len(replies[role])} of {samples} of {role}" for role, samples in wanted.items())
+    return ", ".join(told) if any(len(replies[role]) < wanted[role] for role in replies) else ""
 
 
 def _composing_asks(folder: Folder, scene: Scene, questions: Sequence[Question]) -> list[Ask]:
@@ -216,10 +226,13 @@ def _ablations(folder: Folder, role: str) -> Iterator[Ask]:
 def _composed(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
     for candidate, asks in _ablated(folder):
         replies = {ask.mode: folder.answered(ABLATIONS, ask, "solver") for ask in asks}
-        if replies and all(replies.values()):
-            yield composition.judge_ablation(candidate, replies)
+        lacks = (f"{mode}: {told}" for mode, some in replies.items() if (told := _lack(folder.config, solver=some)))
+        if not asks:
+            yield Dropped(candidate.id, "its inputs are gone")
+        elif lack := next(lacks, ""):
+            yield Dropped(candidate.id, VOTES_LACK, lack)
         else:
-            yield Dropped(candidate.id, NO_REPLY if asks else "its inputs are gone")
+            yield composition.judge_ablation(candidate, replies)
 
 
 def _thinking(folder: Folder, role: str) -> Iterator[Ask]:
@@ -254,13 +267,19 @@ def _expanding(folder: Folder, role: str) -> Iterator[Ask]:
 
 
 def _filtered(folder: Folder, account: Account) -> Iterator[Thought | Dropped]:
+    steps = Steps(expanding.FORBIDDEN)
     for question, one, asks in _expansions(folder):
         for ask in asks:
             replies = folder.answered(EXPANDING, ask, "reasoner")
             if not replies:
                 yield Dropped(one.id, NO_REPLY)
 
-            yield from expanding.expansions_of(question, one, ask, replies)
+            for reply, found in zip(replies, expanding.expansions_of(question, one, ask, replies), strict=True):
+                steps.add(reply.response, found)
+                yield found
+
+    account.content["steps"] = dict(steps.counts)
+    account.notes.append(f"As LongPerceptualThoughts filters, each counted by itself: {steps.told()}.")
 
 
 def _groups(folder: Folder) -> Iterator[Group]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from virgo_factory.synthesis.scenes import counting, standing
-from virgo_factory.synthesis.scenes.counting import there
+from virgo_factory.synthesis.scenes.counting import compared, some_are, there
 from virgo_factory.synthesis.scenes.english import Meaning, plain
 from virgo_factory.synthesis.scenes.facts import Holds
 from virgo_factory.synthesis.scenes.forms import PICTURE, STANDS, Told, asked_for
@@ -60,44 +60,66 @@ _STATEMENT = re.compile(
     r"(?P<not>not |in)?(?P<true>true|correct|right|accurate|false|wrong|untrue)(?: (?:of|about|for) (?P<one>.+))?$"
     r"|^(?:which|what)\b.*? (?:statement|sentence|claim|description)s? (?:correctly )?(?:matches|describes|fits|agrees with) "
     rf"(?:the|this) {PICTURE}(?: (?:correctly|best))?$"
+    r"|^(?:which|what)\b.*? (?:statement|sentence|claim|description|option)s? (?:correctly |best |accurately )?compares .+$"
 )
-_YES = re.compile(r"(yes|no)(?:[,;:]|$| (?:it|there|they|the|that) )")
+_YES = re.compile(r"(yes|no|true|false)(?:[,;:]|$| (?:it|there|they|the|that) )")
+_SAID = re.compile(
+    r"^(?:true or false|(?:is|does) (?:it|this|the following)(?: statement| sentence| claim)? (?:true|correct|right|hold|(?P<false>false|wrong))"
+    r"(?: or (?:false|wrong|not))?)(?:[:,;?.]| that) (?P<told>.+)$|^(?P<before>.+?)[:,;.] (?:true or false|is (?:this|that"
+    r"|it) (?:true|correct|right))$"
+)
+_OF_THEM = re.compile(
+    r"^(?P<number>none|both|all|each|neither|either|(?:(?:exactly|only|just) )?(?:one|two|three|four|five))(?: of (?:them|these))?"
+    r"(?= (?:is|are|stands?|lies?)\b)|(?<= )of (?:them|these)$"
+)
+_ASKS_THERE = re.compile(r"(?:is|are) there ")
+_VERB = re.compile(
+    rf" ?(?:{STANDS}|stand|sit|appear|be found|located|placed|positioned|standing|lying)?(?: not)?(?: farther| further)?$"
+)
 _STATES_COUNT = re.compile(r"^there (?P<rest>(?:is|are) .+)$")
 
 
 def _yes_or_no(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
     """Whether there are so many, or something stands somewhere; the options begin with yes or no."""
-    if not any(re.match(r"(?:yes|no)\b", option) for option in options):
+    if not any(_YES.match(option) for option in options):
         return None
 
-    found = _IS.match(asked)
-    held = _is_so(asked, found["told"], meaning) if found else None
+    if found := _SAID.match(asked):
+        held = _is_true(found["told"] or found["before"], None, meaning)
+        held = held if held is None else held != (found["false"] is not None)
+    else:
+        found = _IS.match(asked)
+        held = _is_so(asked, found["told"], meaning) if found else None
+
     if held is None:
         return None
 
     def holds(option: str) -> Holds:
         word = _YES.match(option)
-        return None if not word else (word[1] == "yes") == held
+        return None if not word else (word[1] in ("yes", "true")) == held
 
     return Told(holds, f"by the boxes the answer is {'yes' if held else 'no'}", lambda option: None)
 
 
 def _is_so(asked: str, told: str, meaning: Meaning) -> Holds:
     """Return whether a question that can be answered with yes is to be."""
-    if re.match(r"(?:is|are) there ", asked):
-        return there(asked, meaning)
+    for form in (compared, some_are):
+        if (held := form(asked, meaning)) is not None:
+            return held
 
-    start = place_in(told)
-    if not start:
+    return there(asked, meaning) if _ASKS_THERE.match(asked) else _stands(told, None, meaning)
+
+
+def _stands(text: str, subject: SceneObject | None, meaning: Meaning) -> Holds:
+    """Return whether something stands where a sentence or the rest of a question says, "it" being the subject."""
+    start = place_in(text)
+    if start is None:
         return None
 
-    before = told[:start].strip()
-    before = re.sub(
-        r" (?:stand|lie|sit|appear|be found|located|placed|positioned|standing|lying|farther|further)$", "", before
-    )
-    is_not = before.endswith(" not")
-    one = meaning.one(before.removesuffix(" not"))
-    held = holds_at(told[start:], one, meaning) if one else None
+    before = _VERB.sub("", text[:start].rstrip())
+    is_not = text[:start].rstrip().endswith(" not")
+    one = subject if before in ("it", "") else meaning.one(before)
+    held = holds_at(text[start:], one, meaning) if one else None
     return held if held is None else held != is_not
 
 
@@ -112,6 +134,9 @@ def _stated(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
     subject = meaning.one(about) if about else None
 
     def holds(option: str) -> Holds:
+        if about and not subject:  # "both are to the left of it", of the trees
+            option = _OF_THEM.sub(lambda found: f"{found['number']} of {about}" if found["number"] else about, option)
+
         held = _is_true(option, subject, meaning)
         return held if held is None else held != is_not
 
@@ -124,20 +149,17 @@ def _is_true(text: str, subject: SceneObject | None, meaning: Meaning) -> Holds:
         verb, _, rest = found["rest"].partition(" ")
         return there(f"{verb} there {rest}", meaning)
 
-    start = place_in(text)
-    if start is None:
-        return None
+    if (held := compared(text, meaning)) is not None or (held := some_are(text, meaning)) is not None:
+        return held
 
-    before = re.sub(rf" ?(?:{STANDS})?(?P<not> not)?(?: farther| further)?$", "", text[:start].rstrip())
-    is_not = bool(re.search(r" not$", text[:start].rstrip()))
-    one = subject if before in ("it", "") else meaning.one(before)
-    held = holds_at(text[start:], one, meaning) if one else None
-    return held if held is None else held != is_not
+    return _stands(text, subject, meaning)
 
 
 _FORMS = (
     counting.by_how_many,
     counting.difference,
+    counting.how_compared,
+    counting.listed,
     counting.counted,
     _yes_or_no,
     _stated,
@@ -147,6 +169,7 @@ _FORMS = (
     standing.ended,
     standing.covering,
     standing.related,
+    standing.between_which,
     standing.directed,
     standing.placed,
 )

@@ -72,6 +72,10 @@ _ALIKE = 0.6
 
 _SPACE = re.compile(r"\s+")
 _ARTICLE = re.compile(r"^(?:(?:the|a|an|this|that|these|those|all|any|each|every|both|of) )+")
+_PARTICIPLE = re.compile(
+    r" (?:located|placed|positioned|situated|found|seen|standing|lying|sitting|hanging|resting|flying)$"
+)
+_COUNTED = re.compile(rf" and (?:{_NUMBER}) ")
 _TAG_MARK = re.compile(r" (?:#|no\.? ?|number )(?=\d+$)")
 _EDGES = {
     "leftmost": r"left-?most|left most|far left",
@@ -166,7 +170,10 @@ def _value(word: str) -> int:
 
 _SOME = re.compile(r"an? (?:lot|few|couple|handful|bunch|number|great|large)\b")
 _N = f"({_NUMBER})"
-_UNIT = r"(?: (?:of (?:them|these|those|each)|in (?:total|all)|(?!and\b|or\b|to\b|more\b|fewer\b|less\b|than\b)[a-z-]+(?: (?!and\b|or\b|than\b)[a-z-]+)?))?$"
+_UNIT = (
+    r"(?: (?:of (?:them|these|those|each)|in (?:total|all)|(?!and\b|or\b|to\b|more\b|fewer\b|less\b"
+    r"|than\b)[a-z-]+(?: (?!and\b|or\b|than\b)[a-z-]+)?))?$"
+)
 _RANGES: tuple[tuple[re.Pattern[str], Callable[..., bool]], ...] = (
     (re.compile(rf"(?:more than|over|above) {_N}{_UNIT}"), lambda count, one: count > one),
     (re.compile(rf"(?:fewer than|less than|under|below) {_N}{_UNIT}"), lambda count, one: count < one),
@@ -210,7 +217,8 @@ class Meaning:
         found = RELATION.search(phrase)
         if found and found.start() > 0:
             name = phrase[found.end() :].strip()
-            some, other = self.several(phrase[: found.start()].strip(), is_counted), self.one(name)
+            before = _PARTICIPLE.sub("", phrase[: found.start()].strip())
+            some, other = self.several(before, is_counted), self.one(name)
             if some is None or other is None:
                 return None
 
@@ -218,8 +226,13 @@ class Meaning:
             is_told = name[-1].isdigit() or all(is_plain(found.lastgroup, one, other) for one in held or ())
             return held if is_told else None  # who names a tag goes by its box, else by what people would say
 
+        number, _, rest = phrase.partition(" ")
+        if rest and is_number(number):  # "the four mugs": a name for all of them, where there are so many
+            some = self.several(rest, is_counted)
+            return some if some and len(some) == int(NUMBERS.get(number, number)) else None
+
         some = self._described(phrase, is_counted)
-        if some is None and " and " in phrase:
+        if some is None and " and " in phrase and not _COUNTED.search(phrase):
             parts = [self.several(part, is_counted) for part in phrase.split(" and ")]
             every = [one for part in parts if part is not None for one in part]
             is_each_known = all(part is not None for part in parts) and len({one.tag for one in every}) == len(every)

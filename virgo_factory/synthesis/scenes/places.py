@@ -13,8 +13,10 @@ _OF = r"(?: (?:of|from|than) (?P<ref>.+))?"
 _PIECES = tuple(
     re.compile(rf"^(?P<not>not )?{_ADVERB}{words}$")
     for words in (
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
-        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?:to the )?(?P<side>left|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?P<up>upper|top|lower|bottom)[ -](?P<side>left"
+        rf"|right)(?:-hand)?(?: (?:side|corner|part|quarter|edge))?{_OF}",
+        rf"(?:(?:to|on|at|in|towards?) )?(?:(?:the|its) )?(?:farther |further )?(?:to the )?(?P<side>left"
+        rf"|right)(?:-hand)?(?: (?:side|part|edge|(?P<half>half)))?{_OF}",
         rf"(?:(?:on|at|in|towards?) )?(?:(?:the|its) )?(?:very )?(?P<up>top|bottom|upper|lower)(?: (?:part|edge|side|(?P<half>half)))?{_OF}",
         r"(?P<up>above|below|beneath|underneath|higher(?: up)?|lower(?: down)?)(?: than)?(?: (?P<ref>.+))?",
         r"(?:wholly |completely |fully |entirely )?(?P<in>inside)(?: of)? (?P<ref>.+)",
@@ -114,14 +116,16 @@ def _named(text: str, meaning: Meaning) -> list[SceneObject]:
 
 def _is_between(one: SceneObject, left: SceneObject, right: SceneObject) -> Holds:
     """Return whether an object stands between two, from left to right where these stand so, else from top to bottom."""
-    for relation in ("left", "above"):
+    for axis, relation in ((1, "left"), (0, "above")):
         holds = RELATIONS[relation]
         if holds(left, right) is None:
             continue
 
         first, last = (left, right) if holds(left, right) else (right, left)
         held = holds(first, one), holds(one, last)
-        return False if False in held else True if all(held) else None
+        low, high = min(left.box[axis], right.box[axis]), max(left.box[axis + 2], right.box[axis + 2])
+        is_beside = one.box[axis] < high and one.box[axis + 2] > low  # else it is far over them, or below
+        return False if False in held else True if all(held) and is_beside else None
 
     return None
 
@@ -177,7 +181,7 @@ def _holds(
 
 def _meant(name: str, meaning: Meaning) -> list[SceneObject | None]:
     """Return the one that a name means, or all where it says so."""
-    if found := re.match(r"^(?:both|all)(?: of)?(?: the)? (?P<name>.+)$", name):
+    if found := re.match(r"^(?:both|all|every|each)(?: of)?(?: the)? (?P<name>.+)$", name):
         return list(meaning.several(found["name"]) or [])
 
     return [meaning.one(name)]

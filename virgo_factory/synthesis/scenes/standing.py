@@ -12,10 +12,24 @@ from virgo_factory.synthesis.words import SceneObject
 
 _RELATED = re.compile(rf"^(?:which|what)\b(?P<who>.*?) {STANDS}(?: the one)?(?: that is)? (?P<rest>.+)$")
 _ENDS = {
-    "leftmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer|nearer) to the left (?:edge|side|border)|first from the left|(?:on|at) the (?:far|extreme) left",
-    "rightmost": r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer|nearer) to the right (?:edge|side|border)|first from the right|(?:on|at) the (?:far|extreme) right",
-    "topmost": r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer|nearer) to the top(?: edge)?|at the (?:very )?top",
-    "lowest": r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom",
+    "leftmost": (
+        r"(?:farthest|furthest|farther|further|more)(?: to the)? left|left-?most|(?:closest|nearest|closer"
+        r"|nearer) to the left (?:edge|side|border)|first from the left|(?:farthest|furthest)(?: away)? from the right (?:edge"
+        r"|side|border)|(?:on|at) the (?:far|extreme) left"
+    ),
+    "rightmost": (
+        r"(?:farthest|furthest|farther|further|more)(?: to the)? right|right-?most|(?:closest|nearest|closer"
+        r"|nearer) to the right (?:edge|side|border)|first from the right|(?:farthest"
+        r"|furthest)(?: away)? from the left (?:edge|side|border)|(?:on|at) the (?:far|extreme) right"
+    ),
+    "topmost": (
+        r"(?:highest|higher|farthest|furthest|farther|further)(?: up)?|top-?most|uppermost|(?:closest|nearest|closer"
+        r"|nearer) to the top(?: edge)?|at the (?:very )?top"
+    ),
+    "lowest": (
+        r"(?:lowest|lower)(?: down)?|(?:farthest|furthest|farther|further) down|bottom-?most|lowermost|(?:closest|nearest"
+        r"|closer|nearer) to the bottom(?: edge)?|at the (?:very )?bottom"
+    ),
     "largest": r"(?:largest|biggest|larger|bigger) in the picture",
     "smallest": r"(?:smallest|smaller) in the picture",
 }
@@ -73,7 +87,8 @@ def the_one(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None
 
 
 _END_OF = re.compile(
-    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top|bottom)-?most|uppermost|lowermost).*?)"
+    r"^(?:which|what) is the (?P<rest>(?:farthest|furthest|closest|nearest|first|highest|lowest|(?:left|right|top"
+    r"|bottom)-?most|uppermost|lowermost).*?)"
     r"(?: (?:object|thing|item|shape|one))?$"
 )
 _TAKES = re.compile(r"^(?:which|what)\b.* takes up the (?P<which>most|least) (?:room|space|area)$")
@@ -160,6 +175,11 @@ _DIRECTED = tuple(
         r"(?:(?:(?:to|on) )?the )?(?:left|right|above|below|higher|lower)(?: side)?(?: of| than)? (?P<other>.+)$",
     )
 )
+_BETWEEN_WHICH = re.compile(
+    rf"^(?:(?P<one>.+?) {STANDS} between which(?: (?:two|of these))?(?: \w+)?"
+    rf"|between which(?: (?:two|of these))?(?: \w+)? (?:is|are|does|do) (?P<that>.+?){_STAND}"
+    rf"|what (?:is|are|does|do) (?P<what>.+?){_STAND} between)$"
+)
 _OR = re.compile(r"^(?:is|are|does|do) (?P<told>.+?),? or .+$")
 _WHERE_TO = re.compile(r"^(?:where|how) (?:is|are|does|do|can) (?P<rest>.+)$")
 _BETWEEN = re.compile(rf"{_STAND} {_TO} ")
@@ -218,3 +238,13 @@ def _of_places(one: SceneObject, other: SceneObject | None, meaning: Meaning) ->
         return holds_at(text[start:], subject, meaning, one if subject is other else other, is_clear=is_clear)
 
     return Told(holds, is_clear=lambda option: holds(option, True))
+
+
+def between_which(asked: str, options: Sequence[str], meaning: Meaning) -> Told | None:
+    """Between which two of the options something stands."""
+    found = _BETWEEN_WHICH.match(asked)
+    one = meaning.one(found["one"] or found["that"] or found["what"]) if found else None
+    if one is None:
+        return None
+
+    return Told(lambda option: holds_at(f"between {option.removeprefix('between ')}", one, meaning))

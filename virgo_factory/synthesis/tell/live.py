@@ -1,6 +1,7 @@
 """What a run of a synthesis shows while it goes on: the role that is asked, and each file as it is made."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,17 @@ def told_of(name: str, account: Account) -> str:
     >>> told_of("02_questions", Account(kept=3, dropped=Counter({"an unknown tag": 2})))
     '02_questions: 5 in, 3 kept, 2 dropped (2 an unknown tag)'
     """
-    total = account.kept + account.dropped.total()
-    reasons = [f"{count:,} {reason}" for reason, count in account.dropped.most_common()]
-    more = [f"{len(reasons) - MOST_REASONS} more reasons"] if len(reasons) > MOST_REASONS else []
-    dropped = f" ({', '.join(reasons[:MOST_REASONS] + more)})" if reasons else ""
+    total, reasons = account.kept + account.dropped.total(), told_reasons(account.dropped, MOST_REASONS)
+    dropped = f" ({', '.join(reasons)})" if reasons else ""
     return f"{name}: {total:,} in, {account.kept:,} kept, {account.dropped.total():,} dropped{dropped}"
+
+
+def told_reasons(dropped: Mapping[str, int], most: int) -> list[str]:
+    """Return the most frequent reasons with their counts, and how many more there are.
+
+    >>> told_reasons({"a loop": 1, "cut off": 3, "no answer": 2}, 2)
+    ['3 cut off', '2 no answer', '1 more reason']
+    """
+    reasons = [f"{count:,} {reason}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1])]
+    more = len(reasons) - most
+    return reasons[:most] + ([f"{more} more reason{'s' * (more > 1)}"] if more > 0 else [])

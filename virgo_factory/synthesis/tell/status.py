@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.report.table import Cell, Table
+from virgo_factory.report.table import Table
 from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.records import count_records
 from virgo_factory.synthesis.config import SynthesisConfig, read_folder
 from virgo_factory.synthesis.run.folder import card_of, is_behind, is_edited
 from virgo_factory.synthesis.run.steps import STEPS, Made
+from virgo_factory.synthesis.tell.live import told_reasons
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,7 @@ def tables_of(found: Status) -> list[Table]:
         if stage.rows is None:
             styles[number] = "dim"
 
-        reasons = sorted((stage.dropped or {}).items(), key=lambda item: -item[1])
-        told = "; ".join(f"{count:,} {reason}" for reason, count in reasons[:MOST_REASONS])
-        told += f"; {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
-        told += Cell("edited by hand").value if stage.is_edited else ""
+        told = told_reasons(stage.dropped or {}, MOST_REASONS) + ["edited by hand"] * stage.is_edited
         share = f"{stage.rows / stage.taken:.0%}" if stage.taken else ""
         is_replies = stage.rows is not None and stage.taken is None
         rows.append(
@@ -130,7 +128,7 @@ def tables_of(found: Status) -> list[Table]:
                 share,
                 stage.rows if is_replies else None,
                 stage.tokens if is_replies else None,
-                told,
+                "; ".join(told),
             )
         )
 
@@ -155,7 +153,7 @@ def lines_of(found: Status) -> list[str]:
     if found.waits:
         return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
 
-    return [f"All is made. Look: virgo-factory synthesize status {found.folder} --html page.html"]
+    return ["All is made.", f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
 
 
 def to_json(found: Status) -> dict[str, Any]:

@@ -6,14 +6,12 @@ thought is handed over letter by letter, and nothing is put in front of it.
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from virgo_factory.answers.choice import claimed
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.synthesis.prompts import asked_text, filled, seen_text
-from virgo_factory.synthesis.thoughts.reading import THINK, Unread, check, letters_in
-from virgo_factory.synthesis.thoughts.reading import read as read_response
-from virgo_factory.synthesis.thoughts.short import LOOP
+from virgo_factory.synthesis.prompts import asked_text, filled, seen_text, word_in
+from virgo_factory.synthesis.thoughts.reading import LOOP, THINK, Unread, check, letter_of, letters_in, thought_of
 from virgo_factory.synthesis.words import LETTERS, Ask, Dropped, Question, Reply, Scene, Thought
 
 
@@ -69,11 +67,12 @@ def expansion_asks(
 
 
 def expansions_of(
-    question: Question, short: Thought, ask: Ask, replies: Sequence[Reply], forbidden: Iterable[str] = FORBIDDEN
+    question: Question, short: Thought, ask: Ask, replies: Sequence[Reply], forbidden: Sequence[str] = FORBIDDEN
 ) -> Iterator[Thought | Dropped]:
     """Yield the expansion of each reply in the order of the samples, or why there is none.
 
     Wrong ones are kept: they are what a pair rejects. Words are looked for in what was added only, at their boundaries.
+    LongPerceptualThoughts' filters come first, in its order: closed, answered, without a forbidden word (see `steps`).
 
     Args:
         question: as it was asked.
@@ -82,31 +81,33 @@ def expansions_of(
         replies: to it.
         forbidden: words that no addition may hold.
     """
-    words = _any_of(tuple(forbidden))
     planted, cue = ask.prefill.removeprefix(THINK), ask.about["cue"]
     seen: set[str] = set()
     for reply in sorted(replies, key=lambda one: one.sample):
         id = f"{short.id}/l{reply.sample}"
         try:
-            if reply.finish_reason == "loop":
-                raise Unread(LOOP, reply.response[-80:])
+            added = thought_of(ask.prefill, reply)
+            if word := word_in(added, tuple(forbidden)):
+                raise Unread(WORD, word)
 
-            said = read_response(question, ask.prefill, reply.response, reply.finish_reason)
-            _check_answer(said.letter, reply.response)
-            _check_added(said.thought, words, seen)
-            check(question, planted + said.thought, said.letter)
-            _check_end(question, said.thought, said.letter)
+            letter = letter_of(question, added, reply)  # LongPerceptualThoughts' filters end here
+            if not letter:
+                raise Unread(NO_OPTION, reply.response.strip()[-80:])
+
+            _check_added(added, seen)
+            check(question, planted + added, letter)
+            _check_end(question, added, letter)
         except Unread as error:
             yield Dropped(id, error.reason, error.detail)
             continue
 
-        seen.add(_plain(said.thought))
+        seen.add(_plain(added))
         yield Thought(
             id=id,
             question=question.id,
-            thought=planted + said.thought,
-            answer=said.letter,
-            is_correct=said.letter == question.answer,
+            thought=planted + added,
+            answer=letter,
+            is_correct=letter == question.answer,
             short=short.id,
             prefix_end=ask.about["prefix_end"],
             cue_end=ask.about["cue_end"],
@@ -116,17 +117,9 @@ def expansions_of(
         )
 
 
-def _check_answer(letter: str, response: str) -> None:
-    if not letter:
-        raise Unread(NO_OPTION, response.strip()[-80:])
-
-
-def _check_added(added: str, words: re.Pattern[str] | None, seen: set[str]) -> None:
+def _check_added(added: str, seen: set[str]) -> None:
     if not re.search(r"\w", added):
         raise Unread(NOTHING_ADDED)
-
-    if words and (found := words.search(added)):
-        raise Unread(WORD, found.group())
 
     if _plain(added) in seen:
         raise Unread(DUPLICATE, added[:80])
@@ -163,7 +156,3 @@ def _repeated(text: str) -> str | None:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
-
-
-def _any_of(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE) if words else None

@@ -1,7 +1,6 @@
 """A response of thinker or reasoner: its thought, and the option that it ends with. Pure."""
 
 import re
-from dataclasses import dataclass
 
 from virgo_factory.answers import Question as Asked
 from virgo_factory.answers import extract
@@ -13,7 +12,7 @@ from virgo_factory.formats.layouts.tags import PAIRS
 from virgo_factory.formats.row import RejectedRow, check_example
 from virgo_factory.formats.texts import unix
 from virgo_factory.synthesis.prompts import asked_text
-from virgo_factory.synthesis.words import LETTERS, Question
+from virgo_factory.synthesis.words import LETTERS, Question, Reply
 
 
 THINK, END = PAIRS["think"]
@@ -24,9 +23,10 @@ TAGS = "tags out of order"
 NO_THOUGHT = "no thought"
 NO_ANSWER = "no answer"
 TWO_ANSWERS = "more than one answer"
+LOOP = "a loop"
 
 _WRITTEN = re.compile(r"(?:\(([A-D])\)|([A-D])(?:[.):]|$))\s*(.*)", re.DOTALL)
-_ANSWER = re.compile(r"<answer>\s*(\S.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
+_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 
 
@@ -43,49 +43,53 @@ class Unread(ValueError):
         self.reason, self.detail = reason, detail
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a response says.
+def split(response: str) -> tuple[str, str | None, list[str]]:
+    """Return what stands in front of the end of a thought, what stands behind it (None without an end), and the answers in there.
 
-    Attributes:
-        thought: what stands behind the prefill and before the end of the thought, without white space at its end.
-        letter: of the option that it answers; "" where the answer is none of them.
+    >>> split(" it is blue. </think> So: <answer> B </answer>")
+    (' it is blue. ', ' So: <answer> B </answer>', ['B'])
     """
+    thought, closing, behind = unix(response).partition(END)
+    return thought, behind if closing else None, _ANSWER.findall(behind)
 
-    thought: str
-    letter: str
 
-
-def read(question: Question, prefill: str, response: str, finish_reason: str) -> Said:
-    """Return what a response says that goes on behind a prefill which opens the thought.
-
-    Of what stands behind the thought only the last answer in its tags is looked at.
+def thought_of(prefill: str, reply: Reply) -> str:
+    """Return the thought of a response that goes on behind a prefill which opens it, as it stands there.
 
     Raises:
-        Unread: the thought is not closed, or there is no answer, or more than one.
+        Unread: the thought is not closed, or no answer stands behind it.
     """
-    text = unix(response)
-    if text.lstrip().startswith(THINK) and prefill == THINK:  # a model that opens it again
-        text = text.lstrip()[len(THINK) :]
+    thought, behind, answers = split(reply.response)
+    if behind is None or not answers:
+        why = UNCLOSED if behind is None else NO_ANSWER
+        raise Unread({"length": CUT, "loop": LOOP}.get(reply.finish_reason, why), (behind or thought).strip()[-80:])
 
-    is_cut = finish_reason == "length"
-    thought, closing, behind = text.partition(END)
-    if not closing:
-        raise Unread(CUT if is_cut else UNCLOSED, text[-80:])
+    if thought.lstrip().startswith(THINK) and prefill == THINK:  # a model that opens it again
+        thought = thought.lstrip()[len(THINK) :]
 
-    if found := _TAG.search(thought) or re.search(r"</?think>", behind):
+    return thought.rstrip()
+
+
+def letter_of(question: Question, thought: str, reply: Reply) -> str:
+    """Return the letter of the option that a response answers behind its thought; "" where the answer is none of them.
+
+    Only the last answer in its tags is looked at.
+
+    Raises:
+        Unread: tags stand where they do not belong, the response was cut where it repeats itself, or it answers several options.
+    """
+    _, behind, answers = split(reply.response)
+    if found := _TAG.search(thought) or re.search(r"</?think>", behind or ""):
         raise Unread(TAGS, found.group())
 
-    answers = _ANSWER.findall(behind)
-    if not answers:
-        raise Unread(CUT if is_cut else NO_ANSWER, behind.strip()[:80])
+    if reply.finish_reason == "loop":
+        raise Unread(LOOP, reply.response[-80:])
 
     letters = letters_in(question, answers[-1])
-
     if len(letters) > 1:
-        raise Unread(TWO_ANSWERS, behind.strip()[:80])
+        raise Unread(TWO_ANSWERS, answers[-1][:80])
 
-    return Said(thought.rstrip(), letters)
+    return letters
 
 
 def letters_in(question: Question, text: str) -> str:

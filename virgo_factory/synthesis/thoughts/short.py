@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from virgo_factory.core.example import IMAGE
 from virgo_factory.synthesis.prompts import asked_text, template
-from virgo_factory.synthesis.thoughts.reading import THINK, Unread, check
-from virgo_factory.synthesis.thoughts.reading import read as read_response
+from virgo_factory.synthesis.thoughts.reading import THINK, Unread, check, letter_of, thought_of
 from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene, Thought
 
 
 TEMPLATE = "lgt_thinker"
 
 DUPLICATE = "the same thought as another of its question"
-LOOP = "a loop"
 
 
 def thinker_ask(scene: Scene, question: Question) -> Ask:
@@ -36,13 +34,10 @@ def shorts_of(question: Question, replies: Sequence[Reply]) -> Iterator[Thought 
     for reply in sorted(replies, key=lambda one: one.sample):
         id = f"{question.id}/s{reply.sample}"
         try:
-            if reply.finish_reason == "loop":
-                raise Unread(LOOP, reply.response[-80:])
-
-            said = read_response(question, THINK, reply.response, reply.finish_reason)
-            thought = said.thought.strip()
-            check(question, thought, said.letter)
-            if (key := (" ".join(thought.split()), said.letter)) in seen:
+            thought = thought_of(THINK, reply).strip()
+            letter = letter_of(question, thought, reply)
+            check(question, thought, letter)
+            if (key := (" ".join(thought.split()), letter)) in seen:
                 raise Unread(DUPLICATE)
         except Unread as error:
             yield Dropped(id, error.reason, error.detail)
@@ -53,8 +48,8 @@ def shorts_of(question: Question, replies: Sequence[Reply]) -> Iterator[Thought 
             id=id,
             question=question.id,
             thought=thought,
-            answer=said.letter,
-            is_correct=said.letter == question.answer,
+            answer=letter,
+            is_correct=letter == question.answer,
             model=reply.model,
             tokens=reply.completion_tokens,
         )
