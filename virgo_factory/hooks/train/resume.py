@@ -8,7 +8,7 @@ stock stack are repaired there:
   restores its own state, and FSDP, whose checkpoint has the model's own names (accelerate, utils/fsdp_utils.py);
 - accelerate's `skip_first_batches` begins a new loader at iteration 0, so that a run resumed inside a later epoch goes
   on in the row order of epoch 0 (accelerate 1.11.0, data_loader.py:1375; fixed in huggingface/accelerate#4071). Nor does the
-  new loader's `set_epoch` reach the sampler where there are several ranks, which transformers 5 calls after skipping.
+  new loader's `set_epoch`, which transformers 5 calls after skipping, reach the sampler of `batch_order` on several ranks.
 """
 
 import contextlib
