@@ -47,3 +47,40 @@ def test_an_optimiser_has_no_group_without_parameters(resume):
     trainer = SimpleNamespace(create_optimizer=lambda: torch.optim.AdamW([{"params": [weights]}, {"params": []}]))
     resume.leave_out_empty_groups(trainer)
     assert [group["params"] for group in trainer.create_optimizer().param_groups] == [[weights]]
+
+
+@pytest.mark.parametrize("order", ["stock", "ours"])
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_resumed_epoch_is_in_its_own_order(resume, ranks, order, after):
+    """On one rank and on several, whether the epoch is set before batches are skipped (transformers 4.57) or after (5.5)."""
+    from accelerate.data_loader import prepare_data_loader, skip_first_batches
+    from datasets import Dataset
+    from torch.utils.data import DataLoader
+
+    from virgo_factory.hooks.train.batch_order import BatchOrderSampler
+
+    rows = Dataset.from_dict({"input_ids": [[0] * (1 + 3 * row % 7) for row in range(24)], "row": list(range(24))})
+
+    def loader():
+        sampler = BatchOrderSampler("balanced", rows, ranks, 2, 3, data_seed=1) if order == "ours" else None
+        plain = DataLoader(rows, batch_size=2, sampler=sampler, shuffle=not sampler or None, collate_fn=list)
+        given = {"num_processes": ranks, "process_index": ranks - 1, "use_seedable_sampler": True, "data_seed": 1}
+        return prepare_data_loader(plain, **given)
+
+    def read(given):
+        return [[row["row"] for row in batch] for batch in given]
+
+    whole, resumed = loader(), loader()
+    first = read(whole)
+    whole.set_epoch(1)
+    second = read(whole)
+    assert first != second
+    if not after:
+        resumed.set_epoch(1)
+
+    rest = resume.keeping_iteration(skip_first_batches)(resumed, 2)
+    if after:
+        rest.set_epoch(1)
+
+    assert read(rest) == second[2:]

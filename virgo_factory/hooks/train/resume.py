@@ -7,7 +7,8 @@ stock stack are repaired there:
   the base weights, and the best model is the last one with the best one's output head. Not so under DeepSpeed, which
   restores its own state, and FSDP, whose checkpoint has the model's own names (accelerate, utils/fsdp_utils.py);
 - accelerate's `skip_first_batches` begins a new loader at iteration 0, so that a run resumed inside a later epoch goes
-  on in the row order of epoch 0 (accelerate 1.11.0, data_loader.py:1375; fixed in huggingface/accelerate#4071).
+  on in the row order of epoch 0 (accelerate 1.11.0, data_loader.py:1375; fixed in huggingface/accelerate#4071). Nor does the
+  new loader's `set_epoch`, which transformers 5 calls after skipping, reach the sampler of `batch_order` on several ranks.
 Another one of every stage is repaired in the same place: LoRA has no parameter without weight decay, DeepSpeed leaves that empty
 group out, and the schedule, made before, has a rate for it: since torch 2.11 its first step raises (lr_scheduler.py:296).
 """
@@ -93,12 +94,19 @@ def _own_order() -> Iterator[None]:
 
 
 def keeping_iteration(stock: Callable) -> Callable:
-    """Return accelerate's `skip_first_batches` as it should be: the new loader goes on in the epoch of the old one."""
+    """Return accelerate's `skip_first_batches` as it should be: the new loader goes on in the epoch of the old one, and sets it."""
 
     def skip_first_batches(dataloader, num_batches=0):
         skipped = stock(dataloader, num_batches)
         if hasattr(dataloader, "iteration"):
             skipped.iteration = dataloader.iteration
+            own = skipped.set_epoch
+
+            def set_epoch(epoch):
+                own(epoch)
+                dataloader.set_epoch(epoch)
+
+            skipped.set_epoch = set_epoch
 
         return skipped
 
