@@ -31,27 +31,36 @@ _NOUN = (
     rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
 )
 _EDGE = r"(?![A-Za-z0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
-_ONE = rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct|right)\b|$)))){_EDGE}"
+_ONE = (
+    rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct"
+    rf"|right)\b|$)))){_EDGE}"
+)
 _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
 _WEAK = re.compile(
-    r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只剩下?|只能是|是|(?<![因认])为)\s*[,，:：]?"
-    rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]|[a-z]\s*[.,;)])(?![A-Za-z])))"
+    r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?"
+    r"|goes with|it(?:['’]s| is| must be| should be| has to be)"
+    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are"
+    r"|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只剩下?|只能是|是|(?<![因认])为)\s*[,，:：]?"
+    rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]"
+    rf"|[a-z]\s*[.,;)])(?![A-Za-z])))"
 )
 _JOINED = (
-    r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
+    r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
+    r"|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
     r"(%s|(?<=\()[a-j](?=\)))(?![A-Za-z0-9_'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错|是|为))"
 )
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _GAP = (
     r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
-    r"(?:(?!\bnot\b|\bcannot\b|\bnever\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
+    r"(?:(?!\bnot\b|\bcannot\b|\bnever\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)"
+    r"|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
 )
 """Between letters and what is said of them: no other letter, nothing that takes it back."""
 _STATED_OF = re.compile(
     rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice|option|one|match|picture|image|figure|statement)\b|match\b"
+    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice"
+    r"|option|one|match|picture|image|figure|statement)\b|match\b"
     r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
     r"|\s*(?:选项|项)?[^。；;\nA-J不]{0,14}(?<!不)符合题意"
     r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
@@ -62,42 +71,52 @@ _TICKED_OF = re.compile(
     r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
     r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
     r"|\s*[.):：、][^\n❌✗✘]{0,80}[✓✔✅☑]\s*(?:\n|$)"
-    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否似]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
+    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否似]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]"
+    r"|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
 )
 _REJECTED_OF = re.compile(
-    rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out|eliminated|✗|✘|×|❌))"
+    rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will"
+    rf"|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out"
+    rf"|eliminated|✗|✘|×|❌))"
     r"|\s*[.):：、][^\n✓✔✅☑]{0,80}[❌✗✘]\s*(?:\n|$)"
     r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
 )
 """What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
 _ASKS_WRONG = re.compile(
-    r"\b(?:incorrect|false|wrong|untrue|not (?:true|correct|right))\b[^.?\n]{0,20}[?:]|\bexcept\b\W*$|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?!是[^，。：:（(\s_]{2})",
+    r"\b(?:incorrect|false|wrong|untrue|not (?:true|correct|right))\b[^.?\n]{0,20}[?:]|\bexcept\b\W*$|(?:不正确|错误|不恰当|有误"
+    r"|不符合[^，。\n]{0,6})的(?!是[^，。：:（(\s_]{2})",
     re.IGNORECASE,
 )
 _WRONG_ONE = re.compile(
-    r"\b(?:incorrect|false|wrong) (?:statement|option|one|choice|claim|answer) (?:is|:)\s*|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?:一项|选项|说法|一句)?(?:应该|应)?(?:是|为)[:：]?\s*",
+    r"\b(?:incorrect|false|wrong) (?:statement|option|one|choice|claim|answer) (?:is|:)\s*|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?:一项|选项|说法"
+    r"|一句)?(?:应该|应)?(?:是|为)[:：]?\s*",
     re.IGNORECASE,
 )
 """A question that asks which option is wrong, and how it is announced."""
 _LAST_NOUN = re.compile(_NOUN + r"\s*$")
 _TURNED = re.compile(
-    r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better|best|true|answer)\b"
+    r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better"
+    r"|best|true|answer)\b"
 )
 """How a statement goes on that takes back the letter it has announced for another one."""
 _CLOSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b|remains\b|represents\b|depicts\b|corresponds\b|continues\b|completes\b|选项|项)"
+    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b"
+    r"|remains\b|represents\b|depicts\b|corresponds\b|continues\b|completes\b|选项|项)"
 )
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
 _PAUSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|and\b(?! [A-J]\b)|rather\b|instead\b|and not\b|as (?:the|my|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
+    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|and\b(?! [A-J]\b)|rather\b|instead\b|and not\b|as (?:the|my"
+    r"|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
 )
 """A word that chooses more than answers ("choose", "result:"), and how a sentence goes on behind what it chooses."""
 _ALONE = re.compile(
-    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|image|picture|figure|答案|选项|图)\s*(?:is\s*|是|为|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
+    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|image|picture|figure|答案|选项|图)\s*(?:is\s*|是|为"
+    r"|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z]|[a-j](?=[.:)]\s))\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
+    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z]|[a-j](?=[.:)]\s))\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}"
+    r"|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
     re.DOTALL,
 )
 _TAKEN_BACK = re.compile(
@@ -108,7 +127,8 @@ _TAKEN_BACK = re.compile(
 """What follows a letter that is discussed, not chosen."""
 _ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _LEADING = re.compile(
-    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
+    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$"
+    rf"|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
 )
 _KIND_LETTER = re.compile(rf"\b(?i:{_KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
@@ -503,7 +523,8 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _DENIED = re.compile(
-    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly|choosing|selecting|picking|going|with))* *$"
+    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly"
+    rf"|choosing|selecting|picking|going|with))* *$"
     r"|\b(?:either|between|compar\w+|versus)\b[^.;:]{0,60} (?:or|and|with|to)(?: the)? *$"
     r"|\b(?:at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to) *$"
     r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
@@ -514,7 +535,8 @@ _BEGINS = re.compile(
 _GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 _DISMISSED = re.compile(
-    r"\s*(?:is|are|was|were|do|does|did|can|could)n t\b|\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus|clearly)\s)?(?:not\b(?! likely)|too\b|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
+    r"\s*(?:is|are|was|were|do|does|did|can|could)n t\b|\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus"
+    r"|clearly)\s)?(?:not\b(?! likely)|too\b|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
     r"|\s*(?:不|被?排除|是错)"
 )
 """What stands in front of, and behind, an option's text that is named and not chosen."""
@@ -544,7 +566,8 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
 
 
 _UNKNOWN = re.compile(
-    r"\b(?:cannot|can't|can not|could not|impossible|not possible|unable) (?:to )?(?:be )?(?:determined?|decided?|known|told|inferred|concluded|tell|say)\b"
+    r"\b(?:cannot|can't|can not|could not|impossible|not possible|unable) (?:to )?(?:be )?(?:determined?|decided?|known|told|inferred"
+    r"|concluded|tell|say)\b"
     r"|\b(?:insufficient|not enough|too little) (?:information|data)\b|(?:无法|不能|难以)(?:确定|判断|比较)|不确定",
     re.IGNORECASE,
 )

@@ -102,7 +102,8 @@ _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
 )
 _AROUND = re.compile(
-    r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
+    r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at"
+    r"|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
 )
 """What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
@@ -592,19 +593,28 @@ _ANY_ORDER = re.compile(
     r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
 )
 _ORDER = re.compile(
-    r"\brespectively\b|\b(?:in|into) (?:the )?(?:\w+ ){0,2}?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:what|find|give|state)\b[^.?]{0,20} (?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from|by)\b"
-    r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
-    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序|坐标|次序|路[径线]|\w和\w各[是为]?多少",
+    r"\brespectively\b|\b(?:in|into) (?:the )?(?:\w+ ){0,2}?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers"
+    r"|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:what|find|give"
+    r"|state)\b[^.?]{0,20} (?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+"
+    r"|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from"
+    r"|by)\b"
+    r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest"
+    r"|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
+    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序"
+    r"|坐标|次序|路[径线]|\w和\w各[是为]?多少",
     re.IGNORECASE,
 )
 _SET = re.compile(
-    r"\b(?:all|solve|solutions?|roots?|zero(?:e?s)?|possible|both|eigenvalues?|factors|divisors|integers|numbers|primes|pairs|triples|functions|sets?|elements|members|intersections?|intercepts|multiples"
-    r"|which (?:of|two|three|four|\w+s)|what (?:two|three|four)|(?:name|find|give|list|identify) (?:the )?(?:two|three|four)|values? of (?:the )?\$?\\?[A-Za-z]{1,8}\$?(?! and))\b"
+    r"\b(?:all|solve|solutions?|roots?|zero(?:e?s)?|possible|both|eigenvalues?|factors|divisors|integers|numbers|primes|pairs|triples"
+    r"|functions|sets?|elements|members|intersections?|intercepts|multiples"
+    r"|which (?:of|two|three|four|\w+s)|what (?:two|three|four)|(?:name|find|give|list|identify) (?:the )?(?:two|three|four)"
+    r"|values? of (?:the )?\$?\\?[A-Za-z]{1,8}\$?(?! and))\b"
     r"|解方程|方程.*解|的[解根]|所有|全部|哪[些几两三个]|各|因数|约数|质数|可能",
     re.IGNORECASE,
 )
 _DIRECTION = re.compile(
-    r"\b(?:(?P<rises>small|short|light|young|least|low|few|cheap|slow|increas|ascend)|large|big|great|tall|high|heav|most|old|long|fast|descend|decreas)\w*\b"
+    r"\b(?:(?P<rises>small|short|light|young|least|low|few|cheap|slow|increas|ascend)|large|big|great|tall|high|heav|most|old|long|fast"
+    r"|descend|decreas)\w*\b"
     r"|[从由](?:(?P<small>[小矮低轻少短慢])|[大高重多长快])|(?P<up>升序)|降序",
     re.IGNORECASE,
 )

@@ -251,7 +251,8 @@ _QUOTED = re.compile(
     r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
     r"|^[A-Z\d][^`\n]*\b(?:is|prints?|outputs?|returns?|reads)[: ]+`([^`\n]{1,80})`\W*$"
     r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
-    r"|(?:^|, |\b(?:so|thus|hence) )[A-Za-z][a-z ,]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and|or) )?[^.:;a-z]*?)(?:,? respectively)?\W*$"
+    r"|(?:^|, |\b(?:so|thus|hence) )[A-Za-z][a-z ,]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and"
+    r"|or) )?[^.:;a-z]*?)(?:,? respectively)?\W*$"
 )
 
 

@@ -40,7 +40,8 @@ _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
 _WHEN = re.compile(
-    r"\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|June|July|August|September|October|November|December|(?:1[5-9]|20)\d\d)\b"
+    r"\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|June|July|August|September|October|November|December"
+    r"|(?:1[5-9]|20)\d\d)\b"
 )
 _GENERALLY = re.compile(
     r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE

@@ -27,14 +27,17 @@ _VERB = (
 )
 _SAYS = (
     r"s?(?:\s{0,3}\([^()\n]{1,30}\))?"
-    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}|for [^.:\n]{1,40}(?=:)))?"
-    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|(?<=['’])s(?= )|[:：=]|\s[-–—](?=\s))"
+    r"(?:\s+(?:here|choice|option|to (?:the|this) (?:question|problem)|for (?:the|this) (?:question|problem)|among[^.:\n]{0,40}"
+    r"|for [^.:\n]{1,40}(?=:)))?"
+    rf"[\s*_\"']{{0,6}},?\s{{0,6}}(?:{ADVERB},?\s+)?(?:{_VERB}(?:,?\s{{0,6}}(?:{ADVERB}|option|choice)\b,?)*\s{{0,6}}[:：]?|(?<=['’])s(?= )"
+    rf"|[:：=]|\s[-–—](?=\s))"
 )
 _IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选(?!项)择?|[:：])*"
 _ANSWERS = (
     rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
     r"|(?<=[Ff])inal\s?:|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
-    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}[】\]]?|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该|应)?\s{{0,6}}(?:是|为|等于|[:：])"
+    rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}[】\]]?|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该"
+    rf"|应)?\s{{0,6}}(?:是|为|等于|[:：])"
     r"|(?<=[故应])填\s?[:：]?|(?<=正)(?<!不正)确的?(?:序号|结论|命题|说法|答案|[顺次排]序)?(?:应该|应)?(?:是|有|为)\s?[:：]?"
 )
 _CHOICES = (
@@ -53,20 +56,26 @@ _ANNOUNCED_OPTION = re.compile(
 """What stands before an answer, and before an option."""
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
 
-NOT = r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brather than\b|\binstead of\b|\bother than\b|\bcannot\b|不是|并非|不选|而不|而非|不为|除了|不能|没有)"
+NOT = (
+    r"(?:\b(?:not|neither|nor|never|without|except|unlike)\b|n['’]t\b|\brather than\b|\binstead of\b|\bother than\b|\bcannot\b|不是|并非|不选|而不"
+    r"|而非|不为|除了|不能|没有)"
+)
 """What takes back the option or value that follows it."""
 _RETRACTED = re.compile(
     rf"{NOT}[\s,]*(?:(?:be|the|both|either|going|to|(?-i:an?)|my|final|correct|right|best)\s+)*$"
     r"|\b(?:wrong|incorrect|mistaken|false|tempting|other|another|original|initial|previous|second|alternative)\s+$"
-    r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
-    r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
+    r"|\b(?:if|whether|(?<!that is )(?<!that['’]s )why|(?:any|every|no)thing but|all but|avoid\w*|tempted to|rul\w+ out|eliminat\w+"
+    r"|exclud\w+|reject\w*|dismiss\w*)\s+(?:(?:you|we|i|one|us|to|the)\s+)*$"
+    r"|\b(?:might|may|some|others|many|students|people|they|could|would have|if|whether|cannot|unable|unclear|unsure|please|mistakes?"
+    r"|mistakenly|misconception|error|trap)\b[^.,\n]{0,50}$"
     r"|\bcan['’]t\b[^.,\n]{0,50}$|(?:有人|误认为|误以为|误选|误解|容易|看似|似乎|有同学|无法|难以|不知|不确定|(?<![最很])可能|还是|请|常见错误|错误的?)[^。，,\n]{0,20}$"
     r"|除了?\s*$|(?:若|如果|假如|假设)(?:(?!所以|因此|故)[^。\n]){0,60}$",
     re.IGNORECASE,
 )
 """What takes back an announcement, in front of it in its statement: denied, asked, somebody else's, a mistake."""
 _SUPPOSED = re.compile(
-    r"\b(?:if|with|without|had|under|otherwise|for)\b[^.\n]{0,80}\bwould\b|\bwould\b[^.\n]{0,80}\bif\b|\b(?:common|typical|frequent|usual) (?:wrong|incorrect|mistake|error)"
+    r"\b(?:if|with|without|had|under|otherwise|for)\b[^.\n]{0,80}\bwould\b|\bwould\b[^.\n]{0,80}\bif\b|\b(?:common|typical|frequent"
+    r"|usual) (?:wrong|incorrect|mistake|error)"
     r"|(?:若|如果|假如|倘若)[^。\n]{0,60}(?:则|就|那么)|常见的?错误",
     re.IGNORECASE,
 )
@@ -76,29 +85,37 @@ _UNREAL = re.compile(
 """A statement of what is not so, and the words that every such statement has one of."""
 _CONTRAST = re.compile(
     r"(?<!\\)\bnot\b[^,;.\n]{1,40}?,?\s*\bbut\b(?: rather)?|(?:并?不是|并非)[^,，。\n]{1,30}[,，]\s*(?=而?是)|,?\s*(?<!\\)\bnot \W?\d[\d.,]*"
-    r"|[,，;；(（]?\s*(?:(?:(?<=[,;(] )|(?<=[,;(]))(?:(?:and|but) )?not\b(?! (?:only|just|including|counting|equal|enough))|\brather than\b|\binstead of\b|\bas opposed to\b"
+    r"|[,，;；(（]?\s*(?:(?:(?<=[,;(] )|(?<=[,;(]))(?:(?:and|but) )?not\b(?! (?:only|just|including|counting|equal|enough))|\brather than\b"
+    r"|\binstead of\b|\bas opposed to\b"
     r"|而不是|而非|(?<=[,，])\s*并?不是)\s?(?:[^,，;；。)）\n]|,(?=\d{3})){1,80}[)）]?",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
+    r"(?:(?<=[\w%°$])\s+|(?<=[\u4e00-\u9fff]))\((?![^()]{0,60}?,[^()A-Za-z]*\))[^()\\]*(?:\b(?:or|of|vs|[A-Za-z]{3,})\b"
+    r"|[=≈×])[^()\\]*\)(?=\W*$|\s+[A-Za-z]{2,})"
 )
 REMARK = re.compile(
-    r"\s+(?:at|when)\s+\$?[A-Za-z]\s*=[^=]*$|,\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
+    r"\s+(?:at|when)\s+\$?[A-Za-z]\s*=[^=]*$|,\s+(?:as|since|because|which|so that|i\.e\.|that is)\s.*$|,?\s+(?:i\.e\b|since\b|because\b"
+    r"|that is\b).*$|\s*\((?:or|i\.e\.|about|approximately|that is|[=≈])[^()]*\)$",
     re.DOTALL | re.IGNORECASE,
 )
 """What is said beside a value: "5, because ...", "0.5 (or 50%)", "12 (3 rows of 4)"."""
 _REFUSAL = re.compile(
-    r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
-    r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)|unable to|impossible to|not possible to"
+    r"\b(?:(?:cannot|can't|can not|could not|couldn't|unable|impossible|not possible"
+    r"|not able)(?: \w+ly)?(?: to)? (?:be (?:\w+ly )?(?:determined|provided|answered|solved|found|decided)"
+    r"|determine|answer|provide|solve|find|process|see|view|help|identify|say|give|tell|decide|know|make out|assist|recogni[sz]e|read)"
+    r"|unable to|impossible to|not possible to"
     r"|(?:don't|do not) (?:know|have (?:enough|access))|not (?:provide|contain|give|include|have) enough|insufficient|not sufficient"
-    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|too (?:blurry|small|dark|unclear) to|(?:is|are|was) no (?:total|value|number|row|such|clear)|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
+    r"|(?:is|are|was|were) (?:not (?:given|shown|provided|visible)|missing)|no way to|too (?:blurry|small|dark|unclear) to|(?:is|are"
+    r"|was) no (?:total|value|number|row|such|clear)|not (?:in|among|one of) the (?:provided |given )?(?:choices|options))\b|无法(?:确定|判断|回答"
+    r"|得知|看到|识别|看出|求出|计算|查看|显示)|条件不足|不能(?:确定|判断)|看不(?:到|清|出)|不知道",
     re.IGNORECASE,
 )
 UNKNOWN = re.compile(r"\W{0,6}(?:unknown|unclear|undetermined|uncertain|not sure|n/a)\b", re.IGNORECASE)
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 DANGLES = re.compile(
-    r"(?:\b(?:[Ww]here|[Tt]hen|[Tt]hat|[Tt]his|whether|[Bb]ecause|[Ss]ince|[Aa]nd|or|[Tt]he|a|an|of|to|is|[Ww]e|[Ss]o|[Ii]f|[Ww]hen|which|with|for)|[,，]|需要|因此|所以|时)\s*\Z"
+    r"(?:\b(?:[Ww]here|[Tt]hen|[Tt]hat|[Tt]his|whether|[Bb]ecause|[Ss]ince|[Aa]nd|or|[Tt]he|a|an|of|to|is|[Ww]e|[Ss]o|[Ii]f|[Ww]hen|which"
+    r"|with|for)|[,，]|需要|因此|所以|时)\s*\Z"
     r"|\A\s*(?:Step|步骤)\s*\d+\s*[:：][^.\n]*[^.\n!?。)}$]\Z"
 )
 """How a text ends that was cut off inside a sentence, or behind its first step."""
@@ -108,18 +125,21 @@ REVISED = re.compile(
 )
 """What begins another attempt."""
 UNDONE = re.compile(
-    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:\A|[\s。，,！!…])(?:等等|不对|错了)\W*\Z",
+    r"(?:\bwait\b,?\s*(?:no\b|that)[^.\n]{0,40}|\bno,? wait|\bthat(?:['’]s| is) (?:wrong|not (?:right|correct)))\W*\Z|(?:\A"
+    r"|[\s。，,！!…])(?:等等|不对|错了)\W*\Z",
     re.IGNORECASE,
 )
 """How a response ends that takes its answer back and gives no other."""
 _COURTESY = re.compile(
-    r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank|is there anything|do you (?:have|want|need)"
+    r"(?:(?<=[.!?。！])|\n)[ \t\n]*(?:i hope|hope|let me know|please let me know|feel free|if you (?:have|need|would|want)|thank"
+    r"|is there anything|do you (?:have|want|need)"
     r"|希望|如果您?你?(?:还|有|需)|如有|请告诉|谢谢)[^\n]{0,200}\s*\Z",
     re.IGNORECASE,
 )
 
 _SENTENCE_END = re.compile(
-    r"\n|[。！？；]|(?<=[\u4e00-\u9fff]);(?=[\u4e00-\u9fff])|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
+    r"\n|[。！？；]|(?<=[\u4e00-\u9fff]);(?=[\u4e00-\u9fff])|(?<=[a-z)\]}$*\"%°²³])\.(?=\s|$)|(?<=\d)\.(?=\s+(?:[A-Z]|\([A-Z][a-z])|\s*$)"
+    r"|(?<=[A-J])\.(?=\s+[A-Z]|\s*$)|[!?](?=\s|$)"
 )
 _CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
@@ -140,7 +160,8 @@ _SCALED = re.compile(
     re.IGNORECASE,
 )
 _WAY = re.compile(
-    r",?\s+(?:directed |pointing |acting |due )?(?:to(?:wards?)? (?:the )?)?(?:left|right|north\w*|south\w*|east\w*|west\w*|upwards?|downwards?|(?:counter-?|anti-?)?clockwise)\b(?!-| (?:side|hand|of|over))"
+    r",?\s+(?:directed |pointing |acting |due )?(?:to(?:wards?)? (?:the )?)?(?:left|right|north\w*|south\w*|east\w*|west\w*|upwards?"
+    r"|downwards?|(?:counter-?|anti-?)?clockwise)\b(?!-| (?:side|hand|of|over))"
 )
 _HEADED = re.compile(
     r"^[ \t]*(?:#+[ \t]*|\*\*)(?:final |the )?(?:answer|conclusion|result)\b|^[ \t#*【]*(?:答案|结论)",
@@ -148,8 +169,10 @@ _HEADED = re.compile(
 )
 _RELATES = re.compile(
     r"\b(?:not|cannot|never|neither|nor"
-    r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
-    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with|to)|years? (?:after|before))\b|n['’]t\b"
+    r"|(?:at most|at least|no (?:more|less|fewer)|(?:more|less|greater|fewer|larger|smaller|other) than|twice|half of|double"
+    r"|triple)(?!.*(?:\b(?:is|are|was|were)\b|=))"
+    r"|multiples? of|(?:square|cube) root of|if|unless|whether|unclear|missing|wrong|incorrect|consider|suppose|let|no way|compared (?:with"
+    r"|to)|years? (?:after|before))\b|n['’]t\b"
     r"|\^\{?\d\}?\$? (?:is|=)|\d or $|不(?!等式)|无法|至少|至多|最多|最少|超过|不足|如果|假设|设[a-zA-Z]|错误?",
     re.IGNORECASE,
 )
@@ -168,11 +191,13 @@ def counted(text: str, start: int, word: str) -> str:
 
 
 THERE = re.compile(
-    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly |approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+]|\s+(?:or|to)\s+(?:{NUMBER})\b)",
+    rf"\b(?:there (?:is|are|was|were|will be)|i (?:can )?(?:count|see)|a total of|leaving|leaves|left with)\s+(?:only |exactly "
+    rf"|approximately |about |a total of )?\**({NUMBER})\b(?!\s*[/=*+]|\s+(?:or|to)\s+(?:{NUMBER})\b)",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately|roughly|exactly|only|equal to))?|(?<=[Ii]t)['’]s(?![A-Za-z])|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
+    r"(?<![A-Za-z])(?:is|are|equals?|was|were|takes?|costs?|weighs?|measures?|lasts?|pays?|gives)(?![A-Za-z])(?: (?:about|approximately"
+    r"|roughly|exactly|only|equal to))?|(?<=[Ii]t)['’]s(?![A-Za-z])|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
 
@@ -185,8 +210,11 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
-    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above"
+    rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
+    rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{ADVERB}\s{{1,3}})?"
+    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
+    rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
 CLOSING = re.compile(

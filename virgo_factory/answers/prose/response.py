@@ -21,11 +21,13 @@ _BEGIN_OF_THOUGHT = re.compile(
 _TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
 _START = re.compile(
     r"(?:[\s\ufeff\u200b]+|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
-    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|assistant\s?:\s|ASSISTANT\s?:\s|Assistant\s?:\s)+"
+    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|assistant\s?:\s"
+    r"|ASSISTANT\s?:\s|Assistant\s?:\s)+"
 )
 """What a tokenizer or a chat template puts in front of a response."""
 _TURN_END = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|return|END_RESPONSE|END_TEXT|END_OF_TURN_TOKEN)\|>|</s>|<eo[sae]>|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>))+\s*\Z"
+    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|return|END_RESPONSE|END_TEXT|END_OF_TURN_TOKEN)\|>|</s>|<eo[sae]>|<end_of_turn>|<turn\|>"
+    r"|<｜end▁of▁sentence｜>))+\s*\Z"
 )
 _FULL_WIDTH = str.maketrans(
     {

@@ -22,7 +22,8 @@ _HALF = r"(?P<half>[ap])\.?\s?m\b\.?"
 _PIECES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"(?P<hour>\d{{1,2}})(?:[:.h](?P<minute>\d{{2}}))?(?::(?P<second>\d{{2}}))?\s*(?:{_HALF}|(?:in the |at )?(?P<part>morning|afternoon|evening|night)\b)",
+        rf"(?P<hour>\d{{1,2}})(?:[:.h](?P<minute>\d{{2}}))?(?::(?P<second>\d{{2}}))?\s*(?:{_HALF}|(?:in the |at )?(?P<part>morning|afternoon"
+        rf"|evening|night)\b)",
         r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s*(?P<clock>h|hours?|o'clock)\b)?",
         r"(?P<hour>\d{1,2})\s?(?P<clock>o'clock)(?:\s+in the (?P<part>morning|afternoon|evening)\b)?",
         r"(?:12\s*)?(?P<part>noon|midday|midnight|中午|正午|午夜)(?!\s*\d)",

@@ -162,7 +162,8 @@ _TOKEN = re.compile(
     r"|\\?(?P<log>log\s*_\s*(?:\{[^{}]*\}|\w))"
     rf"|\\(?P<command>{_COMMANDS})(?![A-Za-z])|(?<![A-Za-z\\])(?P<plain>{'|'.join(FUNCTIONS)}|sqrt)(?![A-Za-z])"
     r"|(?P<times>(?<=[\d\s])[xX](?=\s*10\s*\^)|\*\*|\\(?:cdot|times|div)(?![A-Za-z]))"
-    rf"|(?P<name>(?:\\(?:dot|ddot|hat|tilde|vec|overleftrightarrow|widehat)(?![A-Za-z])\s*(?:\{{\s*(?:[A-Za-z]+|\\[A-Za-z]+)\s*\}}|\\[A-Za-z]+|[A-Za-z])"
+    rf"|(?P<name>(?:\\(?:dot|ddot|hat|tilde|vec|overleftrightarrow|widehat)(?![A-Za-z])\s*(?:\{{\s*(?:[A-Za-z]+|\\[A-Za-z]+)\s*\}}"
+    rf"|\\[A-Za-z]+|[A-Za-z])"
     rf"|\\(?:{'|'.join(sorted(GREEK, key=len, reverse=True))})|[A-Za-z])(?:\s*')*(?:{_SUBSCRIPT})?(?:\s*')*)"
     r"|(?P<sign>\^\s*(?:\*|\{\s*\*\s*\})(?!\*)|[-+*/^|(){}\[\]!°,]))",
     re.DOTALL,
@@ -521,7 +522,8 @@ def read_closed(text: str) -> tuple:
 # --- formulas --------------------------------------------------------------------------------------------------------
 
 _WORDS = re.compile(
-    r"(?<![A-Za-z\\{])(?!(?:arc)?(?:sin|cos|tan)h?(?![A-Za-z])|sqrt(?![A-Za-z]))(?:[A-Za-z]{4,}|and|[Ff]or|if|is|[Ll]et|mod|or|the|when|with)(?![A-Za-z])"
+    r"(?<![A-Za-z\\{])(?!(?:arc)?(?:sin|cos|tan)h?(?![A-Za-z])|sqrt(?![A-Za-z]))(?:[A-Za-z]{4,}|and|[Ff]or|if|is|[Ll]et|mod|or|the|when"
+    r"|with)(?![A-Za-z])"
 )
 _NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
 _D, _POWERS = r"\s*(?:d|\\partial(?![A-Za-z]))\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*", r"\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*"

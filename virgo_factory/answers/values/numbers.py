@@ -29,7 +29,8 @@ MAX_LENGTH = 400
 """Longest text that is read as one number."""
 _CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
 _ABOUT = re.compile(
-    r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|=|equals?|equal to)"
+    r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|="
+    r"|equals?|equal to)"
     r"(?![A-Za-z])\s*|(?:大约|约为?|等于|大概|一共有?|总共有?|共有?|结果[是为]?|差不多|为|是)\s*)+",
     re.IGNORECASE,
 )

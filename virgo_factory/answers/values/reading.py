@@ -61,7 +61,8 @@ _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
     r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
     r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?"
-    r"(?:the )?(?:(?:points?\s+|点\s*)?(?:(?![CP]\(\d+,\s*\d+\))[A-Z]'?\s?)?(?=\([^(),]+,[^()]+\)$)|points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
+    r"(?:the )?(?:(?:points?\s+|点\s*)?(?:(?![CP]\(\d+,\s*\d+\))[A-Z]'?\s?)?(?=\([^(),]+,[^()]+\)$)|points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故"
+    r"|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
     re.IGNORECASE,
 )
 _SPELLINGS = (
@@ -282,7 +283,8 @@ _ONE_NUMERAL = re.compile(
 _NO_VALUE = re.compile(
     r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]"
     r"|(?i:\b(?:not|or|between|cannot|if|because|never|neither|nor|too|wrong|incorrect|instead)\b|n't\b)|[不没非无或错]"
-    r"|(?i:\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible|double|twice"
+    r"|(?i:\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible"
+    r"|double|twice"
     r"|triple|half)\b)|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方|一半"
 )
 """Words that take a number back, or make another one of the one beside them."""
@@ -401,9 +403,12 @@ def side_name(text: str) -> str:
 # --- golds that cannot be checked -----------------------------------------------------------------------------------
 
 _NO_GOLD = re.compile(
-    r"\W{0,2}(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution|explanation|above|below|table|text|proof|answer|attached|attachment)s?\b.{0,20}"
-    r"|(?:the )?(?:students?['’]?s? )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies|various answers|(?:open|free)[- ]ended"
-    r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given|provided|available))?|missing"
+    r"\W{0,2}(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution"
+    r"|explanation|above|below|table|text|proof|answer|attached|attachment)s?\b.{0,20}"
+    r"|(?:the )?(?:students?['’]?s? )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies"
+    r"|various answers|(?:open|free)[- ]ended"
+    r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given"
+    r"|provided|available))?|missing"
     r"|proof(?: omitted)?|omitted|[?？.…*_\-–—\s]+"
     r"|略|见(?:图|解析|详解|上图|下图|答案)|如图(?:所示)?|答案?(?:不唯一|略|见解析)|无答案|暂无(?:答案)?|未知|开放题|证明(?:略|见解析)?|言之有理即可",
     re.IGNORECASE | re.DOTALL,

@@ -177,7 +177,8 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
 
 
 _ASKED = re.compile(
-    r"how many (?P<many>[^?.,;()]{2,40})|how (?:much|far|long) in (?P<much>[A-Za-z]{3,12})|\((?:in|units?:?) (?P<brackets>[^()]{2,30})\)|\bin (?P<end>[A-Za-z°/^ 0-9]{2,30}?)\s*[?.]?\s*$"
+    r"how many (?P<many>[^?.,;()]{2,40})|how (?:much|far|long) in (?P<much>[A-Za-z]{3,12})|\((?:in|units?:?) (?P<brackets>[^()]{2,30})\)"
+    r"|\bin (?P<end>[A-Za-z°/^ 0-9]{2,30}?)\s*[?.]?\s*$"
     r"|(?:多少|几)(?P<chinese>[\u4e00-\u9fff]{1,6})|单位[是为:]?\s*(?P<unit>[^\s,.;()?]{1,12})",
     re.IGNORECASE,
 )
