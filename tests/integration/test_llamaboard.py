@@ -132,7 +132,9 @@ def test_the_preview_reads_what_a_run_reads(board, tmp_path):
     (tmp_path / "dataset_info.json").write_text(json.dumps(info))
     assert get_preview(str(tmp_path), ["lines"], 1)[:2] == (10, rows[2:4])
     shown = gradio.JSON().postprocess(get_preview(str(tmp_path), ["lines"], 1)[1])
-    assert type(shown) is list and shown == rows[2:4]  # of a stock list it is a model, sent as "root=[...]" without a queue
+    assert (
+        type(shown) is list and shown == rows[2:4]
+    )  # of a stock list it is a model, sent as "root=[...]" without a queue
     assert type(gradio.JSON().postprocess(rows)).__name__ == "JsonData"
     assert get_preview(str(tmp_path), ["cut"], 1)[:2] == (3, rows[9:])
     assert get_preview(str(tmp_path), ["cut"], 5)[:2] == (3, [])
