@@ -211,8 +211,9 @@ def server_killed(out: Path, steps: int, kills: int, draw: random.Random) -> dic
         before = last_step(out)
         left = UPDATES * (kills - number + 1)  # a rollout for each kill to come, and one that meets the last
         goal = min(before + draw.uniform(0, 1.6) * (steps - before) / (kills + 1 - number), steps - 1 - left)
-        wait(started, lambda goal=goal: last_step(out) > goal, 900)
+        wait(started, lambda goal=max(goal, before): last_step(out) > goal, 900)
         wait(started, lambda: False, draw.uniform(0, 3))
+        wait(started, lambda: bool(victims_of(started, engine=False)[1]), 60)  # one that is gone is not killed again
         lines = read(out)
         kind, victims = victims_of(started, engine=number % 2 == 1)
         if started.has_ended() or not victims:
@@ -347,14 +348,15 @@ def _main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, killed = Path(folder, "whole"), Path(folder, "killed")
         began = time.monotonic()
-        started = start(whole, given.steps)
-        wait(started, lambda: False, 1200)
-        seconds, began = time.monotonic() - began, time.monotonic()
-        print(f"undisturbed: {seconds:.0f} s", flush=True)
+        undisturbed = start(whole, given.steps)
         try:
-            if served:
+            if served:  # beside it, since starts of the server take longest
                 met = server_killed(killed, given.steps, given.kills, draw)
+                wait(undisturbed, lambda: False, 1200)
             else:
+                wait(undisturbed, lambda: False, 1200)
+                seconds = time.monotonic() - began
+                print(f"undisturbed: {seconds:.0f} s", flush=True)
                 met = trainer_killed(killed, given.steps, given.kills, draw, seconds)
 
             found = check(killed, whole, given.steps, served)

@@ -184,7 +184,6 @@ def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int
             "use_kl_loss": True,
             "kl_penalty": "low_var_kl",
             "kl_coef": rl["rl_beta"],
-            "online_filtering": False,
         },
         "worker": {
             "actor": {
