@@ -222,7 +222,7 @@ def recorded_runs(hub, shared_data, tmp_path_factory) -> dict[str, Path]:
                     continue
 
                 end = {3: "loop", 57: "loop"}.get(number, "length" if number % 29 == 7 else "stop")
-                tokens = 8192 if end == "length" and run == "first" else len(response) // 3
+                tokens = 8192 if end == "length" and run == "first" else max(1, len(response) // 3)
                 facts = (300, tokens, 1.0, 1, "0" * 64, {"vllm": "0.20.2"})
                 store.append(Rollout(question.id, run, 0, response, end if run == "first" else "stop", *facts))
 

@@ -77,6 +77,12 @@ def test_the_rules(tmp_path, shares, one_se, best):
         assert row.difference == -apart and row.difference_se == pytest.approx(100 * expected, abs=1e-3)
 
 
+def test_epochs_that_answered_nothing_are_no_choice(tmp_path):
+    configs = {epoch: answered(tmp_path / f"epoch-{epoch}", []) for epoch in (1, 2)}
+    with pytest.raises(UserError, match="no question was answered by all epochs; see dropped.jsonl"):
+        chosen(configs, "one-se", {})
+
+
 def test_it_needs_two_epochs_and_a_set_that_is_no_benchmark(tmp_path):
     with pytest.raises(UserError, match="kept epochs: epoch-1. A choice needs two: train with keep_model_at_epochs"):
         epochs_of(kept(tmp_path / "one", 1))

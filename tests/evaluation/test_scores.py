@@ -64,7 +64,8 @@ def recorded(hub, shared_data):
         outputs[f"mathvision/{row['id']}"] = row
 
     rollouts = [
-        rollout(one["id"], outputs[one["id"]]["response"], tokens=number) for number, one in enumerate(questions)
+        rollout(one["id"], outputs[one["id"]]["response"], tokens=number)
+        for number, one in enumerate(questions, start=1)
     ]
     tasks = [
         Task(
@@ -94,7 +95,7 @@ def test_groups_are_the_sums_that_pandas_gives(recorded):
     frame = pd.DataFrame([one["groups"] for one in questions])
     frame["correct"] = [one["verdict"] == "correct" for one in verdicts]
     frame["unparsed"] = [one["reason"] == "no_answer" for one in verdicts]
-    frame["tokens"] = range(len(frame))
+    frame["tokens"] = range(1, len(frame) + 1)
     assert [row["metric"] for row in rows] == ["accuracy"] * len(rows)
     assert len(rows) == 1 + 5 + frame["subject"].nunique()
     whole = rows[0]
