@@ -7,7 +7,7 @@ import pytest
 from datasets import load_from_disk
 
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 STOCK = {
     "dataset": "alpaca_rows",
     "template": "qwen2_vl",
