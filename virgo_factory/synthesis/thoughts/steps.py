@@ -13,14 +13,8 @@ from virgo_factory.synthesis.thoughts.reading import split
 from virgo_factory.synthesis.words import Dropped, Thought
 
 
-RESPONSES, CLOSED, ANSWERED, WORDED, WITHIN, PASSED, KEPT = (
-    "in",
-    "closed",
-    "answered",
-    "word",
-    "word_within",
-    "passed",
-    "kept",
+RESPONSES, CLOSED, ANSWERED, WORDED, WITHIN, PASSED, PASSED_WITHIN, KEPT = (
+    *("in", "closed", "answered", "word", "word_within", "passed", "passed_within", "kept"),
 )
 
 
@@ -45,7 +39,7 @@ class Steps:
         >>> steps.add(" the texture is blue. </think> <answer>B</answer>", Dropped("s0/l0", "a loop"))
         >>> steps.add(" the text says so.", Dropped("s0/l1", "the thought is not closed"))
         >>> print(steps.told())
-        2 in: 1 close the thought, 1 answer, 1 hold a forbidden word (2 where parts of words count), 1 pass all three; 0 kept (1 a loop)
+        2 in: 1 close the thought, 1 answer, 1 hold a forbidden word, 1 pass all three (2 and 0 where parts of words count); 0 kept (1 a loop)
         """
         added, behind, answers = split(response)
         steps = {
@@ -54,9 +48,11 @@ class Steps:
             WORDED: bool(word_in(added, tuple(self.words))),
             WITHIN: any(word in added for word in self.words),
             PASSED: False,
+            PASSED_WITHIN: False,
             KEPT: isinstance(found, Thought),
         }
         steps[PASSED] = steps[ANSWERED] and not steps[WORDED]
+        steps[PASSED_WITHIN] = steps[ANSWERED] and not steps[WITHIN]
         self.counts.update([RESPONSES, *(name for name, held in steps.items() if held)])
         if steps[PASSED] and isinstance(found, Dropped):
             self.further[found.reason] += 1
@@ -67,6 +63,6 @@ class Steps:
         further = ", ".join(f"{number:,} {reason}" for reason, number in self.further.most_common())
         return (
             f"{count[RESPONSES]:,} in: {count[CLOSED]:,} close the thought, {count[ANSWERED]:,} answer, {count[WORDED]:,} hold a forbidden "
-            f"word ({count[WITHIN]:,} where parts of words count), {count[PASSED]:,} pass all three; {count[KEPT]:,} kept"
-            + (f" ({further})" if further else "")
+            f"word, {count[PASSED]:,} pass all three ({count[WITHIN]:,} and {count[PASSED_WITHIN]:,} where parts of words count); "
+            f"{count[KEPT]:,} kept" + (f" ({further})" if further else "")
         )
