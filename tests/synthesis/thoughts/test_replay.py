@@ -81,7 +81,7 @@ def test_raw_files_are_replayed_with_their_own_counts(raw):
         "3 pass all three (0 and 3 where parts of words count); 2 kept (1 the same thought as another of its question)"
     )
     count = {step: sum(step in held for _, held, _ in EXPANSIONS) for step in "cawip"}
-    without = sum("p" in held and "i" not in held for _, held, _ in EXPANSIONS)
+    without = sum("a" in held and "i" not in held for _, held, _ in EXPANSIONS)
     kept = sum(not fault for *_, fault in EXPANSIONS)
     assert long.startswith(
         f"stage_3_expand_cot/intermediate_df/vlm/llm/Wait,.jsonl: {len(EXPANSIONS)} in: {count['c']} close the thought, "
@@ -98,7 +98,7 @@ def test_each_count_by_itself(text, held, fault):
     steps.add(text, Dropped("s0/l0", fault))
     names = {"c": "closed", "a": "answered", "w": "word", "i": "word_within", "p": "passed"}
     wanted = {names[one] for one in held if one != " "}
-    wanted |= {"passed_within"} if "p" in held and "i" not in held else set()
+    wanted |= {"passed_within"} if "a" in held and "i" not in held else set()
     assert {name for name in steps.counts if name != "in"} == wanted
     assert bool(steps.further) == ("p" in held)
 
