@@ -1,7 +1,7 @@
 """SIGKILL at random moments of `stage: grpo`: the run ends as the one that nobody disturbed, and nothing is scored twice.
 
     virgo-factory demo reinforce --prepare-only
-    python benchmarks/reinforce_kills.py [--what trainer|server] [--kills 10] [--seed 0] [--steps 40]
+    python benchmarks/reinforce_kills.py [--what trainer|server] [--kills 10] [--seed 0] [--steps 40; 100 for ten kills of a server]
 
 The recipe is virgo_demo_gspo.yaml, shortened: rollouts of 8 prompts x 8 responses, two updates each, five rollouts an epoch,
 a checkpoint every two updates, every response on file. `trainer` kills all of a run that answers by itself, and starts the
@@ -212,7 +212,7 @@ def server_killed(out: Path, steps: int, kills: int, draw: random.Random) -> dic
         left = UPDATES * (kills - number + 1)  # a rollout for each kill to come, and one that meets the last
         goal = min(before + draw.uniform(0, 1.6) * (steps - before) / (kills + 1 - number), steps - 1 - left)
         wait(started, lambda goal=max(goal, before): last_step(out) > goal, 900)
-        wait(started, lambda: False, draw.uniform(0, 3))
+        wait(started, lambda: False, draw.uniform(0, 1))
         wait(started, lambda: bool(victims_of(started, engine=False)[1]), 60)  # one that is gone is not killed again
         lines = read(out)
         kind, victims = victims_of(started, engine=number % 2 == 1)
