@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from virgo_factory.core.thought import MARKERS
 
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 STOCK = Path(importlib.util.find_spec("llamafactory").origin).parent
 EDITS = {
     "model/loader.py": (
@@ -65,9 +65,7 @@ def test_marker_tokens_are_trained_on_the_main_branch(make_bench, tmp_path, base
     bench = make_bench(tmp_path, base)
     bench.add_dataset("thoughts", demo_lines[:8])
     path = {"PYTHONPATH": f"{site}:{root}"}
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK], env=bench.environment(**path), capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-c", CHECK], env=bench.environment(**path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip().splitlines()[-1] == f"from {site / 'llamafactory' / '__init__.py'} changed []"
 
