@@ -56,8 +56,8 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
     if changes and (done >= steps or (finished and isinstance(checkpoint, FoundCheckpoint))):
         raise UserError(
             f"{training_args.output_dir} holds a {'finished run' if finished else 'run'} ({told}) on other data than this "
-            f"recipe's, which makes {steps} steps: {changes}. Choose another output_dir, set overwrite_output_dir: true to "
-            "start again"
+            f"recipe's, which makes {steps} steps: {changes}. Choose another output_dir,{'' if done < steps else ' or'} set "
+            "overwrite_output_dir: true to start again"
             + (f", or go on all the same with resume_from_checkpoint: {checkpoint}." if done < steps else ".")
         )
 
