@@ -259,6 +259,8 @@ def test_a_server_that_dies_is_gone_around_and_found_again(start_replay, sky_con
         done = sum(event.kind == "rollout" for event in events)
         if event.kind == "rollout" and done in (40, 120):
             second.control(refusing=done == 40)
+            if done == 120:
+                first.control(delay=2.0)  # what is left takes 40 seconds, unless the second one is found
 
     outcome = distil(config, on_event=on_event)
     assert outcome.finished == 200

@@ -127,7 +127,12 @@ VALUES = st.sampled_from(
 )
 
 
-@given(st.builds("{}_{}".format, OTHERS, ASPECTS) | st.builds("{}_{}".format, ASPECTS, OTHERS) | OF_THINGS, VALUES)
+OF_OTHERS = st.builds("{}_{}".format, ASPECTS, OTHERS).filter(
+    lambda name: name != "error_step"
+)  # where a thought goes wrong
+
+
+@given(st.builds("{}_{}".format, OTHERS, ASPECTS) | OF_OTHERS | OF_THINGS, VALUES)
 def test_a_column_of_another_purpose_is_no_mark(name, value):
     assert kinds_of(name) <= {Kind.NESTED}, name
     assert outcome(**{name: value}) == ""

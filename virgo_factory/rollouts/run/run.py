@@ -405,14 +405,15 @@ class Pass(ABC):
         self._prepared.popleft()
         self._ahead.release()
         self.taken(job)
+        run.promised += len(job.samples)  # at once: while its prompt is made, another pass looks at the budget
         try:
             job.sent = await made
         except (ValueError, OSError) as error:
+            run.promised -= len(job.samples)
             self._drop(job, str(error))
             return True
 
         self.begun(job)
-        run.promised += len(job.samples)
         self._extend(job)
         return True
 
