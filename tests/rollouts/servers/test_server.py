@@ -279,7 +279,7 @@ def test_arguments(monkeypatch):
     command = vllm_command(
         "M", 8000, tensor_parallel_size=8, max_model_len=32768, images=2, args=["--stream-interval", "9"]
     )
-    assert command[:3] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    assert command[:4] == [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     pairs = dict(zip(command, command[1:], strict=False))
     assert {name: pairs[name] for name in ("--model", "--host", "--port", "--tensor-parallel-size")} == {
         "--model": "M",

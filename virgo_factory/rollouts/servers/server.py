@@ -91,7 +91,8 @@ def vllm_command(
     given = [text for name, value in arguments.items() if value is not None for text in (name, str(value))]
     switches = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
     device = (*CPU_ARGUMENTS, *(CPU_EXECUTOR if tensor_parallel_size == 1 else ())) if is_cpu_build() else ()
-    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *lora, *args]
+    # -P: else a folder of the working directory that has the name of an optional module (z3) is imported for it.
+    return [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *lora, *args]
 
 
 def is_cpu_build() -> bool:
