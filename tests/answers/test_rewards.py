@@ -206,6 +206,7 @@ def test_workers_that_cannot_start_are_told_with_what_they_wrote(tmp_path):
 def test_after_an_error_the_next_call_begins_anew(rewards):
     task = replace(SLOW, response=OMR, gold="42")
     workers = rewards._workers
+    workers.close()  # else one that is there and idle takes the task
     arguments, workers._arguments = workers._arguments, (print, None)  # makes no function
     with pytest.raises(TypeError):
         rewards.score([task])
