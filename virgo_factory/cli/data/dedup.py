@@ -41,8 +41,8 @@ def dedup(
     """Leave out rows that stand in a dataset already, or in one named before it; all others stay as they are.
 
     The same are rows whose texts share nearly all five-word sequences (or have nearly one vector: --embedding), whose
-    pictures look alike (also scaled, or saved with loss) and whose questions' numbers and gold answers are equal. OUT/dropped.jsonl names each row that is left out and
-    the one that stays in its place.
+    pictures look alike (also scaled, or saved with loss) and whose questions' numbers and gold answers are equal.
+    OUT/dropped.jsonl names each row that is left out and the one that stays in its place.
     """
     from virgo_factory.cli.data.terminal import command_line, progress, training
     from virgo_factory.data.make import dedup as room

@@ -57,9 +57,7 @@ def repair_training(module: ModuleType) -> None:
 
         add_kept_epochs(self)
         note_batches(self)
-        if (
-            self.is_deepspeed_enabled
-        ):  # elsewhere older checkpoints have the empty group, and are not loaded without it
+        if self.is_deepspeed_enabled:  # elsewhere a checkpoint may have the empty group, and needs it to be loaded
             leave_out_empty_groups(self)
 
         with _own_order(), _own_names(self):
