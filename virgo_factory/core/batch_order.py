@@ -34,12 +34,6 @@ def epoch_rows(shuffled: np.ndarray, ranks: int, per_device: int, drop_last: boo
     With several ranks accelerate repeats the epoch's first rows until every rank has a whole last micro-batch
     (`even_batches`). With one rank the last micro-batch is shorter instead; with `drop_last` it is left out.
 
-    Args:
-        shuffled: every row once, in the order of the stock sampler.
-        ranks: number of training processes.
-        per_device: rows of a micro-batch.
-        drop_last: `dataloader_drop_last`.
-
     >>> epoch_rows(np.array([3, 0, 4, 1, 2]), ranks=2, per_device=2).tolist()
     [3, 0, 4, 1, 2, 3, 0, 4]
     """
@@ -57,13 +51,6 @@ def balanced(rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int,
     """Return the rows with whole micro-batches handed out by length inside each global batch, longest first.
 
     No row changes its micro-batch and no micro-batch its global batch. A shorter last micro-batch (one rank) stays last.
-
-    Args:
-        rows: the order of an epoch, from `epoch_rows`.
-        lengths: tokens of every row, by row number.
-        ranks: number of training processes.
-        per_device: rows of a micro-batch.
-        accumulation: micro-steps of a global batch.
 
     >>> lengths = np.array([10, 70, 20, 80, 30, 60, 40, 50])
     >>> balanced(np.arange(8), lengths, ranks=2, per_device=1, accumulation=4).tolist()
@@ -101,13 +88,6 @@ def grouped(rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int, 
     The rows are those of the epoch, padding included, but in other global batches than stock's. All chance comes from
     the order given, so the same order gives the same result.
 
-    Args:
-        rows: the order of an epoch, from `epoch_rows`.
-        lengths: tokens of every row, by row number.
-        ranks: number of training processes.
-        per_device: rows of a micro-batch.
-        accumulation: micro-steps of a global batch.
-
     >>> lengths = np.array([10, 70, 20, 80, 30, 60, 40, 50])
     >>> grouped(np.arange(8), lengths, ranks=2, per_device=1, accumulation=1)[:2].tolist()
     [3, 1]
@@ -134,13 +114,6 @@ def packed(rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int, a
     """Return the rows with whole micro-batches handed out inside each global batch, so that ranks get as many tokens each.
 
     The longest first, each to the rank that has had least and still has room; every rank gets as many as in stock's order.
-
-    Args:
-        rows: the order of an epoch, from `epoch_rows`.
-        lengths: tokens of every row, by row number.
-        ranks: number of training processes.
-        per_device: rows of a micro-batch.
-        accumulation: micro-steps of a global batch.
 
     >>> lengths = np.array([10, 70, 20, 80, 30, 60, 40, 50])
     >>> packed(np.arange(8), lengths, ranks=2, per_device=1, accumulation=4).reshape(-1, 2).T.tolist()
@@ -203,16 +176,7 @@ def bins(lengths: Sequence[int], capacity: int, least: int = 1) -> list[list[int
 def packed_steps(
     rows: np.ndarray, lengths: np.ndarray, ranks: int, per_device: int, accumulation: int, capacity: int
 ) -> Iterator[list[list[np.ndarray]]]:
-    """Yield, for each optimiser step, the rows of each rank's bins; every rank has equally many.
-
-    Args:
-        rows: the order of an epoch, from `packed`.
-        lengths: tokens of every row, by row number.
-        ranks: number of training processes.
-        per_device: rows of a micro-batch.
-        accumulation: micro-steps of a global batch.
-        capacity: tokens of a bin.
-    """
+    """Yield, for each optimiser step, the rows of each rank's bins; every rank has equally many."""
     size = ranks * per_device * accumulation
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]

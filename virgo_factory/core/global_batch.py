@@ -6,11 +6,6 @@ from virgo_factory.core.errors import UserError
 def accumulation_steps(global_batch_size: int, ranks: int, per_device: int) -> int:
     """Return the gradient accumulation steps that give `global_batch_size` rows an optimiser step.
 
-    Args:
-        global_batch_size: rows an optimiser step, over all ranks.
-        ranks: number of training processes, one a GPU.
-        per_device: rows a rank and forward pass (`per_device_train_batch_size`).
-
     Raises:
         ValueError: it does not divide; the message gives the nearest sizes that do.
 

@@ -12,11 +12,7 @@ CLIPS = {"gspo": (3e-4, 4e-4), "grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "dr_grpo
 
 
 def settings_of(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every key of the stage with its value, those that the recipe does not say with their defaults.
-
-    Args:
-        keys: of the recipe, in which None says nothing; others than those of the stage are passed over.
-    """
+    """Return every key of the stage with its value, those that the recipe does not say with their defaults."""
     return {key: keys[key] if keys.get(key) is not None else default for key, default in RL_DEFAULTS.items()}
 
 
@@ -34,10 +30,7 @@ def clips_of(settings: Mapping[str, Any]) -> tuple[float, float]:
 def contradictions(keys: Mapping[str, Any], update: int | None = None, save_steps: int | None = None) -> list[str]:
     """Return what cannot stand together in a recipe of the stage, one sentence each.
 
-    Args:
-        keys: of the recipe, in which None says nothing.
-        update: responses of an update; None where groups need not divide those of a rollout.
-        save_steps: None where checkpoints are not saved by steps.
+    `update`: responses of an update; None where groups need not divide those of a rollout.
 
     >>> contradictions({"rl_num_generations": 6}, update=8)[0][:60]
     'rl_num_generations: 6 does not divide the 8 responses of a r'
@@ -94,10 +87,6 @@ def changes_of(
 ) -> tuple[dict[str, tuple[Any, Any]], dict[str, tuple[Any, Any]]]:
     """Return key -> (before, now) of what a run that goes on must not change, and of what it may and should tell.
 
-    Args:
-        before: key -> value of the run that made the checkpoint; what only one of both says is passed over.
-        now: of the run that goes on.
-
     >>> changes_of({"rl_loss": "gspo", "rl_beta": 0.0}, {"rl_loss": "dapo", "rl_beta": 0.01, "seed": 1})
     ({'rl_loss': ('gspo', 'dapo')}, {'rl_beta': (0.0, 0.01)})
     """
@@ -121,9 +110,6 @@ def check_enough(prompts: int, asked: int) -> None:
 
 def easiest_first(rates: Sequence[tuple[str, float | None]]) -> list[int]:
     """Return the places of prompts in the order of `rl_curriculum: pass_rate`; equal ones keep theirs.
-
-    Args:
-        rates: name of each prompt, and how often a model was right, from 0 to 1.
 
     Raises:
         UserError: some have no rate.

@@ -138,14 +138,8 @@ def choose(
 ) -> Choice:
     """Ask each kept epoch the development set, and write choice.json, the plot and the link to the chosen one.
 
-    Args:
-        run: output_dir of a training.
-        config: see `config_of`.
-        rule: one-se: the earliest epoch within one paired standard error of the best; best: the best, of equal ones the earliest.
-        trained_on: datasets, files or a recipe that the run was trained on; those that its account of rows names by default.
-        dataset_dir: of dataset_info.json.
-        on_epoch: is called before an epoch is asked.
-        on_event: see Event.
+    `rule`: one-se: the earliest epoch within one paired standard error of the best; best: the best, of equal ones the earliest.
+    `trained_on`: datasets, files or a recipe that the run was trained on; those that its account of rows names by default.
 
     Raises:
         ValueError: a question stands in the training data or in a benchmark, or see `evaluate`.

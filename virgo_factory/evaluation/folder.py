@@ -33,12 +33,7 @@ PAPER_ROW = "paper_row"
 
 
 class Rows:
-    """The rows of a folder's files of a name, in their order; where each stands is kept, so that some can be read again.
-
-    Args:
-        folder: of the files.
-        name: see `shards_of`.
-    """
+    """The rows of a folder's files of a name, in their order; where each stands is kept, so that some can be read again."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._files = [(path, path.stat().st_size) for path in shards_of(folder, name)]
@@ -164,11 +159,7 @@ class Run:
         return label_paper(label) if label else ""
 
     def scores(self, paper: str) -> list[Score]:
-        """Return its rows of scores.csv; those on which questions are outstanding say that they are partial.
-
-        Args:
-            paper: whose values stand beside ours; "" for none.
-        """
+        """Return its rows of scores.csv; those on which questions are outstanding say that they are partial."""
         values = paper_value(paper, self.label(paper)) if paper else lambda *key: None
         rows = scores(self.held, self.about, self.samples, allow_partial=True, paper=values)
         unknown = {"truncated": ""} if HARNESS in self.params else {}
@@ -177,11 +168,6 @@ class Run:
 
 def read_run(folder: Path, verdicts: str = VERDICTS, may_be_empty: bool = False) -> Run:
     """Return an evaluation.
-
-    Args:
-        folder: of it.
-        verdicts: name of the file of verdicts.
-        may_be_empty: whether it may have no response that is judged.
 
     Raises:
         ValueError: it is none, it has no responses that are judged, or a line of it is broken.

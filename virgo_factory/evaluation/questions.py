@@ -95,10 +95,7 @@ def files_of(names: Sequence[str], benchmark: Benchmark) -> list[str]:
 def read_benchmark(benchmark: Benchmark, folder: Path | None, taken: Taken) -> Iterator[dict[str, Any]]:
     """Yield the questions of a benchmark in the order of its files; their pictures are as the rows hold them.
 
-    Args:
-        benchmark: which one.
-        folder: its own, in the layout of the hub; None: fetched from the hub and kept in its cache.
-        taken: is filled: files, rows, and what was left out.
+    `folder`: its own, in the layout of the hub; None: fetched from the hub and kept in its cache.
 
     Raises:
         ValueError: no files, a column is missing, or a row cannot be read.
@@ -203,13 +200,7 @@ def _from_hub(benchmark: Benchmark, name: str | None = None, revision: str | Non
 
 
 def draw(strata: Mapping[str, str], count: int, seed: int) -> set[str]:
-    """Return the ids of a draw, which has as many of each stratum as its share says; the same for the same seed.
-
-    Args:
-        strata: id -> stratum.
-        count: how many to draw.
-        seed: of the draw.
-    """
+    """Return the ids of a draw, which has as many of each stratum as its share says; the same for the same seed."""
     members = defaultdict(list)
     for id, stratum in strata.items():
         members[stratum].append((hashlib.sha256(f"{seed} {id}".encode()).digest(), id))
@@ -234,13 +225,8 @@ def write_questions(
 ) -> list[Taken]:
     """Write the questions of benchmarks to `target`, which appears only when all are in it; return what became of the rows.
 
-    Args:
-        wanted: name -> how many of its questions are drawn; None for all.
-        target: questions.jsonl.
-        store: see Store.
-        benchmark_dir: folder with a sub-folder a benchmark, in the hub's layout; None for the hub.
-        seed: of the draw.
-        allow_partial: go on where there are fewer rows than published.
+    `wanted`: name -> how many of its questions are drawn; None for all.
+    `benchmark_dir`: folder with a sub-folder a benchmark, in the hub's layout; None for the hub.
 
     Raises:
         ValueError: what is wrong with any of the benchmarks, all together.

@@ -70,12 +70,7 @@ def evaluate(
 
     Then what is asked beside it (see `_beside`), each in a folder of an evaluation of its own.
 
-    Args:
-        config: of the evaluation.
-        shard: the part of the questions that is asked.
-        on_event: called with whatever happens.
-        patience: seconds without a server.
-        make: makes the questions where they are not there; `make_questions` by default.
+    `make`: makes the questions where they are not there; `make_questions` by default.
 
     Raises:
         ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
@@ -331,12 +326,7 @@ def _write_card(config: EvaluationConfig, made: Path, taken: Sequence[Taken], se
 
 
 def scores_of(config: EvaluationConfig, scorer: str) -> list[Score]:
-    """Return the rows of scores.csv of an evaluation's folder; those on which questions are outstanding say `partial`.
-
-    Args:
-        config: of the folder.
-        scorer: whose verdicts; of a paper's scorer only the benchmarks that it has rules for.
-    """
+    """Return the rows of scores.csv of an evaluation's folder; those on which questions are outstanding say `partial`."""
     run = _read(config.output_dir, scorer)
     return [row for row in run.scores(run.paper) if scorer == OURS or scorer_of(scorer, row["benchmark"])]
 

@@ -91,12 +91,6 @@ def hold(
 
     Of several rollouts of one sample the first counts, of several verdicts on a response the last; a greedy pass of a base
     model (sample -1) does not count, nor a rollout without a verdict.
-
-    Args:
-        questions: their rows.
-        rollouts: likewise; read after the verdicts.
-        verdicts: likewise.
-        dropped: likewise; questions that a server refused.
     """
     held, places = Held(), {}
     for row in questions:
@@ -246,13 +240,7 @@ def any_of(view: View) -> Estimate:
 
 
 def mean_of_groups(view: View, group: str, levels: Sequence[Sequence[str]] = ()) -> Estimate:
-    """Mean of the means of groups; with `levels` of the means of these sets of groups.
-
-    Args:
-        view: the questions.
-        group: its name.
-        levels: sets of values: the mean of each set's means is taken first.
-    """
+    """Mean of the means of groups; with `levels` of the means of these sets of groups."""
     there = np.flatnonzero(view.present)
     values = sorted({view.questions[place].groups.get(group, "") for place in there})
     if levels and not all(set(level) & set(values) for level in levels):
@@ -332,12 +320,8 @@ def scores(
 ) -> list[Score]:
     """Return the rows of scores.csv, benchmarks in the order of their questions: each metric, then each group's accuracy.
 
-    Args:
-        held: see `hold`.
-        about: the run: run, model, epoch and those of ABOUT, for their columns.
-        samples: benchmark -> responses that a question gets; 1 where it is not named.
-        allow_partial: score what is there where questions are outstanding; the metric of such a row ends with PARTIAL.
-        paper: see PaperValue.
+    `samples`: benchmark -> responses that a question gets; 1 where it is not named.
+    `allow_partial`: score what is there where questions are outstanding; the metric of such a row ends with PARTIAL.
 
     Raises:
         ValueError: questions are outstanding, by benchmark.

@@ -68,9 +68,7 @@ def share(scores: Sequence[float], clusters: Sequence | None = None) -> Estimate
     Clustered standard error, and Student's t for the number of clusters; for single questions that are right or wrong,
     and few of them (see FEW), Wilson's interval, as where all of them or none are right.
 
-    Args:
-        scores: one a question, from 0 to 1.
-        clusters: what each question belongs to; None where each stands for itself.
+    `clusters`: what each question belongs to; None where each stands for itself.
 
     >>> found = share([1, 1, 0, 0], ["a", "a", "b", "b"])
     >>> found.score, round(found.se, 3), found.clusters
@@ -94,13 +92,7 @@ def share(scores: Sequence[float], clusters: Sequence | None = None) -> Estimate
 def interval_share(
     correct: Sequence[float], unverifiable: Sequence[float], clusters: Sequence | None = None
 ) -> Estimate:
-    """Return the share of correct verdicts, with an interval that also covers that all unverifiable ones are correct.
-
-    Args:
-        correct: for each question, the share of its responses that are correct.
-        unverifiable: likewise.
-        clusters: see `share`.
-    """
+    """Return the share of correct verdicts, with an interval that also covers that all unverifiable ones are correct."""
     found = share(correct, clusters)
     if not any(unverifiable):
         return found
@@ -180,12 +172,8 @@ def bootstrap(
 ) -> Estimate:
     """Return a statistic of sums over clusters with its interval: clusters are drawn again, with replacement.
 
-    Args:
-        sums: (clusters, m): what the statistic needs of each cluster, summed.
-        statistic: (..., m) sums over the drawn clusters -> (...) values; may give nan where a draw has nothing to count.
-        n: questions.
-        draws: how often.
-        seed: of the draws.
+    `sums`: (clusters, m): what the statistic needs of each cluster, summed.
+    `statistic`: (..., m) sums over the drawn clusters -> (...) values; may give nan where a draw has nothing to count.
     """
     sums = np.asarray(sums, float)
     clusters = len(sums)

@@ -119,11 +119,7 @@ def quotes(relies_on: Mapping[str, str], transformers: str | None = None) -> dic
 
 
 def changed_places(site: Path | None = None) -> list[str]:
-    """Return the quoted places of LLaMA-Factory whose text stands nowhere in its file, of 0.9.5 or of the main branch.
-
-    Args:
-        site: the folder of the packages; where LLaMA-Factory is, if left out.
-    """
+    """Return the quoted places of LLaMA-Factory whose text stands nowhere in its file, of 0.9.5 or of the main branch."""
     site = site or Path(importlib.util.find_spec("llamafactory").origin).parents[1]
     changed = []
     for place, text in sorted(all_quotes().items()):

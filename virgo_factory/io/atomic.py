@@ -34,10 +34,7 @@ def new_path(path: Path) -> Iterator[Path]:
 def new_file(path: Path, mode: str = "w", sync: bool = True) -> Iterator[IO[Any]]:
     """Yield the file that becomes `path` at the end, see `new_path`; text is UTF-8 with Unix line ends.
 
-    Args:
-        path: its folder is made.
-        mode: `w` or `wb`.
-        sync: whether it is on the disk before it is moved, so that a loss of power does not leave an empty file.
+    `sync`: whether it is on the disk before it is moved, so that a loss of power does not leave an empty file.
     """
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     with new_path(path) as partial, partial.open(mode, **text) as file:

@@ -58,13 +58,8 @@ class Source:
 class Index:
     """The tables of a folder's JSONL files, as of the moment of the last `sync`. A context manager.
 
-    Args:
-        folder: where the index is kept.
-        sources: what it is made of.
-        schema: statements that make their tables, indexes and triggers.
-        version: of the rows; an index of another one is made anew.
-        is_own: work on a copy, gone when it is closed, that may be written to.
-        file: its name in the folder.
+    `version`: of the rows; an index of another one is made anew.
+    `is_own`: work on a copy, gone when it is closed, that may be written to.
 
     Attributes:
         db: the connection; reading keeps others from writing until `release` or `close`.
@@ -92,10 +87,6 @@ class Index:
 
     def sync(self, tables: Collection[str] | None = None, progress: Progress = lambda done, total: None) -> Self:
         """Take in what the files have now; what is read afterwards is of this moment.
-
-        Args:
-            tables: only of these sources.
-            progress: called with the bytes read, and of all that are to be read.
 
         Raises:
             ValueError: a line is no JSON object, or wrong, with file and line.

@@ -101,10 +101,6 @@ def copy_recipes(folder: Path, force: bool = False) -> tuple[list[str], list[str
     Nothing is written while one file or entry in the way differs, unless `force`. Each file is written beside its
     place and moved there, so that none is ever half written; dataset_info.json comes last.
 
-    Args:
-        folder: where `llamafactory-cli train recipes/...` will be called; made if missing.
-        force: replace files and entries that differ.
-
     Returns:
         The paths that were written and the names that were added to or replaced in dataset_info.json.
 

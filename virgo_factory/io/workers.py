@@ -86,9 +86,6 @@ class Workers:
     def map(self, items: Iterable[Any]) -> Iterator[Any]:
         """Yield what the function returns for each item, in their order, or `Lost`; to be read to its end.
 
-        Args:
-            items: taken as they are needed.
-
         Raises:
             Exception: what `make` or the function raised; afterwards the workers can only be closed.
             ChildProcessError: workers cannot start, with what the last of them wrote to its standard error.

@@ -90,12 +90,6 @@ def write_page(path: Path, title: str, articles: Iterable[Article] = (), head: S
     """Write a page and return the number of its articles.
 
     The file appears at `path` when it is whole; an article that raises leaves what was there before.
-
-    Args:
-        path: where to; its folder is made.
-        title: heading and window title.
-        articles: drawn one at a time, shown below the search.
-        head: above them: facts, tables, plots, what the colours mean.
     """
     from markupsafe import Markup
 

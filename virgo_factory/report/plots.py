@@ -17,14 +17,7 @@ BEHIND = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
 
 
 def draw(plot: Callable[..., None], *arguments: Any, page: bool = False, **more: Any) -> bytes:
-    """Return a plot as PNG: 1080 x 600 pixels for a file, 896 x 560 for a page.
-
-    Args:
-        plot: a function of this module, or one like them: called with axes, `arguments` and `more`.
-        arguments: see `plot`.
-        page: it stands on a page beside others.
-        more: see `plot`.
-    """
+    """Return a plot as PNG: 1080 x 600 pixels for a file, 896 x 560 for a page."""
     import matplotlib
     from matplotlib.figure import Figure  # not pyplot: slower to import, and looks for a display
 
@@ -81,17 +74,7 @@ def lengths(
     limit: int | None = None,
     limit_name: str = "limit",
 ) -> None:
-    """Draw how many rows have which length, with the median, and what is beyond a limit in another colour.
-
-    Args:
-        axes: to draw on.
-        rows_of: length in tokens -> rows.
-        title: above it.
-        x: what the lengths are of.
-        y: what is counted.
-        limit: tokens.
-        limit_name: what it is called.
-    """
+    """Draw how many rows have which length, with the median, and what is beyond a limit in another colour."""
     import numpy as np
 
     values = np.array(sorted(rows_of), dtype=float)
@@ -130,13 +113,8 @@ def outlines(
 ) -> None:
     """Draw the lengths of several groups over each other as lines.
 
-    Args:
-        axes: to draw on.
-        steps_of: group -> length in steps -> how many; drawn in the order of `colours`.
-        colours: group -> colour; other groups are left out.
-        step: tokens in one step.
-        x: what the lengths are of.
-        y: what is counted.
+    `steps_of`: group -> length in steps -> how many; drawn in the order of `colours`.
+    `colours`: group -> colour; other groups are left out.
     """
     longest = max(max(steps) for steps in steps_of.values())
     width = max(1, -(-(longest + 1) // 40))  # steps in a bin
@@ -159,14 +137,7 @@ def outlines(
 
 
 def shares(axes: Any, counts_of: Mapping[str, Mapping[str, int]], colours: Mapping[str, str], x: str) -> None:
-    """Draw a bar a group, the largest on top, parted by what its members are; their number in brackets.
-
-    Args:
-        axes: to draw on.
-        counts_of: group -> part -> how many.
-        colours: part -> colour, from left to right.
-        x: what the shares are of.
-    """
+    """Draw a bar a group, the largest on top, parted by what its members are; their number in brackets."""
     from matplotlib.ticker import PercentFormatter
 
     largest = sorted(counts_of.items(), key=lambda pair: -sum(pair[1].values()))[:MOST_BARS]
@@ -194,18 +165,9 @@ def spans(
 ) -> None:  # fmt: skip
     """Draw a line a row from low to high with a point on it: percentiles with the median, a score with its interval.
 
-    Args:
-        axes: to draw on.
-        rows: name, low, point, high; the first on top.
-        title: above it.
-        x: what the numbers are.
-        point: what the points are.
-        span: what the lines are.
-        marks: name -> another value beside the point, such as a published one.
-        mark: what these are.
-        limit: a value for all rows.
-        limit_name: what it is.
-        left_out: further rows, which the title tells.
+    `rows`: name, low, point, high; the first on top.
+    `marks`: name -> another value beside the point, such as a published one.
+    `left_out`: further rows, which the title tells.
     """
     names, low, middle, high = zip(*rows, strict=True)
     places = range(len(rows))[::-1]
@@ -226,15 +188,7 @@ def spans(
 
 
 def curves(axes: Any, lines: Mapping[str, Sequence[tuple[float, float]]], title: str, x: str, y: str) -> None:
-    """Draw values over steps: as they are, pale, and behind SMOOTHED of them their running mean.
-
-    Args:
-        axes: to draw on.
-        lines: name -> (x, value), in order.
-        title: above them.
-        x: what the steps are.
-        y: what the values are.
-    """
+    """Draw values over steps: as they are, pale, and behind SMOOTHED of them their running mean."""
     from matplotlib.ticker import MaxNLocator
 
     for (name, points), colour in zip(lines.items(), (BLUE, GREEN, ORANGE, GREY, RED), strict=False):

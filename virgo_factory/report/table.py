@@ -57,11 +57,7 @@ def facts(pairs: Sequence[tuple[str, Any]], title: str = "") -> Table:
 def account(rows_in: int, kept: int, dropped: Mapping[str, int], more: Sequence[tuple[str, int]] = ()) -> Table:
     """Return the account of an output: rows in = kept + all of `dropped`.
 
-    Args:
-        rows_in: rows read.
-        kept: rows of the output.
-        dropped: reason -> rows left out.
-        more: name -> count of what the rows gave, where one gave several; the last of them is what was kept or dropped.
+    `more`: name -> count of what the rows gave, where one gave several; the last of them is what was kept or dropped.
 
     Raises:
         AssertionError: the numbers do not add up, which is a defect of this package.

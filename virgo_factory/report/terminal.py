@@ -35,12 +35,7 @@ def print_tables(console: Any, *tables: Table) -> None:
 
 
 def fitted(table: Table, width: int) -> Iterator[Any]:
-    """Yield rich tables that fit a width, each with the names: one where it can be; no figure is ever cut.
-
-    Args:
-        table: its title is left out.
-        width: in characters.
-    """
+    """Yield rich tables that fit a width, each with the names: one where it can be; no figure is ever cut."""
     from rich import box
     from rich.table import Table as RichTable
 

@@ -79,14 +79,9 @@ def question_row(
 ) -> dict[str, Any]:
     """Return a question as a line of questions.jsonl has it; `images` still hold what the row holds, not paths.
 
-    Args:
-        id: in its benchmark.
-        question: without pictures; "" where it stands in its picture with its options, which then are for judging alone.
-        gold: the gold answer.
-        images: the row's pictures; those that are not there are left out.
-        groups: name -> value; empty ones are left out.
-        cluster: what it shares with others that are not independent of it; None where it stands for itself.
-        columns: others of a question: options, kind, unit, grading, precision, tolerance, several, parts.
+    `question`: without pictures; "" where it stands in its picture with its options, which then are for judging alone.
+    `cluster`: what it shares with others that are not independent of it; None where it stands for itself.
+    `columns`: others of a question: options, kind, unit, grading, precision, tolerance, several, parts.
 
     Raises:
         RejectedRow: there is no gold answer.
@@ -141,11 +136,6 @@ def inline_parts(question: str, options: Sequence[str], there: Sequence[Any]) ->
 
     Options are in it only where a picture is in one; pictures that no text names stand in front. A second mention of one
     stays text, as does that of one that is not there: validation_Math_7 names thirty, which are all drawn in the first.
-
-    Args:
-        question: with `<image N>`, N from 1.
-        options: likewise.
-        there: pictures by number; None for one that is not there.
 
     Raises:
         RejectedRow: pictures are named, and none is there.

@@ -71,14 +71,6 @@ def import_log(
 ) -> Imported:
     """Write a folder of an evaluation from a log; it must not be there yet.
 
-    Args:
-        log: file of the harness.
-        harness: one of HARNESSES.
-        benchmark: that it is of.
-        out: the folder.
-        benchmark_dir: folder with a sub-folder a benchmark, in the hub's layout; None for the hub.
-        model: that answered; the log's name by default.
-
     Raises:
         ValueError: no such harness or benchmark, the folder has an evaluation already, or the log is of other questions.
     """

@@ -192,10 +192,7 @@ def paper_value(paper: str, label: str) -> PaperValue:
 def filled(paper: str, scores: Iterable[Score], labels: Mapping[str, str]) -> list[Table]:
     """Return the tables of a paper, each of its values in exactly one cell, ours beside those that were run.
 
-    Args:
-        paper: of PAPERS.
-        scores: rows of scores.csv, of any number of runs.
-        labels: run -> the row of the paper that it is; a run without one gets rows of its own in OWN_TABLES.
+    `labels`: run -> the row of the paper that it is; a run without one gets rows of its own in OWN_TABLES.
     """
     tables: dict[str, Table] = {}
     for fact in facts(paper):

@@ -50,12 +50,7 @@ def judge_behaviours(
 ) -> tuple[list[Agreed], int]:
     """Return each behaviour by judge and lexicon, and of how many thoughts the judge's count could not be read.
 
-    Args:
-        examples: with long thoughts; memory does not grow with them.
-        judge: see there.
-        count: of thoughts drawn.
-        cues: planted in rows that do not say so: neither the lexicon counts their first sentence, nor does the judge see it.
-        seed: of the draw.
+    `cues`: planted in rows that do not say so: neither the lexicon counts their first sentence, nor does the judge see it.
     """
     drawn = _drawn(examples, count, seed)
     with ThreadPoolExecutor(AT_ONCE) as threads:

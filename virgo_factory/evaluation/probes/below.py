@@ -13,13 +13,7 @@ from virgo_factory.rollouts.question import question_of, write_question
 
 
 def write_below(folder: Path, target: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write TARGET/questions.jsonl with the pictures of `folder`, as links where the disk has them; return the questions.
-
-    Args:
-        folder: of the evaluation.
-        target: of the new one.
-        rows: questions, whose pictures are those of `folder`.
-    """
+    """Write TARGET/questions.jsonl with the pictures of `folder`, as links where the disk has them; return the questions."""
     count = 0
     with new_file(target / QUESTIONS) as lines:
         for count, row in enumerate(rows, start=1):

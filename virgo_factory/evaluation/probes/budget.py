@@ -82,11 +82,7 @@ def level_folder(folder: Path, tokens: int, by: str | None) -> Path:
 def budgets_of(folder: Path, tokens: int, by: str | None, most: int) -> dict[str, int]:
     """Return the budget of each question in tokens.
 
-    Args:
-        folder: of the evaluation.
-        tokens: the mean.
-        by: a group of the questions, or the folder of an earlier run; None for the same budget for all.
-        most: of a question.
+    `by`: a group of the questions, or the folder of an earlier run; None for the same budget for all.
 
     Raises:
         ValueError: `by` is neither, is the evaluation itself, or tells nothing of its questions.

@@ -106,13 +106,6 @@ def judge_process(
     """Write process.jsonl, the marks on the first response to questions with a picture; return how many, and how many failed.
 
     A row on which the judge failed says so (`failed`): its marks cannot be told, and the next call asks again.
-
-    Args:
-        folder: of an evaluation; nobody else writes there.
-        judge: sees pictures.
-        count: of questions drawn, as many of each benchmark as its share says.
-        seed: of the draw.
-        labels: see `read_labels`; they are kept beside the judge's marks.
     """
     run, done, failed = read_run(folder), 0, 0
     with (

@@ -92,12 +92,6 @@ def changed(claim: str) -> str:
 def write_recheck(folder: Path, count: int, seed: int, response_format: str) -> Path:
     """Write FOLDER/recheck/questions.jsonl, claims of the first response to so many questions, where it is not there; return the folder.
 
-    Args:
-        folder: of an evaluation that is finished.
-        count: of questions drawn, as many of each benchmark as its share says.
-        seed: of the draw.
-        response_format: of the responses.
-
     Raises:
         ValueError: see `check_drawn`.
     """

@@ -120,10 +120,8 @@ def is_oriented(question: Mapping[str, Any]) -> bool:
 def changed(image: Any, variant: Variant, question_hash: str) -> Any:
     """Return a picture changed; the same for the same question, whatever else is asked.
 
-    Args:
-        image: Pillow, RGB, as the model sees it.
-        variant: see KINDS; a rotation is bicubic, its corners are white and the canvas grows.
-        question_hash: see folder.question_hash; the noise is drawn from it.
+    `variant`: see KINDS; a rotation is bicubic, its corners are white and the canvas grows.
+    `question_hash`: see folder.question_hash; the noise is drawn from it.
     """
     from PIL import Image, ImageEnhance
 
@@ -142,12 +140,6 @@ def write_variants(folder: Path, variants: Sequence[Variant], count: int = COUNT
     """Write FOLDER/variants/NAME/questions.jsonl of each variant, pictures changed, ids as they are; return the account of questions.
 
     What is there already is left as it is.
-
-    Args:
-        folder: of an evaluation.
-        variants: see `variants_of`.
-        count: of questions drawn.
-        seed: of the draw.
 
     Raises:
         ValueError: the folder's variants were drawn otherwise.

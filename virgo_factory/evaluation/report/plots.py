@@ -35,15 +35,7 @@ def plots_of(
     paper: str,
     levels: Mapping[str, Sequence[Level]],
 ) -> Iterator[Plot]:
-    """Yield the plots of a report, one after the other.
-
-    Args:
-        runs: in the order of the report.
-        scores: their rows of scores.csv, by our rules.
-        pairs: their comparisons.
-        paper: of tables.PAPERS.
-        levels: name of a run -> how its thought budgets did.
-    """
+    """Yield the plots of a report, one after the other."""
     several = len(runs) > 1
     own = [row for row in scores if row["score"] != ""]
     whole = [row for row in own if not row["group"]]

@@ -90,12 +90,6 @@ def write_report(
 ) -> Report:
     """Write the report on folders of evaluations.
 
-    Args:
-        folders: each a run.
-        out: where to; `report` in the first folder by default.
-        paper: of tables.PAPERS.
-        tell: is called with what is done next.
-
     Raises:
         ValueError: see `read_run`; no such paper; or a folder stands there twice.
     """

@@ -43,10 +43,7 @@ def rejudge(folder: Path, scorer: str, judge: LLMJudge | None) -> str:
     `ours` appends what the judge settled to verdicts.jsonl, where the last verdict on a response counts; a paper's scorer leaves
     verdicts.NAME.jsonl, whole or not at all. What a judge replied is kept: a killed start goes on where it was.
 
-    Args:
-        folder: of the evaluation; nobody else writes there.
-        scorer: ours, paper or omr.
-        judge: is asked where a scorer wants it; without one that is unverifiable.
+    `judge`: is asked where a scorer wants it; without one that is unverifiable.
     """
     if scorer == OURS and judge is None:
         return VERDICTS

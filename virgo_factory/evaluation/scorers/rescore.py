@@ -59,12 +59,6 @@ class Rescored:
 def rescore(folder: Path, scorer: str = OURS, judge: LLMJudge | None = None, workers: int | None = None) -> Rescored:
     """Judge the responses of a folder again.
 
-    Args:
-        folder: of an evaluation.
-        scorer: OURS or one of SCORERS.
-        judge: that is asked where a scorer wants one; its replies are kept.
-        workers: processes of our rules, for responses without a verdict of this version; see rollouts.judge.
-
     Raises:
         ValueError: no such scorer, it has no rules for the folder's benchmarks, it wants a judge and has none, or the judge
             does not answer.

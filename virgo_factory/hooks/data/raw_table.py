@@ -35,12 +35,6 @@ def read_table(files: list[str], cache_dir: str | None) -> Dataset:
 def cut_table(dataset: Dataset, split: str | None, name: str, parts: dict[str, tuple[Path, ...]]) -> Dataset:
     """Return the rows of a table that an entry's `split` means, in its order, as `load_dataset` would.
 
-    Args:
-        dataset: all rows of the parts.
-        split: of the entry.
-        name: of the dataset.
-        parts: the files of those that the split names.
-
     Raises:
         ValueError: not a split of local files, or one without rows.
     """

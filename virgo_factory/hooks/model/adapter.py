@@ -48,9 +48,7 @@ class TrainedAdapter:
 def read_adapter(model_args: Any, hub: bool) -> TrainedAdapter | None:
     """Return what the last of `adapter_name_or_path` that has a tokenizer says; None without one.
 
-    Args:
-        model_args: of LLaMA-Factory.
-        hub: look at adapters on the hub, too, not only at local folders.
+    `hub`: look at adapters on the hub, too, not only at local folders.
     """
     found, apart = None, None
     for name in reversed(model_args.adapter_name_or_path or []):

@@ -105,12 +105,7 @@ def _refused(name: str, keys: Mapping[str, Any]) -> dict[str, str]:
 
 
 def settings_of(finetuning_args: Any, template: str = "virgo") -> dict[str, Any]:
-    """Return every key of the stage with its value, those that the recipe does not say with their defaults.
-
-    Args:
-        finetuning_args: of the run.
-        template: of the run.
-    """
+    """Return every key of the stage with its value, those that the recipe does not say with their defaults."""
     tags = {"rl_tags": TEMPLATE_TAGS.get(template, "omr")}
     return reinforcement.settings_of(tags | our_keys(finetuning_args))
 
@@ -124,17 +119,7 @@ def reinforce_problems(
     training_args: Any,
     finetuning_args: Any,
 ) -> list[str]:
-    """Return what is wrong with a recipe for this stage, or with keys of this stage in another one's.
-
-    Args:
-        keys: ours that stand in the recipe.
-        formattings: of its datasets in one of ours.
-        written: all keys that the recipe says.
-        model_args: as parsed.
-        data_args: likewise.
-        training_args: likewise.
-        finetuning_args: likewise.
-    """
+    """Return what is wrong with a recipe for this stage, or with keys of this stage in another one's."""
     own = [key for key in keys if key in RL_DEFAULTS]
     questions = [name for name, formatting in formattings.items() if formatting == "questions"]
     if finetuning_args.stage != "grpo":
@@ -200,13 +185,7 @@ def rollout_size(settings: dict[str, Any], training_args: Any) -> int:
 
 
 def grpo_arguments(training_args: Any, settings: dict[str, Any], extra: dict[str, Any] | None = None) -> Any:
-    """Return TRL's arguments: those of the run, with what the stage says.
-
-    Args:
-        training_args: LLaMA-Factory's.
-        settings: see `settings_of`.
-        extra: of TRL's arguments.
-    """
+    """Return TRL's arguments: those of the run, with what the stage says."""
     from trl import GRPOConfig
 
     names = {item.name for item in fields(GRPOConfig) if item.init} & vars(training_args).keys()

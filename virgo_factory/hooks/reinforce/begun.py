@@ -41,12 +41,7 @@ class BegunWith(TrainerCallback, ExportableState):
 
 
 def values_of(settings: Mapping[str, Any], training_args: Any) -> dict[str, Any]:
-    """Return the values of a run that its checkpoints keep.
-
-    Args:
-        settings: see `settings_of`.
-        training_args: of the run.
-    """
+    """Return the values of a run that its checkpoints keep."""
     micro_step = training_args.per_device_train_batch_size * training_args.world_size
     seed = training_args.data_seed if training_args.data_seed is not None else training_args.seed
     return {
@@ -60,10 +55,6 @@ def check_begun(checkpoint: str | None, values: Mapping[str, Any]) -> None:
     """Raise if the checkpoint to go on from is of a run with another loss, other groups, batches or prompts.
 
     Other changes are told, and the run goes on with them. A checkpoint that does not say what it was made with passes.
-
-    Args:
-        checkpoint: after `choose_checkpoint`.
-        values: of this run, as far as they are known; see `values_of`.
 
     Raises:
         ValueError: with both values of each.

@@ -31,13 +31,7 @@ class Sample:
 
 
 def generate(trainer: Any, rows: list[dict[str, Any]], pictures: dict[str, torch.Tensor]) -> list[Sample]:
-    """Return a response to each row, drawn by the model that is being trained.
-
-    Args:
-        trainer: its `generation_config` says how.
-        rows: `input_ids` of each.
-        pictures: of all of them together.
-    """
+    """Return a response to each row, drawn by the model that is being trained."""
     device, pad = trainer.accelerator.device, trainer.pad_token_id
     prompts = [row["input_ids"] for row in rows]
     width = max(map(len, prompts))

@@ -20,11 +20,6 @@ RELIES_ON = {
 def arrange(dataset: Any, settings: dict[str, Any], rollout: int) -> Any:
     """Return the prompts in the order of `rl_curriculum`.
 
-    Args:
-        dataset: rows of `PromptRows`.
-        settings: of the stage.
-        rollout: responses made at a time.
-
     Raises:
         ValueError: fewer prompts than one rollout asks; no pass rate to order by.
     """
@@ -78,10 +73,7 @@ class PromptSampler(Sampler[int]):
 def pictures(rows: list[dict[str, Any]], template: Any, processor: Any) -> dict[str, torch.Tensor]:
     """Return what the model takes of the pictures of some prompts, by LLaMA-Factory's own steps; {} without any.
 
-    Args:
-        rows: `input_ids` and `images` (paths) of each; equal rows follow each other.
-        template: its plugin resizes as in supervised training, with the recipe's pixel budget.
-        processor: of the model.
+    `rows`: `input_ids` and `images` (paths) of each; equal rows follow each other.
     """
     found: dict[str, list[torch.Tensor]] = {}
     last: tuple[Any, dict[str, Any]] = (None, {})

@@ -9,11 +9,7 @@ from virgo_factory.hooks.reinforce.generation import Sample
 
 
 class Scorer:
-    """Gives rewards; its processes start with the first one, and end with `close`.
-
-    Args:
-        settings: of the stage.
-    """
+    """Gives rewards; its processes start with the first one, and end with `close`."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._rewards = Rewards(
@@ -27,13 +23,7 @@ class Scorer:
         )
 
     def score(self, rows: Sequence[dict[str, Any]], samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-        """Return the reward of each response.
-
-        Args:
-            rows: their prompts; `asked` is what formats/families/questions.py has found out.
-            samples: the responses as tokens.
-            texts: the same as text.
-        """
+        """Return the reward of each response."""
         return self._rewards.score(
             [
                 RewardTask(

@@ -32,14 +32,7 @@ logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not show
 
 
 class ServedRollouts:
-    """The servers of a run, and the folder through which they get its weights; only rank 0 speaks with them.
-
-    Args:
-        model_args: of the run, with the model that is trained.
-        settings: of the stage.
-        training_args: of the run.
-        images: pictures of a prompt, at most.
-    """
+    """The servers of a run, and the folder through which they get its weights; only rank 0 speaks with them."""
 
     def __init__(self, model_args: Any, settings: dict[str, Any], training_args: Any, images: int) -> None:
         self._settings = settings
@@ -86,9 +79,7 @@ class ServedRollouts:
     def sample(self, trainer: Any, rows: list[dict[str, Any]]) -> list[Sample]:
         """Return a response to each row of this rank.
 
-        Args:
-            trainer: whose weights they are drawn with.
-            rows: as the trainer has them; the rows of a prompt follow each other, over ranks too.
+        `rows`: as the trainer has them; the rows of a prompt follow each other, over ranks too.
 
         Raises:
             ValueError: on every rank, when no server has answered for too long or one is not what it must be.
@@ -182,10 +173,6 @@ def full_weights(trainer: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Return all weights of the policy as the base model names them, adapters merged; called by all ranks together.
 
     Empty on other ranks than the first one.
-
-    Args:
-        trainer: of the policy.
-        dtype: of the weights that are returned.
     """
     accelerator = trainer.accelerator
     model = accelerator.unwrap_model(trainer.model)

@@ -51,16 +51,8 @@ logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not show
 class PolicyTrainer(GRPOTrainer):
     """Trains a policy on the rewards of its own responses.
 
-    Args:
-        model: as LLaMA-Factory loads it.
-        args: see `grpo_arguments`.
-        prompts: rows of `PromptRows`.
-        tokenizer, processor, template: of the run.
-        finetuning_args: of the run.
-        settings: of the stage.
-        reference: the first model, where `rl_beta` is above 0 and the model has no adapter to switch off.
-        served: servers that make the responses; None: the trainer itself does.
-        callbacks: of the run.
+    `reference`: the first model, where `rl_beta` is above 0 and the model has no adapter to switch off.
+    `served`: servers that make the responses; None: the trainer itself does.
     """
 
     def __init__(
@@ -158,11 +150,7 @@ class PolicyTrainer(GRPOTrainer):
         return found
 
     def _watch(self, flat: bool) -> None:
-        """Say once what to do where nothing is learned.
-
-        Args:
-            flat: whether no group of this rollout has two different rewards.
-        """
+        """Say once what to do where nothing is learned."""
         self._flat = self._flat + 1 if flat else 0
         if self._flat == WITHOUT_GRADIENT:
             logger.warning_rank0(

@@ -57,12 +57,7 @@ def encode_unlearned(
     Whatever LLaMA-Factory then does with the pairs (`mask_history`, `train_on_prompt`, cutting at `cutoff_len`), the labels
     tell these turns; the input ids are those of a second pass with the template itself.
 
-    Args:
-        template: LLaMA-Factory's, or one with `encode_with_context`.
-        unlearned: positions of the turns, from 0.
-        tokenizer: of the run.
-        messages: questions and responses in turns.
-        rest: further arguments of `Template.encode_multiturn`.
+    `unlearned`: positions of the turns, from 0.
     """
     pairs = template.encode_multiturn(tokenizer, messages, *rest)
     return [
@@ -92,13 +87,6 @@ def encode_with_context(
     The row is the same tokens as without a prefix. A token that holds the end of the prefix and the beginning of what
     follows goes to the context: no text of the prefix is ever a target.
 
-    Args:
-        template: LLaMA-Factory's.
-        prefix: how the last response begins, letter by letter.
-        tokenizer: of the run.
-        messages: questions and responses in turns.
-        rest: further arguments of `Template.encode_multiturn`.
-
     Raises:
         ValueError: the tokens of the beginning cannot be told apart from the rest.
     """
@@ -110,12 +98,7 @@ def encode_with_context(
 def labels_behind(tokenizer: Any, prefix: str, response: str, labels: list[int], ignore: int) -> list[int]:
     """Return the labels of one side of a preference pair without those of the response's beginning.
 
-    Args:
-        tokenizer: of the run.
-        prefix: how the response begins, letter by letter, on both sides of the pair.
-        response: of this side.
-        labels: as LLaMA-Factory makes them: its IGNORE_INDEX for the prompt, then the response, perhaps cut at `cutoff_len`.
-        ignore: its IGNORE_INDEX.
+    `labels`: as LLaMA-Factory makes them: its IGNORE_INDEX for the prompt, then the response, perhaps cut at `cutoff_len`.
 
     Raises:
         ValueError: see `encode_with_context`.

@@ -77,12 +77,7 @@ class _RowPolicy:
         return Features({**self.token_columns, **media, **ROW_FEATURES})
 
     def preprocess_table(self, table: pa.Table, media: Features) -> pa.Table:
-        """Return one tokenised row for every aligned row, with the ROW columns.
-
-        Args:
-            table: a batch of aligned rows.
-            media: the columns `images`, `videos` and `audios` of the result.
-        """
+        """Return one tokenised row for every aligned row, with the ROW columns."""
         self._whole = copy.copy(self.data_args)
         self._whole.cutoff_len = NO_LIMIT
         special = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]

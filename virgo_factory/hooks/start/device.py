@@ -22,9 +22,6 @@ logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not show
 def check_device(recipe: Any) -> None:
     """Tell a training of ours that sees no GPU what to do about it, before transformers speaks of bf16.
 
-    Args:
-        recipe: its keys; a command line in `--key value` is left to transformers.
-
     Raises:
         ValueError: it would end for want of a GPU.
     """

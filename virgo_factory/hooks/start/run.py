@@ -97,13 +97,8 @@ def prepare_training(
 ) -> None:
     """Check and complete the arguments of a training run that uses the plugin; leave every other one alone.
 
-    Args:
-        model_args: as parsed.
-        data_args: likewise.
-        training_args: likewise.
-        finetuning_args: likewise.
-        written: the keys that the recipe says.
-        wrong: see `find_wrong` and `refused_keys`; the arguments were parsed without them.
+    `written`: the keys that the recipe says.
+    `wrong`: see `find_wrong` and `refused_keys`; the arguments were parsed without them.
 
     Raises:
         ValueError: all that is wrong, together.

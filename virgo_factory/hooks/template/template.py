@@ -148,10 +148,8 @@ def served(tokenizer: Any, data_args: Any) -> tuple[str, str]:
 def chat_template(name: str, prefix: str, system: str) -> str:
     """Return a template's file as it is saved with a checkpoint.
 
-    Args:
-        name: of the template.
-        prefix: the default that a caller can override with `question_prefix`.
-        system: the system message of conversations that have none; "" for no system turn at all.
+    `prefix`: the default that a caller can override with `question_prefix`.
+    `system`: the system message of conversations that have none; "" for no system turn at all.
     """
     text = (FILES / f"{TEMPLATE_FILES[name]}.jinja").read_text(encoding="utf-8")
     for pattern, value in ((_DEFAULT, prefix), (_SYSTEM, system)):

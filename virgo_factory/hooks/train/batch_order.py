@@ -40,16 +40,9 @@ class BatchOrderSampler(Sampler[int]):
     It is no `RandomSampler`, which accelerate would replace. Its length is a whole number of micro-steps when there
     are several ranks, so that accelerate has nothing left to pad.
 
-    Args:
-        kind: `balanced`, `grouped` or `packed`.
-        dataset: the tokenised dataset.
-        ranks: number of training processes.
-        per_device: rows of a micro-batch.
-        accumulation: micro-steps of a global batch.
-        drop_last: `dataloader_drop_last`.
-        data_seed: as the training argument of that name; None stands for the run's `seed`, as in accelerate.
-        capacity: tokens of a bin of `packed`; None stands for those of a micro-batch of the longest rows.
-        share: ranks that share a sequence, which get the same rows; with one row a micro-batch.
+    `data_seed`: as the training argument of that name; None stands for the run's `seed`, as in accelerate.
+    `capacity`: tokens of a bin of `packed`; None stands for those of a micro-batch of the longest rows.
+    `share`: ranks that share a sequence, which get the same rows; with one row a micro-batch.
     """
 
     def __init__(

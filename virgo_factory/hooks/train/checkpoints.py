@@ -57,10 +57,7 @@ def choose_checkpoint(asked: Any, training_args: Any, finetuning_args: Any) -> s
     A run that was killed while it saved leaves a folder that LLaMA-Factory finds and cannot load: then it is the last
     complete one. The trainer writes trainer_state.json last (transformers 4.57.6, trainer.py, `_save_checkpoint`).
 
-    Args:
-        asked: `resume_from_checkpoint`, after LLaMA-Factory's parser: a folder, true or false.
-        training_args: with the output_dir and the batch of the run.
-        finetuning_args: with the order of its rows.
+    `asked`: `resume_from_checkpoint`, after LLaMA-Factory's parser: a folder, true or false.
 
     Raises:
         ValueError: the recipe asks for a checkpoint that cannot be resumed from, or not by this recipe's batches, with

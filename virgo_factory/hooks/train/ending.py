@@ -110,10 +110,6 @@ class OnlyItsEnd(Exception):
 def nothing_to_train(training_args: Any, steps: int) -> None:
     """Leave a stage whose checkpoint has all steps of the run.
 
-    Args:
-        training_args: after `choose_checkpoint`.
-        steps: that the recipe makes; the checkpoint has at least these.
-
     Raises:
         OnlyItsEnd: the run was killed before it had saved its model.
         ValueError: the run is finished: stock would train 0 steps or one more, and write its results over.
@@ -138,11 +134,6 @@ def _has_ended(output: Path, checkpoint: Path) -> bool:
 
 def finish(training_args: Any, finetuning_args: Any, processor: Any) -> None:
     """Put the model of the checkpoint into the output folder, and what a run leaves beside it.
-
-    Args:
-        training_args: of a run that was left by `OnlyItsEnd`; of all ranks the first one does it.
-        finetuning_args: likewise.
-        processor: of the model; None for one that sees nothing.
 
     Raises:
         ValueError: the checkpoint has the weights in parts only (DeepSpeed's, not gathered), or not as the run leaves them.

@@ -38,12 +38,7 @@ OF_PICTURES = ("pixel_values", "image_grid_thw")
 
 
 class RowCollator:
-    """LLaMA-Factory's collator, row by row: a micro-batch is `{"rows": [...]}`, without padding and blank pictures.
-
-    Args:
-        stock: of supervised fine-tuning.
-        model: whose positions are to be computed.
-    """
+    """LLaMA-Factory's collator, row by row: a micro-batch is `{"rows": [...]}`, without padding and blank pictures."""
 
     def __init__(self, stock: Any, model: Any) -> None:
         self.stock = dataclasses.replace(stock, model=model)
@@ -85,10 +80,7 @@ def join(
 ) -> dict[str, torch.Tensor]:
     """Return one bin of rows, the arguments of a forward pass; with the blank picture where none of them has one.
 
-    Args:
-        rows: of `RowCollator`.
-        blank: of `RowCollator.blank`.
-        multiple: what the bin's tokens are to be a multiple of; a last row that is not learned fills it up.
+    `multiple`: what the bin's tokens are to be a multiple of; a last row that is not learned fills it up.
     """
     rows = list(rows) if any("pixel_values" in row for row in rows) else [*rows, blank]
     if lacking := -sum(row["input_ids"].shape[-1] for row in rows) % multiple:
@@ -140,9 +132,6 @@ def attend_by_rows(model: Any) -> None:
 
 def row_lengths(position_ids: torch.Tensor) -> list[int]:
     """Return the tokens of each row of a bin.
-
-    Args:
-        position_ids: (1, tokens), the first row of positions.
 
     >>> row_lengths(torch.tensor([[0, 1, 2, 0, 0, 1]]))
     [3, 1, 2]

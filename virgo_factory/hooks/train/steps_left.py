@@ -22,11 +22,6 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
 
     Called before the row account of that run is written over. Warns if the run ends before an epoch that is to be kept.
 
-    Args:
-        dataset: the tokenised rows to train on, or None.
-        accounts: of this run's rows; what the run began with stands in its output_dir.
-        training_args: after `choose_checkpoint`.
-
     Raises:
         OnlyItsEnd: see `nothing_to_train`.
         ValueError: LLaMA-Factory would train 0 steps and exit 0, or go on with a finished run whose rows have changed.
@@ -74,10 +69,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
 def steps_an_epoch(rows: int, training_args: Any, share: int = 1) -> int:
     """Return the optimiser steps of an epoch, as transformers counts them (trainer.py, set_initial_training_values).
 
-    Args:
-        rows: of the dataset.
-        training_args: of the run.
-        share: ranks that share sequences and so get the same rows.
+    `share`: ranks that share sequences and so get the same rows.
     """
     micro_step = training_args.per_device_train_batch_size * (training_args.world_size // share)
     batches = rows // micro_step if training_args.dataloader_drop_last else math.ceil(rows / micro_step)
