@@ -17,7 +17,8 @@ from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size
 from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.train.checkpoints import read_state
-from virgo_factory.hooks.train.ending import draw, nothing_to_train, telling
+from virgo_factory.hooks.train.ending import telling
+from virgo_factory.hooks.train.killed_run import draw, nothing_to_train
 
 
 RELIES_ON = {

@@ -10,8 +10,8 @@ from llamafactory.extras import logging
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
 from virgo_factory.hooks.train.checkpoints import FoundCheckpoint, read_state
-from virgo_factory.hooks.train.ending import nothing_to_train
 from virgo_factory.hooks.train.kept_epochs import tell_kept_epochs
+from virgo_factory.hooks.train.killed_run import nothing_to_train
 
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown

@@ -20,9 +20,9 @@ ENDS = ("train_results.json", "trainer_state.json")
 
 @pytest.fixture(scope="module")
 def module():
-    from virgo_factory.hooks.train import ending
+    from virgo_factory.hooks.train import killed_run
 
-    return ending
+    return killed_run
 
 
 @pytest.fixture
@@ -110,12 +110,14 @@ def test_what_cannot_be_finished_says_what_to_do(module, run):
 def test_a_stage_that_is_left_ends_so(module, monkeypatch):
     import llamafactory.model
 
+    from virgo_factory.hooks.train import ending
+
     finished = []
     monkeypatch.setattr(llamafactory.model, "load_tokenizer", lambda model: {"processor": f"of {model}"})
-    monkeypatch.setattr(module, "finish", lambda *given: finished.append(given))
+    monkeypatch.setattr(ending, "finish", lambda *given: finished.append(given))
 
     def stage(*_):
         raise module.OnlyItsEnd
 
-    module.telling(stage)("model", "data", "training", "finetuning", "generating", [])
+    ending.telling(stage)("model", "data", "training", "finetuning", "generating", [])
     assert finished == [("training", "finetuning", "of model")]
