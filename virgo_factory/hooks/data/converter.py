@@ -81,6 +81,11 @@ ALIGNED_FEATURES = Features(
 Images are always paths (`pictures.ours`): those that rows carry as bytes are written once, by content (data/read/media.py)."""
 
 
+_NO_EXAMPLE = {"_prompt": [], "_response": [], "_images": None, "_videos": None, "_audios": None} | dict.fromkeys(
+    ("_system", "_tools", *PREFIX_FEATURE, "_row_reason", "_row_detail", "_row_notes"), ""
+)
+
+
 @dataclass
 class LongThoughtConverter(DatasetConverter):
     """Converts rows of one dataset, a batch at a time.
@@ -146,20 +151,15 @@ class LongThoughtConverter(DatasetConverter):
 
         prompt.append(_message(Role.USER, add_prefix(found.question, self.prefix)))
         responses = [found.response, found.rejected] if self.options.ranking else [found.response]
-        return {
+        return _NO_EXAMPLE | {
             "_prompt": prompt,
             "_response": [_message(Role.ASSISTANT, self._text(response)) for response in responses],
             "_system": found.system or "",
-            "_tools": "",
             "_images": images or None,
-            "_videos": None,
-            "_audios": None,
             "_assistant_prefix": in_tags(found.assistant_prefix, self.tags),
             "_unlearned": " ".join(str(at) for at, turn in enumerate(found.turns) if not turn.learned),
             "_asked": "" if found.asked is None else json.dumps({"id": found.id, **found.asked}, ensure_ascii=False),
             "_row_id": found.id,
-            "_row_reason": "",
-            "_row_detail": "",
             "_row_notes": "\n".join(found.notes).encode("utf-8", "backslashreplace").decode(),
         }
 
@@ -174,22 +174,9 @@ class LongThoughtConverter(DatasetConverter):
 
     @staticmethod
     def _rejected(name: str, reason: str, detail: str) -> dict[str, Any]:
+        # The row's own text may be in it, with half a surrogate pair, on which Arrow would stop.
         texts = {"_row_id": name, "_row_reason": reason, "_row_detail": detail}
-        return {
-            "_prompt": [],
-            "_response": [],
-            "_system": "",
-            "_tools": "",
-            "_images": None,
-            "_videos": None,
-            "_audios": None,
-            "_assistant_prefix": "",
-            "_unlearned": "",
-            "_asked": "",
-            "_row_notes": "",
-            # The row's own text may be in it, with half a surrogate pair, on which Arrow would stop.
-            **{name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()},
-        }
+        return _NO_EXAMPLE | {name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()}
 
 
 def _message(role: Role, text: str) -> dict[str, str]:

@@ -31,10 +31,10 @@ from virgo_factory.hooks.rows.row_settings import row_settings
 from virgo_factory.hooks.rows.rows import make_processor, our_formattings
 from virgo_factory.hooks.rows.tokenized import dataset_dict, read_tokenized
 from virgo_factory.hooks.start.look_ahead import tell_ahead
+from virgo_factory.hooks.start.packing_problems import check_packed_rows
 from virgo_factory.hooks.start.run import formattings_of
 from virgo_factory.hooks.template.template import is_ours
 from virgo_factory.hooks.train.ending import begin, remember, remember_place
-from virgo_factory.hooks.train.packing_problems import check_packed_rows
 from virgo_factory.hooks.train.steps_left import check_steps_left
 from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import DATASET_INFO

@@ -20,11 +20,22 @@ from virgo_factory.hooks.template.template import BASES, carried, is_ours, sayin
 
 RELIES_ON = {
     "llamafactory/model/adapter.py:191": "            model = model.merge_and_unload()\n",
+    "llamafactory/model/loader.py:125": "def load_config(model_args:",
 }
 
 EMBEDDING, HEAD = "embed_tokens", "lm_head"
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
+
+
+def known_config(model_args: Any) -> Any:
+    """Return the configuration of the base model; None where it cannot be read: the loader meets the same error again and tells it."""
+    from llamafactory.model.loader import load_config
+
+    with contextlib.suppress(Exception):
+        return load_config(model_args)
+
+    return None
 
 
 @dataclass(frozen=True)

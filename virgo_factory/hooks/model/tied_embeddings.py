@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.hooks.model.adapter import EMBEDDING, HEAD, TrainedAdapter
+from virgo_factory.hooks.model.adapter import EMBEDDING, HEAD, TrainedAdapter, known_config
 from virgo_factory.hooks.versions import ties_embeddings as ties
 
 
@@ -13,7 +13,6 @@ RELIES_ON = {
     "llamafactory/model/adapter.py:241": '                "modules_to_save": finetuning_args.additional_target,\n',
     "llamafactory/model/adapter.py:222": "        if model_args.resize_vocab and finetuning_args.additional_target is None:\n",
     "llamafactory/model/adapter.py:273": "                peft_config = LoraConfig(\n                    task_type=TaskType.CAUSAL_LM,",
-    "llamafactory/model/loader.py:125": "def load_config(model_args:",
 }
 
 
@@ -51,12 +50,8 @@ def target_problems(model_args: Any, finetuning_args: Any, marker_tokens: bool) 
 
 def ties_embeddings(model_args: Any) -> bool:
     """Whether the output head of the base model is its embedding; False where its configuration cannot be read."""
-    from llamafactory.model.loader import load_config
-
-    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        return ties(load_config(model_args))
-
-    return False
+    config = known_config(model_args)
+    return config is not None and ties(config)
 
 
 def check_merge(adapter: TrainedAdapter | None, model_args: Any) -> None:

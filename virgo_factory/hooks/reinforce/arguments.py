@@ -19,28 +19,13 @@ RELIES_ON = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "gspo": {
-        "importance_sampling_level": "sequence",
-        "loss_type": "grpo",  # of TRL: the mean of each response's mean
-        "scale_rewards": "group",
-    },
-    "grpo": {
-        "importance_sampling_level": "token",
-        "loss_type": "dapo",  # of TRL: the mean over all tokens, as in verl's `token-mean`
-        "scale_rewards": "group",
-    },
-    "dapo": {
-        "importance_sampling_level": "token",
-        "loss_type": "dapo",
-        "scale_rewards": "group",
-    },
-    "dr_grpo": {
-        "importance_sampling_level": "token",
-        "loss_type": "dr_grpo",
-        "scale_rewards": "none",
-    },
+    "gspo": {"importance_sampling_level": "sequence", "loss_type": "grpo", "scale_rewards": "group"},
+    "grpo": {"importance_sampling_level": "token", "loss_type": "dapo", "scale_rewards": "group"},
+    "dapo": {"importance_sampling_level": "token", "loss_type": "dapo", "scale_rewards": "group"},
+    "dr_grpo": {"importance_sampling_level": "token", "loss_type": "dr_grpo", "scale_rewards": "none"},
 }
-"""`rl_loss` -> TRL's switches. TRL's own `loss_type: grpo` is a mean per response, which is none of the paper's."""
+"""`rl_loss` -> TRL's switches. TRL's own `loss_type: grpo` is the mean of each response's mean, which is none of the paper's
+token losses; its `dapo` is the mean over all tokens, as verl's `token-mean`."""
 
 SAMPLING = (
     *("do_sample", "temperature", "top_p", "top_k", "num_beams", "max_length", "max_new_tokens"),
@@ -48,6 +33,7 @@ SAMPLING = (
 )
 """Stock keys of sampling: with other values than 1.0, 1.0 and 0 the responses are not the policy's own."""
 
+_MEASURE = "measure with virgo-factory evaluate before and after"
 NOT_WITH = {
     "model_args": {
         "use_unsloth": "it puts its own trainer in",
@@ -56,17 +42,12 @@ NOT_WITH = {
     },
     "data_args": {
         "streaming": "the rows could not be counted",
-        "packing": "each prompt gets its own responses",
-        "neat_packing": "each prompt gets its own responses",
-        "eval_dataset": "measure with virgo-factory evaluate before and after",
-        "val_size": "measure with virgo-factory evaluate before and after",
-        "train_on_prompt": "only responses are learned",
-        "mask_history": "only responses are learned",
+        **dict.fromkeys(("packing", "neat_packing"), "each prompt gets its own responses"),
+        **dict.fromkeys(("eval_dataset", "val_size"), _MEASURE),
+        **dict.fromkeys(("train_on_prompt", "mask_history"), "only responses are learned"),
     },
     "training_args": {
-        "do_eval": "measure with virgo-factory evaluate before and after",
-        "do_predict": "measure with virgo-factory evaluate before and after",
-        "predict_with_generate": "measure with virgo-factory evaluate before and after",
+        **dict.fromkeys(("do_eval", "do_predict", "predict_with_generate"), _MEASURE),
         "load_best_model_at_end": "there is no evaluation to tell the best one",
         "neftune_noise_alpha": "noise would make two policies of one",
         "use_ray": "ranks are started by torchrun (FORCE_TORCHRUN=1)",
@@ -76,13 +57,10 @@ NOT_WITH = {
         "batch_order": "prompts come in the order of rl_curriculum",
         "disable_shuffling": "set rl_curriculum: file",
         "pissa_init": "the servers and the reference need the weights as they were loaded",
-        "use_mca": "its own trainer knows nothing of this stage",
-        "use_hyper_parallel": "its own trainer knows nothing of this stage",
+        **dict.fromkeys(("use_mca", "use_hyper_parallel"), "its own trainer knows nothing of this stage"),
         "use_badam": "it trains a block at a time through a callback of another trainer",
         "compute_accuracy": "accuracy is logged as it is",
-        "use_dft_loss": "it is a loss of sft",
-        "use_eaft_loss": "it is a loss of sft",
-        "use_asft_loss": "it is a loss of sft",
+        **dict.fromkeys(("use_dft_loss", "use_eaft_loss", "use_asft_loss"), "it is a loss of sft"),
     },
 }
 """Argument object -> its keys that cannot stand beside `stage: grpo`, with the reason."""

@@ -24,15 +24,8 @@ PIXELS_A_TOKEN = 28 * 28
 _MODEL = ("model_name_or_path", "flash_attn", "enable_liger_kernel", "disable_gradient_checkpointing")
 _TRAINING = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps", "output_dir"),
-    *(
-        "dataloader_drop_last",
-        "group_by_length",
-        "train_sampling_strategy",
-        "save_steps",
-        "save_total_limit",
-        "save_only_model",
-        "deepspeed",
-    ),
+    *("dataloader_drop_last", "group_by_length", "train_sampling_strategy", "deepspeed"),
+    *("save_steps", "save_total_limit", "save_only_model"),
 )
 _FINETUNING = (
     *("stage", "finetuning_type", "lora_rank", "lora_target", "pref_loss", "ref_model", "batch_order"),

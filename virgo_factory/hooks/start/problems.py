@@ -13,10 +13,10 @@ from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.data.read.split import check_entry
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.model.tied_embeddings import target_problems
+from virgo_factory.hooks.start.packing_problems import packing_problems
 from virgo_factory.hooks.template.template import BASES
 from virgo_factory.hooks.train.batch_order import batch_order_problems
 from virgo_factory.hooks.train.kept_epochs import kept_epochs_problems
-from virgo_factory.hooks.train.packing_problems import packing_problems
 
 
 ROW_KEYS = ("overlong", "malformed", "min_response_tokens", "max_response_tokens")

@@ -14,7 +14,7 @@ def hook():
     virgo_factory.register()
     import llamafactory.hparams  # noqa: F401
 
-    from virgo_factory.hooks.train import packing_problems
+    from virgo_factory.hooks.start import packing_problems
 
     return packing_problems
 

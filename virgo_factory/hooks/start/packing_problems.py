@@ -1,12 +1,12 @@
 """The recipes that cannot have `batch_order: packed` or `fused_loss`, and the rows that cannot be packed."""
 
-import contextlib
 from typing import Any
 
 from transformers.utils import is_flash_attn_2_available
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.formats.row import QWEN_VL_FAMILIES
+from virgo_factory.hooks.model.adapter import known_config
 from virgo_factory.hooks.train.batch_order import token_lengths
 
 
@@ -63,24 +63,24 @@ def packing_problems(
     if packs and keys.get("fused_loss") is False:
         problems.append(f"{key}: always takes the loss as fused_loss does. Remove fused_loss: false.")
 
+    config = known_config(model_args)
+    is_known = config is not None and config.model_type in QWEN_VL_FAMILIES
     if packs and keys.get("sequence_parallel_size", 1) > 1:
-        problems += _sharing_problems(keys["sequence_parallel_size"], model_args, training_args)
+        problems += _sharing_problems(keys["sequence_parallel_size"], config if is_known else None, training_args)
 
-    if family := _other_family(model_args):
+    if config is not None and not is_known:
         problems.append(
-            f"{key}: not with a {family} model, only with {', '.join(QWEN_VL_FAMILIES)}: rows are told apart, and the loss taken "
-            f"apart, in ways that hold for these. Remove {key.split(':')[0]}."
+            f"{key}: not with a {config.model_type} model, only with {', '.join(QWEN_VL_FAMILIES)}: rows are told apart, and the "
+            f"loss taken apart, in ways that hold for these. Remove {key.split(':')[0]}."
         )
 
     if packs:
-        problems += _attention_problems(key, model_args) + _template_problems(key, data_args.template)
+        problems += _attention_problems(key, model_args, config) + _template_problems(key, data_args.template)
 
     return problems
 
 
-def _sharing_problems(size: int, model_args: Any, training_args: Any) -> list[str]:
-    from llamafactory.model.loader import load_config
-
+def _sharing_problems(size: int, config: Any, training_args: Any) -> list[str]:
     key, problems = f"sequence_parallel_size: {size}", []
     if training_args.world_size % size:
         problems.append(
@@ -94,34 +94,28 @@ def _sharing_problems(size: int, model_args: Any, training_args: Any) -> list[st
             "gradient accumulation keeps the global batch."
         )
 
-    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        text = load_config(model_args).get_text_config(decoder=True)
-        heads = {"attention heads": text.num_attention_heads, "key-value heads": text.num_key_value_heads}
-        if wrong := [f"{count} {name}" for name, count in heads.items() if count % size]:
-            problems.append(
-                f"{key}: does not divide the model's {' and '.join(wrong)}, which are shared out in attention. Choose a "
-                f"divisor of {text.num_key_value_heads}."
-            )
+    if config is None:
+        return problems
 
-        if getattr(text, "use_sliding_window", False):
-            problems.append(f"{key}: not with a model whose use_sliding_window is true.")
+    text = config.get_text_config(decoder=True)
+    heads = {"attention heads": text.num_attention_heads, "key-value heads": text.num_key_value_heads}
+    if wrong := [f"{count} {name}" for name, count in heads.items() if count % size]:
+        problems.append(
+            f"{key}: does not divide the model's {' and '.join(wrong)}, which are shared out in attention. Choose a "
+            f"divisor of {text.num_key_value_heads}."
+        )
+
+    if _slides(config):
+        problems.append(f"{key}: not with a model whose use_sliding_window is true.")
 
     return problems
 
 
-def _other_family(model_args: Any) -> str:
-    from llamafactory.model.loader import load_config
-
-    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        family = load_config(model_args).model_type
-        return "" if family in QWEN_VL_FAMILIES else family
-
-    return ""
+def _slides(config: Any) -> bool:
+    return getattr(config.get_text_config(decoder=True), "use_sliding_window", False)
 
 
-def _attention_problems(key: str, model_args: Any) -> list[str]:
-    from llamafactory.model.loader import load_config
-
+def _attention_problems(key: str, model_args: Any, config: Any) -> list[str]:
     attention = str(getattr(model_args.flash_attn, "value", model_args.flash_attn))
     if attention == "fa2":
         if is_flash_attn_2_available():
@@ -138,12 +132,10 @@ def _attention_problems(key: str, model_args: Any) -> list[str]:
             "sdpa where flash-attn is not installed."
         ]
 
-    with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        if getattr(load_config(model_args).get_text_config(decoder=True), "use_sliding_window", False):
-            return [
-                f"{key}: not with flash_attn: {attention} and a model whose use_sliding_window is true. Set "
-                "flash_attn: fa2."
-            ]
+    if config is not None and _slides(config):
+        return [
+            f"{key}: not with flash_attn: {attention} and a model whose use_sliding_window is true. Set flash_attn: fa2."
+        ]
 
     return []
 
