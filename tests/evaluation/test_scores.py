@@ -14,7 +14,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.paper.tables import Cell, ours_of
 from virgo_factory.evaluation.questions import Taken, read_benchmark
-from virgo_factory.evaluation.scores import COLUMNS, hold, scores, write_scores
+from virgo_factory.evaluation.scores import COLUMNS, hold, scores, write_csv
 
 
 ABOUT = {"run": "r", "model": "m", "scorer": "ours", "max_tokens": 8192}
@@ -115,7 +115,7 @@ def test_scores_csv_has_exactly_the_columns_and_no_score_without_its_bar(recorde
     rows = scores(
         hold(questions, rollouts, verdicts), ABOUT, paper=lambda *key: (38.8, "T2") if key[1] == "" else None
     )
-    write_scores(tmp_path / "scores.csv", rows)
+    write_csv(tmp_path / "scores.csv", COLUMNS, rows)
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
         read = list(csv.DictReader(file))
 

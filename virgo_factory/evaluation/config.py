@@ -177,13 +177,11 @@ class EvaluationConfig(AskConfig):
 
     def missing_files(self) -> list[tuple[str, str]]:
         """Return (key, message) for whatever the configuration names on this machine that is not there."""
-        found = []
-        if self.questions is not None and not self.questions.is_file():
-            found.append(("questions", f"questions: no file {self.questions}"))
-
-        if self.process_labels is not None and not self.process_labels.is_file():
-            found.append(("process_labels", f"process_labels: no file {self.process_labels}"))
-
+        found = [
+            (key, f"{key}: no file {path}")
+            for key in ("questions", "process_labels")
+            if (path := getattr(self, key)) is not None and not path.is_file()
+        ]
         if self.budget_by and "/" in self.budget_by and not Path(self.budget_by).is_dir():
             found.append(("budget_by", f"budget_by: no folder {self.budget_by}"))
 

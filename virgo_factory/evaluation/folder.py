@@ -6,12 +6,13 @@ import json
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from virgo_factory.core.errors import UserError
@@ -119,6 +120,19 @@ class Run:
     def counted(self) -> Counted:
         """What is there of each question."""
         return counted(self.held, self.samples)
+
+    @cached_property
+    def answered(self) -> dict[str, int]:
+        """Id -> place of the questions that have all their responses."""
+        return {id: place for place, id in enumerate(self.ids) if self.counted.present[place]}
+
+    def correct(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the share of correct responses to each of some answered questions."""
+        return self.counted.share("correct")[[self.answered[id] for id in ids]]
+
+    def clusters(self, ids: Iterable[str]) -> list[str]:
+        """Return what each of some answered questions shares with others."""
+        return [self.held.questions[self.answered[id]].cluster for id in ids]
 
     @property
     def places(self) -> dict[str, list[int]]:

@@ -22,7 +22,7 @@ from virgo_factory.evaluation.probes.variants import FOLDER as VARIANTS
 from virgo_factory.evaluation.probes.variants import variants_of, write_variants
 from virgo_factory.evaluation.questions import NOT_DRAWN, Taken, write_questions
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
-from virgo_factory.evaluation.scores import PARTIAL, Score, write_scores
+from virgo_factory.evaluation.scores import COLUMNS, PARTIAL, Score, write_csv
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, card_files, write_card
@@ -172,10 +172,10 @@ def _score(config: EvaluationConfig, judge: LLMJudge | None, on_event: Callable[
         if judge is not None:
             rows = scores_of(config, OURS)
 
-        write_scores(folder / SCORES, rows)
+        write_csv(folder / SCORES, COLUMNS, rows)
         if name != VERDICTS:
             theirs = scores_of(config, config.scorer)
-            write_scores(folder / f"scores.{config.scorer}.csv", theirs)
+            write_csv(folder / f"scores.{config.scorer}.csv", COLUMNS, theirs)
             rows = _or_ours(config.scorer, theirs, rows)
 
         if config.process:

@@ -440,9 +440,9 @@ def of_published(n: int, all_of_it: int) -> str:
     return f"{n:,}" if n == all_of_it else f"{n:,} of {all_of_it:,}"
 
 
-def write_scores(path: Path, rows: Iterable[Score]) -> None:
-    """Write scores.csv; it is there whole or not at all."""
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table such as scores.csv; it is there whole or not at all."""
     with new_file(path) as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -14,7 +14,7 @@ from virgo_factory.evaluation.benchmarks.vision import CV_BENCH, MMSTAR, MMVP, V
 from virgo_factory.evaluation.benchmarks.we_math import WE_MATH
 
 
-__all__ = ["BENCHMARKS", "Benchmark", "samples_of"]
+__all__ = ["BENCHMARKS", "Benchmark", "samples_of", "title_of"]
 
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
@@ -25,6 +25,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         *(AIME24, AIME25, GPQA_DIAMOND, MMLU_PRO),
     )
 }
+
+
+def title_of(name: str) -> str:
+    """Return what papers call a benchmark."""
+    return BENCHMARKS[name].title if name in BENCHMARKS else name
 
 
 def samples_of(name: str, samples: int) -> int:

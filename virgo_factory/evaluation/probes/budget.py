@@ -255,8 +255,8 @@ def levels_of(run: Run) -> list[Level]:
 
 
 def _level(run: Run, tokens: int | None = None, by: str | None = None, change: Change | None = None) -> Level:
-    there = [place for place, is_there in enumerate(run.counted.present) if is_there]
-    score = share(run.counted.share("correct")[there], [run.held.questions[place].cluster for place in there])
+    ids = list(run.answered)
+    score = share(run.correct(ids), run.clusters(ids))
     held, responses = run.held, max(1, len(run.held.tokens))
     closed = sum(CLOSED in row["params"] for row in run.rollouts) if tokens else 0
     return Level(tokens, by, score, sum(held.tokens) / responses, closed / responses, change)

@@ -209,29 +209,18 @@ def change_of(name: str, base: Run, other: Run) -> Change:
     Raises:
         ValueError: no question was answered in both.
     """
-    of = {id: place for place, id in enumerate(base.ids)}
-    both = [
-        (of[id], place)
-        for place, id in enumerate(other.ids)
-        if id in of and base.counted.present[of[id]] and other.counted.present[place]
-    ]
+    both = [id for id in other.answered if id in base.answered]
     if not both:
         raise UserError(f"{other.folder}: no question of it was answered in {base.folder}, too.")
 
-    before, after = (
-        run.counted.share("correct")[[pair[side] for pair in both]] for side, run in enumerate((base, other))
-    )
-    clusters = [base.held.questions[place].cluster for place, _ in both]
-    answers = [dict(zip(run.held.place, run.held.answer, strict=True)) for run in (base, other)]
-    same = sum(answers[0][first] == answers[1][second] for first, second in both)
-    found = compare(after, before, clusters)
+    before, after = base.correct(both), other.correct(both)
+    own, theirs = (dict(zip(run.held.place, run.held.answer, strict=True)) for run in (base, other))
+    same = sum(own[base.answered[id]] == theirs[other.answered[id]] for id in both)
+    found = compare(after, before, base.clusters(both))
     return Change(name, float(before.mean()), float(after.mean()), found, found.losses, found.wins, same / len(both))
 
 
 def worst_of(base: Run, others: Sequence[Run]) -> float:
     """Return the share of questions that are right as they are and in all variants, of those that all answered."""
-    runs = [base, *others]
-    places = [{id: place for place, id in enumerate(run.ids) if run.counted.present[place]} for run in runs]
-    ids = [id for id in places[0] if all(id in own for own in places)]
-    shares = [run.counted.share("correct")[[own[id] for id in ids]] for run, own in zip(runs, places, strict=True)]
-    return float(np.min(shares, axis=0).mean()) if ids else float("nan")
+    ids = [id for id in base.answered if all(id in run.answered for run in others)]
+    return float(np.min([run.correct(ids) for run in (base, *others)], axis=0).mean()) if ids else float("nan")

@@ -34,14 +34,7 @@ def changes(run: Run) -> Iterator[Table]:
 
     if rows:
         columns = (
-            "variant",
-            "n",
-            "as it is",
-            "changed",
-            "d",
-            "95 %",
-            "right -> wrong",
-            "wrong -> right",
+            *("variant", "n", "as it is", "changed", "d", "95 %", "right -> wrong", "wrong -> right"),
             "same answer",
         )
         rows.append(("right in all", "", "", f"{100 * worst_of(run, others):.1f}", "", "", "", "", ""))
@@ -66,16 +59,7 @@ def levels(run: Run, found: Sequence[Level]) -> Table:
         rows.append((*names, level.score.n, *score, f"{level.mean:,.0f}", closed, *moved))
 
     columns = (
-        "budget",
-        "by",
-        "n",
-        "score",
-        "95 %",
-        "tokens",
-        "closed",
-        "d",
-        "95 % of d",
-        "right -> wrong",
+        *("budget", "by", "n", "score", "95 %", "tokens", "closed", "d", "95 % of d", "right -> wrong"),
         "wrong -> right",
     )
     return Table(run.name, columns, rows, words=(1,))

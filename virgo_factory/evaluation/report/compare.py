@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.benchmarks import title_of
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.scores import of_published, published
 from virgo_factory.evaluation.statistics import Comparison, compare, holm
@@ -17,18 +18,7 @@ KEYS = (*AskConfig.BLOCKS["prompt"], *AskConfig.BLOCKS["sampling"], "scorer", "j
 """Keys of the configuration that make a response or a verdict another one."""
 
 COLUMNS = (
-    "first",
-    "second",
-    "benchmark",
-    "n",
-    "a",
-    "b",
-    "difference",
-    "low",
-    "high",
-    "wins",
-    "losses",
-    "p",
+    *("first", "second", "benchmark", "n", "a", "b", "difference", "low", "high", "wins", "losses", "p"),
     "visible",
 )
 """Of comparisons.csv: a, b, difference, low, high and visible in percent, p after Holm."""
@@ -77,18 +67,12 @@ def pairs_of(couples: Iterable[tuple[Run, Run]]) -> list[Pair]:
 
 
 def _pairs(first: Run, second: Run) -> Iterator[Pair]:
-    (right, other), there = (run.counted.share("correct") for run in (first, second)), second.counted.present
-    of = {id: place for place, id in enumerate(second.ids)}
-    for benchmark, places in first.places.items():
-        both = [
-            (place, of[first.ids[place]])
-            for place in places
-            if first.ids[place] in of and first.counted.present[place] and there[of[first.ids[place]]]
-        ]
+    for benchmark in first.places:
+        both = [id for id, place in first.answered.items() if first.held.questions[place].benchmark == benchmark]
+        both = [id for id in both if id in second.answered]
         if both:
-            a, b = right[[place for place, _ in both]], other[[place for _, place in both]]
-            clusters = [first.held.questions[place].cluster for place, _ in both]
-            found = compare(a, b, clusters)
+            a, b = first.correct(both), second.correct(both)
+            found = compare(a, b, first.clusters(both))
             yield Pair(first.name, second.name, benchmark, float(a.mean()), float(b.mean()), found)
 
 
@@ -140,11 +124,10 @@ def comparison_table(pairs: Sequence[Pair]) -> Table:
     rows = []
     for pair in pairs:
         found, difference = pair.found, pair.found.difference
-        name = BENCHMARKS[pair.benchmark].title if pair.benchmark in BENCHMARKS else pair.benchmark
         rows.append(
             (
                 *(() if is_one else (f"{pair.first} - {pair.second}",)),
-                name,
+                title_of(pair.benchmark),
                 of_published(difference.n, published(pair.benchmark, "", difference.n)),
                 f"{100 * pair.a:.1f}",
                 f"{100 * pair.b:.1f}",
@@ -167,6 +150,16 @@ def interval(low: float, high: float) -> str:
     ('28.4\\xa0to\\xa033.4', '-2.1\\xa0to\\xa03.0')
     """
     return "" if math.isnan(low) else f"{100 * low:.1f}\xa0to\xa0{100 * high:.1f}"
+
+
+def number(value: Any, form: str = ".1f") -> str:
+    """Return a number of a table, "" for an empty cell."""
+    return "" if value == "" else f"{float(value):{form}}"
+
+
+def percentage(value: Any) -> str:
+    """Return a number in percent, "" for an empty cell."""
+    return "" if value == "" else f"{float(value):.1f}%"
 
 
 def _percent(share: float) -> float | str:

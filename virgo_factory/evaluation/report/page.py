@@ -7,9 +7,9 @@ from typing import Any
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.model import gold_text
 from virgo_factory.answers.prose.response import parts
+from virgo_factory.evaluation.benchmarks import title_of
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.probes.process import DIMENSIONS, marks_in
-from virgo_factory.evaluation.report.plots import title_of
 from virgo_factory.evaluation.scores import FLAGS
 from virgo_factory.report.page import Article, Picture, Section, Text
 from virgo_factory.rollouts.long_thoughts import read_thought

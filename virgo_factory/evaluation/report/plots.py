@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from virgo_factory.evaluation.benchmarks import BENCHMARKS
+from virgo_factory.evaluation.benchmarks import title_of
 from virgo_factory.evaluation.folder import Run
 from virgo_factory.evaluation.paper.tables import FIGURE_2, figure_2
 from virgo_factory.evaluation.probes.budget import Level
@@ -72,11 +72,6 @@ def plots_of(
             title = f"{title_of(benchmark)}: length of responses" + (f", {run.name}" if several else "")
             name = f"lengths_{number}_{benchmark}" if several else f"lengths_{benchmark}"
             yield name, f"{title}.", draw(response_lengths, counts, title, limit, cut)
-
-
-def title_of(benchmark: str) -> str:
-    """Return what papers call a benchmark."""
-    return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
 
 
 def _drawn(name: str, rows: Sequence[Score], several: bool) -> Iterator[tuple[str, Sequence[Score], str]]:

@@ -3,7 +3,6 @@
 FOLDER/report.md, report.html, scores.csv, comparisons.csv, paper_tables.csv and the plots; all from one reading of each file.
 """
 
-import csv
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.evaluation.benchmarks import title_of
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.paper import tables as paper_tables
 from virgo_factory.evaluation.probes.budget import Level, levels_of
@@ -25,13 +25,15 @@ from virgo_factory.evaluation.report.compare import (
     comparison_table,
     differing_keys,
     interval,
+    number,
     pairs_of,
+    percentage,
 )
 from virgo_factory.evaluation.report.page import articles
-from virgo_factory.evaluation.report.plots import GROUPS, Plot, plots_of, title_of
+from virgo_factory.evaluation.report.plots import GROUPS, Plot, plots_of
 from virgo_factory.evaluation.scorers.rescore import DIFFER, DIFFER_SHOWN, read_rows, scorers_of
-from virgo_factory.evaluation.scores import ABOUT, PARTIAL, Score, of_published, published, write_scores
-from virgo_factory.io.atomic import new_file, replace_file
+from virgo_factory.evaluation.scores import ABOUT, COLUMNS, PARTIAL, Score, of_published, published, write_csv
+from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.page import Picture, Section, write_page
 from virgo_factory.report.table import Table, markdown
@@ -126,7 +128,7 @@ def write_report(
     levels = {run.name: levels_of(run) for run in runs}
     plots = list(plots_of(runs, own, report.pairs, paper, levels))
     made = _parts(runs, report, own, others, filled, plots, levels)
-    write_scores(out / "scores.csv", report.scores)
+    write_csv(out / "scores.csv", COLUMNS, report.scores)
     write_csv(out / "comparisons.csv", PAIR_COLUMNS, (pair.row() for pair in report.pairs))
     write_csv(out / "paper_tables.csv", CELL_COLUMNS, _cells(filled))
     for name, _, png in plots:
@@ -233,10 +235,10 @@ def score_tables(scores: Iterable[Score]) -> list[Table]:
         name += " (partial)" if row["metric"].endswith(PARTIAL) else ""
         names = (name, row["run"]) if several else (name,)
         share = f"{100 * float(row['unverifiable']) / int(row['n']):.1f}%" if int(row["n"]) else ""
-        paper = [_number(row[key], form) for key, form in (("paper", ".1f"), ("difference", "+.1f"))]
+        paper = [number(row[key], form) for key, form in (("paper", ".1f"), ("difference", "+.1f"))]
         lines.append((*names, of_asked(row), *_with_bar(row), share, *paper))
-        shares = [_share(row[key]) for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")]
-        beside.append((*names, *shares, *(_number(row[key], ",.0f") for key in ("tokens_mean", "tokens_p95"))))
+        shares = [percentage(row[key]) for key in ("truncated", "looping", "unparsed", "no_end_of_thought", "gave_up")]
+        beside.append((*names, *shares, *(number(row[key], ",.0f") for key in ("tokens_mean", "tokens_p95"))))
 
     names, words = (("benchmark", "run"), (1,)) if several else (("benchmark",), ())
     return [
@@ -248,14 +250,6 @@ def score_tables(scores: Iterable[Score]) -> list[Table]:
             words,
         ),
     ]
-
-
-def _number(value: Any, form: str) -> str:
-    return "" if value == "" else f"{float(value):{form}}"
-
-
-def _share(value: Any) -> str:
-    return "" if value == "" else f"{float(value):.1f}%"
 
 
 def of_asked(row: Score) -> str:
@@ -288,8 +282,8 @@ def group_tables(scores: Iterable[Score]) -> Iterator[Table]:
                 *((row["run"],) if several else ()),
                 of_asked(row),
                 *_with_bar(row),
-                _share(row["truncated"]),
-                _number(row["paper"], ".1f"),
+                percentage(row["truncated"]),
+                number(row["paper"], ".1f"),
             )
             for row in rows
         ]
@@ -366,11 +360,3 @@ def _markdown(title: str, made: Sequence[Part]) -> str:
 def _section(part: Part) -> Section:
     plots = [Picture(png, words) for _, words, png in part.plots]
     return Section(part.title, [*part.tables, *plots], part.folded)
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV; it is there whole or not at all."""
-    with new_file(path) as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

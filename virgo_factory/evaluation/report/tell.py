@@ -6,10 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.evaluation import benchmarks
 from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.paper.tables import AVERAGE, average, departures, label_paper, ours_of, paper_value
 from virgo_factory.evaluation.questions import files_of
+from virgo_factory.evaluation.report.compare import number, percentage
 from virgo_factory.evaluation.scores import PARTIAL, Score, of_published, published
 from virgo_factory.evaluation.statistics import mean_interval
 from virgo_factory.report.page import Picture, Section, Text, write_page
@@ -34,10 +36,9 @@ def headline(config: EvaluationConfig, rows: Sequence[Score]) -> str:
 
 def title_of(row: Mapping[str, Any]) -> str:
     """Return what a row of scores.csv is called: its benchmark, and the metric where it is not the accuracy."""
-    name = BENCHMARKS[row["benchmark"]].title if row["benchmark"] in BENCHMARKS else row["benchmark"]
     metric = row["metric"].removesuffix(PARTIAL)
     partial = " (partial)" if row["metric"].endswith(PARTIAL) else ""
-    return name + ("" if metric == "accuracy" else f" {metric}") + partial
+    return benchmarks.title_of(row["benchmark"]) + ("" if metric == "accuracy" else f" {metric}") + partial
 
 
 def scores_table(config: EvaluationConfig, rows: Sequence[Score]) -> Table:
@@ -54,13 +55,13 @@ def _line(row: Score, scorer: str) -> list[str]:
     return [
         title_of(row) + (f" ({row['scorer']})" if row["scorer"] != scorer and scorer != "ours" else ""),
         of_published(row["n"], published(row["benchmark"], row["group"], row["asked"])),
-        _number(row["score"]),
+        number(row["score"]),
         _interval(row["low"], row["high"]),
-        *(_share(row[name]) for name in ("truncated", "looping", "unparsed")),
-        _share(100 * row["unverifiable"] / responses),
-        "" if row["tokens_mean"] == "" else f"{row['tokens_mean']:,.0f}",
-        _number(row["paper"]),
-        "" if row["difference"] == "" else f"{row['difference']:+.1f}",
+        *(percentage(row[name]) for name in ("truncated", "looping", "unparsed")),
+        percentage(100 * row["unverifiable"] / responses),
+        number(row["tokens_mean"], ",.0f"),
+        number(row["paper"]),
+        number(row["difference"], "+.1f"),
     ]
 
 
@@ -81,16 +82,8 @@ def _average(config: EvaluationConfig, whole: Sequence[Score]) -> list[list[str]
     return [["Average", "", f"{own}", interval, *[""] * 5, *paper]]
 
 
-def _number(value: Any) -> str:
-    return "" if value == "" else f"{value:.1f}"
-
-
 def _interval(low: Any, high: Any) -> str:
     return "" if low == "" or high == "" else f"{low:.1f} - {high:.1f}"
-
-
-def _share(value: Any) -> str:
-    return "" if value == "" else f"{value:.1f}%"
 
 
 def not_as_in_the_paper(config: EvaluationConfig, rows: Sequence[Score]) -> str:

@@ -17,8 +17,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import Run, read_run
 from virgo_factory.evaluation.scorers import PAPER
 from virgo_factory.evaluation.scorers.judging import OURS, rejudge, scorer_of
-from virgo_factory.evaluation.scores import write_scores
-from virgo_factory.io.atomic import new_file
+from virgo_factory.evaluation.scores import COLUMNS, write_csv
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts
 from virgo_factory.rollouts.store.store import lock
@@ -89,11 +88,9 @@ def rescore(folder: Path, scorer: str = OURS, judge: LLMJudge | None = None, wor
     differ = list(_differences(before, after))
     if scorer != OURS:
         rows = replace(after, config={**after.config, "judge_model": judge.model}).scores(after.paper)
-        write_scores(folder / f"scores.{scorer}.csv", (row for row in rows if row["benchmark"] in benchmarks))
-        with new_file(folder / f"{DIFFER}.{scorer}.csv") as file:
-            writer = csv.DictWriter(file, DIFFER_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(differ)
+        rows = (row for row in rows if row["benchmark"] in benchmarks)
+        write_csv(folder / f"scores.{scorer}.csv", COLUMNS, rows)
+        write_csv(folder / f"{DIFFER}.{scorer}.csv", DIFFER_COLUMNS, differ)
 
     others = (before.held.questions[place].benchmark for place in before.held.place)
     left_out = Counter(name for name in others if name not in benchmarks)
