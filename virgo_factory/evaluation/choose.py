@@ -52,11 +52,7 @@ class Epoch:
     """How an epoch did on the development set, shares in percent.
 
     Attributes:
-        epoch: which one.
-        score, se: of correct responses, and its standard error.
         difference, difference_se: to the best epoch, question by question; 0 for that one itself.
-        truncated, looping: of the responses.
-        tokens: of a response on average.
         loss: of the evaluation during training at the end of the epoch, where there was one.
     """
 

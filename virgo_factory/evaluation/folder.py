@@ -79,14 +79,8 @@ class Run:
     """An evaluation that was read.
 
     Attributes:
-        folder: of it.
-        config: what evaluation.yaml says.
-        questions, rollouts, verdicts: their rows.
-        held: see `hold`.
-        ids: of the questions, in their order.
         hashes: of each question's text, options, gold and pictures.
         params: of its first rollout.
-        name: what tables call it.
         scorer: whose verdicts these are.
     """
 

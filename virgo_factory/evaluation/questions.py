@@ -34,11 +34,8 @@ class Taken:
     """What became of a benchmark's rows.
 
     Attributes:
-        benchmark: which one.
-        place: the folder or hub dataset they were read from.
         revision: of the hub; "" for a folder.
         files: name -> SHA-256.
-        rows: read.
         asked: questions written.
         left_out: reason -> questions or rows.
         examples: reason -> the first of them and what is wrong with it.

@@ -51,7 +51,6 @@ class Evaluated:
     """How a start ended.
 
     Attributes:
-        outcome: of asking.
         rows: of scores.csv, those by a paper's scorer where that ran; None where it was not written, since something is outstanding.
     """
 
@@ -350,8 +349,6 @@ class Status:
     """What is known of an evaluation's folder.
 
     Attributes:
-        config: that made it.
-        rows: of scores.csv, as far as there are verdicts.
         asked, judged, refused: responses that there will be, those with a verdict, questions that a server refused.
     """
 

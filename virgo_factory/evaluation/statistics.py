@@ -30,9 +30,6 @@ class Estimate:
 
     Attributes:
         score: the share; nan without questions.
-        se: its standard error.
-        low, high: the interval.
-        n: questions.
         clusters: groups of questions that count as one draw.
     """
 

@@ -42,7 +42,6 @@ class Lost:
     """In place of a result: the worker that had this item is gone.
 
     Attributes:
-        reason: `timeout`, or `crashed`.
         exitcode: of the process; negative: the signal that ended it.
     """
 

@@ -15,15 +15,11 @@ class Card:
     """What people read of an output.
 
     Attributes:
-        name: of the file.
         lead: what it is and what made it, a sentence or two.
         tables: accounts, counts, files; each below its title.
         settings: what shaped the output; None, [] and {} were not set and are left out.
-        sha256: of the output.
         notes: sentences that a reader must know.
-        command: the command line, as it can be entered again.
         entry: name and entry of dataset_info.json that read the output.
-        use: how it is used, below the entry.
     """
 
     name: str

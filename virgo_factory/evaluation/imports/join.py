@@ -38,10 +38,7 @@ class Imported:
     """What became of a log.
 
     Attributes:
-        folder: of the evaluation.
-        lines: of the log.
         joined: how: "by id" or "by row, from 0".
-        responses: with a verdict of ours.
         failed: requests that failed; they count as given up, neither right nor wrong.
         other_gold: lines whose gold is another one, by place; they are left out.
         unknown: lines that no question belongs to, by place.

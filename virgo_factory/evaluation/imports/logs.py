@@ -26,7 +26,6 @@ class Logged:
         key: of the question, as the harness names it.
         gold: as the harness has it; None where it says nothing.
         response: "" where there is none.
-        failure: why there is none.
         tokens: of the response; 0 where they are not told.
         marks: the harness's own metrics, as numbers.
     """

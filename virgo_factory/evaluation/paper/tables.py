@@ -54,12 +54,8 @@ class Fact:
     """One cell of a paper.
 
     Attributes:
-        table: its number.
         model: or data set, of its row.
-        condition: of its row, such as the training data; "" for none.
-        column: of its benchmark, group and metric.
         printed: the value with the decimals that it has there; scores in percent.
-        source: paper and table.
     """
 
     table: str
@@ -111,11 +107,7 @@ class Table:
     """A table of a paper with our values.
 
     Attributes:
-        paper: of PAPERS.
-        number: as the paper counts.
         rows: (model, condition), the paper's first, then runs that are no row of it.
-        columns: in the paper's order.
-        cells: those that hold something.
     """
 
     paper: str

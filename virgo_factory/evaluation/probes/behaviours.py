@@ -30,10 +30,7 @@ class Agreed:
     """One behaviour by judge and lexicon.
 
     Attributes:
-        behaviour: which.
-        thoughts: that the judge could count in.
         judged: share of them that shows it by the judge, and how often in all of them together.
-        by_lexicon: likewise.
         agree, kappa: share of thoughts on which both say the same (at least once, or never), and Cohen's kappa; nan without any.
     """
 

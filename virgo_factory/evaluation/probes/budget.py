@@ -227,8 +227,6 @@ class Level:
     Attributes:
         tokens: mean budget of a thought; None for the whole thoughts.
         by: what decided on a question's budget.
-        score: of correct responses.
-        mean: tokens of a response.
         closed: share of responses whose thought was closed.
         change: against the whole thoughts; None for these.
     """

@@ -57,9 +57,7 @@ class Dimension:
 
     Attributes:
         name: of DIMENSIONS, or "weighted".
-        weight: of it.
         ok: share of responses that are ok; the interval also covers that all are that cannot be told.
-        fault, cannot_tell: shares of responses.
         labels: responses labelled by hand.
         agree, kappa: share of these that the judge marked alike, and Cohen's kappa; nan where there are none.
     """

@@ -54,8 +54,6 @@ class Looked:
     """What the model said of some claims when it looked again.
 
     Attributes:
-        what: which claims.
-        claims: asked about.
         said: yes, no, unsure (the picture does not show it) or unread -> how many.
         denied: share of claims that it said no to, of those with an answer that could be read; nan without any.
     """

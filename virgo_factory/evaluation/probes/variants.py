@@ -67,10 +67,8 @@ class Change:
     """A variant against the questions as they are, on those that both runs answered.
 
     Attributes:
-        name: of the variant.
         before, after: share of correct responses.
         found: their paired difference, after minus before.
-        right_to_wrong, wrong_to_right: questions.
         same_answer: share of questions with the very same answer.
     """
 

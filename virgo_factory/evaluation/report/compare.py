@@ -29,8 +29,6 @@ class Pair:
     """Two runs on one benchmark.
 
     Attributes:
-        first, second: names of the runs.
-        benchmark: its name.
         a, b: share of correct responses of either, on the questions that both answered.
         found: their paired difference.
         p: of no difference, for all pairs of a report together.

@@ -65,16 +65,7 @@ class Part:
 
 @dataclass
 class Report:
-    """What was written.
-
-    Attributes:
-        folder: of it.
-        scores: rows of scores.csv, groups too.
-        pairs: comparisons.
-        departures: what was not as in the paper.
-        responses: shown on the page.
-        skipped: why runs are not compared.
-    """
+    """What was written."""
 
     folder: Path
     scores: list[Score]

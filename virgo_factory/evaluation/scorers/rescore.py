@@ -39,8 +39,6 @@ class Rescored:
     """What came out.
 
     Attributes:
-        scorer: its name.
-        responses: judged by it.
         asked: replies of the judge that were paid for now; kept ones not.
         differ: responses on which it and our rules differ; for ours, what the judge settled.
         left_out: benchmark -> responses that this scorer has no rule for.

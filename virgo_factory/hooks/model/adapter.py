@@ -43,9 +43,7 @@ class TrainedAdapter:
     """What the folder of an adapter says.
 
     Attributes:
-        folder: as the recipe names it; its local path or name on the hub.
         markers: those that are single tokens of its tokenizer, with their ids.
-        chat_template: None where it has none.
         apart: the adapter of the recipe that holds an embedding or an output head trained without the other; None if
             no one does.
     """

@@ -18,10 +18,8 @@ class Sample:
     """One response.
 
     Attributes:
-        prompt_ids: of the prompt as it was asked.
         ids: of the response, its stop token included.
         logprobs: of each of them where it was drawn, at the temperature of the run; None where the trainer drew it.
-        finish_reason: "stop" or "length".
     """
 
     prompt_ids: list[int]

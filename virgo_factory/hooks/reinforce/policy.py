@@ -55,12 +55,7 @@ def mask_tokens(model: Any, tokens: list[int]) -> None:
 
 @dataclass(frozen=True)
 class BlankPicture:
-    """A white picture and its tokens.
-
-    Attributes:
-        ids: of the tokens.
-        inputs: what the model takes of it: `pixel_values`, `image_grid_thw`.
-    """
+    """A white picture and its tokens."""
 
     ids: list[int]
     inputs: dict[str, torch.Tensor]

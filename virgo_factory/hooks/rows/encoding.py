@@ -99,9 +99,6 @@ def labels_behind(tokenizer: Any, prefix: str, response: str, labels: list[int],
     """Return the labels of one side of a preference pair without those of the response's beginning.
 
     `labels`: as LLaMA-Factory makes them: its IGNORE_INDEX for the prompt, then the response, perhaps cut at `cutoff_len`.
-
-    Raises:
-        ValueError: see `encode_with_context`.
     """
     start = next((at for at, label in enumerate(labels) if label != ignore), len(labels))
     context = _context(tokenizer, prefix, response, labels[start:])

@@ -25,8 +25,6 @@ class Group:
     """The ranks that share a bin, and this one's part of it.
 
     Attributes:
-        size: ranks.
-        rank: of this process among them.
         row: the first row of positions of the bin at work, whole: what tells its rows apart. A backward pass that
             computes layers again finds it here, since no other bin is begun before.
     """
