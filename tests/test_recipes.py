@@ -33,25 +33,10 @@ WITHOUT_GPU = {"use_cpu": True, "enable_liger_kernel": False, "flash_attn": "sdp
 
 BLOCKS = ["model", "method", "dataset", "output", "train", "eval"]
 STATED = {
-    "image_max_pixels",
-    "freeze_vision_tower",
-    "freeze_multi_modal_projector",
-    "freeze_language_model",
-    "template",
-    "question_prefix",
-    "cutoff_len",
-    "overlong",
-    "malformed",
-    "overwrite_cache",
-    "save_strategy",
-    "save_total_limit",
-    "keep_model_at_epochs",
-    "overwrite_output_dir",
-    "global_batch_size",
-    "per_device_train_batch_size",
-    "seed",
-    "ddp_timeout",
-    "bf16",
+    *("image_max_pixels", "freeze_vision_tower", "freeze_multi_modal_projector", "freeze_language_model"),
+    *("template", "question_prefix", "cutoff_len", "overlong", "malformed", "overwrite_cache", "save_strategy"),
+    *("save_total_limit", "keep_model_at_epochs", "overwrite_output_dir", "global_batch_size"),
+    *("per_device_train_batch_size", "seed", "ddp_timeout", "bf16"),
 }
 STATED_BY_GRPO = {
     *("rl_loss", "rl_num_generations", "rl_updates_per_rollout", "rl_temperature", "rl_max_prompt_tokens"),

@@ -14,11 +14,8 @@ from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 
 
 THOUGHTS = (
-    "It is red. Let me check: red.",
-    "It is red. Wait, it is blue. Let me check again: blue.",
-    "It is blue, and I check nothing.",
-    "It is green.",
-    "Wait, this is unreadable.",
+    *("It is red. Let me check: red.", "It is red. Wait, it is blue. Let me check again: blue."),
+    *("It is blue, and I check nothing.", "It is green.", "Wait, this is unreadable."),
 )
 """The lexicon finds verification in the first two and backtracking in the second; the judge verification in the third, too."""
 

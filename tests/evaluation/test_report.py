@@ -158,13 +158,8 @@ def test_differences_are_those_of_the_two_files(made, recorded_runs):
 def test_the_plots_are_there_and_hold_something(made):
     names = {path.stem for path in made.folder.glob("*.png")}
     assert {
-        "forest",
-        "differences",
-        "figure_2",
-        "mmmu_topic_difficulty",
-        "mathvision_level",
-        "mathvision_subject_1",
-        "mathvision_subject_2",
+        *("forest", "differences", "figure_2", "mmmu_topic_difficulty", "mathvision_level"),
+        *("mathvision_subject_1", "mathvision_subject_2"),
     } <= names
     assert {"lengths_1_mathvision", "lengths_2_mmmu"} <= names
     for path in made.folder.glob("*.png"):
@@ -218,10 +213,8 @@ def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.exception
     for told in (
-        "no end of thought",
-        "Not as in the paper: temperature: 0.6, in the paper: 0.0.",
-        "report.html",
-        "of 3,040",
+        *("no end of thought", "Not as in the paper: temperature: 0.6, in the paper: 0.0."),
+        *("report.html", "of 3,040"),
     ):
         assert told in result.output
 

@@ -100,13 +100,8 @@ def test_it_is_an_entry_point_of_torch():
 
 
 HEAVY = (
-    "torch",
-    "llamafactory",
-    "transformers",
-    "datasets",
-    "numpy",
-    "virgo_factory.hooks",
-    "virgo_factory.core.thought",
+    *("torch", "llamafactory", "transformers", "datasets", "numpy"),
+    *("virgo_factory.hooks", "virgo_factory.core.thought"),
 )
 COST = """
     import json, os, sys, time

@@ -69,13 +69,8 @@ def contradictions(keys: Mapping[str, Any], update: int | None = None, save_step
 
 
 LASTING = (
-    "rl_loss",
-    "rl_num_generations",
-    "rl_updates_per_rollout",
-    "rl_curriculum",
-    "global_batch_size",
-    "seed",
-    "prompts",
+    *("rl_loss", "rl_num_generations", "rl_updates_per_rollout", "rl_curriculum", "global_batch_size"),
+    *("seed", "prompts"),
 )
 """Of a run that goes on from a checkpoint these are what they were: with others its steps would be those of another run."""
 PASSING = ("rl_log_rollouts", "rl_server", "rl_server_wait", "rl_max_logprob_gap")

@@ -32,14 +32,8 @@ _TRAINING_KEYS = frozenset(
 )
 _DISTILLATION_KEYS = frozenset(
     (
-        "questions",
-        "sources",
-        "samples",
-        "difficulty",
-        "urls",
-        "base_model_name_or_path",
-        "response_format",
-        "pool_factor",
+        *("questions", "sources", "samples", "difficulty", "urls", "base_model_name_or_path"),
+        *("response_format", "pool_factor"),
     )
 )
 

@@ -166,10 +166,8 @@ def _equal(reference: str, other: str, tolerance: float) -> bool:
 
 
 _REFUSALS = (
-    "Sorry, I can't help with images of people yet.",
-    "I can't process this file.",
-    "I'm sorry, but without the image provided",
-    "Cannot determine the answer",
+    *("Sorry, I can't help with images of people yet.", "I can't process this file."),
+    *("I'm sorry, but without the image provided", "Cannot determine the answer"),
 )
 
 
