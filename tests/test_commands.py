@@ -541,7 +541,6 @@ def test_the_format_that_the_page_adds_reads_a_row():
 
 
 def test_the_benchmark_that_the_page_adds_is_asked(tmp_path, monkeypatch):
-    """From files of the hub's layout, by the same functions as `evaluate run`; a row without its answer is counted."""
     import pyarrow
     import pyarrow.parquet
 

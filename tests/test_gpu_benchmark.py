@@ -119,7 +119,6 @@ def test_the_law_of_a_pass_is_found_and_never_negative(gpu):
 
 
 def test_ranks_that_wait(gpu):
-    """With time in proportion to tokens speeds are slot use; a constant of a pass is what fewer passes save."""
     lengths = gpu.read_lengths(None)
     speed = {
         kind: gpu.computed_speed(kind, (0, 1e-3, 0), lengths, 8) / 1000 for kind in ("shuffle", "grouped", "packed")
@@ -130,7 +129,6 @@ def test_ranks_that_wait(gpu):
 
 
 def test_out_of_memory_is_a_row(gpu, monkeypatch):
-    """And so is every other error, without the others being lost."""
     import torch
 
     bench = gpu.Bench.__new__(gpu.Bench)
@@ -167,7 +165,6 @@ def test_a_case_ends_at_its_time(gpu):
 
 
 def test_what_a_card_of_80_gb_would_print(gpu):
-    """Running out of memory among it, with what plan says beside it (benchmarks/RESULTS.md has these numbers)."""
     from virgo_factory.preflight.plan.models import KNOWN
 
     bench = gpu.Bench.__new__(gpu.Bench)

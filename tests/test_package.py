@@ -118,7 +118,6 @@ def test_the_installed_wheel_gives_the_recipes_away(installed, tmp_path):
 
 
 def test_the_installed_wheel_writes_a_page(installed, tmp_path):
-    """With its templates, style and script, which are no modules."""
     code = "from pathlib import Path; from virgo_factory.report.page import write_page; write_page(Path('page.html'), 'x')"
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
@@ -159,7 +158,6 @@ def test_the_two_tested_sets_differ_in_what_transformers_5_asks_for(root):
 
 
 def test_every_pin_of_the_tested_set_is_what_runs_here(root):
-    """The environment of `make` is the documented one: what is installed and constrained has the constraint's version."""
     from importlib.metadata import PackageNotFoundError, version
 
     pins = pins_of(root / ("constraints-transformers5.txt" if is_5(version("transformers")) else "constraints.txt"))

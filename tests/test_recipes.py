@@ -131,7 +131,6 @@ def _called(name: str) -> str:
 
 @pytest.mark.parametrize("name", REAL)
 def test_the_order_is_stocks_and_the_header_names_the_one_with_fewer_passes(name):
-    """Where it can be had: not in other stages, nor beside LLaMA-Factory's own packing. One recipe has it already."""
     recipe, keys = load(name), "batch_order=packed" + " sequence_parallel_size=4" * ("72b" in name)
     if recipe["stage"] != "sft" or recipe.get("neat_packing"):
         assert "fewer passes" not in header(name)
@@ -382,7 +381,6 @@ def test_plan_reads_the_hardware_that_the_batch_is_for(name):
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "72b" in name])
 def test_a_72b_recipe_is_its_7b_one(name):
-    """So that a twin trained on one stands for both (tests/integration/test_real_data.py)."""
     large, small = load(name), load(name.replace("72b", "7b"))
     different = {key for key in large | small if large.get(key) != small.get(key)}
     assert different == {"model_name_or_path", "output_dir", "data_shared_file_system"}
@@ -433,7 +431,6 @@ def test_qwen3_vl_on_d_t_is_virgos_7b_recipe_but_for_the_model():
 
 
 def test_mmfinereasons_published_settings():
-    """LHL3341/MMFineReason, train/config/mfr_8b.yaml, but for its packing and the batch that it makes."""
     published = {
         "model_name_or_path": "Qwen/Qwen3-VL-8B-Instruct",
         "image_max_pixels": 589824,

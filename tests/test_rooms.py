@@ -77,7 +77,6 @@ def test_a_room_uses_only_rooms_before_it(room):
 
 
 def test_no_files_import_each_other_in_a_circle():
-    """Imports inside of functions count as well."""
     names = {}
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts

@@ -52,7 +52,6 @@ def micro_steps(rows, ranks, per_device):
 
 @given(epochs())
 def test_the_rows_of_an_epoch(epoch):
-    """Every row once, then those that stock repeats: the first ones, over and over."""
     shuffled, _, ranks, per_device, _, drop_last = epoch
     rows = epoch_rows(shuffled, ranks, per_device, drop_last)
     micro_step = ranks * per_device
@@ -84,7 +83,6 @@ def test_whole_micro_batches_move_inside_their_global_batch(kind, epoch):
 
 @given(epochs())
 def test_balanced_hands_out_by_length(epoch):
-    """Inside a global batch no micro-step has a longer micro-batch than the one before has as its shortest."""
     shuffled, lengths, ranks, per_device, accumulation, drop_last = epoch
     order = epoch_order("balanced", shuffled, lengths, ranks, per_device, accumulation, drop_last)
     for batch in global_batches(order, ranks, per_device, accumulation):
@@ -107,7 +105,6 @@ def test_balanced_is_never_worse_for_ranks_that_meet_at_every_micro_step(epoch):
 
 @given(epochs())
 def test_balanced_keeps_the_ranks_alike(epoch):
-    """In a global batch no two ranks differ by more than its longest micro-batch, so those that meet once wait little."""
     shuffled, lengths, ranks, per_device, accumulation, _ = epoch
     order = epoch_order("balanced", shuffled, lengths, ranks, per_device, accumulation, True)
     for batch in global_batches(order, ranks, per_device, accumulation):
@@ -129,7 +126,6 @@ def test_bins_hold_every_row_once(lengths, capacity, least):
 
 @given(epochs(), st.floats(1, 4))
 def test_packed_bins_of_every_step(epoch, room):
-    """Each rank's bins hold the rows that it has in the stock loop, all ranks have equally many, and waiting is counted."""
     shuffled, lengths, ranks, per_device, accumulation, drop_last = epoch
     order = epoch_order("packed", shuffled, lengths, ranks, per_device, accumulation, drop_last)
     capacity = int(room * lengths.max())
@@ -152,7 +148,6 @@ def test_packed_bins_of_every_step(epoch, room):
 
 @given(epochs())
 def test_grouped_has_the_rows_of_the_epoch(epoch):
-    """Every row once and stock's padding rows; the longest row in the first micro-step."""
     shuffled, lengths, ranks, per_device, accumulation, drop_last = epoch
     rows = epoch_rows(shuffled, ranks, per_device, drop_last)
     order = epoch_order("grouped", shuffled, lengths, ranks, per_device, accumulation, drop_last)
@@ -197,7 +192,6 @@ def test_the_same_order_gives_the_same_order(kind, epoch):
 @pytest.mark.parametrize(("ranks", "per_device", "accumulation"), [(1, 1, 8), (2, 1, 8), (2, 4, 2), (64, 1, 2)])
 @pytest.mark.parametrize("kind", ORDERS)
 def test_every_epoch_has_its_own_order(kind, ranks, per_device, accumulation):
-    """Also in which rows meet: no micro-step of `grouped` has to be the same in each epoch."""
     chance = np.random.default_rng(0)
     lengths = chance.lognormal(7, 1, 1000).astype(int)
     orders = [epoch_order(kind, chance.permutation(1000), lengths, ranks, per_device, accumulation) for _ in range(5)]
@@ -210,7 +204,6 @@ def test_every_epoch_has_its_own_order(kind, ranks, per_device, accumulation):
 
 
 def test_grouped_micro_steps_come_in_random_order():
-    """But for the first, the longest: a length says nothing about its place in the epoch."""
     chance = np.random.default_rng(0)
     lengths = chance.lognormal(7, 1, 4000).astype(int)
     order = epoch_order("grouped", chance.permutation(4000), lengths, 4, 1, 1)
@@ -220,7 +213,6 @@ def test_grouped_micro_steps_come_in_random_order():
 
 
 def test_the_longest_goes_to_the_rank_that_has_had_least():
-    """Ranks that meet once an optimiser step wait less than if rank 0 always took the longest of a micro-step."""
     chance = np.random.default_rng(0)
     lengths = chance.lognormal(7, 0.75, 4096).astype(int)
     rows = chance.permutation(4096)
@@ -231,7 +223,6 @@ def test_the_longest_goes_to_the_rank_that_has_had_least():
 
 
 def test_ties_are_broken_by_chance():
-    """Rows of one length, and micro-steps of one length, are as shuffled as stock's."""
     lengths = np.full(64, 100)
     orders = {
         epoch_order("grouped", np.random.default_rng(seed).permutation(64), lengths, 2, 2, 2).tobytes()
@@ -241,7 +232,6 @@ def test_ties_are_broken_by_chance():
 
 
 def test_the_longest_row_in_a_short_last_micro_batch():
-    """One rank, 9 rows, 4 a micro-batch: stock would keep the longest for the end, where nobody waits to see it fail."""
     lengths = np.array([5, 5, 5, 5, 5, 5, 5, 5, 900])
     order = grouped(np.arange(9), lengths, ranks=1, per_device=4, accumulation=1)
     assert 8 in order[:4]
@@ -288,7 +278,6 @@ def test_the_stock_key_keeps_every_row(epoch):
 
 
 def test_gains_on_a_heavy_tail():
-    """Lengths as uneven as long thoughts: 64 ranks x 2 micro-steps and 16 x 8."""
     chance = np.random.default_rng(0)
     lengths = np.clip(chance.lognormal(7.5, 0.75, 5000), 50, 16384).astype(int)
     use = {}

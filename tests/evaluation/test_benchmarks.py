@@ -221,7 +221,6 @@ def test_files_of_a_benchmark(name, there, kept):
 
 
 def test_the_layouts_of_authors_repositories_are_read(tmp_path):
-    """LogicVista: an object of rows beside a folder of pictures. DynaMath: one of rows, numbered, in the folder of each trial."""
     puzzle = {
         "imagename": "v1_0.png",
         "question": "Which?",
@@ -362,7 +361,6 @@ def test_rows_of_the_other_benchmarks(ask, row, held):
     ],
 )
 def test_a_gold_is_a_letter_also_where_the_options_are_letters(response, verdict):
-    """2steps_9 of We-Math: its right answer D is the block I, not the option whose text is D."""
     option = "A. F;    B. D;    C. B;    D. I; E. No correct answer"
     row = {"ID": "2steps_9", "question": "Which?", "option": option, "answer": "D", "key": "2steps_1", "image": b"P"}
     (found,) = ask_we_math(row, "")
@@ -372,7 +370,6 @@ def test_a_gold_is_a_letter_also_where_the_options_are_letters(response, verdict
 
 
 def test_options_that_are_letters_are_drawn_only_where_they_are_a_b_c():
-    """MathVision 654 asks which of the cards A, B, D, F and G."""
     row = {"id": "654", "question": "Which card? <image1>", "answer": "E", "level": 1, "subject": "s", "image": b"P"}
     for letters, told in (("ABDFG", tuple("ABDFG")), ("ABCDE", None)):
         (found,) = ask_mathvision(row | {"options": list(letters)}, "")

@@ -185,7 +185,6 @@ def commands(page: str) -> list[str]:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path, monkeypatch):
-    """As they stand in the documentation, but for the judge's address and name."""
     for name, run in (("virgo7b_dt", "first"), ("virgo7b_dsd", "second")):
         shutil.copytree(recorded_runs[run], tmp_path / "evals" / name, ignore=shutil.ignore_patterns("*.sqlite*"))
 

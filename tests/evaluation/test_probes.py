@@ -205,7 +205,6 @@ def test_claims_are_sentences_that_speak_of_seeing():
 
 @pytest.mark.usefixtures("no_drawing")
 def test_what_the_model_says_of_its_claims_is_counted(recorded_runs, tmp_path):
-    """Claims of recorded responses, answered by rule: those with another number are denied, and one of the others."""
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))
     target = write_recheck(run, 200, 42, "auto")
     questions = list(read_questions(target / "questions.jsonl"))

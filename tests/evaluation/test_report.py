@@ -169,7 +169,6 @@ def test_the_plots_are_there_and_hold_something(made):
 
 
 def test_the_page_in_a_browser(made, recorded_runs, browse):
-    """Each outcome is filtered by the address, pictures are decoded, and no script of a row runs."""
     text = browse(f"file://{made.folder}/report.html", "--dump-dom")
     assert "<title>Evaluation of 2 runs</title>" in text
     assert text.count("<article") == made.responses > 40

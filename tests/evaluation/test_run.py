@@ -97,7 +97,6 @@ def rows_of(path: Path) -> list[dict]:
 
 @pytest.mark.usefixtures("judge_at_hand", "no_drawing")
 def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path):
-    """After all else, also when the key is new in a finished evaluation; nothing is asked twice, and the report tells of it."""
     evaluate(config)
     wanted = config.model_copy(update={"variants": {"rotate": 10, "brightness": [0.7]}, "variant_questions": 10})
     found = evaluate(wanted)

@@ -66,7 +66,6 @@ def test_olympiadbench_is_scored_by_rule(said, gold, tolerance, right):
 
 
 def test_olympiadbench_takes_the_prediction_for_the_gold():
-    """Tolerances by answer follow the order of the prediction, so a swapped order gets the other one's."""
     tolerances = Question("?", tolerance=(0.5, 1e-8))
     assert PAPER["olympiadbench"](r"\boxed{1.2, 5}", ["1", "5"], tolerances).verdict == "correct"
     assert PAPER["olympiadbench"](r"\boxed{5, 1.2}", ["1", "5"], tolerances).verdict == "wrong"
@@ -110,7 +109,6 @@ def test_omr_asks_a_judge_where_rules_do_not_match_and_twice_for_a_short_respons
 
 
 def test_golds_that_omr_takes_for_a_letter(hub, shared_data):
-    """None of MathVision's; of MathVerse's free-form golds about an eighth, 44 of 352 in the whole (counted there)."""
     vision = read_benchmark(BENCHMARKS["mathvision"], hub / "mathvision", Taken(BENCHMARKS["mathvision"], ""))
     assert not any(misreads(row["gold"]) for row in vision if row.get("kind") != "choice")
     rows = json.loads((shared_data / "mathverse/testmini_text_only.json").read_text(encoding="utf-8"))

@@ -207,7 +207,6 @@ def test_dynamath_has_an_average_and_a_worst_case_with_clusters():
 
 
 def test_we_math_loose_and_strict_are_the_official_formula():
-    """Composites of every kind, counted by hand: (525 - 0.5 IG - IK - RM) / 525, of 525 composites."""
     kinds = {  # steps right, whole right -> how many
         ((True, True), True): 100,
         ((True, False), True): 60,
@@ -246,7 +245,6 @@ def test_we_math_loose_and_strict_are_the_official_formula():
 
 
 def test_a_part_of_a_composite_is_no_composite():
-    """Of 2 composites one has no row of its own question, where fewer rows than published were there."""
     steps = [("1", "1"), ("1", "2"), ("1", "multi"), ("2", "1"), ("2", "2")]
     questions = [
         question(f"we_math/{number}/{step}", "we_math", number, steps="2", step=step) for number, step in steps

@@ -83,7 +83,6 @@ def test_the_smallest_visible_difference_is_found_in_four_of_five_cases():
 
 
 def test_the_clustered_standard_error_is_that_of_the_cluster_robust_regression():
-    """The sandwich by hand, and statsmodels' where it is installed: cov_cluster with its small-sample factor G / (G - 1)."""
     generator = np.random.default_rng(6)
     names = generator.integers(60, size=500)
     scores = (generator.random(500) < 0.3 + 0.4 * (names % 3 == 0)).astype(float)

@@ -93,7 +93,6 @@ def test_what_is_no_variant_is_said():
 
 
 def test_changes_are_those_of_the_files(recorded_runs, tmp_path):
-    """The second model's run stands in for a variant of the first."""
     base, other = (read_run(folder) for folder in recorded_runs.values())
     rows = [
         {
@@ -121,7 +120,6 @@ def test_changes_are_those_of_the_files(recorded_runs, tmp_path):
 
 @pytest.mark.usefixtures("no_drawing")
 def test_the_report_tells_what_changed_pictures_change(recorded_runs, tmp_path):
-    """Questions written, answered by the second model's recorded responses, and told beside the first's."""
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))
     variants = variants_of({"rotate": 10, "noise": 10})
     account = write_variants(run, variants, count=30)

@@ -1,5 +1,6 @@
 """Hooks are tested against the real LLaMA-Factory and the real tokenizer, each loaded once."""
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="module")
+def hook(request):
+    """The file of hooks/ that a test file mirrors, imported behind LLaMA-Factory's arguments as in a run."""
+    import llamafactory.hparams  # noqa: F401
+
+    *folders, name = request.path.relative_to(Path(__file__).parent).with_suffix("").parts
+    return importlib.import_module(".".join(["virgo_factory.hooks", *folders, name.removeprefix("test_")]))
+
+
+@pytest.fixture
+def told(hook, monkeypatch):
+    """What that file logs, in lines."""
+    lines = []
+    monkeypatch.setattr(hook, "logger", SimpleNamespace(info_rank0=lines.append, warning_rank0=lines.append))
+    return lines
 
 
 @pytest.fixture(scope="session")

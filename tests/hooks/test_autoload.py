@@ -125,7 +125,6 @@ def test_it_costs_less_than_ten_milliseconds_and_imports_nothing_heavy():
 
 
 def test_a_package_that_is_broken_leaves_import_torch_alone(tmp_path):
-    """The hooks, and everything but autoload.py itself, are broken: torch loads, with the finder in place."""
     (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
     assert (
         run(
@@ -347,14 +346,12 @@ def test_it_works_behind_the_import_hooks_of_libraries(library):
 
 
 def test_caches_of_stock_runs_keep_their_names(state):
-    """The hashes that `datasets` takes of arguments, dataset, converter and processor are those without the package."""
     hashes = state("import torch")["hashes"]
     assert hashes == state("import torch", VIRGO_FACTORY_DISABLE="1")["hashes"]
     assert len(set(hashes)) == 4
 
 
 def test_a_hook_that_does_not_act_is_found(monkeypatch):
-    """A module that somebody reloaded, or a stock object put back, stops a run of ours; a wrapper around ours does not."""
     import functools
     import types
 
@@ -411,7 +408,6 @@ def test_help_lists_every_key(fork):
 
 
 def test_switched_off_everything_is_stock(state):
-    """And the stock fields of the extended classes, in this process, are these, first and in this order."""
     import dataclasses
 
     import llamafactory.hparams as hparams

@@ -63,7 +63,6 @@ def _places(content, text):
 
 
 def test_the_list_is_that_of_the_hooks(contract):
-    """autoload.py says which file is applied to which module, and the file's Hook says the same."""
     hooks = {name: importlib.import_module(f"virgo_factory.hooks.{name}").HOOK for name in set(HOOKS.values())}
     assert HOOKS == {module: name for name, hook in hooks.items() for module in hook.modules}
     for name, hook in hooks.items():
@@ -77,7 +76,6 @@ def test_the_list_is_that_of_the_hooks(contract):
 
 
 def test_every_hook_acts_here(contract):
-    """And there is one copy of each file, whoever was imported first."""
     check_hooks()
     from llamafactory.data.loader import get_dataset
 
@@ -95,7 +93,6 @@ def test_the_lines_are_there(contract, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_line_is_found_and_named(contract, name, tmp_path):
-    """Every text is changed, then moved, in a copy of its file, one after the other: the check must see each."""
     for place, text in contract(name).items():
         file, line = place.rsplit(":", 1)
         copy = tmp_path / file
@@ -121,7 +118,6 @@ def test_the_installed_versions_are_tested_ones():
 
 
 def test_every_quote_of_transformers_is_known_in_both(contract):
-    """The other version's lines are looked at where it is installed (CONTRIBUTING.md); here, that none is left out."""
     quoted = {place: text for place, text in all_quotes().items() if place.startswith("transformers/")}
     assert quoted and set(quoted) == set(IN_TRANSFORMERS_5)
     read = [getattr(importlib.import_module(f"virgo_factory.hooks.{name}"), "RELIES_ON", {}) for name in FILES]
@@ -133,7 +129,6 @@ def test_every_quote_of_transformers_is_known_in_both(contract):
 
 
 def test_the_main_branch_is_known_by_what_is_otherwise_there(tmp_path):
-    """In a copy of the installed files each line that the branch has otherwise is replaced (tests/integration/test_main_branch.py runs it)."""
     for place in all_quotes():
         file = place.rpartition(":")[0]
         if file.startswith("llamafactory/") and not (tmp_path / file).exists():

@@ -178,7 +178,6 @@ def test_an_own_copy_is_written_to_and_nobody_sees_it(folder):
 
 
 def test_a_folder_that_cannot_be_written_to(folder):
-    """Neither one with an index that is behind, nor one without any."""
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
         there = Path(place) / "folder"
@@ -242,7 +241,6 @@ while True:
 
 
 def test_killed_at_any_moment_and_two_at_once(tmp_path):
-    """Processes that make and extend the index are killed while the files grow and are rewritten."""
     draw = random.Random(0)
     here = str(Path(__file__).parent)
     command = [sys.executable, "-c", _READER, str(tmp_path), here]

@@ -212,7 +212,6 @@ def test_in_a_browser(real_page, visual_questions, browse):
 
 @pytest.mark.parametrize(("with_policy", "title"), [(True, "Real questions"), (False, "hacked")])
 def test_the_policy_alone_stops_a_script(with_policy, title, real_page, browse, tmp_path):
-    """The same page with an attack put in unescaped; without the policy it works, so the test can tell."""
     text = real_page.read_text(encoding="utf-8")
     text = text.replace("<main>", f"<main>{ATTACKS[0]}{ATTACKS[1]}", 1)
     if not with_policy:
@@ -239,7 +238,6 @@ def test_filter_in_a_browser(view, expected, real_page, visual_questions, browse
 
 
 def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
-    """At 400 pixels: long words, paths, names of kinds, tables and pictures; the margin stays empty."""
     long = "no-blank-in-it" * 30
     cards = [
         Article(
@@ -261,7 +259,6 @@ def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
 
 
 def test_pictures_are_painted(real_page, visual_questions, browse, tmp_path):
-    """The table's own colours are on the screen, in light and in dark."""
     table = Image.open(visual_questions[0].picture).convert("RGB")
     colours = [
         color for count, color in sorted(table.getcolors(1 << 20), reverse=True) if max(color) - min(color) > 30

@@ -108,7 +108,6 @@ OMR = {
 
 
 def test_the_template_says_in_which_tags_a_response_is_trained_on(convert):
-    """OpenMMReasoner's published layout: under its template the response is what stands in its file."""
     (found,) = convert([OMR], formatting="long_thought", template="omr")
     assert found["_response"] == [
         {"role": "assistant", "content": "<think>Net A has six faces.</think><answer>B</answer>"}
@@ -141,7 +140,6 @@ def picture(size=(3, 2), kind="PNG"):
 
 
 def test_pictures_in_the_row_become_files_once(convert, tmp_path):
-    """Bytes, dictionaries of datasets' Image feature and data URIs end as paths, one file for equal pictures."""
     content = picture()
     pictures = [
         {"bytes": content, "path": None},
@@ -190,7 +188,6 @@ def test_pictures_that_are_none(convert, content, reason, detail, tmp_path):
 
 
 def test_files_of_a_hub_dataset(convert, tmp_path, monkeypatch):
-    """Below media_dir, or in the hub's cache of that dataset; nowhere else, and nothing is fetched."""
     cache = tmp_path / "hub"
     snapshot = cache / "datasets--people--pictures" / "snapshots" / ("a" * 40)
     (snapshot / "sub").mkdir(parents=True)

@@ -66,7 +66,6 @@ def thirty(tmp_path_factory):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
-    """The same rows in the same order as `load_dataset` gives; the tools read the same ones, in the file's order."""
     from datasets import load_dataset
 
     from virgo_factory.data.read.source import find_sources, read_source
@@ -88,7 +87,6 @@ def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
 
 
 def test_the_held_out_rows_are_not_trained_on(load):
-    """A training run, row by row: what `train[:90%]` leaves is what `train[90%:]` has."""
     rows = [{"question": f"number {n}?", "response": thought(3)} for n in range(30)]
     numbers = []
     for split in ("train[:90%]", "train[90%:]"):
@@ -114,7 +112,6 @@ REFUSED = [
 
 @pytest.mark.parametrize(("entry", "message"), REFUSED, ids=[str(case[0]) for case in REFUSED])
 def test_what_an_entry_cannot_ask_of_a_file(load, tmp_path, thirty, entry, message):
-    """A run and the tools refuse it alike; LLaMA-Factory would read the whole file for most of them."""
     from virgo_factory.data.read.source import find_sources
 
     rows = [json.loads(line) for line in thirty.read_text().splitlines()]
@@ -142,7 +139,6 @@ BOUNDS = [
 @pytest.mark.parametrize("kind", ["pair", "turns"])
 @pytest.mark.parametrize(("words", "bounds", "kept"), BOUNDS)
 def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words, bounds, kept):
-    """One of a pair or of several turns outside the bounds drops the row, in a run and in the tools."""
     from transformers import AutoTokenizer
 
     from virgo_factory.data.read.source import find_sources
@@ -174,7 +170,6 @@ def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words,
 
 @pytest.mark.parametrize(("template", "ends"), [("virgo", ["min"]), ("virgo", ["max"]), ("qwen", ["min", "max"])])
 def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path, template, ends):
-    """They may be of any length; the two responses are judged, in a run and in the tools (for `qwen` by LLaMA-Factory)."""
     from transformers import AutoTokenizer
 
     from virgo_factory.data.read.source import find_sources
@@ -198,7 +193,6 @@ def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path,
 
 
 def test_hundreds_of_rows_in_a_pack(load):
-    """The attention mask of `neat_packing` numbers the rows of a pack: 1 to 300 here."""
     rows = [{"question": "q", "response": thought(1)} for _ in range(300)]
     module, accounts, _ = load(rows, neat_packing=True, cutoff_len=30_000, overlong="truncate", question_prefix="none")
     (pack,) = module["train_dataset"]
@@ -209,7 +203,6 @@ def test_hundreds_of_rows_in_a_pack(load):
 
 
 def test_a_text_template_with_picture_rows_stops_the_run(load, tmp_path):
-    """No picture is to blame: the run ends and says so, as stock does; a picture that is to blame drops its row."""
     from PIL import Image
 
     Image.new("RGB", (56, 56)).save(tmp_path / "good.png")
@@ -224,7 +217,6 @@ def test_a_text_template_with_picture_rows_stops_the_run(load, tmp_path):
 
 @pytest.mark.parametrize("template", ["qwen3_vl", "qwen3", "deepseekr1"])
 def test_a_reasoning_template_is_refused(load, tmp_path, template):
-    """With its plain name, in a run and in the tools; stock rows go with it as ever."""
     from virgo_factory.data.read.source import find_sources
 
     rows = [{"question": "q", "response": thought(3)}]
@@ -249,7 +241,6 @@ def test_a_reasoning_template_is_refused(load, tmp_path, template):
 
 
 def test_a_reasoning_template_of_the_tokenizer_is_refused(load, base):
-    """Without `template:` LLaMA-Factory makes one of the tokenizer's chat template."""
     from transformers import AutoTokenizer
 
     own = AutoTokenizer.from_pretrained(base)
@@ -294,7 +285,6 @@ def infer(base, folder, **keys):
 
 @pytest.mark.parametrize("prefix", [None, "virgo"])
 def test_the_batch_inference_script_reads_our_rows(load, base, tmp_path, prefix):
-    """Prompts are those of training, the response is the label however long it is; nothing is written."""
     from PIL import Image
 
     Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
@@ -318,7 +308,6 @@ def test_the_batch_inference_script_reads_our_rows(load, base, tmp_path, prefix)
 
 
 def test_the_batch_inference_script_loses_no_row(load, base, tmp_path):
-    """A dropped row would shift its answers against the file: an error that names the row."""
     load([{"question": "q", "response": thought(1)}])
     with (tmp_path / "own.jsonl").open("a") as file:
         file.write(json.dumps({"id": "cut", "question": "q", "response": "<|begin_of_thought|> endless"}) + "\n")
@@ -328,7 +317,6 @@ def test_the_batch_inference_script_loses_no_row(load, base, tmp_path):
 
 
 def test_a_program_that_has_the_stock_functions_is_told(load, base, tmp_path):
-    """Arguments or get_dataset from before the plugin: a sentence, not an AttributeError inside the converter."""
     import dataclasses
 
     from llamafactory.data import get_dataset
@@ -366,7 +354,6 @@ def test_an_evaluation_keeps_the_account_of_the_training(load, tmp_path):
 
 @pytest.mark.parametrize("given", [None, "none"])
 def test_an_evaluation_asks_as_the_model_was_trained_to_be_asked(load, base, tmp_path, given):
-    """LlamaBoard's evaluation has no place for our keys; a key in a recipe decides."""
     rows = [{"question": "How many?", "response": thought(1)}]
     _, _, tokenizer = load(rows, question_prefix="virgo", default_system="Count.")
     folder = base.with_name("trained")
@@ -385,7 +372,6 @@ def test_an_evaluation_asks_as_the_model_was_trained_to_be_asked(load, base, tmp
 
 
 def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
-    """Accounts, slot use, and where model, kept epochs and account are; nothing after a run that is not ours."""
     from types import SimpleNamespace
 
     from llamafactory.train import tuner
@@ -413,7 +399,6 @@ def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
 
 
 def test_the_block_of_a_preference_run(load, monkeypatch):
-    """DPO has its look ahead: rows, steps and slot use of stock's order (it has none of ours)."""
     from types import SimpleNamespace
 
     from virgo_factory.hooks.start import look_ahead
@@ -428,7 +413,6 @@ def test_the_block_of_a_preference_run(load, monkeypatch):
 
 
 def test_two_loads_at_a_time_are_apart(load, base, tmp_path):
-    """In two threads, one of them in the middle of the other: each has its own account."""
     from concurrent.futures import ThreadPoolExecutor
 
     from virgo_factory.hooks.data.load import loading, running

@@ -22,15 +22,6 @@ def run():
     return run
 
 
-@pytest.fixture
-def told(run, monkeypatch):
-    from virgo_factory.hooks.model import adapter
-
-    lines = []
-    monkeypatch.setattr(adapter, "logger", SimpleNamespace(info_rank0=lines.append, warning_rank0=lines.append))
-    return lines
-
-
 def write_adapter(folder, markers=(), prefix=None, system="You are a helpful assistant.", place="jinja", **peft):
     """Write what peft and the trainer save beside an adapter's weights."""
     from virgo_factory.hooks.template.template import chat_template

@@ -1,7 +1,5 @@
 """`marker_tokens: true`: single plain tokens, whose first rows are the mean of their pieces, once."""
 
-import types
-
 import pytest
 import torch
 
@@ -124,7 +122,6 @@ def test_rows_without_room_and_tied_embeddings(twin, start, tmp_path, tied):
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_lora_trains_tied_embeddings_as_one(twin, start, tmp_path, tied):
-    """A first adapter by `additional_target`, a second on it without; LLaMA-Factory then adds what has grown by itself."""
     from llamafactory.hparams import FinetuningArguments, ModelArguments
     from llamafactory.model import load_model, load_tokenizer
 
@@ -250,14 +247,10 @@ class Partitioned(torch.nn.Module):
 
 
 @pytest.mark.parametrize("head", ["tied", "none"])
-def test_a_matrix_is_set_once(head, monkeypatch):
-    from virgo_factory.hooks.model import marker_tokens
-
-    told = []
-    monkeypatch.setattr(marker_tokens, "logger", types.SimpleNamespace(info_rank0=told.append))
+def test_a_matrix_is_set_once(hook, told, head):
     model = Partitioned(head)
     old = model.embedding.weight.detach().clone()
-    marker_tokens.initialise_rows(model, {6: [0, 1], 7: [2]})
+    hook.initialise_rows(model, {6: [0, 1], 7: [2]})
     assert torch.allclose(model.embedding.weight[6], old[:2].mean(dim=0))
     assert torch.equal(model.embedding.weight[7], old[2])
     assert torch.equal(model.embedding.weight[:6], old[:6])

@@ -127,7 +127,6 @@ def test_all_wrong_values_come_at_once(parser, recipe):
 
 
 def test_every_key_of_another_stage_is_one_and_is_refused(parser, recipe):
-    """Also those whose own conditions LLaMA-Factory looks at first; a key that it no longer has would go unseen."""
     from virgo_factory.hooks.reinforce.arguments import NOT_WITH, reinforce_problems
 
     names = ("model_args", "data_args", "training_args", "finetuning_args")
@@ -168,7 +167,6 @@ def test_the_tuner_is_led_to_the_stage_and_to_no_other(parser, recipe, monkeypat
 
 
 def test_a_loss_is_these_switches_of_trl(parser, recipe):
-    """The paper's values (reference: 4.2 of OpenMMReasoner's scripts), and a recipe's own clips over them."""
     from virgo_factory.hooks.reinforce.arguments import grpo_arguments, settings_of
 
     expected = {

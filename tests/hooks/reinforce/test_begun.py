@@ -78,7 +78,6 @@ def test_a_checkpoint_that_does_not_say_passes(tmp_path, state):
 
 
 def test_a_checkpoint_that_does_not_say_is_gone_on_with_and_saved(tmp_path):
-    """Trainer looks for each callback that keeps something in the state that it has read."""
     state = TrainerState(global_step=4, stateful_callbacks={})
     callback = BegunWith(values())
     callback.on_train_begin(None, state, None)

@@ -71,7 +71,6 @@ def _as_easyr1_asks(row, processor, template):
 
 
 def test_a_prompt_for_easyr1_is_the_tokens_of_the_stage(preprocess, processor, model_folder, tmp_path):
-    """It sends no system message: the chat template that goes with it writes the recipe's."""
     Image.new("RGB", (300, 200), "red").save(tmp_path / "small.png")
     rows = [
         {"question": "<image>What colour?", "gold": "red", "images": ["small.png"]},

@@ -1,4 +1,4 @@
-"""Order of prompts, and a prompt's tokens: those of the same question in supervised training."""
+"""Order of hook, and a prompt's tokens: those of the same question in supervised training."""
 
 import json
 from types import SimpleNamespace
@@ -11,18 +11,8 @@ from virgo_factory.core.thought import LongThought
 from virgo_factory.demo.visual_rows import write_questions
 
 
-@pytest.fixture(scope="module")
-def prompts():
-    import llamafactory.hparams  # noqa: F401
-
-    from virgo_factory.hooks.reinforce import prompts
-
-    return prompts
-
-
-def test_an_epoch_depends_on_seed_and_number_alone(prompts):
-    """7 prompts, 3 at a time: two rollouts of each epoch, every one taken twice, and one prompt left over."""
-    sampler = prompts.PromptSampler(7, group=2, together=3, repeats=2, seed=5)
+def test_an_epoch_depends_on_seed_and_number_alone(hook):
+    sampler = hook.PromptSampler(7, group=2, together=3, repeats=2, seed=5)
     first = list(sampler)
     assert len(first) == len(sampler) == 24
     assert first[:6] == first[6:12] and first[12:18] == first[18:]
@@ -31,10 +21,10 @@ def test_an_epoch_depends_on_seed_and_number_alone(prompts):
     sampler.set_epoch(1)
     second = list(sampler)
     assert second != first
-    again = prompts.PromptSampler(7, group=2, together=3, repeats=2, seed=5)
+    again = hook.PromptSampler(7, group=2, together=3, repeats=2, seed=5)
     again.set_epoch(1)
     assert list(again) == second
-    assert list(prompts.PromptSampler(4, 1, 2, 1, None)) == [0, 1, 2, 3]
+    assert list(hook.PromptSampler(4, 1, 2, 1, None)) == [0, 1, 2, 3]
 
 
 def dataset(rates):
@@ -46,19 +36,18 @@ def dataset(rates):
     return Dataset.from_dict({"asked": asked})
 
 
-def test_a_curriculum_begins_with_what_is_easy(prompts):
+def test_a_curriculum_begins_with_what_is_easy(hook):
     settings = RL_DEFAULTS | {"rl_num_generations": 2, "rl_curriculum": "pass_rate"}
-    arranged = prompts.arrange(dataset([0.1, 0.9, 0.5, 0.9]), settings, 4)
+    arranged = hook.arrange(dataset([0.1, 0.9, 0.5, 0.9]), settings, 4)
     assert [json.loads(text)["id"] for text in arranged["asked"]] == ["q1", "q3", "q2", "q0"]
     with pytest.raises(UserError, match="2 prompts have no pass rate .* such as q1, q2"):
-        prompts.arrange(dataset([0.1, None, None]), settings, 4)
+        hook.arrange(dataset([0.1, None, None]), settings, 4)
 
     with pytest.raises(UserError, match="3 prompts are kept, and one rollout asks 4"):
-        prompts.arrange(dataset([0.1, 0.2, 0.3]), settings, 8)
+        hook.arrange(dataset([0.1, 0.2, 0.3]), settings, 8)
 
 
-def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preprocess, model_folder, tmp_path, prompts):
-    """With pictures, a prefix, options and a system message; dropped rows are counted with file and line."""
+def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preprocess, model_folder, tmp_path, hook):
     rows = [json.loads(line) for line in write_questions(tmp_path, 5).read_text().splitlines()]
     rows.append({"id": "t/1", "question": "Which one?", "gold": "B", "options": ["red", "blue"], "system": "Look."})
     learned = []
@@ -131,7 +120,7 @@ def test_a_row_that_is_an_error_ends_the_run_before_the_model(preprocess, model_
     assert place in str(caught.value)
 
 
-def test_pictures_are_read_once_a_group(prompts):
+def test_pictures_are_read_once_a_group(hook):
     calls = []
 
     def get_mm_inputs(images, *_):
@@ -142,10 +131,10 @@ def test_pictures_are_read_once_a_group(prompts):
 
     template = SimpleNamespace(mm_plugin=SimpleNamespace(get_mm_inputs=get_mm_inputs))
     rows = [{"images": images, "input_ids": [1]} for images in (["a"], ["a"], [], ["b"])]
-    found = prompts.pictures(rows, template, None)
+    found = hook.pictures(rows, template, None)
     assert calls == [["a"], ["b"]]
     assert {name: tuple(value.shape) for name, value in found.items()} == {
         "pixel_values": (6, 3),
         "image_grid_thw": (3, 3),
     }
-    assert prompts.pictures([{"images": None, "input_ids": [1]}], template, None) == {}
+    assert hook.pictures([{"images": None, "input_ids": [1]}], template, None) == {}

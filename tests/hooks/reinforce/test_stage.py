@@ -43,7 +43,6 @@ def test_a_finished_run_is_not_gone_on_with(done, planned, epochs, max_steps, fi
 
 
 def test_what_a_loss_lacks_is_told(monkeypatch):
-    """DAPO without sampling again, and a clip that one update a rollout never reaches."""
     from virgo_factory.core.reinforcement import settings_of
     from virgo_factory.hooks.reinforce import stage
 

@@ -68,7 +68,6 @@ def test_the_loss_is_that_of_its_paper(trainer, loss):
 
 
 def test_each_update_of_a_rollout_is_the_mean_over_its_own_tokens(trainer):
-    """TRL divides by the tokens of the whole rollout, which would make the steps smaller the more updates there are."""
     made = trainer(rl_loss="grpo", rl_updates_per_rollout=2, save_strategy="no")
     masks = [torch.ones(2, length, dtype=torch.long) for length in (1, 2, 3, 4)]
     made._buffered_inputs = [{"completion_mask": mask, "num_items_in_batch": torch.tensor(20)} for mask in masks]
@@ -77,7 +76,6 @@ def test_each_update_of_a_rollout_is_the_mean_over_its_own_tokens(trainer):
 
 
 def test_what_is_no_text_is_never_said(trainer):
-    """Rows that pad the vocabulary, and the tokens of pictures, in drawing and in log-probabilities."""
     made = trainer()
     config, tokenizer = made.model.config, made.processing_class
     assert {config.image_token_id, config.video_token_id, config.vision_start_token_id} <= set(made.suppressed)
@@ -93,7 +91,6 @@ def test_what_is_no_text_is_never_said(trainer):
 
 
 def test_responses_are_drawn_from_the_whole_distribution(trainer):
-    """The model's own generation_config (Qwen2-VL's: top_k 1, temperature 0.01) must not take the place of ours."""
     from virgo_factory.hooks.reinforce.generation import generate
 
     made = trainer()
@@ -127,7 +124,6 @@ def test_an_unverifiable_response_moves_nothing(trainer):
 
 
 def test_rows_without_pictures_are_told_the_same_beside_a_blank_one(trainer, tmp_path):
-    """Nothing attends to it; and rows taken one by one have the pictures that they have together."""
     from PIL import Image
 
     from virgo_factory.hooks.reinforce.policy import blank_picture
@@ -188,7 +184,6 @@ print("imported")
 
 
 def test_trl_can_be_imported_beside_a_new_vllm(tmp_path):
-    """TRL 0.24 takes a name from vLLM that 0.20.2 has no more, as soon as a package of this name is there."""
     (tmp_path / "vllm-0.20.2.dist-info").mkdir()
     (tmp_path / "vllm-0.20.2.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: vllm\nVersion: 0.20.2\n"

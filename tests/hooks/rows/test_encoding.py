@@ -68,7 +68,6 @@ def test_a_slow_tokenizer_stays():
     [(False, [-100, -100, -100, 2, -100, 7, 8]), (True, [-100, -100, -100, -100, -100, 7, 8])],
 )
 def test_the_end_of_a_turn_that_is_not_learned_is_not_learned(efficient_eos, expected):
-    """Templates of `efficient_eos` (ChatGLM's and GLM's) have it as the label of the next turn's first token."""
     from virgo_factory.hooks.rows.encoding import UNLEARNED, learned_labels
 
     assert learned_labels([-100, UNLEARNED, UNLEARNED, 2, -100, 7, 8], -100, efficient_eos) == expected

@@ -207,7 +207,6 @@ def test_the_bounds_look_at_learned_responses_only(load):
 
 
 def test_cutting_at_the_token_limit_keeps_the_mask(load):
-    """`overlong: truncate` is stock's: the row is cut, what is masked stays so, and a row left without target is dropped."""
     rows = [ROWS["first masked"][0], ROWS["two"][0]]
     made, account = load(rows, cutoff_len=75, overlong="truncate")
     masked, whole = made.module["train_dataset"]

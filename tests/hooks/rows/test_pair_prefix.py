@@ -50,7 +50,6 @@ def test_the_beginning_is_context_on_both_sides(template, encoded):
 
 
 def test_a_rejected_side_that_ends_where_the_beginning_does(encoded):
-    """The wrong short thought itself: its end and its answer are left. A token across the boundary is context."""
     (row,), _, tokenizer = encoded(pair(FIRST, rejected=""))
     labels = [label for label in row["rejected_labels"] if label != -100]
     assert "<|end_of_thought|>" in tokenizer.decode(labels) and "flags" not in tokenizer.decode(labels)

@@ -58,7 +58,6 @@ def load(base, tmp_path, root, preprocess):
 
 @pytest.mark.parametrize("packing", [{"packing": True}, {"neat_packing": True}])
 def test_packing_keeps_the_account(load, packing):
-    """Packed rows hold exactly the tokens of the kept rows; the account counts rows, not packs."""
     plain, _ = load(dataset="mixed")
     packed, accounts = load(dataset="mixed", **packing)
     assert (accounts["mixed"]["rows_in"], accounts["mixed"]["kept"], accounts["mixed"]["dropped"]) == (9, 8, 1)
@@ -68,7 +67,6 @@ def test_packing_keeps_the_account(load, packing):
 
 
 def test_preference_pairs(load):
-    """`overlong` works in DPO, on the longer side, for an ordinary ranking dataset, too."""
     module, accounts = load("dpo", dataset="pairs", cutoff_len=200, overlong="drop")
     assert accounts["pairs"]["reasons"] == {"overlong > 200 tokens": 1}
     assert len(module["train_dataset"]) == 1
@@ -76,14 +74,12 @@ def test_preference_pairs(load):
 
 
 def test_preference_pairs_with_virgo_template_only_are_cut_as_stock_does(load):
-    """The template alone changes no policy of an ordinary dataset."""
     module, accounts = load("dpo", dataset="pairs", cutoff_len=200)
     assert accounts["pairs"]["kept"] == 2
     assert max(len(row["chosen_input_ids"]) for row in module["train_dataset"]) == 200
 
 
 def test_an_evaluation_set_loses_no_row(load):
-    """Dropping from an evaluation set would change the benchmark: an error, also where training rows are dropped."""
     with pytest.raises(ValueError, match=r"evaluation set"):
         load(dataset="good", eval_dataset="mixed")
 
@@ -96,7 +92,6 @@ def test_an_evaluation_set_loses_no_row(load):
     ("sampling", "kept", "repeated", "dropped"), [({"max_samples": 3}, 3, 0, 6), ({"mix_strategy": "concat"}, 8, 0, 1)]
 )
 def test_rows_that_are_not_drawn_are_counted(load, sampling, kept, repeated, dropped):
-    """Rows in + drawn again = kept + dropped, whatever samples them."""
     _, accounts = load(dataset="mixed", **sampling)
     account = accounts["mixed"]
     assert (account["rows_in"], account["repeated"], account["kept"], account["dropped"]) == (
@@ -108,7 +103,6 @@ def test_rows_that_are_not_drawn_are_counted(load, sampling, kept, repeated, dro
 
 
 def test_rows_of_several_responses(load):
-    """`responses: all` of the entry: each correct response is an example; the account says how many more there are."""
     module, accounts = load(dataset="several")
     account = accounts["several"]
     assert (account["rows_in"], account["extra"], account["kept"], account["dropped"]) == (4, 4, 8, 0)
@@ -121,7 +115,6 @@ def test_rows_of_several_responses(load):
 
 @pytest.mark.parametrize("strategy", ["interleave_under", "interleave_over", "concat"])
 def test_rows_of_several_responses_in_a_mix(load, strategy):
-    """Whatever draws examples, in + more + again = kept + dropped."""
     probabilities = {} if strategy == "concat" else {"interleave_probs": "0.3,0.7"}
     module, accounts = load(dataset="several,mixed", mix_strategy=strategy, val_size=2, **probabilities)
     for account in accounts.values():
@@ -135,7 +128,6 @@ def test_rows_of_several_responses_in_a_mix(load, strategy):
 
 
 def test_several_formats_in_one_dataset_stop_the_run(load, tmp_path):
-    """Before anything is tokenised, with counts and the lines of the rarer format first."""
     lines = (tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()
     markers = [{"question": row["question"], "response": row["combined_text"]} for row in map(json.loads, lines)]
     think = {"id": "t-7", "question": "2 + 2?", "response": "<think>Two and two.</think><answer>4</answer>"}
@@ -155,7 +147,6 @@ def test_several_formats_in_one_dataset_stop_the_run(load, tmp_path):
 
 
 def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
-    """Absolute paths outside media_dir: their common folder, and the media_dir that reads them, where there is one."""
     from PIL import Image
 
     base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
@@ -182,7 +173,6 @@ def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
 
 
 def test_pictures_are_looked_at_in_every_run(load, tmp_path):
-    """One that was missing, broken or another when rows were cached is not remembered as such."""
     from PIL import Image
 
     base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
@@ -206,7 +196,6 @@ def test_pictures_are_looked_at_in_every_run(load, tmp_path):
 
 
 def test_pictures_of_a_parquet_file(load, tmp_path):
-    """Pictures as bytes, several questions on one: one file each, made again when its folder is deleted."""
     import io
     import shutil
 
@@ -245,7 +234,6 @@ def test_pictures_of_a_parquet_file(load, tmp_path):
 
 
 def test_interleaved_datasets(load):
-    """Oversampling draws rows again; the account says so and still adds up."""
     module, accounts = load(
         dataset="mixed,good", mix_strategy="interleave_over", interleave_probs="0.5,0.5", max_samples=5
     )
@@ -257,19 +245,16 @@ def test_interleaved_datasets(load):
 
 @pytest.mark.parametrize("stage", ["kto", "pt"])
 def test_other_stages_are_refused(load, stage):
-    """A formatting of ours in a stage that cannot account for rows is an error, with the stages that can."""
     with pytest.raises(ValueError, match="only in the stages sft, dpo and grpo"):
         load(stage, dataset="good")
 
 
 def test_streaming_is_refused(load):
-    """Rows that stream cannot be counted."""
     with pytest.raises(ValueError, match="not with streaming"):
         load(dataset="good", streaming=True, max_steps=1)
 
 
 def test_a_finished_run_is_an_error(load, tmp_path):
-    """Training 0 steps and exiting 0 is what stock does."""
     checkpoint = tmp_path / "out" / "checkpoint-8"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": 8}))
@@ -297,7 +282,6 @@ BROKEN = {
 
 
 def test_each_policy_for_malformed_rows(load, tmp_path):
-    """`drop` names each, `error` stops with all of them, `keep` keeps two as they are, but never a control token."""
     good = (tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [*good[:3], *map(json.dumps, BROKEN.values()), *good[3:]]
     (tmp_path / "mixed.jsonl").write_text("\n".join(rows), encoding="utf-8")
@@ -317,7 +301,6 @@ def test_each_policy_for_malformed_rows(load, tmp_path):
 
 
 def test_lengths_and_a_cache_of_other_bounds(load, tmp_path, root):
-    """`cutoff_len` and the bounds drop whole rows; rows that were cached under other bounds are judged again."""
     lines = (root / "recipes" / "demo" / "long_thoughts.jsonl").read_text(encoding="utf-8").splitlines()
     lines = sorted((line for line in lines if line.count("<|end_of_thought|>") == 1), key=len)
     (tmp_path / "good.jsonl").write_text("\n".join(lines[:6] + lines[-4:]), encoding="utf-8")
@@ -328,7 +311,6 @@ def test_lengths_and_a_cache_of_other_bounds(load, tmp_path, root):
 
 
 def test_an_edited_prefix_is_not_served_from_a_cache(load, tmp_path, base):
-    """The same recipe with an edited prefix file trains on the edited text."""
     from transformers import AutoTokenizer
 
     decode = AutoTokenizer.from_pretrained(base).decode
@@ -349,7 +331,6 @@ def test_an_edited_prefix_is_not_served_from_a_cache(load, tmp_path, base):
     ],
 )
 def test_bad_files(load, tmp_path, rows, says):
-    """A file that cannot be trained on ends the run with the place and the reason."""
     (tmp_path / "good.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=says):
         load(dataset="good")

@@ -209,7 +209,6 @@ def test_arguments_cross_processes(hparams, tmp_path):
 
 
 def test_there_is_one_class_of_each(hparams):
-    """Wherever LLaMA-Factory keeps a name for an argument class, it is the one with our keys."""
     import llamafactory.train.tuner  # noqa: F401
 
     for kind in ("DataArguments", "ModelArguments", "FinetuningArguments"):

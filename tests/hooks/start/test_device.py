@@ -1,16 +1,8 @@
 """A training that sees no GPU is told what there is without one."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def device():
-    from virgo_factory.hooks.start import device
-
-    return device
 
 
 @pytest.fixture
@@ -40,17 +32,14 @@ NO_GPU = "no GPU is visible to this training .* `make demo` or `virgo-factory de
     ids=str,
 )
 @pytest.mark.parametrize("gpus", [0, 1])
-def test_a_training_that_sees_no_gpu(device, folder, monkeypatch, recipe, outcome, gpus):
-    """One sentence for a run of ours; a stock run keeps transformers' own error."""
-    told = []
-    monkeypatch.setattr(device, "get_device_count", lambda: gpus)
-    monkeypatch.setattr(device, "logger", SimpleNamespace(warning_rank0=told.append))
+def test_a_training_that_sees_no_gpu(hook, told, folder, monkeypatch, recipe, outcome, gpus):
+    monkeypatch.setattr(hook, "get_device_count", lambda: gpus)
     keys = {"do_train": True, "template": "virgo", "dataset": "ours", "dataset_dir": str(folder)} | recipe
     if gpus == 0 and outcome == "ends":
         with pytest.raises(ValueError, match=NO_GPU):
-            device.check_device(keys)
+            hook.check_device(keys)
     else:
-        device.check_device(keys)
+        hook.check_device(keys)
 
     assert len(told) == (gpus == 0 and outcome == "is told")
-    device.check_device(["--template", "virgo", "--do_train"])  # a command line is left to transformers
+    hook.check_device(["--template", "virgo", "--do_train"])  # a command line is left to transformers

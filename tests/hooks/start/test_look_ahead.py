@@ -12,15 +12,6 @@ from virgo_factory.preflight.twin.twin import make_twin
 
 
 @pytest.fixture(scope="module")
-def hook():
-    import llamafactory.hparams  # noqa: F401
-
-    from virgo_factory.hooks.start import look_ahead
-
-    return look_ahead
-
-
-@pytest.fixture(scope="module")
 def twin(tmp_path_factory):
     return str(make_twin(tmp_path_factory.mktemp("twin")))
 

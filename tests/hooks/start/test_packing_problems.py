@@ -7,18 +7,6 @@ import pytest
 from datasets import Dataset
 
 
-@pytest.fixture(scope="module")
-def hook():
-    import virgo_factory
-
-    virgo_factory.register()
-    import llamafactory.hparams  # noqa: F401
-
-    from virgo_factory.hooks.start import packing_problems
-
-    return packing_problems
-
-
 @pytest.fixture
 def model_of(tmp_path):
     def make(family):

@@ -10,16 +10,7 @@ from virgo_factory.core.thought import MARKERS
 
 
 @pytest.fixture(scope="module")
-def run():
-    import llamafactory.hparams  # noqa: F401
-
-    from virgo_factory.hooks.start import run
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def row_settings(run):
+def row_settings(hook):
     from virgo_factory.hooks.rows import row_settings
 
     return row_settings
@@ -127,16 +118,16 @@ def recipe_id(case):
 
 
 @pytest.mark.parametrize(("recipe", "parts"), PROBLEMS, ids=[recipe_id(case[0]) for case in PROBLEMS])
-def test_what_is_wrong_with_a_recipe(run, data_folder, recipe, parts):
+def test_what_is_wrong_with_a_recipe(hook, data_folder, recipe, parts):
     parsed = arguments(data_folder, **recipe)
     if not parts:
-        run.prepare_training(*parsed)
+        hook.prepare_training(*parsed)
         assert parsed[3].virgo_used
         assert parsed[1].virgo_used == (parsed[3].stage in ("sft", "dpo") and not parsed[1].streaming)
         return
 
     with pytest.raises(ValueError) as caught:
-        run.prepare_training(*parsed)
+        hook.prepare_training(*parsed)
 
     problems = str(caught.value).splitlines()
     assert problems[0] == "virgo-factory:"
@@ -146,26 +137,26 @@ def test_what_is_wrong_with_a_recipe(run, data_folder, recipe, parts):
 
 
 @pytest.mark.parametrize("switch", ["use_mca", "use_hyper_parallel"])
-def test_other_trainers_are_refused(run, data_folder, switch):
+def test_other_trainers_are_refused(hook, data_folder, switch):
     parsed = arguments(data_folder)
     setattr(parsed[3], switch, True)
     with pytest.raises(ValueError, match=f"{switch}: its own loader and trainer know nothing of virgo-factory"):
-        run.prepare_training(*parsed)
+        hook.prepare_training(*parsed)
 
 
 @pytest.mark.parametrize(
     ("recipe", "steps"),
     [({"global_batch_size": 128}, 16), ({"global_batch_size": 128, "per_device_train_batch_size": 4}, 4), ({}, 1)],
 )
-def test_the_global_batch_sets_the_accumulation(run, data_folder, recipe, steps):
+def test_the_global_batch_sets_the_accumulation(hook, data_folder, recipe, steps):
     parsed = arguments(data_folder, **recipe)
-    run.prepare_training(*parsed)
+    hook.prepare_training(*parsed)
     assert parsed[2].gradient_accumulation_steps == steps
 
 
-def test_a_global_batch_that_does_not_divide_is_told_with_the_rest(run, data_folder):
+def test_a_global_batch_that_does_not_divide_is_told_with_the_rest(hook, data_folder):
     with pytest.raises(ValueError, match="(?s)keep_model_at_epochs.*not a multiple of 8 ranks.*120 or 128"):
-        run.prepare_training(*arguments(data_folder, global_batch_size=127, keep_model_at_epochs=[50]))
+        hook.prepare_training(*arguments(data_folder, global_batch_size=127, keep_model_at_epochs=[50]))
 
 
 STAGES = ("pt", "sft", "rm", "ppo", "dpo", "kto")
@@ -181,17 +172,17 @@ STAGES = ("pt", "sft", "rm", "ppo", "dpo", "kto")
         *(STOCK | {"stage": stage, "reward_model": "r", "reward_model_type": "full"} for stage in STAGES),
     ],
 )
-def test_a_run_that_does_not_use_the_plugin_is_left_alone(run, data_folder, monkeypatch, recipe):
-    monkeypatch.setattr(run, "_version", lambda package: "9.9.9")  # would be refused
+def test_a_run_that_does_not_use_the_plugin_is_left_alone(hook, data_folder, monkeypatch, recipe):
+    monkeypatch.setattr(hook, "_version", lambda package: "9.9.9")  # would be refused
     parsed = arguments(data_folder, **recipe)
     before = [dict(vars(one)) for one in parsed]
-    run.prepare_training(*parsed)
-    run.prepare_serving(parsed[0], parsed[1], parsed[3])
+    hook.prepare_training(*parsed)
+    hook.prepare_serving(parsed[0], parsed[1], parsed[3])
     assert [vars(one) for one in parsed] == before
     assert parsed[3].stage == recipe.get("stage", "sft")  # by which the tuner chooses the run
 
 
-def test_the_names_of_stages_are_llamafactorys_and_one_more(run):
+def test_the_names_of_stages_are_llamafactorys_and_one_more(hook):
     from llamafactory.hparams import FinetuningArguments
 
     stock = [
@@ -205,24 +196,24 @@ USING = [{}, {"dataset": "stock"}, {"template": "qwen2_vl"}, STOCK | {"overlong"
 
 
 @pytest.mark.parametrize("recipe", USING)
-def test_an_untested_version_is_refused_by_name(run, data_folder, monkeypatch, recipe):
-    monkeypatch.setattr(run, "_version", installed(llamafactory="0.9.6"))
+def test_an_untested_version_is_refused_by_name(hook, data_folder, monkeypatch, recipe):
+    monkeypatch.setattr(hook, "_version", installed(llamafactory="0.9.6"))
     monkeypatch.delenv("DISABLE_VERSION_CHECK", raising=False)
     told = r"not been tested with LLaMA-Factory 0\.9\.6, only with 0\.9\.5\. All that it relies on stands there"
     with pytest.raises(RuntimeError, match=told):
-        run.prepare_training(*arguments(data_folder, **recipe))
+        hook.prepare_training(*arguments(data_folder, **recipe))
 
-    monkeypatch.setattr(run, "changed_places", lambda: [f"llamafactory/a.py:{line}" for line in range(7)])
+    monkeypatch.setattr(hook, "changed_places", lambda: [f"llamafactory/a.py:{line}" for line in range(7)])
     with pytest.raises(RuntimeError, match=r"7 places .* have changed: llamafactory/a\.py:0, .*a\.py:4 and 2 more\."):
-        run.prepare_training(*arguments(data_folder, **recipe))
+        hook.prepare_training(*arguments(data_folder, **recipe))
 
 
 @pytest.mark.parametrize("version", ["4.56.2", "4.57.0", "5.4.0", "5.6.0"])
-def test_an_untested_transformers_is_refused_by_name(run, data_folder, monkeypatch, version):
-    monkeypatch.setattr(run, "_version", installed(transformers=version))
+def test_an_untested_transformers_is_refused_by_name(hook, data_folder, monkeypatch, version):
+    monkeypatch.setattr(hook, "_version", installed(transformers=version))
     monkeypatch.delenv("DISABLE_VERSION_CHECK", raising=False)
     with pytest.raises(RuntimeError, match=f"transformers {version} is untested; tested are 4.57.6 and 5.5.4"):
-        run.prepare_training(*arguments(data_folder))
+        hook.prepare_training(*arguments(data_folder))
 
 
 def installed(**versions):
@@ -230,20 +221,18 @@ def installed(**versions):
     return lambda package: {"llamafactory": "0.9.5", "transformers": "4.57.6", **versions}[package]
 
 
-def test_disable_version_check_makes_it_a_warning(run, data_folder, monkeypatch):
-    told = []
-    monkeypatch.setattr(run, "_version", installed(llamafactory="0.9.6"))
-    monkeypatch.setattr(run, "logger", SimpleNamespace(warning_rank0=told.append, info_rank0=lambda text: None))
+def test_disable_version_check_makes_it_a_warning(hook, told, data_folder, monkeypatch):
+    monkeypatch.setattr(hook, "_version", installed(llamafactory="0.9.6"))
     monkeypatch.setenv("DISABLE_VERSION_CHECK", "1")
-    run.prepare_training(*arguments(data_folder))
+    hook.prepare_training(*arguments(data_folder))
     assert len(told) == 1 and "0.9.6" in told[0] and "0.9.5" in told[0]
     monkeypatch.setenv("DISABLE_VERSION_CHECK", "0")
     with pytest.raises(RuntimeError):
-        run.prepare_training(*arguments(data_folder))
+        hook.prepare_training(*arguments(data_folder))
 
 
 @pytest.mark.parametrize("recipe", USING)
-def test_a_failed_hook_stops_every_run_that_uses_the_plugin(run, data_folder, monkeypatch, recipe):
+def test_a_failed_hook_stops_every_run_that_uses_the_plugin(hook, data_folder, monkeypatch, recipe):
     from virgo_factory import autoload
 
     parsed = arguments(data_folder, **recipe)
@@ -251,40 +240,39 @@ def test_a_failed_hook_stops_every_run_that_uses_the_plugin(run, data_folder, mo
     with pytest.raises(
         RuntimeError, match="(?s)could not attach.*loader:wrap_loader: AttributeError: no _load_single"
     ):
-        run.prepare_training(*parsed)
+        hook.prepare_training(*parsed)
 
 
-def test_training_goes_on_with_the_markers_of_an_adapter(run, data_folder):
-    """Their rows have been trained: `additional_target` is not asked for again. Stock recipes are looked at, too."""
+def test_training_goes_on_with_the_markers_of_an_adapter(hook, data_folder):
     lora = data_folder / "lora"
     lora.mkdir()
     markers = {str(7 + number): {"content": marker} for number, marker in enumerate(MARKERS)}
     (lora / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": markers}))
     keys = STOCK | {"finetuning_type": "lora", "lora_target": "all", "adapter_name_or_path": str(lora)}
     parsed = arguments(data_folder, **keys)
-    run.prepare_training(*parsed)
+    hook.prepare_training(*parsed)
     assert parsed[0].marker_tokens is True and parsed[3].virgo_used
     with pytest.raises(ValueError, match="marker_tokens: false, but .*lora was trained with"):
-        run.prepare_training(*arguments(data_folder, marker_tokens=False, **keys))
+        hook.prepare_training(*arguments(data_folder, marker_tokens=False, **keys))
 
 
-def test_serving(run, data_folder):
+def test_serving(hook, data_folder):
     model_args, data_args, _, finetuning_args = arguments(data_folder, question_prefix="virgo", marker_tokens=True)
-    run.prepare_serving(model_args, data_args, finetuning_args)
+    hook.prepare_serving(model_args, data_args, finetuning_args)
     assert data_args.virgo_serving
     model_args, data_args, _, finetuning_args = arguments(data_folder, overlong="drop", global_batch_size=8)
     with pytest.raises(ValueError, match="virgo-factory: global_batch_size does nothing outside training"):
-        run.prepare_serving(model_args, data_args, finetuning_args)  # LLaMA-Factory's script reads rows of `dataset`
+        hook.prepare_serving(model_args, data_args, finetuning_args)  # LLaMA-Factory's script reads rows of `dataset`
 
     model_args, data_args, _, finetuning_args = arguments(
         data_folder, dataset=None, overlong="drop", global_batch_size=8
     )
     with pytest.raises(ValueError, match="overlong, global_batch_size does nothing outside training"):
-        run.prepare_serving(model_args, data_args, finetuning_args)
+        hook.prepare_serving(model_args, data_args, finetuning_args)
 
 
 @pytest.fixture
-def datasets_of(run, monkeypatch):
+def datasets_of(hook, monkeypatch):
     """Return LLaMA-Factory's own look-up, as hooked, and what it has said."""
     import llamafactory.data.parser as parser
 
@@ -409,7 +397,6 @@ def test_rows_are_compared_by_the_contents_of_files(row_settings, data_folder):
 
 
 def test_every_field_is_compared_or_known_not_to_matter(row_settings, data_folder):
-    """Also one that a later LLaMA-Factory adds; a name on the lists that there is not any more is found."""
     import dataclasses
 
     from llamafactory.hparams import DataArguments, ModelArguments
@@ -445,12 +432,12 @@ def test_every_field_is_compared_or_known_not_to_matter(row_settings, data_folde
     assert seen[0] != seen[1]
 
 
-def test_an_output_folder_that_cannot_be_made_is_told_before_rows_are_read(run, data_folder):
+def test_an_output_folder_that_cannot_be_made_is_told_before_rows_are_read(hook, data_folder):
     (data_folder / "file").write_text("")
     with pytest.raises(ValueError, match=f"output_dir: {data_folder}/file/out: this folder .* cannot be made"):
-        run.prepare_training(*arguments(data_folder, output_dir=str(data_folder / "file/out")))
+        hook.prepare_training(*arguments(data_folder, output_dir=str(data_folder / "file/out")))
 
-    run.prepare_training(*arguments(data_folder, output_dir=str(data_folder / "new/deep/out")))
+    hook.prepare_training(*arguments(data_folder, output_dir=str(data_folder / "new/deep/out")))
     assert not (data_folder / "new").exists()
 
 
@@ -462,16 +449,17 @@ def test_an_output_folder_that_cannot_be_made_is_told_before_rows_are_read(run, 
         ("zzzzzz", "Ours are virgo, virgo_qwen3_vl, omr"),
     ],
 )
-def test_a_template_that_there_is_not(run, data_folder, template, hint):
+def test_a_template_that_there_is_not(hook, data_folder, template, hint):
     with pytest.raises(ValueError, match=f"template: {template}: no such template. {hint}"):
-        run.prepare_training(*arguments(data_folder, template=template))
+        hook.prepare_training(*arguments(data_folder, template=template))
 
 
 @pytest.mark.parametrize("which", ["dataset", "eval_dataset"])
-def test_a_dataset_that_there_is_not_is_told_alone(run, data_folder, which):
-    """What the other keys do to its rows is not known."""
+def test_a_dataset_that_there_is_not_is_told_alone(hook, data_folder, which):
     with pytest.raises(ValueError) as caught:
-        run.prepare_training(*arguments(data_folder, question_prefix="virgo", **{"dataset": None, which: "our,stock"}))
+        hook.prepare_training(
+            *arguments(data_folder, question_prefix="virgo", **{"dataset": None, which: "our,stock"})
+        )
 
     where = f"{data_folder}/dataset_info.json nor among those of the package"
     assert str(caught.value) == f"virgo-factory:\n  - dataset: our: not in {where}. Did you mean ours?"

@@ -58,7 +58,6 @@ def letters(text):
 
 
 def test_the_prefix_is_context_in_the_collated_batch(rows, batches):
-    """Same ids with and without; what is trained on is, letter by letter, the raw response behind the raw prefix."""
     with_prefix, without, tokenizer = batches()
     straddling = 0
     for row, here, there in zip(rows, with_prefix, without, strict=True):
@@ -85,7 +84,6 @@ def test_the_prefix_is_context_in_the_collated_batch(rows, batches):
 
 
 def test_a_token_across_the_boundary_is_context(model_folder):
-    """What belongs to the prefix is never a target, even where one token holds more than the prefix."""
     from transformers import AutoTokenizer
 
     from virgo_factory.hooks.rows.encoding import encode_with_context
@@ -117,6 +115,5 @@ def test_a_token_across_the_boundary_is_context(model_folder):
 
 
 def test_prompt_training(batches):
-    """`train_on_prompt` trains on all context, the prefix with it."""
     with_prefix, without, _ = batches(train_on_prompt=True, max_samples=2)
     assert all(here["labels"].equal(there["labels"]) for here, there in zip(with_prefix, without, strict=True))

@@ -67,7 +67,6 @@ def batches(preprocessed):
 
 @pytest.mark.parametrize("template", ["virgo", "qwen2_vl"])
 def test_file_to_tensor(template, rows, tmp_path, preprocess, model_folder, processor):
-    """Rows of ours have our look; stock rows of the same pictures in the same run have LLaMA-Factory's."""
     recipe = {"model_name_or_path": str(model_folder), "dataset": "odd,stock", "template": template}
     found = preprocess(recipe)
     assert found.accounts["odd"]["kept"] == found.accounts["stock"]["kept"] == len(rows) == 10
@@ -81,7 +80,6 @@ def test_file_to_tensor(template, rows, tmp_path, preprocess, model_folder, proc
 
 @pytest.mark.parametrize("serving", [True, False])
 def test_a_template_that_serves_sees_as_it_was_trained(serving, rows, tmp_path, model_folder, processor):
-    """Whatever the pictures are called: they are a user's."""
     from llamafactory.data import get_template_and_fix_tokenizer
     from llamafactory.hparams import DataArguments
 
@@ -95,7 +93,6 @@ def test_a_template_that_serves_sees_as_it_was_trained(serving, rows, tmp_path, 
 
 
 def test_a_run_that_does_not_use_the_plugin_sees_what_it_saw(rows, tmp_path, preprocess, model_folder, processor):
-    """Also after one that does, in the same process and with the same template."""
     from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
     from llamafactory.hparams import get_train_args
     from llamafactory.model import load_tokenizer
@@ -134,7 +131,6 @@ def chat_model(marked):
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_the_api_server_opens_pictures_as_the_template_was_trained_to(pictures, tmp_path, monkeypatch, marked):
-    """And what the template's plugin then makes of them changes nothing more."""
     monkeypatch.setenv("API_VERBOSE", "0")
     model = chat_model(marked)
     from llamafactory.api import app, chat

@@ -259,7 +259,6 @@ def test_virgo_qwen3_vl_is_its_jinja(processor, pictures, name, key):
 
 
 def test_think_qwen3_vl_is_qwen3_vl_where_a_response_thinks(processor, pictures):
-    """What MMFineReason's own recipe trains on, `template: qwen3_vl`: a thought is neither added nor taken away."""
     response = in_tags(LongThought("Dots.", "It is <answer>3</answer>.").render(), "think")
     conversation = (None, [("<image>How many dots?", response)])
     ours = factory_ids(processor, "think_qwen3_vl", None, conversation, pictures)
@@ -273,7 +272,6 @@ THINKING = "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\
 
 @pytest.mark.parametrize(("name", "is_kept"), [("virgo_qwen3_vl", False), ("think_qwen3_vl", True)])
 def test_a_thinking_models_prompt_ends_in_the_thought_that_is_trained(processor, pictures, name, is_kept):
-    """`<think>` in front of a thought in our markers would be what no row has shown."""
     own = processor.tokenizer.chat_template
     processor.tokenizer.chat_template = own + THINKING
     factory_ids(processor, name, None, CONVERSATIONS["text"], pictures)
@@ -384,7 +382,6 @@ def test_the_default_in_each_jinja_is_empty():
 
 
 def test_every_reasoning_template_is_known_with_its_plain_one():
-    """Those of LLaMA-Factory, and of each only plain ones of the same turns, beginning and images."""
     from llamafactory.data.template import TEMPLATES, ReasoningTemplate
 
     from virgo_factory.data.read.reasoning import PLAIN_TEMPLATES

@@ -17,15 +17,6 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from virgo_factory.preflight.versions import is_5
 
 
-@pytest.fixture(scope="module")
-def hook():
-    import llamafactory.hparams  # noqa: F401
-
-    from virgo_factory.hooks.train import batch_order
-
-    return batch_order
-
-
 def table(count, seed=0):
     """Return a tokenised dataset whose rows are as uneven as long thoughts; `row` tells them apart."""
     lengths = np.random.default_rng(seed).lognormal(3, 1, count).astype(int) + 1
@@ -85,7 +76,6 @@ MACHINES = [
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize(("count", "ranks", "per_device", "accumulation"), MACHINES)
 def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_last, data_seed):
-    """Three epochs through accelerate: `balanced` and `packed` have stock's micro-batches in each global batch, all stock's rows."""
     dataset = table(count)
     options = {"ranks": ranks, "per_device": per_device, "drop_last": drop_last, "data_seed": data_seed}
     stock = loaders(dataset, RandomSampler, **options)
@@ -117,7 +107,6 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
 
 @pytest.mark.parametrize(("count", "ranks", "share"), [(37, 2, 2), (37, 4, 2), (41, 8, 4), (5, 8, 2)])
 def test_ranks_that_share_sequences_get_the_same_rows(hook, count, ranks, share):
-    """Each group those of one rank of a stock run with as many ranks as there are groups, global batch by global batch."""
     dataset, groups = table(count), ranks // share
 
     def sampler(rows):
@@ -138,7 +127,6 @@ def test_ranks_that_share_sequences_get_the_same_rows(hook, count, ranks, share)
 @pytest.mark.parametrize("kind", ["balanced", "grouped", "packed"])
 @pytest.mark.parametrize(("ranks", "per_device"), [(1, 1), (1, 4), (2, 1), (2, 2)])
 def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
-    """Skipping what was trained on leaves the rest of that epoch, and the next one follows."""
     from virgo_factory.hooks.train.resume import keeping_iteration
 
     dataset = table(37)
@@ -164,7 +152,6 @@ def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
 
 @pytest.mark.parametrize(("per_device", "ranks"), [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2)])
 def test_gradients_of_balanced_are_those_of_shuffle(hook, per_device, ranks):
-    """The stock loss with a processor: a token mean a micro-batch, their mean over micro-steps and ranks."""
     dataset = table(45)
     torch.manual_seed(0)
     targets = [torch.randint(50, (len(ids),)) for ids in dataset["input_ids"]]
@@ -191,7 +178,6 @@ def test_gradients_of_balanced_are_those_of_shuffle(hook, per_device, ranks):
 
 
 def test_lengths_of_any_dataset(hook):
-    """Selected, shuffled, sliced, joined and split datasets look through `_indices`."""
     rows, more = table(50), table(20, seed=1)
     kinds = [
         rows,
@@ -218,7 +204,6 @@ def test_lengths_of_a_saved_dataset(hook, tmp_path):
 
 @pytest.mark.parametrize(("count", "per_device", "accumulation"), [(7, 1, 2), (400, 1, 8), (401, 2, 8), (5000, 1, 2)])
 def test_the_peer_is_the_stock_key(count, per_device, accumulation):
-    """The benchmark's `group_by_length` is the order of transformers' LengthGroupedSampler for the same chance."""
     from virgo_factory.core.batch_order import stock_grouped
 
     lengths = np.random.default_rng(0).lognormal(7, 1, count).astype(int)
@@ -311,7 +296,6 @@ def test_token_means_over_one_rank_forbid_balanced(hook):
 
 
 def test_the_run_refuses_it_with_everything_else(hook):
-    """hooks/start/run.py asks for the problems, beside those of the switches that no run with the plugin may have."""
     from virgo_factory.hooks.start.problems import find_problems
 
     data_args = SimpleNamespace(streaming=True, packing=False, neat_packing=False, template="qwen2_vl")

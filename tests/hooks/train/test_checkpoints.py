@@ -13,29 +13,13 @@ BY_LENGTH = {"group_by_length": True, "train_sampling_strategy": "group_by_lengt
 STOCK = SimpleNamespace(disable_shuffling=False, stage="sft")
 
 
-@pytest.fixture(scope="module")
-def checkpoints():
-    from virgo_factory.hooks.train import checkpoints
-
-    return checkpoints
-
-
-@pytest.fixture
-def told(checkpoints, monkeypatch):
-    """What is printed."""
-    lines = []
-    logger = SimpleNamespace(info_rank0=lines.append, warning_rank0=lines.append)
-    monkeypatch.setattr(checkpoints, "logger", logger)
-    return lines
-
-
 @pytest.mark.parametrize(
     ("complete", "broken", "expected"),
     [([10, 20], [], 20), ([10, 20], [30], 20), ([10], [30, 20], 10), ([], [30], None), ([], [], None)],
 )
 @pytest.mark.parametrize("left", [None, "", '{"global_step": 1'], ids=["missing", "empty", "half"])
 def test_a_found_checkpoint_that_was_cut_short_is_passed_over(
-    checkpoints, told, tmp_path, complete, broken, expected, left, checkpoint, arguments, found_by_llamafactory
+    hook, told, tmp_path, complete, broken, expected, left, checkpoint, arguments, found_by_llamafactory
 ):
     for step in [*complete, *broken]:
         state = checkpoint(tmp_path, step) / "trainer_state.json"
@@ -43,7 +27,7 @@ def test_a_found_checkpoint_that_was_cut_short_is_passed_over(
             state.unlink() if left is None else state.write_text(left)
 
     (tmp_path / "checkpoint-best").mkdir()
-    chosen = checkpoints.choose_checkpoint(found_by_llamafactory(tmp_path), arguments(tmp_path), STOCK)
+    chosen = hook.choose_checkpoint(found_by_llamafactory(tmp_path), arguments(tmp_path), STOCK)
     assert chosen == (str(tmp_path / f"checkpoint-{expected}") if expected else None)
     assert any("cut short while it was saved" in line for line in told) == bool(broken)
 
@@ -79,52 +63,49 @@ NAMED = [
 
 @pytest.mark.parametrize(("harm", "name", "part"), NAMED, ids=[case[2][:40] for case in NAMED])
 def test_a_named_checkpoint_is_never_replaced_by_another(
-    checkpoints, told, tmp_path, harm, name, part, checkpoint, arguments
+    hook, told, tmp_path, harm, name, part, checkpoint, arguments
 ):
     checkpoint(tmp_path, 4), checkpoint(tmp_path, 8)
     harm(tmp_path)
     with pytest.raises(ValueError) as error:
-        checkpoints.choose_checkpoint(str(tmp_path / name), arguments(tmp_path), STOCK)
+        hook.choose_checkpoint(str(tmp_path / name), arguments(tmp_path), STOCK)
 
     assert str(error.value).startswith(f"resume_from_checkpoint: {tmp_path / name} ")
     assert part.format(tmp_path) in str(error.value)
 
 
 @pytest.mark.parametrize("asked", [True, "true", False, "False", None])
-def test_true_and_false(checkpoints, told, tmp_path, asked, checkpoint, arguments):
+def test_true_and_false(hook, told, tmp_path, asked, checkpoint, arguments):
     chosen = str(asked).lower() == "true"
     if chosen:
         with pytest.raises(ValueError, match="resume_from_checkpoint: true, but there is no complete checkpoint in"):
-            checkpoints.choose_checkpoint(asked, arguments(tmp_path), STOCK)
+            hook.choose_checkpoint(asked, arguments(tmp_path), STOCK)
 
     checkpoint(tmp_path, 4), checkpoint(tmp_path, 12)
     (checkpoint(tmp_path, 100) / "trainer_state.json").unlink()
     expected = str(tmp_path / "checkpoint-12") if chosen else None
-    assert checkpoints.choose_checkpoint(asked, arguments(tmp_path), STOCK) == expected
+    assert hook.choose_checkpoint(asked, arguments(tmp_path), STOCK) == expected
 
 
-def test_a_checkpoint_of_any_name_and_without_optimiser_state(checkpoints, told, tmp_path, checkpoint, arguments):
+def test_a_checkpoint_of_any_name_and_without_optimiser_state(hook, told, tmp_path, checkpoint, arguments):
     folder = checkpoint(tmp_path, 4).rename(tmp_path / "moved")
-    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path), STOCK) == str(folder)
+    assert hook.choose_checkpoint(str(folder), arguments(tmp_path), STOCK) == str(folder)
     assert told == []
     (folder / "optimizer.pt").unlink()
-    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path), STOCK) == str(folder)
+    assert hook.choose_checkpoint(str(folder), arguments(tmp_path), STOCK) == str(folder)
     assert "has no optimiser state" in told[0]
 
 
 @pytest.mark.skipif(reads_5(), reason="transformers 5 goes on with the recipe's")
 def test_another_batch_than_the_checkpoints_is_refused(
-    checkpoints, told, tmp_path, checkpoint, arguments, found_by_llamafactory
+    hook, told, tmp_path, checkpoint, arguments, found_by_llamafactory
 ):
-    """Transformers would take the rows a device from the checkpoint and the accumulation from the recipe."""
     folder = checkpoint(tmp_path, 4, train_batch_size=2)
     for asked in (str(folder), found_by_llamafactory(tmp_path), True):
         with pytest.raises(ValueError, match="was made with 2 rows a device and micro-step, and this recipe has 1"):
-            checkpoints.choose_checkpoint(asked, arguments(tmp_path), STOCK)
+            hook.choose_checkpoint(asked, arguments(tmp_path), STOCK)
 
-    assert checkpoints.choose_checkpoint(str(folder), arguments(tmp_path, auto_find_batch_size=True), STOCK) == str(
-        folder
-    )
+    assert hook.choose_checkpoint(str(folder), arguments(tmp_path, auto_find_batch_size=True), STOCK) == str(folder)
 
 
 RUN = {"world_size": 8, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
@@ -151,13 +132,12 @@ OTHERS = [
 
 @pytest.mark.parametrize(("changes", "keys", "epoch", "part"), OTHERS)
 def test_a_run_does_not_go_on_with_other_batches(
-    checkpoints, told, tmp_path, changes, keys, epoch, part, checkpoint, arguments
+    hook, told, tmp_path, changes, keys, epoch, part, checkpoint, arguments
 ):
-    """What was trained on in an epoch is known by the steps done: rows may move inside a global batch, not between two."""
     first = SimpleNamespace(**vars(STOCK) | {"batch_order": "packed"})
     state = SimpleNamespace(stateful_callbacks={})
     added = []
-    checkpoints.note_batches(
+    hook.note_batches(
         SimpleNamespace(args=arguments(tmp_path, **RUN), finetuning_args=first, add_callback=added.append)
     )
     added[0].on_train_begin(None, state, None)
@@ -165,19 +145,18 @@ def test_a_run_does_not_go_on_with_other_batches(
     own = SimpleNamespace(**vars(first) | keys)
     run = arguments(tmp_path, **RUN | changes)
     if part is None:
-        assert checkpoints.choose_checkpoint(str(folder), run, own) == str(folder)
+        assert hook.choose_checkpoint(str(folder), run, own) == str(folder)
         return
 
     with pytest.raises(ValueError) as error:
-        checkpoints.choose_checkpoint(str(folder), run, own)
+        hook.choose_checkpoint(str(folder), run, own)
 
     assert part in str(error.value) and "trained on twice" in str(error.value)
     older = checkpoint(tmp_path, 5, epoch=epoch)  # says nothing
-    assert checkpoints.choose_checkpoint(str(older), run, own) == str(older)
+    assert hook.choose_checkpoint(str(older), run, own) == str(older)
 
 
-def test_llamafactorys_parser_takes_every_kind_of_the_key(checkpoints, told, tmp_path, checkpoint):
-    """Through `get_train_args`: found and named checkpoints are told apart, true and false are no paths."""
+def test_llamafactorys_parser_takes_every_kind_of_the_key(hook, told, tmp_path, checkpoint):
     from llamafactory.hparams import get_train_args
 
     (tmp_path / "stock.json").write_text(json.dumps([{"instruction": "a", "output": "b"}]))

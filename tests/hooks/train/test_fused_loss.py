@@ -87,7 +87,6 @@ def test_evaluation_and_generation_are_stocks(packing, fused):
 
 
 def test_a_forward_that_liger_has_replaced_is_left_out_in_training(packing, fused, monkeypatch):
-    """Liger 0.6.4 to 0.8.4 set the class's forward before the model is made; its loss has a mean of its own, no divisors."""
     model = copy.deepcopy(packing.tiny_model("qwen2_vl", torch.float32)).train()
     batch = packing.stock_collator(model, torch.float32)(packing.make_rows("text", 4))
     expected, stock = model(**batch).loss, type(model).forward

@@ -7,20 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 
-@pytest.fixture(scope="module")
-def kept_epochs():
-    from virgo_factory.hooks.train import kept_epochs
-
-    return kept_epochs
-
-
-@pytest.fixture
-def told(kept_epochs, monkeypatch):
-    lines = []
-    monkeypatch.setattr(kept_epochs, "logger", SimpleNamespace(info_rank0=lines.append, warning_rank0=lines.append))
-    return lines
-
-
 class Trainer:
     """Writes its number of steps as the weights."""
 
@@ -36,10 +22,10 @@ class Trainer:
 PROCESSOR = SimpleNamespace(save_pretrained=lambda folder: Path(folder, "preprocessor_config.json").write_text("{}"))
 
 
-def train(kept_epochs, folder, epochs, steps, begin=0, batches=6, accumulation=2):
+def train(hook, folder, epochs, steps, begin=0, batches=6, accumulation=2):
     """Go through the events of a run of 6 batches, 3 steps, an epoch."""
     trainer = Trainer()
-    callback = kept_epochs.KeepModelAtEpochs(trainer, PROCESSOR, epochs)
+    callback = hook.KeepModelAtEpochs(trainer, PROCESSOR, epochs)
     args = SimpleNamespace(output_dir=str(folder), should_save=True, gradient_accumulation_steps=accumulation)
     state = SimpleNamespace(global_step=begin, epoch=begin / 3)
     callback.on_train_begin(args, state, None, train_dataloader=range(batches))
@@ -64,10 +50,10 @@ def checkpoint(folder, step, whole=True):
         (path / "trainer_state.json").write_text(json.dumps({"global_step": step}))
 
 
-def test_the_epochs_that_are_asked_for_are_kept(kept_epochs, told, tmp_path):
+def test_the_epochs_that_are_asked_for_are_kept(hook, told, tmp_path):
     (tmp_path / "epoch-1.partial").mkdir()
     (tmp_path / "epoch-1.partial" / "model-00001-of-00002.safetensors").write_text("of a killed run")
-    assert train(kept_epochs, tmp_path, [1, 3], 9) == {"epoch-1": "3", "epoch-3": "9"}
+    assert train(hook, tmp_path, [1, 3], 9) == {"epoch-1": "3", "epoch-3": "9"}
     assert sorted(path.name for path in (tmp_path / "epoch-1").iterdir()) == [
         "model.safetensors",
         "preprocessor_config.json",
@@ -75,9 +61,9 @@ def test_the_epochs_that_are_asked_for_are_kept(kept_epochs, told, tmp_path):
     assert not any("not kept" in line for line in told)
 
 
-def test_an_epoch_that_a_killed_run_did_not_keep_is_made_from_its_checkpoint(kept_epochs, told, tmp_path):
+def test_an_epoch_that_a_killed_run_did_not_keep_is_made_from_its_checkpoint(hook, told, tmp_path):
     checkpoint(tmp_path, 3)
-    assert train(kept_epochs, tmp_path, [1, 2], 6, begin=3) == {"epoch-1": "3", "epoch-2": "6"}
+    assert train(hook, tmp_path, [1, 2], 6, begin=3) == {"epoch-1": "3", "epoch-2": "6"}
     assert sorted(path.name for path in (tmp_path / "epoch-1").iterdir()) == [
         "model.safetensors",
         "preprocessor_config.json",
@@ -86,30 +72,30 @@ def test_an_epoch_that_a_killed_run_did_not_keep_is_made_from_its_checkpoint(kep
     assert not any("not kept" in line for line in told)
 
 
-def test_an_epoch_that_is_there_is_left_as_it_is(kept_epochs, told, tmp_path):
-    train(kept_epochs, tmp_path, [1], 3)
+def test_an_epoch_that_is_there_is_left_as_it_is(hook, told, tmp_path):
+    train(hook, tmp_path, [1], 3)
     (tmp_path / "epoch-1" / "model.safetensors").write_text("as it was")
     checkpoint(tmp_path, 3)
-    assert train(kept_epochs, tmp_path, [1], 6, begin=4) == {"epoch-1": "as it was"}
+    assert train(hook, tmp_path, [1], 6, begin=4) == {"epoch-1": "as it was"}
     assert not any("not kept" in line for line in told)
 
 
 @pytest.mark.parametrize("left", ["nothing", "another step", "half a checkpoint"])
-def test_an_epoch_whose_checkpoint_is_gone_is_told_at_the_end(kept_epochs, told, tmp_path, left):
+def test_an_epoch_whose_checkpoint_is_gone_is_told_at_the_end(hook, told, tmp_path, left):
     if left != "nothing":
         checkpoint(tmp_path, 4 if left == "another step" else 3, whole=left == "another step")
 
-    assert train(kept_epochs, tmp_path, [1, 2], 6, begin=4) == {"epoch-2": "6"}
+    assert train(hook, tmp_path, [1, 2], 6, begin=4) == {"epoch-2": "6"}
     assert told[-1] == (
         "virgo-factory: the model of epoch 1 was not kept: the run was resumed after its end, and the checkpoint of it "
         "is gone."
     )
 
 
-def test_a_run_that_ends_early_says_what_it_did_not_keep(kept_epochs, told, tmp_path):
+def test_a_run_that_ends_early_says_what_it_did_not_keep(hook, told, tmp_path):
     (tmp_path / "epoch-2").mkdir()  # of an earlier run
     (tmp_path / "epoch-2" / "model.safetensors").write_text("earlier")
-    train(kept_epochs, tmp_path, [1, 2], 4)
+    train(hook, tmp_path, [1, 2], 4)
     assert told[-1] == "virgo-factory: the model of epoch 2 was not kept: the run ended in epoch 1.333."
 
 
@@ -124,7 +110,6 @@ def test_a_run_that_ends_early_says_what_it_did_not_keep(kept_epochs, told, tmp_
     ],
 )  # fmt: skip
 def test_max_steps_that_end_before_a_kept_epoch(told, tmp_path, epochs, per_epoch, max_steps, warning):
-    """Through what the loader calls once rows are counted, in a new run."""
     from virgo_factory.hooks.train.steps_left import check_steps_left
 
     training_args = SimpleNamespace(

@@ -69,7 +69,6 @@ def test_rows_come_without_padding_and_blank_pictures(packing):
 
 
 def test_a_bin_of_nothing_still_reaches_every_weight(packing):
-    """A rank without rows for a forward pass takes part in it: gradients of 0, no parameter without."""
     import copy
 
     from virgo_factory.hooks.train.fused_loss import use_fused_loss
@@ -86,7 +85,6 @@ def test_a_bin_of_nothing_still_reaches_every_weight(packing):
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
 def test_each_row_is_attended_to_by_itself_and_without_a_mask(packing, family):
-    """What costs the square of a bin is never computed; the vision tower and an evaluation are left alone."""
     import copy
 
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS

@@ -5,16 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 
-@pytest.fixture(scope="module")
-def resume():
-    from virgo_factory.hooks.train import resume
-
-    return resume
-
-
 @pytest.mark.parametrize("used", [True, False])
-def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
-    """And only while they train: the next run of the process may be another one."""
+def test_only_runs_that_use_the_plugin_are_repaired(hook, monkeypatch, used):
     import transformers.trainer
 
     seen, stock_skip = {}, transformers.trainer.skip_first_batches
@@ -24,12 +16,12 @@ def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(transformers.Trainer, "train", stock_train)
-    resume.repair_training(None)
+    hook.repair_training(None)
     trainer = object.__new__(transformers.Trainer)
     trainer.finetuning_args = SimpleNamespace(virgo_used=used, keep_model_at_epochs=None)
     trainer.is_deepspeed_enabled = False
     noted = []
-    monkeypatch.setattr(resume, "note_batches", noted.append)
+    monkeypatch.setattr(hook, "note_batches", noted.append)
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
 
@@ -40,20 +32,18 @@ def test_only_runs_that_use_the_plugin_are_repaired(resume, monkeypatch, used):
     assert noted == [trainer] * used
 
 
-def test_an_optimiser_has_no_group_without_parameters(resume):
-    """LoRA's second one, which DeepSpeed leaves out and torch's schedule counts."""
+def test_an_optimiser_has_no_group_without_parameters(hook):
     torch = pytest.importorskip("torch")
     weights = torch.nn.Parameter(torch.ones(2))
     trainer = SimpleNamespace(create_optimizer=lambda: torch.optim.AdamW([{"params": [weights]}, {"params": []}]))
-    resume.leave_out_empty_groups(trainer)
+    hook.leave_out_empty_groups(trainer)
     assert [group["params"] for group in trainer.create_optimizer().param_groups] == [[weights]]
 
 
 @pytest.mark.parametrize("order", ["stock", "ours"])
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_resumed_epoch_is_in_its_own_order(resume, ranks, order, after):
-    """On one rank and on several, whether the epoch is set before batches are skipped (transformers 4.57) or after (5.5)."""
+def test_a_resumed_epoch_is_in_its_own_order(hook, ranks, order, after):
     from accelerate.data_loader import prepare_data_loader, skip_first_batches
     from datasets import Dataset
     from torch.utils.data import DataLoader
@@ -79,7 +69,7 @@ def test_a_resumed_epoch_is_in_its_own_order(resume, ranks, order, after):
     if not after:
         resumed.set_epoch(1)
 
-    rest = resume.keeping_iteration(skip_first_batches)(resumed, 2)
+    rest = hook.keeping_iteration(skip_first_batches)(resumed, 2)
     if after:
         rest.set_epoch(1)
 

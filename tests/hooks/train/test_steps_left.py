@@ -9,22 +9,6 @@ import pytest
 from virgo_factory.preflight.versions import reads_5
 
 
-@pytest.fixture(scope="module")
-def steps_left():
-    from virgo_factory.hooks.train import steps_left
-
-    return steps_left
-
-
-@pytest.fixture
-def told(steps_left, monkeypatch):
-    """What is printed."""
-    lines = []
-    logger = SimpleNamespace(info_rank0=lines.append, warning_rank0=lines.append)
-    monkeypatch.setattr(steps_left, "logger", logger)
-    return lines
-
-
 LENGTHS = [
     # (rows, batch, ranks, accumulation, epochs, max_steps, drop_last): the steps of transformers
     ((100, 1, 1, 1, 3, -1, False), 300),
@@ -53,7 +37,7 @@ def of_length(arguments, tmp_path, length, **changes):
 
 
 @pytest.mark.parametrize(("length", "steps"), LENGTHS)
-def test_a_finished_run_is_not_trained_zero_steps(steps_left, tmp_path, length, steps, checkpoint, arguments):
+def test_a_finished_run_is_not_trained_zero_steps(hook, tmp_path, length, steps, checkpoint, arguments):
     rows = range(length[0])
     folder = checkpoint(tmp_path, 1)
     training_args = of_length(arguments, tmp_path, length, resume_from_checkpoint=str(folder))
@@ -62,14 +46,14 @@ def test_a_finished_run_is_not_trained_zero_steps(steps_left, tmp_path, length, 
         if finished:
             finished_run = rf"holds a finished run \({done} of {steps} steps\), so this one would train 0 steps\."
             with pytest.raises(ValueError, match=f"{finished_run} Choose another"):
-                steps_left.check_steps_left(rows, [], training_args)
+                hook.check_steps_left(rows, [], training_args)
         else:
-            steps_left.check_steps_left(rows, [], training_args)
+            hook.check_steps_left(rows, [], training_args)
 
     for change in ({"do_train": False}, {"resume_from_checkpoint": None}, {"resume_from_checkpoint": str(tmp_path)}):
-        steps_left.check_steps_left(rows, [], SimpleNamespace(**(vars(training_args) | change)))
+        hook.check_steps_left(rows, [], SimpleNamespace(**(vars(training_args) | change)))
 
-    steps_left.check_steps_left(None, [], training_args)
+    hook.check_steps_left(None, [], training_args)
 
 
 @pytest.mark.parametrize(("length", "steps"), LENGTHS)
@@ -124,7 +108,7 @@ CHANGED = [
 
 @pytest.mark.parametrize(("then", "now", "epochs", "part"), CHANGED)
 def test_a_finished_run_whose_data_changed_is_told_as_that(
-    steps_left, told, tmp_path, then, now, epochs, part, checkpoint, arguments, found_by_llamafactory
+    hook, told, tmp_path, then, now, epochs, part, checkpoint, arguments, found_by_llamafactory
 ):
     from virgo_factory.data.rows.account import FILE_NAME, to_json
 
@@ -136,36 +120,35 @@ def test_a_finished_run_whose_data_changed_is_told_as_that(
     rows = range(sum(now.values()))
     run = arguments(tmp_path, num_train_epochs=float(epochs), resume_from_checkpoint=found_by_llamafactory(tmp_path))
     if part is None:
-        steps_left.check_steps_left(rows, account(**now), run)
+        hook.check_steps_left(rows, account(**now), run)
         assert told == []
         return
 
     with pytest.raises(ValueError) as error:
-        steps_left.check_steps_left(rows, account(**now), run)
+        hook.check_steps_left(rows, account(**now), run)
 
     assert part in str(error.value)
     if len(rows) * epochs > 10:  # asked for by name, it goes on
         run.resume_from_checkpoint = str(run.resume_from_checkpoint)
-        steps_left.check_steps_left(rows, account(**now), run)
+        hook.check_steps_left(rows, account(**now), run)
         assert "comes from other data than this recipe's" in told[0]
 
 
 def test_a_killed_run_goes_on_with_other_data_and_says_so(
-    steps_left, told, tmp_path, checkpoint, arguments, found_by_llamafactory
+    hook, told, tmp_path, checkpoint, arguments, found_by_llamafactory
 ):
     from virgo_factory.data.rows.account import FILE_NAME, to_json
 
     checkpoint(tmp_path, 4, max_steps=10, epoch=0.4, num_train_epochs=1)
     (tmp_path / FILE_NAME).write_text(json.dumps(to_json(account(dt=10))))
     run = arguments(tmp_path, resume_from_checkpoint=found_by_llamafactory(tmp_path))
-    steps_left.check_steps_left(range(10), account(dt=10), run)
+    hook.check_steps_left(range(10), account(dt=10), run)
     assert told == []
-    steps_left.check_steps_left(range(12), account(dt=12), run)
+    hook.check_steps_left(range(12), account(dt=12), run)
     assert "dt 10 rows then, 12 now. The run goes on at step 4 of 12" in told[0]
 
 
 def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_folder, tmp_path, checkpoint):
-    """And its row account stays as it was."""
     response = {"thought": "Seven eights.", "solution": "56"}
     text = "<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n{solution}\n\n<|end_of_solution|>"
     row = json.dumps({"question": "7 * 8?", "combined_text": text.format(**response)})

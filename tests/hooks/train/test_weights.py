@@ -10,13 +10,6 @@ from safetensors.torch import save_file
 from virgo_factory.preflight.versions import is_5
 
 
-@pytest.fixture(scope="module")
-def weights():
-    from virgo_factory.hooks.train import weights
-
-    return weights
-
-
 MAPPING = {"^visual": "model.visual", r"^model(?!\.(language|visual))": "model.language"}
 
 
@@ -61,21 +54,20 @@ def save(folder, tensors, kind):
     return None
 
 
-def test_weights_saved_under_their_own_names(weights, tmp_path):
-    """Which the patterns of the others would change: only some families are saved under other names."""
+def test_weights_saved_under_their_own_names(hook, tmp_path):
     model = Renamed(tied=False, mapping={"^model": "model.language"})
     tensors = {name: torch.full_like(tensor, 5.0) for name, tensor in model.state_dict().items()}
     save(tmp_path, tensors, "safetensors")
-    weights.load_weights(model, tmp_path)
+    hook.load_weights(model, tmp_path)
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "safetensors shards", "bin", "bin shards"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_weights_are_loaded_by_the_models_own_names(weights, tmp_path, kind, tied):
+def test_weights_are_loaded_by_the_models_own_names(hook, tmp_path, kind, tied):
     model = Renamed(tied)
     save(tmp_path, {name: tensor for name, tensor in SAVED.items() if not (tied and name == "lm_head.weight")}, kind)
-    weights.load_weights(model, tmp_path)
+    hook.load_weights(model, tmp_path)
     own = model.state_dict()
     assert torch.equal(own["model.visual.weight"], SAVED["visual.weight"])
     assert torch.equal(own["model.visual.bias"], SAVED["visual.bias"])
@@ -93,26 +85,25 @@ BAD = [
 
 
 @pytest.mark.parametrize(("change", "part"), BAD)
-def test_weights_of_another_model_are_refused(weights, tmp_path, change, part):
+def test_weights_of_another_model_are_refused(hook, tmp_path, change, part):
     tensors = {name: tensor for name, tensor in (SAVED | change).items() if tensor is not None}
     save(tmp_path, tensors, "safetensors")
     with pytest.raises(ValueError, match=part):
-        weights.load_weights(Renamed(tied=False), tmp_path)
+        hook.load_weights(Renamed(tied=False), tmp_path)
 
 
-def test_missing_weights_and_shards(weights, tmp_path):
+def test_missing_weights_and_shards(hook, tmp_path):
     with pytest.raises(ValueError, match="no weights in it"):
-        weights.load_weights(Renamed(tied=False), tmp_path)
+        hook.load_weights(Renamed(tied=False), tmp_path)
 
     save(tmp_path, SAVED, "safetensors shards")
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(ValueError, match="model-00002-of-00002.safetensors of its weights is missing"):
-        weights.load_weights(Renamed(tied=False), tmp_path)
+        hook.load_weights(Renamed(tied=False), tmp_path)
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
-def test_a_real_model_is_loaded_where_transformers_leaves_weights_out(weights, tmp_path, family):
-    """As `Trainer` does it: by the names of the file, and nothing is said of what is left out."""
+def test_a_real_model_is_loaded_where_transformers_leaves_weights_out(hook, tmp_path, family):
     from safetensors.torch import load_file
     from transformers import AutoModelForImageTextToText
 
@@ -128,13 +119,13 @@ def test_a_real_model_is_loaded_where_transformers_leaves_weights_out(weights, t
 
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
     assert not all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
-    assert not stock_loads(model, weights.saved_names(folder))
-    weights.load_weights(model, folder)
+    assert not stock_loads(model, hook.saved_names(folder))
+    hook.load_weights(model, folder)
     assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.skipif(not is_5(importlib.metadata.version("transformers")), reason="4.57 never loads by the right names")
-def test_in_transformers_5_a_family_that_is_saved_under_its_own_names_is_left_to_stock(weights):
+def test_in_transformers_5_a_family_that_is_saved_under_its_own_names_is_left_to_stock(hook):
     from virgo_factory.hooks.versions import stock_loads
 
     model = Renamed(tied=False, mapping={})
@@ -143,7 +134,7 @@ def test_in_transformers_5_a_family_that_is_saved_under_its_own_names_is_left_to
 
 
 @pytest.mark.skipif(not is_5(importlib.metadata.version("transformers")), reason="4.57 renames only")
-def test_in_transformers_5_what_is_saved_in_another_form_is_refused(weights):
+def test_in_transformers_5_what_is_saved_in_another_form_is_refused(hook):
     from transformers.core_model_loading import Transpose, WeightConverter
 
     from virgo_factory.hooks.versions import stock_loads
