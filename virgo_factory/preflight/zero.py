@@ -12,37 +12,25 @@ from virgo_factory.io.files import RECIPES
 
 @dataclass(frozen=True)
 class Zero:
-    """What of a DeepSpeed file decides about memory.
+    """What of a DeepSpeed file decides about memory."""
 
-    Attributes:
-        stage: of ZeRO, 0 to 3.
-        offload_optimizer: optimiser states and gradients live in the host's memory.
-        offload_weights: weights, too (stage 3).
-        reduce_bucket: elements of the bucket that gradients are reduced in; None: by the model's width (`auto`).
-        prefetch_bucket: elements gathered ahead (stage 3); None: by the model's width.
-        max_live: elements that stay gathered (stage 3).
-        sub_group: elements that the optimiser updates at once (stage 3).
-        overlap: reduces while the backward pass goes on, in two buckets.
-        warnings: what is missing or does not fit, in words.
-    """
-
-    stage: int
-    offload_optimizer: bool = False
-    offload_weights: bool = False
+    stage: int  # of ZeRO, 0 to 3
+    offload_optimizer: bool = False  # optimiser states and gradients live in the host's memory
+    offload_weights: bool = False  # weights, too (stage 3)
+    # elements of the bucket that gradients are reduced in; None: by the model's width (`auto`)
     reduce_bucket: int | None = None
-    prefetch_bucket: int | None = None
-    max_live: int = 1_000_000_000
-    sub_group: int = 1_000_000_000
-    overlap: bool = False
-    warnings: tuple[str, ...] = ()
+    prefetch_bucket: int | None = None  # elements gathered ahead (stage 3); None: by the model's width
+    max_live: int = 1_000_000_000  # elements that stay gathered (stage 3)
+    sub_group: int = 1_000_000_000  # elements that the optimiser updates at once (stage 3)
+    overlap: bool = False  # reduces while the backward pass goes on, in two buckets
+    warnings: tuple[str, ...] = ()  # what is missing or does not fit, in words
 
 
 def read_zero(path: Path | str) -> Zero:
     """Return what a DeepSpeed file says.
 
-    Raises:
-        ValueError: there is no such file, it is not JSON (transformers reads it with `json.load`: no comments), or a
-            value that DeepSpeed cannot use; the message has line and column.
+    Raises UserError where there is none, it is not JSON (transformers reads it with `json.load`: no comments), or for
+    a value that DeepSpeed cannot use; with line and column.
     """
     path = Path(path)
     try:
@@ -106,8 +94,7 @@ def file_problem(value: Any) -> str:
 def nearest_file(path: Path) -> Path | None:
     """Return the DeepSpeed file whose name is nearest to one that there is not: beside it, or in recipes/deepspeed.
 
-    Args:
-        path: as a recipe has it, relative to the folder of the call.
+    The path is as a recipe has it, relative to the folder of the call.
     """
     folders = (path.parent, path.parent / "deepspeed", Path("recipes/deepspeed"), RECIPES / "deepspeed")
     there = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.json")

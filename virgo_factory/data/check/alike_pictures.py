@@ -18,11 +18,9 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 def gathered(hashes: np.ndarray) -> np.ndarray:
     """Return for each hash the one that stands for it: the first that differs in two bits at most and stands for itself.
 
-    Two hashes differ in two bits at most if one value differs from each of them in one bit at most: these values are sorted, a
-    sixteenth at a time, so that a million different pictures need 0.25 GB and 18 s.
-
-    Args:
-        hashes: (pictures,) of uint64, see `look.difference_hash`.
+    Two hashes differ in two bits at most if one value differs from each of them in one bit at most: these values are
+    sorted, a sixteenth at a time, so that a million different pictures need 0.25 GB and 18 s. Hashes are (pictures,)
+    of uint64, see `look.difference_hash`.
 
     >>> gathered(np.array([0b111, 0b110, 0b000, 0b111 << 40], dtype=np.uint64)).tolist() == [7, 7, 0, 0b111 << 40]
     True

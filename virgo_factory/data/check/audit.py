@@ -50,19 +50,12 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """What a check found."""
 
-    Attributes:
-        accounts: of each dataset, rows in, kept and dropped by reason.
-        kinds: of findings, most important first.
-        tokens: of the kept rows; None where nothing counted them.
-        notes: what was not looked at, and why.
-    """
-
-    accounts: list[DatasetAccount]
-    kinds: list[Kind]
-    tokens: Tokens | None
-    notes: list[str]
+    accounts: list[DatasetAccount]  # of each dataset, rows in, kept and dropped by reason
+    kinds: list[Kind]  # of findings, most important first
+    tokens: Tokens | None  # of the kept rows; None where nothing counted them
+    notes: list[str]  # what was not looked at, and why
 
     def count(self, severity: str) -> int:
         """Return how many findings of a severity there are."""
@@ -112,18 +105,9 @@ def audit(
 ) -> Report:
     """Check every row of the sources, in one pass and, with `near` or a benchmark, a second one over the texts.
 
-    Args:
-        sources: whose rows are checked.
-        settings: by which rows are kept; without a tokenizer lengths are not checked, everything else is.
-        near: also look for near duplicates.
-        benchmark: questions that must not be trained on.
-        findings_file: JSONL of every finding; written as `.partial` and moved.
-        workers: processes; None: as many as there are cores.
-        cache: as `measure` takes it.
-        progress: as `measure` takes it.
-
-    Raises:
-        UnreadableFile: a file is not what its name says.
+    Without a tokenizer lengths are not checked, everything else is. `near`: near duplicates, too; `benchmark`:
+    questions that must not be trained on; `findings_file`: JSONL of every finding; `cache` and `progress` as `measure`
+    takes them. Raises UnreadableFile where a file is not what its name says.
     """
     with _written(findings_file, sources) as file:
         findings = Findings(file)

@@ -26,8 +26,7 @@ _PAIRS_AT_ONCE = 65_536
 def repeated(digests: np.ndarray) -> Iterator[tuple[int, int]]:
     """Yield (position, first position) of every digest that stood there before, in the order of the positions.
 
-    Args:
-        digests: (rows,) of uint64. Two different rows of a million share one with a probability of 3e-8.
+    Digests are (rows,) of uint64: two different rows of a million share one with a probability of 3e-8.
 
     >>> list(repeated(np.array([7, 8, 7, 7], dtype=np.uint64)))
     [(2, 0), (3, 0)]
@@ -84,14 +83,10 @@ def near_duplicates(
 ) -> Iterator[tuple[int, int, float]]:
     """Yield (row, an earlier row, estimated similarity) of every row that is nearly an earlier one, in order.
 
-    Each row is compared with the first and with the last before it of its group in each band, so that time stays linear
-    in the rows (but for sorting) even where thousands are alike.
-
-    Args:
-        sketches: (rows, HASHES) of uint16.
-        bound: the least similarity.
-        same: (rows,) of uint64, what else must be equal in both.
-        sets: (rows,), rising: only rows of different ones are compared.
+    Each row is compared with the first and with the last before it of its group in each band, so that time stays
+    linear in the rows (but for sorting) even where thousands are alike. Sketches are (rows, HASHES) of uint16; `same`,
+    (rows,) of uint64, is what else must be equal in both; only rows of different `sets`, (rows,) and rising, are
+    compared.
     """
     rows = len(sketches)
     best = np.zeros(rows, np.float32)

@@ -43,19 +43,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a training row shares with the benchmark question that it shares most of.
+    """What a training row shares with the benchmark question that it shares most of."""
 
-    Attributes:
-        row: as given to `Overlaps.add`.
-        question: position in the benchmark.
-        shared: 8-grams of that question that stand in the row's question.
-        of: all 8-grams of that question.
-    """
-
-    row: int
-    question: int
-    shared: int
-    of: int
+    row: int  # as given to `Overlaps.add`
+    question: int  # position in the benchmark
+    shared: int  # 8-grams of that question that stand in the row's question
+    of: int  # all 8-grams of that question
 
     @property
     def is_copy(self) -> bool:
@@ -115,8 +108,7 @@ class Overlaps:
     def found(self, rows: int) -> Iterator[Overlap]:
         """Yield the overlap of every row that has one, in the order of the rows.
 
-        Args:
-            rows: how many were looked up, by which fixed phrases are told.
+        Fixed phrases are told by how many rows were looked up.
         """
         limit = min(MANY_ROWS, max(20, rows // 50))
         hit_rows, hit_grams = np.array(self._hit_rows, np.int64), np.array(self._hit_grams, np.int64)
@@ -144,11 +136,9 @@ def question_grams(text: str) -> np.ndarray:
 def read_benchmark(path: str | Path) -> list[Question]:
     """Return the questions of a benchmark's file.
 
-    Reads JSON (a list, or an object of objects as MathVista's), JSONL, Parquet, CSV, TSV, and text with a question a line. The
-    question is the first column of QUESTION_COLUMNS, or the one named as in `file.jsonl:COLUMN`.
-
-    Raises:
-        ValueError: no such file, not readable, or no such column; with what was found and what to do.
+    Reads JSON (a list, or an object of objects as MathVista's), JSONL, Parquet, CSV, TSV, and text with a question a
+    line. The question is the first column of QUESTION_COLUMNS, or the one named as in `file.jsonl:COLUMN`. Raises
+    UserError for no such file, one that cannot be read, or no such column; with what was found and what to do.
     """
     path, column = _path_and_column(str(path))
     questions = []

@@ -21,15 +21,10 @@ TOGETHER = 4096
 
 @dataclass(frozen=True)
 class TextEmbedding:
-    """A table of vectors, one a token: a text's is their mean.
+    """A table of vectors, one a token: a text's is their mean."""
 
-    Attributes:
-        vectors: (tokens, width) of float32.
-        tokenizer: of the library tokenizers.
-    """
-
-    vectors: np.ndarray
-    tokenizer: Any
+    vectors: np.ndarray  # (tokens, width) of float32
+    tokenizer: Any  # of the library tokenizers
 
     def of(self, texts: Sequence[str]) -> np.ndarray:
         """Return unit vectors, (texts, width) of float32; zeros for a text without a known token."""
@@ -47,8 +42,7 @@ class TextEmbedding:
 def load_embedding(folder: Path) -> TextEmbedding:
     """Return the model of a folder.
 
-    Raises:
-        UserError: it is none of model2vec, or one whose table is folded (quantised vocabulary).
+    Raises UserError where it is none of model2vec, or its table is folded (quantised vocabulary).
     """
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
@@ -74,13 +68,9 @@ def alike_vectors(
 ) -> Iterator[tuple[int, int, float]]:
     """Yield (row, an earlier row, cosine) of every row that is nearly an earlier one; an earlier one's own comes before.
 
-    Rows of which nothing else is equal are not compared, so that time is that of the groups that are.
-
-    Args:
-        vectors: (rows, width), of unit length or zero.
-        bound: the least cosine.
-        same: (rows,) of uint64, what else must be equal in both.
-        sets: (rows,), rising: only rows of different ones are compared.
+    Rows of which nothing else is equal are not compared, so that time is that of the groups that are. Vectors are
+    (rows, width), of unit length or zero; `same`, (rows,) of uint64, is what else must be equal in both; only rows of
+    different `sets`, (rows,) and rising, are compared.
     """
     order = np.argsort(same, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(same[order])) + 1):

@@ -59,25 +59,16 @@ _TEXT_ROWS, _IMAGE_ROWS = 1000, 32
 
 @dataclass(frozen=True)
 class Report:
-    """What a run made.
-
-    Attributes:
-        rows_in: rows read = `kept` + all of `unmatched`.
-        by_name: kept rows whose image also has the name that the row gives; the others go by text alone.
-        by_config: kept rows by the config their image is from.
-        unmatched: reason -> rows.
-        images: different images that the kept rows show.
-        searched: configs of which every file was read, by this call or an earlier one.
-    """
+    """What a run made."""
 
     out: Path
-    rows_in: int
+    rows_in: int  # rows read = `kept` + all of `unmatched`
     kept: int
-    by_name: int
-    by_config: Mapping[str, int]
-    unmatched: Mapping[str, int]
-    images: int
-    searched: Sequence[str]
+    by_name: int  # kept rows whose image also has the name that the row gives; the others go by text alone
+    by_config: Mapping[str, int]  # kept rows by the config their image is from
+    unmatched: Mapping[str, int]  # reason -> rows
+    images: int  # different images that the kept rows show
+    searched: Sequence[str]  # configs of which every file was read, by this call or an earlier one
 
 
 def materialize(
@@ -89,16 +80,10 @@ def materialize(
 ) -> Report:
     """Write OUT/images, OUT/rows.jsonl (`formatting: virgo_dsd`) and OUT/unmatched.jsonl, and return the report.
 
-    Args:
-        dataset: the released rows: `question`, `answer`, `images` and whatever else, which is kept.
-        out: folder of this one dataset; a second call with the same rows goes on where the first one stopped.
-        origin: folder with CONFIG/*.parquet, or a hub dataset of that layout.
-        configs: of the origin; a later call may name further ones, and what was found before stays.
-        progress: called with the shard's name, shards done, shards in all and rows matched so far.
-
-    Raises:
-        ValueError: no such config, a broken shard, a hub that cannot be reached, a folder of other rows or in use, or no
-            row was matched.
+    A second call with the same rows goes on where the first one stopped, and may name further configs of the origin,
+    which is a folder with CONFIG/*.parquet, or a hub dataset of that layout. `progress` is told the shard's name,
+    shards done, shards in all and rows matched so far. Raises UserError for no such config, a broken shard, a hub that
+    cannot be reached, a folder of other rows or in use, or where no row was matched.
     """
     check_folder(out / IMAGES)
     wanted = read_wanted(row.raw for row in read_source(dataset))

@@ -39,14 +39,8 @@ def shards_of(
 ) -> tuple[dict[str, list[Shard]], str | None]:
     """Return the shards of each config and the revision they are of, None for a folder.
 
-    Args:
-        origin: a folder, or a hub dataset.
-        configs: names of its folders.
-        known: of the hub, what an earlier call returned; it is asked only for what is missing there.
-        revision: of `known`.
-
-    Raises:
-        ValueError: no such config (the message names those there are), or the hub cannot be reached.
+    `known`, of `revision`, is what an earlier call returned; the hub is asked only for what is missing there. Raises
+    UserError for no such config (with those there are), or a hub that cannot be reached.
     """
     if Path(origin).is_dir():
         found = {

@@ -27,24 +27,16 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the rows ask for, one entry a row: digests, since a million rows must fit.
+    """What the rows ask for, one entry a row: digests, since a million rows must fit."""
 
-    Attributes:
-        reasons: of the rows that cannot be matched at all, by row number.
-        questions: sorted.
-        order: row number of each of `questions`.
-        folders: different folders of image paths, as `plain` writes them; `folder` is a place in it.
-        digest: of all that was read.
-    """
-
-    questions: np.ndarray
-    order: np.ndarray
+    questions: np.ndarray  # sorted
+    order: np.ndarray  # row number of each of `questions`
     answers: np.ndarray
     names: np.ndarray
     folder: np.ndarray
-    folders: tuple[str, ...]
-    reasons: Mapping[int, str]
-    digest: str
+    folders: tuple[str, ...]  # different folders of image paths, as `plain` writes them; `folder` is a place in it
+    reasons: Mapping[int, str]  # of the rows that cannot be matched at all, by row number
+    digest: str  # of all that was read
 
     def rows(self, question: int) -> np.ndarray:
         """Return the numbers of the rows with this question."""

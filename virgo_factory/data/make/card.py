@@ -26,39 +26,23 @@ class Input:
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What is known of a written dataset, as its JSON card tells it.
+    """What is known of a written dataset, as its JSON card tells it."""
 
-    Attributes:
-        verb: convert, mix or slice.
-        command: the command line, as it can be entered again.
-        inputs: the files rows were taken from.
-        rows_in: rows read; one row may hold several examples.
-        examples_in: examples and rejected rows that these gave = kept + all of `dropped`.
-        dropped: reason -> how many, most frequent first.
-        settings: what shaped the rows (seed, bounds, ...).
-        media_dir: the folder that relative image paths start from; None without images.
-        listed: the first rows left out, each with place, id, reason and detail.
-        notes: sentences that a reader must know.
-        output: name, rows, bytes and SHA-256 of the file.
-        kept: rows of the output.
-        by: what is counted (domain, source) -> value -> rows of the output.
-        entry: name and entry of dataset_info.json that read the output.
-    """
-
-    verb: str
-    command: str
-    inputs: tuple[Input, ...]
-    rows_in: int
-    examples_in: int
-    dropped: Mapping[str, int]
-    settings: Mapping[str, Any]
-    media_dir: str | None
-    listed: tuple[Mapping[str, Any], ...] = ()
-    notes: tuple[str, ...] = ()
-    output: Mapping[str, Any] = field(default_factory=dict)
-    kept: int = 0
+    verb: str  # convert, mix or slice
+    command: str  # the command line, as it can be entered again
+    inputs: tuple[Input, ...]  # the files rows were taken from
+    rows_in: int  # rows read; one row may hold several examples
+    examples_in: int  # examples and rejected rows that these gave = kept + all of `dropped`
+    dropped: Mapping[str, int]  # reason -> how many, most frequent first
+    settings: Mapping[str, Any]  # what shaped the rows (seed, bounds, ...)
+    media_dir: str | None  # the folder that relative image paths start from; None without images
+    listed: tuple[Mapping[str, Any], ...] = ()  # the first rows left out, each with place, id, reason and detail
+    notes: tuple[str, ...] = ()  # sentences that a reader must know
+    output: Mapping[str, Any] = field(default_factory=dict)  # name, rows, bytes and SHA-256 of the file
+    kept: int = 0  # rows of the output
+    # what is counted (domain, source) -> value -> rows of the output
     by: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    entry: Mapping[str, Any] = field(default_factory=dict)
+    entry: Mapping[str, Any] = field(default_factory=dict)  # name and entry of dataset_info.json that read the output
     version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
@@ -66,11 +50,7 @@ class DatasetCard:
         return asdict(self)
 
     def card(self) -> Card:
-        """Return the card for people.
-
-        Raises:
-            AssertionError: the numbers do not add up, which is a defect of this package.
-        """
+        """Return the card for people."""
         inputs = [
             (item.dataset, item.file, item.bytes, f"`{item.sha256}`", item.licence or "not stated")
             for item in self.inputs

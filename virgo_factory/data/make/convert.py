@@ -71,19 +71,9 @@ def convert(
 ) -> DatasetCard:
     """Write the examples of all sources in the normal form, in their order, and return the card.
 
-    Nothing is tokenised, and no image is opened unless the row itself carries it.
-
-    Args:
-        sources: what to read.
-        target: .jsonl or .parquet.
-        command: the command line, for the card.
-        to: one of LAYOUTS.
-        rejected: a JSONL file with a line for every row left out; the card alone lists the first ones.
-        overwrite: replace files that are there.
-        progress: is told how many bytes have been read, and how many there are.
-
-    Raises:
-        ValueError: an output is in the way, or no row can be converted.
+    Nothing is tokenised, and no image is opened unless the row itself carries it. `rejected` gets a line for every row
+    left out; the card alone lists the first ones. Raises UserError where an output is in the way, or no row can be
+    converted.
     """
     check_targets([target], sources, overwrite)
     if rejected:

@@ -146,24 +146,12 @@ def dedup(
 ) -> dict[str, Any]:
     """Write each dataset without the rows that stand in it, or in one named before it, already; return the card for programs.
 
-    Rows stay as they are, in their order. One that gives no example under its formatting is not compared, and stays; one
-    that cannot be read has no place in an output. A million rows with a picture each need 0.4 GB, the
-    file of their sketches among it, and 25 s beside reading them.
-
-    Args:
-        sources: the first keeps most.
-        folder: of the outputs, NAME.jsonl or NAME.parquet each, of ACCOUNT and of its card.
-        command: the command line, for the card.
-        across: compare rows of different datasets only, as the paper does.
-        by: compare `row` (question and response) or `question`.
-        bound: the least similarity of the texts; BOUND, or COSINE by a model.
-        workers: processes; all cores by default.
-        overwrite: replace files that are there.
-        embedding: folder of a model2vec model whose vectors are compared in place of five-word sequences.
-        progress: is told how many bytes have been read, and how many there are.
-
-    Raises:
-        ValueError: an output is in the way, two of them have one name, or nothing can be compared.
+    Rows stay as they are, in their order. One that gives no example under its formatting is not compared, and stays;
+    one that cannot be read has no place in an output. A million rows with a picture each need 0.4 GB, the file of
+    their sketches among it, and 25 s beside reading them. The first source keeps most. `folder` gets NAME.jsonl or
+    NAME.parquet of each, ACCOUNT and its card. `bound` is the least similarity of the texts: BOUND by five-word
+    sequences, COSINE by the vectors of the model2vec model in the folder `embedding`. Raises UserError where an output
+    is in the way, two of them have one name, or nothing can be compared.
     """
     targets = [folder / f"{source.name}{suffix_for(source)}" for source in sources]
     if twice := [str(path) for path, count in Counter(targets).items() if count > 1]:

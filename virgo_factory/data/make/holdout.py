@@ -43,8 +43,8 @@ class Holdout:
     def read(cls, path: Path) -> "Holdout":
         """Return the questions of a questions.jsonl; their pictures are beside it.
 
-        Raises:
-            ValueError: no such file, a line is no question, or a picture cannot be opened; with file and line.
+        Raises UserError for no such file, a line that is no question, or a picture that cannot be opened; with file
+        and line.
         """
         if not path.is_file():
             raise UserError(
@@ -80,9 +80,7 @@ class Holdout:
     def asked(self, text: str, pictures: Callable[[], Sequence[bytes | None]]) -> str | None:
         """Return the id of a question that a text asks on these pictures; None where it asks none of them.
 
-        Args:
-            text: of a row's question.
-            pictures: opens its pictures, where the words are those of a question.
+        `pictures` opens the row's pictures, where the words are those of a question.
         """
         words, there = _words(text), None
         for start in range(len(words) + 1):
@@ -107,11 +105,8 @@ def picture_digest(
 ) -> bytes | None:
     """Return what is equal for pictures of the same size and colours; None where it cannot be opened.
 
-    Args:
-        value: bytes, or a path below one of `folders`.
-        folders: nothing outside is opened.
-        digest: of the picture as seen; `difference_hash` for what is alike in pictures that look alike.
-        hub: the dataset's id there, whose files hold pictures that are not in `folders`.
+    `value` is bytes, or a path below one of `folders`, outside of which nothing is opened, or in the files of the
+    hub's dataset. `digest`: `difference_hash` for what is alike in pictures that look alike.
     """
     for place in folders:
         try:
@@ -130,12 +125,7 @@ def picture_digest(
 def rows_that_ask(holdout: Holdout, sources: Sequence[Source]) -> Iterator[tuple[int, int, int, str, str]]:
     """Yield (source, number, part) of the examples that ask a question which is held out, its id, and the row's place.
 
-    Args:
-        holdout: the questions.
-        sources: whose rows are read; a source in one of LLaMA-Factory's own formattings cannot be looked at.
-
-    Raises:
-        ValueError: no format of ours reads the rows of a source.
+    Raises UserError where no format of ours reads the rows of a source.
     """
     from virgo_factory.data.make.pipeline import raw_rows
 

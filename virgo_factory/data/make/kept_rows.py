@@ -47,13 +47,8 @@ def suffix_for(source: Source) -> str:
 def write_kept(source: Source, is_kept: np.ndarray, path: Path) -> None:
     """Write rows, unchanged, to `partial_of(path)`; memory does not grow with them.
 
-    Args:
-        source: whose rows are read.
-        is_kept: of each row, by its number over all files; none of them may be a row that cannot be read.
-        path: with the suffix of `suffix_for`.
-
-    Raises:
-        ValueError: tables of different columns.
+    `is_kept` is by the row's number over all files, False for rows that cannot be read; the path has the suffix of
+    `suffix_for`. Raises UserError for tables of different columns.
     """
     if path.suffix == ".jsonl":
         with partial_of(path).open("w", encoding="utf-8", newline="\n") as file:

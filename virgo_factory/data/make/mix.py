@@ -26,17 +26,11 @@ from virgo_factory.data.read.source import Source
 
 @dataclass(frozen=True)
 class Share:
-    """What is asked of a dataset (or, with `--domains`, of all of them).
+    """What is asked of a dataset (or, with `--domains`, of all of them)."""
 
-    Attributes:
-        dataset: name in dataset_info.json, or a file; "" stands for all of them.
-        domains: only rows of these; () for all.
-        amount: a number of rows (int), a ratio (float), or None for all rows.
-    """
-
-    dataset: str
-    domains: tuple[str, ...] = ()
-    amount: int | float | None = None
+    dataset: str  # name in dataset_info.json, or a file; "" stands for all of them
+    domains: tuple[str, ...] = ()  # only rows of these; () for all
+    amount: int | float | None = None  # a number of rows (int), a ratio (float), or None for all rows
 
     def __str__(self) -> str:
         domains = "+".join(self.domains)
@@ -52,9 +46,6 @@ def read_share(text: str) -> Share:
 
     >>> read_share("virgo_dt[physics+biology]:0.9k")
     Share(dataset='virgo_dt', domains=('physics', 'biology'), amount=900)
-
-    Raises:
-        ValueError: it is written otherwise.
     """
     found = _SHARE.fullmatch(text)
     if not found or found["dataset"].startswith(":") or set("[]") & set(found["dataset"]):
@@ -66,11 +57,7 @@ def read_share(text: str) -> Share:
 
 
 def read_domains(text: str) -> list[Share]:
-    """Return the shares written as `--domains math=3700,science=900`.
-
-    Raises:
-        ValueError: it is written otherwise.
-    """
+    """Return the shares written as `--domains math=3700,science=900`."""
     shares = []
     for item in text.split(","):
         name, equals, amount = item.partition("=")
@@ -85,8 +72,7 @@ def read_domains(text: str) -> list[Share]:
 def by_domain(shares: Sequence[Share], text: str) -> list[Share]:
     """Return the shares of `--domains`, which are over all datasets.
 
-    Raises:
-        ValueError: it is written otherwise, or a dataset has domains or an amount of its own.
+    Raises UserError where it is written otherwise, or a dataset has domains or an amount of its own.
     """
     if own := [str(share) for share in shares if share.domains or share.amount is not None]:
         raise UserError(f"--domains {text} says how many rows are drawn: name {', '.join(own)} without an amount.")
@@ -122,16 +108,9 @@ def choose(
     None is chosen twice, nor are two of equal content: the first one stays.
 
     A share without domains keeps the proportions of its domains, one of several datasets those of the datasets, too.
-
-    Args:
-        candidates: of all datasets.
-        shares: what is asked for.
-        sources_of: of each share, the positions of its datasets.
-        seed: see `seeded_order`.
-        rows: number of rows of the mix, of which ratios are shares; without it a ratio is one of the rows there are.
-
-    Raises:
-        ValueError: fewer rows than asked for, shares that overlap, ratios that do not add up; all told at once.
+    `sources_of` holds of each share the positions of its datasets. Ratios are shares of `rows`, without it of the rows
+    there are. Raises UserError for fewer rows than asked for, shares that overlap, ratios that do not add up; all told
+    at once.
     """
     source, digest = candidates.column("source"), candidates.column("digest")
     asked, errors = [], []
@@ -222,20 +201,8 @@ def mix(
 ) -> DatasetCard:
     """Write a mix and return its card.
 
-    Args:
-        sources: of all datasets, each once.
-        sources_of: of each share, the positions of its sources.
-        records: returns the `RowRecord`s of `measure.measure` of `sources`.
-        shares: what is asked for.
-        target: .jsonl or .parquet.
-        command: the command line, for the card.
-        seed: decides which rows are drawn, and their order.
-        rows: see `choose`.
-        overwrite: replace files that are there.
-        holdout: rows that ask a question of this file are left out (see holdout.py).
-
-    Raises:
-        ValueError: the output is in the way, or see `choose`.
+    `records` returns what `measure` says of `sources`, each there once; `sources_of`, `seed` and `rows`: see `choose`.
+    Rows that ask a question of `holdout` are left out (holdout.py).
     """
     check_targets([target], sources, overwrite)
     inputs = Inputs.of(sources)

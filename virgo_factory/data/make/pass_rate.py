@@ -51,17 +51,9 @@ def slice_source(
 ) -> dict[str, Any]:
     """Write the rows of a dataset whose own column has a pass rate within bounds, as they are; return the card for programs.
 
-    Args:
-        source: the dataset.
-        out: .parquet for tables, else .jsonl.
-        bounds: least and greatest rate.
-        command: the command line, for the card.
-        overwrite: replace `out`.
-        column: whose rate is meant where rows have several; by default what the entry's `columns` name `pass_rate`.
-
-    Raises:
-        ValueError: an output is in the way or of another kind than the rows, rows have several rates and none is named, or
-            none of them fits.
+    `column` says whose rate is meant where rows have several; by default what the entry's `columns` name `pass_rate`.
+    Raises UserError where an output is in the way or of another kind than the rows, rows have several rates and none
+    is named, or none fits.
     """
     column = column or source.options.columns.get("pass_rate")
     row = first_row(source.files[0])
@@ -111,13 +103,7 @@ def slice_rated(
 ) -> dict[str, Any]:
     """Write questions with the pass rate that was counted for each, those within bounds; return the card for programs.
 
-    Args:
-        rows: questions with their rates; None where no response was judged.
-        folder: that their image paths start from.
-        out: .jsonl.
-        bounds: least and greatest rate.
-        command: the command line, for the card.
-        overwrite: replace `out`.
+    A rate is None where no response was judged; image paths start from `folder`.
     """
     if out.suffix != ".jsonl":
         raise UserError(f"{out}: questions are written as .jsonl.")

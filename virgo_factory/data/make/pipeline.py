@@ -48,15 +48,10 @@ LISTED = 1000
 
 @dataclass(frozen=True)
 class Media:
-    """Where the images of a new file are.
+    """Where the images of a new file are."""
 
-    Attributes:
-        folder: its media_dir, where relative paths start from.
-        store: where images that the rows carry as bytes are put.
-    """
-
-    folder: Path
-    store: Path
+    folder: Path  # its media_dir, where relative paths start from
+    store: Path  # where images that the rows carry as bytes are put
 
 
 def media_of(sources: Sequence[Source], target: Path) -> Media:
@@ -107,10 +102,7 @@ def portable_images(images: Iterable[Any], source: Source, media: Media) -> list
 
     A relative path stays as it is where the media_dir stays, and is rewritten from the new one otherwise; absolute
     paths stay; bytes are stored as a file of that content. Whether a path exists is not looked at: it may on another
-    machine.
-
-    Raises:
-        RejectedRow: an image that is neither a path nor readable bytes.
+    machine. Raises RejectedRow for an image that is neither a path nor readable bytes.
     """
     return [_portable(image, source, media) for image in images]
 
@@ -194,8 +186,7 @@ class Inputs:
     def described(self) -> tuple[Input, ...]:
         """Return the files with their hashes.
 
-        Raises:
-            ValueError: a file was changed since, so that the rows may not be those that were chosen.
+        Raises UserError where a file was changed since, so that the rows may not be those that were chosen.
         """
         if _states(self.sources) != self.states:
             names = ", ".join(str(file) for source in self.sources for file in source.files)
@@ -230,13 +221,8 @@ def check_ours(source: Source) -> None:
 def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) -> Iterator[tuple[str, Any, str]]:
     """Yield (place, raw row, problem) of every row of a source; where there is a problem, the row could not be read.
 
-    Args:
-        source: whose files are read.
-        read: is told how many more bytes have been read.
-
-    Raises:
-        ValueError: no format of ours reads rows of this formatting.
-        UnreadableFile: a file that is none of rows.
+    `read` is told how many more bytes have been read. Raises UserError where no format of ours reads the rows,
+    UnreadableFile for a file that is none of rows.
     """
     check_ours(source)
     number = 0
@@ -256,13 +242,8 @@ def read_chosen(
 ) -> Iterator[tuple[Source, Any, Example]]:
     """Yield (source, raw row, example) of chosen candidates, in the order in which they stand in the sources.
 
-    Args:
-        sources: as the candidates' numbers count them.
-        candidates: see `selection.gather`.
-        chosen: positions of candidates, in rising order.
-
-    Raises:
-        ValueError: a row is no longer what it was when the candidates were gathered.
+    `chosen` holds positions of candidates, rising. Raises UserError for a row that is no longer what it was when they
+    were gathered.
     """
     of_source, numbers, parts = (candidates.column(name) for name in ("source", "number", "part"))
     for place, source in enumerate(sources):
@@ -335,8 +316,7 @@ class Output:
 def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> list[DatasetCard]:
     """Write files of `spool` with their cards and return the cards; the files appear last, when all else is there.
 
-    Raises:
-        AssertionError: rows in and rows out do not add up, which is a defect of this package.
+    Raises AssertionError where rows in and rows out do not add up, which is a defect of this package.
     """
     cards = []
     with published([output.path for output in outputs]):
@@ -400,16 +380,9 @@ def write_chosen(
     """Write outputs of chosen candidates with their cards, and return the cards in the order of the outputs.
 
     The rows are read once, in the order of the sources, into a spool beside the first output, and written from there
-    in the order asked for: memory holds numbers only.
-
-    Args:
-        verb: for the card, as are `command` and `settings`.
-        sources: as the candidates count them.
-        inputs: the files as they were before the candidates were gathered.
-        candidates: what there is.
-        outputs: path; positions of candidates in the order of the output, each once; reason -> candidates left out.
-        command: the command line.
-        settings: what shaped the rows.
+    in the order asked for: memory holds numbers only. `inputs` are the files as they were before the candidates were
+    gathered. An output is its path, the positions of its candidates in their order, each once, and reason ->
+    candidates left out.
     """
     chosen = np.unique(np.concatenate([positions for _, positions, _ in outputs]))
     media = media_of(sources, outputs[0][0])

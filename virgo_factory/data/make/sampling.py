@@ -50,9 +50,7 @@ class Candidates:
 def gather(records: Iterable[Any], reject: Callable[[Any], str] = lambda record: "") -> Candidates:
     """Return the candidates among `measure.RowRecord`s.
 
-    Args:
-        records: in file order; those with a reason are dropped for it.
-        reject: reason to drop a record that has none itself; "" keeps it.
+    Records are in file order. `reject` says why one that has no reason itself is dropped; "" keeps it.
     """
     found = Candidates()
     codes: dict[str | None, int] = {}
@@ -93,11 +91,7 @@ def seeded_order(digests: np.ndarray, strata: np.ndarray, seed: int) -> np.ndarr
 
     It depends on the examples' content and the seed alone, not on where they stand or who read them. Every prefix
     holds each stratum in proportion, up to rounding: the k-th of the n examples of a stratum stands at (k + 1/2) / n.
-
-    Args:
-        digests: 64 bits of content each, all different.
-        strata: a small number for each example, such as its domain.
-        seed: any whole number.
+    Digests are all different; a stratum is a small number, such as that of a domain.
     """
     if not len(digests):
         return np.empty(0, dtype=np.int64)

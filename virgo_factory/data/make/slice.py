@@ -98,20 +98,9 @@ def cut(
     """Write the wanted rows and return the card of each output, the smallest first.
 
     Without `rows` the rows keep their order. With it they are taken from one seeded order whose every prefix keeps the
-    shares of the domains, so that a smaller output is the beginning of a larger one.
-
-    Args:
-        sources: of the dataset.
-        records: returns the `RowRecord`s of `measure.measure`, with the bounds of length already applied.
-        target: .jsonl or .parquet.
-        wanted: which rows.
-        command: the command line, for the card.
-        settings: further settings that shaped the rows, for the card.
-        overwrite: replace files that are there.
-        holdout: rows that ask a question of this file are left out (see holdout.py).
-
-    Raises:
-        ValueError: an output is in the way, no row fits, or fewer than asked for.
+    shares of the domains, so that a smaller output is the beginning of a larger one. `records` returns what `measure`
+    says, with the bounds of length already applied. Rows that ask a question of `holdout` are left out (holdout.py).
+    Raises UserError where an output is in the way, no row fits, or fewer than asked for.
     """
     sizes = sorted(set(wanted.rows))
     targets = output_files(target, sizes)

@@ -34,33 +34,25 @@ _BATCH_ROWS, _BATCH_BYTES = 10_000, 32 << 20
 
 @dataclass(frozen=True)
 class Written:
-    """A finished file.
-
-    Attributes:
-        used: the columns of the normal form that have a value in one of the rows at least.
-        promoted: rows put on top because they are the first with a value in some column (see `write_spool`).
-    """
+    """A finished file."""
 
     path: Path
     rows: int
     bytes: int
     sha256: str
-    used: tuple[str, ...]
-    promoted: int = 0
+    used: tuple[str, ...]  # the columns of the normal form that have a value in one of the rows at least
+    promoted: int = 0  # rows put on top because they are the first with a value in some column (see `write_spool`)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a row is laid out in a file; the normal form itself by default.
+    """How a row is laid out in a file; the normal form itself by default."""
 
-    Attributes:
-        columns: columns of the normal form that the file uses -> columns of the file.
-        row: a row of the normal form with all of its columns -> a row of the file.
-        types: column -> Arrow type, as `_arrow_type` spells them; text where it is not named.
-    """
-
+    # columns of the normal form that the file uses -> columns of the file
     columns: Callable[[list[str]], list[str]] = list
+    # a row of the normal form with all of its columns -> a row of the file
     row: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    # column -> Arrow type, as `_arrow_type` spells them; text where it is not named
     types: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,16 +69,11 @@ NORMAL = Layout(
 
 @dataclass(frozen=True)
 class Spool:
-    """Rows on disk in the order in which they came, from which a file is written in any order.
-
-    Attributes:
-        starts: byte at which each row begins, and the file's length at the end.
-        used: of each row, the bit set of the COLUMNS that have a value.
-    """
+    """Rows on disk in the order in which they came, from which a file is written in any order."""
 
     path: Path
-    starts: array
-    used: array
+    starts: array  # byte at which each row begins, and the file's length at the end
+    used: array  # of each row, the bit set of the COLUMNS that have a value
 
     def __len__(self) -> int:
         return len(self.used)
@@ -95,14 +82,9 @@ class Spool:
 def normal_row(example: Example, **more: Any) -> dict[str, Any]:
     """Return an example as a row of the normal form, without the columns that are empty in it.
 
-    `formatting: long_thought` reads it back as the same example. Images must be paths by now.
-
-    Args:
-        example: what to write.
-        more: values of further columns of the normal form (`difficulty`, `question_id`).
-
-    Raises:
-        RejectedRow: a response that is not a long thought (`malformed: keep`) has no place in the normal form.
+    `formatting: long_thought` reads it back as the same example. Images must be paths by now. `more`: values of
+    further columns (`difficulty`, `question_id`). Raises RejectedRow for a response that is no long thought
+    (`malformed: keep`).
     """
     response = _parts(example.response, example.learned)
     row: dict[str, Any] = {"id": example.id, "question": example.question, **response}
@@ -129,9 +111,8 @@ def _parts(response: LongThought | str, is_learned: bool = True) -> dict[str, st
 def write_rows(path: Path, examples: Iterable[Example], overwrite: bool = False) -> int:
     """Write examples in the normal form and return how many; the file appears when it is complete.
 
-    Raises:
-        ValueError: the suffix is neither .jsonl nor .parquet, or the file exists and `overwrite` is not set.
-        RejectedRow: see `normal_row`.
+    Raises UserError where the suffix is neither .jsonl nor .parquet, or the file is there and is not to be replaced;
+    RejectedRow as `normal_row`.
     """
     path = Path(path)
     check_target(path, overwrite)
@@ -193,14 +174,8 @@ def write_spool(
     Every row of a JSONL file has the same columns, so that `datasets.load_dataset` reads it. That function takes the
     type of a column from the first 10 MiB alone; a column that gets its first value later would stop it, so the rows
     with these first values are moved to the top (seen only in large files put together from unlike parts). Parquet
-    carries its types and keeps the order.
-
-    Args:
-        spool: see `spooled`.
-        path: the file; its suffix says how it is written.
-        order: positions of rows in the spool.
-        layout: of the file's rows.
-        look: is shown every row of the normal form.
+    carries its types and keeps the order. `order` holds positions in the spool; `look` is shown every row of the
+    normal form.
     """
     order = np.arange(len(spool)) if order is None else np.asarray(order, dtype=np.int64)
     used = np.array(spool.used, dtype=np.uint64)[order]

@@ -43,26 +43,19 @@ class DatasetAccount:
     `rows_in` + `extra` + `repeated` = `kept` + `dropped`, always: a row may hold several examples (several questions on
     one picture, several responses), may be drawn more than once (`num_samples`, `interleave_over`), and what was not
     drawn (`max_samples`, mixing) counts as dropped, "not drawn".
-
-    Attributes:
-        name: in dataset_info.json.
-        role: `train`, or `eval` for a dataset of `eval_dataset`.
-        rows_in: rows of the source.
-        extra: examples beyond the first of rows that hold several.
-        format: the family by which the rows were read; "" where they show none.
-        kept_for: rows that are used, by `train`, `validation` (split off by `val_size`) or `eval`.
-        notes: how many of the kept ones have something particular: what was done to them, or was not understood.
     """
 
-    name: str
-    role: str
-    rows_in: int
-    extra: int = 0
+    name: str  # in dataset_info.json
+    role: str  # `train`, or `eval` for a dataset of `eval_dataset`
+    rows_in: int  # rows of the source
+    extra: int = 0  # examples beyond the first of rows that hold several
     repeated: int = 0
-    format: str = ""
+    format: str = ""  # the family by which the rows were read; "" where they show none
+    # rows that are used, by `train`, `validation` (split off by `val_size`) or `eval`
     kept_for: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     dropped_rows: list[DroppedRow] = field(default_factory=list)
+    # how many of the kept ones have something particular: what was done to them, or was not understood
     notes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -92,14 +85,8 @@ class DatasetAccount:
 def settle(account: DatasetAccount, drawn: int, distinct: int, dropped: list[DroppedRow]) -> None:
     """Enter the dropped rows and those never drawn, most frequent reason first.
 
-    Args:
-        account: with `rows_in`, `extra` and `kept_for` filled in.
-        drawn: examples of this dataset in the tables that were tokenised.
-        distinct: how many different examples of the source these are.
-        dropped: those of the drawn examples that are not kept.
-
-    Raises:
-        AssertionError: the numbers do not add up, which is a defect of this package.
+    `drawn` examples, `distinct` of them different, are in the tables that were tokenised; `dropped` are those not
+    kept. Raises AssertionError where the numbers do not add up, which is a defect of this package.
     """
     counts = Counter(row.reason for row in dropped)
     examples = account.rows_in + account.extra

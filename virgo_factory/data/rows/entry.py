@@ -45,34 +45,24 @@ class UnreadHub(UserError):
 
 @dataclass(frozen=True)
 class Recognised:
-    """What the rows of a new dataset show.
+    """What the rows of a new dataset show."""
 
-    Attributes:
-        entry: for dataset_info.json.
-        media_dir: folder of the rows' images, where it is not that of dataset_info.json; None for rows without.
-        format: the family; None where the rows were not looked at.
-        rows: rows read; `kept` and `dropped` count examples, of which a row may give several.
-        dropped: reason -> how many, most frequent first.
-        first: reason -> where it was first seen, and more about it.
-        tokens: of all kept examples; 0 without a tokenizer. `longest` likewise.
-    """
-
-    entry: dict[str, Any]
+    entry: dict[str, Any]  # for dataset_info.json
+    # folder of the rows' images, where it is not that of dataset_info.json; None for rows without
     media_dir: Path | None = None
-    format: str | None = None
-    rows: int = 0
+    format: str | None = None  # the family; None where the rows were not looked at
+    rows: int = 0  # rows read; `kept` and `dropped` count examples, of which a row may give several
     kept: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    first: Mapping[str, str] = field(default_factory=dict)
-    tokens: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)  # reason -> how many, most frequent first
+    first: Mapping[str, str] = field(default_factory=dict)  # reason -> where it was first seen, and more about it
+    tokens: int = 0  # of all kept examples; 0 without a tokenizer. `longest` likewise.
     longest: int = 0
 
 
 def entry_of(what: str, folder: Path, formatting: str, subset: str | None = None, split: str | None = None) -> dict:
     """Return the entry for a data file (or a folder of them) or a hub dataset, before its rows are looked at.
 
-    Raises:
-        ValueError: it is neither; a formatting that is not ours; `subset` of a file.
+    Raises UserError where it is neither, for a formatting that is not ours, or for `subset` of a file.
     """
     path = Path(what)
     if formatting not in FORMATTINGS:
@@ -123,10 +113,8 @@ def check_name(name: str, folder: Path) -> None:
 def write_entry(folder: Path, name: str, entry: Mapping[str, Any]) -> Path:
     """Put an entry into a folder's dataset_info.json, which is made if missing, and return the file.
 
-    What is there keeps its order and formatting, and the file is replaced in one move.
-
-    Raises:
-        ValueError: the name is taken, or the file is broken; nothing is written.
+    What is there keeps its order and formatting, and the file is replaced in one move. Raises UserError where the name
+    is taken, or the file is broken; nothing is written.
     """
     check_name(name, folder)
     path = (folder / INFO).resolve()  # a link stays a link
@@ -166,18 +154,10 @@ def recognise(
 ) -> Recognised:
     """Read all rows of an entry as a run would, and return what they show.
 
-    Args:
-        name: of the dataset.
-        entry: see `entry_of`.
-        folder: of dataset_info.json, where LLaMA-Factory looks for images.
-        media_dir: where to look for them instead; by default also the file's own folder.
-        tokenizer: folder or hub id, to count tokens.
-        progress: called with bytes done and bytes in all.
-        is_guess: nobody has said the entry's formatting: rows that show themselves to be prompts are read as such.
-
-    Raises:
-        UnreadHub: a hub dataset is not in the cache and cannot be fetched.
-        ValueError: broken lines, several formats (the message names lines of each), or no row that could be trained on.
+    Images are looked for in `media_dir`, by default in the folder of dataset_info.json and in the file's own.
+    `is_guess`: nobody has said the entry's formatting, so rows that show themselves to be prompts are read as such.
+    Raises UnreadHub for a hub dataset that cannot be had, UserError for broken lines, several formats, or no row that
+    could be trained on.
     """
     source, settings = _source(name, entry, folder, media_dir or folder, tokenizer)
     entry = dict(entry)

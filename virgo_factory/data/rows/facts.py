@@ -22,12 +22,8 @@ def facts_of(
 ) -> KnownFacts:
     """Return what is known of an example before its tokens are counted.
 
-    Args:
-        example: as its format read it.
-        images: what was seen of each of its pictures.
-        source: where they lie.
-        is_pair: whether its rejected response counts, as in a dataset with `ranking: true`.
-        tokenizer: whose special tokens no text may hold; None: not looked at.
+    `is_pair`: its rejected response counts, as in a dataset with `ranking: true`. No text may hold the tokenizer's
+    special tokens; None: not looked at.
     """
     found = [media_problem(image, facts, source) for image, facts in zip(example.images, images, strict=True)]
     rejected = next((drop for drop, at_reading in found if drop and at_reading), None)

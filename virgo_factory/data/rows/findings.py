@@ -178,9 +178,7 @@ class Findings:
     def add(self, found: RowFinding, words: str = "") -> None:
         """Count a finding, write it into the file, and keep it if it is one of the first of its kind.
 
-        Args:
-            found: the finding.
-            words: what its kind is called where KINDS does not say.
+        `words`: what its kind is called where KINDS does not say.
         """
         kind = self.kinds.get((found.code, found.severity))
         if kind is None:

@@ -19,22 +19,14 @@ WORTH = 4.0
 
 @dataclass
 class Task:
-    """A chunk to be measured.
-
-    Attributes:
-        chunk: None where `problem` says why there is none.
-        measured: what it gave; set from the start where that is known already.
-        packed: the same as bytes, where it was measured just now.
-        problem: what was wrong with the file behind the last chunk.
-        line: at which.
-    """
+    """A chunk to be measured."""
 
     source: int
-    chunk: Chunk | None
-    measured: Measured | None = None
-    packed: bytes | None = None
-    problem: str = ""
-    line: int = 0
+    chunk: Chunk | None  # None where `problem` says why there is none
+    measured: Measured | None = None  # what it gave; set from the start where that is known already
+    packed: bytes | None = None  # the same as bytes, where it was measured just now
+    problem: str = ""  # what was wrong with the file behind the last chunk
+    line: int = 0  # at which
 
     @property
     def is_done(self) -> bool:
@@ -44,15 +36,8 @@ class Task:
 def run_tasks(tasks: Iterator[Task], make_measurer: Callable[[], Measurer], workers: int, size: int) -> Iterator[Task]:
     """Yield the tasks in their order, measured.
 
-    Args:
-        tasks: taken as they are needed.
-        make_measurer: called here, and pickled for the worker processes.
-        workers: processes.
-        size: bytes of all chunks; where little is left, no processes are started for it.
-
-    Raises:
-        ChildProcessError: a worker died; the message names its rows.
-        ValueError, OSError: what the measuring raised.
+    `make_measurer` is called here, and pickled for the processes; where little of `size` (bytes) is left, none are
+    started. Raises ChildProcessError where a worker died, with its rows, and what the measuring raised.
     """
     measurer, first = None, None
     spent, done = 0.0, 0

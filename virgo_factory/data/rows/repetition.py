@@ -37,17 +37,11 @@ OFTEN = 20
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop in a text.
+    """A loop in a text."""
 
-    Attributes:
-        share: of the word sequences in the worst window that stand there several times, 0 to 1.
-        times: how often `words` occur in the text (in the million characters around the loop).
-        words: the word sequence that occurs most often.
-    """
-
-    share: float
-    times: int
-    words: str
+    share: float  # of the word sequences in the worst window that stand there several times, 0 to 1
+    times: int  # how often `words` occur in the text (in the million characters around the loop)
+    words: str  # the word sequence that occurs most often
 
 
 def find_loop(text: str) -> Loop | None:

@@ -25,12 +25,7 @@ Rule = Callable[[Example, Sequence["ImageFacts"]], Iterable[Finding]]
 
 
 def row_findings(example: Example, images: Sequence["ImageFacts"]) -> tuple[Finding, ...]:
-    """Return what is wrong with a row, in the order of RULES; linear in its length.
-
-    Args:
-        example: the row as its format read it.
-        images: what `images.inspect` says of its images, in their order.
-    """
+    """Return what is wrong with a row, in the order of RULES; linear in its length."""
     return tuple(finding for rule in RULES for finding in rule(example, images))
 
 

@@ -38,49 +38,27 @@ class MixedFormats(UserError):
 
 @dataclass(frozen=True, slots=True)
 class RowRecord:
-    """What became of one example under the settings.
+    """What became of one example under the settings."""
 
-    Attributes:
-        source: position of its source among those measured.
-        number: position of its row in the source, from 0.
-        part: which example of that row it is, from 0.
-        file: where the row stands.
-        line: 1-based; 0 in a table (Parquet, Arrow).
-        id: names it for people; "" where the row gave no example.
-        format: the family by which the row was read; None where it shows none.
-        domain: math, science, ... where the row says so.
-        origin: the dataset that the row says it is from.
-        reason: why a run would not train on it, in the words of the run's own account; "" where it would.
-        detail: what is particular to this row; may be empty.
-        prompt_tokens: all that is context and no target, images among it.
-        response_tokens: of the rendered responses without ends of turn, markers as text: what the bounds look at.
-        image_tokens: of its images.
-        tokens: of the whole row, what `cutoff_len` looks at; of a preference pair those of the longer side.
-        images: how many.
-        digest: of all of its texts and images, blanks aside: equal examples have equal ones.
-        question_digest: of the last question and the images.
-        findings: of the rules (`rules=True`), and of what could not be read.
-    """
-
-    source: int
-    number: int
-    part: int
-    file: str
-    line: int
-    id: str
-    format: str | None
-    domain: str | None
-    origin: str | None
-    reason: str
-    detail: str
-    prompt_tokens: int
-    response_tokens: int
-    image_tokens: int
-    tokens: int
-    images: int
-    digest: int
-    question_digest: int
-    findings: tuple[Finding, ...]
+    source: int  # position of its source among those measured
+    number: int  # position of its row in the source, from 0
+    part: int  # which example of that row it is, from 0
+    file: str  # where the row stands
+    line: int  # 1-based; 0 in a table (Parquet, Arrow)
+    id: str  # names it for people; "" where the row gave no example
+    format: str | None  # the family by which the row was read; None where it shows none
+    domain: str | None  # math, science, ... where the row says so.
+    origin: str | None  # the dataset that the row says it is from
+    reason: str  # why a run would not train on it, in the words of the run's own account; "" where it would
+    detail: str  # what is particular to this row; may be empty
+    prompt_tokens: int  # all that is context and no target, images among it
+    response_tokens: int  # of the rendered responses without ends of turn, markers as text: what the bounds look at
+    image_tokens: int  # of its images
+    tokens: int  # of the whole row, what `cutoff_len` looks at; of a preference pair those of the longer side
+    images: int  # how many
+    digest: int  # of all of its texts and images, blanks aside: equal examples have equal ones
+    question_digest: int  # of the last question and the images
+    findings: tuple[Finding, ...]  # of the rules (`rules=True`), and of what could not be read
 
     @property
     def place(self) -> str:
@@ -99,21 +77,12 @@ def measure(
     """Yield a record of every example of every row, in the order of the files; memory does not grow with them.
 
     Broken rows are records, too ("not JSON"), so that all of them are told at once. Rows of a source in one of
-    LLaMA-Factory's own formattings are counted, not judged.
-
-    Args:
-        sources: as `source.find_sources` returns them.
-        settings: what decides about rows; without a tokenizer no tokens are counted.
-        workers: processes; the number of usable cores by default. Small data is measured in this one.
-        cache: folder where measured chunks are kept; by default `.virgo_factory` beside the data; None: nowhere.
-        rules: whether the rules of `check.py` are applied.
-        progress: called with the bytes measured so far and those of all files.
-
-    Raises:
-        UnreadableFile: a file without rows, or in an unknown encoding.
-        MixedFormats: a source shows several formats; after all records.
-        ValueError: tokenizer, template or image processor cannot be used.
-        ChildProcessError: a worker process died; the message names the rows that it was at.
+    LLaMA-Factory's own formattings are counted, not judged. Without a tokenizer no tokens are counted; small data is
+    measured in this process; `cache` is the folder where measured chunks are kept: `.virgo_factory` beside the data by
+    default, None: nowhere. `progress` is told the bytes measured so far and those of all files. Raises UnreadableFile
+    for a file without rows, or in an unknown encoding; MixedFormats, after all records, for a source of several
+    formats; UserError for a tokenizer, template or image processor that cannot be used; ChildProcessError for a worker
+    that died, with its rows.
     """
     sources = list(sources)
     size = sum(file.stat().st_size for source in sources for file in source.files)

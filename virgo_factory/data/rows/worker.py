@@ -61,16 +61,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a chunk's rows gave.
+    """What a chunk's rows gave."""
 
-    Attributes:
-        rows: how many.
-        parts: their examples, in order.
-        files: image file that was looked at -> its stamp then (see `stamp_of`); a later one must be the same.
-    """
-
-    rows: int
-    parts: list[Part]
+    rows: int  # how many
+    parts: list[Part]  # their examples, in order
+    # image file that was looked at -> its stamp then (see `stamp_of`); a later one must be the same
     files: dict[str, list[int] | None]
 
     def pack(self) -> bytes:

@@ -54,17 +54,11 @@ _MOST = 100_000
 
 @dataclass(frozen=True)
 class Event:
-    """A sentence that shows a behaviour.
+    """A sentence that shows a behaviour."""
 
-    Attributes:
-        behaviour: which.
-        cue: the one of CUES that it begins with; "" for none.
-        at: character at which it begins.
-    """
-
-    behaviour: str
-    cue: str
-    at: int
+    behaviour: str  # which
+    cue: str  # the one of CUES that it begins with; "" for none
+    at: int  # character at which it begins
 
 
 def events_of(thought: str) -> list[Event]:
@@ -123,29 +117,20 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Shown:
-    """What one thought shows.
+    """What one thought shows."""
 
-    Attributes:
-        events: its sentences that show a behaviour, without one that was planted for certain.
-        planted: cue directly behind its prefix; "" for none.
-        has_prefix: whether the row names a beginning that was not its model's to choose.
-        length: of its text, in tokens, or in words.
-        answers: options that it decides for, with the one that its solution gives at the end; None without four or so options.
-    """
-
-    events: tuple[Event, ...]
-    planted: str
-    has_prefix: bool
-    length: int
+    events: tuple[Event, ...]  # its sentences that show a behaviour, without one that was planted for certain
+    planted: str  # cue directly behind its prefix; "" for none
+    has_prefix: bool  # whether the row names a beginning that was not its model's to choose
+    length: int  # of its text, in tokens, or in words
+    # options that it decides for, with the one that its solution gives at the end; None without four or so options
     answers: tuple[int, ...] | None
 
 
 def shown_by(example: Example, length: Callable[[str], int] = lambda text: len(text.split())) -> Shown | None:
     """Return what the thought of an example shows; None where its response is no long thought.
 
-    Args:
-        example: a row.
-        length: of a text, in words by default.
+    `length` is that of a text, in words by default.
     """
     response = example.response
     if not isinstance(response, LongThought):
@@ -242,8 +227,7 @@ class Behaviours:
     def told(self, cues: Iterable[str] = ()) -> dict[str, dict[str, float]]:
         """Return behaviour -> `events`, `per_1000` tokens or words, `rows` and `share` of the thoughts, without what was planted.
 
-        Args:
-            cues: planted in rows that do not say so.
+        `cues`: planted in rows that do not say so.
         """
         planted = {*self.planted, *cues}
         found = {}

@@ -12,11 +12,7 @@ from virgo_factory.report.text import one_line
 def write_plots(found: Statistics, folder: Path, name: str, cutoff_len: int | None) -> list[Path]:
     """Write the pictures that the statistics give and return their paths, in the order in which to look at them.
 
-    Args:
-        found: the statistics.
-        folder: made if missing; pictures of the same names are replaced.
-        name: of the dataset, for the titles.
-        cutoff_len: tokens at which a training run cuts or drops.
+    Pictures of the same names are replaced.
     """
     if not found.all.rows:
         return []

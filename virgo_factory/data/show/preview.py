@@ -42,52 +42,36 @@ _ENDS = (END_THOUGHT, *(tags[END_THOUGHT].strip() for tags in TAGS.values()))
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a row of one kind.
+    """A stretch of a row of one kind."""
 
-    Attributes:
-        kind: `prompt`, `context` (a response, or a prefix of one, that is not a target), `trained`, or `rejected` (the worse
-            side of a preference pair).
-        text: as it is tokenised; of an image how people call it.
-        control: a control token of the model, such as `<|im_end|>`.
-        image: which image of the row this is, from 0; None for text.
-    """
-
+    # `prompt`, `context` (a response, or a prefix of one, that is not a target), `trained`, or `rejected` (the worse
+    # side of a preference pair)
     kind: str
-    text: str
-    control: bool = False
-    image: int | None = None
+    text: str  # as it is tokenised; of an image how people call it
+    control: bool = False  # a control token of the model, such as `<|im_end|>`
+    image: int | None = None  # which image of the row this is, from 0; None for text
 
 
 @dataclass(frozen=True)
 class Part:
-    """Segments of one kind in a row, in order: a prompt, a context prefix, or a response.
+    """Segments of one kind in a row, in order: a prompt, a context prefix, or a response."""
 
-    Attributes:
-        title: for people.
-        tokens: how many token ids it has.
-    """
-
-    title: str
+    title: str  # for people
     kind: str
-    tokens: int
+    tokens: int  # how many token ids it has
     pieces: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
 class ImageView:
-    """An image of a row: how people call it, its size in pixels, its tokens, and why it cannot be used.
-
-    Attributes:
-        problem: short words; "" for an image that can be used.
-        detail: the whole story, with the remedy.
-    """
+    """An image of a row: how people call it, its size in pixels, its tokens, and why it cannot be used."""
 
     name: str
     width: int = 0
     height: int = 0
     tokens: int = 0
-    problem: str = ""
-    detail: str = ""
+    problem: str = ""  # short words; "" for an image that can be used
+    detail: str = ""  # the whole story, with the remedy
 
     def __str__(self) -> str:
         shown = self.name if len(self.name) <= 60 else f"...{self.name[-57:]}"
@@ -96,27 +80,20 @@ class ImageView:
 
 @dataclass(frozen=True)
 class RowPreview:
-    """One example of a row, or why it gives none.
-
-    Attributes:
-        place: file and line.
-        number: of the row, from 1.
-        reason: why it is not trained on; "" if it is.
-        raw: of a row that gives no example, its beginning as JSON.
-    """
+    """One example of a row, or why it gives none."""
 
     dataset: str
-    place: str
-    number: int
+    place: str  # file and line
+    number: int  # of the row, from 1
     id: str
     format: str | None
     domain: str | None
-    reason: str
+    reason: str  # why it is not trained on; "" if it is
     detail: str
     tokens: Tokens | None = None
     parts: tuple[Part, ...] = ()
     images: tuple[ImageView, ...] = ()
-    raw: str = ""
+    raw: str = ""  # of a row that gives no example, its beginning as JSON
     source: Source | None = None
     example: Example | None = None
 
@@ -150,13 +127,9 @@ class RowPreview:
 def preview(sources: Sequence[Source], settings: Settings, wanted: str) -> Iterator[RowPreview]:
     """Yield the wanted rows as the model sees them.
 
-    Args:
-        sources: their rows are counted through, from 1.
-        settings: with a tokenizer.
-        wanted: numbers (`5`, `1,5,9`, `3-7`), or an id (`math-17`; `id:17` for one that looks like a number).
-
-    Raises:
-        ValueError: no such row, no tokenizer, or rows that our formats do not read.
+    Rows of all sources are counted through, from 1; wanted are numbers (`5`, `1,5,9`, `3-7`), or an id (`math-17`;
+    `id:17` for one that looks like a number). Raises UserError for no such row, no tokenizer, or rows that our formats
+    do not read.
     """
     for source in sources:
         if not source.is_ours:
@@ -349,10 +322,7 @@ def _raw(raw: Any) -> str:
 def articles(rows: Iterator[RowPreview], settings: Settings, folded: bool) -> Iterator[Article]:
     """Yield the rows as articles of a page.
 
-    Args:
-        rows: see `preview`.
-        settings: that they were read with.
-        folded: show a thought on a click only.
+    `folded`: a thought is shown on a click only.
     """
     for row in rows:
         title = f"Row {row.number:,}" + (f", id {row.id}" if row.id else "")

@@ -28,15 +28,8 @@ def read_behaviours(
 ) -> Behaviours:
     """Return what the thoughts of all rows show; rows that give no long thought are not looked at.
 
-    Args:
-        sources: as `source.find_sources` returns them.
-        tokenizer: folder or hub id, to count tokens; None: words are counted.
-        workers: processes; the number of usable cores by default.
-        progress: called with the bytes read so far and those of all files.
-
-    Raises:
-        ValueError: a dataset in one of LLaMA-Factory's own formattings, in which thoughts are not told apart.
-        ChildProcessError: a worker process died.
+    Without a tokenizer (folder or hub id) words are counted. Raises UserError for a dataset in one of LLaMA-Factory's
+    own formattings, in which thoughts are not told apart; ChildProcessError where a worker died.
     """
     _check(sources)
     size = sum(file.stat().st_size for source in sources for file in source.files)
@@ -54,8 +47,7 @@ def read_behaviours(
 def read_examples(sources: Sequence[Source]) -> Iterator[Example]:
     """Yield the examples of all rows, in this process.
 
-    Raises:
-        ValueError: see `read_behaviours`.
+    Raises UserError as `read_behaviours`.
     """
     _check(sources)
     for source in sources:

@@ -71,33 +71,23 @@ class Tally:
 
 @dataclass
 class Statistics:
-    """The statistics of one or several datasets.
+    """The statistics of one or several datasets."""
 
-    Attributes:
-        rows_in: rows read.
-        examples_in: examples and rejected rows that they gave = `all.rows` + what is in `dropped`.
-        dropped: reason -> how many are not counted further, most frequent first.
-        all: all usable examples.
-        by: grouping -> value -> its examples, most frequent value first.
-        responses: lengths of the responses alone.
-        images_per_row: number of images -> examples.
-    """
-
-    rows_in: int = 0
-    examples_in: int = 0
+    rows_in: int = 0  # rows read
+    examples_in: int = 0  # examples and rejected rows that they gave = `all.rows` + what is in `dropped`
+    # reason -> how many are not counted further, most frequent first
     dropped: dict[str, int] = field(default_factory=dict)
-    all: Tally = field(default_factory=Tally)
+    all: Tally = field(default_factory=Tally)  # all usable examples
+    # grouping -> value -> its examples, most frequent value first
     by: dict[str, dict[str, Tally]] = field(default_factory=dict)
-    responses: Lengths = field(default_factory=Lengths)
-    images_per_row: Counter = field(default_factory=Counter)
+    responses: Lengths = field(default_factory=Lengths)  # lengths of the responses alone
+    images_per_row: Counter = field(default_factory=Counter)  # number of images -> examples
 
 
 def measure_statistics(records: Iterable[Any], names: Sequence[str] = ("",)) -> Statistics:
     """Return the statistics of `measure.RowRecord`s, in one pass and memory that does not grow with rows.
 
-    Args:
-        records: in file order.
-        names: of the datasets measured; several are counted apart as well.
+    Records are in file order; several datasets are counted apart as well, by their names.
     """
     found = Statistics(by={grouping: {} for grouping in GROUPINGS if grouping != "dataset" or len(set(names)) > 1})
     dropped: Counter = Counter()

@@ -15,26 +15,18 @@ PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 @dataclass(frozen=True)
 class ImageProcessor:
-    """The sizes of a Qwen-VL image processor (its settings in a model folder); those of Qwen2-VL by default.
+    """The sizes of a Qwen-VL image processor (its settings in a model folder); those of Qwen2-VL by default."""
 
-    Attributes:
-        patch_size: side of a patch, in pixels.
-        merge_size: patches a side that become one token.
-        min_pixels: of an image after resizing.
-        max_pixels: of an image after resizing.
-    """
-
-    patch_size: int = 14
-    merge_size: int = 2
-    min_pixels: int = 56 * 56
-    max_pixels: int = 28 * 28 * 1280
+    patch_size: int = 14  # side of a patch, in pixels
+    merge_size: int = 2  # patches a side that become one token
+    min_pixels: int = 56 * 56  # of an image after resizing
+    max_pixels: int = 28 * 28 * 1280  # of an image after resizing
 
 
 def read_processor(folder: Path) -> ImageProcessor:
     """Return the image processor of a model folder.
 
-    Raises:
-        ValueError: its settings are missing, or not those of a Qwen-VL model.
+    Raises UserError where its settings are missing, or not those of a Qwen-VL model.
     """
     path = folder / PROCESSOR_FILES[0]
     config = image_settings(folder)
@@ -76,12 +68,7 @@ def image_tokens(
 ) -> int:
     """Return the number of image tokens, without those around them; 0 for an image that no run could use.
 
-    Args:
-        width: of the image, in pixels.
-        height: of the image, in pixels.
-        min_pixels: the recipe's `image_min_pixels`.
-        max_pixels: the recipe's `image_max_pixels`.
-        processor: of the model.
+    The bounds are the recipe's `image_min_pixels` and `image_max_pixels`.
 
     >>> image_tokens(768, 768), image_tokens(10, 10), image_tokens(4000, 3000, max_pixels=262144)
     (729, 4, 336)

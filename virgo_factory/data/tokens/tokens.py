@@ -41,43 +41,27 @@ MODEL_FILES = (*TOKENIZER_FILES, *PROCESSOR_FILES)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a row as the model sees it.
+    """A part of a row as the model sees it."""
 
-    Attributes:
-        ids: its token ids.
-        text: what they were made of.
-        trained: whether the loss counts them.
-        image: which image of the row this is, from 0; None for text.
-        response: whether they are of a response: one that is not `trained` is context.
-    """
-
-    ids: list[int]
-    text: str
-    trained: bool = False
-    image: int | None = None
-    response: bool = False
+    ids: list[int]  # its token ids
+    text: str  # what they were made of
+    trained: bool = False  # whether the loss counts them
+    image: int | None = None  # which image of the row this is, from 0; None for text
+    response: bool = False  # whether they are of a response: one that is not `trained` is context
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The lengths of one row in tokens.
+    """The lengths of one row in tokens."""
 
-    Attributes:
-        prompt: all that is context: system message, questions, images, turn heads, a prefix of the response,
-            responses that are not learned, all earlier turns of a preference pair.
-        response: the other responses as rendered (of a pair its two) without their ends of turn, markers as text.
-        image: those of images, in `prompt` as well.
-        total: the whole row; of a preference pair its longer side.
-        shortest: of the responses: what the bounds look at.
-        longest: likewise.
-    """
-
+    # all that is context: system message, questions, images, turn heads, a prefix of the response, responses that are
+    # not learned, all earlier turns of a preference pair
     prompt: int
-    response: int
-    image: int
-    total: int
-    shortest: int
-    longest: int
+    response: int  # the other responses as rendered (of a pair its two) without their ends of turn, markers as text
+    image: int  # those of images, in `prompt` as well
+    total: int  # the whole row; of a preference pair its longer side
+    shortest: int  # of the responses: what the bounds look at
+    longest: int  # likewise
 
 
 def is_known_template(name: str) -> bool:
@@ -99,9 +83,7 @@ def model_folder(name: str, files: Sequence[str] = MODEL_FILES, local_files_only
     """Return the folder with a model's tokenizer files, or others: itself, or that of the Hugging Face cache.
 
     Files of a hub model that are not in the cache are downloaded, unless HF_HUB_OFFLINE is set or `local_files_only`.
-
-    Raises:
-        ValueError: there are none, and none could be fetched; the message has the command that fetches them.
+    Raises UserError where none could be had, with the command that fetches them.
     """
     if os.path.isdir(name):
         return Path(name)
@@ -178,9 +160,7 @@ class RowTokenizer:
     def encode(self, example: Example, sizes: Sequence[tuple[int, int]] | None = None) -> list[Segment]:
         """Return the row in segments, whole and in order; an image without its size has a single pad token.
 
-        Args:
-            example: a row as its format read it; of a preference pair only the last response is trained on.
-            sizes: width and height of each of its images.
+        `sizes`: width and height of each image. Of a preference pair only the last response is trained on.
         """
         segments, image, turns = [], 0, example.turns
         ids = self.vocabulary.ids
@@ -216,12 +196,7 @@ class RowTokenizer:
         return segments
 
     def count(self, examples: Sequence[Example], sizes: Sequence[Sequence[tuple[int, int]]]) -> list[Tokens]:
-        """Return the lengths of rows.
-
-        Args:
-            examples: rows as their formats read them.
-            sizes: of each row, width and height of each of its images.
-        """
+        """Return the lengths of rows."""
         return [self._count(example, size) for example, size in zip(examples, sizes, strict=True)]
 
     def _count(self, example: Example, sizes: Sequence[tuple[int, int]]) -> Tokens:

@@ -200,8 +200,7 @@ def _byte_of_character() -> dict[str, int]:
 def load_vocabulary(folder: Path) -> Vocabulary:
     """Return the vocabulary of a model folder, with the tokens that its tokenizer_config.json adds.
 
-    Raises:
-        ValueError: the folder holds no tokenizer that can be read without transformers.
+    Raises UserError for a folder without a tokenizer that can be read without transformers.
     """
     config_file, whole = folder / "tokenizer_config.json", folder / "tokenizer.json"
     config = _read(config_file) if config_file.is_file() else {}

@@ -36,14 +36,7 @@ class Pair:
 def check_adapter(
     folder: Path, tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], base: Mapping[str, Tensor] | None
 ) -> Iterator[Diagnosis]:
-    """Yield what is right and wrong with an adapter.
-
-    Args:
-        folder: of the adapter.
-        tensors: of the adapter.
-        numbers: what was seen of each.
-        base: tensors of the model that it belongs to, if they are there.
-    """
+    """Yield what is right and wrong with an adapter."""
     if not (folder / CONFIG).is_file():
         yield Diagnosis("files", "error", f"{CONFIG} is missing", "copy the whole folder again")
 
@@ -159,12 +152,7 @@ def check_merged(
 ) -> Iterator[Diagnosis]:
     """Yield whether a model is its base with an adapter added: some rows of every module, and all else byte by byte.
 
-    Args:
-        tensors: of the merged model.
-        numbers: what was seen of each, compared with the base.
-        before: tensors of the base.
-        adapter: folder of the adapter.
-        parts: its tensors.
+    `numbers` were compared with the base `before`; `parts` are the adapter's tensors.
     """
     config = read_settings(adapter, CONFIG)
     pairs, _ = find_pairs(parts)

@@ -36,21 +36,13 @@ _REMEDY = "copy the folder again; if it stays, save or merge again, or name the 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a tensor of the base.
+    """What became of a tensor of the base."""
 
-    Attributes:
-        left: how much of the base is in it: 1 is all.
-        rest: size of all else, as a share of the base's.
-        now: some of its numbers, of length 1.
-        was: the base's at the same places, of length 1.
-        chance: what `left` may be off by, as few numbers were looked at.
-    """
-
-    left: float
-    rest: float
-    now: np.ndarray
-    was: np.ndarray
-    chance: float
+    left: float  # how much of the base is in it: 1 is all
+    rest: float  # size of all else, as a share of the base's
+    now: np.ndarray  # some of its numbers, of length 1
+    was: np.ndarray  # the base's at the same places, of length 1
+    chance: float  # what `left` may be off by, as few numbers were looked at
 
 
 def judge_changes(model: Model) -> Iterator[Diagnosis]:

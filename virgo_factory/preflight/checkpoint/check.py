@@ -60,16 +60,10 @@ def check_checkpoint(
 ) -> list[Diagnosis]:
     """Return what the files of a checkpoint say, those in order as well. Every number in them is looked at.
 
-    What is known of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (names, rotary positions, vision tower) is asked of them alone; the
-    tensors of another family are to have the names that the base's have.
-
-    Args:
-        folder: of the trained model, or of a LoRA adapter.
-        base: of the model that the training began from, to compare with.
-        same_tower: whether the vision tower has to be the base's.
-        adapter: that was merged into the base to make the model.
-        may_be_base: whether a model is in order that is the base in every tensor.
-        on_bytes: is called with the bytes of each part that was looked at, from several threads.
+    What is known of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (names, rotary positions, vision tower) is asked of them alone;
+    the tensors of another family are to have the names that the base's have. An `adapter` is the one that was merged
+    into the base to make the model; `on_bytes` is called with the bytes of each part that was looked at, from several
+    threads.
     """
     try:
         tensors = read_tensors(folder)

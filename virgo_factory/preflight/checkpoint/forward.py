@@ -36,8 +36,7 @@ _VOCABULARY = ("embed_tokens.weight", "lm_head.weight")
 def run(folder: Path) -> str:
     """Return what was seen.
 
-    Raises:
-        ValueError: a tensor does not fit, or the logits are not finite.
+    Raises UserError where a tensor does not fit, or the logits are not finite.
     """
     config = AutoConfig.from_pretrained(folder)
     inputs = _inputs(folder, hasattr(config, "vision_config"))

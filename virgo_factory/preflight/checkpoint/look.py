@@ -25,60 +25,40 @@ _START = 1 << 12
 
 @dataclass
 class Numbers:
-    """What the numbers of a tensor are like.
+    """What the numbers of a tensor are like."""
 
-    Attributes:
-        not_finite: rows with NaN or Inf.
-        has_nan: whether one of these is NaN.
-        zero: rows of nothing but zeros; a tensor of one dimension is one row.
-        rows: how many there are.
-        zero_columns: columns of nothing but zeros; none of a tensor with one row.
-        constant: the value, where every number is the same.
-        largest: magnitude of the largest finite number.
-        largest_row: where it stands.
-        typical: median over the rows of their largest magnitudes (of the blocks that were looked at together); of a
-            tensor with one row the median magnitude. A few outliers do not move it.
-        start: a checksum of its first bytes, for finding copies.
-        sums: of a tensor with a row for each token: a checksum of each row.
-        same: whether it is the base's, byte by byte, or number by number where it is stored as another type; None where it
-            was not compared.
-    """
-
-    not_finite: list[int] = field(default_factory=list)
-    has_nan: bool = False
-    zero: list[int] = field(default_factory=list)
+    not_finite: list[int] = field(default_factory=list)  # rows with NaN or Inf
+    has_nan: bool = False  # whether one of these is NaN
+    zero: list[int] = field(default_factory=list)  # rows of nothing but zeros; a tensor of one dimension is one row
+    # columns of nothing but zeros; none of a tensor with one row
     zero_columns: list[int] = field(default_factory=list)
-    rows: int = 0
-    constant: float | None = None
-    largest: float = 0.0
-    largest_row: int = 0
+    rows: int = 0  # how many there are
+    constant: float | None = None  # the value, where every number is the same
+    largest: float = 0.0  # magnitude of the largest finite number
+    largest_row: int = 0  # where it stands
+    # median over the rows of their largest magnitudes (of the blocks that were looked at together); of a tensor with
+    # one row the median magnitude. A few outliers do not move it.
     typical: float = 0.0
-    start: int = 0
+    start: int = 0  # a checksum of its first bytes, for finding copies
+    # of a tensor with a row for each token: a checksum of each row
     sums: list[np.ndarray] = field(default_factory=list)
+    # whether it is the base's, byte by byte, or number by number where it is stored as another type; None where it was
+    # not compared
     same: bool | None = None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was looked at, and what is known of it.
+    """A model that was looked at, and what is known of it."""
 
-    Attributes:
-        tensors: by name.
-        numbers: what was seen of each.
-        tokens: id -> text, of the ids in use.
-        added: ids of added or reserved tokens: their rows may begin alike, those of other families may lack numbers.
-        before: tensors of the base.
-        is_ours: whether the family is one whose norms, matrices and added tokens are known here.
-        is_tied: whether the output head is to be the embedding; None where the settings do not say.
-    """
-
-    tensors: Mapping[str, Tensor]
-    numbers: Mapping[str, Numbers]
-    tokens: Mapping[int, str] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor]  # by name
+    numbers: Mapping[str, Numbers]  # what was seen of each
+    tokens: Mapping[int, str] = field(default_factory=dict)  # id -> text, of the ids in use
+    # ids of added or reserved tokens: their rows may begin alike, those of other families may lack numbers
     added: Collection[int] = ()
-    before: Mapping[str, Tensor] | None = None
-    is_ours: bool = True
-    is_tied: bool | None = None
+    before: Mapping[str, Tensor] | None = None  # tensors of the base
+    is_ours: bool = True  # whether the family is one whose norms, matrices and added tokens are known here
+    is_tied: bool | None = None  # whether the output head is to be the embedding; None where the settings do not say
 
 
 def look_at_numbers(
@@ -89,13 +69,8 @@ def look_at_numbers(
 ) -> dict[str, Numbers]:
     """Return what the numbers of each tensor are like; every one of them is looked at.
 
-    A tensor of the base is read no further than to where it differs.
-
-    Args:
-        tensors: of a checkpoint, by name.
-        before: tensors of the base, to compare with those of the same name.
-        on_bytes: is called with the bytes of each piece that was read, from several threads.
-        workers: threads; by default more than cores, so that the disk is never idle.
+    A tensor of the base is read no further than to where it differs. `on_bytes` is called with the bytes of each piece
+    that was read, from several threads: more than cores, so that the disk is never idle.
     """
     found = {name: Numbers() for name in tensors}
     watched = {name: _Watch(name, tensor, before) for name, tensor in tensors.items()}

@@ -40,13 +40,8 @@ _MODULE = ("-m", "virgo_factory.preflight.checkpoint.forward")
 def reduce_checkpoint(folder: Path, target: Path, layers: int = DEPTH, copy: bool = True) -> Path:
     """Write a copy of a checkpoint with layers from the whole depth, of the language model and of the vision tower.
 
-    The tensors in it are the checkpoint's own, byte by byte; memory does not grow with their number.
-
-    Args:
-        folder: of the checkpoint.
-        target: of the copy.
-        layers: of each stack.
-        copy: whether weights are written, or only told where they are.
+    The tensors in it are the checkpoint's own, byte by byte; memory does not grow with their number. Without `copy`
+    weights are not written: it is only told where they are.
     """
     tensors = read_tensors(folder)
     depth: dict[str, int] = {}
@@ -104,10 +99,7 @@ def _write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
 def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]:
     """Return what loading and running layers from the whole depth shows.
 
-    Args:
-        folder: of the trained model.
-        work: where the copy is written: of the settings alone, of the weights as well for vLLM.
-        vllm: whether vLLM is tried as well.
+    Into `work` a copy is written: of the settings alone, of the weights as well for vLLM.
     """
     if is_ours(folder):
         tried = {"transformers": (*_MODULE, str(reduce_checkpoint(folder, work / "reduced", copy=False)))}

@@ -20,8 +20,7 @@ _SEEN = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_en
 def read_vocabulary(folder: Path) -> tuple[dict[str, int], set[int]]:
     """Return token -> id, without the rows that pad an embedding, and the ids of entries that were added.
 
-    Raises:
-        BrokenCheckpoint: tokenizer.json cannot be read.
+    Raises BrokenCheckpoint where tokenizer.json cannot be read.
     """
     if not (folder / "tokenizer.json").is_file():
         return {}, set()
@@ -41,11 +40,7 @@ def check_vocabulary(
 ) -> Iterator[Diagnosis]:
     """Yield what is right and wrong with tokenizer, rows, ids in the settings, markers and chat template.
 
-    Args:
-        folder: of the model or adapter.
-        tensors: of it.
-        vocabulary: token -> id; {} where there is no tokenizer.json.
-        is_ours: whether the family is one of which it is known that every vocabulary is the tokenizer's.
+    `is_ours`: the family is one of which it is known that every vocabulary is the tokenizer's.
     """
     if vocabulary and (folder / "tokenizer_config.json").is_file():
         listed = isinstance(read_settings(folder, "tokenizer_config.json").get("extra_special_tokens"), list)

@@ -99,8 +99,8 @@ def is_adapter(folder: Path) -> bool:
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a model's or an adapter's folder by name; headers only are read.
 
-    Raises:
-        BrokenCheckpoint: no weights, a file that is missing or was cut short, or files that do not hold what the index says.
+    Raises BrokenCheckpoint for no weights, a file that is missing or was cut short, or files that do not hold what the
+    index says.
     """
     if not is_adapter(folder) and (folder / INDEX).is_file():
         return _read_shards(folder)
@@ -276,8 +276,7 @@ def read_settings(folder: Path, name: str = "config.json") -> dict[str, Any]:
 def read_json(file: Path) -> dict[str, Any]:
     """Return the object in a file.
 
-    Raises:
-        BrokenCheckpoint: it is not one; with line and column.
+    Raises BrokenCheckpoint where it is none, with line and column.
     """
     remedy = "copy the file again"
     try:

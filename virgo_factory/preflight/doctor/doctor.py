@@ -23,9 +23,7 @@ DRIVERS = {"13": 580, "12": 525, "11": 450}
 def diagnose(there: Environment, recipe: Mapping[str, Any] | None = None) -> list[Diagnosis]:
     """Return all findings, those that are in order as well.
 
-    Args:
-        there: the environment.
-        recipe: the keys of a recipe; what it does not ask for is not missed.
+    What the keys of the recipe do not ask for is not missed.
     """
     recipe = recipe or {}
     return [

@@ -30,47 +30,27 @@ VARIABLES = (
 
 @dataclass(frozen=True)
 class Environment:
-    """What was found on this machine.
+    """What was found on this machine."""
 
-    Attributes:
-        python: version.
-        versions: installed package -> version.
-        unmet: requirements of LLaMA-Factory's own metadata that the installed packages do not meet.
-        broken: package -> the last line of the error with which its import ended; only those that were tried.
-        variables: those of VARIABLES that are set.
-        hooked: whether PyTorch's entry points name this package.
-        cuda: CUDA version that torch was built for; "" for none.
-        nccl: version of the NCCL package for that CUDA; "" where there is none.
-        driver: version of the NVIDIA driver; "" where there is none.
-        gpus: name of each GPU that nvidia-smi lists.
-        shared_memory: bytes of /dev/shm.
-        free_disk: bytes free where checkpoints are written.
-        folder: where `llamafactory-cli` is called.
-        zero: what is wrong with the DeepSpeed file of the recipe; "" for nothing.
-    """
-
-    python: str
-    versions: Mapping[str, str]
-    unmet: tuple[str, ...] = ()
+    python: str  # version
+    versions: Mapping[str, str]  # installed package -> version
+    unmet: tuple[str, ...] = ()  # requirements of LLaMA-Factory's own metadata that the installed packages do not meet
+    # package -> the last line of the error with which its import ended; only those that were tried
     broken: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    hooked: bool = True
-    cuda: str = ""
-    nccl: str = ""
-    driver: str = ""
-    gpus: tuple[str, ...] = ()
-    shared_memory: int = 64 * GIB
-    free_disk: int = 0
-    folder: str = "."
-    zero: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)  # those of VARIABLES that are set
+    hooked: bool = True  # whether PyTorch's entry points name this package
+    cuda: str = ""  # CUDA version that torch was built for; "" for none
+    nccl: str = ""  # version of the NCCL package for that CUDA; "" where there is none
+    driver: str = ""  # version of the NVIDIA driver; "" where there is none
+    gpus: tuple[str, ...] = ()  # name of each GPU that nvidia-smi lists
+    shared_memory: int = 64 * GIB  # bytes of /dev/shm
+    free_disk: int = 0  # bytes free where checkpoints are written
+    folder: str = "."  # where `llamafactory-cli` is called
+    zero: str = ""  # what is wrong with the DeepSpeed file of the recipe; "" for nothing
 
 
 def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
-    """Return what is on this machine; imports nothing heavy, but tries the kernels a recipe asks for in a child.
-
-    Args:
-        recipe: the keys of a recipe, for what it asks for and where it writes.
-    """
+    """Return what is on this machine; imports nothing heavy, but tries the kernels a recipe asks for in a child."""
     recipe = recipe or {}
     versions = {name: version for name in PACKAGES if (version := _version(name))}
     asked = {"flash_attn": recipe.get("flash_attn") == "fa2", "liger_kernel": bool(recipe.get("enable_liger_kernel"))}

@@ -31,11 +31,7 @@ NEAR = 0.75
 def check_command_line(argv: Sequence[str]) -> None:
     """End this process, with one message, where it is LLaMA-Factory's and its recipe names what there is not.
 
-    Args:
-        argv: of the process.
-
-    Raises:
-        SystemExit: with the message (on rank 0) as its code.
+    The message is the code of SystemExit, on rank 0 alone.
     """
     found = recipe_of(argv)
     if found is None or any(os.environ.get(name, "0").lower() in ("1", "true", "y") for name in ("USE_MCA", "USE_V1")):
@@ -108,10 +104,8 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
 def unknown_template(template: Any, known: Collection[str], ours: bool) -> str | None:
     """Return a line about a template that there is not, with the nearest one; None where there is nothing to tell.
 
-    Args:
-        template: as the recipe names it; None where it names none.
-        known: all that there are; without LLaMA-Factory's among them (none found) only a name near to ours is told.
-        ours: whether it is a run of ours; else only a name that is nearly one of ours is told.
+    Of a run that is not ours, and without LLaMA-Factory's names among the known ones, only a name that is nearly one
+    of ours is told.
     """
     if not isinstance(template, str) or template in known or "${" in template:
         return None
@@ -138,9 +132,7 @@ def stock_templates() -> tuple[str, ...]:
 def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
     """Return a line for each dataset that a recipe names and there is not, with the nearest one.
 
-    Args:
-        recipe: its keys.
-        ours: whether it is one of a run of ours; else only names that are nearly those of our datasets are told.
+    Of a run that is not ours only names that are nearly those of our datasets are told.
     """
     entries, places = _entries(recipe)
     if entries is None or recipe.get("tokenized_path"):

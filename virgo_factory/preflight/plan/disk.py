@@ -9,21 +9,13 @@ from virgo_factory.preflight.plan.memory import BF16, FP32, Method, Shape, count
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes below output_dir.
+    """Bytes below output_dir."""
 
-    Attributes:
-        model: a saved model (an adapter with LoRA).
-        checkpoint: the model and what a resumed run needs.
-        checkpoints: how many there are at the fullest moment.
-        models: saved models beside them: `keep_model_at_epochs`, and the last one.
-        free: on the disk of output_dir; None: unknown.
-    """
-
-    model: int
-    checkpoint: int
-    checkpoints: int
-    models: int
-    free: int | None
+    model: int  # a saved model (an adapter with LoRA)
+    checkpoint: int  # the model and what a resumed run needs
+    checkpoints: int  # how many there are at the fullest moment
+    models: int  # saved models beside them: `keep_model_at_epochs`, and the last one
+    free: int | None  # on the disk of output_dir; None: unknown
 
     @property
     def peak(self) -> int:

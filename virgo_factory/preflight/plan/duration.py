@@ -14,11 +14,7 @@ from virgo_factory.preflight.plan.memory import Method, Shape, adapter_parameter
 def row_operations(shape: Shape, method: Method, tokens: np.ndarray, image_tokens: float = 0.0) -> np.ndarray:
     """Return the operations of a sequence of each length, forward, backward and repeated.
 
-    Args:
-        shape: of the model.
-        method: of training; a pair counts both of its sequences.
-        tokens: lengths, padding included.
-        image_tokens: of a row, on average.
+    Lengths include padding; of a pair both sequences are counted; `image_tokens` are those of a row on average.
     """
     tokens = np.asarray(tokens, dtype=np.float64)
     counts = count_parameters(shape)
@@ -42,11 +38,8 @@ def row_operations(shape: Shape, method: Method, tokens: np.ndarray, image_token
 def epoch_operations(rows: np.ndarray, costs: np.ndarray, method: Method, accumulation: int) -> float:
     """Return the operations that one GPU has time for in an epoch: those of the busiest rank where ranks meet, summed.
 
-    Args:
-        rows: the order of an epoch, padding rows included (`batch_order.epoch_order`).
-        costs: operations of each row, by row number; all rows of a micro-batch cost what its longest does.
-        method: of training; under ZeRO-2 and 3 ranks meet at every micro-step, else once an optimiser step.
-        accumulation: micro-steps of an optimiser step.
+    `rows` is the order of an epoch, padding rows included (`batch_order.epoch_order`); all rows of a micro-batch cost
+    what its longest does. Under ZeRO-2 and 3 ranks meet at every micro-step, else once an optimiser step.
     """
     starts = np.arange(0, len(rows), method.per_device)
     work = np.maximum.reduceat(costs[rows], starts) * np.diff(starts, append=len(rows))

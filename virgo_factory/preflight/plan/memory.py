@@ -22,73 +22,47 @@ CHUNK = 1024
 
 @dataclass(frozen=True)
 class Vision:
-    """Sizes of a vision tower.
+    """Sizes of a vision tower."""
 
-    Attributes:
-        width: its hidden size.
-        patch: the pixels that one patch is made of, in all channels and frames.
-        merge: patches a side that become one token.
-        positions: learned ones (Qwen3-VL).
-        deepstack: layers whose output also goes into the language model (Qwen3-VL); LLaMA-Factory freezes their mergers
-            with the tower (model/model_utils/visual.py:394).
-    """
-
-    width: int
+    width: int  # its hidden size
     layers: int
     mlp: int
-    patch: int
-    merge: int
-    positions: int = 0
+    patch: int  # the pixels that one patch is made of, in all channels and frames
+    merge: int  # patches a side that become one token
+    positions: int = 0  # learned ones (Qwen3-VL)
+    # layers whose output also goes into the language model (Qwen3-VL); LLaMA-Factory freezes their mergers with the
+    # tower (model/model_utils/visual.py:394)
     deepstack: int = 0
 
 
 @dataclass(frozen=True)
 class Lora:
-    """Adapters of the language model's linear layers.
+    """Adapters of the language model's linear layers."""
 
-    Attributes:
-        rank: `lora_rank`.
-        targets: names of PROJECTIONS.
-    """
-
-    rank: int
-    targets: tuple[str, ...]
+    rank: int  # `lora_rank`
+    targets: tuple[str, ...]  # names of PROJECTIONS
 
 
 @dataclass(frozen=True)
 class Method:
-    """What is trained, and how a micro-batch is worked on.
+    """What is trained, and how a micro-batch is worked on."""
 
-    Attributes:
-        zero: the DeepSpeed file; None for plain data parallelism.
-        ranks: GPUs, over which ZeRO shards.
-        per_device: rows of a micro-batch.
-        tower: whether the vision tower is trained; `connector` and `language` likewise.
-        lora: adapters in place of the language model's own weights.
-        pairs: a row is two sequences, chosen and rejected (DPO).
-        reference: a second model, not trained, is held beside the first.
-        checkpointing: a layer keeps its input only, and computes the rest again in its backward pass.
-        fused_loss: Liger's cross-entropy, which never holds the logits.
-        chunked_loss: `fused_loss: true`, which holds those of CHUNK positions.
-        packing_tokens: tokens of a forward pass of `batch_order: packed`; None: those of a padded micro-batch.
-        share: ranks that share each sequence (`sequence_parallel_size`).
-        flash: attention without a mask: flash-attention 2, or `batch_order: packed`, which attends row by row without it.
-    """
-
-    zero: Zero | None = None
-    ranks: int = 1
-    per_device: int = 1
-    tower: bool = False
+    zero: Zero | None = None  # the DeepSpeed file; None for plain data parallelism
+    ranks: int = 1  # GPUs, over which ZeRO shards
+    per_device: int = 1  # rows of a micro-batch
+    tower: bool = False  # whether the vision tower is trained; `connector` and `language` likewise
     connector: bool = True
     language: bool = True
-    lora: Lora | None = None
-    pairs: bool = False
-    reference: bool = False
-    checkpointing: bool = True
-    fused_loss: bool = False
-    chunked_loss: bool = False
+    lora: Lora | None = None  # adapters in place of the language model's own weights
+    pairs: bool = False  # a row is two sequences, chosen and rejected (DPO)
+    reference: bool = False  # a second model, not trained, is held beside the first
+    checkpointing: bool = True  # a layer keeps its input only, and computes the rest again in its backward pass
+    fused_loss: bool = False  # Liger's cross-entropy, which never holds the logits
+    chunked_loss: bool = False  # `fused_loss: true`, which holds those of CHUNK positions
+    # tokens of a forward pass of `batch_order: packed`; None: those of a padded micro-batch
     packing_tokens: int | None = None
-    share: int = 1
+    share: int = 1  # ranks that share each sequence (`sequence_parallel_size`)
+    # attention without a mask: flash-attention 2, or `batch_order: packed`, which attends row by row without it
     flash: bool = True
 
     @property
@@ -109,25 +83,16 @@ class Method:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one GPU, by part, and in the host's memory for one GPU.
+    """Bytes on one GPU, by part, and in the host's memory for one GPU."""
 
-    Attributes:
-        held: what is there at every moment: weights, gradients, optimiser, buffers.
-        inputs: of the checkpointed layers (all saved activations without checkpointing).
-        layer: one layer at work in its backward pass: what it computes again, and gradients.
-        loss: the last norm, the logits and the loss at work, or their fused form.
-        images: pixels and what the connector saves.
-        update: float32 gradients that DeepSpeed makes for the optimiser's step, when all activations are gone.
-        host: what DeepSpeed's offload keeps in the host's memory.
-    """
-
-    held: dict[str, float]
-    inputs: float
-    layer: float
-    loss: float
-    images: float
+    held: dict[str, float]  # what is there at every moment: weights, gradients, optimiser, buffers
+    inputs: float  # of the checkpointed layers (all saved activations without checkpointing)
+    layer: float  # one layer at work in its backward pass: what it computes again, and gradients
+    loss: float  # the last norm, the logits and the loss at work, or their fused form
+    images: float  # pixels and what the connector saves
+    # float32 gradients that DeepSpeed makes for the optimiser's step, when all activations are gone
     update: float = 0.0
-    host: float = 0.0
+    host: float = 0.0  # what DeepSpeed's offload keeps in the host's memory
 
     @property
     def peak(self) -> float:
@@ -169,8 +134,7 @@ class Shape:
 def read_shape(config: Mapping[str, Any]) -> Shape:
     """Return the sizes in a config.json.
 
-    Raises:
-        ValueError: another model family, or a size that is missing.
+    Raises UserError for another model family, or a size that is missing.
     """
     family = config.get("model_type")
     if family not in QWEN_VL_FAMILIES:
@@ -244,15 +208,6 @@ def model_states(parameters: int, trainable: int, stage: int, ranks: int) -> dic
     trained weights beside its two moments: 12 B a trained parameter (ZeRO, section 3.1). Without (`stage` 0)
     LLaMA-Factory keeps trained weights and their gradients in float32 (model/adapter.py:313-325): no second copy.
     Under ZeRO-2 a rank also holds the rest of a gradient that its share begins or ends in; that is not counted.
-
-    Args:
-        parameters: of the whole model.
-        trainable: of those, the ones that are trained.
-        stage: of ZeRO; 0 for plain data parallelism.
-        ranks: over which ZeRO shards.
-
-    Raises:
-        ValueError: no rank, or a stage that does not exist.
     """
     if ranks < 1:
         raise UserError(f"ranks: {ranks} is not a number of GPUs.")
@@ -297,11 +252,7 @@ def saved_by_layer(shape: Shape) -> int:
 def saved_activations(shape: Shape, tokens: int, checkpointing: bool, fused_loss: bool) -> dict[str, int]:
     """Return the bytes that autograd holds for one micro-batch when the backward pass begins.
 
-    Args:
-        shape: of the model.
-        tokens: of the micro-batch, padding included (rows x longest row).
-        checkpointing: a layer keeps its input only, and saves the rest again when its turn comes.
-        fused_loss: the logits are never held.
+    `tokens` are those of the micro-batch, padding included (rows x longest row).
     """
     kept = BF16 * shape.hidden if checkpointing else saved_by_layer(shape)
     head = (FP32 + 2 * BF16) * shape.hidden + FP32  # the last norm, and the input of lm_head
@@ -344,11 +295,8 @@ def trained_parameters(shape: Shape, method: Method) -> int:
 def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0) -> Memory:
     """Return what a training step holds on one GPU.
 
-    Args:
-        shape: of the model.
-        method: of training.
-        tokens: of the longest sequence; all sequences of its micro-batch are padded to it.
-        image_tokens: of one sequence.
+    `tokens` are those of the longest sequence, to which its micro-batch is padded; `image_tokens` those of one
+    sequence.
     """
     parameters = sum(count_parameters(shape).values())
     trained = trained_parameters(shape, method)
@@ -398,11 +346,8 @@ def step_memory(shape: Shape, method: Method, tokens: int, image_tokens: int = 0
 def saved_by_adapters(shape: Shape, lora: Lora, copies: bool) -> int:
     """Return the bytes a token that the adapters of one layer save beside `saved_by_layer`.
 
-    Args:
-        shape: of the model.
-        lora: which adapters.
-        copies: whether adapters are float32 (no DeepSpeed): peft then casts the input of each, a copy apiece, in place of
-            the two normalised inputs that frozen layers need not save.
+    `copies`: adapters are float32 (no DeepSpeed): peft then casts the input of each, a copy apiece, in place of the
+    two normalised inputs that frozen layers need not save.
     """
     inner = (BF16 + FP32) * lora.rank * len(lora.targets)
     if not copies:

@@ -37,9 +37,8 @@ def read_bytes(text: str) -> float:
 def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
     """Return how a recipe trains, and its accumulation steps.
 
-    Raises:
-        ValueError: what is certain to stop the run, all of it at once: unknown keys, a global batch that does not
-            divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
+    Raises UserError for what is certain to stop the run, all of it at once: unknown keys, a global batch that does not
+    divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
     """
     problems = list(unknown_keys(recipe).values())
     zero, per_device, accumulation, share = None, 8, 1, 1

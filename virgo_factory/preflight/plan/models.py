@@ -44,12 +44,8 @@ KNOWN = {
 def find_shape(model: str | None, config: str | Path | None = None) -> tuple[Shape, str]:
     """Return a model's sizes and where they are from.
 
-    Args:
-        model: `model_name_or_path`: a folder, or an id on the hub.
-        config: a config.json, its folder, or the name of another model; it decides if given.
-
-    Raises:
-        ValueError: another family of models, or no sizes known; the message has the remedy.
+    `config` (a config.json, its folder, or the name of another model) decides if given. Raises UserError for another
+    family of models, or where no sizes are known.
     """
     if config is not None:
         if Path(config).is_file() or Path(config).suffix == ".json":
@@ -87,8 +83,7 @@ def find_shape(model: str | None, config: str | Path | None = None) -> tuple[Sha
 def find_family(model: str, other: Path | None = None) -> str:
     """Return the `model_type` of a model: of a folder, a known name, another folder that was given, or the hub's cache.
 
-    Raises:
-        ValueError: none of them says.
+    Raises UserError where none of them says.
     """
     name = model.rstrip("/").rsplit("/", 1)[-1].lower()
     if not Path(model).is_dir() and name in KNOWN:

@@ -66,21 +66,13 @@ _UNMODELLED = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run would be given.
+    """What a run would be given."""
 
-    Attributes:
-        gpus: in all.
-        memory: bytes of one.
-        tflops: what one can do in bfloat16, in 10^12 operations a second (312: A100; 989: H100).
-        mfu: the share of it that training reaches, recomputation counted as work.
-        source: where the number of GPUs is from, in words.
-    """
-
-    gpus: int
-    memory: float = 80e9
-    tflops: float = 312.0
-    mfu: float = 0.4
-    source: str = "--gpus"
+    gpus: int  # in all
+    memory: float = 80e9  # bytes of one
+    tflops: float = 312.0  # what one can do in bfloat16, in 10^12 operations a second (312: A100; 989: H100)
+    mfu: float = 0.4  # the share of it that training reaches, recomputation counted as work
+    source: str = "--gpus"  # where the number of GPUs is from, in words
 
     def __post_init__(self) -> None:
         """Raise ValueError for a machine that nothing can run on."""
@@ -111,35 +103,22 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a recipe's training datasets.
+    """The rows of a recipe's training datasets."""
 
-    Attributes:
-        datasets: the account.
-        lengths: tokens of every kept row, of a pair those of the longer side.
-        images: image tokens of every kept row.
-    """
-
-    datasets: tuple[Dataset, ...]
-    lengths: np.ndarray
-    images: np.ndarray
+    datasets: tuple[Dataset, ...]  # the account
+    lengths: np.ndarray  # tokens of every kept row, of a pair those of the longer side
+    images: np.ndarray  # image tokens of every kept row
 
 
 @dataclass(frozen=True)
 class Order:
-    """One way to order an epoch.
+    """One way to order an epoch."""
 
-    Attributes:
-        name: one of ORDERS.
-        slot_use: useful tokens / slots.
-        hours: of the whole run; None: unknown model.
-        passes: forward passes of a rank in an optimiser step.
-        images: image tokens of the fullest forward pass; None where it is a micro-batch of the longest rows.
-    """
-
-    name: str
-    slot_use: float
-    hours: float | None
-    passes: float
+    name: str  # one of ORDERS
+    slot_use: float  # useful tokens / slots
+    hours: float | None  # of the whole run; None: unknown model
+    passes: float  # forward passes of a rank in an optimiser step
+    # image tokens of the fullest forward pass; None where it is a micro-batch of the longest rows
     images: int | None = None
 
 
@@ -241,17 +220,8 @@ def make_plan(
 ) -> Plan:
     """Return what a recipe costs.
 
-    Args:
-        recipe: its keys.
-        rows: of its training datasets.
-        machine: what it runs on.
-        cutoff_len: of the run.
-        shape: of the model; None where its sizes are not known.
-        model: where the sizes are from, or why they are not known.
-        tell: called with what is being computed.
-
-    Raises:
-        ValueError: what is certain to stop the run; see `read_method`. No row that is kept is certain, too.
+    `model` says where the sizes are from, or why they are not known (`shape` None). Raises UserError for what is
+    certain to stop the run (see `read_method`), also where no row is kept.
     """
     method, accumulation = read_method(recipe, machine.gpus)
     lengths, images = _trained_rows(recipe, rows, cutoff_len)

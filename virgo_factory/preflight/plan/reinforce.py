@@ -37,17 +37,11 @@ GRAPHS = 0.9
 
 @dataclass(frozen=True)
 class Answering:
-    """What makes the responses.
+    """What makes the responses."""
 
-    Attributes:
-        servers: GPUs that answer; 0: the trainer's own, by Hugging Face's generate.
-        tokens_a_second: that one of them writes, all requests together.
-        mean_tokens: of a response.
-    """
-
-    servers: int
-    tokens_a_second: float
-    mean_tokens: float
+    servers: int  # GPUs that answer; 0: the trainer's own, by Hugging Face's generate
+    tokens_a_second: float  # that one of them writes, all requests together
+    mean_tokens: float  # of a response
 
 
 @dataclass(frozen=True)
@@ -99,15 +93,8 @@ def plan_reinforce(
 ) -> ReinforcePlan:
     """Return what a recipe costs.
 
-    Args:
-        recipe: its keys.
-        rows: its prompts.
-        machine: the GPUs that train.
-        shape: of the model; None where its sizes are not known.
-        answering: see there.
-
-    Raises:
-        ValueError: what is certain to stop the run: see `read_method` and `contradictions`; fewer prompts than a rollout asks.
+    Raises UserError for what is certain to stop the run (see `read_method` and `contradictions`), also for fewer
+    prompts than a rollout asks.
     """
     method, accumulation = read_method(recipe, machine.gpus)
     settings = settings_of(recipe)

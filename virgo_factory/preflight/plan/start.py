@@ -22,13 +22,7 @@ def look_ahead(
 ) -> tuple[list[str], list[str], list[str]]:
     """Return the lines of the block, the warnings, and what is certain to crash the run.
 
-    Args:
-        recipe: the keys of the run, as a recipe has them.
-        rows: those that are trained on.
-        machine: what the run has.
-        cutoff_len: of the run.
-        shape: of the model; None where its sizes are not known.
-        on_gpu: whether `machine.memory` is that of a GPU.
+    `on_gpu`: whether `machine.memory` is that of a GPU.
     """
     plan = make_plan(recipe, rows, machine, cutoff_len, shape, "")
     lengths = plan.tokens

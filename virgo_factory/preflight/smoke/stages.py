@@ -50,12 +50,7 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 def run(smoke: Smoke, starting: Callable[[str], None] = lambda stage: None) -> Iterator[Result]:
     """Yield the result of each stage; the first that failed is the last. No process outlives it.
 
-    Args:
-        smoke: what to try.
-        starting: called with the name of a stage that begins.
-
-    Raises:
-        ValueError: the work folder holds something that no smoke run made.
+    Raises UserError where the work folder holds something that no smoke run made.
     """
     _make_work(smoke.work)
     token = uuid.uuid4().hex
@@ -185,8 +180,7 @@ CONFIG_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 def find_tokenizer(name: str, model: Path | None, files: Sequence[str] = MODEL_FILES) -> Path:
     """Return the folder of tokenizer and processor: the one given, the recipe's model, or that of the cache.
 
-    Raises:
-        StageFailed: there is none.
+    Raises StageFailed where there is none.
     """
     try:
         folder = model or model_folder(name, files)

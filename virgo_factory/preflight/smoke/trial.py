@@ -23,25 +23,15 @@ class Substitution:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a stage.
+    """What became of a stage."""
 
-    Attributes:
-        stage: its name.
-        seconds: it took.
-        found: what it showed; of a failed stage the reason.
-        remedy: of a failed stage: what to do.
-        log: of a failed stage: where all of its output is.
-        ok: whether it passed.
-        notes: what is worth a look although it passed.
-    """
-
-    stage: str
-    seconds: float
-    found: str
-    remedy: str = ""
-    log: str = ""
-    ok: bool = True
-    notes: tuple[str, ...] = ()
+    stage: str  # its name
+    seconds: float  # it took
+    found: str  # what it showed; of a failed stage the reason
+    remedy: str = ""  # of a failed stage: what to do
+    log: str = ""  # of a failed stage: where all of its output is
+    ok: bool = True  # whether it passed
+    notes: tuple[str, ...] = ()  # what is worth a look although it passed
 
 
 class StageFailed(Exception):
@@ -54,27 +44,16 @@ class StageFailed(Exception):
 
 @dataclass
 class Smoke:
-    """A smoke run: what was asked for, and what its stages have found out so far.
+    """A smoke run: what was asked for, and what its stages have found out so far."""
 
-    Attributes:
-        recipe: a .yaml file, or the name of one that ships.
-        work: folder for everything it writes; made by `run`.
-        ranks: CPU processes; None: two for a recipe with DeepSpeed, else one.
-        model: folder of tokenizer and processor; None: those of the recipe's model.
-        data: file to take the rows from, in place of the recipe's datasets.
-        serve: whether vLLM loads the result, where it is installed.
-        overrides: recipe keys that were given on top.
-        substituted: grows while the stages run.
-    """
-
-    recipe: str
-    work: Path
-    ranks: int | None = None
-    model: Path | None = None
-    data: Path | None = None
-    serve: bool = True
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    substituted: list[Substitution] = field(default_factory=list)
+    recipe: str  # a .yaml file, or the name of one that ships
+    work: Path  # folder for everything it writes; made by `run`
+    ranks: int | None = None  # CPU processes; None: two for a recipe with DeepSpeed, else one
+    model: Path | None = None  # folder of tokenizer and processor; None: those of the recipe's model
+    data: Path | None = None  # file to take the rows from, in place of the recipe's datasets
+    serve: bool = True  # whether vLLM loads the result, where it is installed
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # recipe keys that were given on top
+    substituted: list[Substitution] = field(default_factory=list)  # grows while the stages run
     keys: dict[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     sources: list[Source] = field(default_factory=list)

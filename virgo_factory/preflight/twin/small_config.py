@@ -56,14 +56,9 @@ def cut_layers(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, Any
 def reduce_config(config: Mapping[str, Any], layers: int = LAYERS) -> dict[str, Any]:
     """Return the configuration of a tiny model of the same family: few layers, two heads of their real width, few experts.
 
-    Of layers of several kinds each kind is kept once. Vocabulary, rotary embedding and the widths of a vision tower stay.
-
-    Args:
-        config: all of its values, so of a configuration object rather than of a file, which may leave defaults out.
-        layers: of the language model and of the vision tower, at least.
-
-    Raises:
-        ValueError: it has no sizes under the names that language models share.
+    Of layers of several kinds each kind is kept once. Vocabulary, rotary embedding and the widths of a vision tower
+    stay. `config` holds all values, so it is of a configuration object: a file may leave defaults out. Raises
+    UserError where there are no sizes under the names that language models share.
 
     >>> small = reduce_config(
     ...     {

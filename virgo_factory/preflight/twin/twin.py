@@ -104,26 +104,13 @@ def make_twin(
 ) -> Path:
     """Return the folder, which then holds a tiny random model of a family with tokenizer and processor.
 
-    Like the real 7B and 72B models: bfloat16 unless `dtype` says otherwise, grouped-query attention, multimodal rotary positions, untied lm_head,
-    and more embedding rows than the tokenizer has entries (room for marker tokens without resizing).
-
-    Args:
-        folder: made if it is not there; files of an older twin in it are replaced.
-        tokenizer_folder: a tokenizer to use (and its preprocessor_config.json, where there is one); without it
-            a small one is trained on `texts`.
-        family: `qwen2_vl`, `qwen2_5_vl` or `qwen3_vl`.
-        seed: of the weights. The same arguments give the same files.
-        texts: for the tokenizer; by default the long thoughts that ship with the demo.
-        vocabulary: entries of a trained tokenizer, special tokens included.
-        layers: of the language model.
-        heads: of the language model, an even number; its width is 32 times that.
-        vision_layers: of the vision tower.
-        vision_width: of the vision tower, a multiple of 32.
-        tied: the output head is the embedding, as in the real 2B and 3B models.
-        dtype: of the weights, by its name in torch.
-
-    Raises:
-        ValueError: an unknown family, an impossible size, or both a tokenizer and texts for one.
+    Like the real 7B and 72B models: bfloat16 unless `dtype` says otherwise, grouped-query attention, multimodal rotary
+    positions, untied lm_head, and more embedding rows than the tokenizer has entries (room for marker tokens without
+    resizing). Files of an older twin are replaced; the same arguments give the same files. The tokenizer (with its
+    preprocessor_config.json, where there is one) is that of a folder, or a small one of `vocabulary` entries is
+    trained on `texts`, by default on the demo's long thoughts. The width is 32 times `heads`, which is even;
+    `vision_width` is a multiple of 32. `tied`: the output head is the embedding, as in the real 2B and 3B models.
+    Raises UserError for an unknown family or an impossible size.
     """
     if family not in _FAMILIES:
         raise UserError(f"no twin of family {family!r}; known are {', '.join(_FAMILIES)}")
@@ -174,16 +161,8 @@ def make_twin(
 def make_reduced_twin(folder: Path | str, source: Path | str, seed: int = 0, dtype: str = "bfloat16") -> Path:
     """Return the folder, which then holds a tiny random model of the family that a config.json names, whichever it is.
 
-    Tokenizer, processor and chat template are copied; weights are neither read nor needed.
-
-    Args:
-        folder: made if it is not there.
-        source: folder of a model, with config.json and tokenizer.
-        seed: of the weights.
-        dtype: of the weights, by its name in torch.
-
-    Raises:
-        ValueError: transformers does not know the family, or it cannot be made small by the names of its sizes.
+    Tokenizer, processor and chat template are copied; weights are neither read nor needed. Raises UserError where
+    transformers does not know the family, or it cannot be made small by the names of its sizes.
     """
     folder, source = Path(folder), Path(source)
     folder.mkdir(parents=True, exist_ok=True)
