@@ -36,17 +36,7 @@ class Seen:
 
 
 def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int = 0) -> int:
-    """Write the page of a distillation's folder and return how many questions it shows.
-
-    Args:
-        path: of the page.
-        folder: of the distillation.
-        questions: how many are drawn, as many of each difficulty as can be.
-        seed: of that draw.
-
-    Raises:
-        ValueError: see `summarise`.
-    """
+    """Write the page of a distillation's folder and return how many questions it shows, drawn as in `summarise`."""
     status = summarise(folder, questions, seed)
     articles = (article_of(seen, status, folder) for seen in look_at(folder, status.chosen))
     head = [Section("", [facts(summary_of(status)), *tables_of(status), *plots_of(status), *LEGEND])]

@@ -45,7 +45,6 @@ class LLMJudge:
 
     Attributes:
         url: base URL of the server, such as http://localhost:8000/v1.
-        model: name it serves.
         key_variable: environment variable that holds the key; a server without one needs none.
         template: file in templates/ with the places {question}, {gold} and {answer}.
         tries: requests for one verdict, failures and unreadable replies together.
@@ -66,11 +65,7 @@ class LLMJudge:
     every: bool = False
 
     def check(self, sees: bool = False) -> None:
-        """Raise ValueError unless the server answers, before anything is judged: nobody waits for hours to hear of it.
-
-        Args:
-            sees: whether it has to take pictures, too.
-        """
+        """Raise ValueError unless the server answers, and takes pictures where it `sees`: nobody waits for hours to hear of it."""
         self._check_model()
         if sees:
             from PIL import Image
@@ -122,14 +117,7 @@ class LLMJudge:
     def judge(
         self, answer: Answer | str, gold: Any, question: Question | None = None, response: str | None = None
     ) -> Verdict:
-        """Return the judge's verdict; unverifiable after `tries` failures.
-
-        Args:
-            answer: what it is asked about.
-            gold: the gold answer.
-            question: that was asked.
-            response: that the answer was found in, by which the reply is kept; the answer's own text by default.
-        """
+        """Return the judge's verdict, unverifiable after `tries` failures; its reply is kept by the response that the answer was found in."""
         text = answer.text if isinstance(answer, Answer) else str(answer)
         found = self.ask(
             self.prompt(text, gold, question or Question()), text if response is None else response, _said
@@ -155,16 +143,10 @@ class LLMJudge:
         max_tokens: int = 16,
         pictures: Sequence[str] = (),
     ) -> T | None:
-        """Return what `read` makes of the judge's reply to any prompt; None after `tries` failures or unreadable replies.
+        """Return what `read` makes of the judge's reply to any prompt; None after `tries` failures or replies that it makes None of.
 
-        A readable reply is kept, and not asked for again: of this model, to this prompt, about this response.
-
-        Args:
-            prompt: whole.
-            response: that it is about.
-            read: None for a reply that is none.
-            max_tokens: of the reply.
-            pictures: URLs or data URIs of what stands in front of the prompt.
+        A readable reply is kept, and not asked for again: of this model, to this prompt, about this response. `pictures` are URLs or data
+        URIs of what stands in front of the prompt.
         """
         asked = hashlib.sha256(json.dumps([self.model, prompt, max_tokens, *pictures]).encode()).hexdigest()
         key = f"{digest(response)} {asked}"

@@ -268,9 +268,7 @@ class Asking:
     ) -> None:
         """Look at the servers of a pass before the first request, and give them to it.
 
-        Raises:
-            WrongServer: one of them is not vLLM, does not have the model, or its context is too small.
-            ValueError: none of them answers.
+        Raises WrongServer where one is not vLLM, does not have the model, or its context is too small; ValueError where none answers.
         """
         config = self.config
         if server:
@@ -322,11 +320,7 @@ class Asking:
         return look_at(url, self.config.api_key, self.config.dialect)
 
     def name_at(self, url: str, facts: ServerFacts, name: str | None, model: str) -> str:
-        """Return the name under which a server has the model; of one that serves a single model its name.
-
-        Raises:
-            WrongServer: it does not have it.
-        """
+        """Return the name under which a server has the model, of one that serves a single model its name; WrongServer without it."""
         if (name or model) in facts.models:
             return name or model
 

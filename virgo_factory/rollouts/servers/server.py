@@ -53,12 +53,9 @@ def vllm_command(
     adapters: Sequence[str] = (),
     args: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command that serves a model for rollouts; see `Server` for the arguments.
+    """Return the command that serves a model for rollouts, see `Server` for the arguments; ServerError without vLLM.
 
     Not `vllm serve`: the script asks for metadata that the CPU build lacks.
-
-    Raises:
-        ServerError: vLLM is not installed.
     """
     if importlib.util.find_spec("vllm") is None:
         raise ServerError(
@@ -114,11 +111,7 @@ class Adapter(NamedTuple):
 
 
 def adapter_of(model: str) -> Adapter | None:
-    """Return what a folder's adapter_config.json says of its adapter; None where it holds none.
-
-    Raises:
-        ServerError: the file is broken.
-    """
+    """Return what a folder's adapter_config.json says of its adapter, None where it holds none; ServerError for a broken file."""
     path = Path(model).expanduser() / ADAPTER
     if not path.is_file():
         return None
@@ -195,8 +188,7 @@ class Server:
     def __enter__(self) -> "Server":
         """Start it and wait until it answers.
 
-        Raises:
-            ServerError: vLLM is not installed, the folder holds no model, the port is taken, or it died.
+        Raises ServerError: vLLM is not installed, the folder holds no model, the port is taken, or it died.
         """
         self.start()
         try:
@@ -208,11 +200,7 @@ class Server:
         return self
 
     def start(self) -> None:
-        """Start it, again at the same port if it died, without waiting for its first answer.
-
-        Raises:
-            ServerError: see `__enter__`.
-        """
+        """Start it, again at the same port if it died, without waiting for its first answer; raises as `__enter__`."""
         check_model(self.model)
         self._end_group()
         self._port = free_port(self._port)
@@ -272,11 +260,7 @@ class Server:
             return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
 
     def wait(self) -> None:
-        """Wait until it answers.
-
-        Raises:
-            ServerError: it died, or took too long.
-        """
+        """Wait until it answers; ServerError where it died, or took too long."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to this machine
         deadline = time.monotonic() + 60 * self.minutes
         while True:
@@ -300,8 +284,7 @@ class Server:
 def check_model(model: str) -> None:
     """Look at a model's folder before a server spends minutes on it; a hub name is left to vLLM.
 
-    Raises:
-        ServerError: it is a path without a model, or without a tokenizer.
+    Raises ServerError for a path without a model, or without a tokenizer.
     """
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -322,11 +305,7 @@ def check_model(model: str) -> None:
 
 
 def free_port(port: int | None) -> int:
-    """Return the port if it is free, or some free port for None.
-
-    Raises:
-        ServerError: somebody else has it.
-    """
+    """Return the port if it is free (ServerError if not), or some free port for None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
