@@ -131,13 +131,7 @@ class Loop:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The loop, in order."""
-        return (
-            self.training("m0"),
-            self.distillation,
-            self.selection,
-            self.training("dsd"),
-            self.training("dt_dsd"),
-        )
+        return (self.training("m0"), self.distillation, self.selection, self.training("dsd"), self.training("dt_dsd"))
 
 
 def plan(folder: Path = FOLDER) -> Loop:

@@ -102,13 +102,7 @@ def steps_table(steps: Sequence[Step], narrow: bool = True) -> Table:
     return Table("Steps", ("step", *headings), rows)
 
 
-_SHORT = {
-    "unverifiable": "unverif.",
-    "truncated": "cut",
-    "no gradient": "flat",
-    "accuracy": "right",
-    "format": "form",
-}
+_SHORT = {"unverifiable": "unverif.", "truncated": "cut", "no gradient": "flat", "accuracy": "right", "format": "form"}
 
 
 def _shown(name: str, values: Sequence[float]) -> str:

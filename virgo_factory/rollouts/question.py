@@ -85,10 +85,8 @@ class VisualQuestion:
     @property
     def asked(self) -> Question:
         """What the answers need to know of it."""
-        known = {
-            name: getattr(self, name) for name in ("options", "kind", "unit", "precision", "tolerance", "several")
-        }
-        return Question(self.question, **known)
+        names = ("options", "kind", "unit", "precision", "tolerance", "several")
+        return Question(self.question, **{name: getattr(self, name) for name in names})
 
 
 def read_questions(path: str | Path) -> Iterator[VisualQuestion]:
@@ -188,6 +186,14 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _is_scalars(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_scalar, value))
+
+
 _COLUMNS = tuple(column.name for column in fields(VisualQuestion))
 _DEFAULTS = {"source": "questions", "images": (), "image_sha256": (), "options": (), "grading": "math", "origin": "",
              "groups": {}, "cluster": "", "parts": ()}  # fmt: skip
@@ -196,26 +202,13 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("id", "source", "question", "grading", "origin", "cluster"), ("text", _is_text)),
     **dict.fromkeys(("kind", "unit"), ("text", _or_none(_is_text))),
     **dict.fromkeys(("images", "image_sha256", "options"), ("a list of texts", _each(_is_text))),
-    "gold": (
-        "a text, a number or a list of these",
-        lambda value: (
-            value is None
-            or isinstance(value, str | int | float)
-            or (isinstance(value, list) and all(isinstance(part, str | int | float) for part in value))
-        ),
-    ),
+    "gold": ("a text, a number or a list of these", _or_none(lambda value: _is_scalar(value) or _is_scalars(value))),
     "precision": ("a number of decimals", _or_none(_is_count)),
-    "tolerance": (
-        "a number or a list of numbers",
-        _or_none(lambda value: _is_number(value) or _each(_is_number)(value)),
-    ),
+    "tolerance": ("a number or a list of numbers", _or_none(lambda value: _is_number(value) or _each(_is_number)(value))),
     "several": ("true or false", _or_none(lambda value: isinstance(value, bool))),
-    "groups": (
-        "an object of texts",
-        lambda value: isinstance(value, Mapping) and all(_is_text(part) for pair in value.items() for part in pair),
-    ),
+    "groups": ("an object of texts", lambda value: isinstance(value, Mapping) and _each(_is_text)([*value, *value.values()])),
     "parts": ("a list of texts and positions of pictures", _each(lambda part: _is_text(part) or _is_count(part))),
-}
+}  # fmt: skip
 
 
 def is_blank(gold: Any) -> bool:

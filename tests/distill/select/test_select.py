@@ -349,10 +349,7 @@ def test_qvqs_responses_are_split(folders, build):
     folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
     card = choose(folder)
     (row,) = rows(folder)
-    assert (row["thought"], row["solution"]) == (
-        "I count.\n\nTwelve.",
-        "**Final Answer**\n\n\\[ \\boxed{12} \\]",
-    )
+    assert (row["thought"], row["solution"]) == ("I count.\n\nTwelve.", "**Final Answer**\n\n\\[ \\boxed{12} \\]")
     assert sum(card.malformed.values()) == 3
 
 

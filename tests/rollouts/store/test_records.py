@@ -13,12 +13,7 @@ def records(folder, shard=None):
 
 
 def row(number: int) -> dict:
-    return {
-        "image": f"{number // 3}.png",
-        "sample": number % 3,
-        "response": "ein ß 😀",
-        "completion_tokens": 7,
-    }
+    return {"image": f"{number // 3}.png", "sample": number % 3, "response": "ein ß 😀", "completion_tokens": 7}
 
 
 def test_what_is_there_is_known_again(tmp_path):

@@ -166,13 +166,7 @@ def test_a_shard_has_a_file_of_its_own_and_knows_what_the_folder_holds(tmp_path)
 
 @pytest.mark.parametrize(
     ("first", "second", "is_refused"),
-    [
-        (None, None, True),
-        (None, (1, 2), True),
-        ((1, 2), None, True),
-        ((1, 2), (1, 2), True),
-        ((1, 2), (2, 2), False),
-    ],
+    [(None, None, True), (None, (1, 2), True), ((1, 2), None, True), ((1, 2), (1, 2), True), ((1, 2), (2, 2), False)],
 )
 def test_two_writers(tmp_path, first, second, is_refused):
     with RolloutStore(tmp_path, first):

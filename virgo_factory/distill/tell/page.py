@@ -6,14 +6,7 @@ from pathlib import Path
 
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.model import gold_text
-from virgo_factory.distill.tell.status import (
-    DROPPED,
-    LENGTH_STEP,
-    UNJUDGED,
-    Status,
-    summarise,
-    tables_of,
-)
+from virgo_factory.distill.tell.status import DROPPED, LENGTH_STEP, UNJUDGED, Status, summarise, tables_of
 from virgo_factory.io.index import Index
 from virgo_factory.report.page import Article, Picture, Section, Text, write_page
 from virgo_factory.report.plots import BLUE, GREEN, GREY, RED, YELLOW, columns, draw, outlines, shares

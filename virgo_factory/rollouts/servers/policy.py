@@ -82,31 +82,15 @@ class Sampled:
 
 
 def policy_server(
-    model: str,
-    log: Path,
-    *,
-    max_model_len: int,
-    images: int = 1,
-    gpus: str | None = None,
-    tensor_parallel_size: int = 1,
-    args: Sequence[str] = (),
-    minutes: float = 60.0,
+    model: str, log: Path, *, gpus: str | None = None, args: Sequence[str] = (), **options: Any
 ) -> Server:
     """Return a server, not started yet, that `PolicyServers` can give weights to.
 
     `gpus` is its CUDA_VISIBLE_DEVICES, such as "6,7" (None leaves ours); the other arguments are those of `Server`.
     """
     env = {**dict.fromkeys(LAUNCHER), "VLLM_SERVER_DEV_MODE": "1"}
-    return Server(
-        model,
-        log,
-        tensor_parallel_size=tensor_parallel_size,
-        max_model_len=max_model_len,
-        images=images,
-        args=("--logprobs-mode", "processed_logprobs", *args),
-        env=env if gpus is None else env | {"CUDA_VISIBLE_DEVICES": gpus},
-        minutes=minutes,
-    )
+    env |= {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+    return Server(model, log, args=("--logprobs-mode", "processed_logprobs", *args), env=env, **options)
 
 
 class PolicyServers:
@@ -238,6 +222,8 @@ class PolicyServers:
     ) -> list[Sampled]:
         """Return n responses to every prompt, sampled with the weights of this step.
 
+        ValueError: no server has answered for too long, a prompt is refused, or has other tokens than in training.
+
         Args:
             prompts: what is asked.
             n: responses to each.
@@ -247,10 +233,6 @@ class PolicyServers:
             stop: ids that end a response, besides the model's own.
             suppress: ids that are never sampled.
             expected: the token ids of each prompt in training, compared with what the server made of it.
-
-        Raises:
-            ValueError: no server has answered for too long, a prompt is refused, or has other tokens than in training.
-            RuntimeError: no weights were handed over before.
         """
         if self.step is None:
             raise RuntimeError("no weights were handed over to the servers, which may have any")

@@ -62,16 +62,11 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
 
     Responses are well formed by `response_format`, the folder's own by default; another one's index is not kept. For `is_own` see Index.
     """
-    own = response_format_of(folder)
+    own, questions = response_format_of(folder), folder / QUESTIONS
     wanted = response_format or own
-
-    def questions() -> list[Path]:
-        return [
-            path for path in (folder / QUESTIONS,) if path.is_file()
-        ]  # none yet: a run that is still collecting them
-
     sources = (
-        Source("questions", ("id", "source", "is_binary", "asked", "hash"), questions, _question),
+        Source("questions", ("id", "source", "is_binary", "asked", "hash"),
+               lambda: [questions] if questions.is_file() else [], _question),  # none yet: a run still collects them
         Source(
             VERDICTS, ("question", "sample", "model", "outcome", "response"), lambda: shards_of(folder, VERDICTS), _verdict
         ),

@@ -144,9 +144,8 @@ class RolloutStore(Store):
     @property
     def is_empty(self) -> bool:
         """Return whether nobody was asked anything yet: no rollout is there, nor a question that a server refused."""
-        return not self.index.db.execute(
-            "SELECT EXISTS (SELECT 1 FROM rollouts) OR EXISTS (SELECT 1 FROM dropped)"
-        ).fetchone()[0]
+        select = "SELECT EXISTS (SELECT 1 FROM rollouts) OR EXISTS (SELECT 1 FROM dropped)"
+        return not self.index.db.execute(select).fetchone()[0]
 
     def has(self, key: Key) -> bool:
         """Return whether the rollout is in the folder."""
@@ -185,10 +184,8 @@ class RolloutStore(Store):
     def drop(self, question: str, model: str, reason: str) -> None:
         """Write that a question cannot be asked, so that it is not tried again."""
         super().drop(question, model, reason)
-        row = question, model_hash(model), -1, reason
-        self.index.db.execute(
-            "INSERT OR IGNORE INTO dropped (question, model, place, reason) VALUES (?, ?, ?, ?)", row
-        )
+        insert = "INSERT OR IGNORE INTO dropped (question, model, place, reason) VALUES (?, ?, -1, ?)"
+        self.index.db.execute(insert, (question, model_hash(model), reason))
 
     def is_dropped(self, question: str, *models: str) -> bool:
         """Return whether a question could not be asked of one of these models."""
@@ -203,8 +200,8 @@ def read_rollouts(folder: Path) -> Iterator[Rollout]:
 
 def open_to_append(path: Path) -> BinaryIO:
     """Return a file opened for `append_line`: the half of a last line is cut off, one that lacks nothing but its end gets it."""
-    file = path.open("ab+", buffering=0)
-    try:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("ab+", buffering=0))
         end = file.seek(0, os.SEEK_END)
         start = _last_line(file, end)
         if start < end:
@@ -216,11 +213,9 @@ def open_to_append(path: Path) -> BinaryIO:
                 file.truncate(start)
 
             os.fsync(file.fileno())
-    except BaseException:
-        file.close()
-        raise
 
-    return file
+        stack.pop_all()
+        return file
 
 
 def _read_all(file: BinaryIO, size: int) -> bytes:
@@ -368,17 +363,15 @@ def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Itera
 
 def _locked(path: Path, how: int = fcntl.LOCK_EX) -> BinaryIO | None:
     """Return the file, locked, or None where another process holds the lock."""
-    file = path.open("ab+")
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except BaseException:
-        file.close()
-        raise
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("ab+"))
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
 
-    return file
+        stack.pop_all()
+        return file
 
 
 def _holders(folder: Path, name: str) -> str:
