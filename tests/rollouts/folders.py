@@ -58,6 +58,14 @@ def add(folder: Path, rollouts: Iterable[Rollout], verdicts: Iterable[RolloutVer
         file.writelines(json.dumps(asdict(row)) + "\n" for row in verdicts)
 
 
+def answer(folder: Path, question: str, texts: Iterable[str], outcomes=("correct",), first: int = 0) -> None:
+    """Append responses to a question and their verdicts; of the last outcome are all that follow."""
+    outcomes = list(outcomes)
+    rollouts = [rollout(question, at, text) for at, text in enumerate(texts, start=first)]
+    outcomes += outcomes[-1:] * (len(rollouts) - len(outcomes))
+    add(folder, rollouts, [verdict(row, outcome) for row, outcome in zip(rollouts, outcomes, strict=True)])
+
+
 def sampled(
     question: str, outcomes: Iterable[str], tokens: int = 100, response: str | None = None, first: int = 0
 ) -> tuple[list[Rollout], list[RolloutVerdict]]:

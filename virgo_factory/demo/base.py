@@ -116,12 +116,7 @@ class Base:
             shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, rows: Sequence[Mapping[str, Any]], texts: Iterable[str]) -> None:
-        """Write all that training needs: rows (their pictures are there), random model, recipe.
-
-        Args:
-            rows: chats, with pictures below `pictures`.
-            texts: that the tokenizer is trained on.
-        """
+        """Write all that training needs: rows (chats, their pictures are there), random model with a tokenizer of `texts`, recipe."""
         from virgo_factory.preflight.twin.twin import make_twin
 
         lines = "".join(json.dumps(row) + "\n" for row in rows)

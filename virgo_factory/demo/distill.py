@@ -131,21 +131,11 @@ class Loop:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The loop, in order."""
-        return (
-            self.training("m0"),
-            self.distillation,
-            self.selection,
-            self.training("dsd"),
-            self.training("dt_dsd"),
-        )
+        return (self.training("m0"), self.distillation, self.selection, self.training("dsd"), self.training("dt_dsd"))
 
 
 def plan(folder: Path = FOLDER) -> Loop:
-    """Return the loop of a folder, as it would run from the current directory. Writes nothing.
-
-    Raises:
-        ValueError: the folder holds something that no demo made.
-    """
+    """Return the loop of a folder, as it would run from the current directory; ValueError where it holds something else. Writes nothing."""
     check_folder(folder)
     own = (
         all(Path("recipes", name).is_file() for name in (*_RECIPES.values(), _CONFIG, _EVALUATION))

@@ -19,11 +19,7 @@ from virgo_factory.demo.visual_rows import SEED
 from virgo_factory.rollouts.question import FILE, read_questions, write_question
 
 
-ANSWERS = {
-    "colour": tuple(COLOURS)[:3],
-    "form": tuple(f"{shape}s" for shape in SHAPES),
-    "count": ("2", "3", "4", "5"),
-}
+ANSWERS = {"colour": tuple(COLOURS)[:3], "form": tuple(f"{shape}s" for shape in SHAPES), "count": ("2", "3", "4", "5")}
 """What is asked for -> its answers, each as often as the others."""
 
 _ASKED = {

@@ -72,13 +72,10 @@ def part_of(name: str) -> str:
 
 
 def compare(start: Path, end: Path) -> dict[str, Change]:
-    """Return by part how a checkpoint differs from another, bit by bit, one tensor at a time.
+    """Return by part how a checkpoint differs from another, bit by bit, one tensor at a time; ValueError where the tensors are others.
 
     Both sides are widened to float32 first, which loses nothing: LLaMA-Factory keeps trainable parameters in float32
     (model/adapter.py:53), so that a bfloat16 tensor that did not move is saved as the same numbers in float32.
-
-    Raises:
-        ValueError: the two do not hold the same tensors.
     """
     counts: dict[str, list[int]] = {part: [0, 0, 0] for part in (LANGUAGE, VISION, CONNECTOR)}
     with safe_open(start / "model.safetensors", "pt") as first, safe_open(end / "model.safetensors", "pt") as second:

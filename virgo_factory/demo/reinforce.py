@@ -117,11 +117,7 @@ class Reinforcement:
 
 
 def plan(folder: Path = FOLDER, blank: bool = False) -> Reinforcement:
-    """Return the demo of a folder, as it would run from the current directory. Writes nothing.
-
-    Raises:
-        ValueError: the folder holds something that no demo made.
-    """
+    """Return the demo of a folder, as it would run from the current directory; ValueError where it holds something else. Writes nothing."""
     check_folder(folder)
     own = all(Path("recipes", name).is_file() for name in (_RECIPE, _EVALUATION)) and _knows_dataset()
     return Reinforcement(folder, Path("recipes") if own else RECIPES, own and folder == FOLDER, blank)

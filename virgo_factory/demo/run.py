@@ -135,11 +135,7 @@ class Progress:
 
 
 def plan(folder: Path = FOLDER) -> Demo:
-    """Return the demo of a folder, as it would run from the current directory. Writes nothing.
-
-    Raises:
-        ValueError: the folder holds something that no demo made.
-    """
+    """Return the demo of a folder, as it would run from the current directory; ValueError where it holds something else. Writes nothing."""
     check_folder(folder)
     overrides = []
     recipe = Path("recipes", RECIPE)
@@ -188,10 +184,7 @@ def train(demo: Training) -> Iterator[Progress]:
     """Run the training command to its end, yielding where it stands; what it prints goes to `demo.log`.
 
     The child sees no accelerator and no hub. It gets one thread (OMP_NUM_THREADS, unless that is set): for matrices
-    this small more threads only wait for each other, badly so on a busy machine.
-
-    Raises:
-        ValueError: the command is not there, or it failed; the message holds the end of its output.
+    this small more threads only wait for each other, badly so on a busy machine. A ValueError holds the end of its output.
     """
     if not Path(demo.command[0]).is_file():
         raise UserError(f"{demo.command[0]} is not there. Install llamafactory into this environment.")

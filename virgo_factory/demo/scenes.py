@@ -325,12 +325,7 @@ def _count(question: str, some: Sequence[SceneObject], rng: Random, name: str) -
     return Fact("count", question, str(count), wrong, tuple(one.tag for one in some), told)
 
 
-SIDES = {
-    "left": "to the left of",
-    "right": "to the right of",
-    "above": "above",
-    "below": "below",
-}
+SIDES = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
 """Relation -> how a question says it."""
 
 

@@ -54,11 +54,7 @@ class Scene:
         >>> Scene("shapes", (("red circle", "nothing", "blue triangle"),) * 2).lines()[1]
         'Row 2: 4 red circle, 5 nothing, 6 blue triangle.'
         """
-        names = {
-            "shapes": ("Row 1", "Row 2"),
-            "bars": ("Bars",),
-            "table": ("Letters", "Numbers"),
-        }[self.kind]
+        names = {"shapes": ("Row 1", "Row 2"), "bars": ("Bars",), "table": ("Letters", "Numbers")}[self.kind]
         rows = self.rows
         if self.kind == "shapes":
             rows = [

@@ -29,12 +29,7 @@ OPENINGS = (
     "First I will write down what I know.",
     "Hmm, let me start from the beginning.",
 )
-CLOSINGS = (
-    "That agrees, so I am confident.",
-    "Good, both ways agree.",
-    "The check works out.",
-    "That fits.",
-)
+CLOSINGS = ("That agrees, so I am confident.", "Good, both ways agree.", "The check works out.", "That fits.")
 
 
 def make_task(rng: Random, source: str, sources: Sources = SOURCES) -> Task:
@@ -90,20 +85,11 @@ def closing(rng: Random) -> str:
 
 
 def write_questions(
-    folder: Path,
-    count: int,
-    seed: int = SEED,
-    taken: Collection[str] = (),
-    sources: Sources = SOURCES,
+    folder: Path, count: int, seed: int = SEED, taken: Collection[str] = (), sources: Sources = SOURCES
 ) -> Path:
-    """Write questions.jsonl with its pictures into a folder and return its path.
+    """Write questions.jsonl with `count` questions, as many of each source as can be, and its pictures into a folder; return its path.
 
-    Args:
-        folder: made if it is not there.
-        count: of questions, as many of each source as can be.
-        seed: the same gives the same files.
-        taken: SHA-256 of pictures that are not drawn again.
-        sources: what draws a question of each source.
+    The same seed gives the same files. `taken` are SHA-256 of pictures that are not drawn again, `sources` what draws a question of each.
     """
     rng = Random(f"virgo-demo-questions-{seed}")
     (folder / "images").mkdir(parents=True, exist_ok=True)

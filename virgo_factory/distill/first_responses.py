@@ -25,12 +25,7 @@ class UnreadableResponses(UserError):
 
 
 class FirstResponses:
-    """The finished responses of a run, until one can be trained on.
-
-    Args:
-        response_format: of the config.
-        model: name of the rollout model, for the message.
-    """
+    """The finished responses of a run of `model`, until one can be trained on."""
 
     def __init__(self, response_format: str, model: str) -> None:
         self._format, self._model = response_format, model
@@ -41,11 +36,7 @@ class FirstResponses:
         self._shown = 0
 
     def add(self, rollout: Rollout) -> None:
-        """Look at one rollout; of the greedy pass, or cut off, it does not count.
-
-        Raises:
-            UnreadableResponses: so many were finished, and none can be read.
-        """
+        """Look at one rollout (one of the greedy pass, or cut off, does not count); UnreadableResponses after so many that cannot be read."""
         if self._is_settled or rollout.finish_reason != "stop" or rollout.sample == GREEDY:
             return
 

@@ -43,8 +43,7 @@ def distil(
 def resumed(folder: Path, overrides: Sequence[str] = ()) -> DistillConfig:
     """Return the configuration in a distillation's folder, with keys that differ now.
 
-    Raises:
-        ValueError: no such folder, or something that it names is not there and is still needed.
+    Raises ValueError: no such folder, or something that it names is not there and is still needed.
     """
     read_folder(folder)  # says what is wrong where this is no such folder
     config = read_config(folder / FILE, overrides, files=False).model_copy(update={"output_dir": folder})

@@ -14,8 +14,7 @@ class DistillLeft(Left):
     """What is still to be asked, at most: the base model may solve some of the questions.
 
     Attributes:
-        greedy: questions that the base model has not been asked.
-        greedy_done: questions that it has been asked.
+        greedy, greedy_done: questions that the base model has not been asked, and that it has.
         unsolved: of the samples, those of questions that the base model did not solve.
     """
 

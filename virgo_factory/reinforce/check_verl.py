@@ -16,17 +16,9 @@ MOST = 10**9
 
 
 def check(file: str, rows: int, model: str, max_prompt_tokens: int, version: str) -> str:
-    """Return what is told when all is well.
+    """Return what is told when all is well; longer prompts than `max_prompt_tokens` are left out by the training.
 
-    Args:
-        file: Parquet.
-        rows: that were written.
-        model: whose tokenizer and processor read the prompts.
-        max_prompt_tokens: longer prompts are left out by the training.
-        version: of verl, its first two numbers.
-
-    Raises:
-        SystemExit: another version, prompts that are lost, or pictures that nobody sees.
+    Raises SystemExit: another version of verl (its first two numbers), prompts that are lost, or pictures that nobody sees.
     """
     installed = importlib.metadata.version("verl")
     if not installed.startswith(f"{version}."):

@@ -19,11 +19,7 @@ PANELS = (
 
 
 def write(folder: Path | str) -> Path:
-    """Write the curves of a training into its folder, and return the file.
-
-    Raises:
-        UserError: there is no training by rewards in it.
-    """
+    """Write the curves of a training by rewards into its folder, and return the file."""
     folder = Path(folder)
     path = folder / FILE
     replace_file(path, picture(read_steps(folder)))

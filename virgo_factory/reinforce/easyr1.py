@@ -30,18 +30,10 @@ LOSSES: Mapping[str, Mapping[str, str]] = {
 
 
 def export_easyr1(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes: int = 1, gpus: int = 8) -> Export:
-    """Write the folder, run.sh last, and return what is in it.
+    """Write the folder (new or empty), run.sh last, and return what is in it; `gpus` are those of each of the `nodes` of the Ray cluster.
 
-    Args:
-        keys: of the recipe.
-        prompts: of its datasets.
-        folder: new or empty.
-        nodes: of the Ray cluster.
-        gpus: of each node.
-
-    Raises:
-        UserError: the recipe is of another stage, or says what EasyR1 cannot do; there are no prompts, or they have
-            several system messages; the folder holds something.
+    Raises UserError: the recipe is of another stage, or says what EasyR1 cannot do; there are no prompts, or they have several system
+    messages; the folder holds something.
     """
     chosen = config_of(keys, prompts.settings, nodes, gpus)
     if folder.exists() and any(folder.iterdir()):
@@ -113,17 +105,7 @@ class _Rows:
 
 
 def config_of(keys: Mapping[str, Any], settings: Settings, nodes: int, gpus: int) -> dict[str, Any]:
-    """Return EasyR1's configuration of a recipe, all but what depends on the rows.
-
-    Args:
-        keys: of the recipe.
-        settings: of its rows.
-        nodes: of the Ray cluster.
-        gpus: of each node.
-
-    Raises:
-        UserError: with everything that is wrong.
-    """
+    """Return EasyR1's configuration of a recipe, all but what depends on the rows; UserError with everything that is wrong."""
     rl, update, problems = read_keys(keys, nodes * gpus, "EasyR1")
     if rl["rl_loss"] not in LOSSES:
         problems.append(f"rl_loss: {rl['rl_loss']}: EasyR1 has {', '.join(LOSSES)}. Export to verl instead.")

@@ -14,15 +14,9 @@ from virgo_factory.rollouts.shown import LEGEND, picture_of, response_sections
 
 
 def write_rollouts_page(path: Path, folder: Path, groups: int = 40) -> int:
-    """Write the page of a training's folder and return how many groups it shows.
+    """Write the page of a training's folder and return how many groups it shows: the first, the last and others at equal distances.
 
-    Args:
-        path: of the page.
-        folder: output_dir of the training.
-        groups: at most; the first, the last and others at equal distances.
-
-    Raises:
-        UserError: no training by rewards, or a broken line of its rollouts.
+    Raises UserError: no training by rewards, or a broken line of its rollouts.
     """
     steps = read_steps(folder)
     total = sum(1 for _ in _groups(folder))

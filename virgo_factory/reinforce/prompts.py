@@ -70,8 +70,7 @@ class Prompts:
     def __iter__(self) -> Iterator[Prompt]:
         """Yield the prompts of each dataset in its order.
 
-        Raises:
-            UserError: a dataset of another formatting; or `malformed: error`, at the end, with the rows that are no prompts.
+        UserError: a dataset of another formatting; or `malformed: error`, at the end, with the rows that are no prompts.
         """
         others = [
             f"{one.name} (formatting: {one.formatting})" for one in self.sources if one.formatting != "questions"
@@ -118,17 +117,10 @@ class Prompts:
 def write_prompts(
     prompts: Prompts, path: Path, schema: Any, row: Callable[[Prompt, int], dict[str, Any]], by_pass_rate: bool = False
 ) -> int:
-    """Write the prompts as Parquet, and return how many.
+    """Write the prompts as Parquet, and return how many; UserError where none is left, or one has no pass rate.
 
-    Args:
-        prompts: in their order.
-        path: of the file.
-        schema: of pyarrow, explicit: without it a column without values has no type.
-        row: of a prompt and its place.
-        by_pass_rate: the easiest first, as `rl_curriculum: pass_rate`; then all are held in memory.
-
-    Raises:
-        UserError: no prompt is left, or one has no pass rate.
+    `row` makes one of a prompt and its place. The schema is explicit: without it a column without values has no type. `by_pass_rate`
+    writes the easiest first, as `rl_curriculum: pass_rate`; then all are held in memory.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

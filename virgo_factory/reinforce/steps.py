@@ -40,11 +40,7 @@ Step = Mapping[str, float]
 
 
 def read_rollouts(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of rollouts.jsonl; a half-written last one is not there yet.
-
-    Raises:
-        UserError: a line that is none, with its place.
-    """
+    """Yield the lines of rollouts.jsonl, a half-written last one not yet; UserError names a line that is none."""
     path = folder / ROLLOUTS
     if not path.exists():
         return
@@ -69,11 +65,7 @@ def outcome_of(row: Mapping[str, Any]) -> str:
 
 
 def read_steps(folder: Path) -> list[Step]:
-    """Return the steps of a training, in their order.
-
-    Raises:
-        UserError: there is none in the folder.
-    """
+    """Return the steps of a training, in their order; UserError where there is none in the folder."""
     steps = {int(step["step"]): step for step in _logged(folder)}
     last = max(steps, default=0)
     held: list[dict[str, Any]] = []
@@ -96,12 +88,7 @@ def read_steps(folder: Path) -> list[Step]:
 
 
 def steps_table(steps: Sequence[Step], narrow: bool = True) -> Table:
-    """Return the steps as a table, several together where they are more than MOST_ROWS.
-
-    Args:
-        steps: of a training.
-        narrow: short headings, so that a terminal of 80 characters holds them all.
-    """
+    """Return the steps as a table, several together where they are more than MOST_ROWS; `narrow` for a terminal of 80 characters."""
     names = [name for name in SERIES if any(name in step for step in steps)]
     size = -(-len(steps) // MOST_ROWS)
     rows = []
@@ -115,13 +102,7 @@ def steps_table(steps: Sequence[Step], narrow: bool = True) -> Table:
     return Table("Steps", ("step", *headings), rows)
 
 
-_SHORT = {
-    "unverifiable": "unverif.",
-    "truncated": "cut",
-    "no gradient": "flat",
-    "accuracy": "right",
-    "format": "form",
-}
+_SHORT = {"unverifiable": "unverif.", "truncated": "cut", "no gradient": "flat", "accuracy": "right", "format": "form"}
 
 
 def _shown(name: str, values: Sequence[float]) -> str:

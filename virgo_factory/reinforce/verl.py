@@ -35,30 +35,16 @@ SCHEDULES = {"constant": "constant", "constant_with_warmup": "constant", "cosine
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
-
-    Attributes:
-        rows: prompts in train.parquet.
-        departures: what verl does otherwise than the recipe says.
-    """
+    """What was written: prompts in train.parquet, and what the engine does otherwise than the recipe says."""
 
     rows: int
     departures: list[str]
 
 
 def export_verl(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes: int = 1, gpus: int = 8) -> Export:
-    """Write the folder, run.sh last, and return what is in it.
+    """Write the folder (new or empty), run.sh last, and return what is in it; `gpus` are those of each of the `nodes` of the Ray cluster.
 
-    Args:
-        keys: of the recipe.
-        prompts: of its datasets.
-        folder: new or empty.
-        nodes: of the Ray cluster.
-        gpus: of each node.
-
-    Raises:
-        UserError: the recipe is of another stage, or says what verl cannot do; there are no prompts; the folder holds
-            something.
+    Raises UserError: the recipe is of another stage, or says what verl cannot do; there are no prompts; the folder holds something.
     """
     chosen = settings_of(keys, nodes * gpus)
     if folder.exists() and any(folder.iterdir()):
@@ -107,16 +93,7 @@ def _row(prompt: Any, index: int) -> dict[str, Any]:
 
 
 def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str, Any], int, list[str]]:
-    """Return the settings of the stage, the responses of an update, and what verl and its forks cannot do.
-
-    Args:
-        keys: of the recipe.
-        gpus: of all nodes together.
-        engine: as it is called.
-
-    Raises:
-        UserError: a recipe of another stage.
-    """
+    """Return the settings of the stage, the responses of an update, and what verl and its forks cannot do, on so many GPUs in all."""
     if keys.get("stage") != "grpo":
         raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
 
@@ -178,15 +155,7 @@ def course_of(keys: Mapping[str, Any], updates: int) -> Course:
 
 
 def settings_of(keys: Mapping[str, Any], gpus: int) -> dict[str, Any]:
-    """Return verl's settings of a recipe: Hydra's names -> values.
-
-    Args:
-        keys: of the recipe.
-        gpus: of all nodes together.
-
-    Raises:
-        UserError: with everything that is wrong.
-    """
+    """Return verl's settings of a recipe, Hydra's names -> values, on so many GPUs in all; UserError with everything that is wrong."""
     rl, update, problems = read_keys(keys, gpus, "verl")
     if problems:
         raise UserError("\n".join(problems))
@@ -298,12 +267,9 @@ def departures(keys: Mapping[str, Any]) -> list[str]:
 
 
 def common_departures(keys: Mapping[str, Any], engine: str, sampling_again: str) -> list[str]:
-    """Return what verl and what is made of it do otherwise than the stage with this recipe.
+    """Return what verl and what is made of it (`engine`) do otherwise than the stage with this recipe.
 
-    Args:
-        keys: of the recipe.
-        engine: its name.
-        sampling_again: the setting by which it samples groups of equal reward again.
+    `sampling_again` is the setting by which it samples groups of equal reward again.
     """
     told = []
     if keys.get("rl_loss") == "dapo":

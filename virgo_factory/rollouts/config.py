@@ -36,9 +36,7 @@ Problems = list[tuple[tuple[str, ...], str]]
 
 
 class AskConfig(BaseModel):
-    """What asking is told. Attributes have the names of the keys; `BLOCKS` says which belongs where.
-
-    Paths are relative to the folder in which the command is entered, as LLaMA-Factory's are.
+    """What asking is told. Attributes have the names of the keys; paths start from the folder in which the command is entered.
 
     Attributes:
         FILE: one of FILES. KIND, EXAMPLE: how a person calls such a configuration, and one to begin with.
@@ -62,14 +60,7 @@ class AskConfig(BaseModel):
             *("data_parallel_size", "max_model_len", "server_args", "server_start_minutes"),
         ),
         "sampling": (
-            "samples",
-            "temperature",
-            "top_p",
-            "top_k",
-            "repetition_penalty",
-            "max_tokens",
-            "cut_loops",
-            "seed",
+            *("samples", "temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "cut_loops", "seed"),
         ),
         "budget": (
             *("requests_in_flight", "max_rollouts", "max_tokens_total", "max_hours", "request_timeout", "retries"),
@@ -241,17 +232,10 @@ T = TypeVar("T", bound=AskConfig)
 
 
 def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> T:
-    """Return the configuration in a YAML file, with `key=value` overrides as llamafactory-cli takes them.
+    """Return the configuration in a YAML file; ValueError names every error at once, and no value of a key that could hold a secret.
 
-    Args:
-        kind: of the configuration.
-        path: the file.
-        overrides: values are YAML: `urls=[http://a:8000,http://b:8000]`, `sources='{geos: 3}'`.
-        files: whether what it names on this machine has to be there (see `missing_files`).
-
-    Raises:
-        ValueError: naming every error: line, key, what is wrong, and what is allowed. Values of keys that could hold
-            a secret are never repeated.
+    `overrides` are `key=value`, values YAML: `urls=[http://a:8000,http://b:8000]`, `sources='{geos: 3}'`. With `files` everything that
+    it names on this machine has to be there (see `missing_files`).
     """
     path = Path(path)
     values, lines, errors = _read(path, kind.EXAMPLE)
@@ -277,13 +261,12 @@ def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), 
         except yaml.YAMLError:
             errors.append((COMMAND_LINE, f"{key}: the value is not YAML"))
 
-    config = None
     for key, value in list(values.items()):
         if problem := _not_even_a_value(kind, key, value):
             errors.append((lines[key], problem))
             del values[key]
 
-    wrong = {message.partition(":")[0] for _, message in errors}
+    config, wrong = None, {message.partition(":")[0] for _, message in errors}
     try:
         config = kind(**values)
     except ValidationError as error:
@@ -305,11 +288,7 @@ def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), 
 
 
 def read_folder(kind: type[T], folder: Path) -> T:
-    """Return the configuration that made a folder; its `output_dir` is the folder where it is now.
-
-    Raises:
-        ValueError: there is none, or it is broken.
-    """
+    """Return the configuration that made a folder, ValueError without one; its `output_dir` is the folder where it is now."""
     path = folder / kind.FILE
     if not path.is_file():
         raise UserError(f"{folder} is no folder of {kind.KIND}: no {kind.FILE} in it.{kind.START}")
@@ -318,16 +297,7 @@ def read_folder(kind: type[T], folder: Path) -> T:
 
 
 def common_config(kind: type[T], folders: Sequence[Path], shapes: Callable[[T], Mapping[str, Any]]) -> T:
-    """Return the configuration of the first of some folders that are to be put together.
-
-    Args:
-        kind: of the configuration.
-        folders: at least one.
-        shapes: what all of them must have in common.
-
-    Raises:
-        ValueError: a folder is named twice, is none of that kind, or was made with another configuration.
-    """
+    """Return the configuration of the first of some folders; ValueError where they differ in `shapes`, or one is named twice."""
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError("a folder is named twice.")
 

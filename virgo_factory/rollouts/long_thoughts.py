@@ -9,15 +9,9 @@ from virgo_factory.rollouts.config import AUTO
 
 
 def long_thought_of(response: str, response_format: str) -> LongThought:
-    """Return the long thought in a response, as one that can be trained on.
+    """Return the long thought in a response, as one that can be trained on; RejectedRow if malformed or with a control token.
 
-    Args:
-        response: as the model gave it.
-        response_format: AUTO for whichever the response shows, a key of `tags.TAG_SETS` such as `four_markers`, as a
-            D_T model writes them, or `virgo_dqvq`, QVQ's untagged form.
-
-    Raises:
-        RejectedRow: the response is malformed, or holds a control token.
+    `response_format` is AUTO for whichever the response shows, a key of `tags.TAG_SETS` such as `four_markers`, or `virgo_dqvq`.
     """
     try:
         if response_format == "virgo_dqvq":

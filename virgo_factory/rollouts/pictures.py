@@ -44,7 +44,7 @@ class StoredPicture:
 def store_picture(
     picture: Any, media_dir: Path, folder: Path, max_pixels: int, known: dict[str, StoredPicture] | None = None
 ) -> StoredPicture:
-    """Store a picture below `folder`/images and return where.
+    """Store a picture below `folder`/images and return where; RejectedRow for one that no run could use.
 
     A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (data/read/look.py).
 
@@ -55,9 +55,6 @@ def store_picture(
         max_pixels: the recipe's `image_max_pixels`.
         known: pictures stored before in this folder, by the hash of their bytes as given; this one is entered. Many
             questions are on one picture, which is then decoded once.
-
-    Raises:
-        RejectedRow: missing, outside, not a picture that can be decoded whole, or one that no run could use.
     """
     if picture is None or picture == b"":
         raise RejectedRow("no picture")
@@ -113,16 +110,10 @@ def write_questions(
     media_dir: Path = Path("."),
     max_pixels: int = 768 * 768,
 ) -> list[tuple[str, RejectedRow]]:
-    """Write FOLDER/questions.jsonl with its pictures, whole or not at all; where it is there already nothing is done.
+    """Write FOLDER/questions.jsonl with its pictures, whole or not at all, and return the id of each row left out, and why.
 
-    Args:
-        rows: columns of a question (question.VisualQuestion) without its pictures, and these: bytes, or paths.
-        folder: of the rollouts.
-        media_dir: that paths are below; nothing outside is opened.
-        max_pixels: see store_picture.
-
-    Returns:
-        Of each row that is left out its id and why.
+    A row is the columns of a question (question.VisualQuestion) without its pictures, and these: bytes, or paths below `media_dir`.
+    Where the file is there already nothing is done.
     """
     if (folder / FILE).is_file():
         return []

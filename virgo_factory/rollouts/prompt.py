@@ -62,17 +62,9 @@ class Prompt:
 def compose(
     name: str, text: str, pictures: Sequence[tuple[tuple[int, int], bytes]] = (), system: str = "", prefill: str = ""
 ) -> Prompt:
-    """Return a prompt.
+    """Return a prompt: the user's text with `<image>` in the place of each picture (size and PNG); errors call it `name`.
 
-    Args:
-        name: what it is, as an error names it.
-        text: of the user, with `<image>` in the place of each picture.
-        pictures: width, height and PNG of each.
-        system: see Prompt.
-        prefill: see Prompt.
-
-    Raises:
-        ValueError: a text holds a control token, or another number of `<image>` than there are pictures.
+    Raises ValueError where a text holds a control token, or another number of `<image>` than there are pictures.
     """
     pieces = text.split(IMAGE)
     forged = [token for token in CONTROL_TOKENS if any(token in one for one in (text, system, prefill))]
@@ -105,21 +97,17 @@ def make_prompt(
     layout: str = "inline",
     prefill: str = "",
 ) -> Prompt:
-    """Return the prompt of a question.
+    """Return the prompt of a question; the ValueError of a bad picture or of a control token in a text names the question.
 
     Args:
         question: what is asked.
         folder: of questions.jsonl, that its image paths are relative to.
         prefix: the text that goes directly behind the pictures that stand first (prefix.read_prefix); "" for none.
-        min_pixels: the recipe's `image_min_pixels`.
-        max_pixels: the recipe's `image_max_pixels`.
+        min_pixels: the recipe's `image_min_pixels`; max_pixels likewise.
+        max_pixels: see min_pixels.
         system: text of the system's turn; "" for none.
         layout: see `asked_text`.
         prefill: see Prompt.
-
-    Raises:
-        ValueError: a picture is missing, outside the folder or unreadable, or the text holds a control token of the
-            model; the message names the question.
     """
     text = add_prefix(asked_text(question, layout), prefix)
     what = f"question {question.id}"
@@ -130,11 +118,7 @@ def make_prompt(
 def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
     r"""Return the text of a question, `<image>` in place of its pictures, with options as lines where it has none itself.
 
-    This is also what a training row made of the question holds.
-
-    Args:
-        question: what is asked.
-        layout: "first" puts all pictures before the text, as without parts; any other where `parts` have them.
+    This is also what a training row made of the question holds. `layout` "first" puts all pictures before the text, as without `parts`.
 
     >>> asked_text(VisualQuestion("a/1", "a", ("a.png",), (), " Which one?", "x", options=("x", "y")))
     '<image>Which one?\n(A) x\n(B) y'
@@ -155,18 +139,7 @@ def asked_text(question: VisualQuestion, layout: str = "inline") -> str:
 
 
 def picture(what: str, name: str, folder: Path, min_pixels: int, max_pixels: int) -> tuple[tuple[int, int], bytes]:
-    """Return width and height after LLaMA-Factory's resizing, and the picture as PNG.
-
-    Args:
-        what: it belongs to, as an error names it.
-        name: its path, relative to the folder.
-        folder: that it may not lead out of.
-        min_pixels: the recipe's `image_min_pixels`.
-        max_pixels: the recipe's `image_max_pixels`.
-
-    Raises:
-        ValueError: it is missing, outside the folder or unreadable.
-    """
+    """Return width and height of a picture of `folder` after LLaMA-Factory's resizing, and it as PNG; ValueError says what is wrong."""
     facts = inspect(name, folder, max_pixels)
     if not facts.is_readable:
         raise UserError(f"{what}: {'; '.join(finding.detail for finding in facts.findings)}.")
@@ -183,15 +156,10 @@ def picture(what: str, name: str, folder: Path, min_pixels: int, max_pixels: int
 
 
 def resize_as_trained(image: Image.Image, min_pixels: int, max_pixels: int) -> Image.Image:
-    """Return the picture that LLaMA-Factory hands to the processor, pixel for pixel.
+    """Return the picture that LLaMA-Factory hands to the processor, pixel for pixel, from one that `look.as_seen` returned.
 
     The steps of 0.9.5, data/mm_plugin.py:218-235 and 1912-1927, in their order: each resize has its own rounding and
     filter. A run of ours turns every picture to RGB before them (hooks/template/pictures.py).
-
-    Args:
-        image: as `look.as_seen` returns it.
-        min_pixels: the recipe's `image_min_pixels`.
-        max_pixels: the recipe's `image_max_pixels`.
     """
     if image.width * image.height > max_pixels:
         image = image.resize(_scaled(image.size, max_pixels))
@@ -219,14 +187,7 @@ def _scaled(size: tuple[int, int], pixels: int) -> tuple[int, int]:
 def count_prompt_tokens(
     prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor, template: str = "virgo"
 ) -> int:
-    """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers.
-
-    Args:
-        prompt: as it is sent.
-        vocabulary: of the model (vocabulary.load_vocabulary).
-        processor: of the model (image_size.read_processor).
-        template: whose form the model's chat template has.
-    """
+    """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers."""
     system = prompt.system or system_of(template)
     head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
     marks = "<|vision_start|><|vision_end|>" * len(prompt.images)

@@ -51,9 +51,8 @@ class VisualQuestion:
         question: the text without `<image>` and without instructions on the form of the answer. It may be empty where there
             is a picture, which then asks (`prompt.STAND_IN` is sent as text); with `parts` it may be left out: it is theirs.
         gold: the gold answer, as the source has it: text, number, or list of texts.
-        options: texts of the options in order, without letters; empty where there are none.
+        options: texts of the options in order, without letters.
         kind: one of answers.KINDS where it is known.
-        unit: of the answer, where the source has one.
         precision: decimals that both sides are rounded to (MathVista).
         tolerance: largest absolute difference that counts as equal, one number or one for each answer (OlympiadBench).
         several: whether several answers are asked for; recognised where it is not known.
@@ -86,18 +85,12 @@ class VisualQuestion:
     @property
     def asked(self) -> Question:
         """What the answers need to know of it."""
-        known = {
-            name: getattr(self, name) for name in ("options", "kind", "unit", "precision", "tolerance", "several")
-        }
-        return Question(self.question, **known)
+        names = ("options", "kind", "unit", "precision", "tolerance", "several")
+        return Question(self.question, **{name: getattr(self, name) for name in names})
 
 
 def read_questions(path: str | Path) -> Iterator[VisualQuestion]:
-    """Yield the questions of a questions.jsonl; memory does not grow.
-
-    Raises:
-        ValueError: with file and line: not JSON, an unknown or missing column, a value of another type.
-    """
+    """Yield the questions of a questions.jsonl; ValueError with file and line: not JSON, an unknown or missing column, another type."""
     for line, row in read_lines(Path(path)):
         try:
             question = question_of(row)
@@ -111,20 +104,12 @@ def read_questions(path: str | Path) -> Iterator[VisualQuestion]:
 
 
 def write_question(question: VisualQuestion) -> str:
-    """Return a question as a line of questions.jsonl, every column in it.
-
-    Raises:
-        ValueError: the gold answer is nothing that JSON has (NaN, infinity).
-    """
+    """Return a question as a line of questions.jsonl, every column in it; ValueError for a gold that JSON has not (NaN)."""
     return json.dumps(asdict(question), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line, value) of a JSONL file.
-
-    Raises:
-        ValueError: no such file, or with file and line: not UTF-8, not JSON.
-    """
+    """Yield (line, value) of a JSONL file; ValueError, with file and line: no such file, not UTF-8, not JSON."""
     if not path.is_file():
         raise UserError(f"{path}: no such file. virgo-factory distill questions CONFIG makes one.")
 
@@ -143,9 +128,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def question_of(row: Any) -> VisualQuestion:
     """Return the question in a row of questions.jsonl; its gold may be empty, its pictures are not looked at.
 
-    Raises:
-        RejectedRow: no object, an unknown or missing column, a value of another type, or a text that `check_texts`
-            refuses.
+    Raises RejectedRow: no object, an unknown or missing column, a value of another type, or a text that `check_texts` refuses.
     """
     if not isinstance(row, Mapping):
         raise RejectedRow("not an object", f"found {type(row).__name__}")
@@ -203,6 +186,14 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _is_scalars(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_scalar, value))
+
+
 _COLUMNS = tuple(column.name for column in fields(VisualQuestion))
 _DEFAULTS = {"source": "questions", "images": (), "image_sha256": (), "options": (), "grading": "math", "origin": "",
              "groups": {}, "cluster": "", "parts": ()}  # fmt: skip
@@ -211,26 +202,13 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("id", "source", "question", "grading", "origin", "cluster"), ("text", _is_text)),
     **dict.fromkeys(("kind", "unit"), ("text", _or_none(_is_text))),
     **dict.fromkeys(("images", "image_sha256", "options"), ("a list of texts", _each(_is_text))),
-    "gold": (
-        "a text, a number or a list of these",
-        lambda value: (
-            value is None
-            or isinstance(value, str | int | float)
-            or (isinstance(value, list) and all(isinstance(part, str | int | float) for part in value))
-        ),
-    ),
+    "gold": ("a text, a number or a list of these", _or_none(lambda value: _is_scalar(value) or _is_scalars(value))),
     "precision": ("a number of decimals", _or_none(_is_count)),
-    "tolerance": (
-        "a number or a list of numbers",
-        _or_none(lambda value: _is_number(value) or _each(_is_number)(value)),
-    ),
+    "tolerance": ("a number or a list of numbers", _or_none(lambda value: _is_number(value) or _each(_is_number)(value))),
     "several": ("true or false", _or_none(lambda value: isinstance(value, bool))),
-    "groups": (
-        "an object of texts",
-        lambda value: isinstance(value, Mapping) and all(_is_text(part) for pair in value.items() for part in pair),
-    ),
+    "groups": ("an object of texts", lambda value: isinstance(value, Mapping) and _each(_is_text)([*value, *value.values()])),
     "parts": ("a list of texts and positions of pictures", _each(lambda part: _is_text(part) or _is_count(part))),
-}
+}  # fmt: skip
 
 
 def is_blank(gold: Any) -> bool:

@@ -31,12 +31,8 @@ SCHEMA = pa.schema([("id", pa.string()), ("image", IMAGE), ("conversations", TUR
 
 def settings(**changed) -> SimpleNamespace:
     """Return a configuration's keys that questions are made by."""
-    values = {
-        "questions": None,
-        "dataset_dir": Path("."),
-        "sources": {},
-        "pool_factor": 1.0,
-        "source_dir": None,
+    values = {"questions": None, "dataset_dir": Path("."), "sources": {}, "pool_factor": 1.0, "source_dir": None}
+    values |= {
         "onevision": "nowhere",
         "benchmarks": (),
         "questions_per_image": 1,
@@ -55,14 +51,12 @@ def picture(number: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_config(
-    folder: Path, config: str, rows: list[tuple[str, bytes | None, list[tuple[str, str]]]], shards=1
-) -> None:
-    """Write rows as CONFIG/train-*.parquet with the columns and types of the hub dataset."""
+def write_config(folder: Path, rows: list[tuple], config: str = "GEOS(MathV360K)", shards=1) -> None:
+    """Write rows (id, picture, pairs of turns) as CONFIG/train-*.parquet with the columns and types of the hub dataset."""
     listed = []
     for id, content, pairs in rows:
         turns = [
-            turn for human, gpt in pairs for turn in ({"from": "human", "value": human}, {"from": "gpt", "value": gpt})
+            {"from": who, "value": said} for pair in pairs for who, said in zip(("human", "gpt"), pair, strict=True)
         ]
         image = None if content is None else {"bytes": content, "path": None}
         listed.append({"id": id, "image": image, "conversations": turns, "data_source": config})
@@ -91,9 +85,8 @@ def check(folder: Path, card) -> list:
     assert stored == shown and len(shown) == card.output["images"], "each picture once, and none without a question"
     for count in card.sources:
         assert count.rows_in + count.extra == count.kept + sum(count.dropped.values())
-        assert (
-            count.kept == sum(question.source == count.source for question in questions) or count.source == "questions"
-        )
+        own = sum(question.source == count.source for question in questions)
+        assert count.kept == own or count.source == "questions"
 
     written = {path.name for path in folder.iterdir()} - {"questions.jsonl", "images", ".questions.lock"}
     assert written == {"questions.card.md", "questions.card.json"}
@@ -144,9 +137,8 @@ def test_the_seed_decides(shared_data, tmp_path):
 
 
 def test_more_questions_on_a_picture(shared_data, tmp_path):
-    config = settings(
-        sources={"figureqa": 100, "geos": 2}, source_dir=shared_data, questions_per_image=4, pool_factor=1.5
-    )
+    wanted = {"sources": {"figureqa": 100, "geos": 2}, "pool_factor": 1.5}
+    config = settings(**wanted, source_dir=shared_data, questions_per_image=4)
     card = build_questions(config, tmp_path / "out")
     questions = check(tmp_path / "out", card)
     on_picture = [sum(question.images == other.images for other in questions) for question in questions]
@@ -157,29 +149,30 @@ def test_more_questions_on_a_picture(shared_data, tmp_path):
 def fill(folder: Path, rows: int = 40) -> None:
     """Write two configs: a question a row, and several questions on a picture."""
     hint = "Hint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end.\nQuestion: "
-    listed = [
-        (f"{number:06}", picture(number), [(f"<image>\n{hint}What is x{number}?\nChoices:\n(A) 1\n(B) {number + 2}", "The answer is B")])
-        for number in range(rows)
-    ]  # fmt: skip
-    write_config(folder, "GEOS(MathV360K)", listed, shards=3)
-    several = [
-        (
-            f"CLEVR_{number}",
-            picture(1000 + number),
-            [
-                (f"How many cubes has scene {number}{part}?" + ("\n<image>" if not part else ""), f"{part}.")
-                for part in range(4)
-            ],
-        )
-        for number in range(rows // 4)
-    ]
-    write_config(folder, "clevr(cauldron,llava_format)", several, shards=2)
+
+    def choice(n: int) -> tuple[str, str]:
+        return f"<image>\n{hint}What is x{n}?\nChoices:\n(A) 1\n(B) {n + 2}", "The answer is B"
+
+    def count(n: int, part: int) -> tuple[str, str]:
+        return f"How many cubes has scene {n}{part}?" + ("\n<image>" if not part else ""), f"{part}."
+
+    write_config(folder, [(f"{n:06}", picture(n), [choice(n)]) for n in range(rows)], shards=3)
+    several = [(f"CLEVR_{n}", picture(1000 + n), [count(n, part) for part in range(4)]) for n in range(rows // 4)]
+    write_config(folder, several, "clevr(cauldron,llava_format)", shards=2)
+
+
+def both(tmp_path: Path, origin: str = "origin", **changed) -> SimpleNamespace:
+    return settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / origin), **changed)
+
+
+def same(tmp_path: Path, *folders: str) -> bool:
+    """Whether folders have the same questions."""
+    return len({(tmp_path / name / "questions.jsonl").read_bytes() for name in folders}) == 1
 
 
 def test_llava_onevision(tmp_path):
     fill(tmp_path / "origin")
-    config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / "origin"), questions_per_image=2)
-    card = build_questions(config, tmp_path / "out")
+    card = build_questions(both(tmp_path, questions_per_image=2), tmp_path / "out")
     questions = check(tmp_path / "out", card)
     geos, clevr = card.sources
     assert (geos.rows_in, geos.extra, geos.kept) == (40, 0, 12)
@@ -213,13 +206,11 @@ def test_one_downloaded_file_at_a_time(tmp_path, monkeypatch):
         yield path
         path.unlink()
 
-    config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / "origin"))
+    config = both(tmp_path)
     build_questions(config, tmp_path / "local")
     monkeypatch.setattr("virgo_factory.distill.sources.onevision.opened", downloaded)
     check(tmp_path / "out", build_questions(config, tmp_path / "out"))
-    assert there == [1] * 5
-    one, other = (tmp_path / name / "questions.jsonl" for name in ("local", "out"))
-    assert one.read_bytes() == other.read_bytes()
+    assert there == [1] * 5 and same(tmp_path, "local", "out")
 
 
 def test_the_order_of_files_and_rows_does_not_count(tmp_path):
@@ -233,35 +224,30 @@ def test_the_order_of_files_and_rows_does_not_count(tmp_path):
         pq.write_table(table.take(order), tmp_path / "two" / config.name / "train-0.parquet", row_group_size=40)
 
     for name in ("one", "two"):
-        config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / name))
-        build_questions(config, tmp_path / f"out-{name}")
+        build_questions(both(tmp_path, name), tmp_path / f"out-{name}")
 
-    one, two = ((tmp_path / f"out-{name}/questions.jsonl").read_bytes() for name in ("one", "two"))
-    assert one == two
+    assert same(tmp_path, "out-one", "out-two")
 
 
 def test_whatever_is_wrong_has_a_reason(tmp_path):
-    good = [("<image>\nWhat is x?\nChoices:\n(A) 1\n(B) 2", "The answer is B")]
-
-    def asking(human, gpt):
-        return [(human, gpt)]
-
+    good = ("<image>\nWhat is x?\nChoices:\n(A) 1\n(B) 2", "The answer is B")
     rows = [
         ("good", picture(1), good, None),
         ("again", picture(1), good, "the same question on the same picture"),
-        ("null", None, asking("What is y?", "3"), "no picture"),
-        ("text", b"no picture", asking("What is y?", "3"), "image unreadable"),
-        ("cut", picture(2)[:90], asking("What is y?", "3"), "image truncated"),
-        ("blank", picture(3), asking("What is y?", "The answer is ."), "no gold answer"),
-        ("letter", picture(4), asking("What is y?", "The answer is C"), "the gold answer is a letter, and there are no options"),
-        ("forged", picture(5), asking("What is y?<|im_end|>", "3"), "control token in the question"),
-        ("silent", picture(6), [], "turns are not pairs"),
-        ("endless", picture(7), asking("What is y?", "so on " * 4_000), "the gold answer cannot be checked"),
-        ("vague", picture(8), asking("What is y?", "see the figure"), "the gold answer cannot be checked"),
-        ("open", picture(9), asking("What is y?", "Answers may vary."), "the gold answer cannot be checked"),
-        ("also on 1", picture(1), asking("What is z?", "3"), "another question on its picture is asked"),
+        ("null", None, ("What is y?", "3"), "no picture"),
+        ("text", b"no picture", ("What is y?", "3"), "image unreadable"),
+        ("cut", picture(2)[:90], ("What is y?", "3"), "image truncated"),
+        ("blank", picture(3), ("What is y?", "The answer is ."), "no gold answer"),
+        ("letter", picture(4), ("What is y?", "The answer is C"), "the gold answer is a letter, and there are no options"),
+        ("forged", picture(5), ("What is y?<|im_end|>", "3"), "control token in the question"),
+        ("silent", picture(6), None, "turns are not pairs"),
+        ("endless", picture(7), ("What is y?", "so on " * 4_000), "the gold answer cannot be checked"),
+        ("vague", picture(8), ("What is y?", "see the figure"), "the gold answer cannot be checked"),
+        ("open", picture(9), ("What is y?", "Answers may vary."), "the gold answer cannot be checked"),
+        ("also on 1", picture(1), ("What is z?", "3"), "another question on its picture is asked"),
     ]  # fmt: skip
-    write_config(tmp_path / "origin", "GEOS(MathV360K)", [row[:3] for row in rows])
+    written = [(id, content, [pair] if pair else []) for id, content, pair, _ in rows]
+    write_config(tmp_path / "origin", written)
     card = build_questions(settings(sources={"geos": 9}, onevision=str(tmp_path / "origin")), tmp_path / "out")
     (question,) = check(tmp_path / "out", card)
     assert question.images == (f"images/{question.image_sha256[0][:2]}/{question.image_sha256[0][:32]}.png",)
@@ -277,7 +263,7 @@ def test_whatever_is_wrong_has_a_reason(tmp_path):
 
 def test_a_repeated_id_is_made_unique(tmp_path):
     rows = [("7", picture(number), [(f"What is x{number}?", str(number))]) for number in range(3)]
-    write_config(tmp_path / "origin", "GEOS(MathV360K)", rows)
+    write_config(tmp_path / "origin", rows)
     card = build_questions(settings(sources={"geos": 9}, onevision=str(tmp_path / "origin")), tmp_path / "out")
     questions = check(tmp_path / "out", card)
     assert all(question.id.startswith("geos/7-") for question in questions) and len(questions) == 3
@@ -286,13 +272,13 @@ def test_a_repeated_id_is_made_unique(tmp_path):
 LONG = "A ladder of {} metres leans against a wall and its foot stands three metres away from that wall, so how high does it reach?"
 
 
+def showing(numbers: range) -> list[tuple]:
+    return [(f"{n}", picture(n), [(f"How many shapes does picture {n} show?", "3")]) for n in numbers]
+
+
 def test_what_is_in_a_benchmark_is_not_trained_on(tmp_path):
-    rows = [(str(number), picture(number), [(LONG.format(number + 5), str(number))]) for number in range(3)]
-    rows += [
-        (str(number), picture(number), [(f"How many shapes does picture {number} show?", "3")])
-        for number in range(3, 60)
-    ]
-    write_config(tmp_path / "origin", "GEOS(MathV360K)", rows)
+    rows = [(f"{n}", picture(n), [(LONG.format(n + 5), f"{n}")]) for n in range(3)]
+    write_config(tmp_path / "origin", [*rows, *showing(range(3, 60))])
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench/seen.png").write_bytes(picture(10))
     listed = [
@@ -317,32 +303,16 @@ def test_what_is_in_a_benchmark_is_not_trained_on(tmp_path):
 
 def test_others_take_the_places_of_a_benchmarks_questions(tmp_path):
     """More of the drawn ones are a benchmark's than are held in reserve: the source is gone through again."""
-    rows = [(str(number), picture(number), [(LONG.format(number), "3")]) for number in range(150)]
-    rows += [
-        (str(number), picture(number), [(f"How many shapes does picture {number} show?", "3")])
-        for number in range(150, 260)
-    ]
-    write_config(tmp_path / "origin", "GEOS(MathV360K)", rows)
-    benchmark = tmp_path / "test.txt"
     # an 8-gram in 20 rows or more is a fixed phrase: each row shares its own words with the benchmark
-    rows = [
-        (id, content, [(human.replace("wall", f"wall{int(id) // 10}"), gpt)]) for id, content, [(human, gpt)] in rows
-    ]
-    shutil.rmtree(tmp_path / "origin")
-    write_config(tmp_path / "origin", "GEOS(MathV360K)", rows)
+    rows = [(f"{n}", picture(n), [(LONG.format(n).replace("wall", f"wall{n // 10}"), "3")]) for n in range(150)]
+    write_config(tmp_path / "origin", [*rows, *showing(range(150, 260))])
+    benchmark = tmp_path / "test.txt"
     benchmark.write_text("\n".join(LONG.format("some").replace("wall", f"wall{tens}") for tens in range(15)))
     config = settings(sources={"geos": 90}, onevision=str(tmp_path / "origin"), benchmarks=(benchmark,))
     card = build_questions(config, tmp_path / "out")
     questions = check(tmp_path / "out", card)
     assert card.kept == 90 and all("shapes" in question.question for question in questions)
     assert card.sources[0].dropped == {"its question is a benchmark's": 150, "not drawn": 20}
-
-
-def ready(tmp_path: Path, rows: list[dict]) -> Path:
-    path = tmp_path / "ready/mine.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def test_a_ready_made_file(tmp_path):
@@ -370,7 +340,8 @@ def test_a_ready_made_file(tmp_path):
         ({**good, "id": "b/12", "question": "<image> How many?"}, "control token in the question"),
         ([good], "not an object"),
     ]  # fmt: skip
-    path = ready(tmp_path, [row for row, _ in rows])
+    path = tmp_path / "ready/mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row, _ in rows), encoding="utf-8")
     card = build_questions(settings(questions=path), tmp_path / "out")
     questions = check(tmp_path / "out", card)
     assert [question.id for question in questions] == ["b/1", "a"], "in the file's order"
@@ -395,44 +366,27 @@ def test_a_file_in_the_folder_itself_is_kept(tmp_path):
         build_questions(settings(questions=tmp_path / "questions.jsonl"), tmp_path)
 
 
-def test_other_settings_are_refused(tmp_path):
-    fill(tmp_path / "origin")
-    config = settings(sources={"geos": 5}, onevision=str(tmp_path / "origin"))
-    build_questions(config, tmp_path / "out")
-    config.seed = 7
-    with pytest.raises(
-        ValueError, match="was made with seed: 42, now it is 7. Choose another output_dir, or set it back"
-    ):
-        build_questions(config, tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"sources": {"geos": 3}, "onevision": "ORIGIN"}, "no question is left. geos: 1 no picture. The first: GEOS"),
+        ({"sources": {"geos": 3}, "onevision": "{}"}, "no question is left. geos: 1 no picture. The first: GEOS"),
         (
-            {"sources": {"clevr": 3}, "onevision": "ORIGIN"},
+            {"sources": {"clevr": 3}, "onevision": "{}"},
             "There are: GEOS.*Leave clevr out of sources, or set onevision",
         ),
-        ({"sources": {"geos": 3}, "source_dir": "ORIGIN"}, "no folder .*geos. Folders there: GEOS"),
-        ({"sources": {"unigeo": 3}, "source_dir": "ORIGIN"}, "the original files of unigeo are not read"),
-        ({"questions": "ORIGIN/none.jsonl"}, "no such file"),
-        (
-            {"sources": {"geos": 3}, "onevision": "ORIGIN", "benchmarks": ("ORIGIN/b.txt",)},
-            "benchmarks: .*no such file",
-        ),
+        ({"sources": {"geos": 3}, "source_dir": "{}"}, "no folder .*geos. Folders there: GEOS"),
+        ({"sources": {"unigeo": 3}, "source_dir": "{}"}, "the original files of unigeo are not read"),
+        ({"questions": "{}/none.jsonl"}, "no such file"),
+        ({"sources": {"geos": 3}, "onevision": "{}", "benchmarks": "{}/b.txt"}, "benchmarks: .*no such file"),
     ],
 )
 def test_errors_leave_nothing_that_looks_complete(changed, told, tmp_path):
-    write_config(tmp_path, "GEOS(MathV360K)", [("1", None, [("What is x?", "3")])])
+    write_config(tmp_path, [("1", None, [("What is x?", "3")])])
+    kinds = {"sources": dict, "onevision": str, "benchmarks": lambda path: (Path(path),)}
     filled = {
-        key: str(tmp_path) if value == "ORIGIN" else Path(value.replace("ORIGIN", str(tmp_path))) if isinstance(value, str)
-        else tuple(Path(item.replace("ORIGIN", str(tmp_path))) for item in value) if isinstance(value, tuple) else value
+        key: kinds.get(key, Path)(value if key == "sources" else value.format(tmp_path))
         for key, value in changed.items()
-    }  # fmt: skip
-    if "source_dir" in filled:
-        filled["source_dir"] = Path(filled["source_dir"])
-
+    }
     with pytest.raises(ValueError, match=told):
         build_questions(settings(**filled), tmp_path / "out")
 
@@ -471,11 +425,10 @@ questions.build_questions(values, out)
 @pytest.mark.integration
 def test_killed_and_started_again(tmp_path):
     fill(tmp_path / "origin")
-    config = settings(sources={"geos": 12, "clevr": 6}, onevision=str(tmp_path / "origin"))
+    config = both(tmp_path)
     build_questions(config, tmp_path / "undisturbed")
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, repr(vars(config)), str(tmp_path / "out"), "30"], env=os.environ, timeout=60
-    )
+    command = [sys.executable, "-c", KILLED, repr(vars(config)), str(tmp_path / "out"), "30"]
+    done = subprocess.run(command, env=os.environ, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "out/questions.jsonl").exists()
     parts = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/.questions").glob("*.json*")}
@@ -484,8 +437,7 @@ def test_killed_and_started_again(tmp_path):
     card = build_questions(config, tmp_path / "out", lambda source, *_: seen.append(source))
     assert set(seen) == {"clevr"}, "and is not read again"
     check(tmp_path / "out", card)
-    one, other = (tmp_path / name / "questions.jsonl" for name in ("out", "undisturbed"))
-    assert one.read_bytes() == other.read_bytes()
+    assert same(tmp_path, "out", "undisturbed")
 
 
 def test_killed_behind_the_last_step(tmp_path, monkeypatch):

@@ -5,10 +5,11 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from folders import WELL_FORMED
 from PIL import Image
 
 from virgo_factory.cli.main import main
-from virgo_factory.core.thought import LongThought
+from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
@@ -59,23 +60,25 @@ def build(folders, tmp_path):
 
         for id, outcomes in asked.items():
             rollouts, verdicts = folders.sampled(id, [outcome.replace("malformed", "correct") for outcome in outcomes])
-            if "malformed" in outcomes:
-                rollouts = [
-                    replace(row, response=row.response.replace("<|end_of_thought|>", ""))
-                    if outcome == "malformed"
-                    else row
-                    for row, outcome in zip(rollouts, outcomes, strict=True)
-                ]
-
-            folders.add(folder, rollouts, verdicts)
+            without_end = [replace(row, response=row.response.replace("<|end_of_thought|>", "")) for row in rollouts]
+            folders.add(folder, without_end if "malformed" in outcomes else rollouts, verdicts)
 
         return folder
 
     return build
 
 
+def thinking(*thoughts, gold="12") -> list[str]:
+    """Return well-formed responses."""
+    return [WELL_FORMED.format(thought, gold) for thought in thoughts]
+
+
 def rows(folder, name="selected.jsonl"):
     return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+
+
+def card_text(folder, name="selected"):
+    return (folder / f"{name}.card.md").read_text()
 
 
 @pytest.fixture
@@ -120,74 +123,44 @@ def test_levels_any_and_hard(asked):
 
 
 def test_random_takes_whatever_was_sampled(build):
-    folder = build(
-        {"a/1": ["correct"] * 5, "a/2": ["correct", *["wrong"] * 4], "a/3": ["wrong"] * 5},
-        base_model_name_or_path=None,
-        difficulty="random",
-    )
+    outcomes = {"a/1": ["correct"] * 5, "a/2": ["correct", *["wrong"] * 4], "a/3": ["wrong"] * 5}
+    folder = build(outcomes, base_model_name_or_path=None, difficulty="random")
     assert choose(folder).dropped == {"no correct response": 1}
     assert [row["id"] for row in rows(folder)] == ["a/1", "a/2"]
-
-
-def test_random_is_refused_where_a_base_model_was_asked_all_the_same(build):
-    folder = build({"a/1": ["base:correct"], "a/2": ["base:wrong", "correct"]})
-    config = read_folder(folder).model_copy(update={"difficulty": "random"})
+    folder = build({"a/1": ["base:correct"], "a/2": ["base:wrong", "correct"]}, "other", dataset="other")
     with pytest.raises(ValueError, match="the 1 that it solved have no rollouts"):
-        select(folder, config)
-
-
-def respond(folders, thought, answer="12"):
-    return folders.WELL_FORMED.format(thought, answer)
+        select(folder, read_folder(folder).model_copy(update={"difficulty": "random"}))
 
 
 def test_the_shortest_correct_and_well_formed_one(folders, build):
     folder = build({}, questions=[question("a/1")])
-    texts = {
-        0: (respond(folders, "The long way round."), "correct"),
-        1: ("12", "correct"),  # shortest, but malformed
-        2: (respond(folders, "No."), "wrong"),
-        3: (respond(folders, "Short."), "correct"),
-        4: (respond(folders, "S."), "truncated"),
-    }
+    texts = [*thinking("The long way round."), "12", *thinking("No.", "Short.", "Brief.", "S.")]
     rollouts = [
-        folders.rollout("a/1", at, text, finish_reason="length" if outcome == "truncated" else "stop")
-        for at, (text, outcome) in texts.items()
+        folders.rollout("a/1", at, text, finish_reason="length" if at == 5 else "stop")
+        for at, text in enumerate(texts)
     ]
-    verdicts = [folders.verdict(row, outcome) for row, (_, outcome) in zip(rollouts, texts.values(), strict=True)]
-    folders.add(folder, rollouts, verdicts)
-    card = choose(folder, ["difficulty=hard"])
-    (row,) = rows(folder)
-    assert row["thought"] == "Let me look. Short."
+    outcomes = ["correct", "correct", "wrong", "correct", "correct", "truncated"]  # the second is malformed
+    folders.add(folder, rollouts, [folders.verdict(*pair) for pair in zip(rollouts, outcomes, strict=True)])
+    card = choose(folder, ["difficulty=any"])
+    assert [row["thought"] for row in rows(folder)] == ["Let me look. Short."], "of two that are as short the first"
     assert card.malformed == {"no tags of a known format": 1}
-    assert (card.candidates, card.candidates_kept) == (2, 2)
+    assert (card.candidates, card.candidates_kept) == (3, 3)
 
 
 def test_a_thought_that_is_the_question_again_is_malformed(folders, build):
     folder = build({"a/1": ["correct"] * 4})
-    text = folders.WELL_FORMED.format("", 12).replace("Let me look.", "How many in a/1?")
-    row = folders.rollout("a/1", 4, text)
-    folders.add(folder, [row], [folders.verdict(row, "correct")])
+    repeating = thinking("")[0].replace("Let me look.", "How many in a/1?")
+    folders.answer(folder, "a/1", [repeating], first=4)
     assert choose(folder).malformed == {"the thought repeats the question": 1}
     assert rows(folder)[0]["thought"] != "How many in a/1?"
 
 
-def test_of_equally_short_ones_the_first(folders, build):
-    folder = build({"a/1": ["correct"] * 5})
-    choose(folder)
-    assert rows(folder)[0]["thought"].endswith("Sample 0.")
-
-
 def test_all_correct_ones_but_the_same_words_once(folders, build):
     folder = build({}, questions=[question("a/1")])
-    texts = ["One.", "Two.", "One.", "Three.", "Two."]
-    rollouts = [folders.rollout("a/1", at, respond(folders, text)) for at, text in enumerate(texts)]
-    folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
+    folders.answer(folder, "a/1", thinking("One.", "Two.", "One.", "Three.", "Two."))
     card = choose(folder, ["responses=all"])
-    assert [(row["id"], row["thought"]) for row in rows(folder)] == [
-        ("a/1#0", "Let me look. One."),
-        ("a/1#1", "Let me look. Two."),
-        ("a/1#3", "Let me look. Three."),
-    ]
+    taken = {row["id"]: row["thought"].removeprefix("Let me look. ") for row in rows(folder)}
+    assert taken == {"a/1#0": "One.", "a/1#1": "Two.", "a/1#3": "Three."}
     assert ("correct and well formed, not chosen", 2) in accounts(card)[1]
 
 
@@ -210,8 +183,7 @@ def test_diverse_ones_have_little_in_common(responses, count, positions):
 def test_diverse_rows(folders, build):
     folder = build({}, questions=[question("a/1")])
     texts = ["one two three four five six", "one two three four five six seven", "a b c d e f g h i j", "no"]
-    rollouts = [folders.rollout("a/1", at, respond(folders, text)) for at, text in enumerate(texts)]
-    folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
+    folders.answer(folder, "a/1", thinking(*texts))
     choose(folder, ["responses=diverse", "k=3", "difficulty=medium"])
     assert [row["id"] for row in rows(folder)] == ["a/1#0", "a/1#2", "a/1#3"]
 
@@ -221,9 +193,7 @@ def test_x1_is_inside_of_x2_and_so_on_with_ids_that_no_two_share(folders, build,
     folder = build({}, questions=[question("a/1"), question("a/2")], samples=8)
     for id in ("a/1", "a/2"):
         texts = ["long " * 9 + "way", "one two", "wrong", "one two", *(f"{at} of my ways" for at in range(4))]
-        rollouts = [folders.rollout(id, at, respond(folders, text)) for at, text in enumerate(texts)]
-        verdicts = [folders.verdict(row, "wrong" if "wrong" in row.response else "correct") for row in rollouts]
-        folders.add(folder, rollouts, verdicts)
+        folders.answer(folder, id, thinking(*texts), ["correct", "correct", "wrong", "correct"])
 
     taken = []
     for k in (1, 2, 4, 8):
@@ -241,20 +211,17 @@ def test_x1_is_inside_of_x2_and_so_on_with_ids_that_no_two_share(folders, build,
 
 def test_the_card_tells_how_unlike_the_responses_are(folders, build):
     folder = build({}, questions=[question("a/1"), question("a/2")])
-    texts = {"a/1": ["a b c d e f", "u v w x y z", "a b c d e f"], "a/2": ["no", "no", "no"]}
-    for id, own in texts.items():
-        rollouts = [folders.rollout(id, at, respond(folders, text)) for at, text in enumerate(own)]
-        answers = ("12", "12.0", "12") if id == "a/1" else ("12",) * 3
-        folders.add(
-            folder, rollouts, [folders.verdict(*pair) for pair in zip(rollouts, ["correct"] * 3, answers, strict=True)]
-        )
+    folders.answer(folder, "a/2", thinking("no", "no", "no"))
+    said = zip(thinking("a b c d e f", "u v w x y z", "a b c d e f"), ("12", "12.0", "12"), strict=True)
+    for at, (text, answer) in enumerate(said):
+        row = folders.rollout("a/1", at, text)
+        folders.add(folder, [row], [folders.verdict(row, "correct", answer)])
 
     card = choose(folder, ["responses=first", "k=3", "difficulty=any"])
     assert (card.output["rows"], card.candidates_kept, card.wordings) == (3, 6, 3)
     told = card.diversity
-    assert (told["questions"], told["rows"], told["final_forms"]) == (1, 2, 2)
-    assert told["overlap"] == 0
-    assert "Of 6 correct responses 3 differ word for word." in (folder / "selected.card.md").read_text()
+    assert (told["questions"], told["rows"], told["final_forms"], told["overlap"]) == (1, 2, 2, 0)
+    assert "Of 6 correct responses 3 differ word for word." in card_text(folder)
     assert not choose(folder, ["difficulty=any", "dataset=x1"]).diversity
 
 
@@ -271,13 +238,7 @@ def test_diversity_by_hand():
         "shortest_words": 5.5,
         "longest_words": 6,
     }
-    assert found.means() == means
-    assert Diversity().means() == {}
-
-
-def test_k_alone_does_nothing_for_the_shortest(asked):
-    with pytest.raises(ValueError, match="k=4: responses: shortest takes one of a question"):
-        choose(asked, ["k=4"])
+    assert found.means() == means and Diversity().means() == {}
 
 
 def test_no_more_of_a_source_than_were_asked_for(build):
@@ -306,68 +267,57 @@ def test_the_share_of_yes_no_questions_is_capped(build, share, binary):
     assert card.levels["medium"] == {"questions": 15, "binary": 9, "kept": 6 + binary, "binary_kept": binary}
 
 
-def test_the_card_does_not_tell_how_the_models_were_served(build):
-    folder = build({"a/1": ["correct"] * 5}, urls=["http://gpu-7.example:8000"], api_key_env="VLLM_API_KEY")
+NOTES = [
+    (
+        *({"a/1": ["correct"] * 4, "a/2": ["correct"] * 5}, {"stop_when_decided": True}),
+        "1 of the 2 questions have fewer than 5 judged samples (stop_when_decided",
+    ),
+    ({"a/1": ["correct"] * 4}, {}, "the run was not finished, or rollouts were lost): their response is the shortest correct one"),
+    ({"a/1": ["correct"] * 7 + ["wrong"]}, {"samples": 8}, "medium 7-8 of 8, hard 4-6 of 8, unsolved 0-3 of 8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("outcomes", "keys", "told"), NOTES)
+def test_what_a_reader_must_know_is_noted(build, outcomes, keys, told):
+    folder = build(outcomes, urls=["http://gpu-7.example:8000"], api_key_env="VLLM_API_KEY", **keys)
     choose(folder)
-    for name in ("selected.card.md", "selected.card.json", "selected.jsonl"):
-        text = (folder / name).read_text()
-        assert "gpu-7" not in text
-        assert "VLLM_API_KEY" not in text
-
-
-def test_fewer_samples_than_configured_are_told(build):
-    folder = build({"a/1": ["correct"] * 4, "a/2": ["correct"] * 5}, stop_when_decided=True)
-    card = choose(folder)
-    assert card.fewer == 1
-    text = (folder / "selected.card.md").read_text()
-    assert "1 of the 2 questions have fewer than 5 judged samples (stop_when_decided" in text
-    assert "shortest correct one of fewer samples" in text
+    assert told in card_text(folder)
+    for name in ("selected.card.md", "selected.card.json", "selected.jsonl"):  # nor how the models were served
+        assert not any(secret in (folder / name).read_text() for secret in ("gpu-7", "VLLM_API_KEY"))
 
 
 def test_a_complete_response_that_repeats_itself_is_noted(folders, build):
     folder = build({"a/1": ["correct"] * 5, "a/2": ["correct"] * 4})
-    row = folders.rollout(
-        "a/2", 4, respond(folders, "Wait, let me check this once more: it is 7, so we are done. " * 40)
+    folders.answer(
+        folder, "a/2", thinking("Wait, let me check this once more: it is 7, so we are done. " * 40), first=4
     )
-    folders.add(folder, [row], [folders.verdict(row, "correct")])
     assert choose(folder).repeating == 0, "the shortest is another one"
     assert choose(folder, ["responses=all", "dataset=all"]).repeating == 1
-    assert "though they came to their end: 1;" in (folder / "all.card.md").read_text()
-
-
-def test_other_numbers_of_samples_are_told(build):
-    folder = build({"a/1": ["correct"] * 7 + ["wrong"]}, samples=8)
-    choose(folder)
-    text = (folder / "selected.card.md").read_text()
-    assert "medium 7-8 of 8, hard 4-6 of 8, unsolved 0-3 of 8" in text
+    assert "though they came to their end: 1;" in card_text(folder, "all")
 
 
 def test_qvqs_responses_are_split(folders, build):
     folder = build({}, questions=[question("a/1")], response_format="virgo_dqvq")
-    texts = ["I count.\n\nTwelve.\n\n**Final Answer**\n\n\\[ \\boxed{12} \\]", "It is 12", "\\boxed{12}"] * 2
-    rollouts = [folders.rollout("a/1", at, text) for at, text in enumerate(texts[:5])]
-    folders.add(folder, rollouts, [folders.verdict(row, "correct") for row in rollouts])
+    final = "**Final Answer**\n\n\\[ \\boxed{12} \\]"
+    folders.answer(folder, "a/1", ([f"I count.\n\nTwelve.\n\n{final}", "It is 12", "\\boxed{12}"] * 2)[:5])
     card = choose(folder)
     (row,) = rows(folder)
-    assert (row["thought"], row["solution"]) == (
-        "I count.\n\nTwelve.",
-        "**Final Answer**\n\n\\[ \\boxed{12} \\]",
-    )
+    assert (row["thought"], row["solution"]) == ("I count.\n\nTwelve.", final)
     assert sum(card.malformed.values()) == 3
+
+
+BT, ET, BS, ES = MARKERS
 
 
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
         ("12", "no marker in the response"),
-        ("<|begin_of_thought|>a<|begin_of_solution|>b<|end_of_solution|>", "no end of thought"),
-        ("<|begin_of_thought|>a <image><|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>", "control token"),
-        (
-            "<|begin_of_thought|>a<|im_start|><|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>",
-            "control token",
-        ),
-        ("<|begin_of_thought|>\ud800<|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>", "not valid Unicode"),
-        ("<|begin_of_thought|>None<|end_of_thought|><|begin_of_solution|>b<|end_of_solution|>", "is None"),
+        (f"{BT}a{BS}b{ES}", "no end of thought"),
+        (f"{BT}a <image>{ET}{BS}b{ES}", "control token"),
+        (f"{BT}a<|im_start|>{ET}{BS}b{ES}", "control token"),
+        (f"{BT}\ud800{ET}{BS}b{ES}", "not valid Unicode"),
+        (f"{BT}None{ET}{BS}b{ES}", "is None"),
         ("", "empty"),
     ],
 )
@@ -407,38 +357,22 @@ def test_training_reads_the_rows(asked, tmp_path, monkeypatch, capsys):
     assert "0 errors" in capsys.readouterr().out
 
 
-def test_shards_and_a_half_written_line(folders, build):
-    folder = build({"a/1": ["base:wrong", *["correct"] * 4]})
-    rollouts, verdicts = folders.sampled("a/1", ["correct"] * 5)
-    folders.add(folder, rollouts[4:], verdicts[4:], shard=(2, 8))
-    with (folder / "rollouts.jsonl").open("a") as file:
-        file.write('{"question": "a/1", "mod')
-
-    assert choose(folder).outcomes["correct"] == 5
-
-
 def test_rollouts_of_no_question_here_are_told(folders, build):
     folder = build({"a/1": ["correct"] * 5})
     rollouts, verdicts = folders.sampled("gone/1", ["correct"])
-    beyond = folders.rollout("a/1", 5, respond(folders, "x"))
-    folders.add(folder, [*rollouts, beyond], [*verdicts, folders.verdict(beyond, "correct")])
+    folders.add(folder, rollouts, verdicts)
+    folders.answer(folder, "a/1", thinking("x"), first=5)
     told = dict(accounts(choose(folder))[1])
     assert (told["of no question here"], told["sample 5 and above"]) == (1, 1)
 
 
-def test_what_has_no_verdict_is_judged_first(folders, build):
-    folder = build({"a/1": ["correct"] * 4})
-    folders.add(folder, [folders.rollout("a/1", 4, respond(folders, "x", 13))])
-    assert choose(folder).outcomes == {"correct": 4, "wrong": 1, "unverifiable": 0, "truncated": 0, "looping": 0}
-
-
 def test_a_verdict_is_only_taken_for_the_response_it_was_made_on(folders, build):
     folder = build({"a/1": ["correct"] * 4})
-    folders.add(folder, [folders.rollout("a/1", 4, respond(folders, ""))])
+    folders.add(folder, [folders.rollout("a/1", 4, *thinking(""))])
     assert choose(folder).outcomes["correct"] == 5
     assert rows(folder)[0]["thought"] == "Let me look."
     lines = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
-    lines[4]["response"] = respond(folders, "", 13)  # its line was removed, and it was asked again
+    lines[4]["response"] = thinking("", gold=13)[0]  # its line was removed, and it was asked again
     (folder / "rollouts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     config = read_folder(folder)
     assert select(folder, config, overwrite=True).output["rows"] == 1
@@ -450,26 +384,25 @@ def test_a_verdict_is_only_taken_for_the_response_it_was_made_on(folders, build)
 def test_beside_a_run_only_what_is_judged_counts(folders, build):
     folder = build({"a/1": ["correct"] * 4})
     with RolloutStore(folder) as store:
-        store.append(folders.rollout("a/1", 4, respond(folders, "x")))
+        store.append(folders.rollout("a/1", 4, *thinking("x")))
         assert choose(folder).unjudged == 1
 
 
 def test_nothing_is_overwritten_unasked(asked, tmp_path):
+    def there():
+        return (asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes()
+
     choose(asked)
-    before = (asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes()
+    before = there()
     with pytest.raises(ValueError, match="exists. Name another file, or replace it with --overwrite"):
         choose(asked, ["responses=all"])
 
-    assert before == ((asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes())
-    choose(asked, overwrite=True)
-    assert before == ((asked / "selected.jsonl").read_bytes(), (tmp_path / "dataset_info.json").read_bytes())
-
-
-def test_the_card_of_another_file_is_not_overwritten(asked):
-    choose(asked)
     with pytest.raises(ValueError, match="is the card of selected.jsonl"):
         choose(asked, ["dataset=parquet"], asked / "selected.parquet")
 
+    assert before == there()
+    choose(asked, overwrite=True)
+    assert before == there()
     assert choose(asked, ["dataset=parquet"], asked / "p.parquet").output["rows"] == 3
 
 
@@ -481,10 +414,8 @@ def test_an_entry_of_another_file_is_in_the_way(asked, tmp_path):
 
     assert not (asked / "selected.jsonl").exists()
     choose(asked, overwrite=True)
-    assert json.loads(info.read_text()) == {
-        "other": {"file_name": "o.json"},
-        "mine": {"file_name": "run/selected.jsonl", "formatting": "long_thought"},
-    }
+    entry = {"file_name": "run/selected.jsonl", "formatting": "long_thought"}
+    assert json.loads(info.read_text()) == {"other": {"file_name": "o.json"}, "mine": entry}
 
 
 def test_an_entry_that_reads_the_same_file_stays_as_it_is(asked, tmp_path):
@@ -501,6 +432,7 @@ def test_an_entry_that_reads_the_same_file_stays_as_it_is(asked, tmp_path):
         (["difficulty=hart"], "Did you mean hard"),
         (["max_binary_share=2"], "expected less than or equal to 1"),
         (["samples=4"], "samples: not a key of the selection"),
+        (["k=4"], "k=4: responses: shortest takes one of a question"),
         (["difficulty=hard", "max_binary_share=0"], "none of 2 questions is kept"),
     ],
 )
@@ -526,13 +458,8 @@ def test_the_command(asked, capsys, monkeypatch, tmp_path):
 
     assert not ended.value.code
     told = capsys.readouterr().out
-    for line in (
-        "run/hard.jsonl: 3 rows of 1 question",
-        "1  samples: truncated",
-        "To train on it, put behind a recipe: dataset=hard media_dir=run",
-    ):
-        assert line in told
-
+    assert "run/hard.jsonl: 3 rows of 1 question" in told and "1  samples: truncated" in told
+    assert "To train on it, put behind a recipe: dataset=hard media_dir=run" in told
     with pytest.raises(SystemExit):
         main(["distill", "select", "run", "--difficulty", "hard", "--dataset", "again", "--json"])
 
@@ -560,12 +487,8 @@ def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge
         assert row["answer"] == gold[row["id"]]
         assert "\\boxed{" in row["solution"]
 
-    sources, settings = find_sources("sky", str(tmp_path), media_dir=card.media_dir)
-    records = list(measure(sources, settings, workers=1, cache=None))
-    assert [record.reason for record in records] == [""] * card.kept
 
-
-def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_path, capsys):
+def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_path, capsys, monkeypatch):
     """Cut responses are wrong, unverifiable ones do not count; a question that was never asked has no rate."""
     outcomes = {
         "a/1": ["correct", "correct", "wrong", "truncated"],
@@ -580,7 +503,7 @@ def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_
         main(["data", "slice", str(folder), str(out), "--pass-rate", "0:1"])
 
     assert not ended.value.code
-    rated = [json.loads(line) for line in out.read_text().splitlines()]
+    rated = rows(tmp_path, "rated.jsonl")
     assert {row["id"]: row["pass_rate"] for row in rated} == {"a/1": 0.5, "a/2": 1.0, "a/3": 0.0}
     assert "5 rows read, 3 written, 2 left out" in capsys.readouterr().out
     (tmp_path / "dataset_info.json").write_text(
@@ -592,4 +515,10 @@ def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_
     with pytest.raises(SystemExit):
         main(["data", "slice", str(folder), str(tmp_path / "some.jsonl"), "--pass-rate", "0.1:0.9"])
 
-    assert [json.loads(line)["id"] for line in (tmp_path / "some.jsonl").read_text().splitlines()] == ["a/1"]
+    assert [row["id"] for row in rows(tmp_path, "some.jsonl")] == ["a/1"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):  # a cut of them is a dataset, which can be cut again
+        main(["data", "slice", "rated", "never.jsonl", "--pass-rate", "0:0"])
+
+    assert [row["id"] for row in rows(tmp_path, "never.jsonl")] == ["a/3"]
+    assert "right more often than 0" in capsys.readouterr().out

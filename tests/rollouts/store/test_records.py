@@ -13,12 +13,7 @@ def records(folder, shard=None):
 
 
 def row(number: int) -> dict:
-    return {
-        "image": f"{number // 3}.png",
-        "sample": number % 3,
-        "response": "ein ß 😀",
-        "completion_tokens": 7,
-    }
+    return {"image": f"{number // 3}.png", "sample": number % 3, "response": "ein ß 😀", "completion_tokens": 7}
 
 
 def test_what_is_there_is_known_again(tmp_path):
@@ -55,11 +50,7 @@ def test_shards_know_each_others_rows_and_nobody_else_writes(tmp_path):
 
 def test_threads_may_share_it(tmp_path):
     with records(tmp_path) as one, ThreadPoolExecutor(8) as threads:
-        list(
-            threads.map(
-                lambda number: (one.append(row(number)), one.get(f"{number // 3}.png {number % 3}")), range(300)
-            )
-        )
+        list(threads.map(lambda n: (one.append(row(n)), one.get(f"{n // 3}.png {n % 3}")), range(300)))
         assert one.count == 300 and all(one.get(f"{n // 3}.png {n % 3}") == row(n) for n in range(0, 300, 17))
 
 

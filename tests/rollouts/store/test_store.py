@@ -19,17 +19,17 @@ from virgo_factory.rollouts.store.store import RolloutStore, is_in_shard, read_r
 
 
 ROLLOUT = Rollout(
-    question="tabmwp/12",
-    model="saves/dt",
-    sample=0,
-    response="<|begin_of_thought|>\n\n3 × 4\u2028= 12\n\n<|end_of_thought|>",
-    finish_reason="stop",
-    prompt_tokens=300,
-    completion_tokens=20,
-    seconds=1.5,
-    seed=2**48 - 1,
-    prompt_sha256="0" * 64,
-    params={"temperature": 1.0},
+    *(
+        "tabmwp/12",
+        "saves/dt",
+        0,
+        "<|begin_of_thought|>\n\n3 × 4\u2028= 12\n\n<|end_of_thought|>",
+        "stop",
+        300,
+        20,
+        1.5,
+    ),
+    *(2**48 - 1, "0" * 64, {"temperature": 1.0}),
 )
 
 
@@ -84,15 +84,9 @@ def test_any_text_comes_back(tmp_path_factory, response, question, params):
     rollout = replace(ROLLOUT, response=response, question=question, params=params)
     with RolloutStore(folder) as store:
         store.append(rollout)
+        store.append(replace(rollout, sample=1, response="\ud83d"))  # half a character
 
-    assert list(read_rollouts(folder)) == [rollout]
-
-
-def test_half_a_character_of_a_model_does_not_stop_the_run(tmp_path):
-    with RolloutStore(tmp_path) as store:
-        store.append(replace(ROLLOUT, response="\ud83d"))
-
-    assert [rollout.response for rollout in read_rollouts(tmp_path)] == ["?"]
+    assert list(read_rollouts(folder)) == [rollout, replace(rollout, sample=1, response="?")]
 
 
 @pytest.mark.parametrize(
@@ -146,8 +140,7 @@ def test_every_question_is_in_one_shard(question, count):
 
 def test_shards_are_about_equal():
     sizes = [sum(is_in_shard(f"chartqa/{number}", (index, 8)) for number in range(4000)) for index in range(1, 9)]
-    assert min(sizes) > 400
-    assert max(sizes) < 600
+    assert 400 < min(sizes) <= max(sizes) < 600
 
 
 def test_a_shard_has_a_file_of_its_own_and_knows_what_the_folder_holds(tmp_path):
@@ -164,16 +157,16 @@ def test_a_shard_has_a_file_of_its_own_and_knows_what_the_folder_holds(tmp_path)
         RolloutStore(tmp_path, (1, 3))
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "is_refused"),
-    [
-        (None, None, True),
-        (None, (1, 2), True),
-        ((1, 2), None, True),
-        ((1, 2), (1, 2), True),
-        ((1, 2), (2, 2), False),
-    ],
-)
+WRITERS = [
+    (None, None, True),
+    (None, (1, 2), True),
+    ((1, 2), None, True),
+    ((1, 2), (1, 2), True),
+    ((1, 2), (2, 2), False),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "is_refused"), WRITERS)
 def test_two_writers(tmp_path, first, second, is_refused):
     with RolloutStore(tmp_path, first):
         if not is_refused:
@@ -230,8 +223,7 @@ def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path):
     assert writer.returncode == 1
     assert f"{tmp_path}/rollouts.jsonl: cannot be written: File too large. Make room, then start again" in error
     content = (tmp_path / "rollouts.jsonl").read_bytes()
-    assert content.endswith(b"\n")
-    assert len(content) > 9_000
+    assert content.endswith(b"\n") and len(content) > 9_000
     with RolloutStore(tmp_path) as store:
         assert store.count == len(told.splitlines()) - 1  # the first line is "open"
 

@@ -79,14 +79,8 @@ Progress = Callable[[str, int, int], None]
 def build_questions(config: DistillConfig, folder: Path, progress: Progress | None = None) -> QuestionsCard:
     """Write FOLDER/questions.jsonl with its pictures and card, and return the card; a complete file is kept as it is.
 
-    Args:
-        config: its block `questions` and `image_max_pixels` are looked at.
-        folder: of the distillation.
-        progress: see Progress.
-
-    Raises:
-        ValueError: a source is not there or cannot be read, no question is left, or the file there was made with other
-            settings.
+    Of the config the block `questions` and `image_max_pixels` are looked at. Raises ValueError: a source is not there or cannot be read, no
+    question is left, or the file there was made with other settings.
     """
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,11 +124,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _as_it_was(folder: Path, settings: Mapping[str, Any]) -> QuestionsCard:
-    """Return the card of a complete file.
-
-    Raises:
-        ValueError: the file was made with other settings, or is broken.
-    """
+    """Return the card of a complete file; ValueError where it was made with other settings, or is broken."""
     card = read_card(folder / FILE)
     if card is None:  # put there by hand, or merged
         return _counted(folder)
@@ -276,8 +266,7 @@ def _stream(
 ) -> tuple[Account, Draw, dict[int, str]]:
     """Go through a source once.
 
-    Returns:
-        Its account so far, the questions that are held, and of all those that are a benchmark's the benchmark's question.
+    Return its account so far, the questions that are held, and of all those that are a benchmark's the benchmark's question.
     """
     config = job.config
     account, draw = Account(), Draw(wanted, config.questions_per_image)
@@ -357,11 +346,7 @@ def _copies(job: _Job, overlaps: Sequence[Overlaps], rows: int) -> dict[int, str
 
 
 def _question(name: str, found: Found) -> VisualQuestion:
-    """Return the question that was found; of its pictures only the number is known yet.
-
-    Raises:
-        RejectedRow: there is none, or its texts cannot be asked.
-    """
+    """Return the question that was found, or raise RejectedRow; of its pictures only the number is known yet."""
     if isinstance(found.asked, RejectedRow):
         raise found.asked
 
@@ -418,11 +403,7 @@ def _text_of(question: VisualQuestion) -> bytes:
 
 
 def _take(job: _Job, path: Path) -> SourceCount:
-    """Check all questions that are given, store their pictures here, and return their count.
-
-    Raises:
-        ValueError: see read_given.
-    """
+    """Check all questions that are given, store their pictures here, and return their count."""
     account, kept = Account(), Kept()
     ids: set[bytes] = set()
     seen: set[bytes] = set()
@@ -480,11 +461,7 @@ def _take(job: _Job, path: Path) -> SourceCount:
 def _given_pictures(
     job: _Job, question: VisualQuestion, given: Given, known: dict[str, StoredPicture]
 ) -> list[StoredPicture]:
-    """Store the pictures of a question that is given.
-
-    Raises:
-        RejectedRow: see store_picture; or it has none, or a picture is another one than its hash says.
-    """
+    """Store the pictures of a question that is given; RejectedRow where it has none, or another one than its hash says."""
     if not question.images:
         raise RejectedRow("no picture")
 

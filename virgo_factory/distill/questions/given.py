@@ -59,14 +59,9 @@ def problem_of(what: Path, dataset_dir: Path) -> str:
 
 
 def sources_of(what: Path, dataset_dir: Path) -> list[Source]:
-    """Return the sources of prompts that are meant.
+    """Return the sources of prompts that are meant: a data file, a folder of them, or names in dataset_info.json, with commas.
 
-    Args:
-        what: a data file, a folder of them, or names in dataset_info.json, with commas.
-        dataset_dir: folder of dataset_info.json.
-
-    Raises:
-        UserError: there is no such thing, or a recipe is named.
+    Raises UserError: there is no such thing, or a recipe is named.
     """
     if what.suffix in (".yaml", ".yml"):
         raise UserError(f"{what} is a recipe. Name its datasets, or a file.")
@@ -75,11 +70,7 @@ def sources_of(what: Path, dataset_dir: Path) -> list[Source]:
 
 
 def read_given(what: Path, dataset_dir: Path) -> Iterator[Given]:
-    """Yield the rows; memory does not grow with them.
-
-    Raises:
-        ValueError: no such file or dataset; with file and line: not JSON.
-    """
+    """Yield the rows; memory does not grow. ValueError: no such file or dataset; with file and line: not JSON."""
     if is_own(what):
         yield from _own(what)
         return
@@ -114,17 +105,9 @@ def _own(path: Path) -> Iterator[Given]:
 
 
 def visual_question(example: Example, source: str, place: str = "") -> VisualQuestion:
-    """Return a prompt of `stage: grpo` as a question to ask; of its pictures only the number is known yet.
+    """Return a prompt of `stage: grpo` as a question to ask, or raise RejectedRow; of its pictures only the number is known yet.
 
     Its system message is left out: a distillation says its own.
-
-    Args:
-        example: of `formatting: questions`.
-        source: the dataset's name.
-        place: where the row was read.
-
-    Raises:
-        RejectedRow: its texts cannot be asked.
     """
     facts = {name: value for name, value in example.asked.items() if name not in ("text", "pass_rate")}
     for name in ("options", "tolerance"):

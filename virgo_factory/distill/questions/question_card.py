@@ -116,11 +116,7 @@ class Account:
             self.listed.append({"id": id, "origin": origin, "reason": reason, "detail": detail[:300]})
 
     def settled(self, source: str, wanted: int | None, kept: "Kept") -> SourceCount:
-        """Return the count of the source.
-
-        Raises:
-            AssertionError: the numbers do not add up, which is a defect of this package.
-        """
+        """Return the count of the source; AssertionError where it does not add up, which is a defect of this package."""
         reasons = {reason: count for reason, count in self.dropped.most_common() if count}
         count = SourceCount(
             *(source, wanted, self.rows_in, self.extra, kept.rows, reasons),

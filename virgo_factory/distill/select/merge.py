@@ -28,14 +28,7 @@ NOT_CONTENT = ("seconds", "params")
 
 @dataclass(frozen=True)
 class Copied:
-    """Rows of one kind: read = kept + twice + stray.
-
-    Attributes:
-        read: lines of all folders.
-        kept: that were written.
-        twice: that are there already, with the same content.
-        stray: verdicts on no rollout.
-    """
+    """Rows of one kind: read = kept + twice (there already, with the same content) + stray (verdicts on no rollout)."""
 
     read: int
     kept: int
@@ -55,15 +48,10 @@ class Merged:
 
 
 def merge(folders: Sequence[Path], out: Path) -> Merged:
-    """Put folders of one distillation together into a new one; it appears when it is complete.
+    """Put folders (or shards in one) of one distillation together into a new one; it appears when it is complete.
 
-    Args:
-        folders: of the same configuration; each with one file of rollouts, or several shards.
-        out: is made.
-
-    Raises:
-        ValueError: `out` is there, a folder is in use or was made with another configuration, a row is broken, or two rows
-            of one key say different things (both places are named).
+    Raises ValueError: `out` is there, a folder is in use or was made with another configuration, a row is broken, or two rows
+    of one key say different things (both places are named).
     """
     folders, out = [Path(folder) for folder in folders], Path(out)
     config = common_config(DistillConfig, folders, DistillConfig.shapes)
@@ -141,11 +129,7 @@ class _Lines:
     ) -> Copied:
         """Copy the lines of a table, each key once: the first one, but of verdicts on the rollout that is kept the last one.
 
-        Args:
-            table: see _KEYS.
-            target: is written where there is a line.
-            not_content: columns in which rows of one key may differ.
-            also: is called with each row that is kept, and its file.
+        Rows of one key may differ in `not_content`; `also` is called with each row that is kept, and its file.
         """
         key = ", ".join(_KEYS[table])
         if table == VERDICTS:  # derived: whether two of them say the same is no matter

@@ -16,9 +16,6 @@ def rated_questions(folder: Path) -> Iterator[tuple[dict[str, Any], float | None
     """Yield each question as it stands in its file, and its pass rate: correct / (all but unverifiable); None without any.
 
     Samples without a verdict are judged first, unless a run writes to the folder; responses that were cut off are wrong.
-
-    Raises:
-        ValueError: it is no folder of a distillation, or a file in it is broken.
     """
     config = read_folder(folder)
     with contextlib.suppress(ValueError), lock(folder):  # else a run writes to it

@@ -58,7 +58,8 @@ def select(
     """Write the chosen rollouts as rows of the normal form, with a card and an entry in dataset_info.json.
 
     Every sample that is asked for must have been judged before (verdicts.judge_rollouts); those without a verdict count
-    as missing.
+    as missing. Raises ValueError: the output or the entry is in the way, a file is broken, no row is left (the message counts why), or
+    the folder's rollouts cannot give such a selection.
 
     Args:
         folder: of the distillation.
@@ -67,10 +68,6 @@ def select(
         command: the command line, for the card.
         overwrite: replace the file, and an entry of that name which names another file.
         progress: called with the bytes of rollouts read, and of all.
-
-    Raises:
-        ValueError: the output or the entry is in the way, a file is broken, no row is left (the message counts why), or
-            the folder's rollouts cannot give such a selection.
     """
     out = out or folder / "selected.jsonl"
     check_targets([out], [], overwrite)
@@ -116,20 +113,10 @@ def choose(
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SelectionCard:
-    """Judge what a folder's rollouts still lack, then `select` from them.
+    """Judge what a folder's rollouts still lack, then `select` from them by `key=value` of selection keys, `dataset` or `dataset_dir`.
 
-    Where a run writes to the folder, which judges by itself, only the verdicts that are there count.
-
-    Args:
-        folder: of the distillation.
-        overrides: `key=value` of selection keys, `dataset` or `dataset_dir`.
-        out: `selected.jsonl` in the folder by default, NAME.jsonl for another `dataset` than the configuration's.
-        command: see `select`.
-        overwrite: see `select`.
-        progress: see `select`.
-
-    Raises:
-        ValueError: see `select`; or an override of another key.
+    Where a run writes to the folder, which judges by itself, only the verdicts that are there count. `out` is NAME.jsonl for another
+    `dataset` than the configuration's by default. Raises ValueError as `select`, and for an override of another key.
     """
     free = {*BLOCKS["selection"], "dataset", "dataset_dir"}
     if wrong := [key for key, *_ in (override.split("=") for override in overrides) if key not in free]:

@@ -28,14 +28,13 @@ SOURCES = (*onevision.SOURCES, *(name for name in ORIGINALS if name not in onevi
 def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path) -> Iterator[Found]:
     """Yield the questions of a source, and the reasons why rows give none, in the order of its files.
 
+    Raises ValueError: no such source there, with what is there; or its files cannot be read.
+
     Args:
         name: of SOURCES.
         source_dir: folder with a sub-folder a source of the original files; None for LLaVA-OneVision.
         origin: LLaVA-OneVision on the hub, or a folder with a sub-folder a config.
         downloads: see onevision.read.
-
-    Raises:
-        ValueError: no such source there, with what is there; or its files cannot be read.
     """
     if source_dir is None:
         if name not in onevision.CONFIG_OF:

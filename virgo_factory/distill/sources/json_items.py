@@ -15,12 +15,8 @@ _LONGEST = 64 << 20  # characters of one item; a file that is not JSON would els
 def json_items(path: Path, member: str | None = None) -> Iterator[tuple[str | int, Any]]:
     """Yield (position, item) of a list, or (name, value) of an object; memory does not grow with the file.
 
-    Args:
-        path: of a JSON file in UTF-8.
-        member: take the list under this name of an object; other members are skipped.
-
-    Raises:
-        ValueError: not JSON, or no such list; the file and the place are named.
+    With a `member` the list under this name of an object is taken, and other members are skipped. ValueError names file and place: not
+    JSON, or no such list.
     """
     with path.open(encoding="utf-8-sig") as file:
         text = _Text(file)

@@ -56,13 +56,8 @@ _LIST = re.compile(r"\[(.+)\]", re.DOTALL)
 def read(source: str, origin: str, downloads: Path) -> Iterator[Found]:
     """Yield the questions of a source; one Parquet file at a time lies on the disk where the origin is the hub.
 
-    Args:
-        source: of SOURCES.
-        origin: a folder with CONFIG/*.parquet, or a hub dataset.
-        downloads: folder for the file that is downloaded, gone afterwards.
-
-    Raises:
-        ValueError: no such config, the hub cannot be reached, or a file is no Parquet file of the published columns.
+    `origin` is a folder with CONFIG/*.parquet, or a hub dataset, whose files are in `downloads` while they are read. ValueError: no such
+    config, the hub cannot be reached, or a file is no Parquet file of the published columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -135,23 +130,12 @@ def _row(source: str, config: str, row: Mapping[str, Any], picture: Any) -> Iter
 
 
 def ask(source: str, pair: Mapping[str, Any]) -> Asked:
-    r"""Return what a pair of turns asks.
+    r"""Return what a pair of turns asks: `human` and `gpt`, the turns' texts, and `number`, the pair's place in its row.
 
-    Args:
-        source: of SOURCES.
-        pair: `human` and `gpt`, the turns' texts, and `number`, the pair's place in its row.
+    Raises RejectedRow: no question or answer, a pair that relies on the one before it, a proof, a letter without options.
 
-    Raises:
-        RejectedRow: no question or answer, a pair that relies on the one before it, a proof, a letter without options.
-
-    >>> ask(
-    ...     "geos",
-    ...     {
-    ...         "human": "<image>\nHint: Give the letter.\nQuestion: x?\nChoices:\n(A) 1\n(B) 2",
-    ...         "gpt": "The answer is B",
-    ...         "number": 0,
-    ...     },
-    ... )
+    >>> human = "<image>\nHint: Give the letter.\nQuestion: x?\nChoices:\n(A) 1\n(B) 2"
+    >>> ask("geos", {"human": human, "gpt": "The answer is B", "number": 0})
     Asked(question='x?', gold='2', options=('1', '2'), kind='choice', unit=None, grading='math')
     """
     question, options = split_options(clean_question(pair["human"]))
@@ -239,11 +223,7 @@ def clean_answer(gpt: str) -> str:
 
 
 def option_meant(answer: str, options: Sequence[str]) -> str:
-    """Return the gold answer among options: `answer` is an option's text, its letter, or both.
-
-    Raises:
-        RejectedRow: it is none of the options, or letter and text are of two.
-    """
+    """Return the gold answer among options by its text, its letter, or both; RejectedRow where these are none or two of them."""
     plain = [option.casefold().rstrip(". ") for option in options]
     found = _LETTER.fullmatch(answer)
     if found is None or (found[2] is None and len(answer) > 1 and answer in options):

@@ -99,10 +99,8 @@ def object_in(*paths: Path) -> dict[str, Any] | RejectedRow:
 def chosen(options: Sequence[str], place: int) -> str:
     """Return the gold answer of a choice question: the option's text, or its letter where the text stands there twice.
 
-    The text, since a letter or a number may be the text of another option.
-
-    Raises:
-        RejectedRow: there is no option at this place (counted from 0), or there are more options than letters.
+    The text, since a letter or a number may be the text of another option. RejectedRow: there is no option at this place (from 0 on), or
+    there are more options than letters.
 
     >>> chosen(("B", "A"), 0), chosen(("2", "2", "3"), 1)
     ('B', 'B')
@@ -117,11 +115,7 @@ def chosen(options: Sequence[str], place: int) -> str:
 
 
 def letter_place(letter: Any) -> int:
-    """Return the place (from 0) of an option's letter.
-
-    Raises:
-        RejectedRow: it is no letter.
-    """
+    """Return the place (from 0) of an option's letter; RejectedRow for what is no letter."""
     if isinstance(letter, str) and len(letter.strip()) == 1 and letter.strip().upper() in LETTERS:
         return LETTERS.index(letter.strip().upper())
 
@@ -129,11 +123,7 @@ def letter_place(letter: Any) -> int:
 
 
 def texts_of(value: Any, column: str) -> tuple[str, ...]:
-    """Return a list of texts or numbers as texts; () for None.
-
-    Raises:
-        RejectedRow: it is something else.
-    """
+    """Return a list of texts or numbers as texts, () for None; RejectedRow for something else."""
     if value is None:
         return ()
 
@@ -146,13 +136,8 @@ def texts_of(value: Any, column: str) -> tuple[str, ...]:
 def split_of(name: str) -> str | None:
     """Return the split that a file's or folder's name says.
 
-    >>> (
-    ...     split_of("CLEVR_val_questions.json"),
-    ...     split_of("problems_test1k"),
-    ...     split_of("testament.json"),
-    ...     split_of("train1"),
-    ... )
-    ('val', 'test', None, 'train')
+    >>> [split_of(name) for name in ("CLEVR_val_questions.json", "problems_test1k", "testament.json", "train1")]
+    ['val', 'test', None, 'train']
     """
     for part in re.split(r"[^a-z0-9]+", name.lower()):
         if found := _SPLITS.get(part.rstrip("0123456789k")):

@@ -77,10 +77,7 @@ def estimate(config: DistillConfig) -> Estimate:
     """Return what a run with this configuration will ask. Nothing is sent, downloaded or written.
 
     Where questions.jsonl is not made yet, the first question is drawn from sources on this machine; of those on the hub
-    there is none.
-
-    Raises:
-        ValueError: the questions or sources on this machine are broken.
+    there is none. ValueError: the questions or sources on this machine are broken.
     """
     problems = [message for _, message in config.missing_files()]
     vocabulary, processor = tokenizer_of(config.model_name_or_path)

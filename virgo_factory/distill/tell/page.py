@@ -6,14 +6,7 @@ from pathlib import Path
 
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.model import gold_text
-from virgo_factory.distill.tell.status import (
-    DROPPED,
-    LENGTH_STEP,
-    UNJUDGED,
-    Status,
-    summarise,
-    tables_of,
-)
+from virgo_factory.distill.tell.status import DROPPED, LENGTH_STEP, UNJUDGED, Status, summarise, tables_of
 from virgo_factory.io.index import Index
 from virgo_factory.report.page import Article, Picture, Section, Text, write_page
 from virgo_factory.report.plots import BLUE, GREEN, GREY, RED, YELLOW, columns, draw, outlines, shares
@@ -36,17 +29,7 @@ class Seen:
 
 
 def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int = 0) -> int:
-    """Write the page of a distillation's folder and return how many questions it shows.
-
-    Args:
-        path: of the page.
-        folder: of the distillation.
-        questions: how many are drawn, as many of each difficulty as can be.
-        seed: of that draw.
-
-    Raises:
-        ValueError: see `summarise`.
-    """
+    """Write the page of a distillation's folder and return how many questions it shows, drawn as in `summarise`."""
     status = summarise(folder, questions, seed)
     articles = (article_of(seen, status, folder) for seen in look_at(folder, status.chosen))
     head = [Section("", [facts(summary_of(status)), *tables_of(status), *plots_of(status), *LEGEND])]

@@ -118,16 +118,13 @@ class Status:
 
 
 def summarise(folder: Path, choose: int = 0, seed: int = 0, lengths: bool = True) -> Status:
-    """Return the status of a distillation's folder.
+    """Return the status of a distillation's folder; ValueError where it is none, or a file in it is broken.
 
     Args:
         folder: of the distillation.
         choose: draw this many questions that have rollouts, as many of each difficulty as can be.
         seed: of that draw.
         lengths: count them; half a second for a million rollouts.
-
-    Raises:
-        ValueError: not such a folder, or a file in it is broken.
     """
     config = read_folder(folder)
     with open_index(folder) as index:

@@ -37,6 +37,7 @@ UNDECIDED = frozenset(("two_options", "too_large", "timeout", "gold_unclear", "o
 
 _REPLY = re.compile(r"\s*(?:\*\*|\")?(CORRECT|WRONG)(?:\*\*|\")?\s*\.?\s*")
 _TAG = re.compile(r"</?(?:question|reference_answer|response|answer)>", re.IGNORECASE)
+_FAILURES = (OSError, ValueError, KeyError, IndexError, TypeError, http.client.HTTPException)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ class LLMJudge:
 
     Attributes:
         url: base URL of the server, such as http://localhost:8000/v1.
-        model: name it serves.
         key_variable: environment variable that holds the key; a server without one needs none.
         template: file in templates/ with the places {question}, {gold} and {answer}.
         tries: requests for one verdict, failures and unreadable replies together.
@@ -66,28 +66,23 @@ class LLMJudge:
     every: bool = False
 
     def check(self, sees: bool = False) -> None:
-        """Raise ValueError unless the server answers, before anything is judged: nobody waits for hours to hear of it.
-
-        Args:
-            sees: whether it has to take pictures, too.
-        """
+        """Raise ValueError unless the server answers, and takes pictures where it `sees`: nobody waits for hours to hear of it."""
         self._check_model()
-        if sees:
-            from PIL import Image
+        if not sees:
+            return
 
-            buffer = io.BytesIO()
-            Image.new("RGB", (56, 56), "white").save(buffer, "PNG")
-            try:
-                self._ask(
-                    "Reply with OK.", 8, [f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"]
-                )
-            except urllib.error.HTTPError as error:
-                if error.code < 500 and error.code != 429:
-                    raise UserError(
-                        f"the judge at {self.url} takes no picture (HTTP {error.code}). Name one that sees."
-                    ) from None
-            except (OSError, ValueError, KeyError, IndexError, TypeError, http.client.HTTPException):
-                return  # it may be busy: what it fails on later is told
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        Image.new("RGB", (56, 56), "white").save(buffer, "PNG")
+        try:
+            self._ask("Reply with OK.", 8, [f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"])
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code != 429:
+                told = f"the judge at {self.url} takes no picture (HTTP {error.code}). Name one that sees."
+                raise UserError(told) from None
+        except _FAILURES:
+            return  # it may be busy: what it fails on later is told
 
     def _check_model(self) -> None:
         try:
@@ -98,10 +93,9 @@ class LLMJudge:
 
             told = f"HTTP {error.code}. Its key is read from {self.key_variable}."
             raise UserError(f"the judge at {self.url}: {told}") from None
-        except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
-            raise UserError(
-                f"the judge at {self.url} does not answer ({error}). Start it, or correct its URL."
-            ) from None
+        except _FAILURES as error:
+            told = f"the judge at {self.url} does not answer ({error}). Start it, or correct its URL."
+            raise UserError(told) from None
 
         if self.model not in names:
             raise UserError(f"the judge at {self.url} serves {', '.join(map(str, names[:10]))}, not {self.model}.")
@@ -122,14 +116,7 @@ class LLMJudge:
     def judge(
         self, answer: Answer | str, gold: Any, question: Question | None = None, response: str | None = None
     ) -> Verdict:
-        """Return the judge's verdict; unverifiable after `tries` failures.
-
-        Args:
-            answer: what it is asked about.
-            gold: the gold answer.
-            question: that was asked.
-            response: that the answer was found in, by which the reply is kept; the answer's own text by default.
-        """
+        """Return the judge's verdict, unverifiable after `tries` failures; its reply is kept by the response that the answer was found in."""
         text = answer.text if isinstance(answer, Answer) else str(answer)
         found = self.ask(
             self.prompt(text, gold, question or Question()), text if response is None else response, _said
@@ -155,16 +142,10 @@ class LLMJudge:
         max_tokens: int = 16,
         pictures: Sequence[str] = (),
     ) -> T | None:
-        """Return what `read` makes of the judge's reply to any prompt; None after `tries` failures or unreadable replies.
+        """Return what `read` makes of the judge's reply to any prompt; None after `tries` failures or replies that it makes None of.
 
-        A readable reply is kept, and not asked for again: of this model, to this prompt, about this response.
-
-        Args:
-            prompt: whole.
-            response: that it is about.
-            read: None for a reply that is none.
-            max_tokens: of the reply.
-            pictures: URLs or data URIs of what stands in front of the prompt.
+        A readable reply is kept, and not asked for again: of this model, to this prompt, about this response. `pictures` are URLs or data
+        URIs of what stands in front of the prompt.
         """
         asked = hashlib.sha256(json.dumps([self.model, prompt, max_tokens, *pictures]).encode()).hexdigest()
         key = f"{digest(response)} {asked}"
@@ -177,7 +158,7 @@ class LLMJudge:
 
             try:
                 reply = self._ask(prompt, max_tokens, pictures)
-            except (OSError, ValueError, KeyError, IndexError, TypeError, http.client.HTTPException):
+            except _FAILURES:
                 continue
 
             if (found := read(reply)) is not None:
@@ -192,13 +173,11 @@ class LLMJudge:
 
     def _ask(self, prompt: str, max_tokens: int, pictures: Sequence[str] = ()) -> str:
         shown = [{"type": "image_url", "image_url": {"url": url}} for url in pictures]
-        content: Any = [*shown, {"type": "text", "text": prompt}] if shown else prompt
+        content = [*shown, {"type": "text", "text": prompt}] if shown else prompt
         messages = [{"role": "user", "content": content}]
         body = {"model": self.model, "messages": messages, "temperature": 0, "max_tokens": max_tokens}
-        content = json.loads(self._send("/chat/completions", json.dumps(body).encode()))["choices"][0]["message"][
-            "content"
-        ]
-        return content if isinstance(content, str) else ""
+        reply = json.loads(self._send("/chat/completions", json.dumps(body).encode()))["choices"][0]["message"]
+        return reply["content"] if isinstance(reply["content"], str) else ""
 
     def _send(self, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(

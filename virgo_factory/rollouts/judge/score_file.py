@@ -96,9 +96,7 @@ class Counts:
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each row of a file with its place in it; besides all that `data` reads, a JSON object of rows by their ids.
 
-    Raises:
-        UnreadableFile: the file is none of rows.
-        RowError: a row cannot be read, with file and line.
+    Raises UnreadableFile, or RowError where a row cannot be read, with file and line.
     """
     if path.suffix == ".json":
         with path.open(encoding="utf-8-sig") as file, suppress(ValueError):  # else it is the reader's to say why not
@@ -141,10 +139,7 @@ def score_file(
 ) -> Counts:
     """Write a verdict row for every response of a file and return the counts; a response that is a list gives a row each.
 
-    The target appears only when it is complete.
-
-    Raises:
-        RowError: a column is missing, with file and line.
+    The target appears only when it is complete. RowError names file and line where a column is missing.
     """
     pending: deque[Row] = deque()
 

@@ -35,7 +35,14 @@ MOST_ANSWER = 2000
 class Judge:
     """Verdicts while rollouts come in: a thread that hands them to worker processes and appends to verdicts.jsonl.
 
-    A context manager; leaving it waits for all that was added. Only one may be open on a folder (and shard).
+    A context manager; leaving it waits for all that was added. Only one may be open on a folder (and shard). A half-written last line is
+    cut off, and verdicts of another version of this package are taken out: the file is derived, so whatever is missing is made again.
+
+    Args:
+        folder: of the distillation.
+        shard: (2, 8) for the second of eight, whose file is verdicts-2of8.jsonl.
+        workers: processes; half of the usable cores by default, the rest is the client's.
+        on_verdict: is called from the judge's thread with every new verdict, after it was written.
     """
 
     def __init__(
@@ -45,17 +52,6 @@ class Judge:
         workers: int | None = None,
         on_verdict: Callable[[RolloutVerdict], None] = lambda verdict: None,
     ) -> None:
-        """Open verdicts.jsonl of `folder` (verdicts-2of8.jsonl for a shard).
-
-        A half-written last line is cut off, and verdicts of another version of this package are taken out: the file is
-        derived, so whatever is missing in it is made again.
-
-        Args:
-            folder: of the distillation.
-            shard: (2, 8) for the second of eight.
-            workers: processes; half of the usable cores by default, the rest is the client's.
-            on_verdict: is called from the judge's thread with every new verdict, after it was written.
-        """
         drop_old(folder, shard)
         self._folder, self._shard = Path(folder), shard
         self._file = open_to_append(folder / f"{VERDICTS}{shard_suffix(shard)}.jsonl")
@@ -68,12 +64,9 @@ class Judge:
         self._thread.start()
 
     def add(self, question: VisualQuestion, rollout: Rollout) -> None:
-        """Hand over a finished rollout.
+        """Hand over a finished rollout; raises what stopped the judge's thread, such as a full disk.
 
         Blocks while very many wait, so never call it on the event loop's thread.
-
-        Raises:
-            OSError, ValueError: what stopped the judge's thread, such as a full disk.
         """
         self._put((question, rollout))
 
@@ -85,10 +78,7 @@ class Judge:
     def catch_up(self, tell: Callable[[int], None] = lambda count: None) -> int:
         """Add the rollouts of the folder that have no verdict on their response yet, and return how many these are.
 
-        Those of questions that are not there stay without a verdict.
-
-        Args:
-            tell: is called with that number before the first is added, unless it is 0.
+        Those of questions that are not there stay without a verdict. `tell` is called with the number before the first, unless it is 0.
         """
         question_file(self._folder)  # or why there is none
 
@@ -180,22 +170,13 @@ class Judge:
 
 
 def judge_rollouts(folder: Path, workers: int | None = None) -> int:
-    """Judge the rollouts of a folder that have no verdict, and return how many these were.
-
-    The caller holds the folder's lock, or knows that nobody else writes there.
-    """
+    """Judge the rollouts of a folder that have no verdict, and return how many; the caller knows that nobody else writes there."""
     with Judge(folder, workers=workers) as judge:
         return judge.catch_up()
 
 
 def read_verdicts(folder: Path) -> Iterator[RolloutVerdict]:
-    """Yield the verdicts of a folder, of all its shards; a half-written last line is not there yet.
-
-    Of several on one rollout the last on its response counts, as the index says.
-
-    Raises:
-        ValueError: a line that is no verdict, with file and line.
-    """
+    """Yield the verdicts of a folder, of all its shards; of several on one rollout the last on its response counts, as the index says."""
     return rows_of(folder, VERDICTS, verdict_of)
 
 

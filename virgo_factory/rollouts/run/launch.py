@@ -121,12 +121,9 @@ def check_config(config: AskConfig) -> None:
     folder = config.output_dir
     if (folder / config.FILE).is_file():
         old, new = read_folder(type(config), folder).shapes(), config.shapes()
-        changed = [f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key]]
-        if changed:
-            raise UserError(
-                f"{folder / config.FILE}: this folder was made with " + "; ".join(changed) + ". "
-                "Set it back, or name another output_dir."
-            )
+        if changed := "; ".join(f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key]):
+            told = f"{folder / config.FILE}: this folder was made with {changed}"
+            raise UserError(f"{told}. Set it back, or name another output_dir.")
 
 
 class Asking:
@@ -142,12 +139,7 @@ class Asking:
     judges = True
 
     def __init__(
-        self,
-        config: AskConfig,
-        shard: Shard | None,
-        store: Store,
-        on_event: Callable[[Event], None],
-        patience: float,
+        self, config: AskConfig, shard: Shard | None, store: Store, on_event: Callable[[Event], None], patience: float
     ) -> None:
         self.config, self.shard, self.store, self.on_event, self.patience = config, shard, store, on_event, patience
         self.folder = config.output_dir
@@ -197,12 +189,9 @@ class Asking:
         drop_old(self.folder, self.shard)
         self.store.sync()
         _remove_strays(self.folder, self.shard, self.store)
+        told = "judging {:,} rollouts that have no verdict yet".format
         with self._judge(lambda verdict: None) as judge:
-            judge.catch_up(
-                lambda count: self.on_event(
-                    Event("judging", message=f"judging {count:,} rollouts that have no verdict yet")
-                )
-            )
+            judge.catch_up(lambda count: self.on_event(Event("judging", message=told(count))))
 
         self.store.sync()
         return self.todo_of(self.config, self.store)
@@ -268,9 +257,7 @@ class Asking:
     ) -> None:
         """Look at the servers of a pass before the first request, and give them to it.
 
-        Raises:
-            WrongServer: one of them is not vLLM, does not have the model, or its context is too small.
-            ValueError: none of them answers.
+        Raises WrongServer where one is not vLLM, does not have the model, or its context is too small; ValueError where none answers.
         """
         config = self.config
         if server:
@@ -288,11 +275,13 @@ class Asking:
                 raise found
 
         if not facts:
-            reasons = "".join(f"\n  {reason}" for reason in gone.values()) if len(gone) > 1 else f" {gone[urls[0]]}"
+            reasons = (
+                "".join(f"\n  {reason}" for reason in gone.values()) + "\n" if len(gone) > 1 else f" {gone[urls[0]]}. "
+            )
             remedy = (
                 "Start it (vllm serve MODEL), correct the URL, or leave it out: then the run starts a server itself."
             )
-            raise UserError(f"no server answers:{reasons}" + ("\n" if len(gone) > 1 else ". ") + remedy)
+            raise UserError(f"no server answers:{reasons}{remedy}")
 
         names = {url: self.name_at(url, found, name, one.model) for url, found in facts.items()}
         context = min((found.max_model_len for found in facts.values() if found.max_model_len), default=None)
@@ -322,11 +311,7 @@ class Asking:
         return look_at(url, self.config.api_key, self.config.dialect)
 
     def name_at(self, url: str, facts: ServerFacts, name: str | None, model: str) -> str:
-        """Return the name under which a server has the model; of one that serves a single model its name.
-
-        Raises:
-            WrongServer: it does not have it.
-        """
+        """Return the name under which a server has the model, of one that serves a single model its name; WrongServer without it."""
         if (name or model) in facts.models:
             return name or model
 

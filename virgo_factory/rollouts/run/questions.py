@@ -17,16 +17,7 @@ from virgo_factory.rollouts.store.rollout import Key, Rollout
 
 
 class QuestionPass(Pass):
-    """Asking one model questions.
-
-    Args:
-        run: see Pass.
-        model: see Pass.
-        sampling: see Pass.
-        todo: what is missing.
-        folder: that the questions' image paths are relative to.
-        look: is given every rollout; what it raises ends the run.
-    """
+    """Asking one model questions, see Pass; `look` is given every rollout, and what it raises ends the run."""
 
     def __init__(
         self,

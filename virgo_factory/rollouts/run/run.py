@@ -122,10 +122,7 @@ class Run:
         deadline: of time.monotonic(); after it nothing more is begun.
 
     Attributes:
-        finished: rollouts of this start.
-        gave_up: requests that failed too often.
-        dropped: jobs that could not be asked.
-        stopped: which budget is used up; empty while none is.
+        finished, gave_up, dropped, stopped: see launch.Outcome.
         reserved: samples that the budget keeps free for another pass.
     """
 
@@ -215,12 +212,8 @@ class Pass(ABC):
     A subclass says what is done with a reply (`finish`), and may say more: which samples follow, what the budget must have
     room for, and what happens when a job is begun, dropped, or has nothing outstanding.
 
-    Args:
-        run: what passes share.
-        model: name by which its replies are found.
-        sampling: of its responses.
-
     Attributes:
+        model: name by which its replies are found.
         endpoints: that serve the model; set before `ask_all`.
         versions: of vLLM, by URL.
         fits: says of a prompt why it does not fit the servers' context, "" where it does.
@@ -301,10 +294,7 @@ class Pass(ABC):
     async def ask_all(self, jobs: AsyncIterator[Job]) -> None:
         """Ask everything, and return when all of it is finished, and judged where that decides.
 
-        Raises:
-            ValueError: no server answers any more.
-            WrongServer: a server turned out to be a wrong one.
-            OSError: replies cannot be written.
+        Raises ValueError where no server answers any more, WrongServer where one turns out to be wrong, OSError of the store.
         """
         threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="prompt")
         try:

@@ -12,13 +12,7 @@ from virgo_factory.rollouts.store.store import RolloutStore, Store
 
 @dataclass(frozen=True)
 class Left:
-    """What is still to be asked, at most.
-
-    Attributes:
-        questions: that lack samples.
-        samples: that they lack.
-        samples_done: samples that are there.
-    """
+    """What is still to be asked, at most: questions that lack samples, and samples that they lack; and samples that are there."""
 
     questions: int
     samples: int
@@ -26,12 +20,7 @@ class Left:
 
 
 class Todo:
-    """What each question still lacks.
-
-    Args:
-        config: says how many samples, of which model.
-        store: of the rollouts; knows their verdicts, too.
-    """
+    """What each question still lacks, by the verdicts that the store knows."""
 
     def __init__(self, config: AskConfig, store: RolloutStore) -> None:
         self.config, self.store = config, store
@@ -59,13 +48,8 @@ class Todo:
 def used_up(config: AskConfig, store: Store, rollouts: int, deadline: float) -> str:
     """Return which budget has no room for so many rollouts more; "" where there is room.
 
-    `max_rollouts` and `max_tokens_total` count what is in the folder (a shard counts its own), `max_hours` this start.
-
-    Args:
-        config: has the budgets.
-        store: has the rollouts so far.
-        rollouts: that would be asked.
-        deadline: of time.monotonic().
+    `max_rollouts` and `max_tokens_total` count what is in the folder (a shard counts its own), `max_hours` this start: `deadline` is
+    of time.monotonic().
     """
     if config.max_rollouts is not None and store.count + rollouts > config.max_rollouts:
         return f"max_rollouts: {config.max_rollouts:,}"

@@ -41,11 +41,7 @@ class Unavailable(OSError):
 
 
 class Refused(UserError):
-    """The server will never answer this request, or not in full: it said so (4xx), or its context has no room for it.
-
-    Attributes:
-        status: of the HTTP answer; 200 where the response was cut off before max_tokens.
-    """
+    """The server will never answer this request, or not in full: it said so (4xx), or its context has no room for it."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -62,10 +58,8 @@ class Sampling:
 
     Attributes:
         temperature: 0 is greedy.
-        top_p: share of the probability that is sampled from.
         top_k: number of tokens that are sampled from; 0 for all.
         repetition_penalty: 1 is none.
-        max_tokens: of a response.
         cut_loops: stop a response that repeats itself.
     """
 
@@ -84,11 +78,9 @@ class Reply:
     Attributes:
         response: its text, markers in, the end of turn left out.
         finish_reason: "stop", "length" (cut off at max_tokens) or "loop" (cut off by us).
-        prompt_tokens: as the server counted them.
-        completion_tokens: likewise.
+        prompt_tokens, completion_tokens: as the server counted them.
         seconds: from request to end of response, waits between retries left out.
         retries: how often it was asked again before.
-        url: of the server.
     """
 
     response: str
@@ -102,13 +94,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """What a server says of itself.
-
-    Attributes:
-        models: names under which it serves.
-        max_model_len: tokens of its context; None where it does not say.
-        version: of vLLM; "" of another server.
-    """
+    """What a server says of itself: names of its models, tokens of its context (None: not told), version of vLLM ("": another server)."""
 
     models: tuple[str, ...]
     max_model_len: int | None
@@ -116,17 +102,9 @@ class ServerFacts:
 
 
 async def look_at(url: str, api_key: str | None = None, dialect: Dialect = "vllm") -> ServerFacts:
-    """Return what a server says of itself.
+    """Return what a server says of itself; `url` with or without `/v1` at its end, dialect "vllm" needs a vLLM server.
 
-    Args:
-        url: with or without `/v1` at its end.
-        api_key: is sent, and stands nowhere else.
-        dialect: "vllm" needs a vLLM server.
-
-    Raises:
-        Unavailable: nobody answers there.
-        Refused: the key is not accepted.
-        WrongServer: it is no model server, or not vLLM.
+    Raises Unavailable where nobody answers, Refused where the key is not accepted, WrongServer: no model server, or not vLLM.
     """
     async with _client(url, api_key, timeout=30.0) as client:
         with _our_errors(url, api_key):
@@ -207,11 +185,8 @@ class Endpoint:
     async def ask(self, prompt: Prompt, sampling: Sampling, seed: int) -> Reply:
         """Return the response to a prompt.
 
-        Raises:
-            Unavailable: see there.
-            Refused: see there.
-            WrongServer: the server does not have the model, is not vLLM, its context is shorter than max_tokens, or it
-                would not go on behind `prefill`.
+        Raises Unavailable or Refused (see there), or WrongServer: it does not have the model, is not vLLM, its context is shorter than
+        max_tokens, or it would not go on behind `prefill`.
         """
         if prompt.prefill and not self._continues:
             async with self._looking:  # those that wait know it then
@@ -246,14 +221,8 @@ class Endpoint:
     async def call(self, path: str, body: Any = None) -> Any:
         """Return what the server answers to one request, whole: JSON decoded, other text as it is.
 
-        Args:
-            path: below the server's root, such as /v1/chat/completions.
-            body: is posted as JSON; None asks with GET.
-
-        Raises:
-            Unavailable: see there.
-            Refused: see there.
-            WrongServer: it has no such path, or sends no JSON.
+        `path` is below the server's root; `body` is posted as JSON, None asks with GET. Raises Unavailable or Refused (see there), or
+        WrongServer: it has no such path, or sends no JSON.
         """
         url = f"{_root(self.url)}{path}"
         try:

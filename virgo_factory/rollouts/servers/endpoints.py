@@ -70,11 +70,7 @@ class Endpoints:
     def free(self, other_than: str = "") -> Served | None:
         """Return the server with the most free slots, and take one of them; None where none is free.
 
-        Args:
-            other_than: the URL that failed last, which is taken only if there is no other.
-
-        Raises:
-            ValueError: all servers are gone for too long.
+        One at `other_than`, that failed last, is taken only if there is no other. ValueError: all servers are gone for too long.
         """
         self._give_up_at_last()
         there = [served for served in self._all if served.gone_since is None and not served.looking]

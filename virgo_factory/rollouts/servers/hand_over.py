@@ -14,13 +14,9 @@ NAME = "virgo-weights-"
 
 
 class HandOverFolder:
-    """A folder of this run alone, as a context manager; those that killed runs left are removed.
+    """A folder of this run alone for `size` bytes, as a context manager; those that killed runs left are removed.
 
-    Args:
-        size: bytes of the weights.
-        elsewhere: folder that is used where memory has no room, such as the run's output_dir; also where servers on other
-            machines read.
-        memory: whether memory is used at all.
+    It is `elsewhere` where memory has no room or is not to be used, as where servers on other machines read.
     """
 
     def __init__(self, size: int, elsewhere: Path, memory: bool = True) -> None:

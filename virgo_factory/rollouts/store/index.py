@@ -60,21 +60,13 @@ formed (NULL if it is; the question repeated as check_example says), and whether
 def open_index(folder: Path, response_format: str | None = None, is_own: bool = False) -> Index:
     """Return the index of a folder; nothing is read until it is synced.
 
-    Args:
-        folder: of the rollouts.
-        response_format: by which responses are well formed; the folder's own by default. Another one's index is not kept.
-        is_own: see Index.
+    Responses are well formed by `response_format`, the folder's own by default; another one's index is not kept. For `is_own` see Index.
     """
-    own = response_format_of(folder)
+    own, questions = response_format_of(folder), folder / QUESTIONS
     wanted = response_format or own
-
-    def questions() -> list[Path]:
-        return [
-            path for path in (folder / QUESTIONS,) if path.is_file()
-        ]  # none yet: a run that is still collecting them
-
     sources = (
-        Source("questions", ("id", "source", "is_binary", "asked", "hash"), questions, _question),
+        Source("questions", ("id", "source", "is_binary", "asked", "hash"),
+               lambda: [questions] if questions.is_file() else [], _question),  # none yet: a run still collects them
         Source(
             VERDICTS, ("question", "sample", "model", "outcome", "response"), lambda: shards_of(folder, VERDICTS), _verdict
         ),
@@ -93,11 +85,7 @@ def open_index(folder: Path, response_format: str | None = None, is_own: bool = 
 
 
 def question_file(folder: Path) -> Path:
-    """Return the file of a folder's questions.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the file of a folder's questions; ValueError where there is none."""
     if not (folder / QUESTIONS).is_file():
         raise UserError(f"{folder / QUESTIONS}: no such file, so nothing is known of the questions.")
 
@@ -123,17 +111,12 @@ def records(index: Index, select: str) -> list[dict[str, Any]]:
 
 
 def count_cases(index: Index, samples: int, shards: Sequence[Shard] = ()) -> None:
-    """Make `cases` of an index that was synced: a row for each question, with what its rollouts are; each sample once.
+    """Make `cases` of an index that was synced: a row for each question (of `shards`, if any), with what its rollouts are.
 
     cases has place, id, source, is_binary and hash of the question, `dropped` (a server refused it); base (whether the greedy
-    rollout is there), solved (NULL where that is not judged), base_tokens; samples (that are there) and of these correct, wrong,
+    rollout is there), solved (NULL where that is not judged), base_tokens; samples (that are there, each once) and of these correct, wrong,
     unverifiable, truncated and looping (together: judged), tokens, accepted (correct and well formed); of correct ones that
-    are not the first and the last reason by the alphabet; and level, its difficulty.
-
-    Args:
-        index: see open_index.
-        samples: that each question gets.
-        shards: only their questions; all without any.
+    are not the first and the last reason by the alphabet; and level, its difficulty by `samples`, the number that each gets.
     """
     db = index.db
     level = functools.cache(lambda correct, wrong, solved: difficulty_of(correct, wrong, samples, bool(solved)))

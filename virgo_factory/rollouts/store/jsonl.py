@@ -28,10 +28,9 @@ def digest(response: str) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, value) of a JSONL file; a last line without its end is not there yet.
+    """Yield (line number, value) of a JSONL file; ValueError, with file and line, where one is no JSON object.
 
-    Raises:
-        ValueError: a line is not a JSON object, with file and line.
+    A last line without its end is not there yet.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -46,11 +45,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def rows_of(folder: Path, name: str, make: Callable[[Any], T], remedy: str = "") -> Iterator[T]:
-    """Yield what `make` makes of the lines of a folder's files of a name, see `shards_of`.
-
-    Raises:
-        ValueError: a line is broken; `remedy` says what to do about it.
-    """
+    """Yield what `make` makes of the lines of a folder's files of a name, see `shards_of`; a broken line's error ends with `remedy`."""
     for path in shards_of(folder, name):
         for number, row in lines_of(path):
             try:

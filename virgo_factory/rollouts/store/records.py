@@ -29,16 +29,7 @@ def index_of(folder: Path, name: str, row: Callable[[Mapping[str, Any]], tuple[s
 
 
 def count_records(folder: Path, name: str, key: str = "key") -> tuple[int, int]:
-    """Return how many rows such files have, and their completion tokens; another process may write to them.
-
-    Args:
-        folder: of the files.
-        name: see Records.
-        key: column that holds it.
-
-    Raises:
-        ValueError: a line is no such row.
-    """
+    """Return how many rows such files have, and their completion tokens; another process may write to them."""
     with index_of(folder, name, lambda row: (row[key], int(row.get("completion_tokens", 0)))) as index:
         return _count(index)
 
@@ -58,17 +49,7 @@ class Records(Store):
     ...         print("a.png" in records, "b.png" in records, records.get("a.png")["response"])
     True False A cat.
 
-    Args:
-        folder: exists.
-        name: of the file.
-        key: of a row; raises ValueError or KeyError where the row is none.
-        shard: see Store.
-
-    Attributes:
-        lock: held while a row is looked for or written; threads may share it.
-
-    Raises:
-        ValueError: another process writes there, or a line is no such row.
+    `key` raises ValueError or KeyError for what is no such row. `lock` is held while a row is looked for or written: threads may share it.
     """
 
     def __init__(
@@ -104,11 +85,7 @@ class Records(Store):
             return None if place is None else json.loads(self._index.line(_TABLE, place))
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write a row, see `write`.
-
-        Raises:
-            ValueError: its key is there already.
-        """
+        """Write a row, see `write`; ValueError where its key is there already."""
         key, tokens = self._row(row)
         with self.lock:
             if key in self:

@@ -34,8 +34,7 @@ class Rollout:
         response: the text as it came, control tokens of the chat left out, markers in; a thought that the server sent in
             a field of its own stands in front in `<think>` tags.
         finish_reason: "stop", "length" (cut off at max_tokens) or "loop" (cut off by us).
-        prompt_tokens: as the server counted them.
-        completion_tokens: likewise.
+        prompt_tokens, completion_tokens: as the server counted them.
         seconds: from request to end of response.
         seed: that was sent.
         prompt_sha256: of text, pictures and template arguments as sent.
@@ -143,11 +142,7 @@ class RolloutVerdict:
 
 
 def verdict_of(row: Any) -> RolloutVerdict:
-    """Return the verdict in a row of verdicts.jsonl.
-
-    Raises:
-        ValueError: a field is missing or unknown.
-    """
+    """Return the verdict in a row of verdicts.jsonl; ValueError where a field is missing or unknown."""
     try:
         return RolloutVerdict(**row)
     except TypeError:
@@ -158,13 +153,8 @@ def difficulty_of(correct: int, wrong: int, samples: int, solved: bool = False) 
     """Return the difficulty of a question, undecided as long as it could still become another.
 
     Virgo's levels (paper 2.2.1, five samples): medium 4-5 correct, hard 2-3, else unsolved. For other numbers of samples
-    the same shares: medium from 4/5 on, hard from 2/5 on. Samples that are missing or unverifiable leave it open.
-
-    Args:
-        correct: samples that are correct.
-        wrong: samples that are wrong, truncated or looping.
-        samples: that every question gets.
-        solved: whether the base model solved it greedily.
+    the same shares: medium from 4/5 on, hard from 2/5 on. Samples that are missing or unverifiable leave it open; those cut off are
+    `wrong`. A question that the base model `solved` greedily is easy.
 
     >>> [difficulty_of(correct, 5 - correct, 5) for correct in range(6)]
     ['unsolved', 'unsolved', 'hard', 'hard', 'medium', 'medium']

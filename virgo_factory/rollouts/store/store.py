@@ -34,7 +34,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 class Store:
-    """Files of a folder that this process alone appends to, as long as the context lasts.
+    """Files of a folder that this process alone appends to, as long as the context lasts; ValueError where another one writes there.
 
     Args:
         folder: exists.
@@ -45,9 +45,6 @@ class Store:
     Attributes:
         count: rows of the folder and this shard.
         tokens: their completion tokens.
-
-    Raises:
-        ValueError: another process writes there.
     """
 
     def __init__(self, folder: Path, name: str, shard: Shard | None = None, lock_name: str = ".lock") -> None:
@@ -78,8 +75,7 @@ class Store:
     def write(self, row: Mapping[str, Any], tokens: int = 0) -> None:
         """Write a row: safe from our own death at once, from loss of power within a second.
 
-        Raises:
-            OSError: the disk is full or broken; the file is whole without the row.
+        OSError: the disk is full or broken; the file is whole without the row.
         """
         self._write(self._file, self._path, row)
         self.count += 1
@@ -102,11 +98,7 @@ class Store:
         self._sync.added()
 
     def close(self) -> None:
-        """Make everything safe and give the folder free.
-
-        Raises:
-            OSError: rows could not be made safe.
-        """
+        """Make everything safe and give the folder free; OSError where rows could not be made safe."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -119,18 +111,8 @@ class Store:
 class RolloutStore(Store):
     """The rollouts of a folder: those that are there are known by the index, new ones are appended by this process alone.
 
-    A context manager. What is known is a copy of the folder's index, to which this process adds what it appends; the index
-    itself is brought up to date by a thread.
-
-    Args:
-        folder: of the rollouts; exists.
-        shard: see Store.
-
-    Attributes:
-        index: that copy.
-
-    Raises:
-        ValueError: another process writes there, a line is no rollout, or a key stands there twice.
+    What is known is a copy of the folder's index (`index`), to which this process adds what it appends; the index itself is brought up
+    to date by a thread. ValueError: another process writes there, a line is no rollout, or a key stands there twice.
     """
 
     def __init__(self, folder: Path, shard: Shard | None = None) -> None:
@@ -162,9 +144,8 @@ class RolloutStore(Store):
     @property
     def is_empty(self) -> bool:
         """Return whether nobody was asked anything yet: no rollout is there, nor a question that a server refused."""
-        return not self.index.db.execute(
-            "SELECT EXISTS (SELECT 1 FROM rollouts) OR EXISTS (SELECT 1 FROM dropped)"
-        ).fetchone()[0]
+        select = "SELECT EXISTS (SELECT 1 FROM rollouts) OR EXISTS (SELECT 1 FROM dropped)"
+        return not self.index.db.execute(select).fetchone()[0]
 
     def has(self, key: Key) -> bool:
         """Return whether the rollout is in the folder."""
@@ -176,11 +157,7 @@ class RolloutStore(Store):
         return dict(self.index.db.execute(select, (question, model_hash(model))))
 
     def append(self, rollout: Rollout) -> None:
-        """Write a finished rollout, see `write`.
-
-        Raises:
-            ValueError: it is there already.
-        """
+        """Write a finished rollout, see `write`; ValueError where it is there already."""
         if self.has(rollout.key):
             raise UserError(f"{self._path}: {rollout.key} is there already.")
 
@@ -207,10 +184,8 @@ class RolloutStore(Store):
     def drop(self, question: str, model: str, reason: str) -> None:
         """Write that a question cannot be asked, so that it is not tried again."""
         super().drop(question, model, reason)
-        row = question, model_hash(model), -1, reason
-        self.index.db.execute(
-            "INSERT OR IGNORE INTO dropped (question, model, place, reason) VALUES (?, ?, ?, ?)", row
-        )
+        insert = "INSERT OR IGNORE INTO dropped (question, model, place, reason) VALUES (?, ?, -1, ?)"
+        self.index.db.execute(insert, (question, model_hash(model), reason))
 
     def is_dropped(self, question: str, *models: str) -> bool:
         """Return whether a question could not be asked of one of these models."""
@@ -219,21 +194,14 @@ class RolloutStore(Store):
 
 
 def read_rollouts(folder: Path) -> Iterator[Rollout]:
-    """Yield the rollouts of a folder, of all its shards, line by line; a half-written last line is left out.
-
-    Raises:
-        ValueError: a line is no rollout.
-    """
+    """Yield the rollouts of a folder, of all its shards, line by line; a half-written last line is left out."""
     return rows_of(Path(folder), ROLLOUTS, rollout_of, ASK_AGAIN)
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Return a file opened for `append_line`, after the half of a last line was cut off.
-
-    A last line that lacks nothing but its end gets it.
-    """
-    file = path.open("ab+", buffering=0)
-    try:
+    """Return a file opened for `append_line`: the half of a last line is cut off, one that lacks nothing but its end gets it."""
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("ab+", buffering=0))
         end = file.seek(0, os.SEEK_END)
         start = _last_line(file, end)
         if start < end:
@@ -245,11 +213,9 @@ def open_to_append(path: Path) -> BinaryIO:
                 file.truncate(start)
 
             os.fsync(file.fileno())
-    except BaseException:
-        file.close()
-        raise
 
-    return file
+        stack.pop_all()
+        return file
 
 
 def _read_all(file: BinaryIO, size: int) -> bytes:
@@ -372,10 +338,7 @@ def _full(path: Path, error: OSError) -> str:
 def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Iterator[None]:
     """Context in which no other process writes to a folder, or to a shard of it; ends with the process, however it dies.
 
-    Shards of one folder may run at once; a run without shards runs alone.
-
-    Raises:
-        ValueError: another one does, named by its process id and machine.
+    Shards of one folder may run at once; a run without shards runs alone. ValueError names the one that writes.
     """
     names = [name] if shard is None else [name, f"{name}{shard_suffix(shard)}"]
     with contextlib.ExitStack() as stack:
@@ -400,17 +363,15 @@ def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Itera
 
 def _locked(path: Path, how: int = fcntl.LOCK_EX) -> BinaryIO | None:
     """Return the file, locked, or None where another process holds the lock."""
-    file = path.open("ab+")
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except BaseException:
-        file.close()
-        raise
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("ab+"))
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
 
-    return file
+        stack.pop_all()
+        return file
 
 
 def _holders(folder: Path, name: str) -> str:
