@@ -208,6 +208,9 @@ def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
     Asked where no other picture is found: beside one an address says where it is from.
     """
     addresses, numbers = _addresses_of(tuple(row))
+    if not (addresses or numbers):
+        return None
+
     links = [(name, row[name]) for name in addresses if _is_address(name, row[name])]
     if links:
         return _unknown(links)
@@ -383,6 +386,16 @@ def _name_and_content(value: Any) -> tuple[str | None, Any]:
         return name_of(path), content
 
     return None, path if content is None else content
+
+
+def check_again(values: list[Any], found: Pictures, place: str) -> None:
+    """Raise RejectedRow where pictures that a text holds as items are others than those of the row's columns."""
+    if _is_lost(values, found) and not _is_again(("", ""), found, ("", ""), in_order(values)):
+        raise RejectedRow(
+            "pictures in several columns",
+            f"{place} holds {shown(values)}, and another column {shown(list(found.values))}. For those of a column: "
+            f"{MAP_LINE.format('NAME')}; else take the other column out of the rows",
+        )
 
 
 def _several(names: list[str]) -> RejectedRow:
