@@ -79,6 +79,14 @@ FILES = [
     ("a.json.gz", gzip.compress(indented({"version": {"a": [1]}, "data": ROWS, "n": 3})), ROWS, None),
     ("a.jsonl", json.dumps({"data": ROWS}).encode(), ROWS, ITEMS),
     ("a.json", json.dumps({"name": "x", "my rows": ROWS, "ids": [1, 2]}).encode(), ROWS, ITEMS),
+    ("a.json", indented({row["id"]: row for row in ROWS}), ROWS, list(range(2, 282, 7))),
+    ("a.json", json.dumps({row["id"]: row for row in ROWS}).encode(), ROWS, ITEMS),
+    (
+        "a.json.gz",
+        gzip.compress(indented({row["id"]: {"question": row["question"], "n": row["n"]} for row in ROWS})),
+        ROWS,
+        list(range(2, 242, 6)),
+    ),
     ("a.csv", csv_of(ROWS), TEXTS, lines_in_csv(ROWS)),
     ("a.csv", b"\xef\xbb\xbf" + csv_of(ROWS, lineterminator="\n"), TEXTS, lines_in_csv(ROWS)),
     ("a.csv", csv_of(ROWS, delimiter=";", quoting=csv.QUOTE_ALL), TEXTS, lines_in_csv(ROWS)),
@@ -185,6 +193,29 @@ JSONL = [
     b'{"question": "x", "data": [{"a": 1}]}\n',
     b'{"a": 1}\n{"a": \n{"a": 2}\n',
 ]
+
+
+OBJECTS = [
+    {"request": {"model": "m", "messages": []}, "response": {"model": "m", "choices": [], "id": "r"}},
+    {"question": {"0": "a", "1": "b"}, "answer": {"0": "c", "1": "d"}},
+    {"question": "a", "meta": {"a": 1}},
+]
+
+
+@pytest.mark.parametrize("row", OBJECTS)
+def test_an_object_that_is_a_row_is_none_of_rows_by_their_ids(tmp_path, row):
+    (tmp_path / "a.json").write_text(json.dumps(row))
+    assert chunks_of(tmp_path / "a.json") == ([(1, row)], "")
+
+
+def test_one_row_by_its_id_and_rows_that_are_no_objects(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"7": {"question": "a"}}))
+    assert chunks_of(path)[0] == [(1, {"id": "7", "question": "a"})]
+    path.write_text(json.dumps({str(n): {"question": "a", "n": n} for n in range(3)} | {"version": 3}))
+    assert [row for _, row in chunks_of(path)[0]][-1] == 3
+    path.write_text(json.dumps({str(n): {"question": "a"} for n in range(3)})[:-4])
+    assert "not JSON" in chunks_of(path)[1]
 
 
 @pytest.mark.parametrize("content", JSONL)

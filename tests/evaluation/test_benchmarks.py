@@ -258,7 +258,7 @@ def test_the_layouts_of_authors_repositories_are_read(tmp_path):
         ("logicvista/v1_0", ["data/images/v1_0.png"], "C")
     ]
     assert taken.rows == 2 and taken.left_out == {"no gold answer": 1}
-    assert taken.examples["no gold answer"].startswith("data/dataset.json item 2: ")
+    assert taken.examples["no gold answer"].startswith("data/dataset.json:13: ")
     rows, taken = read("dynamath", tmp_path)
     assert [(row["id"], row["images"][0], row["gold"]) for row in rows] == [
         ("dynamath/7/1", "10trials/trial1/image/image7.png", "14.0"),

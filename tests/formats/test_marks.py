@@ -454,7 +454,7 @@ def test_a_mark_of_a_pairs_row_speaks_of_the_chosen_response(marks, reason):
         ({"finish_reason": "content_filter"}, BROKEN_OFF),
         ({"refusal": "I cannot help."}, BROKEN_OFF),
         ({"finish_reason": "stop", "refusal": None}, ""),
-        ({"finish_reason": "tool_calls"}, ("mark not understood: choices.finish_reason",)),
+        ({"finish_reason": "tool_calls"}, ("mark not understood: finish_reason",)),
     ],
     ids=str,
 )

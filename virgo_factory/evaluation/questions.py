@@ -1,19 +1,18 @@
 """Questions of benchmarks: their files found on this machine or the hub, read as a stream, pictures stored once."""
 
-import contextlib
 import hashlib
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.chunks import is_data_file
-from virgo_factory.data.read.reader import ReadRow, cut_file, place_of, read_chunk
+from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.atomic import new_file
@@ -101,7 +100,7 @@ def read_benchmark(benchmark: Benchmark, folder: Path | None, taken: Taken) -> I
     for name, path in _paths(benchmark, folder, taken):
         taken.files[name] = file_hash(path)
         number = 0
-        for row in _rows(path):
+        for row in chain.from_iterable(map(read_chunk, cut_file(path))):
             number += 1
             place = place_of(name, row.line, number - 1)
             if row.problem or not isinstance(row.raw, Mapping):
@@ -131,23 +130,6 @@ def read_benchmark(benchmark: Benchmark, folder: Path | None, taken: Taken) -> I
             else:
                 if not asks:
                     taken.left_out[OUTSIDE] += 1
-
-
-def _rows(path: Path) -> Iterator[ReadRow]:
-    """Yield the rows of a file; those of one JSON object of objects, as authors' repositories have them, with their keys as ids."""
-    if path.suffix == ".json":
-        with contextlib.suppress(ValueError), path.open(encoding="utf-8-sig") as file:
-            is_object = file.read(64).lstrip().startswith("{")
-            file.seek(0)
-            whole = json.load(file) if is_object else None
-            if whole and all(isinstance(row, dict) for row in whole.values()):
-                yield from (
-                    ReadRow(-number, {"id": id, **row}) for number, (id, row) in enumerate(whole.items(), start=1)
-                )
-                return
-
-    for chunk in cut_file(path):
-        yield from read_chunk(chunk)
 
 
 def _below(folder: Path | None, beside: Path, image: Any) -> Any:

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.example import Example
+from virgo_factory.formats.any_row.api_log import with_messages
 from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.prompts import without_requests
@@ -85,6 +86,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
         check_tools(row)
         row = _with_columns(row, options.columns)
+        row = row if named or "messages" in options.columns else with_messages(row)
         row = with_pictures(_with_tags(row, options.tags) if options.tags else row, options.columns.get("images"))
         if second := second_columns(tuple(row)):
             row = with_system(row, second)

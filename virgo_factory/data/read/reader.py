@@ -16,7 +16,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,6 +53,9 @@ ROW_KEYS = (
 )
 """Keys that say that an object is a row itself."""
 
+MEMBERS = "{}"
+"""In place of such a key: the rows are the values of an object, by their ids, as benchmarks have them."""
+
 NOT_JSON = "not JSON"
 OTHER_CELLS = "a row with more or fewer cells than the header"
 """Reasons of rows that cannot be read."""
@@ -62,6 +65,7 @@ _CHUNK = 1 << 18
 """Bytes. Small: a row of 300 bytes may have an image that takes 20 ms to decode, and a kill loses a chunk."""
 _NOT_SPACE = re.compile(r"[^ \t\r\n]")
 _TO_NEXT_ITEM = re.compile(r"\s*(,\s*)?")
+_COLON = re.compile(r"\s*:\s*")
 _BOM = b"\xef\xbb\xbf"
 _REMEDY = "Repair or remove the line; a file cut off in the middle is no data."
 _HEAD = 1 << 16
@@ -135,7 +139,7 @@ def count_rows(files: Iterable[str | Path]) -> int:
 
 
 def read_rows(path: str | Path) -> Iterator[RawRow]:
-    """Yield the rows of a JSONL file, or of a JSON file that holds one list of objects; memory does not grow.
+    """Yield the rows of a JSONL file, or of a JSON file with one list of objects, or them by their ids; memory does not grow.
 
     Every row is valid JSON. Blank lines and a byte order mark are skipped.
 
@@ -205,7 +209,7 @@ def read_chunk(chunk: Chunk) -> Iterator[ReadRow]:
             if line := line.strip():
                 yield ReadRow(number, *_decoded(line))
     else:
-        yield from _decoded_items(content.decode(), chunk.line)
+        yield from _decoded_items(content.decode(), chunk.line, chunk.kind == "members")
 
 
 def first_row(path: Path) -> Any:
@@ -240,8 +244,8 @@ def _decoded(line: bytes) -> tuple[Any, str]:
         return None, f"{error}"
 
 
-def _decoded_items(text: str, line: int) -> Iterator[ReadRow]:
-    """Yield the items of a piece of a JSON list that `_list_items` has been through; `line` is that of the first."""
+def _decoded_items(text: str, line: int, are_members: bool) -> Iterator[ReadRow]:
+    """Yield the items of a piece of a JSON list or object that `_items` has been through; `line` is that of the first."""
     decode, at, number, has_lines = json.JSONDecoder().raw_decode, 0, line, line > 0
     while at < len(text):
         found = _NOT_SPACE.search(text, at)
@@ -256,6 +260,11 @@ def _decoded_items(text: str, line: int) -> Iterator[ReadRow]:
 
         line += text.count("\n", at, start)
         raw, at = decode(text, start)
+        if are_members:
+            id = raw
+            raw, at = decode(text, _COLON.match(text, at).end())
+            raw = {"id": id, **raw} if isinstance(raw, dict) else raw
+
         yield ReadRow(line if has_lines else number, raw)
         line += text.count("\n", start, at)
         number -= 1
@@ -356,7 +365,7 @@ def _head(path: Path, size: int = _HEAD) -> bytes:
 
 
 def is_list(path: Path) -> bool:
-    """Return whether a file holds one JSON list, bare or as the one list of an object, whatever its name says.
+    """Return whether a file holds one JSON list, bare or as the one list of an object, or one object of rows by their ids.
 
     Raises:
         UnreadableFile: it holds one object over several lines, which is no list of rows.
@@ -365,7 +374,10 @@ def is_list(path: Path) -> bool:
 
 
 def _list_key(path: Path) -> str | None:
-    """Return the key under which the rows of a file stand as a list; "" where all of it is a list, None where it is none."""
+    """Return the key under which the rows of a file stand as a list; "" where all of it is a list, None where it is none.
+
+    MEMBERS where the rows are the values of an object.
+    """
     with _open(path) as file:
         content = b""
         with contextlib.suppress(*_UNPACKING):
@@ -383,6 +395,9 @@ def _list_key(path: Path) -> str | None:
         return None  # JSONL
 
     text = content.decode("utf-8", "ignore")
+    if suffix_of(path) == ".json" and _are_rows(text):
+        return MEMBERS
+
     keys = []
     for key, at in _keys(text):
         keys.append(key)
@@ -396,8 +411,8 @@ def _list_key(path: Path) -> str | None:
         if _is_open(first):
             named = f" (its keys: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})" if keys else ""
             raise UnreadableFile(
-                f"{path}: one JSON object over several lines{named}. A .json file must hold a list of rows, or an object with "
-                'one list of them ({"train": [...]}); a .jsonl file one row a line.'
+                f"{path}: one JSON object over several lines{named}. A .json file must hold a list of rows, an object with one "
+                'list of them ({"train": [...]}), or rows by their ids ({"1": {...}, ...}); a .jsonl file one row a line.'
             )
 
     return None
@@ -414,6 +429,20 @@ def _keys(text: str) -> Iterator[tuple[str, int]]:
 
             yield key, colon.end()
             _, at = decoder.raw_decode(text, colon.end())
+
+
+def _are_rows(text: str) -> bool:
+    """Whether the values of the object that a text begins with are rows, by their ids: objects with keys in common."""
+    found = list(islice(_keys(text), 3))
+    if not found or any(key in ROW_KEYS or text[at] != "{" for key, at in found):
+        return False
+
+    first, *others = ({key for key, _ in _keys(text[at:])} for _, at in found)
+    if not others:
+        return not first.isdisjoint(ROW_KEYS)
+
+    are_alike = (len(first & other) * 2 >= len(first | other) for other in others)
+    return all(like or other < first for like, other in zip(are_alike, others, strict=True))  # the last may be cut off
 
 
 def _is_object(line: bytes) -> bool:
@@ -642,13 +671,14 @@ def _cut_list(path: Path) -> Iterator[Chunk]:
     def chunk() -> Chunk:
         content = b"".join(pieces) if packed else None
         pieces.clear()
-        return Chunk(str(path), "list", start, end - start, first, 0, digest.hexdigest(), end - start, content)
+        kind = "members" if text.key == MEMBERS else "list"
+        return Chunk(str(path), kind, start, end - start, first, 0, digest.hexdigest(), end - start, content)
 
     try:
         for item in _items(text):
             content = item.text.encode()
             if not first:
-                first, start = item.line, text.byte - len(content)
+                first, start = item.line, text.start
                 line = first
 
             if packed:
@@ -671,24 +701,36 @@ def _cut_list(path: Path) -> Iterator[Chunk]:
 
 
 def _list_items(path: Path) -> Iterator[RawRow]:
-    """Yield the items of a JSON list, reading the file in pieces."""
-    return _items(_Text(path))
+    """Yield the items of a JSON list or object, reading the file in pieces."""
+    text = _Text(path)
+    if text.key != MEMBERS:
+        yield from _items(text)
+        return
+
+    for item in _items(text):
+        (row,) = _decoded_items(item.text, item.line, are_members=True)
+        yield RawRow(item.line, json.dumps(row.raw, ensure_ascii=False))
 
 
 def _items(text: "_Text") -> Iterator[RawRow]:
+    """Yield the items of a list, or the members of an object with their keys in front."""
+    are_members = text.key == MEMBERS
+    begin, end = "{}" if are_members else "[]"
     with text.file:
-        if text.skip_space() == "{":
+        if text.skip_space() == "{" and not are_members:
             text.go_to_list()
 
-        text.take("[")
-        if text.skip_space() == "]":
+        text.take(begin)
+        if text.skip_space() == end:
             return  # no rows is an error anyway
 
         has_lines, number = True, 0
         while True:
             line, number = text.line, number + 1
+            text.start = text.byte
             try:
-                value = text.take_value()
+                id = f"{json.dumps(text.take_key())}:" if are_members else ""
+                value = id + text.take_value()
             except UnreadableFile as error:
                 if has_lines:
                     raise
@@ -701,14 +743,15 @@ def _items(text: "_Text") -> Iterator[RawRow]:
 
             yield RawRow(line if has_lines else -number, value)
             mark = text.skip_space()
-            if mark == "]":
+            if mark == end:
                 text.take(mark)
-                if text.key:
+                if text.key and not are_members:
                     text.leave_object()
 
                 if text.skip_space():  # a second list, say, whose rows would be lost
                     raise UnreadableFile(
-                        f"{text.path}:{text.line}: not JSON (text after the end of the list).", text.line
+                        f"{text.path}:{text.line}: not JSON (text after the end of the {'object' if are_members else 'list'}).",
+                        text.line,
                     )
 
                 return
@@ -716,7 +759,7 @@ def _items(text: "_Text") -> Iterator[RawRow]:
             if mark != ",":
                 row = "a row" if has_lines else f"item {number}"
                 raise UnreadableFile(
-                    f"{text.path}:{text.line}: not JSON (expecting ',' or ']' after {row}).", text.line
+                    f"{text.path}:{text.line}: not JSON (expecting ',' or '{end}' after {row}).", text.line
                 )
 
             text.take(",")
@@ -778,6 +821,7 @@ class _Text:
         self.key, self.packed = _list_key(path) if key is None else key, _is_packed(path)
         self.file = io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="\n")
         self.window, self.at, self.line = "", 0, 1
+        self.start = self.byte  # of the item that is taken
         self.decoder = json.JSONDecoder()
         self.broken: UnreadableFile | None = None
 

@@ -17,6 +17,7 @@ from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import (
     MESSAGE_COLUMNS,
+    content_text,
     either,
     listed,
     message_column,
@@ -132,10 +133,10 @@ def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any
     Raises:
         RejectedRow: two columns hold different ones.
     """
-    if plan.systems in ((), ("system",)):
+    if not plan.systems or plan.systems == ("system",) and isinstance(row["system"], str | None):
         return row
 
-    found = {name: row[name] for name in plan.systems if isinstance(row[name], str) and not is_blank(row[name])}
+    found = {name: text for name in plan.systems if (text := _system_text(row[name])) and not is_blank(text)}
     found = {name: text for name, text in found.items() if name == "system" or not _A_NAME.fullmatch(text)}
     first = next(iter(found), None)
     for name, text in found.items():
@@ -146,7 +147,14 @@ def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any
                 "dataset_info.json",
             )
 
-    return row if first in (None, "system") else {**row, "system": found[first]}
+    return row if first is None else {**row, "system": found[first]}
+
+
+def _system_text(value: Any) -> str | None:
+    """Return the text of a system message, also of one in items (Anthropic's) or parts (Gemini's)."""
+    value = plain(value)
+    items = value.get("parts") if isinstance(value, dict) else value
+    return content_text(items, []) if isinstance(items, str | list) and items else None
 
 
 def with_second_columns(
@@ -235,6 +243,9 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         yield from (f"{SECOND_RESPONSE}: {name}" for name in plan.responses if _is_other_response(row, name, example))
 
     for name in plan.contexts:
+        if name == chat:
+            continue
+
         is_anything = snake(name) in _ANYTHING
         texts = [
             _bare(text)

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.families import api_log, insight_v, llamav_o1, rollouts, screen_traces, virgo_dsd
+from virgo_factory.formats.families import insight_v, llamav_o1, rollouts, screen_traces, virgo_dsd
 from virgo_factory.formats.fields import chooser_of, pair_columns
 from virgo_factory.formats.layouts import chat, question_response, tagged_columns, thought_columns
 from virgo_factory.formats.layouts.unknown import reason_of
@@ -26,7 +26,6 @@ FAMILIES = (
     screen_traces,
     thought_columns,
     llamav_o1,
-    api_log,
     chat,
     question_response,
     tagged_columns,

@@ -11,7 +11,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.chat import prefix_of, read_chat
-from virgo_factory.formats.layouts.messages import Chat, read_messages
+from virgo_factory.formats.layouts.messages import Chat, content_text, read_messages
 from virgo_factory.formats.layouts.tags import format_of, parse_response, shows
 from virgo_factory.formats.layouts.thought_columns import FOUND, pair_of, response_of
 from virgo_factory.formats.options import Options
@@ -45,6 +45,11 @@ def _questions(row: Mapping[str, Any]) -> tuple[str, ...]:
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row. Raises RejectedRow where question or response is no text."""
     column = first_column(row, RESPONSE_COLUMNS)
+    if isinstance(items := plain(row[column]), list) and items and isinstance(items[0], dict):
+        thoughts: list[str] = []
+        text = content_text(items, [], thoughts)
+        row = {**row, column: {"thinking": "\n\n".join(thoughts), "response": text} if thoughts else text}
+
     if found := _of_object(row[column]):
         return Reading(
             FOUND,

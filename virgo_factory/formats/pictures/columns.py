@@ -103,9 +103,9 @@ _NOT_NESTED = LazyPattern(
 
 _HAS_NOUN = LazyPattern(rf"(?:^|_)(?:{_NOUN})\d*(?:_|$)")
 _BESIDE = LazyPattern(
-    r"(?:^|_)(?:thumbnails?|thumbs?|icons?|logos?|avatars?|previews?|masks?|depths?|segmentations?)(?:_|$)"
+    r"(?:^|_)(?:thumbnails?|thumbs?|icons?|logos?|avatars?|previews?|resized|masks?|segmentations?)(?:_|$)"
 )
-"""Names of pictures that stand beside the question's and are not of it."""
+"""Names of small copies of the question's picture, of what was marked in it, and of pictures of its page."""
 _URL = LazyPattern(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PATH = LazyPattern(rf"[^\n\r<>|*\"?]{{1,400}}\.(?:{'|'.join(SUFFIXES)})", re.IGNORECASE)
 _LINK = LazyPattern(rf"\S{{1,2000}}\.(?:{'|'.join(SUFFIXES)})(?:[?#]\S*)?", re.IGNORECASE)
@@ -160,27 +160,13 @@ def find_pictures(
         RejectedRow: there are pictures in other places, or different ones in several columns.
     """
     plan = plan or plan_of(tuple(row))
-    groups: dict[tuple[str, str], dict[int, Any]] = {}
-    names: dict[tuple[str, str], dict[int, str]] = {}
-    for name, (head, number, is_file) in plan.pictures:
+    groups: dict[tuple[str, ...], dict[int, str]] = {}  # columns of one series: number -> name
+    for name, (key, number, is_file) in plan.pictures:
         value = row[name]
         if not value or is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
             continue
 
-        known, called = groups.setdefault(head, {}), names.setdefault(head, {})
-        if number in known:
-            pictures, others = flat(known[number]), flat(value)
-            is_stock = "images" in (called[number], name)
-            if (
-                _differ(pictures, others) and _differ(others, pictures)
-                if is_stock
-                else _names_of(pictures) != _names_of(others)
-            ):
-                raise _several([called[number], name])
-
-            known[number], called[number] = (value, name) if name == "images" else (known[number], called[number])
-        else:
-            known[number], called[number] = value, name
+        groups.setdefault((*key, name) if number in groups.get(key, ()) else key, {})[number] = name
 
     unknown = []
     for name in plan.others:
@@ -204,10 +190,13 @@ def find_pictures(
 
         return NONE
 
-    found = _chosen(groups, names)
-    read = [name for numbered in names.values() for name in numbered.values()]
-    for name, value in unknown if "images" not in read else ():
-        if not (_column_of(name) or _BESIDE.search(_words(name))) and _differ(flat(value), found.values):
+    found, read = _chosen(row, groups)
+    for name, value in unknown:
+        words = _words(name)
+        if _column_of(name) or _BESIDE.search(words) or "images" in read and not _HAS_NOUN.search(words):
+            continue
+
+        if _is_lost(values := flat(value), found) and (_is_content(in_order(values)) or not _is_content(found)):
             raise _several([*read, name])
 
     return found
@@ -219,6 +208,9 @@ def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
     Asked where no other picture is found: beside one an address says where it is from.
     """
     addresses, numbers = _addresses_of(tuple(row))
+    if not (addresses or numbers):
+        return None
+
     links = [(name, row[name]) for name in addresses if _is_address(name, row[name])]
     if links:
         return _unknown(links)
@@ -261,15 +253,6 @@ def _is_address(name: str, value: Any) -> bool:
         return False
 
     return bool(_LINK.fullmatch(value.strip()))
-
-
-def _differ(some: Sequence[Any], others: Sequence[Any]) -> bool:
-    """Whether there is a picture among some that is none of the others, as far as their paths can tell."""
-    if not all(isinstance(value, str) and not value.startswith("data:") for value in (*some, *others)):
-        return False
-
-    names = _names_of(others)
-    return any(name not in names for name in _names_of(some))
 
 
 class Plan(NamedTuple):
@@ -323,42 +306,96 @@ def _words(name: str) -> str:
     return re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
-def _chosen(groups: dict[tuple[str, str], dict[int, Any]], names: dict[tuple[str, str], dict[int, str]]) -> Pictures:
-    """Return the pictures of the one group of columns that is meant: the others have to be the same pictures again."""
-    for key, parts in groups.items():  # image, image_2, image_3
-        if PLAIN in parts and len(parts) > 1:
-            first, rest = flat(parts.pop(PLAIN)), [parts[at] for at in sorted(parts)]
-            if min(parts) > 1:
-                parts[1] = first
-            elif _names_of(first) not in (_names_of(flat(rest)), _names_of(flat(rest[0]))):
-                raise _several([names[key][at] for at in sorted(names[key])])
+def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]]) -> tuple[Pictures, list[str]]:
+    """Return the pictures of the one series of columns that has all of the others', and the names of all of them.
 
-    read = {key: _of_group(numbered) for key, numbered in groups.items()}
-    keys = [key for key in read if key[0]] or list(read)  # path, file_name: only where nothing else is named
-    if len(keys) == 1:
-        return read[keys[0]]
+    Raises:
+        RejectedRow: a column holds a picture that is in none of the others.
+    """
+    if len(groups) == 1:
+        ((key, names),) = groups.items()
+        if len(names) == 1 or PLAIN not in names:
+            return _of_group(row, names), list(names.values())
 
-    stock = next((key for key in (("image", ""),) if key in keys), None)
-    best = stock or keys[0]
-    for key in keys:
-        if key == best:
-            continue
+    series = []
+    for key, names in groups.items():  # image, image_2, image_3
+        if PLAIN in names and len(names) > 1:
+            plainly, names = names[PLAIN], {at: name for at, name in names.items() if at != PLAIN}
+            if min(names) > 1:
+                names[1] = plainly
+            else:
+                series.append((key, {PLAIN: plainly}))
 
-        same = len(read[key].values) == len(read[best].values)
-        if same and not _is_content(read[best]) and (_is_content(read[key]) or _is_link(read[best])):
-            best = key
-        elif (
-            best == stock
-            and key[0] in ("image", "img")
-            and "images" not in names[best].values()
-            and (_differ(read[key].values, read[best].values) and not _is_link(read[key]))
-        ):
-            raise _several([*names[best].values(), *names[key].values()])
-        elif not (same and (_is_content(read[best]) or _is_link(read[key]) or _same(read[key], read[best]))):
-            if best != stock or key[1] == "" and len(groups[key]) > 1:
-                raise _several([*names[best].values(), *names[key].values()])
+        series.append((key, names))
 
-    return read[best]
+    series.sort(key=lambda one: (one[1].get(PLAIN) != "images", one[0] != ("image", ""), not one[0][0]))
+    read = [(key, [names[at] for at in sorted(names)], _of_group(row, names)) for key, names in series]
+    best, called, found = read[0]
+    for key, names, pictures in read[1:]:
+        is_again = _is_again(best, found, key, pictures)
+        if is_again and not _is_content(found) and (_is_content(pictures) or _is_link(found)):
+            best, found = key, pictures
+        elif not is_again and (key[0] or "images" not in called) and _is_lost(pictures.values, found):
+            if _is_lost(found.values, pictures):
+                raise _several([*called, *names])
+
+            best, found = key, pictures
+
+        called = [*called, *names]
+
+    return found, called
+
+
+_OF_THE_QUESTION = LazyPattern(rf"(?:(?:{_BEFORE.replace('|context', '')})_)+")
+
+
+def _is_again(key: tuple[str, ...], found: Pictures, other: tuple[str, ...], pictures: Pictures) -> bool:
+    """Whether two series of columns are the same pictures: by their files, or by their names in two forms.
+
+    `image_path` beside `image` is where the same picture is, unless both are paths, and of different files.
+    """
+    if len(found.values) != len(pictures.values):
+        return False
+
+    if not _is_lost(pictures.values, found):
+        return True
+
+    nouns = {_OF_THE_QUESTION.sub("", head).replace("img", "image") for head, *_ in (key, other) if head}
+    if len(nouns) > 1:
+        return False
+
+    if _is_content(found) and _is_content(pictures):
+        return key[1] != other[1]  # image, image_base64
+
+    return _is_content(found) or _is_content(pictures) or _is_link(found) != _is_link(pictures)
+
+
+def _is_lost(values: Sequence[Any], found: Pictures) -> bool:
+    """Whether a picture among some is none of those found, as far as their file names or their bytes can tell."""
+    known = [_name_and_content(value) for value in found.values]
+    for name, content in map(_name_and_content, values):
+        if not any(name and name == other or content is not None and content == same for other, same in known):
+            return True
+
+    return False
+
+
+def _name_and_content(value: Any) -> tuple[str | None, Any]:
+    path, content = (value.get("path"), value.get("bytes")) if isinstance(value, dict) else (value, None)
+    if isinstance(path, str) and not path.startswith("data:"):
+        return name_of(path), content
+
+    return None, path if content is None else content
+
+
+def check_again(values: list[Any], found: Pictures, place: str) -> None:
+    """Raise RejectedRow where pictures that a text holds as items are others than those of the row's columns."""
+    if _is_lost(values, found) and not _is_again(("", ""), found, ("", ""), in_order(values)):
+        raise RejectedRow(
+            "pictures in several columns",
+            f"{place} holds {shown(values)}, and another column {shown(list(found.values))}. For those of a column: "
+            f"{MAP_LINE.format('NAME')}; else take the other column out of the rows",
+        )
 
 
 def _several(names: list[str]) -> RejectedRow:
@@ -369,11 +406,11 @@ def _several(names: list[str]) -> RejectedRow:
     )
 
 
-def _of_group(numbered: dict[int, Any]) -> Pictures:
-    if set(numbered) == {PLAIN}:
-        return in_order(flat(numbered[PLAIN]))
+def _of_group(row: Mapping[str, Any], names: Mapping[int, str]) -> Pictures:
+    if set(names) == {PLAIN}:
+        return in_order(flat(row[names[PLAIN]]))
 
-    pairs = [(number, value) for number in sorted(numbered) for value in flat(numbered[number])]
+    pairs = [(number, value) for number in sorted(names) for value in flat(row[names[number]])]
     if len({number for number, _ in pairs}) < len(pairs):  # lists in numbered columns
         return in_order([value for _, value in pairs])
 
@@ -394,14 +431,6 @@ def _carries(value: Any) -> bool:
 
 def _is_link(pictures: Pictures) -> bool:
     return any(isinstance(value, str) and _URL.match(value) for value in pictures.values)
-
-
-def _same(some: Pictures, others: Pictures) -> bool:
-    return _names_of(some.values) == _names_of(others.values)
-
-
-def _names_of(values: Any) -> list[Any]:
-    return [name_of(value) for value in values]
 
 
 def name_of(value: Any) -> Any:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from virgo_factory.core.example import IMAGE
-from virgo_factory.formats.layouts.messages import either, listed, message_column, role_of
+from virgo_factory.formats.fields import question_columns
+from virgo_factory.formats.layouts.messages import content_text, either, listed, message_column, role_of
 from virgo_factory.formats.pictures.columns import (
+    MEDIA,
     Pictures,
+    check_again,
     find_pictures,
     flat,
     holds_picture,
@@ -21,6 +24,7 @@ from virgo_factory.formats.pictures.columns import (
 )
 from virgo_factory.formats.pictures.tags import TAG, place_pictures
 from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
+from virgo_factory.formats.texts import decoded
 
 
 def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str, Any]:
@@ -35,6 +39,11 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
         RejectedRow: a video, an audio or tools, which are not trained on; pictures in a column whose name does not say
             so, or in several; a picture tag that names none of them.
     """
+    own: list[Any] = []
+    if items := _question_of_items(row):
+        name, content = items
+        row = {**row, name: content_text([part for item in content for part in _items(item)], own)}
+
     messages = message_column(row)
     messages = None if messages in IMAGE_COLUMNS else messages
     if messages and (usual := listed(row[messages])) is not row[messages]:
@@ -45,9 +54,13 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = mapped_pictures(row, column) if column is not None else find_pictures(row, inside, plan)
     others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
     if messages and others[messages] is not None:
-        own: list[Any] = []
         others[messages] = _messages(others[messages], own)
-        found = in_order(own) if own and not found.values else found
+
+    if own and not found.values:
+        found = in_order(own)
+
+    if column is None and found.values and (again := own or _of_items(others.get(messages))):
+        check_again(again, found, messages or items[0])
 
     in_messages = _place_in_messages(others, messages, found) if messages else None
     in_question = _place_in_question(others, found)
@@ -57,26 +70,52 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = in_messages or in_question or found
     if found.values:
         others["images"] = list(found.values)
-    elif column is None and (error := unread_picture(others)) and not (messages and _has_items(others[messages])):
+    elif column is None and (error := unread_picture(others)) and not (messages and _of_items(others[messages])):
         raise error
 
     return others
 
 
-def _has_items(messages: Any) -> bool:
-    """Whether a message holds a picture as an item of its content."""
-    return isinstance(messages, list) and any(
-        isinstance(item, dict) and item.get("type") == "image"
-        for message in messages
+def _of_items(messages: Any) -> list[Any]:
+    """Return the pictures that messages hold as items of their contents."""
+    return [
+        item["image"]
+        for message in (messages if isinstance(messages, list) else ())
         if isinstance(message, dict) and isinstance(content := either(message, "content", "value"), list)
         for item in content
-    )
+        if isinstance(item, dict) and item.get("type") == "image" and item["image"] is not None
+    ]
+
+
+def _question_of_items(row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
+    """Return the column of a question that is a list of typed items, or the JSON of one, and these."""
+    for name in question_columns(tuple(row)):
+        value = row[name]
+        if type(value) is str:
+            value = decoded(value) if value[:1] in ("[", "{") and ('"text"' in value or '"type"' in value) else None
+
+        value = [value] if isinstance(value, dict) and "text" in value else plain(value)
+        if isinstance(value, list) and all(map(_is_item, value)) and any(map(_is_typed, value)):
+            return name, value
+
+    return None
+
+
+def _is_item(item: Any) -> bool:
+    return isinstance(item, str) or isinstance(item, dict) and not {*item} - {"type", "text", "index", *_SOURCES}
+
+
+def _is_typed(item: Any) -> bool:
+    return isinstance(item, dict) and (isinstance(item.get("text"), str) or item.get("type") in _PICTURE_ITEMS)
 
 
 _PICTURE_ITEMS = ("image", "image_url", "input_image", "image_path", "img", "picture")
 _OTHER_ITEMS = {"video": "video", "video_url": "video", "input_video": "video"} | dict.fromkeys(
     ("audio", "audio_url", "input_audio"), "audio"
 )
+_BLOBS = ("inline_data", "inlineData", "file_data", "fileData")
+"""Keys of Gemini's parts."""
+_SOURCES = (*_PICTURE_ITEMS, *_OTHER_ITEMS, "url", "path", "file", "bytes", "base64", "data", "source", *_BLOBS)
 
 
 def _messages(messages: Any, own: list[Any]) -> Any:
@@ -102,11 +141,11 @@ def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
     if isinstance(content, str) and len(message) == 2:
         return message
 
-    content = plain(content)
+    content = plain(message.get("parts") if content is None else content)
     if isinstance(content, list):
         return {
-            **{key: value for key, value in message.items() if key != "value"},
-            "content": list(map(_item, content)),
+            **{key: value for key, value in message.items() if key not in ("value", "parts")},
+            "content": [part for item in content for part in _items(item)],
         }
 
     if not _is_user(message):
@@ -139,36 +178,40 @@ def _is_picture(key: Any, value: Any) -> bool:
     return isinstance(key, str) and names_pictures(key) and holds_picture(value)
 
 
-def _item(item: Any) -> Any:
-    """Return a content item of any spelling as {"type": "image", "image": ...} or {"type": "text", "text": ...}."""
+def _items(item: Any) -> list[Any]:
+    """Return a content item of any spelling as {"type": "image", "image": ...} or {"type": "text", "text": ...}, or both."""
     if not isinstance(item, dict):
-        return item
+        return [{"type": "text", "text": item} if isinstance(item, str) else item]
 
     kind = item.get("type")
+    text = [] if item.get("text") is None else [{"type": "text", "text": item["text"]}]
     if kind is None:  # {"image": ...}, {"text": ...}
-        kind = next((name for name in (*_PICTURE_ITEMS, *_OTHER_ITEMS, "text") if item.get(name) is not None), None)
+        kind = next((name for name in (*_PICTURE_ITEMS, *_OTHER_ITEMS, *_BLOBS) if item.get(name) is not None), None)
+        kind = "text" if kind is None and text else kind
 
     if isinstance(kind, str) and kind in _OTHER_ITEMS:
         raise other_medium(_OTHER_ITEMS[kind], "a message", item.get(kind))
 
     if item.get("thought") is True:  # Gemini's
-        return item
+        return [item]
 
-    if kind == "input_text" or kind == "text":
-        return {"type": "text", "text": item.get("text")}
+    if kind in ("input_text", "text"):
+        return text or [{"type": "text", "text": None}]
 
-    if kind not in _PICTURE_ITEMS:
-        return item
+    if kind not in (*_PICTURE_ITEMS, *_BLOBS):
+        return [item]
 
-    source = item.get("source")  # {"type": "base64", "media_type": ..., "data": ...}
-    values = [
-        item.get(name)
-        for name in (*_PICTURE_ITEMS, "url", "path", "file", "bytes", "base64", "data")
-        if name != "type"
-    ]
-    values.append(source.get("data", source.get("url")) if isinstance(source, dict) else None)
+    source = item.get("source", item.get(kind))  # {"type": "base64", "media_type": ..., "data": ...}
+    if isinstance(source, dict):
+        told = str(source.get("media_type", source.get("mime_type", source.get("mimeType", "image"))))
+        if (medium := told.partition("/")[0]) in MEDIA:
+            raise other_medium(medium, "a message", told)
+
+        source = next((source[key] for key in ("data", "url", "fileUri", "file_uri") if key in source), source)
+
+    values = [source, *(item.get(name) for name in _SOURCES if name not in ("source", kind, *_BLOBS))]
     found = flat([value for value in values if not is_blank(value) and not isinstance(value, bool)])
-    return {"type": "image", "image": found[0] if found else None}
+    return [{"type": "image", "image": found[0] if found else None}, *text]
 
 
 def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pictures | None:

@@ -1,0 +1,150 @@
+"""Logs of a chat API become rows of messages: those of the request, and the message that answered them.
+
+Chat Completions (`messages`, `choices`), Responses (`input`, `output`), Anthropic's (`messages`, `content`), Gemini's (`contents`,
+`candidates`) and Ollama's (`messages`, `message`): columns of a row, objects in one, or their bodies (batch files).
+"""
+
+import functools
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from virgo_factory.formats.any_row.tool_calls import check_tools
+from virgo_factory.formats.fields import question_columns, thought_text
+from virgo_factory.formats.layouts.messages import role_of
+from virgo_factory.formats.marks.response_marks import marked
+from virgo_factory.formats.marks.values import BROKEN_OFF
+from virgo_factory.formats.row import RejectedRow, first_column, plain, question_of
+
+
+REQUESTS = ("request", "request_body", "body", "input", "payload")
+RESPONSES = ("response", "response_body", "output", "completion", "result")
+_SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction")
+_ASKED = ("messages", "contents", "input")
+_ANSWERED = ("choices", "candidates", "output")
+
+
+def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a log as a row with its whole conversation in `messages`; any other row as it is.
+
+    Raises:
+        RejectedRow: question or answer is missing; several choices, a refusal, earlier turns in another log, or tools.
+    """
+    columns = _columns(tuple(row))
+    if not columns or not any(isinstance(plain(row[name]), dict | list) for name in columns):
+        return row
+
+    requests, responses = list(_objects(row, REQUESTS)), list(_objects(row, RESPONSES))
+    asked = next((one for one in requests if _messages(one)), row)
+    given, answer = next(
+        ((one, found) for one in (row, *responses) if (found := _answer(one, one is row))), (row, None)
+    )
+    if answer is None and asked is row:
+        return row
+
+    messages = _messages(asked) or _question(row)
+    if not messages:
+        raise RejectedRow("no question", "the log holds answers only; put the messages of its request beside them")
+
+    if asked.get("previous_response_id"):
+        raise RejectedRow("no earlier turns", "previous_response_id names another log, which holds them")
+
+    check_tools(asked)
+    used = {name for name, value in row.items() if any(one in (value, _body(value)) for one in (asked, given))}
+    used |= {*_ASKED, *_ANSWERED} if answer else set()
+    rest = {name: value for name, value in row.items() if name not in used}
+    if system := next((asked[name] for name in _SYSTEMS if asked.get(name)), None):
+        rest["system"] = system
+
+    return _marks(given) | rest | {"messages": [*messages, *([answer] if answer else [])]}
+
+
+@functools.lru_cache(1024)
+def _columns(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(name for name in columns if name in (*REQUESTS, *RESPONSES, *_ANSWERED))
+
+
+def _objects(row: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of some columns, and their bodies."""
+    for column in columns:
+        if isinstance(value := row.get(column), dict):
+            yield value
+            if body := _body(value):
+                yield body
+
+
+def _body(value: Any) -> Mapping[str, Any] | None:
+    return value["body"] if isinstance(value, dict) and isinstance(value.get("body"), dict) else None
+
+
+def _listed(one: Mapping[str, Any], names: tuple[str, ...]) -> list[Mapping[str, Any]] | None:
+    """Return the first list of objects under some names."""
+    found = (plain(one.get(name)) for name in names)
+    return next((value for value in found if isinstance(value, list) and value and isinstance(value[0], dict)), None)
+
+
+def _messages(request: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    found = _listed(request, _ASKED)
+    if found is None and isinstance(asked := request.get("input"), str) and not question_columns(tuple(request))[1:]:
+        found = [{"role": "user", "content": asked}]
+
+    return found and _turns(found)
+
+
+def _question(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    columns = question_columns(tuple(row))
+    return [{"role": "user", "content": question_of(row, columns)}] if first_column(row, columns) else None
+
+
+def _turns(items: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return messages with the items of the Responses API that are none: a thought is of the message behind it."""
+    messages: list[Mapping[str, Any]] = []
+    thought: str | None = None
+    for item in items:
+        if item.get("type") == "reasoning":
+            thought = "\n\n".join(filter(None, (thought, thought_text(item)))) or None
+        elif item.get("type") in (None, "message"):
+            messages.append(item | {"reasoning_content": thought} if thought else item)
+            thought = None
+        else:
+            messages.append({"role": "assistant", "tool_calls": [item]})
+
+    return messages
+
+
+def _answer(answer: Mapping[str, Any], is_row: bool) -> Mapping[str, Any] | None:
+    """Return the message of an answer; None where an object is none."""
+    choices = _listed(answer, _ANSWERED[:2])
+    message = choices and (choices[0].get("message") or choices[0].get("content"))
+    if isinstance(message, dict):
+        if len(choices) > 1:
+            raise RejectedRow("several choices in one answer", f"{len(choices)}; put each into a row of its own")
+    elif (items := _listed(answer, _ANSWERED[2:])) and any(item.get("type") == "message" for item in items):
+        message, *more = _turns(items)
+        if more:
+            raise RejectedRow("several messages in one answer", f"{len(more) + 1}; only the last may be its response")
+
+        if len(items) > 1 and "reasoning_content" not in message:
+            raise RejectedRow("the thought is redacted", "the reasoning item has no text, neither content nor summary")
+    else:
+        message = None if is_row else answer.get("message", answer)
+        if not isinstance(message, dict) or role_of(message) != "assistant":
+            return None
+
+    if refused := _refusal(message):
+        raise RejectedRow(BROKEN_OFF, f"the answer is a refusal: {reprlib.repr(refused)}")
+
+    return {"role": "assistant", **message}
+
+
+def _refusal(message: Mapping[str, Any]) -> str | None:
+    content = plain(message.get("content"))
+    parts = content if isinstance(content, list) else ()
+    said = (part.get("refusal") for part in (message, *parts) if isinstance(part, dict))
+    return next((text for text in said if isinstance(text, str) and text.strip()), None)
+
+
+def _marks(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an answer, and its choice, say of the response."""
+    choice = (_listed(answer, _ANSWERED[:2]) or ({},))[0]
+    return {name: one[name] for one in (answer, choice) for name, *_ in marked(tuple(one)) if name not in _ANSWERED}
