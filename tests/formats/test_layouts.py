@@ -98,6 +98,7 @@ READ = {
         {"version": "v1", "input": [{"role": "user", "content": ASKED}], "output": THINK, "category": "math",
          "reasoning": "on", "system_prompt": "detailed thinking on", "used_in_training": "yes"}, "think", LONG),
     "llava_cot_100k": ({"id": "a", **IMAGE, "conversations": values(SECTIONS)}, "four_sections", OF_SECTIONS),
+    "llava_cot_lower": ({"id": "a", **IMAGE, "conversations": values(SECTIONS.lower())}, "four_sections", LongThought("add.\n\nballs.\n\n3 + 4 = 7.", "7")),
     "llava_cot_no_image_tag": ({"id": "a", "conversations": values(SECTIONS)}, "four_sections", OF_SECTIONS),
     "llava_onevision_1.5": ({"id": "a", **IMAGE, "conversations": values(THINK)}, "think", LONG),
     "magistral": ({"messages": roles(f"[THINK]{THOUGHT}[/THINK]{SOLUTION}")}, "think_brackets", LONG),
@@ -298,9 +299,13 @@ def test_tags_around_the_whole_of_a_solution_are_of_its_form(tag):
         assert found.response == LongThought(THOUGHT, own)
 
 
-@pytest.mark.parametrize("heading", ["## Answer", "# Solution", "**Response:**", "### Final Answer", "**Answer**:"])
-def test_headings_of_a_solution(heading):
-    text = f"## Reasoning\n\n{THOUGHT}\n\n{heading}\n{SOLUTION}"
+@pytest.mark.parametrize(
+    "heading",
+    ["## Answer", "# Solution", "**Response:**", "### Final Answer", "**Answer**:", "## 最终答案", "**回答：**"],
+)
+@pytest.mark.parametrize("first", ["## Reasoning", "**Thinking:**", "## 思考过程", "**思考：**"])
+def test_headings_of_a_solution(first, heading):
+    text = f"{first}\n\n{THOUGHT}\n\n{heading}\n{SOLUTION}"
     assert the_part({"question": ASKED, "response": text})[1].response == LONG
     twice = f"## Reasoning\n\n{THOUGHT}\n\n## Answer\n7\n\n## Answer\n{SOLUTION}"
     assert the_part({"question": ASKED, "response": twice})[1].reason == "a tag occurs more than once"

@@ -506,6 +506,13 @@ TAGS = [
     ("<|vision_start|><|image_pad|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
     ("<start_of_image><image><end_of_image>How?", "a", "<image>How?", "a"),
     ("<img>a.png</img> How?", "a", "<image> How?", "a"),
+    ("(<image>./</image>)\nHow?", "a", "<image>\nHow?", "a"),
+    (
+        "In <image_start>[problem_image_2]<image_end>, <image_start>[problem_image_1]<image_end>?",
+        "ab",
+        "In <image>, <image>?",
+        "ba",
+    ),
     ("What is shown?", "ab", "<image><image>\nWhat is shown?", "ab"),
     ("arr[img] How?", "a", "<image>\narr[img] How?", "a"),
     ("<image 2> or <image 1>? Compare <image 2>.", "ab", "<image> or <image>? Compare image 1.", "ba"),

@@ -25,6 +25,10 @@ REQUESTS = {
     "Video-R1, number": "Please provide the numerical value (e.g., 42 or 3.14) within the <answer> </answer> tags.",
     "Open-R1": "Respond in the following format: <think>\n...\n</think>\n<answer>\n...\n</answer>",
     "a pattern in lines of its own": "Respond in the following format:\n<think>\n...\n</think>\n<answer>\n...\n</answer>",
+    "SmolTalk2": "Your role as an assistant involves thoroughly exploring questions through a systematic thinking process before "
+    "providing the final precise and accurate solutions. Please structure your response into two main sections: Thought and "
+    "Solution using the specified format: <think> Thought section </think> Solution section. In the Thought section, detail your "
+    "reasoning process in steps. The Solution section should detail necessary steps needed to reach the conclusion.",
     "DeepHermes": "You should enclose your thoughts and internal monologue inside <think> </think> tags, and then provide "
     "your solution or response to the problem.",
     "InternVL": "Enclose this entire thinking process within <think> and </think> tags.",
