@@ -98,6 +98,8 @@ READ = {
         {"version": "v1", "input": [{"role": "user", "content": ASKED}], "output": THINK, "category": "math",
          "reasoning": "on", "system_prompt": "detailed thinking on", "used_in_training": "yes"}, "think", LONG),
     "llava_cot_100k": ({"id": "a", **IMAGE, "conversations": values(SECTIONS)}, "four_sections", OF_SECTIONS),
+    "cauldron": ({"images": ["a.png"], "texts": [{"user": ASKED, "assistant": THINK, "source": "AI2D"}]}, "think", LONG),
+    "qa_pairs": ({**IMAGE, "qa_pairs": [{"question": ASKED, "answer": THINK}]}, "think", LONG),
     "llava_cot_lower": ({"id": "a", **IMAGE, "conversations": values(SECTIONS.lower())}, "four_sections", LongThought("add.\n\nballs.\n\n3 + 4 = 7.", "7")),
     "llava_cot_no_image_tag": ({"id": "a", "conversations": values(SECTIONS)}, "four_sections", OF_SECTIONS),
     "llava_onevision_1.5": ({"id": "a", **IMAGE, "conversations": values(THINK)}, "think", LONG),

@@ -704,3 +704,17 @@ def test_an_opening_tag_with_attributes_is_no_part_of_the_thought():
         {"question": "Which?", "response": '<think time="3">\nA.\n</think>\n\nB'}, "long_thought"
     ).parts
     assert example.response == LongThought("A.", "B")
+
+
+@pytest.mark.parametrize(
+    "other", [THINK_ANSWER, THINK.replace("think", "thinking").replace("B**", "A**"), f"{BT}A.{ET}{BS}A{ES}"]
+)
+def test_each_response_of_a_row_is_read_in_its_own_tags(other):
+    asked = {"role": "user", "content": ASKED}
+    pair = {"messages": [asked], "chosen": {"role": "assistant", "content": THINK}, "rejected": {"content": other}}
+    found = part(pair, Options(ranking=True))
+    alone = part({"question": ASKED, "response": other})
+    assert (found.response, found.rejected) == (LONG_REST, alone.response)
+    answers = [{"role": "assistant", "content": text} for text in (THINK, other)]
+    turns = part({"messages": [asked, answers[0], asked, answers[1]]}).turns
+    assert [turn.response for turn in turns] == [LONG_REST, alone.response]

@@ -32,7 +32,7 @@ TOOLS = (
     "observation",
 )
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
-_CHATS = ("dialog", "dialogue", "dialogs", "dialogues", "chat", "interactions", "turns")
+_CHATS = ("dialog", "dialogue", "dialogs", "dialogues", "chat", "interactions", "turns", "texts", "qa_pairs", "qas")
 """Names under which a list of other spellings is taken for messages as well."""
 _SPEAKERS, _SAID = ("speaker", "author"), ("text", "message", "utterance")
 """Keys of role and content in other spellings."""
