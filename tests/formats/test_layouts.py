@@ -360,13 +360,10 @@ def test_two_fields_that_differ_are_no_thought():
         [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, {"type": "text", "text": SOLUTION}],
         [{"type": "reasoning", "text": THOUGHT}, {"type": "text", "text": SOLUTION}],
         [{"type": "reasoning", "content": THOUGHT}, {"type": "answer", "content": SOLUTION}],
-        [
-            {"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHT}]},
-            {"type": "output_text", "text": SOLUTION},
-        ],
+        [{"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHT}]}, {"type": "output_text", "text": SOLUTION}],
         [{"text": THOUGHT, "thought": True}, {"text": SOLUTION}],
     ],
-)
+)  # fmt: skip
 def test_typed_items(items):
     assert the_part({"messages": roles(items)})[1].response == LONG
 
@@ -553,16 +550,8 @@ def test_tags_around_the_whole_solution_are_none_of_it_behind_any_thought(name, 
 
 OF_OTHERS = (
     *("rejected", "incorrect_solution", "wrong_answer", "negative", "bad_response", "truncated_response", "example"),
-    *(
-        "few_shot_example",
-        "demonstration",
-        "baseline_response",
-        "student_response",
-        "wrongAnswer",
-        "judge_output",
-        "draft_2",
-    ),
-)
+    *("few_shot_example", "demonstration", "baseline_response", "student_response", "wrongAnswer", "judge_output", "draft_2"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("column", OF_OTHERS)

@@ -481,11 +481,7 @@ def test_a_conversation_is_one_example_with_its_earlier_turns_as_history(questio
         (
             ["<image>\nHow many?", "What colour?", "And the other?"],
             ["a.png"],
-            [
-                ("<image>\nHow many?", "a.png"),
-                ("<image>\nWhat colour?", "a.png"),
-                ("<image>\nAnd the other?", "a.png"),
-            ],
+            [("<image>\nHow many?", "a.png"), ("<image>\nWhat colour?", "a.png"), ("<image>\nAnd the other?", "a.png")],
         ),
         (["Why?", "How?"], [], [("Why?",), ("How?",)]),
         (["<image>One?", "<image>Two?"], ["a", "b"], [("<image>One?", "a"), ("<image>Two?", "b")]),
@@ -495,7 +491,7 @@ def test_a_conversation_is_one_example_with_its_earlier_turns_as_history(questio
             [("<image><image>Which?", "a", "b"), ("<image><image>\nWhy?", "a", "b"), ("<image>This?", "c")],
         ),
     ],
-)
+)  # fmt: skip
 def test_the_questions_of_an_entry_that_splits_them_are_examples_of_their_own(questions, images, expected):
     reading = read_row(turns(*questions, **({"images": images} if images else {})), "long_thought", SPLIT)
     assert [(part.question, *part.images) for part in reading.parts] == expected
@@ -542,12 +538,9 @@ def typed(*urls, text=ASKED, id="wemath-9", answer="B"):
         "messages": [
             {"role": "system", "content": [{"type": "text", "text": system}]},
             {"role": "user", "content": [*items, {"type": "text", "text": text, "image_url": None}]},
-            {
-                "role": "assistant",
-                "content": [{"type": "text", "text": f"<think>Net A</think><answer>{answer}</answer>"}],
-            },
+            {"role": "assistant", "content": [{"type": "text", "text": f"<think>Net A</think><answer>{answer}</answer>"}]},
         ],
-    }
+    }  # fmt: skip
 
 
 def test_an_object_of_lists_is_a_list_of_objects():
@@ -620,10 +613,7 @@ def test_fixed_format_prompts_are_dropped_and_nothing_else(system, remains):
 @pytest.mark.parametrize(
     ("question", "remains"),
     [
-        (
-            f"{ASKED} Output the thinking process in <think> </think> and final answer in <answer> </answer> tags.",
-            ASKED,
-        ),
+        (f"{ASKED} Output the thinking process in <think> </think> and final answer in <answer> </answer> tags.", ASKED),
         (f"{ASKED}\nFirst think in <think> </think> tags, then put it in <answer> </answer> tags", ASKED),
         (f"{SKY_T1}\n{ASKED}", ASKED),
         (f"<image>\n{SKY_T1}\n{ASKED}", f"<image>\n{ASKED}"),
@@ -631,7 +621,7 @@ def test_fixed_format_prompts_are_dropped_and_nothing_else(system, remains):
         ("What does <think> mean?", "What does <think> mean?"),
         ("Why <think> a </think> b <answer> c </answer> d? Tell me.",) * 2,
     ],
-)
+)  # fmt: skip
 def test_requests_for_the_tags_are_no_part_of_the_question(question, remains):
     image = "a.png" if "<image>" in question else None
     assert part(chat(THINK_ANSWER, question, image=image)).question == remains
@@ -686,13 +676,10 @@ def test_openr1_takes_the_shortest_generation_that_is_complete_and_correct():
         ({"correctness_math_verify": None}, "no verdicts on the responses"),
         ({"correctness_math_verify": [False] * 4}, "no correct response"),
         ({"correctness_math_verify": [False]}, "no correct response"),
-        (
-            {"is_reasoning_complete": [False, True], "correctness_math_verify": [True] * 4, "finish_reasons": None},
-            "no </think>",
-        ),
+        ({"is_reasoning_complete": [False, True], "correctness_math_verify": [True] * 4, "finish_reasons": None}, "no </think>"),
         ({"problem": None}, "no question"),
     ],
-)
+)  # fmt: skip
 def test_openr1_rows_that_are_rejected(change, reason):
     assert part(OPENR1 | change).reason == reason
     without = {"generations": None, "problem": None} | {name: OPENR1[name] for name in ("uuid", "messages")}

@@ -119,16 +119,10 @@ def test_switches_of_hybrid_models_are_taken_out(text, left):
         (f"{ASKED} The final answer must be in \\boxed{{}}.", None),
         ("Please reason step by step, and put your final answer within \\boxed{}.", None),
         (f"Think in <think></think>. {ASKED} Put it in \\boxed{{}}.", f"{ASKED} Put it in \\boxed{{}}."),
-        (
-            f"{ASKED} Think in <think></think> tags and put your final answer within \\boxed{{}}.",
-            f"{ASKED} Put the final answer in \\boxed{{}}.",
-        ),
-        (
-            f"{ASKED} Put the final answer as <answer>\\boxed{{...}}</answer>.",
-            f"{ASKED} Put the final answer in \\boxed{{}}.",
-        ),
+        (f"{ASKED} Think in <think></think> tags and put your final answer within \\boxed{{}}.", f"{ASKED} Put the final answer in \\boxed{{}}."),
+        (f"{ASKED} Put the final answer as <answer>\\boxed{{...}}</answer>.", f"{ASKED} Put the final answer in \\boxed{{}}."),
     ],
-)
+)  # fmt: skip
 def test_a_request_for_a_box_stays(text, left):
     assert without_request(text) == (left or text)
 

@@ -20,16 +20,8 @@ from virgo_factory.formats.row import Reading, RejectedRow, bare
 
 
 FAMILIES = (
-    virgo_dsd,
-    rollouts,
-    insight_v,
-    screen_traces,
-    thought_columns,
-    llamav_o1,
-    chat,
-    question_response,
-    tagged_columns,
-)
+    virgo_dsd, rollouts, insight_v, screen_traces, thought_columns, llamav_o1, chat, question_response, tagged_columns,
+)  # fmt: skip
 """The first that recognises a row reads it: rows of a family may carry columns of those further down."""
 
 
