@@ -176,19 +176,18 @@ def example_of(
         format: the family, and the source of a row that names none.
         answers: columns that may hold the gold answer.
         id: in place of the row's own.
-        more: fields of the Example.
+        more: fields of the Example; what they name is not read from the row.
     """
-    images = read_images(row)
+    images = more.pop("images", None) or read_images(row)
+    known = {"source": source_of(row) or format, "domain": domain_of(row)} | more
     return Example(
         id=id or row_id(row, question),
         question=with_image(question, images),
         response=response,
         images=images,
         answer=answer_of(row, answers),
-        source=source_of(row) or format,
-        domain=domain_of(row),
         format=format,
-        **more,
+        **known,
     )
 
 
