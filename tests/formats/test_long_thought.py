@@ -566,68 +566,6 @@ def test_rows_that_share_an_id_get_different_ones():
     assert len(ids) == 3 and all(id.startswith("wemath-9-") for id in ids)
 
 
-R1_ZERO = (
-    "A conversation between User and Assistant. The user asks a visual question, and the Assistant solves it. The "
-    "assistant first thinks about the reasoning process in the mind and then provides the user with the answer. The "
-    "reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., "
-    "<think> reasoning process here </think> <answer> answer here </answer>."
-)
-SKY_T1 = (
-    "Your role as an assistant involves thoroughly exploring questions through a systematic long thinking process before "
-    "providing the final precise and accurate solutions. This requires ... {sections} <|begin_of_thought|> {{thought}} "
-    "<|end_of_thought|> Each step ... formatted as follows: <|begin_of_solution|> {{final}} <|end_of_solution|> "
-    "Now, try to solve the following question through the above guidelines:"
-)
-
-
-MULBERRY = (
-    "Generate an image description based on the question.\nThen, provide a rationale to analyze the question.\nNext, "
-    "generate a step-by-step reasoning process to solve the problem. Ensure the steps are logical and concise.\nFinally, "
-    "provide a concise summary of the final answer in the following format: 'The final answer is: xxx.\n\nFormat your "
-    "response with the following sections, separated by ###:\n### Image Description:\n### Rationales:\n### Let's think "
-    "step by step.\n### Step 1:\n### Step 2:\n...\n### The final answer is: "
-)
-
-
-@pytest.mark.parametrize(
-    ("system", "remains"),
-    [
-        (R1_ZERO, None),
-        (R1_ZERO.replace("visual ", ""), None),
-        (f"{R1_ZERO} Please answer with the full text.", "Please answer with the full text."),
-        (R1_ZERO.replace(". The", ".\n\nThe"), None),
-        (SKY_T1, None),
-        ("You are a helpful assistant.", "You are a helpful assistant."),
-        ("Answer in <think> and <answer>.", None),
-        (f"Be brief. {R1_ZERO}", "Be brief."),
-        ("", None),
-    ],
-)
-def test_fixed_format_prompts_are_dropped_and_nothing_else(system, remains):
-    row = chat(THINK_ANSWER)
-    row["messages"].insert(0, {"role": "system", "content": system})
-    assert part(row).system == remains
-    assert part(chat(THINK_ANSWER, system=system)).system == remains
-
-
-@pytest.mark.parametrize(
-    ("question", "remains"),
-    [
-        (f"{ASKED} Output the thinking process in <think> </think> and final answer in <answer> </answer> tags.", ASKED),
-        (f"{ASKED}\nFirst think in <think> </think> tags, then put it in <answer> </answer> tags", ASKED),
-        (f"{SKY_T1}\n{ASKED}", ASKED),
-        (f"<image>\n{SKY_T1}\n{ASKED}", f"<image>\n{ASKED}"),
-        (f"<image>{MULBERRY}\n\n{ASKED}", f"<image>{ASKED}"),
-        ("What does <think> mean?", "What does <think> mean?"),
-        ("Why <think> a </think> b <answer> c </answer> d? Tell me.",) * 2,
-    ],
-)  # fmt: skip
-def test_requests_for_the_tags_are_no_part_of_the_question(question, remains):
-    image = "a.png" if "<image>" in question else None
-    assert part(chat(THINK_ANSWER, question, image=image)).question == remains
-    assert part({"question": question, "response": THINK_ANSWER, "image": image}).question == remains
-
-
 def test_columns_of_dataset_info():
     entry = {"columns": {"messages": "chat", "images": "pictures", "system": "role"}}
     row = chat(THINK, column="chat", pictures=["a.png"], role="Be brief.", messages="not these")
