@@ -81,18 +81,13 @@ FILES = [
     ("a.json", json.dumps({"name": "x", "my rows": ROWS, "ids": [1, 2]}).encode(), ROWS, ITEMS),
     ("a.json", indented({row["id"]: row for row in ROWS}), ROWS, list(range(2, 282, 7))),
     ("a.json", json.dumps({row["id"]: row for row in ROWS}).encode(), ROWS, ITEMS),
-    (
-        "a.json.gz",
-        gzip.compress(indented({row["id"]: {"question": row["question"], "n": row["n"]} for row in ROWS})),
-        ROWS,
-        list(range(2, 242, 6)),
-    ),
+    ("a.json.gz", gzip.compress(indented({row["id"]: {"question": row["question"], "n": row["n"]} for row in ROWS})), ROWS, list(range(2, 242, 6))),
     ("a.csv", csv_of(ROWS), TEXTS, lines_in_csv(ROWS)),
     ("a.csv", b"\xef\xbb\xbf" + csv_of(ROWS, lineterminator="\n"), TEXTS, lines_in_csv(ROWS)),
     ("a.csv", csv_of(ROWS, delimiter=";", quoting=csv.QUOTE_ALL), TEXTS, lines_in_csv(ROWS)),
     ("a.tsv", csv_of(ROWS, delimiter="\t"), TEXTS, lines_in_csv(ROWS)),
     ("a.csv.gz", gzip.compress(csv_of(ROWS)), TEXTS, lines_in_csv(ROWS)),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1 << 18, 300])
@@ -141,18 +136,14 @@ REFUSED = [
     ("a.json", indented({"train": ROWS, "test": ROWS}), "a second list of objects, test, beside train"),
     ("a.json", indented({"train": ROWS})[:-2], "expecting ',' or '}' after the list"),
     ("a.json", indented({"a": {"b": 1}, "c": {"d": 2}}), "one JSON object over several lines (its keys: a, c)"),
-    (
-        "a.json",
-        indented(dict.fromkeys("abcdefg", 1)),
-        "one JSON object over several lines (its keys: a, b, c, d, e, ...)",
-    ),
+    ("a.json", indented(dict.fromkeys("abcdefg", 1)), "one JSON object over several lines (its keys: a, b, c, d, e, ...)"),
     ("a.jsonl", b"".join(indented(row) + b"\n" for row in ROWS), "one JSON object over several lines (its keys: id,"),
     ("a.csv", b"id,id\n1,2\n", "the header has 'id' twice"),
     ("a.csv", b'id,question\n1,"open\n2,x\n', "a.csv:2: not CSV"),
     ("a.csv", "id,question\n1,一个问题\n".encode("gbk"), "iconv -f GB18030"),
     ("a.csv", "id,question\n1,x\n".encode("utf-16"), "a.csv: not UTF-8, but UTF-16"),
     ("a.csv", b"id,question\n", "no rows in the file"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "content", "words"), REFUSED)
@@ -187,12 +178,9 @@ def test_gbk_is_told_from_latin(tmp_path):
 
 
 JSONL = [
-    b'{"steps": [{"a": 1}], "question": "x"}\n{"steps": [{"a": 1}], "question": "x"}\n',
-    b'{"messages": [{"role": "user"}]}\n',
-    b'{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}\n',
-    b'{"question": "x", "data": [{"a": 1}]}\n',
-    b'{"a": 1}\n{"a": \n{"a": 2}\n',
-]
+    b'{"steps": [{"a": 1}], "question": "x"}\n{"steps": [{"a": 1}], "question": "x"}\n', b'{"messages": [{"role": "user"}]}\n',
+    b'{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}\n', b'{"question": "x", "data": [{"a": 1}]}\n', b'{"a": 1}\n{"a": \n{"a": 2}\n',
+]  # fmt: skip
 
 
 OBJECTS = [

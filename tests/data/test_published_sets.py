@@ -96,16 +96,12 @@ def test_mmfinereason(tmp_path, capsys, model, names):
     rows = [
         {
             **{"source": "BMMR", "id": number, question: "Colour?", "original_answer": "A", "image": picture(number)},
-            **{
-                "question": f"<image>What colour is shape {number}? A. red B. blue",
-                "answer": "A",
-                caption: "A shape.",
-            },
+            **{"question": f"<image>What colour is shape {number}? A. red B. blue", "answer": "A", caption: "A shape."},
             **{"qwen3vl_235b_thinking_response": response, rate: number / 4 if number < 5 else 0.0},
             **{"is_consistent": number < 5, "consistency_analysis": "Both say A."},
         }
         for number, response in enumerate(RESPONSES)
-    ]
+    ]  # fmt: skip
     file = write(tmp_path / "mmfr.parquet", rows, "image")
     added(
         capsys,
@@ -141,14 +137,11 @@ def test_honey_data(tmp_path, capsys, model):
     rows = [
         {
             "id": f"h{number}",
-            "conversations": [
-                {"from": "human", "value": f"<image>\nWhat colour is {number}?"},
-                {"from": "gpt", "value": answer},
-            ],
+            "conversations": [{"from": "human", "value": f"<image>\nWhat colour is {number}?"}, {"from": "gpt", "value": answer}],
             **{"images": [picture(number, "JPEG")], "source": "VisText", "img_phash": ["ff"], "img_size": [[64, 48]]},
         }
         for number, answer in enumerate(answers)
-    ]
+    ]  # fmt: skip
     file = write(tmp_path / "honey.parquet", rows, "images")
     dropped = {"the thought is empty": 1, "no tags of a known format": 1}
     added(capsys, file, format="think", rows=3, kept=1, dropped=dropped)
@@ -178,15 +171,12 @@ def test_openmmreasoner_with_pictures_inside(tmp_path, capsys, model, pictures, 
             "messages": [
                 {"role": "system", "content": [part("text", SYSTEM)]},
                 {"role": "user", "content": [pictures, part("text", "Which net folds?")]},
-                {
-                    "role": "assistant",
-                    "content": [part("text", f"<think>{THOUGHT} {answer}</think><answer>{answer}</answer>")],
-                },
+                {"role": "assistant", "content": [part("text", f"<think>{THOUGHT} {answer}</think><answer>{answer}</answer>")]},
             ],
             **more,
         }
         for answer in ("A", "B", "None")
-    ]
+    ]  # fmt: skip
     file = write(tmp_path / "omr.parquet", rows, "images" if "images" in more else None)
     added(capsys, file, format="think_answer", rows=3, kept=2, dropped={"the solution is None": 1})
     shown = run(capsys, "preview", "omr", "2", "--tokenizer", model, "--template", "omr")
@@ -231,15 +221,12 @@ def test_virl39k_is_a_set_of_prompts(tmp_path, capsys, inside):
         {
             "question": "<image>\nHow many?" if number else "How many?",
             "answer": gold,
-            **{
-                "PassRate_32BTrained": [1.0, 0.5, 0.25, 0.0][number],
-                "PassRate_7BBase": [-1.0, 0.25, 0.0, -1.0][number],
-            },
+            **{"PassRate_32BTrained": [1.0, 0.5, 0.25, 0.0][number], "PassRate_7BBase": [-1.0, 0.25, 0.0, -1.0][number]},
             **{"category": "(GradeSchool) Geometric", "source": "Processed", "qid": f"Processed-{number}-0"},
             "image": [picture(number) if inside else f"images/{number}.png"] if number else [],
         }
         for number, gold in enumerate(golds)
-    ]
+    ]  # fmt: skip
     file = write(tmp_path / "virl.parquet", rows[1:] + rows[:1], "image" if inside else None)
     found = added(capsys, file, format="questions", rows=4, kept=4, dropped={})
     assert found["entry"]["formatting"] == "questions" and "omr7b_gspo.yaml dataset=virl" in found["next"]

@@ -144,15 +144,8 @@ def test_deeply_nested_values():
 
 
 REPEATED = [
-    "<think>",
-    "</answer>",
-    "</CONCLUSION>",
-    "<|end_of_thought|>",
-    "### The final answer is:\n",
-    "\n",
-    " ",
-    "<",
-]
+    "<think>", "</answer>", "</CONCLUSION>", "<|end_of_thought|>", "### The final answer is:\n", "\n", " ", "<",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("tag", REPEATED)

@@ -52,32 +52,11 @@ def test_a_response_with_a_token_of_another_model_is_dropped(token, place):
 @pytest.mark.parametrize(
     "token",
     [
-        "</EOS>",
-        "< /s>",
-        "<|eot_id|",
-        "|eot_id|>",
-        "<|im_end",
-        "&lt;/s&gt;",
-        "&lt;|im_end|&gt;",
-        "[END]",
-        "<end>",
-        "<stop>",
-        "##END##",
-        "</response>",
-        "<eos_token>",
-        "<EOT>",
-        "<pad>",
-        "<s>",
-        "<unk>",
-        "[PAD]",
-        "[EOS]",
-        "<EOS>",
-        "<turn|>",
-        "</assistant>",
-        "<pad><pad>",
+        "</EOS>", "< /s>", "<|eot_id|", "|eot_id|>", "<|im_end", "&lt;/s&gt;", "&lt;|im_end|&gt;", "[END]", "<end>", "<stop>", "##END##",
+        "</response>", "<eos_token>", "<EOT>", "<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>",
         "[SEP]\n",
     ],
-)
+)  # fmt: skip
 def test_what_is_a_token_only_where_it_ends_a_text(token):
     (found,) = read_row(row(f"<think>\nA.\n</think>\n\nIt is A.{token}"), "long_thought").parts
     assert found.reason == "a control token of another model in the response" and found.detail in token

@@ -98,6 +98,9 @@ READ = {
         {"version": "v1", "input": [{"role": "user", "content": ASKED}], "output": THINK, "category": "math",
          "reasoning": "on", "system_prompt": "detailed thinking on", "used_in_training": "yes"}, "think", LONG),
     "llava_cot_100k": ({"id": "a", **IMAGE, "conversations": values(SECTIONS)}, "four_sections", OF_SECTIONS),
+    "cauldron": ({"images": ["a.png"], "texts": [{"user": ASKED, "assistant": THINK, "source": "AI2D"}]}, "think", LONG),
+    "qa_pairs": ({**IMAGE, "qa_pairs": [{"question": ASKED, "answer": THINK}]}, "think", LONG),
+    "llava_cot_lower": ({"id": "a", **IMAGE, "conversations": values(SECTIONS.lower())}, "four_sections", LongThought("add.\n\nballs.\n\n3 + 4 = 7.", "7")),
     "llava_cot_no_image_tag": ({"id": "a", "conversations": values(SECTIONS)}, "four_sections", OF_SECTIONS),
     "llava_onevision_1.5": ({"id": "a", **IMAGE, "conversations": values(THINK)}, "think", LONG),
     "magistral": ({"messages": roles(f"[THINK]{THOUGHT}[/THINK]{SOLUTION}")}, "think_brackets", LONG),
@@ -298,9 +301,13 @@ def test_tags_around_the_whole_of_a_solution_are_of_its_form(tag):
         assert found.response == LongThought(THOUGHT, own)
 
 
-@pytest.mark.parametrize("heading", ["## Answer", "# Solution", "**Response:**", "### Final Answer", "**Answer**:"])
-def test_headings_of_a_solution(heading):
-    text = f"## Reasoning\n\n{THOUGHT}\n\n{heading}\n{SOLUTION}"
+@pytest.mark.parametrize(
+    "heading",
+    ["## Answer", "# Solution", "**Response:**", "### Final Answer", "**Answer**:", "## 最终答案", "**回答：**"],
+)
+@pytest.mark.parametrize("first", ["## Reasoning", "**Thinking:**", "## 思考过程", "**思考：**"])
+def test_headings_of_a_solution(first, heading):
+    text = f"{first}\n\n{THOUGHT}\n\n{heading}\n{SOLUTION}"
     assert the_part({"question": ASKED, "response": text})[1].response == LONG
     twice = f"## Reasoning\n\n{THOUGHT}\n\n## Answer\n7\n\n## Answer\n{SOLUTION}"
     assert the_part({"question": ASKED, "response": twice})[1].reason == "a tag occurs more than once"
@@ -353,13 +360,10 @@ def test_two_fields_that_differ_are_no_thought():
         [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, {"type": "text", "text": SOLUTION}],
         [{"type": "reasoning", "text": THOUGHT}, {"type": "text", "text": SOLUTION}],
         [{"type": "reasoning", "content": THOUGHT}, {"type": "answer", "content": SOLUTION}],
-        [
-            {"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHT}]},
-            {"type": "output_text", "text": SOLUTION},
-        ],
+        [{"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHT}]}, {"type": "output_text", "text": SOLUTION}],
         [{"text": THOUGHT, "thought": True}, {"text": SOLUTION}],
     ],
-)
+)  # fmt: skip
 def test_typed_items(items):
     assert the_part({"messages": roles(items)})[1].response == LONG
 
@@ -546,16 +550,8 @@ def test_tags_around_the_whole_solution_are_none_of_it_behind_any_thought(name, 
 
 OF_OTHERS = (
     *("rejected", "incorrect_solution", "wrong_answer", "negative", "bad_response", "truncated_response", "example"),
-    *(
-        "few_shot_example",
-        "demonstration",
-        "baseline_response",
-        "student_response",
-        "wrongAnswer",
-        "judge_output",
-        "draft_2",
-    ),
-)
+    *("few_shot_example", "demonstration", "baseline_response", "student_response", "wrongAnswer", "judge_output", "draft_2"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("column", OF_OTHERS)

@@ -481,11 +481,7 @@ def test_a_conversation_is_one_example_with_its_earlier_turns_as_history(questio
         (
             ["<image>\nHow many?", "What colour?", "And the other?"],
             ["a.png"],
-            [
-                ("<image>\nHow many?", "a.png"),
-                ("<image>\nWhat colour?", "a.png"),
-                ("<image>\nAnd the other?", "a.png"),
-            ],
+            [("<image>\nHow many?", "a.png"), ("<image>\nWhat colour?", "a.png"), ("<image>\nAnd the other?", "a.png")],
         ),
         (["Why?", "How?"], [], [("Why?",), ("How?",)]),
         (["<image>One?", "<image>Two?"], ["a", "b"], [("<image>One?", "a"), ("<image>Two?", "b")]),
@@ -495,7 +491,7 @@ def test_a_conversation_is_one_example_with_its_earlier_turns_as_history(questio
             [("<image><image>Which?", "a", "b"), ("<image><image>\nWhy?", "a", "b"), ("<image>This?", "c")],
         ),
     ],
-)
+)  # fmt: skip
 def test_the_questions_of_an_entry_that_splits_them_are_examples_of_their_own(questions, images, expected):
     reading = read_row(turns(*questions, **({"images": images} if images else {})), "long_thought", SPLIT)
     assert [(part.question, *part.images) for part in reading.parts] == expected
@@ -542,12 +538,9 @@ def typed(*urls, text=ASKED, id="wemath-9", answer="B"):
         "messages": [
             {"role": "system", "content": [{"type": "text", "text": system}]},
             {"role": "user", "content": [*items, {"type": "text", "text": text, "image_url": None}]},
-            {
-                "role": "assistant",
-                "content": [{"type": "text", "text": f"<think>Net A</think><answer>{answer}</answer>"}],
-            },
+            {"role": "assistant", "content": [{"type": "text", "text": f"<think>Net A</think><answer>{answer}</answer>"}]},
         ],
-    }
+    }  # fmt: skip
 
 
 def test_an_object_of_lists_is_a_list_of_objects():
@@ -571,71 +564,6 @@ def test_typed_contents_hold_their_images():
 def test_rows_that_share_an_id_get_different_ones():
     ids = {part(typed(answer=answer)).id for answer in "ABCB"}
     assert len(ids) == 3 and all(id.startswith("wemath-9-") for id in ids)
-
-
-R1_ZERO = (
-    "A conversation between User and Assistant. The user asks a visual question, and the Assistant solves it. The "
-    "assistant first thinks about the reasoning process in the mind and then provides the user with the answer. The "
-    "reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., "
-    "<think> reasoning process here </think> <answer> answer here </answer>."
-)
-SKY_T1 = (
-    "Your role as an assistant involves thoroughly exploring questions through a systematic long thinking process before "
-    "providing the final precise and accurate solutions. This requires ... {sections} <|begin_of_thought|> {{thought}} "
-    "<|end_of_thought|> Each step ... formatted as follows: <|begin_of_solution|> {{final}} <|end_of_solution|> "
-    "Now, try to solve the following question through the above guidelines:"
-)
-
-
-MULBERRY = (
-    "Generate an image description based on the question.\nThen, provide a rationale to analyze the question.\nNext, "
-    "generate a step-by-step reasoning process to solve the problem. Ensure the steps are logical and concise.\nFinally, "
-    "provide a concise summary of the final answer in the following format: 'The final answer is: xxx.\n\nFormat your "
-    "response with the following sections, separated by ###:\n### Image Description:\n### Rationales:\n### Let's think "
-    "step by step.\n### Step 1:\n### Step 2:\n...\n### The final answer is: "
-)
-
-
-@pytest.mark.parametrize(
-    ("system", "remains"),
-    [
-        (R1_ZERO, None),
-        (R1_ZERO.replace("visual ", ""), None),
-        (f"{R1_ZERO} Please answer with the full text.", "Please answer with the full text."),
-        (R1_ZERO.replace(". The", ".\n\nThe"), None),
-        (SKY_T1, None),
-        ("You are a helpful assistant.", "You are a helpful assistant."),
-        ("Answer in <think> and <answer>.", None),
-        (f"Be brief. {R1_ZERO}", "Be brief."),
-        ("", None),
-    ],
-)
-def test_fixed_format_prompts_are_dropped_and_nothing_else(system, remains):
-    row = chat(THINK_ANSWER)
-    row["messages"].insert(0, {"role": "system", "content": system})
-    assert part(row).system == remains
-    assert part(chat(THINK_ANSWER, system=system)).system == remains
-
-
-@pytest.mark.parametrize(
-    ("question", "remains"),
-    [
-        (
-            f"{ASKED} Output the thinking process in <think> </think> and final answer in <answer> </answer> tags.",
-            ASKED,
-        ),
-        (f"{ASKED}\nFirst think in <think> </think> tags, then put it in <answer> </answer> tags", ASKED),
-        (f"{SKY_T1}\n{ASKED}", ASKED),
-        (f"<image>\n{SKY_T1}\n{ASKED}", f"<image>\n{ASKED}"),
-        (f"<image>{MULBERRY}\n\n{ASKED}", f"<image>{ASKED}"),
-        ("What does <think> mean?", "What does <think> mean?"),
-        ("Why <think> a </think> b <answer> c </answer> d? Tell me.",) * 2,
-    ],
-)
-def test_requests_for_the_tags_are_no_part_of_the_question(question, remains):
-    image = "a.png" if "<image>" in question else None
-    assert part(chat(THINK_ANSWER, question, image=image)).question == remains
-    assert part({"question": question, "response": THINK_ANSWER, "image": image}).question == remains
 
 
 def test_columns_of_dataset_info():
@@ -686,13 +614,10 @@ def test_openr1_takes_the_shortest_generation_that_is_complete_and_correct():
         ({"correctness_math_verify": None}, "no verdicts on the responses"),
         ({"correctness_math_verify": [False] * 4}, "no correct response"),
         ({"correctness_math_verify": [False]}, "no correct response"),
-        (
-            {"is_reasoning_complete": [False, True], "correctness_math_verify": [True] * 4, "finish_reasons": None},
-            "no </think>",
-        ),
+        ({"is_reasoning_complete": [False, True], "correctness_math_verify": [True] * 4, "finish_reasons": None}, "no </think>"),
         ({"problem": None}, "no question"),
     ],
-)
+)  # fmt: skip
 def test_openr1_rows_that_are_rejected(change, reason):
     assert part(OPENR1 | change).reason == reason
     without = {"generations": None, "problem": None} | {name: OPENR1[name] for name in ("uuid", "messages")}
@@ -704,3 +629,17 @@ def test_an_opening_tag_with_attributes_is_no_part_of_the_thought():
         {"question": "Which?", "response": '<think time="3">\nA.\n</think>\n\nB'}, "long_thought"
     ).parts
     assert example.response == LongThought("A.", "B")
+
+
+@pytest.mark.parametrize(
+    "other", [THINK_ANSWER, THINK.replace("think", "thinking").replace("B**", "A**"), f"{BT}A.{ET}{BS}A{ES}"]
+)
+def test_each_response_of_a_row_is_read_in_its_own_tags(other):
+    asked = {"role": "user", "content": ASKED}
+    pair = {"messages": [asked], "chosen": {"role": "assistant", "content": THINK}, "rejected": {"content": other}}
+    found = part(pair, Options(ranking=True))
+    alone = part({"question": ASKED, "response": other})
+    assert (found.response, found.rejected) == (LONG_REST, alone.response)
+    answers = [{"role": "assistant", "content": text} for text in (THINK, other)]
+    turns = part({"messages": [asked, answers[0], asked, answers[1]]}).turns
+    assert [turn.response for turn in turns] == [LONG_REST, alone.response]

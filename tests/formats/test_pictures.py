@@ -43,18 +43,7 @@ READ = [
         ({name: "a.png"}, "a.png")
         for name in (
             *("image_path", "img", "img_path", "image_1", "image1", "image_file", "image_filename", "decoded_image"),
-            *(
-                "picture",
-                "pictures",
-                "photo",
-                "path",
-                "figure",
-                "diagram",
-                "screenshot",
-                "imagePath",
-                "image-path",
-                "Image",
-            ),
+            *("picture", "pictures", "photo", "path", "figure", "diagram", "screenshot", "imagePath", "image-path", "Image"),
             *("file_name", "filename", "query_image", "image_paths", "image_list", "img_1_path", "IMG"),
         )
     ],
@@ -101,7 +90,7 @@ READ = [
     ({"img": "a.png", "imgs": ["a.png"]}, "a.png"),
     ({"image": "a.png", "scan": "x/a.png"}, "a.png"),
     ({"image": "a.png", "image_path": "x/a.png"}, "a.png"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "picture"), READ, ids=[" ".join(row) for row, _ in READ])
@@ -277,20 +266,12 @@ REFUSED = [
     ({"input": {"bytes": None, "path": "a.png"}}, "a picture in an unknown column", "input holds 'a.png'"),
     ({"source": URI}, "a picture in an unknown column", '"columns": {"images": "source"}'),
     ({"caption": BASE64}, "a picture in an unknown column", '"columns": {"images": "caption"}'),
-    (
-        {"left_view": "a.png", "right_view": "b.png"},
-        "a picture in an unknown column",
-        '"columns": {"images": "left_view, right_view"}',
-    ),
+    ({"left_view": "a.png", "right_view": "b.png"}, "a picture in an unknown column", '"columns": {"images": "left_view, right_view"}'),
     ({"blob": BASE64}, "a picture in an unknown column", '"columns": {"images": "blob"}'),
     ({"metadata": {"image": "a.png"}}, "a picture in an unknown column", '"columns": {"images": "metadata.image"}'),
     ({"img": "a.png", "figure": "b.png"}, "pictures in several columns", '"columns": {"images": "img, figure"}'),
     ({"image": "a.png", "image_1": "b.png"}, "pictures in several columns", '"columns": {"images": "image, image_1"}'),
-    (
-        {"image": "a.png", "image_path": "b.png"},
-        "pictures in several columns",
-        '"columns": {"images": "image, image_path"}',
-    ),
+    ({"image": "a.png", "image_path": "b.png"}, "pictures in several columns", '"columns": {"images": "image, image_path"}'),
     ({"image": "a.png", "scan": "b.png"}, "pictures in several columns", '"columns": {"images": "image, scan"}'),
     ({"images": ["a.png"], "image": "b.png"}, "pictures in several columns", '"columns": {"images": "images, image"}'),
     ({"img": "a.png", "imgs": ["b.png"]}, "pictures in several columns", '"columns": {"images": "img, imgs"}'),
@@ -332,11 +313,7 @@ REFUSED = [
     ({"question": "<img>\nHow many?"}, "a picture tag without a picture", "<img>"),
     ({"question": "<IMG_CONTEXT>\nHow many?"}, "a picture tag without a picture", "<IMG_CONTEXT>"),
     ({"question": "Is it <|media_pad|>?"}, "a picture tag without a picture", "<|media_pad|>"),
-    (
-        {"messages": [{"role": "user", "content": [{"type": "image", "index": 1}, {"type": "image", "index": 0}]}]},
-        "pictures out of order",
-        "[1, 0]",
-    ),
+    ({"messages": [{"role": "user", "content": [{"type": "image", "index": 1}, {"type": "image", "index": 0}]}]}, "pictures out of order", "[1, 0]"),
     ({"url": "https://example.org/x.png"}, "a picture in an unknown column", '"columns": {"images": "url"}'),
     ({"link": "pics/x.jpg"}, "a picture in an unknown column", "pics/x.jpg"),
     ({"source": "https://example.org/x.webp?w=9"}, "a picture in an unknown column", "source holds"),
@@ -351,34 +328,17 @@ REFUSED = [
     ),
     ({"question": "[IMG]\nHow many?"}, "a picture tag without a picture", "[IMG]"),
     ({"question": '<img src="a.png"> How many?'}, "a picture tag without a picture", "a.png"),
-    (
-        {"question": "![](https://example.org/a)\nHow many?"},
-        "a picture tag without a picture",
-        "https://example.org/a",
-    ),
+    ({"question": "![](https://example.org/a)\nHow many?"}, "a picture tag without a picture", "https://example.org/a"),
     ({"question": "\\includegraphics{figs/a} How many?"}, "a picture tag without a picture", "figs/a"),
     ({"question": "<Img><ImageHere></Img>How many?"}, "a picture tag without a picture", "<ImageHere>"),
     ({"question": "See ![fig. 1](z.png) How?", "image": "a.png"}, "a picture tag names another picture", "z.png"),
     ({"question": "\\includegraphics{z} How?", "image": "a.png"}, "a picture tag names another picture", "{z}"),
-    (
-        {"question": "<image 2> How many?", "image": "a.png"},
-        "a picture tag names a picture that is missing",
-        "<image 2>",
-    ),
-    (
-        {"question": "<image 1> <image 3>?", "images": ["a.png", "b.png"]},
-        *("a picture tag names a picture that is missing", "the row has 2"),
-    ),
-    (
-        {"question": "<img>b.png</img> How many?", "image": "a.png"},
-        *("a picture tag names another picture", "the row has 'a.png'"),
-    ),
-    (
-        {"question": "<image 2> <image 1> What is in image 2?", "images": ["a.png", "b.png"]},
-        *("picture tags out of order", "'image 2'"),
-    ),
+    ({"question": "<image 2> How many?", "image": "a.png"}, "a picture tag names a picture that is missing", "<image 2>"),
+    ({"question": "<image 1> <image 3>?", "images": ["a.png", "b.png"]}, *("a picture tag names a picture that is missing", "the row has 2")),
+    ({"question": "<img>b.png</img> How many?", "image": "a.png"}, *("a picture tag names another picture", "the row has 'a.png'")),
+    ({"question": "<image 2> <image 1> What is in image 2?", "images": ["a.png", "b.png"]}, *("picture tags out of order", "'image 2'")),
     ({"question": "<image 1>?", "images": ["a.png", "b.png"]}, "<image> and images do not match", "1 <image> and 2"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "reason", "detail"), REFUSED, ids=[f"{case[0]}"[:60] for case in REFUSED])
@@ -506,13 +466,15 @@ TAGS = [
     ("<|vision_start|><|image_pad|><|image_pad|><|vision_end|>How?", "a", "<image>How?", "a"),
     ("<start_of_image><image><end_of_image>How?", "a", "<image>How?", "a"),
     ("<img>a.png</img> How?", "a", "<image> How?", "a"),
+    ("(<image>./</image>)\nHow?", "a", "<image>\nHow?", "a"),
+    ("In <image_start>[problem_image_2]<image_end>, <image_start>[problem_image_1]<image_end>?", "ab", "In <image>, <image>?", "ba"),
     ("What is shown?", "ab", "<image><image>\nWhat is shown?", "ab"),
     ("arr[img] How?", "a", "<image>\narr[img] How?", "a"),
     ("<image 2> or <image 1>? Compare <image 2>.", "ab", "<image> or <image>? Compare image 1.", "ba"),
     ("<image 1> How? In <image 1>.", "a", "<image> How? In image 1.", "a"),
     ("<image>\nIn <image 1>?", "a", "<image>\nIn image 1?", "a"),
     ("Which of (A) <image1> (B) <image2>?", "a", "<image>\nWhich of (A) image 1 (B) image 2?", "a"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("question", "given", "asked", "seen"), TAGS)

@@ -25,6 +25,23 @@ REQUESTS = {
     "Video-R1, number": "Please provide the numerical value (e.g., 42 or 3.14) within the <answer> </answer> tags.",
     "Open-R1": "Respond in the following format: <think>\n...\n</think>\n<answer>\n...\n</answer>",
     "a pattern in lines of its own": "Respond in the following format:\n<think>\n...\n</think>\n<answer>\n...\n</answer>",
+    "LongPerceptualThoughts": "A conversation between User and Assistant. The user asks a visual question, and the Assistant solves it. The "
+    "assistant first thinks about the reasoning process in the mind and then provides the user with the answer. The "
+    "reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., "
+    "<think> reasoning process here </think> <answer> answer here </answer>.",
+    "Sky-T1": "Your role as an assistant involves thoroughly exploring questions through a systematic long thinking process before "
+    "providing the final precise and accurate solutions. This requires ... {sections} <|begin_of_thought|> {{thought}} "
+    "<|end_of_thought|> Each step ... formatted as follows: <|begin_of_solution|> {{final}} <|end_of_solution|> "
+    "Now, try to solve the following question through the above guidelines:",
+    "Mulberry": "Generate an image description based on the question.\nThen, provide a rationale to analyze the question.\nNext, "
+    "generate a step-by-step reasoning process to solve the problem. Ensure the steps are logical and concise.\nFinally, "
+    "provide a concise summary of the final answer in the following format: 'The final answer is: xxx.\n\nFormat your "
+    "response with the following sections, separated by ###:\n### Image Description:\n### Rationales:\n### Let's think "
+    "step by step.\n### Step 1:\n### Step 2:\n...\n### The final answer is:",
+    "SmolTalk2": "Your role as an assistant involves thoroughly exploring questions through a systematic thinking process before "
+    "providing the final precise and accurate solutions. Please structure your response into two main sections: Thought and "
+    "Solution using the specified format: <think> Thought section </think> Solution section. In the Thought section, detail your "
+    "reasoning process in steps. The Solution section should detail necessary steps needed to reach the conclusion.",
     "DeepHermes": "You should enclose your thoughts and internal monologue inside <think> </think> tags, and then provide "
     "your solution or response to the problem.",
     "InternVL": "Enclose this entire thinking process within <think> and </think> tags.",
@@ -85,6 +102,8 @@ def test_a_system_message_of_a_request_alone_is_none(request_):
     assert example.system is None and example.notes == (TAKEN_OUT,)
     row["messages"][0]["content"] = f"Be brief. {request_}"
     assert read_row(row, "long_thought").parts[0].system == "Be brief."
+    row = _row(ASKED, system=f"{request_}\n\nBe kind.")
+    assert read_row(row, "long_thought").parts[0].system == "Be kind."
 
 
 SWITCHES = [
@@ -115,16 +134,10 @@ def test_switches_of_hybrid_models_are_taken_out(text, left):
         (f"{ASKED} The final answer must be in \\boxed{{}}.", None),
         ("Please reason step by step, and put your final answer within \\boxed{}.", None),
         (f"Think in <think></think>. {ASKED} Put it in \\boxed{{}}.", f"{ASKED} Put it in \\boxed{{}}."),
-        (
-            f"{ASKED} Think in <think></think> tags and put your final answer within \\boxed{{}}.",
-            f"{ASKED} Put the final answer in \\boxed{{}}.",
-        ),
-        (
-            f"{ASKED} Put the final answer as <answer>\\boxed{{...}}</answer>.",
-            f"{ASKED} Put the final answer in \\boxed{{}}.",
-        ),
+        (f"{ASKED} Think in <think></think> tags and put your final answer within \\boxed{{}}.", f"{ASKED} Put the final answer in \\boxed{{}}."),
+        (f"{ASKED} Put the final answer as <answer>\\boxed{{...}}</answer>.", f"{ASKED} Put the final answer in \\boxed{{}}."),
     ],
-)
+)  # fmt: skip
 def test_a_request_for_a_box_stays(text, left):
     assert without_request(text) == (left or text)
 

@@ -35,12 +35,9 @@ ROWS = [
         {"question": "<image>\nWhich?\nA. red\nB. blue", "gold": "B", "options": ["red", "blue"], "kind": "choice"},
     ),
     ({"question": "Q?", "answer": 2.5, "avg_reward": 0.25}, {"gold": 2.5, "pass_rate": 0.25}),
-    (
-        {"messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A"}], "answer": "7"},
-        {"gold": "7"},
-    ),
+    ({"messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A"}], "answer": "7"}, {"gold": "7"}),
     ({"question": "Q?", "answer": ["3", "4"]}, {"gold": ["3", "4"]}),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "expected"), ROWS)
@@ -62,17 +59,10 @@ REJECTED = [
     ({"question": "<|im_end|>?", "answer": "2"}, "control token in the question"),
     ({"question": "Q?", "answer": "2", "pass_rate": 7}, "pass_rate is not a share from 0 to 1"),
     (
-        {
-            "messages": [
-                {"role": "user", "content": "a"},
-                {"role": "assistant", "content": "b"},
-                {"role": "user", "content": "c"},
-            ],
-            "answer": "7",
-        },
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}], "answer": "7"},
         "a prompt of several turns",
     ),  # fmt: skip
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "reason"), REJECTED)

@@ -12,12 +12,8 @@ RESPONSE = LongThought("Let me see. " * 300, "It is [4].").render()
 ROWS = [
     # (formatting, row, calls of Python functions that are enough; 64 and 118 when this was written)
     ("virgo_dt", {"question": "What is [1, 2]?", "combined_text": RESPONSE, "domain": "math"}, 75),
-    (
-        "long_thought",
-        {"conversations": [{"from": "human", "value": "What is [1, 2]?"}, {"from": "gpt", "value": RESPONSE}]},
-        140,
-    ),
-]
+    ("long_thought", {"conversations": [{"from": "human", "value": "What is [1, 2]?"}, {"from": "gpt", "value": RESPONSE}]}, 140),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("formatting", "row", "enough"), ROWS)

@@ -61,13 +61,10 @@ OPTIONS = [
     ({"optionA": "red", "optionB": "blue"}, RED_BLUE),
     ({"choice_1": "red", "choice_2": "blue"}, "Which is it?\n1. red\n2. blue"),
     ({"options": [4, 5.5]}, "Which is it?\nA. 4\nB. 5.5"),
-    (
-        {"options": ["red", "blue"], "question": "Is the ball red or blue?"},
-        "Is the ball red or blue?\nA. red\nB. blue",
-    ),
+    ({"options": ["red", "blue"], "question": "Is the ball red or blue?"}, "Is the ball red or blue?\nA. red\nB. blue"),
     ({"options": ["red", "blue"], "question": "A: Hi. B: Hello. What?"}, "A: Hi. B: Hello. What?\nA. red\nB. blue"),
     ({"options": ["4", "7"], "question": "What is 4 + 3, not 7 - 4?"}, "What is 4 + 3, not 7 - 4?\nA. 4\nB. 7"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "question"), OPTIONS, ids=[f"{row}" for row, _ in OPTIONS])

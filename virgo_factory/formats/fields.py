@@ -59,22 +59,10 @@ OF_OTHERS = re.compile(
 PAIRS = (
     *(("chosen", "rejected"), ("chosen", "reject"), ("winner", "loser"), ("winning", "losing"), ("win", "lose")),
     *(("better", "worse"), ("best", "worst"), ("preferred", "dispreferred"), ("preferred", "rejected")),
-    *(
-        ("preferred", "non_preferred"),
-        ("preferred", "nonpreferred"),
-        ("preferred", "unpreferred"),
-        ("accepted", "rejected"),
-    ),
+    *(("preferred", "non_preferred"), ("preferred", "nonpreferred"), ("preferred", "unpreferred"), ("accepted", "rejected")),
     *(("positive", "negative"), ("pos", "neg"), ("good", "bad"), ("w", "l"), ("desirable", "undesirable")),
-    *(
-        ("prefer", "reject"),
-        ("accept", "reject"),
-        ("", "rejected"),
-        ("", "reject"),
-        ("", "negative"),
-        ("", "dispreferred"),
-    ),
-)
+    *(("prefer", "reject"), ("accept", "reject"), ("", "rejected"), ("", "reject"), ("", "negative"), ("", "dispreferred")),
+)  # fmt: skip
 """How the better and the worse response of a preference pair are called, with or without a noun at either side."""
 _NOUNS = ("response", "output", "completion", "generation", "answer", "text", "reply", "solution", "conversation",
           "messages", "sample", "y")  # fmt: skip

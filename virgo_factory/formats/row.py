@@ -24,21 +24,9 @@ OPTION_COLUMN = re.compile(
 """Names, in snake_case, of columns that hold the options of a question."""
 
 QWEN_VL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|object_ref_start|>",
-    "<|object_ref_end|>",
-    "<|box_start|>",
-    "<|box_end|>",
-    "<|quad_start|>",
-    "<|quad_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",
+    "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
+)  # fmt: skip
 """The special tokens of Qwen2-VL, in the order of its vocabulary; the later Qwen-VL models have them all."""
 
 QWEN_VL_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
@@ -188,19 +176,18 @@ def example_of(
         format: the family, and the source of a row that names none.
         answers: columns that may hold the gold answer.
         id: in place of the row's own.
-        more: fields of the Example.
+        more: fields of the Example; what they name is not read from the row.
     """
-    images = read_images(row)
+    images = more.pop("images", None) or read_images(row)
+    known = {"source": source_of(row) or format, "domain": domain_of(row)} | more
     return Example(
         id=id or row_id(row, question),
         question=with_image(question, images),
         response=response,
         images=images,
         answer=answer_of(row, answers),
-        source=source_of(row) or format,
-        domain=domain_of(row),
         format=format,
-        **more,
+        **known,
     )
 
 

@@ -30,21 +30,9 @@ from virgo_factory.data.read.chunks import (
 
 
 LISTS = (
-    *(
-        "train",
-        "training",
-        "data",
-        "dataset",
-        "rows",
-        "examples",
-        "samples",
-        "instances",
-        "items",
-        "records",
-        "entries",
-    ),
+    *("train", "training", "data", "dataset", "rows", "examples", "samples", "instances", "items", "records", "entries"),
     *("questions", "annotations", "results", "test", "val", "valid", "validation", "dev", "eval"),
-)
+)  # fmt: skip
 """Keys of an object whose list holds the rows; in a .json file any other key may, if it is none of a row's own."""
 
 ROW_KEYS = (
@@ -93,11 +81,13 @@ class ReadRow:
         line: as `RawRow.line`; 0 in a table.
         raw: the decoded row; None where it could not be read.
         problem: why it could not be read; "" for a row.
+        text: of a line its JSON; "" where it stands in no line of its own.
     """
 
     line: int
     raw: Any
     problem: str = ""
+    text: str = ""
 
     @property
     def reason(self) -> str:
@@ -139,25 +129,26 @@ def count_rows(files: Iterable[str | Path]) -> int:
 
 
 def read_rows(path: str | Path) -> Iterator[RawRow]:
-    """Yield the rows of a JSONL file, or of a JSON file with one list of objects, or them by their ids; memory does not grow.
-
-    Every row is valid JSON. Blank lines and a byte order mark are skipped.
+    """Yield the rows of a file of text, each as valid JSON; memory does not grow. Blank lines and a byte order mark are skipped.
 
     Raises:
-        UnreadableFile: not UTF-8, not JSON, not a list, or without rows. All broken lines of a JSONL file are told at
-            once (up to 20), after the good rows before them have been yielded.
+        UnreadableFile: not UTF-8, not JSON, no file of rows, or without any. All broken lines are told at once (up to 20),
+            after the good rows before them have been yielded.
     """
-    path = Path(path)
-    _check_encoding(path)
-    rows = 0
-    for row in (
-        _csv_lines(path) if suffix_of(path) in CSV_SUFFIXES else _list_items(path) if is_list(path) else _lines(path)
-    ):
-        rows += 1
-        yield row
+    path, broken = Path(path), []
+    if is_list(path):  # its items are decoded once, by which it is cut
+        yield from _list_items(path)
+        return
 
-    if rows == 0:
-        raise UnreadableFile(f"{path}: no rows in the file.")
+    for chunk in cut_file(path):
+        for row in read_chunk(chunk):
+            if row.problem:
+                broken.append(f"{path}:{row.line}: {row.problem}")
+            elif not broken:
+                yield RawRow(row.line, row.text or json.dumps(row.raw, ensure_ascii=False))
+
+    if broken:
+        raise all_broken(broken)
 
 
 def cut_file(path: str | Path) -> Iterator[Chunk]:
@@ -207,7 +198,8 @@ def read_chunk(chunk: Chunk) -> Iterator[ReadRow]:
     elif chunk.kind == "lines":
         for number, line in enumerate(content.split(b"\n"), start=chunk.line):
             if line := line.strip():
-                yield ReadRow(number, *_decoded(line))
+                raw, problem = _decoded(line)
+                yield ReadRow(number, raw, problem, "" if problem else line.decode())
     else:
         yield from _decoded_items(content.decode(), chunk.line, chunk.kind == "members")
 
@@ -516,19 +508,6 @@ def _csv_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]
         text.detach()
 
 
-def _csv_lines(path: Path) -> Iterator[RawRow]:
-    broken = []
-    with _open(path) as file:
-        for line, row, problem in _csv_rows(path, file):
-            if problem:
-                broken.append(f"{path}:{line}: {problem}")
-            elif not broken:
-                yield RawRow(line, json.dumps(row, ensure_ascii=False))
-
-    if broken:
-        raise all_broken(broken)
-
-
 def all_broken(broken: list[str]) -> UnreadableFile:
     more = [f"... and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
     return UnreadableFile("\n".join([*broken[:SHOWN], *more, _REMEDY]))
@@ -569,40 +548,6 @@ def _position(file: IO[bytes]) -> int:
 
 
 # lines
-
-
-def _lines(path: Path) -> Iterator[RawRow]:
-    broken = []
-    number = 0
-    with _open(path) as file:
-        for number, line in enumerate(_unpacked_lines(path, file), start=1):
-            line = (line.removeprefix(_BOM) if number == 1 else line).strip()
-            if not line:
-                continue
-
-            _, problem = _decoded(line)
-            if not problem:
-                if not broken:
-                    yield RawRow(number, line.decode())
-                continue
-
-            broken.append(f"{path}:{number}: {problem}")
-            if len(broken) == SHOWN:
-                broken.append("... (the first 20 are shown)")
-                break
-
-    if broken:
-        raise UnreadableFile("\n".join([*broken, _REMEDY]))
-
-
-def _unpacked_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
-    number = 0
-    try:
-        for line in file:
-            number += 1
-            yield line
-    except _UNPACKING as error:
-        raise _broken_off(path, number + 1, error) from None
 
 
 def _cut_lines(path: Path) -> Iterator[Chunk]:
@@ -702,14 +647,18 @@ def _cut_list(path: Path) -> Iterator[Chunk]:
 
 def _list_items(path: Path) -> Iterator[RawRow]:
     """Yield the items of a JSON list or object, reading the file in pieces."""
-    text = _Text(path)
-    if text.key != MEMBERS:
-        yield from _items(text)
-        return
-
+    _check_encoding(path)
+    text, empty = _Text(path), True
     for item in _items(text):
-        (row,) = _decoded_items(item.text, item.line, are_members=True)
-        yield RawRow(item.line, json.dumps(row.raw, ensure_ascii=False))
+        empty = False
+        if text.key == MEMBERS:
+            (row,) = _decoded_items(item.text, item.line, are_members=True)
+            item = RawRow(item.line, json.dumps(row.raw, ensure_ascii=False))
+
+        yield item
+
+    if empty:
+        raise UnreadableFile(f"{path}: no rows in the file.")
 
 
 def _items(text: "_Text") -> Iterator[RawRow]:

@@ -5,7 +5,7 @@ contradict its response. What is taken out, anywhere in a system message or ques
 
 - fixed prompts, word by word: DeepSeek-R1-Zero's (LongPerceptualThoughts, EasyR1, R1-V have it), OpenMMReasoner's
   (data_pipeline/distill_response.py), Sky-T1's with the four markers themselves (Bespoke-Stratos, OpenThoughts; the longer
-  form of STILL-2), Mulberry's headings, Video-R1's and Magistral's;
+  form of STILL-2) or `<think>` (SmolTalk2), Mulberry's headings, Video-R1's and Magistral's;
 - sentences that speak of nothing but the form of the response and name such a tag, or a thought and an answer as its
   parts (headings, keys of JSON, words with a colon): all of their words outside of the
   tags are of a closed list. A request for \boxed{} in one of them stays, in other words;
@@ -47,6 +47,12 @@ _SKY_T1 = (
     r"(?>.{0,2000}?<\|end_of_thought\|>)(?>.{0,2000}?<\|begin_of_solution\|>)(?>.{0,200}?<\|end_of_solution\|>)"
     r"(?>.{0,20}?Now, try to solve the following question through the above guide?lines:)"
 )
+_SKY_T1_THINK = (
+    r"Your role as an assistant involves thoroughly exploring questions through a systematic (?:long )?thinking process "
+    r"before providing the final precise and accurate solutions\.(?>.{0,2000}?<think> ?\{*Thought section\}* ?</think> ?"
+    r"\{*Solution section\}*\.)(?>.{0,1500}?reach the conclusion\.)"
+    r"(?: ?Now, try to solve the following question through the above guide?lines:)?"
+)
 _MULBERRY = (
     r"Generate an image description based on the question\. Then, provide a rationale to analyze the question\. "
     r"Next, generate a step-by-step reasoning process to solve the problem\. Ensure the steps are logical and "
@@ -72,7 +78,7 @@ def _spaced(pattern: str) -> re.Pattern[str]:
     return LazyPattern(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.DOTALL)
 
 
-_PROMPTS = (_THINK_ANSWER, _OPEN_MM_REASONER, _SKY_T1, _MULBERRY, _VIDEO_R1, _VIDEO_R1_OCR, _MAGISTRAL)
+_PROMPTS = (_THINK_ANSWER, _OPEN_MM_REASONER, _SKY_T1, _SKY_T1_THINK, _MULBERRY, _VIDEO_R1, _VIDEO_R1_OCR, _MAGISTRAL)
 _FIXED = [_spaced(text) for text in _PROMPTS]
 
 _MONOLOGUE = _spaced(

@@ -16,14 +16,8 @@ from virgo_factory.formats.row import RejectedRow, plain
 
 REASON = "tool calls are not trained"
 COLUMNS = (
-    "tools",
-    "functions",
-    "available_tools",
-    "tool_calls",
-    "function_calls",
-    "function_call",
-    "tool_definitions",
-)
+    "tools", "functions", "available_tools", "tool_calls", "function_calls", "function_call", "tool_definitions",
+)  # fmt: skip
 _MESSAGES = ("messages", "conversations")
 _KEYS = ("function", "name", "type", "parameters", "arguments", "input_schema")
 """What the description of a tool, or a call, has one of; a list of words is no tools."""

@@ -11,7 +11,7 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.formats.layouts.thought_columns import long_thought
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, plain, question_of, text_of
+from virgo_factory.formats.row import RejectedRow, example_of, plain, question_of, text_of
 
 
 FORMAT = "steps"
@@ -28,12 +28,8 @@ def _is_step(step: Any) -> bool:
     return isinstance(step, dict) and "title" in step and "content" in step
 
 
-def read(row: Mapping[str, Any], options: Options) -> Reading:
+def read(row: Mapping[str, Any], options: Options) -> Example:
     """Return the example of a row: the steps' contents in order, and the final answer's content."""
-    return Reading(FORMAT, (attempt(lambda: _example(row)),))
-
-
-def _example(row: Mapping[str, Any]) -> Example:
     *steps, last = row["steps"]
     final = plain(row.get("final"))
     if final is None and (not _is_step(last) or _is_final(last)):

@@ -5,7 +5,6 @@ evaluation (eval/llama_vision.py), and only a dialogue with all four of them, wo
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from virgo_factory.core.example import Example
@@ -13,17 +12,7 @@ from virgo_factory.formats.layouts.messages import message_column, read_messages
 from virgo_factory.formats.layouts.thought_columns import long_thought
 from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import (
-    Reading,
-    RejectedRow,
-    answer_of,
-    attempt,
-    domain_of,
-    read_images,
-    row_id,
-    source_of,
-    with_image,
-)
+from virgo_factory.formats.row import RejectedRow, example_of, read_images
 
 
 FORMAT = "four_stages"
@@ -50,28 +39,15 @@ def recognises(row: Mapping[str, Any]) -> bool:
     return len(questions) == 4 and questions[0].endswith(STAGES[0]) and tuple(questions[1:]) == STAGES[1:]
 
 
-def read(row: Mapping[str, Any], options: Options) -> Reading:
+def read(row: Mapping[str, Any], options: Options) -> Example:
     """Return the example of a dialogue: the first three answers are the thought, the last one is the solution."""
-    return Reading(FORMAT, (attempt(lambda: _example(row)),))
-
-
-def _example(row: Mapping[str, Any]) -> Example:
     chat = read_messages(row, message_column(row))
     why, _ = learned_turns(row, chat.responses)
     if any(why):  # the stages are one response
         raise next(filter(None, why))
 
-    images = read_images(row) or chat.images
     question = chat.turns[0][0].strip().removesuffix(STAGES[0]).strip()
     *stages, solution = (answer for _, answer in chat.turns)
-    example = Example(
-        id=row_id(row, question),
-        question=with_image(question, images),
-        response=long_thought("\n\n".join(stage.strip() for stage in stages), solution),
-        images=images,
-        system=chat.system,
-        source=source_of(row) or FORMAT,
-        domain=domain_of(row),
-        format=FORMAT,
-    )
-    return replace(example, answer=answer_of(row, ("final_answer", "answer")))
+    thought = long_thought("\n\n".join(stage.strip() for stage in stages), solution)
+    images = read_images(row) or chat.images
+    return example_of(row, question, thought, FORMAT, ("final_answer", "answer"), images=images, system=chat.system)

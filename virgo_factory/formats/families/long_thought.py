@@ -1,7 +1,7 @@
 """`formatting: long_thought`: any long-thought dataset, recognised by the columns and tags of its rows.
 
-A family is one file with `recognises(row)`, `read(row, options)` and, where all its rows have one format, its name as
-FORMAT, and a line in FAMILIES; a tag set is one entry of TAG_SETS in `tags`. The name of a file is never looked at
+A family is one file with `recognises(row)`, `read(row, options)`, which returns a Reading or its only Example, and, where
+all its rows have one format, its name as FORMAT, and a line in FAMILIES; a tag set is one entry of TAG_SETS in `tags`. The name of a file is never looked at
 (reference: raw_formats.md section 18, rule 1).
 """
 
@@ -16,20 +16,12 @@ from virgo_factory.formats.fields import chooser_of, pair_columns
 from virgo_factory.formats.layouts import chat, question_response, tagged_columns, thought_columns
 from virgo_factory.formats.layouts.unknown import reason_of
 from virgo_factory.formats.options import DIFFICULTIES, Options
-from virgo_factory.formats.row import Reading, RejectedRow, bare
+from virgo_factory.formats.row import Reading, RejectedRow, bare, check_example
 
 
 FAMILIES = (
-    virgo_dsd,
-    rollouts,
-    insight_v,
-    screen_traces,
-    thought_columns,
-    llamav_o1,
-    chat,
-    question_response,
-    tagged_columns,
-)
+    virgo_dsd, rollouts, insight_v, screen_traces, thought_columns, llamav_o1, chat, question_response, tagged_columns,
+)  # fmt: skip
 """The first that recognises a row reads it: rows of a family may carry columns of those further down."""
 
 
@@ -67,7 +59,8 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
                 _check_difficulty(row, options.difficulty)
 
             try:
-                return family.read(row, options)
+                found = family.read(row, options)
+                return found if isinstance(found, Reading) else Reading(family.FORMAT, (check_example(found),))
             except RejectedRow as error:
                 return Reading(getattr(family, "FORMAT", None), (bare(error),))
 

@@ -23,17 +23,8 @@ from virgo_factory.formats.texts import unix
 
 
 LISTS = (
-    "responses",
-    "response",
-    "completions",
-    "outputs",
-    "output",
-    "samples",
-    "solutions",
-    "candidates",
-    "rollouts",
-    "attempts",
-)
+    "responses", "response", "completions", "outputs", "output", "samples", "solutions", "candidates", "rollouts", "attempts",
+)  # fmt: skip
 ANY_OF = ("generations", "code", "prefix_prompt", *LISTS)
 _TEXTS = ("content", "text", "response", "output", "completion", "generation")
 """Keys of an object that is one response of several."""

@@ -10,18 +10,7 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.formats.layouts.thought_columns import long_thought
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import (
-    Reading,
-    RejectedRow,
-    attempt,
-    own_id,
-    plain,
-    question_of,
-    read_images,
-    source_of,
-    text_id,
-    with_image,
-)
+from virgo_factory.formats.row import RejectedRow, example_of, own_id, plain, question_of, read_images, text_id
 
 
 FORMAT = "screen_traces"
@@ -33,23 +22,13 @@ def recognises(row: Mapping[str, Any]) -> bool:
     return isinstance(row.get("thinking"), list) and isinstance(row.get("text"), list)
 
 
-def read(row: Mapping[str, Any], options: Options) -> Reading:
+def read(row: Mapping[str, Any], options: Options) -> Example:
     """Return the example of a row."""
-    return Reading(FORMAT, (attempt(lambda: _example(row)),))
-
-
-def _example(row: Mapping[str, Any]) -> Example:
     question = question_of(row)
     filename = row.get("filename")
     images = read_images(row) or ((filename,) if isinstance(filename, str) and filename else ())
-    return Example(
-        id=_id(row, question),
-        question=with_image(question, images),
-        response=long_thought(_joined(row, "thinking"), _joined(row, "text")),
-        images=images,
-        source=source_of(row) or FORMAT,
-        format=FORMAT,
-    )
+    thought = long_thought(_joined(row, "thinking"), _joined(row, "text"))
+    return example_of(row, question, thought, FORMAT, (), _id(row, question), images=images)
 
 
 def _joined(row: Mapping[str, Any], column: str) -> str:

@@ -14,16 +14,7 @@ from virgo_factory.formats.layouts.messages import message_column, read_messages
 from virgo_factory.formats.layouts.tags import is_tagged
 from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import (
-    RejectedRow,
-    answer_of,
-    domain_of,
-    question_of,
-    read_images,
-    row_id,
-    text_of,
-    with_image,
-)
+from virgo_factory.formats.row import RejectedRow, example_of, question_of, text_of
 
 
 _HEADING = re.compile(
@@ -57,18 +48,8 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         if reason:
             raise reason
 
-    images = read_images(row)
-    return Example(
-        id=row_id(row, question),
-        question=with_image(question, images),
-        response=_thought(response, options.keep_malformed),
-        images=images,
-        system=system,
-        answer=answer_of(row),
-        source="virgo_dqvq",
-        domain=domain_of(row),
-        format="virgo_dqvq",
-    )
+    found = _thought(response, options.keep_malformed)
+    return example_of(row, question, found, "virgo_dqvq", source="virgo_dqvq", system=system)
 
 
 def _thought(response: str, keep_malformed: bool) -> LongThought | str:

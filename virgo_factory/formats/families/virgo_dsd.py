@@ -17,16 +17,7 @@ from virgo_factory.formats.marks.response_marks import verdicts
 from virgo_factory.formats.marks.row_marks import check_response
 from virgo_factory.formats.marks.values import flags
 from virgo_factory.formats.options import DIFFICULTIES, Options
-from virgo_factory.formats.row import (
-    Reading,
-    RejectedRow,
-    answer_of,
-    domain_of,
-    question_of,
-    read_images,
-    row_id,
-    with_image,
-)
+from virgo_factory.formats.row import Reading, RejectedRow, example_of, question_of, row_id
 
 
 FORMAT = "virgo_dsd"
@@ -62,7 +53,6 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
         return Reading(FORMAT, tuple(named))
 
-    images = read_images(row)
     question = question_of(row) if row.get("question") is not None or column is None else _asked(row, column)
     id = row_id(row, question)
 
@@ -71,16 +61,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
             raise RejectedRow("a response is not text", f"found {type(response).__name__}")
 
         check_response(row, position)
-        return Example(
-            id=f"{id}-{position}" if options.responses == "all" else id,
-            question=with_image(question, images),
-            response=parse_response(response, "four_markers", keep),
-            images=images,
-            answer=answer_of(row),
-            source=FORMAT,
-            domain=domain_of(row),
-            format=FORMAT,
-        )
+        own = f"{id}-{position}" if options.responses == "all" else id
+        return example_of(row, question, parse_response(response, "four_markers", keep), FORMAT, id=own, source=FORMAT)
 
     right = verdicts(row, len(correct)) or correct
     return Reading(FORMAT, choose(responses, right, options, make), is_chosen=True)

@@ -184,7 +184,7 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
             return Turn(question, responses[at], False)
 
         try:
-            response = parse_response(responses[at], name, options.keep_malformed or why[at] is not None)
+            response = parse_response(responses[at], names[at] or name, options.keep_malformed or why[at] is not None)
         except RejectedRow as error:
             field = like_a_thought(chat.responses[at]) if names[at] is None and at < len(chat.responses) else ""
             if not field:
@@ -236,7 +236,7 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
     def whole() -> Example:
         noted = tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(map(bare_turn, range(last))) else [])]))
         history = tuple(turn(at, question) for at, question in enumerate(questions[:-1]))
-        rejected = _other(thoughts[len(responses) - 1], responses[-1], name, options) if pair else None
+        rejected = _other(thoughts[len(responses) - 1], responses[-1], names[-1] or name, options) if pair else None
         return example(id, last, questions[-1], images, history=history, rejected=rejected, notes=noted)
 
     if options.turns == "split" and last and not pair:

@@ -22,17 +22,10 @@ _ROLES = {
     **dict.fromkeys(SYSTEMS, "system"),
 }
 TOOLS = (
-    "tool",
-    "tools",
-    "function",
-    "function_call",
-    "function_response",
-    "tool_call",
-    "tool_response",
-    "observation",
-)
+    "tool", "tools", "function", "function_call", "function_response", "tool_call", "tool_response", "observation",
+)  # fmt: skip
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
-_CHATS = ("dialog", "dialogue", "dialogs", "dialogues", "chat", "interactions", "turns")
+_CHATS = ("dialog", "dialogue", "dialogs", "dialogues", "chat", "interactions", "turns", "texts", "qa_pairs", "qas")
 """Names under which a list of other spellings is taken for messages as well."""
 _SPEAKERS, _SAID = ("speaker", "author"), ("text", "message", "utterance")
 """Keys of role and content in other spellings."""

@@ -170,16 +170,16 @@ def _parse_headings(text: str) -> LongThought:
 
 
 _THOUGHT_HEADING = LazyPattern(
-    r"\s*(?:(?:#{1,6}|\*\*)[ \t]*(?:\*\*)?(?:Thinking|Thoughts?|Reasoning)(?: Process)?[ \t]*:?(?:\*\*)?:?"
-    r"|Here is my thought process:?)[ \t]*(?:\n|$)",
+    r"\s*(?:(?:#{1,6}|\*\*)[ \t]*(?:\*\*)?(?:(?:Thinking|Thoughts?|Reasoning)(?: Process)?|思考(?:过程)?|推理(?:过程)?)"
+    r"[ \t]*[:：]?(?:\*\*)?[:：]?|Here is my thought process:?)[ \t]*(?:\n|$)",
     re.IGNORECASE,
 )
 _SOLUTION_HEADING = LazyPattern(
-    r"^[ \t]*(?:(?:#{1,6}|\*\*)[ \t]*(?:\*\*)?Final (?:Response|Answer|Solution)[ \t]*:?(?:\*\*)?:?"
-    r"|Here is my (?:final )?response:?)[ \t]*$",
+    r"^[ \t]*(?:(?:#{1,6}|\*\*)[ \t]*(?:\*\*)?(?:Final (?:Response|Answer|Solution)|最终(?:答案|回答|回复))"
+    r"[ \t]*[:：]?(?:\*\*)?[:：]?|Here is my (?:final )?response:?)[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
-_PLAIN_HEADING = LazyPattern(_SOLUTION_HEADING.pattern.replace("Final (?:", "(?:"), re.MULTILINE | re.IGNORECASE)
+_PLAIN_HEADING = LazyPattern(re.sub("Final |最终", "", _SOLUTION_HEADING.pattern), re.MULTILINE | re.IGNORECASE)
 """A heading that only is one of the solution where no other is."""
 THINKING_HEADINGS = ("## Thinking", "## Final Response")
 
@@ -322,7 +322,7 @@ TAG_SETS = {
     "think_answer": _pair("think", *_ANSWER),
     "think": _pair("think"),
     "thoughts": _elements("<thoughts>", "</thoughts>", rest=True),
-    "four_sections": _elements(*_tags("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")),
+    "four_sections": _elements(*_tags("SUMMARY", "CAPTION", "REASONING", "CONCLUSION"), case=False),
     "headings": Format(("### Image Description:", "### Rationales:", "### The final answer is:"), _parse_headings),
     "description_think": _elements(*_tags("description", "think"), rest=True),
     "thinking_headings": Format(THINKING_HEADINGS, _parse_thinking_headings),
@@ -333,7 +333,7 @@ TAG_SETS = {
 """Name of a format -> how its responses are read."""
 
 _START = LazyPattern(
-    rf"(?:(?P<four_markers>{re.escape(BEGIN_THOUGHT)})|(?P<thoughts><thoughts>)|(?P<four_sections><SUMMARY>)|(?P<headings>### (?:Image Description|Rationales):)"
+    rf"(?:(?P<four_markers>{re.escape(BEGIN_THOUGHT)})|(?P<thoughts><thoughts>)|(?P<four_sections>(?i:<SUMMARY>))|(?P<headings>### (?:Image Description|Rationales):)"
     r"|(?P<description_think><description>)|(?P<harmony>(?:<\|start\|>assistant)?<\|channel\|>)|"
     + "|".join(
         rf"(?P<{name}>(?{'-' if name == 'reasoning' else ''}i:{re.escape(opening)}))"  # <REASONING> is LLaVA-CoT's

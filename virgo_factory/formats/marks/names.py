@@ -122,17 +122,9 @@ _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "tim
 
 _NAMED = {
     **dict.fromkeys(("evaluation", "eval"), Kind.OUTCOME),
-    **dict.fromkeys(
-        ("human_label", "thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION
-    ),
-    **dict.fromkeys(
-        ("not_correct", "is_not_correct", "isnt_correct", "not_right", "is_not_right", "not_passed", "not_solved"),
-        Kind.WRONG,
-    ),
-    **dict.fromkeys(
-        ("not_verified", "is_not_verified", "not_valid", "not_usable", "false_positive", "is_false", "marked_false"),
-        Kind.MAYBE_WRONG,
-    ),
+    **dict.fromkeys(("human_label", "thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
+    **dict.fromkeys(("not_correct", "is_not_correct", "isnt_correct", "not_right", "is_not_right", "not_passed", "not_solved"), Kind.WRONG),
+    **dict.fromkeys(("not_verified", "is_not_verified", "not_valid", "not_usable", "false_positive", "is_false", "marked_false"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("not_finished", "not_complete", "not_completed", "is_not_finished", "not_closed"), Kind.CUT),
     **dict.fromkeys(
         (
@@ -155,54 +147,30 @@ _NAMED = {
         ("wrong_answer", "wrong_response", "wrong_output"),
         Kind.MAYBE_WRONG,  # or a distractor
     ),
-    **dict.fromkeys(
-        ("negative", "is_negative", "mistake", "is_mistake", "partial", "is_partial", "deleted", "is_deleted"),
-        Kind.MAYBE_WRONG,
-    ),
+    **dict.fromkeys(("negative", "is_negative", "mistake", "is_mistake", "partial", "is_partial", "deleted", "is_deleted"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("over_length", "overlength", "is_overlength", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks"), Kind.RATE),
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback"), Kind.TROUBLE),
-    **dict.fromkeys(
-        ("errors", "error_list", "mistakes", "failures", "defects", "error_type", "error_types"), Kind.TROUBLE
-    ),
-    **dict.fromkeys(
-        ("error_step", "first_error_step", "mistake_step", "error_category", "error_reason"), Kind.TROUBLE
-    ),
+    **dict.fromkeys(("errors", "error_list", "mistakes", "failures", "defects", "error_type", "error_types"), Kind.TROUBLE),
+    **dict.fromkeys(("error_step", "first_error_step", "mistake_step", "error_category", "error_reason"), Kind.TROUBLE),
     "label": Kind.LABEL,
     "quality_label": Kind.GRADE,
     "truncated_at": Kind.CUT,
     **dict.fromkeys(("tags", "tag", "flags", "issues"), Kind.TAGS),
     **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket", "subset"), Kind.CATEGORY),
-    **dict.fromkeys(
-        ("response_type", "answer_type", "sample_type", "row_type", "response_class", "response_category"),
-        Kind.CATEGORY,
-    ),
+    **dict.fromkeys(("response_type", "answer_type", "sample_type", "row_type", "response_class", "response_category"), Kind.CATEGORY),
     **dict.fromkeys(("split", "subset_split", "data_split"), Kind.SPLIT),
     "train_detail": Kind.SPANS,
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
     **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "is_trunc", "no_eos"), Kind.CUT),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
-    **dict.fromkeys(
-        (
-            "正确",
-            "是否正确",
-            "正确性",
-            "回答正确",
-            "答案正确",
-            "答案是否正确",
-            "回答是否正确",
-            "判断",
-            "判定",
-            "是否通过",
-        ),
-        Kind.RIGHT,
-    ),
+    **dict.fromkeys(("正确", "是否正确", "正确性", "回答正确", "答案正确", "答案是否正确", "回答是否正确", "判断", "判定", "是否通过"), Kind.RIGHT),
     **dict.fromkeys(("错误", "是否错误", "答案错误"), Kind.WRONG),
     **dict.fromkeys(("得分", "评分", "分数", "质量"), Kind.GRADE),
     **dict.fromkeys(("截断", "是否截断", "被截断"), Kind.CUT),
     **dict.fromkeys(("是否训练", "参与训练"), Kind.LEARN),
-}
+}  # fmt: skip
 _ONE_OF = LazyPattern(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
 _RATE = LazyPattern(
     r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"

@@ -52,18 +52,8 @@ _REASONS: dict[str, str] = dict.fromkeys(_ENDED, "") | dict.fromkeys(_LIMIT, CUT
 _STATUS = frozenset({*_LIMIT, *_BROKEN} - {"error", "safety", "refusal", "repetition"})
 """Words of these that say so in the columns of Kind.STATUS as well: `stop` may be the texts that a request stops at."""
 _PARTS = (
-    "test",
-    "val",
-    "valid",
-    "validation",
-    "dev",
-    "eval",
-    "evaluation",
-    "testmini",
-    "holdout",
-    "heldout",
-    "held_out",
-)
+    "test", "val", "valid", "validation", "dev", "eval", "evaluation", "testmini", "holdout", "heldout", "held_out",
+)  # fmt: skip
 
 _CLASSES = ("false", "no", "n", "f", "\u5426", "\u9519", "mismatch", "failure")
 """Words that may be a category of the question, or its answer."""

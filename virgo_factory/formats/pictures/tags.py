@@ -14,13 +14,13 @@ from virgo_factory.formats.texts import occurs
 _EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|content|context))?"
 TAG = LazyPattern(
     rf"<image>\s*(?P<inner>[^\s<>][^<>\n]{{0,300}}\.(?:{'|'.join(SUFFIXES)}))\s*</image>"
-    r"|(?P<literal>(?-i:<image>)(?!\s*</image>))"
+    r"|(?P<literal>(?-i:<image>)(?!(?:\./|\s*)</image>))"
     r"|(?P<qwen><\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>)"
     rf"|<(?P<close>img|image)>\s*(?P<path>[^<>\n]{{1,400}}?)\s*</(?P=close)>"
     r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
-    rf"|(?P<strong><image>\s*</image>|<\|?(?:image|img|picture|pic|photo|figure|fig|diagram|chart|graph)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
+    rf"|(?P<strong><image>\s*</image>|\(?<image>\./</image>\)?|<image_start>\[\w{{0,40}}?(?P<bracketed>\d{{1,3}})\]<image_end>|<\|?(?:image|img|picture|pic|photo|figure|fig|diagram|chart|graph)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
     rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>"
     r"|(?:<IMG_CONTEXT>)+|<\|media_(?:start|begin)\|>image<\|media_content\|>(?:<\|media_pad\|>)+<\|media_end\|>|<\|media_pad\|>)"
     r"|(?P<weak><(?:img|picture|pic|photo|fig|visual)\s?/?>|<(?P<html5>figure|diagram|chart|graph|plot)\s?/?>(?![\s\S]{0,2000}</(?P=html5)>)"
@@ -171,7 +171,7 @@ def _is_talked_of(text: str, tag: re.Match) -> bool:
 
 def _is_code(text: str, tag: re.Match, alone: bool) -> bool:
     """Whether a tag without a number is one of a program's or of a page's, which a question is about."""
-    if tag["number"] is not None or "|" in tag.group():
+    if (tag["number"] or tag["bracketed"]) is not None or "|" in tag.group():
         return False
 
     return bool(_MARKUP.search(text)) or _is_quoted(text, tag) or (tag.group().endswith("/>") and not alone)
@@ -196,7 +196,7 @@ def _is_quoted(text: str, tag: re.Match) -> bool:
 
 
 def _number(tag: re.Match) -> int | None:
-    number = tag["number"] or tag["counted"] or tag["upper"]
+    number = tag["number"] or tag["bracketed"] or tag["counted"] or tag["upper"]
     return int(number) if number else None
 
 
