@@ -162,6 +162,9 @@ def _numbers(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Ask
     ):
         named, place = ("some", "place") if found["some"] else ("these", "first")
         some = union(tokens[found.start(named) : found.end(named)])
+        if tokens[-1].text in ("left", "right"):  # "how many are left"
+            return None
+
         some = some and standing(some, tokens[found.start(place) : found.end(place)], meaning)
     else:
         return None
@@ -270,6 +273,9 @@ def _where(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
         return None
 
     things = [token for token in tokens if token.kind == "T"]
+    if len(things) == 1 and any("direction" in token.text for token in tokens):  # that it moves, looks or points in
+        return None
+
     if len(things) == 2 and re.search("FT", form):
         target = tokens[form.index("FT") + 1]
         things = [next(token for token in things if token is not target), target]
@@ -332,6 +338,9 @@ def _one(read: Sequence[Token]) -> SceneObject | None:
     return read[0].one if kinds(read) == "T" else None
 
 
+_LIST = r"T(?:[&|]+T)*"
+
+
 def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked | None:
     """Which of the options is at an end."""
     form = kinds(tokens)
@@ -341,7 +350,7 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
         which = {"left": "leftmost", "right": "rightmost"}.get(
             next(iter(re.findall("left|right|top|bottom|upper|lower", tokens[-1].text))), ""
         )
-    elif form.count("E") == 1 and set(form) <= set("WcTEV&|"):
+    elif re.fullmatch(rf"(?:{_LIST}&?)?W(?:c|{_LIST})?V?E(?:c|{_LIST})?(?:&?{_LIST})?", form):
         which = next(token.means for token in tokens if token.kind == "E")
     else:
         which = ""
@@ -404,14 +413,14 @@ def _related(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Ask
 
     def holds(option: str, is_clear: bool = False) -> Holds:
         one = _one(options[option])
-        return holds_at(place, one, meaning, is_clear=is_clear) if one else None
+        is_one = one and (of is None or of.kind == "c" or is_generic(of) or one in (of.some or ()))
+        return holds_at(place, one, meaning, is_clear=is_clear) if is_one else None
 
     def clear(option: str) -> Holds:
         is_of_tag = (
             bool(things) and things[-1].is_tag
         )  # who names a tag goes by its box; else by what people would say
-        is_one = of is None or is_generic(of) or of.kind == "T" and _one(options[option]) in (of.some or ())
-        return holds(option, not is_of_tag) if is_one else None
+        return None if of and of.kind == "c" else holds(option, not is_of_tag)
 
     return Asked(holds, is_clear=clear)
 

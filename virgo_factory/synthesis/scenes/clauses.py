@@ -143,7 +143,7 @@ def _piece(
     elif named is None and word.kind == "R" and other is None or not relations:
         return None
 
-    if named is None and other is None:
+    if named is None and other is None and not re.search(r"\b(?:its|their)\b", word.text):
         held = [in_half(one, relation, meaning.size) for relation in relations]
         return all_hold(
             [*held, None] if is_clear and "half" not in word.text else held

@@ -64,8 +64,8 @@ _ENDS = {
     rf"|higher(?: up)?(?: than {_ELSE})?",
     "lowest": rf"(?:lowest|{_FAR} down|bottom-?most|lowermost)(?: down)?|{_NEAR} bottom{_PART}|at the (?:very )?bottom{_PART}"
     rf"|(?:below|under|underneath|beneath) {_ELSE}|lower(?: down)?(?: than {_ELSE})?",
-    "largest": rf"(?:largest|biggest|larger|bigger){_SIZED}|(?<=appears )(?:larger|largest|bigger|biggest)(?! than)|takes up the most (?:room|space|area)",
-    "smallest": rf"(?:smallest|smaller){_SIZED}|(?<=appears )(?:smaller|smallest)(?! than)|takes up the least (?:room|space|area)",
+    "largest": rf"(?:largest|biggest|larger|bigger){_SIZED}|takes up the most (?:room|space|area)",
+    "smallest": rf"(?:smallest|smaller){_SIZED}|takes up the least (?:room|space|area)",
 }
 """Extreme of facts.EXTREMES -> how English says it; sizes only where those in the picture are meant, since a near cup is
 larger there than a far bus."""
@@ -81,6 +81,14 @@ _SIDES = {
 
 _BOUND = r"(?:exactly|only|just|precisely|at least|at most|more than|fewer than|less than|no more than|no fewer than)"
 _NUMBER = rf"(?:\d+|{'|'.join(sorted(NUMBERS.keys() - {'a', 'an', 'no', 'none', 'nothing', 'once'}, key=len, reverse=True))})"
+_IDLE = "|".join(
+    (
+        "is are was were do does did can could would will be there the a an this that these those of to than as you please name identify say so now among"
+        " located placed positioned situated found visible shown seen present pictured depicted drawn appear appears occur occurs altogether overall"
+        " combined has have contain contains show shows include includes depict depicts feature features exactly clearly total sum positions about"
+        f" state states describe describes matches fits compares best correctly closely carefully {PICTURE}"
+    ).split()
+)
 _WORDS = {
     # what is asked for
     "q": r"how many times as many",
@@ -88,7 +96,7 @@ _WORDS = {
     "Y": r"(?:statement|sentence|claim|description|option)s?|true|correct|accurate|false|wrong|untrue|incorrect",
     "X": r"where|(?:relative |spatial )?(?:position|place|location|relation|relationship)(?: (?:of|between))?|how (?:is|are|do|does)"
     r"|(?:which|what) (?:side|direction|part|half|corner|quarter|area|region)",
-    "W": r"(?:name|identify) the|(?:who or what|which|what|who)(?: ones?)?(?: of (?:these|those|the following|them))?",
+    "W": r"(?:name|identify) the|(?:who or what|which|what|who)(?: ones?)?(?: of (?:these|those|them))?",
     "U": r"compare(?: (?:to|with))?(?: in (?:number|quantity))?",
     "Z": r"order|sequence",
     # how things stand
@@ -109,7 +117,7 @@ _WORDS = {
     "A": rf"(?:not |exactly )*(?:(?:more than |less than )?(?:twice|half|{_NUMBER} times) )?as many"
     r"|(?:exactly )?(?:the same|an equal|equal|twice the|double the|half the) (?:number|amount)s? of|equal(?: in number)?(?: to| with)?|equals"
     r"|the same(?: as)?|as (?:large|high|great) as|(?:twice|double|half)(?= (?:the|that))",
-    "L": r"(?:most|more|fewest|fewer|least|less|largest|larger|greatest|greater|highest|smallest|smaller|lowest)"
+    "L": r"(?:most|more|fewest|fewer|least|less|largest|larger|greatest|greater|highest|higher|smallest|smaller|lowest|lower)"
     r" (?:common|frequent|numerous|often|frequently|times|of(?! the)|numbers?|in number)|outnumbers? the other|the (?:most|fewest|least)",
     "M": r"more|fewer|less|(?:greater|larger|bigger|smaller) than",
     "O": r"outnumbers?|exceeds?",
@@ -123,16 +131,15 @@ _WORDS = {
     "&": r"and(?: then)?|but|,(?: and| but)?",
     "|": r",? ?or",
     # posture, which changes nothing where a place is told, and does in "how many people are sitting"
-    "V": r"stand(?:s|ing)?|lies?|lying|sit(?:s|ting)?|hang(?:s|ing)?|rest(?:s|ing)?|fl(?:y|ies|ying)|float(?:s|ing)?|comes?",
+    "V": r"stand(?:s|ing)?|lies?|lying|sit(?:s|ting)?|hang(?:s|ing)?|rest(?:s|ing)?|comes?(?= (?:the )?(?:first|second|third|fourth|fifth))"
+    r"|(?:fl(?:y|ies|ying)|float(?:s|ing)?|hover(?:s|ing)?)(?= (?:above|below|beneath|between|higher|highest|lower|lowest))",
     # what changes nothing
-    " ": rf"(?:you|one|we|i) (?:see|count|spot|find|make out|notice|get|say)|{_IN_PICTURE}|in (?:view|sight|total|all)|on display|altogether|overall|combined|(?:put )?together|at all|to be seen|the one|ones?"
-    r"|is|are|was|were|do|does|did|can|could|would|will|be|there|the|an?|this|that|these|those|of|to|than|as|with|also|on$|in$"
-    r"|located|placed|positioned|situated|found|visible|shown|seen|present|pictured|depicted|drawn|appears?|occurs?"
-    rf"|has|have|contains?|shows?|includes?|holds?|depicts?|features?|{PICTURE}|exactly|together|clearly|total|sum|the following|by|positions"
-    r"|you|(?:if (?:you|one|we) )?(?:add|added|count|counted|put)(?: up)?"
-    r"|please|name|identify|tell me|say|states?|describes?|matches|fits|compares|best|correctly|about|looking|closely|carefully|when viewed"
-    r"|based on|judging by|on (?:a )?closer (?:look|inspection)|counting(?: only| just| every| everything)?|(?:at|in|on|to|of)(?= (?:how|which|what|this|the picture))"
-    r"|move|go|get to|reach|arrive at|so|now|among|out of|in terms of|look(?:ing)?|at(?= the (?:picture|image|scene|photo))|[:;.]",
+    " ": rf"{_IN_PICTURE}|(?:you|one|we|i) (?:see|count|spot|find|make out|notice|get|say)|in (?:view|sight|total|all)|on display"
+    r"|(?:put )?together|at all|to be seen|the one|ones?|on$|in$|(?:if (?:you|one|we) )?(?:add|added|count|counted|put)(?: up)?|tell me|when viewed"
+    r"|look(?:ing)? (?:closely|carefully|at the (?:picture|image|scene|photo))|based on|judging by|on (?:a )?closer (?:look|inspection)"
+    r"|counting(?: only| just| every| everything)?|(?:at|in|on|to|of|by)(?= (?:how|which|what) )|out of|in terms of"
+    r"|(?:you|one|we) (?:(?:have|need) to |must )?(?:move|go|walk|travel|look)(?= from)|to (?:get to|reach|find|see|arrive at|look at)|[:;.]|the following"
+    rf"|{_IDLE}",
 }  # fmt: skip
 """Kind -> words and phrases. The longest one at a place is taken, of two the first."""
 
@@ -150,6 +157,7 @@ _WRITTEN = (
     (re.compile(r"(?<=[a-z]) (?:#|no\.? ?|number )(?=\d)"), " "),
 )
 _MOST_CLASS_WORDS = 4
+_CLASS = re.compile(r"(?!(?:in|on|at|for|with|by|under|over|near|next|behind|inside|along)\b)[a-z-]+(?![\w'])")
 
 
 def tokens_of(text: str, meaning: Meaning) -> list[Token] | None:
@@ -166,8 +174,10 @@ def tokens_of(text: str, meaning: Meaning) -> list[Token] | None:
 
         found = _thing(text, at, meaning) or _word(text, at)
         if found is None:
-            word = re.compile(r"[a-z-]+(?![\w'])").match(text, at)
-            may_be = last in "Ec" or bool(tokens) and tokens[-1].kind in "Wc"
+            word = _CLASS.match(text, at)
+            may_be = bool(tokens) and (
+                tokens[-1].kind in "Wc" or last == "E" and tokens[-1].means in ("leftmost", "rightmost")
+            )
             if not word or not may_be or classes == _MOST_CLASS_WORDS:
                 return None
 
