@@ -1,7 +1,14 @@
-"""What a question states of counts and places, held against the boxes. Pure."""
+"""What a question states of counts and places, held against the boxes. Pure.
+
+A third of what writers ask is how many there are and how things stand to each other, and that can be computed: from the claim
+that the writer states in a fixed form (`stated`), and from the question itself where each of its words is understood (`asked`).
+Nothing is said of the rest, nor where a box is within the margins of `facts`: what is kept wrongly meets the votes later, what
+is dropped wrongly is lost.
+"""
 
 from virgo_factory.synthesis.scenes.asked import asked_for
 from virgo_factory.synthesis.scenes.english import Meaning, plain
+from virgo_factory.synthesis.scenes.stated import against
 from virgo_factory.synthesis.words import LETTERS, Question, Scene
 
 
@@ -19,7 +26,11 @@ def contradiction(question: Question, scene: Scene) -> str | None:
 
     options = [plain(option) for option in question.options]
     gold = LETTERS.index(question.answer)
-    asked = asked_for(plain(question.question), options, Meaning(scene))
+    meaning, text = Meaning(scene), plain(question.question)
+    if told := against(question.claim, text, options, gold, meaning):
+        return told
+
+    asked = asked_for(text, options, meaning)
     if asked is None:
         return None
 

@@ -185,7 +185,8 @@ def tokens_of(text: str, meaning: Meaning) -> list[Token] | None:
 
         at, last = at + len(found.text), found.kind
         is_class = found.kind == "c" or found.kind == "T" and singular(found.text) in GENERIC
-        if found.kind != " " and not (is_class and tokens and tokens[-1].kind == "c"):
+        is_idle = found.kind == " " or found.kind == "&" and not tokens
+        if not is_idle and not (is_class and tokens and tokens[-1].kind == "c"):
             tokens.append(found)
 
     return tokens
