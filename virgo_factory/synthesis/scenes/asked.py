@@ -72,7 +72,7 @@ def asked_for(question: str, options: Sequence[str], meaning: Meaning) -> Asked 
     tokens = short((token for token in tokens if token.kind not in "HY"), "dT")
     tokens = [
         token
-        for token, after in zip(tokens, [*tokens[1:], None], strict=True)
+        for token, after in zip(tokens, [*tokens[1:], None], strict=False)
         if token.kind != "&" or after and after.kind not in "QWX"
     ]
     return next((asked for form in _FORMS if (asked := form(tokens, read, meaning))), None)
@@ -378,7 +378,7 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
 def _related(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked | None:
     """Which of the options stands somewhere, or covers something, or is what something stands by."""
     tokens = [token for token in tokens if token.kind != "f"]
-    tokens = tokens[:-1] if tokens[-1].kind == "&" else tokens
+    tokens = tokens[:-1] if tokens and tokens[-1].kind == "&" else tokens
     form = kinds(tokens)
     if listed := re.search(r"(?<=[TS])&?T(?:&T)*&?\|T$", form):
         tokens = tokens[: listed.start()]
