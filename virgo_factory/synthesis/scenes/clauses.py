@@ -10,13 +10,24 @@ from virgo_factory.synthesis.scenes.sentences import Token
 from virgo_factory.synthesis.words import SceneObject
 
 
-_SIDES = {"left": "left", "right": "right", "upper": "above", "top": "above", "lower": "below", "bottom": "below"}
+SIDES = "left|right|upper|top|lower|bottom"
+_RELATION = {"left": "left", "right": "right", "upper": "above", "top": "above", "lower": "below", "bottom": "below"}
 _FEW = ("fewe", "less", "smal", "leas", "lowe")
 
 
 def kinds(tokens: Sequence[Token]) -> str:
     """Return the kinds of tokens as a text, to match a form against."""
     return "".join(token.kind for token in tokens)
+
+
+def first(tokens: Sequence[Token], of: str) -> Token | None:
+    """Return the first token of some kinds; None where there is none."""
+    return next((token for token in tokens if token.kind in of), None)
+
+
+def things(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens of things."""
+    return [token for token in tokens if token.kind == "T"]
 
 
 def all_hold(held: Sequence[Holds]) -> Holds:
@@ -31,23 +42,23 @@ def is_few(token: Token) -> bool:
 
 def is_all(token: Token) -> bool:
     """Return whether a word means all of some things."""
-    return token.text.startswith(("all", "both", "each", "every"))
+    return token.kind == "D" and token.text.startswith(("all", "both", "each", "every"))
 
 
 def short(tokens: Iterable[Token], pattern: str = "dT|oTf|ET") -> list[Token]:
     """Return tokens with "the two dogs", "the second dog from the left", "the leftmost dog" as the things they mean."""
     kept = list(tokens)
     while found := re.search(pattern, kinds(kept)):
-        first, thing, *_ = piece = kept[found.start() : found.end()]
+        head, thing, *_ = piece = kept[found.start() : found.end()]
         some = thing.some or ()
-        if first.kind == "d":
-            number = first.text.split()[-1]
+        if head.kind == "d":
+            number = head.text.split()[-1]
             some = some if len(some) == int(NUMBERS.get(number, number)) else None
-        elif first.kind == "E":
-            one = some[0] if len(some) == 1 else extreme(first.means, some)
+        elif head.kind == "E":
+            one = some[0] if len(some) == 1 else extreme(head.means, some)
             some = [one] if one else None
         else:
-            one = nth(some, ordinal(first), piece[-1].means)
+            one = nth(some, head, piece[-1].means)
             some = [one] if one else None
 
         kept[found.start() : found.end()] = [replace(thing, some=some)]
@@ -55,13 +66,9 @@ def short(tokens: Iterable[Token], pattern: str = "dT|oTf|ET") -> list[Token]:
     return kept
 
 
-def ordinal(token: Token) -> int:
-    """Return the place in a row, from 0 on, that a word such as "first" means."""
-    return ("first", "second", "third", "fourth", "fifth", "sixth").index(token.text)
-
-
-def nth(some: Sequence[SceneObject], at: int, side: str) -> SceneObject | None:
-    """Return an object by its place in a row that begins at a side; None where the order is in the margin."""
+def nth(some: Sequence[SceneObject], place: Token, side: str) -> SceneObject | None:
+    """Return an object by its place, such as "second", in a row that begins at a side; None where the order is in the margin."""
+    at = ("first", "second", "third", "fourth", "fifth", "sixth").index(place.text)
     comes_before = RELATIONS[side]
     row = sorted(some, key=lambda one: sum(comes_before(other, one) is True for other in some))
     around = row[max(at - 1, 0) : at + 2]
@@ -134,9 +141,7 @@ def _piece(
 ) -> Holds:
     """Whether an object stands in one direction; `last` is the thing that is named behind it."""
     word = next(token for token in piece if token.kind in "RSE")
-    relations = (
-        [word.means] if word.kind == "R" else [_SIDES[side] for side in re.findall("|".join(_SIDES), word.text)]
-    )
+    relations = [word.means] if word.kind == "R" else [_RELATION[side] for side in re.findall(SIDES, word.text)]
     named = next((token for token in piece if token.kind == "T"), last if word.kind == "R" or last else None)
     if any(token.kind == "I" for token in piece):
         named = None

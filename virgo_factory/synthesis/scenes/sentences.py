@@ -30,6 +30,11 @@ class Token:
     is_tag: bool = False
 
     @property
+    def is_generic(self) -> bool:
+        """Whether a `T` may be anything: "object"."""
+        return singular(self.text) in GENERIC
+
+    @property
     def one(self) -> SceneObject | None:
         """The one object that is meant; None where there is no one, or several."""
         return self.some[0] if self.some and len(self.some) == 1 else None
@@ -184,7 +189,7 @@ def tokens_of(text: str, meaning: Meaning) -> list[Token] | None:
             found, classes = Token("c", word.group()), classes + 1
 
         at, last = at + len(found.text), found.kind
-        is_class = found.kind == "c" or found.kind == "T" and singular(found.text) in GENERIC
+        is_class = found.kind == "c" or found.kind == "T" and found.is_generic
         is_idle = found.kind == " " or found.kind == "&" and not tokens
         if not is_idle and not (is_class and tokens and tokens[-1].kind == "c"):
             tokens.append(found)
