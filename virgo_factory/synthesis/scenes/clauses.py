@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from virgo_factory.synthesis.scenes.english import NUMBERS, Meaning, number_of
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, extreme, in_half, is_between, is_plain
@@ -72,13 +73,13 @@ def nth(some: Sequence[SceneObject], place: Token, side: str) -> SceneObject | N
     comes_before = RELATIONS[side]
     row = sorted(some, key=lambda one: sum(comes_before(other, one) is True for other in some))
     around = row[max(at - 1, 0) : at + 2]
-    is_clear = all(comes_before(one, other) for one, other in zip(around, around[1:], strict=False))
+    is_clear = all(comes_before(one, other) for one, other in pairwise(around))
     return row[at] if at < len(row) and is_clear else None
 
 
 def union(tokens: Sequence[Token]) -> list[SceneObject] | None:
     """Return all objects of several things; None where those of one are not known, or one is of two of them."""
-    some = [token.some for token in tokens if token.kind == "T"]
+    some = [token.some for token in things(tokens)]
     if any(one is None for one in some):
         return None
 
@@ -118,17 +119,16 @@ def holds_at(
         held = is_between(one, *ends) if ends and len(ends) == 2 and one not in ends else None
         return held if held is None else held != is_not
 
-    pieces: list[list[Token]] = [[]]
-    for token in place:
-        if token.kind == "&":
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-
     last = next((token for token in reversed(place) if token.kind == "T"), None)
-    found = all_hold([_piece(piece, last, one, meaning, other, is_clear) for piece in pieces])
+    found = all_hold([_piece(piece, last, one, meaning, other, is_clear) for piece in _split(place)])
     found = found if found is None else found != is_not
-    return None if found and any(token.kind == "a" for token in place) else found
+    return None if found and first(place, "a") else found
+
+
+def _split(tokens: Sequence[Token]) -> list[list[Token]]:
+    """What stands between the `&`."""
+    cuts = [-1, *(at for at, token in enumerate(tokens) if token.kind == "&"), len(tokens)]
+    return [list(tokens[at + 1 : end]) for at, end in pairwise(cuts)]
 
 
 def _piece(
@@ -140,30 +140,24 @@ def _piece(
     is_clear: bool,
 ) -> Holds:
     """Whether an object stands in one direction; `last` is the thing that is named behind it."""
-    word = next(token for token in piece if token.kind in "RSE")
+    word, named = first(piece, "RSE"), None if first(piece, "I") else first(piece, "T") or last
     relations = [word.means] if word.kind == "R" else [_RELATION[side] for side in re.findall(SIDES, word.text)]
-    named = next((token for token in piece if token.kind == "T"), last if word.kind == "R" or last else None)
-    if any(token.kind == "I" for token in piece):
-        named = None
-    elif named is None and word.kind == "R" and other is None or not relations:
-        return None
+    if not named and not other:
+        if word.kind == "R" or not relations or re.search(r"\b(?:its|their)\b", word.text):
+            return None
 
-    if named is None and other is None and not re.search(r"\b(?:its|their)\b", word.text):
-        held = [in_half(one, relation, meaning.size) for relation in relations]
+        is_vague = is_clear and "half" not in word.text  # several are on the left, and one of them is in the corner
         return all_hold(
-            [*held, None] if is_clear and "half" not in word.text else held
-        )  # several are on the left, one in the corner
+            [*(in_half(one, relation, meaning.size) for relation in relations), *([None] if is_vague else ())]
+        )
 
-    is_all = any(token.kind == "D" for token in piece)
-    targets = [other] if named is None else named.some if is_all else [named.one]
-    if not targets or None in targets or one in targets:
+    targets = [other] if not named else named.some if first(piece, "D") else [named.one]
+    if not relations or not targets or None in targets or one in targets:
         return None
 
-    held = [RELATIONS[relation](one, target) for target in targets for relation in relations]
-    if is_clear and not all(is_plain(relation, one, target) for target in targets for relation in relations):
-        held.append(None)
-
-    return all_hold(held)
+    pairs = [(relation, target) for target in targets for relation in relations]
+    is_vague = is_clear and not all(is_plain(relation, one, target) for relation, target in pairs)
+    return all_hold([*(RELATIONS[relation](one, target) for relation, target in pairs), *([None] if is_vague else ())])
 
 
 def standing(some: Sequence[SceneObject], place: Sequence[Token], meaning: Meaning) -> list[SceneObject] | None:
@@ -171,35 +165,20 @@ def standing(some: Sequence[SceneObject], place: Sequence[Token], meaning: Meani
 
     What the tokens name is not among them, whatever its name. Who names a tag goes by its box, else by what people would say.
     """
-    found, things = [], [token for token in short(place) if token.kind == "T"]
-    for one in some:
-        if any(one in (token.some or ()) for token in things):
-            continue
-
-        held = holds_at(place, one, meaning)
-        if (
-            held is None
-            or held
-            and not (things and things[-1].is_tag)
-            and not holds_at(place, one, meaning, is_clear=True)
-        ):
-            return None
-
-        found += [one] if held else []
-
-    return found
+    named = things(short(place))
+    others = [one for one in some if not any(one in (token.some or ()) for token in named)]
+    held = [holds_at(place, one, meaning) for one in others]
+    found = [one for one, holds in zip(others, held, strict=True) if holds]
+    is_told = named and named[-1].is_tag or all(holds_at(place, one, meaning, is_clear=True) for one in found)
+    return found if is_told and None not in held else None
 
 
 # whether a sentence is true
 
 _MANY = re.compile(r"(?P<than>more than |less than )?(?P<times>twice|double|half|[\w-]+(?= times))")
-_COMPARED = re.compile(
-    r"^H?N?(?P<word>M|A|L)(?P<some>T(?:&T)*?)&?(?P<other>T(?:&T)*)$"
-    r"|^(?P<number>Q)?(?P<these>T(?:&T)*)(?P<how>[MALO])Q?(?P<those>T(?:&T)*)$"
-)
+_COMPARED = re.compile(r"H?N?[MAL]T(?:&?T)+|Q?T(?:&T)*[MALO]Q?T(?:&T)*")
 _EACH = re.compile(rf"^H?(?P<number>[ND])?(?P<some>T)(?P<place>V?{_PLACE})?$")
 _ITS = re.compile(rf"^[IVH]*(?P<place>V?{_PLACE})$")
-_PART = re.compile(r"&(?=H?N)")
 
 
 def is_true(tokens: Sequence[Token], meaning: Meaning, subject: Token | None = None) -> Holds:
@@ -210,37 +189,30 @@ def is_true(tokens: Sequence[Token], meaning: Meaning, subject: Token | None = N
         meaning: of the scene.
         subject: what "it" is, and "two of them".
     """
-    tokens = short(
-        token
-        for number, token in enumerate(tokens)
-        if not number or token.kind != "H" or tokens[number - 1].kind == "&"
-    )
+    tokens = [one for last, one in pairwise([None, *short(tokens)]) if not last or one.kind != "H" or last.kind == "&"]
     form = kinds(tokens)
-    if _PART.search(form) and all(re.fullmatch("H?NT", part) for part in _PART.split(form)):
-        cuts = [0, *(found.end() for found in _PART.finditer(form)), len(form) + 1]
-        return all_hold([is_true(tokens[at : end - 1], meaning) for at, end in zip(cuts, cuts[1:], strict=False)])
+    if re.fullmatch("H?NT(?:&H?NT)+", form):
+        return all_hold([is_true(part, meaning) for part in _split(tokens)])
 
-    if found := _COMPARED.match(form):
-        return _compares(tokens, found)
+    if _COMPARED.fullmatch(form):
+        return _compares(tokens)
 
     if subject and subject.one and (found := _ITS.match(form)):
         return holds_at(tokens[found.start("place") :], subject.one, meaning)
 
-    if subject and re.match(r"^H?[ND]I?", form) and "T" not in form.partition("R")[0]:
-        at = re.match(r"^H?[ND]", form).end()
-        tokens = [*tokens[:at], subject, *(token for token in tokens[at:] if token.kind != "I")]
+    if subject and (found := re.match("H?[ND]", form)) and "T" not in form.partition("R")[0]:
+        tokens = [*tokens[: found.end()], subject, *(token for token in tokens[found.end() :] if token.kind != "I")]
         form = kinds(tokens)
 
     found = _EACH.match(form)
-    if not found or found.span() == (0, 1):
+    if not found or form == "T":
         return None
 
-    thing = tokens[found.start("some")]
-    number = tokens[found.start("number")] if found["number"] else None
+    thing, number = tokens[found.start("some")], first(tokens[: found.start("some")], "ND")
     if not found["place"]:
-        return None if thing.some is None or form == "T" else _allowed(number, len(thing.some), len(thing.some), True)
+        return None if thing.some is None else _allowed(number, len(thing.some), len(thing.some), True)
 
-    place = [token for token in tokens[found.start("place") :] if token.kind != "V"]
+    place = tokens[found.start("place") :]
     if not number and form[0] != "H":
         return holds_at(place, thing.one, meaning) if thing.one else None
 
@@ -251,14 +223,11 @@ def is_true(tokens: Sequence[Token], meaning: Meaning, subject: Token | None = N
 def _allowed(number: Token | None, count: int, of: int, is_there: bool) -> Holds:
     """Whether so many of some things are what a number, or a word such as "all", says."""
     word = number.text.split()[0] if number else "any"
-    if number is None or number.kind == "D":
-        return (
-            count == 0
-            if word in ("none", "no", "neither")
-            else count > 0
-            if word in ("any", "either", "some")
-            else count == of
-        )
+    if word in ("any", "either", "some"):
+        return count > 0
+
+    if number.kind == "D":
+        return count == (0 if word in ("none", "no", "neither") else of)
 
     allowed = number_of(re.sub(r" of.*$", "", number.text))
     if not allowed or allowed(count) or is_there or re.match(r"exactly|only|just|at ", number.text):
@@ -267,19 +236,21 @@ def _allowed(number: Token | None, count: int, of: int, is_there: bool) -> Holds
     return None if any(map(allowed, range(count))) else False  # of three, "two are" may be said, too
 
 
-def _compares(tokens: Sequence[Token], found: re.Match[str]) -> Holds:
+_OF_NUMBER = re.compile(r"many|number|numerous|amount|common|frequent|exceed|^(?:more|fewer|less)$")
+
+
+def _compares(tokens: Sequence[Token]) -> Holds:
     """Whether two counts compare as a sentence says."""
-    names, at = (("some", "other"), found.start("word")) if found["word"] else (("these", "those"), found.start("how"))
-    some, other = (union(tokens[found.start(name) : found.end(name)]) for name in names)
-    word = tokens[at]
-    if some is None or other is None or not found["number"] and not _OF_NUMBER.search(word.text):
+    word = first(tokens, "MALO")
+    at = tokens.index(word)
+    before, after = (
+        (tokens[:at], tokens[at + 1 :]) if things(tokens[:at]) else (tokens[at + 1 : at + 2], tokens[at + 2 :])
+    )
+    some, other = union(before), union(after)
+    if some is None or other is None or not first(tokens, "Q") and not _OF_NUMBER.search(word.text):
         return None
 
-    gap = tokens[at - 1] if at and tokens[at - 1].kind == "N" else None
-    return compared(word, len(some), len(other), gap)
-
-
-_OF_NUMBER = re.compile(r"many|number|numerous|amount|common|frequent|exceed|^(?:more|fewer|less)$")
+    return compared(word, len(some), len(other), first(tokens[:at], "N"))
 
 
 def compared(word: Token, some: int, other: int, gap: Token | None = None) -> Holds:
@@ -295,8 +266,7 @@ def compared(word: Token, some: int, other: int, gap: Token | None = None) -> Ho
     if not (found := _MANY.match(how)):
         return some == other
 
-    times = {"twice": 2.0, "double": 2.0, "half": 0.5}.get(found["times"]) or float(
-        NUMBERS.get(found["times"], found["times"])
-    )
+    times = found["times"]
+    times = {"double": 2.0, "half": 0.5}.get(times) or float(NUMBERS.get(times, times))
     sign = {"more than ": 1, "less than ": -1, None: 0}[found["than"]]
     return ((some > times * other) - (some < times * other)) == sign
