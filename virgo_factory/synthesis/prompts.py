@@ -17,6 +17,7 @@ FIELDS = {
     "answer": ("a", "answer"),
     "kind": ("k", "kind", "type"),
     "things": ("t", "tags", "things"),
+    "claim": ("c", "claim"),
     "needs": ("n", "needs"),
 }
 """What a written question consists of, and the tags around each."""

@@ -89,6 +89,7 @@ class Question:
         tags: of the objects that it is about.
         stage: 1 as written, 2 composed.
         inputs: ids of the questions that it was composed of.
+        claim: what makes the right option right, as its writer states it in a fixed form; "" for nothing.
         difficulty: "" before the votes; "easy" where all solvers agreed with the answer, "hard" where they were split.
     """
 
@@ -102,6 +103,7 @@ class Question:
     stage: int = 1
     inputs: tuple[str, ...] = ()
     difficulty: str = ""
+    claim: str = ""
 
     @property
     def gold(self) -> str:

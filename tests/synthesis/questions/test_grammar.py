@@ -49,6 +49,21 @@ def test_one_question_in_many_spellings(name):
     assert (item.kind, item.things) == ("place", ("ball 1",))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        SPELLED["ours"] + "<c>count(ball) = 2</c>",
+        SPELLED["open"].replace("\n\nI", "\n<c>count(ball) = 2\n\nI"),
+        SPELLED["LPT"] + " <claim> count(ball) = 2 </claim>",
+        SPELLED["JSON"].replace('"kind"', '"claim": "count(ball) = 2", "kind"'),
+    ],
+)
+def test_a_claim_in_many_spellings(text):
+    assert [(item.claim, item.answer, item.things) for item in items_of(text)] == [
+        ("count(ball) = 2", "dark blue", ("ball 1",))
+    ]
+
+
 def test_items_stay_apart_whatever_is_left_open():
     text = "1. <q>One?\n<o>a\n<o>b\n<a>a\n\n2. <q>Two?</q><choices>(A) x (B) y</choices><answer>(B)\n\n3) <q>Three?"
     first, second, third = items_of(text)

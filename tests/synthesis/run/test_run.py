@@ -73,8 +73,9 @@ def test_wrong_beginnings_are_context_in_rows_and_pairs(whole):
             assert not short["is_correct"] and row["assistant_prefix"].endswith(short["thought"])
 
 
-def test_nothing_is_asked_or_made_twice(whole, played, tmp_path):
-    folder = shutil.copytree(whole, tmp_path / "out")
+@pytest.mark.parametrize("copy", [shutil.copy2, shutil.copyfile], ids=["with times", "without times"])
+def test_nothing_is_asked_or_made_twice(whole, played, tmp_path, copy):
+    folder = shutil.copytree(whole, tmp_path / "out", copy_function=copy)
     before, said = made(folder), len(played.labels())
     accounts = []
     outcome = synthesize(

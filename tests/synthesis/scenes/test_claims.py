@@ -657,7 +657,10 @@ def test_every_fault_of_drawn_scenes_is_found_and_no_true_question_is_lost():
 
 WORDS = """how many|which|what|where|is|are there|of|the|and|or|,|between|dogs|dog 1|person 2|people|the car|it|not|to the left of|left|above
 |below|inside|than|more|most|in|picture|corner|second|from the left|leftmost|true|statement|count|two|3|none|at least|yes|no|no,|to|relative to
-|on which side of|does|stand|red|things|number of|difference between|:|?|(|[a-z]|#|\\1""".replace("\n", "").split("|")
+|on which side of|does|stand|red|things|number of|difference between|first|from left to right|order|how do|compare|outnumber|as many|how many more|most
+|farthest to the left|on the left|which side|higher|both|all|covers|directly|who|sitting|or|the other|:|?|(|[a-z]|#|\\1""".replace(
+    "\n", ""
+).split("|")
 PHRASES = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
 
 

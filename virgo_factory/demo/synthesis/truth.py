@@ -59,24 +59,31 @@ _WORDINGS = (
         "How many {} does the picture show?",
         "What is the number of {} in the picture?",
         "Count the {}: how many are there?",
+        "The tally of {} is what?",
     ),
-    (_SIDE, "Which one stands {} {}?", "Which of these things can be found {} {}?", "What lies {} {}?"),
-    (_END, "Of {}, which is {}?", "Among {}, which one is {}?"),
-    (_COLOUR, "Which colour has {}?", "In what colour is {} drawn?"),
+    (
+        _SIDE,
+        "Which one stands {} {}?",
+        "Which of these things can be found {} {}?",
+        "What lies {} {}?",
+        "Somewhere {} {}: what?",
+    ),
+    (_END, "Of {}, which is {}?", "Among {}, which one is {}?", "Among {}, whose spot: {}?"),
+    (_COLOUR, "Which colour has {}?", "In what colour is {} drawn?", "What colour did somebody give {}?"),
 )
-"""How a fact asks, and how else a writer does."""
+"""How a fact asks, and how else a writer does; last in words that the rules for counts and places do not know."""
 _LOOKING = "Looking closely, "
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 YES_NO = ("yes", "no", "only in part", "it is not there at all")
 
 
-def reworded(question: str, rng: Random) -> str:
-    """Return a fact's question in other words that ask the same; `plain` undoes it."""
-    found, wordings = next(
-        ((found, words) for pattern, *words in _WORDINGS if (found := pattern.fullmatch(question))), (None, ())
+def reworded(question: str, rng: Random, is_odd: bool = False) -> str:
+    """Return a fact's question in other words that ask the same, on request in words that no rule knows; `plain` undoes it."""
+    found, *wordings, odd = next(
+        ((found, *words) for pattern, *words in _WORDINGS if (found := pattern.fullmatch(question))), (None, "")
     )
-    if found and rng.random() < 0.6:
-        question = rng.choice(wordings).format(*found.groups())
+    if found and (is_odd or rng.random() < 0.6):
+        question = (odd if is_odd else rng.choice(wordings)).format(*found.groups())
 
     return f"{_LOOKING}{question[0].lower()}{question[1:]}" if rng.random() < 0.15 else question
 

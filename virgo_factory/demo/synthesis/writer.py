@@ -24,8 +24,9 @@ STRUCTURAL = (
 )
 """Faults that the text alone shows."""
 
-CLAIMS = ("wrong count", "wrong relation", "two right options")
-"""Faults that the boxes show."""
+WRONG_CLAIM, OTHER_CLAIM = "wrong claim", "claim of another answer"
+CLAIMS = ("wrong count", "wrong relation", "two right options", WRONG_CLAIM, OTHER_CLAIM)
+"""Faults that the boxes show; the last two by the claim alone, since their words are known to no rule."""
 
 VOTED = ("wrong gold", "answerable blind")
 """Faults that solvers show."""
@@ -43,6 +44,8 @@ _FITS = {
     "wrong count": ("count",),
     "wrong relation": ("side", "end", "size"),
     "two right options": ("side",),
+    WRONG_CLAIM: ("count", "side", "end", "size"),
+    OTHER_CLAIM: ("count", "side", "end", "size"),
     "wrong gold": ("colour", "texture"),
     "near-duplicate options": ("count", "side", "end", "size", "cover", "colour"),
     "unknown tag": ("side", "cover", "colour", "texture"),
@@ -62,6 +65,7 @@ class Written:
         tags: of what it is about.
         fault: "" for none.
         needs: numbers, of a composed one; None for no list.
+        claim: what makes the answer right, in the form for it; "" for none.
     """
 
     question: str
@@ -71,6 +75,7 @@ class Written:
     tags: tuple[str, ...]
     fault: str = ""
     needs: tuple[int, ...] | None = None
+    claim: str = ""
 
 
 def write(scene: DrawnScene, count: int, rates: Mapping[str, float], rng: Random) -> tuple[str, list[Written]]:
@@ -81,7 +86,7 @@ def write(scene: DrawnScene, count: int, rates: Mapping[str, float], rng: Random
         return text, [Written(text, (), "", "", (), PROSE)]
 
     written: list[Written] = []
-    facts = scene.facts()
+    facts, states_claims = scene.facts(), rng.random() < 0.5
     rng.shuffle(facts)
     while len(written) < count and facts:
         fault = truth.drawn({name: rates.get(name, 0.0) for name in (*STRUCTURAL, *CLAIMS, *VOTED)}, rng)
@@ -90,7 +95,7 @@ def write(scene: DrawnScene, count: int, rates: Mapping[str, float], rng: Random
             fault, fact = "", facts[0]
 
         facts.remove(fact)
-        one = _of(fact, scene, rng)
+        one = _of(fact, rng, states_claims or fault in (WRONG_CLAIM, OTHER_CLAIM))
         if fault:
             one = _with_fault(one, fault, fact, scene, written, rng)
 
@@ -101,10 +106,10 @@ def write(scene: DrawnScene, count: int, rates: Mapping[str, float], rng: Random
     return spelled(written, style, rng), written
 
 
-def _of(fact: Fact, scene: DrawnScene, rng: Random) -> Written:
+def _of(fact: Fact, rng: Random, states_claim: bool) -> Written:
     """A true question of a fact, in words of the writer's own; of a side now and then one for yes or no."""
     kind, (question, answer, wrong) = KINDS.get(fact.kind, "recognition"), (fact.question, fact.answer, fact.wrong)
-    if fact.kind == "side" and rng.random() < 0.25:
+    if fact.kind == "side" and not states_claim and rng.random() < 0.25:
         words = next(words for words in truth.SIDES.values() if f" is {words} " in question)
         thing, answer = rng.choice(((answer, "yes"), (wrong[0], "no")))
         question = f"Is {thing} {words} {fact.tags[1]}?"
@@ -115,7 +120,28 @@ def _of(fact: Fact, scene: DrawnScene, rng: Random) -> Written:
 
     options = [answer, *wrong]
     rng.shuffle(options)
-    return Written(truth.reworded(question, rng), tuple(options), answer, kind, fact.tags)
+    claim = claimed(fact, answer) if states_claim else ""
+    return Written(truth.reworded(question, rng, bool(claim)), tuple(options), answer, kind, fact.tags, claim=claim)
+
+
+def claimed(fact: Fact, answer: str) -> str:
+    """Return the claim that makes an answer to a fact's question right; "" where the boxes cannot tell.
+
+    >>> claimed(Fact("count", "How many red shapes are there?", "2", ("1", "3", "4"), (), ""), "3")
+    'count(red shapes) = 3'
+    """
+    if fact.kind == "count":
+        return f"count({fact.question.removeprefix('How many ').removesuffix(' are there?')}) = {answer}"
+
+    if fact.kind == "side":
+        relation = next(name for name, words in truth.SIDES.items() if f" is {words} " in fact.question)
+        return f"{relation}{'_of' if relation in ('left', 'right') else ''}({answer}, {fact.tags[1]})"
+
+    if fact.kind in ("end", "size"):
+        which = next(name for name, words in truth.ENDS.items() if fact.question.endswith(f" is {words}?"))
+        return f"{which}({', '.join([answer, *(tag for tag in fact.tags if tag != answer)])})"
+
+    return f"covers({answer}, {fact.tags[1]})" if fact.kind == "cover" else ""
 
 
 def _with_fault(
@@ -126,7 +152,10 @@ def _with_fault(
     if one.options == truth.YES_NO:
         wrong = "no" if one.answer == "yes" else "yes"
 
-    if fault in ("wrong count", "wrong relation", "wrong gold"):
+    if fault in ("wrong count", "wrong relation", "wrong gold", WRONG_CLAIM):
+        return replace(one, answer=wrong, claim=one.claim and claimed(fact, wrong), fault=fault)
+
+    if fault == OTHER_CLAIM:
         return replace(one, answer=wrong, fault=fault)
 
     if fault == "two right options":
@@ -163,6 +192,7 @@ def _with_fault(
             one,
             question=one.question.replace(known, unknown),
             tags=tuple(unknown if tag == known else tag for tag in one.tags),
+            claim=one.claim.replace(known, unknown),
             fault=fault,
         )
 
@@ -299,6 +329,7 @@ def spelled(written: Sequence[Written], style: str, rng: Random) -> str:
                 "answer": one.answer,
                 "kind": one.kind,
                 "tags": list(one.tags),
+                **({"claim": one.claim} if one.claim else {}),
             }
             for one in written
         ]
@@ -318,6 +349,7 @@ def _spelled(one: Written, number: int, style: str) -> str:
         return (
             f"{number}. <question> {one.question} </question> <choices> {between.join(lettered)} </choices>"
             f" <answer> {answer} </answer> <type> {one.kind.capitalize()} </type>"
+            + (f" <claim> {one.claim} </claim>" if one.claim else "")
         )
 
     close = (lambda tag: "") if style == "open tags" else (lambda tag: f"</{tag}>")
@@ -329,6 +361,7 @@ def _spelled(one: Written, number: int, style: str) -> str:
         ("a", answer),
         ("k", one.kind),
         ("t", ", ".join(one.tags)),
+        *([("c", one.claim)] if one.claim else ()),
     ]
     if one.needs is not None:
         fields.append(("n", ", ".join(map(str, one.needs))))

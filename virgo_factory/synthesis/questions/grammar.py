@@ -27,6 +27,7 @@ class Item:
         answer: as it was written: an option's text, its letter, or both.
         things: tags or names of what it is about; None where the item does not list them.
         needs: numbers of the questions that it needs; None where the item does not list them.
+        claim: what makes its answer right, in the form of `scenes.stated`; "" where it states nothing.
         fault: why it cannot be read; "" where it can.
     """
 
@@ -36,6 +37,7 @@ class Item:
     kind: str = ""
     things: tuple[str, ...] | None = None
     needs: tuple[int, ...] | None = None
+    claim: str = ""
     fault: str = ""
 
 
@@ -198,6 +200,7 @@ def _of_fields(fields: list[tuple[str, str, bool]]) -> Item:
         by_name.get("kind", [""])[0],
         None if things is None else _SPLIT.split(things),
         None if needs is None else re.findall(r"\d+", needs),
+        "; ".join(by_name.get("claim", [])),
     )
 
 
@@ -219,7 +222,7 @@ def _options_in(text: str) -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line.strip())
 
 
-def _item(question: str, options: Any, answer: str, kind: str, things: Any, needs: Any) -> Item:
+def _item(question: str, options: Any, answer: str, kind: str, things: Any, needs: Any, claim: str) -> Item:
     """An item with its texts tidied, and what it lacks."""
     options = tuple(_text(option).rstrip(",;") for option in options)
     answer = _text(answer)
@@ -230,7 +233,8 @@ def _item(question: str, options: Any, answer: str, kind: str, things: Any, need
         for name, there in (("question", question), ("options", all(options) and options), ("answer", answer))
         if not there
     ]
-    return Item(question, options, answer, one_line(kind), things, needs, f"it has no {lacks[0]}" if lacks else "")
+    fault = f"it has no {lacks[0]}" if lacks else ""
+    return Item(question, options, answer, one_line(kind), things, needs, _text(claim), fault)
 
 
 def _text(text: str) -> str:
@@ -248,6 +252,7 @@ _KEYS = {
     "kind": ("kind", "type", "k"),
     "things": ("tags", "things", "t"),
     "needs": ("needs", "n"),
+    "claim": ("claim", "c"),
 }
 
 
@@ -306,4 +311,5 @@ def _of_json(row: dict[str, Any]) -> Item:
         str(value["kind"] or ""),
         things and map(str, things),
         needs and re.findall(r"\d+", " ".join(map(str, needs))),
+        value["claim"] if isinstance(value["claim"], str) else "",
     )

@@ -264,13 +264,16 @@ def _tags(item: Item, scene: Scene) -> tuple[str, ...] | str:
             names.setdefault(spelled, []).append(one.tag)
 
     asked, offered = set(), set()
-    for text in (item.question, *item.options):
+    for text in (item.question, *item.options, item.claim):
         for found in _TAGGED.finditer(text.lower()):
             tag = f"{found[1]} {found[2]}"
             if not any(tag.endswith(one) or one.endswith(tag) for one in known) and (
                 found[1] in names or (text is item.question and _is_tag(found[1], tag, scene))
             ):
                 return tag
+
+        if text is item.claim:
+            continue
 
         held = asked if text is item.question else offered
         held |= {tag for spelled, tag in known.items() if _holds(text.lower(), spelled)}
@@ -329,4 +332,4 @@ def _lettered(
     random.Random(id).shuffle(others)
     at = (scene.number + place) % len(LETTERS)
     options = (*others[:at], right, *others[at:])
-    return Question(id, scene.id, item.question, options, LETTERS[at], kind, tags, stage, inputs)
+    return Question(id, scene.id, item.question, options, LETTERS[at], kind, tags, stage, inputs, claim=item.claim)

@@ -1,6 +1,7 @@
 """The files of a synthesis: replies found by what was asked, and files that are made of them, in the order of the scenes."""
 
 import contextlib
+import functools
 import itertools
 import json
 from collections import Counter
@@ -194,12 +195,17 @@ class Folder:
             ValueError: it was edited, and what it is made of has changed.
         """
         path, made = self.file(name), _made(self.path)
-        told = {str(one): _stamp(self.file(one) if one in _NAMES else Path(one)) for one in inputs}
-        wanted = json.loads(json.dumps({"inputs": told, "settings": settings, "version": __version__}))
+        paths = {str(one): self.file(one) if one in _NAMES else Path(one) for one in inputs}
+        wanted = json.loads(json.dumps({"settings": settings, "version": __version__}))
         before = made.get(name)
         if before and path.is_file():
-            edited = is_edited(self.path, name)
-            if {key: before[key] for key in wanted} == wanted and (edited or card_of(self.path, name)):
+            edited, told = is_edited(self.path, name), before["inputs"]
+            is_same = {key: before[key] for key in wanted} == wanted and told.keys() == paths.keys()
+            if (
+                is_same
+                and all(_is_as(paths[one], told[one]) for one in paths)
+                and (edited or card_of(self.path, name))
+            ):
                 return None
 
             if edited:
@@ -211,7 +217,7 @@ class Folder:
         if made.pop(name, None):  # killed behind this line, it is made again
             write_json(self.path / _MADE, made)
 
-        count = Account()
+        count, told = Account(), {one: _state(path, one in _NAMES) for one, path in paths.items()}
         with new_file(path) as file, new_file(path.with_suffix(".dropped.jsonl")) as dropped:
             for row in rows(count):
                 if isinstance(row, Dropped):
@@ -224,15 +230,15 @@ class Folder:
         if not count.dropped and not count.apart:
             path.with_suffix(".dropped.jsonl").unlink()
 
-        digest = file_hash(path)
+        state = _state(path)
         total = count.kept + count.dropped.total()
         content = {"in": total, "kept": count.kept, "dropped": dict(count.dropped), "apart": dict(count.apart)}
         tables = [account(total, count.kept, count.dropped)]
         if count.apart:
             tables.append(Table("Parts left out of what was kept", ("reason", "parts"), count.apart.most_common()))
 
-        write_card(path, Card(path.name, lead, tables, dict(settings), digest, count.notes), content | count.content)
-        made[name] = wanted | {"stamp": _stamp(path), "sha256": digest}
+        write_card(path, Card(path.name, lead, tables, dict(settings), state[2], count.notes), content | count.content)
+        made[name] = wanted | {"inputs": told, "stamp": state[:2], "sha256": state[2]}
         write_json(self.path / _MADE, made)
         return count
 
@@ -257,17 +263,15 @@ def card_of(folder: Path, name: str) -> Mapping[str, Any] | None:
 def is_edited(folder: Path, name: str) -> bool:
     """Return whether a file is there, and not as it was made."""
     before, path = _made(folder).get(name), folder / f"{name}.jsonl"
-    return bool(before) and path.is_file() and before["stamp"] != _stamp(path) and before["sha256"] != file_hash(path)
+    return bool(before) and path.is_file() and not _is_as(path, [*before["stamp"], before["sha256"]])
 
 
 def is_behind(folder: Path, name: str) -> bool:
-    """Return whether a file is to be made again: what it is made of is unknown, or of another size since."""
+    """Return whether a file is to be made again: what it is made of is unknown, or has changed since."""
     before = _made(folder).get(name)
-    if before is None:
-        return True
-
-    told = before["inputs"].items()
-    return any(one in _NAMES and _stamp(folder / f"{one}.jsonl")[:1] != stamp[:1] for one, stamp in told)
+    return not before or any(
+        one in _NAMES and not _is_as(folder / f"{one}.jsonl", state) for one, state in before["inputs"].items()
+    )
 
 
 def _line(row: Any) -> str:
@@ -285,11 +289,22 @@ def _made(folder: Path) -> dict[str, Any]:
         return {}  # everything is made again
 
 
-def _stamp(path: Path) -> list[int]:
-    """Return size and time of a file; [] where there is none."""
+def _state(path: Path, with_hash: bool = True) -> list[Any]:
+    """Return size and time of a file, and on request its SHA-256; [] where there is none."""
     try:
         found = path.stat()
     except OSError:
         return []
 
-    return [found.st_size, found.st_mtime_ns]
+    return [found.st_size, found.st_mtime_ns, *([_hash(path, found.st_mtime_ns)] if with_hash else ())]
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: Path, time: int) -> str:
+    return file_hash(path)
+
+
+def _is_as(path: Path, state: Sequence[Any]) -> bool:
+    """Return whether a file is as it was: with the same time, or, where only that differs (it was copied), with the same content."""
+    now = _state(path, with_hash=False)
+    return now == list(state[:2]) or bool(state[2:]) and now[:1] == state[:1] and file_hash(path) == state[2]

@@ -129,7 +129,7 @@ def _written(folder: Folder, role: str) -> Iterator[Ask]:
 
 
 def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
-    letters = dict.fromkeys(LETTERS, 0)
+    letters, computable, unclaimed = dict.fromkeys(LETTERS, 0), 0, 0
     for scene in scenes(folder):
         replies = folder.answered(WRITTEN, writing.writer_ask(scene), "writer")
         if not replies:
@@ -138,10 +138,16 @@ def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]
         for found in writing.questions_of(scene, replies):
             if isinstance(found, Question):
                 letters[found.answer] += 1
+                computable += found.kind in ("place", "number")
+                unclaimed += found.kind in ("place", "number") and not found.claim
 
             yield found
 
     _tell_letters(account, letters)
+    account.content["without_claim"] = unclaimed
+    account.notes.append(
+        f"Of {computable:,} questions of place or number {unclaimed:,} state no claim, and are judged by their words alone."
+    )
 
 
 def _tell_letters(account: Account, letters: Mapping[str, int]) -> None:

@@ -118,6 +118,35 @@ RELATIONS: dict[str, Callable[[SceneObject, SceneObject], Holds]] = {
 """What one object can be to another -> whether it is."""
 
 
+def is_between(one: SceneObject, left: SceneObject, right: SceneObject) -> Holds:
+    """Whether an object stands between two, from left to right where these stand so, else from top to bottom."""
+    for axis, holds in ((1, is_left_of), (0, is_above)):
+        if holds(left, right) is None:
+            continue
+
+        first, last = (left, right) if holds(left, right) else (right, left)
+        held = holds(first, one), holds(one, last)
+        low, high = min(left.box[axis], right.box[axis]), max(left.box[axis + 2], right.box[axis + 2])
+        is_beside = one.box[axis] < high and one.box[axis + 2] > low  # else it is far over them, or below
+        return False if False in held else True if all(held) and is_beside else None
+
+    return None
+
+
+_VAGUE = 0.1
+"""Part of the picture's side, around its middle, in which nothing is on one side of it."""
+
+
+def in_half(one: SceneObject, relation: str, size: tuple[int, int]) -> Holds:
+    """Whether an object is in the left, right, upper ("above") or lower half of a picture of that size."""
+    if relation not in ("left", "right", "above", "below"):
+        return None
+
+    axis = 0 if relation in ("left", "right") else 1
+    part = middle(one)[axis] / size[axis]
+    return None if abs(part - 0.5) < _VAGUE else (part < 0.5) == (relation in ("left", "above"))
+
+
 def is_plain(relation: str, one: SceneObject, other: SceneObject) -> bool:
     """Return whether nobody would say otherwise of two that stand in a relation: one box ends before the other begins.
 
