@@ -69,31 +69,20 @@ def test_a_dry_run_shows_the_first_prompt_and_calls_nobody(start_replay, written
     assert not config.output_dir.exists()
 
 
-def test_resume_does_not_need_where_the_questions_came_from(start_replay, written, command):
+def test_resume_does_not_need_where_the_questions_came_from_and_a_folder_may_be_moved(
+    start_replay, written, command, tmp_path
+):
     server = start_replay(max_chars=4000)
     file, config = written(2, urls=[server.url], max_rollouts=5)
     command("run", file)
     config.questions.unlink()
-    code, told, error = command("resume", config.output_dir, "max_rollouts=null")
-    assert (code, error) == (0, "")
-    assert len(list(read_rollouts(config.output_dir))) == 10
-
-
-def test_a_folder_of_no_distillation_cannot_be_resumed(command, tmp_path):
-    code, _, error = command("resume", tmp_path)
-    assert code == 1
-    assert "is no folder of a distillation" in error
-
-
-def test_a_folder_may_be_moved(start_replay, written, command, tmp_path):
-    server = start_replay(max_chars=4000)
-    file, config = written(2, urls=[server.url], max_rollouts=5)
-    command("run", file)
     config.output_dir.rename(tmp_path / "moved")
-    code, told, _ = command("resume", tmp_path / "moved", "max_rollouts=null")
+    code, told, error = command("resume", tmp_path / "moved", "max_rollouts=null")
+    assert (code, error) == (0, "")
     assert told.splitlines()[-1] == f"All is asked. Next: virgo-factory distill select {tmp_path}/moved"
-    assert len(list(read_rollouts(tmp_path / "moved"))) == 10
-    assert not config.output_dir.exists()
+    assert len(list(read_rollouts(tmp_path / "moved"))) == 10 and not config.output_dir.exists()
+    code, _, error = command("resume", tmp_path)
+    assert code == 1 and "is no folder of a distillation" in error
 
 
 def test_what_is_refused_is_one_line(start_replay, written, command):
