@@ -123,12 +123,7 @@ class Base:
         (self.pictures / "pictures.jsonl").write_text(lines, encoding="utf-8")
         entry = {"file_name": "pictures.jsonl", "formatting": "sharegpt"}
         entry["columns"] = {"messages": "messages", "images": "images"}
-        entry["tags"] = {
-            "role_tag": "role",
-            "content_tag": "content",
-            "user_tag": "user",
-            "assistant_tag": "assistant",
-        }
+        entry["tags"] = {f"{name}_tag": name for name in ("role", "content", "user", "assistant")}
         (self.pictures / DATASET_INFO.name).write_text(json.dumps({"pictures": entry}), encoding="utf-8")
         make_twin(self.start, texts=texts, **self.twin)
         _make_learnable(self.start)

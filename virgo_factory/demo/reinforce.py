@@ -13,7 +13,7 @@ from statistics import fmean
 
 from virgo_factory.demo import looking, visual, visual_rows
 from virgo_factory.demo.base import Base
-from virgo_factory.demo.run import MARKER, Step, check_folder, script
+from virgo_factory.demo.run import Step, check_folder, mark, names_file, script
 from virgo_factory.evaluation.statistics import Comparison, compare
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.rollouts.judge.verdicts import read_verdicts
@@ -119,17 +119,9 @@ class Reinforcement:
 def plan(folder: Path = FOLDER, blank: bool = False) -> Reinforcement:
     """Return the demo of a folder, as it would run from the current directory; ValueError where it holds something else. Writes nothing."""
     check_folder(folder)
-    own = all(Path("recipes", name).is_file() for name in (_RECIPE, _EVALUATION)) and _knows_dataset()
+    own = all(Path("recipes", name).is_file() for name in (_RECIPE, _EVALUATION))
+    own = own and names_file(DATASET, FOLDER / "questions" / FILE)
     return Reinforcement(folder, Path("recipes") if own else RECIPES, own and folder == FOLDER, blank)
-
-
-def _knows_dataset() -> bool:
-    """Whether a dataset_info.json of the current directory names the demo's questions."""
-    try:
-        info = json.loads(Path(DATASET_INFO.name).read_text(encoding="utf-8"))
-        return info[DATASET]["file_name"] == str(FOLDER / "questions" / FILE)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def prepare(demo: Reinforcement, seeds: Sequence[int]) -> bool:
@@ -137,8 +129,7 @@ def prepare(demo: Reinforcement, seeds: Sequence[int]) -> bool:
 
     What an earlier demo left behind of these runs is removed. Its base stays if everything that made it is unchanged.
     """
-    demo.folder.mkdir(parents=True, exist_ok=True)
-    (demo.folder / MARKER).write_text('{"safe_to_replace": ["all of it"]}\n', encoding="utf-8")
+    mark(demo.folder)
     made = [demo.scores(None), *map(demo.scores, seeds), *map(demo.output, seeds)]
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)

@@ -184,11 +184,9 @@ def _scaled(size: tuple[int, int], pixels: int) -> tuple[int, int]:
     return int(size[0] * factor), int(size[1] * factor)
 
 
-def count_prompt_tokens(
-    prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor, template: str = "virgo"
-) -> int:
+def count_prompt_tokens(prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor) -> int:
     """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers."""
-    system = prompt.system or system_of(template)
+    system = prompt.system or system_of("virgo")
     head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
     marks = "<|vision_start|><|vision_end|>" * len(prompt.images)
     turn = f"{head}<|im_start|>user\n{marks}{prompt.text}<|im_end|>\n<|im_start|>assistant\n{prompt.prefill}"

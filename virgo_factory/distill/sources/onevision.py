@@ -17,16 +17,7 @@ from virgo_factory.formats.row import RejectedRow
 SOURCES = ("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "chartqa", "clevr")
 CONFIG_OF = dict(zip(SOURCES, CONFIGS, strict=True))
 
-_GRADING = {
-    "geos": "math",
-    "geoqa_plus": "geoqa",
-    "geometry3k": "geometry3k",
-    "unigeo": "geoqa",
-    "tabmwp": "tabmwp",
-    "figureqa": "figureqa",
-    "chartqa": "chartqa",
-    "clevr": "clevr",
-}
+_GRADING = {name: name for name in SOURCES} | {"geos": "math", "geoqa_plus": "geoqa", "unigeo": "geoqa"}
 _TEXT_ROWS, _IMAGE_ROWS = 1000, 32
 
 _HINT = re.compile(r"hint:[^\n]*?(?:\n\s*|(?=\bquestion:))", re.IGNORECASE)

@@ -170,10 +170,10 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths
         "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM rollouts), (SELECT ifnull(sum(base + samples), 0) FROM "
         f"cases), (SELECT count(*) {of_cases} AND again AND sample < {samples})"
     ).fetchone()
-    speed = _speed(folder)
+    running, rollouts_per_second, tokens_per_second = _speed(folder)
     seconds_left = 0.0 if not left and not base_left else None
-    if seconds_left is None and speed and speed.rollouts:
-        seconds_left = (left + base_left) / speed.rollouts
+    if seconds_left is None and rollouts_per_second:
+        seconds_left = (left + base_left) / rollouts_per_second
 
     return Status(
         config=config,
@@ -188,8 +188,8 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths
         correct_of={number: correct_of.get(number, 0) for number in range(samples + 1)},
         shards=shards,
         elsewhere=in_questions - everything["questions"],
-        running=speed.running if speed else (),
-        tokens_per_second=speed.tokens if speed else None,
+        running=running,
+        tokens_per_second=tokens_per_second,
         seconds_left=seconds_left,
         chosen=_choose(index, choose, seed) if choose else {},
     )
@@ -258,17 +258,8 @@ def _shares(sizes: Mapping[Any, int], count: int) -> dict[Any, int]:
     return shares
 
 
-@dataclass(frozen=True)
-class _Speed:
-    """What the runs of a folder tell: pids of those that go on, rollouts and tokens a second."""
-
-    running: tuple[int, ...]
-    rollouts: float
-    tokens: float
-
-
-def _speed(folder: Path) -> _Speed | None:
-    """Return the speed of the runs that go on, or together of those that went last; None where no run told it."""
+def _speed(folder: Path) -> tuple[tuple[int, ...], float | None, float | None]:
+    """Return pids of the runs that go on, and rollouts and tokens a second: theirs, or of those that went last; None if untold."""
     told = []
     for path in sorted(folder.glob("progress*.json")):
         try:
@@ -279,12 +270,9 @@ def _speed(folder: Path) -> _Speed | None:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # it is only for this number
 
-    going = [row for row in told if row[0]] or told
-    if not going:
-        return None
-
     running = tuple(pid for is_running, pid, *_ in told if is_running)
-    return _Speed(running, sum(row[2] for row in going), sum(row[3] for row in going))
+    going = [row for row in told if row[0]] or told
+    return running, *((sum(row[at] for row in going) if going else None) for at in (2, 3))
 
 
 def tables_of(status: Status) -> tuple[Table, Table]:
@@ -320,21 +308,23 @@ def tables_of(status: Status) -> tuple[Table, Table]:
 def to_json(status: Status) -> dict[str, Any]:
     """Return the numbers for programs; of the config what they follow from."""
     groups = {name: _group_json(group) for name, group in status.by_source.items()}
+    names = (
+        "left",
+        "base_left",
+        "dropped",
+        "stray",
+        "twice",
+        "correct_of",
+        "elsewhere",
+        "running",
+        "tokens_per_second",
+    )
     return {
         "config": status.config.shapes(),
         "all": _group_json(status.all),
         "by_source": groups,
-        "left": status.left,
-        "base_left": status.base_left,
-        "dropped": dict(status.dropped),
-        "stray": status.stray,
-        "twice": status.twice,
-        "correct_of": dict(status.correct_of),
+        **{name: getattr(status, name) for name in (*names, "seconds_left")},
         "shards": [list(shard) for shard in status.shards],
-        "elsewhere": status.elsewhere,
-        "running": list(status.running),
-        "tokens_per_second": status.tokens_per_second,
-        "seconds_left": status.seconds_left,
     }
 
 

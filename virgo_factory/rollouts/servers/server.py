@@ -238,11 +238,11 @@ class Server:
 
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def end_of_log(self, lines: int = 25) -> str:
+    def end_of_log(self) -> str:
         """Return the last lines of its log."""
         with open(self.log, "rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 20_000))
-            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-25:])
 
     def wait(self) -> None:
         """Wait until it answers; ServerError where it died, or took too long."""

@@ -227,11 +227,11 @@ def _read_all(file: BinaryIO, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _last_line(file: BinaryIO, end: int, step: int = 1 << 16) -> int:
+def _last_line(file: BinaryIO, end: int) -> int:
     """Return where the last line that has no end begins; `end` where the file ends with a line's end."""
     at = end
     while at > 0:
-        start = max(0, at - step)
+        start = max(0, at - (1 << 16))
         file.seek(start)
         found = _read_all(file, at - start).rfind(b"\n")
         if found >= 0:
