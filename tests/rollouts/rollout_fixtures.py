@@ -40,11 +40,11 @@ def start_replay(replaying, shared_data):
 def sky_problems(replaying, shared_data) -> list:
     """Problems that a real response of less than 4,000 characters solves, so that the replay server's come out mixed."""
     problems = replaying.read_problems(sorted((shared_data / "skythought").glob("*.json*")))
-    return [
-        problem
-        for problem in problems
-        if any(f"\\boxed{{{problem.gold}}}" in text and len(text) < 4000 for text in problem.responses)
-    ]
+
+    def is_solved(problem) -> bool:
+        return any(f"\\boxed{{{problem.gold}}}" in text and len(text) < 4000 for text in problem.responses)
+
+    return list(filter(is_solved, problems))
 
 
 @pytest.fixture
@@ -74,14 +74,8 @@ def sky_config(sky_problems, tmp_path) -> Callable[..., DistillConfig]:
     def make(count: int, **keys) -> DistillConfig:
         Image.new("RGB", (56, 56), "white").save(tmp_path / "white.png")
         rows = [
-            {
-                "id": f"sky/{number}",
-                "source": "sky",
-                "images": ["white.png"],
-                "question": problem.text,
-                "gold": problem.gold,
-            }
-            for number, problem in enumerate(sky_problems[:count])
+            {"id": f"sky/{number}", "source": "sky", "images": ["white.png"], "question": one.text, "gold": one.gold}
+            for number, one in enumerate(sky_problems[:count])
         ]
         file = tmp_path / f"questions{count}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
