@@ -58,21 +58,13 @@ MADE_WITH = "made_with.json"
 
 @dataclass(frozen=True)
 class Base:
-    """A base model, and all that decides what it is.
+    """A base model, and all that decides what it is."""
 
-    Attributes:
-        folder: holds what it starts from, what it learns from, and the model.
-        rows: how many it learns from.
-        twin: arguments of `make_twin`.
-        code: modules that draw its pictures and tell what they show.
-        settings: keys of its recipe that are other than in RECIPE.
-    """
-
-    folder: Path
-    rows: int
-    twin: Mapping[str, Any]
-    code: Sequence[ModuleType]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path  # holds what it starts from, what it learns from, and the model
+    rows: int  # how many it learns from
+    twin: Mapping[str, Any]  # arguments of `make_twin`
+    code: Sequence[ModuleType]  # modules that draw its pictures and tell what they show
+    settings: Mapping[str, Any] = field(default_factory=dict)  # keys of its recipe that are other than in RECIPE
 
     @property
     def start(self) -> Path:

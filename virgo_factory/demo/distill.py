@@ -33,16 +33,11 @@ SCORED = {"base": "base", "m0": "M0 (D_T)", "dsd": "D_SD", "dt_dsd": "D_T + D_SD
 
 @dataclass(frozen=True)
 class Loop:
-    """The files of one loop.
-
-    Attributes:
-        folder: holds everything.
-        recipes: the folder of recipes that are run.
-        as_they_are: whether the recipes fit without overrides: a checkout, or copied recipes, with the usual folder.
-    """
+    """The files of one loop."""
 
     folder: Path
-    recipes: Path
+    recipes: Path  # the folder of recipes that are run
+    # whether the recipes fit without overrides: a checkout, or copied recipes, with the usual folder
     as_they_are: bool
 
     @property

@@ -42,19 +42,12 @@ _EVALUATION = "evaluate/demo_gspo.yaml"
 
 @dataclass(frozen=True)
 class Reinforcement:
-    """The files of one demo.
-
-    Attributes:
-        folder: holds everything.
-        recipes: the folder of recipes that are run.
-        as_they_are: whether the recipes fit without overrides of paths.
-        blank: whether all pictures are blank, those that are rewarded and those that are scored.
-    """
+    """The files of one demo."""
 
     folder: Path
-    recipes: Path
-    as_they_are: bool
-    blank: bool
+    recipes: Path  # the folder of recipes that are run
+    as_they_are: bool  # whether the recipes fit without overrides of paths
+    blank: bool  # whether all pictures are blank, those that are rewarded and those that are scored
 
     @property
     def base(self) -> Base:
@@ -160,15 +153,10 @@ def _write_questions(demo: Reinforcement) -> None:
 
 @dataclass(frozen=True)
 class Scored:
-    """A model on the held-out questions.
+    """A model on the held-out questions."""
 
-    Attributes:
-        right: of each question the share of its responses that are right, in the order of their names.
-        looks: share of the responses that say what they see before they answer.
-    """
-
-    right: tuple[float, ...]
-    looks: float
+    right: tuple[float, ...]  # of each question the share of its responses that are right, in the order of their names
+    looks: float  # share of the responses that say what they see before they answer
 
 
 def scored(folder: Path) -> Scored:

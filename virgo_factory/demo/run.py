@@ -27,16 +27,11 @@ SEED = 2501
 
 @dataclass(frozen=True)
 class Demo:
-    """The files of one demo.
+    """The files of one demo."""
 
-    Attributes:
-        folder: holds everything; `saves/virgo_demo` unless told otherwise.
-        recipe: the YAML that is trained: the one below the current directory, else the one in the package.
-        overrides: what has to be said on top of it, `key=value`; empty in a checkout with the usual folder.
-    """
-
-    folder: Path
-    recipe: Path
+    folder: Path  # holds everything; `saves/virgo_demo` unless told otherwise
+    recipe: Path  # the YAML that is trained: the one below the current directory, else the one in the package
+    # what has to be said on top of it, `key=value`; empty in a checkout with the usual folder
     overrides: tuple[str, ...]
 
     @property

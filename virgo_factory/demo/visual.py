@@ -35,15 +35,11 @@ JITTER = 1
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows.
+    """What a picture shows."""
 
-    Attributes:
-        kind: "shapes", "bars" or "table".
-        rows: for shapes two rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a
-            table its letters, then a row of digits.
-    """
-
-    kind: str
+    kind: str  # "shapes", "bars" or "table"
+    # for shapes two rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a table its
+    # letters, then a row of digits
     rows: tuple[tuple[str, ...], ...]
 
     def lines(self) -> list[str]:
@@ -67,23 +63,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Task:
-    """A question about a scene, the steps to its answer, and the answer.
+    """A question about a scene, the steps to its answer, and the answer."""
 
-    Attributes:
-        source: "shapes", "bars", "tables" or "yes_no".
-        scene: what the picture shows.
-        question: what is asked.
-        steps: sentences that lead from the scene in words to the answer.
-        answer: the gold answer.
-        kind: of the answer, one of answers.KINDS.
-    """
-
-    source: str
+    source: str  # "shapes", "bars", "tables" or "yes_no"
     scene: Scene
     question: str
-    steps: tuple[str, ...]
+    steps: tuple[str, ...]  # sentences that lead from the scene in words to the answer
     answer: str
-    kind: str
+    kind: str  # of the answer, one of answers.KINDS
 
 
 def shapes_scene(rng: Random) -> Scene:

@@ -39,24 +39,16 @@ STAND_IN = "Answer the question in the picture."
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is sent for one response.
+    """What is sent for one response."""
 
-    Attributes:
-        messages: OpenAI chat messages: system, where there is one; the user's, pictures as PNG data URIs in their places; and
-            the beginning of the assistant's where `prefill` is not empty.
-        text: the user's text as sent, without the pictures.
-        images: width and height of each picture as sent, in pixels.
-        sha256: of the messages, pictures included, and the arguments of the chat template.
-        system: text of the system's turn.
-        prefill: what the assistant has said already: the response goes on behind it, letter by letter.
-    """
-
+    # OpenAI chat messages: system, where there is one; the user's, pictures as PNG data URIs in their places; and the
+    # beginning of the assistant's where `prefill` is not empty
     messages: list[dict[str, Any]]
-    text: str
-    images: tuple[tuple[int, int], ...]
-    sha256: str
+    text: str  # the user's text as sent, without the pictures
+    images: tuple[tuple[int, int], ...]  # width and height of each picture as sent, in pixels
+    sha256: str  # of the messages, pictures included, and the arguments of the chat template
     system: str = ""
-    prefill: str = ""
+    prefill: str = ""  # what the assistant has said already: the response goes on behind it, letter by letter
 
 
 def compose(

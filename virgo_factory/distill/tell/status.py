@@ -39,29 +39,17 @@ FRESH_SECONDS = 60
 
 @dataclass(frozen=True)
 class Group:
-    """Counts of the questions of one source, or of all.
-
-    Attributes:
-        questions: how many there are.
-        binary: how many of them are yes/no questions or have two options.
-        levels: difficulty (or "dropped") -> questions.
-        binary_levels: likewise, of the binary ones.
-        asked: questions with at least one rollout of the model (not of the base model).
-        outcomes: of the samples: one of OUTCOMES or "not judged yet" -> rollouts.
-        accepted: samples that are correct, complete and well formed.
-        tokens: that the samples took.
-        base_asked, base_solved, base_tokens: the base model's greedy pass.
-    """
+    """Counts of the questions of one source, or of all."""
 
     questions: int
-    binary: int
-    levels: Mapping[str, int]
-    binary_levels: Mapping[str, int]
-    asked: int
-    outcomes: Mapping[str, int]
-    accepted: int
-    tokens: int
-    base_asked: int
+    binary: int  # how many of them are yes/no questions or have two options
+    levels: Mapping[str, int]  # difficulty (or "dropped") -> questions
+    binary_levels: Mapping[str, int]  # likewise, of the binary ones
+    asked: int  # questions with at least one rollout of the model (not of the base model)
+    outcomes: Mapping[str, int]  # of the samples: one of OUTCOMES or "not judged yet" -> rollouts
+    accepted: int  # samples that are correct, complete and well formed
+    tokens: int  # that the samples took
+    base_asked: int  # this and the next two: the base model's greedy pass
     base_solved: int
     base_tokens: int
 
@@ -78,42 +66,25 @@ class Group:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a distillation.
-
-    Attributes:
-        config: that made the folder.
-        by_source: source -> counts, in the order of questions.jsonl.
-        all: of all sources together.
-        left: samples still to be asked, at most.
-        base_left: questions that the base model has not been asked.
-        dropped: reason -> questions that cannot be asked, most frequent first.
-        stray: rollouts of no question or sample of this folder; they are counted nowhere else.
-        twice: rollouts whose key is there already, likewise.
-        lengths: outcome -> tokens of a sample, in steps of LENGTH_STEP -> how many.
-        correct_of: number of correct samples -> questions of which all samples are judged.
-        shards: (i, n) of those that the folder holds, where it holds no whole run: only their questions are counted.
-        elsewhere: questions of the other shards.
-        running: pids of the runs that write to the folder now.
-        tokens_per_second: of these runs, or of the last one; None where it is not known.
-        seconds_left: at that speed; None where it is not known, 0 where nothing is left.
-        chosen: id -> difficulty of the questions that were drawn, see `summarise`.
-    """
+    """What is known of a distillation."""
 
     config: DistillConfig
-    by_source: Mapping[str, Group]
+    by_source: Mapping[str, Group]  # source -> counts, in the order of questions.jsonl
     all: Group
-    left: int
-    base_left: int
-    dropped: Mapping[str, int]
-    stray: int
-    twice: int
-    lengths: Mapping[str, Mapping[int, int]]
-    correct_of: Mapping[int, int]
+    left: int  # samples still to be asked, at most
+    base_left: int  # questions that the base model has not been asked
+    dropped: Mapping[str, int]  # reason -> questions that cannot be asked, most frequent first
+    stray: int  # rollouts of no question or sample of this folder; they are counted nowhere else
+    twice: int  # rollouts whose key is there already, likewise
+    lengths: Mapping[str, Mapping[int, int]]  # outcome -> tokens of a sample, in steps of LENGTH_STEP -> how many
+    correct_of: Mapping[int, int]  # number of correct samples -> questions of which all samples are judged
+    # (i, n) of those that the folder holds, where it holds no whole run: only their questions are counted
     shards: tuple[Shard, ...]
-    elsewhere: int
-    running: tuple[int, ...]
-    tokens_per_second: float | None
-    seconds_left: float | None
+    elsewhere: int  # questions of the other shards
+    running: tuple[int, ...]  # pids of the runs that write to the folder now
+    tokens_per_second: float | None  # of these runs, or of the last one; None where it is not known
+    seconds_left: float | None  # at that speed; None where it is not known, 0 where nothing is left
+    # id -> difficulty of the questions that were drawn, see `summarise`
     chosen: Mapping[str, str] = field(default_factory=dict)
 
 

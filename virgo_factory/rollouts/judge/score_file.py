@@ -49,11 +49,7 @@ class Columns:
 
 @dataclass
 class Counts:
-    """What came out: by verdict, rule, kind and reason, and against existing labels.
-
-    Attributes:
-        golds: rows whose gold answer cannot be checked; `golds_listed` the first of them: row, gold, reason.
-    """
+    """What came out: by verdict, rule, kind and reason, and against existing labels."""
 
     rows: int = 0
     by: dict[str, Counter] = field(
@@ -64,7 +60,7 @@ class Counts:
     false_positives: list[str] = field(default_factory=list)
     false_negatives: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
-    golds: int = 0
+    golds: int = 0  # rows whose gold answer cannot be checked; `golds_listed` the first of them: row, gold, reason
     golds_listed: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, verdict: Verdict, row: str, label: bool | None, gold: Any = None) -> None:

@@ -59,18 +59,13 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class Sample:
-    """A response as it was sampled.
+    """A response as it was sampled."""
 
-    Attributes:
-        token_ids: of the response, the end of its turn included where it came to it.
-        logprobs: natural logarithm of the probability with which each token was sampled, temperature and suppressed
-            tokens taken into account.
-        finish_reason: "stop", or "length" (cut off at max_tokens).
-    """
-
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]  # of the response, the end of its turn included where it came to it
+    # natural logarithm of the probability with which each token was sampled, temperature and suppressed tokens taken
+    # into account
     logprobs: tuple[float, ...]
-    finish_reason: str
+    finish_reason: str  # "stop", or "length" (cut off at max_tokens)
 
 
 @dataclass(frozen=True)
