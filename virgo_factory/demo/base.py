@@ -52,8 +52,7 @@ RECIPE = {
 }
 """How a base model learns to see: stock LLaMA-Factory, without anything of this package."""
 
-MADE_WITH = "made_with.json"
-"""Beside the base model: what it was made with."""
+MADE_WITH = "made_with.json"  # beside the base model: what it was made with
 
 
 @dataclass(frozen=True)

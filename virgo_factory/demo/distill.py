@@ -14,14 +14,9 @@ from virgo_factory.demo.run import Step, check_folder, mark, names_file, script
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 
 
-FOLDER = Path("saves/loop")
-"""Where the recipes themselves put everything."""
-
-PICTURES = 16_000
-"""Rows that the base model learns to see from."""
-
-QUESTIONS = HELD_OUT = 200
-"""Questions that are distilled on, and others that the models are scored on."""
+FOLDER = Path("saves/loop")  # where the recipes themselves put everything
+PICTURES = 16_000  # rows that the base model learns to see from
+QUESTIONS = HELD_OUT = 200  # questions that are distilled on, and others that the models are scored on
 
 TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024}
 _RECIPES = {"m0": "virgo_demo_m0.yaml", "dsd": "virgo_demo_dsd.yaml", "dt_dsd": "virgo_demo_dt_dsd.yaml"}

@@ -21,17 +21,10 @@ from virgo_factory.rollouts.question import FILE
 from virgo_factory.rollouts.store.store import read_rollouts
 
 
-FOLDER = Path("saves/reinforce")
-"""Where the recipes themselves put everything."""
-
-SEED = 42
-"""The recipe's."""
-
-PICTURES = 4000
-"""Rows that the base model learns to see from."""
-
-QUESTIONS, HELD_OUT = 240, 240
-"""Questions that are rewarded, and others that the models are scored on."""
+FOLDER = Path("saves/reinforce")  # where the recipes themselves put everything
+SEED = 42  # the recipe's
+PICTURES = 4000  # rows that the base model learns to see from
+QUESTIONS, HELD_OUT = 240, 240  # questions that are rewarded, and others that the models are scored on
 
 DATASET = "virgo_demo_questions"
 _TWIN = {"seed": visual_rows.SEED, "vocabulary": 512}

@@ -18,8 +18,7 @@ from virgo_factory.io.files import BUNDLE, DATASET_INFO, RECIPES
 
 RECIPE = "virgo_demo_dt.yaml"
 DATASET = "virgo_demo_dt"
-FOLDER = Path("saves/virgo_demo")
-"""Where the recipe itself puts base model and checkpoint."""
+FOLDER = Path("saves/virgo_demo")  # where the recipe itself puts base model and checkpoint
 
 MARKER = "made_by_virgo_demo.json"
 SEED = 2501

@@ -30,16 +30,14 @@ COLOURS = {
 }
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 TEXTURES = ("plain", "striped", "dotted")
-SIZES = {"small": (26, 34), "large": (52, 66)}
-"""Size -> least and greatest side in pixels."""
+SIZES = {"small": (26, 34), "large": (52, 66)}  # size -> least and greatest side in pixels
 
 FEWEST, MOST = 5, 12
 SEED = 2611
 FILE = "scenes.jsonl"
 IMAGES = "images"
 
-COVERED = (0.12, 0.45)
-"""Part of the smaller of two shapes that the one in front covers, or is covered with."""
+COVERED = (0.12, 0.45)  # part of the smaller of two shapes that the one in front covers, or is covered with
 
 _COVERING = 0.35  # of the shapes after the first
 _GAP = 4  # pixels between shapes that do not cover each other

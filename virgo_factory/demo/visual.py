@@ -11,26 +11,22 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFont
 
 
-CELL = 28
-"""Pixels a side of one image token, and of one cell of a picture."""
+CELL = 28  # pixels a side of one image token, and of one cell of a picture
 
 WIDTH, HEIGHT = 3 * CELL, 2 * CELL
 COLOURS = {"red": (220, 30, 30), "green": (20, 150, 50), "blue": (30, 60, 220), "orange": (250, 150, 10)}
 SHAPES = ("circle", "triangle")
 LETTERS = "ABCD"
 NOTHING = "nothing"
-UNIT = 12
-"""Pixels of one step of a bar."""
+UNIT = 12  # pixels of one step of a bar
 
 TALLEST = 4
-LARGEST = 4
-"""Digit of a table."""
+LARGEST = 4  # digit of a table
 
 FRAME = 2
 """Pixels of the line around a picture. It tells the six cells apart, which a tiny model's positions barely do."""
 
-JITTER = 1
-"""Pixels by which a shape, a bar or a table is moved, and by which the size of shapes differs."""
+JITTER = 1  # pixels by which a shape, a bar or a table is moved, and by which the size of shapes differs
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from virgo_factory.rollouts import config as asking
 from virgo_factory.rollouts.config import AskConfig, Count, Problems
 
 
-FILE = "distill.yaml"
-"""The resolved configuration inside the folder that it made."""
+FILE = "distill.yaml"  # the resolved configuration inside the folder that it made
 
 SOURCES = (
     *("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "chartqa", "clevr"),  # Virgo, Table 1

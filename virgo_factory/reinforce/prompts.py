@@ -25,11 +25,8 @@ from virgo_factory.formats.row import RejectedRow, rendered
 from virgo_factory.io.atomic import new_path
 
 
-SHOWN = 20
-"""Rows left out that an error names."""
-
-ROWS = 64
-"""Rows of a row group: pictures are held in memory that long."""
+SHOWN = 20  # rows left out that an error names
+ROWS = 64  # rows of a row group: pictures are held in memory that long
 
 
 @dataclass(frozen=True)

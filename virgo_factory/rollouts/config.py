@@ -28,8 +28,7 @@ RESPONSE_FORMATS = (AUTO, *TAG_SETS, "virgo_dqvq")
 FILES = ("distill.yaml", "evaluation.yaml", "synthesis.yaml")
 """Names of the resolved configuration inside a folder of rollouts; each room that asks has its own."""
 
-COMMAND_LINE = -1
-"""Stands for the line of a value that came from there."""
+COMMAND_LINE = -1  # stands for the line of a value that came from there
 
 Count = Annotated[int, Field(ge=1)]
 Problems = list[tuple[tuple[str, ...], str]]

@@ -27,11 +27,8 @@ from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 
 
 FILE = "questions.jsonl"
-IMAGES = "images"
-"""Folder of the pictures beside the file."""
-
-ALWAYS = ("id", "gold")
-"""Columns without which a row is no question; the others have a default."""
+IMAGES = "images"  # folder of the pictures beside the file
+ALWAYS = ("id", "gold")  # columns without which a row is no question; the others have a default
 
 FORGED = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS, *MARKERS))))
 """What a text from outside may not hold: it would be read as something else than text."""

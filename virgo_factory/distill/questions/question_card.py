@@ -24,8 +24,7 @@ SAME_ID = "the id stands there twice"
 QUIET = (NOT_DRAWN, SAME_PICTURE, OTHER_SPLIT, DUPLICATE)
 """Reasons that are nothing wrong with a row: rows left out for them are counted, not listed."""
 
-LISTED = 20
-"""Rows left out that the card lists, of each source."""
+LISTED = 20  # rows left out that the card lists, of each source
 
 
 @dataclass(frozen=True)

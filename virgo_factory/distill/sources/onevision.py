@@ -28,8 +28,7 @@ _BRIEF = (
     r"(?:single|one) word|word or phrase|option's letter|letter of the option|option letter|given choices"
 )
 _REQUEST = re.compile(rf"(?:(?<=[?.!])\s+|\n\s*)[^?.!\n\d:]*\b(?:{_BRIEF})\b[^?.!\n\d:]*[.!]?$", re.IGNORECASE)
-_LONGEST_REQUEST = 200
-"""Characters at the end of a question in which a request for a short answer is looked for."""
+_LONGEST_REQUEST = 200  # characters at the end of a question in which a request for a short answer is looked for
 
 _CHOICES = re.compile(r"\n\s*(?:choices|options)\s*:\s*", re.IGNORECASE)
 _IN_SENTENCE = re.compile(r"[\s,;]*(?:\b(?:or|and))?[?.]?$")

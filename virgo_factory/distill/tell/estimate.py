@@ -20,11 +20,8 @@ from virgo_factory.rollouts.store.rollout import GREEDY
 from virgo_factory.rollouts.store.store import read_rollouts
 
 
-LOOKED_AT = 50
-"""Questions whose prompts are filled to take their mean."""
-
-BASE_TOKENS = 300
-"""Mean tokens of a greedy response of the base model where nothing was measured yet: a guess."""
+LOOKED_AT = 50  # questions whose prompts are filled to take their mean
+BASE_TOKENS = 300  # mean tokens of a greedy response of the base model where nothing was measured yet: a guess
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,12 @@ from virgo_factory.rollouts.store.rollout import DIFFICULTIES
 
 UNJUDGED = "not judged yet"
 
-DROPPED = "dropped"
-"""Instead of a difficulty: the question cannot be asked."""
+DROPPED = "dropped"  # instead of a difficulty: the question cannot be asked
 
 MOST_SOURCES = 100
-OTHERS = "(further sources)"
-"""Where questions of more than MOST_SOURCES sources are counted."""
-
-LENGTH_STEP = 64
-"""Tokens from one counted length to the next."""
-
-FRESH_SECONDS = 60
-"""Age of progress.json above which its run is not going on any more."""
+OTHERS = "(further sources)"  # where questions of more than MOST_SOURCES sources are counted
+LENGTH_STEP = 64  # tokens from one counted length to the next
+FRESH_SECONDS = 60  # age of progress.json above which its run is not going on any more
 
 
 @dataclass(frozen=True)

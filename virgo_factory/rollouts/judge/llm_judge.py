@@ -30,8 +30,7 @@ from virgo_factory.rollouts.store.records import Records
 T = TypeVar("T")
 
 
-MAX_FIELD = 4_000
-"""Longest question, gold or answer that is put into the prompt, in characters."""
+MAX_FIELD = 4_000  # longest question, gold or answer that is put into the prompt, in characters
 UNDECIDED = frozenset(("two_options", "too_large", "timeout", "gold_unclear", "options_missing", "crashed"))
 """Reasons of an unverifiable verdict that a judge may decide. Without a gold there is nothing to compare."""
 

@@ -22,11 +22,8 @@ from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict_rule", "verdict_where")
 """Columns of a verdict row beside those of the input."""
 
-ASKED_AT_ONCE = 8
-"""Rows that a language model is asked about at the same time."""
-
-LISTED_GOLDS = 20
-"""Golds that cannot be checked which are kept by name."""
+ASKED_AT_ONCE = 8  # rows that a language model is asked about at the same time
+LISTED_GOLDS = 20  # golds that cannot be checked which are kept by name
 
 Row = tuple[str, dict[str, Any], Task, bool | None]
 """A row's name for people, its columns, what is judged, and its existing label."""

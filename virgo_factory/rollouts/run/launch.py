@@ -44,8 +44,7 @@ from virgo_factory.rollouts.store.rollout import Key
 from virgo_factory.rollouts.store.store import RolloutStore, Store
 
 
-LOOKED_AT = 20
-"""Questions whose prompts are tried against the server's context before the first request."""
+LOOKED_AT = 20  # questions whose prompts are tried against the server's context before the first request
 
 Prepare = Callable[[contextlib.AsyncExitStack, Run, Server | None], Awaitable[Sequence[Coroutine[Any, Any, None]]]]
 """Opens the passes of a run, and returns their work."""

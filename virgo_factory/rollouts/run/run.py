@@ -30,14 +30,9 @@ from virgo_factory.rollouts.store.rollout import Rollout
 from virgo_factory.rollouts.store.store import Store
 
 
-AHEAD = 8
-"""Jobs whose prompts are made before they are needed."""
-
-UNJUDGED = 5000
-"""Rollouts that wait for their verdict before no further job is begun: memory stays bounded."""
-
-LONGEST_WAIT = 30.0
-"""Seconds between two tries of one request, at most."""
+AHEAD = 8  # jobs whose prompts are made before they are needed
+UNJUDGED = 5000  # rollouts that wait for their verdict before no further job is begun: memory stays bounded
+LONGEST_WAIT = 30.0  # seconds between two tries of one request, at most
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 Dialect = Literal["vllm", "openai"]
 
-LONGEST_WAIT = 60.0
-"""Seconds that a busy server may make us wait before it counts as unavailable."""
+LONGEST_WAIT = 60.0  # seconds that a busy server may make us wait before it counts as unavailable
 
 
 OPENING, CLOSING = "<think>\n", "\n</think>\n\n"

@@ -40,8 +40,7 @@ LAUNCHER = (
 SAMPLES_IN_FLIGHT = 512
 """At each server, so that its 256 places are never empty and what is left goes to the server that is free first."""
 
-TRIES = 10
-"""How often a prompt is asked whose server died meanwhile, before it counts as what kills them."""
+TRIES = 10  # how often a prompt is asked whose server died meanwhile, before it counts as what kills them
 
 PROBE = (
     "Größe 3.14159 × 10² = 314,159; naïve café, 你好,世界!\n\n\\frac{\\sqrt{2}}{2} \\leq \\angle ABC\t"

@@ -34,8 +34,7 @@ CPU_CACHE_GIB = "2"
 
 
 ADAPTER = "adapter_config.json"
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Values of vLLM's --max-lora-rank (0.20.2, config/lora.py)."""
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # values of vLLM's --max-lora-rank (0.20.2, config/lora.py)
 
 
 class ServerError(OSError):

@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 from virgo_factory.core.errors import UserError
 
 
-GREEDY = -1
-"""Sample index of the base model's greedy pass."""
+GREEDY = -1  # sample index of the base model's greedy pass
 
 State = Literal["complete", "truncated", "looping"]
 Difficulty = Literal["easy", "medium", "hard", "unsolved", "undecided"]

@@ -24,8 +24,7 @@ from virgo_factory.rollouts.store.rollout import Key, Rollout, RolloutVerdict, r
 
 
 SYNC_ROWS = 64
-SYNC_SECONDS = 1.0
-"""Rows are on disk for good after so many more of them, or so many seconds."""
+SYNC_SECONDS = 1.0  # rows are on disk for good after so many more of them, or so many seconds
 
 INDEX_SECONDS = 10.0
 """The index of the folder is behind by at most so many seconds of a run, for whoever looks at it from outside."""
